@@ -1,0 +1,157 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"firn/segments"
+)
+
+// Incarnation numbers the times that coordinator state was built from the bucket. It grows by one each time.
+type Incarnation uint64
+
+// Coordinator decides order. It is fast and may forget: everything that it decided and that somebody was told of is in the bucket, and
+// when it has lost anything its incarnation is over. Implementations pass the suite in coordinatortest.
+//
+// Every call that decides carries the incarnation that the caller lives in and fails with ErrIncarnation if that is not the
+// current one: the caller must then begin a new life. Calls may be repeated after any error: Commit is idempotent by
+// segment id, Propose by change id, Confirm by itself.
+type Coordinator interface {
+	Log
+	Leases
+	Registry
+}
+
+// Log is the heart of the contract: decisions, numbered in one stream.
+type Log interface {
+	// Incarnation returns the current incarnation, or ErrNotOpen if there is no state that can be trusted: then somebody has to Recover
+	// and Open.
+	Incarnation(ctx context.Context) (Incarnation, error)
+
+	// Open loads recovered state as that of a new incarnation, if it holds none or a lower one. Otherwise it returns ErrIncarnation.
+	Open(ctx context.Context, state *State) error
+
+	// Commit gives the batches of a segment their offsets, in one atomic step: for each batch, in order, it checks partition and producer
+	// state and takes the next offsets or rejects that batch alone. Committing a segment again gives the first answer again; if only some
+	// of its batches survived a recovery, those keep their offsets and the others get new ones. A segment whose id is older than the
+	// commit deadline, by the coordinator's clock, is refused with ErrTooOld.
+	Commit(ctx context.Context, in Incarnation, req CommitRequest) (CommitAnswer, error)
+
+	// Propose decides a change of anything but records: see Change. A change that cannot be made is refused with one of this package's errors.
+	Propose(ctx context.Context, in Incarnation, change Change) (Entry, error)
+
+	// Confirm says that the facts with these stream numbers are in the journal. Their effects become visible to everybody: high
+	// watermarks move over the confirmed prefix. Numbers already confirmed are no error.
+	Confirm(ctx context.Context, in Incarnation, seqs []uint64) error
+
+	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
+	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
+	// then starts again from the bucket. Entry of a fact that awaits its confirmation are always kept.
+	Follow(ctx context.Context, in Incarnation, after uint64) iter.Seq2[Entry, error]
+}
+
+// Leases are named, timed rights. Time is the coordinator's.
+type Leases interface {
+	// Acquire takes or, for the same holder, renews the lease for ttl. The epoch grows each time that the holder changes. ErrLeaseHeld says
+	// that another holder has it, and the returned lease says which and until when.
+	Acquire(ctx context.Context, in Incarnation, name, holder string, ttl time.Duration) (Lease, error)
+	// Release gives the lease up, if holder still holds it with that epoch; otherwise it returns ErrLeaseLost.
+	Release(ctx context.Context, in Incarnation, name, holder string, epoch uint64) error
+}
+
+// Lease is a right as it stands.
+type Lease struct {
+	Name    string
+	Holder  string
+	Epoch   uint64        // fences: grows with each new holder, also across incarnations
+	Expires time.Duration // from now
+}
+
+// Registry knows which nodes are alive.
+type Registry interface {
+	// Register announces the node for ttl, again and again. An empty ttl takes it away at once.
+	Register(ctx context.Context, in Incarnation, node NodeInfo, ttl time.Duration) error
+	// Nodes returns the live nodes, ordered by id.
+	Nodes(ctx context.Context, in Incarnation) ([]NodeInfo, error)
+}
+
+// NodeInfo is what clients need to know of a node.
+type NodeInfo struct {
+	ID        int32 // Kafka's broker id
+	Life      string
+	KafkaHost string
+	KafkaPort int32
+	HTTP      string // host:port, empty if none
+	Zone      string // Kafka's rack
+}
+
+// CommitRequest asks for offsets for the runs of one segment.
+type CommitRequest struct {
+	Segment segments.ID
+	Runs    []CommitRun
+}
+
+// CommitRun is the part of one run that a commit needs.
+type CommitRun struct {
+	Partition segments.Partition
+	Position  int64 // of the run's first byte, in the segment
+	Batches   []CommitBatch
+}
+
+// CommitBatch is the part of one batch that a commit needs. Its bytes follow those of the batch before it.
+type CommitBatch struct {
+	Length        int32 // of the whole batch, in bytes
+	Records       int32
+	MaxTimestamp  int64
+	ProducerID    int64 // -1: not idempotent
+	ProducerEpoch int16
+	BaseSequence  int32
+}
+
+// CommitAnswer answers a CommitRequest batch by batch.
+type CommitAnswer struct {
+	// Entry is the fact that the accepted batches became. Its Seq is 0 if nothing was accepted, or all was accepted and confirmed before.
+	Entry Entry
+	// Runs answers each batch of each run, in the order of the request.
+	Runs [][]BatchAnswer
+}
+
+// BatchAnswer is the answer for one batch. With a nil Err the batch has the offsets from BaseOffset on. Err is one of the producer errors
+// below, or ErrUnknownPartition. A duplicate has ErrDuplicate and the offset of the original, which may still await its
+// confirmation: tell nobody before the high watermark has passed it.
+type BatchAnswer struct {
+	BaseOffset     int64
+	LogStartOffset int64
+	Err            error
+}
+
+// Entry is one entry of the commit stream: a decided fact, or the news that earlier ones are confirmed.
+type Entry struct {
+	Seq       uint64   // 1, 2, 3, … within the incarnation
+	Fact      *Fact    // decided now, or nil
+	Confirmed []uint64 // Seqs of facts that are in the journal now, or nil
+}
+
+// Errors of a Coordinator. All but those of the first group concern one request alone.
+var (
+	ErrNotOpen     = errors.New("the coordinator holds no state; it has to be recovered from the bucket")
+	ErrIncarnation = errors.New("the coordinator's incarnation has changed")
+	ErrTrimmed     = errors.New("the commit stream no longer reaches back that far")
+	ErrFenced      = errors.New("fenced: this node's journal was sealed by a recovery")
+
+	ErrTooOld           = errors.New("the segment is older than the commit deadline")
+	ErrUnknownPartition = errors.New("unknown topic or partition")
+	ErrUnknownTopic     = errors.New("unknown topic")
+	ErrTopicExists      = errors.New("topic already exists")
+	ErrPartitionCount   = errors.New("a topic's partition count can only grow")
+	ErrOffsetRange      = errors.New("offset lies beyond the high watermark")
+
+	ErrDuplicate     = errors.New("duplicate of a batch written before")
+	ErrOutOfOrder    = errors.New("out of order sequence number")
+	ErrProducerEpoch = errors.New("producer epoch is older than the current one")
+
+	ErrLeaseHeld = errors.New("lease is held by another")
+	ErrLeaseLost = errors.New("lease is no longer held")
+)

@@ -1,0 +1,158 @@
+// Package batch reads and writes Kafka record batches (format v2, KIP-98): the unit that Firn takes from producers, keeps in
+// segments and gives to consumers, byte for byte. It knows nothing of topics, offsets' owners or storage.
+package batch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"iter"
+)
+
+// HeaderLen is the length of a batch before its records.
+const HeaderLen = 61
+
+// Positions of the header's fields. All are big-endian. The CRC-32C covers everything from the attributes on, so the base
+// offset and the leader epoch can be written without touching it.
+const (
+	posBaseOffset      = 0
+	posLength          = 8 // of what follows this field
+	posLeaderEpoch     = 12
+	posMagic           = 16
+	posCRC             = 17
+	posAttributes      = 21
+	posLastOffsetDelta = 23
+	posBaseTimestamp   = 27
+	posMaxTimestamp    = 35
+	posProducerID      = 43
+	posProducerEpoch   = 51
+	posBaseSequence    = 53
+	posRecords         = 57
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Attributes of a batch.
+type Attributes int16
+
+// Codec is a compression codec as the attributes number it.
+type Codec int8
+
+// The codecs of Kafka.
+const (
+	None Codec = iota
+	Gzip
+	Snappy
+	LZ4
+	Zstd
+)
+
+func (a Attributes) Codec() Codec        { return Codec(a & 7) }
+func (a Attributes) LogAppendTime() bool { return a&8 != 0 }
+func (a Attributes) Transactional() bool { return a&16 != 0 }
+func (a Attributes) Control() bool       { return a&32 != 0 }
+
+// Header is the fixed part of a batch.
+type Header struct {
+	BaseOffset      int64
+	Length          int32 // of the batch after this field; Size is the whole
+	LeaderEpoch     int32
+	Magic           int8
+	CRC             uint32
+	Attributes      Attributes
+	LastOffsetDelta int32
+	BaseTimestamp   int64 // milliseconds
+	MaxTimestamp    int64 // milliseconds
+	ProducerID      int64 // -1: none
+	ProducerEpoch   int16
+	BaseSequence    int32
+	Records         int32
+}
+
+// Errors of this package. ErrMagic is what a batch of the old formats v0 and v1 gets.
+var (
+	ErrCorrupt = errors.New("corrupt record batch")
+	ErrMagic   = errors.New("record batch format is not v2")
+	ErrCRC     = errors.New("record batch fails its CRC-32C")
+)
+
+// Size is the length of the whole batch in bytes.
+func (h Header) Size() int { return int(h.Length) + 12 }
+
+// LastSequence is the sequence number of the last record. Sequence numbers wrap to 0 after 2^31-1.
+func (h Header) LastSequence() int32 {
+	return int32((int64(h.BaseSequence) + int64(h.LastOffsetDelta)) & 0x7fffffff)
+}
+
+// ReadHeader reads the header of the batch that b begins with. It checks that the header and the whole batch lie within b and that the
+// format is v2, and nothing else.
+func ReadHeader(b []byte) (Header, error) {
+	if len(b) < posMagic+1 {
+		return Header{}, fmt.Errorf("%w: %d bytes are no header", ErrCorrupt, len(b))
+	}
+	if magic := int8(b[posMagic]); magic != 2 {
+		return Header{Magic: magic}, fmt.Errorf("%w: magic %d", ErrMagic, magic)
+	}
+	if len(b) < HeaderLen {
+		return Header{}, fmt.Errorf("%w: %d bytes are no header", ErrCorrupt, len(b))
+	}
+	be := binary.BigEndian
+	h := Header{
+		BaseOffset:      int64(be.Uint64(b[posBaseOffset:])),
+		Length:          int32(be.Uint32(b[posLength:])),
+		LeaderEpoch:     int32(be.Uint32(b[posLeaderEpoch:])),
+		Magic:           2,
+		CRC:             be.Uint32(b[posCRC:]),
+		Attributes:      Attributes(be.Uint16(b[posAttributes:])),
+		LastOffsetDelta: int32(be.Uint32(b[posLastOffsetDelta:])),
+		BaseTimestamp:   int64(be.Uint64(b[posBaseTimestamp:])),
+		MaxTimestamp:    int64(be.Uint64(b[posMaxTimestamp:])),
+		ProducerID:      int64(be.Uint64(b[posProducerID:])),
+		ProducerEpoch:   int16(be.Uint16(b[posProducerEpoch:])),
+		BaseSequence:    int32(be.Uint32(b[posBaseSequence:])),
+		Records:         int32(be.Uint32(b[posRecords:])),
+	}
+	if h.Length < HeaderLen-12 || h.Size() > len(b) {
+		return Header{}, fmt.Errorf("%w: length %d in %d bytes", ErrCorrupt, h.Length, len(b)-12)
+	}
+	return h, nil
+}
+
+// Check verifies what every batch must satisfy before Firn stores it or serves it: format v2, one whole batch and nothing behind
+// it, CRC-32C, at least one record, and as many offsets as records. It does not decompress.
+func Check(b []byte) (Header, error) {
+	h, err := ReadHeader(b)
+	if err != nil {
+		return h, err
+	}
+	switch {
+	case h.Size() != len(b):
+		return h, fmt.Errorf("%w: %d bytes behind it", ErrCorrupt, len(b)-h.Size())
+	case crc32.Checksum(b[posAttributes:], castagnoli) != h.CRC:
+		return h, ErrCRC
+	case h.Records < 1 || h.LastOffsetDelta != h.Records-1:
+		return h, fmt.Errorf("%w: %d records, last offset delta %d", ErrCorrupt, h.Records, h.LastOffsetDelta)
+	}
+	return h, nil
+}
+
+// All yields each batch of run with its header, in order, without checking CRCs. It ends with an error at the first bytes that are
+// not a whole batch.
+func All(run []byte) iter.Seq2[Header, error] {
+	return func(yield func(Header, error) bool) {
+		for len(run) > 0 {
+			h, err := ReadHeader(run)
+			if !yield(h, err) || err != nil {
+				return
+			}
+			run = run[h.Size():]
+		}
+	}
+}
+
+// SetBaseOffset writes the offset of the first record, and leader epoch 0, into the header. The CRC stays valid.
+func SetBaseOffset(b []byte, offset int64) {
+	binary.BigEndian.PutUint64(b[posBaseOffset:], uint64(offset))
+	binary.BigEndian.PutUint32(b[posLeaderEpoch:], 0)
+}
