@@ -18,20 +18,35 @@ type peer struct {
 type api struct {
 	key                    kmsg.Key
 	minVersion, maxVersion int16
+	flexibleFrom           int16 // the first version with compact types and tagged fields
 	handle                 func(ctx context.Context, s *Server, from *peer, req kmsg.Request) (kmsg.Response, error)
 }
+
+func (a *api) serves(version int16) bool   { return version >= a.minVersion && version <= a.maxVersion }
+func (a *api) flexible(version int16) bool { return version >= a.flexibleFrom }
 
 // apis is the register of what is served, by API key.
 var apis = map[int16]api{}
 
-// register adds an API. Handlers fill in error codes themselves; a returned error closes the connection.
+// register adds an API. Handlers fill in error codes themselves; a returned error closes the connection. The response's version is set
+// by the caller.
 func register[Req kmsg.Request](minVersion, maxVersion int16, handle func(ctx context.Context, s *Server, from *peer, req Req) (kmsg.Response, error)) {
 	var zero Req
-	key := kmsg.Key(zero.Key())
-	if _, twice := apis[key.Int16()]; twice {
-		panic(fmt.Sprintf("kafka: %s registered twice", key.Name()))
+	registerAPI(api{key: kmsg.Key(zero.Key()), minVersion: minVersion, maxVersion: maxVersion,
+		handle: func(ctx context.Context, s *Server, from *peer, req kmsg.Request) (kmsg.Response, error) {
+			return handle(ctx, s, from, req.(Req))
+		}})
+}
+
+func registerAPI(a api) {
+	if _, twice := apis[a.key.Int16()]; twice {
+		panic(fmt.Sprintf("kafka: %s registered twice", a.key.Name()))
 	}
-	apis[key.Int16()] = api{key, minVersion, maxVersion, func(ctx context.Context, s *Server, from *peer, req kmsg.Request) (kmsg.Response, error) {
-		return handle(ctx, s, from, req.(Req))
-	}}
+	req := kmsg.RequestForKey(a.key.Int16())
+	for a.flexibleFrom = 0; a.flexibleFrom <= req.MaxVersion(); a.flexibleFrom++ {
+		if req.SetVersion(a.flexibleFrom); req.IsFlexible() {
+			break
+		}
+	}
+	apis[a.key.Int16()] = a
 }

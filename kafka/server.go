@@ -1,39 +1,159 @@
 // Package kafka speaks the Kafka wire protocol. Each API key has a file of its own, which says the versions served and how it behaves, and
 // registers itself; ApiVersions answers from that register.
+//
+// A connection (connection.go) has two goroutines: one reads requests and starts Produces, the other runs every other handler and writes the
+// answers, in the order of the requests. Nothing is held without a bound: see Limits.
 package kafka
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+	"fmt"
 	"net"
+	"net/netip"
+	"sync"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"firn/coordinator"
-	"firn/index"
-	"firn/ingest"
+	"golang.org/x/time/rate"
 )
-
-// Options is what a Server needs.
-type Options struct {
-	Node       *coordinator.Node
-	Writer     *ingest.Writer
-	Index      *index.Index
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
-
-	AutoCreateTopics  bool
-	DefaultPartitions int32
-	CompressPlain     string // "lz4" (default) or "none": what becomes of batches that arrive uncompressed
-}
 
 // Server serves Kafka clients.
 type Server struct {
-	opts Options
+	opts    Options
+	metrics *metrics
+
+	requestMemory *budget
+	fetchMemory   *budget
+
+	draining chan struct{} // closed when the server stops: connections answer what they have and end
+	drain    sync.Once
+
+	mu          sync.Mutex
+	connections map[*connection]struct{}
+	perAddress  map[netip.Addr]int
+	refusals    rate.Sometimes // logs of refused connections
 }
 
 // New returns a server.
-func New(opts Options) (*Server, error) { return &Server{opts: opts}, nil }
+func New(opts Options) (*Server, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opts:          opts,
+		requestMemory: newBudget("RequestMemoryBytes", opts.Limits.RequestMemoryBytes),
+		fetchMemory:   newBudget("FetchMemoryBytes", opts.Limits.FetchMemoryBytes),
+		draining:      make(chan struct{}),
+		connections:   map[*connection]struct{}{},
+		perAddress:    map[netip.Addr]int{},
+		refusals:      rate.Sometimes{First: 3, Interval: time.Second},
+	}
+	s.metrics = newMetrics(opts.Registerer, s)
+	return s, nil
+}
 
-// Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and returns.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error { panic("unwritten") }
+// Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and returns. It closes l. A
+// server serves once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+
+	var running sync.WaitGroup
+	err := s.accept(ctx, l, func(c *connection) {
+		running.Go(func() {
+			defer s.forget(c)
+			c.serve(base)
+		})
+	})
+	s.startDraining()
+	deadline := time.AfterFunc(s.opts.Limits.DrainTimeout, func() { cancel(errDrainTimeout) })
+	running.Wait()
+	deadline.Stop()
+	return err
+}
+
+// accept hands each connection that the limits allow to start. It returns nil when ctx ended.
+func (s *Server) accept(ctx context.Context, l net.Listener, start func(*connection)) error {
+	pause := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil: // out of file descriptors, say: it may pass
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.opts.Logger.Warn("accepting a Kafka connection", "error", err, "pause", pause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		pause = 0
+		c, err := s.admit(nc)
+		if err != nil {
+			nc.Close()
+			s.metrics.refused.Inc()
+			s.refusals.Do(func() { s.opts.Logger.Warn("Kafka connection refused", "peer", nc.RemoteAddr(), "error", err) })
+			continue
+		}
+		start(c)
+	}
+}
+
+// admit counts a connection, unless a limit forbids it.
+func (s *Server) admit(nc net.Conn) (*connection, error) {
+	address := addressOf(nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit := s.opts.Limits.MaxConnections; len(s.connections) >= limit {
+		return nil, fmt.Errorf("MaxConnections: %d connections are open", limit)
+	}
+	if limit := s.opts.Limits.MaxConnectionsPerIP; s.perAddress[address] >= limit {
+		return nil, fmt.Errorf("MaxConnectionsPerIP: %d connections are open from %s", limit, address)
+	}
+	c := newConnection(s, nc)
+	s.connections[c] = struct{}{}
+	s.perAddress[address]++
+	return c, nil
+}
+
+func (s *Server) forget(c *connection) {
+	address := addressOf(c.nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.connections, c)
+	if s.perAddress[address]--; s.perAddress[address] == 0 {
+		delete(s.perAddress, address)
+	}
+}
+
+// startDraining tells every connection to answer what it has and end.
+func (s *Server) startDraining() {
+	s.drain.Do(func() { close(s.draining) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.connections {
+		c.stopReading()
+	}
+}
+
+func (s *Server) openConnections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.connections)
+}
+
+// addressOf is the IP address at the other end; the zero Addr for transports that have none, which then share one limit.
+func addressOf(nc net.Conn) netip.Addr {
+	address, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
+	return address.Addr().Unmap()
+}

@@ -1,0 +1,62 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ApiVersions v0-v4: what is served, from the register. A version that is not served is answered in v0 with UNSUPPORTED_VERSION and the list, as
+// KIP-511 has it.
+func init() {
+	register(0, 4, func(_ context.Context, _ *Server, from *peer, req *kmsg.ApiVersionsRequest) (kmsg.Response, error) {
+		if req.Version >= 3 {
+			if !validSoftware(req.ClientSoftwareName) || !validSoftware(req.ClientSoftwareVersion) {
+				return apiVersions(kerr.InvalidRequest.Code), nil
+			}
+			from.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
+		}
+		return apiVersions(0), nil
+	})
+}
+
+// produceMinAnnounced is the lowest Produce version that ApiVersions names, although v3 is the lowest served. Brokers 4.x do the same: librdkafka
+// before 2.9 looks at it to decide whether a broker knows compression (KAFKA-18659).
+const produceMinAnnounced = 0
+
+func apiVersions(code int16) *kmsg.ApiVersionsResponse {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.ErrorCode = code
+	if code == kerr.InvalidRequest.Code {
+		return resp
+	}
+	for _, a := range apis {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = a.key.Int16(), a.minVersion, a.maxVersion
+		if a.key == kmsg.Produce {
+			k.MinVersion = produceMinAnnounced
+		}
+		resp.ApiKeys = append(resp.ApiKeys, k)
+	}
+	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) })
+	return resp
+}
+
+// validSoftware follows KIP-511: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
+func validSoftware(name string) bool {
+	alphanumeric := func(c byte) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+	}
+	if len(name) == 0 || len(name) > 256 || !alphanumeric(name[0]) || !alphanumeric(name[len(name)-1]) {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; !alphanumeric(c) && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,53 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// How long a change may take when its request does not say or says more than is sensible.
+const (
+	defaultChangeTimeout = 30 * time.Second
+	maxChangeTimeout     = 5 * time.Minute
+)
+
+// change has the cluster make a change, and returns once it is durable and this node shows it.
+func (s *Server) change(ctx context.Context, c coordinator.Change) (coordinator.Fact, error) {
+	c.ID = segments.NewID(time.Now())
+	return s.opts.Node.Change(ctx, c)
+}
+
+// withTimeout bounds ctx by the timeout of a request. Requests that have none carry 0 or less.
+func withTimeout(ctx context.Context, millis int32) (context.Context, context.CancelFunc) {
+	timeout := time.Duration(millis) * time.Millisecond
+	if timeout <= 0 {
+		timeout = defaultChangeTimeout
+	}
+	return context.WithTimeout(ctx, min(timeout, maxChangeTimeout))
+}
+
+// maxParallel is how many parts of one request are worked on at once: enough for changes to share a journal object and for reads of the
+// bucket to overlap, few enough for one request to leave room for others.
+const maxParallel = 32
+
+// inParallel calls do for 0 to n-1, a bounded number at a time, and returns when all calls have.
+func inParallel(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(n, maxParallel) {
+		wg.Go(func() {
+			for i := range next {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}

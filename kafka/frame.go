@@ -1,0 +1,154 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Errors that end a connection. All are the client's doing, apart from the last two.
+var (
+	errFrame        = errors.New("malformed request")
+	errTooLarge     = errors.New("request too large")
+	errUnsupported  = errors.New("API or version not served")
+	errPanic        = errors.New("panic while answering a request")
+	errDrainTimeout = errors.New("DrainTimeout: the server stops")
+)
+
+// request is one request on its way through a connection.
+type request struct {
+	api         *api // nil: an ApiVersions request of a version that is not served
+	version     int16
+	correlation int32
+	clientID    string
+	body        []byte // what follows the header
+	received    time.Time
+
+	held    int64         // bytes taken from Server.requestMemory
+	produce *produceCall  // the started call of a Produce
+	done    chan struct{} // closed when it is answered
+}
+
+// Sizes of the steps in which memory for a request is taken: a client gets eight times what it has sent so far, so
+// announcing a large request costs the server nothing.
+const (
+	firstStepBytes = 16 << 10
+	stepFactor     = 8
+	readPieceBytes = 256 << 10
+)
+
+// readRequest reads one request. It returns io.EOF when the client has closed the connection between requests. Whatever it
+// returns, r.held is to be given back.
+func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
+	r = &request{}
+	if err := c.setReadDeadline(c.s.opts.Limits.IdleTimeout); err != nil {
+		return r, err
+	}
+	var head [8]byte // length, API key, version: enough to know how long the request may be
+	if _, err := io.ReadFull(c.in, head[:1]); err != nil {
+		return r, err
+	}
+	if err := c.setReadDeadline(c.s.opts.Limits.ReadTimeout); err != nil {
+		return r, err
+	}
+	if _, err := io.ReadFull(c.in, head[1:]); err != nil {
+		return r, unexpected(err)
+	}
+	r.received = time.Now()
+	size := int(int32(binary.BigEndian.Uint32(head[:])))
+	key := int16(binary.BigEndian.Uint16(head[4:]))
+	r.version = int16(binary.BigEndian.Uint16(head[6:]))
+	if a, known := apis[key]; known && a.serves(r.version) {
+		r.api = &a
+	} else if key != int16(kmsg.ApiVersions) {
+		return r, fmt.Errorf("%w: %s version %d", errUnsupported, kmsg.Key(key).Name(), r.version)
+	}
+	name, limit := "MaxAdminRequestBytes", c.s.opts.Limits.MaxAdminRequestBytes
+	if key == int16(kmsg.Produce) {
+		name, limit = "MaxRequestBytes", c.s.opts.Limits.MaxRequestBytes
+	}
+	switch {
+	case size < 8: // key, version, correlation id
+		return r, fmt.Errorf("%w: length %d", errFrame, size)
+	case size > limit:
+		return r, fmt.Errorf("%w: %s of %d bytes; %s is %d", errTooLarge, kmsg.Key(key).Name(), size, name, limit)
+	}
+	frame, err := c.readBody(ctx, r, size-4)
+	if err != nil {
+		return r, unexpected(err)
+	}
+	c.s.metrics.bytesIn.Add(float64(size + 4))
+	return r, r.parseHeader(frame)
+}
+
+// readBody reads size bytes into memory that grows as they arrive.
+func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte, error) {
+	var body []byte
+	for step := firstStepBytes; ; step *= stepFactor {
+		step = min(step, size)
+		waiting, cancel := context.WithTimeoutCause(ctx, c.s.opts.Limits.ReadTimeout, errors.New("timed out"))
+		err := c.s.requestMemory.take(waiting, int64(step-len(body)))
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		r.held += int64(step - len(body))
+		larger := make([]byte, step)
+		filled := copy(larger, body)
+		body = larger
+		for filled < step {
+			if err := c.setReadDeadline(c.s.opts.Limits.ReadTimeout); err != nil {
+				return nil, err
+			}
+			end := min(filled+readPieceBytes, step)
+			if _, err := io.ReadFull(c.in, body[filled:end]); err != nil {
+				return nil, err
+			}
+			filled = end
+		}
+		if step == size {
+			return body, nil
+		}
+	}
+}
+
+// parseHeader splits what follows the API version into the rest of the header (request header v1, or v2 for flexible versions) and the body.
+func (r *request) parseHeader(frame []byte) error {
+	r.correlation = int32(binary.BigEndian.Uint32(frame))
+	if r.api == nil {
+		return nil // the form of its header is not known
+	}
+	in := wire{src: frame[4:]}
+	r.clientID = string(in.nullableString())
+	if r.api.flexible(r.version) {
+		in.skipTags()
+	}
+	r.body = in.src
+	if in.bad {
+		return fmt.Errorf("%w: header of %s version %d", errFrame, r.api.key.Name(), r.version)
+	}
+	return nil
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// appendResponseHead begins a response: its length, to be written by finishFrame, and the response header. The header of ApiVersions is always v0,
+// so that clients which do not know what the server speaks can read it (KIP-511).
+func (r *request) appendResponseHead(dst []byte) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.correlation))
+	if r.api != nil && r.api.flexible(r.version) && r.api.key != kmsg.ApiVersions {
+		dst = append(dst, 0) // no tags
+	}
+	return dst
+}

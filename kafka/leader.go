@@ -1,0 +1,77 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// Any node serves any partition, but Kafka clients want one leader for each. Every node names the same: the live node that wins the rendezvous
+// hash. So a partition's batches meet in one node's segments and its readers in one node's cache, and when a node comes or goes, only the partitions that
+// it wins or held move. Clients that say which zone they are in are sent to that zone's nodes alone, so that no traffic crosses zones.
+
+// zoneHint is what a client id contains if its client wants the nodes of one zone: "zone=NAME", set off by commas from anything else.
+const zoneHint = "zone="
+
+// nearby returns the live nodes of the client's zone, or all live nodes if the client names no zone or none of them is there.
+func (s *Server) nearby(from *peer) []coordinator.NodeInfo {
+	nodes := s.opts.Node.Nodes()
+	for part := range strings.SplitSeq(from.ClientID, ",") {
+		zone, ok := strings.CutPrefix(part, zoneHint)
+		if !ok {
+			continue
+		}
+		elsewhere := func(n coordinator.NodeInfo) bool { return n.Zone != zone }
+		if near := slices.DeleteFunc(slices.Clone(nodes), elsewhere); len(near) > 0 {
+			return near
+		}
+	}
+	return nodes
+}
+
+// leaderOf returns the id of the node that leads the partition, -1 if there is no node.
+func leaderOf(nodes []coordinator.NodeInfo, p segments.Partition) int32 {
+	var key [len(p.Topic) + 4]byte
+	copy(key[:], p.Topic[:])
+	binary.BigEndian.PutUint32(key[len(p.Topic):], uint32(p.Index))
+	if n, ok := rendezvous(nodes, key[:]); ok {
+		return n.ID
+	}
+	return -1
+}
+
+// controllerOf returns the id of the node that clients are told is the controller, -1 if there is no node. Any would do.
+func controllerOf(nodes []coordinator.NodeInfo) int32 {
+	if n, ok := rendezvous(nodes, []byte("controller")); ok {
+		return n.ID
+	}
+	return -1
+}
+
+// rendezvous returns the node with the highest score for the key; false if there is no node. The scores are part of what nodes of different
+// versions have to agree on.
+func rendezvous(nodes []coordinator.NodeInfo, key []byte) (winner coordinator.NodeInfo, ok bool) {
+	h := fnv.New64a()
+	h.Write(key)
+	sum := h.Sum64()
+	var best uint64
+	for _, n := range nodes {
+		if score := mix(sum ^ mix(uint64(uint32(n.ID))+1)); !ok || score > best {
+			winner, best, ok = n, score, true
+		}
+	}
+	return winner, ok
+}
+
+// mix spreads every bit of x over all bits of the result (the finaliser of SplitMix64).
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}

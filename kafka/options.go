@@ -1,0 +1,94 @@
+package kafka
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firn/coordinator"
+	"firn/index"
+	"firn/ingest"
+)
+
+// Options is what a Server needs. Zero values of the limits mean their defaults.
+type Options struct {
+	Node       *coordinator.Node
+	Writer     *ingest.Writer
+	Index      *index.Index
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+
+	AutoCreateTopics  bool
+	DefaultPartitions int32
+	CompressPlain     string // "lz4" (default) or "none": what becomes of batches that arrive uncompressed
+
+	Limits Limits
+}
+
+// Limits bound what clients can make a server hold. An error that a limit causes names it.
+type Limits struct {
+	MaxConnections      int // in all; 10,000
+	MaxConnectionsPerIP int // from one address; 5,000
+
+	MaxRequestBytes      int // of a Produce request: Kafka's socket.request.max.bytes, 100 MiB
+	MaxAdminRequestBytes int // of any other request; 1 MiB, which is a Fetch of 30,000 partitions
+	MaxInFlight          int // requests of one connection that are read and not answered; 32
+
+	RequestMemoryBytes int64 // of all requests that are being read or answered; 512 MiB. More makes connections wait
+	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB
+	FetchMemoryBytes   int64 // of all Fetch responses that are being written; 512 MiB. Less room makes responses smaller
+
+	IdleTimeout  time.Duration // between requests: Kafka's connections.max.idle.ms, 10 min
+	ReadTimeout  time.Duration // for each piece (at most 256 KiB) of a request that has begun, and for room in RequestMemoryBytes; 30 s
+	WriteTimeout time.Duration // for each piece (at most 1 MiB) of a response; 30 s
+	DrainTimeout time.Duration // for requests under way when the server stops; 30 s
+}
+
+// withDefaults returns the options with every zero value replaced by its default.
+func (o Options) withDefaults() Options {
+	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
+	o.CompressPlain = cmp.Or(o.CompressPlain, "lz4")
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	l := &o.Limits
+	l.MaxConnections = cmp.Or(l.MaxConnections, 10_000)
+	l.MaxConnectionsPerIP = cmp.Or(l.MaxConnectionsPerIP, 5_000)
+	l.MaxRequestBytes = cmp.Or(l.MaxRequestBytes, 100<<20)
+	l.MaxAdminRequestBytes = cmp.Or(l.MaxAdminRequestBytes, 1<<20)
+	l.MaxInFlight = cmp.Or(l.MaxInFlight, 32)
+	l.RequestMemoryBytes = cmp.Or(l.RequestMemoryBytes, 512<<20)
+	l.FetchMaxBytes = cmp.Or(l.FetchMaxBytes, 55<<20)
+	l.FetchMemoryBytes = cmp.Or(l.FetchMemoryBytes, 512<<20)
+	l.IdleTimeout = cmp.Or(l.IdleTimeout, 10*time.Minute)
+	l.ReadTimeout = cmp.Or(l.ReadTimeout, 30*time.Second)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
+	l.DrainTimeout = cmp.Or(l.DrainTimeout, 30*time.Second)
+	return o
+}
+
+// validate reports every problem of options that have their defaults.
+func (o Options) validate() error {
+	var problems []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			problems = append(problems, fmt.Errorf("kafka: "+format, args...))
+		}
+	}
+	l := o.Limits
+	bad(o.DefaultPartitions < 1, "DefaultPartitions is %d", o.DefaultPartitions)
+	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
+	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight) < 1, "a limit of connections or requests in flight is below 1")
+	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")
+	bad(int64(max(l.MaxRequestBytes, l.MaxAdminRequestBytes*decodeFactor)) > l.RequestMemoryBytes,
+		"RequestMemoryBytes (%d) holds no request of MaxRequestBytes (%d) or %d times MaxAdminRequestBytes (%d)",
+		l.RequestMemoryBytes, l.MaxRequestBytes, decodeFactor, l.MaxAdminRequestBytes)
+	bad(int64(l.FetchMaxBytes) > l.FetchMemoryBytes, "FetchMemoryBytes (%d) is less than FetchMaxBytes (%d)", l.FetchMemoryBytes, l.FetchMaxBytes)
+	bad(min(l.IdleTimeout, l.ReadTimeout, l.WriteTimeout, l.DrainTimeout) < 0, "a timeout is negative")
+	return errors.Join(problems...)
+}
