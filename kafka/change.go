@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"firn/coordinator"
@@ -28,26 +27,4 @@ func withTimeout(ctx context.Context, millis int32) (context.Context, context.Ca
 		timeout = defaultChangeTimeout
 	}
 	return context.WithTimeout(ctx, min(timeout, maxChangeTimeout))
-}
-
-// maxParallel is how many parts of one request are worked on at once: enough for changes to share a journal object and for reads of the
-// bucket to overlap, few enough for one request to leave room for others.
-const maxParallel = 32
-
-// inParallel calls do for 0 to n-1, a bounded number at a time, and returns when all calls have.
-func inParallel(n int, do func(i int)) {
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(n, maxParallel) {
-		wg.Go(func() {
-			for i := range next {
-				do(i)
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
 }

@@ -42,6 +42,8 @@ type Limits struct {
 	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB
 	FetchMemoryBytes   int64 // of all Fetch responses that are being written; 512 MiB. Less room makes responses smaller
 
+	MaxPartitions int // of one topic, and of all topics that one request creates; 10,000
+
 	IdleTimeout  time.Duration // between requests: Kafka's connections.max.idle.ms, 10 min
 	ReadTimeout  time.Duration // for each piece (at most 256 KiB) of a request that has begun, and for room in RequestMemoryBytes; 30 s
 	WriteTimeout time.Duration // for each piece (at most 1 MiB) of a response; 30 s
@@ -65,6 +67,7 @@ func (o Options) withDefaults() Options {
 	l.RequestMemoryBytes = cmp.Or(l.RequestMemoryBytes, 512<<20)
 	l.FetchMaxBytes = cmp.Or(l.FetchMaxBytes, 55<<20)
 	l.FetchMemoryBytes = cmp.Or(l.FetchMemoryBytes, 512<<20)
+	l.MaxPartitions = cmp.Or(l.MaxPartitions, 10_000)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 10*time.Minute)
 	l.ReadTimeout = cmp.Or(l.ReadTimeout, 30*time.Second)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
@@ -82,6 +85,7 @@ func (o Options) validate() error {
 	}
 	l := o.Limits
 	bad(o.DefaultPartitions < 1, "DefaultPartitions is %d", o.DefaultPartitions)
+	bad(l.MaxPartitions < 1, "MaxPartitions is %d", l.MaxPartitions)
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
 	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")

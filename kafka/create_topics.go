@@ -1,0 +1,187 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/coordinator/topicconfig"
+	"firn/segments"
+)
+
+// CreateTopics, versions 0 to 7; Kafka 4 begins at 2. Any node serves it.
+//
+//   - A partition count of -1, also before version 4, stands for the server's default.
+//   - Any replication factor is accepted and 1 is reported: one node leads a partition, and copies are the bucket's business.
+//     A manual assignment says how many partitions there are, and is forgotten otherwise; brokers in it need not exist.
+//   - A name that stands twice in a request is refused wherever it stands; the other topics are created.
+//   - Topics are created by the time of the answer, or the answer is REQUEST_TIMED_OUT: then they may still be.
+func init() { register(0, 7, createTopics) }
+
+// reportedReplicas is the replication factor that clients are told.
+const reportedReplicas = 1
+
+func createTopics(ctx context.Context, s *Server, _ *peer, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
+	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
+	defer cancel()
+	plans := s.planTopics(req.Topics)
+	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(plans))
+	inParallel(len(plans), func(i int) {
+		resp.Topics[i] = s.createTopic(ctx, plans[i], req.ValidateOnly)
+	})
+	return resp, nil
+}
+
+// topicPlan is a topic that is to be created, or why it cannot be.
+type topicPlan struct {
+	coordinator.CreateTopic
+	refused *refusal
+}
+
+// planTopics checks the topics of a request one by one and against each other. The answer has each name once.
+func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
+	times := map[string]int{}
+	for _, t := range asked {
+		times[t.Topic]++
+	}
+	var plans []topicPlan
+	total := 0
+	claimed := map[string]string{} // collision key: the name that has it
+	for _, t := range asked {
+		n := times[t.Topic]
+		if n == 0 {
+			continue // answered
+		}
+		times[t.Topic] = 0
+		plan := topicPlan{CreateTopic: coordinator.CreateTopic{Name: t.Topic}}
+		if n > 1 {
+			plan.refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
+		} else {
+			plan.Partitions, plan.Configs, plan.refused = s.checkNewTopic(t)
+		}
+		if key, ok := collisionKey(t.Topic); ok && plan.refused == nil {
+			if other, taken := claimed[key]; taken {
+				plan.refused = collision(t.Topic, other)
+			}
+			claimed[key] = t.Topic
+		}
+		if limit := s.opts.Limits.MaxPartitions; plan.refused == nil {
+			if total += int(plan.Partitions); total > limit {
+				plan.refused = refuse(kerr.PolicyViolation, "the request creates more than %d partitions (MaxPartitions); use several requests", limit)
+			}
+		}
+		plans = append(plans, plan)
+	}
+	return plans
+}
+
+// checkNewTopic checks all that can be known of one topic without creating it.
+func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic) (partitions int32, configs map[string]string, refused *refusal) {
+	if refused := checkTopicName(t.Topic); refused != nil {
+		return 0, nil, refused
+	}
+	view := s.opts.Node.View()
+	if view.Topic(t.Topic) != nil {
+		return 0, nil, refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
+	}
+	if refused := checkCollision(t.Topic, view.Topics()); refused != nil {
+		return 0, nil, refused
+	}
+	if partitions, refused = s.countPartitions(t); refused != nil {
+		return 0, nil, refused
+	}
+	configs, refused = newTopicConfigs(t.Configs)
+	return partitions, configs, refused
+}
+
+func (s *Server) countPartitions(t kmsg.CreateTopicsRequestTopic) (int32, *refusal) {
+	n := t.NumPartitions
+	if len(t.ReplicaAssignment) > 0 {
+		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
+			return 0, refuse(kerr.InvalidRequest, "with a manual assignment, partition count and replication factor must be -1")
+		}
+		if refused := checkAssignment(t.ReplicaAssignment); refused != nil {
+			return 0, refused
+		}
+		n = int32(len(t.ReplicaAssignment))
+	} else if t.ReplicationFactor < -1 || t.ReplicationFactor == 0 {
+		return 0, refuse(kerr.InvalidReplicationFactor, "replication factor is %d; it must be at least 1, or -1 for the default", t.ReplicationFactor)
+	}
+	switch limit := s.opts.Limits.MaxPartitions; {
+	case n == -1:
+		n = s.opts.DefaultPartitions
+	case n < 1:
+		return 0, refuse(kerr.InvalidPartitions, "partition count is %d; it must be at least 1, or -1 for the default", n)
+	case int(n) > limit:
+		return 0, refuse(kerr.InvalidPartitions, "partition count is %d; a topic may have at most %d (MaxPartitions)", n, limit)
+	}
+	return n, nil
+}
+
+// checkAssignment checks that a manual assignment is one, though nobody will follow it: partitions from 0 on, each on one or more
+// brokers, all different.
+func checkAssignment(assigned []kmsg.CreateTopicsRequestTopicReplicaAssignment) *refusal {
+	seen := make([]bool, len(assigned))
+	for _, a := range assigned {
+		if a.Partition < 0 || int(a.Partition) >= len(seen) || seen[a.Partition] {
+			return refuse(kerr.InvalidReplicaAssignment, "partitions of a manual assignment must be numbered from 0 on, each once; there is a %d", a.Partition)
+		}
+		seen[a.Partition] = true
+		if refused := checkReplicas(a.Partition, a.Replicas); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
+func checkReplicas(partition int32, brokers []int32) *refusal {
+	if len(brokers) == 0 {
+		return refuse(kerr.InvalidReplicaAssignment, "partition %d is assigned to no broker", partition)
+	}
+	sorted := slices.Sorted(slices.Values(brokers))
+	if sorted[0] < 0 || len(slices.Compact(sorted)) < len(brokers) {
+		return refuse(kerr.InvalidReplicaAssignment, "partition %d is assigned to %v: brokers must be different and not negative", partition, brokers)
+	}
+	return nil
+}
+
+// newTopicConfigs checks the configs of a new topic. Later ones of the same name replace earlier ones, as in Kafka.
+func newTopicConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) (map[string]string, *refusal) {
+	configs := make(map[string]string, len(asked))
+	for _, c := range asked {
+		if c.Value == nil {
+			return nil, refuse(kerr.InvalidConfig, "config %q has no value; leave it out to get the default", c.Name)
+		}
+		configs[c.Name] = *c.Value
+	}
+	if err := topicconfig.Validate(configs); err != nil {
+		return nil, refuse(kerr.InvalidConfig, "%v", err)
+	}
+	return configs, nil
+}
+
+// createTopic creates one topic, if it may be and should be, and answers.
+func (s *Server) createTopic(ctx context.Context, plan topicPlan, validateOnly bool) kmsg.CreateTopicsResponseTopic {
+	a := kmsg.NewCreateTopicsResponseTopic()
+	a.Topic = plan.Name
+	refused := plan.refused
+	if refused == nil && !validateOnly {
+		plan.ID = segments.NewTopicID()
+		_, err := s.change(ctx, coordinator.Change{CreateTopic: &plan.CreateTopic})
+		refused = s.refusalOf(err)
+	}
+	a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
+	if refused != nil {
+		return a
+	}
+	a.TopicID = plan.ID
+	a.NumPartitions, a.ReplicationFactor = plan.Partitions, reportedReplicas
+	for _, c := range topicConfigs(plan.Configs) {
+		a.Configs = append(a.Configs, kmsg.CreateTopicsResponseTopicConfig{Name: c.Name, Value: &c.value, Source: int8(c.source)})
+	}
+	return a
+}

@@ -1,0 +1,128 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/index"
+	"firn/segments"
+)
+
+// ListOffsets, versions 1 to 11, as Kafka 4. Any node serves every partition.
+//
+//   - Beside a timestamp there are the special ones below, each from some version on; others are UNSUPPORTED_VERSION, as in Kafka.
+//   - "Local" and "tiered" are one in Firn: every record is in the bucket. The earliest local offset is the log start; there is no answer (-1) to
+//     the latest tiered and the earliest pending one, as from a Kafka without tiered storage.
+//   - Isolation levels make no difference: there are no open transactions.
+//   - The timeout (version 10 on) bounds lookups by time, which may have to read the bucket.
+func init() { register(1, 11, listOffsets) }
+
+// Special timestamps.
+const (
+	latestOffset        = -1
+	earliestOffset      = -2
+	maxTimestampOffset  = -3 // KIP-734
+	earliestLocalOffset = -4 // KIP-405
+	latestTieredOffset  = -5 // KIP-1005
+	earliestPendingCopy = -6 // KIP-1023
+)
+
+// specialSince says from which version on each special timestamp may be used.
+var specialSince = map[int64]int16{
+	latestOffset: 1, earliestOffset: 1, maxTimestampOffset: 7, earliestLocalOffset: 8, latestTieredOffset: 9, earliestPendingCopy: 11,
+}
+
+func listOffsets(ctx context.Context, s *Server, _ *peer, req *kmsg.ListOffsetsRequest) (kmsg.Response, error) {
+	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
+	defer cancel()
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
+	twice := listedTwice(req.Topics)
+	for i, t := range req.Topics {
+		resp.Topics[i].Topic = t.Topic
+		resp.Topics[i].Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
+		inParallel(len(t.Partitions), func(j int) {
+			asked := t.Partitions[j]
+			a := kmsg.NewListOffsetsResponseTopicPartition()
+			a.Partition = asked.Partition
+			if twice[topicPartition{t.Topic, asked.Partition}] {
+				a.ErrorCode = kerr.InvalidRequest.Code
+			} else {
+				a.ErrorCode = s.listOffset(ctx, req.Version, t.Topic, asked, &a).code()
+			}
+			resp.Topics[i].Partitions[j] = a
+		})
+	}
+	return resp, nil
+}
+
+// topicPartition names a partition as clients do.
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+// listedTwice returns the partitions that are asked for more than once, all of which Kafka refuses.
+func listedTwice(topics []kmsg.ListOffsetsRequestTopic) map[topicPartition]bool {
+	seen, twice := map[topicPartition]bool{}, map[topicPartition]bool{}
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			name := topicPartition{t.Topic, p.Partition}
+			if seen[name] {
+				twice[name] = true
+			}
+			seen[name] = true
+		}
+	}
+	return twice
+}
+
+// listOffset fills in the answer for one partition, or refuses.
+func (s *Server) listOffset(ctx context.Context, version int16, topic string, asked kmsg.ListOffsetsRequestTopicPartition,
+	a *kmsg.ListOffsetsResponseTopicPartition) *refusal {
+	if since, special := specialSince[asked.Timestamp]; asked.Timestamp < 0 && (!special || version < since) {
+		return refuse(kerr.UnsupportedVersion, "timestamp %d", asked.Timestamp)
+	}
+	p, info, refused := s.partition(topic, asked.Partition, asked.CurrentLeaderEpoch)
+	if refused != nil {
+		return refused
+	}
+	switch asked.Timestamp {
+	case earliestOffset, earliestLocalOffset:
+		a.Offset, a.LeaderEpoch = info.LogStart, leaderEpoch
+	case latestOffset:
+		a.Offset, a.LeaderEpoch = info.HighWatermark, leaderEpoch
+	case latestTieredOffset, earliestPendingCopy: // no answer
+	default:
+		found, ok, err := s.offsetByTime(ctx, p, asked.Timestamp)
+		if err != nil {
+			return s.refusalOf(err)
+		}
+		if ok {
+			a.Offset, a.Timestamp, a.LeaderEpoch = found.Offset, found.Timestamp, leaderEpoch
+		}
+	}
+	return nil
+}
+
+func (s *Server) offsetByTime(ctx context.Context, p segments.Partition, timestamp int64) (index.Position, bool, error) {
+	if timestamp == maxTimestampOffset {
+		return s.opts.Index.MaxTimestamp(ctx, p)
+	}
+	return s.opts.Index.ByTime(ctx, p, timestamp)
+}
+
+// partition finds a partition by the topic's name, and checks the leader epoch that the client believes in.
+func (s *Server) partition(topic string, number, epoch int32) (segments.Partition, coordinator.PartitionInfo, *refusal) {
+	view := s.opts.Node.View()
+	if t := view.Topic(topic); t != nil {
+		p := segments.Partition{Topic: t.ID, Index: number}
+		if info, ok := view.Partition(p); ok {
+			return p, info, checkLeaderEpoch(epoch)
+		}
+	}
+	return segments.Partition{}, coordinator.PartitionInfo{}, refuse(kerr.UnknownTopicOrPartition, "there is no partition %d of topic %q", number, topic)
+}
