@@ -41,6 +41,9 @@ func (n *Node) ProducerID(ctx context.Context) (int64, error) { panic("unwritten
 // Nodes returns the live nodes of the cluster, ordered by id, as last heard.
 func (n *Node) Nodes() []NodeInfo { panic("unwritten") }
 
+// Info is what this node registered of itself, in its present life.
+func (n *Node) Info() NodeInfo { panic("unwritten") }
+
 // Done is closed when the node cannot go on; Err then says why.
 func (n *Node) Done() <-chan struct{} { panic("unwritten") }
 
