@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn/coordinator"
-	"firn/coordinator/topicconfig"
 	"firn/segments"
 )
 
@@ -158,10 +157,7 @@ func newTopicConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) (map[string]st
 		}
 		configs[c.Name] = *c.Value
 	}
-	if err := topicconfig.Validate(configs); err != nil {
-		return nil, refuse(kerr.InvalidConfig, "%v", err)
-	}
-	return configs, nil
+	return configs, validateConfigs(configs)
 }
 
 // createTopic creates one topic, if it may be and should be, and answers.
@@ -181,7 +177,7 @@ func (s *Server) createTopic(ctx context.Context, plan topicPlan, validateOnly b
 	a.TopicID = plan.ID
 	a.NumPartitions, a.ReplicationFactor = plan.Partitions, reportedReplicas
 	for _, c := range topicConfigs(plan.Configs) {
-		a.Configs = append(a.Configs, kmsg.CreateTopicsResponseTopicConfig{Name: c.Name, Value: &c.value, Source: int8(c.source)})
+		a.Configs = append(a.Configs, kmsg.CreateTopicsResponseTopicConfig{Name: c.name, Value: &c.value, Source: int8(c.source)})
 	}
 	return a
 }

@@ -1,27 +1,57 @@
 package kafka
 
 import (
+	"cmp"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn/coordinator"
 	"firn/coordinator/topicconfig"
 )
 
-// topicConfig is one config of a topic as it stands.
-type topicConfig struct {
-	topicconfig.Definition
-	value  string
-	source kmsg.ConfigSource
-}
-
 // topicConfigs returns every config of a topic on which some were set, ordered by name.
-func topicConfigs(set map[string]string) []topicConfig {
+func topicConfigs(set map[string]string) []config {
 	all := topicconfig.All()
-	configs := make([]topicConfig, len(all))
+	configs := make([]config, len(all))
 	for i, d := range all {
-		configs[i] = topicConfig{d, d.Default, kmsg.ConfigSourceDefaultConfig}
+		configs[i] = config{
+			name:          d.Name,
+			value:         d.Default,
+			fallback:      d.Default,
+			synonym:       cmp.Or(d.Synonym, d.Name),
+			source:        kmsg.ConfigSourceDefaultConfig,
+			kind:          kmsg.ConfigType(d.Type),
+			documentation: d.Documentation,
+		}
 		if value, ok := set[d.Name]; ok {
 			configs[i].value, configs[i].source = value, kmsg.ConfigSourceDynamicTopicConfig
 		}
 	}
 	return configs
+}
+
+// configuredTopic finds a topic whose configs are asked for or are to be altered.
+func (s *Server) configuredTopic(name string) (*coordinator.Topic, *refusal) {
+	if t := s.opts.Node.View().Topic(name); t != nil {
+		return t, nil
+	}
+	if refused := checkTopicName(name); refused != nil {
+		return nil, refused
+	}
+	return nil, unknownTopic(name)
+}
+
+// resource names what has configs. A request may name each but once.
+type resource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+// validateConfigs refuses configs that a topic cannot have, naming all that is wrong.
+func validateConfigs(set map[string]string) *refusal {
+	if err := topicconfig.Validate(set); err != nil {
+		return refuse(kerr.InvalidConfig, "%v", err)
+	}
+	return nil
 }

@@ -59,6 +59,11 @@ func checkCollision(name string, topics []*coordinator.Topic) *refusal {
 	return nil
 }
 
+// unknownTopic refuses what is asked of a topic that does not exist.
+func unknownTopic(name string) *refusal {
+	return refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", name)
+}
+
 func collision(name, other string) *refusal {
 	return refuse(kerr.InvalidTopicException, "topic name %q collides with topic %q: names must differ in more than '.' and '_'", name, other)
 }

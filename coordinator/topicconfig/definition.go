@@ -69,7 +69,7 @@ type Definition struct {
 	Name          string
 	Default       string
 	Effect        Effect
-	Synonyms      []string // broker configs that give Kafka's default, the strongest first
+	Synonym       string // the broker config that gives the default, in Kafka; empty if there is none
 	Documentation string
 	rule
 }

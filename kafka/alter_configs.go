@@ -1,0 +1,99 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+)
+
+// AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.
+//
+//   - The configs in the request replace all that were set on a topic. Clients should use IncrementalAlterConfigs, which does not take back
+//     what somebody else has set.
+//   - Each resource is changed wholly or not at all. Brokers' configs are read-only.
+//   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
+func init() { register(0, 2, alterConfigs) }
+
+func alterConfigs(ctx context.Context, s *Server, _ *peer, req *kmsg.AlterConfigsRequest) (kmsg.Response, error) {
+	times := map[resource]int{}
+	for _, r := range req.Resources {
+		times[resource{r.ResourceType, r.ResourceName}]++
+	}
+	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
+	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
+	inParallel(len(req.Resources), func(i int) {
+		asked := req.Resources[i]
+		r := resource{asked.ResourceType, asked.ResourceName}
+		refused := s.alterTopic(ctx, r, times[r], req.ValidateOnly, func(map[string]string) (map[string]string, *refusal) {
+			return replacedConfigs(asked.Configs)
+		})
+		a := kmsg.NewAlterConfigsResponseResource()
+		a.ResourceType, a.ResourceName = r.kind, r.name
+		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
+		resp.Resources[i] = a
+	})
+	return resp, nil
+}
+
+func replacedConfigs(asked []kmsg.AlterConfigsRequestResourceConfig) (map[string]string, *refusal) {
+	set := make(map[string]string, len(asked))
+	for _, c := range asked {
+		if c.Value == nil {
+			return nil, refuse(kerr.InvalidRequest, "config %q has no value; leave it out to get the default", c.Name)
+		}
+		set[c.Name] = *c.Value
+	}
+	return set, nil
+}
+
+// alterTopic changes the configs of a topic, which the request names so many times, to what next makes of those that were set
+// before.
+func (s *Server) alterTopic(ctx context.Context, r resource, times int, validateOnly bool,
+	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
+	switch {
+	case times > 1:
+		return refuse(kerr.InvalidRequest, "the request names %s %q %d times", r.kind, r.name, times)
+	case r.kind == kmsg.ConfigResourceTypeBroker:
+		return refuse(kerr.InvalidRequest, "a broker's configs are read-only: they follow from the flags that the node was started with")
+	case r.kind != kmsg.ConfigResourceTypeTopic:
+		return refuse(kerr.InvalidRequest, "%s resources have no configs here; topics have", r.kind)
+	}
+	t, refused := s.configuredTopic(r.name)
+	if refused != nil {
+		return refused
+	}
+	set, refused := next(t.Configs)
+	if refused != nil {
+		return refused
+	}
+	if refused := validateConfigs(set); refused != nil {
+		return refused
+	}
+	changes := difference(t.Configs, set)
+	if validateOnly || len(changes) == 0 {
+		return nil
+	}
+	ctx, cancel := withTimeout(ctx, 0)
+	defer cancel()
+	_, err := s.change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: t.ID, Set: changes}})
+	return s.refusalOf(err)
+}
+
+// difference returns the changes that lead from one set of configs to another.
+func difference(from, to map[string]string) map[string]*string {
+	changes := map[string]*string{}
+	for name := range from {
+		if _, kept := to[name]; !kept {
+			changes[name] = nil
+		}
+	}
+	for name, value := range to {
+		if old, had := from[name]; !had || old != value {
+			changes[name] = &value
+		}
+	}
+	return changes
+}

@@ -1,0 +1,70 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+)
+
+// CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.
+//
+//   - The count is what the topic has afterwards, and must be more than it has.
+//   - A manual assignment must have as many entries as partitions are new, and is forgotten otherwise; brokers in it need not exist.
+//   - A topic that stands twice in a request is refused, and is answered once.
+func init() { register(0, 3, createPartitions) }
+
+func createPartitions(ctx context.Context, s *Server, _ *peer, req *kmsg.CreatePartitionsRequest) (kmsg.Response, error) {
+	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
+	defer cancel()
+	times := map[string]int{}
+	var asked []kmsg.CreatePartitionsRequestTopic
+	for _, t := range req.Topics {
+		if times[t.Topic]++; times[t.Topic] == 1 {
+			asked = append(asked, t)
+		}
+	}
+	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(asked))
+	inParallel(len(asked), func(i int) {
+		t := asked[i]
+		var refused *refusal
+		if n := times[t.Topic]; n > 1 {
+			refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
+		} else {
+			refused = s.growTopic(ctx, t, req.ValidateOnly)
+		}
+		a := kmsg.NewCreatePartitionsResponseTopic()
+		a.Topic, a.ErrorCode, a.ErrorMessage = t.Topic, refused.code(), refused.text()
+		resp.Topics[i] = a
+	})
+	return resp, nil
+}
+
+func (s *Server) growTopic(ctx context.Context, asked kmsg.CreatePartitionsRequestTopic, validateOnly bool) *refusal {
+	t := s.opts.Node.View().Topic(asked.Topic)
+	if t == nil {
+		return unknownTopic(asked.Topic)
+	}
+	switch limit := s.opts.Limits.MaxPartitions; {
+	case asked.Count <= t.Partitions:
+		return refuse(kerr.InvalidPartitions, "topic %q has %d partitions; it can only get more, and %d is not", t.Name, t.Partitions, asked.Count)
+	case int(asked.Count) > limit:
+		return refuse(kerr.InvalidPartitions, "partition count is %d; a topic may have at most %d (MaxPartitions)", asked.Count, limit)
+	}
+	if more := asked.Count - t.Partitions; len(asked.Assignment) > 0 && int(more) != len(asked.Assignment) {
+		return refuse(kerr.InvalidReplicaAssignment, "the manual assignment is for %d new partitions; there would be %d", len(asked.Assignment), more)
+	}
+	for i, a := range asked.Assignment {
+		if refused := checkReplicas(t.Partitions+int32(i), a.Replicas); refused != nil {
+			return refused
+		}
+	}
+	if validateOnly {
+		return nil
+	}
+	_, err := s.change(ctx, coordinator.Change{Grow: &coordinator.Grow{Topic: t.ID, Partitions: asked.Count}})
+	return s.refusalOf(err)
+}

@@ -1,0 +1,82 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/coordinator/topicconfig"
+	"firn/segments"
+)
+
+// DeleteRecords, versions 0 to 2, as Kafka 4. Any node serves every partition.
+//
+//   - It moves the log start up; -1 stands for the high watermark. Records below it are not served any more from then on, and their
+//     objects leave the bucket later. An offset at or below the log start changes nothing and is no error.
+//   - Partitions of one topic are changed together.
+//   - A topic whose cleanup policy is only "compact" is a POLICY_VIOLATION.
+func init() { register(0, 2, deleteRecords) }
+
+func deleteRecords(ctx context.Context, s *Server, _ *peer, req *kmsg.DeleteRecordsRequest) (kmsg.Response, error) {
+	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
+	defer cancel()
+	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
+	resp.Topics = make([]kmsg.DeleteRecordsResponseTopic, len(req.Topics))
+	inParallel(len(req.Topics), func(i int) { resp.Topics[i] = s.deleteTopicRecords(ctx, req.Topics[i]) })
+	return resp, nil
+}
+
+func (s *Server) deleteTopicRecords(ctx context.Context, asked kmsg.DeleteRecordsRequestTopic) kmsg.DeleteRecordsResponseTopic {
+	starts := map[segments.Partition]int64{}
+	refused := make([]*refusal, len(asked.Partitions))
+	for i, p := range asked.Partitions {
+		refused[i] = s.planDelete(asked.Topic, p, starts)
+	}
+	if len(starts) > 0 {
+		_, err := s.change(ctx, coordinator.Change{LogStart: &coordinator.LogStart{Offsets: starts}})
+		for i := range refused {
+			if refused[i] == nil {
+				refused[i] = s.refusalOf(err)
+			}
+		}
+	}
+	a := kmsg.NewDeleteRecordsResponseTopic()
+	a.Topic = asked.Topic
+	for i, p := range asked.Partitions {
+		answer := kmsg.NewDeleteRecordsResponseTopicPartition()
+		answer.Partition, answer.LowWatermark = p.Partition, -1
+		if refused[i] == nil {
+			_, info, gone := s.partition(asked.Topic, p.Partition, -1)
+			answer.LowWatermark, refused[i] = info.LogStart, gone
+		}
+		answer.ErrorCode = refused[i].code()
+		a.Partitions = append(a.Partitions, answer)
+	}
+	return a
+}
+
+// planDelete notes where the log of one partition has to start, if that is further up than it does.
+func (s *Server) planDelete(topic string, asked kmsg.DeleteRecordsRequestTopicPartition, starts map[segments.Partition]int64) *refusal {
+	p, info, refused := s.partition(topic, asked.Partition, -1)
+	if refused != nil {
+		return refused
+	}
+	if t := s.opts.Node.View().TopicByID(p.Topic); t != nil {
+		if c, _ := topicconfig.Parse(t.Configs); c.Compact && !c.Delete {
+			return refuse(kerr.PolicyViolation, "topic %q is only compacted: records are deleted by writing their keys without values", topic)
+		}
+	}
+	offset := asked.Offset
+	if offset == -1 {
+		offset = info.HighWatermark
+	}
+	if offset < 0 || offset > info.HighWatermark {
+		return refuse(kerr.OffsetOutOfRange, "offset %d lies beyond the high watermark %d", offset, info.HighWatermark)
+	}
+	if offset > info.LogStart {
+		starts[p] = max(starts[p], offset)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
+//
+//   - Topics and brokers have configs; other resources are INVALID_REQUEST. A broker answers for itself alone (broker_configs.go), and for the broker
+//     without a name, which has Kafka's cluster-wide dynamic configs and therefore none.
+//   - No or an empty list of names asks for all configs. Names that there are not are left out, as in Kafka.
+//   - Synonyms of a topic's config are the value that was set and the default that stands behind it, under the broker config's name.
+//   - Documentation says what a config does in Firn, which may be nothing: see package topicconfig.
+func init() { register(0, 4, describeConfigs) }
+
+func describeConfigs(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeConfigsRequest) (kmsg.Response, error) {
+	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	for _, asked := range req.Resources {
+		a := kmsg.NewDescribeConfigsResponseResource()
+		a.ResourceType, a.ResourceName = asked.ResourceType, asked.ResourceName
+		configs, refused := s.configsOf(asked.ResourceType, asked.ResourceName)
+		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
+		for _, c := range configs {
+			if len(asked.ConfigNames) == 0 || slices.Contains(asked.ConfigNames, c.name) {
+				a.Configs = append(a.Configs, c.describe(req.IncludeSynonyms, req.IncludeDocumentation))
+			}
+		}
+		resp.Resources = append(resp.Resources, a)
+	}
+	return resp, nil
+}
+
+// configsOf returns all configs of a resource, ordered by name.
+func (s *Server) configsOf(kind kmsg.ConfigResourceType, name string) ([]config, *refusal) {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic:
+		t, refused := s.configuredTopic(name)
+		if refused != nil {
+			return nil, refused
+		}
+		return topicConfigs(t.Configs), nil
+	case kmsg.ConfigResourceTypeBroker:
+		if name == "" {
+			return nil, nil
+		}
+		if refused := s.checkBrokerName(name); refused != nil {
+			return nil, refused
+		}
+		return s.brokerConfigs(), nil
+	}
+	return nil, refuse(kerr.InvalidRequest, "%s resources have no configs here; topics and brokers have", kind)
+}
+
+// config is one config of a topic or broker as it stands.
+type config struct {
+	name          string
+	value         string
+	fallback      string // the value that stands behind the one that was set
+	synonym       string // the name under which fallback is a broker's config; empty: name
+	source        kmsg.ConfigSource
+	kind          kmsg.ConfigType
+	readOnly      bool
+	documentation string
+}
+
+func (c config) describe(synonyms, documentation bool) kmsg.DescribeConfigsResponseResourceConfig {
+	d := kmsg.NewDescribeConfigsResponseResourceConfig()
+	d.Name, d.Value, d.ReadOnly = c.name, &c.value, c.readOnly
+	d.Source, d.IsDefault = c.source, c.source == kmsg.ConfigSourceDefaultConfig
+	d.ConfigType = c.kind
+	if documentation {
+		d.Documentation = &c.documentation
+	}
+	if synonyms {
+		if c.source != kmsg.ConfigSourceDefaultConfig {
+			d.ConfigSynonyms = append(d.ConfigSynonyms, synonym(c.name, c.value, c.source))
+		}
+		if !c.readOnly || c.source == kmsg.ConfigSourceDefaultConfig {
+			d.ConfigSynonyms = append(d.ConfigSynonyms, synonym(c.synonym, c.fallback, kmsg.ConfigSourceDefaultConfig))
+		}
+	}
+	return d
+}
+
+func synonym(name, value string, source kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+	return kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{Name: name, Value: &value, Source: source}
+}

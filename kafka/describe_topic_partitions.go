@@ -1,0 +1,105 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// DescribeTopicPartitions, version 0, as Kafka 4 (KIP-966): Metadata in pages.
+//
+//   - Topics are answered in order of their names, all of them if none is asked for, from the cursor on, until the answer has as many
+//     partitions as asked for, and at most 2,000. Then the next cursor says where to go on.
+//   - Topics are never created. There are no eligible leader replicas to speak of: any node can lead.
+//   - A cursor at a negative partition, or at a topic that the request does not list, is INVALID_REQUEST for every topic listed.
+func init() { register(0, 0, describeTopicPartitions) }
+
+// maxPagePartitions is Kafka's max.request.partition.size.limit.
+const maxPagePartitions = 2000
+
+func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg.DescribeTopicPartitionsRequest) (kmsg.Response, error) {
+	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
+	names, refused := s.pageTopics(req)
+	if refused != nil {
+		for _, t := range req.Topics {
+			resp.Topics = append(resp.Topics, pageTopic(t.Topic, refused))
+		}
+		return resp, nil
+	}
+	leaders := s.nearby(from)
+	room := min(max(req.ResponsePartitionLimit, 1), maxPagePartitions)
+	for _, name := range names {
+		first := int32(0)
+		if req.Cursor != nil && req.Cursor.Topic == name {
+			first = req.Cursor.Partition
+		}
+		if room == 0 {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: first}
+			break
+		}
+		t := s.opts.Node.View().Topic(name)
+		if t == nil {
+			if refused = checkTopicName(name); refused == nil {
+				refused = unknownTopic(name)
+			}
+			resp.Topics = append(resp.Topics, pageTopic(name, refused))
+			continue
+		}
+		first = min(first, t.Partitions)
+		end := min(t.Partitions, first+room)
+		resp.Topics = append(resp.Topics, pagePartitions(t, leaders, first, end))
+		room -= end - first
+		if end < t.Partitions {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: end}
+			break
+		}
+	}
+	return resp, nil
+}
+
+// pageTopics returns the names of the topics to answer, from the cursor on, in order and each once.
+func (s *Server) pageTopics(req *kmsg.DescribeTopicPartitionsRequest) ([]string, *refusal) {
+	var names []string
+	for _, t := range req.Topics {
+		names = append(names, t.Topic)
+	}
+	if len(names) == 0 {
+		for _, t := range s.opts.Node.View().Topics() {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if req.Cursor == nil {
+		return names, nil
+	}
+	at, listed := slices.BinarySearch(names, req.Cursor.Topic)
+	if req.Cursor.Partition < 0 || len(req.Topics) > 0 && !listed {
+		return nil, refuse(kerr.InvalidRequest, "the cursor is at partition %d of topic %q", req.Cursor.Partition, req.Cursor.Topic)
+	}
+	return names[at:], nil
+}
+
+func pageTopic(name string, refused *refusal) kmsg.DescribeTopicPartitionsResponseTopic {
+	a := kmsg.NewDescribeTopicPartitionsResponseTopic()
+	a.Topic, a.ErrorCode = &name, refused.code()
+	return a
+}
+
+func pagePartitions(t *coordinator.Topic, nodes []coordinator.NodeInfo, first, end int32) kmsg.DescribeTopicPartitionsResponseTopic {
+	a := pageTopic(t.Name, nil)
+	a.TopicID, a.AuthorizedOperations = t.ID, topicOperations
+	for i := first; i < end; i++ {
+		m := metadataPartition(nodes, segments.Partition{Topic: t.ID, Index: i})
+		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+		p.ErrorCode, p.Partition, p.LeaderID, p.LeaderEpoch = m.ErrorCode, m.Partition, m.Leader, m.LeaderEpoch
+		p.Replicas, p.ISR = m.Replicas, m.ISR
+		a.Partitions = append(a.Partitions, p)
+	}
+	return a
+}

@@ -1,0 +1,95 @@
+package kafka
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator/topicconfig"
+)
+
+// IncrementalAlterConfigs, versions 0 and 1, as Kafka 4. Any node serves it.
+//
+//   - SET and DELETE concern one config; APPEND and SUBTRACT the items of one whose type is a list, beginning with its default if it was not set.
+//   - Each resource is changed wholly or not at all. A config may be named once for each resource. Brokers' configs are read-only.
+//   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
+func init() { register(0, 1, incrementalAlterConfigs) }
+
+func incrementalAlterConfigs(ctx context.Context, s *Server, _ *peer, req *kmsg.IncrementalAlterConfigsRequest) (kmsg.Response, error) {
+	times := map[resource]int{}
+	for _, r := range req.Resources {
+		times[resource{r.ResourceType, r.ResourceName}]++
+	}
+	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
+	inParallel(len(req.Resources), func(i int) {
+		asked := req.Resources[i]
+		r := resource{asked.ResourceType, asked.ResourceName}
+		refused := s.alterTopic(ctx, r, times[r], req.ValidateOnly, func(set map[string]string) (map[string]string, *refusal) {
+			return changedConfigs(set, asked.Configs)
+		})
+		a := kmsg.NewIncrementalAlterConfigsResponseResource()
+		a.ResourceType, a.ResourceName = r.kind, r.name
+		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
+		resp.Resources[i] = a
+	})
+	return resp, nil
+}
+
+// changedConfigs applies the operations of a request to the configs that are set.
+func changedConfigs(set map[string]string, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, *refusal) {
+	changed := make(map[string]string, len(set))
+	maps.Copy(changed, set)
+	named := map[string]bool{}
+	for _, op := range ops {
+		switch {
+		case named[op.Name]:
+			return nil, refuse(kerr.InvalidRequest, "config %q is named more than once", op.Name)
+		case op.Value == nil && op.Op != kmsg.IncrementalAlterConfigOpDelete:
+			return nil, refuse(kerr.InvalidRequest, "config %q has no value; use DELETE to get the default", op.Name)
+		}
+		named[op.Name] = true
+		switch op.Op {
+		case kmsg.IncrementalAlterConfigOpSet:
+			changed[op.Name] = *op.Value
+		case kmsg.IncrementalAlterConfigOpDelete:
+			delete(changed, op.Name)
+		case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
+			value, refused := changedList(changed, op)
+			if refused != nil {
+				return nil, refused
+			}
+			changed[op.Name] = value
+		default:
+			return nil, refuse(kerr.InvalidRequest, "config %q: unknown operation %d", op.Name, op.Op)
+		}
+	}
+	return changed, nil
+}
+
+// changedList adds items to a list, unless it has them, or takes them away.
+func changedList(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResourceConfig) (string, *refusal) {
+	d, known := topicconfig.Lookup(op.Name)
+	if !known || d.Type != topicconfig.List {
+		return "", refuse(kerr.InvalidConfig, "config %q is not a list: only SET and DELETE can change it", op.Name)
+	}
+	value, wasSet := set[op.Name]
+	if !wasSet {
+		value = d.Default
+	}
+	items := topicconfig.SplitList(value)
+	for _, item := range topicconfig.SplitList(*op.Value) {
+		at := slices.Index(items, item)
+		switch {
+		case op.Op == kmsg.IncrementalAlterConfigOpAppend && at < 0:
+			items = append(items, item)
+		case op.Op == kmsg.IncrementalAlterConfigOpSubtract && at >= 0:
+			items = slices.Delete(items, at, at+1)
+		}
+	}
+	return strings.Join(items, ","), nil
+}

@@ -1,0 +1,35 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// OffsetForLeaderEpoch, versions 0 to 4; Kafka 4 begins at 2. Any node serves every partition.
+//
+// There is one leader epoch, 0 (leader_epoch.go), and it ends at the high watermark. Other epochs have no end: -1, which tells a
+// client that there was none. So no client ever finds its log truncated.
+func init() { register(0, 4, offsetForLeaderEpoch) }
+
+func offsetForLeaderEpoch(_ context.Context, s *Server, _ *peer, req *kmsg.OffsetForLeaderEpochRequest) (kmsg.Response, error) {
+	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+	for _, t := range req.Topics {
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		topic.Topic = t.Topic
+		for _, p := range t.Partitions {
+			a := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+			a.Partition = p.Partition
+			_, info, refused := s.partition(t.Topic, p.Partition, p.CurrentLeaderEpoch)
+			switch {
+			case refused != nil:
+				a.ErrorCode = refused.code()
+			case p.LeaderEpoch == leaderEpoch:
+				a.LeaderEpoch, a.EndOffset = leaderEpoch, info.HighWatermark
+			}
+			topic.Partitions = append(topic.Partitions, a)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp, nil
+}
