@@ -2,7 +2,6 @@ package segments
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 )
@@ -10,7 +9,8 @@ import (
 // Store is a bucket: a flat, ordered set of keys, each with immutable bytes. Every implementation passes the suite in
 // storetest. All methods may be called concurrently, and by several processes on one bucket.
 //
-// Keys are slash-separated, made of the characters [A-Za-z0-9._-/], at most 512 bytes long, without empty, "." or ".." elements.
+// Keys are slash-separated, made of the characters [A-Za-z0-9._-/], at most 512 bytes long, without empty, "." or ".." elements: CheckKey. No
+// key is the beginning of another up to a slash ("a" and "a/b"): some stores cannot hold both.
 type Store interface {
 	// Put creates key with body, unless key exists: then it returns ErrExists and changes nothing. When it returns nil the object is
 	// durable and every later Get and List, from anywhere, sees the whole of it. After any other error the object may or may not have
@@ -37,11 +37,3 @@ type Object struct {
 	Size     int64
 	Modified time.Time // when the store created it, by the store's clock
 }
-
-// Errors that every Store returns, wrapped with the key. Any other error may be tried again.
-var (
-	ErrExists   = errors.New("object already exists")
-	ErrNotFound = errors.New("object not found")
-	ErrRange    = errors.New("object is shorter than the range asked for")
-	ErrKey      = errors.New("key not allowed in a bucket")
-)
