@@ -51,7 +51,7 @@ type Checker struct {
 	retries bool // clients without idempotence: what was in flight at a strike may be there twice
 
 	mu     sync.Mutex
-	strike int32 // how often the server was struck so far
+	age    int32 // grows with each beginning and each end of a strike: odd during one
 	sent   map[stream][]outcome
 	logs   map[int32][]slot
 	report Report
@@ -66,8 +66,8 @@ type stream struct {
 // outcome is what is known of one record that was sent.
 type outcome struct {
 	hash     uint64
-	sent     int32 // strikes before it was sent
-	answered int32 // strikes before it was acknowledged; -1: not acknowledged
+	sent     int32 // the age in which it was sent
+	answered int32 // the age in which it was acknowledged; -1: not acknowledged
 	found    bool  // by Finish
 }
 
@@ -97,7 +97,7 @@ func (c *Checker) Sent(partition int32, r Record) {
 	if int64(len(c.sent[s])) != r.Number {
 		panic(fmt.Sprintf("history: producer %d sends number %d to partition %d after %d others", r.Producer, r.Number, partition, len(c.sent[s])))
 	}
-	c.sent[s] = append(c.sent[s], outcome{hash: r.Hash, sent: c.strike, answered: -1})
+	c.sent[s] = append(c.sent[s], outcome{hash: r.Hash, sent: c.age, answered: -1})
 	c.report.Sent++
 }
 
@@ -106,17 +106,23 @@ func (c *Checker) Acknowledged(partition int32, r Record, offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Acknowledged++
-	c.sent[stream{r.Producer, partition}][r.Number].answered = c.strike
+	c.sent[stream{r.Producer, partition}][r.Number].answered = c.age
 	if offset >= 0 {
 		c.take(partition, offset, r, "acknowledged")
 	}
 }
 
-// Struck says that the server was killed, or stopped, or fenced: what is in flight now may be sent again.
-func (c *Checker) Struck() {
+// Strike says that the server is about to be killed, or stopped, or fenced, and Struck that this is over: what is sent meanwhile, and what
+// was sent before and is answered after, may have been sent twice.
+func (c *Checker) Strike() { c.passTime() }
+
+// Struck ends what Strike began.
+func (c *Checker) Struck() { c.passTime() }
+
+func (c *Checker) passTime() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.strike++
+	c.age++
 }
 
 // Known returns the end of what is known to be in the partition.
@@ -134,6 +140,16 @@ func (c *Checker) End(partition int32, known, end int64) {
 		c.fault(Rewound, partition, end, "the end lies below %d, which is known to be there", known)
 	}
 }
+
+// SoFar is the report before anything was read back: what is missing is not known yet.
+func (c *Checker) SoFar() Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.report
+}
+
+// retriable says whether an honest client may have sent the record twice.
+func (o outcome) retriable() bool { return o.sent%2 == 1 || o.answered != o.sent }
 
 // take has record r at an offset, for ever.
 func (c *Checker) take(partition int32, offset int64, r Record, how string) {

@@ -22,7 +22,13 @@ func acked(producer int32, number, offset int64) happening {
 	return func(c *Checker, _ map[string]*Reader) { c.Acknowledged(0, rec(producer, number), offset) }
 }
 
-func struck() happening { return func(c *Checker, _ map[string]*Reader) { c.Struck() } }
+func struck() happening {
+	return func(c *Checker, _ map[string]*Reader) { c.Strike(); c.Struck() }
+}
+
+func strikeBegins() happening { return func(c *Checker, _ map[string]*Reader) { c.Strike() } }
+
+func strikeEnds() happening { return func(c *Checker, _ map[string]*Reader) { c.Struck() } }
 
 func seek(reader string, offset int64) happening {
 	return func(_ *Checker, rs map[string]*Reader) { rs[reader].Seek(0, offset) }
@@ -102,6 +108,11 @@ func TestVerdicts(t *testing.T) {
 		"twice after a strike, by plain retries": {
 			retries: true,
 			history: []happening{sent(1, 0), struck(), acked(1, 0, 1), read("final", 0, 1, 0), read("final", 1, 1, 0)},
+			check:   func(r Report) bool { return r.Retried == 1 },
+		},
+		"twice during a strike, by plain retries": {
+			retries: true,
+			history: []happening{strikeBegins(), sent(1, 0), acked(1, 0, 1), strikeEnds(), read("final", 0, 1, 0), read("final", 1, 1, 0)},
 			check:   func(r Report) bool { return r.Retried == 1 },
 		},
 		"twice without a strike, by plain retries": {

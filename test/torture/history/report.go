@@ -66,7 +66,7 @@ func (c *Checker) walk(partition int32, log []slot) {
 		o := &c.sent[stream{r.Producer, partition}][r.Number]
 		last, any := latest[r.Producer]
 		switch {
-		case o.found && c.retries && o.answered != o.sent:
+		case o.found && c.retries && o.retriable():
 			c.report.Retried++
 		case o.found:
 			c.fault(Duplicate, partition, int64(offset), "%v is there a second time", r)

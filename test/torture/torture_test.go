@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"firn/test/process"
+)
+
+// torture runs a short torture of a real server, built from this tree.
+func torture(t *testing.T, opts Options) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	bin, err := process.Build(ctx, t.TempDir(), "firn/cmd/firn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Command, opts.Dir, opts.Log = process.Firn(bin), t.TempDir(), t.Output()
+	opts.Duration = 2 * time.Minute // a bound: the number of strikes ends it
+	opts.Seed = rand.Uint64()
+	result, err := Torture(ctx, opts)
+	t.Logf("seed %d\n%s", opts.Seed, result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Acknowledged == 0 || result.Read < 2*result.Acknowledged {
+		t.Errorf("the torture was none: %d records acknowledged, %d read", result.Acknowledged, result.Read)
+	}
+	return result
+}
+
+// TestKills is the promise itself: kill -9 at random moments, and nothing lost, nothing twice, no offset moved.
+func TestKills(t *testing.T) {
+	if result := torture(t, Options{Strike: Kill, Strikes: 20}); result.Strikes < 20 {
+		t.Errorf("only %d kills", result.Strikes)
+	}
+}
+
+// TestKillsPlainProducers has producers without idempotence: they may write twice what was in flight at a kill, and nothing else.
+func TestKillsPlainProducers(t *testing.T) {
+	torture(t, Options{Strike: Kill, Strikes: 8, Plain: true})
+}
+
+// TestTerminate stops servers as an operator does: each drains and exits with status 0, and clients are shown no error.
+func TestTerminate(t *testing.T) { torture(t, Options{Strike: Terminate, Strikes: 6}) }
+
+// TestTakeover starts a second server on the directory of the first while that is under load. The second fences the first, which
+// stops acknowledging, says why and ends; what either acknowledged is there.
+func TestTakeover(t *testing.T) { torture(t, Options{Strike: Takeover, Strikes: 6}) }
+
+// TestAdminChurn creates, fills, grows and deletes topics while the server is killed.
+func TestAdminChurn(t *testing.T) {
+	if result := torture(t, Options{Strike: Kill, Strikes: 8, Churn: true}); result.Churned == 0 {
+		t.Error("no topic was churned")
+	}
+}
+
+func TestPayload(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for number := range int64(2000) {
+		key, value, want := encode(random, 3, 7, number)
+		got, err := decode(key, value)
+		if err != nil || got != want {
+			t.Fatalf("decode(encode()) = %v, %v, want %v", got, err, want)
+		}
+		value[random.IntN(len(value))] ^= 1
+		if _, err := decode(key, value); err == nil {
+			t.Fatal("a flipped bit was not noticed")
+		}
+	}
+}
