@@ -3,16 +3,271 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/coordinator/topicconfig"
+	"firn/ingest"
+	"firn/segments"
 )
 
-type produceCall struct{}
-
-func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, error) {
-	return nil, errors.New("unwritten")
+// Produce v3-v13: topics by name up to v12 and by id in v13. One batch for each partition, in format v2.
+//
+// A request is taken in as soon as it has been read (start) and answered when its batches are durable (wait), so that a
+// connection carries many at once. acks=1 means the same as acks=all; acks=0 gets no answer, and its connection is closed after an error, as in Kafka,
+// so that the client looks for what has changed.
+//
+// What becomes of errors, by what clients do with them:
+//   - nothing was written, another try may succeed (this node is fenced or closing): NOT_LEADER_OR_FOLLOWER. All clients look the leader up anew
+//     and send the batch again, and know that it has not been written;
+//   - it is not known whether it was written (store or journal trouble, timeout_ms has passed): REQUEST_TIMED_OUT. All clients send the batch
+//     again; idempotent ones get the offset of the first try, if that was written.
+//
+// Neither is KAFKA_STORAGE_ERROR, which sarama takes for final.
+func init() {
+	registerAPI(api{key: kmsg.Produce, minVersion: 3, maxVersion: produceTopicIDs})
 }
 
+// produceCall is one Produce on its way.
+type produceCall struct {
+	s       *Server
+	version int16
+	acks    int16
+	expires time.Time
+	pending *ingest.Pending
+
+	topics  []produceTopic
+	results []produceResult // of all partitions, in the order of the request
+}
+
+// produceResult is the answer for one partition, once refused is set or its batch is written.
+type produceResult struct {
+	refused    *refusal
+	batch      int // which of the batches handed to ingest is its; only if not refused
+	appendTime int64
+	written    ingest.Result
+}
+
+// startProduce checks the batches of a request and hands those that pass to ingest. While ingest's buffer is full it waits, and with it everything that
+// the client sends behind this request.
+func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, error) {
+	req, err := decodeProduce(r.version, r.body)
+	if err != nil {
+		return nil, err
+	}
+	p := &produceCall{
+		s:       s,
+		version: r.version,
+		acks:    req.Acks,
+		expires: r.received.Add(time.Duration(req.TimeoutMillis) * time.Millisecond),
+		topics:  req.Topics,
+	}
+	batches := p.check(&req)
+	if len(batches) == 0 {
+		return p, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, p.expires)
+	defer cancel()
+	p.pending, err = s.opts.Writer.Append(ctx, batches)
+	if err != nil {
+		p.settle(nil, s.notTaken(err))
+	}
+	return p, nil
+}
+
+// check gives every partition its result so far and returns the batches to write.
+func (p *produceCall) check(req *produceRequest) (batches []ingest.Batch) {
+	n := 0
+	for _, t := range req.Topics {
+		n += len(t.Partitions)
+	}
+	p.results = make([]produceResult, 0, n)
+	batches = make([]ingest.Batch, 0, n)
+	now := time.Now()
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		topic, config, refused := p.topic(req, t)
+		for _, part := range t.Partitions {
+			result := produceResult{refused: refused, batch: len(batches), appendTime: -1}
+			if refused == nil {
+				incoming := incomingBatch{topic: topic, config: &config, version: p.version, now: now}
+				var b ingest.Batch
+				if b, result.refused = p.s.checkBatch(&incoming, part); result.refused == nil {
+					batches = append(batches, b)
+				}
+				if config.LogAppendTime {
+					result.appendTime = now.UnixMilli()
+				}
+			}
+			p.results = append(p.results, result)
+		}
+	}
+	return batches
+}
+
+// topic finds a topic of the request, unless the request as a whole is refused.
+func (p *produceCall) topic(req *produceRequest, t *produceTopic) (*coordinator.Topic, topicconfig.Config, *refusal) {
+	var none topicconfig.Config
+	switch {
+	case req.Acks < -1 || req.Acks > 1:
+		return nil, none, refuse(kerr.InvalidRequiredAcks, "acks is %d, not -1 (all), 0 or 1", req.Acks)
+	case req.Transactional:
+		return nil, none, refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served")
+	}
+	view := p.s.opts.Node.View()
+	if p.version >= produceTopicIDs {
+		if topic := view.TopicByID(t.ID); topic != nil {
+			return topic, p.s.configs.of(topic), nil
+		}
+		return nil, none, refuse(kerr.UnknownTopicID, "there is no topic with id %s", t.ID)
+	}
+	if topic := view.Topic(string(t.Name)); topic != nil {
+		return topic, p.s.configs.of(topic), nil
+	}
+	return nil, none, refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", t.Name)
+}
+
+// wait waits until the batches are durable, or the request's time is over, and returns the response.
 func (p *produceCall) wait(ctx context.Context) (kmsg.Response, error) {
-	return nil, errors.New("unwritten")
+	if p.pending != nil {
+		ctx, cancel := context.WithDeadline(ctx, p.expires)
+		defer cancel()
+		written, err := p.pending.Wait(ctx)
+		p.settle(written, p.s.inDoubt(err))
+	}
+	if p.acks == 0 {
+		return nil, p.unanswered()
+	}
+	return p.response(), nil
+}
+
+// settle sets what became of the batches that were not refused.
+func (p *produceCall) settle(written []ingest.Result, failed *refusal) {
+	for i := range p.results {
+		r := &p.results[i]
+		switch {
+		case r.refused != nil:
+		case failed != nil:
+			r.refused = failed
+		default:
+			r.written = written[r.batch]
+			r.refused = p.s.unwritten(r.written.Err, p.version)
+		}
+	}
+}
+
+// notTaken is the answer when ingest took no batch.
+func (s *Server) notTaken(err error) *refusal {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return refuse(kerr.RequestTimedOut, "nothing was written: the server is busy, and there was no room in its buffer in the time that the request allows")
+	}
+	if errors.Is(err, ingest.ErrTooLarge) {
+		return refuse(kerr.MessageTooLarge, "%v", err)
+	}
+	return refuse(kerr.NotLeaderForPartition, "nothing was written: %v", err)
+}
+
+// inDoubt is the answer when it is not known what becomes of a batch; nil for nil.
+func (s *Server) inDoubt(err error) *refusal {
+	if err == nil {
+		return nil
+	}
+	return refuse(kerr.RequestTimedOut, "the batch may or may not have been written: %v", err)
+}
+
+// unwritten is the answer for a batch that ingest answered with err; nil if it is written, be it by an earlier try.
+func (s *Server) unwritten(err error, version int16) *refusal {
+	switch {
+	case err == nil, errors.Is(err, coordinator.ErrDuplicate):
+		return nil
+	case errors.Is(err, coordinator.ErrOutOfOrder):
+		return refuse(kerr.OutOfOrderSequenceNumber, "%v", err)
+	case errors.Is(err, coordinator.ErrProducerEpoch):
+		return refuse(kerr.InvalidProducerEpoch, "%v", err)
+	case errors.Is(err, coordinator.ErrUnknownPartition), errors.Is(err, coordinator.ErrUnknownTopic):
+		if version >= produceTopicIDs {
+			return refuse(kerr.UnknownTopicID, "the topic was deleted")
+		}
+		return refuse(kerr.UnknownTopicOrPartition, "the topic was deleted")
+	case errors.Is(err, coordinator.ErrTooOld), errors.Is(err, ingest.ErrClosed):
+		return refuse(kerr.NotLeaderForPartition, "nothing was written: %v", err)
+	}
+	return s.inDoubt(err)
+}
+
+// unanswered is what a Produce with acks=0 ends with: an error closes the connection.
+func (p *produceCall) unanswered() error {
+	for _, r := range p.results {
+		if r.refused != nil {
+			return fmt.Errorf("Produce with acks=0 failed: %w", r.refused)
+		}
+	}
+	return nil
+}
+
+func (p *produceCall) response() *produceResponse {
+	resp := &produceResponse{ProduceResponse: kmsg.NewPtrProduceResponse()}
+	resp.ThrottleMillis = p.s.throttle()
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.topics))
+	results := p.results
+	for i, t := range p.topics {
+		out := &resp.Topics[i]
+		out.Topic, out.TopicID = string(t.Name), t.ID
+		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
+		for j, part := range t.Partitions {
+			r := &results[j]
+			out.Partitions[j] = r.partition(part.Index)
+			if resp.first == 0 {
+				resp.first = r.refused.code()
+			}
+		}
+		results = results[len(t.Partitions):]
+	}
+	return resp
+}
+
+func (r *produceResult) partition(index int32) kmsg.ProduceResponseTopicPartition {
+	out := kmsg.NewProduceResponseTopicPartition()
+	out.Partition = index
+	if r.refused != nil {
+		out.ErrorCode, out.ErrorMessage = r.refused.code(), r.refused.text()
+		out.BaseOffset, out.LogStartOffset = -1, -1
+		return out
+	}
+	out.BaseOffset, out.LogStartOffset, out.LogAppendTime = r.written.BaseOffset, r.written.LogStartOffset, r.appendTime
+	return out
+}
+
+// produceResponse remembers its first error for the metrics.
+type produceResponse struct {
+	*kmsg.ProduceResponse
+	first int16
+}
+
+func (r *produceResponse) firstError() int16 { return r.first }
+
+// Producers are slowed once ingest's buffer is more than throttleFrom full, by up to maxThrottle when it is all full.
+const (
+	throttleFrom = 0.75
+	maxThrottle  = time.Second
+)
+
+// throttle returns how many milliseconds producers should wait before they send more.
+func (s *Server) throttle() int32 {
+	bytes, limit := s.opts.Writer.Buffered()
+	excess := (float64(bytes)/float64(limit) - throttleFrom) / (1 - throttleFrom)
+	if excess <= 0 {
+		return 0
+	}
+	s.metrics.throttled.Inc()
+	return int32(min(excess, 1) * float64(maxThrottle.Milliseconds()))
+}
+
+// partitionOf names one of a topic's partitions; false if the topic has no such partition.
+func partitionOf(t *coordinator.Topic, index int32) (segments.Partition, bool) {
+	return segments.Partition{Topic: t.ID, Index: index}, index >= 0 && index < t.Partitions
 }

@@ -24,6 +24,7 @@ type Server struct {
 
 	requestMemory *budget
 	fetchMemory   *budget
+	configs       configCache
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once
@@ -31,7 +32,9 @@ type Server struct {
 	mu          sync.Mutex
 	connections map[*connection]struct{}
 	perAddress  map[netip.Addr]int
-	refusals    rate.Sometimes // logs of refused connections
+
+	refusals     rate.Sometimes // logs of refused connections
+	readFailures rate.Sometimes // logs of partitions that cannot be read
 }
 
 // New returns a server.
@@ -48,6 +51,7 @@ func New(opts Options) (*Server, error) {
 		connections:   map[*connection]struct{}{},
 		perAddress:    map[netip.Addr]int{},
 		refusals:      rate.Sometimes{First: 3, Interval: time.Second},
+		readFailures:  rate.Sometimes{First: 3, Interval: time.Second},
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil

@@ -52,15 +52,33 @@ func (w *wire) uvarint() uint32 {
 }
 
 // nullableString reads a string or null, with a length of 16 bits.
-func (w *wire) nullableString() []byte {
-	n := w.int16()
+func (w *wire) nullableString() []byte { return w.orNull(int(w.int16())) }
+
+// optionalString reads a string or null as versions with and without compact types write it.
+func (w *wire) optionalString(flexible bool) []byte {
+	if flexible {
+		return w.orNull(w.compactLength())
+	}
+	return w.nullableString()
+}
+
+// optionalBytes reads bytes or null as versions with and without compact types write them.
+func (w *wire) optionalBytes(flexible bool) []byte {
+	if flexible {
+		return w.orNull(w.compactLength())
+	}
+	return w.orNull(int(w.int32()))
+}
+
+// orNull returns n bytes, or nil if n is -1.
+func (w *wire) orNull(n int) []byte {
 	if n == -1 {
 		return nil
 	}
-	return w.span(int(n))
+	return w.span(n)
 }
 
-// length reads the length of a compact type, -1 for null.
+// compactLength reads the length of a compact type, -1 for null.
 func (w *wire) compactLength() int { return int(w.uvarint()) - 1 }
 
 // count reads how many elements an array has, each at least minBytes long; null counts as none. An array that cannot be there in full is bad, so

@@ -1,0 +1,163 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fetchResponse is written by hand, so that records go from the index's memory to the socket without being copied.
+type fetchResponse struct {
+	*kmsg.FetchResponse // version, error, session; without topics
+	topics              []kmsg.FetchRequestTopic
+	partitions          []fetchPartition // of all topics, in the order of the request
+	committed           bool             // read_committed
+	releaseMemory       func()
+}
+
+func newFetchResponse(req *kmsg.FetchRequest) *fetchResponse {
+	return &fetchResponse{
+		FetchResponse: req.ResponseKind().(*kmsg.FetchResponse),
+		committed:     req.IsolationLevel == 1,
+		topics:        req.Topics,
+		releaseMemory: func() {},
+	}
+}
+
+// take makes what a call has gathered the answer.
+func (r *fetchResponse) take(f *fetchCall) {
+	r.partitions, r.releaseMemory = f.partitions, f.drop
+}
+
+func (r *fetchResponse) release() { r.releaseMemory() }
+
+func (r *fetchResponse) firstError() int16 {
+	for i := range r.partitions {
+		if code := r.partitions[i].refused.code(); code != 0 {
+			return code
+		}
+	}
+	return r.ErrorCode
+}
+
+// Versions in which the response changed.
+const (
+	fetchLogStart         = 5
+	fetchPreferredReplica = 11
+	fetchFlexible         = 12
+)
+
+// appendBuffers returns the response: everything but records in one buffer, cut where records go.
+func (r *fetchResponse) appendBuffers(head []byte) net.Buffers {
+	w := fetchWriter{version: r.Version, flexible: r.Version >= fetchFlexible, meta: r.room(head)}
+	w.int32(r.ThrottleMillis)
+	if r.Version >= fetchSessions {
+		w.int16(r.ErrorCode)
+		w.int32(r.SessionID)
+	}
+	topics := r.topics
+	if r.ErrorCode != 0 {
+		topics = nil
+	}
+	w.count(len(topics))
+	rest := r.partitions
+	for _, t := range topics {
+		w.topic(t)
+		w.count(len(t.Partitions))
+		for i := range t.Partitions {
+			w.partition(t.Partitions[i].Partition, &rest[i], r.committed)
+		}
+		rest = rest[len(t.Partitions):]
+		w.noTags()
+	}
+	w.noTags()
+	w.cut()
+	return w.out
+}
+
+// room returns head with capacity for everything but records.
+func (r *fetchResponse) room(head []byte) []byte {
+	size := len(head) + 32 + 64*len(r.partitions)
+	for _, t := range r.topics {
+		size += 32 + len(t.Topic)
+	}
+	return append(make([]byte, 0, size), head...)
+}
+
+// fetchWriter writes Kafka's types into meta, and whole buffers between.
+type fetchWriter struct {
+	version  int16
+	flexible bool
+	out      net.Buffers
+	meta     []byte
+	from     int // of what is in meta and not yet in out
+}
+
+// cut puts what was written since the last cut into out.
+func (w *fetchWriter) cut() {
+	if len(w.meta) > w.from {
+		w.out = append(w.out, w.meta[w.from:len(w.meta):len(w.meta)])
+		w.from = len(w.meta)
+	}
+}
+
+func (w *fetchWriter) int16(v int16) { w.meta = binary.BigEndian.AppendUint16(w.meta, uint16(v)) }
+func (w *fetchWriter) int32(v int32) { w.meta = binary.BigEndian.AppendUint32(w.meta, uint32(v)) }
+func (w *fetchWriter) int64(v int64) { w.meta = binary.BigEndian.AppendUint64(w.meta, uint64(v)) }
+
+// count writes the length of an array or of bytes, -1 for null.
+func (w *fetchWriter) count(n int) {
+	if w.flexible {
+		w.meta = binary.AppendUvarint(w.meta, uint64(n+1))
+		return
+	}
+	w.int32(int32(n))
+}
+
+func (w *fetchWriter) noTags() {
+	if w.flexible {
+		w.meta = append(w.meta, 0)
+	}
+}
+
+func (w *fetchWriter) topic(t kmsg.FetchRequestTopic) {
+	switch {
+	case w.version >= fetchTopicIDs:
+		w.meta = append(w.meta, t.TopicID[:]...)
+	case w.flexible:
+		w.count(len(t.Topic))
+		w.meta = append(w.meta, t.Topic...)
+	default:
+		w.int16(int16(len(t.Topic)))
+		w.meta = append(w.meta, t.Topic...)
+	}
+}
+
+func (w *fetchWriter) partition(index int32, p *fetchPartition, committed bool) {
+	w.int32(index)
+	w.int16(p.refused.code())
+	highWatermark, logStart := p.highWatermark, p.logStart
+	if p.refused != nil {
+		highWatermark, logStart = -1, -1
+	}
+	w.int64(highWatermark)
+	w.int64(highWatermark) // the last stable offset
+	if w.version >= fetchLogStart {
+		w.int64(logStart)
+	}
+	if committed { // the aborted transactions: none, or null where nobody asks
+		w.count(0)
+	} else {
+		w.count(-1)
+	}
+	if w.version >= fetchPreferredReplica {
+		w.int32(-1)
+	}
+	w.count(p.bytes)
+	if p.bytes > 0 {
+		w.cut()
+		w.out = append(w.out, p.batches...)
+	}
+	w.noTags()
+}

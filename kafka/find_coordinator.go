@@ -1,0 +1,52 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+)
+
+// FindCoordinator v0-v6: the live node that wins the rendezvous hash of the key, of whatever type the key is. Every node gives the same answer.
+func init() {
+	register(0, 6, func(_ context.Context, s *Server, _ *peer, req *kmsg.FindCoordinatorRequest) (kmsg.Response, error) {
+		resp := kmsg.NewPtrFindCoordinatorResponse()
+		nodes := s.opts.Node.Nodes()
+		if req.Version < 4 {
+			c := coordinatorOf(nodes, req.CoordinatorType, req.CoordinatorKey)
+			resp.ErrorCode, resp.ErrorMessage = c.ErrorCode, c.ErrorMessage
+			resp.NodeID, resp.Host, resp.Port = c.NodeID, c.Host, c.Port
+			return resp, nil
+		}
+		for _, key := range req.CoordinatorKeys {
+			resp.Coordinators = append(resp.Coordinators, coordinatorOf(nodes, req.CoordinatorType, key))
+		}
+		return resp, nil
+	})
+}
+
+// The types of keys.
+const (
+	groupKey       = 0
+	transactionKey = 1
+	shareKey       = 2
+)
+
+// coordinatorOf names the node that coordinates a key.
+func coordinatorOf(nodes []coordinator.NodeInfo, keyType int8, key string) kmsg.FindCoordinatorResponseCoordinator {
+	c := kmsg.NewFindCoordinatorResponseCoordinator()
+	c.Key, c.NodeID, c.Port = key, -1, -1
+	if keyType < groupKey || keyType > shareKey {
+		c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("unknown type of key")
+		return c
+	}
+	node, ok := rendezvous(nodes, append([]byte{byte(keyType)}, key...))
+	if !ok {
+		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, kmsg.StringPtr("no node is alive")
+		return c
+	}
+	c.NodeID, c.Host, c.Port = node.ID, node.KafkaHost, node.KafkaPort
+	return c
+}

@@ -1,0 +1,31 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// InitProducerId v0-v5: every idempotent producer gets an id that nobody has had, with epoch 0. That also goes for one that brings an old id with it: Kafka
+// bumps the epoch of transactional producers alone.
+//
+// Transactions are not served. A transactional id is answered TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which every client takes for final at
+// once; most others would be tried again, some for ever.
+func init() {
+	register(0, 5, func(ctx context.Context, s *Server, _ *peer, req *kmsg.InitProducerIDRequest) (kmsg.Response, error) {
+		resp := kmsg.NewPtrInitProducerIDResponse()
+		if req.TransactionalID != nil {
+			resp.ErrorCode, resp.ProducerEpoch = kerr.TransactionalIDAuthorizationFailed.Code, -1
+			return resp, nil
+		}
+		id, err := s.opts.Node.ProducerID(ctx)
+		if err != nil {
+			s.opts.Logger.Warn("no producer id", "error", err)
+			resp.ErrorCode, resp.ProducerEpoch = kerr.CoordinatorNotAvailable.Code, -1 // clients try again
+			return resp, nil
+		}
+		resp.ProducerID = id
+		return resp, nil
+	})
+}

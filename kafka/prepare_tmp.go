@@ -1,0 +1,5 @@
+package kafka
+
+import "firn/ingest"
+
+func (s *Server) prepare(in *incomingBatch, b ingest.Batch) (ingest.Batch, *refusal) { return b, nil }
