@@ -101,7 +101,6 @@ var (
 	errNotDouble  = errors.New("is not a number")
 	errNotBoolean = errors.New(`is neither "true" nor "false"`)
 	errEmptyItem  = errors.New("has an empty item in its list")
-	errTwice      = errors.New("names something twice")
 )
 
 // number is a whole number from least to most. A nil field means that nothing reads it.
@@ -197,17 +196,15 @@ func oneOf(set func(*Config, string), words ...string) rule {
 	}}
 }
 
-// someOf is a list of some words, none twice; it may be empty.
+// someOf is a list of some words; it may be empty.
 func someOf(set func(*Config, []string), words ...string) rule {
 	valid := "any of " + strings.Join(words, ", ")
 	return rule{List, valid, func(c *Config, value string) error {
 		items := SplitList(value)
-		for i, item := range items {
+		for _, item := range items {
 			switch {
 			case item == "":
 				return errEmptyItem
-			case slices.Contains(items[:i], item):
-				return errTwice
 			case !slices.Contains(words, item):
 				return fmt.Errorf("is not %s", valid)
 			}

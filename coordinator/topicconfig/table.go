@@ -100,7 +100,7 @@ var layout = []Definition{
 	{"segment.ms", "604800000", Meaningless, "log.roll.ms",
 		"Age at which a log file is closed. Firn's segments are sealed by the server's flush policy.", long(1, nil)},
 	{"segment.jitter.ms", "0", Meaningless, "log.roll.jitter.ms",
-		"Jitter of segment.ms.", long(0, nil)},
+		"Random delay on top of segment.ms, which has no meaning itself.", long(0, nil)},
 	{"segment.index.bytes", "10485760", Meaningless, "log.index.size.max.bytes",
 		"Size of the index of a log file. Firn's segments carry their own.", integer(4, nil)},
 	{"index.interval.bytes", "4096", Meaningless, "log.index.interval.bytes",

@@ -1,0 +1,46 @@
+package kafka
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// unserved lists every Kafka API that is not registered, and why. A test sees to it that each API stands either here or in the register. A client
+// that sends one of these all the same gets the answer of ApiVersions with UNSUPPORTED_VERSION, and the connection goes on.
+var unserved = []struct {
+	why  string
+	keys []kmsg.Key
+}{
+	{"until consumer groups are here", []kmsg.Key{
+		kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.OffsetDelete, kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup,
+		kmsg.DescribeGroups, kmsg.ListGroups, kmsg.DeleteGroups, kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe,
+	}},
+	{"until transactions are here", []kmsg.Key{
+		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,
+		kmsg.DescribeTransactions, kmsg.ListTransactions,
+	}},
+	{"until clients can authenticate, and so be told apart", []kmsg.Key{
+		kmsg.SASLHandshake, kmsg.SASLAuthenticate, kmsg.DescribeACLs, kmsg.CreateACLs, kmsg.DeleteACLs,
+		kmsg.DescribeUserSCRAMCredentials, kmsg.AlterUserSCRAMCredentials, kmsg.DescribeClientQuotas, kmsg.AlterClientQuotas,
+		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
+	}},
+	{"not planned: share groups", []kmsg.Key{
+		kmsg.ShareGroupHeartbeat, kmsg.ShareGroupDescribe, kmsg.ShareFetch, kmsg.ShareAcknowledge, kmsg.InitializeShareGroupState,
+		kmsg.ReadShareGroupState, kmsg.WriteShareGroupState, kmsg.DeleteShareGroupState, kmsg.ReadShareGroupStateSummary,
+		kmsg.DescribeShareGroupOffsets, kmsg.AlterShareGroupOffsets, kmsg.DeleteShareGroupOffsets,
+	}},
+	{"not planned: Kafka Streams' own groups; Streams runs on consumer groups as well", []kmsg.Key{
+		kmsg.StreamsGroupHeartbeat, kmsg.StreamsGroupDescribe, kmsg.StreamsGroupTopologyDescriptionUpdate,
+	}},
+	{"not planned: metrics that clients push, and their configs", []kmsg.Key{
+		kmsg.GetTelemetrySubscriptions, kmsg.PushTelemetry, kmsg.ListConfigResources,
+	}},
+	{"no meaning: there are no replicas to move, no leaders to elect and no disks to choose", []kmsg.Key{
+		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.AlterReplicaLogDirs, kmsg.AssignReplicasToDirs,
+	}},
+	{"no meaning: there is no quorum of controllers, and no feature levels", []kmsg.Key{
+		kmsg.Vote, kmsg.BeginQuorumEpoch, kmsg.EndQuorumEpoch, kmsg.DescribeQuorum, kmsg.FetchSnapshot, kmsg.UpdateFeatures,
+		kmsg.AddRaftVoter, kmsg.RemoveRaftVoter, kmsg.UpdateRaftVoter, kmsg.ControllerRegistration, kmsg.UnregisterController,
+	}},
+	{"no meaning: what Kafka's brokers say to each other", []kmsg.Key{
+		kmsg.LeaderAndISR, kmsg.StopReplica, kmsg.UpdateMetadata, kmsg.ControlledShutdown, kmsg.AlterPartition, kmsg.Envelope,
+		kmsg.BrokerRegistration, kmsg.BrokerHeartbeat, kmsg.UnregisterBroker, kmsg.AllocateProducerIDs,
+	}},
+}
