@@ -1,37 +1,35 @@
 // Package ingest is the write path: it collects record batches of all partitions, seals them into mixed segments, puts those into the
 // bucket in parallel, commits them in the order in which they were sealed, has their facts journaled and confirmed, and only then answers.
+//
+// One batch passes through the files in this order: ingest.go takes it in, collect.go groups it with its neighbours and flush.go
+// seals them when policy.go says so, put.go stores the segment, commit.go gets offsets for it, settle.go journals those and answers.
+// What else is here: help.go settles what a node that died left behind, latency.go knows which puts are slow, membership.go says what
+// ingest needs of the coordinator.
 package ingest
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"firn/coordinator"
 	"firn/segments"
 	"firn/segments/batch"
 )
 
-// Options is what a Writer needs. Zero values of the numbers mean their defaults.
-type Options struct {
-	Store      segments.Store
-	Node       *coordinator.Node
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
-
-	FlushBytes    int           // seal at this many bytes; 8 MiB
-	FlushInterval time.Duration // seal at the latest after this long; 250 ms
-	Linger        time.Duration // a write into an idle node waits this long for neighbours; 1 ms
-	PutBudget     float64       // object puts per second, journal objects included; 0: no budget
-	Puts          int           // segment puts under way at once
-	BufferBytes   int64         // of batches taken and not yet answered; more makes Append wait
-
-	// Sealed, if set, is handed each segment once it is put and committed, before it is confirmed: object with the batches' final base
-	// offsets written into it, and the spans that it became. The bytes are not changed afterwards. The index keeps them for readers of the tail.
-	Sealed func(spans []coordinator.CommitSpan, object []byte)
-}
+// Errors of this package, beside coordinator's. After ErrClosed and ErrNotWritten it is certain that the batch is not written and never will be by
+// this try; after ErrInDoubt and coordinator.ErrFenced it may be. A producer may try again after each of the four.
+var (
+	ErrClosed     = errors.New("the writer is closed")
+	ErrTooLarge   = errors.New("more bytes at once than the write buffer holds")
+	ErrNotWritten = errors.New("not written")
+	ErrInDoubt    = errors.New("not known to be written")
+)
 
 // Batch is one record batch on its way in: checked (batch.Check) and authorised by the front door.
 type Batch struct {
@@ -44,28 +42,212 @@ type Batch struct {
 type Result struct {
 	BaseOffset     int64
 	LogStartOffset int64
-	Err            error // nil, one of coordinator's producer errors or ErrUnknownPartition, ErrClosed, or a store's or context's error
+	Err            error // nil, one of coordinator's producer errors, ErrUnknownPartition or ErrFenced, or one of this package's
 }
 
+// batchOverhead is what a batch costs in memory beside its bytes; it counts, so that a flood of tiny batches is bounded as well.
+const batchOverhead = 192
+
 // Writer is the write path of one node.
-type Writer struct{}
+type Writer struct {
+	opts    Options
+	node    node
+	view    view
+	metrics *metrics
+	room    *semaphore.Weighted // of opts.BufferBytes
+	puts    *uploader
+	budget  *budget
+
+	// ctx ends when the writer fails for good, or is closed without patience; its cause says why.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	buffered atomic.Int64
+	sealed   chan *segment // in the order of sealing
+	wake     chan struct{} // the flusher has something new to consider
+	running  sync.WaitGroup
+	ours     seqSet
+
+	mu         sync.Mutex
+	open       *segment   // being collected; nil if nothing is
+	full       []*segment // reached FlushBytes and wait for a put slot
+	putting    int        // segments that hold a put slot
+	unanswered int        // segments sealed and not yet answered
+	crowd      int        // how many appends the last flush carried
+	closing    bool
+	err        error // why nothing is taken any more
+}
 
 // New starts a writer.
-func New(opts Options) (*Writer, error) { panic("unwritten") }
+func New(opts Options) (*Writer, error) {
+	if opts.Node == nil {
+		return nil, errors.New("ingest: Node is missing")
+	}
+	return start(opts, member{opts.Node}, watched{opts.Node.View()})
+}
+
+func start(opts Options, n node, v view) (*Writer, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	w := &Writer{
+		opts:   opts,
+		node:   n,
+		view:   v,
+		room:   semaphore.NewWeighted(opts.BufferBytes),
+		budget: newBudget(opts.PutBudget),
+		sealed: make(chan *segment, maxUnanswered),
+		wake:   make(chan struct{}, 1),
+	}
+	w.metrics = newMetrics(opts.Registerer, &w.buffered)
+	w.puts = newUploader(opts.Store, w.budget, w.metrics, opts.Logger)
+	w.ctx, w.cancel = context.WithCancelCause(context.Background())
+	w.running.Go(w.flush)
+	w.running.Go(w.commit)
+	w.running.Go(w.help)
+	return w, nil
+}
 
 // Append takes batches in, all or none. It waits for room in the buffer, no longer than ctx; batches of concurrent or later calls come behind. Once it has
 // returned without error the batches will be answered, whatever happens to ctx.
-func (w *Writer) Append(ctx context.Context, batches []Batch) (*Pending, error) { panic("unwritten") }
+func (w *Writer) Append(ctx context.Context, batches []Batch) (*Pending, error) {
+	p := newPending(len(batches))
+	if len(batches) == 0 {
+		return p, nil
+	}
+	var bytes int64
+	for i := range batches {
+		b := &batches[i]
+		if len(b.Bytes) < batch.HeaderLen || len(b.Bytes) != b.Header.Size() || b.Header.Records < 1 {
+			// It would be refused with the whole segment.
+			return nil, fmt.Errorf("%w: %d bytes with a header of %d", batch.ErrCorrupt, len(b.Bytes), b.Header.Size())
+		}
+		bytes += int64(len(b.Bytes)) + batchOverhead
+	}
+	if err := w.reserve(ctx, bytes); err != nil {
+		return nil, err
+	}
+	if err := w.collect(p, batches); err != nil {
+		w.release(bytes)
+		return nil, err
+	}
+	return p, nil
+}
+
+// reserve waits for room in the buffer.
+func (w *Writer) reserve(ctx context.Context, bytes int64) error {
+	if bytes > w.opts.BufferBytes {
+		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, bytes, w.opts.BufferBytes)
+	}
+	if !w.room.TryAcquire(bytes) {
+		w.metrics.fullWaits.Inc()
+		start := time.Now()
+		err := w.room.Acquire(ctx, bytes)
+		w.metrics.fullSeconds.Add(time.Since(start).Seconds())
+		if err != nil {
+			return fmt.Errorf("waiting for room in the write buffer: %w", err)
+		}
+	}
+	w.buffered.Add(bytes)
+	return nil
+}
+
+func (w *Writer) release(bytes int64) {
+	w.buffered.Add(-bytes)
+	w.room.Release(bytes)
+}
+
+// Buffered returns the bytes taken and not yet answered, and the bound. Each batch counts a little more than its own bytes.
+func (w *Writer) Buffered() (bytes, limit int64) { return w.buffered.Load(), w.opts.BufferBytes }
+
+// Close takes no more batches, writes and answers those that it has, and waits for everything that it started. If ctx ends
+// first, what is still unanswered is answered with ErrClosed, and Close does not wait for stores that do not let go.
+func (w *Writer) Close(ctx context.Context) error {
+	w.mu.Lock()
+	w.closing = true
+	if w.err == nil {
+		w.err = ErrClosed
+	}
+	w.mu.Unlock()
+	w.poke()
+
+	ended := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(ended)
+	}()
+	defer w.cancel(ErrClosed)
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("closing the writer: %w", ctx.Err())
+	}
+}
+
+// fail gives up for good: nothing is taken any more, and what is on its way is answered with err.
+func (w *Writer) fail(err error) {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.mu.Unlock()
+	w.cancel(err)
+	w.poke()
+}
+
+// poke has the flusher look again.
+func (w *Writer) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
 
 // Pending is an Append on its way.
-type Pending struct{}
+type Pending struct {
+	results []Result
+	left    atomic.Int32
+	done    chan struct{}
+}
+
+func newPending(n int) *Pending {
+	p := &Pending{results: make([]Result, n), done: make(chan struct{})}
+	p.left.Store(int32(n))
+	if n == 0 {
+		close(p.done)
+	}
+	return p
+}
 
 // Wait returns the answer for each batch, in the order of the Append. If ctx ends first it returns its error; the batches may still be
 // written.
-func (p *Pending) Wait(ctx context.Context) ([]Result, error) { panic("unwritten") }
+func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
+	select {
+	case <-p.done:
+		return p.results, nil
+	default:
+	}
+	select {
+	case <-p.done:
+		return p.results, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
-// Buffered returns the bytes taken and not yet answered, and the bound.
-func (w *Writer) Buffered() (bytes, limit int64) { panic("unwritten") }
+// Done is closed when every batch has its answer.
+func (p *Pending) Done() <-chan struct{} { return p.done }
 
-// Close takes no more batches, writes and answers those that it has, and waits for everything that it started.
-func (w *Writer) Close(ctx context.Context) error { panic("unwritten") }
+func (p *Pending) answer(slot int32, r Result) {
+	p.results[slot] = r
+	if p.left.Add(-1) == 0 {
+		close(p.done)
+	}
+}
+
+// lifeOver says whether err means that a node's life has ended.
+func lifeOver(err error) bool {
+	return errors.Is(err, coordinator.ErrFenced) || errors.Is(err, coordinator.ErrIncarnation) || errors.Is(err, coordinator.ErrNotOpen)
+}

@@ -1,0 +1,135 @@
+package ingest
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// segment is a collection of batches on its way: open while it is collected, then sealed, put, committed, settled and answered.
+// Each stage hands it to the next; only readers is shared.
+type segment struct {
+	parts   []part
+	byPart  map[segments.Partition]int // position in parts; only while it is open
+	appends int
+	bytes   int // of batches
+
+	id     segments.ID
+	first  time.Time // when its first batch came
+	sealed time.Time
+
+	object  []byte
+	request coordinator.CommitRequest
+	readers atomic.Int32  // puts that may still read object
+	handed  bool          // object was given to Options.Sealed and must not change any more
+	stored  chan struct{} // closed when the put has ended; then putErr says how
+	putErr  error
+
+	mark     time.Time // when the last stage ended
+	tried    bool      // a commit was asked for and may have been made
+	answered atomic.Bool
+}
+
+// lap notes the end of a stage.
+func (s *segment) lap(stage prometheus.Observer) {
+	now := time.Now()
+	stage.Observe(now.Sub(s.mark).Seconds())
+	s.mark = now
+}
+
+// unanswered counts batches.
+func (s *segment) unanswered() (n int) {
+	for i := range s.parts {
+		if !s.parts[i].answered {
+			n += len(s.parts[i].items)
+		}
+	}
+	return n
+}
+
+// part is what one segment holds of one partition, in order.
+type part struct {
+	partition segments.Partition
+	items     []item
+	batches   [][]byte // of the items; nil once they are in the object
+	answered  bool
+}
+
+// item is one batch and whom to answer.
+type item struct {
+	position int64 // in the object
+	commit   coordinator.CommitBatch
+	answer   coordinator.BatchAnswer // of the last commit
+	pending  *Pending
+	slot     int32
+}
+
+// lastOffset is the offset that the high watermark has to pass before the part may be answered; -1 if all of it was rejected.
+func (p *part) lastOffset() int64 {
+	last := int64(-1)
+	for i := range p.items {
+		it := &p.items[i]
+		if it.answer.Err == nil || errors.Is(it.answer.Err, coordinator.ErrDuplicate) {
+			last = max(last, it.answer.BaseOffset+int64(it.commit.Records)-1)
+		}
+	}
+	return last
+}
+
+// collect puts the batches of an Append behind those that are there. The room for them is reserved.
+func (w *Writer) collect(p *Pending, batches []Batch) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	for i := range batches {
+		b := &batches[i]
+		if w.open != nil && w.open.bytes+len(b.Bytes) > w.opts.FlushBytes {
+			w.full = append(w.full, w.open)
+			w.open = nil
+			w.poke()
+		}
+		if w.open == nil {
+			w.open = &segment{first: time.Now(), byPart: make(map[segments.Partition]int)}
+			w.poke()
+		}
+		w.open.add(b, p, int32(i))
+	}
+	w.open.appends++
+	if w.open.bytes >= w.opts.FlushBytes {
+		w.full = append(w.full, w.open)
+		w.open = nil
+		w.poke()
+	}
+	return nil
+}
+
+func (s *segment) add(b *Batch, p *Pending, slot int32) {
+	i, ok := s.byPart[b.Partition]
+	if !ok {
+		i = len(s.parts)
+		s.byPart[b.Partition] = i
+		s.parts = append(s.parts, part{partition: b.Partition})
+	}
+	s.bytes += len(b.Bytes)
+	part := &s.parts[i]
+	part.batches = append(part.batches, b.Bytes)
+	part.items = append(part.items, item{
+		slot:    slot,
+		pending: p,
+		commit: coordinator.CommitBatch{
+			Length:        int32(len(b.Bytes)),
+			Records:       b.Header.Records,
+			MaxTimestamp:  b.Header.MaxTimestamp,
+			ProducerID:    b.Header.ProducerID,
+			ProducerEpoch: b.Header.ProducerEpoch,
+			BaseSequence:  b.Header.BaseSequence,
+		},
+	})
+}

@@ -1,0 +1,196 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"firn/coordinator"
+)
+
+// commitDeadline is how long after its sealing a segment may still be put and committed. It lies below the coordinator's own
+// deadline, which goes by another clock.
+const commitDeadline = 90 * time.Second
+
+// errLifeOver ends a tenure.
+var errLifeOver = errors.New("the life is over")
+
+// commit takes the sealed segments in their order through one life of the node after another, until there are no more.
+func (w *Writer) commit() {
+	var unanswered []*segment
+	for {
+		l, err := w.node.Life(w.ctx)
+		if err = errors.Join(context.Cause(w.ctx), err); err != nil {
+			w.abandon(unanswered, err)
+			return
+		}
+		t := w.begin(l, unanswered)
+		over := t.run()
+		if unanswered = t.end(); over && len(unanswered) == 0 {
+			w.cancel(ErrClosed) // all is answered; nobody needs help from us any more
+			return
+		}
+		w.awaitEnd(l)
+		w.metrics.lives.Inc()
+		w.opts.Logger.Warn("the node's life has ended, committing again in the next", "segments", len(unanswered))
+	}
+}
+
+// awaitEnd waits until the node has noticed as well that its life is over, so that the next is another; not for ever, in case it never does.
+func (w *Writer) awaitEnd(l life) {
+	select {
+	case <-l.Ended():
+	case <-w.ctx.Done():
+	case <-time.After(backoffFirst):
+	}
+}
+
+// abandon answers everything with err, also what is still to come: there will be no life to commit it in.
+func (w *Writer) abandon(unanswered []*segment, err error) {
+	w.fail(err)
+	for _, s := range unanswered {
+		w.refuse(s, err)
+	}
+	for s := range w.sealed {
+		w.refuse(s, err)
+	}
+}
+
+// tenure is this writer's stay in one life of the node.
+type tenure struct {
+	w        *Writer
+	life     life
+	ctx      context.Context // ends with the life, or the writer
+	cancel   context.CancelCauseFunc
+	segments []*segment // taken on and perhaps not answered, in the order of sealing
+	settling sync.WaitGroup
+	watching sync.WaitGroup
+}
+
+// begin takes the unanswered segments over from the life before.
+func (w *Writer) begin(l life, unanswered []*segment) *tenure {
+	t := &tenure{w: w, life: l, segments: unanswered}
+	t.ctx, t.cancel = context.WithCancelCause(w.ctx)
+	t.watching.Go(func() {
+		select {
+		case <-l.Ended():
+			t.cancel(errLifeOver)
+		case <-t.ctx.Done():
+		}
+	})
+	return t
+}
+
+// run commits until the life ends (false) or there is nothing more to come (true). What it committed may still be settling.
+func (t *tenure) run() (over bool) {
+	for _, s := range t.segments {
+		if !t.commit(s) {
+			return false
+		}
+	}
+	for {
+		select {
+		case s, ok := <-t.w.sealed:
+			if !ok {
+				return true
+			}
+			t.segments = append(answeredOff(t.segments), s)
+			if !t.commit(s) {
+				return false
+			}
+		case <-t.ctx.Done():
+			return false
+		}
+	}
+}
+
+// answeredOff drops answered segments from the front. Most answers come in order, so this keeps the list short.
+func answeredOff(list []*segment) []*segment {
+	n := 0
+	for n < len(list) && list[n].answered.Load() {
+		n++
+	}
+	return slices.Delete(list, 0, n)
+}
+
+// end waits for what is settling, and returns what the next life has to commit again.
+func (t *tenure) end() (unanswered []*segment) {
+	t.settling.Wait()
+	t.cancel(errLifeOver)
+	t.watching.Wait()
+	return slices.DeleteFunc(t.segments, func(s *segment) bool { return s.answered.Load() })
+}
+
+// commit waits for the segment's put, gets offsets for it and starts to settle those. It returns false if the life ended before that.
+func (t *tenure) commit(s *segment) bool {
+	select {
+	case <-s.stored:
+	case <-t.ctx.Done():
+		return false
+	}
+	if s.putErr != nil {
+		t.w.refuse(s, s.putErr)
+		return true
+	}
+	for n := 0; ; n++ {
+		answer, err := t.life.Commit(t.ctx, s.request)
+		s.tried = s.tried || !errors.Is(err, coordinator.ErrTooOld)
+		switch {
+		case err == nil:
+			if err = s.take(answer); err != nil {
+				t.w.refuse(s, err)
+				return true
+			}
+			s.lap(t.w.metrics.commit)
+			t.settling.Go(func() { t.settle(s, answer.Entry) })
+			return true
+		case lifeOver(err):
+			t.cancel(errLifeOver)
+			return false
+		case t.ctx.Err() != nil:
+			return false
+		case errors.Is(err, coordinator.ErrTooOld) || time.Since(s.sealed) > commitDeadline:
+			t.w.refuse(s, err)
+			return true
+		}
+		t.w.metrics.commitRetries.Inc()
+		t.w.opts.Logger.Warn("committing a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+		if !t.pause(n) {
+			return false
+		}
+	}
+}
+
+// pause waits before retry number n; false if the life ended meanwhile.
+func (t *tenure) pause(n int) bool {
+	select {
+	case <-time.After(backoff(n)):
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
+}
+
+// take notes the answer for each batch.
+func (s *segment) take(answer coordinator.CommitAnswer) error {
+	p, i := 0, 0
+	for _, run := range answer.Runs {
+		for _, a := range run {
+			for p < len(s.parts) && i == len(s.parts[p].items) {
+				p, i = p+1, 0
+			}
+			if p == len(s.parts) {
+				return fmt.Errorf("%w: the coordinator answered more batches than were committed", ErrNotWritten)
+			}
+			s.parts[p].items[i].answer = a
+			i++
+		}
+	}
+	if p < len(s.parts)-1 || i < len(s.parts[p].items) {
+		return fmt.Errorf("%w: the coordinator answered fewer batches than were committed", ErrNotWritten)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package ingest
+
+import (
+	"sync"
+	"time"
+)
+
+// flushCost is what a flush costs in object puts: its segment, and the journal object that carries its fact. Flushes that settle together share
+// the latter, so this errs on the side of the smaller bill.
+const flushCost = 2
+
+// due says when the collection that began at first is to be sealed. Full collections and closing writers do not ask.
+//
+// A write that has the node to itself leaves at once: waiting would be a pure cost to it. Where there is company (segments on
+// their way, or several appends in the last flush) it lingers for more. A budget without tokens stretches that, up to FlushInterval:
+// the interval is a promise to producers, the budget a bill, and the promise wins.
+func (w *Writer) due(first, now time.Time) time.Time {
+	at := first
+	if w.unanswered > 0 || w.crowd > 1 {
+		at = at.Add(w.opts.Linger)
+	}
+	if paid := now.Add(w.budget.wait(flushCost, now)); paid.After(at) {
+		at = paid
+	}
+	if latest := first.Add(w.opts.FlushInterval); at.After(latest) {
+		at = latest
+	}
+	return at
+}
+
+// budget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as much: puts that cannot wait
+// make later ones wait longer.
+type budget struct {
+	rate  float64 // tokens per second; 0: there is no budget
+	depth float64
+
+	mu     sync.Mutex
+	tokens float64
+	at     time.Time // when tokens was right
+}
+
+func newBudget(rate float64) *budget {
+	depth := max(rate, flushCost)
+	return &budget{rate: rate, depth: depth, tokens: depth, at: time.Now()}
+}
+
+// wait returns how long it takes until n tokens are there.
+func (b *budget) wait(n float64, now time.Time) time.Duration {
+	if b.rate == 0 {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill(now)
+	if b.tokens >= n {
+		return 0
+	}
+	// Rounded up, so that whoever waits that long does not find a hair too little.
+	return time.Duration((n-b.tokens)/b.rate*float64(time.Second)) + time.Nanosecond
+}
+
+// spend takes n tokens, there or not.
+func (b *budget) spend(n float64, now time.Time) {
+	if b.rate == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill(now)
+	b.tokens = max(b.tokens-n, -b.depth)
+}
+
+func (b *budget) refill(now time.Time) {
+	if passed := now.Sub(b.at); passed > 0 {
+		b.tokens = min(b.tokens+passed.Seconds()*b.rate, b.depth)
+		b.at = now
+	}
+}

@@ -1,0 +1,129 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"firn/segments"
+)
+
+// errTaken says that another object lies where a segment was to go. Ids are random, so this is a broken store or a broken clock and
+// random source, and nothing to try again.
+var errTaken = errors.New("another object lies under the segment's key")
+
+const (
+	// attemptTimeout is how long one attempt may take before the next is made: a connection that says nothing more must not
+	// use up all of the time that a segment has.
+	attemptTimeout = 15 * time.Second
+	backoffFirst   = 50 * time.Millisecond
+	backoffMost    = 5 * time.Second
+)
+
+// backoff is how long to wait before retry number n, counted from 0: doubling, with half of it left to chance so that nodes that failed
+// together do not come back together.
+func backoff(n int) time.Duration {
+	d := min(backoffFirst<<min(n, 16), backoffMost)
+	return d/2 + rand.N(d/2)
+}
+
+// uploader puts segments, patiently.
+type uploader struct {
+	objects segments.Store
+	budget  *budget
+	metrics *metrics
+	logger  *slog.Logger
+	slow    latencies
+	hedges  hedges
+}
+
+func newUploader(objects segments.Store, budget *budget, m *metrics, logger *slog.Logger) *uploader {
+	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger, hedges: hedges{credit: 1}}
+}
+
+// put stores the segment's object, trying until ctx ends. Attempts that are still running when it returns belong to running.
+func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment) error {
+	u.hedges.earn()
+	var last error
+	for n := 0; ; n++ {
+		err := u.round(ctx, running, s)
+		if err == nil || errors.Is(err, errTaken) {
+			return err
+		}
+		if ctx.Err() == nil {
+			last = err
+			u.metrics.putRetries.Inc()
+			u.logger.Warn("putting a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+			u.budget.spend(1, time.Now())
+		}
+		select {
+		case <-time.After(backoff(n)):
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), last)
+		}
+	}
+}
+
+// round makes one attempt, and a second beside it if the first is slower than nearly all before it.
+func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segment) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	results := make(chan error, 2)
+	attempt := func() {
+		s.readers.Add(1)
+		key, body := s.id.Key(), s.object
+		running.Go(func() {
+			err := u.attempt(ctx, key, body)
+			s.readers.Add(-1)
+			results <- err
+		})
+	}
+	attempt()
+	hedge, stop := u.slow.after(len(s.object))
+	defer stop()
+	for attempts := 1; attempts > 0; {
+		select {
+		case err := <-results:
+			if attempts--; err == nil || attempts == 0 || errors.Is(err, errTaken) {
+				return err
+			}
+		case <-hedge:
+			hedge = nil
+			if u.hedges.spend() {
+				u.metrics.hedges.Inc()
+				u.budget.spend(1, time.Now())
+				attempt()
+				attempts++
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// attempt is one put. An object that is there already is ours if it holds our bytes: an earlier attempt has stored it and its answer was lost.
+func (u *uploader) attempt(ctx context.Context, key string, body []byte) error {
+	start := time.Now()
+	err := u.objects.Put(ctx, key, body)
+	if err == nil {
+		u.slow.add(len(body), time.Since(start))
+		return nil
+	}
+	if !errors.Is(err, segments.ErrExists) {
+		return err
+	}
+	there, err := u.objects.Get(ctx, key, 0, -1)
+	if err != nil {
+		return fmt.Errorf("comparing with what is there already: %w", err)
+	}
+	if !bytes.Equal(there, body) {
+		return fmt.Errorf("%w: %s", errTaken, key)
+	}
+	return nil
+}
