@@ -1,0 +1,164 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/index"
+	"firn/ingest"
+	"firn/segments/memory"
+)
+
+// firn is a server with a whole log behind it, in memory.
+type firn struct {
+	*Server
+	address string
+	node    *coordinator.Node
+}
+
+// startFirn starts a server for the length of the test. The rooms behind it are filled into opts.
+func startFirn(t testing.TB, opts Options) *firn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().(*net.TCPAddr)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	store, metrics := memory.New(), prometheus.NewRegistry()
+	opts.Registerer = metrics
+	opts.Node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
+		Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Logger: opts.Logger, Registerer: metrics,
+		Info: coordinator.NodeInfo{ID: 7, KafkaHost: address.IP.String(), KafkaPort: int32(address.Port), Zone: "zone-a"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Index, err = index.New(index.Options{Store: store, View: opts.Node.View(), Logger: opts.Logger, Registerer: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Writer, err = ingest.New(ingest.Options{
+		Store: store, Node: opts.Node, Logger: opts.Logger, Registerer: metrics, Sealed: opts.Index.Keep,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		stop()
+		for _, err := range []error{<-done, opts.Writer.Close(ctx), opts.Index.Close(), opts.Node.Close(ctx)} {
+			if err != nil {
+				t.Errorf("stopping the server: %v", err)
+			}
+		}
+	})
+	return &firn{s, l.Addr().String(), opts.Node}
+}
+
+// client returns a franz-go client of the server.
+func (f *firn) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(f.address)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// admin returns an admin client of the server.
+func (f *firn) admin(t testing.TB) *kadm.Client {
+	t.Helper()
+	return kadm.NewClient(f.client(t))
+}
+
+// createTopic creates a topic. Configs are name and value, in turn.
+func (f *firn) createTopic(t testing.TB, name string, partitions int32, configs ...string) *coordinator.Topic {
+	t.Helper()
+	set := map[string]*string{}
+	for i := 0; i < len(configs); i += 2 {
+		set[configs[i]] = &configs[i+1]
+	}
+	if _, err := f.admin(t).CreateTopic(t.Context(), partitions, 1, set, name); err != nil {
+		t.Fatal(err)
+	}
+	topic := f.node.View().Topic(name)
+	if topic == nil {
+		t.Fatalf("topic %s is created and not there", name)
+	}
+	return topic
+}
+
+// produce writes one record for each value, to one partition, in one batch, with the timestamps at, at+1, … milliseconds.
+func (f *firn) produce(t testing.TB, topic string, partition int32, at time.Time, values ...string) {
+	t.Helper()
+	cl := f.client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(10*time.Millisecond))
+	var records []*kgo.Record
+	for i, value := range values {
+		at := at.Add(time.Duration(i) * time.Millisecond)
+		records = append(records, &kgo.Record{Topic: topic, Partition: partition, Timestamp: at, Value: []byte(value)})
+	}
+	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask sends one request, in the version that it is set to, on a connection of its own, and decodes the answer.
+func ask[Resp kmsg.Response](t testing.TB, f *firn, req kmsg.Request) Resp {
+	t.Helper()
+	nc, err := net.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := nc.Write(frame(req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	body, err := readFrame(nc)
+	if err != nil {
+		t.Fatalf("%s version %d: %v", kmsg.NameForKey(req.Key()), req.GetVersion(), err)
+	}
+	resp := req.ResponseKind()
+	head := 4
+	if resp.IsFlexible() && req.Key() != int16(kmsg.ApiVersions) {
+		head = 5
+	}
+	if err := resp.ReadFrom(body[head:]); err != nil {
+		t.Fatalf("%s version %d: %v", kmsg.NameForKey(req.Key()), req.GetVersion(), err)
+	}
+	return resp.(Resp)
+}
+
+// wantCode compares an error code with the expected error; nil is none.
+func wantCode(t testing.TB, what string, code int16, want *kerr.Error) {
+	t.Helper()
+	wanted := int16(0)
+	if want != nil {
+		wanted = want.Code
+	}
+	if code != wanted {
+		t.Errorf("%s: error %v, want %v", what, kerr.ErrorForCode(code), want)
+	}
+}
