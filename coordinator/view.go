@@ -78,5 +78,6 @@ func (v *View) WaitFor(ctx context.Context, p segments.Partition, offset int64) 
 	panic("unwritten")
 }
 
-// Stalled returns decided facts that have awaited their confirmation for longer than age, oldest first.
-func (v *View) Stalled(age time.Duration) []Entry { panic("unwritten") }
+// Stalled waits until decided facts have awaited their confirmation for longer than age, and returns those, oldest first. It runs no timer while
+// nothing awaits confirmation.
+func (v *View) Stalled(ctx context.Context, age time.Duration) ([]Entry, error) { panic("unwritten") }

@@ -50,18 +50,3 @@ func (v watched) Watch(ps ...segments.Partition) (<-chan struct{}, func()) {
 	w := v.View.Watch(ps...)
 	return w.C, w.Close
 }
-
-func (v watched) Stalled(ctx context.Context, age time.Duration) ([]coordinator.Entry, error) {
-	tick := time.NewTicker(age)
-	defer tick.Stop()
-	for {
-		if entries := v.View.Stalled(age); len(entries) > 0 {
-			return entries, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
