@@ -1,0 +1,61 @@
+# Everything that one does with this repository. `make` alone lists it.
+
+GO        ?= go
+BIN       := bin
+NPM_DIR   := test/kafkajs
+GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME  ?= 20s
+BENCHTIME ?= 1s
+DURATION  ?= 5m
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-needs check lint fuzz bench demo torture clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and serve on the embedded default; data in ./firn-data; ARGS="--flag …" for more
+	./$(BIN)/firn serve $(ARGS)
+
+build: ## build ./bin/firn
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -o $(BIN)/firn ./cmd/firn
+
+test: test-needs ## install what the tests need and run all of them, with the race detector
+	$(GO) test -race -timeout 20m ./...
+
+# kcat comes from the distribution, the npm packages from the lock file. Without root or a package manager that we know, the
+# message says what is missing.
+test-needs:
+	@command -v kcat >/dev/null || test/install-kcat
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  echo "make test: node (18 or newer) and npm are missing: install your distribution's nodejs and npm packages" >&2; exit 1; }
+	@test -e $(NPM_DIR)/node_modules/.package-lock.json -a ! $(NPM_DIR)/package-lock.json -nt $(NPM_DIR)/node_modules/.package-lock.json || \
+	  npm --prefix $(NPM_DIR) ci --no-audit --no-fund --loglevel=error
+
+check: ## gofmt, vet, and the layering test: quick
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -run "TestImports|TestPackages" .
+
+lint: check ## golangci-lint, pinned (its first build takes minutes)
+	$(GO) run $(GOLANGCI) run ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -d' ' -f2); do \
+	    echo "== $$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	  done; \
+	done
+
+bench: ## run the benchmarks, BENCHTIME each (1s)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+demo: build test-needs ## every line of Go's own source in through kcat, out through kafkajs and franz-go, compared key by key
+	$(GO) run ./test/demo -firn $(BIN)/firn
+
+torture: build ## kill -9 the server at random moments while a producer writes, for DURATION (5m), and check every record
+	$(GO) run ./test/torture -firn $(BIN)/firn -duration $(DURATION)
+
+clean: ## remove what was built; leaves firn-data alone
+	rm -rf $(BIN) $(NPM_DIR)/node_modules

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// verdict is what one check of doctor came to.
+type verdict struct {
+	level  level
+	detail string
+	advice string // what to do; empty if all is well
+}
+
+type level string
+
+const (
+	ok   level = "ok"
+	warn level = "warn"
+	fail level = "fail"
+)
+
+func fine(format string, args ...any) verdict {
+	return verdict{level: ok, detail: fmt.Sprintf(format, args...)}
+}
+
+func bad(advice, format string, args ...any) verdict {
+	return verdict{level: fail, detail: fmt.Sprintf(format, args...), advice: advice}
+}
+
+func doubtful(advice, format string, args ...any) verdict {
+	return verdict{level: warn, detail: fmt.Sprintf(format, args...), advice: advice}
+}
+
+// finding is a verdict under the name of what was checked.
+type finding struct {
+	name string
+	verdict
+}
+
+func newDoctor(s streams) *cobra.Command {
+	o := &serveOptions{}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check everything that a deployment needs, and say what to fix",
+		Long: "Check everything that 'firn serve' with the same flags needs, and say what to fix: one line each, ok, warn or fail.\n" +
+			"It leaves nothing behind. The exit status is 1 if a check fails.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var problems []error
+			o.checkPlaces(func(flag string, err error) {
+				if err != nil {
+					problems = append(problems, fmt.Errorf("--%s %w", flag, err))
+				}
+			})
+			if len(problems) > 0 {
+				return &usageError{errors.Join(problems...)}
+			}
+			return doctor(cmd.Context(), s, o)
+		},
+	}
+	o.addPlaceFlags(cmd.Flags())
+	return cmd
+}
+
+// doctor prints each finding as it is made.
+func doctor(ctx context.Context, s streams, o *serveOptions) error {
+	failed := 0
+	report := func(f finding) error {
+		if f.level == fail {
+			failed++
+		}
+		line := fmt.Sprintf("%-4s  %-14s %s", f.level, f.name, f.detail)
+		if f.advice != "" {
+			line += ": " + f.advice
+		}
+		_, err := fmt.Fprintln(s.Out, line)
+		return err
+	}
+	for f := range examine(ctx, o) {
+		if err := report(f); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of the checks failed", failed)
+	}
+	return nil
+}
+
+// examine yields all findings, in the order in which one would mend them.
+func examine(ctx context.Context, o *serveOptions) func(yield func(finding) bool) {
+	return func(yield func(finding) bool) {
+		for _, f := range []finding{{"open files", checkOpenFiles()}, {"clock", checkClock()}} {
+			if !yield(f) {
+				return
+			}
+		}
+		for f := range examineStore(ctx, o.store) {
+			if !yield(f) {
+				return
+			}
+		}
+		if !yield(finding{"kafka-addr", checkKafkaAddress(ctx, o.kafkaAddr)}) || o.httpAddr == noHTTP {
+			return
+		}
+		yield(finding{"http-addr", checkHTTPAddress(ctx, o.httpAddr)})
+	}
+}

@@ -1,0 +1,78 @@
+// Command firn is the one binary: it serves a bucket as a Kafka-compatible log, and is a client of such a server for the shell.
+//
+// This package holds flags, wiring and words for people; the rooms that it wires together know nothing of it. Data goes to standard
+// output and everything else to standard error; the exit status is 0, 1 (failed) or 2 (called wrongly).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+func main() { os.Exit(mainStatus()) }
+
+// mainStatus runs the command line that the process was started with.
+func mainStatus() int {
+	// A reader that goes away (firn consume t | head) is an error of Write like any other, and not the death of the process.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // lives as long as the process: the first signal ends the command, the second the process
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(statusFailed)
+	}()
+	return run(ctx, streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:])
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// terminal says whether progress may be drawn on standard error.
+func (s streams) terminal() bool {
+	f, ok := s.Err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// note writes one line for people.
+func (s streams) note(format string, args ...any) { fmt.Fprintf(s.Err, format+"\n", args...) }
+
+// Exit statuses: scripts rely on them.
+const (
+	statusOK     = 0
+	statusFailed = 1
+	statusUsage  = 2
+)
+
+// run executes one command line and returns its exit status.
+func run(ctx context.Context, s streams, args []string) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil || errors.Is(err, syscall.EPIPE) {
+		return statusOK
+	}
+	status, hint := statusFailed, ""
+	if wrong := new(usageError); errors.As(err, &wrong) {
+		status, hint = statusUsage, fmt.Sprintf(" (see '%s --help')", cmd.CommandPath())
+	}
+	for line := range strings.Lines(err.Error()) {
+		s.note("%s: %s%s", cmd.CommandPath(), strings.TrimRight(line, "\n"), hint)
+	}
+	return status
+}

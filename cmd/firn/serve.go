@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// drainTimeout bounds how long a node that was told to stop goes on to answer what it has taken.
+const drainTimeout = 30 * time.Second
+
+func newServe(s streams) *cobra.Command {
+	o := &serveOptions{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a bucket to Kafka clients",
+		Long: "Serve a bucket to Kafka clients, until SIGTERM or an interrupt: then accept no more, write and acknowledge what was taken,\n" +
+			"and end with status 0. A second signal ends the process at once.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), s, o)
+		},
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+// serve runs a node until ctx ends or it cannot go on.
+func serve(ctx context.Context, s streams, o *serveOptions) error {
+	boundMemory()
+	// The ports come first: a second server by mistake fails here, before it takes the bucket over from the first.
+	kafkaListener, err := listen(ctx, "kafka-addr", o.kafkaAddr)
+	if err != nil {
+		return err
+	}
+	defer kafkaListener.Close()
+	var httpListener net.Listener
+	if o.httpAddr != noHTTP {
+		if httpListener, err = listen(ctx, "http-addr", o.httpAddr); err != nil {
+			return err
+		}
+		defer httpListener.Close()
+	}
+	n, err := startNode(ctx, o, o.logger(s), kafkaListener.Addr(), httpListener)
+	if err != nil {
+		return err
+	}
+	s.note("%s", n.banner())
+	return n.serve(ctx, kafkaListener)
+}
+
+// listen binds the address that a flag gives.
+func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("--%s %s is in use (%w): stop who has it ('firn doctor' tells who answers), or give another", flag, addr, syscall.EADDRINUSE)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("--%s %s: this user may not listen there; give a port from 1024 on", flag, addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("--%s %s: this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 all of its addresses", flag, addr)
+	}
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op.Err
+	}
+	return nil, fmt.Errorf("--%s %s: %w", flag, addr, err)
+}

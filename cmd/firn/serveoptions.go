@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// serveOptions is what serve can be told, by flag or by environment.
+type serveOptions struct {
+	store       string
+	coordinator string
+	kafkaAddr   string
+	httpAddr    string
+	advertise   string
+	nodeID      int32
+	zone        string
+
+	flushBytes    byteSize
+	flushInterval time.Duration
+	putBudget     float64
+	bufferBytes   byteSize
+	cacheBytes    byteSize
+	tailBytes     byteSize
+	compressPlain string
+
+	autoCreateTopics  bool
+	defaultPartitions int32
+
+	logLevel  string
+	logFormat string
+}
+
+// noHTTP is the --http-addr that serves no HTTP.
+const noHTTP = "none"
+
+// addPlaceFlags adds the flags that serve shares with doctor: where things are.
+func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path")
+	f.StringVar(&o.coordinator, "coordinator", "embedded", "`URL` of the coordinator: embedded")
+	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
+	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve health, metrics and profiles on, or none")
+	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients are told to come to (default: --kafka-addr)")
+}
+
+// addFlags adds all flags with their defaults.
+func (o *serveOptions) addFlags(f *pflag.FlagSet) {
+	o.addPlaceFlags(f)
+	f.Int32Var(&o.nodeID, "node-id", 1, "Kafka broker id of this node")
+	f.StringVar(&o.zone, "zone", "", "availability zone of this node, Kafka's rack")
+
+	o.flushBytes, o.bufferBytes, o.cacheBytes, o.tailBytes = 8<<20, 256<<20, 64<<20, 64<<20
+	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
+	f.DurationVar(&o.flushInterval, "flush-interval", 250*time.Millisecond, "seal a segment at the latest after this long")
+	f.Float64Var(&o.putBudget, "put-budget", 0, "object puts per second, on average; 0: no budget")
+	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
+	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket")
+	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail")
+	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
+
+	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
+	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic whose creator names no number")
+
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+}
+
+// validate reports every problem at once, each naming its flag. It fills in what follows from other flags.
+func (o *serveOptions) validate() error {
+	var problems []error
+	check := func(flag string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("--%s %w", flag, err))
+		}
+	}
+	o.checkPlaces(check)
+	check("node-id", within(int64(o.nodeID), 0, math.MaxInt32))
+	check("flush-bytes", within(int64(o.flushBytes), 1<<10, 1<<30))
+	check("flush-interval", within(o.flushInterval, time.Millisecond, time.Minute))
+	if o.putBudget < 0 || math.IsNaN(o.putBudget) {
+		check("put-budget", fmt.Errorf("%v is negative", o.putBudget))
+	}
+	check("buffer-bytes", within(int64(o.bufferBytes), int64(o.flushBytes), math.MaxInt64))
+	check("cache-bytes", within(int64(o.cacheBytes), 8<<20, math.MaxInt64))
+	check("tail-bytes", within(int64(o.tailBytes), 8<<20, math.MaxInt64))
+	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
+	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
+	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))
+	check("log-format", oneOf(o.logFormat, "text", "json"))
+	if len(problems) > 0 {
+		return &usageError{errors.Join(problems...)}
+	}
+	return nil
+}
+
+// checkPlaces checks the flags of addPlaceFlags.
+func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
+	_, err := storeDirectory(o.store)
+	check("store", err)
+	if o.coordinator != "embedded" {
+		check("coordinator", fmt.Errorf("%s: this build coordinates in the process only; give embedded", o.coordinator))
+	}
+	check("kafka-addr", checkAddress(o.kafkaAddr, 0))
+	if o.httpAddr != noHTTP {
+		check("http-addr", checkAddress(o.httpAddr, 0))
+	}
+	if o.advertise != "" {
+		check("advertise", checkAddress(o.advertise, 1))
+	} else if host, _, err := net.SplitHostPort(o.kafkaAddr); err == nil && everywhere(host) {
+		check("advertise", fmt.Errorf("is missing: --kafka-addr %s listens on every interface; say under which host:port clients find it", o.kafkaAddr))
+	}
+}
+
+// checkAddress wants host:port with a port from lowest on: 0 means "any free one".
+func checkAddress(addr string, lowest uint64) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n < lowest {
+		return fmt.Errorf("%q: the port is not a number from %d to 65535", addr, lowest)
+	}
+	return nil
+}
+
+// everywhere says whether a listener on host takes connections on every interface.
+func everywhere(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+func within[N int64 | time.Duration](n, low, high N) error {
+	if n < low {
+		return fmt.Errorf("%v is less than %v", n, low)
+	}
+	if n > high {
+		return fmt.Errorf("%v is more than %v", n, high)
+	}
+	return nil
+}
+
+func oneOf(text string, choices ...string) error {
+	for _, choice := range choices {
+		if text == choice {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", text, strings.Join(choices, ", "))
+}
+
+// logger returns the logger that the flags ask for.
+func (o *serveOptions) logger(s streams) *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(o.logLevel)) // validated
+	options := &slog.HandlerOptions{Level: level}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.Err, options))
+	}
+	return slog.New(slog.NewTextHandler(s.Err, options))
+}
+
+// advertised is the host and port that clients are told, given the address that was bound.
+func (o *serveOptions) advertised(bound net.Addr) (host string, port int32, err error) {
+	addr := o.advertise
+	if addr == "" {
+		named, _, _ := net.SplitHostPort(o.kafkaAddr)
+		_, boundPort, err := net.SplitHostPort(bound.String())
+		if err != nil {
+			return "", 0, err
+		}
+		addr = net.JoinHostPort(named, boundPort)
+	}
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, int32(n), err
+}

@@ -1,0 +1,116 @@
+package firn_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms are the top-level folders that hold Go code, in layers: code imports its own room and rooms of the layers before it.
+//
+// The reason: the bucket's formats and the promises about them (segments, coordinator) must be testable and readable without knowing of
+// any network protocol; the write path, the read path and groups must be replaceable without touching each other; a front door must be
+// addable without touching what lies behind it. A single import in the wrong direction takes that away and is hard to take back.
+var rooms = [][]string{
+	{"segments"},
+	{"coordinator"},
+	{"index", "groups", "ingest"},
+	{"kafka", "rest", "replay"},
+	{"cmd", "deploy", "localstack"},
+	{"test"},
+}
+
+// adapters speak to servers. Only programs choose one, so only programs (and tests) import them: everything else works on the
+// contract, and does not pull a client library in.
+var adapters = []string{"firn/coordinator/redis", "firn/segments/s3", "firn/segments/minio"}
+
+// programs may import adapters.
+var programs = []string{"cmd", "deploy", "localstack", "test"}
+
+// drawers are names of packages that have no purpose of their own, and so collect everybody's.
+var drawers = []string{"util", "utils", "common", "types", "pkg", "helpers", "misc"}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, p := range listPackages(t) {
+		room, layer := place(p.ImportPath)
+		if room == "" {
+			continue // the root: this test
+		}
+		if layer < 0 {
+			t.Errorf("%s: room %q is not in DESIGN.md's layout; a new room needs a place among the layers above", p.ImportPath, room)
+			continue
+		}
+		for _, imported := range p.Imports {
+			other, otherLayer := place(imported)
+			switch {
+			case otherLayer < 0 || other == room:
+			case otherLayer > layer:
+				t.Errorf("%s imports %s, which is a layer above it", p.ImportPath, imported)
+			case otherLayer == layer:
+				t.Errorf("%s imports %s: rooms of one layer do not know each other", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+func TestImportsOfAdapters(t *testing.T) {
+	for _, p := range listPackages(t) {
+		room, _ := place(p.ImportPath)
+		for _, imported := range p.Imports {
+			if slices.Contains(adapters, imported) && !slices.Contains(programs, room) {
+				t.Errorf("%s imports the adapter %s; only programs and tests choose one", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+func TestPackagesAreNamedAfterTheirPurpose(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if slices.Contains(drawers, path.Base(p.ImportPath)) {
+			t.Errorf("%s: a package is named after its purpose", p.ImportPath)
+		}
+	}
+}
+
+// place is the room of an import path and its layer: "" for the root of the module and for other modules, -1 for an unknown room.
+func place(importPath string) (room string, layer int) {
+	rest, ours := strings.CutPrefix(importPath, "firn/")
+	if !ours {
+		return "", -1
+	}
+	room, _, _ = strings.Cut(rest, "/")
+	return room, slices.IndexFunc(rooms, func(layer []string) bool { return slices.Contains(layer, room) })
+}
+
+// listed is what go list says of a package. Imports are those of its own code, without tests: tests may look anywhere.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 5 {
+		t.Fatalf("go list knows of %d packages: the test looks at the wrong place", len(packages))
+	}
+	return packages
+}
