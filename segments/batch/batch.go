@@ -48,10 +48,27 @@ const (
 	Zstd
 )
 
-func (a Attributes) Codec() Codec        { return Codec(a & 7) }
-func (a Attributes) LogAppendTime() bool { return a&8 != 0 }
-func (a Attributes) Transactional() bool { return a&16 != 0 }
-func (a Attributes) Control() bool       { return a&32 != 0 }
+const (
+	codecMask     Attributes = 7
+	logAppendTime Attributes = 8
+	transactional Attributes = 16
+	control       Attributes = 32
+)
+
+var codecNames = [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
+
+// String is the codec's name in Kafka's compression.type.
+func (c Codec) String() string {
+	if c < 0 || int(c) >= len(codecNames) {
+		return fmt.Sprintf("codec %d", int8(c))
+	}
+	return codecNames[c]
+}
+
+func (a Attributes) Codec() Codec        { return Codec(a & codecMask) }
+func (a Attributes) LogAppendTime() bool { return a&logAppendTime != 0 }
+func (a Attributes) Transactional() bool { return a&transactional != 0 }
+func (a Attributes) Control() bool       { return a&control != 0 }
 
 // Header is the fixed part of a batch.
 type Header struct {
@@ -72,9 +89,11 @@ type Header struct {
 
 // Errors of this package. ErrMagic is what a batch of the old formats v0 and v1 gets.
 var (
-	ErrCorrupt = errors.New("corrupt record batch")
-	ErrMagic   = errors.New("record batch format is not v2")
-	ErrCRC     = errors.New("record batch fails its CRC-32C")
+	ErrCorrupt  = errors.New("corrupt record batch")
+	ErrMagic    = errors.New("record batch format is not v2")
+	ErrCRC      = errors.New("record batch fails its CRC-32C")
+	ErrCodec    = errors.New("unknown compression codec")
+	ErrTooLarge = errors.New("record batch is too large")
 )
 
 // Size is the length of the whole batch in bytes.
@@ -155,4 +174,16 @@ func All(run []byte) iter.Seq2[Header, error] {
 func SetBaseOffset(b []byte, offset int64) {
 	binary.BigEndian.PutUint64(b[posBaseOffset:], uint64(offset))
 	binary.BigEndian.PutUint32(b[posLeaderEpoch:], 0)
+}
+
+// SetLogAppendTime makes millis the timestamp of all records, as a topic with message.timestamp.type=LogAppendTime wants it, and writes the CRC anew.
+// b has passed Check.
+func SetLogAppendTime(b []byte, millis int64) {
+	b[posAttributes+1] |= byte(logAppendTime)
+	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(millis))
+	setCRC(b)
+}
+
+func setCRC(b []byte) {
+	binary.BigEndian.PutUint32(b[posCRC:], crc32.Checksum(b[posAttributes:], castagnoli))
 }
