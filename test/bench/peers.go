@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"firn/test/process"
+)
+
+// peer is a server that is measured.
+type peer struct {
+	name    string
+	command []string
+	prepare func(ctx context.Context, spec process.Spec) error // of a fresh directory; may be nil
+}
+
+// newPeers builds what has to be built.
+func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
+	wanted := func(p peer) bool { return strings.Contains(p.name, opts.only) }
+	firn := peer{name: "firn", command: process.Firn(opts.firn)}
+	if opts.firn == "" && wanted(firn) {
+		bin, err := process.Build(ctx, dir, "firn/cmd/firn")
+		if err != nil {
+			return nil, err
+		}
+		firn.command = process.Firn(bin)
+	}
+	kfake, err := process.Build(ctx, dir, "firn/test/bench/kfake")
+	if err != nil {
+		return nil, err
+	}
+	peers := []peer{
+		firn,
+		{name: "kfake, SyncWrites", command: []string{kfake, "--kafka-addr", "{kafka}", "--data", "{dir}"}},
+	}
+	if opts.kafkaLib != "" {
+		peers = append(peers, apache(opts.kafkaLib, "Apache Kafka, fsync each", "log.flush.interval.messages=1\n"), apache(opts.kafkaLib, "Apache Kafka, no fsync", ""))
+	}
+	peers = slices.DeleteFunc(peers, func(p peer) bool { return !wanted(p) })
+	if len(peers) == 0 {
+		return nil, fmt.Errorf("--only: no server's name holds %q", opts.only)
+	}
+	return peers, nil
+}
+
+// apache is Apache Kafka in KRaft mode, one process. Out of the box it acknowledges before its data is on disk: replicas are its durability.
+func apache(lib, name, extra string) peer {
+	java := []string{"java", "-Xmx1g", "-cp", filepath.Join(lib, "*")}
+	return peer{
+		name:    name,
+		command: append(java, "kafka.Kafka", "{dir}/server.properties"),
+		prepare: func(ctx context.Context, spec process.Spec) error {
+			properties := filepath.Join(spec.Dir, "server.properties")
+			// The HTTP address is free, so it serves for the controller.
+			text := fmt.Sprintf(`process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=%[2]s
+listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
+controller.listener.names=CONTROLLER
+log.dirs=%[3]s
+offsets.topic.replication.factor=1
+%[4]s`, spec.Kafka, spec.HTTP, filepath.Join(spec.Dir, "logs"), extra)
+			if err := os.WriteFile(properties, []byte(text), 0o644); err != nil {
+				return err
+			}
+			args := append(java[1:len(java):len(java)], "kafka.tools.StorageTool", "format", "-t", "c29tZS1maXhlZC1pZC0xMg", "-c", properties, "--standalone")
+			if out, err := exec.CommandContext(ctx, java[0], args...).CombinedOutput(); err != nil {
+				return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, strings.TrimSpace(string(out)))
+			}
+			return nil
+		},
+	}
+}
+
+// fresh starts a peer on a directory that nobody has used.
+func (b *bench) fresh(ctx context.Context, p peer) (*process.Process, process.Spec, error) {
+	server, spec, _, err := b.freshTimed(ctx, p)
+	return server, spec, err
+}
+
+// freshTimed says as well how long it took from exec until the first answer.
+func (b *bench) freshTimed(ctx context.Context, p peer) (*process.Process, process.Spec, time.Duration, error) {
+	b.runs++
+	spec, err := process.NewSpec(p.command, filepath.Join(b.root, fmt.Sprint(b.runs)))
+	if err != nil {
+		return nil, spec, 0, err
+	}
+	if p.prepare != nil {
+		if err := p.prepare(ctx, spec); err != nil {
+			return nil, spec, 0, err
+		}
+	}
+	server, err := process.Start(spec)
+	if err != nil {
+		return nil, spec, 0, err
+	}
+	took, err := b.ready(ctx, server)
+	if err != nil {
+		server.Kill()
+		return nil, spec, 0, err
+	}
+	return server, spec, took, nil
+}
+
+// discard ends a server and removes its data.
+func discard(server *process.Process, spec process.Spec) error {
+	server.Kill()
+	return os.RemoveAll(spec.Dir)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// report is what was measured.
+type report struct {
+	throughput []throughputRow
+	latency    []latencyRow
+	start      []startRow
+}
+
+type throughputRow struct {
+	setting string
+	peer    string
+	samples []sample
+}
+
+type latencyRow struct {
+	name     string
+	p50, p99 time.Duration
+	n        int
+}
+
+type startRow struct {
+	peer               string
+	empty, full, fetch []time.Duration
+	filled             time.Duration
+	note               string
+}
+
+// write writes the tables.
+func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
+	w := bufio.NewWriter(out)
+	fmt.Fprintf(w, "%s\n\nRepeat with `go run ./test/bench %s`.\n", machine(ctx), strings.Join(os.Args[1:], " "))
+	if len(r.throughput) > 0 {
+		fmt.Fprintf(w, "\n## Throughput\n\nOne franz-go producer (acks=all, idempotent, linger 5 ms) and after it one consumer from the start; %d partitions, records of %d bytes;\n"+
+			"a fresh server and directory each time, peers in turns, %d rounds of %v, medians. CPU is the server's, for each GiB of values. "+
+			"Client and server share the machine.\n\n", partitions, valueBytes, opts.rounds, opts.seconds)
+		fmt.Fprintln(w, "| codec, payload | server | in, records/s | in, MiB/s | out, records/s | out, MiB/s | CPU s/GiB in | CPU s/GiB out | peak RSS, MiB |")
+		fmt.Fprintln(w, "|---|---|--:|--:|--:|--:|--:|--:|--:|")
+		for _, row := range r.throughput {
+			in := median(row.samples, func(s sample) float64 { return s.produced })
+			read := median(row.samples, func(s sample) float64 { return s.consumed })
+			fmt.Fprintf(w, "| %s | %s | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.0f |\n", row.setting, row.peer,
+				in, in*valueBytes/(1<<20), read, read*valueBytes/(1<<20),
+				median(row.samples, func(s sample) float64 { return s.produceCPU }),
+				median(row.samples, func(s sample) float64 { return s.consumeCPU }),
+				median(row.samples, func(s sample) float64 { return s.peakMiB }))
+		}
+	}
+	if len(r.latency) > 0 {
+		fmt.Fprintf(w, "\n## A lone producer\n\nOne record of %d bytes at a time, linger 0, acks=all, idempotent, one partition; beside it what the same directory asks for.\n\n", valueBytes)
+		fmt.Fprintln(w, "| | p50 | p99 | of |\n|---|--:|--:|--:|")
+		for _, row := range r.latency {
+			fmt.Fprintf(w, "| %s | %v | %v | %d |\n", row.name, row.p50.Round(10*time.Microsecond), row.p99.Round(10*time.Microsecond), row.n)
+		}
+	}
+	if len(r.start) > 0 {
+		fmt.Fprintf(w, "\n## Start\n\nFrom exec until the first Metadata answer on an empty directory; and after kill -9 on one with %d records written in %d flushes,\n"+
+			"until the first Metadata answer and until a consumer from the start has its first records. Medians.\n\n", opts.segments*recordsPerSegment, opts.segments)
+		fmt.Fprintln(w, "| server | empty | full, answers | full, first records | filled in | directory |\n|---|--:|--:|--:|--:|---|")
+		for _, row := range r.start {
+			fmt.Fprintf(w, "| %s | %v | %v | %v | %v | %s |\n", row.peer, milliseconds(row.empty), milliseconds(row.full), milliseconds(row.fetch),
+				row.filled.Round(100*time.Millisecond), row.note)
+		}
+	}
+	return w.Flush()
+}
+
+func milliseconds(ds []time.Duration) time.Duration { return quantile(ds, 50).Round(time.Millisecond) }
+
+func median[T any, N cmp.Ordered](of []T, value func(T) N) N {
+	values := make([]N, len(of))
+	for i, o := range of {
+		values[i] = value(o)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// machine says what all this was measured on.
+func machine(ctx context.Context) string {
+	facts := []string{fmt.Sprintf("%d cores", runtime.NumCPU())}
+	if model := field("/proc/cpuinfo", "model name"); model != "" {
+		facts[0] += " of " + model
+	}
+	if total := field("/proc/meminfo", "MemTotal"); total != "" {
+		facts = append(facts, "memory "+total)
+	}
+	if kernel, err := exec.CommandContext(ctx, "uname", "-sr").Output(); err == nil {
+		facts = append(facts, strings.TrimSpace(string(kernel)))
+	}
+	facts = append(facts, runtime.Version(), time.Now().Format(time.DateOnly))
+	return "Measured on " + strings.Join(facts, ", ") + "."
+}
+
+// field finds the first line "name : value" of a file in /proc.
+func field(path, name string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
