@@ -4,12 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -241,20 +240,8 @@ func TestAppendRefusesWhatCannotBe(t *testing.T) {
 func TestOptions(t *testing.T) {
 	_, err := start(Options{FlushBytes: -1, Linger: -1, PutBudget: -1, Puts: -1, BufferBytes: -1}, nil, nil)
 	for _, want := range []string{"Store", "flush-bytes", "linger", "put-budget", "puts", "buffer-bytes"} {
-		if err == nil || !contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
 }
-
-func contains(s, part string) bool {
-	for i := range len(s) - len(part) + 1 {
-		if s[i:i+len(part)] == part {
-			return true
-		}
-	}
-	return false
-}
-
-var _ = fmt.Sprint
-var _ = time.Now
