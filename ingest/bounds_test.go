@@ -1,0 +1,233 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments/memory"
+)
+
+// TestBufferBound writes faster than the store takes: the buffer never holds more than it may, all is written, and waiting ends with its context.
+func TestBufferBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 64 << 10
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		var w *Writer
+		var most atomic.Int64
+		look := func() {
+			if bytes, _ := w.Buffered(); bytes > most.Load() {
+				most.Store(bytes)
+			}
+		}
+		store := newScripted(func(_ context.Context, n int, put func() error) error {
+			look()
+			time.Sleep(50 * time.Millisecond)
+			return put()
+		})
+		w = newWriter(t, c, store, func(o *Options) { o.BufferBytes, o.FlushBytes, o.Puts = limit, 16<<10, 1 })
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range 10 {
+					p := mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 8<<10))
+					look()
+					if r := mustWait(t, p)[0]; r.Err != nil {
+						t.Error(r.Err)
+					}
+				}
+			})
+		}
+		time.Sleep(10 * time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := w.Append(ctx, []Batch{newBatch(ps[0], -1, 0, 1, 8<<10)}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("no room: %v", err)
+		}
+		wg.Wait()
+		if got := most.Load(); got > limit || got < limit/2 {
+			t.Errorf("the buffer held up to %d bytes of %d", got, limit)
+		}
+		if value(t, w.metrics.fullWaits) == 0 {
+			t.Error("waits for room are not counted")
+		}
+	})
+}
+
+// TestCloseUnderLoad closes while many write: what was taken is answered and stored, the rest is refused with ErrClosed.
+func TestCloseUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(2)
+		c.create(ps...)
+		store := newScripted(func(_ context.Context, n int, put func() error) error {
+			time.Sleep(5 * time.Millisecond)
+			return put()
+		})
+		w := newWriter(t, c, store, func(o *Options) { o.FlushBytes, o.BufferBytes = 4<<10, 32<<10 })
+		var written atomic.Int64
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				for {
+					p, err := w.Append(t.Context(), []Batch{newBatch(ps[0], -1, 0, 1, 1<<10), newBatch(ps[1], -1, 0, 1, 100)})
+					if err != nil {
+						if !errors.Is(err, ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+					for _, r := range mustWait(t, p) {
+						if r.Err != nil {
+							t.Error(r.Err)
+						}
+						written.Add(1)
+					}
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond)
+		if err := w.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if n := int64(len(c.partitions[ps[0]].log) + len(c.partitions[ps[1]].log)); n != written.Load() || n == 0 {
+			t.Errorf("%d batches in the log, %d acknowledged", n, written.Load())
+		}
+		checkStored(t, c, store)
+	})
+}
+
+// TestCloseWithoutPatience closes over a store that hangs: everything is answered at once, and nothing claims to be written.
+func TestCloseWithoutPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		store := newScripted(func(ctx context.Context, n int, put func() error) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		w, err := start(Options{Store: store, Puts: 1}, c, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pending []*Pending
+		for range 3 {
+			pending = append(pending, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+			synctest.Wait()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close: %v", err)
+		}
+		for _, p := range pending {
+			if r := mustWait(t, p)[0]; !errors.Is(r.Err, ErrClosed) {
+				t.Errorf("got %v", r.Err)
+			}
+		}
+	})
+}
+
+// TestLoneProducerDoesNotLinger writes one at a time to an idle node: nothing but the store takes time.
+func TestLoneProducerDoesNotLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		w := newWriter(t, c, memory.New(), nil)
+		start := time.Now()
+		for range 10 {
+			mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("ten writes took %v", took)
+		}
+	})
+}
+
+// TestCompanyLingers has appends come a little apart while another is on its way: they share a segment.
+func TestCompanyLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		store := newScripted(func(_ context.Context, n int, put func() error) error {
+			time.Sleep(20 * time.Millisecond)
+			return put()
+		})
+		w := newWriter(t, c, store, func(o *Options) { o.Linger = 5 * time.Millisecond })
+		var pending []*Pending
+		for range 5 {
+			pending = append(pending, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+			time.Sleep(time.Millisecond)
+		}
+		for _, p := range pending {
+			mustWait(t, p)
+		}
+		if n := store.puts.Load(); n != 2 {
+			t.Errorf("%d segments, want 2: the first, and its company", n)
+		}
+	})
+}
+
+// TestBudget keeps a node busy for a minute: the bill stays within the budget, nobody waits longer than the interval, and after a rest the first
+// write goes at once.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond, seconds = 8, 60
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		var objects atomic.Int32
+		c.onSettle = func([]coordinator.Entry) error { objects.Add(1); return nil }
+		store := newScripted(func(_ context.Context, n int, put func() error) error {
+			objects.Add(1)
+			return put()
+		})
+		w := newWriter(t, c, store, func(o *Options) { o.PutBudget = perSecond })
+		var slowest atomic.Int64
+		var wg sync.WaitGroup
+		for range seconds * 100 {
+			wg.Go(func() {
+				start := time.Now()
+				mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+				for took := int64(time.Since(start)); took > slowest.Load(); {
+					slowest.Store(took)
+				}
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		wg.Wait()
+		if n := objects.Load(); n > perSecond*(seconds+1)+flushCost || n < perSecond*seconds*3/4 {
+			t.Errorf("%d objects in %d seconds with a budget of %d a second", n, seconds, perSecond)
+		}
+		if took := time.Duration(slowest.Load()); took > defaultFlushInterval+defaultLinger {
+			t.Errorf("the slowest write took %v", took)
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+		if took := time.Since(start); took > defaultLinger {
+			t.Errorf("a write into the rested node took %v", took)
+		}
+	})
+}
+
+// TestIntervalBeatsBudget has a budget that is much too small: producers still wait no longer than the interval.
+func TestIntervalBeatsBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		w := newWriter(t, c, memory.New(), func(o *Options) { o.PutBudget = 0.1 })
+		start := time.Now()
+		for range 20 {
+			mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+		}
+		if took := time.Since(start); took > 20*(defaultFlushInterval+defaultLinger) {
+			t.Errorf("twenty writes took %v", took)
+		}
+	})
+}
