@@ -193,16 +193,17 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 }
 
 // decodeFactor is how much larger than its bytes a decoded request can be: an empty string takes a byte or two in a request and a
-// struct of some dozen bytes in memory.
-const decodeFactor = 64
+// struct of some dozen bytes in memory, and kmsg allocates arrays twice.
+const decodeFactor = 32
 
-// decode decodes a request that is no Produce, once there is room for what it may become.
+// decode decodes a request that is no Produce, once it is known to be whole and there is room for what it may become.
 func (c *connection) decode(ctx context.Context, r *request) (kmsg.Request, error) {
-	decoded := int64(len(r.body)) * decodeFactor
-	if err := c.s.requestMemory.take(ctx, decoded); err != nil {
+	if err := c.s.shapes.check(r.api.key.Int16(), r.version, r.body); err != nil {
 		return nil, err
 	}
-	r.held += decoded
+	if err := c.takeMemory(ctx, r, len(r.body)*decodeFactor); err != nil {
+		return nil, err
+	}
 	req := kmsg.RequestForKey(r.api.key.Int16())
 	req.SetVersion(r.version)
 	if err := req.ReadFrom(r.body); err != nil {
@@ -210,6 +211,17 @@ func (c *connection) decode(ctx context.Context, r *request) (kmsg.Request, erro
 	}
 	r.body = nil
 	return req, nil
+}
+
+// takeMemory waits, though not for ever, for n more bytes for a request.
+func (c *connection) takeMemory(ctx context.Context, r *request, n int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.s.opts.Limits.ReadTimeout, errors.New("timed out"))
+	defer cancel()
+	if err := c.s.requestMemory.take(ctx, int64(n)); err != nil {
+		return err
+	}
+	r.held += int64(n)
+	return nil
 }
 
 // recover makes a panic an error of this connection alone.

@@ -91,13 +91,9 @@ func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte
 	var body []byte
 	for step := firstStepBytes; ; step *= stepFactor {
 		step = min(step, size)
-		waiting, cancel := context.WithTimeoutCause(ctx, c.s.opts.Limits.ReadTimeout, errors.New("timed out"))
-		err := c.s.requestMemory.take(waiting, int64(step-len(body)))
-		cancel()
-		if err != nil {
+		if err := c.takeMemory(ctx, r, step-len(body)); err != nil {
 			return nil, err
 		}
-		r.held += int64(step - len(body))
 		larger := make([]byte, step)
 		filled := copy(larger, body)
 		body = larger

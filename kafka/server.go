@@ -25,6 +25,8 @@ type Server struct {
 	requestMemory *budget
 	fetchMemory   *budget
 	configs       configCache
+	shrink        shrinker
+	shapes        shapes
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once

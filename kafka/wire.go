@@ -9,9 +9,11 @@ type wire struct {
 	bad bool
 }
 
+func (w *wire) fail() { w.bad, w.src = true, nil }
+
 func (w *wire) span(n int) []byte {
 	if n < 0 || n > len(w.src) {
-		w.bad, w.src = true, nil
+		w.fail()
 		return nil
 	}
 	b := w.src[:n:n]
@@ -44,7 +46,7 @@ func (w *wire) int32() int32 {
 func (w *wire) uvarint() uint32 {
 	v, n := binary.Uvarint(w.src)
 	if n <= 0 || n > 5 || v > 1<<32-1 {
-		w.bad, w.src = true, nil
+		w.fail()
 		return 0
 	}
 	w.src = w.src[n:]
@@ -91,7 +93,7 @@ func (w *wire) count(flexible bool, minBytes int) int {
 		n = int(w.int32())
 	}
 	if n < -1 || n > len(w.src)/max(minBytes, 1) {
-		w.bad, w.src = true, nil
+		w.fail()
 	}
 	if w.bad || n < 0 {
 		return 0
@@ -103,7 +105,7 @@ func (w *wire) count(flexible bool, minBytes int) int {
 func (w *wire) skipTags() {
 	n := w.uvarint()
 	if int64(n) > int64(len(w.src)/2) { // a tag has at least a number and a length
-		w.bad, w.src = true, nil
+		w.fail()
 		return
 	}
 	for ; n > 0 && !w.bad; n-- {

@@ -1,0 +1,130 @@
+package kafka
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// randomise sets every field below v to something random: what a version has not, its encoder leaves out.
+func randomise(v reflect.Value, rnd *rand.Rand) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; name == "UnknownTags" {
+				if rnd.IntN(8) == 0 {
+					v.Field(i).Addr().Interface().(*kmsg.Tags).Set(1000+rnd.Uint32N(1000), make([]byte, rnd.IntN(5)))
+				}
+			} else if name != "Version" {
+				randomise(v.Field(i), rnd)
+			}
+		}
+	case reflect.Slice:
+		n := rnd.IntN(3)
+		s := reflect.MakeSlice(v.Type(), n, n)
+		for i := range n {
+			randomise(s.Index(i), rnd)
+		}
+		v.Set(s)
+	case reflect.Pointer:
+		if rnd.IntN(2) == 0 {
+			v.Set(fresh(v.Type().Elem()).Addr())
+			randomise(v.Elem(), rnd)
+		}
+	case reflect.String:
+		v.SetString("abcdef"[:rnd.IntN(6)])
+	case reflect.Bool:
+		v.SetBool(rnd.IntN(2) == 0)
+	default:
+		if rnd.IntN(3) > 0 {
+			change(v, int64(1+rnd.IntN(100)))
+		}
+	}
+}
+
+// Every request that kmsg encodes has the shape that was learned for it, to the last byte, and none that was cut short has.
+func TestShapesAreThoseOfKmsg(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for key := range int16(kmsg.MaxKey + 1) {
+		req := kmsg.RequestForKey(key)
+		if req == nil {
+			continue
+		}
+		for version := range req.MaxVersion() + 1 {
+			learned := learnRequest(key, version)
+			for range 20 {
+				req := kmsg.RequestForKey(key)
+				req.SetVersion(version)
+				randomise(reflect.ValueOf(req).Elem(), rnd)
+				body := req.AppendTo(nil)
+				in, tags := wire{src: body}, 0
+				learned.walk(&in, &tags)
+				if in.bad || len(in.src) > 0 {
+					t.Fatalf("%s version %d: bad %v, %d of %d bytes left\n%x\n%+v", kmsg.Key(key).Name(), version, in.bad, len(in.src), len(body), body, req)
+				}
+				if len(body) > 0 {
+					in, tags := wire{src: body[:rnd.IntN(len(body))]}, 0
+					if learned.walk(&in, &tags); !in.bad {
+						t.Fatalf("%s version %d: cut short and not noticed", kmsg.Key(key).Name(), version)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Counts that promise more than there is are found at once, wherever they stand; kmsg alone would be busy for minutes.
+func TestCountsThatLieCostNothing(t *testing.T) {
+	lies := [][]byte{{0xff, 0xff, 0xff, 0xff, 0x0f}, {0xff, 0xff, 0xff, 0x7f}, {0x7f, 0xff, 0xff, 0xff}}
+	var known shapes
+	began := time.Now()
+	for key, a := range apis {
+		for version := a.minVersion; version <= a.maxVersion; version++ {
+			req := kmsg.RequestForKey(key)
+			req.SetVersion(version)
+			body := req.AppendTo(nil)
+			for i := range body {
+				for _, lie := range lies {
+					known.check(key, version, append(body[:i:i], lie...))
+				}
+			}
+		}
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Fatalf("took %v", took)
+	}
+}
+
+// FuzzRequest: whatever bytes come as a request of any API and version that is served, decoding never panics, and allocates no more than
+// decodeFactor times what came (and a constant for the smallest).
+func FuzzRequest(f *testing.F) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for key, a := range apis {
+		for version := a.minVersion; version <= a.maxVersion; version++ {
+			req := kmsg.RequestForKey(key)
+			req.SetVersion(version)
+			randomise(reflect.ValueOf(req).Elem(), rnd)
+			f.Add(key, version, req.AppendTo(nil))
+		}
+	}
+	var known shapes
+	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
+		a, ok := apis[key]
+		if !ok || !a.serves(version) || known.check(key, version, body) != nil {
+			return
+		}
+		req := kmsg.RequestForKey(key)
+		req.SetVersion(version)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		req.ReadFrom(body) // an error is a null where there must be none
+		runtime.ReadMemStats(&after)
+		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(len(body)*decodeFactor+64<<10); got > most {
+			t.Fatalf("%s version %d: %d bytes allocated for %d", a.key.Name(), version, got, len(body))
+		}
+	})
+}
