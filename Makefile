@@ -9,7 +9,7 @@ BENCHTIME ?= 1s
 DURATION  ?= 5m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs check lint fuzz bench demo torture clean
+.PHONY: help run build test test-needs check lint fuzz bench bench-peers bench-kafka demo torture clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +54,15 @@ bench: ## run the benchmarks, BENCHTIME each (1s)
 demo: build test-needs ## every line of Go's own source in through kcat, out through kafkajs and franz-go, compared key by key
 	$(GO) run ./test/demo -firn $(BIN)/firn
 
-torture: build ## kill -9 the server at random moments while a producer writes, for DURATION (5m), and check every record
-	$(GO) run ./test/torture -firn $(BIN)/firn -duration $(DURATION)
+torture: build ## strike the server (STRIKE: kill, terminate, takeover) at random moments for DURATION (5m), and check every record
+	$(GO) run ./test/torture --firn $(BIN)/firn --strike $(STRIKE) --duration $(DURATION) $(ARGS)
+
+bench-peers: build ## the whole server beside franz-go's kfake with fsync: throughput, CPU, memory, latency, start (6 minutes)
+	$(GO) run ./test/bench --firn $(BIN)/firn $(ARGS)
+
+bench-kafka: build ## the same beside Apache Kafka as well (fetched with Maven)
+	mvn -q -B -f test/bench/apache/pom.xml dependency:copy-dependencies
+	$(GO) run ./test/bench --firn $(BIN)/firn --kafka test/bench/apache/lib $(ARGS)
 
 clean: ## remove what was built; leaves firn-data alone
 	rm -rf $(BIN) $(NPM_DIR)/node_modules
