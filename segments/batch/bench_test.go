@@ -1,0 +1,118 @@
+package batch_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"firn/segments/batch"
+)
+
+// logLines are records of about 1 KiB that look like a program's log.
+func logLines(n int) []batch.Record {
+	random := rand.New(rand.NewPCG(1, 2))
+	records := make([]batch.Record, n)
+	for i := range records {
+		var line []byte
+		for len(line) < 1000 {
+			line = fmt.Appendf(line, "level=info request=%016x status=200 took=%dms path=/orders/%d ", random.Uint64(), random.IntN(500), random.IntN(1e6))
+		}
+		records[i] = batch.Record{Offset: int64(i), Timestamp: int64(i), Key: fmt.Appendf(nil, "user-%d", random.IntN(1e4)), Value: line}
+	}
+	return records
+}
+
+func BenchmarkHeader(b *testing.B) {
+	data := mustBuild(b, logLines(1), batch.NoProducer(batch.None))
+	b.ReportAllocs()
+	for b.Loop() {
+		batch.ReadHeader(data)
+		batch.SetBaseOffset(data, 5)
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	data := mustBuild(b, logLines(64), batch.NoProducer(batch.None))
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := batch.Check(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheckRecords(b *testing.B) {
+	data := mustBuild(b, logLines(64), batch.NoProducer(batch.None))
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := batch.CheckRecords(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	records := logLines(64)
+	for _, codec := range codecs {
+		b.Run(codec.String(), func(b *testing.B) {
+			b.SetBytes(64 << 10)
+			b.ReportAllocs()
+			for b.Loop() {
+				mustBuild(b, records, batch.NoProducer(codec))
+			}
+		})
+	}
+}
+
+func BenchmarkRecords(b *testing.B) {
+	records := logLines(64)
+	for _, codec := range codecs {
+		data := mustBuild(b, records, batch.NoProducer(codec))
+		b.Run(codec.String(), func(b *testing.B) {
+			b.SetBytes(64 << 10)
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, err := range batch.Records(data, maxLen) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCompressPlain(b *testing.B) {
+	noise := make([]byte, 256<<10)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	for name, data := range map[string][]byte{
+		"text":  mustBuild(b, logLines(256), batch.NoProducer(batch.None)),
+		"noise": mustBuild(b, []batch.Record{{Value: noise}}, batch.NoProducer(batch.None)),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				batch.CompressPlain(data)
+			}
+		})
+	}
+}
+
+// TestNoAllocations is what the hot path relies on.
+func TestNoAllocations(t *testing.T) {
+	data := mustBuild(t, logLines(4), batch.NoProducer(batch.None))
+	if n := testing.AllocsPerRun(100, func() {
+		batch.ReadHeader(data)
+		batch.Check(data)
+		batch.CheckRecords(data)
+		batch.SetBaseOffset(data, 9)
+		batch.SetLogAppendTime(data, 9)
+		for range batch.All(data) {
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
