@@ -364,7 +364,7 @@ func TestSlowPartitionHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(2)
 		c.create(ps...)
-		leave(c, ps[0])
+		leave(c, ps[0], -1, 10)
 		w := newWriter(t, c, memory.New(), func(o *Options) { o.Puts = 1 })
 		start := time.Now()
 		mustAppend(t, w, newBatch(ps[1], -1, 0, 1, 10)) // the next two share the segment behind this one
@@ -389,13 +389,37 @@ func TestSlowPartitionHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// leave commits ten records for a node that dies before it settles them.
-func leave(c *cluster, p segments.Partition) {
+// leave commits records for a node that dies before it settles them.
+func leave(c *cluster, p segments.Partition, producer int64, records int32) coordinator.Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.commit(c.current.incarnation, coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{
-		Partition: p, Batches: []coordinator.CommitBatch{{Length: 100, Records: 10, ProducerID: -1}},
-	}}})
+	return c.commit(c.current.incarnation, coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{
+		Partition: p, Batches: []coordinator.CommitBatch{{Length: 100, Records: records, ProducerID: producer}},
+	}}}).Entry
+}
+
+// TestDuplicateOfPendingWaits tries a batch again that another node has committed and not settled. It is known to be a duplicate at once, but nobody
+// may rely on it before it is confirmed.
+func TestDuplicateOfPendingWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		e := leave(c, ps[0], 7, 1)
+		w := newWriter(t, c, memory.New(), nil)
+		p := mustAppend(t, w, newBatch(ps[0], 7, 0, 1, 10))
+		synctest.Wait()
+		select {
+		case <-p.Done():
+			t.Error("answered while the original is pending")
+		default:
+		}
+		c.mu.Lock()
+		c.confirm(e.Seq)
+		c.mu.Unlock()
+		if r := mustWait(t, p)[0]; !errors.Is(r.Err, coordinator.ErrDuplicate) || r.BaseOffset != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 // TestHelpWithNothingOfOurOwn settles what others left behind even on a node that writes nothing.
@@ -404,11 +428,30 @@ func TestHelpWithNothingOfOurOwn(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
 		c.create(ps...)
 		newWriter(t, c, memory.New(), nil)
-		leave(c, ps[0])
+		leave(c, ps[0], -1, 10)
 		time.Sleep(3 * helpAge)
 		synctest.Wait()
 		if info, _ := c.Partition(ps[0]); info.HighWatermark != 10 {
 			t.Errorf("high watermark %d, want 10", info.HighWatermark)
+		}
+	})
+}
+
+// TestNoHelpForOurOwn has a commit of this very writer settle for long: it must not be settled twice.
+func TestNoHelpForOurOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		var settles atomic.Int32
+		c.onSettle = func([]coordinator.Entry) error {
+			settles.Add(1)
+			time.Sleep(10 * helpAge)
+			return nil
+		}
+		w := newWriter(t, c, memory.New(), nil)
+		mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+		if n := settles.Load(); n != 1 {
+			t.Errorf("settled %d times", n)
 		}
 	})
 }

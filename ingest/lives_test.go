@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -95,7 +96,7 @@ func TestLifeEndsBeforeTheWatermarkIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
 		c.create(ps...)
-		leave(c, ps[0])
+		leave(c, ps[0], -1, 10)
 		w := newWriter(t, c, memory.New(), nil)
 		p := mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10))
 		synctest.Wait() // settled at offset 10, and waiting for the ten before it
@@ -103,16 +104,20 @@ func TestLifeEndsBeforeTheWatermarkIsSeen(t *testing.T) {
 		c.onCommit = func(coordinator.CommitRequest) error { time.Sleep(time.Millisecond); return nil }
 		c.mu.Unlock()
 		c.nextLife()
-		c.mu.Lock()
-		other := c.commit(c.current.incarnation, coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{
-			Partition: ps[0], Batches: []coordinator.CommitBatch{{Length: 100, Records: 20, ProducerID: -1}},
-		}}})
-		c.confirm(other.Entry.Seq)
-		c.mu.Unlock()
+		another(c, ps[0])
+		another(c, ps[0])
 		if r := mustWait(t, p)[0]; r.Err != nil || r.BaseOffset != 20 {
 			t.Errorf("%+v, want offset 20", r)
 		}
 	})
+}
+
+// another has another node write ten records.
+func another(c *cluster, p segments.Partition) {
+	e := leave(c, p, -1, 10)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.confirm(e.Seq)
 }
 
 // TestLivesEndAtRandom has lives end again and again under many producers, while calls fail and replies get lost. Whatever was acknowledged must be
@@ -150,6 +155,7 @@ func TestLivesEndAtRandom(t *testing.T) {
 					return
 				case <-time.After(rand.N(60 * time.Millisecond)):
 					c.nextLife()
+					another(c, ps[rand.N(len(ps))]) // so that what is committed again gets other offsets than before
 				}
 			}
 		})
@@ -202,6 +208,9 @@ func (l *ackedLog) check(t *testing.T, c *cluster) {
 	n := 0
 	for p, fp := range c.partitions {
 		for _, b := range fp.log {
+			if b.batch.ProducerID < 0 {
+				continue
+			}
 			log[acked{p, b.batch.ProducerID, b.batch.BaseSequence, b.base}] = true
 			n++
 		}
@@ -220,6 +229,8 @@ func (l *ackedLog) check(t *testing.T, c *cluster) {
 type tailCache struct {
 	mu      sync.Mutex
 	objects map[segments.ID][]byte
+	given   [][]byte // everything that was handed on,
+	copies  [][]byte // as it was then
 }
 
 func (c *tailCache) keep(spans []coordinator.CommitSpan, object []byte) {
@@ -229,10 +240,16 @@ func (c *tailCache) keep(spans []coordinator.CommitSpan, object []byte) {
 		c.objects = map[segments.ID][]byte{}
 	}
 	c.objects[spans[0].Span.Segment] = object
+	c.given, c.copies = append(c.given, object), append(c.copies, bytes.Clone(object))
 }
 
-// check compares the offsets that readers of the tail see with the log.
+// check compares the offsets that readers of the tail see with the log, and that nothing changed in their hands.
 func (c *tailCache) check(t *testing.T, cl *cluster) {
+	for i := range c.given {
+		if !bytes.Equal(c.given[i], c.copies[i]) {
+			t.Fatal("bytes were changed after they were handed on")
+		}
+	}
 	seen := 0
 	for p, fp := range cl.partitions {
 		for _, l := range fp.log {
