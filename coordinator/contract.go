@@ -46,9 +46,13 @@ type Log interface {
 	// watermarks move over the confirmed prefix. Numbers already confirmed are no error.
 	Confirm(ctx context.Context, in Incarnation, seqs []uint64) error
 
+	// Settled returns a number up to which every fact is confirmed, and so in the journal. Who reads the bucket after this call, and
+	// then follows from that number, misses nothing.
+	Settled(ctx context.Context, in Incarnation) (uint64, error)
+
 	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
 	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
-	// then starts again from the bucket. Entry of a fact that awaits its confirmation are always kept.
+	// then starts again from the bucket. Entries of facts that await their confirmation are always kept.
 	Follow(ctx context.Context, in Incarnation, after uint64) iter.Seq2[Entry, error]
 }
 

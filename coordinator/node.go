@@ -2,72 +2,289 @@ package coordinator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn/segments"
 )
 
-// NodeOptions is what a Node needs.
+// NodeOptions is what a Node needs. Zero values of the numbers mean their defaults.
 type NodeOptions struct {
 	Store       segments.Store
 	Coordinator Coordinator
 	Info        NodeInfo // Life is filled in
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
+
+	SnapshotObjects int           // journal objects after which a snapshot is due; 1000
+	SealRetention   time.Duration // how long the seal of a chain outlives it; 7 days
+	Patience        time.Duration // how long to wait for another node's recovery before starting one; 3 s
+	Probe           time.Duration // with an exclusive coordinator: how often an idle node looks whether it is fenced; 10 s
 }
+
+func (o NodeOptions) withDefaults() NodeOptions {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SnapshotObjects == 0 {
+		o.SnapshotObjects = 1000
+	}
+	if o.SealRetention == 0 {
+		o.SealRetention = 7 * 24 * time.Hour
+	}
+	if o.Patience == 0 {
+		o.Patience = 3 * time.Second
+	}
+	if o.Probe == 0 {
+		o.Probe = 10 * time.Second
+	}
+	return o
+}
+
+// ErrClosed is what a node's calls return after Close.
+var ErrClosed = errors.New("the node is closed")
+
+// exclusive is implemented by coordinators that serve one process alone. For such a process to be fenced means that another one has taken
+// the bucket over: it must not fight back.
+type exclusive interface{ Exclusive() bool }
 
 // Node is this process's membership of a cluster. It lives one life after another: when a recovery seals its journal chain, or
 // the incarnation changes, the life ends and Life returns the next. With an embedded coordinator, being fenced means that another process has
 // taken the bucket over: then there is no next life, Done is closed and Err says so.
-type Node struct{}
+type Node struct {
+	opts      NodeOptions
+	exclusive bool
+	metrics   *metrics
+	view      *View
+	snapshots *snapshotter
+	producers producerIDs
+	heard     atomic.Pointer[[]NodeInfo]
 
-// Join recovers the coordinator's state if it has none, begins the first life, loads the view and follows the commit stream.
-func Join(ctx context.Context, opts NodeOptions) (*Node, error) { panic("unwritten") }
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	done   chan struct{}
 
-// View is the state that this node's readers share; it stays the same through all lives.
-func (n *Node) View() *View { panic("unwritten") }
-
-// Life returns the current life, and waits for it while it begins. It fails with ErrFenced when there will be none any more.
-func (n *Node) Life(ctx context.Context) (*Life, error) { panic("unwritten") }
-
-// Change proposes, journals and confirms a change, and returns once this node's view shows it. It goes on in the next life when one ends.
-func (n *Node) Change(ctx context.Context, change Change) (Fact, error) { panic("unwritten") }
-
-// ProducerID hands out a producer id that nobody has had.
-func (n *Node) ProducerID(ctx context.Context) (int64, error) { panic("unwritten") }
-
-// Nodes returns the live nodes of the cluster, ordered by id, as last heard.
-func (n *Node) Nodes() []NodeInfo { panic("unwritten") }
-
-// Info is what this node registered of itself, in its present life.
-func (n *Node) Info() NodeInfo { panic("unwritten") }
-
-// Done is closed when the node cannot go on; Err then says why.
-func (n *Node) Done() <-chan struct{} { panic("unwritten") }
-
-// Err says why Done is closed, or nil.
-func (n *Node) Err() error { panic("unwritten") }
-
-// Close ends the membership: it hands leases back, leaves the registry and waits for everything that it started.
-func (n *Node) Close(ctx context.Context) error { panic("unwritten") }
-
-// Life is one life of a node: one journal chain, in one incarnation.
-type Life struct{}
-
-// Incarnation is the one that this life is lived in.
-func (l *Life) Incarnation() Incarnation { panic("unwritten") }
-
-// Commit asks the coordinator for offsets: see Log.Commit. The answer may be told to nobody before Settle and the view's high watermark.
-// ErrFenced and ErrIncarnation mean that this life is over: commit again in the next.
-func (l *Life) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, error) {
-	panic("unwritten")
+	mu      sync.Mutex
+	life    *Life         // nil while the next begins
+	changed chan struct{} // closed, and replaced, when life changes
+	err     error
 }
 
-// Settle writes the facts into the journal and confirms them. Concurrent calls share journal objects. ErrFenced means that this life is over and
-// that it is not known whether the facts are in the journal: commit again in the next.
-func (l *Life) Settle(ctx context.Context, entries ...Entry) error { panic("unwritten") }
+// Join recovers the coordinator's state if it has none, begins the first life, loads the view and follows the commit stream.
+func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
+	opts = opts.withDefaults()
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{opts: opts, metrics: m, done: make(chan struct{}), changed: make(chan struct{})}
+	if x, ok := opts.Coordinator.(exclusive); ok {
+		n.exclusive = x.Exclusive()
+	}
+	n.snapshots = newSnapshotter(n)
+	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	life, err := n.nextLife(ctx)
+	if err != nil {
+		n.cancel()
+		return nil, err
+	}
+	go n.run(life)
+	return n, nil
+}
 
-// Ended is closed when this life is over.
-func (l *Life) Ended() <-chan struct{} { panic("unwritten") }
+// run lives one life after another.
+func (n *Node) run(life *Life) {
+	defer close(n.done)
+	for {
+		select {
+		case <-life.Ended():
+		case <-n.ctx.Done():
+		}
+		n.setLife(nil)
+		if n.ctx.Err() != nil {
+			n.fail(ErrClosed)
+		}
+		cause := context.Cause(life.ctx)
+		life.end(ErrClosed)
+		life.tasks.Wait()
+		if n.ctx.Err() != nil {
+			return
+		}
+		if n.exclusive {
+			n.fail(n.takenOver(cause))
+			return
+		}
+		n.opts.Logger.Warn("this node's life is over, beginning the next", "life", life.id, "incarnation", life.incarnation, "cause", cause)
+		var err error
+		if life, err = n.nextLife(n.ctx); err != nil {
+			n.fail(err)
+			return
+		}
+	}
+}
+
+// takenOver explains the end of a node with an embedded coordinator.
+func (n *Node) takenOver(cause error) error {
+	if !errors.Is(cause, ErrFenced) {
+		return fmt.Errorf("this node cannot go on: %w", cause)
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, 5*time.Second)
+	defer cancel()
+	return explainFence(ctx, n.opts.Store)
+}
+
+// explainFence says who has taken the bucket over.
+func explainFence(ctx context.Context, store segments.Store) error {
+	newest, err := newestIncarnation(ctx, store, 0)
+	if err == nil {
+		b, err := store.Get(ctx, incarnationKey(newest), 0, -1)
+		if err == nil {
+			if o, err := decodeIncarnationObject(b); err == nil {
+				return fmt.Errorf("%w: another firn (%s) took this bucket over at %s, so this one acknowledges nothing more",
+					ErrFenced, o.who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	return fmt.Errorf("%w: another firn took this bucket over, so this one acknowledges nothing more", ErrFenced)
+}
+
+func (n *Node) setLife(l *Life) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.life = l
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// fail says that there will be no further life.
+func (n *Node) fail(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err == nil {
+		n.err = err
+		close(n.changed)
+		n.changed = make(chan struct{})
+	}
+}
+
+// View is the state that this node's readers share; it stays the same through all lives.
+func (n *Node) View() *View { return n.view }
+
+// Life returns the current life, and waits for it while it begins. It fails with ErrFenced when there will be none any more.
+func (n *Node) Life(ctx context.Context) (*Life, error) {
+	for {
+		n.mu.Lock()
+		life, changed, err := n.life, n.changed, n.err
+		n.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		if life != nil && life.ctx.Err() == nil {
+			return life, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Change proposes, journals and confirms a change, and returns once this node's view shows it. It goes on in the next life when one ends.
+func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
+	if change.ID == (segments.ID{}) {
+		change.ID = segments.NewID(time.Now())
+	}
+	for again := false; ; again = true {
+		life, err := n.Life(ctx)
+		if err != nil {
+			return Fact{}, err
+		}
+		fact, err := life.change(ctx, change)
+		if err == nil || !lifeOver(err) {
+			if again && n.madeBefore(change, err) {
+				return Fact{Topic: n.view.topicFact(change)}, nil
+			}
+			return fact, err
+		}
+	}
+}
+
+func (l *Life) change(ctx context.Context, change Change) (Fact, error) {
+	entry, err := l.node.opts.Coordinator.Propose(ctx, l.incarnation, change)
+	if err != nil {
+		return Fact{}, l.check(err)
+	}
+	if err := l.Settle(ctx, entry); err != nil {
+		return Fact{}, err
+	}
+	if err := l.node.view.waitShown(ctx, l.incarnation, entry.Seq); err != nil {
+		return Fact{}, err
+	}
+	return *entry.Fact, nil
+}
+
+// madeBefore says whether a change that is refused in this life was made in the life before: its fact was journaled, but that life was over before
+// it could say so.
+func (n *Node) madeBefore(c Change, refused error) bool {
+	fact := n.view.topicFact(c)
+	switch {
+	case refused == nil || fact == nil:
+		return false
+	case c.CreateTopic != nil:
+		return errors.Is(refused, ErrTopicExists)
+	case c.DeleteTopic != nil:
+		return errors.Is(refused, ErrUnknownTopic) && fact.Deleted
+	case c.Grow != nil:
+		return errors.Is(refused, ErrPartitionCount) && fact.Partitions == c.Grow.Partitions
+	}
+	return false
+}
+
+// Nodes returns the live nodes of the cluster, ordered by id, as last heard.
+func (n *Node) Nodes() []NodeInfo {
+	if heard := n.heard.Load(); heard != nil {
+		return *heard
+	}
+	return nil
+}
+
+// Info is how this node was introduced to the others, without its life.
+func (n *Node) Info() NodeInfo { return n.opts.Info }
+
+// Done is closed when the node cannot go on; Err then says why.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Err says why Done is closed, or nil.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+// Close ends the membership: it hands leases back, leaves the registry and waits for everything that it started.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	life := n.life
+	n.mu.Unlock()
+	var err error
+	if life != nil && life.ctx.Err() == nil {
+		n.snapshots.release(ctx, life)
+		if err = life.leave(ctx); lifeOver(err) {
+			err = nil
+		}
+	}
+	n.cancel()
+	select {
+	case <-n.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

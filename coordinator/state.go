@@ -1,5 +1,191 @@
 package coordinator
 
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"firn/segments"
+)
+
 // State is what facts add up to: topics, and for every partition its offsets, spans and producers. It holds confirmed facts only,
 // except in Embedded, which keeps a second one of everything decided. It is not safe for concurrent use.
-type State struct{}
+//
+// The high watermark is nowhere stored: it is the end of a partition's contiguous prefix, because only confirmed facts get in.
+type State struct {
+	incarnation    Incarnation
+	clusterID      string
+	nextProducerID int64
+	topics         map[segments.TopicID]*TopicFact // deleted ones stay, as tombstones
+	names          map[string]*TopicFact           // live topics
+	partitions     map[segments.Partition]*partition
+	bare           bool // keeps no spans
+}
+
+// NewState returns the state before any fact.
+func NewState(in Incarnation, clusterID string) *State {
+	return &State{
+		incarnation: in,
+		clusterID:   clusterID,
+		topics:      map[segments.TopicID]*TopicFact{},
+		names:       map[string]*TopicFact{},
+		partitions:  map[segments.Partition]*partition{},
+	}
+}
+
+// Incarnation is the one whose facts this state takes.
+func (s *State) Incarnation() Incarnation { return s.incarnation }
+
+// ClusterID is Kafka's cluster id.
+func (s *State) ClusterID() string { return s.clusterID }
+
+// Apply takes a fact in. It is the only code that does. Facts of another incarnation are ignored: what survived of them is in the
+// state that this incarnation began with. An error says that the fact contradicts others, which no coordinator can have decided; the
+// state must then not be used.
+func (s *State) Apply(f *Fact) error {
+	if f.Incarnation != s.incarnation {
+		return nil
+	}
+	switch {
+	case f.Commit != nil:
+		for i := range f.Commit.Spans {
+			if err := s.applySpan(&f.Commit.Spans[i]); err != nil {
+				return err
+			}
+		}
+	case f.Topic != nil:
+		s.applyTopic(f.Topic)
+	case f.LogStart != nil:
+		for at, offset := range f.LogStart.Offsets {
+			if p := s.partition(at); p != nil {
+				p.raiseLogStart(offset)
+			}
+		}
+	case f.ProducerIDs != nil:
+		s.nextProducerID = max(s.nextProducerID, f.ProducerIDs.End)
+	}
+	return nil
+}
+
+func (s *State) applySpan(c *CommitSpan) error {
+	p := s.partition(c.Partition)
+	if p == nil {
+		return nil
+	}
+	if err := p.apply(c.Span, c.Producers, !s.bare); err != nil {
+		return fmt.Errorf("partition %s: %w", c.Partition, err)
+	}
+	return nil
+}
+
+// partition returns what is known of a partition, making room for it; nil if its topic was deleted. The topic itself may still be
+// unknown: facts come in any order.
+func (s *State) partition(at segments.Partition) *partition {
+	p := s.partitions[at]
+	if p == nil {
+		if t := s.topics[at.Topic]; t != nil && t.Deleted {
+			return nil
+		}
+		p = &partition{}
+		s.partitions[at] = p
+	}
+	return p
+}
+
+func (s *State) applyTopic(t *TopicFact) {
+	old := s.topics[t.ID]
+	if old != nil {
+		if old.Deleted && !t.Deleted || old.Deleted == t.Deleted && old.Version >= t.Version {
+			return
+		}
+	}
+	s.topics[t.ID] = t
+	if !t.Deleted {
+		s.applyName(t)
+		return
+	}
+	for at := range s.partitions {
+		if at.Topic == t.ID {
+			delete(s.partitions, at)
+		}
+	}
+	if other := s.names[t.Name]; other != nil && other.ID == t.ID {
+		delete(s.names, t.Name)
+		for _, other := range s.topics {
+			if other.Name == t.Name && !other.Deleted {
+				s.applyName(other)
+			}
+		}
+	}
+}
+
+// applyName lets the name stand for t. Two live topics of one name exist only while the deletion of one is still on its way; any rule
+// will do that is one.
+func (s *State) applyName(t *TopicFact) {
+	if other := s.names[t.Name]; other == nil || bytes.Compare(other.ID[:], t.ID[:]) <= 0 {
+		s.names[t.Name] = t
+	}
+}
+
+// truncate drops what lies beyond holes. A recovery does it once the journal cannot change any more: what is beyond a hole was never served
+// and never acknowledged.
+func (s *State) truncate() (spans int) {
+	for _, p := range s.partitions {
+		spans += len(p.beyond)
+		p.beyond = nil
+	}
+	return spans
+}
+
+// clone copies the state, cheaply: spans, topics and facts are shared, and never changed.
+func (s *State) clone(bare bool) *State {
+	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
+		make(map[segments.Partition]*partition, len(s.partitions)), bare}
+	for at, p := range s.partitions {
+		c.partitions[at] = p.clone(!bare)
+	}
+	return c
+}
+
+// forgetProducers drops idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms).
+func (s *State) forgetProducers(now time.Time) {
+	before := now.Add(-producerExpiration).UnixMilli()
+	for _, p := range s.partitions {
+		p.forgetProducers(before)
+	}
+}
+
+const producerExpiration = 24 * time.Hour
+
+// spans counts the spans of all partitions.
+func (s *State) spans() int {
+	n := 0
+	for _, p := range s.partitions {
+		n += len(p.spans) + len(p.beyond)
+	}
+	return n
+}
+
+// young returns the spans of segments whose ids are not older than since, by segment.
+func (s *State) young(since time.Time) map[segments.ID][]CommitSpan {
+	found := map[segments.ID][]CommitSpan{}
+	for at, p := range s.partitions {
+		for _, span := range p.spans {
+			if !span.Segment.Time().Before(since) {
+				found[span.Segment] = append(found[span.Segment], CommitSpan{Partition: at, Span: span.Span})
+			}
+		}
+	}
+	return found
+}
+
+func comparePartitions(a, b segments.Partition) int {
+	return cmp.Or(bytes.Compare(a.Topic[:], b.Topic[:]), cmp.Compare(a.Index, b.Index))
+}
+
+func sortedPartitions[V any](m map[segments.Partition]V) []segments.Partition {
+	return slices.SortedFunc(maps.Keys(m), comparePartitions)
+}

@@ -1,7 +1,12 @@
 package coordinator
 
 import (
-	"context"
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
 	"time"
 
 	"firn/segments"
@@ -9,7 +14,25 @@ import (
 
 // View is the State that all readers of a node share, kept current by the commit stream. Only confirmed facts show in it. Its
 // methods are safe for concurrent use and cheap; what they return is not changed afterwards and must not be changed.
-type View struct{}
+type View struct {
+	mu      sync.RWMutex
+	state   *State
+	topics  map[segments.TopicID]*Topic // live ones, as readers see them
+	pending map[uint64]awaiting
+	seq     uint64        // of the newest entry seen
+	stirred chan struct{} // closed, and replaced, when a fact begins to await its confirmation; nil if nobody waits
+	changed chan struct{} // closed, and replaced, when a change other than a commit is applied or the incarnation changes; nil if nobody waits
+
+	waiters map[segments.Partition][]waiter
+	watches map[segments.Partition]map[*Watch]struct{}
+	all     map[*Watch]struct{} // every watch: all are told of topics that change
+}
+
+// awaiting is a decided fact, and since when it awaits its confirmation.
+type awaiting struct {
+	entry Entry
+	since time.Time
+}
 
 // Topic is a topic as readers see it.
 type Topic struct {
@@ -35,49 +58,253 @@ type ProducerState struct {
 	LastOffset    int64
 }
 
+// NewView returns a view of a state that nothing changes: for readers of the bucket alone. The state belongs to the view from then on.
+func NewView(state *State) *View {
+	v := &View{
+		waiters: map[segments.Partition][]waiter{},
+		watches: map[segments.Partition]map[*Watch]struct{}{},
+		all:     map[*Watch]struct{}{},
+	}
+	_ = v.replace(state, 0) // replaces nothing, so it cannot fail
+	return v
+}
+
 // ClusterID is Kafka's cluster id: drawn when the bucket's first incarnation was made, the same ever after.
-func (v *View) ClusterID() string { panic("unwritten") }
+func (v *View) ClusterID() string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.clusterID
+}
 
 // Topic returns the topic of that name, or nil.
-func (v *View) Topic(name string) *Topic { panic("unwritten") }
+func (v *View) Topic(name string) *Topic {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if t := v.state.names[name]; t != nil {
+		return v.topics[t.ID]
+	}
+	return nil
+}
 
 // TopicByID returns the topic with that id, or nil.
-func (v *View) TopicByID(id segments.TopicID) *Topic { panic("unwritten") }
+func (v *View) TopicByID(id segments.TopicID) *Topic {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.topics[id]
+}
 
 // Topics returns all topics, ordered by name.
-func (v *View) Topics() []*Topic { panic("unwritten") }
+func (v *View) Topics() []*Topic {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	topics := make([]*Topic, 0, len(v.topics))
+	for _, t := range v.topics {
+		topics = append(topics, t)
+	}
+	slices.SortFunc(topics, func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })
+	return topics
+}
 
 // Partition says where a partition stands; false if there is none.
-func (v *View) Partition(p segments.Partition) (PartitionInfo, bool) { panic("unwritten") }
+func (v *View) Partition(at segments.Partition) (PartitionInfo, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	t := v.topics[at.Topic]
+	if t == nil || at.Index < 0 || at.Index >= t.Partitions {
+		return PartitionInfo{}, false
+	}
+	p := v.state.partitions[at]
+	if p == nil {
+		return PartitionInfo{}, true
+	}
+	return PartitionInfo{p.logStart, p.end, p.bytes}, true
+}
+
+// spans returns a partition's spans. Nobody changes them: they may be searched without the lock.
+func (v *View) spans(at segments.Partition) []placed {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if p := v.state.partitions[at]; p != nil {
+		return p.spans
+	}
+	return nil
+}
 
 // Spans returns up to n spans in order of offsets, from the one that holds offset on (or the first behind it), all below the
 // high watermark and not wholly below the log start.
-func (v *View) Spans(p segments.Partition, offset int64, n int) []Span { panic("unwritten") }
-
-// SpanByTime returns the first span that holds a record with this timestamp or a later one.
-func (v *View) SpanByTime(p segments.Partition, timestamp int64) (Span, bool) { panic("unwritten") }
-
-// SpanOfMaxTimestamp returns the first of the spans with the largest timestamp.
-func (v *View) SpanOfMaxTimestamp(p segments.Partition) (Span, bool) { panic("unwritten") }
-
-// Producers returns the idempotent producers that the partition remembers, ordered by id.
-func (v *View) Producers(p segments.Partition) []ProducerState { panic("unwritten") }
-
-// Watch is told of every high watermark that moves, and every topic that changes, from the moment of the call on. One
-// signal may stand for many moves. Close it after use.
-func (v *View) Watch(ps ...segments.Partition) *Watch { panic("unwritten") }
-
-// Watch is a subscription to some partitions.
-type Watch struct{ C <-chan struct{} }
-
-// Close ends the subscription.
-func (w *Watch) Close() { panic("unwritten") }
-
-// WaitFor waits until the high watermark of p is greater than offset. It returns ErrUnknownPartition if p goes away meanwhile.
-func (v *View) WaitFor(ctx context.Context, p segments.Partition, offset int64) error {
-	panic("unwritten")
+func (v *View) Spans(at segments.Partition, offset int64, n int) []Span {
+	spans := v.spans(at)
+	spans = spans[find(spans, offset):]
+	spans = spans[:min(n, len(spans))]
+	found := make([]Span, len(spans))
+	for i := range spans {
+		found[i] = spans[i].Span
+	}
+	return found
 }
 
-// Stalled waits until decided facts have awaited their confirmation for longer than age, and returns those, oldest first. It runs no timer while
-// nothing awaits confirmation.
-func (v *View) Stalled(ctx context.Context, age time.Duration) ([]Entry, error) { panic("unwritten") }
+// SpanByTime returns the first span that holds a record with this timestamp or a later one.
+func (v *View) SpanByTime(at segments.Partition, timestamp int64) (Span, bool) {
+	return firstReaching(v.spans(at), timestamp)
+}
+
+// SpanOfMaxTimestamp returns the first of the spans with the largest timestamp.
+func (v *View) SpanOfMaxTimestamp(at segments.Partition) (Span, bool) {
+	spans := v.spans(at)
+	if len(spans) == 0 {
+		return Span{}, false
+	}
+	return firstReaching(spans, spans[len(spans)-1].runningMax)
+}
+
+// firstReaching returns the first span whose largest timestamp is timestamp or later: there the running maximum first reaches it.
+func firstReaching(spans []placed, timestamp int64) (Span, bool) {
+	at := sort.Search(len(spans), func(i int) bool { return spans[i].runningMax >= timestamp })
+	if at == len(spans) {
+		return Span{}, false
+	}
+	return spans[at].Span, true
+}
+
+// Producers returns the idempotent producers that the partition remembers, ordered by id.
+func (v *View) Producers(at segments.Partition) []ProducerState {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	p := v.state.partitions[at]
+	if p == nil {
+		return nil
+	}
+	producers := make([]ProducerState, 0, len(p.producers))
+	for id, pr := range p.producers {
+		last := pr.last()
+		n := int64((last.last-last.base)&0x7fffffff) + 1
+		producers = append(producers, ProducerState{id, pr.epoch, last.last, pr.lastTimestamp, last.offset + n - 1})
+	}
+	slices.SortFunc(producers, func(a, b ProducerState) int { return cmp.Compare(a.ProducerID, b.ProducerID) })
+	return producers
+}
+
+// replace puts another state in place: that of a new incarnation, with the commit stream known up to seq. What was pending before is dropped.
+// High watermarks do not move back; an error names one that would have.
+func (v *View) replace(state *State, seq uint64) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.state != nil {
+		if err := v.state.keptBy(state); err != nil {
+			return err
+		}
+	}
+	v.state, v.seq, v.pending = state, seq, map[uint64]awaiting{}
+	v.topics = make(map[segments.TopicID]*Topic, len(state.topics))
+	for id := range state.topics {
+		v.showTopic(id)
+	}
+	for at := range v.waiters {
+		v.wake(at)
+	}
+	v.wakeAll()
+	return nil
+}
+
+// keptBy checks that next has all that s has served: records that were served do not disappear.
+func (s *State) keptBy(next *State) error {
+	for at, p := range s.partitions {
+		if t := next.topics[at.Topic]; p.end == 0 || t != nil && t.Deleted {
+			continue
+		}
+		if q := next.partitions[at]; q == nil || q.end < p.end {
+			return fmt.Errorf("records of partition %s up to offset %d were served and are not in the bucket", at, p.end-1)
+		}
+	}
+	return nil
+}
+
+func (v *View) showTopic(id segments.TopicID) {
+	if t := v.state.topics[id]; t.Deleted {
+		delete(v.topics, id)
+	} else {
+		v.topics[id] = &Topic{t.ID, t.Name, t.Partitions, t.Configs}
+	}
+}
+
+// follow takes one entry of the commit stream in.
+func (v *View) follow(e Entry, now time.Time) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.seq = e.Seq
+	if e.Fact != nil {
+		v.pending[e.Seq] = awaiting{e, now}
+		v.stir()
+	}
+	for _, seq := range e.Confirmed {
+		a, known := v.pending[seq]
+		if !known {
+			continue
+		}
+		delete(v.pending, seq)
+		if err := v.state.Apply(a.entry.Fact); err != nil {
+			return err
+		}
+		v.show(a.entry.Fact)
+	}
+	return nil
+}
+
+// show tells those who wait of a fact that was applied.
+func (v *View) show(f *Fact) {
+	if f.Commit != nil {
+		for i := range f.Commit.Spans {
+			v.wake(f.Commit.Spans[i].Partition)
+		}
+		return
+	}
+	if t := f.Topic; t != nil {
+		v.showTopic(t.ID)
+		for at := range v.waiters {
+			if at.Topic == t.ID {
+				v.wake(at)
+			}
+		}
+	}
+	v.wakeAll()
+}
+
+// forgetProducers drops silent producers.
+func (v *View) forgetProducers(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.state.forgetProducers(now)
+}
+
+// seen is the number of the newest entry of the commit stream that the view has taken in.
+func (v *View) seen() uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.seq
+}
+
+// ends returns the high watermarks of all partitions.
+func (v *View) ends() map[segments.Partition]int64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ends := make(map[segments.Partition]int64, len(v.state.partitions))
+	for at, p := range v.state.partitions {
+		ends[at] = p.end
+	}
+	return ends
+}
+
+// topicFact returns the topic that a change is about, as it stands; nil if there is none.
+func (v *View) topicFact(c Change) *TopicFact {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	switch {
+	case c.CreateTopic != nil:
+		return v.state.topics[c.CreateTopic.ID]
+	case c.DeleteTopic != nil:
+		return v.state.topics[*c.DeleteTopic]
+	case c.Grow != nil:
+		return v.state.topics[c.Grow.Topic]
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"firn/segments"
+)
+
+// errWait says that a life cannot begin yet.
+var errWait = errors.New("waiting for another node's recovery")
+
+// nextLife begins the next life, however long that takes. With an exclusive coordinator it does not wait for others.
+func (n *Node) nextLife(ctx context.Context) (*Life, error) {
+	b := beginning{node: n, patience: n.opts.Patience, waiting: time.Now()}
+	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		life, err := b.try(ctx)
+		switch {
+		case err == nil:
+			n.setLife(life)
+			return life, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case lifeOver(err), errors.Is(err, errWait), errors.Is(err, ErrRecoveryLost):
+			if n.exclusive {
+				return nil, explainFence(ctx, n.opts.Store)
+			}
+		case n.view == nil: // Join: let the caller see what is wrong
+			return nil, err
+		default:
+			n.opts.Logger.Error("a new life cannot begin, trying again", "error", err)
+		}
+		if err := pause(ctx, delay); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// beginning is the time between two lives.
+type beginning struct {
+	node     *Node
+	patience time.Duration // with the recovery of somebody else
+	waiting  time.Time     // since when
+}
+
+// try begins a life, if it can.
+func (b *beginning) try(ctx context.Context) (*Life, error) {
+	n := b.node
+	in, err := n.opts.Coordinator.Incarnation(ctx)
+	var recovered *State
+	if errors.Is(err, ErrNotOpen) {
+		if recovered, err = b.recover(ctx); err == nil {
+			in = recovered.incarnation
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	c := &chain{store: n.opts.Store, life: segments.NewID(now).String(), incarnation: in, clock: time.Now}
+	newest, err := c.begin(ctx, n.who())
+	if err != nil {
+		return nil, err
+	}
+	if newest > in {
+		return nil, b.behind(ctx, in, newest)
+	}
+	if err := n.loadView(ctx, in, recovered); err != nil {
+		return nil, err
+	}
+	return n.live(ctx, c)
+}
+
+// recover rebuilds the coordinator's state. If somebody else is doing the same, it leaves them time before it tries again.
+func (b *beginning) recover(ctx context.Context) (*State, error) {
+	n := b.node
+	state, err := Recover(ctx, n.opts.Store, RecoverOptions{Who: n.who(), Logger: n.opts.Logger})
+	if errors.Is(err, ErrRecoveryLost) && !n.exclusive {
+		b.patience = min(2*b.patience, time.Minute)
+		return nil, b.await(ctx, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := n.opts.Coordinator.Open(ctx, state); err != nil {
+		return nil, err
+	}
+	n.metrics.recoveries.Inc()
+	return state, nil
+}
+
+// await waits for the coordinator to open an incarnation above one, as long as patience lasts.
+func (b *beginning) await(ctx context.Context, above Incarnation) error {
+	for until := time.Now().Add(b.patience); time.Now().Before(until); {
+		if in, err := b.node.opts.Coordinator.Incarnation(ctx); err == nil && in > above {
+			break
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return errWait
+}
+
+// behind deals with a bucket that is ahead of the coordinator: a recovery is under way, or died. When it has had its time, this node
+// recovers.
+func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
+	if b.node.exclusive {
+		return fmt.Errorf("%w: incarnation %d came while %d began", ErrFenced, newest, in)
+	}
+	if err := b.await(ctx, in); !errors.Is(err, errWait) {
+		return err
+	}
+	if now, err := b.node.opts.Coordinator.Incarnation(ctx); err == nil && now > in {
+		return errWait
+	}
+	if _, err := b.recover(ctx); err != nil {
+		return err
+	}
+	return errWait
+}
+
+// who describes this process in the objects that it creates, for people.
+func (n *Node) who() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	return fmt.Sprintf("node %d on %s, process %d", n.opts.Info.ID, host, os.Getpid())
+}
+
+// loadView puts the state of an incarnation into the view: the one that was just recovered, if this node did that, else what the bucket has.
+func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) error {
+	seq, err := n.opts.Coordinator.Settled(ctx, in)
+	if err != nil {
+		return err
+	}
+	state := recovered
+	if state == nil {
+		l := loader{n.opts.Store, defaultParallel}
+		found, err := l.load(ctx, in)
+		if err != nil {
+			return err
+		}
+		state = found.state
+	} else {
+		seq = 0
+	}
+	n.metrics.spans.Set(float64(state.spans()))
+	n.metrics.incarnation.Set(float64(in))
+	if n.view == nil {
+		n.view = NewView(state)
+		n.view.seq = seq
+		return nil
+	}
+	return n.view.replace(state, seq)
+}
+
+// live starts what a life needs.
+func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
+	l := &Life{node: n, id: c.life, incarnation: c.incarnation}
+	l.logger = n.opts.Logger.With("life", l.id, "incarnation", l.incarnation)
+	l.ctx, l.end = context.WithCancelCause(n.ctx)
+	if err := l.announce(ctx); err != nil {
+		l.end(err)
+		return nil, err
+	}
+	l.journal = &journal{chain: c, logger: l.logger, metrics: n.metrics, wake: make(chan struct{}, 1),
+		confirm: func(ctx context.Context, seqs []uint64) error {
+			return n.opts.Coordinator.Confirm(ctx, l.incarnation, seqs)
+		}}
+	if n.exclusive {
+		l.journal.probe = n.opts.Probe
+	}
+	l.start(l.journal.run)
+	l.start(l.follow)
+	l.start(l.register)
+	l.start(func(ctx context.Context) error { return n.snapshots.run(ctx, l) })
+	n.metrics.lives.Inc()
+	l.logger.Debug("a life begins")
+	return l, nil
+}

@@ -1,0 +1,95 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"firn/segments"
+)
+
+// chain is the journal of one life, as its writer sees it. One goroutine uses it.
+type chain struct {
+	store       segments.Store
+	life        string
+	incarnation Incarnation
+	next        uint64 // number of the next object
+	clock       func() time.Time
+	proved      time.Time // when the last successful put began: no recovery had sealed the chain then
+}
+
+// sealsSurely is how long a seal outlives, at the very least, the moment at which it was put. A put that took so long, or came so long after the one
+// before, may have missed the seal, so that its success proves nothing: then the incarnations are asked.
+const sealsSurely = time.Hour
+
+// begin creates object 0 of a new life's chain and reads, only then, the newest incarnation. If that is not the life's own then a recovery
+// is under way or has been, and may not have seen this chain: the life must not begin.
+func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err error) {
+	c.proved = c.clock()
+	o := journalObject{kind: journalBegin, incarnation: c.incarnation, life: c.life, who: who, when: c.proved.UnixMilli()}
+	created, err := create(ctx, c.store, o.key(), o.encode())
+	if err != nil {
+		return 0, err
+	}
+	if !created {
+		return 0, fmt.Errorf("%w: object 0 of %s is somebody else's", ErrFenced, c.life)
+	}
+	c.next = 1
+	return newestIncarnation(ctx, c.store, c.incarnation)
+}
+
+// object is the next object with these facts.
+func (c *chain) object(facts [][]byte) []byte {
+	o := journalObject{kind: journalFacts, incarnation: c.incarnation, life: c.life, n: c.next, facts: facts}
+	return o.encode()
+}
+
+// put tries once to create the next object. ErrFenced means that there is another object in its place, a seal: the life is over. After any other error the
+// same body is to be tried again, and nothing else.
+func (c *chain) put(ctx context.Context, body []byte) error {
+	begun := c.clock()
+	key := journalKey(c.life, c.next)
+	err := c.store.Put(ctx, key, body)
+	if errors.Is(err, segments.ErrExists) {
+		// Perhaps the reply to an earlier try was lost. If the object has been deleted since, then the chain is sealed: the last of one that is not
+		// is never deleted.
+		var mine bool
+		if mine, err = ours(ctx, c.store, key, body); err == nil && !mine {
+			return ErrFenced
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if now := c.clock(); elapsed(c.proved, now) >= sealsSurely {
+		newest, err := newestIncarnation(ctx, c.store, c.incarnation)
+		if err != nil {
+			return err
+		}
+		if newest > c.incarnation {
+			return ErrFenced
+		}
+	}
+	c.proved = begun
+	c.next++
+	return nil
+}
+
+// elapsed is the time between two readings of the clock, by the wall or the monotonic clock, whichever says more: a machine that sleeps may stop
+// the latter.
+func elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
+// probe looks whether the chain has been sealed, for a node that has had nothing to write for a while.
+func (c *chain) probe(ctx context.Context) error {
+	_, err := c.store.Get(ctx, journalKey(c.life, c.next), 0, -1)
+	switch {
+	case err == nil:
+		return ErrFenced
+	case errors.Is(err, segments.ErrNotFound):
+		return nil
+	}
+	return err
+}

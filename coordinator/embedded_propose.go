@@ -1,0 +1,117 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"firn/segments"
+)
+
+// Propose implements Log.
+func (e *Embedded) Propose(_ context.Context, in Incarnation, change Change) (Entry, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.check(in); err != nil {
+		return Entry{}, err
+	}
+	now := e.opts.Clock()
+	e.changes.expire(now)
+	if again, known := e.changes.byID[change.ID]; known {
+		return again, nil
+	}
+	fact, err := e.propose(change)
+	if err != nil {
+		return Entry{}, err
+	}
+	fact.Incarnation = in
+	if err := e.decided.Apply(fact); err != nil {
+		return Entry{}, err
+	}
+	entry := e.decide(fact)
+	if t := fact.Topic; t != nil && t.Deleted {
+		e.settling[t.Name] = entry.Seq
+	}
+	e.changes.remember(change.ID, now.Add(e.opts.CommitDeadline), entry)
+	return entry, nil
+}
+
+func (e *Embedded) propose(c Change) (*Fact, error) {
+	switch {
+	case c.CreateTopic != nil:
+		return e.createTopic(c.CreateTopic)
+	case c.DeleteTopic != nil:
+		return e.changeTopic(*c.DeleteTopic, func(t *TopicFact) error {
+			t.Deleted, t.Configs = true, nil
+			return nil
+		})
+	case c.Grow != nil:
+		return e.changeTopic(c.Grow.Topic, func(t *TopicFact) error {
+			if c.Grow.Partitions <= t.Partitions {
+				return fmt.Errorf("%w: %s has %d, asked for are %d", ErrPartitionCount, t.Name, t.Partitions, c.Grow.Partitions)
+			}
+			t.Partitions = c.Grow.Partitions
+			return nil
+		})
+	case c.Configure != nil:
+		return e.changeTopic(c.Configure.Topic, func(t *TopicFact) error {
+			t.Configs = maps.Clone(t.Configs)
+			if t.Configs == nil {
+				t.Configs = map[string]string{}
+			}
+			for key, value := range c.Configure.Set {
+				if value == nil {
+					delete(t.Configs, key)
+				} else {
+					t.Configs[key] = *value
+				}
+			}
+			return nil
+		})
+	case c.LogStart != nil:
+		return e.moveLogStart(c.LogStart)
+	case c.ProducerIDs > 0:
+		return &Fact{ProducerIDs: &ProducerIDs{End: e.decided.nextProducerID + c.ProducerIDs}}, nil
+	}
+	return nil, fmt.Errorf("%w: a change without content", ErrMalformed)
+}
+
+// createTopic decides a new topic. A name is free only when the deletion of the topic that had it is confirmed: otherwise the new topic might
+// survive a recovery together with the old one.
+func (e *Embedded) createTopic(c *CreateTopic) (*Fact, error) {
+	if _, settling := e.settling[c.Name]; settling || e.decided.names[c.Name] != nil || e.decided.topics[c.ID] != nil {
+		return nil, fmt.Errorf("%w: %s", ErrTopicExists, c.Name)
+	}
+	if c.Partitions < 1 {
+		return nil, fmt.Errorf("%w: %s with %d", ErrPartitionCount, c.Name, c.Partitions)
+	}
+	return &Fact{Topic: &TopicFact{ID: c.ID, Name: c.Name, Version: 1, Partitions: c.Partitions, Configs: maps.Clone(c.Configs)}}, nil
+}
+
+func (e *Embedded) changeTopic(id segments.TopicID, change func(*TopicFact) error) (*Fact, error) {
+	old := e.decided.topics[id]
+	if old == nil || old.Deleted {
+		return nil, fmt.Errorf("%w: id %s", ErrUnknownTopic, id)
+	}
+	next := *old
+	next.Version++
+	if err := change(&next); err != nil {
+		return nil, err
+	}
+	return &Fact{Topic: &next}, nil
+}
+
+// moveLogStart decides deletions of records, up to the high watermark at most: what is not confirmed may still be lost, and the log must not
+// begin behind its end.
+func (e *Embedded) moveLogStart(l *LogStart) (*Fact, error) {
+	for at, offset := range l.Offsets {
+		end, exists := e.highWatermark(at)
+		if !exists {
+			return nil, fmt.Errorf("%w: %s", ErrUnknownPartition, at)
+		}
+		if offset < 0 || offset > end {
+			return nil, fmt.Errorf("%w: %d in %s, which ends at %d", ErrOffsetRange, offset, at, end)
+		}
+	}
+	return &Fact{LogStart: &LogStart{Offsets: maps.Clone(l.Offsets)}}, nil
+}

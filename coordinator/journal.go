@@ -1,0 +1,156 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// journal writes a life's chain: one object at a time, and everything that waits meanwhile shares the next.
+type journal struct {
+	chain   *chain
+	confirm func(ctx context.Context, seqs []uint64) error
+	logger  *slog.Logger
+	metrics *metrics
+	probe   time.Duration // how long to be idle before looking whether the chain was sealed; 0: never
+
+	mu    sync.Mutex
+	queue []*settlement
+	wake  chan struct{}
+}
+
+// settlement is one Settle on its way.
+type settlement struct {
+	seqs  []uint64
+	facts [][]byte
+	bytes int
+	done  chan error // of one element
+}
+
+const (
+	objectBytes = 4 << 20          // a journal object takes no further settlement beyond this
+	putTimeout  = 20 * time.Second // of one try; the next puts the same bytes under the same key
+	minBackoff  = 20 * time.Millisecond
+	maxBackoff  = 2 * time.Second
+)
+
+func (j *journal) add(s *settlement) {
+	j.mu.Lock()
+	j.queue = append(j.queue, s)
+	j.mu.Unlock()
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what goes into the next object.
+func (j *journal) take() []*settlement {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(j.queue) && (n == 0 || bytes+j.queue[n].bytes <= objectBytes) {
+		bytes += j.queue[n].bytes
+		n++
+	}
+	taken := j.queue[:n:n]
+	j.queue = j.queue[n:]
+	return taken
+}
+
+// run writes until ctx ends or the life does, and says why. Settlements that it leaves unanswered learn it from the life's end.
+func (j *journal) run(ctx context.Context) error {
+	var idle <-chan time.Time
+	if j.probe > 0 {
+		ticker := time.NewTicker(j.probe)
+		defer ticker.Stop()
+		idle = ticker.C
+	}
+	written := false
+	for {
+		for taken := j.take(); len(taken) > 0; taken = j.take() {
+			if err := j.write(ctx, taken); err != nil {
+				return err
+			}
+			written = true
+		}
+		select {
+		case <-j.wake:
+		case <-idle:
+			if !written {
+				if err := j.chain.probe(ctx); errors.Is(err, ErrFenced) {
+					return err
+				}
+			}
+			written = false
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// write makes one object of the settlements, confirms their facts and answers.
+func (j *journal) write(ctx context.Context, taken []*settlement) error {
+	var facts [][]byte
+	var seqs []uint64
+	for _, s := range taken {
+		facts, seqs = append(facts, s.facts...), append(seqs, s.seqs...)
+	}
+	body := j.chain.object(facts)
+	err := j.persist(ctx, "journal put", func(ctx context.Context) error {
+		begun := time.Now()
+		err := j.chain.put(ctx, body)
+		if err == nil {
+			j.metrics.journaled(time.Since(begun), len(facts), len(body))
+		}
+		return err
+	})
+	if err == nil {
+		err = j.persist(ctx, "confirm", func(ctx context.Context) error { return j.confirm(ctx, seqs) })
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range taken {
+		s.done <- nil
+	}
+	return nil
+}
+
+// persist tries until it works, or the life is over. It logs an outage at its beginning and its end, not each try.
+func (j *journal) persist(ctx context.Context, what string, try func(context.Context) error) error {
+	backoff, outage := minBackoff, time.Time{}
+	for {
+		attempt, cancel := context.WithTimeout(ctx, putTimeout)
+		err := try(attempt)
+		cancel()
+		switch {
+		case err == nil:
+			if !outage.IsZero() {
+				j.logger.Info(what+" works again", "after", time.Since(outage).Round(time.Millisecond))
+			}
+			return nil
+		case lifeOver(err):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		j.metrics.retries.Inc()
+		if outage.IsZero() {
+			outage = time.Now()
+			j.logger.Error(what+" fails, trying again", "error", err)
+		}
+		if err := pause(ctx, backoff/2+rand.N(backoff/2)); err != nil {
+			return err
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// lifeOver says whether an error of the coordinator or the journal ends a life.
+func lifeOver(err error) bool {
+	return errors.Is(err, ErrFenced) || errors.Is(err, ErrIncarnation) || errors.Is(err, ErrNotOpen)
+}

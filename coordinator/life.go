@@ -1,0 +1,182 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Life is one life of a node: one journal chain, in one incarnation.
+type Life struct {
+	node        *Node
+	id          string
+	incarnation Incarnation
+	journal     *journal
+	logger      *slog.Logger
+
+	ctx   context.Context // ends with the life
+	end   context.CancelCauseFunc
+	tasks sync.WaitGroup
+}
+
+// Incarnation is the one that this life is lived in.
+func (l *Life) Incarnation() Incarnation { return l.incarnation }
+
+// Ended is closed when this life is over.
+func (l *Life) Ended() <-chan struct{} { return l.ctx.Done() }
+
+// over is the error that calls into a life get that is over.
+func (l *Life) over() error {
+	cause := context.Cause(l.ctx)
+	if errors.Is(cause, ErrFenced) || errors.Is(cause, ErrIncarnation) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrFenced, cause)
+}
+
+// Commit asks the coordinator for offsets: see Log.Commit. The answer may be told to nobody before Settle and the view's high watermark.
+// ErrFenced and ErrIncarnation mean that this life is over: commit again in the next.
+func (l *Life) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, error) {
+	if l.ctx.Err() != nil {
+		return CommitAnswer{}, l.over()
+	}
+	begun := time.Now()
+	answer, err := l.node.opts.Coordinator.Commit(ctx, l.incarnation, req)
+	if err != nil {
+		return CommitAnswer{}, l.check(err)
+	}
+	l.node.metrics.commits.Observe(time.Since(begun).Seconds())
+	return answer, nil
+}
+
+// check ends the life if err says that it is over.
+func (l *Life) check(err error) error {
+	if !lifeOver(err) {
+		return err
+	}
+	l.end(err)
+	return l.over()
+}
+
+// Settle writes the facts into the journal and confirms them. Concurrent calls share journal objects. ErrFenced means that this life is over and
+// that it is not known whether the facts are in the journal: commit again in the next. Facts that other nodes decided are welcome: that is how
+// their commits are helped along.
+func (l *Life) Settle(ctx context.Context, entries ...Entry) error {
+	s := &settlement{done: make(chan error, 1)}
+	for _, e := range entries {
+		if e.Fact == nil || e.Seq == 0 {
+			continue
+		}
+		if e.Fact.Incarnation != l.incarnation {
+			return fmt.Errorf("%w: the fact was decided in %d, this is %d", ErrIncarnation, e.Fact.Incarnation, l.incarnation)
+		}
+		b := AppendFact(nil, e.Fact)
+		s.seqs, s.facts, s.bytes = append(s.seqs, e.Seq), append(s.facts, b), s.bytes+len(b)
+	}
+	if len(s.facts) == 0 {
+		return nil
+	}
+	if l.ctx.Err() != nil {
+		return l.over()
+	}
+	l.node.metrics.pending.Add(float64(len(s.seqs)))
+	defer l.node.metrics.pending.Sub(float64(len(s.seqs)))
+	l.journal.add(s)
+	select {
+	case err := <-s.done:
+		return err
+	case <-l.ctx.Done():
+		return l.over()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// start runs a task until the life ends. A task that returns an error which is not its context's ends the life.
+func (l *Life) start(task func(ctx context.Context) error) {
+	l.tasks.Go(func() {
+		if err := task(l.ctx); err != nil && l.ctx.Err() == nil {
+			l.end(err)
+		}
+	})
+}
+
+// follow keeps the view current.
+func (l *Life) follow(ctx context.Context) error {
+	n := l.node
+	for {
+		var failed error
+		for entry, err := range n.opts.Coordinator.Follow(ctx, l.incarnation, n.view.seen()) {
+			if err != nil {
+				failed = err
+				break
+			}
+			if err := n.view.follow(entry, time.Now()); err != nil {
+				return fmt.Errorf("%w: the commit stream contradicts what is known: %w", ErrFenced, err)
+			}
+			if len(entry.Confirmed) > 0 {
+				n.snapshots.journaled()
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case lifeOver(failed):
+			return failed
+		case errors.Is(failed, ErrTrimmed):
+			l.logger.Warn("fell behind the commit stream, reading the bucket again")
+			failed = n.loadView(ctx, l.incarnation, nil)
+		}
+		if failed != nil {
+			l.logger.Warn("following the commit stream fails, trying again", "error", failed)
+			if err := pause(ctx, time.Second); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+const (
+	registrationTTL = 15 * time.Second
+	heartbeat       = 5 * time.Second
+)
+
+// register announces the node again and again, and hears of the others.
+func (l *Life) register(ctx context.Context) error {
+	for {
+		if err := pause(ctx, heartbeat); err != nil {
+			return err
+		}
+		if err := l.announce(ctx); lifeOver(err) {
+			return err
+		} else if err != nil && ctx.Err() == nil {
+			l.logger.Warn("registering this node fails, trying again", "error", err)
+		}
+		l.node.view.forgetProducers(time.Now())
+	}
+}
+
+func (l *Life) announce(ctx context.Context) error {
+	c := l.node.opts.Coordinator
+	info := l.node.opts.Info
+	info.Life = l.id
+	if err := c.Register(ctx, l.incarnation, info, registrationTTL); err != nil {
+		return err
+	}
+	nodes, err := c.Nodes(ctx, l.incarnation)
+	if err != nil {
+		return err
+	}
+	l.node.heard.Store(&nodes)
+	return nil
+}
+
+// leave takes the node out of the registry.
+func (l *Life) leave(ctx context.Context) error {
+	info := l.node.opts.Info
+	info.Life = l.id
+	return l.node.opts.Coordinator.Register(ctx, l.incarnation, info, 0)
+}

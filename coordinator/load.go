@@ -1,0 +1,348 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"firn/segments"
+)
+
+// ErrEmptyBucket says that no incarnation ever opened in this bucket.
+var ErrEmptyBucket = errors.New("the bucket holds no firn cluster")
+
+// errMoved says that objects were deleted while they were read, because a newer snapshot covers them: read again.
+var errMoved = errors.New("journal objects vanished while they were read")
+
+// loads is how many times a load begins again when objects are deleted under it.
+const loads = 8
+
+// loader reads states from the bucket.
+type loader struct {
+	store    segments.Store
+	parallel int // objects read at once; 1 reads them in the caller's goroutine
+}
+
+// loaded is a state as the bucket has it, and what it was made of.
+type loaded struct {
+	state    *State
+	covers   map[string]cover // what of the journal is in state
+	snapshot uint64           // number of the snapshot below
+	objects  int              // of the journal, applied on top
+}
+
+// Load reads the newest state that the bucket has, without any coordinator and without writing: for readers. Only what was journaled is in
+// it, up to the first hole of each partition.
+func Load(ctx context.Context, store segments.Store) (*State, error) {
+	l := loader{store, defaultParallel}
+	for range loads {
+		base, err := l.newestOpened(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found, err := l.load(ctx, base)
+		if errors.Is(err, errMoved) {
+			continue // perhaps the whole incarnation is history by now
+		}
+		if err != nil {
+			return nil, err
+		}
+		return found.state, nil
+	}
+	return nil, errMoved
+}
+
+// newestOpened returns the newest incarnation that is not void.
+func (l *loader) newestOpened(ctx context.Context) (Incarnation, error) {
+	snapshots, err := l.listSnapshots(ctx, snapshotPrefix)
+	if err != nil {
+		return 0, err
+	}
+	for i := len(snapshots) - 1; i >= 0; i-- {
+		if s := snapshots[i]; s.n > 0 {
+			return s.incarnation, nil
+		}
+		s, err := l.snapshot(ctx, snapshots[i])
+		if errors.Is(err, segments.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if s.state != nil {
+			return s.incarnation, nil
+		}
+	}
+	return 0, ErrEmptyBucket
+}
+
+// load reads the state of one incarnation: its newest snapshot and the journal on top.
+func (l *loader) load(ctx context.Context, base Incarnation) (*loaded, error) {
+	for try := 1; ; try++ {
+		found, err := l.loadOnce(ctx, base)
+		if !errors.Is(err, errMoved) || try == loads {
+			return found, err
+		}
+		if err := pause(ctx, time.Duration(try)*10*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (l *loader) loadOnce(ctx context.Context, base Incarnation) (*loaded, error) {
+	snapshot, err := l.newestSnapshot(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	chains, err := l.listChains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.apply(ctx, snapshot, chains)
+}
+
+// newestSnapshot reads the newest snapshot of an incarnation that opened.
+func (l *loader) newestSnapshot(ctx context.Context, in Incarnation) (*snapshotObject, error) {
+	found, err := l.listSnapshots(ctx, snapshotKey(in, 0)[:len(snapshotKey(in, 0))-20])
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: incarnation %d has no snapshot", errMoved, in)
+	}
+	s, err := l.snapshot(ctx, found[len(found)-1])
+	switch {
+	case errors.Is(err, segments.ErrNotFound):
+		return nil, errMoved
+	case err != nil:
+		return nil, err
+	case s.state == nil:
+		return nil, fmt.Errorf("incarnation %d: %w", in, errVoid)
+	}
+	return s, nil
+}
+
+// errVoid says that an incarnation never opens.
+var errVoid = errors.New("was settled as void by a later recovery")
+
+// snapshotRef names a snapshot.
+type snapshotRef struct {
+	incarnation Incarnation
+	n           uint64
+}
+
+// listSnapshots lists snapshots, oldest first.
+func (l *loader) listSnapshots(ctx context.Context, prefix string) ([]snapshotRef, error) {
+	var refs []snapshotRef
+	for object, err := range l.store.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		if in, n, ok := parseSnapshotKey(object.Key); ok {
+			refs = append(refs, snapshotRef{in, n})
+		}
+	}
+	return refs, nil
+}
+
+func (l *loader) snapshot(ctx context.Context, ref snapshotRef) (*snapshotObject, error) {
+	key := snapshotKey(ref.incarnation, ref.n)
+	b, err := l.store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	s, err := decodeSnapshotObject(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if s.incarnation != ref.incarnation || s.n != ref.n {
+		return nil, fmt.Errorf("%s: %w: is snapshot %d of incarnation %d", key, ErrMalformed, s.n, s.incarnation)
+	}
+	return s, nil
+}
+
+// chainListing is what the bucket has of a chain: the numbers of its objects, ascending. It is never empty.
+type chainListing struct {
+	life    string
+	numbers []uint64
+}
+
+func (c *chainListing) last() uint64 { return c.numbers[len(c.numbers)-1] }
+
+// listChains lists the journal, by life.
+func (l *loader) listChains(ctx context.Context) ([]*chainListing, error) {
+	var chains []*chainListing
+	for object, err := range l.store.List(ctx, journalPrefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		life, n, ok := parseJournalKey(object.Key)
+		if !ok {
+			continue
+		}
+		if len(chains) == 0 || chains[len(chains)-1].life != life {
+			chains = append(chains, &chainListing{life: life})
+		}
+		c := chains[len(chains)-1]
+		c.numbers = append(c.numbers, n)
+	}
+	return chains, nil
+}
+
+// beyond returns the numbers of the objects that a snapshot with these covers does not have. If some of those are missing, or might be,
+// it fails with errMoved: only objects that a newer snapshot covers are ever deleted.
+func (c *chainListing) beyond(covers map[string]cover) ([]uint64, error) {
+	cov, covered := covers[c.life]
+	if covered && cov.sealed {
+		return nil, nil
+	}
+	rest, next := c.numbers, uint64(0)
+	if covered {
+		if c.last() < cov.upTo {
+			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(c.life, cov.upTo))
+		}
+		next = cov.upTo + 1
+		for len(rest) > 0 && rest[0] < next {
+			rest = rest[1:]
+		}
+	}
+	for i, n := range rest {
+		if n != next+uint64(i) {
+			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(c.life, next+uint64(i)))
+		}
+	}
+	return rest, nil
+}
+
+// apply reads what of the chains the snapshot does not have, and adds it.
+func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*chainListing) (*loaded, error) {
+	listed := map[string]bool{}
+	var keys []string
+	for _, c := range chains {
+		listed[c.life] = true
+		numbers, err := c.beyond(snapshot.covers)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range numbers {
+			keys = append(keys, journalKey(c.life, n))
+		}
+	}
+	for life, cov := range snapshot.covers {
+		if !listed[life] && !cov.sealed {
+			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(life, cov.upTo))
+		}
+	}
+	objects, err := l.journalObjects(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	found := &loaded{snapshot.state, map[string]cover{}, snapshot.n, len(objects)}
+	for life, cov := range snapshot.covers {
+		if listed[life] {
+			found.covers[life] = cov
+		}
+	}
+	return found, found.apply(objects)
+}
+
+// apply adds journal objects, ordered by life and number. Chains of lives in later incarnations are none of this state's business: it must not claim to
+// cover them.
+func (f *loaded) apply(objects []*readObject) error {
+	for _, o := range objects {
+		if o.kind == journalSeal {
+			if cov, covered := f.covers[o.life]; covered {
+				f.covers[o.life] = cover{max(cov.upTo, o.n), true}
+			}
+			continue
+		}
+		if o.incarnation > f.state.incarnation {
+			continue
+		}
+		f.covers[o.life] = cover{o.n, false}
+		for _, fact := range o.facts {
+			if err := f.state.Apply(fact); err != nil {
+				return fmt.Errorf("%s: %w", o.key(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// readObject is a journal object with its facts decoded.
+type readObject struct {
+	*journalObject
+	facts []*Fact
+}
+
+// journalObjects reads objects, several at once.
+func (l *loader) journalObjects(ctx context.Context, keys []string) ([]*readObject, error) {
+	objects := make([]*readObject, len(keys))
+	err := l.each(ctx, len(keys), func(ctx context.Context, i int) error {
+		o, err := l.journalObject(ctx, keys[i])
+		if errors.Is(err, segments.ErrNotFound) {
+			return fmt.Errorf("%w: %s", errMoved, keys[i])
+		}
+		if err != nil {
+			return err
+		}
+		facts, err := o.decodeFacts()
+		if err != nil {
+			return fmt.Errorf("%s: %w", keys[i], err)
+		}
+		objects[i] = &readObject{o, facts}
+		return nil
+	})
+	return objects, err
+}
+
+func (l *loader) journalObject(ctx context.Context, key string) (*journalObject, error) {
+	b, err := l.store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	o, err := decodeJournalObject(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if o.key() != key {
+		return nil, fmt.Errorf("%s: %w: says that it is %s", key, ErrMalformed, o.key())
+	}
+	return o, nil
+}
+
+// defaultParallel is how many small objects are read at once.
+const defaultParallel = 32
+
+// each calls do for 0 to n-1, several at once, until one fails.
+func (l *loader) each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	if l.parallel == 1 || n == 1 {
+		for i := range n {
+			if err := do(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(l.parallel)
+	for i := range n {
+		g.Go(func() error { return do(ctx, i) })
+	}
+	return g.Wait()
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

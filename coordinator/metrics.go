@@ -1,0 +1,66 @@
+package coordinator
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of a node's membership.
+type metrics struct {
+	commits     prometheus.Histogram
+	puts        prometheus.Histogram
+	facts       prometheus.Histogram
+	bytes       prometheus.Counter
+	retries     prometheus.Counter
+	pending     prometheus.Gauge
+	recoveries  prometheus.Counter
+	lives       prometheus.Counter
+	incarnation prometheus.Gauge
+	spans       prometheus.Gauge
+	snapshots   prometheus.Histogram
+	deleted     prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	latency := prometheus.ExponentialBuckets(0.00005, 2, 18) // 50 us to 6.5 s
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "firn_coordinator_" + name, Help: help, Buckets: buckets})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_coordinator_" + name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "firn_coordinator_" + name, Help: help})
+	}
+	m := &metrics{
+		commits:     histogram("commit_seconds", "Time that the coordinator took to give a segment its offsets.", latency),
+		puts:        histogram("journal_put_seconds", "Time that a journal object took to become durable, the successful try.", latency),
+		facts:       histogram("journal_object_facts", "Facts in each journal object.", prometheus.ExponentialBuckets(1, 2, 12)),
+		bytes:       counter("journal_bytes_total", "Bytes of journal objects written."),
+		retries:     counter("journal_retries_total", "Tries to journal or confirm that failed and were repeated."),
+		pending:     gauge("pending_facts", "Facts decided and not confirmed yet."),
+		recoveries:  counter("recoveries_total", "Recoveries from the bucket that this process completed."),
+		lives:       counter("lives_total", "Lives that this process began."),
+		incarnation: gauge("incarnation", "Incarnation that this process lives in."),
+		spans:       gauge("spans", "Spans of all partitions, as of the last snapshot or start."),
+		snapshots:   histogram("snapshot_seconds", "Time that writing a snapshot and deleting what it covers took.", prometheus.ExponentialBuckets(0.01, 2, 12)),
+		deleted:     counter("journal_deleted_objects_total", "Journal objects deleted because a snapshot covers them."),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.commits, m.puts, m.facts, m.bytes, m.retries, m.pending, m.recoveries, m.lives, m.incarnation,
+		m.spans, m.snapshots, m.deleted} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) journaled(took time.Duration, facts, bytes int) {
+	m.puts.Observe(took.Seconds())
+	m.facts.Observe(float64(facts))
+	m.bytes.Add(float64(bytes))
+}

@@ -1,0 +1,307 @@
+package coordinator
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"firn/segments"
+)
+
+// Kinds of journal objects.
+type journalKind byte
+
+const (
+	journalBegin journalKind = 1
+	journalFacts journalKind = 2
+	journalSeal  journalKind = 3
+)
+
+func (k journalKind) String() string {
+	return [...]string{"?", "begin", "facts", "seal"}[min(k, 3)]
+}
+
+const (
+	journalMagic     = "FIRNJRNL"
+	snapshotMagic    = "FIRNSNAP"
+	incarnationMagic = "FIRNINCR"
+	objectVersion    = 1
+)
+
+// journalObject is one object of a life's chain.
+type journalObject struct {
+	kind        journalKind
+	incarnation Incarnation // that the life is lived in; of a seal, the one whose recovery put it there
+	life        string
+	n           uint64
+	who         string   // of begin and seal
+	when        int64    // of begin and seal, milliseconds by the writer's clock
+	facts       [][]byte // as AppendFact wrote them
+}
+
+func (o *journalObject) key() string { return journalKey(o.life, o.n) }
+
+func (o *journalObject) encode() []byte {
+	size := 128
+	for _, f := range o.facts {
+		size += len(f) + binary.MaxVarintLen32
+	}
+	b := appendHeader(make([]byte, 0, size), journalMagic, objectVersion)
+	b = append(b, byte(o.kind))
+	b = binary.BigEndian.AppendUint64(b, uint64(o.incarnation))
+	b = binary.BigEndian.AppendUint64(b, o.n)
+	b = appendString(b, o.life)
+	b = appendString(b, o.who)
+	b = binary.AppendVarint(b, o.when)
+	b = binary.AppendUvarint(b, uint64(len(o.facts)))
+	for _, f := range o.facts {
+		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
+	}
+	return appendCRC(b)
+}
+
+func decodeJournalObject(object []byte) (*journalObject, error) {
+	d, err := openObject(object, journalMagic, objectVersion)
+	if err != nil {
+		return nil, err
+	}
+	o := &journalObject{kind: journalKind(d.byte()), incarnation: Incarnation(d.uint64()), n: d.uint64(),
+		life: d.string(), who: d.string(), when: d.varint()}
+	if d.err == nil && (o.kind < journalBegin || o.kind > journalSeal) {
+		return nil, fmt.Errorf("%w: journal object of kind %d", ErrNewer, o.kind)
+	}
+	n := d.count(4)
+	for i := 0; i < n && d.err == nil; i++ {
+		o.facts = append(o.facts, d.bytes(d.count(1)))
+	}
+	if err := d.end(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// decodeFacts decodes the facts.
+func (o *journalObject) decodeFacts() ([]*Fact, error) {
+	facts := make([]*Fact, len(o.facts))
+	for i, b := range o.facts {
+		f, err := DecodeFact(b)
+		if err != nil {
+			return nil, fmt.Errorf("fact %d: %w", i, err)
+		}
+		facts[i] = f
+	}
+	return facts, nil
+}
+
+// incarnationObject says who made an incarnation. The first of a bucket carries the cluster id, later ones carry none.
+type incarnationObject struct {
+	n         Incarnation
+	who       string
+	when      int64 // milliseconds by the writer's clock
+	clusterID string
+}
+
+func (o *incarnationObject) encode() []byte {
+	b := appendHeader(nil, incarnationMagic, objectVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(o.n))
+	b = appendString(b, o.who)
+	b = binary.AppendVarint(b, o.when)
+	b = appendString(b, o.clusterID)
+	return appendCRC(b)
+}
+
+func decodeIncarnationObject(object []byte) (*incarnationObject, error) {
+	d, err := openObject(object, incarnationMagic, objectVersion)
+	if err != nil {
+		return nil, err
+	}
+	o := &incarnationObject{n: Incarnation(d.uint64()), who: d.string(), when: d.varint(), clusterID: d.string()}
+	if err := d.end(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// cover says how much of a chain is in a snapshot.
+type cover struct {
+	upTo   uint64 // number of the last object that is
+	sealed bool   // and that this object is the seal
+}
+
+// snapshotObject is a state, and what of the journal is in it. A void one has neither: it is put in the place of an opening snapshot and says
+// that this incarnation never opens.
+type snapshotObject struct {
+	incarnation Incarnation
+	n           uint64
+	covers      map[string]cover // by life
+	state       *State           // nil if void
+}
+
+// voidSize is the size of a void snapshot. One with a state is larger.
+const voidSize = headerLen + 8 + 8 + 1 + crcLen
+
+func (o *snapshotObject) encode() []byte {
+	size := 128
+	if o.state != nil {
+		size += o.state.spans()*40 + len(o.covers)*40 + len(o.state.topics)*64
+	}
+	b := appendHeader(make([]byte, 0, size), snapshotMagic, objectVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(o.incarnation))
+	b = binary.BigEndian.AppendUint64(b, o.n)
+	b = appendBool(b, o.state != nil)
+	if o.state != nil {
+		b = binary.AppendUvarint(b, uint64(len(o.covers)))
+		for _, life := range slices.Sorted(maps.Keys(o.covers)) {
+			b = appendString(b, life)
+			b = binary.AppendUvarint(b, o.covers[life].upTo)
+			b = appendBool(b, o.covers[life].sealed)
+		}
+		b = appendState(b, o.state)
+	}
+	return appendCRC(b)
+}
+
+func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
+	d, err := openObject(object, snapshotMagic, objectVersion)
+	if err != nil {
+		return nil, err
+	}
+	o := &snapshotObject{incarnation: Incarnation(d.uint64()), n: d.uint64()}
+	if d.bool() {
+		o.covers = map[string]cover{}
+		for i, n := 0, d.count(3); i < n && d.err == nil; i++ {
+			life := d.string()
+			o.covers[life] = cover{d.uvarint(), d.bool()}
+		}
+		o.state = d.state(o.incarnation)
+	}
+	if err := d.end(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func appendState(b []byte, s *State) []byte {
+	b = appendString(b, s.clusterID)
+	b = binary.AppendUvarint(b, uint64(s.nextProducerID))
+	b = binary.AppendUvarint(b, uint64(len(s.topics)))
+	for _, id := range slices.SortedFunc(maps.Keys(s.topics), func(x, y segments.TopicID) int { return bytes.Compare(x[:], y[:]) }) {
+		b = appendTopic(b, s.topics[id])
+	}
+	keys := slices.DeleteFunc(sortedPartitions(s.partitions), func(at segments.Partition) bool { return s.partitions[at].empty() })
+	b = binary.AppendUvarint(b, uint64(len(keys)))
+	for _, at := range keys {
+		b = appendPartitionState(appendPartition(b, at), s.partitions[at])
+	}
+	return b
+}
+
+func (d *decoder) state(in Incarnation) *State {
+	s := NewState(in, d.string())
+	s.nextProducerID = d.int64()
+	for i, n := 0, d.count(16+5); i < n && d.err == nil; i++ {
+		t := d.topic()
+		if s.topics[t.ID] != nil {
+			d.fail("topic %s twice", t.ID)
+		}
+		s.applyTopic(t)
+	}
+	for i, n := 0, d.count(16+6); i < n && d.err == nil; i++ {
+		at := d.partition()
+		s.partitions[at] = d.partitionState()
+	}
+	return s
+}
+
+// empty says that nothing has happened to the partition.
+func (p *partition) empty() bool { return p.logStart == 0 && p.end == 0 && len(p.beyond) == 0 }
+
+func appendPartitionState(b []byte, p *partition) []byte {
+	b = binary.AppendUvarint(b, uint64(p.logStart))
+	b = binary.AppendUvarint(b, uint64(p.end))
+	b = binary.AppendUvarint(b, uint64(len(p.spans)))
+	next := int64(0)
+	for i := range p.spans {
+		s := &p.spans[i].Span
+		b = append(b, s.Segment[:]...)
+		b = binary.AppendUvarint(b, uint64(s.Base-next))
+		b = appendSpan(b, s)
+		next = s.Last + 1
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.beyond)))
+	for i := range p.beyond {
+		g := &p.beyond[i]
+		b = append(b, g.span.Segment[:]...)
+		b = binary.AppendUvarint(b, uint64(g.span.Base))
+		b = appendSpan(b, &g.span)
+		b = appendProducerBatches(b, g.span.Base, g.producers)
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.producers)))
+	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
+		pr := p.producers[id]
+		b = binary.AppendUvarint(b, uint64(id))
+		b = binary.AppendUvarint(b, uint64(pr.epoch))
+		b = binary.AppendVarint(b, pr.lastTimestamp)
+		b = append(b, pr.count)
+		for _, s := range pr.batches[:pr.count] {
+			b = appendSequenced(b, 0, s)
+		}
+	}
+	return b
+}
+
+func (d *decoder) partitionState() *partition {
+	p := &partition{logStart: d.int64(), end: d.int64()}
+	n := d.count(16 + 5)
+	p.spans = make([]placed, 0, n)
+	next, runningMax := int64(0), int64(math.MinInt64)
+	for i := 0; i < n && d.err == nil; i++ {
+		segment := segments.ID(d.id())
+		s := d.span(segment, next+d.upTo(math.MaxInt64-1-next))
+		runningMax = max(runningMax, s.MaxTimestamp)
+		p.spans = append(p.spans, placed{s, runningMax})
+		p.bytes += s.Length
+		next = s.Last + 1
+	}
+	if next > p.end {
+		d.fail("span up to %d, partition up to %d", next-1, p.end-1)
+	}
+	d.beyond(p)
+	d.producers(p)
+	return p
+}
+
+func (d *decoder) beyond(p *partition) {
+	n, last := d.count(16+6), p.end
+	for i := 0; i < n && d.err == nil; i++ {
+		segment := segments.ID(d.id())
+		s := d.span(segment, d.int64())
+		if s.Base < last || i == 0 && s.Base == last {
+			d.fail("span at %d is not beyond %d", s.Base, last)
+		}
+		p.beyond = append(p.beyond, beyondGap{s, d.producerBatches(s.Base)})
+		last = s.Last + 1
+	}
+}
+
+func (d *decoder) producers(p *partition) {
+	n := d.count(4)
+	if n > 0 {
+		p.producers = make(map[int64]*producer, min(n, maxProducers))
+	}
+	for i := 0; i < n && d.err == nil; i++ {
+		id := d.int64()
+		pr := &producer{epoch: d.int16(), lastTimestamp: d.varint(), count: d.byte()}
+		if pr.count == 0 || pr.count > rememberedBatches {
+			d.fail("producer %d with %d batches", id, pr.count)
+			return
+		}
+		for j := range pr.batches[:pr.count] {
+			pr.batches[j] = d.sequenced(0)
+		}
+		p.producers[id] = pr
+	}
+}

@@ -1,0 +1,120 @@
+package coordinator
+
+import (
+	"fmt"
+	"math"
+	"sort"
+)
+
+// partition is what facts say of one partition. Its spans form a contiguous prefix that ends at end; spans beyond a hole wait in beyond
+// until the hole is filled, and have no effect before: so the order in which facts arrive cannot be seen in the result.
+type partition struct {
+	logStart  int64
+	end       int64       // one past the contiguous prefix: the high watermark, in a state of confirmed facts
+	spans     []placed    // of the prefix, not wholly below logStart; only ever appended to or replaced, so readers may hold a copy
+	bytes     int64       // of spans
+	beyond    []beyondGap // ordered by base offset
+	producers map[int64]*producer
+}
+
+// placed is a span and the largest timestamp of the spans up to it, which makes a search by time a binary search.
+type placed struct {
+	Span
+	runningMax int64
+}
+
+// beyondGap is a span that waits for the offsets before it.
+type beyondGap struct {
+	span      Span
+	producers []ProducerBatch
+}
+
+// apply takes a span in: behind the prefix, beyond a hole, or not at all if it is known.
+func (p *partition) apply(span Span, producers []ProducerBatch, keepSpans bool) error {
+	switch {
+	case span.Last < p.end:
+		return nil
+	case span.Base < p.end:
+		return fmt.Errorf("span %d-%d of segment %s overlaps offsets up to %d that others have", span.Base, span.Last, span.Segment, p.end-1)
+	case span.Base > p.end:
+		at := sort.Search(len(p.beyond), func(i int) bool { return p.beyond[i].span.Base >= span.Base })
+		if at < len(p.beyond) && p.beyond[at].span.Base == span.Base {
+			return nil
+		}
+		p.beyond = append(p.beyond, beyondGap{})
+		copy(p.beyond[at+1:], p.beyond[at:])
+		p.beyond[at] = beyondGap{span, producers}
+		return nil
+	}
+	p.join(span, producers, keepSpans)
+	for len(p.beyond) > 0 && p.beyond[0].span.Base == p.end {
+		next := p.beyond[0]
+		p.beyond = p.beyond[1:]
+		p.join(next.span, next.producers, keepSpans)
+	}
+	if len(p.beyond) == 0 {
+		p.beyond = nil
+	} else if p.beyond[0].span.Base < p.end {
+		return fmt.Errorf("span %d-%d of segment %s overlaps offsets up to %d that others have",
+			p.beyond[0].span.Base, p.beyond[0].span.Last, p.beyond[0].span.Segment, p.end-1)
+	}
+	return nil
+}
+
+// join appends a span to the prefix.
+func (p *partition) join(span Span, producers []ProducerBatch, keepSpans bool) {
+	p.end = span.Last + 1
+	for i := range producers {
+		p.observe(&producers[i])
+	}
+	if keepSpans && span.Last >= p.logStart {
+		runningMax := span.MaxTimestamp
+		if n := len(p.spans); n > 0 {
+			runningMax = max(runningMax, p.spans[n-1].runningMax)
+		}
+		p.spans = append(p.spans, placed{span, runningMax})
+		p.bytes += span.Length
+	}
+}
+
+// raiseLogStart moves the log start up and forgets the spans that lie wholly below it.
+func (p *partition) raiseLogStart(offset int64) {
+	if offset <= p.logStart {
+		return
+	}
+	p.logStart = offset
+	gone := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].Last >= offset })
+	if gone == 0 {
+		return
+	}
+	kept := make([]placed, 0, len(p.spans)-gone)
+	runningMax := int64(math.MinInt64)
+	p.bytes = 0
+	for _, s := range p.spans[gone:] {
+		runningMax = max(runningMax, s.MaxTimestamp)
+		kept = append(kept, placed{s.Span, runningMax})
+		p.bytes += s.Length
+	}
+	p.spans = kept
+}
+
+// clone copies p. Spans are shared up to their present length: both sides append to memory of their own from there on.
+func (p *partition) clone(keepSpans bool) *partition {
+	c := &partition{logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...)}
+	if keepSpans {
+		c.spans, c.bytes = p.spans[:len(p.spans):len(p.spans)], p.bytes
+	}
+	if p.producers != nil {
+		c.producers = make(map[int64]*producer, len(p.producers))
+		for id, pr := range p.producers {
+			same := *pr
+			c.producers[id] = &same
+		}
+	}
+	return c
+}
+
+// find returns where in spans the one lies that holds offset, or the first behind it.
+func find(spans []placed, offset int64) int {
+	return sort.Search(len(spans), func(i int) bool { return spans[i].Last >= offset })
+}

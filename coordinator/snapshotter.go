@@ -1,0 +1,203 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"firn/segments"
+)
+
+// snapshotLease is the lease whose holder writes snapshots.
+const snapshotLease = "snapshots"
+
+// snapshotTTL is for how long it is taken.
+const snapshotTTL = 2 * time.Minute
+
+// snapshotter writes snapshots of the bucket's journal and deletes what they cover. It reads the bucket and not the view: what it writes is what a recovery
+// would find, so that nothing is deleted that the snapshot does not have.
+type snapshotter struct {
+	node  *Node
+	count atomic.Int64 // journal objects since the last snapshot, about
+	due   atomic.Int64 // at how many the next is written
+	wake  chan struct{}
+}
+
+func newSnapshotter(n *Node) *snapshotter {
+	s := &snapshotter{node: n, wake: make(chan struct{}, 1)}
+	s.due.Store(int64(n.opts.SnapshotObjects))
+	return s
+}
+
+// journaled counts an object.
+func (s *snapshotter) journaled() {
+	if s.count.Add(1) < s.due.Load() {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes a snapshot whenever one is due. It begins with the leftovers of earlier incarnations.
+func (s *snapshotter) run(ctx context.Context, l *Life) error {
+	if err := s.exclusively(ctx, l, s.tidy); lifeOver(err) {
+		return err
+	}
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if s.count.Load() < s.due.Load() {
+			continue
+		}
+		s.count.Store(0)
+		begun := time.Now()
+		if err := s.exclusively(ctx, l, s.write); lifeOver(err) {
+			return err
+		} else if err != nil && ctx.Err() == nil {
+			l.logger.Error("writing a snapshot failed; the journal is kept", "error", err)
+		}
+		s.node.metrics.snapshots.Observe(time.Since(begun).Seconds())
+	}
+}
+
+// exclusively calls do if this node holds the lease, or can have it.
+func (s *snapshotter) exclusively(ctx context.Context, l *Life, do func(context.Context, *Life) error) error {
+	_, err := s.node.opts.Coordinator.Acquire(ctx, l.incarnation, snapshotLease, l.id, snapshotTTL)
+	if errors.Is(err, ErrLeaseHeld) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return do(ctx, l)
+}
+
+// release hands the lease back.
+func (s *snapshotter) release(ctx context.Context, l *Life) {
+	c := s.node.opts.Coordinator
+	lease, err := c.Acquire(ctx, l.incarnation, snapshotLease, l.id, snapshotTTL)
+	if err == nil {
+		err = c.Release(ctx, l.incarnation, snapshotLease, l.id, lease.Epoch)
+	}
+	if err != nil && !errors.Is(err, ErrLeaseHeld) {
+		l.logger.Debug("handing the snapshot lease back failed", "error", err)
+	}
+}
+
+// write writes a snapshot of this life's incarnation.
+func (s *snapshotter) write(ctx context.Context, l *Life) error {
+	n := s.node
+	shown := n.view.ends()
+	reader := loader{n.opts.Store, 8} // gently: commits go first
+	found, err := reader.load(ctx, l.incarnation)
+	if err != nil {
+		return err
+	}
+	for at, end := range shown {
+		p := found.state.partitions[at]
+		if t := found.state.topics[at.Topic]; (p == nil || p.end < end) && (t == nil || !t.Deleted) {
+			return fmt.Errorf("the bucket lacks records of partition %s below offset %d that this node has served", at, end)
+		}
+	}
+	spans := found.state.spans()
+	n.metrics.spans.Set(float64(spans))
+	least := int64(n.opts.SnapshotObjects)
+	s.due.Store(min(max(least, int64(spans)/64), 10*least)) // so that the cost of a snapshot stays in proportion to what is new
+	found.state.forgetProducers(time.Now())
+	o := snapshotObject{incarnation: l.incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
+	created, err := create(ctx, n.opts.Store, snapshotKey(o.incarnation, o.n), o.encode())
+	if err != nil || !created {
+		return err
+	}
+	l.logger.Debug("snapshot written", "number", o.n, "spans", spans, "journal_objects", found.objects)
+	return s.tidy(ctx, l)
+}
+
+// tidy deletes what the newest snapshot makes superfluous.
+func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
+	t := tidier{loader: loader{s.node.opts.Store, 1}, in: l.incarnation, retention: s.node.opts.SealRetention}
+	keys, err := t.superfluous(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if strings.HasPrefix(key, journalPrefix) {
+			s.node.metrics.deleted.Inc()
+		}
+	}
+	const batch = 500
+	for len(keys) > 0 {
+		some := keys[:min(batch, len(keys))]
+		if err := t.store.Delete(ctx, some...); err != nil {
+			return err
+		}
+		keys = keys[len(some):]
+	}
+	return nil
+}
+
+// tidier finds what may be deleted.
+type tidier struct {
+	loader
+	in        Incarnation
+	retention time.Duration
+}
+
+// superfluous returns the keys of objects that nobody needs: journal objects that the newest snapshot covers, and whatever is older than that snapshot.
+//
+// Kept is the last object of a chain that is not sealed, so that a recovery finds the chain's end, and for days the seal of one that is, so that a late put of
+// its writer still meets it. Kept as well are the opening snapshot of this incarnation, because its absence would mean that it never
+// opened, and for as long as seals the incarnations before and their void snapshots, so that recoveries which began then find out that
+// they are late.
+func (t *tidier) superfluous(ctx context.Context) ([]string, error) {
+	newest, err := t.newestSnapshot(ctx, t.in)
+	if err != nil {
+		return nil, err
+	}
+	var storeNow time.Time // about: the newest time that the store has stamped
+	var listed []segments.Object
+	for _, prefix := range []string{snapshotPrefix, incarnationPrefix, journalPrefix} {
+		for object, err := range t.store.List(ctx, prefix, "") {
+			if err != nil {
+				return nil, err
+			}
+			if object.Modified.After(storeNow) {
+				storeNow = object.Modified
+			}
+			listed = append(listed, object)
+		}
+	}
+	var keys []string
+	for _, object := range listed {
+		if t.needless(object, newest, storeNow.Sub(object.Modified) > t.retention) {
+			keys = append(keys, object.Key)
+		}
+	}
+	return keys, nil
+}
+
+func (t *tidier) needless(object segments.Object, newest *snapshotObject, old bool) bool {
+	if in, n, ok := parseSnapshotKey(object.Key); ok {
+		if in == t.in {
+			return n > 0 && n < newest.n
+		}
+		void := object.Size <= voidSize
+		return in < t.in && (old || !void)
+	}
+	if in, ok := parseIncarnationKey(object.Key); ok {
+		return in < t.in && old
+	}
+	if life, n, ok := parseJournalKey(object.Key); ok {
+		cov, covered := newest.covers[life]
+		return covered && (n < cov.upTo || n == cov.upTo && cov.sealed && old)
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package coordinator
+
+import (
+	"context"
+
+	"firn/segments"
+)
+
+// Watch is a subscription to some partitions.
+type Watch struct {
+	C <-chan struct{}
+
+	c          chan struct{}
+	view       *View
+	partitions []segments.Partition
+}
+
+// Watch is told of every high watermark of ps that moves, and every topic that changes, from the moment of the call on. One
+// signal may stand for many moves. Close it after use.
+func (v *View) Watch(ps ...segments.Partition) *Watch {
+	c := make(chan struct{}, 1)
+	w := &Watch{C: c, c: c, view: v, partitions: ps}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.all[w] = struct{}{}
+	for _, at := range ps {
+		if v.watches[at] == nil {
+			v.watches[at] = map[*Watch]struct{}{}
+		}
+		v.watches[at][w] = struct{}{}
+	}
+	return w
+}
+
+// Close ends the subscription.
+func (w *Watch) Close() {
+	v := w.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.all, w)
+	for _, at := range w.partitions {
+		delete(v.watches[at], w)
+		if len(v.watches[at]) == 0 {
+			delete(v.watches, at)
+		}
+	}
+}
+
+func (w *Watch) signal() {
+	select {
+	case w.c <- struct{}{}:
+	default:
+	}
+}
+
+// waiter waits for the high watermark to pass an offset, or for the partition to go away.
+type waiter struct {
+	offset int64
+	done   chan error // of one element
+}
+
+// WaitFor waits until the high watermark of p is greater than offset. It returns ErrUnknownPartition if p goes away meanwhile.
+func (v *View) WaitFor(ctx context.Context, at segments.Partition, offset int64) error {
+	v.mu.RLock()
+	over, err := v.covered(at, offset)
+	v.mu.RUnlock()
+	if over {
+		return err
+	}
+	v.mu.Lock()
+	if over, err := v.covered(at, offset); over {
+		v.mu.Unlock()
+		return err
+	}
+	w := waiter{offset, make(chan error, 1)}
+	v.waiters[at] = append(v.waiters[at], w)
+	v.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		v.forget(at, w)
+		return ctx.Err()
+	}
+}
+
+// covered says whether waiting is over, and how it ends. A partition that is not known yet may still come.
+func (v *View) covered(at segments.Partition, offset int64) (over bool, err error) {
+	if t := v.state.topics[at.Topic]; t != nil && t.Deleted {
+		return true, ErrUnknownPartition
+	}
+	p := v.state.partitions[at]
+	return p != nil && p.end > offset, nil
+}
+
+func (v *View) forget(at segments.Partition, gone waiter) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ws := v.waiters[at]
+	for i := range ws {
+		if ws[i].done == gone.done {
+			ws[i] = ws[len(ws)-1]
+			ws[len(ws)-1] = waiter{}
+			v.keepWaiters(at, ws[:len(ws)-1])
+			return
+		}
+	}
+}
+
+// wake tells those whom a change of the partition concerns.
+func (v *View) wake(at segments.Partition) {
+	for w := range v.watches[at] {
+		w.signal()
+	}
+	ws := v.waiters[at]
+	if len(ws) == 0 {
+		return
+	}
+	kept := ws[:0]
+	for _, w := range ws {
+		if over, err := v.covered(at, w.offset); over {
+			w.done <- err
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(ws[len(kept):])
+	v.keepWaiters(at, kept)
+}
+
+func (v *View) keepWaiters(at segments.Partition, ws []waiter) {
+	if len(ws) == 0 {
+		delete(v.waiters, at)
+	} else {
+		v.waiters[at] = ws
+	}
+}
+
+// wakeAll tells everybody: of topics that changed, or of a new incarnation.
+func (v *View) wakeAll() {
+	for w := range v.all {
+		w.signal()
+	}
+	if v.changed != nil {
+		close(v.changed)
+		v.changed = nil
+	}
+}
+
+// waitShown waits until the fact with number seq of incarnation in shows in the view. It returns ErrIncarnation if the incarnation ends before.
+func (v *View) waitShown(ctx context.Context, in Incarnation, seq uint64) error {
+	for {
+		v.mu.Lock()
+		if v.state.incarnation != in {
+			v.mu.Unlock()
+			return ErrIncarnation
+		}
+		if _, pending := v.pending[seq]; v.seq >= seq && !pending {
+			v.mu.Unlock()
+			return nil
+		}
+		if v.changed == nil {
+			v.changed = make(chan struct{})
+		}
+		changed := v.changed
+		v.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
