@@ -74,6 +74,14 @@ type Definition struct {
 	rule
 }
 
+// Help is the documentation, and what to expect of a config that does nothing yet.
+func (d Definition) Help() string {
+	if d.Effect == Later {
+		return d.Documentation + " For now Firn keeps this setting and does not act on it."
+	}
+	return d.Documentation
+}
+
 // rule is how a config's value is read.
 type rule struct {
 	Type  Type
@@ -141,13 +149,12 @@ func integer(least int32, field func(*Config) *int32) rule {
 // long is a 64-bit number of at least least.
 func long(least int64, field func(*Config) *int64) rule { return number(least, math.MaxInt64, field) }
 
-// orElse also allows one number that lies outside the rule's range.
-func orElse(other int32, r rule, field func(*Config) *int32) rule {
+// orElse also allows one number that lies outside the rule's range. Nothing reads those that there are.
+func orElse(other int32, r rule) rule {
 	within := r.parse
 	r.Valid = fmt.Sprintf("%s, or %d", r.Valid, other)
 	r.parse = func(c *Config, value string) error {
 		if value == strconv.Itoa(int(other)) {
-			*field(c) = other
 			return nil
 		}
 		if err := within(c, value); err != nil {

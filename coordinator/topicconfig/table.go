@@ -10,10 +10,7 @@ import (
 
 // Names that are used outside of the table.
 const (
-	CompressionType  = "compression.type"
-	CleanupPolicy    = "cleanup.policy"
 	MaxMessageBytes  = "max.message.bytes"
-	RetentionMillis  = "retention.ms"
 	minCompactionLag = "min.compaction.lag.ms"
 	maxCompactionLag = "max.compaction.lag.ms"
 )
@@ -36,19 +33,19 @@ var (
 
 // writing is about batches on their way in.
 var writing = []Definition{
-	{CompressionType, "producer", Honoured, CompressionType,
+	{"compression.type", "producer", Honoured, "compression.type",
 		"Codec in which batches are kept. 'producer' keeps them as they came; batches that came uncompressed may be kept as lz4.",
 		oneOf(func(c *Config, v string) { c.KeepCodec, c.Codec = v == "producer", codecs[v] },
 			"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")},
-	{"compression.gzip.level", "-1", Honoured, "compression.gzip.level",
-		"Level at which gzip compresses, if compression.type is gzip; -1 is the library's default.",
-		orElse(-1, number(1, 9, gzipLevel), gzipLevel)},
-	{"compression.lz4.level", "9", Honoured, "compression.lz4.level",
-		"Level at which lz4 compresses, if compression.type is lz4.",
-		number(1, 17, func(c *Config) *int32 { return &c.LZ4Level })},
-	{"compression.zstd.level", "3", Honoured, "compression.zstd.level",
-		"Level at which zstd compresses, if compression.type is zstd.",
-		number(-131072, 22, func(c *Config) *int32 { return &c.ZstdLevel })},
+	{"compression.gzip.level", "-1", Meaningless, "compression.gzip.level",
+		"Level at which gzip compresses, if compression.type is gzip. Firn compresses at a level of its own.",
+		orElse(-1, number[int32](1, 9, nil))},
+	{"compression.lz4.level", "9", Meaningless, "compression.lz4.level",
+		"Level at which lz4 compresses, if compression.type is lz4. Firn compresses at a level of its own.",
+		number[int32](1, 17, nil)},
+	{"compression.zstd.level", "3", Meaningless, "compression.zstd.level",
+		"Level at which zstd compresses, if compression.type is zstd. Firn compresses at a level of its own.",
+		number[int32](-131072, 22, nil)},
 	{MaxMessageBytes, "1048588", Honoured, "message.max.bytes",
 		"Largest record batch accepted, in bytes, as the producer sent it.",
 		integer(0, func(c *Config) *int32 { return &c.MaxMessageBytes })},
@@ -68,12 +65,12 @@ var writing = []Definition{
 
 // cleaning is about what becomes of old records.
 var cleaning = []Definition{
-	{CleanupPolicy, "delete", Later, "log.cleanup.policy",
+	{"cleanup.policy", "delete", Later, "log.cleanup.policy",
 		"What becomes of old records: 'delete' removes them by age and size, 'compact' keeps the last for each key; an empty list keeps all.",
 		someOf(func(c *Config, v []string) {
 			c.Delete, c.Compact = slices.Contains(v, "delete"), slices.Contains(v, "compact")
 		}, "compact", "delete")},
-	{RetentionMillis, "604800000", Later, "log.retention.ms",
+	{"retention.ms", "604800000", Later, "log.retention.ms",
 		"How long records are kept, if cleanup.policy has 'delete'; -1 is for ever.",
 		long(-1, func(c *Config) *int64 { return &c.RetentionMillis })},
 	{"retention.bytes", "-1", Later, "log.retention.bytes",
@@ -143,8 +140,6 @@ var tiering = []Definition{
 	{"local.retention.bytes", "-2", Meaningless, "log.local.retention.bytes",
 		"How much a broker's disk keeps of what the bucket has. Firn keeps nothing on disk.", long(-2, nil)},
 }
-
-func gzipLevel(c *Config) *int32 { return &c.GzipLevel }
 
 func ordered(defs []Definition) []Definition {
 	slices.SortFunc(defs, func(a, b Definition) int { return strings.Compare(a.Name, b.Name) })

@@ -18,14 +18,11 @@ type Config struct {
 	// What becomes of a batch on its way in.
 	KeepCodec                    bool        // compression.type is "producer": a batch stays compressed as it came
 	Codec                        batch.Codec // otherwise: what it should be compressed with
-	GzipLevel                    int32       // -1: the library's default
-	LZ4Level                     int32
-	ZstdLevel                    int32
-	MaxMessageBytes              int32 // of a whole batch as it came, header included
-	MaxDecompressedBytes         int32 // of a batch's records, uncompressed
-	LogAppendTime                bool  // timestamps are the broker's, not the producer's
-	MessageTimestampBeforeMillis int64 // how far a record's timestamp may lie in the past
-	MessageTimestampAfterMillis  int64 // and in the future
+	MaxMessageBytes              int32       // of a whole batch as it came, header included
+	MaxDecompressedBytes         int32       // of a batch's records, uncompressed
+	LogAppendTime                bool        // timestamps are the broker's, not the producer's
+	MessageTimestampBeforeMillis int64       // how far a record's timestamp may lie in the past
+	MessageTimestampAfterMillis  int64       // and in the future
 
 	// What becomes of old records.
 	Delete                 bool  // old records are removed

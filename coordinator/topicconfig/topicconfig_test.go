@@ -83,7 +83,7 @@ func TestDefaultsAreTheTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		KeepCodec: true, GzipLevel: -1, LZ4Level: 9, ZstdLevel: 3,
+		KeepCodec:       true,
 		MaxMessageBytes: 1048588, MaxDecompressedBytes: 2147483639,
 		MessageTimestampBeforeMillis: 9223372036854775807, MessageTimestampAfterMillis: 3600000,
 		Delete: true, RetentionMillis: 604800000, RetentionBytes: -1, DeleteRetentionMillis: 86400000,
@@ -107,10 +107,10 @@ func TestParse(t *testing.T) {
 		{"compression.type", " lz4 ", func(c *Config) { c.KeepCodec, c.Codec = false, batch.LZ4 }},
 		{"compression.type", "LZ4", nil},
 		{"compression.type", "none", nil},
-		{"compression.gzip.level", "9", func(c *Config) { c.GzipLevel = 9 }},
+		{"compression.gzip.level", "9", func(*Config) {}},
 		{"compression.gzip.level", "0", nil},
 		{"compression.gzip.level", "-2", nil},
-		{"compression.zstd.level", "-131072", func(c *Config) { c.ZstdLevel = -131072 }},
+		{"compression.zstd.level", "-131072", func(*Config) {}},
 		{"compression.lz4.level", "18", nil},
 		{"max.message.bytes", "0", func(c *Config) { c.MaxMessageBytes = 0 }},
 		{"max.message.bytes", "-1", nil},
