@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn/test/process"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"firn": main})
+}
+
+// TestScripts runs testdata/script/*.txtar: firn as its users run it, each command a process of its own. Beside the commands
+// of testscript there are:
+//
+//	addresses NAME…        sets each variable to a loopback address with a free port
+//	await ADDR             waits until a Kafka server answers there
+//	status N COMMAND…      runs a command that has to end with exit status N
+//	occupy NAME            sets the variable to a loopback address that somebody listens on
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"addresses": addresses,
+			"await":     await,
+			"status":    status,
+			"occupy":    occupy,
+		},
+	})
+}
+
+func addresses(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		addr, err := process.FreeAddr()
+		ts.Check(err)
+		ts.Setenv(name, addr)
+	}
+}
+
+// awaitLimit is how long a server may take on a machine that is busy with other tests.
+const awaitLimit = 30 * time.Second
+
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), awaitLimit)
+	defer cancel()
+	for {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(args[0]), kgo.RequestRetries(0))
+		ts.Check(err)
+		_, err = kadm.NewClient(cl).BrokerMetadata(ctx)
+		cl.Close()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("no server answers at %s: %v", args[0], err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit := new(exec.ExitError)
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, not %d: %s", got, want, ts.ReadFile("stderr"))
+	}
+}
+
+func occupy(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Defer(func() { l.Close() })
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
