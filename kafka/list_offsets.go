@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,7 +100,7 @@ func (s *Server) listOffset(ctx context.Context, version int16, topic string, as
 	default:
 		found, ok, err := s.offsetByTime(ctx, p, asked.Timestamp)
 		if err != nil {
-			return s.refusalOf(err)
+			return s.unsearchable(p, err)
 		}
 		if ok {
 			a.Offset, a.Timestamp, a.LeaderEpoch = found.Offset, found.Timestamp, leaderEpoch
@@ -113,6 +114,15 @@ func (s *Server) offsetByTime(ctx context.Context, p segments.Partition, timesta
 		return s.opts.Index.MaxTimestamp(ctx, p)
 	}
 	return s.opts.Index.ByTime(ctx, p, timestamp)
+}
+
+// unsearchable is the answer for a partition in which a lookup by time failed. Clients try again after a KAFKA_STORAGE_ERROR.
+func (s *Server) unsearchable(p segments.Partition, err error) *refusal {
+	if errors.Is(err, coordinator.ErrUnknownPartition) || errors.Is(err, context.DeadlineExceeded) {
+		return s.refusalOf(err)
+	}
+	s.opts.Logger.Error("ListOffsets cannot search a partition", "partition", p, "error", err)
+	return refuse(kerr.KafkaStorageError, "%v", err)
 }
 
 // partition finds a partition by the topic's name, and checks the leader epoch that the client believes in.

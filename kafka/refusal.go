@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn/coordinator"
-	"firn/index"
 )
 
 // refusal is why something was not done: Kafka's error, and what to do about it in words for people.
@@ -39,7 +38,7 @@ func (r *refusal) text() *string {
 	return &r.message
 }
 
-// kinds says as which of Kafka's errors a client gets to know an error of another room. Clients try again after those of the third group.
+// kinds says as which of Kafka's errors a client gets to know an error of another room. Clients try again after those of the second group.
 var kinds = []struct {
 	err     error
 	kind    *kerr.Error
@@ -50,9 +49,6 @@ var kinds = []struct {
 	{coordinator.ErrTopicExists, kerr.TopicAlreadyExists, ""},
 	{coordinator.ErrPartitionCount, kerr.InvalidPartitions, ""},
 	{coordinator.ErrOffsetRange, kerr.OffsetOutOfRange, ""},
-
-	{index.ErrOffsetOutOfRange, kerr.OffsetOutOfRange, ""},
-	{index.ErrCorrupt, kerr.CorruptMessage, ""},
 
 	{context.DeadlineExceeded, kerr.RequestTimedOut, "not done in the time that the request allows; it may still be done, so look before you try again"},
 	{context.Canceled, kerr.BrokerNotAvailable, "this node is shutting down; try another"},
