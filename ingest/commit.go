@@ -11,8 +11,8 @@ import (
 	"firn/coordinator"
 )
 
-// commitDeadline is how long after its sealing a segment may still be put and committed. It lies below the coordinator's own
-// deadline, which goes by another clock.
+// commitDeadline is how long after its sealing a segment may still be put and committed: longer than clients wait, and well below the coordinator's own
+// deadline (five minutes), which goes by another clock.
 const commitDeadline = 90 * time.Second
 
 // errLifeOver ends a tenure.
@@ -137,7 +137,7 @@ func (t *tenure) commit(s *segment) bool {
 	}
 	for n := 0; ; n++ {
 		answer, err := t.life.Commit(t.ctx, s.request)
-		s.tried = s.tried || !errors.Is(err, coordinator.ErrTooOld)
+		s.tried = s.tried || !errors.Is(err, coordinator.ErrTooOld) && !errors.Is(err, coordinator.ErrMalformed)
 		switch {
 		case err == nil:
 			if err = s.take(answer); err != nil {
@@ -152,7 +152,7 @@ func (t *tenure) commit(s *segment) bool {
 			return false
 		case t.ctx.Err() != nil:
 			return false
-		case errors.Is(err, coordinator.ErrTooOld) || time.Since(s.sealed) > commitDeadline:
+		case errors.Is(err, coordinator.ErrTooOld), errors.Is(err, coordinator.ErrMalformed), time.Since(s.sealed) > commitDeadline:
 			t.w.refuse(s, err)
 			return true
 		}

@@ -38,6 +38,20 @@ type Batch struct {
 	Bytes     []byte // not changed by anybody until the batch is answered
 }
 
+// check refuses what would be refused later together with everything that shares its segment.
+func (b *Batch) check() error {
+	h := &b.Header
+	switch {
+	case len(b.Bytes) < batch.HeaderLen || len(b.Bytes) != h.Size():
+		return fmt.Errorf("%w: %d bytes with a header of %d", batch.ErrCorrupt, len(b.Bytes), h.Size())
+	case h.Records < 1:
+		return fmt.Errorf("%w: %d records", batch.ErrCorrupt, h.Records)
+	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
+		return fmt.Errorf("%w: epoch %d and sequence %d of producer %d", batch.ErrCorrupt, h.ProducerEpoch, h.BaseSequence, h.ProducerID)
+	}
+	return nil
+}
+
 // Result answers one batch, after it is durable and readable everywhere.
 type Result struct {
 	BaseOffset     int64
@@ -118,12 +132,10 @@ func (w *Writer) Append(ctx context.Context, batches []Batch) (*Pending, error) 
 	}
 	var bytes int64
 	for i := range batches {
-		b := &batches[i]
-		if len(b.Bytes) < batch.HeaderLen || len(b.Bytes) != b.Header.Size() || b.Header.Records < 1 {
-			// It would be refused with the whole segment.
-			return nil, fmt.Errorf("%w: %d bytes with a header of %d", batch.ErrCorrupt, len(b.Bytes), b.Header.Size())
+		if err := batches[i].check(); err != nil {
+			return nil, err
 		}
-		bytes += int64(len(b.Bytes)) + batchOverhead
+		bytes += int64(len(batches[i].Bytes)) + batchOverhead
 	}
 	if err := w.reserve(ctx, bytes); err != nil {
 		return nil, err
