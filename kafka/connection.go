@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -41,7 +42,7 @@ func newConnection(s *Server, nc net.Conn) *connection {
 		in:    bufio.NewReaderSize(nc, 4<<10),
 		log:   s.opts.Logger.With("peer", nc.RemoteAddr()),
 		peer:  peer{Address: nc.RemoteAddr().String()},
-		queue: make(chan *request, s.opts.Limits.MaxInFlight-1),
+		queue: make(chan *request, max(s.opts.Limits.MaxInFlight-2, 0)), // and one more in each goroutine,
 	}
 }
 
@@ -54,11 +55,7 @@ func (c *connection) serve(ctx context.Context) {
 	defer unblock()
 
 	var responder sync.WaitGroup
-	responder.Go(func() {
-		if err := c.respond(ctx); err != nil {
-			cancel(err)
-		}
-	})
+	responder.Go(func() { c.respond(ctx, cancel) })
 	err := c.read(ctx)
 	close(c.queue)
 	if !c.isStopped() {
@@ -74,10 +71,10 @@ func (c *connection) serve(ctx context.Context) {
 func (c *connection) logEnd(read, cause error) {
 	err := read
 	if cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause // the responder's, which made the reader fail
+		err = cause // the responder's, say, which made the reader fail
 	}
 	switch {
-	case errors.Is(err, io.EOF), c.isStopped(), errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		c.log.Debug("Kafka connection ended", "reason", err)
 	default:
 		c.s.metrics.broken.Inc()
@@ -124,20 +121,19 @@ func (c *connection) start(ctx context.Context, r *request) (err error) {
 	return err
 }
 
-// respond answers requests in order. After an error it only releases what the rest of them hold.
-func (c *connection) respond(ctx context.Context) error {
-	var failed error
+// respond answers requests in order. After an error it ends the connection, and only releases what the rest of them hold.
+func (c *connection) respond(ctx context.Context, end context.CancelCauseFunc) {
+	failed := false
 	for r := range c.queue {
-		if failed == nil {
-			if failed = c.answer(ctx, r); failed != nil {
-				c.stopReading()
-				c.nc.Close()
+		if !failed {
+			if err := c.answer(ctx, r); err != nil {
+				failed = true
+				end(err)
 			}
 		}
 		c.release(r)
 		close(r.done)
 	}
-	return failed
 }
 
 // release gives back the memory that a request holds.

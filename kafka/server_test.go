@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -109,4 +111,24 @@ func TestUnservedAPIsCloseTheConnection(t *testing.T) {
 	if rest, err := io.ReadAll(nc); err != nil && !bytes.Contains([]byte(err.Error()), []byte("reset")) || len(rest) > 0 {
 		t.Fatalf("%d bytes, error %v; want the connection closed", len(rest), err)
 	}
+}
+
+// waitUntil waits for something that happens by itself.
+func waitUntil(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func counterValue(t *testing.T, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }
