@@ -1,0 +1,577 @@
+// Package storetest is the conformance suite of segments.Store, and wrappers that make a Store fail as real ones do.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"firn/segments"
+)
+
+// Run checks everything that the contract of segments.Store promises. Each call of open returns an empty store; it closes it by
+// t.Cleanup if need be.
+func Run(t *testing.T, open func(t *testing.T) segments.Store) {
+	RunPair(t, func(t *testing.T) (a, b segments.Store) {
+		s := open(t)
+		return s, s
+	})
+}
+
+// RunPair is Run for two stores on one bucket, as two processes have them: what one does, the other sees.
+func RunPair(t *testing.T, open func(t *testing.T) (a, b segments.Store)) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, b bucket)
+	}{
+		{"PutIfAbsent", testPutIfAbsent},
+		{"RacingPuts", testRacingPuts},
+		{"Ranges", testRanges},
+		{"EmptyObject", testEmptyObject},
+		{"NotFound", testNotFound},
+		{"ListOrder", testListOrder},
+		{"ListPrefixAfter", testListPrefixAfter},
+		{"ListManyPages", testListManyPages},
+		{"ListStopsEarly", testListStopsEarly},
+		{"ListWhileChanging", testListWhileChanging},
+		{"Delete", testDelete},
+		{"DeleteMany", testDeleteMany},
+		{"Keys", testKeys},
+		{"CancelledContext", testCancelledContext},
+		{"LargeObject", testLargeObject},
+		{"BodyNotKept", testBodyNotKept},
+		{"BytesBelongToCaller", testBytesBelongToCaller},
+		{"Modified", testModified},
+		{"ConcurrentUse", testConcurrentUse},
+		{"PutAndDeleteSideBySide", testPutAndDeleteSideBySide},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			first, second := open(t)
+			test.run(t, bucket{t, first, second})
+		})
+	}
+}
+
+// bucket is one bucket seen through two stores: tests write through the first and look through the second.
+type bucket struct {
+	t             *testing.T
+	first, second segments.Store
+}
+
+func (b bucket) put(key, body string) {
+	b.t.Helper()
+	if err := b.first.Put(b.t.Context(), key, []byte(body)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b bucket) get(key string) string {
+	b.t.Helper()
+	body, err := b.second.Get(b.t.Context(), key, 0, -1)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(body)
+}
+
+func (b bucket) list(prefix, after string) []string {
+	b.t.Helper()
+	keys := []string{}
+	for o, err := range b.second.List(b.t.Context(), prefix, after) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		keys = append(keys, o.Key)
+	}
+	return keys
+}
+
+func (b bucket) wantList(prefix, after string, want ...string) {
+	b.t.Helper()
+	if diff := cmp.Diff(append([]string{}, want...), b.list(prefix, after)); diff != "" {
+		b.t.Errorf("list %q after %q: %s", prefix, after, diff)
+	}
+}
+
+func (b bucket) wantError(want, err error) {
+	b.t.Helper()
+	if !errors.Is(err, want) {
+		b.t.Errorf("got error %v, want %v", err, want)
+	}
+}
+
+func testPutIfAbsent(t *testing.T, b bucket) {
+	b.put("segments/a", "one")
+	err := b.second.Put(t.Context(), "segments/a", []byte("two"))
+	b.wantError(segments.ErrExists, err)
+	if err != nil && !strings.Contains(err.Error(), "segments/a") {
+		t.Errorf("%v does not name the key", err)
+	}
+	b.wantError(segments.ErrExists, b.first.Put(t.Context(), "segments/a", []byte("one")))
+	if got := b.get("segments/a"); got != "one" {
+		t.Errorf("got %q: a refused put changed the object", got)
+	}
+	b.wantList("", "", "segments/a")
+}
+
+// testRacingPuts has 32 racers for each of some keys, one of which wins, with its bytes.
+func testRacingPuts(t *testing.T, b bucket) {
+	const racers = 32
+	for round := range 4 {
+		key := fmt.Sprintf("race/%d/object", round)
+		body := func(racer int) []byte {
+			return bytes.Repeat([]byte{byte(racer)}, 10_000*(round+1)+racer)
+		}
+		errs := make([]error, racers)
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for i := range racers {
+			store := []segments.Store{b.first, b.second}[i%2]
+			wg.Go(func() {
+				<-start
+				errs[i] = store.Put(t.Context(), key, body(i))
+			})
+		}
+		close(start)
+		wg.Wait()
+		winner := -1
+		for i, err := range errs {
+			switch {
+			case err == nil && winner >= 0:
+				t.Fatalf("racers %d and %d both won %s", winner, i, key)
+			case err == nil:
+				winner = i
+			case !errors.Is(err, segments.ErrExists):
+				t.Errorf("racer %d: %v", i, err)
+			}
+		}
+		if winner < 0 {
+			t.Fatal("nobody won")
+		}
+		if got := b.get(key); got != string(body(winner)) {
+			t.Errorf("%s does not hold the winner's bytes", key)
+		}
+	}
+}
+
+func testRanges(t *testing.T, b bucket) {
+	const key, body = "ranges/object", "0123456789"
+	b.put(key, body)
+	for _, test := range []struct {
+		offset, length int64
+		want           string
+		err            error
+	}{
+		{0, -1, body, nil},
+		{0, 10, body, nil},
+		{0, 1, "0", nil},
+		{3, 4, "3456", nil},
+		{9, 1, "9", nil},
+		{4, -1, "456789", nil},
+		{4, -7, "456789", nil},
+		{0, 0, "", nil},
+		{5, 0, "", nil},
+		{10, 0, "", nil},
+		{10, -1, "", nil},
+		{-1, -1, "9", nil},
+		{-4, -1, "6789", nil},
+		{-10, -1, body, nil},
+		{-11, -1, body, nil},
+		{-1 << 62, -1, body, nil},
+		{0, 11, "", segments.ErrRange},
+		{9, 2, "", segments.ErrRange},
+		{10, 1, "", segments.ErrRange},
+		{11, 0, "", segments.ErrRange},
+		{11, -1, "", segments.ErrRange},
+		{1 << 62, 1 << 62, "", segments.ErrRange},
+		{5, 1<<63 - 1, "", segments.ErrRange},
+		{-4, 2, "", segments.ErrRange},
+	} {
+		got, err := b.second.Get(t.Context(), key, test.offset, test.length)
+		if !errors.Is(err, test.err) || string(got) != test.want {
+			t.Errorf("Get(%d, %d) = %q, %v; want %q, %v", test.offset, test.length, got, err, test.want, test.err)
+		}
+		if test.err == nil && int64(cap(got)) > 2*int64(len(body)) {
+			t.Errorf("Get(%d, %d) takes %d bytes of memory", test.offset, test.length, cap(got))
+		}
+	}
+}
+
+func testEmptyObject(t *testing.T, b bucket) {
+	for i, body := range [][]byte{nil, {}} {
+		key := fmt.Sprintf("empty/%d", i)
+		if err := b.first.Put(t.Context(), key, body); err != nil {
+			t.Fatal(err)
+		}
+		b.wantError(segments.ErrExists, b.second.Put(t.Context(), key, []byte("more")))
+		for _, at := range [][2]int64{{0, -1}, {0, 0}, {-5, -1}} {
+			if got, err := b.second.Get(t.Context(), key, at[0], at[1]); err != nil || len(got) != 0 {
+				t.Errorf("Get(%d, %d) = %q, %v", at[0], at[1], got, err)
+			}
+		}
+		_, err := b.second.Get(t.Context(), key, 0, 1)
+		b.wantError(segments.ErrRange, err)
+	}
+	for o, err := range b.second.List(t.Context(), "empty/", "") {
+		if err != nil || o.Size != 0 {
+			t.Error(o, err)
+		}
+	}
+	b.wantList("", "", "empty/0", "empty/1")
+}
+
+func testNotFound(t *testing.T, b bucket) {
+	b.put("there/is/one", "x")
+	for _, key := range []string{"there/is/none", "there/is", "there", "there/is/one/more", "none"} {
+		for _, at := range [][2]int64{{0, -1}, {0, 0}, {0, 1}, {5, 5}, {-5, -1}} {
+			_, err := b.second.Get(t.Context(), key, at[0], at[1])
+			b.wantError(segments.ErrNotFound, err)
+			if err != nil && !strings.Contains(err.Error(), key) {
+				t.Errorf("%v does not name the key", err)
+			}
+		}
+	}
+}
+
+// orderedKeys are in the order of their bytes, which is neither that of their elements nor one that ignores case.
+var orderedKeys = []string{
+	"a-b/x", "a.b", "a/0", "a/0.x", "a/00", "a/1/2/3", "a/1/2/30", "a/1/2/4", "a/1/20", "a/B", "a/_", "a/a", "a0", "aa/a", "b",
+}
+
+func testListOrder(t *testing.T, b bucket) {
+	shuffled := slices.Clone(orderedKeys)
+	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	b.wantList("", "")
+	for _, key := range shuffled {
+		b.put(key, key)
+	}
+	b.wantList("", "", orderedKeys...)
+	for o, err := range b.second.List(t.Context(), "", "") {
+		if err != nil || o.Size != int64(len(o.Key)) {
+			t.Error(o, err)
+		}
+	}
+}
+
+// testListPrefixAfter asks for every prefix of every key after every key, and for some beside them.
+func testListPrefixAfter(t *testing.T, b bucket) {
+	prefixes, afters := map[string]bool{"x": true, "a/1/2/3/4": true, "//": true, "../": true}, []string{"", "0", "a", "a/", "a/1", "a/1/2/", "a/1/2/35", "a/1/9", "zz"}
+	for _, key := range orderedKeys {
+		b.put(key, "x")
+		afters = append(afters, key)
+		for i := range len(key) + 1 {
+			prefixes[key[:i]] = true
+		}
+	}
+	for prefix := range prefixes {
+		for _, after := range afters {
+			var want []string
+			for _, key := range orderedKeys {
+				if strings.HasPrefix(key, prefix) && key > after {
+					want = append(want, key)
+				}
+			}
+			b.wantList(prefix, after, want...)
+		}
+	}
+}
+
+// testListManyPages lists more objects than S3 gives in one page.
+func testListManyPages(t *testing.T, b bucket) {
+	const n = 1111
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("pages/%05d", i)
+	}
+	b.put("page", "x")
+	b.put("pages-", "x")
+	b.put("pages0", "x")
+	b.inParallel(n, func(i int) error { return b.first.Put(t.Context(), keys[i], []byte("x")) })
+	b.wantList("pages/", "", keys...)
+	b.wantList("pages/", keys[99], keys[100:]...)
+	b.wantList("pages/", keys[n-1])
+	b.wantList("pages/01", "pages/0105", keys[1050:]...)
+}
+
+func (b bucket) inParallel(n int, do func(i int) error) {
+	b.t.Helper()
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for i := range next {
+				if err := do(i); err != nil {
+					b.t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	if b.t.Failed() {
+		b.t.FailNow()
+	}
+}
+
+func testListStopsEarly(t *testing.T, b bucket) {
+	for _, key := range orderedKeys {
+		b.put(key, "x")
+	}
+	list := b.second.List(t.Context(), "", "")
+	for range 2 { // the sequence can be used again
+		for o, err := range list {
+			if err != nil || o.Key != orderedKeys[0] {
+				t.Error(o, err)
+			}
+			break
+		}
+	}
+}
+
+// testListWhileChanging deletes and creates objects while it lists. Those that stay are all seen, in order, once.
+func testListWhileChanging(t *testing.T, b bucket) {
+	const n = 60
+	var stay []string
+	for i := range n {
+		key := fmt.Sprintf("list/%d/%03d", i%3, i)
+		b.put(key, "x")
+		if i%2 == 0 {
+			stay = append(stay, key)
+		}
+	}
+	slices.Sort(stay)
+	var seen []string
+	for o, err := range b.second.List(t.Context(), "list/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := len(seen); i < n/2 {
+			b.put(fmt.Sprintf("list/%d/%03d-new", i%3, i), "y")
+			if err := b.first.Delete(t.Context(), fmt.Sprintf("list/%d/%03d", (2*i+1)%3, 2*i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen = append(seen, o.Key)
+	}
+	if !slices.IsSorted(seen) || len(slices.Compact(slices.Clone(seen))) != len(seen) {
+		t.Errorf("out of order, or twice: %v", seen)
+	}
+	for _, key := range stay {
+		if !slices.Contains(seen, key) {
+			t.Errorf("%s was not seen", key)
+		}
+	}
+}
+
+func testDelete(t *testing.T, b bucket) {
+	b.put("d/one", "1")
+	b.put("d/two", "2")
+	if err := b.second.Delete(t.Context(), "d/one", "d/never", "never", "d"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.first.Delete(t.Context(), "d/one"); err != nil {
+		t.Errorf("deleting again: %v", err)
+	}
+	if err := b.first.Delete(t.Context()); err != nil {
+		t.Errorf("deleting nothing: %v", err)
+	}
+	_, err := b.first.Get(t.Context(), "d/one", 0, -1)
+	b.wantError(segments.ErrNotFound, err)
+	b.wantList("", "", "d/two")
+	b.put("d/one", "again") // a key is free after its deletion
+	if got := b.get("d/one"); got != "again" {
+		t.Errorf("got %q", got)
+	}
+	if err := b.second.Delete(t.Context(), "d/one", "d/two"); err != nil {
+		t.Fatal(err)
+	}
+	b.wantList("", "")
+	b.put("d/three", "3") // where everything was deleted
+	b.wantList("", "", "d/three")
+	b.wantError(segments.ErrExists, b.second.Put(t.Context(), "d/three", nil))
+}
+
+// testDeleteMany deletes more objects than S3 takes in one request.
+func testDeleteMany(t *testing.T, b bucket) {
+	keys := make([]string, 1111)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("many/%d/%04d", i%7, i)
+	}
+	b.put("many/stays", "x")
+	b.inParallel(len(keys), func(i int) error { return b.first.Put(t.Context(), keys[i], nil) })
+	if err := b.first.Delete(t.Context(), keys...); err != nil {
+		t.Fatal(err)
+	}
+	b.wantList("", "", "many/stays")
+}
+
+func testKeys(t *testing.T, b bucket) {
+	long := strings.Repeat(strings.Repeat("x", 127)+"/", 4)
+	for _, key := range []string{"a", "0/.x/..x/x.", "-/_/.../--", long[:511]} {
+		b.put(key, key)
+		if got := b.get(key); got != key {
+			t.Errorf("%s holds %s", key, got)
+		}
+	}
+	for _, key := range []string{
+		"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/../b", "../a", "a b", "a\\b", "a\x00b", "ä", "a~b", "~a", "a:b", "a*", "a\n", long + "x",
+	} {
+		if err := b.first.Put(t.Context(), key, nil); !errors.Is(err, segments.ErrKey) {
+			t.Errorf("put %q: %v", key, err)
+		}
+		if _, err := b.first.Get(t.Context(), key, 0, -1); !errors.Is(err, segments.ErrKey) {
+			t.Errorf("get %q: %v", key, err)
+		}
+		if err := b.first.Delete(t.Context(), "a", key); !errors.Is(err, segments.ErrKey) {
+			t.Errorf("delete %q: %v", key, err)
+		}
+	}
+}
+
+func testCancelledContext(t *testing.T, b bucket) {
+	b.put("c/object", "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.wantError(context.Canceled, b.first.Put(ctx, "c/other", []byte("x")))
+	_, err := b.first.Get(ctx, "c/object", 0, -1)
+	b.wantError(context.Canceled, err)
+	b.wantError(context.Canceled, b.first.Delete(ctx, "c/object"))
+	yields := 0
+	for _, err := range b.first.List(ctx, "", "") {
+		b.wantError(context.Canceled, err)
+		yields++
+	}
+	if yields != 1 {
+		t.Errorf("%d yields", yields)
+	}
+	b.wantList("", "", "c/object")
+
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	for i := range 20 {
+		b.put(fmt.Sprintf("c/x%02d", i), "x")
+	}
+	var last error
+	for _, err := range b.first.List(ctx, "", "") {
+		cancel()
+		last = err
+	}
+	// A store may have the rest of a page at hand; but if it says anything, it says that.
+	if last != nil {
+		b.wantError(context.Canceled, last)
+	}
+}
+
+func testLargeObject(t *testing.T, b bucket) {
+	body := make([]byte, 32<<20+7)
+	rand.NewChaCha8([32]byte{7}).Read(body)
+	if err := b.first.Put(t.Context(), "large/object", body); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range [][2]int64{{0, -1}, {-100, -1}, {1 << 20, 8 << 20}, {32 << 20, 7}} {
+		got, err := b.second.Get(t.Context(), "large/object", at[0], at[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, count, _ := segments.Slice(int64(len(body)), at[0], at[1])
+		if !bytes.Equal(got, body[start:start+count]) {
+			t.Errorf("Get(%d, %d) gives other bytes", at[0], at[1])
+		}
+	}
+}
+
+func testBodyNotKept(t *testing.T, b bucket) {
+	body := []byte("as it was put")
+	if err := b.first.Put(t.Context(), "kept", body[:9:13]); err != nil {
+		t.Fatal(err)
+	}
+	if string(body) != "as it was put" {
+		t.Errorf("the body was changed: %q", body)
+	}
+	clear(body)
+	if got := b.get("kept"); got != "as it was" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func testBytesBelongToCaller(t *testing.T, b bucket) {
+	b.put("mine", "0123456789")
+	got, err := b.second.Get(t.Context(), "mine", 2, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(append(got, 'x', 'y'))
+	if got := b.get("mine"); got != "0123456789" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// testModified allows for a store whose clock differs somewhat, and that counts in seconds.
+func testModified(t *testing.T, b bucket) {
+	before := time.Now()
+	b.put("time", "x")
+	for o, err := range b.second.List(t.Context(), "", "") {
+		if err != nil || o.Modified.Before(before.Add(-time.Minute)) || o.Modified.After(time.Now().Add(time.Minute)) {
+			t.Errorf("modified at %s, %v", o.Modified, err)
+		}
+	}
+}
+
+func testConcurrentUse(t *testing.T, b bucket) {
+	b.inParallel(64, func(i int) error {
+		key, body := fmt.Sprintf("use/%d/%d", i%5, i), strings.Repeat(fmt.Sprint(i, " "), 1000)
+		if err := b.first.Put(t.Context(), key, []byte(body)); err != nil {
+			return err
+		}
+		got, err := b.second.Get(t.Context(), key, 0, -1)
+		if err == nil && string(got) != body {
+			err = fmt.Errorf("%s holds other bytes", key)
+		}
+		seen := false
+		for o, listed := range b.second.List(t.Context(), fmt.Sprintf("use/%d/", i%5), "") {
+			err = errors.Join(err, listed)
+			seen = seen || o.Key == key
+		}
+		if !seen {
+			err = errors.Join(err, fmt.Errorf("%s is not listed", key))
+		}
+		if i%3 == 0 {
+			err = errors.Join(err, b.second.Delete(t.Context(), key))
+		}
+		return err
+	})
+	if n := len(b.list("use/", "")); n != 64-22 {
+		t.Errorf("%d objects are left", n)
+	}
+}
+
+// testPutAndDeleteSideBySide empties places in which others put: no put fails or is lost because of that.
+func testPutAndDeleteSideBySide(t *testing.T, b bucket) {
+	b.inParallel(200, func(i int) error {
+		key := fmt.Sprintf("side/by/side/%d", i)
+		put, remove := b.first, b.second
+		if i%2 == 0 {
+			put, remove = b.second, b.first
+		}
+		if err := put.Put(t.Context(), key, []byte("x")); err != nil {
+			return err
+		}
+		if _, err := remove.Get(t.Context(), key, 0, -1); err != nil {
+			return err
+		}
+		return remove.Delete(t.Context(), key)
+	})
+	b.wantList("", "")
+}
