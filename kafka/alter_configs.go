@@ -11,8 +11,8 @@ import (
 
 // AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.
 //
-//   - The configs in the request replace all that were set on a topic. Clients should use IncrementalAlterConfigs, which does not take back
-//     what somebody else has set.
+//   - The configs in the request replace all that were set on a topic. Clients should use IncrementalAlterConfigs, which does not
+//     take back what somebody else has set.
 //   - Each resource is changed wholly or not at all. Brokers' configs are read-only.
 //   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
 func init() { register(0, 2, alterConfigs) }

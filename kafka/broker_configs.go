@@ -14,8 +14,8 @@ import (
 	"firn/coordinator/topicconfig"
 )
 
-// brokerConfigs returns what Kafka tools look for in a broker's configs, ordered by name: what follows from this node's options, and the
-// defaults of topic configs under the names that brokers have for them. All are read-only.
+// brokerConfigs returns what Kafka tools look for in a broker's configs, ordered by name: what follows from this node's options,
+// and the defaults of topic configs under the names that brokers have for them. All are read-only.
 func (s *Server) brokerConfigs() []config {
 	o, l, node := s.opts, s.opts.Limits, s.opts.Node.Info()
 	number := func(n int) string { return strconv.Itoa(n) }

@@ -12,7 +12,8 @@ import (
 // CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.
 //
 //   - The count is what the topic has afterwards, and must be more than it has.
-//   - A manual assignment must have as many entries as partitions are new, and is forgotten otherwise; brokers in it need not exist.
+//   - A manual assignment must have as many entries as partitions are new, and is forgotten otherwise; brokers in it need not
+//     exist.
 //   - A topic that stands twice in a request is refused, and is answered once.
 func init() { register(0, 3, createPartitions) }
 

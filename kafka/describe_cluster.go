@@ -7,8 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeCluster, versions 0 to 2, as Kafka 4. The nodes are those alive; none is ever fenced in Kafka's sense. There are no endpoints of
-// controllers: any node is one.
+// DescribeCluster, versions 0 to 2, as Kafka 4. The nodes are those alive; none is ever fenced in Kafka's sense. There are no
+// endpoints of controllers: any node is one.
 func init() { register(0, 2, describeCluster) }
 
 // Endpoint types of KIP-919.

@@ -10,10 +10,11 @@ import (
 
 // DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
 //
-//   - Topics and brokers have configs; other resources are INVALID_REQUEST. A broker answers for itself alone (broker_configs.go), and for the broker
-//     without a name, which has Kafka's cluster-wide dynamic configs and therefore none.
+//   - Topics and brokers have configs; other resources are INVALID_REQUEST. A broker answers for itself alone
+//     (broker_configs.go), and for the broker without a name, which has Kafka's cluster-wide dynamic configs and therefore none.
 //   - No or an empty list of names asks for all configs. Names that there are not are left out, as in Kafka.
-//   - Synonyms of a topic's config are the value that was set and the default that stands behind it, under the broker config's name.
+//   - Synonyms of a topic's config are the value that was set and the default that stands behind it, under the broker config's
+//     name.
 //   - Documentation says what a config does in Firn, which may be nothing: see package topicconfig.
 func init() { register(0, 4, describeConfigs) }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeProducers, version 0, as Kafka 4. Any node serves every partition. The producers are the idempotent ones that the partition remembers; there
-// are no transactions, so none has one open, and no coordinator epoch.
+// DescribeProducers, version 0, as Kafka 4. Any node serves every partition. The producers are the idempotent ones that the
+// partition remembers; there are no transactions, so none has one open, and no coordinator epoch.
 func init() { register(0, 0, describeProducers) }
 
 func describeProducers(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeProducersRequest) (kmsg.Response, error) {

@@ -13,8 +13,8 @@ import (
 
 // DescribeTopicPartitions, version 0, as Kafka 4 (KIP-966): Metadata in pages.
 //
-//   - Topics are answered in order of their names, all of them if none is asked for, from the cursor on, until the answer has as many
-//     partitions as asked for, and at most 2,000. Then the next cursor says where to go on.
+//   - Topics are answered in order of their names, all of them if none is asked for, from the cursor on, until the answer has as
+//     many partitions as asked for, and at most 2,000. Then the next cursor says where to go on.
 //   - Topics are never created. There are no eligible leader replicas to speak of: any node can lead.
 //   - A cursor at a negative partition, or at a topic that the request does not list, is INVALID_REQUEST for every topic listed.
 func init() { register(0, 0, describeTopicPartitions) }
@@ -31,7 +31,7 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg
 		}
 		return resp, nil
 	}
-	leaders := s.nearby(from)
+	leaders := nearby(s.opts.Node.Nodes(), from.ClientID)
 	room := min(max(req.ResponsePartitionLimit, 1), maxPagePartitions)
 	for _, name := range names {
 		first := int32(0)

@@ -14,8 +14,10 @@ import (
 
 // IncrementalAlterConfigs, versions 0 and 1, as Kafka 4. Any node serves it.
 //
-//   - SET and DELETE concern one config; APPEND and SUBTRACT the items of one whose type is a list, beginning with its default if it was not set.
-//   - Each resource is changed wholly or not at all. A config may be named once for each resource. Brokers' configs are read-only.
+//   - SET and DELETE concern one config; APPEND and SUBTRACT the items of one whose type is a list, beginning with its default if
+//     it was not set.
+//   - Each resource is changed wholly or not at all. A config may be named once for each resource. Brokers' configs are
+//     read-only.
 //   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
 func init() { register(0, 1, incrementalAlterConfigs) }
 

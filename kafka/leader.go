@@ -10,17 +10,19 @@ import (
 	"firn/segments"
 )
 
-// Any node serves any partition, but Kafka clients want one leader for each. Every node names the same: the live node that wins the rendezvous
-// hash. So a partition's batches meet in one node's segments and its readers in one node's cache, and when a node comes or goes, only the partitions that
-// it wins or held move. Clients that say which zone they are in are sent to that zone's nodes alone, so that no traffic crosses zones.
+// Any node serves any partition, but Kafka clients want one leader for each. Every node names the same: the live node that wins
+// the rendezvous hash. So a partition's batches meet in one node's segments and its readers in one node's cache, and when a node
+// comes or goes, only the partitions that it wins or held move. Clients that say which zone they are in are sent to that zone's
+// nodes alone, so that no traffic crosses zones.
 
-// zoneHint is what a client id contains if its client wants the nodes of one zone: "zone=NAME", set off by commas from anything else.
+// zoneHint is what a client id contains if its client wants the nodes of one zone: "zone=NAME", set off by commas from anything
+// else.
 const zoneHint = "zone="
 
-// nearby returns the live nodes of the client's zone, or all live nodes if the client names no zone or none of them is there.
-func (s *Server) nearby(from *peer) []coordinator.NodeInfo {
-	nodes := s.opts.Node.Nodes()
-	for part := range strings.SplitSeq(from.ClientID, ",") {
+// nearby returns those of the nodes that are in the zone that the client id names, or all if it names none or none of them is
+// there.
+func nearby(nodes []coordinator.NodeInfo, clientID string) []coordinator.NodeInfo {
+	for part := range strings.SplitSeq(clientID, ",") {
 		zone, ok := strings.CutPrefix(part, zoneHint)
 		if !ok {
 			continue
@@ -52,8 +54,8 @@ func controllerOf(nodes []coordinator.NodeInfo) int32 {
 	return -1
 }
 
-// rendezvous returns the node with the highest score for the key; false if there is no node. The scores are part of what nodes of different
-// versions have to agree on.
+// rendezvous returns the node with the highest score for the key; false if there is no node. The scores are part of what nodes of
+// different versions have to agree on.
 func rendezvous(nodes []coordinator.NodeInfo, key []byte) (winner coordinator.NodeInfo, ok bool) {
 	h := fnv.New64a()
 	h.Write(key)

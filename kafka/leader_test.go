@@ -64,3 +64,24 @@ func TestLeadersAreForEver(t *testing.T) {
 		t.Errorf("leaders are %v, want %v", got, want)
 	}
 }
+
+func TestNearby(t *testing.T) {
+	all := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "b"}, {ID: 3, Zone: "a"}, {ID: 4}}
+	for clientID, want := range map[string][]int32{
+		"":                {1, 2, 3, 4},
+		"app":             {1, 2, 3, 4},
+		"zone=a":          {1, 3},
+		"app,zone=b,more": {2},
+		"app,zone=c":      {1, 2, 3, 4},
+		"timezone=a":      {1, 2, 3, 4},
+		"zone=c,zone=b":   {2},
+	} {
+		var got []int32
+		for _, n := range nearby(all, clientID) {
+			got = append(got, n.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("client id %q is sent to %v, want %v", clientID, got, want)
+		}
+	}
+}

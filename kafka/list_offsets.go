@@ -14,9 +14,10 @@ import (
 
 // ListOffsets, versions 1 to 11, as Kafka 4. Any node serves every partition.
 //
-//   - Beside a timestamp there are the special ones below, each from some version on; others are UNSUPPORTED_VERSION, as in Kafka.
-//   - "Local" and "tiered" are one in Firn: every record is in the bucket. The earliest local offset is the log start; there is no answer (-1) to
-//     the latest tiered and the earliest pending one, as from a Kafka without tiered storage.
+//   - Beside a timestamp there are the special ones below, each from some version on; others are UNSUPPORTED_VERSION, as in
+//     Kafka.
+//   - "Local" and "tiered" are one in Firn: every record is in the bucket. The earliest local offset is the log start; there is
+//     no answer (-1) to the latest tiered and the earliest pending one, as from a Kafka without tiered storage.
 //   - Isolation levels make no difference: there are no open transactions.
 //   - The timeout (version 10 on) bounds lookups by time, which may have to read the bucket.
 func init() { register(1, 11, listOffsets) }

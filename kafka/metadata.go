@@ -14,9 +14,10 @@ import (
 // Metadata, versions 0 to 13, as Kafka 4.
 //
 //   - Topics are asked for by name, or by id from version 10 on; null (in version 0 an empty list) asks for all.
-//   - A topic that does not exist is created if both the client and the server allow that. It is there when the answer arrives; Kafka answers before.
-//   - The leader of a partition is one node that all nodes agree on (leader.go), and is all of its replicas, because copies are the
-//     bucket's business. Its leader epoch is 0 for ever. The controller is any live node: each of them makes every change.
+//   - A topic that does not exist is created if both the client and the server allow that. It is there when the answer arrives;
+//     Kafka answers before.
+//   - The leader of a partition is one node that all nodes agree on (leader.go), and is all of its replicas, because copies are
+//     the bucket's business. Its leader epoch is 0 for ever. The controller is any live node: each of them makes every change.
 //   - Authorized operations, if asked for, are all that there are.
 func init() { register(0, 13, metadata) }
 
@@ -31,7 +32,7 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
-	leaders := s.nearby(from)
+	leaders := nearby(nodes, from.ClientID)
 	for _, found := range s.metadataTopics(ctx, req) {
 		if req.IncludeTopicAuthorizedOperations && found.ErrorCode == 0 {
 			found.AuthorizedOperations = topicOperations

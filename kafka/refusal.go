@@ -38,7 +38,8 @@ func (r *refusal) text() *string {
 	return &r.message
 }
 
-// kinds says as which of Kafka's errors a client gets to know an error of another room. Clients try again after those of the second group.
+// kinds says as which of Kafka's errors a client gets to know an error of another room. After those of the second group, admin
+// clients look for a controller and try again there.
 var kinds = []struct {
 	err     error
 	kind    *kerr.Error
@@ -51,10 +52,11 @@ var kinds = []struct {
 	{coordinator.ErrOffsetRange, kerr.OffsetOutOfRange, ""},
 
 	{context.DeadlineExceeded, kerr.RequestTimedOut, "not done in the time that the request allows; it may still be done, so look before you try again"},
-	{context.Canceled, kerr.BrokerNotAvailable, "this node is shutting down; try another"},
-	{coordinator.ErrFenced, kerr.BrokerNotAvailable, "another process has taken over this node's bucket; try another node"},
-	{coordinator.ErrIncarnation, kerr.BrokerNotAvailable, "the cluster is recovering its state from the bucket; try again"},
-	{coordinator.ErrNotOpen, kerr.BrokerNotAvailable, "the cluster is recovering its state from the bucket; try again"},
+	{context.Canceled, kerr.NotController, "this node is shutting down; try another"},
+	{coordinator.ErrClosed, kerr.NotController, "this node is shutting down; try another"},
+	{coordinator.ErrFenced, kerr.NotController, "another process has taken over this node's bucket; try another node"},
+	{coordinator.ErrIncarnation, kerr.NotController, "the cluster is recovering its state from the bucket; try again"},
+	{coordinator.ErrNotOpen, kerr.NotController, "the cluster is recovering its state from the bucket; try again"},
 }
 
 // refusalOf is how a client gets to know err; nil for nil. Errors that nobody foresaw are logged as well.

@@ -34,8 +34,9 @@ func notInTopicName(r rune) bool {
 	return true
 }
 
-// Kafka refuses a topic whose name differs from another's in '.' against '_' only, because its metrics cannot tell the two apart. Tools rely
-// on it, so Firn does as well; it is checked by each node for itself, so two nodes asked at the same moment may let such a pair pass.
+// Kafka refuses a topic whose name differs from another's in '.' against '_' only, because its metrics cannot tell the two apart.
+// Tools rely on it, so Firn does as well; it is checked by each node for itself, so two nodes asked at the same moment may let
+// such a pair pass.
 
 // collisionKey is what the names of topics that collide have in common; false for names that collide with no other.
 func collisionKey(name string) (string, bool) {

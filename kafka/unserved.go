@@ -2,8 +2,8 @@ package kafka
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// unserved lists every Kafka API that is not registered, and why. A test sees to it that each API stands either here or in the register. The
-// connection of a client that sends one of these is closed, as by Kafka.
+// unserved lists every Kafka API that is not registered, and why. A test sees to it that each API stands either here or in the
+// register. The connection of a client that sends one of these is closed, as by Kafka.
 var unserved = []struct {
 	why  string
 	keys []kmsg.Key

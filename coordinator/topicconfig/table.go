@@ -90,7 +90,8 @@ var cleaning = []Definition{
 		ratio(func(c *Config) *float64 { return &c.MinCleanableDirtyRatio })},
 }
 
-// layout is about files on brokers' disks, of which there are none: segments are sealed by the flush policy and are durable before the answer.
+// layout is about files on brokers' disks, of which there are none: segments are sealed by the flush policy and are durable
+// before the answer.
 var layout = []Definition{
 	{"segment.bytes", "1073741824", Meaningless, "log.segment.bytes",
 		"Size of a log file. Firn has none; segments in the bucket are sealed by the server's flush policy.", integer(1<<20, nil)},

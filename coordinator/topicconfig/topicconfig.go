@@ -1,5 +1,5 @@
-// Package topicconfig knows the topic configs of Kafka 4.x: their types, defaults and limits, which of them Firn honours and which it
-// accepts because clients send them although they have no meaning here.
+// Package topicconfig knows the topic configs of Kafka 4.x: their types, defaults and limits, which of them Firn honours and
+// which it accepts because clients send them although they have no meaning here.
 //
 // Definitions are in table.go, one row for each config. Parse turns what was set on a topic into a Config, which the write path
 // reads; a config that is not set has its default. Everything in this package is read-only and safe for concurrent use.
@@ -55,8 +55,8 @@ func (p Problems) Error() string {
 // Default returns the Config of a topic on which nothing was set.
 func Default() Config { return defaults }
 
-// Parse returns what the configs that were set on a topic amount to, defaults for the others included. Its error is a Problems with all
-// that is wrong; the Config is then the default for each config with a problem.
+// Parse returns what the configs that were set on a topic amount to, defaults for the others included. Its error is a Problems
+// with all that is wrong; the Config is then the default for each config with a problem.
 func Parse(set map[string]string) (Config, error) {
 	c := defaults
 	var problems Problems
