@@ -1,11 +1,24 @@
 // Package index is the read path: it finds the spans of a partition by offset and by time, reads their bytes from memory or from the
 // bucket, checks them, and gives batches out with their final offsets.
+//
+// The bytes of one span are a block. A block comes from one of three places: the tail, which holds the segments that this node wrote
+// last; the cache, which holds blocks that were read from the bucket; or the bucket. Whoever reads a block gets the same bytes, uncopied.
+//
+// # Memory
+//
+// Three numbers bound what the index holds: TailBytes, CacheBytes and FetchBytes. Each is honoured exactly and at every moment, with the
+// bookkeeping of the blocks counted in; at most half of FetchBytes is ever used for reading ahead. A fetch that finds no room
+// waits, in the goroutine of the reader who wants it and for as long as that reader's context allows. Two things lie outside: blocks
+// that have left the tail or the cache stay alive while the answer to a reader still holds them, so whoever serves readers
+// must bound the bytes of their answers; and a single block larger than FetchBytes is fetched alone.
 package index
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,31 +26,114 @@ import (
 	"firn/segments"
 )
 
-// Options is what an Index needs. Zero values of the numbers mean their defaults.
+// View is what the index needs to know of the log; coordinator.View is the one. It shows confirmed spans only. Its methods are cheap and
+// safe for concurrent use.
+type View interface {
+	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)
+	Spans(p segments.Partition, offset int64, n int) []coordinator.Span
+	SpanByTime(p segments.Partition, timestamp int64) (coordinator.Span, bool)
+	SpanOfMaxTimestamp(p segments.Partition) (coordinator.Span, bool)
+}
+
+var _ View = (*coordinator.View)(nil)
+
+// Options is what an Index needs. Zero values of the numbers mean their defaults; a negative one means none.
 type Options struct {
 	Store      segments.Store
-	View       *coordinator.View
+	View       View
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	TailBytes  int64 // of segments that this node wrote, kept for readers of the tail
-	CacheBytes int64 // of blocks read from the bucket
+	TailBytes      int64         // of segments that this node wrote, kept for readers of the tail; 64 MiB
+	CacheBytes     int64         // of blocks read from the bucket; 64 MiB
+	FetchBytes     int64         // of gets under way; 32 MiB, and no less than 1 MiB
+	ReadAheadBytes int64         // fetched ahead of one sequential reader, at most; 4 MiB
+	FetchTimeout   time.Duration // of one get; 30 s
+}
+
+const (
+	defaultTailBytes      = 64 << 20
+	defaultCacheBytes     = 64 << 20
+	defaultFetchBytes     = 32 << 20
+	defaultReadAheadBytes = 4 << 20
+	defaultFetchTimeout   = 30 * time.Second
+
+	minFetchBytes = 1 << 20
+)
+
+// withDefaults fills in what was left out, and refuses what cannot work.
+func (o Options) withDefaults() (Options, error) {
+	if o.Store == nil || o.View == nil {
+		return o, errors.New("index: Store and View are required")
+	}
+	fill := func(n *int64, otherwise int64) {
+		switch {
+		case *n == 0:
+			*n = otherwise
+		case *n < 0:
+			*n = 0
+		}
+	}
+	fill(&o.TailBytes, defaultTailBytes)
+	fill(&o.CacheBytes, defaultCacheBytes)
+	fill(&o.FetchBytes, defaultFetchBytes)
+	fill(&o.ReadAheadBytes, defaultReadAheadBytes)
+	o.FetchBytes = max(o.FetchBytes, minFetchBytes)
+	// What is read ahead has to survive in the cache until it is asked for.
+	o.ReadAheadBytes = min(o.ReadAheadBytes, o.CacheBytes/4, o.FetchBytes/4)
+	if o.FetchTimeout <= 0 {
+		o.FetchTimeout = defaultFetchTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
 }
 
 // Errors of this package, beside coordinator.ErrUnknownPartition and the store's.
 var (
 	ErrOffsetOutOfRange = errors.New("offset lies outside the partition")
 	ErrCorrupt          = errors.New("stored data is corrupt")
+	ErrClosed           = errors.New("the index is closed")
 )
 
-// Index reads partitions.
-type Index struct{}
+// Index reads partitions. Its methods are safe for concurrent use.
+type Index struct {
+	view    View
+	logger  *slog.Logger
+	metrics *metrics
+	tail    *tail
+	fetcher *fetcher
+	ahead   *readAhead
+}
 
 // New returns an index.
-func New(opts Options) (*Index, error) { panic("unwritten") }
+func New(opts Options) (*Index, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := newMetrics()
+	x := &Index{view: opts.View, logger: opts.Logger, metrics: m, tail: newTail(opts.TailBytes)}
+	x.fetcher = newFetcher(opts, m)
+	x.ahead = newReadAhead(opts.ReadAheadBytes, opts.View, x.tail, x.fetcher, m)
+	if opts.Registerer != nil {
+		if err := m.register(opts.Registerer, x); err != nil {
+			x.fetcher.close()
+			return nil, fmt.Errorf("index: %w", err)
+		}
+	}
+	return x, nil
+}
 
-// Keep takes a segment that this node has just written, with final base offsets, for readers of the tail. The bytes must not change afterwards.
-func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) { panic("unwritten") }
+// Keep takes a segment that this node has just written, with final base offsets, for readers of the tail. The bytes must not change
+// afterwards. It may come before the spans are confirmed: nobody reads a span that the view does not show.
+func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) {
+	if err := x.tail.keep(spans, object); err != nil {
+		// The bucket has the segment as well, so readers lose nothing but speed.
+		x.logger.Error("a segment does not match its spans and was not kept for readers of the tail", "error", err)
+	}
+}
 
 // Chunk is the answer of Read.
 type Chunk struct {
@@ -46,27 +142,27 @@ type Chunk struct {
 	LogStart      int64
 }
 
-// Read returns whole batches from the one that holds offset on: as many as fit into maxBytes, and at least one if
-// there is one and atLeastOne is set. At the high watermark it returns none. It does not wait for more: coordinator.View has Watch for that.
-func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (Chunk, error) {
-	panic("unwritten")
-}
-
 // Position is a record's offset and timestamp in milliseconds.
 type Position struct {
 	Offset    int64
 	Timestamp int64
 }
 
-// ByTime returns the first record with this timestamp or a later one; false if there is none.
-func (x *Index) ByTime(ctx context.Context, p segments.Partition, timestamp int64) (Position, bool, error) {
-	panic("unwritten")
+// wait waits for d, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// MaxTimestamp returns the record with the largest timestamp, the first of several; false if the partition is empty.
-func (x *Index) MaxTimestamp(ctx context.Context, p segments.Partition) (Position, bool, error) {
-	panic("unwritten")
+// Close drops what the index holds, and waits for the fetches under way.
+func (x *Index) Close() error {
+	x.fetcher.close()
+	x.tail.clear()
+	return nil
 }
-
-// Close drops what the index holds.
-func (x *Index) Close() error { panic("unwritten") }

@@ -1,0 +1,222 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"firn/coordinator"
+	"firn/segments"
+	"firn/segments/batch"
+)
+
+const (
+	// maxDecompressed bounds the records of one batch, decompressed, while one of them is looked for.
+	maxDecompressed = 64 << 20
+	// maxTimeBlocks bounds the blocks that one search reads. One is enough, unless producers wrote headers that promise a timestamp which
+	// none of the batch's records has, or the log start lies within the block.
+	maxTimeBlocks = 64
+)
+
+// ByTime returns the first record with this timestamp or a later one, as Kafka's ListOffsets does; false if there is none. Records
+// below the log start do not count.
+func (x *Index) ByTime(ctx context.Context, p segments.Partition, timestamp int64) (Position, bool, error) {
+	return x.search(ctx, p, func() (Position, bool, error) { return x.byTime(ctx, p, timestamp) })
+}
+
+// MaxTimestamp returns the record with the largest timestamp, the first of several; false if the partition is empty. Records below the log
+// start do not count. The largest timestamp is what batch headers say that it is.
+func (x *Index) MaxTimestamp(ctx context.Context, p segments.Partition) (Position, bool, error) {
+	return x.search(ctx, p, func() (Position, bool, error) { return x.maxTimestamp(ctx, p) })
+}
+
+// search repeats a search whose segments turn out to be gone.
+func (x *Index) search(ctx context.Context, p segments.Partition, once func() (Position, bool, error)) (Position, bool, error) {
+	for lookup := 1; ; lookup++ {
+		if _, ok := x.view.Partition(p); !ok {
+			return Position{}, false, fmt.Errorf("partition %s: %w", p, coordinator.ErrUnknownPartition)
+		}
+		found, ok, err := once()
+		if lookup == maxLookups || !errors.Is(err, segments.ErrNotFound) {
+			return found, ok, err
+		}
+		if err := x.vanished(ctx, lookup); err != nil {
+			return Position{}, false, err
+		}
+	}
+}
+
+func (x *Index) byTime(ctx context.Context, p segments.Partition, timestamp int64) (Position, bool, error) {
+	info, _ := x.view.Partition(p)
+	span, ok := x.view.SpanByTime(p, timestamp)
+	for read := 0; ok; read++ {
+		if read == maxTimeBlocks {
+			return Position{}, false, fmt.Errorf("%w: partition %s: no record has the timestamps that %d blocks promise", ErrCorrupt, p, read)
+		}
+		found, ok, err := x.firstInSpan(ctx, p, span, info.LogStart, timestamp)
+		if ok || err != nil {
+			return found, ok, err
+		}
+		if span, ok = x.spanBehind(ctx, p, span.Last+1, timestamp); !ok {
+			break
+		}
+	}
+	return Position{}, false, ctx.Err()
+}
+
+// spanBehind returns the first span from offset on that says it has a record with this timestamp or a later one.
+func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, timestamp int64) (coordinator.Span, bool) {
+	for ctx.Err() == nil {
+		spans := x.view.Spans(p, offset, waveSpans)
+		for _, span := range spans {
+			if span.MaxTimestamp >= timestamp {
+				return span, true
+			}
+		}
+		if len(spans) == 0 {
+			break
+		}
+		offset = spans[len(spans)-1].Last + 1
+	}
+	return coordinator.Span{}, false
+}
+
+// firstInSpan returns the first record of a span, from offset on, with this timestamp or a later one.
+func (x *Index) firstInSpan(ctx context.Context, p segments.Partition, span coordinator.Span, offset, timestamp int64) (Position, bool, error) {
+	b, err := x.block(ctx, p, span)
+	if err != nil {
+		return Position{}, false, err
+	}
+	for i := range b.starts {
+		if b.last(i) < offset {
+			continue
+		}
+		found, ok, err := firstInBatch(b.batch(i), offset, timestamp)
+		if err != nil {
+			return Position{}, false, describe(p, span, err)
+		}
+		if ok {
+			return found, true, nil
+		}
+	}
+	return Position{}, false, nil
+}
+
+// firstInBatch returns the first record of a batch, from offset on, with this timestamp or a later one. It decompresses only if the header says
+// that there may be one.
+func firstInBatch(b []byte, offset, timestamp int64) (Position, bool, error) {
+	h, err := batch.ReadHeader(b)
+	if err != nil {
+		return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if h.MaxTimestamp < timestamp {
+		return Position{}, false, nil
+	}
+	if h.Attributes.LogAppendTime() { // then all records have the one timestamp
+		return Position{max(h.BaseOffset, offset), h.MaxTimestamp}, true, nil
+	}
+	for r, err := range batch.Records(b, maxDecompressed) {
+		if err != nil {
+			return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if r.Offset >= offset && r.Timestamp >= timestamp {
+			return Position{r.Offset, r.Timestamp}, true, nil
+		}
+	}
+	return Position{}, false, nil
+}
+
+func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Position, bool, error) {
+	info, _ := x.view.Partition(p)
+	span, ok := x.view.SpanOfMaxTimestamp(p)
+	if !ok {
+		return Position{}, false, nil
+	}
+	best, ok, err := x.latestInSpan(ctx, p, span, info.LogStart)
+	if err != nil || span.Base >= info.LogStart || ok && best.Timestamp == span.MaxTimestamp {
+		return best, ok, err
+	}
+	// The record that gave the span its timestamp lies below the log start, so another span may hold the one wanted.
+	other, found := x.latestBehind(ctx, p, span.Last+1)
+	if !found || ok && best.Timestamp >= other.MaxTimestamp {
+		return best, ok, ctx.Err()
+	}
+	return x.latestInSpan(ctx, p, other, info.LogStart)
+}
+
+// latestBehind returns the first of the spans from offset on with the largest timestamp. It walks them all, which only a log start
+// within the span that the view named makes necessary.
+func (x *Index) latestBehind(ctx context.Context, p segments.Partition, offset int64) (latest coordinator.Span, found bool) {
+	for ctx.Err() == nil {
+		spans := x.view.Spans(p, offset, waveSpans)
+		if len(spans) == 0 {
+			break
+		}
+		for _, span := range spans {
+			if !found || span.MaxTimestamp > latest.MaxTimestamp {
+				latest, found = span, true
+			}
+		}
+		offset = spans[len(spans)-1].Last + 1
+	}
+	return latest, found
+}
+
+// latestInSpan returns the first of the records of a span with the largest timestamp, from offset on.
+func (x *Index) latestInSpan(ctx context.Context, p segments.Partition, span coordinator.Span, offset int64) (best Position, ok bool, err error) {
+	b, err := x.block(ctx, p, span)
+	if err != nil {
+		return Position{}, false, err
+	}
+	for i := range b.starts {
+		if b.last(i) < offset {
+			continue
+		}
+		found, some, err := latestInBatch(b.batch(i), offset, best, ok)
+		if err != nil {
+			return Position{}, false, describe(p, span, err)
+		}
+		if some {
+			best, ok = found, true
+		}
+	}
+	return best, ok, nil
+}
+
+// latestInBatch returns the first of the records with the largest timestamp, from offset on, if it is larger than that of best, where there
+// is one. It decompresses only if the header says that there may be one.
+func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bool, error) {
+	h, err := batch.ReadHeader(b)
+	if err != nil {
+		return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if ok && h.MaxTimestamp <= best.Timestamp {
+		return Position{}, false, nil
+	}
+	if h.Attributes.LogAppendTime() {
+		return Position{max(h.BaseOffset, offset), h.MaxTimestamp}, true, nil
+	}
+	better := false
+	for r, err := range batch.Records(b, maxDecompressed) {
+		if err != nil {
+			return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if r.Offset >= offset && (!ok || r.Timestamp > best.Timestamp) {
+			best, ok, better = Position{r.Offset, r.Timestamp}, true, true
+		}
+	}
+	return best, better, nil
+}
+
+// block returns the block of one span.
+func (x *Index) block(ctx context.Context, p segments.Partition, span coordinator.Span) (*block, error) {
+	r := reader{x: x, p: p}
+	spans, found, flights := []coordinator.Span{span}, []*block{nil}, []*flight{nil}
+	if r.find(spans, found) == 0 {
+		return found[0], nil
+	}
+	if err := x.fetcher.start(ctx, p, spans, found, flights); err != nil {
+		return nil, err
+	}
+	return arrive(ctx, flights[0])
+}

@@ -1,0 +1,111 @@
+package index
+
+import (
+	"sync"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+const (
+	// minWindow is how far ahead of a reader is fetched first; it doubles with each read up to Options.ReadAheadBytes.
+	minWindow = 512 << 10
+	// maxStreams is how many sequential readers are remembered, and maxAheadSpans how many spans are fetched for one of them at a time.
+	maxStreams    = 1024
+	maxAheadSpans = 64
+)
+
+// readAhead fetches what sequential readers of the bucket will ask for next. A reader is sequential if it asks for the offset where an earlier read
+// ended, or begins at the log start, so it is known by the place where it is expected: nothing needs to be told about clients.
+type readAhead struct {
+	limit   int64
+	view    View
+	tail    *tail
+	fetcher *fetcher
+	metrics *metrics
+
+	mu      sync.Mutex
+	streams map[place]stream
+	ring    [maxStreams]place // of the keys of streams, oldest at turn
+	turn    int
+}
+
+// place is where a reader is expected next.
+type place struct {
+	partition segments.Partition
+	offset    int64
+}
+
+// stream is how far ahead of a reader was fetched.
+type stream struct {
+	window int64 // bytes to be ahead
+	bytes  int64 // that were fetched and not yet read
+	until  int64 // offset behind them
+}
+
+func newReadAhead(limit int64, view View, t *tail, f *fetcher, m *metrics) *readAhead {
+	return &readAhead{limit: limit, view: view, tail: t, fetcher: f, metrics: m, streams: map[place]stream{}}
+}
+
+// note takes note of a read of some bytes, from offset to next, and fetches what follows if that looks useful.
+func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart bool) {
+	if a.limit == 0 {
+		return
+	}
+	s, sequential := a.recall(place{p, offset})
+	if sequential || atStart {
+		s.window = min(max(2*s.window, minWindow), a.limit)
+		s.bytes -= read
+		if s.until <= next {
+			s.until, s.bytes = next, 0
+		}
+		if s.bytes <= s.window/2 { // half a window at a time, so that gets are large
+			a.fetch(p, &s)
+		}
+	}
+	a.remember(place{p, next}, s)
+}
+
+// fetch begins to fetch the rest of the window.
+func (a *readAhead) fetch(p segments.Partition, s *stream) {
+	missing := make([]coordinator.Span, 0, 8)
+	until, bytes := s.until, s.bytes
+	for _, span := range a.view.Spans(p, s.until, maxAheadSpans) {
+		if bytes >= s.window || bytes > 0 && bytes+span.Length > a.limit {
+			break
+		}
+		until, bytes = span.Last+1, bytes+span.Length
+		if a.tail.get(span) == nil && a.fetcher.cache.get(span) == nil {
+			missing = append(missing, span)
+		}
+	}
+	n := a.fetcher.startAhead(p, missing)
+	a.metrics.ahead.Add(float64(n))
+	if n < len(missing) { // no room now; the next read tries again from here
+		a.metrics.aheadSkipped.Add(float64(len(missing) - n))
+		for _, span := range missing[n:] {
+			bytes -= span.Length
+		}
+		until = missing[n].Base
+	}
+	s.until, s.bytes = until, max(bytes, 0)
+}
+
+func (a *readAhead) recall(at place) (stream, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, ok := a.streams[at]
+	return s, ok
+}
+
+// remember keeps the stream for who comes next. It stays after it was found, as several readers may come along, until others push it out.
+func (a *readAhead) remember(at place, s stream) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, known := a.streams[at]; !known {
+		delete(a.streams, a.ring[a.turn])
+		a.ring[a.turn] = at
+		a.turn = (a.turn + 1) % maxStreams
+	}
+	a.streams[at] = s
+}
