@@ -230,27 +230,27 @@ func (f *fetchCall) drop() {
 	f.keep(0)
 }
 
-// readAll reads the partitions in their order until the reserved bytes are used up, several at once where each may have its limit. It reports
-// whether one of them failed.
+// readAll reads the partitions in their order until the reserved bytes are used up: together those whose own limits there is room for, so that the
+// answer is the same as if they were read one by one. It reports whether one of them failed.
 func (f *fetchCall) readAll(ctx context.Context, readable []*fetchPartition) (failed bool) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	left, nothing := int(f.held), true
 	for len(readable) > 0 && (left > 0 || nothing) {
-		var limits []int
-		for room := left; len(limits) < len(readable) && (room > 0 || len(limits) == 0); {
-			limit := max(min(readable[len(limits)].maxBytes, room), 1)
-			limits, room = append(limits, limit), room-limit
+		together, room := 1, left-readable[0].maxBytes
+		for together < len(readable) && readable[together].maxBytes <= room {
+			room -= readable[together].maxBytes
+			together++
 		}
-		inParallel(len(limits), func(i int) {
-			readable[i].read(ctx, f.s, limits[i], nothing && i == 0)
+		inParallel(together, func(i int) {
+			readable[i].read(ctx, f.s, min(readable[i].maxBytes, max(left, 1)), nothing && i == 0)
 		})
-		for _, p := range readable[:len(limits)] {
+		for _, p := range readable[:together] {
 			left -= p.bytes
 			nothing = nothing && p.bytes == 0
 			failed = failed || p.refused != nil
 		}
-		readable = readable[len(limits):]
+		readable = readable[together:]
 	}
 	return failed
 }

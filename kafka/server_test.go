@@ -39,7 +39,7 @@ func serve(t *testing.T, opts Options) (s *Server, address string) {
 }
 
 // dial opens a raw connection that fails the test rather than hang.
-func dial(t *testing.T, address string) net.Conn {
+func dial(t testing.TB, address string) net.Conn {
 	t.Helper()
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
@@ -64,6 +64,15 @@ func readFrame(nc net.Conn) ([]byte, error) {
 	body := make([]byte, binary.BigEndian.Uint32(size[:]))
 	_, err := io.ReadFull(nc, body)
 	return body, err
+}
+
+// skipFrame reads one response and throws it away. It returns its length.
+func skipFrame(nc net.Conn) (int64, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(nc, size[:]); err != nil {
+		return 0, err
+	}
+	return io.CopyN(io.Discard, nc, int64(binary.BigEndian.Uint32(size[:])))
 }
 
 func apiVersionsRequest(version int16) *kmsg.ApiVersionsRequest {
