@@ -44,8 +44,8 @@ type Embedded struct {
 	usable   map[segments.TopicID]int32
 	settling map[string]uint64 // names of topics whose deletion is not confirmed yet, and so not free: by number of the fact
 
-	commits memory[*recentCommit]
-	changes memory[Entry]
+	commits rememberedIDs[*recentCommit]
+	changes rememberedIDs[Entry]
 
 	leases leases
 	nodes  nodes
@@ -103,7 +103,7 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 			e.usable[id] = t.Partitions
 		}
 	}
-	e.commits, e.changes = memory[*recentCommit]{}, memory[Entry]{}
+	e.commits, e.changes = rememberedIDs[*recentCommit]{}, rememberedIDs[Entry]{}
 	for id, spans := range state.young(e.opts.Clock().Add(-e.opts.CommitDeadline)) {
 		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), &recentCommit{spans: spans})
 	}
@@ -197,8 +197,8 @@ func (p *pending) oldest() (seq uint64, any bool) {
 	return p.order[0], true
 }
 
-// memory remembers answers by id until their time has come.
-type memory[V any] struct {
+// rememberedIDs remembers answers by id until their time has come.
+type rememberedIDs[V any] struct {
 	byID  map[segments.ID]V
 	queue []expiring
 }
@@ -208,7 +208,7 @@ type expiring struct {
 	until time.Time
 }
 
-func (m *memory[V]) remember(id segments.ID, until time.Time, v V) {
+func (m *rememberedIDs[V]) remember(id segments.ID, until time.Time, v V) {
 	if m.byID == nil {
 		m.byID = map[segments.ID]V{}
 	}
@@ -219,7 +219,7 @@ func (m *memory[V]) remember(id segments.ID, until time.Time, v V) {
 }
 
 // expire forgets what has had its time. Entries come nearly in order of their times; one that lasts longer keeps those behind it a little longer.
-func (m *memory[V]) expire(now time.Time) {
+func (m *rememberedIDs[V]) expire(now time.Time) {
 	for len(m.queue) > 0 && m.queue[0].until.Before(now) {
 		delete(m.byID, m.queue[0].id)
 		m.queue = m.queue[1:]

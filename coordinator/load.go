@@ -192,47 +192,45 @@ func (l *loader) listChains(ctx context.Context) ([]*chainListing, error) {
 	return chains, nil
 }
 
-// beyond returns the numbers of the objects that a snapshot with these covers does not have. If some of those are missing, or might be,
-// it fails with errMoved: only objects that a newer snapshot covers are ever deleted.
-func (c *chainListing) beyond(covers map[string]cover) ([]uint64, error) {
+// beyond returns the numbers of the objects that a snapshot with these covers does not have, and the key of the first that is missing, if any.
+// Only objects that a newer snapshot covers are ever deleted.
+func (c *chainListing) beyond(covers map[string]cover) (numbers []uint64, missing string) {
 	cov, covered := covers[c.life]
 	if covered && cov.sealed {
-		return nil, nil
+		return nil, ""
 	}
-	rest, next := c.numbers, uint64(0)
+	numbers, next := c.numbers, uint64(0)
 	if covered {
-		if c.last() < cov.upTo {
-			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(c.life, cov.upTo))
-		}
 		next = cov.upTo + 1
-		for len(rest) > 0 && rest[0] < next {
-			rest = rest[1:]
+		for len(numbers) > 0 && numbers[0] < next {
+			numbers = numbers[1:]
 		}
 	}
-	for i, n := range rest {
+	for i, n := range numbers {
 		if n != next+uint64(i) {
-			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(c.life, next+uint64(i)))
+			return numbers, journalKey(c.life, next+uint64(i))
 		}
 	}
-	return rest, nil
+	return numbers, ""
 }
 
 // apply reads what of the chains the snapshot does not have, and adds it.
 func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*chainListing) (*loaded, error) {
-	listed := map[string]bool{}
+	found := &loaded{state: snapshot.state, covers: map[string]cover{}, snapshot: snapshot.n}
+	missing := map[string]string{}
 	var keys []string
 	for _, c := range chains {
-		listed[c.life] = true
-		numbers, err := c.beyond(snapshot.covers)
-		if err != nil {
-			return nil, err
+		if cov, covered := snapshot.covers[c.life]; covered && (cov.sealed || cov.upTo <= c.last()) {
+			found.covers[c.life] = cov
 		}
+		var numbers []uint64
+		numbers, missing[c.life] = c.beyond(snapshot.covers)
 		for _, n := range numbers {
 			keys = append(keys, journalKey(c.life, n))
 		}
 	}
 	for life, cov := range snapshot.covers {
-		if !listed[life] && !cov.sealed {
+		if _, there := found.covers[life]; !there && !cov.sealed {
 			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(life, cov.upTo))
 		}
 	}
@@ -240,33 +238,33 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 	if err != nil {
 		return nil, err
 	}
-	found := &loaded{snapshot.state, map[string]cover{}, snapshot.n, len(objects)}
-	for life, cov := range snapshot.covers {
-		if listed[life] {
-			found.covers[life] = cov
+	for _, o := range objects {
+		// Of other incarnations' lives there is nothing to miss.
+		if key := missing[o.life]; key != "" && o.incarnation == snapshot.incarnation {
+			return nil, fmt.Errorf("%w: %s", errMoved, key)
 		}
 	}
+	found.objects = len(objects)
 	return found, found.apply(objects)
 }
 
-// apply adds journal objects, ordered by life and number. Chains of lives in later incarnations are none of this state's business: it must not claim to
-// cover them.
+// apply adds journal objects, ordered by life and number. Chains of lives in other incarnations have no facts for this state. Those of later ones must
+// not be said to be covered; those of earlier ones are, once they are sealed.
 func (f *loaded) apply(objects []*readObject) error {
 	for _, o := range objects {
-		if o.kind == journalSeal {
-			if cov, covered := f.covers[o.life]; covered {
-				f.covers[o.life] = cover{max(cov.upTo, o.n), true}
+		switch {
+		case o.incarnation > f.state.incarnation:
+		case o.kind == journalSeal:
+			f.covers[o.life] = cover{o.n, true}
+		case o.incarnation == f.state.incarnation:
+			f.covers[o.life] = cover{o.n, false}
+			for _, fact := range o.facts {
+				if err := f.state.Apply(fact); err != nil {
+					return fmt.Errorf("%s: %w", o.key(), err)
+				}
 			}
-			continue
-		}
-		if o.incarnation > f.state.incarnation {
-			continue
-		}
-		f.covers[o.life] = cover{o.n, false}
-		for _, fact := range o.facts {
-			if err := f.state.Apply(fact); err != nil {
-				return fmt.Errorf("%s: %w", o.key(), err)
-			}
+		default:
+			delete(f.covers, o.life)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,8 +147,9 @@ func explainFence(ctx context.Context, store segments.Store) error {
 		b, err := store.Get(ctx, incarnationKey(newest), 0, -1)
 		if err == nil {
 			if o, err := decodeIncarnationObject(b); err == nil {
+				who, _, _ := strings.Cut(o.who, recoveryMark)
 				return fmt.Errorf("%w: another firn (%s) took this bucket over at %s, so this one acknowledges nothing more",
-					ErrFenced, o.who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
+					ErrFenced, who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
 			}
 		}
 	}

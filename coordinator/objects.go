@@ -1,14 +1,10 @@
 package coordinator
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-
-	"firn/segments"
 )
 
 // Kinds of journal objects.
@@ -34,12 +30,13 @@ const (
 // journalObject is one object of a life's chain.
 type journalObject struct {
 	kind        journalKind
-	incarnation Incarnation // that the life is lived in; of a seal, the one whose recovery put it there
+	incarnation Incarnation // that the life is lived in
 	life        string
 	n           uint64
-	who         string   // of begin and seal
-	when        int64    // of begin and seal, milliseconds by the writer's clock
-	facts       [][]byte // as AppendFact wrote them
+	who         string      // of begin and seal
+	when        int64       // of begin and seal, milliseconds by the writer's clock
+	by          Incarnation // of a seal: that whose recovery put it there
+	facts       [][]byte    // as AppendFact wrote them
 }
 
 func (o *journalObject) key() string { return journalKey(o.life, o.n) }
@@ -56,6 +53,7 @@ func (o *journalObject) encode() []byte {
 	b = appendString(b, o.life)
 	b = appendString(b, o.who)
 	b = binary.AppendVarint(b, o.when)
+	b = binary.AppendUvarint(b, uint64(o.by))
 	b = binary.AppendUvarint(b, uint64(len(o.facts)))
 	for _, f := range o.facts {
 		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
@@ -69,7 +67,7 @@ func decodeJournalObject(object []byte) (*journalObject, error) {
 		return nil, err
 	}
 	o := &journalObject{kind: journalKind(d.byte()), incarnation: Incarnation(d.uint64()), n: d.uint64(),
-		life: d.string(), who: d.string(), when: d.varint()}
+		life: d.string(), who: d.string(), when: d.varint(), by: Incarnation(d.uvarint())}
 	if d.err == nil && (o.kind < journalBegin || o.kind > journalSeal) {
 		return nil, fmt.Errorf("%w: journal object of kind %d", ErrNewer, o.kind)
 	}
@@ -182,126 +180,4 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 		return nil, err
 	}
 	return o, nil
-}
-
-func appendState(b []byte, s *State) []byte {
-	b = appendString(b, s.clusterID)
-	b = binary.AppendUvarint(b, uint64(s.nextProducerID))
-	b = binary.AppendUvarint(b, uint64(len(s.topics)))
-	for _, id := range slices.SortedFunc(maps.Keys(s.topics), func(x, y segments.TopicID) int { return bytes.Compare(x[:], y[:]) }) {
-		b = appendTopic(b, s.topics[id])
-	}
-	keys := slices.DeleteFunc(sortedPartitions(s.partitions), func(at segments.Partition) bool { return s.partitions[at].empty() })
-	b = binary.AppendUvarint(b, uint64(len(keys)))
-	for _, at := range keys {
-		b = appendPartitionState(appendPartition(b, at), s.partitions[at])
-	}
-	return b
-}
-
-func (d *decoder) state(in Incarnation) *State {
-	s := NewState(in, d.string())
-	s.nextProducerID = d.int64()
-	for i, n := 0, d.count(16+5); i < n && d.err == nil; i++ {
-		t := d.topic()
-		if s.topics[t.ID] != nil {
-			d.fail("topic %s twice", t.ID)
-		}
-		s.applyTopic(t)
-	}
-	for i, n := 0, d.count(16+6); i < n && d.err == nil; i++ {
-		at := d.partition()
-		s.partitions[at] = d.partitionState()
-	}
-	return s
-}
-
-// empty says that nothing has happened to the partition.
-func (p *partition) empty() bool { return p.logStart == 0 && p.end == 0 && len(p.beyond) == 0 }
-
-func appendPartitionState(b []byte, p *partition) []byte {
-	b = binary.AppendUvarint(b, uint64(p.logStart))
-	b = binary.AppendUvarint(b, uint64(p.end))
-	b = binary.AppendUvarint(b, uint64(len(p.spans)))
-	next := int64(0)
-	for i := range p.spans {
-		s := &p.spans[i].Span
-		b = append(b, s.Segment[:]...)
-		b = binary.AppendUvarint(b, uint64(s.Base-next))
-		b = appendSpan(b, s)
-		next = s.Last + 1
-	}
-	b = binary.AppendUvarint(b, uint64(len(p.beyond)))
-	for i := range p.beyond {
-		g := &p.beyond[i]
-		b = append(b, g.span.Segment[:]...)
-		b = binary.AppendUvarint(b, uint64(g.span.Base))
-		b = appendSpan(b, &g.span)
-		b = appendProducerBatches(b, g.span.Base, g.producers)
-	}
-	b = binary.AppendUvarint(b, uint64(len(p.producers)))
-	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
-		pr := p.producers[id]
-		b = binary.AppendUvarint(b, uint64(id))
-		b = binary.AppendUvarint(b, uint64(pr.epoch))
-		b = binary.AppendVarint(b, pr.lastTimestamp)
-		b = append(b, pr.count)
-		for _, s := range pr.batches[:pr.count] {
-			b = appendSequenced(b, 0, s)
-		}
-	}
-	return b
-}
-
-func (d *decoder) partitionState() *partition {
-	p := &partition{logStart: d.int64(), end: d.int64()}
-	n := d.count(16 + 5)
-	p.spans = make([]placed, 0, n)
-	next, runningMax := int64(0), int64(math.MinInt64)
-	for i := 0; i < n && d.err == nil; i++ {
-		segment := segments.ID(d.id())
-		s := d.span(segment, next+d.upTo(math.MaxInt64-1-next))
-		runningMax = max(runningMax, s.MaxTimestamp)
-		p.spans = append(p.spans, placed{s, runningMax})
-		p.bytes += s.Length
-		next = s.Last + 1
-	}
-	if next > p.end {
-		d.fail("span up to %d, partition up to %d", next-1, p.end-1)
-	}
-	d.beyond(p)
-	d.producers(p)
-	return p
-}
-
-func (d *decoder) beyond(p *partition) {
-	n, last := d.count(16+6), p.end
-	for i := 0; i < n && d.err == nil; i++ {
-		segment := segments.ID(d.id())
-		s := d.span(segment, d.int64())
-		if s.Base < last || i == 0 && s.Base == last {
-			d.fail("span at %d is not beyond %d", s.Base, last)
-		}
-		p.beyond = append(p.beyond, beyondGap{s, d.producerBatches(s.Base)})
-		last = s.Last + 1
-	}
-}
-
-func (d *decoder) producers(p *partition) {
-	n := d.count(4)
-	if n > 0 {
-		p.producers = make(map[int64]*producer, min(n, maxProducers))
-	}
-	for i := 0; i < n && d.err == nil; i++ {
-		id := d.int64()
-		pr := &producer{epoch: d.int16(), lastTimestamp: d.varint(), count: d.byte()}
-		if pr.count == 0 || pr.count > rememberedBatches {
-			d.fail("producer %d with %d batches", id, pr.count)
-			return
-		}
-		for j := range pr.batches[:pr.count] {
-			pr.batches[j] = d.sequenced(0)
-		}
-		p.producers[id] = pr
-	}
 }

@@ -46,7 +46,7 @@ func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*S
 	opts = opts.withDefaults()
 	now := opts.Clock()
 	r := &recovery{loader: loader{store, opts.Parallel}, now: now,
-		who: fmt.Sprintf("%s, recovery %s", opts.Who, segments.NewID(now))}
+		who: opts.Who + recoveryMark + segments.NewID(now).String()}
 	if err := r.createIncarnation(ctx); err != nil {
 		return nil, err
 	}
@@ -69,6 +69,9 @@ func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*S
 		"took", opts.Clock().Sub(now).Round(time.Microsecond))
 	return found.state, nil
 }
+
+// recoveryMark comes before what makes the objects of each recovery unlike those of any other.
+const recoveryMark = ", recovery "
 
 // recovery is one run of Recover.
 type recovery struct {
@@ -232,7 +235,7 @@ func (r *recovery) sealChain(ctx context.Context, c *chainListing) (uint64, erro
 	if last.kind == journalSeal {
 		return last.n, nil
 	}
-	o := journalObject{kind: journalSeal, incarnation: r.in, life: c.life, n: last.n + 1, who: r.who, when: r.now.UnixMilli()}
+	o := journalObject{kind: journalSeal, incarnation: last.incarnation, life: c.life, n: last.n + 1, who: r.who, when: r.now.UnixMilli(), by: r.in}
 	created, err := create(ctx, r.store, o.key(), o.encode())
 	if err != nil || !created {
 		return 0, err
@@ -256,9 +259,11 @@ func (r *recovery) rebuild(ctx context.Context, chains []*chainListing) (*loaded
 	}
 	r.dropped = found.state.truncate()
 	found.state.incarnation = r.in
-	for _, cov := range found.covers {
+	for life, cov := range found.covers {
 		if cov.sealed {
 			r.sealed++
+		} else {
+			delete(found.covers, life) // begun too late to become a life
 		}
 	}
 	return found, nil

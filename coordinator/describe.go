@@ -1,0 +1,158 @@
+package coordinator
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Describe writes what an object of the bucket says, as text for people. It knows the objects of this package by their keys: journal
+// objects, snapshots and incarnations. A damaged object gives an error that says what is wrong with it, one of a newer version ErrNewer.
+func Describe(w io.Writer, key string, object []byte) error {
+	p := &printer{w: w}
+	var err error
+	switch {
+	case strings.HasPrefix(key, journalPrefix):
+		err = p.journal(object)
+	case strings.HasPrefix(key, snapshotPrefix):
+		err = p.snapshot(object)
+	case strings.HasPrefix(key, incarnationPrefix):
+		err = p.incarnation(object)
+	default:
+		err = fmt.Errorf("%w: not a key of the coordinator", ErrMalformed)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return p.err
+}
+
+// printer writes lines until the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) linef(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func (p *printer) journal(object []byte) error {
+	o, err := decodeJournalObject(object)
+	if err != nil {
+		return err
+	}
+	facts, err := o.decodeFacts()
+	if err != nil {
+		return err
+	}
+	p.linef("journal object %d of life %s: %s, incarnation %d, %d facts, %d bytes", o.n, o.life, o.kind, o.incarnation, len(facts), len(object))
+	switch o.kind {
+	case journalBegin:
+		p.linef("  by %s at %s", o.who, stamp(o.when))
+	case journalSeal:
+		p.linef("  by %s at %s, for incarnation %d", o.who, stamp(o.when), o.by)
+	}
+	for _, f := range facts {
+		p.fact(f)
+	}
+	return nil
+}
+
+func (p *printer) fact(f *Fact) {
+	switch {
+	case f.Commit != nil:
+		p.linef("  commit of segment %s: %d spans, incarnation %d", f.Commit.Segment, len(f.Commit.Spans), f.Incarnation)
+		for i := range f.Commit.Spans {
+			s := &f.Commit.Spans[i]
+			p.linef("    %s  %s", s.Partition, spanText(&s.Span))
+			for _, b := range s.Producers {
+				p.linef("      producer %d epoch %d sequence %d-%d at offset %d, %s", b.ProducerID, b.Epoch, b.BaseSequence, b.LastSequence,
+					b.BaseOffset, stamp(b.LastTimestamp))
+			}
+		}
+	case f.Topic != nil:
+		p.linef("  topic, incarnation %d", f.Incarnation)
+		p.topic(f.Topic)
+	case f.LogStart != nil:
+		p.linef("  log start, incarnation %d", f.Incarnation)
+		for _, at := range sortedPartitions(f.LogStart.Offsets) {
+			p.linef("    %s  %d", at, f.LogStart.Offsets[at])
+		}
+	case f.ProducerIDs != nil:
+		p.linef("  producer ids below %d are handed out, incarnation %d", f.ProducerIDs.End, f.Incarnation)
+	}
+}
+
+func spanText(s *Span) string {
+	return fmt.Sprintf("offsets %d-%d  bytes %d+%d  newest %s", s.Base, s.Last, s.Position, s.Length, stamp(s.MaxTimestamp))
+}
+
+func (p *printer) topic(t *TopicFact) {
+	deleted := ""
+	if t.Deleted {
+		deleted = ", deleted"
+	}
+	p.linef("    %s %q version %d, %d partitions%s", t.ID, t.Name, t.Version, t.Partitions, deleted)
+	for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
+		p.linef("      %s=%s", key, t.Configs[key])
+	}
+}
+
+func (p *printer) snapshot(object []byte) error {
+	o, err := decodeSnapshotObject(object)
+	if err != nil {
+		return err
+	}
+	if o.state == nil {
+		p.linef("snapshot %d of incarnation %d: void, this incarnation never opens", o.n, o.incarnation)
+		return nil
+	}
+	s := o.state
+	p.linef("snapshot %d of incarnation %d: cluster %s, %d topics, %d spans, next producer id %d, %d bytes", o.n, o.incarnation, s.clusterID,
+		len(s.topics), s.spans(), s.nextProducerID, len(object))
+	for _, life := range slices.Sorted(maps.Keys(o.covers)) {
+		sealed := ""
+		if o.covers[life].sealed {
+			sealed = ", sealed"
+		}
+		p.linef("  covers journal of life %s up to %d%s", life, o.covers[life].upTo, sealed)
+	}
+	for _, t := range sortedTopics(s.topics) {
+		p.topic(t)
+	}
+	for _, at := range sortedPartitions(s.partitions) {
+		q := s.partitions[at]
+		p.linef("  partition %s: offsets %d-%d, %d spans, %d bytes, %d producers", at, q.logStart, q.end-1, len(q.spans), q.bytes, len(q.producers))
+		for i := range q.spans {
+			p.linef("    %s  %s", q.spans[i].Segment, spanText(&q.spans[i].Span))
+		}
+		for i := range q.beyond {
+			p.linef("    %s  %s (beyond a hole)", q.beyond[i].span.Segment, spanText(&q.beyond[i].span))
+		}
+		for _, id := range slices.Sorted(maps.Keys(q.producers)) {
+			pr := q.producers[id]
+			p.linef("    producer %d epoch %d, last sequence %d at offset %d, %s", id, pr.epoch, pr.last().last, pr.last().offset, stamp(pr.lastTimestamp))
+		}
+	}
+	return nil
+}
+
+func (p *printer) incarnation(object []byte) error {
+	o, err := decodeIncarnationObject(object)
+	if err != nil {
+		return err
+	}
+	p.linef("incarnation %d, begun by %s at %s", o.n, o.who, stamp(o.when))
+	if o.clusterID != "" {
+		p.linef("  cluster %s", o.clusterID)
+	}
+	return nil
+}

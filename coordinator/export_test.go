@@ -1,0 +1,27 @@
+package coordinator
+
+import (
+	"maps"
+	"slices"
+)
+
+// copy returns a coordinator with the same state, as a backup or a lagging replica has it.
+func (e *Embedded) copy() *Embedded {
+	c := NewEmbedded(e.opts)
+	if e.decided == nil {
+		return c
+	}
+	c.decided = e.decided.clone(true)
+	c.stream.first, c.stream.entries = e.stream.first, slices.Clone(e.stream.entries)
+	c.pending = pending{maps.Clone(e.pending.facts), slices.Clone(e.pending.order)}
+	c.usable, c.settling = maps.Clone(e.usable), maps.Clone(e.settling)
+	for id, r := range e.commits.byID {
+		same := *r
+		same.rejected = maps.Clone(r.rejected)
+		c.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), &same)
+	}
+	c.changes.byID = maps.Clone(e.changes.byID)
+	c.leases = leases{incarnation: e.leases.incarnation}
+	c.nodes = nodes{}
+	return c
+}

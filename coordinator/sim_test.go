@@ -1,0 +1,583 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"firn/segments"
+	"firn/segments/memory"
+)
+
+// The simulation runs several nodes, made of the same chain, View, Embedded, Recover and snapshot code that Node is made of, on one bucket.
+// Each node is a coroutine that stops before every call to the bucket and to the coordinator; rapid decides who goes on, whose call is
+// lost or delayed, who crashes, and when the coordinator is replaced by an empty one or by a copy of an earlier state, for some nodes or for all.
+// One thing happens at a time, so that a failing seed can be run again.
+//
+// After every step the judge looks at what nodes serve: P1, P2, P3 and P6, and that nothing is written twice (P4).
+
+// flaws break the protocol, to see that the judge notices.
+type flaws struct {
+	confirmBeforeJournal bool
+	trustRewound         bool // no run_id check
+	noSeals              bool
+	ignoreNewest         bool // a life begins although the bucket knows a newer incarnation
+	forgetCommits        bool // commits are not idempotent by segment id
+}
+
+const (
+	simNodes      = 3
+	simPartitions = 2
+	simSteps      = 400
+)
+
+func TestProtocol(t *testing.T) {
+	// The bubble's clock makes backoffs take no time. rapid must not ask in it for the deadline of the test.
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) { newSimulation(rt, flaws{}).run(simSteps) })
+	})
+}
+
+// TestProtocolNeeds leaves out one rule of the protocol at a time and expects that the judge finds a violation.
+func TestProtocolNeeds(t *testing.T) {
+	for name, f := range map[string]flaws{
+		"journal before confirmation": {confirmBeforeJournal: true},
+		"run_id check":                {trustRewound: true},
+		"seals":                       {noSeals: true},
+		"newest incarnation check":    {ignoreNewest: true},
+		"idempotent commits":          {forgetCommits: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for seed := range 3000 {
+					if violated(seed, f) != nil {
+						return
+					}
+				}
+				t.Error("the judge found nothing wrong")
+			})
+		})
+	}
+}
+
+// violated runs one random simulation and returns what the judge found.
+func violated(seed int, f flaws) (violation any) {
+	defer func() { violation = recover() }()
+	rapid.Custom(func(rt *rapid.T) int {
+		newSimulation(rt, f).run(simSteps)
+		return 0
+	}).Example(seed)
+	return nil
+}
+
+type simulation struct {
+	t      *rapid.T
+	flaws  flaws
+	bucket *memory.Store
+	late   []latePut // puts that have timed out and may still arrive
+
+	servers []*simServer
+	nodes   []*simNode
+	backup  *Embedded // an earlier state of the coordinator
+	ids     int
+
+	served [simPartitions][]record // by offset
+	places map[record]int64        // offset of each
+}
+
+// record is the identity of a record: batches are one byte and one record, so segment and position name it.
+type record struct {
+	partition int32
+	segment   segments.ID
+	position  int64
+}
+
+type latePut struct {
+	key  string
+	body []byte
+}
+
+var simTopic = segments.TopicID{1}
+
+func newSimulation(t *rapid.T, f flaws) *simulation {
+	s := &simulation{t: t, flaws: f, bucket: memory.New(), places: map[record]int64{}}
+	state := NewState(1, "cluster")
+	state.applyTopic(&TopicFact{ID: simTopic, Name: "topic", Version: 1, Partitions: simPartitions})
+	opening := snapshotObject{incarnation: 1, state: state}
+	first := incarnationObject{n: 1, clusterID: "cluster"}
+	s.must(s.bucket.Put(context.Background(), incarnationKey(1), first.encode()))
+	s.must(s.bucket.Put(context.Background(), snapshotKey(1, 0), opening.encode()))
+	s.servers = []*simServer{s.server(nil)}
+	s.backup = s.servers[0].e.copy()
+	for i := range simNodes {
+		n := &simNode{sim: s, name: i, server: s.servers[0]}
+		n.start()
+		s.nodes = append(s.nodes, n)
+	}
+	return s
+}
+
+func (s *simulation) must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// pick draws a number below n.
+func (s *simulation) pick(n int, what string) int { return rapid.IntRange(0, n-1).Draw(s.t, what) }
+
+func (s *simulation) run(steps int) {
+	defer func() {
+		for _, n := range s.nodes {
+			n.stop()
+		}
+	}()
+	for range steps {
+		switch p := s.pick(100, "step"); {
+		case p < 88:
+			s.nodes[s.pick(simNodes, "node")].step()
+		case p < 91:
+			n := s.nodes[s.pick(simNodes, "crash")]
+			n.stop()
+			n.start()
+		case p < 93:
+			s.backup = s.servers[len(s.servers)-1].e.copy()
+		case p < 95:
+			s.failover()
+		case p < 97:
+			s.nodes[s.pick(simNodes, "reroute")].server = s.servers[len(s.servers)-1]
+		case len(s.late) > 0:
+			i := s.pick(len(s.late), "late")
+			_ = s.bucket.Put(context.Background(), s.late[i].key, s.late[i].body)
+			s.late = slices.Delete(s.late, i, i+1)
+		}
+	}
+	// What the bucket has in the end, by a recovery without faults.
+	state, err := Recover(context.Background(), s.bucket, RecoverOptions{Parallel: 1})
+	s.must(err)
+	s.judge("final recovery", state)
+	for at := range s.served {
+		p := state.partitions[simPartition(int32(at))]
+		if len(s.served[at]) > 0 && (p == nil || p.end < int64(len(s.served[at]))) {
+			panic(fmt.Sprintf("partition %d: %d records were served, the final recovery has fewer: %+v", at, len(s.served[at]), p))
+		}
+	}
+}
+
+// failover puts another coordinator in place of the present one: empty, or in an earlier state. Some nodes go on talking to the old one.
+func (s *simulation) failover() {
+	var from *Embedded
+	if s.pick(3, "rewound") > 0 {
+		from = s.backup.copy()
+	}
+	next := s.server(from)
+	s.servers = append(s.servers, next)
+	for _, n := range s.nodes {
+		if s.pick(3, "moves") > 0 {
+			n.server = next
+		}
+	}
+}
+
+// server is a coordinator; one that was replaced does not trust what it holds, because it was not opened on this server.
+func (s *simulation) server(e *Embedded) *simServer {
+	trusted := e != nil && s.flaws.trustRewound
+	if e == nil {
+		e = NewEmbedded(EmbeddedOptions{CommitDeadline: 1000 * time.Hour, Retain: 64})
+	}
+	return &simServer{e: e, trusted: trusted}
+}
+
+// judge looks at a state that is served, or was recovered.
+func (s *simulation) judge(who string, state *State) {
+	for at := range s.served {
+		p := state.partitions[simPartition(int32(at))]
+		if p == nil {
+			continue
+		}
+		next := int64(0)
+		for _, span := range p.spans {
+			if span.Base != next {
+				panic(fmt.Sprintf("P3: %s: partition %d has a hole before %d", who, at, span.Base))
+			}
+			next = span.Last + 1
+			for o := span.Base; o <= span.Last; o++ {
+				s.judgeRecord(who, o, record{int32(at), span.Segment, span.Position + o - span.Base})
+			}
+		}
+		if next != p.end {
+			panic(fmt.Sprintf("P3: %s: partition %d ends at %d, its spans at %d", who, at, p.end, next))
+		}
+	}
+}
+
+func (s *simulation) judgeRecord(who string, offset int64, r record) {
+	served := &s.served[r.partition]
+	if offset < int64(len(*served)) {
+		if before := (*served)[offset]; before != r {
+			panic(fmt.Sprintf("P2: %s: partition %d offset %d is %v, was served as %v", who, r.partition, offset, r, before))
+		}
+		return
+	}
+	if place, twice := s.places[r]; twice {
+		panic(fmt.Sprintf("P4: %s: record %v is at %d and at %d", who, r, place, offset))
+	}
+	*served = append(*served, r)
+	s.places[r] = offset
+}
+
+func simPartition(i int32) segments.Partition { return segments.Partition{Topic: simTopic, Index: i} }
+
+// simServer is one coordinator process.
+type simServer struct {
+	e       *Embedded
+	trusted bool // what it holds was opened on it: the run_id check
+}
+
+var errLost = errors.New("reply lost")
+
+// simNode is one node: a coroutine.
+type simNode struct {
+	sim    *simulation
+	name   int
+	server *simServer
+	next   func() (string, bool)
+	stop   func()
+	yield  func(string) bool
+
+	// of the present life
+	chain    *chain
+	view     *View
+	on       *simServer
+	decided  []Entry // committed, not journaled
+	unsettle []CommitRequest
+}
+
+// errCrash unwinds a coroutine that is stopped.
+var errCrash = errors.New("crash")
+
+func (n *simNode) start() {
+	n.unsettle, n.decided, n.view, n.chain = nil, nil, nil, nil
+	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
+		defer func() {
+			if r := recover(); r != nil && r != errCrash {
+				panic(r)
+			}
+		}()
+		n.yield = yield
+		n.live()
+	})
+}
+
+func (n *simNode) step() { n.next() }
+
+// pausing stops before a call; the simulation decides when it goes on.
+func (n *simNode) pausing(what string) {
+	if !n.yield(what) {
+		panic(errCrash)
+	}
+}
+
+// lost draws whether the reply to a call is lost.
+func (n *simNode) lost() bool { return n.sim.pick(12, "lost") == 11 }
+
+// live is what Node.run does, one life after another.
+func (n *simNode) live() {
+	for {
+		n.pausing("begin")
+		n.chain, n.decided = nil, nil
+		if n.begin() != nil {
+			continue
+		}
+		for n.act() == nil {
+		}
+	}
+}
+
+func (n *simNode) who() string { return fmt.Sprintf("node %d", n.name) }
+
+// call makes a coordinator call, whose reply may be lost.
+func (n *simNode) call(what string, do func(e *Embedded) error) error {
+	n.pausing(what)
+	if !n.on.trusted {
+		return ErrNotOpen
+	}
+	if err := do(n.on.e); err != nil {
+		return err
+	}
+	if n.lost() {
+		return errLost
+	}
+	return nil
+}
+
+// begin is what beginning.try does.
+func (n *simNode) begin() error {
+	ctx, store := context.Background(), simStore{n}
+	n.on = n.server
+	var in Incarnation
+	err := n.call("incarnation", func(e *Embedded) (err error) { in, err = e.Incarnation(ctx); return err })
+	if errors.Is(err, ErrNotOpen) {
+		return n.recover()
+	}
+	if err != nil {
+		return err
+	}
+	n.sim.ids++
+	c := &chain{store: store, life: fmt.Sprintf("life-%04d", n.sim.ids), incarnation: in, clock: time.Now}
+	newest, err := c.begin(ctx, n.who())
+	if err != nil {
+		return err
+	}
+	if newest != in && !n.sim.flaws.ignoreNewest {
+		if n.sim.pick(2, "patience") == 0 {
+			return n.recover()
+		}
+		return errWait
+	}
+	if err := n.load(in); err != nil {
+		return err
+	}
+	n.chain = c
+	return nil
+}
+
+func (n *simNode) recover() error {
+	state, err := Recover(context.Background(), simStore{n}, RecoverOptions{Who: n.who(), Parallel: 1})
+	if err != nil {
+		return err
+	}
+	n.pausing("open")
+	n.sim.judge(n.who()+" recovering", state)
+	if err := n.on.e.Open(context.Background(), state); err != nil {
+		return err
+	}
+	n.on.trusted = true
+	return errWait
+}
+
+func (n *simNode) load(in Incarnation) error {
+	ctx := context.Background()
+	var seq uint64
+	err := n.call("settled", func(e *Embedded) (err error) { seq, err = e.Settled(ctx, in); return err })
+	if err != nil {
+		return err
+	}
+	l := loader{simStore{n}, 1}
+	found, err := l.load(ctx, in)
+	if err != nil {
+		return err
+	}
+	if n.view == nil {
+		n.view = NewView(found.state)
+		n.view.seq = seq
+	} else {
+		n.sim.must(n.view.replace(found.state, seq))
+	}
+	n.sim.judge(n.who()+" loading", n.view.state)
+	return nil
+}
+
+// act does one of the things that a living node does. An error ends the life.
+func (n *simNode) act() error {
+	switch p := n.sim.pick(12, "act"); {
+	case p < 3:
+		return n.follow()
+	case p < 5:
+		n.newSegment()
+		return n.commit()
+	case p < 6:
+		return n.commit()
+	case p < 8:
+		return n.settle(n.decided)
+	case p < 9:
+		stalled, _, _ := n.view.stalled(0, time.Now().Add(time.Second))
+		return n.settle(stalled)
+	case p < 10:
+		return n.snapshot()
+	default:
+		n.pausing("acknowledge")
+		n.acknowledge()
+		return nil
+	}
+}
+
+func (n *simNode) follow() error {
+	var entries []Entry
+	err := n.call("follow", func(e *Embedded) (err error) {
+		entries, err = e.read(n.chain.incarnation, n.view.seq, make([]Entry, 0, 4))
+		return err
+	})
+	if errors.Is(err, ErrTrimmed) {
+		return n.load(n.chain.incarnation)
+	}
+	for _, e := range entries {
+		n.sim.must(n.view.follow(e, time.Now()))
+	}
+	n.sim.judge(n.who()+" following", n.view.state)
+	if lifeOver(err) {
+		return err
+	}
+	return nil
+}
+
+func (n *simNode) newSegment() {
+	n.sim.ids++
+	var id segments.ID
+	ms := time.Now().UnixMilli()
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	id[14], id[15] = byte(n.sim.ids>>8), byte(n.sim.ids)
+	req := CommitRequest{Segment: id}
+	for at := range int32(simPartitions) {
+		run := CommitRun{Partition: simPartition(at), Position: int64(at) * 100}
+		for range n.sim.pick(3, "batches") {
+			run.Batches = append(run.Batches, CommitBatch{Length: 1, Records: 1, ProducerID: -1})
+		}
+		req.Runs = append(req.Runs, run)
+	}
+	n.unsettle = append(n.unsettle, req)
+}
+
+// commit commits one of the segments that are not acknowledged, perhaps again.
+func (n *simNode) commit() error {
+	if len(n.unsettle) == 0 {
+		return nil
+	}
+	req := n.unsettle[n.sim.pick(len(n.unsettle), "segment")]
+	var answer CommitAnswer
+	err := n.call("commit", func(e *Embedded) (err error) {
+		if n.sim.flaws.forgetCommits {
+			e.commits = rememberedIDs[*recentCommit]{}
+		}
+		answer, err = e.Commit(context.Background(), n.chain.incarnation, req)
+		return err
+	})
+	if lifeOver(err) {
+		return err
+	}
+	if err == nil && answer.Entry.Seq != 0 {
+		n.decided = append(n.decided, answer.Entry)
+	}
+	return nil
+}
+
+// settle is what the journal does: one object, tried until it is there, then the confirmation.
+func (n *simNode) settle(entries []Entry) error {
+	var facts [][]byte
+	var seqs []uint64
+	for _, e := range entries {
+		facts, seqs = append(facts, AppendFact(nil, e.Fact)), append(seqs, e.Seq)
+	}
+	if len(facts) == 0 {
+		return nil
+	}
+	confirm := func(e *Embedded) error { return e.Confirm(context.Background(), n.chain.incarnation, seqs) }
+	if n.sim.flaws.confirmBeforeJournal {
+		if err := n.call("confirm", confirm); lifeOver(err) {
+			return err
+		}
+	}
+	body := n.chain.object(facts)
+	for {
+		err := n.chain.put(context.Background(), body)
+		if err == nil {
+			break
+		}
+		if lifeOver(err) {
+			return err
+		}
+	}
+	n.decided = slices.DeleteFunc(n.decided, func(e Entry) bool { return slices.Contains(seqs, e.Seq) })
+	for {
+		if err := n.call("confirm", confirm); err == nil || lifeOver(err) {
+			return err
+		}
+	}
+}
+
+// snapshot is what the snapshotter does, without its lease: two at once do no harm.
+func (n *simNode) snapshot() error {
+	ctx := context.Background()
+	store := simStore{n}
+	l := loader{store, 1}
+	found, err := l.load(ctx, n.chain.incarnation)
+	if err != nil {
+		return nil // tried again some other time
+	}
+	o := snapshotObject{incarnation: n.chain.incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
+	if created, err := create(ctx, store, snapshotKey(o.incarnation, o.n), o.encode()); err != nil || !created {
+		return nil
+	}
+	t := tidier{loader: l, in: n.chain.incarnation, retention: time.Hour}
+	keys, err := t.superfluous(ctx)
+	if err != nil {
+		return nil
+	}
+	_ = store.Delete(ctx, keys...)
+	return nil
+}
+
+// acknowledge forgets the segments whose records this node's view serves, as ingest does; the judge knows them as served.
+func (n *simNode) acknowledge() {
+	n.unsettle = slices.DeleteFunc(n.unsettle, func(req CommitRequest) bool {
+		for _, run := range req.Runs {
+			for i := range run.Batches {
+				offset, served := n.sim.places[record{run.Partition.Index, req.Segment, run.Position + int64(i)}]
+				if p := n.view.state.partitions[run.Partition]; !served || p == nil || p.end <= offset {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// simStore is the bucket as one node sees it: slow and unreliable.
+type simStore struct{ n *simNode }
+
+func (s simStore) Put(ctx context.Context, key string, body []byte) error {
+	s.n.pausing("put " + key)
+	sim := s.n.sim
+	if sim.flaws.noSeals && strings.HasPrefix(key, journalPrefix) && journalKind(body[headerLen]) == journalSeal {
+		return nil
+	}
+	switch sim.pick(16, "put") {
+	case 13: // the request is lost
+		return errLost
+	case 14: // it arrives later
+		sim.late = append(sim.late, latePut{key, slices.Clone(body)})
+		return errLost
+	case 15: // the reply is lost
+		_ = sim.bucket.Put(ctx, key, body)
+		return errLost
+	}
+	return sim.bucket.Put(ctx, key, body)
+}
+
+func (s simStore) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	s.n.pausing("get " + key)
+	return s.n.sim.bucket.Get(ctx, key, offset, length)
+}
+
+func (s simStore) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
+	s.n.pausing("list " + prefix)
+	return s.n.sim.bucket.List(ctx, prefix, after)
+}
+
+func (s simStore) Delete(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		s.n.pausing("delete " + key)
+		s.n.sim.must(s.n.sim.bucket.Delete(ctx, key))
+	}
+	return nil
+}
