@@ -23,7 +23,10 @@ func (w *Writer) commit() {
 	var unanswered []*segment
 	for {
 		l, err := w.node.Life(w.ctx)
-		if err = errors.Join(context.Cause(w.ctx), err); err != nil {
+		if w.ctx.Err() != nil {
+			err = context.Cause(w.ctx)
+		}
+		if err != nil {
 			w.abandon(unanswered, err)
 			return
 		}

@@ -58,7 +58,7 @@ func closeWriter(t testing.TB, w *Writer) {
 func createTopic(t testing.TB, n *coordinator.Node, partitions int32) []segments.Partition {
 	t.Helper()
 	f, err := n.Change(context.Background(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{
-		ID: segments.NewTopicID(), Name: "topic", Partitions: partitions}})
+		ID: segments.NewTopicID(), Name: segments.NewTopicID().String(), Partitions: partitions}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -455,3 +455,22 @@ func TestNoHelpForOurOwn(t *testing.T) {
 		}
 	})
 }
+
+// TestTopicDeletedMeanwhile deletes the topic of a batch that waits for the high watermark.
+func TestTopicDeletedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		leave(c, ps[0], -1, 10)
+		w := newWriter(t, c, memory.New(), nil)
+		p := mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10))
+		synctest.Wait()
+		c.mu.Lock()
+		delete(c.partitions, ps[0])
+		c.tell()
+		c.mu.Unlock()
+		if r := mustWait(t, p)[0]; !errors.Is(r.Err, coordinator.ErrUnknownPartition) {
+			t.Errorf("%+v", r)
+		}
+	})
+}

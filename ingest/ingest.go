@@ -2,7 +2,7 @@
 // bucket in parallel, commits them in the order in which they were sealed, has their facts journaled and confirmed, and only then answers.
 //
 // One batch passes through the files in this order: ingest.go takes it in, collect.go groups it with its neighbours and flush.go
-// seals them when policy.go says so, put.go stores the segment, commit.go gets offsets for it, settle.go journals those and answers.
+// seals them when policy.go says so, encode.go and put.go make an object of the segment, commit.go gets offsets for it, settle.go journals those and answers.
 // What else is here: help.go settles what a node that died left behind, latency.go knows which puts are slow, membership.go says what
 // ingest needs of the coordinator.
 package ingest

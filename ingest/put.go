@@ -64,9 +64,17 @@ func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment)
 		select {
 		case <-time.After(backoff(n)):
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), last)
+			return gaveUp(context.Cause(ctx), last)
 		}
 	}
+}
+
+// gaveUp says why no further attempt was made, and what the last one had come to, if there was one.
+func gaveUp(cause, last error) error {
+	if last == nil {
+		return cause
+	}
+	return fmt.Errorf("%w, after: %w", cause, last)
 }
 
 // round makes one attempt, and a second beside it if the first is slower than nearly all before it.

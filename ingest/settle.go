@@ -131,8 +131,9 @@ func (t *tenure) ended() bool {
 	}
 }
 
-// refuse answers all that is unanswered of the segment with err.
+// refuse answers all that is unanswered of the segment with err, as soon as its put is over or has seen that it is in vain.
 func (w *Writer) refuse(s *segment, err error) {
+	<-s.stored
 	err = s.refusal(err)
 	if !errors.Is(err, ErrClosed) {
 		w.opts.Logger.Error("a segment was not written", "segment", s.id, "batches", s.unanswered(), "error", err)
