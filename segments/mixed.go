@@ -1,11 +1,6 @@
 package segments
 
-import (
-	"fmt"
-	"math"
-
-	"firn/segments/batch"
-)
+import "fmt"
 
 // RunData is what one partition puts into a mixed segment: whole batches that have passed batch.Check.
 type RunData struct {
@@ -23,26 +18,19 @@ func EncodeMixed(id ID, data []RunData) (object []byte, index []Run, err error) 
 	}
 	object = make([]byte, 0, headerLen+plan.body+plan.footer()+trailerLen)
 	object = appendHeader(object, Mixed, id)
-	e := runEncoder{object: object, index: make([]Run, 0, plan.runs), positions: make([]int32, 0, plan.batches)}
+	e := runEncoder{kind: Mixed, cut: MaxRunBytes, object: object, index: make([]Run, 0, plan.runs), positions: make([]int32, 0, plan.batches)}
 	for _, d := range data {
 		for i, b := range d.Batches {
-			if i == 0 || e.full(len(b)) {
-				e.begin(d.Partition)
+			h, err := wholeBatch(b)
+			if err != nil {
+				return nil, nil, fmt.Errorf("batch %d of partition %s: %w", i, d.Partition, err)
 			}
-			e.add(b)
+			h.BaseOffset = 0
+			e.add(d.Partition, h, b)
 		}
 	}
-	e.end()
-	return appendEnd(e.object, Mixed, id, e.index), e.index, nil
-}
-
-// appendEnd appends footer and trailer to a header and a body.
-func appendEnd(object []byte, kind Kind, id ID, index []Run) []byte {
-	t := trailer{kind: kind, footer: int64(len(object))}
-	object = appendFooter(object, id, index)
-	footer := object[t.footer:]
-	t.length, t.crc = int64(len(footer)), checksum(footer)
-	return t.append(object)
+	object, index = e.finish(id)
+	return object, index, nil
 }
 
 // mixedPlan is what there is to write, so that everything is allocated once.
@@ -61,9 +49,6 @@ func planMixed(data []RunData) (mixedPlan, error) {
 		}
 		run := 0
 		for j, b := range d.Batches {
-			if len(b) < batch.HeaderLen || len(b) > math.MaxInt32 {
-				return plan, fmt.Errorf("%w: %d bytes are no batch", ErrInput, len(b))
-			}
 			if j == 0 || run+len(b) > MaxRunBytes {
 				plan.runs++
 				run = 0
@@ -77,49 +62,4 @@ func planMixed(data []RunData) (mixedPlan, error) {
 		return plan, fmt.Errorf("%w: %d runs with %d batches", ErrInput, plan.runs, plan.batches)
 	}
 	return plan, nil
-}
-
-// runEncoder appends batches to an object, run by run. It never grows what it was given.
-type runEncoder struct {
-	object    []byte
-	index     []Run
-	positions []int32 // room for those of all runs
-}
-
-// full says whether a batch of n bytes needs a new run.
-func (e *runEncoder) full(n int) bool {
-	r := &e.index[len(e.index)-1]
-	return r.Length+int64(n) > MaxRunBytes
-}
-
-func (e *runEncoder) begin(p Partition) {
-	e.end()
-	e.index = append(e.index, Run{
-		Partition: p, Position: int64(len(e.object)), BaseOffset: -1, LastOffset: -1,
-		MinTimestamp: math.MaxInt64, MaxTimestamp: math.MinInt64,
-	})
-}
-
-// add copies b, and takes the copy's CRC while it is still in the processor's cache.
-func (e *runEncoder) add(b []byte) {
-	r := &e.index[len(e.index)-1]
-	h, _ := batch.ReadHeader(b)
-	start := len(e.object)
-	e.object = append(e.object, b...)
-	batch.SetBaseOffset(e.object[start:], 0)
-	r.CRC = updateChecksum(r.CRC, e.object[start:])
-	r.Length += int64(len(b))
-	r.Records += int64(h.Records)
-	r.MinTimestamp = min(r.MinTimestamp, h.BaseTimestamp)
-	r.MaxTimestamp = max(r.MaxTimestamp, h.MaxTimestamp)
-	e.positions = append(e.positions, int32(int64(start)-r.Position))
-}
-
-// end gives the last run the positions of its batches.
-func (e *runEncoder) end() {
-	if len(e.index) > 0 {
-		n := len(e.positions)
-		e.index[len(e.index)-1].Batches = e.positions[:n:n]
-		e.positions = e.positions[n:]
-	}
 }

@@ -78,10 +78,20 @@ func validateRun(b []byte, r *Run, kind Kind) error {
 	return nil
 }
 
+// validateBatch checks a batch and what its kind of segment wants of it: where records were compacted away, a batch has fewer than offsets.
 func validateBatch(b []byte, kind Kind) (batch.Header, error) {
-	h, err := batch.Check(b)
-	if err == nil && (h.LeaderEpoch != 0 || h.BaseOffset < 0 || kind == Mixed && h.BaseOffset != 0) {
-		err = corrupt("base offset %d, leader epoch %d", h.BaseOffset, h.LeaderEpoch)
+	check := batch.Check
+	if kind == Merged {
+		check = batch.CheckBytes
 	}
-	return h, err
+	h, err := check(b)
+	switch {
+	case err != nil:
+		return h, err
+	case h.LeaderEpoch != 0 || h.BaseOffset < 0 || kind == Mixed && h.BaseOffset != 0:
+		return h, corrupt("base offset %d, leader epoch %d", h.BaseOffset, h.LeaderEpoch)
+	case h.Records < 0 || h.Records-1 > h.LastOffsetDelta:
+		return h, corrupt("%d records, last offset delta %d", h.Records, h.LastOffsetDelta)
+	}
+	return h, nil
 }

@@ -138,22 +138,28 @@ func ReadHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// Check verifies what every batch must satisfy before Firn stores it or serves it: format v2, one whole batch and nothing behind
-// it, CRC-32C, at least one record, and as many offsets as records. It does not decompress.
-func Check(b []byte) (Header, error) {
+// CheckBytes verifies that b is one whole batch of format v2, with nothing behind it, whose CRC-32C is right.
+func CheckBytes(b []byte) (Header, error) {
 	h, err := ReadHeader(b)
-	if err != nil {
-		return h, err
-	}
 	switch {
+	case err != nil:
+		return h, err
 	case h.Size() != len(b):
 		return h, fmt.Errorf("%w: %d bytes behind it", ErrCorrupt, len(b)-h.Size())
 	case crc32.Checksum(b[posAttributes:], castagnoli) != h.CRC:
 		return h, ErrCRC
-	case h.Records < 1 || h.LastOffsetDelta != h.Records-1:
-		return h, fmt.Errorf("%w: %d records, last offset delta %d", ErrCorrupt, h.Records, h.LastOffsetDelta)
 	}
 	return h, nil
+}
+
+// Check verifies what every batch must satisfy before Firn takes it from a producer: CheckBytes, at least one record, and as many
+// offsets as records. It does not decompress.
+func Check(b []byte) (Header, error) {
+	h, err := CheckBytes(b)
+	if err == nil && (h.Records < 1 || h.LastOffsetDelta != h.Records-1) {
+		err = fmt.Errorf("%w: %d records, last offset delta %d", ErrCorrupt, h.Records, h.LastOffsetDelta)
+	}
+	return h, err
 }
 
 // All yields each batch of run with its header, in order, without checking CRCs. It ends with an error at the first bytes that are
