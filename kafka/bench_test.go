@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -95,6 +96,7 @@ func BenchmarkFetchRaw(b *testing.B) {
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, partition)
 	}
 	nc := dial(b, f.address)
+	nc.SetDeadline(time.Time{})
 	sent := frame(req, 1)
 	b.ReportAllocs()
 	for b.Loop() {

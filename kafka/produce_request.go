@@ -26,6 +26,9 @@ type producePartition struct {
 	Records []byte
 }
 
+// maxProducePartitions is how many partitions a Produce request may name in all. Each gets an answer of some hundred bytes, whereas asking costs six.
+const maxProducePartitions = 20_000
+
 const (
 	produceTopicIDs = 13 // the first version that names topics by id
 	produceFlexible = 9  // the first with compact types and tagged fields
@@ -39,27 +42,29 @@ func decodeProduce(version int16, body []byte) (produceRequest, error) {
 	req.Transactional = in.optionalString(flexible) != nil
 	req.Acks = in.int16()
 	req.TimeoutMillis = in.int32()
-	req.Topics = make([]produceTopic, in.count(flexible, 3))
-	for i := range req.Topics {
-		req.Topics[i].decode(&in, version)
+	req.Topics = make([]produceTopic, in.countUpTo(maxProducePartitions, flexible, 3))
+	for i, room := 0, maxProducePartitions; i < len(req.Topics); i++ {
+		req.Topics[i].decode(&in, version, room)
+		room -= len(req.Topics[i].Partitions)
 	}
 	if flexible {
 		in.skipTags()
 	}
 	if in.bad {
-		return produceRequest{}, fmt.Errorf("%w: Produce version %d of %d bytes", errFrame, version, len(body))
+		return produceRequest{}, fmt.Errorf("%w: Produce version %d of %d bytes, or one of more than %d partitions", errFrame, version, len(body), maxProducePartitions)
 	}
 	return req, nil
 }
 
-func (t *produceTopic) decode(in *wire, version int16) {
+// decode reads one topic with up to room partitions.
+func (t *produceTopic) decode(in *wire, version int16, room int) {
 	flexible := version >= produceFlexible
 	if version >= produceTopicIDs {
 		copy(t.ID[:], in.span(len(t.ID)))
 	} else {
 		t.Name = in.optionalString(flexible)
 	}
-	t.Partitions = make([]producePartition, in.count(flexible, 5))
+	t.Partitions = make([]producePartition, in.countUpTo(room, flexible, 5))
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
 		p.Index = in.int32()

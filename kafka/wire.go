@@ -101,6 +101,16 @@ func (w *wire) count(flexible bool, minBytes int) int {
 	return n
 }
 
+// countUpTo is count for an array that may not have more than most elements.
+func (w *wire) countUpTo(most int, flexible bool, minBytes int) int {
+	n := w.count(flexible, minBytes)
+	if n > most {
+		w.fail()
+		return 0
+	}
+	return n
+}
+
 // skipTags reads a section of tagged fields.
 func (w *wire) skipTags() {
 	n := w.uvarint()
