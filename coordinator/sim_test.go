@@ -3,22 +3,22 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"firn/segments"
 	"firn/segments/memory"
 )
 
 // The simulation runs several nodes, made of the same chain, View, Embedded, Recover and snapshot code that Node is made of, on one bucket.
-// Each node is a coroutine that stops before every call to the bucket and to the coordinator; rapid decides who goes on, whose call is
+// Each node is a coroutine that stops before every call to the bucket and to the coordinator; a seeded generator decides who goes on, whose call is
 // lost or delayed, who crashes, and when the coordinator is replaced by an empty one or by a copy of an earlier state, for some nodes or for all.
 // One thing happens at a time, so that a failing seed can be run again.
 //
@@ -36,13 +36,26 @@ type flaws struct {
 const (
 	simNodes      = 3
 	simPartitions = 2
-	simSteps      = 400
+	simSteps      = 1500
 )
 
+// simSeeds is how many random simulations TestProtocol runs; -firn.seeds asks for more.
+var simSeeds = flag.Int("firn.seeds", 400, "how many random simulations of the protocol to run")
+
 func TestProtocol(t *testing.T) {
-	// The bubble's clock makes backoffs take no time. rapid must not ask in it for the deadline of the test.
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) { newSimulation(rt, flaws{}).run(simSteps) })
+	synctest.Test(t, func(t *testing.T) { // its clock makes backoffs take no time
+		var records, recoveries int
+		for seed := range *simSeeds {
+			s, violation := simulate(seed, flaws{})
+			if violation != nil {
+				t.Fatalf("seed %d: %v\n%s", seed, violation, strings.Join(s.trace[max(0, len(s.trace)-200):], "\n"))
+			}
+			records, recoveries = records+len(s.places), recoveries+s.recoveries
+		}
+		t.Logf("%d records served, %d recoveries in %d runs", records, recoveries, *simSeeds)
+		if records < 10**simSeeds || recoveries < *simSeeds {
+			t.Error("the simulation does not get far enough to show anything")
+		}
 	})
 }
 
@@ -57,8 +70,9 @@ func TestProtocolNeeds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				for seed := range 3000 {
-					if violated(seed, f) != nil {
+				for seed := range 5000 {
+					if _, violation := simulate(seed, f); violation != nil {
+						t.Logf("seed %d: %v", seed, violation)
 						return
 					}
 				}
@@ -68,19 +82,18 @@ func TestProtocolNeeds(t *testing.T) {
 	}
 }
 
-// violated runs one random simulation and returns what the judge found.
-func violated(seed int, f flaws) (violation any) {
+// simulate runs one random simulation and returns what the judge found wrong with it.
+func simulate(seed int, f flaws) (s *simulation, violation any) {
+	s = newSimulation(rand.New(rand.NewPCG(uint64(seed), 1)), f)
 	defer func() { violation = recover() }()
-	rapid.Custom(func(rt *rapid.T) int {
-		newSimulation(rt, f).run(simSteps)
-		return 0
-	}).Example(seed)
-	return nil
+	s.run(simSteps)
+	return s, nil
 }
 
 type simulation struct {
-	t      *rapid.T
+	random *rand.Rand
 	flaws  flaws
+	trace  []string
 	bucket *memory.Store
 	late   []latePut // puts that have timed out and may still arrive
 
@@ -89,8 +102,9 @@ type simulation struct {
 	backup  *Embedded // an earlier state of the coordinator
 	ids     int
 
-	served [simPartitions][]record // by offset
-	places map[record]int64        // offset of each
+	recoveries int
+	served     [simPartitions][]record // by offset
+	places     map[record]int64        // offset of each
 }
 
 // record is the identity of a record: batches are one byte and one record, so segment and position name it.
@@ -107,8 +121,8 @@ type latePut struct {
 
 var simTopic = segments.TopicID{1}
 
-func newSimulation(t *rapid.T, f flaws) *simulation {
-	s := &simulation{t: t, flaws: f, bucket: memory.New(), places: map[record]int64{}}
+func newSimulation(random *rand.Rand, f flaws) *simulation {
+	s := &simulation{random: random, flaws: f, bucket: memory.New(), places: map[record]int64{}}
 	state := NewState(1, "cluster")
 	state.applyTopic(&TopicFact{ID: simTopic, Name: "topic", Version: 1, Partitions: simPartitions})
 	opening := snapshotObject{incarnation: 1, state: state}
@@ -132,7 +146,11 @@ func (s *simulation) must(err error) {
 }
 
 // pick draws a number below n.
-func (s *simulation) pick(n int, what string) int { return rapid.IntRange(0, n-1).Draw(s.t, what) }
+func (s *simulation) pick(n int, what string) int {
+	drawn := s.random.IntN(n)
+	s.trace = append(s.trace, fmt.Sprintf("%s %d", what, drawn))
+	return drawn
+}
 
 func (s *simulation) run(steps int) {
 	defer func() {
@@ -140,21 +158,25 @@ func (s *simulation) run(steps int) {
 			n.stop()
 		}
 	}()
+	calm := 300 << s.pick(5, "calm") // some runs are wild, others get far
 	for range steps {
-		switch p := s.pick(100, "step"); {
-		case p < 88:
+		switch p := s.pick(calm, "step"); {
+		default:
 			s.nodes[s.pick(simNodes, "node")].step()
-		case p < 91:
+		case p < 10:
 			n := s.nodes[s.pick(simNodes, "crash")]
 			n.stop()
 			n.start()
-		case p < 93:
+		case p < 25:
 			s.backup = s.servers[len(s.servers)-1].e.copy()
-		case p < 95:
+		case p < 33:
 			s.failover()
-		case p < 97:
+		case p < 50:
 			s.nodes[s.pick(simNodes, "reroute")].server = s.servers[len(s.servers)-1]
-		case len(s.late) > 0:
+		case p < 80:
+			if len(s.late) == 0 {
+				continue
+			}
 			i := s.pick(len(s.late), "late")
 			_ = s.bucket.Put(context.Background(), s.late[i].key, s.late[i].body)
 			s.late = slices.Delete(s.late, i, i+1)
@@ -277,7 +299,10 @@ func (n *simNode) start() {
 	})
 }
 
-func (n *simNode) step() { n.next() }
+func (n *simNode) step() {
+	what, _ := n.next()
+	n.sim.trace = append(n.sim.trace, fmt.Sprintf("        node %d stops before: %s", n.name, what))
+}
 
 // pausing stops before a call; the simulation decides when it goes on.
 func (n *simNode) pausing(what string) {
@@ -361,6 +386,7 @@ func (n *simNode) recover() error {
 		return err
 	}
 	n.on.trusted = true
+	n.sim.recoveries++
 	return errWait
 }
 
