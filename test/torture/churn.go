@@ -42,7 +42,13 @@ func (ch *churn) run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
+	// The client would make a call again by itself after its connection broke, and hide that the first one may have been heard.
+	calls, err := ch.c.client(kgo.RequestRetries(0))
+	if err != nil {
+		return err
+	}
+	defer calls.Close()
+	admin := kadm.NewClient(calls)
 	random := rand.New(rand.NewPCG(ch.c.opts.Seed, 77))
 	for ctx.Err() == nil {
 		name := fmt.Sprintf("churn-%d", random.IntN(churnNames))
@@ -110,6 +116,7 @@ func (ch *churn) until(ctx context.Context, done error, call func() error) error
 		case isAnswer(err):
 			return err
 		}
+		time.Sleep(5 * time.Millisecond) // the server may be down
 	}
 }
 
