@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -223,22 +222,6 @@ func TestSlowRequestIsCutOff(t *testing.T) {
 func TestIdleConnectionIsClosed(t *testing.T) {
 	_, address := serve(t, Options{Limits: Limits{IdleTimeout: 50 * time.Millisecond}})
 	wantClosed(t, dial(t, address))
-}
-
-// A client that asks and never reads is cut off once its answers do not fit into the socket any more.
-func TestAnswersThatNobodyReadsAreNotKept(t *testing.T) {
-	s, address := serve(t, Options{Limits: Limits{WriteTimeout: 100 * time.Millisecond}})
-	stop := neighbour(t, address)
-	defer stop()
-	nc := dial(t, address)
-	nc.(*net.TCPConn).SetReadBuffer(4 << 10)
-	request := bytes.Repeat(frame(apiVersionsRequest(3), 1), 1000)
-	for {
-		if _, err := nc.Write(request); err != nil {
-			break
-		}
-	}
-	waitUntil(t, func() bool { return s.openConnections() == 1 })
 }
 
 func TestConnectionLimits(t *testing.T) {
