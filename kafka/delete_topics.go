@@ -13,7 +13,7 @@ import (
 // DeleteTopics, versions 0 to 6; Kafka 4 begins at 1. Any node serves it.
 //
 //   - Topics are deleted by name, or from version 6 on by name or id. A topic that the request names twice, in either way, is
-//     refused.
+//     refused, and answered once.
 //   - A topic is gone, from every node's answers soon after, by the time of this answer. Its objects leave the bucket later.
 func init() { register(0, 6, deleteTopics) }
 
@@ -24,26 +24,36 @@ func deleteTopics(ctx context.Context, s *Server, _ *peer, req *kmsg.DeleteTopic
 	for _, name := range req.TopicNames {
 		asked = append(asked, kmsg.DeleteTopicsRequestTopic{Topic: &name})
 	}
+	plans := s.planDeletions(asked)
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
-	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(asked))
-	found := make([]*coordinator.Topic, len(asked))
-	refused := make([]*refusal, len(asked))
-	times := map[segments.TopicID]int{}
-	for i, t := range asked {
-		if found[i], refused[i] = s.topicToDelete(t); found[i] != nil {
-			times[found[i].ID]++
-		}
-	}
-	inParallel(len(asked), func(i int) {
-		if t := found[i]; t != nil && times[t.ID] > 1 {
-			refused[i] = refuse(kerr.InvalidRequest, "the request names topic %q more than once", t.Name)
-		} else if t != nil {
-			_, err := s.change(ctx, coordinator.Change{DeleteTopic: &t.ID})
-			refused[i] = s.refusalOf(err)
-		}
-		resp.Topics[i] = deletedTopic(asked[i], found[i], refused[i])
-	})
+	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(plans))
+	inParallel(len(plans), func(i int) { resp.Topics[i] = s.deleteTopic(ctx, plans[i]) })
 	return resp, nil
+}
+
+// deletion is a topic that is to be deleted, or why it cannot be.
+type deletion struct {
+	asked   kmsg.DeleteTopicsRequestTopic
+	topic   *coordinator.Topic
+	refused *refusal
+}
+
+// planDeletions finds the topics of a request. Those that it names twice are answered once.
+func (s *Server) planDeletions(asked []kmsg.DeleteTopicsRequestTopic) []deletion {
+	var plans []deletion
+	found := map[segments.TopicID]int{} // where in plans
+	for _, a := range asked {
+		d := deletion{asked: a}
+		if d.topic, d.refused = s.topicToDelete(a); d.topic != nil {
+			if first, twice := found[d.topic.ID]; twice {
+				plans[first].refused = refuse(kerr.InvalidRequest, "the request names topic %q more than once", d.topic.Name)
+				continue
+			}
+			found[d.topic.ID] = len(plans)
+		}
+		plans = append(plans, d)
+	}
+	return plans
 }
 
 // topicToDelete finds the topic that is asked for.
@@ -67,12 +77,17 @@ func (s *Server) topicToDelete(asked kmsg.DeleteTopicsRequestTopic) (*coordinato
 	return nil, unknownTopic(*asked.Topic)
 }
 
-func deletedTopic(asked kmsg.DeleteTopicsRequestTopic, found *coordinator.Topic, refused *refusal) kmsg.DeleteTopicsResponseTopic {
+// deleteTopic deletes one topic, if it may be, and answers.
+func (s *Server) deleteTopic(ctx context.Context, d deletion) kmsg.DeleteTopicsResponseTopic {
 	a := kmsg.NewDeleteTopicsResponseTopic()
-	a.Topic, a.TopicID = asked.Topic, asked.TopicID
-	if found != nil {
-		a.Topic, a.TopicID = &found.Name, found.ID
+	a.Topic, a.TopicID = d.asked.Topic, d.asked.TopicID
+	if d.topic != nil {
+		a.Topic, a.TopicID = &d.topic.Name, d.topic.ID
 	}
-	a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
+	if d.refused == nil {
+		_, err := s.change(ctx, coordinator.Change{DeleteTopic: &d.topic.ID})
+		d.refused = s.refusalOf(err)
+	}
+	a.ErrorCode, a.ErrorMessage = d.refused.code(), d.refused.text()
 	return a
 }
