@@ -12,7 +12,7 @@ import (
 )
 
 // segment is a collection of batches on its way: open while it is collected, then sealed, put, committed, settled and answered.
-// Each stage hands it to the next; only readers is shared.
+// Each stage hands it to the next; only the atomics are looked at from elsewhere.
 type segment struct {
 	parts   []part
 	byPart  map[segments.Partition]int // position in parts; only while it is open
@@ -91,9 +91,7 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 	for i := range batches {
 		b := &batches[i]
 		if w.open != nil && w.open.bytes+len(b.Bytes) > w.opts.FlushBytes {
-			w.full = append(w.full, w.open)
-			w.open = nil
-			w.poke()
+			w.fill()
 		}
 		if w.open == nil {
 			w.open = &segment{first: time.Now(), byPart: make(map[segments.Partition]int)}
@@ -103,11 +101,16 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 	}
 	w.open.appends++
 	if w.open.bytes >= w.opts.FlushBytes {
-		w.full = append(w.full, w.open)
-		w.open = nil
-		w.poke()
+		w.fill()
 	}
 	return nil
+}
+
+// fill ends the open collection: it goes as soon as a put slot is free. The caller holds mu.
+func (w *Writer) fill() {
+	w.full = append(w.full, w.open)
+	w.open = nil
+	w.poke()
 }
 
 func (s *segment) add(b *Batch, p *Pending, slot int32) {

@@ -45,7 +45,7 @@ func (w *Writer) next(now time.Time) (s *segment, wait time.Duration, over bool)
 	case !failed && (w.putting >= w.opts.Puts || w.unanswered >= maxUnanswered):
 		return nil, 0, false
 	case len(w.full) > 0:
-		s, w.full = w.full[0], w.full[1:]
+		s, w.full[0], w.full = w.full[0], nil, w.full[1:]
 	default:
 		if at := w.due(w.open.first, now); at.After(now) && !w.closing && !failed {
 			return nil, at.Sub(now), false
