@@ -70,11 +70,17 @@ func fetch(ctx context.Context, s *Server, _ *peer, req *kmsg.FetchRequest) (kms
 		return resp, nil
 	}
 	f := newFetchCall(s, req)
-	err := f.gather(ctx)
-	if err != nil {
+	answered := false
+	defer func() {
+		if !answered { // an error, or a panic
+			f.drop()
+		}
+	}()
+	if err := f.gather(ctx); err != nil {
 		return nil, err
 	}
 	resp.take(f)
+	answered = true
 	return resp, nil
 }
 
