@@ -40,7 +40,7 @@ func (s *Server) brokerConfigs() []config {
 		if d.Synonym == "" {
 			continue
 		}
-		c := fixed(d.Synonym, kmsg.ConfigType(d.Type), d.Default, fmt.Sprintf("Default of the topic config %s. %s", d.Name, d.Help()))
+		c := fixed(d.Synonym, kmsg.ConfigType(d.Type), d.Default, fmt.Sprintf("Default of the topic config %s. %s", d.Name, d.Documentation))
 		c.source = kmsg.ConfigSourceDefaultConfig
 		configs = append(configs, c)
 	}

@@ -103,6 +103,19 @@ func TestDescribeConfigsRefuses(t *testing.T) {
 	}
 }
 
+func TestDescribeConfigsAnswersEachResourceOnce(t *testing.T) {
+	f := startFirn(t, Options{})
+	self := kmsg.DescribeConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "7"}
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.Version, req.Resources = 4, []kmsg.DescribeConfigsRequestResource{self, self}
+	got := ask[*kmsg.DescribeConfigsResponse](t, f, req).Resources
+	wantCode(t, "first", got[0].ErrorCode, nil)
+	wantCode(t, "second", got[1].ErrorCode, kerr.InvalidRequest)
+	if len(got[1].Configs) > 0 {
+		t.Errorf("%d configs beside an error", len(got[1].Configs))
+	}
+}
+
 func TestAlterConfigs(t *testing.T) {
 	f := startFirn(t, Options{})
 	f.createTopic(t, "t", 1, "retention.ms", "1000", "flush.ms", "5")

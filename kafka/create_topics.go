@@ -49,7 +49,7 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 	}
 	var plans []topicPlan
 	total := 0
-	claimed := map[string]string{} // collision key: the name that has it
+	claimed := claimsOf(s.opts.Node.View().Topics())
 	for _, t := range asked {
 		n := times[t.Topic]
 		if n == 0 {
@@ -60,18 +60,13 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 		if n > 1 {
 			plan.refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
 		} else {
-			plan.Partitions, plan.Configs, plan.refused = s.checkNewTopic(t)
-		}
-		if key, ok := collisionKey(t.Topic); ok && plan.refused == nil {
-			if other, taken := claimed[key]; taken {
-				plan.refused = collision(t.Topic, other)
-			}
-			claimed[key] = t.Topic
+			plan.Partitions, plan.Configs, plan.refused = s.checkNewTopic(t, claimed)
 		}
 		if limit := s.opts.Limits.MaxPartitions; plan.refused == nil {
 			if total += int(plan.Partitions); total > limit {
 				plan.refused = refuse(kerr.PolicyViolation, "the request creates more than %d partitions (MaxPartitions); use several requests", limit)
 			}
+			claimed.add(t.Topic)
 		}
 		plans = append(plans, plan)
 	}
@@ -79,15 +74,15 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 }
 
 // checkNewTopic checks all that can be known of one topic without creating it.
-func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic) (partitions int32, configs map[string]string, refused *refusal) {
+func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic, claimed claims) (
+	partitions int32, configs map[string]string, refused *refusal) {
 	if refused := checkTopicName(t.Topic); refused != nil {
 		return 0, nil, refused
 	}
-	view := s.opts.Node.View()
-	if view.Topic(t.Topic) != nil {
+	if s.opts.Node.View().Topic(t.Topic) != nil {
 		return 0, nil, refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
 	}
-	if refused := checkCollision(t.Topic, view.Topics()); refused != nil {
+	if refused := claimed.check(t.Topic); refused != nil {
 		return 0, nil, refused
 	}
 	if partitions, refused = s.countPartitions(t); refused != nil {

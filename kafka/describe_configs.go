@@ -15,15 +15,19 @@ import (
 //   - No or an empty list of names asks for all configs. Names that there are not are left out, as in Kafka.
 //   - Synonyms of a topic's config are the value that was set and the default that stands behind it, under the broker config's
 //     name.
+//   - A resource that the request names twice is INVALID_REQUEST the second time; otherwise small requests could have huge answers.
 //   - Documentation says what a config does in Firn, which may be nothing: see package topicconfig.
 func init() { register(0, 4, describeConfigs) }
 
 func describeConfigs(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeConfigsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	seen := map[resource]bool{}
 	for _, asked := range req.Resources {
+		r := resource{asked.ResourceType, asked.ResourceName}
 		a := kmsg.NewDescribeConfigsResponseResource()
-		a.ResourceType, a.ResourceName = asked.ResourceType, asked.ResourceName
-		configs, refused := s.configsOf(asked.ResourceType, asked.ResourceName)
+		a.ResourceType, a.ResourceName = r.kind, r.name
+		configs, refused := s.configsOf(r, seen[r])
+		seen[r] = true
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
 		for _, c := range configs {
 			if len(asked.ConfigNames) == 0 || slices.Contains(asked.ConfigNames, c.name) {
@@ -35,25 +39,28 @@ func describeConfigs(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeCo
 	return resp, nil
 }
 
-// configsOf returns all configs of a resource, ordered by name.
-func (s *Server) configsOf(kind kmsg.ConfigResourceType, name string) ([]config, *refusal) {
-	switch kind {
+// configsOf returns all configs of a resource, ordered by name, unless the request has asked for them before.
+func (s *Server) configsOf(r resource, before bool) ([]config, *refusal) {
+	if before {
+		return nil, refuse(kerr.InvalidRequest, "the request names %s %q more than once", r.kind, r.name)
+	}
+	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:
-		t, refused := s.configuredTopic(name)
+		t, refused := s.configuredTopic(r.name)
 		if refused != nil {
 			return nil, refused
 		}
 		return topicConfigs(t.Configs), nil
 	case kmsg.ConfigResourceTypeBroker:
-		if name == "" {
+		if r.name == "" {
 			return nil, nil
 		}
-		if refused := s.checkBrokerName(name); refused != nil {
+		if refused := s.checkBrokerName(r.name); refused != nil {
 			return nil, refused
 		}
 		return s.brokerConfigs(), nil
 	}
-	return nil, refuse(kerr.InvalidRequest, "%s resources have no configs here; topics and brokers have", kind)
+	return nil, refuse(kerr.InvalidRequest, "%s resources have no configs here; topics and brokers have", r.kind)
 }
 
 // config is one config of a topic or broker as it stands.
@@ -61,7 +68,7 @@ type config struct {
 	name          string
 	value         string
 	fallback      string // the value that stands behind the one that was set
-	synonym       string // the name under which fallback is a broker's config; empty: name
+	synonym       string // the name under which fallback is a broker's config
 	source        kmsg.ConfigSource
 	kind          kmsg.ConfigType
 	readOnly      bool

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -12,21 +13,28 @@ func init() { register(0, 0, describeProducers) }
 
 func describeProducers(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeProducersRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
+	seen := map[topicPartition]bool{}
 	for _, t := range req.Topics {
 		topic := kmsg.NewDescribeProducersResponseTopic()
 		topic.Topic = t.Topic
 		for _, number := range t.Partitions {
-			topic.Partitions = append(topic.Partitions, s.producersOf(t.Topic, number))
+			name := topicPartition{t.Topic, number}
+			topic.Partitions = append(topic.Partitions, s.producersOf(name, seen[name]))
+			seen[name] = true
 		}
 		resp.Topics = append(resp.Topics, topic)
 	}
 	return resp, nil
 }
 
-func (s *Server) producersOf(topic string, number int32) kmsg.DescribeProducersResponseTopicPartition {
+// producersOf answers for one partition, unless the request has asked for it before: small requests must not have huge answers.
+func (s *Server) producersOf(name topicPartition, before bool) kmsg.DescribeProducersResponseTopicPartition {
 	a := kmsg.NewDescribeProducersResponseTopicPartition()
-	a.Partition = number
-	p, _, refused := s.partition(topic, number, -1)
+	a.Partition = name.partition
+	p, _, refused := s.partition(name.topic, name.partition, -1)
+	if before {
+		refused = refuse(kerr.InvalidRequest, "the request names partition %d of topic %q more than once", name.partition, name.topic)
+	}
 	if refused != nil {
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
 		return a

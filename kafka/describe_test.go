@@ -88,9 +88,10 @@ func TestDescribeProducers(t *testing.T) {
 	before := time.Now().Truncate(time.Millisecond)
 	f.produce(t, "log", 0, before, "0", "1", "2")
 	req := kmsg.NewPtrDescribeProducersRequest()
-	req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: "log", Partitions: []int32{0, 1}}, {Topic: "absent", Partitions: []int32{0}}}
+	req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: "log", Partitions: []int32{0, 1, 0}}, {Topic: "absent", Partitions: []int32{0}}}
 	resp := ask[*kmsg.DescribeProducersResponse](t, f, req)
 	wantCode(t, "log/1", resp.Topics[0].Partitions[1].ErrorCode, kerr.UnknownTopicOrPartition)
+	wantCode(t, "log/0 again", resp.Topics[0].Partitions[2].ErrorCode, kerr.InvalidRequest)
 	wantCode(t, "absent/0", resp.Topics[1].Partitions[0].ErrorCode, kerr.UnknownTopicOrPartition)
 	known := resp.Topics[0].Partitions[0].ActiveProducers
 	if len(known) != 1 {

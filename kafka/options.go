@@ -86,6 +86,7 @@ func (o Options) validate() error {
 	l := o.Limits
 	bad(o.DefaultPartitions < 1, "DefaultPartitions is %d", o.DefaultPartitions)
 	bad(l.MaxPartitions < 1, "MaxPartitions is %d", l.MaxPartitions)
+	bad(int(o.DefaultPartitions) > l.MaxPartitions, "DefaultPartitions (%d) is more than MaxPartitions (%d)", o.DefaultPartitions, l.MaxPartitions)
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
 	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")

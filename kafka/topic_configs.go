@@ -22,7 +22,7 @@ func topicConfigs(set map[string]string) []config {
 			synonym:       cmp.Or(d.Synonym, d.Name),
 			source:        kmsg.ConfigSourceDefaultConfig,
 			kind:          kmsg.ConfigType(d.Type),
-			documentation: d.Help(),
+			documentation: d.Documentation,
 		}
 		if value, ok := set[d.Name]; ok {
 			configs[i].value, configs[i].source = value, kmsg.ConfigSourceDynamicTopicConfig

@@ -46,16 +46,28 @@ func collisionKey(name string) (string, bool) {
 	return strings.ReplaceAll(name, ".", "_"), true
 }
 
-// checkCollision refuses a name that collides with that of another topic.
-func checkCollision(name string, topics []*coordinator.Topic) *refusal {
-	key, ok := collisionKey(name)
-	if !ok {
-		return nil
-	}
+// claims are the names that new topics may collide with, by what they would have in common.
+type claims map[string]string
+
+func claimsOf(topics []*coordinator.Topic) claims {
+	c := claims{}
 	for _, t := range topics {
-		if other, _ := collisionKey(t.Name); other == key && t.Name != name {
-			return collision(name, t.Name)
-		}
+		c.add(t.Name)
+	}
+	return c
+}
+
+func (c claims) add(name string) {
+	if key, ok := collisionKey(name); ok {
+		c[key] = name
+	}
+}
+
+// check refuses a name that collides with another.
+func (c claims) check(name string) *refusal {
+	key, _ := collisionKey(name)
+	if other, taken := c[key]; taken && other != name {
+		return refuse(kerr.InvalidTopicException, "topic name %q collides with %q: names must differ in more than '.' and '_'", name, other)
 	}
 	return nil
 }
@@ -63,8 +75,4 @@ func checkCollision(name string, topics []*coordinator.Topic) *refusal {
 // unknownTopic refuses what is asked of a topic that does not exist.
 func unknownTopic(name string) *refusal {
 	return refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", name)
-}
-
-func collision(name, other string) *refusal {
-	return refuse(kerr.InvalidTopicException, "topic name %q collides with topic %q: names must differ in more than '.' and '_'", name, other)
 }

@@ -19,13 +19,13 @@ func TestCheckTopicName(t *testing.T) {
 	}
 }
 
-func TestCheckCollision(t *testing.T) {
-	topics := []*coordinator.Topic{{Name: "a.b_c"}, {Name: "plain"}}
+func TestClaims(t *testing.T) {
+	claimed := claimsOf([]*coordinator.Topic{{Name: "a.b_c"}, {Name: "plain"}})
 	for name, allowed := range map[string]bool{
 		"a.b_c": true, // it exists, which is another error
 		"a_b.c": false, "a_b_c": false, "a.b.c": false, "a.b-c": true, "plain": true, "pla.in": true,
 	} {
-		if refused := checkCollision(name, topics); (refused == nil) != allowed {
+		if refused := claimed.check(name); (refused == nil) != allowed {
 			t.Errorf("%q: %v", name, refused)
 		}
 	}

@@ -70,16 +70,8 @@ type Definition struct {
 	Default       string
 	Effect        Effect
 	Synonym       string // the broker config that gives the default, in Kafka; empty if there is none
-	Documentation string
+	Documentation string // for people; it says so if setting the config does nothing
 	rule
-}
-
-// Help is the documentation, and what to expect of a config that does nothing yet.
-func (d Definition) Help() string {
-	if d.Effect == Later {
-		return d.Documentation + " For now Firn keeps this setting and does not act on it."
-	}
-	return d.Documentation
 }
 
 // rule is how a config's value is read.

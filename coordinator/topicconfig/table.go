@@ -143,6 +143,11 @@ var tiering = []Definition{
 }
 
 func ordered(defs []Definition) []Definition {
+	for i, d := range defs {
+		if d.Effect == Later {
+			defs[i].Documentation += " For now Firn keeps this setting and does not act on it."
+		}
+	}
 	slices.SortFunc(defs, func(a, b Definition) int { return strings.Compare(a.Name, b.Name) })
 	return defs
 }
