@@ -85,3 +85,12 @@ func TestNearby(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkLeaderOf(b *testing.B) {
+	all, p := nodes(1, 2, 3, 4, 5, 6), segments.Partition{Topic: segments.NewTopicID()}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Index++
+		leaderOf(all, p)
+	}
+}
