@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"firn/coordinator"
 	"firn/segments"
 	"firn/segments/batch"
@@ -23,7 +26,7 @@ var part = segments.Partition{Topic: segments.TopicID{1}, Index: 7}
 type fakeView struct {
 	mu    sync.Mutex
 	parts map[segments.Partition]*fakePartition
-	asked int        // calls of Spans
+	asked int       // calls of Spans
 	onAsk func(int) // if set, called before each call of Spans is answered, with its number
 }
 
@@ -90,8 +93,8 @@ type gets struct {
 	segments.Store
 	count   atomic.Int64
 	bytes   atomic.Int64
-	inHand  atomic.Int64 // bytes of gets under way
-	most    atomic.Int64 // the most that inHand has been
+	inHand  atomic.Int64  // bytes of gets under way
+	most    atomic.Int64  // the most that inHand has been
 	hold    chan struct{} // if set, each get waits until it is closed
 	entered chan struct{} // if set, each get says here that it has begun
 	fail    func(key string, offset int64, body []byte) ([]byte, error)
@@ -165,12 +168,11 @@ type run struct {
 
 // records makes a batch of records with these timestamps, each with a value of size random bytes.
 func records(t testing.TB, codec batch.Codec, size int, timestamps ...int64) []byte {
+	noise := rand.NewChaCha8([32]byte{byte(size), byte(len(timestamps)), byte(timestamps[0])})
 	rs := make([]batch.Record, len(timestamps))
 	for i, ts := range timestamps {
 		value := make([]byte, size)
-		for j := range value {
-			value[j] = byte(rand.Uint32())
-		}
+		noise.Read(value)
 		rs[i] = batch.Record{Timestamp: ts, Value: value}
 	}
 	b, err := batch.Build(rs, batch.NoProducer(codec))
@@ -269,4 +271,13 @@ func settled(x *Index) {
 	for x.fetcher.fetching.Load() > 0 {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// counter is what a counter has counted.
+func counter(t testing.TB, c prometheus.Counter) float64 {
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }

@@ -13,6 +13,8 @@ import (
 const (
 	// waveSpans is how many blocks one Read looks for at once, and so the most that it fetches in parallel.
 	waveSpans = 32
+	// smallSpan is how small the spans are that the view is asked for at first, so that a small Read asks for few.
+	smallSpan = 4 << 10
 	// maxLookups is how often a Read asks the view for its spans when their segments turn out to be gone: a merge or a deletion takes the
 	// segment away a little after the news of it has been sent. From the second time on it waits vanishedWait for that news.
 	maxLookups   = 3
@@ -86,7 +88,7 @@ type reader struct {
 
 // wave reads the next few spans, those that are in the bucket in parallel. It says whether more might follow.
 func (r *reader) wave(ctx context.Context) (more bool, err error) {
-	spans := r.plan(r.x.view.Spans(r.p, r.next, waveSpans))
+	spans := r.plan(r.x.view.Spans(r.p, r.next, min(1+max(r.left, 0)/smallSpan, waveSpans)))
 	var found [waveSpans]*block
 	var flights [waveSpans]*flight
 	if r.find(spans, found[:]) > 0 {

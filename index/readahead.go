@@ -66,29 +66,30 @@ func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart
 	a.remember(place{p, next}, s)
 }
 
-// fetch begins to fetch the rest of the window.
+// fetch begins to fetch the rest of the window, as far as there is room for it.
 func (a *readAhead) fetch(p segments.Partition, s *stream) {
-	missing := make([]coordinator.Span, 0, 8)
-	until, bytes := s.until, s.bytes
-	for _, span := range a.view.Spans(p, s.until, maxAheadSpans) {
-		if bytes >= s.window || bytes > 0 && bytes+span.Length > a.limit {
+	spans := a.view.Spans(p, s.until, maxAheadSpans)
+	missing := make([]coordinator.Span, 0, len(spans))
+	ahead := s.bytes
+	for i, span := range spans {
+		if ahead >= s.window || ahead > 0 && ahead+span.Length > a.limit {
+			spans = spans[:i]
 			break
 		}
-		until, bytes = span.Last+1, bytes+span.Length
+		ahead += span.Length
 		if a.tail.get(span) == nil && a.fetcher.cache.get(span) == nil {
 			missing = append(missing, span)
 		}
 	}
-	n := a.fetcher.startAhead(p, missing)
-	a.metrics.ahead.Add(float64(n))
-	if n < len(missing) { // no room now; the next read tries again from here
-		a.metrics.aheadSkipped.Add(float64(len(missing) - n))
-		for _, span := range missing[n:] {
-			bytes -= span.Length
+	begun := a.fetcher.startAhead(p, missing)
+	a.metrics.ahead.Add(float64(begun))
+	a.metrics.aheadSkipped.Add(float64(len(missing) - begun))
+	for _, span := range spans {
+		if begun < len(missing) && span.Base >= missing[begun].Base {
+			break // there was no room; the next read tries again from here
 		}
-		until = missing[n].Base
+		s.until, s.bytes = span.Last+1, s.bytes+span.Length
 	}
-	s.until, s.bytes = until, max(bytes, 0)
 }
 
 func (a *readAhead) recall(at place) (stream, bool) {

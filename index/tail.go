@@ -109,6 +109,9 @@ func dissect(spans []coordinator.CommitSpan, object []byte) (kept, error) {
 			next += int64(h.LastOffsetDelta) + 1
 			pos += int32(h.Size())
 		}
+		if next != span.Last+1 {
+			return kept{}, fmt.Errorf("%w: offsets up to %d in a span up to %d", ErrCorrupt, next-1, span.Last)
+		}
 		k.spans[i] = span
 		k.blocks[i] = block{bytes: bytes, starts: starts[first:len(starts):len(starts)]}
 	}
