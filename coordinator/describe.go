@@ -130,7 +130,7 @@ func (p *printer) snapshot(object []byte) error {
 	}
 	for _, at := range sortedPartitions(s.partitions) {
 		q := s.partitions[at]
-		p.linef("  partition %s: offsets %d-%d, %d spans, %d bytes, %d producers", at, q.logStart, q.end-1, len(q.spans), q.bytes, len(q.producers))
+		p.linef("  partition %s: begins at offset %d, ends before %d, %d spans, %d bytes, %d producers", at, q.logStart, q.end, len(q.spans), q.bytes, len(q.producers))
 		for i := range q.spans {
 			p.linef("    %s  %s", q.spans[i].Segment, spanText(&q.spans[i].Span))
 		}

@@ -40,7 +40,7 @@ const (
 )
 
 // simSeeds is how many random simulations TestProtocol runs; -firn.seeds asks for more.
-var simSeeds = flag.Int("firn.seeds", 400, "how many random simulations of the protocol to run")
+var simSeeds = flag.Int("firn.seeds", 200, "how many random simulations of the protocol to run")
 
 func TestProtocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // its clock makes backoffs take no time

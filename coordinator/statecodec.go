@@ -41,6 +41,9 @@ func (d *decoder) state(in Incarnation) *State {
 	}
 	for i, n := 0, d.count(16+6); i < n && d.err == nil; i++ {
 		at := d.partition()
+		if s.partitions[at] != nil {
+			d.fail("partition %s twice", at)
+		}
 		s.partitions[at] = d.partitionState()
 	}
 	return s

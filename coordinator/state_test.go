@@ -1,0 +1,188 @@
+package coordinator
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"firn/segments"
+)
+
+// history draws facts as a coordinator decides them: by asking one.
+func history(t *rapid.T) []*Fact {
+	e := NewEmbedded(EmbeddedOptions{Clock: func() time.Time { return time.UnixMilli(1e12) }})
+	if err := e.Open(nil, NewState(7, "cluster")); err != nil {
+		t.Fatal(err)
+	}
+	topics := []segments.TopicID{{1}, {2}, {3}}
+	for i := range rapid.IntRange(0, 40).Draw(t, "facts") {
+		topic := rapid.SampledFrom(topics).Draw(t, "topic")
+		change := Change{ID: segments.ID{1, byte(i)}}
+		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 7, 8, 9}).Draw(t, "kind") {
+		case 0, 1:
+			change.CreateTopic = &CreateTopic{ID: topic, Name: fmt.Sprint("t", topic[0]%2), Partitions: 2}
+		case 2:
+			change.DeleteTopic = &topic
+		case 3:
+			value := fmt.Sprint(i)
+			change.Configure = &Configure{Topic: topic, Set: map[string]*string{"retention.ms": &value}}
+		case 4:
+			change.Grow = &Grow{Topic: topic, Partitions: rapid.Int32Range(1, 5).Draw(t, "partitions")}
+		case 5:
+			at := segments.Partition{Topic: topic, Index: rapid.Int32Range(0, 2).Draw(t, "index")}
+			change.LogStart = &LogStart{Offsets: map[segments.Partition]int64{at: rapid.Int64Range(0, 12).Draw(t, "start")}}
+		case 6:
+			change.ProducerIDs = 1000
+		default:
+			commit(t, e, topics, i)
+			continue
+		}
+		if entry, err := e.Propose(nil, 7, change); err == nil {
+			confirm(t, e, entry)
+		}
+	}
+	var facts []*Fact
+	for _, entry := range e.stream.entries {
+		if entry.Fact != nil {
+			facts = append(facts, entry.Fact)
+		}
+	}
+	return facts
+}
+
+func confirm(t *rapid.T, e *Embedded, entry Entry) {
+	if err := e.Confirm(nil, 7, []uint64{entry.Seq}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) {
+	req := CommitRequest{Segment: segments.NewID(time.UnixMilli(1e12))}
+	for range rapid.IntRange(1, 4).Draw(t, "runs") {
+		run := CommitRun{Partition: segments.Partition{Topic: rapid.SampledFrom(topics).Draw(t, "topic"),
+			Index: rapid.Int32Range(0, 2).Draw(t, "index")}, Position: int64(len(req.Runs)) * 1000}
+		for range rapid.IntRange(1, 3).Draw(t, "batches") {
+			run.Batches = append(run.Batches, CommitBatch{Length: 70, Records: rapid.Int32Range(1, 3).Draw(t, "records"),
+				MaxTimestamp: rapid.Int64Range(0, 9).Draw(t, "time"), ProducerID: rapid.Int64Range(-1, 2).Draw(t, "producer"),
+				ProducerEpoch: rapid.Int16Range(0, 1).Draw(t, "epoch"), BaseSequence: rapid.Int32Range(0, 6).Draw(t, "sequence")})
+		}
+		req.Runs = append(req.Runs, run)
+	}
+	answer, err := e.Commit(nil, 7, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rapid.Bool().Draw(t, "confirmed") && answer.Entry.Seq != 0 {
+		confirm(t, e, answer.Entry)
+	}
+}
+
+func sum(t *rapid.T, facts []*Fact) *State {
+	s := NewState(7, "cluster")
+	for _, f := range facts {
+		if err := s.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func encoded(s *State) []byte {
+	o := snapshotObject{incarnation: s.incarnation, state: s}
+	return o.encode()
+}
+
+// Facts may come in any order, any number of times, through snapshots, and with facts of other incarnations among them.
+func TestFactsCommute(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		facts := history(t)
+		want := encoded(sum(t, facts))
+		again := slices.Concat(facts, facts[:rapid.IntRange(0, len(facts)).Draw(t, "repeated")])
+		again = rapid.Permutation(again).Draw(t, "order")
+		for i, f := range facts {
+			if i%3 == 0 {
+				other := *f
+				other.Incarnation++
+				again = append(again, &other)
+			}
+		}
+		cut := rapid.IntRange(0, len(again)).Draw(t, "snapshot")
+		half, err := decodeSnapshotObject(encoded(sum(t, again[:cut])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		clone := half.state.clone(false)
+		for _, f := range again[cut:] {
+			if err := half.state.Apply(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(encoded(half.state), want) {
+			t.Fatal("another order gives another state")
+		}
+		for _, f := range again[cut:] {
+			if err := clone.Apply(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(encoded(clone), want) {
+			t.Fatal("a clone that goes on gives another state")
+		}
+	})
+}
+
+// What a recovery makes of any subset of the facts is what those facts say that lie before the first hole, producers included.
+func TestTruncationForgetsProducers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		facts := history(t)
+		survived := slices.DeleteFunc(slices.Clone(facts), func(f *Fact) bool {
+			return f.Commit != nil && rapid.IntRange(0, 4).Draw(t, "lost") == 0
+		})
+		s := sum(t, survived)
+		s.truncate()
+		// The same, with spans beyond holes left out from the start.
+		clean := NewState(7, "cluster")
+		for _, f := range survived {
+			only := *f
+			if f.Commit != nil {
+				commit := *f.Commit
+				commit.Spans = slices.DeleteFunc(slices.Clone(commit.Spans), func(c CommitSpan) bool {
+					p := s.partitions[c.Partition]
+					return p == nil || c.Span.Base >= p.end
+				})
+				only.Commit = &commit
+			}
+			if err := clean.Apply(&only); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(encoded(s), encoded(clean)) {
+			t.Fatal("something beyond a hole left traces")
+		}
+	})
+}
+
+func TestApplyRefusesContradictions(t *testing.T) {
+	at := segments.Partition{Topic: segments.TopicID{1}}
+	span := func(base, last int64) *Fact {
+		return &Fact{Incarnation: 7, Commit: &Commit{Spans: []CommitSpan{{Partition: at, Span: Span{Base: base, Last: last}}}}}
+	}
+	for name, facts := range map[string][]*Fact{
+		"over the end":       {span(0, 4), span(3, 6)},
+		"over a waiting one": {span(3, 6), span(0, 4)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewState(7, "")
+			if err := s.Apply(facts[0]); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Apply(facts[1]); err == nil {
+				t.Error("overlapping spans were taken")
+			}
+		})
+	}
+}
