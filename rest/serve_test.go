@@ -1,0 +1,163 @@
+package rest
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	select {
+	case <-p.closed:
+	default:
+		close(p.closed)
+	}
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// dial hands the server one end of a new connection. It returns false if the server takes none.
+func (p *pipes) dial() (net.Conn, bool) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, true
+	case <-time.After(time.Minute):
+		return nil, false
+	}
+}
+
+// serving runs a server on pipes in a bubble until the test body is done.
+func serving(t *testing.T, change func(*Options), body func(t *testing.T, p *pipes, stop func() error)) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := server(t, change)
+		p := newPipes()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, p) }()
+		stopped := false
+		stop := func() error { stopped = true; cancel(); return <-done }
+		body(t, p, stop)
+		if !stopped {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestSlowHeaders: who sends a header drop by drop is cut off when the time for headers is over.
+func TestSlowHeaders(t *testing.T) {
+	serving(t, nil, func(t *testing.T, p *pipes, _ func() error) {
+		c, _ := p.dial()
+		defer c.Close()
+		began := time.Now()
+		go func() {
+			for _, b := range []byte("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("a", 1000)) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}()
+		_, _ = io.Copy(io.Discard, c)
+		if took := time.Since(began); took > readHeaderTimeout+time.Second {
+			t.Errorf("cut off after %v", took)
+		}
+	})
+}
+
+// TestLargeHeaders: headers beyond the limit are refused.
+func TestLargeHeaders(t *testing.T) {
+	serving(t, nil, func(t *testing.T, p *pipes, _ func() error) {
+		c, _ := p.dial()
+		defer c.Close()
+		go func() {
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "+strings.Repeat("a", 2*maxHeaderBytes)+"\r\n\r\n")
+		}()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Error(resp, err)
+		}
+	})
+}
+
+// TestConnectionsAreBounded: connections beyond the bound wait until one closes.
+func TestConnectionsAreBounded(t *testing.T) {
+	serving(t, func(o *Options) { o.MaxConnections = 2 }, func(t *testing.T, p *pipes, _ func() error) {
+		var open []net.Conn
+		for range 2 {
+			c, ok := p.dial()
+			if !ok {
+				t.Fatal("not taken")
+			}
+			open = append(open, c)
+		}
+		taken := make(chan net.Conn)
+		go func() { c, _ := p.dial(); taken <- c }()
+		synctest.Wait()
+		select {
+		case <-taken:
+			t.Error("a third connection was taken")
+		default:
+		}
+		open[0].Close()
+		if c := <-taken; c == nil {
+			t.Error("no connection was taken after one had closed")
+		} else {
+			c.Close()
+		}
+		open[1].Close()
+	})
+}
+
+// TestGracefulEnd: a request under way is answered, while no new connection is taken.
+func TestGracefulEnd(t *testing.T) {
+	node := &fakeNode{joining: true} // so that /readyz takes its time
+	serving(t, func(o *Options) { o.Node = node }, func(t *testing.T, p *pipes, stop func() error) {
+		c, _ := p.dial()
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		answered := make(chan *http.Response, 1)
+		go func() {
+			resp, _ := http.ReadResponse(bufio.NewReader(c), nil)
+			answered <- resp
+		}()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if resp := <-answered; resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+			t.Error("the request under way was not answered")
+		}
+		if _, ok := p.dial(); ok {
+			t.Error("a connection was taken after the end")
+		}
+	})
+}
