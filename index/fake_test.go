@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -264,13 +263,6 @@ func offsets(t testing.TB, chunk Chunk) (first, last int64) {
 		}
 	}
 	return first, last
-}
-
-// settled waits until no get is under way.
-func settled(x *Index) {
-	for x.fetcher.fetching.Load() > 0 {
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // counter is what a counter has counted.

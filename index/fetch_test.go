@@ -352,7 +352,7 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	settled(x)
+	x.fetcher.wg.Wait()
 	if held := x.fetcher.cache.held(); held > 50000 {
 		t.Errorf("the cache holds %d bytes", held)
 	}

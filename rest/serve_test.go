@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,18 +77,21 @@ func TestSlowHeaders(t *testing.T) {
 		c, _ := p.dial()
 		defer c.Close()
 		began := time.Now()
-		go func() {
+		var sending sync.WaitGroup
+		sending.Go(func() {
 			for _, b := range []byte("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("a", 1000)) {
 				if _, err := c.Write([]byte{b}); err != nil {
 					return
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
-		}()
+		})
 		_, _ = io.Copy(io.Discard, c)
 		if took := time.Since(began); took > readHeaderTimeout+time.Second {
 			t.Errorf("cut off after %v", took)
 		}
+		c.Close()
+		sending.Wait()
 	})
 }
 
