@@ -21,7 +21,7 @@ func main() { os.Exit(mainStatus()) }
 
 // mainStatus runs the command line that the process was started with.
 func mainStatus() int {
-	// A reader that goes away (firn consume t | head) is an error of Write like any other, and not the death of the process.
+	// A reader that goes away is an error of Write like any other, and not the death of the process: see output.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -33,7 +33,7 @@ func mainStatus() int {
 		<-signals
 		os.Exit(statusFailed)
 	}()
-	return run(ctx, streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:])
+	return run(ctx, streams{In: os.Stdin, Out: output{os.Stdout}, Err: os.Stderr}, os.Args[1:])
 }
 
 // streams are what a command reads and writes.
@@ -41,6 +41,20 @@ type streams struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
+}
+
+// errNobodyReads ends a command whose reader has seen enough (firn consume t | head). That is no failure.
+var errNobodyReads = errors.New("nobody reads standard output any more")
+
+// output is standard output, which may be a pipe whose reader goes away.
+type output struct{ io.Writer }
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		err = errNobodyReads
+	}
+	return n, err
 }
 
 // terminal says whether progress may be drawn on standard error.
@@ -64,7 +78,7 @@ func run(ctx context.Context, s streams, args []string) int {
 	root := newRoot(s)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil || errors.Is(err, syscall.EPIPE) {
+	if err == nil || errors.Is(err, errNobodyReads) {
 		return statusOK
 	}
 	status, hint := statusFailed, ""

@@ -16,6 +16,8 @@ import (
 	"firn/index"
 	"firn/ingest"
 	"firn/kafka"
+	"firn/rest"
+	"firn/segments"
 	"firn/segments/file"
 )
 
@@ -25,11 +27,13 @@ type node struct {
 	options *serveOptions
 	logger  *slog.Logger
 
-	store  *file.Store
+	files  *file.Store
+	store  segments.Store // files, measured
 	member *coordinator.Node
 	index  *index.Index
 	writer *ingest.Writer
 	kafka  *kafka.Server
+	rest   *rest.Server
 
 	host string // as clients are told
 	port int32
@@ -45,7 +49,7 @@ func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	if n.store, err = openStore(o.store); err != nil {
+	if n.files, err = openStore(o.store); err != nil {
 		return nil, err
 	}
 	if err := n.wire(ctx, registry); err != nil {
@@ -62,6 +66,9 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	info := coordinator.NodeInfo{ID: o.nodeID, KafkaHost: n.host, KafkaPort: n.port, Zone: o.zone}
 	if n.http != nil {
 		info.HTTP = n.http.Addr().String()
+	}
+	if n.store, err = segments.Measure(n.files, registry); err != nil {
+		return err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
 		Store: n.store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Info: info,
@@ -89,31 +96,52 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		Node: n.member, Writer: n.writer, Index: n.index, Logger: n.logger, Registerer: registry,
 		AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
 	})
+	if err != nil {
+		return err
+	}
+	n.rest, err = rest.New(rest.Options{
+		Node: n.member, View: n.member.View(), Gatherer: registry, Registerer: registry, Logger: n.logger,
+	})
 	return err
 }
 
-// serve serves until ctx ends, which is the ordinary end, or the node cannot go on.
+// serve serves until ctx ends, which is the ordinary end, or the node cannot go on. HTTP goes on to the last, so that one can
+// watch a node stop.
 func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
+	outliving, stopHTTP := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHTTP()
+	http, httpFailed := errgroup.WithContext(outliving)
+	if n.http != nil {
+		http.Go(func() error { return n.rest.Serve(outliving, n.http) })
+	}
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.kafka.Serve(serving, kafkaListener) })
 	group.Go(func() error {
 		select {
 		case <-serving.Done():
 			return nil
+		case <-httpFailed.Done():
+			return fmt.Errorf("HTTP is not served any more: %w", http.Wait())
 		case <-n.member.Done():
 			return fmt.Errorf("this node stops: %w", n.member.Err())
 		}
 	})
+	defer context.AfterFunc(serving, n.rest.Drain)()
 	err := group.Wait()
 	if err == nil {
 		n.logger.Info("stopping: no more is taken, what was taken is written and acknowledged")
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	if closeErr := n.close(closing); err == nil {
-		err = closeErr
+	closeErr := n.close(closing)
+	stopHTTP()
+	if httpErr := http.Wait(); closeErr == nil {
+		closeErr = httpErr
 	}
-	return err
+	if err == nil {
+		return closeErr
+	}
+	return err // why it stopped is what matters: what went wrong afterwards follows from it
 }
 
 // close ends the rooms in the reverse order of wire: what was taken is written and acknowledged before the membership ends.
@@ -128,5 +156,5 @@ func (n *node) close(ctx context.Context) error {
 	if n.member != nil {
 		errs = append(errs, n.member.Close(ctx))
 	}
-	return errors.Join(append(errs, n.store.Close())...)
+	return errors.Join(append(errs, n.files.Close())...)
 }

@@ -21,6 +21,8 @@ const (
 	produceBufferBytes   = 64 << 20
 	produceBufferRecords = 200_000
 	deliveryTimeout      = 2 * time.Minute
+	// interruptGrace is how long an interrupted producer waits for acknowledgements of what it has read.
+	interruptGrace = 3 * time.Second
 	// batchOverhead is more than what a batch of one record adds to its key and value.
 	batchOverhead = 128
 )
@@ -150,10 +152,11 @@ type producer struct {
 func (p *producer) copyLines(ctx context.Context, in io.Reader) error {
 	err := p.readLines(ctx, in)
 	// What was read is written even when reading ended early: the summary then says how far it got.
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliveryTimeout)
+	flush, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(interruptGrace, cancel) })()
 	if flushErr := p.client.Flush(flush); err == nil && flushErr != nil {
-		err = fmt.Errorf("waiting for acknowledgements: %w", flushErr)
+		err = errInterrupted
 	}
 	if failure := p.failure.Load(); failure != nil {
 		return *failure
@@ -163,7 +166,7 @@ func (p *producer) copyLines(ctx context.Context, in io.Reader) error {
 
 func (p *producer) readLines(ctx context.Context, in io.Reader) error {
 	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 64<<10), p.maxLine+1)
+	lines.Buffer(make([]byte, min(64<<10, p.maxLine+1)), p.maxLine+1)
 	lines.Split(splitLines)
 	var keep slabs
 	number := 0

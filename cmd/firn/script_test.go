@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +28,7 @@ func TestMain(m *testing.M) {
 //	addresses NAME…        sets each variable to a loopback address with a free port
 //	await ADDR             waits until a Kafka server answers there
 //	status N COMMAND…      runs a command that has to end with exit status N
+//	terminate              sends SIGTERM to every background command
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -37,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"status":    status,
 			"occupy":    occupy,
+			"terminate": terminate,
 		},
 	})
 }
@@ -96,3 +100,10 @@ func occupy(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			ts.Check(err)
+		}
+	}
+}

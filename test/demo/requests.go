@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // requestsMetric counts requests to the bucket, by kind.
@@ -13,6 +14,8 @@ const requestsMetric = "firn_store_requests_total{"
 
 // objectRequests asks the server how many requests it has sent to its bucket.
 func objectRequests(ctx context.Context, addr string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
 		return "", err
@@ -31,5 +34,5 @@ func objectRequests(ctx context.Context, addr string) (string, error) {
 	if len(counts) == 0 {
 		return "", fmt.Errorf("/metrics has no %s…}", requestsMetric)
 	}
-	return strings.Join(counts, "; "), nil
+	return "requests: " + strings.Join(counts, "; "), nil
 }
