@@ -24,6 +24,7 @@ type options struct {
 	firn     string // binary; empty: built
 	kafkaLib string // directory of Apache Kafka's jars; empty: not measured
 	dir      string // of all data
+	profiles string // directory for profiles of firn under load; empty: none
 	measures []string
 	only     string // part of the names of the peers that are measured; empty: all
 	seconds  time.Duration
@@ -46,6 +47,7 @@ func main() {
 	flag.IntVar(&opts.rounds, "rounds", 3, "how often each is repeated; the median counts")
 	flag.IntVar(&opts.segments, "segments", 10_000, "of 100 records each, for the start on a full directory")
 	flag.StringVar(&opts.only, "only", "", "measure only peers with this in their `name`")
+	flag.StringVar(&opts.profiles, "profiles", "", "keep profiles of firn under load in this `directory`; they cost some speed")
 	measures := flag.String("measures", strings.Join(allMeasures, ","), "which")
 	flag.Parse()
 	opts.measures = strings.Split(*measures, ",")

@@ -98,11 +98,18 @@ func (b *bench) sample(ctx context.Context, p peer, s setting) (_ sample, err er
 		return sample{}, err
 	}
 	var records int64
-	producing, err := measure(server, func() (err error) { records, err = produce(ctx, spec, s, b.seconds); return err })
+	producing, err := measure(server, func() error {
+		return b.profiled(ctx, server, p.name+", "+s.name+", in", func() (err error) {
+			records, err = produce(ctx, spec, s, b.seconds)
+			return err
+		})
+	})
 	if err != nil {
 		return sample{}, err
 	}
-	consuming, err := measure(server, func() error { return consume(ctx, spec, records) })
+	consuming, err := measure(server, func() error {
+		return b.profiled(ctx, server, p.name+", "+s.name+", out", func() error { return consume(ctx, spec, records) })
+	})
 	if err != nil {
 		return sample{}, err
 	}
