@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -212,7 +213,7 @@ func BenchmarkJoin(b *testing.B) {
 				if got, _ := n.View().Partition(segments.Partition{Topic: benchTopic, Index: 1}); got.HighWatermark != int64(facts*10) {
 					b.Fatalf("partition is %+v", got)
 				}
-				if err := n.Close(context.Background()); err != nil {
+				if err := errors.Join(n.Close(context.Background()), store.Close()); err != nil {
 					b.Fatal(err)
 				}
 				b.StartTimer()

@@ -14,8 +14,8 @@ import (
 // ErrEmptyBucket says that no incarnation ever opened in this bucket.
 var ErrEmptyBucket = errors.New("the bucket holds no firn cluster")
 
-// errMoved says that objects were deleted while they were read, because a newer snapshot covers them: read again.
-var errMoved = errors.New("journal objects vanished while they were read")
+// errMoved says that objects are missing. Mostly they were deleted while others were read, because a newer snapshot covers them: read again.
+var errMoved = errors.New("objects are missing that no snapshot covers")
 
 // loads is how many times a load begins again when objects are deleted under it.
 const loads = 8
@@ -38,21 +38,17 @@ type loaded struct {
 // it, up to the first hole of each partition.
 func Load(ctx context.Context, store segments.Store) (*State, error) {
 	l := loader{store, defaultParallel}
-	for range loads {
+	return again(ctx, func() (*State, error) { // from the start: perhaps the whole incarnation is history by now
 		base, err := l.newestOpened(ctx)
 		if err != nil {
 			return nil, err
 		}
-		found, err := l.load(ctx, base)
-		if errors.Is(err, errMoved) {
-			continue // perhaps the whole incarnation is history by now
-		}
+		found, err := l.loadOnce(ctx, base)
 		if err != nil {
 			return nil, err
 		}
 		return found.state, nil
-	}
-	return nil, errMoved
+	})
 }
 
 // newestOpened returns the newest incarnation that is not void.
@@ -81,13 +77,18 @@ func (l *loader) newestOpened(ctx context.Context) (Incarnation, error) {
 
 // load reads the state of one incarnation: its newest snapshot and the journal on top.
 func (l *loader) load(ctx context.Context, base Incarnation) (*loaded, error) {
+	return again(ctx, func() (*loaded, error) { return l.loadOnce(ctx, base) })
+}
+
+// again loads until nothing was deleted meanwhile.
+func again[T any](ctx context.Context, load func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
-		found, err := l.loadOnce(ctx, base)
+		found, err := load()
 		if !errors.Is(err, errMoved) || try == loads {
 			return found, err
 		}
-		if err := pause(ctx, time.Duration(try)*10*time.Millisecond); err != nil {
-			return nil, err
+		if ended := pause(ctx, time.Duration(try)*10*time.Millisecond); ended != nil {
+			return found, ended
 		}
 	}
 }

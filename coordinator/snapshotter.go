@@ -47,6 +47,8 @@ func (s *snapshotter) journaled() {
 func (s *snapshotter) run(ctx context.Context, l *Life) error {
 	if err := s.exclusively(ctx, l, s.tidy); lifeOver(err) {
 		return err
+	} else if err != nil && ctx.Err() == nil {
+		l.logger.Warn("deleting what a snapshot covers failed; the next snapshot tries again", "error", err)
 	}
 	for {
 		select {

@@ -1,0 +1,137 @@
+package coordinator_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments"
+	"firn/segments/memory"
+)
+
+// faulty fails or delays puts into the journal.
+type faulty struct {
+	segments.Store
+	puts  atomic.Int64
+	fault func() (lost, replyLost bool)
+}
+
+var errOutage = errors.New("the store is out")
+
+func (f *faulty) Put(ctx context.Context, key string, body []byte) error {
+	if !strings.HasPrefix(key, "journal/") {
+		return f.Store.Put(ctx, key, body)
+	}
+	f.puts.Add(1)
+	time.Sleep(10 * time.Millisecond) // of the bubble's time
+	lost, replyLost := f.fault()
+	if lost {
+		return errOutage
+	}
+	err := f.Store.Put(ctx, key, body)
+	if replyLost {
+		return errOutage
+	}
+	return err
+}
+
+// An outage of the store delays answers and loses none; it is logged once. What waited meanwhile shares an object.
+func TestJournalOutlivesAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		var calls int
+		store := &faulty{Store: memory.New(), fault: func() (bool, bool) {
+			calls++
+			return down.Load(), calls%2 == 0 // every other reply is lost as well
+		}}
+		var log bytes.Buffer
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := segments.Partition{Topic: createTopic(t, n, "a", 1)}
+		down.Store(true)
+		const writers = 50
+		var group sync.WaitGroup
+		for range writers {
+			group.Go(func() { write(t, n, request(at, 1)) })
+		}
+		time.Sleep(time.Minute)
+		if info, _ := n.View().Partition(at); info.HighWatermark != 0 {
+			t.Errorf("records show that are not in the journal: %+v", info)
+		}
+		down.Store(false)
+		before := store.puts.Load()
+		group.Wait()
+		if puts := store.puts.Load() - before; puts > 6 {
+			t.Errorf("%d writes took %d puts", writers, puts)
+		}
+		if info, _ := n.View().Partition(at); info.HighWatermark != writers {
+			t.Errorf("after the outage: %+v", info)
+		}
+		if err := n.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if lines := strings.Count(log.String(), "trying again"); lines > 5 {
+			t.Errorf("the outage was logged %d times:\n%s", lines, &log)
+		}
+	})
+}
+
+// Whoever waits in a node when it is closed is told so.
+func TestCloseTellsWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		store := &faulty{Store: memory.New(), fault: func() (bool, bool) { return down.Load(), false }}
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := segments.Partition{Topic: createTopic(t, n, "a", 1)}
+		life, err := n.Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		down.Store(true)
+		answer, err := life.Commit(t.Context(), request(at, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		settled := make(chan error)
+		go func() { settled <- life.Settle(t.Context(), answer.Entry) }()
+		synctest.Wait()
+		if err := n.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-settled; !errors.Is(err, coordinator.ErrFenced) {
+			t.Errorf("settling: %v", err)
+		}
+		<-n.Done()
+		if _, err := n.Life(t.Context()); !errors.Is(err, coordinator.ErrClosed) {
+			t.Errorf("Life: %v", err)
+		}
+		if _, err := n.Change(t.Context(), coordinator.Change{ProducerIDs: 1}); !errors.Is(err, coordinator.ErrClosed) {
+			t.Errorf("Change: %v", err)
+		}
+	})
+}
+
+// Join says what is wrong with the store, soon.
+func TestJoinWithABrokenStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faulty{Store: memory.New(), fault: func() (bool, bool) { return true, false }}
+		_, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+		if !errors.Is(err, errOutage) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
