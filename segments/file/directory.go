@@ -32,8 +32,8 @@ type directory struct {
 	users int      // guarded by store.mu
 
 	mu      sync.Mutex
-	next    *round     // the fsync that has not begun yet and that callers may still join
-	running sync.Mutex // held by the fsync under way
+	running *round // the fsync under way
+	next    *round // the one that has not begun yet, which callers may still join
 }
 
 // round is one fsync, shared by all who asked for it before it began.
@@ -75,6 +75,9 @@ func (s *Store) descend(name string) (*directory, error) {
 	}
 	d, err := openDirectory(s, name, func() (*os.Root, error) { return parent.root.OpenRoot(base) })
 	if err != nil {
+		if info, statErr := parent.root.Lstat(base); statErr == nil && !info.IsDir() {
+			return nil, fmt.Errorf("%w: %s is an object", segments.ErrKey, name)
+		}
 		return nil, s.forget(parent, err)
 	}
 	// Whoever made the directory may not have synced its parent yet.
@@ -91,8 +94,6 @@ func (s *Store) descend(name string) (*directory, error) {
 // forget translates the failure of an operation in d. If d has been removed, it is not used again.
 func (s *Store) forget(d *directory, err error) error {
 	switch {
-	case isNotDirectory(err):
-		return fmt.Errorf("%w: an element of it is an object", segments.ErrKey)
 	case d == s.root || !errors.Is(err, fs.ErrNotExist):
 		return err
 	case s.open[d.path] == d:
@@ -214,22 +215,30 @@ func (d *directory) probe() error {
 // commit syncs the directory's entries. All who call it while one fsync is under way share the next.
 func (d *directory) commit() error {
 	d.mu.Lock()
-	r := d.next
-	if r != nil {
+	if r := d.next; r != nil {
 		d.mu.Unlock()
 		<-r.done
 		return r.err
 	}
-	r = &round{done: make(chan struct{})}
-	d.next = r
+	r := &round{done: make(chan struct{})}
+	before := d.running
+	if before == nil {
+		d.running = r
+	} else {
+		d.next = r
+	}
 	d.mu.Unlock()
 
-	d.running.Lock()
-	d.mu.Lock()
-	d.next = nil
-	d.mu.Unlock()
+	if before != nil {
+		<-before.done
+		d.mu.Lock()
+		d.running, d.next = r, nil
+		d.mu.Unlock()
+	}
 	r.err = d.store.sync(d.self)
-	d.running.Unlock()
+	d.mu.Lock()
+	d.running = nil
+	d.mu.Unlock()
 	close(r.done)
 	return r.err
 }

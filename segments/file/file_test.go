@@ -1,6 +1,11 @@
 package file_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"firn/segments"
@@ -31,4 +36,57 @@ func TestTwoStoresOnOneDirectory(t *testing.T) {
 		dir := t.TempDir()
 		return open(t, dir), open(t, dir)
 	})
+}
+
+func TestOpenMakesDirectories(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	open(t, dir)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		t.Error(info, err)
+	}
+	open(t, dir)
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "file")
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{name, filepath.Join(name, "below")} {
+		_, err := file.Open(dir)
+		if err == nil || !strings.Contains(err.Error(), "data directory "+dir+" cannot be created") || strings.Count(err.Error(), "\n") > 0 {
+			t.Errorf("opening %s: %v", dir, err)
+		}
+	}
+}
+
+// TestKeysInEachOthersWay are what a directory cannot hold: one error says so, and it is not that the object exists.
+func TestKeysInEachOthersWay(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Put(t.Context(), "a/b", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"a", "a/b/c", "a/b/c/d"} {
+		if err := s.Put(t.Context(), key, nil); !errors.Is(err, segments.ErrKey) {
+			t.Errorf("put %s: %v", key, err)
+		}
+	}
+}
+
+// TestDirectoryGone is a data directory that somebody removes under a running store: an error, not an endless attempt.
+func TestDirectoryGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, dir)
+	if err := s.Put(t.Context(), "d/one", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"d/two", "top", "e/three"} {
+		if err := s.Put(t.Context(), key, nil); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("put %s: %v", key, err)
+		}
+	}
 }
