@@ -19,7 +19,7 @@ run: build ## build and serve on the embedded default; data in ./firn-data; ARGS
 
 build: ## build ./bin/firn
 	@mkdir -p $(BIN)
-	$(GO) build -trimpath -o $(BIN)/firn ./cmd/firn
+	$(GO) build -o $(BIN)/firn ./cmd/firn
 
 test: test-needs ## install what the tests need and run all of them, with the race detector
 	$(GO) test -race -timeout 20m ./...

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -238,7 +239,7 @@ func (s *slabs) record(line []byte, separator string) *kgo.Record {
 	r.Value = kept
 	if separator != "" {
 		if key, value, ok := bytes.Cut(kept, []byte(separator)); ok {
-			r.Key, r.Value = key[:len(key):len(key)], value
+			r.Key, r.Value = slices.Clip(key), value
 		}
 	}
 	return r

@@ -64,7 +64,7 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("--%s %s is in use (%w): stop who has it ('firn doctor' tells who answers), or give another", flag, addr, syscall.EADDRINUSE)
+		return nil, fmt.Errorf("--%s %s: %w: stop who has it ('firn doctor' tells who answers), or give another", flag, addr, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("--%s %s: this user may not listen there; give a port from 1024 on", flag, addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

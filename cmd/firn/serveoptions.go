@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,10 +148,8 @@ func within[N int64 | time.Duration](n, low, high N) error {
 }
 
 func oneOf(text string, choices ...string) error {
-	for _, choice := range choices {
-		if text == choice {
-			return nil
-		}
+	if slices.Contains(choices, text) {
+		return nil
 	}
 	return fmt.Errorf("%q is not one of %s", text, strings.Join(choices, ", "))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -16,7 +15,11 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := demo{source: filepath.Join(runtime.GOROOT(), "src", "net"), reader: "../kafkajs", say: t.Logf}
+	source, err := goSource(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := demo{source: filepath.Join(source, "net"), reader: "../kafkajs", say: t.Logf}
 	if err := d.run(t.Context(), process.Firn(firn), filepath.Join(t.TempDir(), "bucket")); err != nil {
 		t.Fatal(err)
 	}

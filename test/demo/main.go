@@ -35,11 +35,10 @@ func main() {
 // demonstrate runs the demo on a temporary directory, which it removes if all is well.
 func demonstrate(ctx context.Context, firn, source, reader string) error {
 	if source == "" {
-		goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-		if err != nil {
-			return fmt.Errorf("go env GOROOT: %w", err)
+		var err error
+		if source, err = goSource(ctx); err != nil {
+			return err
 		}
-		source = filepath.Join(strings.TrimSpace(string(goroot)), "src")
 	}
 	dir, err := os.MkdirTemp("", "firn-demo-")
 	if err != nil {
@@ -55,4 +54,13 @@ func demonstrate(ctx context.Context, firn, source, reader string) error {
 		return fmt.Errorf("%w (data in %s)", err, dir)
 	}
 	return os.RemoveAll(dir)
+}
+
+// goSource is where Go's own source lies.
+func goSource(ctx context.Context) (string, error) {
+	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(goroot)), "src"), nil
 }
