@@ -36,7 +36,7 @@ func (b *bench) profiled(ctx context.Context, server *process.Process, name stri
 	if err != nil {
 		return err
 	}
-	return download(ctx, base+"allocs", name+"-allocs.pprof")
+	return download(ctx, base+"allocs", name+"-allocs.pprof") // holds what is in use as well: -sample_index=inuse_space
 }
 
 // download saves what url answers.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,6 +45,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	p := &Process{spec: spec, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1") // a server with a race detector ends at the first race
 	p.cmd.SysProcAttr = attributes()
 	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
@@ -128,10 +130,10 @@ func FreeAddr() (string, error) {
 	return "", errors.New("no free port between 20000 and 32000")
 }
 
-// Build builds a program of this module into dir and returns its path.
-func Build(ctx context.Context, dir, pkg string) (string, error) {
+// Build builds a program of this module into dir and returns its path. The flags are those of go build.
+func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, filepath.Base(pkg))
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, pkg)
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", bin}, flags, []string{pkg})...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}

@@ -129,12 +129,12 @@ func (c *crowd) reread(ctx context.Context, name string, seed uint64) error {
 		if err := c.checkEnd(ctx, partition, known); err != nil {
 			return err
 		}
-		if known == 0 {
+		if known.End == 0 {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		from := random.Int64N(known)
-		until := min(known, from+1+random.Int64N(2000))
+		from := random.Int64N(known.End)
+		until := min(known.End, from+1+random.Int64N(2000))
 		reader := c.checker.Reader(name)
 		reader.Seek(partition, from)
 		err := c.read(ctx, reader, map[int32]kgo.Offset{partition: kgo.NewOffset().At(from)}, func() bool { return reader.Next(partition) >= until })
@@ -146,7 +146,7 @@ func (c *crowd) reread(ctx context.Context, name string, seed uint64) error {
 }
 
 // checkEnd asks for the high watermark of a partition that is known to reach that far.
-func (c *crowd) checkEnd(ctx context.Context, partition int32, known int64) error {
+func (c *crowd) checkEnd(ctx context.Context, partition int32, known history.Known) error {
 	client, err := c.client()
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ func torture(t *testing.T, opts Options) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	bin, err := process.Build(ctx, t.TempDir(), "firn/cmd/firn")
+	bin, err := process.Build(ctx, t.TempDir(), "firn/cmd/firn", buildFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
