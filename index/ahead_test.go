@@ -21,14 +21,10 @@ func TestReadAhead(t *testing.T) {
 		w.segment(runs...)
 		x := w.open(func(o *Options) { o.CacheBytes = 64 << 20 })
 		defer x.Close()
-		waited := 0
 		for at := int64(0); at < 64; at++ {
-			before := w.store.count.Load()
 			read(t, x, at, 256<<10)
+			ahead(t, x, at+1)
 			synctest.Wait() // what was begun ahead arrives before the next read, as it does for a reader with work to do
-			if w.store.count.Load() > before && x.fetcher.cache.get(w.view.parts[part].spans[at]) == nil {
-				waited++
-			}
 		}
 		if n := w.store.count.Load(); n > 16 {
 			t.Errorf("%d gets for 64 adjacent blocks", n)
@@ -58,11 +54,47 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 		}
 		for at := int64(0); at < 40; at++ {
 			read(t, x, at, 1)
-			if ahead := x.fetcher.fetching.Load(); ahead > 2<<20 {
-				t.Fatalf("%d bytes of gets ahead", ahead)
+			if bytes := x.fetcher.fetching.Load(); bytes > 2<<20 {
+				t.Fatalf("%d bytes of gets ahead", bytes)
 			}
+			ahead(t, x, at+1)
 		}
 	})
+}
+
+// ahead fails the test unless the stream that is expected at offset next knows what was fetched ahead of it: the bytes from there to its end,
+// all of which are in the cache or on their way.
+func ahead(t *testing.T, x *Index, next int64) {
+	t.Helper()
+	s, ok := x.ahead.recall(place{part, next})
+	if !ok || s.until < next {
+		t.Fatalf("at offset %d: %v, fetched ahead to %d", next, ok, s.until)
+	}
+	var bytes int64
+	for _, span := range x.view.Spans(part, next, 1000) {
+		if span.Last >= s.until {
+			break
+		}
+		bytes += span.Length
+		if x.fetcher.cache.get(span) == nil && x.fetcher.underway(span) == nil {
+			t.Errorf("at offset %d: %d was not fetched", next, span.Base)
+		}
+	}
+	if s.bytes != bytes {
+		t.Errorf("at offset %d: %d bytes ahead, and %d by its own count", next, bytes, s.bytes)
+	}
+}
+
+// TestStreamsAreBounded: readers here and there leave no more behind than there are places.
+func TestStreamsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	x := w.open(nil)
+	for i := range int64(3 * maxStreams) {
+		x.ahead.note(part, i+1, i+2, 1, false)
+	}
+	if n := len(x.ahead.streams); n > maxStreams {
+		t.Errorf("%d streams", n)
+	}
 }
 
 // TestTailCostsNoGet: what Keep took is served from there, uncopied, and the oldest leaves first.

@@ -110,6 +110,48 @@ func TestFetchBytes(t *testing.T) {
 	})
 }
 
+// TestStretch: one get reads what lies in a row in one segment, up to a bound.
+func TestStretch(t *testing.T) {
+	one, other := segments.ID{1}, segments.ID{2}
+	span := func(id segments.ID, position, length int64) coordinator.Span {
+		return coordinator.Span{Segment: id, Position: position, Length: length}
+	}
+	for name, c := range map[string]struct {
+		spans  []coordinator.Span
+		n      int
+		weight int64
+	}{
+		"one":           {[]coordinator.Span{span(one, 5, 1<<20)}, 1, 1 << 20},
+		"a small one":   {[]coordinator.Span{span(one, 5, 10)}, 1, minGetWeight},
+		"a row":         {[]coordinator.Span{span(one, 5, 1<<20), span(one, 5+1<<20, 1<<20)}, 2, 4 << 20},
+		"a gap":         {[]coordinator.Span{span(one, 5, 10), span(one, 16, 10)}, 1, minGetWeight},
+		"another":       {[]coordinator.Span{span(one, 5, 10), span(other, 15, 10)}, 1, minGetWeight},
+		"the wrong way": {[]coordinator.Span{span(one, 15, 10), span(one, 5, 10)}, 1, minGetWeight},
+		"too many":      {[]coordinator.Span{span(one, 0, 3<<20), span(one, 3<<20, 1<<20), span(one, 4<<20, 1)}, 2, 8 << 20},
+		"too large":     {[]coordinator.Span{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
+	} {
+		f := newFetcher(Options{FetchBytes: defaultFetchBytes}, newMetrics())
+		if n := stretch(c.spans); n != c.n || f.weight(c.spans[:n]) != c.weight {
+			t.Errorf("%s: %d spans of weight %d", name, n, f.weight(c.spans[:n]))
+		}
+		f.close()
+	}
+}
+
+// TestHighWatermarkMoves: what is confirmed after a Read has begun is neither served nor fetched by it.
+func TestHighWatermarkMoves(t *testing.T) {
+	w := newWorld(t)
+	w.segments(3, 100)
+	f := w.view.parts[part]
+	f.end = 2
+	w.view.onAsk = func(int) { f.end = 3 }
+	x := w.open(func(o *Options) { o.ReadAheadBytes = -1 })
+	chunk := read(t, x, 0, 1<<20)
+	if _, last := offsets(t, chunk); last != 1 || chunk.HighWatermark != 2 || w.store.count.Load() != 2 {
+		t.Errorf("up to offset %d of %d, with %d gets", last, chunk.HighWatermark, w.store.count.Load())
+	}
+}
+
 // TestLargeBlock: a block larger than all bounds is read all the same.
 func TestLargeBlock(t *testing.T) {
 	w := newWorld(t)
@@ -300,11 +342,14 @@ func TestClosed(t *testing.T) {
 		waiting := make(chan error)
 		go func() { _, err := x.Read(t.Context(), part, 0, 1000, true); waiting <- err }()
 		synctest.Wait()
-		go x.Close()
+		began := time.Now()
+		x.Close()
+		if took := time.Since(began); took > 0 || w.store.inHand.Load() > 0 {
+			t.Errorf("Close returned after %v with %d bytes of gets under way", took, w.store.inHand.Load())
+		}
 		if err := <-waiting; err == nil {
 			t.Error("a read went on after Close")
 		}
-		x.Close()
 		if _, err := x.Read(t.Context(), part, 0, 1000, true); !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
