@@ -41,7 +41,7 @@ type ProducerBatch struct {
 	BaseSequence  int32
 	LastSequence  int32
 	BaseOffset    int64
-	LastTimestamp int64 // milliseconds; decides when an idle producer is forgotten
+	LastTimestamp int64 // of the commit, in milliseconds by the coordinator's clock; decides when an idle producer is forgotten
 }
 
 // TopicFact is the whole of a topic as one change left it. Of two with the same id the higher Version stands, and a

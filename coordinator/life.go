@@ -146,6 +146,7 @@ const (
 
 // register announces the node again and again, and hears of the others.
 func (l *Life) register(ctx context.Context) error {
+	swept := time.Now()
 	for {
 		if err := pause(ctx, heartbeat); err != nil {
 			return err
@@ -155,7 +156,10 @@ func (l *Life) register(ctx context.Context) error {
 		} else if err != nil && ctx.Err() == nil {
 			l.logger.Warn("registering this node fails, trying again", "error", err)
 		}
-		l.node.view.forgetProducers(time.Now())
+		if now := time.Now(); now.Sub(swept) >= producerSweep {
+			l.node.view.forgetProducers(now)
+			swept = now
+		}
 	}
 }
 

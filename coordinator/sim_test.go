@@ -46,8 +46,9 @@ func TestProtocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // its clock makes backoffs take no time
 		var records, recoveries int
 		for seed := range *simSeeds {
-			s, violation := simulate(seed, flaws{})
+			s, violation := simulate(seed, flaws{}, false)
 			if violation != nil {
+				s, _ = simulate(seed, flaws{}, true)
 				t.Fatalf("seed %d: %v\n%s", seed, violation, strings.Join(s.trace[max(0, len(s.trace)-200):], "\n"))
 			}
 			records, recoveries = records+len(s.places), recoveries+s.recoveries
@@ -55,6 +56,19 @@ func TestProtocol(t *testing.T) {
 		t.Logf("%d records served, %d recoveries in %d runs", records, recoveries, *simSeeds)
 		if records < 10**simSeeds || recoveries < *simSeeds {
 			t.Error("the simulation does not get far enough to show anything")
+		}
+	})
+}
+
+// A seed that failed can be run again: two runs of one take the same steps.
+func TestSimulationReplays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for seed := range 5 {
+			once, _ := simulate(seed, flaws{}, true)
+			again, _ := simulate(seed, flaws{}, true)
+			if !slices.Equal(once.trace, again.trace) {
+				t.Errorf("seed %d took other steps", seed)
+			}
 		}
 	})
 }
@@ -71,7 +85,7 @@ func TestProtocolNeeds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for seed := range 5000 {
-					if _, violation := simulate(seed, f); violation != nil {
+					if _, violation := simulate(seed, f, false); violation != nil {
 						t.Logf("seed %d: %v", seed, violation)
 						return
 					}
@@ -82,20 +96,22 @@ func TestProtocolNeeds(t *testing.T) {
 	}
 }
 
-// simulate runs one random simulation and returns what the judge found wrong with it.
-func simulate(seed int, f flaws) (s *simulation, violation any) {
+// simulate runs one random simulation and returns what the judge found wrong with it. Tracing is for a second run of a seed that failed.
+func simulate(seed int, f flaws, tracing bool) (s *simulation, violation any) {
 	s = newSimulation(rand.New(rand.NewPCG(uint64(seed), 1)), f)
+	s.tracing = tracing
 	defer func() { violation = recover() }()
 	s.run(simSteps)
 	return s, nil
 }
 
 type simulation struct {
-	random *rand.Rand
-	flaws  flaws
-	trace  []string
-	bucket *memory.Store
-	late   []latePut // puts that have timed out and may still arrive
+	random  *rand.Rand
+	flaws   flaws
+	tracing bool
+	trace   []string
+	bucket  *memory.Store
+	late    []latePut // puts that have timed out and may still arrive
 
 	servers []*simServer
 	nodes   []*simNode
@@ -148,7 +164,9 @@ func (s *simulation) must(err error) {
 // pick draws a number below n.
 func (s *simulation) pick(n int, what string) int {
 	drawn := s.random.IntN(n)
-	s.trace = append(s.trace, fmt.Sprintf("%s %d", what, drawn))
+	if s.tracing {
+		s.trace = append(s.trace, fmt.Sprintf("%s %d", what, drawn))
+	}
 	return drawn
 }
 
@@ -301,7 +319,9 @@ func (n *simNode) start() {
 
 func (n *simNode) step() {
 	what, _ := n.next()
-	n.sim.trace = append(n.sim.trace, fmt.Sprintf("        node %d stops before: %s", n.name, what))
+	if n.sim.tracing {
+		n.sim.trace = append(n.sim.trace, fmt.Sprintf("        node %d stops before: %s", n.name, what))
+	}
 }
 
 // pausing stops before a call; the simulation decides when it goes on.
