@@ -23,6 +23,7 @@ import (
 //     FETCH_SESSION_ID_NOT_FOUND, as from a broker without room for sessions.
 //   - There are no open transactions: the last stable offset is the high watermark, and no transaction is aborted.
 //   - The leader epoch is always 0. The client's rack is not looked at here: Metadata has named a leader nearby.
+//   - Clients that are not known to read LZ4 get such batches decompressed: see wantsPlain.
 //   - Stored data that is corrupt or cannot be read is KAFKA_STORAGE_ERROR for its partition alone: consumers try again.
 func init() { register(4, 18, fetch) }
 
@@ -54,6 +55,7 @@ type fetchPartition struct {
 	segments.Partition
 	offset   int64
 	maxBytes int
+	maxPlain int      // bytes of records that a plain batch of its topic can have; 0: the client reads LZ4
 	invalid  *refusal // found before looking for data
 
 	refused       *refusal
@@ -63,13 +65,13 @@ type fetchPartition struct {
 	bytes         int
 }
 
-func fetch(ctx context.Context, s *Server, _ *peer, req *kmsg.FetchRequest) (kmsg.Response, error) {
+func fetch(ctx context.Context, s *Server, from *peer, req *kmsg.FetchRequest) (kmsg.Response, error) {
 	resp := newFetchResponse(req)
 	if req.Version >= fetchSessions && req.SessionEpoch != fetchWholeEpoch && req.SessionEpoch != fetchFirstEpoch {
 		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
 		return resp, nil
 	}
-	f := newFetchCall(s, req)
+	f := newFetchCall(s, from, req)
 	answered := false
 	defer func() {
 		if !answered { // an error, or a panic
@@ -84,7 +86,7 @@ func fetch(ctx context.Context, s *Server, _ *peer, req *kmsg.FetchRequest) (kms
 	return resp, nil
 }
 
-func newFetchCall(s *Server, req *kmsg.FetchRequest) *fetchCall {
+func newFetchCall(s *Server, from *peer, req *kmsg.FetchRequest) *fetchCall {
 	limits := s.opts.Limits
 	f := &fetchCall{
 		s:        s,
@@ -108,6 +110,9 @@ func newFetchCall(s *Server, req *kmsg.FetchRequest) *fetchCall {
 			if topic != nil {
 				p.Partition = segments.Partition{Topic: topic.ID, Index: asked.Partition}
 				p.invalid = checkLeaderEpoch(asked.CurrentLeaderEpoch)
+				if from.wantsPlain() {
+					p.maxPlain = int(s.configs.of(topic).MaxMessageBytes)
+				}
 			}
 			f.partitions = append(f.partitions, p)
 		}
@@ -268,7 +273,10 @@ func (p *fetchPartition) read(ctx context.Context, s *Server, maxBytes int, atLe
 		return
 	}
 	p.batches, p.highWatermark, p.logStart = chunk.Batches, chunk.HighWatermark, chunk.LogStart
-	for _, b := range chunk.Batches {
+	if p.maxPlain > 0 {
+		p.batches = p.unpack(p.batches, maxBytes)
+	}
+	for _, b := range p.batches {
 		p.bytes += len(b)
 	}
 }

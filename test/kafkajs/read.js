@@ -8,18 +8,11 @@
 // still encoded and decoded by kafkajs.
 
 const { createHash } = require('crypto')
-const lz4 = require('lz4js')
-const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
+const { Kafka, logLevel } = require('kafkajs')
 const Cluster = require('kafkajs/src/cluster')
 const { createLogger } = require('kafkajs/src/loggers')
 const LoggerConsole = require('kafkajs/src/loggers/console')
 const socketFactory = require('kafkajs/src/network/socketFactory')
-
-// kafkajs brings gzip only and wants to be given the others. Firn stores what arrives uncompressed as LZ4.
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async buffer => Buffer.from(lz4.decompress(buffer)),
-})
 
 const FETCH_BYTES = 8 << 20
 const READ_COMMITTED = 1
