@@ -15,6 +15,6 @@ var (
 	ErrMagic   = errors.New("not a segment")
 	ErrVersion = errors.New("segment version not supported")
 	ErrCorrupt = errors.New("corrupt segment")
-	ErrCRC     = errors.New("segment fails a CRC-32C") // wraps into ErrCorrupt wherever it occurs
+	ErrCRC     = errors.New("segment fails a CRC-32C") // always together with ErrCorrupt
 	ErrInput   = errors.New("batches cannot be encoded as a segment")
 )

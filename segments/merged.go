@@ -49,7 +49,7 @@ func (m *MergedBuilder) Finish() (object []byte, index []Run, err error) {
 		return nil, nil, fmt.Errorf("%w: there are none", ErrInput)
 	}
 	object, index = m.encoder.finish(m.id)
-	if len(object) > maxObjectLen {
+	if int64(len(object)) > maxObjectLen {
 		return nil, nil, fmt.Errorf("%w: %d bytes", ErrInput, len(object))
 	}
 	return object, index, nil

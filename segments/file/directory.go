@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"sync"
 
 	"firn/segments"
 )
@@ -30,16 +29,6 @@ type directory struct {
 	root  *os.Root
 	self  *os.File // to sync
 	users int      // guarded by store.mu
-
-	mu      sync.Mutex
-	running *round // the fsync under way
-	next    *round // the one that has not begun yet, which callers may still join
-}
-
-// round is one fsync, shared by all who asked for it before it began.
-type round struct {
-	done chan struct{}
-	err  error
 }
 
 // acquire returns the open directory, making it and its parents durably if they are missing. It must be released.
@@ -210,35 +199,4 @@ func (d *directory) probe() error {
 		err = errors.Join(err, ignoreAbsent(d.root.Remove(second)), d.root.Remove(first))
 	}
 	return err
-}
-
-// commit syncs the directory's entries. All who call it while one fsync is under way share the next.
-func (d *directory) commit() error {
-	d.mu.Lock()
-	if r := d.next; r != nil {
-		d.mu.Unlock()
-		<-r.done
-		return r.err
-	}
-	r := &round{done: make(chan struct{})}
-	before := d.running
-	if before == nil {
-		d.running = r
-	} else {
-		d.next = r
-	}
-	d.mu.Unlock()
-
-	if before != nil {
-		<-before.done
-		d.mu.Lock()
-		d.running, d.next = r, nil
-		d.mu.Unlock()
-	}
-	r.err = d.store.sync(d.self)
-	d.mu.Lock()
-	d.running = nil
-	d.mu.Unlock()
-	close(r.done)
-	return r.err
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"firn/segments"
@@ -21,7 +20,6 @@ type spy struct {
 	syncs []string
 	seen  map[string][]string
 	fail  error
-	hold  chan struct{} // if set, each sync waits for it
 }
 
 func openWithSpy(t *testing.T) (*Store, *spy) {
@@ -35,9 +33,6 @@ func openWithSpy(t *testing.T) (*Store, *spy) {
 	s.sync = func(f *os.File) error {
 		name, _ := filepath.Rel(s.dir, f.Name())
 		entries, err := os.ReadDir(f.Name())
-		if p.hold != nil {
-			<-p.hold
-		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.syncs = append(p.syncs, name)
@@ -87,32 +82,6 @@ func TestSyncs(t *testing.T) {
 			t.Errorf("%s synced %q, want %q", step.key, got, step.want)
 		}
 	}
-}
-
-// TestSyncShared lets puts come in while an fsync is under way: they share the next one.
-func TestSyncShared(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, p := openWithSpy(t)
-		if err := s.Put(t.Context(), "d/first", nil); err != nil {
-			t.Fatal(err)
-		}
-		p.take()
-		p.hold = make(chan struct{})
-		var wg sync.WaitGroup
-		for _, key := range []string{"d/1", "d/2", "d/3", "d/4", "d/5"} {
-			wg.Go(func() {
-				if err := s.Put(t.Context(), key, nil); err != nil {
-					t.Error(err)
-				}
-			})
-			time.Sleep(time.Second) // of the bubble's time: it passes once the put waits
-		}
-		close(p.hold)
-		wg.Wait()
-		if got := p.take(); len(got) != 2 {
-			t.Errorf("5 puts took %d fsyncs of the directory, want 2", len(got))
-		}
-	})
 }
 
 // TestSyncFailure is a disk that fails once: nothing is written any more, because a later fsync that succeeds would prove nothing.

@@ -34,16 +34,16 @@ func (l listing) walk(above string) (bool, error) {
 	if err := l.ctx.Err(); err != nil {
 		return false, err
 	}
-	keys, entries, err := l.read(above)
+	found, err := l.read(above)
 	if err != nil {
 		return false, err
 	}
-	for _, key := range keys {
+	for _, f := range found {
 		more := true
-		if strings.HasSuffix(key, "/") {
-			more, err = l.walk(key)
+		if f.entry.IsDir() {
+			more, err = l.walk(f.key)
 		} else {
-			more, err = l.object(key, entries[key])
+			more, err = l.object(f)
 		}
 		if err != nil || !more {
 			return false, err
@@ -52,36 +52,37 @@ func (l listing) walk(above string) (bool, error) {
 	return true, nil
 }
 
-// read returns what of a directory may matter to the listing: keys in order, those of directories with a slash behind them, which is
-// how the keys below them compare with their neighbours.
-func (l listing) read(above string) ([]string, map[string]fs.DirEntry, error) {
+// finding is an entry of a directory, and its key. That of a directory ends with a slash, which is how the keys below it compare with
+// their neighbours.
+type finding struct {
+	key   string
+	entry fs.DirEntry
+}
+
+// read returns what of a directory may matter to the listing, in order.
+func (l listing) read(above string) ([]finding, error) {
 	f, err := os.Open(l.store.path(above))
-	if isAbsent(err) {
-		return nil, nil, nil
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, ignoreAbsent(err)
 	}
 	defer f.Close()
 	all, err := f.ReadDir(-1)
-	if err != nil && !isAbsent(err) {
-		return nil, nil, err
+	if err != nil {
+		return nil, ignoreAbsent(err)
 	}
-	keys := make([]string, 0, len(all))
-	entries := make(map[string]fs.DirEntry, len(all))
+	var found []finding
 	for _, entry := range all {
 		key := above + entry.Name()
 		switch {
 		case !segments.IsKeyElement(entry.Name()):
 		case entry.IsDir() && l.wantsBelow(key+"/"):
-			keys = append(keys, key+"/")
+			found = append(found, finding{key + "/", entry})
 		case entry.Type().IsRegular() && strings.HasPrefix(key, l.prefix) && key > l.after:
-			keys = append(keys, key)
-			entries[key] = entry
+			found = append(found, finding{key, entry})
 		}
 	}
-	slices.Sort(keys)
-	return keys, entries, nil
+	slices.SortFunc(found, func(a, b finding) int { return strings.Compare(a.key, b.key) })
+	return found, nil
 }
 
 // wantsBelow says whether keys that begin with above, which ends with a slash, may be asked for.
@@ -90,13 +91,13 @@ func (l listing) wantsBelow(above string) bool {
 	return behind && (strings.HasPrefix(above, l.prefix) || strings.HasPrefix(l.prefix, above))
 }
 
-func (l listing) object(key string, entry fs.DirEntry) (bool, error) {
+func (l listing) object(f finding) (bool, error) {
 	if err := l.ctx.Err(); err != nil {
 		return false, err
 	}
-	info, err := entry.Info()
+	info, err := f.entry.Info()
 	if err != nil {
 		return true, ignoreAbsent(err)
 	}
-	return l.yield(segments.Object{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil), nil
+	return l.yield(segments.Object{Key: f.key, Size: info.Size(), Modified: info.ModTime()}, nil), nil
 }
