@@ -104,7 +104,7 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 		}
 	}
 	e.commits, e.changes = rememberedIDs[*recentCommit]{}, rememberedIDs[Entry]{}
-	for id, spans := range state.young(e.opts.Clock().Add(-e.opts.CommitDeadline)) {
+	for id, spans := range state.Young(e.opts.Clock().Add(-e.opts.CommitDeadline)) {
 		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), &recentCommit{spans: spans})
 	}
 	e.leases, e.nodes = leases{incarnation: state.incarnation}, nodes{}

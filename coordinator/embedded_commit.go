@@ -35,7 +35,7 @@ func (r *recentCommit) span(at segments.Partition, position int64) *Span {
 
 // Commit implements Log.
 func (e *Embedded) Commit(_ context.Context, in Incarnation, req CommitRequest) (CommitAnswer, error) {
-	if err := req.validate(); err != nil {
+	if err := req.Validate(); err != nil {
 		return CommitAnswer{}, err
 	}
 	e.mu.Lock()
@@ -74,8 +74,8 @@ func (e *Embedded) Commit(_ context.Context, in Incarnation, req CommitRequest) 
 	return answer, nil
 }
 
-// validate refuses what no segment can contain; the numbers of records and bytes are added up below.
-func (r *CommitRequest) validate() error {
+// Validate refuses what no segment can contain; the numbers of records and bytes are added up below.
+func (r *CommitRequest) Validate() error {
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		if run.Position < 0 {

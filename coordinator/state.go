@@ -169,8 +169,8 @@ func (s *State) spans() int {
 	return n
 }
 
-// young returns the spans of segments whose ids are not older than since, by segment.
-func (s *State) young(since time.Time) map[segments.ID][]CommitSpan {
+// Young returns the spans of segments whose ids are not older than since, by segment.
+func (s *State) Young(since time.Time) map[segments.ID][]CommitSpan {
 	found := map[segments.ID][]CommitSpan{}
 	for at, p := range s.partitions {
 		for _, span := range p.spans {

@@ -1,0 +1,55 @@
+package coordinator
+
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"firn/segments"
+)
+
+// What a coordinator outside of this package needs of a recovered State, to load it.
+
+// Topics yields every topic as it stands, ordered by id. Deleted ones are among them: their ids are never used again.
+func (s *State) Topics() iter.Seq[TopicFact] {
+	return func(yield func(TopicFact) bool) {
+		for _, t := range sortedTopics(s.topics) {
+			if !yield(*t) {
+				return
+			}
+		}
+	}
+}
+
+// NextProducerID is the first producer id that nobody has.
+func (s *State) NextProducerID() int64 { return s.nextProducerID }
+
+// PartitionState is what a coordinator needs to go on where a partition ends.
+type PartitionState struct {
+	LogStart  int64
+	End       int64           // the next offset
+	Producers []ProducerBatch // the newest batches of each producer in its current epoch, oldest first
+}
+
+// Partitions yields every partition that something has happened to, in order.
+func (s *State) Partitions() iter.Seq2[segments.Partition, PartitionState] {
+	return func(yield func(segments.Partition, PartitionState) bool) {
+		for _, at := range sortedPartitions(s.partitions) {
+			if p := s.partitions[at]; !p.empty() && !yield(at, PartitionState{p.logStart, p.end, p.producerBatches()}) {
+				return
+			}
+		}
+	}
+}
+
+// producerBatches returns what producers is made of.
+func (p *partition) producerBatches() []ProducerBatch {
+	var batches []ProducerBatch
+	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
+		pr := p.producers[id]
+		for _, b := range pr.batches[:pr.count] {
+			batches = append(batches, ProducerBatch{id, pr.epoch, b.base, b.last, b.offset, pr.lastTimestamp})
+		}
+	}
+	return batches
+}
