@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -386,79 +383,6 @@ func TestReadIndexAndRun(t *testing.T) {
 	}
 }
 
-// TestGolden reads segments that were written once and for all: they are valid, say what they said then, and today's encoder makes the
-// same bytes of the same batches.
-func TestGolden(t *testing.T) {
-	names, err := filepath.Glob("testdata/*.segment")
-	if err != nil || len(names) != 2 {
-		t.Fatal(names, err)
-	}
-	for _, name := range names {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			object, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := os.ReadFile(name + ".txt")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			if err := segments.Describe(&got, object); err != nil {
-				t.Error(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Error(diff)
-			}
-			index, err := segments.Decode(object)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if again := encodeAgain(t, index, object); !bytes.Equal(again, object) {
-				t.Error("today's encoder writes other bytes")
-			}
-		})
-	}
-}
-
-// encodeAgain takes the batches out of a segment and makes a new one of them.
-func encodeAgain(t testing.TB, index segments.Index, object []byte) []byte {
-	var data []segments.RunData
-	var all [][]byte
-	for _, r := range index.Runs {
-		if n := len(data); n == 0 || data[n-1].Partition != r.Partition {
-			data = append(data, segments.RunData{Partition: r.Partition})
-		}
-		d := &data[len(data)-1]
-		run := object[r.Position : r.Position+r.Length]
-		for i, position := range r.Batches {
-			end := int32(len(run))
-			if i+1 < len(r.Batches) {
-				end = r.Batches[i+1]
-			}
-			d.Batches = append(d.Batches, run[position:end])
-		}
-	}
-	for _, d := range data {
-		all = append(all, d.Batches...)
-	}
-	if index.Kind == segments.Mixed {
-		again, _ := mustEncode(t, index.ID, data)
-		return again
-	}
-	m := segments.NewMerged(index.ID, data[0].Partition, 0)
-	for _, b := range all {
-		if err := m.Add(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	again, _, err := m.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return again
-}
-
 // TestMixedProperties encodes random partitions and batch sizes: the result is valid and decodes to the index that the encoder gave.
 func TestMixedProperties(t *testing.T) {
 	sizes := map[int][]byte{}
@@ -485,99 +409,4 @@ func TestMixedProperties(t *testing.T) {
 			rt.Fatal(err, diff)
 		}
 	})
-}
-
-// FuzzDecode feeds any bytes. Nothing panics; memory for the index stays below a small multiple of the input; what Validate takes,
-// Decode, Describe and ReadIndex take as well, and the encoder makes the same bytes of it.
-func FuzzDecode(f *testing.F) {
-	names, _ := filepath.Glob("testdata/*.segment")
-	for _, name := range names {
-		object, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(object, true)
-		f.Add(object, false)
-	}
-	f.Fuzz(func(t *testing.T, object []byte, fix bool) {
-		if fix {
-			fixCRCs(object)
-		}
-		index, err := segments.Decode(object)
-		held := len(index.Runs) * 120
-		for _, r := range index.Runs {
-			held += 4 * cap(r.Batches)
-		}
-		if held > 4*len(object) {
-			t.Fatalf("an index of %d bytes out of %d", held, len(object))
-		}
-		described := segments.Describe(new(bytes.Buffer), object)
-		if err := segments.Validate(object); err != nil {
-			if described == nil {
-				t.Fatal("Describe is content with what Validate is not:", err)
-			}
-			return
-		}
-		if err != nil || described != nil {
-			t.Fatal(err, described)
-		}
-		store := memory.New()
-		if err := store.Put(t.Context(), index.ID.Key(), object); err != nil {
-			t.Fatal(err)
-		}
-		if again, err := segments.ReadIndex(t.Context(), store, index.ID); err != nil || !cmp.Equal(index, again) {
-			t.Fatal("ReadIndex differs:", err)
-		}
-	})
-}
-
-// fixCRCs makes the CRCs of header, footer and trailer fit, so that the fuzzer gets behind them.
-func fixCRCs(b []byte) {
-	if len(b) < 64 {
-		return
-	}
-	reseal(b, 0, 28, 28)
-	end := len(b) - 32
-	if start := binary.BigEndian.Uint64(b[end:]); start < uint64(end) {
-		reseal(b, int(start), end, end+12)
-	}
-	reseal(b, end, end+20, end+20)
-}
-
-func BenchmarkEncodeMixed(b *testing.B) {
-	for _, size := range []int{1 << 10, 16 << 10, 256 << 10} {
-		b.Run(fmt.Sprintf("8MiB/%dKiB", size>>10), func(b *testing.B) {
-			one := newBatch(b, 0, 1, size)
-			data := make([]segments.RunData, 12)
-			for i := range data {
-				data[i] = segments.RunData{Partition: segments.Partition{Topic: topicA, Index: int32(i)}, Batches: slices.Repeat([][]byte{one}, max(1, (8<<20)/size/12))}
-			}
-			b.SetBytes(int64(len(one) * len(data) * len(data[0].Batches)))
-			b.ReportAllocs()
-			for b.Loop() {
-				mustEncode(b, testID, data)
-			}
-		})
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	object, _ := mustEncode(b, testID, someData(b))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := segments.Decode(object); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkValidate(b *testing.B) {
-	object, _ := mustEncode(b, testID, someData(b))
-	b.SetBytes(int64(len(object)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := segments.Validate(object); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

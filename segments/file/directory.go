@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 
 	"firn/segments"
 )
@@ -70,7 +71,7 @@ func (s *Store) descend(name string) (*directory, error) {
 		return nil, s.forget(parent, err)
 	}
 	// Whoever made the directory may not have synced its parent yet.
-	if err := s.sync(parent.self); err != nil {
+	if err := s.commit(parent); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	if len(s.open) >= maxOpen {
@@ -120,7 +121,7 @@ func (s *Store) release(d *directory) {
 // prune removes the directory if it is empty, and then its parents. That it is not is no failure.
 func (s *Store) prune(name string) {
 	for ; name != "."; name = path.Dir(name) {
-		if os.Remove(s.path(name)) != nil {
+		if syscall.Rmdir(s.path(name)) != nil { // not os.Remove, which would also remove an object of that name
 			return
 		}
 		s.mu.Lock()

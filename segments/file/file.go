@@ -69,13 +69,20 @@ func (s *Store) put(ctx context.Context, parent, name string, body []byte) error
 	if err != nil && !errors.Is(err, segments.ErrExists) {
 		return err
 	}
-	// Also the loser of a race has to know that what it lost to will still be there after a power failure. Puts do not share this fsync with
-	// each other: file systems with a journal do that themselves, and sharing was measured to gain nothing.
-	if failed := s.sync(d.self); failed != nil {
-		// The kernel reports a failed write once. A second fsync would succeed and mean nothing.
-		failed = fmt.Errorf("directory %s failed to sync, nothing more is written to the store: %w", d.path, failed)
-		s.broken.CompareAndSwap(nil, &failed)
+	// Also the loser of a race has to know that what it lost to will still be there after a power failure.
+	if failed := s.commit(d); failed != nil {
 		return failed
+	}
+	return err
+}
+
+// commit syncs the directory. Puts do not share this fsync with each other: file systems with a journal do that themselves, and sharing was
+// measured to gain nothing. A failure is final, because the kernel reports a failed write once: a second fsync would succeed and mean nothing.
+func (s *Store) commit(d *directory) error {
+	err := s.sync(d.self)
+	if err != nil {
+		err = fmt.Errorf("directory %q failed to sync, nothing more is written to the store: %w", d.path, err)
+		s.broken.CompareAndSwap(nil, &err)
 	}
 	return err
 }
@@ -157,7 +164,9 @@ func remove(name string) error {
 func (s *Store) path(key string) string { return filepath.Join(s.dir, filepath.FromSlash(key)) }
 
 // isAbsent says whether err means that there is no such file: also where a directory on the way to it is a file.
-func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
 
 // begin is what every operation on a key begins with.
 func begin(ctx context.Context, key string) error {
