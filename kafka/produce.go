@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,8 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 		topics:  req.Topics,
 	}
 	batches := p.check(&req)
+	p.forget()
+	r.body = nil
 	if len(batches) == 0 {
 		return p, nil
 	}
@@ -107,6 +110,17 @@ func (p *produceCall) check(req *produceRequest) (batches []ingest.Batch) {
 		}
 	}
 	return batches
+}
+
+// forget lets go of the request's bytes, so that records which are in a segment already are not kept in memory until they are answered.
+func (p *produceCall) forget() {
+	for i := range p.topics {
+		t := &p.topics[i]
+		t.Name = bytes.Clone(t.Name)
+		for j := range t.Partitions {
+			t.Partitions[j].Records = nil
+		}
+	}
 }
 
 // topic finds a topic of the request, unless the request as a whole is refused.
