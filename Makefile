@@ -7,9 +7,12 @@ GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 DURATION  ?= 5m
+MINIO_PORT ?= 9000
+REDIS_PORT ?= 6379
+STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs check lint fuzz bench bench-peers bench-kafka demo torture clean
+.PHONY: help run build test test-needs stack stack-down check lint fuzz bench bench-peers bench-kafka demo torture clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,14 +27,21 @@ build: ## build ./bin/firn
 test: test-needs ## install what the tests need and run all of them, with the race detector
 	$(GO) test -race -timeout 20m ./...
 
-# kcat comes from the distribution, the npm packages from the lock file. Without root or a package manager that we know, the
-# message says what is missing.
+# kcat and Redis come from the distribution, the npm packages from the lock file, the S3 servers from source at pinned versions (the first
+# build takes minutes and shows that it is working). Without root or a package manager that we know, the message says what is missing.
 test-needs:
 	@command -v kcat >/dev/null || test/install-kcat
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo "make test: node (18 or newer) and npm are missing: install your distribution's nodejs and npm packages" >&2; exit 1; }
 	@test -e $(NPM_DIR)/node_modules/.package-lock.json -a ! $(NPM_DIR)/package-lock.json -nt $(NPM_DIR)/node_modules/.package-lock.json || \
 	  npm --prefix $(NPM_DIR) ci --no-audit --no-fund --loglevel=error
+	@$(GO) run ./localstack/stack install
+
+stack: build ## start MinIO and Redis on loopback, without containers; MINIO_PORT, REDIS_PORT for other ports than 9000 and 6379
+	@$(GO) run ./localstack/stack $(STACK) up
+
+stack-down: ## stop what make stack has started; its data stays in ./localstack/data
+	@$(GO) run ./localstack/stack $(STACK) down
 
 check: ## gofmt, vet, and the layering test: quick
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }

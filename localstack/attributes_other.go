@@ -1,0 +1,7 @@
+//go:build !linux
+
+package localstack
+
+import "syscall"
+
+func attached() *syscall.SysProcAttr { return nil }
