@@ -62,6 +62,57 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 	})
 }
 
+// TestReadAheadFromTheMiddle: a reader that begins anywhere is known for a sequential one by its second read.
+func TestReadAheadFromTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.segments(40, 100<<10)
+		x := w.open(nil)
+		defer x.Close()
+		for at := int64(20); at < 30; at++ {
+			read(t, x, at, 1)
+			if at > 20 {
+				ahead(t, x, at+1)
+			}
+		}
+		synctest.Wait()
+		if x.fetcher.cache.get(w.view.parts[part].spans[30]) == nil {
+			t.Error("nothing was read ahead")
+		}
+		if x.fetcher.cache.get(w.view.parts[part].spans[19]) != nil {
+			t.Error("read ahead of where nobody is")
+		}
+	})
+}
+
+// TestReadAheadWithoutRoom: what there was no room for is fetched ahead once there is.
+func TestReadAheadWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.segments(40, 100<<10)
+		x := w.open(func(o *Options) { o.FetchBytes = 4 << 20 })
+		defer x.Close()
+		const taken = 2<<20 - minGetWeight // but for one get
+		if !x.fetcher.aheadRoom.TryAcquire(taken) {
+			t.Fatal("no room")
+		}
+		for at := range int64(20) {
+			if at == 10 {
+				x.fetcher.aheadRoom.Release(taken)
+			}
+			read(t, x, at, 1)
+			ahead(t, x, at+1)
+			synctest.Wait()
+		}
+		if counter(t, x.metrics.aheadSkipped) == 0 {
+			t.Error("there was room for all")
+		}
+		if x.fetcher.cache.get(w.view.parts[part].spans[22]) == nil {
+			t.Error("nothing was read ahead once there was room")
+		}
+	})
+}
+
 // ahead fails the test unless the stream that is expected at offset next knows what was fetched ahead of it: the bytes from there to its end,
 // all of which are in the cache or on their way.
 func ahead(t *testing.T, x *Index, next int64) {

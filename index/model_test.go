@@ -60,32 +60,34 @@ func TestModel(t *testing.T) {
 			m.parts = append(m.parts, segments.Partition{Topic: segments.TopicID{9}, Index: int32(i)})
 			m.w.partition(m.parts[i])
 		}
-		m.check(rt)
+		write := func(rt *rapid.T) {
+			var runs []run
+			for _, p := range rapid.SliceOfN(rapid.SampledFrom(m.parts), 1, 6).Draw(rt, "runs") {
+				r := run{p: p}
+				for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(pool)-1), 1, 8).Draw(rt, "batches") {
+					b := pool[i]
+					r.batches = append(r.batches, b.bytes)
+					base := m.end(p)
+					m.model[p] = append(m.model[p], stored{base, base + int64(len(b.timestamps)) - 1, b.bytes, b.timestamps})
+				}
+				runs = append(runs, r)
+			}
+			spans, object := m.w.segment(runs...)
+			if rapid.Bool().Draw(rt, "keep") {
+				m.x.Keep(spans, object)
+			}
+		}
+		for range 8 {
+			write(rt)
+		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"write": func(rt *rapid.T) {
-				var runs []run
-				for _, p := range rapid.SliceOfN(rapid.SampledFrom(m.parts), 1, 6).Draw(rt, "runs") {
-					r := run{p: p}
-					for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(pool)-1), 1, 8).Draw(rt, "batches") {
-						b := pool[i]
-						r.batches = append(r.batches, b.bytes)
-						base := m.end(p)
-						m.model[p] = append(m.model[p], stored{base, base + int64(len(b.timestamps)) - 1, b.bytes, b.timestamps})
-					}
-					runs = append(runs, r)
-				}
-				spans, object := m.w.segment(runs...)
-				if rapid.Bool().Draw(rt, "keep") {
-					m.x.Keep(spans, object)
-				}
-			},
+			"write": write,
 			"trim": func(rt *rapid.T) {
 				f := m.w.partition(rapid.SampledFrom(m.parts).Draw(rt, "p"))
 				f.logStart = rapid.Int64Range(f.logStart, f.end).Draw(rt, "log start")
 			},
 			"merge":  m.merge,
 			"read":   m.read,
-			"read2":  m.read,
 			"search": m.search,
 			"":       m.check,
 		})
@@ -148,6 +150,13 @@ func (m *machine) want(p segments.Partition, offset int64, maxBytes int, atLeast
 }
 
 func (m *machine) read(rt *rapid.T) {
+	for range 5 {
+		m.readOn(rt)
+	}
+}
+
+// readOn reads from somewhere, and a few times from where that ends.
+func (m *machine) readOn(rt *rapid.T) {
 	p := rapid.SampledFrom(m.parts).Draw(rt, "p")
 	f := m.w.partition(p)
 	offset := rapid.Int64Range(f.logStart, f.end).Draw(rt, "offset")

@@ -35,3 +35,14 @@ func TestEndsOfTheRange(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPartOfABlock: when a batch does not fit, the next block is left alone, even if its first batch would.
+func TestPartOfABlock(t *testing.T) {
+	w := newWorld(t)
+	w.segment(run{part, [][]byte{records(t, batch.None, 10, 1), records(t, batch.None, 10, 1), records(t, batch.None, 5000, 1)}})
+	w.segment(run{part, [][]byte{records(t, batch.None, 10, 1)}})
+	x := w.open(nil)
+	if first, last := offsets(t, read(t, x, 1, 300)); first != 1 || last != 1 {
+		t.Errorf("offsets %d to %d", first, last)
+	}
+}
