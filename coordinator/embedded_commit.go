@@ -2,8 +2,10 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"firn/segments"
@@ -59,7 +61,7 @@ func (e *Embedded) Commit(_ context.Context, in Incarnation, req CommitRequest) 
 	if len(d.spans) > 0 {
 		recent.entry = e.decide(&Fact{Incarnation: in, Commit: &Commit{Segment: req.Segment, Spans: d.spans}})
 		answer.Entry = recent.entry
-		recent.spans = append(recent.spans[:len(recent.spans):len(recent.spans)], d.spans...)
+		recent.spans = append(slices.Clip(recent.spans), d.spans...)
 	} else if seq := recent.entry.Seq; seq != 0 && e.pending.facts[seq] != nil {
 		answer.Entry = recent.entry
 	}
@@ -218,9 +220,9 @@ func (d *decision) admit(p *partition, b *CommitBatch, open *CommitSpan) BatchAn
 		return BatchAnswer{BaseOffset: -1, Err: ErrUnknownPartition}
 	}
 	original, err := p.admit(b)
-	switch err {
-	case nil:
-	case ErrDuplicate:
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrDuplicate):
 		return BatchAnswer{BaseOffset: original, Err: err}
 	default:
 		return BatchAnswer{BaseOffset: -1, Err: err}

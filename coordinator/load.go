@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,11 +58,11 @@ func (l *loader) newestOpened(ctx context.Context) (Incarnation, error) {
 	if err != nil {
 		return 0, err
 	}
-	for i := len(snapshots) - 1; i >= 0; i-- {
-		if s := snapshots[i]; s.n > 0 {
+	for _, snapshot := range slices.Backward(snapshots) {
+		if s := snapshot; s.n > 0 {
 			return s.incarnation, nil
 		}
-		s, err := l.snapshot(ctx, snapshots[i])
+		s, err := l.snapshot(ctx, snapshot)
 		if errors.Is(err, segments.ErrNotFound) {
 			continue
 		}

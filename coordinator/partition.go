@@ -3,6 +3,7 @@ package coordinator
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -102,7 +103,7 @@ func (p *partition) raiseLogStart(offset int64) {
 func (p *partition) clone(keepSpans bool) *partition {
 	c := &partition{logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...)}
 	if keepSpans {
-		c.spans, c.bytes = p.spans[:len(p.spans):len(p.spans)], p.bytes
+		c.spans, c.bytes = slices.Clip(p.spans), p.bytes
 	}
 	if p.producers != nil {
 		c.producers = make(map[int64]*producer, len(p.producers))

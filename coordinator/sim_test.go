@@ -308,7 +308,8 @@ func (n *simNode) start() {
 	n.unsettle, n.decided, n.view, n.chain = nil, nil, nil, nil
 	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
-			if r := recover(); r != nil && r != errCrash {
+			r := recover()
+			if err, _ := r.(error); r != nil && !errors.Is(err, errCrash) {
 				panic(r)
 			}
 		}()

@@ -15,7 +15,7 @@ import (
 // history draws facts as a coordinator decides them: by asking one.
 func history(t *rapid.T) []*Fact {
 	e := NewEmbedded(EmbeddedOptions{Clock: func() time.Time { return time.UnixMilli(1e12) }})
-	if err := e.Open(nil, NewState(7, "cluster")); err != nil {
+	if err := e.Open(t.Context(), NewState(7, "cluster")); err != nil {
 		t.Fatal(err)
 	}
 	topics := []segments.TopicID{{1}, {2}, {3}}
@@ -41,7 +41,7 @@ func history(t *rapid.T) []*Fact {
 			commit(t, e, topics, i)
 			continue
 		}
-		if entry, err := e.Propose(nil, 7, change); err == nil {
+		if entry, err := e.Propose(t.Context(), 7, change); err == nil {
 			confirm(t, e, entry)
 		}
 	}
@@ -55,7 +55,7 @@ func history(t *rapid.T) []*Fact {
 }
 
 func confirm(t *rapid.T, e *Embedded, entry Entry) {
-	if err := e.Confirm(nil, 7, []uint64{entry.Seq}); err != nil {
+	if err := e.Confirm(t.Context(), 7, []uint64{entry.Seq}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -72,7 +72,7 @@ func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) {
 		}
 		req.Runs = append(req.Runs, run)
 	}
-	answer, err := e.Commit(nil, 7, req)
+	answer, err := e.Commit(t.Context(), 7, req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestReadAhead(t *testing.T) {
 		w.segment(runs...)
 		x := w.open(func(o *Options) { o.CacheBytes = 64 << 20 })
 		defer x.Close()
-		for at := int64(0); at < 64; at++ {
+		for at := range int64(64) {
 			read(t, x, at, 256<<10)
 			ahead(t, x, at+1)
 			synctest.Wait() // what was begun ahead arrives before the next read, as it does for a reader with work to do
@@ -52,7 +52,7 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 		if n := w.store.count.Load(); n != 4 {
 			t.Errorf("%d gets for 4 reads here and there", n)
 		}
-		for at := int64(0); at < 40; at++ {
+		for at := range int64(40) {
 			read(t, x, at, 1)
 			if bytes := x.fetcher.fetching.Load(); bytes > 2<<20 {
 				t.Fatalf("%d bytes of gets ahead", bytes)

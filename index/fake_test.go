@@ -128,7 +128,6 @@ type world struct {
 	t     testing.TB
 	store *gets
 	view  *fakeView
-	ids   byte
 	nth   uint32
 }
 

@@ -18,7 +18,7 @@ func TestAdminClient(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	created, err := admin.CreateTopic(ctx, 2, 3, map[string]*string{"retention.ms": kmsg.StringPtr("1000")}, "life")
+	created, err := admin.CreateTopic(ctx, 2, 3, map[string]*string{"retention.ms": new("1000")}, "life")
 	must("create", err)
 	if created.NumPartitions != 2 || created.ReplicationFactor != 1 || *created.Configs["retention.ms"].Value != "1000" {
 		t.Errorf("created %+v", created)

@@ -39,12 +39,12 @@ func coordinatorOf(nodes []coordinator.NodeInfo, keyType int8, key string) kmsg.
 	c := kmsg.NewFindCoordinatorResponseCoordinator()
 	c.Key, c.NodeID, c.Port = key, -1, -1
 	if keyType < groupKey || keyType > shareKey {
-		c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("unknown type of key")
+		c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, new("unknown type of key")
 		return c
 	}
 	node, ok := rendezvous(nodes, append([]byte{byte(keyType)}, key...))
 	if !ok {
-		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, kmsg.StringPtr("no node is alive")
+		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, new("no node is alive")
 		return c
 	}
 	c.NodeID, c.Host, c.Port = node.ID, node.KafkaHost, node.KafkaPort

@@ -23,7 +23,7 @@ func init() { register(0, 13, metadata) }
 
 func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
-	resp.ClusterID = kmsg.StringPtr(s.opts.Node.View().ClusterID())
+	resp.ClusterID = new(s.opts.Node.View().ClusterID())
 	nodes := s.opts.Node.Nodes()
 	resp.ControllerID = controllerOf(nodes)
 	for _, n := range nodes {

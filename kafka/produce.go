@@ -217,7 +217,7 @@ func (s *Server) unwritten(err error, version int16) *refusal {
 func (p *produceCall) unanswered() error {
 	for _, r := range p.results {
 		if r.refused != nil {
-			return fmt.Errorf("Produce with acks=0 failed: %w", r.refused)
+			return fmt.Errorf("a Produce with acks=0 failed: %w", r.refused)
 		}
 	}
 	return nil

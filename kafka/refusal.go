@@ -64,8 +64,7 @@ func (s *Server) refusalOf(err error) *refusal {
 	if err == nil {
 		return nil
 	}
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
 	for _, k := range kinds {

@@ -179,8 +179,8 @@ func (l *learner) value(f reflect.Value) (*shape, place, uint32) {
 // learned the number stays changed, so that the struct stays there.
 func (l *learner) nested(f reflect.Value) (*shape, place, uint32) {
 	none := l.encode()
-	for i := range f.NumField() {
-		leaf := f.Field(i)
+	for _, leaf := range f.Fields() {
+		leaf := leaf
 		if !leaf.CanInt() {
 			continue
 		}
@@ -296,7 +296,7 @@ func change(v reflect.Value, bit int64) {
 // fresh returns a new value with kmsg's defaults.
 func fresh(t reflect.Type) reflect.Value {
 	v := reflect.New(t)
-	if d, ok := v.Interface().(interface{ Default() }); ok {
+	if d, ok := reflect.TypeAssert[interface{ Default() }](v); ok {
 		d.Default()
 	}
 	return v.Elem()
