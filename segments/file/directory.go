@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"syscall"
 
 	"firn/segments"
@@ -18,6 +19,10 @@ const temporaryPrefix = "~"
 
 // maxOpen is how many directories a store keeps open when nobody uses them.
 const maxOpen = 64
+
+// writeBytes is how much of an object is written at once. Linux makes page cache pages as large as a write asks for, and those of a megabyte and
+// more, hard to come by, can cost more than all the rest of a put.
+const writeBytes = 256 << 10
 
 // errRemoved says that a directory is no longer linked into its parent.
 var errRemoved = errors.New("directory has been removed")
@@ -182,7 +187,12 @@ func (d *directory) write(name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(body); err == nil {
+	for piece := range slices.Chunk(body, writeBytes) {
+		if _, err = f.Write(piece); err != nil {
+			break
+		}
+	}
+	if err == nil {
 		err = syncData(f)
 	}
 	if closed := f.Close(); err == nil {
