@@ -1,0 +1,2 @@
+// Package redis is the coordinator in Redis.
+package redis

@@ -1,0 +1,78 @@
+package redis
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"firn/segments"
+)
+
+// shard is the part of the state that lies in one slot of a Redis Cluster, and so is changed by one script at a time: its hash tag,
+// which every key begins with.
+type shard struct{ tag string }
+
+func newShard(prefix string, number int) shard {
+	return shard{fmt.Sprintf("{firn:%s:%d}", prefix, number)}
+}
+
+// current names the generation that is open: a hash of generation, server, cluster.
+func (s shard) current() string { return s.tag + ":current" }
+
+// generations is a sorted set of all generations whose keys may exist, by the time at which loading began.
+func (s shard) generations() string { return s.tag + ":generations" }
+
+// generation is one load of the state: a new one for each try to open an incarnation, so that no two tries share a key. Its name
+// begins with the incarnation.
+func (s shard) generation(name string) generation { return generation{s, name} }
+
+type generation struct {
+	shard
+	name string
+}
+
+func (g generation) key(what string) string { return g.tag + ":" + g.name + ":" + what }
+
+// The keys of a generation; doc.go has the table.
+func (g generation) counters() string    { return g.key("counters") }
+func (g generation) usable() string      { return g.key("usable") }
+func (g generation) ends() string        { return g.key("ends") }
+func (g generation) starts() string      { return g.key("starts") }
+func (g generation) topics() string      { return g.key("topics") }
+func (g generation) names() string       { return g.key("names") }
+func (g generation) settling() string    { return g.key("settling") }
+func (g generation) stream() string      { return g.key("stream") }
+func (g generation) pending() string     { return g.key("pending") }
+func (g generation) order() string       { return g.key("order") }
+func (g generation) commits() string     { return g.key("commits") }
+func (g generation) commitTimes() string { return g.key("commit-times") }
+func (g generation) changes() string     { return g.key("changes") }
+func (g generation) changeTimes() string { return g.key("change-times") }
+func (g generation) leases() string      { return g.key("leases") }
+func (g generation) nodes() string       { return g.key("nodes") }
+
+// producers is the key of what one partition knows of its idempotent producers. It takes the partition's field name.
+func (g generation) producers(field string) string {
+	at := parsePartition(field)
+	return g.key("producers:" + at.String())
+}
+
+// all are the keys of a generation but those of producers, and but the stream, which expires. The ends come last: they tell which producers
+// there are.
+func (g generation) all() []string {
+	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.pending(), g.order(),
+		g.commits(), g.commitTimes(), g.changes(), g.changeTimes(), g.leases(), g.nodes(), g.ends()}
+}
+
+// partitionLen is the length of a partition's name in hash fields and requests: topic id, index.
+const partitionLen = 16 + 4
+
+func appendPartition(b []byte, at segments.Partition) []byte {
+	return binary.BigEndian.AppendUint32(append(b, at.Topic[:]...), uint32(at.Index))
+}
+
+func partitionField(at segments.Partition) string { return string(appendPartition(nil, at)) }
+
+// parsePartition reads what appendPartition wrote. The caller knows that it is long enough.
+func parsePartition(field string) segments.Partition {
+	return segments.Partition{Topic: segments.TopicID([]byte(field[:16])), Index: int32(binary.BigEndian.Uint32([]byte(field[16:partitionLen])))}
+}

@@ -1,0 +1,166 @@
+#!lua
+-- Gives the batches of a segment their offsets: Coordinator.Commit. Everything is decided before anything is written.
+--
+-- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 commits, 7 commit times, 8 stream, 9 pending, 10 order,
+--      11… producers: of each partition with idempotent batches, in the order in which the request first names them
+-- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
+--      7 how many producers a partition remembers, 8 for how long
+-- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
+-- Returns {'old', age}, {'known', remembered, log starts, whether its newest fact is pending}
+--      or {'decided', number, now, decisions, log starts, whether the newest fact before is pending}.
+
+local refused = untrusted()
+if refused then return refused end
+
+local PLAIN, IDEMPOTENT = 0, 1
+local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH = 0, 1, 2, 3, 4
+local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
+
+local segment, known, request = ARGV[2], ARGV[5], ARGV[6]
+local max_producers, now = tonumber(ARGV[7]), milliseconds()
+local silent = now - tonumber(ARGV[8])
+local age, deadline = now - tonumber(ARGV[3]), tonumber(ARGV[4])
+if age > deadline or age < -deadline then return {'old', age} end
+
+local partitions, order = {}, {}
+local function partition(name)
+  local p = partitions[name]
+  if p then return p end
+  p = {name = name, start = '0'}
+  local usable = tonumber(redis.call('HGET', KEYS[3], string.sub(name, 1, 16)) or '0')
+  p.usable = struct.unpack('>I4', name, 17) < usable
+  if p.usable then
+    p.first = tonumber(redis.call('HGET', KEYS[4], name) or '0')
+    p.next = p.first
+    p.start = redis.call('HGET', KEYS[5], name) or '0'
+  end
+  partitions[name] = p
+  order[#order + 1] = p
+  return p
+end
+
+local key = 10 -- of the producers of the partition that had idempotent batches last
+local function producer(p, id)
+  local state = p.producers[id]
+  if state == nil then
+    state = redis.call('HGET', p.key, id)
+    if state and struct.unpack('>I8', state, 3) < silent then state = false end
+    p.producers[id] = state
+  end
+  return state
+end
+
+-- admit applies a Kafka broker's rules: a code, and the offset of the original if it is a duplicate. A producer's state is its
+-- epoch (2 bytes), the time of its newest batch (8) and its newest batches: first and last sequence number (4, 4), offset (8).
+local function admit(state, epoch, base, numbers)
+  if not state then return ACCEPTED end
+  local current = struct.unpack('>I2', state)
+  if epoch < current then return PRODUCER_EPOCH end
+  if epoch > current then return base == 0 and ACCEPTED or OUT_OF_ORDER end
+  for at = 11, #state, BATCH do
+    if string.sub(state, at, at + 7) == numbers then return DUPLICATE, (struct.unpack('>I8', state, at + 8)) end
+  end
+  local last = struct.unpack('>I4', state, #state - BATCH + 5)
+  return base == (last + 1) % 2147483648 and ACCEPTED or OUT_OF_ORDER
+end
+
+local function observe(state, epoch, numbers, offset)
+  local batches = ''
+  if state and struct.unpack('>I2', state) == epoch then
+    batches = string.sub(state, math.max(11, #state - (REMEMBERED - 1) * BATCH + 1))
+  end
+  return struct.pack('>I2I8', epoch, now) .. batches .. numbers .. struct.pack('>I8', offset)
+end
+
+local function idempotent(p, at)
+  if not p.key then
+    key = key + 1
+    p.key, p.producers, p.changed = KEYS[key], {}, {}
+  end
+  if not p.usable then return UNKNOWN_PARTITION, 0 end
+  local records, _, _, id, epoch, base = struct.unpack('>I4I4c8c8I2I4', request, at)
+  local numbers = struct.pack('>I4I4', base, (base + records - 1) % 2147483648)
+  local state = producer(p, id)
+  local code, original = admit(state, epoch, base, numbers)
+  if code ~= ACCEPTED then return code, original or 0 end
+  p.producers[id] = observe(state, epoch, numbers, p.next)
+  p.changed[id] = true
+  p.next = p.next + records
+  return ACCEPTED, p.next - records
+end
+
+local function plain(p, at)
+  if not p.usable then return UNKNOWN_PARTITION, 0 end
+  local records = struct.unpack('>I8', request, at)
+  p.next = p.next + records
+  return ACCEPTED, p.next - records
+end
+
+local decisions, starts = {}, {}
+local runs, at = struct.unpack('>I4', request)
+for _ = 1, runs do
+  local name, _, groups, after = struct.unpack('>c20I8I4', request, at)
+  at = after
+  local p = partition(name)
+  for _ = 1, groups do
+    local kind = string.byte(request, at)
+    if kind == PLAIN then
+      decisions[#decisions + 1] = struct.pack('>BI8', plain(p, at + 1))
+      at = at + 25
+    elseif kind == IDEMPOTENT then
+      decisions[#decisions + 1] = struct.pack('>BI8', idempotent(p, at + 1))
+      at = at + 31
+    else
+      at = at + 9
+    end
+  end
+  starts[#starts + 1] = struct.pack('>I8', tonumber(p.start))
+end
+decisions, starts = table.concat(decisions), table.concat(starts)
+
+local remembered = redis.call('HGET', KEYS[6], segment) or ''
+local newest = remembered ~= '' and struct.unpack('>I8', remembered) or 0
+local pending = newest > 0 and redis.call('HEXISTS', KEYS[9], decimal(newest)) or 0
+if remembered ~= known then return {'known', remembered, starts, pending} end
+
+local grown = {} -- name and first new offset of each partition that gets records
+for _, p in ipairs(order) do
+  if p.usable and p.next > p.first then
+    if p.next > 9007199254740991 then return redis.error_reply('FIRNLIMIT offsets end at 2^53') end
+    grown[#grown + 1] = p.name .. struct.pack('>I8', p.first)
+  end
+end
+
+-- From here on it is written.
+local function forget(p)
+  local all, oldest, newest = redis.call('HGETALL', p.key), math.huge, 0
+  for i = 2, #all, 2 do
+    all[i] = struct.unpack('>I8', all[i], #all[i] - 7)
+    oldest, newest = math.min(oldest, all[i]), math.max(newest, all[i])
+  end
+  for i = 2, #all, 2 do
+    if all[i] <= oldest + math.floor((newest - oldest) / 2) then redis.call('HDEL', p.key, all[i - 1]) end
+  end
+end
+
+for _, p in ipairs(order) do
+  if p.usable and p.next > p.first then
+    redis.call('HSET', KEYS[4], p.name, decimal(p.next))
+    local new = 0
+    for id in pairs(p.changed or {}) do new = new + redis.call('HSET', p.key, id, p.producers[id]) end
+    if new > 0 and redis.call('HLEN', p.key) > max_producers then forget(p) end
+  end
+end
+
+local number = 0
+local chunk = 'C' .. struct.pack('>I8I4', now, #request) .. request .. decisions
+if #grown > 0 then
+  number = redis.call('HINCRBY', KEYS[2], 'seq', 1)
+  redis.call('XADD', KEYS[8], decimal(number) .. '-0', 'commit', segment .. chunk)
+  redis.call('HSET', KEYS[9], decimal(number), 'C' .. table.concat(grown))
+  redis.call('ZADD', KEYS[10], number, decimal(number))
+  newest = number
+end
+redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. struct.pack('>I8I4', number, #chunk) .. chunk)
+redis.call('ZADD', KEYS[7], tonumber(ARGV[3]) + deadline, segment)
+return {'decided', number, now, decisions, starts, pending}

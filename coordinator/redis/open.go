@@ -1,0 +1,247 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// Open implements coordinator.Log. The state is loaded under the keys of a new generation; then one script makes that the current one, unless anything
+// came between: see load.lua and open.lua.
+func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error {
+	if err := c.checkServers(ctx); err != nil {
+		return err // a failover may have led to a server that evicts
+	}
+	before, err := c.look(ctx)
+	if err != nil {
+		return err
+	}
+	if before.generation != "" {
+		if in, err := parseGeneration(before.generation); err != nil || in >= state.Incarnation() {
+			return errors.Join(fmt.Errorf("%w (%s is open)", coordinator.ErrIncarnation, before.generation), err)
+		}
+	}
+	if before.cluster != "" && before.cluster != state.ClusterID() {
+		return c.otherCluster(before.cluster, state.ClusterID())
+	}
+	var nonce [8]byte
+	rand.Read(nonce[:])
+	g := c.shard.generation(fmt.Sprintf("%d.%s", state.Incarnation(), hex.EncodeToString(nonce[:])))
+	l := loading{c: c, ctx: ctx, g: g, server: before.server}
+	if err := l.load(state, before); err != nil {
+		return err
+	}
+	old := c.shard.generation(before.generation)
+	_, err = c.run(ctx, openScript, []string{c.shard.current(), g.counters(), old.stream()},
+		g.name, before.server, l.parts, state.ClusterID(), before.generation)
+	if errors.Is(err, ErrOtherCluster) {
+		return c.otherCluster("?", state.ClusterID())
+	}
+	if err != nil {
+		return err
+	}
+	c.known.Store(&opened{state.Incarnation(), g.name})
+	return c.removeOld(ctx, g)
+}
+
+func (c *Coordinator) otherCluster(theirs, ours string) error {
+	return fmt.Errorf("%w: prefix %q is that of cluster %s, the bucket's is %s; give this cluster another prefix, or delete the keys %s:* if the other is gone",
+		ErrOtherCluster, c.opts.Prefix, theirs, ours, c.shard.tag)
+}
+
+// loading is one load of a state.
+type loading struct {
+	c      *Coordinator
+	ctx    context.Context
+	g      generation
+	server string
+	parts  int
+	err    error // the first; nothing is loaded after it
+}
+
+// A part is one script call: long enough to be worth it, short enough not to hold others up.
+const (
+	partArgs  = 2000
+	partBytes = 256 << 10
+)
+
+func (l *loading) load(state *coordinator.State, at looked) error {
+	topics, names, usable := l.hash(l.g.topics()), l.hash(l.g.names()), l.hash(l.g.usable())
+	live := map[string]segments.TopicID{}
+	for t := range state.Topics() {
+		id := string(t.ID[:])
+		topics.add(id, coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: state.Incarnation(), Topic: &t}))
+		if t.Deleted {
+			usable.add(id, -1)
+			continue
+		}
+		usable.add(id, t.Partitions)
+		live[t.Name] = t.ID // of two the one with the higher id, as in State
+	}
+	for name, id := range live {
+		names.add(name, id[:])
+	}
+	topics.flush()
+	names.flush()
+	usable.flush()
+	l.partitions(state)
+	l.commits(state, at)
+	l.command(l.g.counters(), "HSET", "producer_ids", state.NextProducerID())
+	return l.err
+}
+
+func (l *loading) partitions(state *coordinator.State) {
+	ends, starts := l.hash(l.g.ends()), l.hash(l.g.starts())
+	for at, p := range state.Partitions() {
+		field := partitionField(at)
+		ends.add(field, p.End)
+		if p.LogStart > 0 {
+			starts.add(field, p.LogStart)
+		}
+		if len(p.Producers) == 0 {
+			continue
+		}
+		producers := l.hash(l.g.producers(field))
+		for rest := p.Producers; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && rest[n].ProducerID == rest[0].ProducerID {
+				n++
+			}
+			producers.add(producerField(rest[0].ProducerID), appendProducer(nil, rest[:n]))
+			rest = rest[n:]
+		}
+		producers.flush()
+	}
+	ends.flush()
+	starts.flush()
+}
+
+// commits loads what survived of segments that may still be committed again.
+func (l *loading) commits(state *coordinator.State, at looked) {
+	commits, times := l.hash(l.g.commits()), l.sorted(l.g.commitTimes())
+	for id, spans := range state.Young(at.now.Add(-l.c.opts.CommitDeadline)) {
+		commits.add(string(id[:]), appendRecovered(nil, spans))
+		times.add(fmt.Sprint(id.Time().Add(l.c.opts.CommitDeadline).UnixMilli()), id[:])
+	}
+	commits.flush()
+	times.flush()
+}
+
+// gathering collects arguments until they are worth a part.
+type gathering struct {
+	l            *loading
+	key, command string
+	args         []any
+	bytes        int
+}
+
+func (l *loading) hash(key string) *gathering   { return &gathering{l: l, key: key, command: "HSET"} }
+func (l *loading) sorted(key string) *gathering { return &gathering{l: l, key: key, command: "ZADD"} }
+
+func (g *gathering) add(first string, second any) {
+	g.args = append(g.args, first, second)
+	g.bytes += len(first) + 16
+	if b, ok := second.([]byte); ok {
+		g.bytes += len(b)
+	}
+	if len(g.args) >= partArgs || g.bytes >= partBytes {
+		g.flush()
+	}
+}
+
+func (g *gathering) flush() {
+	if len(g.args) > 0 {
+		g.l.command(g.key, g.command, g.args...)
+		g.args, g.bytes = nil, 0
+	}
+}
+
+// command loads one part.
+func (l *loading) command(key, command string, args ...any) {
+	if l.err != nil {
+		return
+	}
+	_, l.err = l.c.run(l.ctx, loadScript, []string{l.c.shard.current(), l.g.counters(), key, l.c.shard.generations()},
+		append([]any{l.g.name, l.server, l.parts, command}, args...)...)
+	l.parts++
+}
+
+// removeOld removes the keys of generations that can never be current again. Whatever it leaves, because it fails half-way, the next one finds.
+func (c *Coordinator) removeOld(ctx context.Context, current generation) error {
+	names, err := c.client.ZRange(ctx, c.shard.generations(), 0, -1).Result()
+	if err != nil {
+		return nil //nolint:nilerr // The state is open. What is left over is in nobody's way.
+	}
+	ours, _ := parseGeneration(current.name)
+	for _, name := range names {
+		if in, err := parseGeneration(name); err == nil && in > ours || name == current.name {
+			continue
+		}
+		if c.remove(ctx, c.shard.generation(name)) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (c *Coordinator) remove(ctx context.Context, g generation) error {
+	const atOnce = 500
+	cursor := uint64(0)
+	for {
+		found, next, err := c.client.HScan(ctx, g.ends(), cursor, "", atOnce).Result()
+		if err != nil {
+			return err
+		}
+		var producers []string
+		for i := 0; i < len(found); i += 2 {
+			if len(found[i]) == partitionLen {
+				producers = append(producers, g.producers(found[i]))
+			}
+		}
+		if len(producers) > 0 {
+			if err := c.client.Unlink(ctx, producers...).Err(); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			break
+		}
+	}
+	if err := c.client.Unlink(ctx, g.all()...).Err(); err != nil {
+		return err
+	}
+	return c.client.ZRem(ctx, c.shard.generations(), g.name).Err()
+}
+
+// ErrEvicts says that a Redis may throw away keys that it needs.
+var ErrEvicts = errors.New("this Redis may evict keys")
+
+// checkServers looks whether any of the servers that may hold our keys would evict them when it is full.
+func (c *Coordinator) checkServers(ctx context.Context) error {
+	if cluster, ok := c.client.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return checkServer(ctx, master) })
+	}
+	return checkServer(ctx, c.client)
+}
+
+func checkServer(ctx context.Context, server redis.Cmdable) error {
+	info, err := server.Info(ctx, "memory").Result()
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	_, policy, found := strings.Cut(info, "maxmemory_policy:")
+	policy, _, _ = strings.Cut(policy, "\r\n")
+	if found && policy != "noeviction" {
+		return fmt.Errorf("%w: its maxmemory-policy is %s; set it with CONFIG SET maxmemory-policy noeviction, in redis.conf, or in the parameter group of a managed Redis",
+			ErrEvicts, policy)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package redis_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"firn/coordinator/coordinatortest"
+	"firn/coordinator/redis"
+	"firn/coordinator/redis/redistest"
+)
+
+const deadline = 5 * time.Minute
+
+// prefixes tells the tests that share a server apart.
+var prefixes atomic.Int64
+
+func newPrefix() string { return fmt.Sprintf("test-%d", prefixes.Add(1)) }
+
+func connect(t testing.TB, opts redis.Options) *redis.Coordinator {
+	t.Helper()
+	if opts.Prefix == "" {
+		opts.Prefix = newPrefix()
+	}
+	c, err := redis.New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func suite(t *testing.T, opts redis.Options) {
+	opts.CommitDeadline = deadline
+	coordinatortest.Run(t, func(t *testing.T) coordinatortest.Subject {
+		return coordinatortest.Subject{Coordinator: connect(t, opts), Advance: time.Sleep, Deadline: deadline}
+	})
+}
+
+func TestRedis(t *testing.T) {
+	suite(t, redis.Options{Addrs: []string{redistest.Start(t).Addr}})
+}
+
+func TestRedisCluster(t *testing.T) {
+	var addrs []string
+	for _, s := range redistest.Cluster(t, 3) {
+		addrs = append(addrs, s.Addr)
+	}
+	suite(t, redis.Options{Addrs: addrs, Cluster: true})
+}

@@ -1,0 +1,185 @@
+package redis
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// A commit request as commit.lua reads it; all numbers are big-endian.
+//
+//	runs            u32
+//	· partition     topic id, u32 index
+//	· position      u64, of the run's first byte in the segment
+//	· groups        u32
+//	· · kind        u8
+//	plain:          u64 records, u64 bytes, u64 largest timestamp
+//	idempotent:     u32 records, u32 bytes, u64 largest timestamp, u64 producer id, u16 epoch, u32 first sequence number
+//	answered:       u64 bytes
+//
+// Batches of a run that follow each other and are not idempotent are one group: Redis treats them alike, and need not see each. So are those that were
+// answered before: of them Redis needs to know nothing.
+const (
+	groupPlain      = 0
+	groupIdempotent = 1
+	groupAnswered   = 2
+
+	plainLen      = 8 + 8 + 8
+	idempotentLen = 4 + 4 + 8 + 8 + 2 + 4
+	answeredLen   = 8
+	runLen        = partitionLen + 8 + 4
+)
+
+// encodeRequest encodes what is new in a request: what prior does not answer. It also returns the names of the partitions with new
+// idempotent batches, in the order in which they come.
+func encodeRequest(req *coordinator.CommitRequest, prior *remembered) (encoded []byte, idempotent []string) {
+	e := requestEncoder{prior: prior, seen: map[segments.Partition]bool{}}
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(len(req.Runs)))
+	for i := range req.Runs {
+		e.run(&req.Runs[i])
+	}
+	return e.b, e.idempotent
+}
+
+type requestEncoder struct {
+	b          []byte
+	prior      *remembered
+	seen       map[segments.Partition]bool
+	idempotent []string
+
+	groups, bytes, records, timestamp int64 // groups of the run; of the open group the rest
+	open                              int   // kind of the open group, or none
+}
+
+const none = -1
+
+func (e *requestEncoder) run(run *coordinator.CommitRun) {
+	e.b = appendPartition(e.b, run.Partition)
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(run.Position))
+	count := len(e.b)
+	e.b = append(e.b, 0, 0, 0, 0)
+	e.groups, e.open = 0, none
+	position := run.Position
+	for i := range run.Batches {
+		b := &run.Batches[i]
+		switch {
+		case e.prior.answer(run.Partition, position) != nil:
+			e.extend(groupAnswered, b)
+		case b.ProducerID < 0:
+			e.extend(groupPlain, b)
+		default:
+			e.close()
+			e.batch(run.Partition, b)
+		}
+		position += int64(b.Length)
+	}
+	e.close()
+	binary.BigEndian.PutUint32(e.b[count:], uint32(e.groups))
+}
+
+// extend adds a batch to the open group, or begins one.
+func (e *requestEncoder) extend(kind int, b *coordinator.CommitBatch) {
+	if e.open != kind {
+		e.close()
+		e.open, e.bytes, e.records, e.timestamp = kind, 0, 0, math.MinInt64
+	}
+	e.bytes += int64(b.Length)
+	e.records += int64(b.Records)
+	e.timestamp = max(e.timestamp, b.MaxTimestamp)
+}
+
+func (e *requestEncoder) close() {
+	switch e.open {
+	case groupPlain:
+		e.b = append(e.b, groupPlain)
+		e.b = binary.BigEndian.AppendUint64(e.b, uint64(e.records))
+		e.b = binary.BigEndian.AppendUint64(e.b, uint64(e.bytes))
+		e.b = binary.BigEndian.AppendUint64(e.b, uint64(e.timestamp))
+	case groupAnswered:
+		e.b = append(e.b, groupAnswered)
+		e.b = binary.BigEndian.AppendUint64(e.b, uint64(e.bytes))
+	default:
+		return
+	}
+	e.groups++
+	e.open = none
+}
+
+func (e *requestEncoder) batch(at segments.Partition, b *coordinator.CommitBatch) {
+	e.b = append(e.b, groupIdempotent)
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Records))
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Length))
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.MaxTimestamp))
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.ProducerID))
+	e.b = binary.BigEndian.AppendUint16(e.b, uint16(b.ProducerEpoch))
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.BaseSequence))
+	e.groups++
+	if !e.seen[at] {
+		e.seen[at] = true
+		e.idempotent = append(e.idempotent, partitionField(at))
+	}
+}
+
+// group is one decoded group of a request.
+type group struct {
+	kind                      byte
+	bytes, records, timestamp int64
+	producer                  coordinator.ProducerBatch // of an idempotent one: what is known before it has an offset
+}
+
+// requestReader reads a request back.
+type requestReader struct{ reader }
+
+func (r *requestReader) group() group {
+	g := group{kind: r.byte()}
+	switch g.kind {
+	case groupPlain:
+		g.records, g.bytes, g.timestamp = r.int64(), r.int64(), r.int64()
+	case groupIdempotent:
+		g.records, g.bytes, g.timestamp = int64(r.uint32()), int64(r.uint32()), r.int64()
+		g.producer.ProducerID, g.producer.Epoch, g.producer.BaseSequence = r.int64(), int16(r.uint16()), int32(r.uint32())
+		g.producer.LastSequence = int32((int64(g.producer.BaseSequence) + g.records - 1) & math.MaxInt32)
+	case groupAnswered:
+		g.bytes = r.int64()
+	default:
+		r.fail("a group of kind %d", g.kind)
+	}
+	return g
+}
+
+// reader takes fields off the front of bytes that came from Redis. After the first failure it returns zeros.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("redis: malformed: "+format, args...)
+	}
+	r.rest = nil
+}
+
+var zeros [partitionLen]byte
+
+func (r *reader) bytes(n int) []byte {
+	if n < 0 || n > len(r.rest) {
+		r.fail("%d bytes expected, %d left", n, len(r.rest))
+		return zeros[:min(max(n, 0), len(zeros))]
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte     { return r.bytes(1)[0] }
+func (r *reader) uint16() uint16 { return binary.BigEndian.Uint16(r.bytes(2)) }
+func (r *reader) uint32() uint32 { return binary.BigEndian.Uint32(r.bytes(4)) }
+func (r *reader) int64() int64   { return int64(binary.BigEndian.Uint64(r.bytes(8))) }
+
+func (r *reader) partition() segments.Partition {
+	return parsePartition(string(r.bytes(partitionLen)))
+}

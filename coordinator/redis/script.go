@@ -1,0 +1,155 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"firn/coordinator"
+)
+
+//go:embed lua
+var sources embed.FS
+
+// script is Lua code that Redis runs as one step.
+type script struct{ name, source, hash string }
+
+// newScript reads a script and puts the prelude behind its first line, which tells Redis what kind of script it is.
+func newScript(name string) script {
+	head, body, _ := strings.Cut(read(name), "\n")
+	source := head + "\n" + read("prelude") + body
+	sum := sha1.Sum([]byte(source))
+	return script{name, source, hex.EncodeToString(sum[:])}
+}
+
+func read(name string) string {
+	b, err := sources.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // it is not in the program
+	}
+	return string(b)
+}
+
+var (
+	lookScript     = newScript("look")
+	loadScript     = newScript("load")
+	openScript     = newScript("open")
+	commitScript   = newScript("commit")
+	confirmScript  = newScript("confirm")
+	settledScript  = newScript("settled")
+	topicScript    = newScript("topic")
+	proposeScript  = newScript("propose")
+	acquireScript  = newScript("acquire")
+	releaseScript  = newScript("release")
+	registerScript = newScript("register")
+	nodesScript    = newScript("nodes")
+)
+
+// once is a command that go-redis does not send again by itself when the reply was lost. That matters for clusters, whose client
+// retries whatever MaxRetries says; it still follows a slot to where it has moved.
+type once struct{ *redis.Cmd }
+
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }
+
+// run runs a script. Errors that the script raised on purpose come back as those of the contract; any other is trouble that may pass.
+func (c *Coordinator) run(ctx context.Context, s script, keys []string, args ...any) (any, error) {
+	reply, err := c.eval(ctx, "evalsha", s.hash, keys, args)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // then it did not run
+		reply, err = c.eval(ctx, "eval", s.source, keys, args)
+	}
+	if err != nil {
+		return nil, translate(s.name, err)
+	}
+	return reply, nil
+}
+
+func (c *Coordinator) eval(ctx context.Context, command, script string, keys []string, args []any) (any, error) {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, command, script, len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	cmd := once{redis.NewCmd(ctx, append(all, args...)...)}
+	if err := c.client.Process(ctx, cmd); err != nil {
+		return nil, err
+	}
+	return cmd.Result()
+}
+
+// ErrOtherCluster says that this prefix of this Redis belongs to a cluster with another bucket.
+var ErrOtherCluster = errors.New("this Redis belongs to the cluster of another bucket")
+
+// errChanged says that Redis changed while state was loaded: begin again.
+var errChanged = errors.New("Redis changed while state was loaded into it")
+
+// raised are the errors that scripts raise, by what their text begins with.
+var raised = []struct {
+	prefix string
+	err    error
+}{
+	{"FIRNNOTOPEN", coordinator.ErrNotOpen},
+	{"FIRNINCARNATION", coordinator.ErrIncarnation},
+	{"FIRNCLUSTER", ErrOtherCluster},
+	{"FIRNCHANGED", errChanged},
+}
+
+func translate(name string, err error) error {
+	for _, r := range raised {
+		if redis.HasErrorPrefix(err, r.prefix) {
+			_, why, _ := strings.Cut(err.Error(), " ")
+			return fmt.Errorf("%w (%s)", r.err, why)
+		}
+	}
+	return fmt.Errorf("redis, %s: %w", name, err)
+}
+
+// reply takes a script's answer apart. A script that answers otherwise than its head says is a defect, or not Redis: that is an error too.
+type reply struct {
+	rest []any
+	err  error
+}
+
+func newReply(answer any) *reply {
+	list, ok := answer.([]any)
+	if !ok {
+		return &reply{err: fmt.Errorf("redis: an answer is %T, should be a list", answer)}
+	}
+	return &reply{rest: list}
+}
+
+func (r *reply) next() any {
+	if len(r.rest) == 0 {
+		if r.err == nil {
+			r.err = errors.New("redis: an answer is too short")
+		}
+		return nil
+	}
+	v := r.rest[0]
+	r.rest = r.rest[1:]
+	return v
+}
+
+func (r *reply) string() string {
+	v := r.next()
+	s, ok := v.(string)
+	if !ok && r.err == nil {
+		r.err = fmt.Errorf("redis: an answer has %T where a string should be", v)
+	}
+	return s
+}
+
+func (r *reply) int() int64 {
+	v := r.next()
+	n, ok := v.(int64)
+	if !ok && r.err == nil {
+		r.err = fmt.Errorf("redis: an answer has %T where a number should be", v)
+	}
+	return n
+}
