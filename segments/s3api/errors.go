@@ -1,0 +1,161 @@
+package s3api
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"firn/segments"
+)
+
+// What is wrong when it is not the request itself. The message that wraps one says what to do.
+var (
+	ErrBucket      = errors.New("there is no such bucket")
+	ErrDenied      = errors.New("access denied")
+	ErrCredentials = errors.New("the credentials are not accepted")
+	ErrRegion      = errors.New("the bucket is in another region")
+	ErrClock       = errors.New("this machine's clock is wrong")
+	ErrUnreachable = errors.New("the server cannot be reached")
+	ErrTimeout     = errors.New("the server does not answer in time")
+	ErrBusy        = errors.New("the store is overloaded")
+	ErrUnsupported = errors.New("the store does not support this request")
+	ErrAnswer      = errors.New("the server's answer makes no sense")
+)
+
+// Answer is how a server refused a request: HTTP's status, S3's code. The zero Answer means that there was none.
+type Answer struct {
+	Status    int
+	Code      string
+	Message   string
+	Region    string // of the bucket, where the server says so
+	RequestID string
+}
+
+func (a Answer) String() string {
+	s := strings.TrimSpace(fmt.Sprintf("%s %s", a.Code, strings.TrimRight(a.Message, ". ")))
+	if s == "" {
+		s = http.StatusText(a.Status)
+	}
+	if a.RequestID != "" {
+		return fmt.Sprintf("%s (%d, request %s)", s, a.Status, a.RequestID)
+	}
+	return fmt.Sprintf("%s (%d)", s, a.Status)
+}
+
+// Place is where requests go, for people.
+type Place struct {
+	Bucket   string
+	Endpoint string // empty: Amazon's
+}
+
+func (p Place) String() string {
+	if p.Endpoint == "" {
+		return p.Bucket
+	}
+	return p.Bucket + " at " + p.Endpoint
+}
+
+// explain turns the failure of a request into an error of the contract, or one that says what to do.
+func (p Place) explain(r Request, err error, a Answer) error {
+	say := func(sentinel error, advice string, args ...any) error {
+		return fmt.Errorf("%s %s: %w: %s", r.Op, r.Key, sentinel, fmt.Sprintf(advice, args...))
+	}
+	switch kind(a) {
+	case segments.ErrExists, segments.ErrNotFound:
+		return fmt.Errorf("%s %s: %w", r.Op, r.Key, kind(a))
+	case ErrBucket:
+		return say(ErrBucket, "create %s, or correct the store's URL", p)
+	case ErrDenied:
+		return say(ErrDenied, "allow %s on bucket %s to these credentials: %v", r.Op.action(), p, a)
+	case ErrCredentials:
+		return say(ErrCredentials, "check the access key, the secret key and the session token for %s: %v", p, a)
+	case ErrRegion:
+		if a.Region != "" {
+			return say(ErrRegion, "add region=%s to the store's URL", a.Region)
+		}
+		return say(ErrRegion, "add region=… to the store's URL: %v", a)
+	case ErrClock:
+		return say(ErrClock, "set it by NTP: %v", a)
+	case ErrUnsupported:
+		return say(ErrUnsupported, "%s must honour If-None-Match on puts, byte ranges and ListObjectsV2: %v", p, a)
+	case ErrBusy:
+		return say(ErrBusy, "%v", a)
+	}
+	if a != (Answer{}) {
+		return fmt.Errorf("%s %s: %s refuses: %v", r.Op, r.Key, p, a)
+	}
+	return p.explainSilence(r, err)
+}
+
+// kind is the error that an answer stands for, or nil.
+func kind(a Answer) error {
+	switch a.Code {
+	case "NoSuchBucket":
+		return ErrBucket
+	case "NoSuchKey":
+		return segments.ErrNotFound
+	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidObjectState":
+		return ErrDenied
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired":
+		return ErrCredentials
+	case "AuthorizationHeaderMalformed", "PermanentRedirect", "InvalidRegion", "InvalidLocationConstraint", "IllegalLocationConstraintException":
+		return ErrRegion
+	case "RequestTimeTooSkewed", "RequestExpired":
+		return ErrClock
+	case "NotImplemented", "MethodNotAllowed":
+		return ErrUnsupported
+	}
+	switch a.Status {
+	case http.StatusPreconditionFailed:
+		return segments.ErrExists
+	case http.StatusNotFound: // answers to HEAD have no body, so no code
+		return segments.ErrNotFound
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
+		return ErrRegion
+	case http.StatusForbidden:
+		return ErrDenied
+	case http.StatusNotImplemented:
+		return ErrUnsupported
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return ErrBusy
+	}
+	return nil
+}
+
+// explainSilence is explain for a request that got no answer.
+func (p Place) explainSilence(r Request, err error) error {
+	var dns *net.DNSError
+	var op *net.OpError
+	var unknown x509.UnknownAuthorityError
+	var wrongName x509.HostnameError
+	advice := ""
+	switch {
+	case errors.As(err, &dns):
+		advice = "its name is not known; check the endpoint in the store's URL"
+	case errors.As(err, &unknown), errors.As(err, &wrongName):
+		advice = "its certificate is not trusted; add the authority to SSL_CERT_FILE, or check the endpoint's name"
+	case errors.As(err, &op) && op.Op == "dial":
+		advice = "nothing answers there; start the server, or check the endpoint in the store's URL"
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Errorf("%s %s: %w: %s speaks plain HTTP; write an http:// endpoint, or secure=false, in the store's URL", r.Op, r.Key, ErrUnreachable, p)
+	default:
+		return fmt.Errorf("%s %s: %w", r.Op, r.Key, err)
+	}
+	return fmt.Errorf("%s %s: %w: %s: %s: %w", r.Op, r.Key, ErrUnreachable, p, advice, innermost(err))
+}
+
+// innermost drops what client libraries wrap around a network's error: it repeats the URL and the operation.
+func innermost(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return dns
+	}
+	return err
+}

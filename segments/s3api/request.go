@@ -1,0 +1,142 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Op is an operation of segments.Store.
+type Op string
+
+// The operations.
+const (
+	Put    Op = "put"
+	Get    Op = "get"
+	List   Op = "list"
+	Delete Op = "delete"
+)
+
+// action is what IAM calls the right to do it.
+func (o Op) action() string {
+	switch o {
+	case Put:
+		return "s3:PutObject"
+	case Get:
+		return "s3:GetObject"
+	case Delete:
+		return "s3:DeleteObject"
+	default:
+		return "s3:ListBucket"
+	}
+}
+
+// Request is one request to a server, which may take several attempts.
+type Request struct {
+	Op    Op
+	Key   string // or prefix
+	Bytes int64  // that it moves, negative if that is not known: how long it may take follows from it
+}
+
+const (
+	answerTime   = 15 * time.Second // for everything but moving the bytes
+	slowest      = 1 << 20          // bytes a second: a connection slower than this is given up
+	unknownBytes = 64 << 20
+	mostBytes    = 1 << 30 // whatever is asked for
+
+	attempts     = 5
+	backoffFirst = 50 * time.Millisecond
+	backoffMost  = 2 * time.Second
+)
+
+// limit is how long one attempt may take.
+func (r Request) limit() time.Duration {
+	n := min(r.Bytes, mostBytes)
+	if n < 0 {
+		n = unknownBytes
+	}
+	return answerTime + time.Duration(n/slowest)*time.Second
+}
+
+// backoff is how long to wait before retry number n, counted from 0: doubling, half of it left to chance.
+func backoff(n int) time.Duration {
+	d := min(backoffFirst<<n, backoffMost)
+	return d/2 + rand.N(d/2)
+}
+
+// Do sends a request, each attempt with a deadline of its own, and again after failures that a second attempt may mend. answer finds the
+// server's answer in an error of send. What Do returns is an error of segments, or one that says what to do.
+func (p Place) Do(ctx context.Context, r Request, answer func(error) Answer, send func(context.Context) error) error {
+	for n := 0; ; n++ {
+		err := attempt(ctx, r, send)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s %s: %w", r.Op, r.Key, ctx.Err())
+		}
+		a := answer(err)
+		if n+1 >= attempts || !again(r.Op, err, a) {
+			return p.explain(r, err, a)
+		}
+		select {
+		case <-time.After(backoff(n)):
+		case <-ctx.Done():
+			return fmt.Errorf("%s %s: %w, after: %w", r.Op, r.Key, ctx.Err(), p.explain(r, err, a))
+		}
+	}
+}
+
+// attempt sends once. A deadline that passes is ErrTimeout, and not the context's error: nobody has cancelled anything.
+func attempt(ctx context.Context, r Request, send func(context.Context) error) error {
+	limited, cancel := context.WithTimeoutCause(ctx, r.limit(), ErrTimeout)
+	defer cancel()
+	began := time.Now()
+	err := send(limited)
+	if err == nil {
+		return nil
+	}
+	var silent net.Error
+	var dial *net.OpError
+	switch {
+	case ctx.Err() != nil || errors.As(err, &dial) && dial.Op == "dial":
+		return err
+	case limited.Err() != nil || errors.As(err, &silent) && silent.Timeout():
+		return fmt.Errorf("%w: %v passed", ErrTimeout, time.Since(began).Round(time.Millisecond))
+	default:
+		return err
+	}
+}
+
+// again says whether a request may be sent once more after a failure.
+func again(op Op, err error, a Answer) bool {
+	if refused(a) {
+		return true
+	}
+	if op == Put {
+		// The object may have been created although nobody said so: a second attempt would find it and be refused because of the first, as if
+		// somebody else had been faster. Only the caller knows what is his.
+		return false
+	}
+	if a != (Answer{}) {
+		return a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented
+	}
+	var op2 *net.OpError
+	return errors.Is(err, ErrTimeout) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.As(err, &op2)
+}
+
+// refused says whether the server has told us that it did nothing, and may do it later. MinIO's SlowDownWrite and 500 are not among these: they come
+// from writes that some of its drives may have done.
+func refused(a Answer) bool {
+	switch a.Code {
+	case "SlowDown", "ServiceUnavailable", "TooManyRequests", "ServerBusy", "RequestTimeout", // RequestTimeout: the body did not arrive
+		"ConditionalRequestConflict", "OperationAborted":
+		return true
+	}
+	return a.Status == http.StatusTooManyRequests
+}
