@@ -24,7 +24,7 @@ type incomingBatch struct {
 const zstdSince = 7
 
 // checkBatch checks what a producer sent for one partition and returns it as it is to be stored: as it came, unless the topic wants another codec or
-// its own timestamps, or it came uncompressed and shrinks. Batches that came compressed are not looked into.
+// its own timestamps, or it came uncompressed and shrinks. Batches that came compressed are looked into only where the topic's configs need it.
 func (s *Server) checkBatch(in *incomingBatch, part producePartition) (ingest.Batch, *refusal) {
 	partition, ok := partitionOf(in.topic, part.Index)
 	if !ok {

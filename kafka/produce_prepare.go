@@ -17,6 +17,11 @@ func (s *Server) prepare(in *incomingBatch, b ingest.Batch) (ingest.Batch, *refu
 	if err := batch.CheckRecords(b.Bytes); err != nil {
 		return b, refuse(kerr.InvalidRecord, "%v", err)
 	}
+	if in.config.Compact {
+		if refused := s.checkKeys(in, b.Bytes); refused != nil {
+			return b, refused
+		}
+	}
 	codec := b.Header.Attributes.Codec()
 	switch {
 	case !in.config.KeepCodec && codec != in.config.Codec:
@@ -39,6 +44,21 @@ func (s *Server) prepare(in *incomingBatch, b ingest.Batch) (ingest.Batch, *refu
 	}
 	b.Header = h
 	return b, nil
+}
+
+// checkKeys refuses records without a key in a compacted topic, as Kafka does: there they would be nobody's latest.
+func (s *Server) checkKeys(in *incomingBatch, b []byte) *refusal {
+	for r, err := range batch.Records(b, s.maxDecompressed(in)) {
+		switch {
+		case errors.Is(err, batch.ErrTooLarge):
+			return refuse(kerr.MessageTooLarge, "%v", err)
+		case err != nil:
+			return refuse(kerr.InvalidRecord, "%v", err)
+		case r.Key == nil:
+			return refuse(kerr.InvalidRecord, "topic %q is compacted, so every record needs a key; the one at %d of its batch has none", in.topic.Name, r.Offset)
+		}
+	}
+	return nil
 }
 
 // maxDecompressed bounds what the records of one batch may grow to where they have to be decompressed: what all of an uncompressed Produce
