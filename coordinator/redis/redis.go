@@ -17,10 +17,11 @@ import (
 // Coordinator is a coordinator.Coordinator whose state is in Redis. It holds none itself but a name that Redis checks at each call. Close
 // it after use.
 type Coordinator struct {
-	opts   Options
-	client redis.UniversalClient
-	shard  shard
-	known  atomic.Pointer[opened]
+	opts    Options
+	client  redis.UniversalClient
+	process func(context.Context, *redis.Cmd) error // sends a script
+	shard   shard
+	known   atomic.Pointer[opened]
 }
 
 var _ coordinator.Coordinator = (*Coordinator)(nil)
@@ -39,6 +40,7 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 		return nil, err
 	}
 	c := &Coordinator{opts: opts, client: opts.connect(opts.PoolSize), shard: newShard(opts.Prefix, 0)}
+	c.process = c.processOnce
 	if err := c.checkServers(ctx); err != nil {
 		return nil, errors.Join(err, c.client.Close())
 	}

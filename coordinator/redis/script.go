@@ -76,11 +76,16 @@ func (c *Coordinator) eval(ctx context.Context, command, script string, keys []s
 	for _, k := range keys {
 		all = append(all, k)
 	}
-	cmd := once{redis.NewCmd(ctx, append(all, args...)...)}
-	if err := c.client.Process(ctx, cmd); err != nil {
+	cmd := redis.NewCmd(ctx, append(all, args...)...)
+	if err := c.process(ctx, cmd); err != nil {
 		return nil, err
 	}
 	return cmd.Result()
+}
+
+// processOnce sends a command once.
+func (c *Coordinator) processOnce(ctx context.Context, cmd *redis.Cmd) error {
+	return c.client.Process(ctx, once{cmd})
 }
 
 // ErrOtherCluster says that this prefix of this Redis belongs to a cluster with another bucket.
