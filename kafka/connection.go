@@ -17,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/semaphore"
 )
 
 // connection is one client. Its reader reads requests and starts Produces; its responder takes them in the same order, runs every other
@@ -29,7 +30,10 @@ type connection struct {
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
-	last  chan struct{} // closed when the last request that is no Produce is answered; the reader's
+	// inFlight bounds the bytes of requests that are read and not answered. A client that sends faster than the bucket takes waits in
+	// its socket and not in memory.
+	inFlight *semaphore.Weighted
+	last     chan struct{} // closed when the last request that is no Produce is answered; the reader's
 
 	mu      sync.Mutex
 	stopped bool // no more reading
@@ -43,6 +47,8 @@ func newConnection(s *Server, nc net.Conn) *connection {
 		log:   s.opts.Logger.With("peer", nc.RemoteAddr()),
 		peer:  peer{Address: nc.RemoteAddr().String()},
 		queue: make(chan *request, max(s.opts.Limits.MaxInFlight-2, 0)), // and one more in each goroutine,
+
+		inFlight: semaphore.NewWeighted(int64(s.opts.Limits.MaxInFlightBytes)),
 	}
 }
 
@@ -136,10 +142,21 @@ func (c *connection) respond(ctx context.Context, end context.CancelCauseFunc) {
 	}
 }
 
+// enter waits until the requests before this one leave room for it on the connection.
+func (c *connection) enter(ctx context.Context, r *request, size int) error {
+	n := int64(min(size, c.s.opts.Limits.MaxInFlightBytes))
+	if err := c.inFlight.Acquire(ctx, n); err != nil {
+		return context.Cause(ctx)
+	}
+	r.taken = n
+	return nil
+}
+
 // release gives back the memory that a request holds.
 func (c *connection) release(r *request) {
 	c.s.requestMemory.give(r.held)
-	r.held = 0
+	c.inFlight.Release(r.taken)
+	r.held, r.taken = 0, 0
 }
 
 // answer runs the request's handler and writes the answer.

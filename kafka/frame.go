@@ -30,20 +30,21 @@ type request struct {
 	received    time.Time
 
 	held    int64         // bytes taken from Server.requestMemory
+	taken   int64         // bytes taken from connection.inFlight
 	produce *produceCall  // the started call of a Produce
 	done    chan struct{} // closed when it is answered
 }
 
-// Sizes of the steps in which memory for a request is taken: a client gets eight times what it has sent so far, so
-// announcing a large request costs the server nothing.
+// Sizes of the steps in which memory for a request is taken: a client gets sixteen times what it has sent so far, so announcing a
+// large request costs the server little, and reading one copies little.
 const (
-	firstStepBytes = 16 << 10
-	stepFactor     = 8
+	firstStepBytes = 64 << 10
+	stepFactor     = 16
 	readPieceBytes = 256 << 10
 )
 
 // readRequest reads one request. It returns io.EOF when the client has closed the connection between requests. Whatever it
-// returns, r.held is to be given back.
+// returns, the request is to be released.
 func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	r = &request{}
 	if err := c.setReadDeadline(c.s.opts.Limits.IdleTimeout); err != nil {
@@ -77,6 +78,9 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 		return r, fmt.Errorf("%w: length %d", errFrame, size)
 	case size > limit:
 		return r, fmt.Errorf("%w: %s of %d bytes; %s is %d", errTooLarge, kmsg.Key(key).Name(), size, name, limit)
+	}
+	if err := c.enter(ctx, r, size); err != nil {
+		return r, err
 	}
 	frame, err := c.readBody(ctx, r, size-4)
 	if err != nil {

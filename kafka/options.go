@@ -37,6 +37,7 @@ type Limits struct {
 	MaxRequestBytes      int // of a Produce request: Kafka's socket.request.max.bytes, 100 MiB
 	MaxAdminRequestBytes int // of any other request; 1 MiB, which is a Fetch of 30,000 partitions
 	MaxInFlight          int // requests of one connection that are read and not answered; 32
+	MaxInFlightBytes     int // of the same; 16 MiB. A larger request has the connection to itself
 
 	RequestMemoryBytes int64 // of all requests that are being read or answered; 512 MiB. More makes connections wait
 	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB
@@ -64,6 +65,7 @@ func (o Options) withDefaults() Options {
 	l.MaxRequestBytes = cmp.Or(l.MaxRequestBytes, 100<<20)
 	l.MaxAdminRequestBytes = cmp.Or(l.MaxAdminRequestBytes, 1<<20)
 	l.MaxInFlight = cmp.Or(l.MaxInFlight, 32)
+	l.MaxInFlightBytes = cmp.Or(l.MaxInFlightBytes, 16<<20)
 	l.RequestMemoryBytes = cmp.Or(l.RequestMemoryBytes, 512<<20)
 	l.FetchMaxBytes = cmp.Or(l.FetchMaxBytes, 55<<20)
 	l.FetchMemoryBytes = cmp.Or(l.FetchMemoryBytes, 512<<20)
@@ -88,7 +90,7 @@ func (o Options) validate() error {
 	bad(l.MaxPartitions < 1, "MaxPartitions is %d", l.MaxPartitions)
 	bad(int(o.DefaultPartitions) > l.MaxPartitions, "DefaultPartitions (%d) is more than MaxPartitions (%d)", o.DefaultPartitions, l.MaxPartitions)
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
-	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight) < 1, "a limit of connections or requests in flight is below 1")
+	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")
 	bad(int64(max(l.MaxRequestBytes, l.MaxAdminRequestBytes*decodeFactor)) > l.RequestMemoryBytes,
 		"RequestMemoryBytes (%d) holds no request of MaxRequestBytes (%d) or %d times MaxAdminRequestBytes (%d)",
