@@ -11,7 +11,6 @@ import (
 // banner says what is served, where the data is and how to try it.
 func (n *node) banner() string {
 	kafka := net.JoinHostPort(n.host, strconv.Itoa(int(n.port)))
-	dir, _ := storeDirectory(n.options.store) // opened before
 	flag := ""
 	if kafka != "127.0.0.1:9092" {
 		flag = " --bootstrap " + kafka
@@ -23,7 +22,7 @@ func (n *node) banner() string {
 	if n.http != nil {
 		line("  HTTP   http://%s  (/healthz /readyz /metrics)", n.http.Addr())
 	}
-	line("  data   %s", dir)
+	line("  data   %s", n.bucket.storePlace)
 	line("Try it:")
 	line("  firn topic create hello --partitions 3%s", flag)
 	line("  echo world | kcat -b %s -t hello -P", kafka)

@@ -102,7 +102,7 @@ func examine(ctx context.Context, o *serveOptions) func(yield func(finding) bool
 				return
 			}
 		}
-		for f := range examineStore(ctx, o.store) {
+		for f := range examineStore(ctx, o) {
 			if !yield(f) {
 				return
 			}

@@ -15,14 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firn/segments"
-	"firn/segments/file"
 )
 
 // What doctor does to a store, and when it worries.
 const (
-	doctorRacers = 16 // concurrent puts of one key, of which one may win
-	doctorPuts   = 32 // puts that are timed
-	slowPut      = 50 * time.Millisecond
+	doctorRacers   = 16 // concurrent puts of one key, of which one may win
+	doctorRequests = 32 // puts and gets that are timed
+	doctorBytes    = 4 << 10
+	slowDiskPut    = 50 * time.Millisecond
+	slowBucketPut  = 150 * time.Millisecond
 
 	tooLittleSpace = 256 << 20
 	littleSpace    = 2 << 30
@@ -35,38 +36,33 @@ const (
 )
 
 // examineStore yields the findings about the store. Directories and objects that it made are gone again when it returns.
-func examineStore(ctx context.Context, url string) func(yield func(finding) bool) {
+func examineStore(ctx context.Context, o *serveOptions) func(yield func(finding) bool) {
 	return func(yield func(finding) bool) {
-		dir, err := storeDirectory(url)
+		at, err := parseStore(o.store)
 		if err != nil {
-			yield(finding{"store", bad("give --store file:///DIR", "%v", err)})
+			yield(finding{"store", bad("correct --store", "%v", err)})
 			return
 		}
-		existing := nearestExisting(dir)
-		if !yield(finding{"disk space", checkSpace(existing)}) {
-			return
-		}
-		store, err := file.Open(dir)
-		if err != nil {
-			yield(finding{"store", bad("make it writable for this user, or name another with --store", "%v", err)})
-			return
-		}
-		p := probe{store: store, prefix: "doctor/" + segments.NewID(time.Now()).String() + "/"}
-		for _, f := range []struct {
-			name  string
-			check func(context.Context) verdict
-		}{
-			{"store", func(ctx context.Context) verdict { return p.checkRoundTrip(ctx, dir) }},
-			{"put-if-absent", p.checkRace},
-			{"put latency", p.checkLatency},
-			{"coordinator", p.checkCoordinator},
-		} {
-			if !yield(finding{f.name, f.check(ctx)}) {
-				break
+		existing := ""
+		if at.local() {
+			existing = nearestExisting(at.dir)
+			if !yield(finding{"disk space", checkSpace(existing)}) {
+				return
 			}
 		}
-		if err := errors.Join(p.tidy(context.WithoutCancel(ctx)), store.Close(), removeEmpty(dir, existing)); err != nil {
-			yield(finding{"store", bad("remove it by hand", "doctor could not take its probes away: %v", err)})
+		b, err := at.open(ctx)
+		if err != nil {
+			yield(finding{"store", bad("", "%v", err)})
+			return
+		}
+		p := probe{store: b, at: at, prefix: "doctor/" + segments.NewID(time.Now()).String() + "/"}
+		p.examine(ctx, o.coordinator, yield)
+		err = errors.Join(p.tidy(context.WithoutCancel(ctx)), b.Close())
+		if at.local() {
+			err = errors.Join(err, removeEmpty(at.dir, existing))
+		}
+		if err != nil {
+			yield(finding{"store", bad("remove doctor/ by hand", "doctor could not take its probes away: %v", err)})
 		}
 	}
 }
@@ -109,15 +105,37 @@ func checkSpace(dir string) verdict {
 // probe tries a store out below one prefix of its own.
 type probe struct {
 	store  segments.Store
+	at     storePlace
 	prefix string
 }
 
+// examine yields the findings about an opened store. If the first fails, so would the others.
+func (p probe) examine(ctx context.Context, coordinator string, yield func(finding) bool) {
+	first := p.checkRoundTrip(ctx)
+	if !yield(finding{"store", first}) || first.level == fail {
+		return
+	}
+	for _, f := range []struct {
+		name  string
+		check func(context.Context) verdict
+	}{
+		{"put-if-absent", p.checkRace},
+		{"put latency", p.checkPutLatency},
+		{"get latency", p.checkGetLatency},
+		{"coordinator", func(ctx context.Context) verdict { return p.checkCoordinator(ctx, coordinator) }},
+	} {
+		if !yield(finding{f.name, f.check(ctx)}) {
+			return
+		}
+	}
+}
+
 // checkRoundTrip writes, reads, lists and deletes.
-func (p probe) checkRoundTrip(ctx context.Context, dir string) verdict {
+func (p probe) checkRoundTrip(ctx context.Context) verdict {
 	const advice = "objects must come back as they were put; see the error"
 	key, body := p.prefix+"round-trip", []byte("firn doctor was here")
 	if err := p.store.Put(ctx, key, body); err != nil {
-		return bad("make it writable for this user, or name another with --store", "%v", err)
+		return bad("it must be writable; mend that, or name another with --store", "%v", err)
 	}
 	got, err := p.store.Get(ctx, key, 0, -1)
 	if err == nil && !bytes.Equal(got, body) {
@@ -131,21 +149,23 @@ func (p probe) checkRoundTrip(ctx context.Context, dir string) verdict {
 			return bad(advice, "%v", err)
 		}
 		if drift := time.Since(object.Modified).Abs(); drift > time.Minute {
-			return doubtful("set both clocks by NTP", "%s: its clock differs from this machine's by %s", dir, drift.Round(time.Second))
+			return doubtful("set both clocks by NTP", "%s: its clock differs from this machine's by %s", p.at, drift.Round(time.Second))
 		}
 	}
-	return fine("%s can be written, read and listed", dir)
+	return fine("%s can be written, read and listed", p.at)
 }
 
-// checkRace proves that of several puts of one key exactly one succeeds, and that what it put stays.
+// checkRace proves that of several puts of one key exactly one succeeds, that what it put stays, and that it stays when somebody comes later.
 func (p probe) checkRace(ctx context.Context) verdict {
+	const advice = "do not use this store: without it two nodes overwrite each other's records. It must honour 'If-None-Match: *'"
 	key := p.prefix + "race"
-	errs := make([]error, doctorRacers)
+	errs := make([]error, doctorRacers+1)
 	var wg sync.WaitGroup
-	for i := range errs {
+	for i := range doctorRacers {
 		wg.Go(func() { errs[i] = p.store.Put(ctx, key, fmt.Appendf(nil, "racer %d", i)) })
 	}
 	wg.Wait()
+	errs[doctorRacers] = p.store.Put(ctx, key, []byte("a latecomer"))
 	winner, winners := -1, 0
 	for i, err := range errs {
 		switch {
@@ -155,37 +175,80 @@ func (p probe) checkRace(ctx context.Context) verdict {
 			return bad("see the error", "%v", err)
 		}
 	}
+	if winner == doctorRacers {
+		return bad(advice, "not honoured: a key that was there was put again")
+	}
 	if winners != 1 {
-		return bad("use a store that honours it: without, two nodes can overwrite each other", "%d of %d racers won", winners, doctorRacers)
+		return bad(advice, "not honoured: %d of %d puts of one key succeeded", winners, doctorRacers)
 	}
 	if got, err := p.store.Get(ctx, key, 0, -1); err != nil || string(got) != fmt.Sprintf("racer %d", winner) {
-		return bad("use a store that honours it", "the loser's bytes are there (%v)", err)
+		return bad(advice, "not honoured: a refused put's bytes are there (%v)", err)
 	}
 	return fine("honoured: %d raced for a key, one won", doctorRacers)
 }
 
-// checkLatency times puts of a small object: on the file store, what its fsyncs cost.
-func (p probe) checkLatency(ctx context.Context) verdict {
-	took := make([]time.Duration, doctorPuts)
-	body := make([]byte, 4<<10)
+// checkPutLatency times puts of a small object: on the file store, what its fsyncs cost.
+func (p probe) checkPutLatency(ctx context.Context) verdict {
+	body := make([]byte, doctorBytes)
+	took, err := timed(func(i int) error { return p.store.Put(ctx, p.timedKey(i), body) })
+	if err != nil {
+		return bad("see the error", "%v", err)
+	}
+	slow, mend := slowDiskPut, "a faster disk makes it shorter"
+	if !p.at.local() {
+		slow, mend = slowBucketPut, "a bucket in this machine's region, or S3 Express One Zone, makes it shorter"
+	}
+	if took.median > slow {
+		return doubtful("producers wait two puts for an acknowledgement; "+mend, "4 KiB, durable: %s", took)
+	}
+	return fine("4 KiB, durable: %s; a lone producer waits about %s for an acknowledgement", took, 2*took.median)
+}
+
+// checkGetLatency times reads of what checkPutLatency has put.
+func (p probe) checkGetLatency(ctx context.Context) verdict {
+	took, err := timed(func(i int) error {
+		_, err := p.store.Get(ctx, p.timedKey(i), 0, doctorBytes)
+		return err
+	})
+	if err != nil {
+		return bad("see the error", "%v", err)
+	}
+	return fine("4 KiB: %s", took)
+}
+
+func (p probe) timedKey(i int) string { return fmt.Sprintf("%stimed-%d", p.prefix, i) }
+
+// latency is what several requests took.
+type latency struct{ median, worst time.Duration }
+
+func (l latency) String() string { return fmt.Sprintf("median %s, worst %s", l.median, l.worst) }
+
+// timed times requests, one after another.
+func timed(request func(i int) error) (latency, error) {
+	took := make([]time.Duration, doctorRequests)
 	for i := range took {
 		began := time.Now()
-		if err := p.store.Put(ctx, fmt.Sprintf("%stimed-%d", p.prefix, i), body); err != nil {
-			return bad("see the error", "%v", err)
+		if err := request(i); err != nil {
+			return latency{}, err
 		}
 		took[i] = time.Since(began)
 	}
 	slices.Sort(took)
-	median, worst := took[len(took)/2].Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond)
-	if median > slowPut {
-		return doubtful("producers wait two puts for an acknowledgement; a faster disk makes it shorter",
-			"4 KiB, durable: median %s, worst %s", median, worst)
-	}
-	return fine("4 KiB, durable: median %s, worst %s", median, worst)
+	const unit = 10 * time.Microsecond
+	return latency{took[len(took)/2].Round(unit), took[len(took)-1].Round(unit)}, nil
 }
 
-// checkCoordinator says what the embedded coordinator will recover from. It takes no incarnation: a doctor fences nobody.
-func (p probe) checkCoordinator(ctx context.Context) verdict {
+// checkCoordinator says what a coordinator will recover from. It takes no incarnation: a doctor fences nobody.
+func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
+	where, err := parseCoordinator(url)
+	if err != nil {
+		return bad("correct --coordinator", "%v", err)
+	}
+	_, hangUp, err := where.open(ctx)
+	if err != nil {
+		return bad("start it, or correct --coordinator", "%v", err)
+	}
+	defer hangUp()
 	counts := map[string]int{}
 	for _, prefix := range []string{incarnations, journal} {
 		for _, err := range p.store.List(ctx, prefix, "") {
@@ -196,10 +259,9 @@ func (p probe) checkCoordinator(ctx context.Context) verdict {
 		}
 	}
 	if counts[incarnations] == 0 {
-		return fine("embedded; the bucket is new")
+		return fine("%s; the bucket is new", where)
 	}
-	return fine("embedded; it recovers from %d incarnations and %d journal objects", counts[incarnations],
-		counts[journal])
+	return fine("%s; it recovers from %d incarnations and %d journal objects", where, counts[incarnations], counts[journal])
 }
 
 // tidy deletes every object below the prefix.

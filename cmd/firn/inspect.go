@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,29 +30,47 @@ func newInspect(s streams) *cobra.Command {
 		Use:   "inspect OBJECT-URL",
 		Short: "Show any object of the bucket in readable form",
 		Long: "Show any object of the bucket in readable form: segments, journal objects, snapshots and incarnations.\n" +
-			"OBJECT-URL is the bucket's URL and the object's key, for example file:///var/lib/firn/segments/01J…, or a path.",
+			"OBJECT-URL is the bucket's URL and the object's key, for example file:///var/lib/firn/segments/01J…, or a path,\n" +
+			"or s3://bucket/prefix/segments/01J…?region=…",
 		Args: exactly("OBJECT-URL"),
-		RunE: func(_ *cobra.Command, args []string) error { return inspect(s, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return inspect(cmd.Context(), s, args[0]) },
 	}
 }
 
-func inspect(s streams, url string) error {
-	path, err := storeDirectory(url)
+func inspect(ctx context.Context, s streams, url string) error {
+	at, err := parseStore(url)
 	if err != nil {
 		return usagef("OBJECT-URL %w", err)
 	}
-	folder, key, err := objectKey(path)
+	folder, key, err := objectKey(strings.TrimSuffix(at.prefix(), "/"))
 	if err != nil {
 		return err
 	}
-	object, err := os.ReadFile(path)
-	if pathError := new(os.PathError); errors.As(err, &pathError) {
-		return fmt.Errorf("%s: %w", path, pathError.Err)
+	object, err := readObject(ctx, at, key)
+	if err != nil {
+		return err
 	}
 	out := bufio.NewWriter(s.Out)
 	// What can be read of a damaged object is shown before what is wrong with it.
 	err = describers[folder](out, key, object)
 	return errors.Join(out.Flush(), err)
+}
+
+// readObject reads the object that lies at a place: a file, which may have been copied out of its bucket, or an object in a bucket.
+func readObject(ctx context.Context, at storePlace, key string) ([]byte, error) {
+	if at.local() {
+		object, err := os.ReadFile(at.dir)
+		if pathError := new(os.PathError); errors.As(err, &pathError) {
+			return nil, fmt.Errorf("%s: %w", at.dir, pathError.Err)
+		}
+		return object, err
+	}
+	b, err := at.withPrefix(strings.TrimSuffix(at.prefix(), key+"/")).open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return b.Get(ctx, key, 0, -1)
 }
 
 // objectKey finds the key in an object's path: it begins at the last folder that holds objects.

@@ -18,7 +18,6 @@ import (
 	"firn/kafka"
 	"firn/rest"
 	"firn/segments"
-	"firn/segments/file"
 )
 
 // node is one running server: the rooms, wired.
@@ -27,8 +26,9 @@ type node struct {
 	options *serveOptions
 	logger  *slog.Logger
 
-	files  *file.Store
-	store  segments.Store // files, measured
+	bucket *bucket
+	store  segments.Store // the bucket, measured
+	ended  func() error   // closes the coordinator
 	member *coordinator.Node
 	index  *index.Index
 	writer *ingest.Writer
@@ -49,7 +49,7 @@ func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	if n.files, err = openStore(o.store); err != nil {
+	if n.bucket, err = openStore(ctx, o.store); err != nil {
 		return nil, err
 	}
 	if err := n.wire(ctx, registry); err != nil {
@@ -67,15 +67,19 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	if n.http != nil {
 		info.HTTP = n.http.Addr().String()
 	}
-	if n.store, err = segments.Measure(n.files, registry); err != nil {
+	if n.store, err = segments.Measure(n.bucket, registry); err != nil {
+		return err
+	}
+	decides, err := n.coordinator(ctx)
+	if err != nil {
 		return err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
-		Store: n.store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Info: info,
+		Store: n.store, Coordinator: decides, Info: info,
 		Logger: n.logger, Registerer: registry,
 	})
 	if err != nil {
-		return fmt.Errorf("recovering the log from %s: %w", o.store, err)
+		return fmt.Errorf("recovering the log from %s: %w", n.bucket.storePlace, err)
 	}
 	n.index, err = index.New(index.Options{
 		Store: n.store, View: n.member.View(), Logger: n.logger, Registerer: registry,
@@ -86,7 +90,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	n.writer, err = ingest.New(ingest.Options{
 		Store: n.store, Node: n.member, Logger: n.logger, Registerer: registry,
-		FlushBytes: int(o.flushBytes), FlushInterval: o.flushInterval, PutBudget: o.putBudget,
+		FlushBytes: int(o.flushBytes), FlushInterval: o.flushInterval, PutBudget: o.putBudget.at(n.bucket.storePlace),
 		BufferBytes: int64(o.bufferBytes), Sealed: n.index.Keep,
 	})
 	if err != nil {
@@ -103,6 +107,16 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		Node: n.member, View: n.member.View(), Gatherer: registry, Registerer: registry, Logger: n.logger,
 	})
 	return err
+}
+
+// coordinator connects to who decides.
+func (n *node) coordinator(ctx context.Context) (decides coordinator.Coordinator, err error) {
+	where, err := parseCoordinator(n.options.coordinator)
+	if err != nil {
+		return nil, usagef("--coordinator %w", err)
+	}
+	decides, n.ended, err = where.open(ctx)
+	return decides, err
 }
 
 // serve serves until ctx ends, which is the ordinary end, or the node cannot go on. HTTP goes on to the last, so that one can
@@ -156,5 +170,8 @@ func (n *node) close(ctx context.Context) error {
 	if n.member != nil {
 		errs = append(errs, n.member.Close(ctx))
 	}
-	return errors.Join(append(errs, n.files.Close())...)
+	if n.ended != nil {
+		errs = append(errs, n.ended())
+	}
+	return errors.Join(append(errs, n.bucket.Close())...)
 }

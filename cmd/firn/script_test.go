@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"firn/localstack"
+	"firn/segments"
 	"firn/test/process"
 )
 
@@ -29,8 +32,12 @@ func TestMain(m *testing.M) {
 //	await ADDR             waits until a Kafka server answers there
 //	status N COMMAND…      runs a command that has to end with exit status N
 //	terminate              sends SIGTERM to every background command
+//	kill                   sends SIGKILL to every background command
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
+//
+// Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO server, which nobody else uses.
 func TestScripts(t *testing.T) {
+	server := startMinIO(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -38,6 +45,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// A process under the race detector sleeps for a second before it exits, unless it is told not to.
 			env.Setenv("GORACE", "atexit_sleep_ms=10")
+			for name, value := range localstack.Environment() {
+				env.Setenv(name, value)
+			}
+			prefix := segments.NewTopicID().String()
+			env.Setenv("MINIO", fmt.Sprintf("minio://%s/%s/%s?secure=false", server.Addr, scriptBucket, prefix))
+			env.Setenv("S3", server.S3URL(scriptBucket, prefix))
+			env.Setenv("MINIOADDR", server.Addr)
+			env.Setenv("PREFIX", prefix)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -45,9 +60,31 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"status":    status,
 			"occupy":    occupy,
+			"kill":      kill,
 			"terminate": terminate,
 		},
 	})
+}
+
+// scriptBucket is the bucket that scripts have places in.
+const scriptBucket = "firn"
+
+func startMinIO(t *testing.T) localstack.S3 {
+	t.Helper()
+	dir, err := localstack.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	server, err := localstack.StartMinIO(t.Context(), localstack.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Kill)
+	if err := server.CreateBucket(t.Context(), scriptBucket); err != nil {
+		t.Fatal(err)
+	}
+	return server
 }
 
 func addresses(ts *testscript.TestScript, _ bool, names []string) {
@@ -105,9 +142,13 @@ func occupy(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
-func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+func terminate(ts *testscript.TestScript, _ bool, _ []string) { signalAll(ts, syscall.SIGTERM) }
+
+func kill(ts *testscript.TestScript, _ bool, _ []string) { signalAll(ts, syscall.SIGKILL) }
+
+func signalAll(ts *testscript.TestScript, signal syscall.Signal) {
 	for _, cmd := range ts.BackgroundCmds() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+		if err := cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) {
 			ts.Check(err)
 		}
 	}

@@ -26,7 +26,7 @@ type serveOptions struct {
 
 	flushBytes    byteSize
 	flushInterval time.Duration
-	putBudget     float64
+	putBudget     putRate
 	bufferBytes   byteSize
 	cacheBytes    byteSize
 	tailBytes     byteSize
@@ -44,8 +44,8 @@ const noHTTP = "none"
 
 // addPlaceFlags adds the flags that serve shares with doctor: where things are.
 func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path")
-	f.StringVar(&o.coordinator, "coordinator", "embedded", "`URL` of the coordinator: embedded")
+	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
+	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve health, metrics and profiles on, or none")
 	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients are told to come to (default: --kafka-addr)")
@@ -60,7 +60,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	o.flushBytes, o.bufferBytes, o.cacheBytes, o.tailBytes = 8<<20, 256<<20, 64<<20, 64<<20
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
 	f.DurationVar(&o.flushInterval, "flush-interval", 250*time.Millisecond, "seal a segment at the latest after this long")
-	f.Float64Var(&o.putBudget, "put-budget", 0, "object puts per second, on average; 0: no budget")
+	o.putBudget.auto = true
+	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; auto: 8 on s3, none elsewhere")
 	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
 	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket")
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail")
@@ -85,8 +86,8 @@ func (o *serveOptions) validate() error {
 	check("node-id", within(int64(o.nodeID), 0, math.MaxInt32))
 	check("flush-bytes", within(int64(o.flushBytes), 1<<10, 1<<30))
 	check("flush-interval", within(o.flushInterval, time.Millisecond, time.Minute))
-	if o.putBudget < 0 || math.IsNaN(o.putBudget) {
-		check("put-budget", fmt.Errorf("%v is negative", o.putBudget))
+	if o.putBudget.perSecond < 0 {
+		check("put-budget", fmt.Errorf("%v is negative", o.putBudget.perSecond))
 	}
 	check("buffer-bytes", within(int64(o.bufferBytes), int64(o.flushBytes), math.MaxInt64))
 	check("cache-bytes", within(int64(o.cacheBytes), 8<<20, math.MaxInt64))
@@ -103,11 +104,10 @@ func (o *serveOptions) validate() error {
 
 // checkPlaces checks the flags of addPlaceFlags.
 func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
-	_, err := storeDirectory(o.store)
+	_, err := parseStore(o.store)
 	check("store", err)
-	if o.coordinator != "embedded" {
-		check("coordinator", fmt.Errorf("%s: this build coordinates in the process only; give embedded", o.coordinator))
-	}
+	_, err = parseCoordinator(o.coordinator)
+	check("coordinator", err)
 	check("kafka-addr", checkAddress(o.kafkaAddr, 0))
 	if o.httpAddr != noHTTP {
 		check("http-addr", checkAddress(o.httpAddr, 0))

@@ -1,44 +1,148 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
 
+	"firn/segments"
 	"firn/segments/file"
+	"firn/segments/minio"
+	"firn/segments/s3"
 )
 
 // defaultStore is where data goes unless --store says otherwise.
 const defaultStore = "file://./firn-data"
 
-// storeDirectory returns the absolute directory that a store URL names: file:///dir, file://./dir, or a plain path. Nothing in it is
-// unescaped: what stands behind file:// is the path.
-func storeDirectory(url string) (string, error) {
+// storePlace is where a bucket is: what a store URL says. One of its fields is set.
+type storePlace struct {
+	dir   string // absolute
+	s3    *s3.Options
+	minio *minio.Options
+}
+
+// parseStore reads a store URL: file:///dir, file://./dir or a plain path, s3://bucket/prefix, minio://host:port/bucket/prefix. Nothing in a file URL is
+// unescaped: what stands behind file:// is the path. Errors do not repeat the URL where it may hold secrets.
+func parseStore(url string) (storePlace, error) {
 	scheme, path, isURL := strings.Cut(url, "://")
 	switch {
 	case url == "":
-		return "", fmt.Errorf("it is empty; give a directory, for example %s", defaultStore)
+		return storePlace{}, fmt.Errorf("it is empty; give a directory, for example %s", defaultStore)
 	case !isURL:
 		path = url
-	case scheme == "s3" || scheme == "minio":
-		return "", fmt.Errorf("%s: this build stores in a directory only; give file:///DIR", url)
+	case scheme == "s3":
+		o, err := s3.ParseURL(url)
+		return storePlace{s3: &o}, flagged(scheme, err)
+	case scheme == "minio":
+		o, err := minio.ParseURL(url)
+		return storePlace{minio: &o}, flagged(scheme, err)
 	case scheme != "file":
-		return "", fmt.Errorf("%s: unknown scheme %q; give file:///DIR", url, scheme)
+		return storePlace{}, fmt.Errorf("unknown scheme %q; give file:///DIR, s3://BUCKET/PREFIX or minio://HOST:PORT/BUCKET/PREFIX", scheme)
 	case path == "" || path[0] != '/' && path[0] != '.':
-		return "", fmt.Errorf("%s: write file:///%s for an absolute directory, file://./%s for a relative one", url, path, path)
+		return storePlace{}, fmt.Errorf("%s: write file:///%s for an absolute directory, file://./%s for a relative one", url, path, path)
 	}
-	return filepath.Abs(path)
+	dir, err := filepath.Abs(path)
+	return storePlace{dir: dir}, err
 }
 
+// flagged puts the scheme before what is wrong with a URL, which may be several things.
+func flagged(scheme string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s:// %s", scheme, strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// String says where the bucket is, without secrets.
+func (p storePlace) String() string {
+	switch {
+	case p.s3 != nil && p.s3.Endpoint != "":
+		return fmt.Sprintf("s3://%s/%s at %s", p.s3.Bucket, p.s3.Prefix, p.s3.Endpoint)
+	case p.s3 != nil:
+		return fmt.Sprintf("s3://%s/%s", p.s3.Bucket, p.s3.Prefix)
+	case p.minio != nil:
+		return fmt.Sprintf("minio://%s/%s/%s", p.minio.Endpoint, p.minio.Bucket, p.minio.Prefix)
+	default:
+		return p.dir
+	}
+}
+
+// local says whether the bucket is a directory.
+func (p storePlace) local() bool { return p.dir != "" }
+
+// billed says whether somebody is likely to be charged for each request.
+func (p storePlace) billed() bool { return p.s3 != nil }
+
+// withPrefix is the place with another prefix, or directory.
+func (p storePlace) withPrefix(prefix string) storePlace {
+	switch {
+	case p.s3 != nil:
+		o := *p.s3
+		o.Prefix = prefix
+		return storePlace{s3: &o}
+	case p.minio != nil:
+		o := *p.minio
+		o.Prefix = prefix
+		return storePlace{minio: &o}
+	default:
+		return storePlace{dir: prefix}
+	}
+}
+
+// prefix is what stands before the keys in the bucket, or the directory.
+func (p storePlace) prefix() string {
+	switch {
+	case p.s3 != nil:
+		return p.s3.Prefix
+	case p.minio != nil:
+		return p.minio.Prefix
+	default:
+		return p.dir
+	}
+}
+
+// bucket is an opened store. Somebody has to close it.
+type bucket struct {
+	segments.Store
+	storePlace
+	close func() error
+}
+
+// open opens the store. Its errors say what to do.
+func (p storePlace) open(ctx context.Context) (*bucket, error) {
+	b := &bucket{storePlace: p, close: func() error { return nil }}
+	var err error
+	switch {
+	case p.s3 != nil:
+		b.Store, err = s3.Open(ctx, *p.s3)
+	case p.minio != nil:
+		b.Store, err = minio.Open(*p.minio)
+	default:
+		var files *file.Store
+		if files, err = file.Open(p.dir); err != nil {
+			return nil, fmt.Errorf("%w: make it writable for this user, or name another with --store", err)
+		}
+		b.Store, b.close = files, files.Close
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Close ends the store.
+func (b *bucket) Close() error { return b.close() }
+
 // openStore opens the store at a URL and says in its errors which flag is concerned and what to do.
-func openStore(url string) (*file.Store, error) {
-	dir, err := storeDirectory(url)
+func openStore(ctx context.Context, url string) (*bucket, error) {
+	p, err := parseStore(url)
 	if err != nil {
 		return nil, usagef("--store %w", err)
 	}
-	store, err := file.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("%w: make it writable for this user, or name another with --store", err)
+	b, err := p.open(ctx)
+	if err != nil && !p.local() {
+		return nil, fmt.Errorf("--store: %w", err)
 	}
-	return store, nil
+	return b, err
 }

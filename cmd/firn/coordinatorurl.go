@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"firn/coordinator"
+	"firn/coordinator/redis"
+)
+
+// embedded is the --coordinator that is this process.
+const embedded = "embedded"
+
+// coordinatorPlace is who decides offsets: what a coordinator URL says. Without redis it is this process.
+type coordinatorPlace struct{ redis *redis.Options }
+
+// parseCoordinator reads embedded, redis://… or rediss://…. Its errors do not repeat the password.
+func parseCoordinator(text string) (coordinatorPlace, error) {
+	scheme, _, isURL := strings.Cut(text, "://")
+	switch {
+	case text == embedded:
+		return coordinatorPlace{}, nil
+	case isURL && (scheme == "redis" || scheme == "rediss"):
+		o, err := redis.ParseURL(text)
+		return coordinatorPlace{&o}, err
+	case isURL:
+		return coordinatorPlace{}, fmt.Errorf("unknown scheme %q; give embedded, redis://HOST:PORT or rediss://HOST:PORT", scheme)
+	}
+	return coordinatorPlace{}, errors.New("give embedded, redis://HOST:PORT or rediss://HOST:PORT")
+}
+
+// String says who coordinates, without secrets.
+func (p coordinatorPlace) String() string {
+	if p.redis == nil {
+		return embedded
+	}
+	u := url.URL{Scheme: "redis", Host: strings.Join(p.redis.Addrs, ",")}
+	if p.redis.TLS != nil {
+		u.Scheme = "rediss"
+	}
+	return u.String()
+}
+
+// open connects to the coordinator. What it returns has to be closed.
+func (p coordinatorPlace) open(ctx context.Context) (coordinator.Coordinator, func() error, error) {
+	if p.redis == nil {
+		return coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), func() error { return nil }, nil
+	}
+	c, err := redis.New(ctx, *p.redis)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--coordinator %s: %w", p, err)
+	}
+	return c, c.Close, nil
+}
