@@ -37,7 +37,7 @@ func openObject(object []byte, magic string, version uint16) (*decoder, error) {
 	if len(object) < headerLen+crcLen || string(object[:magicLen]) != magic {
 		return nil, fmt.Errorf("%w: does not begin with %q", ErrMalformed, magic)
 	}
-	if v := binary.BigEndian.Uint16(object[magicLen:]); v > version {
+	if v := objectVersionOf(object); v > version {
 		return nil, fmt.Errorf("%w: format version %d, this one knows %d", ErrNewer, v, version)
 	} else if v == 0 {
 		return nil, fmt.Errorf("%w: format version 0", ErrMalformed)
@@ -48,6 +48,9 @@ func openObject(object []byte, magic string, version uint16) (*decoder, error) {
 	}
 	return &decoder{rest: body[headerLen:]}, nil
 }
+
+// objectVersionOf returns the version of an object that openObject has checked.
+func objectVersionOf(object []byte) uint16 { return binary.BigEndian.Uint16(object[magicLen:]) }
 
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)

@@ -39,7 +39,8 @@ type Log interface {
 	// whose id is older than the commit deadline, by the coordinator's clock, is refused with ErrTooOld.
 	Commit(ctx context.Context, in Incarnation, req CommitRequest) (CommitAnswer, error)
 
-	// Propose decides a change of anything but records: see Change. A change that cannot be made is refused with one of this package's errors.
+	// Propose decides a change of anything but records: see Change. A change that cannot be made is refused with one of this package's errors, one of
+	// a kind that the implementation does not know with ErrUnknownChange.
 	Propose(ctx context.Context, in Incarnation, change Change) (Entry, error)
 
 	// Confirm says that the facts with these stream numbers are in the journal. Their effects become visible to everybody: high
@@ -158,4 +159,6 @@ var (
 
 	ErrLeaseHeld = errors.New("lease is held by another")
 	ErrLeaseLost = errors.New("lease is no longer held")
+
+	ErrUnknownChange = errors.New("this coordinator does not know changes of this kind")
 )

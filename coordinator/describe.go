@@ -88,7 +88,28 @@ func (p *printer) fact(f *Fact) {
 		}
 	case f.ProducerIDs != nil:
 		p.linef("  producer ids below %d are handed out, incarnation %d", f.ProducerIDs.End, f.Incarnation)
+	case f.Offsets != nil:
+		p.offsets(f.Offsets, f.Incarnation)
 	}
+}
+
+func (p *printer) offsets(o *Offsets, in Incarnation) {
+	what := "commits"
+	if o.Forget {
+		what = "is deleted"
+	}
+	p.linef("  group %q %s at %s, version %d, lease epoch %d, incarnation %d", o.Group, what, stamp(o.Time), o.Version, o.Epoch, in)
+	for i := range o.Partitions {
+		q := &o.Partitions[i]
+		p.linef("    %s  %s", q.Partition, offsetText(q.Offset, q.LeaderEpoch, q.Metadata))
+	}
+}
+
+func offsetText(offset int64, leaderEpoch int32, metadata string) string {
+	if offset < 0 {
+		return "deleted"
+	}
+	return fmt.Sprintf("offset %d, leader epoch %d, metadata %q", offset, leaderEpoch, metadata)
 }
 
 func spanText(s *Span) string {
@@ -142,7 +163,22 @@ func (p *printer) snapshot(object []byte) error {
 			p.linef("    producer %d epoch %d, last sequence %d at offset %d, %s", id, pr.epoch, pr.last().last, pr.last().offset, stamp(pr.lastTimestamp))
 		}
 	}
+	p.groups(s)
 	return nil
+}
+
+func (p *printer) groups(s *State) {
+	for _, name := range slices.Sorted(maps.Keys(s.groups)) {
+		g := s.groups[name]
+		p.linef("  group %q", name)
+		if g.forgotten > 0 {
+			p.linef("    deleted at %s, version %d", stamp(g.forgottenTime), g.forgotten)
+		}
+		for _, at := range sortedPartitions(g.offsets) {
+			c := g.offsets[at]
+			p.linef("    %s  %s, at %s, version %d", at, offsetText(c.offset, c.leaderEpoch, c.metadata), stamp(c.time), c.version)
+		}
+	}
 }
 
 func (p *printer) incarnation(object []byte) error {

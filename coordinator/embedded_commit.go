@@ -239,7 +239,7 @@ const producerSweep = 10 * time.Minute
 // forgetProducers drops silent producers, now and then.
 func (e *Embedded) forgetProducers(now time.Time) {
 	if now.Sub(e.swept) >= producerSweep {
-		e.decided.forgetProducers(now)
+		e.decided.forget(now)
 		e.swept = now
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+	"time"
 
 	"firn/segments"
 )
@@ -17,6 +19,9 @@ func (e *Embedded) Propose(_ context.Context, in Incarnation, change Change) (En
 	}
 	now := e.opts.Clock()
 	e.changes.expire(now)
+	if change.Offsets != nil {
+		return e.commitOffsets(in, change.Offsets, now)
+	}
 	if again, known := e.changes.byID[change.ID]; known {
 		return again, nil
 	}
@@ -73,7 +78,21 @@ func (e *Embedded) propose(c Change) (*Fact, error) {
 	case c.ProducerIDs > 0:
 		return &Fact{ProducerIDs: &ProducerIDs{End: e.decided.nextProducerID + c.ProducerIDs}}, nil
 	}
-	return nil, fmt.Errorf("%w: a change without content", ErrMalformed)
+	return nil, fmt.Errorf("%w: it has no content", ErrUnknownChange)
+}
+
+// commitOffsets decides what a group has committed, if its owner still is its owner.
+func (e *Embedded) commitOffsets(in Incarnation, c *CommitOffsets, now time.Time) (Entry, error) {
+	if l, held := e.leases.held[c.Lease]; !held || l.epoch != c.Epoch || !now.Before(l.expires) {
+		return Entry{}, fmt.Errorf("%w: %s, epoch %d", ErrLeaseLost, c.Lease, c.Epoch)
+	}
+	o := &Offsets{Group: c.Group, Version: e.decided.offsetsVersion + 1, Epoch: c.Epoch, Time: now.UnixMilli(), Forget: c.Forget}
+	o.Partitions = slices.SortedFunc(slices.Values(c.Offsets), func(a, b GroupOffset) int { return comparePartitions(a.Partition, b.Partition) })
+	fact := &Fact{Incarnation: in, Offsets: o}
+	if err := e.decided.Apply(fact); err != nil {
+		return Entry{}, err
+	}
+	return e.decide(fact), nil
 }
 
 // createTopic decides a new topic. A name is free only when the deletion of the topic that had it is confirmed: otherwise the new topic might

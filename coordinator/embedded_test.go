@@ -13,7 +13,7 @@ import (
 )
 
 func TestEmbedded(t *testing.T) {
-	coordinatortest.Run(t, func(t *testing.T) coordinatortest.Subject {
+	open := func(t *testing.T) coordinatortest.Subject {
 		var ahead atomic.Int64
 		clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		return coordinatortest.Subject{
@@ -21,7 +21,9 @@ func TestEmbedded(t *testing.T) {
 			Advance:     func(d time.Duration) { ahead.Add(int64(d)) },
 			Deadline:    5 * time.Minute,
 		}
-	})
+	}
+	coordinatortest.Run(t, open)
+	t.Run("Offsets", func(t *testing.T) { coordinatortest.RunOffsets(t, open) })
 }
 
 // opened returns an embedded coordinator on an empty bucket, and its topic of one partition.

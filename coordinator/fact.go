@@ -10,6 +10,7 @@ type Fact struct {
 	Topic       *TopicFact
 	LogStart    *LogStart
 	ProducerIDs *ProducerIDs
+	Offsets     *Offsets
 }
 
 // Commit gives offsets to (parts of) a segment's runs.
@@ -65,6 +66,24 @@ type ProducerIDs struct {
 	End int64
 }
 
+// Offsets is what one consumer group committed, or what of it was deleted, in one step. For each partition the highest Version stands.
+type Offsets struct {
+	Group      string
+	Version    uint64 // grows with each fact of this kind, of whatever group
+	Epoch      uint64 // of the lease under which it was decided
+	Time       int64  // when it was decided, in milliseconds by the coordinator's clock
+	Forget     bool   // the group is deleted: all that it committed with lower versions is gone
+	Partitions []GroupOffset
+}
+
+// GroupOffset is one partition's part of it.
+type GroupOffset struct {
+	Partition   segments.Partition
+	Offset      int64 // of the next record to read; -1: what was committed is deleted
+	LeaderEpoch int32 // of the last record read; -1: unknown
+	Metadata    string
+}
+
 // Change asks Propose for a fact. Exactly one of the pointers is set.
 type Change struct {
 	ID          segments.ID // of this request: proposing it again gives the first entry again
@@ -74,6 +93,18 @@ type Change struct {
 	Configure   *Configure
 	LogStart    *LogStart
 	ProducerIDs int64 // how many ids to hand out: [fact.End-n, fact.End)
+	Offsets     *CommitOffsets
+}
+
+// CommitOffsets asks for a group's offsets to be stored, under a lease: if that is not held with that epoch by now, by the coordinator's clock, the
+// change is refused with ErrLeaseLost. Change.ID is not looked at: to decide the same again does no harm, and there are too many to remember.
+// One without group and offsets changes nothing; who holds the lease and has seen its entry has seen all that was decided under the lease before.
+type CommitOffsets struct {
+	Lease   string
+	Epoch   uint64
+	Group   string
+	Forget  bool          // delete the group
+	Offsets []GroupOffset // of different partitions
 }
 
 // CreateTopic asks for a topic under a name that no other has. The caller has validated name, count and configs.

@@ -16,6 +16,7 @@ const (
 	factTopic       = 2
 	factLogStart    = 3
 	factProducerIDs = 4
+	factOffsets     = 5
 )
 
 const factVersion = 1
@@ -38,6 +39,8 @@ func AppendFact(dst []byte, f *Fact) []byte {
 		return dst
 	case f.ProducerIDs != nil:
 		return binary.AppendUvarint(head(factProducerIDs), uint64(f.ProducerIDs.End))
+	case f.Offsets != nil:
+		return appendOffsets(head(factOffsets), f.Offsets)
 	}
 	panic("coordinator: a fact without content")
 }
@@ -46,7 +49,7 @@ func AppendFact(dst []byte, f *Fact) []byte {
 func DecodeFact(b []byte) (*Fact, error) {
 	d := &decoder{rest: b}
 	kind, version := d.byte(), d.byte()
-	if d.err == nil && (kind < factCommit || kind > factProducerIDs || version > factVersion) {
+	if d.err == nil && (kind < factCommit || kind > factOffsets || version > factVersion) {
 		return nil, fmt.Errorf("%w: fact of kind %d, version %d", ErrNewer, kind, version)
 	}
 	if d.err == nil && version == 0 {
@@ -62,6 +65,8 @@ func DecodeFact(b []byte) (*Fact, error) {
 		f.LogStart = d.logStart()
 	case factProducerIDs:
 		f.ProducerIDs = &ProducerIDs{End: d.int64()}
+	case factOffsets:
+		f.Offsets = d.offsets()
 	}
 	if err := d.end(); err != nil {
 		return nil, err

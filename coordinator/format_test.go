@@ -50,6 +50,20 @@ func sampleFacts() []*Fact {
 	}
 }
 
+// sampleOffsets are facts of the kind that consumer groups brought.
+func sampleOffsets() []*Fact {
+	topic := segments.TopicID{0x40, 1, 2}
+	at := segments.Partition{Topic: topic, Index: 3}
+	return []*Fact{
+		{Incarnation: 4, Offsets: &Offsets{Group: "facturación", Version: 7, Epoch: 4<<32 | 2, Time: 1_700_000_000_900, Partitions: []GroupOffset{
+			{Partition: segments.Partition{Topic: topic}, Offset: 0, LeaderEpoch: -1},
+			{Partition: at, Offset: 300, LeaderEpoch: 0, Metadata: "host-1"}}}},
+		{Incarnation: 4, Offsets: &Offsets{Group: "facturación", Version: 8, Epoch: 4<<32 | 2, Time: 1_700_000_001_000, Partitions: []GroupOffset{
+			{Partition: segments.Partition{Topic: topic}, Offset: -1, LeaderEpoch: -1}}}},
+		{Incarnation: 4, Offsets: &Offsets{Group: "gone", Version: 9, Epoch: 4<<32 | 3, Time: 1_700_000_001_100, Forget: true}},
+	}
+}
+
 // samples are one object of each kind, by name of the golden file and with their keys.
 func samples(t testing.TB) map[string]struct {
 	key    string
@@ -68,6 +82,14 @@ func samples(t testing.TB) map[string]struct {
 	seal := journalObject{kind: journalSeal, incarnation: 4, life: life, n: 2, who: "node 2, recovery X", when: 1_700_000_001_000, by: 5}
 	void := snapshotObject{incarnation: 3}
 	snapshot := snapshotObject{incarnation: 4, n: 1, covers: map[string]cover{life: {2, true}, "other": {7, false}}, state: state}
+	withGroups := snapshotObject{incarnation: 4, n: 2, covers: map[string]cover{life: {2, true}}, state: state.clone(false)}
+	offsets := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 2}
+	for _, f := range sampleOffsets() {
+		offsets.facts = append(offsets.facts, AppendFact(nil, f))
+		if err := withGroups.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -80,6 +102,9 @@ func samples(t testing.TB) map[string]struct {
 		"snapshot-void-v1": {snapshotKey(3, 0), void.encode()},
 		"snapshot-v1":      {snapshotKey(4, 1), snapshot.encode()},
 		"incarnation-v1":   {incarnationKey(1), first.encode()},
+
+		"journal-offsets-v1": {offsets.key(), offsets.encode()},
+		"snapshot-v2":        {snapshotKey(4, 2), withGroups.encode()},
 	}
 }
 
@@ -118,7 +143,7 @@ func TestDamage(t *testing.T) {
 			says string
 		}{
 			"magic":         {func(b []byte) []byte { b[0] = 'f'; return b }, ErrMalformed, "begin"},
-			"newer version": {func(b []byte) []byte { b[9] = 2; return b }, ErrNewer, "newer version"},
+			"newer version": {func(b []byte) []byte { b[9] = 9; return b }, ErrNewer, "newer version"},
 			"version 0":     {func(b []byte) []byte { b[9] = 0; return b }, ErrMalformed, "version 0"},
 			"a bit":         {func(b []byte) []byte { b[len(b)/2] ^= 4; return b }, ErrMalformed, "CRC-32C"},
 			"cut short":     {func(b []byte) []byte { return b[:len(b)-1] }, ErrMalformed, "CRC-32C"},
@@ -144,7 +169,7 @@ func TestDamage(t *testing.T) {
 // FuzzDecodeFact: decoding never panics and takes no more memory than a small multiple of the input; what decodes, encodes, and decodes to
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
-	for _, fact := range sampleFacts() {
+	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -52,6 +52,33 @@ func (l *Life) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, err
 	return answer, nil
 }
 
+// Decide proposes a change and returns once this node's view has taken the decision in. It is not in the journal before Settle. An entry that is returned
+// together with an error was decided, and has to be settled as well.
+func (l *Life) Decide(ctx context.Context, change Change) (Entry, error) {
+	if l.ctx.Err() != nil {
+		return Entry{}, l.over()
+	}
+	entry, err := l.node.opts.Coordinator.Propose(ctx, l.incarnation, change)
+	if err != nil {
+		return Entry{}, l.check(err)
+	}
+	return entry, l.check(l.node.view.waitSeen(ctx, l.incarnation, entry.Seq))
+}
+
+// Acquire takes or renews a lease, in the name of this life: see Leases.
+func (l *Life) Acquire(ctx context.Context, name string, ttl time.Duration) (Lease, error) {
+	if l.ctx.Err() != nil {
+		return Lease{}, l.over()
+	}
+	lease, err := l.node.opts.Coordinator.Acquire(ctx, l.incarnation, name, l.id, ttl)
+	return lease, l.check(err)
+}
+
+// Release gives back a lease that this life holds.
+func (l *Life) Release(ctx context.Context, lease Lease) error {
+	return l.check(l.node.opts.Coordinator.Release(ctx, l.incarnation, lease.Name, l.id, lease.Epoch))
+}
+
 // check ends the life if err says that it is over.
 func (l *Life) check(err error) error {
 	if !lifeOver(err) {
@@ -157,7 +184,7 @@ func (l *Life) register(ctx context.Context) error {
 			l.logger.Warn("registering this node fails, trying again", "error", err)
 		}
 		if now := time.Now(); now.Sub(swept) >= producerSweep {
-			l.node.view.forgetProducers(now)
+			l.node.view.forget(now)
 			swept = now
 		}
 	}

@@ -25,6 +25,7 @@ const (
 	snapshotMagic    = "FIRNSNAP"
 	incarnationMagic = "FIRNINCR"
 	objectVersion    = 1
+	snapshotVersion  = 2 // of snapshots with consumer groups; one without is written as version 1
 )
 
 // journalObject is one object of a life's chain.
@@ -146,7 +147,11 @@ func (o *snapshotObject) encode() []byte {
 	if o.state != nil {
 		size += o.state.spans()*40 + len(o.covers)*40 + len(o.state.topics)*64
 	}
-	b := appendHeader(make([]byte, 0, size), snapshotMagic, objectVersion)
+	version := uint16(objectVersion)
+	if o.state != nil && o.state.hasGroups() {
+		version = snapshotVersion
+	}
+	b := appendHeader(make([]byte, 0, size), snapshotMagic, version)
 	b = binary.BigEndian.AppendUint64(b, uint64(o.incarnation))
 	b = binary.BigEndian.AppendUint64(b, o.n)
 	b = appendBool(b, o.state != nil)
@@ -159,11 +164,14 @@ func (o *snapshotObject) encode() []byte {
 		}
 		b = appendState(b, o.state)
 	}
+	if version >= snapshotVersion {
+		b = appendGroups(b, o.state)
+	}
 	return appendCRC(b)
 }
 
 func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
-	d, err := openObject(object, snapshotMagic, objectVersion)
+	d, err := openObject(object, snapshotMagic, snapshotVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +183,9 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 			o.covers[life] = cover{d.uvarint(), d.bool()}
 		}
 		o.state = d.state(o.incarnation)
+		if objectVersionOf(object) >= snapshotVersion {
+			d.groups(o.state)
+		}
 	}
 	if err := d.end(); err != nil {
 		return nil, err

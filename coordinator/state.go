@@ -22,7 +22,9 @@ type State struct {
 	topics         map[segments.TopicID]*TopicFact // deleted ones stay, as tombstones
 	names          map[string]*TopicFact           // live topics
 	partitions     map[segments.Partition]*partition
-	bare           bool // keeps no spans
+	groups         map[string]*group // consumer groups that have committed offsets, or lately had
+	offsetsVersion uint64            // highest Version of an Offsets fact
+	bare           bool              // keeps no spans and no groups
 }
 
 // NewState returns the state before any fact.
@@ -33,6 +35,7 @@ func NewState(in Incarnation, clusterID string) *State {
 		topics:      map[segments.TopicID]*TopicFact{},
 		names:       map[string]*TopicFact{},
 		partitions:  map[segments.Partition]*partition{},
+		groups:      map[string]*group{},
 	}
 }
 
@@ -66,6 +69,8 @@ func (s *State) Apply(f *Fact) error {
 		}
 	case f.ProducerIDs != nil:
 		s.nextProducerID = max(s.nextProducerID, f.ProducerIDs.End)
+	case f.Offsets != nil:
+		s.applyOffsets(f.Offsets)
 	}
 	return nil
 }
@@ -112,6 +117,7 @@ func (s *State) applyTopic(t *TopicFact) {
 			delete(s.partitions, at)
 		}
 	}
+	s.dropOffsets(t.ID)
 	if other := s.names[t.Name]; other != nil && other.ID == t.ID {
 		delete(s.names, t.Name)
 		for _, other := range s.topics {
@@ -143,19 +149,26 @@ func (s *State) truncate() (spans int) {
 // clone copies the state, cheaply: spans, topics and facts are shared, and never changed.
 func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
-		make(map[segments.Partition]*partition, len(s.partitions)), bare}
+		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, bare}
 	for at, p := range s.partitions {
 		c.partitions[at] = p.clone(!bare)
+	}
+	if !bare {
+		for name, g := range s.groups {
+			c.groups[name] = g.clone()
+		}
 	}
 	return c
 }
 
-// forgetProducers drops idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms).
-func (s *State) forgetProducers(now time.Time) {
+// forget drops idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), and the traces of
+// offsets that were deleted before that.
+func (s *State) forget(now time.Time) {
 	before := now.Add(-producerExpiration).UnixMilli()
 	for _, p := range s.partitions {
 		p.forgetProducers(before)
 	}
+	s.forgetOffsets(before)
 }
 
 const producerExpiration = 24 * time.Hour

@@ -19,10 +19,14 @@ func history(t *rapid.T) []*Fact {
 		t.Fatal(err)
 	}
 	topics := []segments.TopicID{{1}, {2}, {3}}
+	lease, err := e.Acquire(t.Context(), 7, "groups", "a", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range rapid.IntRange(0, 40).Draw(t, "facts") {
 		topic := rapid.SampledFrom(topics).Draw(t, "topic")
 		change := Change{ID: segments.ID{1, byte(i)}}
-		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 7, 8, 9}).Draw(t, "kind") {
+		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 8, 9, 10}).Draw(t, "kind") {
 		case 0, 1:
 			change.CreateTopic = &CreateTopic{ID: topic, Name: fmt.Sprint("t", topic[0]%2), Partitions: 2}
 		case 2:
@@ -37,6 +41,8 @@ func history(t *rapid.T) []*Fact {
 			change.LogStart = &LogStart{Offsets: map[segments.Partition]int64{at: rapid.Int64Range(0, 12).Draw(t, "start")}}
 		case 6:
 			change.ProducerIDs = 1000
+		case 7:
+			change.Offsets = drawOffsets(t, topics, lease)
 		default:
 			commit(t, e, topics, i)
 			continue
@@ -52,6 +58,18 @@ func history(t *rapid.T) []*Fact {
 		}
 	}
 	return facts
+}
+
+func drawOffsets(t *rapid.T, topics []segments.TopicID, lease Lease) *CommitOffsets {
+	c := &CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch, Group: rapid.SampledFrom([]string{"g", "h"}).Draw(t, "group")}
+	c.Forget = rapid.IntRange(0, 4).Draw(t, "forget") == 0
+	for _, topic := range topics {
+		if rapid.Bool().Draw(t, "topic") {
+			at := segments.Partition{Topic: topic, Index: rapid.Int32Range(0, 1).Draw(t, "index")}
+			c.Offsets = append(c.Offsets, GroupOffset{at, rapid.Int64Range(-1, 9).Draw(t, "offset"), -1, "m"})
+		}
+	}
+	return c
 }
 
 func confirm(t *rapid.T, e *Embedded, entry Entry) {

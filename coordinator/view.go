@@ -203,6 +203,7 @@ func (v *View) replace(state *State, seq uint64) error {
 		v.wake(at)
 	}
 	v.wakeAll()
+	v.stir()
 	return nil
 }
 
@@ -234,6 +235,11 @@ func (v *View) follow(e Entry, now time.Time) error {
 	v.seq = e.Seq
 	if e.Fact != nil {
 		v.pending[e.Seq] = awaiting{e, now}
+		if e.Fact.Offsets != nil { // committed offsets show at once: they are answered before they are journaled
+			if err := v.state.Apply(e.Fact); err != nil {
+				return err
+			}
+		}
 		v.stir()
 	}
 	for _, seq := range e.Confirmed {
@@ -252,6 +258,9 @@ func (v *View) follow(e Entry, now time.Time) error {
 
 // show tells those who wait of a fact that was applied.
 func (v *View) show(f *Fact) {
+	if f.Offsets != nil {
+		return // nobody waits for offsets
+	}
 	if f.Commit != nil {
 		for i := range f.Commit.Spans {
 			v.wake(f.Commit.Spans[i].Partition)
@@ -269,11 +278,11 @@ func (v *View) show(f *Fact) {
 	v.wakeAll()
 }
 
-// forgetProducers drops silent producers.
-func (v *View) forgetProducers(now time.Time) {
+// forget drops what has had its time: see State.forget.
+func (v *View) forget(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.state.forgetProducers(now)
+	v.state.forget(now)
 }
 
 // seen is the number of the newest entry of the commit stream that the view has taken in.

@@ -79,7 +79,7 @@ func (v *View) WaitFor(ctx context.Context, at segments.Partition, offset int64)
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
-		v.forget(at, w)
+		v.unwait(at, w)
 		return ctx.Err()
 	}
 }
@@ -93,7 +93,7 @@ func (v *View) covered(at segments.Partition, offset int64) (over bool, err erro
 	return p != nil && p.end > offset, nil
 }
 
-func (v *View) forget(at segments.Partition, gone waiter) {
+func (v *View) unwait(at segments.Partition, gone waiter) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	ws := v.waiters[at]
@@ -166,6 +166,30 @@ func (v *View) waitShown(ctx context.Context, in Incarnation, seq uint64) error 
 		v.mu.Unlock()
 		select {
 		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// waitSeen waits until the view has taken in the entry with number seq of incarnation in. It returns ErrIncarnation if the incarnation ends before.
+func (v *View) waitSeen(ctx context.Context, in Incarnation, seq uint64) error {
+	for {
+		v.mu.Lock()
+		over, seen := v.state.incarnation != in, v.seq >= seq
+		if v.stirred == nil {
+			v.stirred = make(chan struct{})
+		}
+		stirred := v.stirred
+		v.mu.Unlock()
+		switch {
+		case over:
+			return ErrIncarnation
+		case seen:
+			return nil
+		}
+		select {
+		case <-stirred:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

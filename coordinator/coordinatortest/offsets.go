@@ -1,0 +1,93 @@
+package coordinatortest
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"testing"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// RunOffsets runs the part of the suite that is about what consumer groups commit. open returns a new coordinator, each time it is called.
+func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
+	t.Run("UnderALease", func(t *testing.T) {
+		c := newFixture(t, open(t))
+		in := c.in
+		first := acquire(t, c, in, "a")
+		at := segments.Partition{Topic: segments.TopicID{1}, Index: 2}
+		entry := commitOffsets(t, c, in, first, coordinator.GroupOffset{Partition: at, Offset: 5, LeaderEpoch: -1, Metadata: "m"})
+		o := entry.Fact.Offsets
+		if o == nil || o.Group != "g" || o.Epoch != first.Epoch || o.Time == 0 || len(o.Partitions) != 1 || o.Partitions[0].Offset != 5 {
+			t.Fatalf("decided was %+v", o)
+		}
+		if err := c.Release(t.Context(), in, first.Name, first.Holder, first.Epoch); err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, c, in, first, "after its release")
+		second := acquire(t, c, in, "b")
+		wantRefused(t, c, in, first, "while another holds it")
+		c.Advance(TTL + TTL/5)
+		wantRefused(t, c, in, second, "that has run out")
+		wantRefused(t, c, in, coordinator.Lease{Name: "never held", Epoch: 1}, "that nobody ever held")
+		second = acquire(t, c, in, "b")
+		later := commitOffsets(t, c, in, second, coordinator.GroupOffset{Partition: at, Offset: 3, LeaderEpoch: -1})
+		if later.Fact.Offsets.Version <= o.Version || later.Seq <= entry.Seq {
+			t.Errorf("version %d, entry %d came after version %d, entry %d", later.Fact.Offsets.Version, later.Seq, o.Version, entry.Seq)
+		}
+	})
+	t.Run("VersionsGrow", func(t *testing.T) {
+		c := newFixture(t, open(t))
+		in := c.in
+		lease := acquire(t, c, in, "a")
+		a, b := segments.Partition{Topic: segments.TopicID{1}}, segments.Partition{Topic: segments.TopicID{1}, Index: 1}
+		var before uint64
+		for range 5 {
+			o := commitOffsets(t, c, in, lease, coordinator.GroupOffset{Partition: b, Offset: 1}, coordinator.GroupOffset{Partition: a, Offset: 2}).Fact.Offsets
+			if o.Version <= before {
+				t.Fatalf("version %d after %d", o.Version, before)
+			}
+			if !slices.IsSortedFunc(o.Partitions, func(a, b coordinator.GroupOffset) int { return cmp.Compare(a.Partition.Index, b.Partition.Index) }) {
+				t.Errorf("partitions are %+v", o.Partitions)
+			}
+			before = o.Version
+		}
+	})
+	t.Run("AnEmptyOneIsABarrier", func(t *testing.T) {
+		c := newFixture(t, open(t))
+		in := c.in
+		lease := acquire(t, c, in, "a")
+		first := commitOffsets(t, c, in, lease)
+		entry, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
+		if err != nil || entry.Seq <= first.Seq || entry.Fact == nil {
+			t.Fatalf("entry %+v, error %v", entry, err)
+		}
+	})
+}
+
+func acquire(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, holder string) coordinator.Lease {
+	t.Helper()
+	lease, err := c.Acquire(t.Context(), in, "groups/7", holder, TTL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+func commitOffsets(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease, offsets ...coordinator.GroupOffset) coordinator.Entry {
+	t.Helper()
+	entry, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Group: "g", Offsets: offsets}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry
+}
+
+func wantRefused(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease, when string) {
+	t.Helper()
+	_, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Group: "g"}})
+	if !errors.Is(err, coordinator.ErrLeaseLost) {
+		t.Errorf("a commit under a lease %s gives %v", when, err)
+	}
+}

@@ -1,0 +1,141 @@
+package coordinator
+
+import (
+	"maps"
+	"slices"
+
+	"firn/segments"
+)
+
+// group is what a consumer group has committed. Deletions leave a trace with their version, so that a commit decided before them that is applied
+// after them stays deleted; after a day nothing that old can be on its way any more, and forgetOffsets takes the traces away.
+type group struct {
+	forgotten     uint64 // version of the newest deletion of the whole group; 0: never
+	forgottenTime int64
+	offsets       map[segments.Partition]committed
+}
+
+// committed is what stands for one partition of a group. An offset of -1 is the trace of a deletion.
+type committed struct {
+	version     uint64
+	time        int64
+	offset      int64
+	leaderEpoch int32
+	metadata    string
+}
+
+func (g *group) clone() *group {
+	c := *g
+	c.offsets = maps.Clone(g.offsets)
+	return &c
+}
+
+func (g *group) empty() bool { return g.forgotten == 0 && len(g.offsets) == 0 }
+
+// applyOffsets takes in what a group committed or gave up.
+func (s *State) applyOffsets(o *Offsets) {
+	s.offsetsVersion = max(s.offsetsVersion, o.Version)
+	if s.bare {
+		return
+	}
+	g := s.groups[o.Group]
+	if g == nil {
+		g = &group{offsets: map[segments.Partition]committed{}}
+	}
+	if o.Forget && o.Version > g.forgotten {
+		g.forgotten, g.forgottenTime = o.Version, o.Time
+		maps.DeleteFunc(g.offsets, func(_ segments.Partition, c committed) bool { return c.version <= o.Version })
+	}
+	for i := range o.Partitions {
+		p := &o.Partitions[i]
+		if t := s.topics[p.Partition.Topic]; t != nil && t.Deleted || o.Version <= g.forgotten || o.Version <= g.offsets[p.Partition].version {
+			continue
+		}
+		g.offsets[p.Partition] = committed{o.Version, o.Time, p.Offset, p.LeaderEpoch, p.Metadata}
+	}
+	if !g.empty() {
+		s.groups[o.Group] = g
+	}
+}
+
+// dropOffsets deletes what groups committed for a topic that is deleted.
+func (s *State) dropOffsets(topic segments.TopicID) {
+	for name, g := range s.groups {
+		maps.DeleteFunc(g.offsets, func(at segments.Partition, _ committed) bool { return at.Topic == topic })
+		if g.empty() {
+			delete(s.groups, name)
+		}
+	}
+}
+
+// forgetOffsets takes away the traces of deletions that were decided before a time.
+func (s *State) forgetOffsets(before int64) {
+	for name, g := range s.groups {
+		maps.DeleteFunc(g.offsets, func(_ segments.Partition, c committed) bool { return c.offset < 0 && c.time < before })
+		if g.forgottenTime < before {
+			g.forgotten, g.forgottenTime = 0, 0
+		}
+		if g.empty() {
+			delete(s.groups, name)
+		}
+	}
+}
+
+// OffsetsVersion is the highest version of an Offsets fact so far: a coordinator that loads the state counts on from here.
+func (s *State) OffsetsVersion() uint64 { return s.offsetsVersion }
+
+// CommittedOffset is what a group committed for a partition.
+type CommittedOffset struct {
+	GroupOffset
+	Time int64 // of the commit, in milliseconds by the coordinator's clock
+}
+
+func (g *group) committed(at segments.Partition) (CommittedOffset, bool) {
+	c, known := g.offsets[at]
+	return CommittedOffset{GroupOffset{at, c.offset, c.leaderEpoch, c.metadata}, c.time}, known && c.offset >= 0
+}
+
+// Committed returns what a group has committed for a partition; false if that is nothing. Unlike all else in a View it shows from the moment that it was
+// decided, and may be undone, for at most about a second, if the coordinator is lost.
+func (v *View) Committed(name string, at segments.Partition) (CommittedOffset, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if g := v.state.groups[name]; g != nil {
+		return g.committed(at)
+	}
+	return CommittedOffset{}, false
+}
+
+// CommittedOffsets returns all that a group has committed, ordered by partition.
+func (v *View) CommittedOffsets(name string) []CommittedOffset {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	g := v.state.groups[name]
+	if g == nil {
+		return nil
+	}
+	all := make([]CommittedOffset, 0, len(g.offsets))
+	for _, at := range sortedPartitions(g.offsets) {
+		if c, there := g.committed(at); there {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// Groups returns the names of the groups that have committed offsets, in order.
+func (v *View) Groups() []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var names []string
+	for name, g := range v.state.groups {
+		for _, c := range g.offsets {
+			if c.offset >= 0 {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,96 @@
+package coordinator_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments"
+	"firn/segments/memory"
+)
+
+// decide commits one offset under a lease of this life.
+func decide(t *testing.T, life *coordinator.Life, lease coordinator.Lease, group string, forget bool, offsets ...coordinator.GroupOffset) coordinator.Entry {
+	t.Helper()
+	entry, err := life.Decide(t.Context(), coordinator.Change{Offsets: &coordinator.CommitOffsets{
+		Lease: lease.Name, Epoch: lease.Epoch, Group: group, Forget: forget, Offsets: offsets}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry
+}
+
+// Committed offsets show from their decision on. Those that were settled are there after a restart, others are gone; deleted ones stay deleted.
+func TestCommittedOffsetsSurvive(t *testing.T) {
+	store := memory.New()
+	n := join(t, store)
+	topic, other := createTopic(t, n, "a", 2), createTopic(t, n, "b", 1)
+	at, beside := segments.Partition{Topic: topic}, segments.Partition{Topic: topic, Index: 1}
+	life, err := n.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := life.Acquire(t.Context(), "group/1", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(n *coordinator.Node, group string, at segments.Partition, offset int64) {
+		t.Helper()
+		c, there := n.View().Committed(group, at)
+		if there != (offset >= 0) || there && c.Offset != offset {
+			t.Errorf("group %s, partition %s: %+v (%v), want offset %d", group, at, c, there, offset)
+		}
+	}
+	settled := []coordinator.Entry{
+		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: at, Offset: 7, LeaderEpoch: 3, Metadata: "m"},
+			coordinator.GroupOffset{Partition: beside, Offset: 8, LeaderEpoch: -1}),
+		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: segments.Partition{Topic: other}, Offset: 1, LeaderEpoch: -1}),
+		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: beside, Offset: -1, LeaderEpoch: -1}),
+		decide(t, life, lease, "h", false, coordinator.GroupOffset{Partition: at, Offset: 4, LeaderEpoch: -1}),
+		decide(t, life, lease, "h", true),
+	}
+	want(n, "g", at, 7)
+	want(n, "g", beside, -1)
+	want(n, "h", at, -1)
+	if err := life.Settle(t.Context(), settled...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Change(t.Context(), coordinator.Change{DeleteTopic: &other}); err != nil {
+		t.Fatal(err)
+	}
+	decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: at, Offset: 9, LeaderEpoch: -1}) // never settled
+	want(n, "g", at, 9)
+
+	next := join(t, store)
+	want(next, "g", at, 7)
+	want(next, "g", beside, -1)
+	want(next, "g", segments.Partition{Topic: other}, -1)
+	want(next, "h", at, -1)
+	if c, _ := next.View().Committed("g", at); c.LeaderEpoch != 3 || c.Metadata != "m" || c.Time == 0 {
+		t.Errorf("recovered %+v", c)
+	}
+	if groups := next.View().Groups(); len(groups) != 1 || groups[0] != "g" || len(next.View().CommittedOffsets("g")) != 1 {
+		t.Errorf("recovered groups %v, of g %v", groups, next.View().CommittedOffsets("g"))
+	}
+}
+
+// A lease that was given back, and taken again, does not let its old epoch commit.
+func TestLifeReleasesLeases(t *testing.T) {
+	n := join(t, memory.New())
+	life, err := n.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := life.Acquire(t.Context(), "group/1", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := life.Release(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	_, err = life.Decide(t.Context(), coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
+	if !errors.Is(err, coordinator.ErrLeaseLost) {
+		t.Errorf("a commit under a released lease gives %v", err)
+	}
+}
