@@ -79,8 +79,8 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.FetchBytes, defaultFetchBytes)
 	fill(&o.ReadAheadBytes, defaultReadAheadBytes)
 	o.FetchBytes = max(o.FetchBytes, minFetchBytes)
-	// What is read ahead has to survive in the cache until it is asked for.
-	o.ReadAheadBytes = min(o.ReadAheadBytes, o.CacheBytes/4, o.FetchBytes/4)
+	// What is read ahead, also for a dozen readers at once, has to survive in the cache until it is asked for.
+	o.ReadAheadBytes = min(o.ReadAheadBytes, o.CacheBytes/16, o.FetchBytes/4)
 	if o.FetchTimeout <= 0 {
 		o.FetchTimeout = defaultFetchTimeout
 	}
