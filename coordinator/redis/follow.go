@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,10 +27,10 @@ const (
 // at worst, the beginning of the true one. That it is so is noticed between reads.
 func (c *Coordinator) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
 	return func(yield func(coordinator.Entry, error) bool) {
-		f := follower{c: c, in: in, after: after, client: c.opts.connect(1)}
+		lines := lines{dial: c.opts.dialer()}
+		f := follower{c: c, in: in, after: after, client: c.opts.connect(1, lines.connect)}
 		defer f.client.Close()
-		// A connection of its own, because only closing it interrupts a read that blocks.
-		defer context.AfterFunc(ctx, func() { f.client.Close() })()
+		defer context.AfterFunc(ctx, lines.cut)()
 		for {
 			entries, err := f.read(ctx)
 			if ctx.Err() != nil {
@@ -44,6 +46,40 @@ func (c *Coordinator) Follow(ctx context.Context, in coordinator.Incarnation, af
 				}
 			}
 		}
+	}
+}
+
+// lines are a follower's connections: its own, because only closing them interrupts a read that blocks.
+type lines struct {
+	dial dialer
+
+	mu    sync.Mutex
+	over  bool
+	conns []net.Conn
+}
+
+func (l *lines) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := l.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		conn.Close()
+		return nil, net.ErrClosed
+	}
+	l.conns = append(l.conns, conn)
+	return conn, nil
+}
+
+// cut closes the connections that there are and will be.
+func (l *lines) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for _, conn := range l.conns {
+		conn.Close()
 	}
 }
 

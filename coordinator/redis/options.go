@@ -1,10 +1,12 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -212,9 +214,21 @@ func addresses(list, port string) []string {
 	return split
 }
 
+// dialer connects to an address.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func (o Options) dialer() dialer {
+	plain := &net.Dialer{Timeout: o.DialTimeout}
+	if o.TLS == nil {
+		return plain.DialContext
+	}
+	return (&tls.Dialer{NetDialer: plain, Config: o.TLS}).DialContext
+}
+
 // connect returns a client. It connects when it is used.
-func (o Options) connect(poolSize int) redis.UniversalClient {
+func (o Options) connect(poolSize int, dial dialer) redis.UniversalClient {
 	u := &redis.UniversalOptions{
+		Dialer: dial,
 		Addrs: o.Addrs, MasterName: o.Master, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
 		ClientName: "firn", DisableIdentity: true, Protocol: 2,

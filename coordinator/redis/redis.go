@@ -39,7 +39,7 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Coordinator{opts: opts, client: opts.connect(opts.PoolSize), shard: newShard(opts.Prefix, 0)}
+	c := &Coordinator{opts: opts, client: opts.connect(opts.PoolSize, opts.dialer()), shard: newShard(opts.Prefix, 0)}
 	c.process = c.processOnce
 	if err := c.checkServers(ctx); err != nil {
 		return nil, errors.Join(err, c.client.Close())

@@ -18,10 +18,10 @@ import (
 // Server is one redis-server.
 type Server struct {
 	Addr string
+	Port string
 	Dir  string
 
 	t       testing.TB
-	port    string
 	args    []string
 	process *exec.Cmd
 }
@@ -29,8 +29,8 @@ type Server struct {
 // Start starts a server with further options, such as "--appendonly", "yes". It ends with the test.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, port: freePort(t), args: options, Dir: t.TempDir()}
-	s.Addr = "127.0.0.1:" + s.port
+	s := &Server{t: t, Port: freePort(t), args: options, Dir: t.TempDir()}
+	s.Addr = "127.0.0.1:" + s.Port
 	t.Cleanup(s.Kill)
 	s.Restart()
 	return s
@@ -43,7 +43,7 @@ func (s *Server) Restart() {
 	if err != nil {
 		s.t.Fatal("redis-server is needed for this test: apt-get install redis-server")
 	}
-	args := append([]string{"--port", s.port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--repl-diskless-sync-delay", "0"}, s.args...)
+	args := append([]string{"--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--repl-diskless-sync-delay", "0"}, s.args...)
 	s.process = exec.Command(path, args...)
 	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -170,7 +170,7 @@ func Cluster(t testing.TB, n int) []*Server {
 		s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(slots*i/n), strconv.Itoa(slots*(i+1)/n-1))
 		s.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		if i > 0 {
-			servers[0].Do("CLUSTER", "MEET", "127.0.0.1", s.port, buses[i])
+			servers[0].Do("CLUSTER", "MEET", "127.0.0.1", s.Port, buses[i])
 		}
 	}
 	for _, s := range servers {
