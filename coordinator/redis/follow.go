@@ -148,6 +148,8 @@ func (f *follower) entry(message redis.XMessage) (coordinator.Entry, error) {
 			entry.Fact, err = commitFact(f.in, text)
 		case "fact":
 			entry.Fact, err = coordinator.DecodeFact([]byte(text))
+		case "offsets":
+			entry.Fact, err = offsetsFact(text)
 		case "ids":
 			entry.Fact, err = idsFact(f.in, text)
 		case "confirmed":

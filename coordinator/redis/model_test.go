@@ -49,6 +49,7 @@ func TestAsEmbedded(t *testing.T) {
 			"settled":       p.settled,
 			"follow":        p.follow,
 			"leases":        p.leases,
+			"offsets":       p.offsets,
 			"registry":      p.registry,
 			"recover":       func(t *rapid.T) { p.T = t; p.recover() },
 		})
@@ -74,7 +75,8 @@ type pair struct {
 
 var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
 	coordinator.ErrUnknownTopic, coordinator.ErrTopicExists, coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
-	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed}
+	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
+	coordinator.ErrUnknownChange}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -107,6 +109,9 @@ func factBytes(f *coordinator.Fact) string {
 	same, err := coordinator.DecodeFact(coordinator.AppendFact(nil, f))
 	if err != nil {
 		return err.Error()
+	}
+	if same.Offsets != nil {
+		same.Offsets.Time = 0
 	}
 	if same.Commit != nil {
 		for i := range same.Commit.Spans {
@@ -325,6 +330,22 @@ func (p *pair) leases(t *rapid.T) {
 		epoch := a.Epoch + uint64(rapid.IntRange(0, 1).Draw(t, "other epoch"))<<rapid.SampledFrom([]int{0, 32}).Draw(t, "half")
 		p.both("release", nil, nil, p.model.Release(p.ctx, p.in, name, holder, epoch), p.redis.Release(p.ctx, p.in, name, holder, epoch))
 	}
+}
+
+func (p *pair) offsets(t *rapid.T) {
+	p.T = t
+	name, holder := rapid.SampledFrom([]string{"l", "m"}).Draw(t, "name"), rapid.SampledFrom([]string{"", "a"}).Draw(t, "holder")
+	lease, _ := p.model.Acquire(p.ctx, p.in, name, holder, time.Hour)
+	if _, err := p.redis.Acquire(p.ctx, p.in, name, holder, time.Hour); err != nil && !errors.Is(err, coordinator.ErrLeaseHeld) {
+		t.Fatal(err)
+	}
+	c := &coordinator.CommitOffsets{Lease: rapid.SampledFrom([]string{"l", "m"}).Draw(t, "lease"), Epoch: lease.Epoch,
+		Group: rapid.SampledFrom([]string{"", "g"}).Draw(t, "group"), Forget: rapid.Bool().Draw(t, "forget")}
+	for index := range rapid.Int32Range(0, 2).Draw(t, "offsets") {
+		c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: segments.Partition{Topic: segments.TopicID{1}, Index: 9 - index},
+			Offset: rapid.Int64Range(-1, 3).Draw(t, "offset"), LeaderEpoch: -1, Metadata: "m"})
+	}
+	p.propose(coordinator.Change{ID: segments.ID{1}, Offsets: c})
 }
 
 func (p *pair) registry(t *rapid.T) {

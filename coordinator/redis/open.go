@@ -94,7 +94,7 @@ func (l *loading) load(state *coordinator.State, at looked) error {
 	usable.flush()
 	l.partitions(state)
 	l.commits(state, at)
-	l.command(l.g.counters(), "HSET", "producer_ids", state.NextProducerID())
+	l.command(l.g.counters(), "HSET", "producer_ids", state.NextProducerID(), "offsets_version", state.OffsetsVersion())
 	return l.err
 }
 

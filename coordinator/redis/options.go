@@ -229,7 +229,7 @@ func (o Options) dialer() dialer {
 func (o Options) connect(poolSize int, dial dialer) redis.UniversalClient {
 	u := &redis.UniversalOptions{
 		Dialer: dial,
-		Addrs: o.Addrs, MasterName: o.Master, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
+		Addrs:  o.Addrs, MasterName: o.Master, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
 		ClientName: "firn", DisableIdentity: true, Protocol: 2,
 		MaxRetries:            -1, // a script whose reply was lost has run: see once

@@ -46,8 +46,10 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 	case change.ProducerIDs > 0:
 		entry, _, err := p.decide(ctx, "ids", "", nil, change.ProducerIDs)
 		return entry, err
+	case change.Offsets != nil:
+		return p.commitOffsets(ctx, change.Offsets)
 	}
-	return coordinator.Entry{}, fmt.Errorf("%w: a change without content", coordinator.ErrMalformed)
+	return coordinator.Entry{}, fmt.Errorf("%w: it has no content", coordinator.ErrUnknownChange)
 }
 
 func configured(configs map[string]string, set map[string]*string) map[string]string {

@@ -37,9 +37,11 @@ func connect(t testing.TB, opts redis.Options) *redis.Coordinator {
 
 func suite(t *testing.T, opts redis.Options) {
 	opts.CommitDeadline = deadline
-	coordinatortest.Run(t, func(t *testing.T) coordinatortest.Subject {
+	open := func(t *testing.T) coordinatortest.Subject {
 		return coordinatortest.Subject{Coordinator: connect(t, opts), Advance: time.Sleep, Deadline: deadline}
-	})
+	}
+	coordinatortest.Run(t, open)
+	coordinatortest.RunOffsets(t, open)
 }
 
 func TestRedis(t *testing.T) {

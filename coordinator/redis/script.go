@@ -45,6 +45,7 @@ var (
 	settledScript  = newScript("settled")
 	topicScript    = newScript("topic")
 	proposeScript  = newScript("propose")
+	offsetsScript  = newScript("offsets")
 	acquireScript  = newScript("acquire")
 	releaseScript  = newScript("release")
 	registerScript = newScript("register")

@@ -1,0 +1,22 @@
+#!lua
+-- Decides what a consumer group has committed, under a lease: Coordinator.Propose of offsets.
+--
+-- KEYS 1 current, 2 counters, 3 leases, 4 stream, 5 pending, 6 order
+-- ARGV 1 generation, 2 lease, 3 its number (the lower half of its epoch), 4 the fact, without version and time
+-- Returns {number, version, milliseconds}, or {} if the lease is not held.
+
+local refused = untrusted()
+if refused then return refused end
+local stored = redis.call('HGET', KEYS[3], ARGV[2])
+if not stored then return {} end
+local number, expires = struct.unpack('>I8I8', stored)
+local now = microseconds()
+if number ~= tonumber(ARGV[3]) or now >= expires then return {} end
+now = math.floor(now / 1000)
+
+-- From here on it is written.
+local version, seq = redis.call('HINCRBY', KEYS[2], 'offsets_version', 1), decimal(redis.call('HINCRBY', KEYS[2], 'seq', 1))
+redis.call('XADD', KEYS[4], seq .. '-0', 'offsets', struct.pack('>I8I8', version, now) .. ARGV[4])
+redis.call('HSET', KEYS[5], seq, '')
+redis.call('ZADD', KEYS[6], seq, seq)
+return {tonumber(seq), version, now}
