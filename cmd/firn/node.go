@@ -27,7 +27,7 @@ type node struct {
 	logger  *slog.Logger
 
 	bucket *bucket
-	store  segments.Store // the bucket, measured
+	store  segments.Store // the bucket, measured and hedged
 	ended  func() error   // closes the coordinator
 	member *coordinator.Node
 	index  *index.Index
@@ -69,6 +69,11 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	if n.store, err = segments.Measure(n.bucket, registry); err != nil {
 		return err
+	}
+	if !n.bucket.local() {
+		if n.store, err = segments.Hedge(n.store, registry); err != nil {
+			return err
+		}
 	}
 	decides, err := n.coordinator(ctx)
 	if err != nil {

@@ -1,0 +1,204 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math/bits"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Hedge returns the store with a second chance for slow reads: a Get that takes longer than 99 of 100 recent ones of its size is sent once more
+// beside itself, and whichever answers first is the answer. Only a few percent of all reads are: a store that has become slow for everybody must not get
+// twice the load for it. Puts are hedged by who knows their bytes, since one of the two finds the object there.
+//
+//	firn_store_hedged_reads_total{winner}  first, second
+func Hedge(store Store, registerer prometheus.Registerer) (Store, error) {
+	h := &hedged{
+		store:  store,
+		credit: 1,
+		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firn_store_hedged_reads_total", Help: "Reads that were slow and sent a second time, by which of the two answered first.",
+		}, []string{"winner"}),
+	}
+	if err := registerer.Register(h.reads); err != nil {
+		return nil, err
+	}
+	h.first, h.second = h.reads.WithLabelValues("first"), h.reads.WithLabelValues("second")
+	return h, nil
+}
+
+const (
+	hedgeFloor  = 20 * time.Millisecond // a read faster than this is never hedged
+	hedgeShare  = 0.03                  // of all reads may be hedged,
+	hedgeCredit = 3.0                   // and so many at once
+)
+
+type hedged struct {
+	store         Store
+	reads         *prometheus.CounterVec
+	first, second prometheus.Counter
+
+	mu      sync.Mutex
+	credit  float64
+	classes [32]readTimes // by size, each twice the one before; the last is for reads to the end of an object
+}
+
+// Get implements Store.
+func (h *hedged) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	times := h.class(length)
+	slow := h.threshold(times)
+	if slow == 0 {
+		return h.timed(ctx, times, key, offset, length)
+	}
+	race := newReadRace(ctx)
+	defer race.end()
+	get := func(ctx context.Context) ([]byte, error) { return h.timed(ctx, times, key, offset, length) }
+	race.enter(0, get)
+	timer := time.NewTimer(slow)
+	defer timer.Stop()
+	select {
+	case r := <-race.results:
+		return r.body, r.err
+	case <-timer.C:
+	}
+	if !h.spend() {
+		r := <-race.results
+		return r.body, r.err
+	}
+	race.enter(1, get)
+	r := race.winner()
+	if r.err == nil {
+		[]prometheus.Counter{h.first, h.second}[r.racer].Inc()
+	}
+	return r.body, r.err
+}
+
+// readRace is one read and, if it comes to that, a second beside it.
+type readRace struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	results chan readResult
+	racers  int
+}
+
+type readResult struct {
+	racer int
+	body  []byte
+	err   error
+}
+
+func newReadRace(ctx context.Context) *readRace {
+	r := &readRace{results: make(chan readResult, 2)}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	return r
+}
+
+func (r *readRace) enter(racer int, get func(context.Context) ([]byte, error)) {
+	r.racers++
+	r.running.Go(func() {
+		body, err := get(r.ctx)
+		r.results <- readResult{racer, body, err}
+	})
+}
+
+// winner is the first of two that answers. One that fails leaves it to the other, unless the object itself is what is wrong.
+func (r *readRace) winner() readResult {
+	first := <-r.results
+	if first.err == nil || errors.Is(first.err, ErrNotFound) || errors.Is(first.err, ErrRange) {
+		return first
+	}
+	return <-r.results
+}
+
+// end cancels who is still on the way, and waits for that.
+func (r *readRace) end() {
+	r.cancel()
+	r.running.Wait()
+}
+
+// timed reads, and remembers how long that took if it succeeded.
+func (h *hedged) timed(ctx context.Context, times *readTimes, key string, offset, length int64) ([]byte, error) {
+	start := time.Now()
+	body, err := h.store.Get(ctx, key, offset, length)
+	if err == nil {
+		h.mu.Lock()
+		times.add(time.Since(start))
+		h.mu.Unlock()
+	}
+	return body, err
+}
+
+// class is what is remembered of reads of a length.
+func (h *hedged) class(length int64) *readTimes {
+	last := len(h.classes) - 1
+	if length < 0 {
+		return &h.classes[last]
+	}
+	return &h.classes[min(bits.Len64(uint64(length)), last-1)]
+}
+
+// threshold is how long a read may take before it is slow; 0 while too little is known. Each read that asks earns a share of a hedge.
+func (h *hedged) threshold(times *readTimes) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.credit = min(h.credit+hedgeShare, hedgeCredit)
+	if times.n < timesEnough {
+		return 0
+	}
+	return max(times.p99, hedgeFloor)
+}
+
+func (h *hedged) spend() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.credit < 1 {
+		return false
+	}
+	h.credit--
+	return true
+}
+
+const (
+	timesKept   = 128
+	timesEnough = 32 // before these nothing is called slow
+	timesEvery  = 16 // reads between two looks at all of them
+)
+
+// readTimes is how long the latest reads of a class took.
+type readTimes struct {
+	times [timesKept]time.Duration
+	n     int // added so far
+	p99   time.Duration
+}
+
+func (t *readTimes) add(took time.Duration) {
+	t.times[t.n%timesKept] = took
+	t.n++
+	if t.n%timesEvery == 0 {
+		sorted := t.times
+		known := sorted[:min(t.n, timesKept)]
+		slices.Sort(known)
+		t.p99 = known[len(known)*99/100]
+	}
+}
+
+// Put implements Store.
+func (h *hedged) Put(ctx context.Context, key string, body []byte) error {
+	return h.store.Put(ctx, key, body)
+}
+
+// List implements Store.
+func (h *hedged) List(ctx context.Context, prefix, after string) iter.Seq2[Object, error] {
+	return h.store.List(ctx, prefix, after)
+}
+
+// Delete implements Store.
+func (h *hedged) Delete(ctx context.Context, keys ...string) error {
+	return h.store.Delete(ctx, keys...)
+}
