@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"firn/coordinator"
+)
+
+func newRecover(s streams) *cobra.Command {
+	var store, where string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Rebuild what Redis holds from the bucket",
+		Long: "Rebuild what Redis holds from the bucket, as a node does by itself when Redis has lost it: every journal chain is sealed, so that nodes which\n" +
+			"are running begin a new life, and Redis gets the state that the bucket has. Nothing that was acknowledged is lost by it.\n" +
+			"With --dry-run it says what it would find and do, and changes nothing.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, err := parseCoordinator(where)
+			if err != nil {
+				return usagef("--coordinator %w", err)
+			}
+			if at.redis == nil && !dryRun {
+				return usagef("--coordinator embedded has nothing to recover: 'firn serve' does so each time it starts; give redis://HOST:PORT, or --dry-run")
+			}
+			b, err := openStore(cmd.Context(), store)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			if dryRun {
+				return surveyBucket(cmd.Context(), s, b, at)
+			}
+			return recoverBucket(cmd.Context(), s, b, at)
+		},
+	}
+	cmd.Flags().StringVar(&store, "store", defaultStore, "`URL` of the bucket")
+	cmd.Flags().StringVar(&where, "coordinator", embedded, "`URL` of Redis")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what a recovery would find and do, and change nothing")
+	return cmd
+}
+
+// recoverBucket recovers, and loads the state into the coordinator.
+func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace) error {
+	decides, closeIt, err := at.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeIt()
+	begun := time.Now()
+	host, _ := os.Hostname() // for people; it may be unknown
+	state, err := coordinator.Recover(ctx, b, coordinator.RecoverOptions{
+		Who:    fmt.Sprintf("firn recover on %s, process %d", host, os.Getpid()),
+		Logger: slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if errors.Is(err, coordinator.ErrRecoveryLost) {
+		return fmt.Errorf("%w: a node is at it; look again with --dry-run in a moment", err)
+	}
+	if err != nil {
+		return fmt.Errorf("recovering from %s: %w", b.storePlace, err)
+	}
+	if err := decides.Open(ctx, state); err != nil {
+		return fmt.Errorf("loading incarnation %d into %s: %w; running it again does no harm", state.Incarnation(), at, err)
+	}
+	fmt.Fprintf(s.Out, "recovered   incarnation %d in %s: %s\n", state.Incarnation(), at, state.Summary())
+	fmt.Fprintf(s.Err, "took %s; nodes that are running go on in it by themselves\n", time.Since(begun).Round(time.Millisecond))
+	return nil
+}
+
+// surveyBucket says what a recovery would find.
+func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace) error {
+	found, err := coordinator.Look(ctx, b)
+	if err != nil {
+		return fmt.Errorf("looking at %s: %w", b.storePlace, err)
+	}
+	if found.Base == 0 {
+		fmt.Fprintf(s.Out, "bucket      %s holds no cluster: a recovery would begin an empty one\n", b.storePlace)
+	} else {
+		fmt.Fprintf(s.Out, "bucket      %s holds %s\n", b.storePlace, found.Summary)
+		fmt.Fprintf(s.Out, "base        incarnation %d: its snapshot %d and %d journal objects\n", found.Base, found.Snapshot, found.Objects)
+	}
+	fmt.Fprintf(s.Out, "chains      %d, of which %d are open: a recovery would seal those, and whoever writes them would begin a new life\n", found.Chains, found.Open)
+	fmt.Fprintf(s.Out, "beyond      %d spans beyond holes, never acknowledged: a recovery would drop them\n", found.Beyond)
+	fmt.Fprintf(s.Out, "next        incarnation %d\n", found.Newest+1)
+	if at.redis == nil {
+		return nil
+	}
+	decides, closeIt, err := at.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeIt()
+	switch in, err := decides.Incarnation(ctx); {
+	case errors.Is(err, coordinator.ErrNotOpen):
+		fmt.Fprintf(s.Out, "coordinator %s holds nothing that can be trusted: the next node that asks recovers\n", at)
+	case err != nil:
+		return err
+	case in < found.Base:
+		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d, which the bucket has left behind: the next node that begins a life recovers\n", at, in)
+	default:
+		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d: no recovery is needed\n", at, in)
+	}
+	return nil
+}
