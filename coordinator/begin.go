@@ -85,11 +85,29 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.opts.Coordinator.Open(ctx, state); err != nil {
+	if err := b.open(ctx, state); err != nil {
 		return nil, err
 	}
 	n.metrics.recoveries.Inc()
 	return state, nil
+}
+
+// open loads a recovered state. When that fails it is tried again with the same state, however long it takes: to be slow here does no harm, while
+// another recovery would leave another incarnation in the bucket with each try.
+func (b *beginning) open(ctx context.Context, state *State) error {
+	n := b.node
+	for try, delay := 0, 50*time.Millisecond; ; try, delay = try+1, min(2*delay, time.Second) {
+		err := n.opts.Coordinator.Open(ctx, state)
+		if err == nil || lifeOver(err) || n.view == nil { // who joins lets the caller see what is wrong
+			return err
+		}
+		if try == 0 {
+			n.opts.Logger.Error("loading the recovered state fails, trying again", "error", err)
+		}
+		if err := pause(ctx, delay); err != nil {
+			return err
+		}
+	}
 }
 
 // await waits for the coordinator to open an incarnation above one, as long as patience lasts.
@@ -146,6 +164,9 @@ func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) e
 			return err
 		}
 		state = found.state
+		if err := n.sameCluster(ctx, in, state); err != nil {
+			return err
+		}
 	} else {
 		seq = 0
 	}
@@ -157,6 +178,27 @@ func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) e
 		return nil
 	}
 	return n.view.replace(state, seq)
+}
+
+// clustered is implemented by coordinators that several clusters may use by mistake.
+type clustered interface {
+	ClusterID(ctx context.Context, in Incarnation) (string, error)
+}
+
+// ErrOtherCluster says that a coordinator holds the state of another bucket.
+var ErrOtherCluster = errors.New("the coordinator belongs to the cluster of another bucket")
+
+// sameCluster refuses to join a coordinator that somebody opened with another bucket, and that happens to be in the same incarnation.
+func (n *Node) sameCluster(ctx context.Context, in Incarnation, state *State) error {
+	c, ok := n.opts.Coordinator.(clustered)
+	if !ok {
+		return nil
+	}
+	id, err := c.ClusterID(ctx, in)
+	if err == nil && id != state.clusterID {
+		err = fmt.Errorf("%w: %s, the bucket's is %s", ErrOtherCluster, id, state.clusterID)
+	}
+	return err
 }
 
 // live starts what a life needs.

@@ -42,7 +42,7 @@ func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error 
 	old := c.shard.generation(before.generation)
 	_, err = c.run(ctx, openScript, []string{c.shard.current(), g.counters(), old.stream()},
 		g.name, before.server, l.parts, state.ClusterID(), before.generation)
-	if errors.Is(err, ErrOtherCluster) {
+	if errors.Is(err, coordinator.ErrOtherCluster) {
 		return c.otherCluster("?", state.ClusterID())
 	}
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error 
 
 func (c *Coordinator) otherCluster(theirs, ours string) error {
 	return fmt.Errorf("%w: prefix %q is that of cluster %s, the bucket's is %s; give this cluster another prefix, or delete the keys %s:* if the other is gone",
-		ErrOtherCluster, c.opts.Prefix, theirs, ours, c.shard.tag)
+		coordinator.ErrOtherCluster, c.opts.Prefix, theirs, ours, c.shard.tag)
 }
 
 // loading is one load of a state.

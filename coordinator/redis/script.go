@@ -89,9 +89,6 @@ func (c *Coordinator) processOnce(ctx context.Context, cmd *redis.Cmd) error {
 	return c.client.Process(ctx, once{cmd})
 }
 
-// ErrOtherCluster says that this prefix of this Redis belongs to a cluster with another bucket.
-var ErrOtherCluster = errors.New("this Redis belongs to the cluster of another bucket")
-
 // errChanged says that Redis changed while state was loaded: begin again.
 var errChanged = errors.New("Redis changed while state was loaded into it")
 
@@ -102,7 +99,7 @@ var raised = []struct {
 }{
 	{"FIRNNOTOPEN", coordinator.ErrNotOpen},
 	{"FIRNINCARNATION", coordinator.ErrIncarnation},
-	{"FIRNCLUSTER", ErrOtherCluster},
+	{"FIRNCLUSTER", coordinator.ErrOtherCluster},
 	{"FIRNCHANGED", errChanged},
 }
 
