@@ -99,7 +99,8 @@ func kind(a Answer) error {
 		return segments.ErrNotFound
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidObjectState":
 		return ErrDenied
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
+		"XAdminUserNotFound": // versitygw
 		return ErrCredentials
 	case "AuthorizationHeaderMalformed", "PermanentRedirect", "InvalidRegion", "InvalidLocationConstraint", "IllegalLocationConstraintException":
 		return ErrRegion
@@ -111,8 +112,10 @@ func kind(a Answer) error {
 	switch a.Status {
 	case http.StatusPreconditionFailed:
 		return segments.ErrExists
-	case http.StatusNotFound: // answers to HEAD have no body, so no code
-		return segments.ErrNotFound
+	case http.StatusNotFound:
+		if a.Code == "" || a.Code == "NotFound" { // answers to HEAD have no body, so no code
+			return segments.ErrNotFound
+		}
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
 		return ErrRegion
 	case http.StatusForbidden:
