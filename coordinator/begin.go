@@ -160,6 +160,9 @@ func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) e
 	if state == nil {
 		l := loader{n.opts.Store, defaultParallel}
 		found, err := l.load(ctx, in)
+		if errors.Is(err, errMoved) {
+			return errors.Join(err, n.strangers(ctx, in))
+		}
 		if err != nil {
 			return err
 		}
@@ -199,6 +202,18 @@ func (n *Node) sameCluster(ctx context.Context, in Incarnation, state *State) er
 		err = fmt.Errorf("%w: %s, the bucket's is %s", ErrOtherCluster, id, state.clusterID)
 	}
 	return err
+}
+
+// strangers looks whether a bucket does not know the coordinator's incarnation because it is another cluster's.
+func (n *Node) strangers(ctx context.Context, in Incarnation) error {
+	state, err := Load(ctx, n.opts.Store)
+	switch {
+	case errors.Is(err, ErrEmptyBucket):
+		return fmt.Errorf("%w: it is in incarnation %d, and the bucket is empty", ErrOtherCluster, in)
+	case err != nil:
+		return err
+	}
+	return n.sameCluster(ctx, in, state)
 }
 
 // live starts what a life needs.

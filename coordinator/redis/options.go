@@ -248,3 +248,9 @@ func (o Options) connect(poolSize int, dial dialer) redis.UniversalClient {
 	}
 	return redis.NewClient(u.Simple())
 }
+
+// ACL returns the rules of a Redis user that may do what Firn needs, for one prefix, and nothing else: ACL SETUSER name on >password RULES.
+func ACL(prefix string) string {
+	return "resetkeys ~{firn:" + prefix + ":*}:* -@all +evalsha +eval +info +time +xread +hget +hmget +hset +hdel +hlen +hexists +hincrby +hgetall +hvals +hscan" +
+		" +zadd +zrem +zrange +zrangebyscore +xadd +xtrim +unlink +expire +client|setname +cluster|slots +cluster|shards +readonly +ping +select +command"
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -270,27 +268,4 @@ func (c *cluster) finish(t *testing.T) {
 		}
 	}
 	t.Logf("%d acknowledged", len(c.stored))
-}
-
-// A dump that was made in the middle of loading, or before anything was opened, is no state.
-func TestHalfLoaded(t *testing.T) {
-	server := redistest.Start(t)
-	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
-	in, _ := open(t, c)
-	server.Do("SAVE")
-	dump, err := os.ReadFile(filepath.Join(server.Dir, "dump.rdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Kill()
-	if err := os.WriteFile(filepath.Join(server.Dir, "dump.rdb"), dump, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	server.Restart()
-	if _, err := c.Incarnation(t.Context()); !errors.Is(err, coordinator.ErrNotOpen) {
-		t.Errorf("a restarted server: %v", err)
-	}
-	if _, err := c.Settled(t.Context(), in); !errors.Is(err, coordinator.ErrNotOpen) {
-		t.Errorf("a restarted server: %v", err)
-	}
 }

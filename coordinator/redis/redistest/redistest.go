@@ -29,7 +29,7 @@ type Server struct {
 // Start starts a server with further options, such as "--appendonly", "yes". It ends with the test.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, Port: freePort(t), args: options, Dir: t.TempDir()}
+	s := &Server{t: t, Port: FreePort(t), args: options, Dir: t.TempDir()}
 	s.Addr = "127.0.0.1:" + s.Port
 	t.Cleanup(s.Kill)
 	s.Restart()
@@ -146,7 +146,8 @@ func (s *Server) try(command ...string) (string, error) {
 	return string(body), nil
 }
 
-func freePort(t testing.TB) string {
+// FreePort returns a port of the loopback interface that nobody listens on.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -163,7 +164,7 @@ func Cluster(t testing.TB, n int) []*Server {
 	const slots = 16384
 	servers, buses := make([]*Server, n), make([]string, n)
 	for i := range servers {
-		buses[i] = freePort(t)
+		buses[i] = FreePort(t)
 		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-port", buses[i])
 	}
 	for i, s := range servers {
