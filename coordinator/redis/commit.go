@@ -51,14 +51,14 @@ type commitAttempt struct {
 
 // try calls Redis once, and reports whether every batch has its answer.
 func (a *commitAttempt) try(ctx context.Context) (bool, error) {
-	request, idempotent := encodeRequest(a.req, a.prior)
+	request := encodeRequest(a.req, a.prior)
 	g, id := a.g, a.req.Segment
 	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.commits(), g.commitTimes(), g.stream(), g.pending(), g.order()}
-	for _, field := range idempotent {
+	for _, field := range request.idempotent {
 		keys = append(keys, g.producers(field))
 	}
 	answer, err := a.c.run(ctx, commitScript, keys, g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
-		a.known, request, maxProducers, producerExpiration.Milliseconds())
+		a.known, request.b, maxProducers, producerExpiration.Milliseconds(), request.partitions)
 	if err != nil {
 		return false, err
 	}
@@ -70,7 +70,7 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	case "known":
 		return a.remember(r)
 	case "decided":
-		return true, a.decided(r, request)
+		return true, a.decided(r, request.b)
 	default:
 		return false, fmt.Errorf("redis, commit: answer %q: %w", kind, r.err)
 	}

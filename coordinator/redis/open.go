@@ -65,6 +65,13 @@ type loading struct {
 	server string
 	parts  int
 	err    error // the first; nothing is loaded after it
+
+	// The part that is being gathered: keys, for each a command and its arguments.
+	keys    []string
+	args    []any
+	command string // of the last key
+	count   int    // where in args the number of its arguments stands
+	bytes   int
 }
 
 // A part is one script call: long enough to be worth it, short enough not to hold others up.
@@ -74,104 +81,98 @@ const (
 )
 
 func (l *loading) load(state *coordinator.State, at looked) error {
-	topics, names, usable := l.hash(l.g.topics()), l.hash(l.g.names()), l.hash(l.g.usable())
-	live := map[string]segments.TopicID{}
-	for t := range state.Topics() {
-		id := string(t.ID[:])
-		topics.add(id, coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: state.Incarnation(), Topic: &t}))
-		if t.Deleted {
-			usable.add(id, -1)
-			continue
-		}
-		usable.add(id, t.Partitions)
-		live[t.Name] = t.ID // of two the one with the higher id, as in State
-	}
-	for name, id := range live {
-		names.add(name, id[:])
-	}
-	topics.flush()
-	names.flush()
-	usable.flush()
+	l.topics(state)
 	l.partitions(state)
 	l.commits(state, at)
-	l.command(l.g.counters(), "HSET", "producer_ids", state.NextProducerID(), "offsets_version", state.OffsetsVersion())
+	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
+	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
+	l.flush()
 	return l.err
 }
 
+func (l *loading) topics(state *coordinator.State) {
+	live := map[string]segments.TopicID{}
+	for t := range state.Topics() {
+		id := string(t.ID[:])
+		l.hset(l.g.topics(), id, coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: state.Incarnation(), Topic: &t}))
+		if !t.Deleted {
+			live[t.Name] = t.ID // of two the one with the higher id, as in State
+		}
+	}
+	for t := range state.Topics() {
+		usable := t.Partitions
+		if t.Deleted {
+			usable = -1
+		}
+		l.hset(l.g.usable(), string(t.ID[:]), usable)
+	}
+	for name, id := range live {
+		l.hset(l.g.names(), name, id[:])
+	}
+}
+
 func (l *loading) partitions(state *coordinator.State) {
-	ends, starts := l.hash(l.g.ends()), l.hash(l.g.starts())
 	for at, p := range state.Partitions() {
-		field := partitionField(at)
-		ends.add(field, p.End)
+		l.hset(l.g.ends(), partitionField(at), p.End)
+	}
+	for at, p := range state.Partitions() {
 		if p.LogStart > 0 {
-			starts.add(field, p.LogStart)
+			l.hset(l.g.starts(), partitionField(at), p.LogStart)
 		}
-		if len(p.Producers) == 0 {
-			continue
-		}
-		producers := l.hash(l.g.producers(field))
+	}
+	for at, p := range state.Partitions() {
+		key := l.g.producers(partitionField(at))
 		for rest := p.Producers; len(rest) > 0; {
 			n := 1
 			for n < len(rest) && rest[n].ProducerID == rest[0].ProducerID {
 				n++
 			}
-			producers.add(producerField(rest[0].ProducerID), appendProducer(nil, rest[:n]))
+			l.hset(key, producerField(rest[0].ProducerID), appendProducer(nil, rest[:n]))
 			rest = rest[n:]
 		}
-		producers.flush()
 	}
-	ends.flush()
-	starts.flush()
 }
 
 // commits loads what survived of segments that may still be committed again.
 func (l *loading) commits(state *coordinator.State, at looked) {
-	commits, times := l.hash(l.g.commits()), l.sorted(l.g.commitTimes())
-	for id, spans := range state.Young(at.now.Add(-l.c.opts.CommitDeadline)) {
-		commits.add(string(id[:]), appendRecovered(nil, spans))
-		times.add(fmt.Sprint(id.Time().Add(l.c.opts.CommitDeadline).UnixMilli()), id[:])
+	young := state.Young(at.now.Add(-l.c.opts.CommitDeadline))
+	for id, spans := range young {
+		l.hset(l.g.commits(), string(id[:]), appendRecovered(nil, spans))
 	}
-	commits.flush()
-	times.flush()
+	for id := range young {
+		l.add("ZADD", l.g.commitTimes(), fmt.Sprint(id.Time().Add(l.c.opts.CommitDeadline).UnixMilli()), id[:])
+	}
 }
 
-// gathering collects arguments until they are worth a part.
-type gathering struct {
-	l            *loading
-	key, command string
-	args         []any
-	bytes        int
-}
+func (l *loading) hset(key, field string, value any) { l.add("HSET", key, field, value) }
 
-func (l *loading) hash(key string) *gathering   { return &gathering{l: l, key: key, command: "HSET"} }
-func (l *loading) sorted(key string) *gathering { return &gathering{l: l, key: key, command: "ZADD"} }
-
-func (g *gathering) add(first string, second any) {
-	g.args = append(g.args, first, second)
-	g.bytes += len(first) + 16
+// add adds two arguments to the command on a key.
+func (l *loading) add(command, key, first string, second any) {
+	if len(l.keys) == 0 || l.keys[len(l.keys)-1] != key || l.command != command {
+		l.keys, l.command = append(l.keys, key), command
+		l.args = append(l.args, command, 0)
+		l.count = len(l.args) - 1
+	}
+	l.args[l.count] = l.args[l.count].(int) + 2
+	l.args = append(l.args, first, second)
+	l.bytes += len(first) + 16
 	if b, ok := second.([]byte); ok {
-		g.bytes += len(b)
+		l.bytes += len(b)
 	}
-	if len(g.args) >= partArgs || g.bytes >= partBytes {
-		g.flush()
-	}
-}
-
-func (g *gathering) flush() {
-	if len(g.args) > 0 {
-		g.l.command(g.key, g.command, g.args...)
-		g.args, g.bytes = nil, 0
+	if len(l.args) >= partArgs || l.bytes >= partBytes {
+		l.flush()
 	}
 }
 
-// command loads one part.
-func (l *loading) command(key, command string, args ...any) {
-	if l.err != nil {
+// flush loads the part.
+func (l *loading) flush() {
+	if len(l.keys) == 0 || l.err != nil {
 		return
 	}
-	_, l.err = l.c.run(l.ctx, loadScript, []string{l.c.shard.current(), l.g.counters(), key, l.c.shard.generations()},
-		append([]any{l.g.name, l.server, l.parts, command}, args...)...)
+	_, l.err = l.c.run(l.ctx, loadScript, append([]string{l.c.shard.current(), l.g.counters(), l.c.shard.generations()}, l.keys...),
+		append([]any{l.g.name, l.server, l.parts}, l.args...)...)
 	l.parts++
+	l.keys, l.args, l.bytes = nil, nil, 0
 }
 
 // removeOld removes the keys of generations that can never be current again. Whatever it leaves, because it fails half-way, the next one finds.

@@ -33,22 +33,22 @@ const (
 	runLen        = partitionLen + 8 + 4
 )
 
-// encodeRequest encodes what is new in a request: what prior does not answer. It also returns the names of the partitions with new
-// idempotent batches, in the order in which they come.
-func encodeRequest(req *coordinator.CommitRequest, prior *remembered) (encoded []byte, idempotent []string) {
-	e := requestEncoder{prior: prior, seen: map[segments.Partition]bool{}}
+// encodeRequest encodes what is new in a request: what prior does not answer.
+func encodeRequest(req *coordinator.CommitRequest, prior *remembered) *requestEncoder {
+	e := &requestEncoder{prior: prior, seen: make(map[segments.Partition]bool, len(req.Runs))}
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(len(req.Runs)))
 	for i := range req.Runs {
 		e.run(&req.Runs[i])
 	}
-	return e.b, e.idempotent
+	return e
 }
 
 type requestEncoder struct {
 	b          []byte
 	prior      *remembered
-	seen       map[segments.Partition]bool
-	idempotent []string
+	seen       map[segments.Partition]bool // whether it is among idempotent
+	partitions []byte                      // names of all, each once
+	idempotent []string                    // names of those with new idempotent batches, in the order in which they come
 
 	groups, bytes, records, timestamp int64 // groups of the run; of the open group the rest
 	open                              int   // kind of the open group, or none
@@ -57,6 +57,10 @@ type requestEncoder struct {
 const none = -1
 
 func (e *requestEncoder) run(run *coordinator.CommitRun) {
+	if _, seen := e.seen[run.Partition]; !seen {
+		e.seen[run.Partition] = false
+		e.partitions = appendPartition(e.partitions, run.Partition)
+	}
 	e.b = appendPartition(e.b, run.Partition)
 	e.b = binary.BigEndian.AppendUint64(e.b, uint64(run.Position))
 	count := len(e.b)

@@ -4,7 +4,7 @@
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 commits, 7 commit times, 8 stream, 9 pending, 10 order,
 --      11… producers: of each partition with idempotent batches, in the order in which the request first names them
 -- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
---      7 how many producers a partition remembers, 8 for how long
+--      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
 -- Returns {'old', age}, {'known', remembered, log starts, whether its newest fact is pending}
 --      or {'decided', number, now, decisions, log starts, whether the newest fact before is pending}.
@@ -22,21 +22,31 @@ local silent = now - tonumber(ARGV[8])
 local age, deadline = now - tonumber(ARGV[3]), tonumber(ARGV[4])
 if age > deadline or age < -deadline then return {'old', age} end
 
+-- What is known of the partitions, by name. Few long calls take less time than many short ones.
 local partitions, order = {}, {}
-local function partition(name)
-  local p = partitions[name]
-  if p then return p end
-  p = {name = name, start = '0'}
-  local usable = tonumber(redis.call('HGET', KEYS[3], string.sub(name, 1, 16)) or '0')
-  p.usable = struct.unpack('>I4', name, 17) < usable
-  if p.usable then
-    p.first = tonumber(redis.call('HGET', KEYS[4], name) or '0')
-    p.next = p.first
-    p.start = redis.call('HGET', KEYS[5], name) or '0'
+local function look_up(names)
+  local topics = {}
+  for i, name in ipairs(names) do topics[i] = string.sub(name, 1, 16) end
+  local usable = redis.call('HMGET', KEYS[3], unpack(topics))
+  local ends, starts = redis.call('HMGET', KEYS[4], unpack(names)), redis.call('HMGET', KEYS[5], unpack(names))
+  for i, name in ipairs(names) do
+    local p = {name = name, start = 0, usable = struct.unpack('>I4', name, 17) < tonumber(usable[i] or 0)}
+    if p.usable then
+      p.first, p.start = tonumber(ends[i] or 0), tonumber(starts[i] or 0)
+      p.next = p.first
+    end
+    partitions[name] = p
+    order[#order + 1] = p
   end
-  partitions[name] = p
-  order[#order + 1] = p
-  return p
+end
+local AT_ONCE = 1000
+local names = {}
+for from = 1, #ARGV[9], 20 do
+  names[#names + 1] = string.sub(ARGV[9], from, from + 19)
+  if #names == AT_ONCE or from + 20 > #ARGV[9] then
+    look_up(names)
+    names = {}
+  end
 end
 
 local key = 10 -- of the producers of the partition that had idempotent batches last
@@ -101,7 +111,7 @@ local runs, at = struct.unpack('>I4', request)
 for _ = 1, runs do
   local name, _, groups, after = struct.unpack('>c20I8I4', request, at)
   at = after
-  local p = partition(name)
+  local p = partitions[name]
   for _ = 1, groups do
     local kind = string.byte(request, at)
     if kind == PLAIN then
@@ -114,7 +124,7 @@ for _ = 1, runs do
       at = at + 9
     end
   end
-  starts[#starts + 1] = struct.pack('>I8', tonumber(p.start))
+  starts[#starts + 1] = struct.pack('>I8', p.start)
 end
 decisions, starts = table.concat(decisions), table.concat(starts)
 
@@ -143,12 +153,17 @@ local function forget(p)
   end
 end
 
-for _, p in ipairs(order) do
+local ends = {}
+for i, p in ipairs(order) do
   if p.usable and p.next > p.first then
-    redis.call('HSET', KEYS[4], p.name, decimal(p.next))
+    ends[#ends + 1], ends[#ends + 2] = p.name, decimal(p.next)
     local new = 0
     for id in pairs(p.changed or {}) do new = new + redis.call('HSET', p.key, id, p.producers[id]) end
     if new > 0 and redis.call('HLEN', p.key) > max_producers then forget(p) end
+  end
+  if #ends > 0 and (#ends >= AT_ONCE or i == #order) then
+    redis.call('HSET', KEYS[4], unpack(ends))
+    ends = {}
   end
 end
 
