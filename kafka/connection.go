@@ -152,11 +152,15 @@ func (c *connection) enter(ctx context.Context, r *request, size int) error {
 	return nil
 }
 
-// release gives back the memory that a request holds.
+// release gives back the memory that a request holds. Only of a Produce that was written is it certain that nobody looks at its bytes any more.
 func (c *connection) release(r *request) {
 	c.s.requestMemory.give(r.held)
 	c.inFlight.Release(r.taken)
 	r.held, r.taken = 0, 0
+	if r.produce != nil && r.produce.written() {
+		c.s.buffers.give(r.buffer)
+	}
+	r.buffer = nil
 }
 
 // answer runs the request's handler and writes the answer.

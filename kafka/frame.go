@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -27,6 +28,7 @@ type request struct {
 	correlation int32
 	clientID    string
 	body        []byte // what follows the header
+	buffer      []byte // that body lies in, and the header
 	received    time.Time
 
 	held    int64         // bytes taken from Server.requestMemory
@@ -90,31 +92,45 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	return r, r.parseHeader(frame)
 }
 
-// readBody reads size bytes into memory that grows as they arrive.
+// readBody reads size bytes, into memory that is there already or else grows as they arrive. Its last step is a buffer that
+// release may give back.
 func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte, error) {
 	var body []byte
-	for step := firstStepBytes; ; step *= stepFactor {
-		step = min(step, size)
+	for step := firstStepBytes; step < size; step *= stepFactor {
+		if r.buffer = c.s.buffers.take(size); r.buffer != nil {
+			break
+		}
 		if err := c.takeMemory(ctx, r, step-len(body)); err != nil {
 			return nil, err
 		}
 		larger := make([]byte, step)
 		filled := copy(larger, body)
 		body = larger
-		for filled < step {
-			if err := c.setReadDeadline(c.s.opts.Limits.ReadTimeout); err != nil {
-				return nil, err
-			}
-			end := min(filled+readPieceBytes, step)
-			if _, err := io.ReadFull(c.in, body[filled:end]); err != nil {
-				return nil, err
-			}
-			filled = end
-		}
-		if step == size {
-			return body, nil
+		if err := c.readPieces(body[filled:]); err != nil {
+			return nil, err
 		}
 	}
+	if err := c.takeMemory(ctx, r, size-len(body)); err != nil {
+		return nil, err
+	}
+	if r.buffer == nil {
+		r.buffer = c.s.buffers.make(size)
+	}
+	filled := copy(r.buffer, body)
+	return r.buffer, c.readPieces(r.buffer[filled:])
+}
+
+// readPieces fills b. The client may take ReadTimeout for each piece.
+func (c *connection) readPieces(b []byte) error {
+	for piece := range slices.Chunk(b, readPieceBytes) {
+		if err := c.setReadDeadline(c.s.opts.Limits.ReadTimeout); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c.in, piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parseHeader splits what follows the API version into the rest of the header (request header v1, or v2 for flexible versions) and the body.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -43,6 +44,7 @@ type produceCall struct {
 
 	topics  []produceTopic
 	results []produceResult // of all partitions, in the order of the request
+	settled bool            // the results say what became of each
 }
 
 // produceResult is the answer for one partition, once refused is set or its batch is written.
@@ -112,7 +114,7 @@ func (p *produceCall) check(req *produceRequest) (batches []ingest.Batch) {
 	return batches
 }
 
-// forget lets go of the request's bytes, so that records which are in a segment already are not kept in memory until they are answered.
+// forget lets go of the request's bytes: nothing but ingest holds the records from now on.
 func (p *produceCall) forget() {
 	for i := range p.topics {
 		t := &p.topics[i]
@@ -159,8 +161,14 @@ func (p *produceCall) wait(ctx context.Context) (kmsg.Response, error) {
 	return p.response(), nil
 }
 
+// written reports whether every batch is written.
+func (p *produceCall) written() bool {
+	return p.settled && !slices.ContainsFunc(p.results, func(r produceResult) bool { return r.refused != nil })
+}
+
 // settle sets what became of the batches that were not refused.
 func (p *produceCall) settle(written []ingest.Result, failed *refusal) {
+	p.settled = true
 	for i := range p.results {
 		r := &p.results[i]
 		switch {

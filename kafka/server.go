@@ -24,6 +24,7 @@ type Server struct {
 
 	requestMemory *budget
 	fetchMemory   *budget
+	buffers       buffers
 	configs       configCache
 	shrink        shrinker
 	shapes        shapes

@@ -18,9 +18,13 @@ var crcTable = crc64.MakeTable(crc64.ECMA)
 // errPayload is a value that no producer of ours made.
 var errPayload = errors.New("value is not one that was sent")
 
-// encode makes key and value of the next record: mostly short, now and then long, half of it text.
+// encode makes key and value of the next record: mostly short, now and then long, half of it text. Every fourth producer's are larger, so that
+// its requests are.
 func encode(random *rand.Rand, producer, partition int32, number int64) (key, value []byte, r history.Record) {
 	size := headLen + random.IntN(1000)
+	if producer%4 == 3 {
+		size *= 4
+	}
 	if random.IntN(500) == 0 {
 		size = headLen + random.IntN(300_000)
 	}
