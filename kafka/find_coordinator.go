@@ -42,7 +42,7 @@ func coordinatorOf(nodes []coordinator.NodeInfo, keyType int8, key string) kmsg.
 		c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, new("unknown type of key")
 		return c
 	}
-	node, ok := rendezvous(nodes, append([]byte{byte(keyType)}, key...))
+	node, ok := coordinator.Rendezvous(nodes, append([]byte{byte(keyType)}, key...))
 	if !ok {
 		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, new("no node is alive")
 		return c

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"encoding/binary"
-	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -40,7 +39,7 @@ func leaderOf(nodes []coordinator.NodeInfo, p segments.Partition) int32 {
 	var key [len(p.Topic) + 4]byte
 	copy(key[:], p.Topic[:])
 	binary.BigEndian.PutUint32(key[len(p.Topic):], uint32(p.Index))
-	if n, ok := rendezvous(nodes, key[:]); ok {
+	if n, ok := coordinator.Rendezvous(nodes, key[:]); ok {
 		return n.ID
 	}
 	return -1
@@ -48,32 +47,8 @@ func leaderOf(nodes []coordinator.NodeInfo, p segments.Partition) int32 {
 
 // controllerOf returns the id of the node that clients are told is the controller, -1 if there is no node. Any would do.
 func controllerOf(nodes []coordinator.NodeInfo) int32 {
-	if n, ok := rendezvous(nodes, []byte("controller")); ok {
+	if n, ok := coordinator.Rendezvous(nodes, []byte("controller")); ok {
 		return n.ID
 	}
 	return -1
-}
-
-// rendezvous returns the node with the highest score for the key; false if there is no node. The scores are part of what nodes of
-// different versions have to agree on.
-func rendezvous(nodes []coordinator.NodeInfo, key []byte) (winner coordinator.NodeInfo, ok bool) {
-	h := fnv.New64a()
-	h.Write(key)
-	sum := h.Sum64()
-	var best uint64
-	for _, n := range nodes {
-		if score := mix(sum ^ mix(uint64(uint32(n.ID))+1)); !ok || score > best {
-			winner, best, ok = n, score, true
-		}
-	}
-	return winner, ok
-}
-
-// mix spreads every bit of x over all bits of the result (the finaliser of SplitMix64).
-func mix(x uint64) uint64 {
-	x ^= x >> 30
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 27
-	x *= 0x94d049bb133111eb
-	return x ^ x>>31
 }

@@ -1,0 +1,17 @@
+// Package groups coordinates Kafka consumer groups: who is a member, who reads which partitions, and how far each group has read.
+//
+// Three layers, each testable without the next:
+//
+//   - machine is one group of the classic protocol, as a transition function: an event and the time go in, the answers that are due come
+//     out. It knows no clock, no goroutine and no network.
+//   - tenure is this node's ownership of a shard of groups: a lease of the coordinator, with an epoch. It gives each machine its lock and its
+//     timer, and parks those who wait for an answer. When the lease ends, so does everything that was decided under it.
+//   - Manager is what the front doors call. It takes and hands back leases, stores committed offsets as facts of the coordinator, has them
+//     journaled within a second, and deletes those that nobody has used for long.
+//
+// Membership is nowhere stored: when a node dies, the next owner knows the committed offsets, and the members join again. Errors that clients are
+// told are Kafka's own, as package kerr has them.
+//
+// Another protocol (KIP-848, or leases of single partitions for consumers without a session) is another machine beside this one: what it commits goes
+// through tenure.commit, which asks the machine whether the committer may.
+package groups

@@ -1,0 +1,29 @@
+package groups
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+)
+
+// told is how a client gets to know an error of the coordinator: as one after which it looks for the group's owner again, and tries again there.
+func (m *Manager) told(err error) *kerr.Error {
+	if err == nil {
+		return nil
+	}
+	if known, ok := errors.AsType[*kerr.Error](err); ok {
+		return known
+	}
+	switch {
+	case errors.Is(err, coordinator.ErrLeaseHeld), errors.Is(err, coordinator.ErrLeaseLost), errors.Is(err, coordinator.ErrFenced),
+		errors.Is(err, coordinator.ErrIncarnation), errors.Is(err, coordinator.ErrNotOpen), errors.Is(err, coordinator.ErrClosed):
+		return kerr.NotCoordinator
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return kerr.CoordinatorNotAvailable
+	}
+	m.failures.Do(func() { m.opts.Logger.Error("a consumer group's request failed", "error", err) })
+	return kerr.CoordinatorNotAvailable
+}

@@ -1,0 +1,119 @@
+package groups
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"firn/coordinator"
+)
+
+// flusher has decided offsets journaled: not each alone, which would cost an object each, but all that come within an interval together. So what the loss of a
+// coordinator can undo is bounded by the interval and one put.
+type flusher struct {
+	interval time.Duration
+	limit    int
+	logger   *slog.Logger
+	wake     chan struct{}
+
+	mu      sync.Mutex
+	waiting []settling
+	roomy   chan struct{} // closed, and replaced, when waiting is taken
+	running sync.Mutex    // held while a batch is being journaled
+}
+
+// settling is a decided fact and the life in which it was decided.
+type settling struct {
+	life  *coordinator.Life
+	entry coordinator.Entry
+}
+
+func newFlusher(interval time.Duration, limit int, logger *slog.Logger) *flusher {
+	return &flusher{interval: interval, limit: limit, logger: logger, wake: make(chan struct{}, 1), roomy: make(chan struct{})}
+}
+
+// add takes a decided fact. Entries without one are left out.
+func (f *flusher) add(life *coordinator.Life, entry coordinator.Entry) {
+	if entry.Fact == nil {
+		return
+	}
+	f.mu.Lock()
+	f.waiting = append(f.waiting, settling{life, entry})
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// room waits until fewer than limit facts wait.
+func (f *flusher) room(ctx context.Context) error {
+	for {
+		f.mu.Lock()
+		roomy, full := f.roomy, len(f.waiting) >= f.limit
+		f.mu.Unlock()
+		if !full {
+			return nil
+		}
+		select {
+		case <-roomy:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// depth is how many facts wait.
+func (f *flusher) depth() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int64(len(f.waiting))
+}
+
+// run journals until ctx ends.
+func (f *flusher) run(ctx context.Context) {
+	timer := time.NewTimer(f.interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+			return
+		}
+		timer.Reset(f.interval)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := f.flush(ctx); err != nil && ctx.Err() == nil {
+			f.logger.Debug("committed offsets were not journaled by this life", "error", err)
+		}
+	}
+}
+
+// flush journals all that waits. What a life that is over has left is not tried again: if its incarnation lives on, another node helps with what
+// it finds unjournaled in the commit stream; if not, the decision is void.
+func (f *flusher) flush(ctx context.Context) error {
+	f.running.Lock()
+	defer f.running.Unlock()
+	f.mu.Lock()
+	taken := f.waiting
+	f.waiting = nil
+	close(f.roomy)
+	f.roomy = make(chan struct{})
+	f.mu.Unlock()
+	var failed error
+	for len(taken) > 0 {
+		life := taken[0].life
+		var entries []coordinator.Entry
+		for len(taken) > 0 && taken[0].life == life {
+			entries, taken = append(entries, taken[0].entry), taken[1:]
+		}
+		if err := life.Settle(ctx, entries...); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}

@@ -1,0 +1,112 @@
+package groups
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// live is a group in memory: its machine, under a lock, with a timer, and those who wait for answers.
+type live struct {
+	t          *tenure
+	name       string
+	users      int           // the tenure's
+	committing chan struct{} // holds an element while offsets are being decided: one after the other, in the order in which they were allowed
+
+	mu      sync.Mutex
+	machine *machine
+	tickets Ticket
+	waiting map[Ticket]chan<- Reply
+	timer   *time.Timer
+	rings   time.Time // when timer does; zero: not at all
+}
+
+func newLive(t *tenure, name string) *live {
+	l := &live{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
+		machine: newMachine(t.m.opts.Limits, t.m.opts.InitialRebalanceDelay)}
+	l.timer = time.AfterFunc(time.Hour, l.ring)
+	l.timer.Stop()
+	return l
+}
+
+// step runs an event, and gives the answers that it makes due to those who wait for them.
+func (l *live) step(event func(now time.Time, g *machine)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stepLocked(event)
+}
+
+func (l *live) stepLocked(event func(now time.Time, g *machine)) {
+	g, m := l.machine, l.t.m
+	members, bytes, generation := len(g.members), g.bytes, g.generation
+	event(time.Now(), g)
+	for _, r := range g.take() {
+		if answer := l.waiting[r.Ticket]; answer != nil {
+			answer <- r // has room for it
+			delete(l.waiting, r.Ticket)
+		}
+	}
+	m.members.Add(int64(len(g.members) - members))
+	m.bytes.Add(int64(g.bytes - bytes))
+	if g.generation > generation {
+		m.metrics.rebalances.Inc()
+	}
+	l.arm(g.deadline())
+}
+
+// arm sets the timer. A timer that rings too early does no harm, so it is not put off.
+func (l *live) arm(deadline time.Time) {
+	switch {
+	case deadline.IsZero():
+		l.timer.Stop()
+		l.rings = time.Time{}
+	case l.rings.IsZero() || deadline.Before(l.rings):
+		l.rings = deadline
+		l.timer.Reset(time.Until(deadline))
+	}
+}
+
+// ring is the timer's.
+func (l *live) ring() {
+	entered, err := l.t.enter(l.name, false)
+	if err != nil || entered == nil {
+		return
+	}
+	defer l.t.leave(entered)
+	entered.mu.Lock()
+	defer entered.mu.Unlock()
+	entered.rings = time.Time{}
+	entered.stepLocked(func(now time.Time, g *machine) { g.tick(now) })
+}
+
+func (l *live) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.machine.idle()
+}
+
+// await runs an event that is answered later, and waits for the answer. If ctx ends before, the group is told that nobody waits any more.
+func (l *live) await(ctx context.Context, event func(now time.Time, g *machine, t Ticket)) (Reply, error) {
+	answer := make(chan Reply, 1)
+	l.mu.Lock()
+	l.tickets++
+	ticket := l.tickets
+	l.waiting[ticket] = answer
+	l.stepLocked(func(now time.Time, g *machine) { event(now, g, ticket) })
+	l.mu.Unlock()
+	select {
+	case r := <-answer:
+		return r, nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case r := <-answer:
+		return r, nil
+	default:
+	}
+	delete(l.waiting, ticket)
+	l.stepLocked(func(now time.Time, g *machine) { g.abandon(now, ticket) })
+	return Reply{}, ctx.Err()
+}

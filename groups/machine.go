@@ -1,0 +1,340 @@
+package groups
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// State is where a group stands, by Kafka's names.
+type State uint8
+
+// The states.
+const (
+	Empty               State = iota // no members; perhaps committed offsets
+	PreparingRebalance               // members are joining
+	CompletingRebalance              // the leader is computing the assignment
+	Stable                           // everybody has, or can have, their assignment
+	Dead                             // no longer this node's
+)
+
+func (s State) String() string {
+	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}[s]
+}
+
+// Ticket names an answer that is given later. 0 is none.
+type Ticket uint64
+
+// machine is one group of the classic protocol (KIP-394, KIP-345, KIP-429), as a Kafka 4 broker keeps it. It is a transition function: each event is a
+// method that gets the time and whatever is random, changes the state, and leaves the answers that are due to be taken. Equal events in equal
+// order have equal results.
+type machine struct {
+	limits Limits
+	delay  time.Duration // before the first rebalance of an empty group, for the other members to come
+
+	state        State
+	generation   int32
+	protocolType string
+	protocol     string
+	leader       string // member id; empty without members
+	members      map[string]*member
+	order        []*member            // as they joined
+	instances    map[string]string    // static members: member ids by group.instance.id
+	expected     map[string]time.Time // ids that were handed out, until they join or this time comes
+
+	joinBy   time.Time     // when PreparingRebalance ends at the latest
+	initial  bool          // it is the first rebalance of an empty group, which ends at joinBy and not before
+	grown    bool          // and somebody joined lately
+	moreTime time.Duration // by which it may be put off, all in all
+	syncBy   time.Time     // when those who have not asked for their assignment are out; zero when all have
+
+	bytes   int // of what members sent
+	replies []Reply
+}
+
+// member is one member of a group.
+type member struct {
+	id, instance         string
+	clientID, clientHost string
+	session, rebalance   time.Duration
+	protocols            []Protocol // best first
+	assignment           []byte
+
+	join     Ticket    // awaits the answer to its Join
+	sync     Ticket    // and to its Sync
+	synced   bool      // has asked for its assignment in this generation
+	fresh    bool      // has not been in any generation
+	nameless bool      // does not know its id yet, and so cannot come again
+	heardBy  time.Time // when it is out, if nothing is heard of it
+}
+
+// Protocol is a way of assigning that a member supports, with what its members tell the leader.
+type Protocol struct {
+	Name     string
+	Metadata []byte
+}
+
+// freshTimeout is how long the Join of a member that is in no generation yet may wait: it cannot send heartbeats, so nobody would notice that it is gone.
+const freshTimeout = 5 * time.Minute
+
+func newMachine(limits Limits, delay time.Duration) *machine {
+	return &machine{limits: limits, delay: delay, members: map[string]*member{}, instances: map[string]string{}, expected: map[string]time.Time{}}
+}
+
+// Reply is an answer for whoever holds the ticket. One of the pointers is set.
+type Reply struct {
+	Ticket Ticket
+	Join   *JoinAnswer
+	Sync   *SyncAnswer
+}
+
+// take returns the answers that are due.
+func (g *machine) take() []Reply {
+	due := g.replies
+	g.replies = nil
+	return due
+}
+
+func (g *machine) answerJoin(t Ticket, a JoinAnswer) {
+	if t != 0 {
+		g.replies = append(g.replies, Reply{Ticket: t, Join: &a})
+	}
+}
+
+func (g *machine) answerSync(t Ticket, a SyncAnswer) {
+	if t != 0 {
+		g.replies = append(g.replies, Reply{Ticket: t, Sync: &a})
+	}
+}
+
+// idle says that there is nothing to remember.
+func (g *machine) idle() bool {
+	return len(g.members) == 0 && len(g.expected) == 0 && (g.state == Empty || g.state == Dead)
+}
+
+// who is how a member presents itself.
+type who struct {
+	member, instance string
+}
+
+// known returns the member, or why it is none.
+func (g *machine) known(w who) (*member, *kerr.Error) {
+	if w.instance != "" {
+		switch id := g.instances[w.instance]; id {
+		case "":
+			return nil, kerr.UnknownMemberID
+		case w.member:
+		default:
+			return nil, kerr.FencedInstanceID
+		}
+	}
+	m := g.members[w.member]
+	if m == nil {
+		return nil, kerr.UnknownMemberID
+	}
+	return m, nil
+}
+
+// current is known for a member of this generation.
+func (g *machine) current(w who, generation int32) (*member, *kerr.Error) {
+	if g.state == Dead {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	m, err := g.known(w)
+	if err == nil && generation != g.generation {
+		err = kerr.IllegalGeneration
+	}
+	return m, err
+}
+
+// heard says that the member is alive.
+func (m *member) heard(now time.Time) { m.heardBy = now.Add(m.session) }
+
+// overdue says that nothing was heard of the member for too long. While it waits for an answer it is not expected to send anything.
+func (m *member) overdue(now time.Time) bool {
+	if m.sync != 0 || m.join != 0 && !m.fresh {
+		return false
+	}
+	return !now.Before(m.heardBy)
+}
+
+// deadline is when tick has something to do, zero for never.
+func (g *machine) deadline() time.Time {
+	first := g.joinBy
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	sooner(g.syncBy)
+	for _, t := range g.expected {
+		sooner(t)
+	}
+	for _, m := range g.order {
+		if m.sync == 0 && (m.join == 0 || m.fresh) {
+			sooner(m.heardBy)
+		}
+	}
+	return first
+}
+
+// tick does what time demands.
+func (g *machine) tick(now time.Time) {
+	removed := false
+	for id, t := range g.expected {
+		if !now.Before(t) {
+			delete(g.expected, id)
+		}
+	}
+	for _, m := range slices.Clone(g.order) {
+		if m.overdue(now) {
+			g.remove(m)
+			removed = true
+		}
+	}
+	if removed {
+		g.rebalance(now)
+	}
+	g.completeIfAllJoined(now)
+	if !g.syncBy.IsZero() && !now.Before(g.syncBy) {
+		g.dropUnsynced(now)
+	}
+	if g.state == PreparingRebalance && !now.Before(g.joinBy) {
+		if g.initial && g.grown && g.moreTime > 0 {
+			g.putOff(now)
+		} else {
+			g.complete(now)
+		}
+	}
+}
+
+// heartbeat says that a member is alive, and tells it whether it has to join again.
+func (g *machine) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
+	m, err := g.current(w, generation)
+	if err != nil {
+		return err
+	}
+	m.heard(now)
+	if g.state == PreparingRebalance {
+		return kerr.RebalanceInProgress
+	}
+	return nil
+}
+
+// leave takes a member out.
+func (g *machine) leave(now time.Time, w who) *kerr.Error {
+	if g.state == Dead {
+		return kerr.CoordinatorNotAvailable
+	}
+	if w.member == "" && w.instance != "" {
+		w.member = g.instances[w.instance]
+	}
+	if _, expected := g.expected[w.member]; expected && w.instance == "" {
+		delete(g.expected, w.member)
+		g.completeIfAllJoined(now)
+		return nil
+	}
+	m, err := g.known(w)
+	if err != nil {
+		return err
+	}
+	g.remove(m)
+	g.rebalance(now)
+	return nil
+}
+
+// abandon says that nobody waits for this answer any more.
+func (g *machine) abandon(now time.Time, t Ticket) {
+	for _, m := range g.order {
+		switch t {
+		case m.join:
+			m.join = 0
+			m.heard(now)
+			if m.nameless {
+				g.remove(m)
+				g.rebalance(now)
+			}
+			return
+		case m.sync:
+			m.sync = 0
+			m.heard(now)
+			return
+		}
+	}
+}
+
+// mayCommit says whether offsets that somebody commits are to be taken. Without a generation they come from someone who assigns partitions to
+// itself, or from an administrator: that is allowed while there are no members.
+func (g *machine) mayCommit(now time.Time, w who, generation int32) *kerr.Error {
+	if g.state == Dead {
+		return kerr.CoordinatorNotAvailable
+	}
+	if generation < 0 && g.state == Empty {
+		return nil
+	}
+	if generation < 0 && w == (who{}) {
+		return kerr.UnknownMemberID
+	}
+	m, err := g.current(w, generation)
+	if err != nil {
+		return err
+	}
+	m.heard(now)
+	if g.state == CompletingRebalance {
+		return kerr.RebalanceInProgress
+	}
+	return nil
+}
+
+// die answers everybody who waits: this node does not own the group any more.
+func (g *machine) die() {
+	for _, m := range g.order {
+		g.answerJoin(m.join, JoinAnswer{Err: kerr.NotCoordinator, MemberID: m.id})
+		g.answerSync(m.sync, SyncAnswer{Err: kerr.NotCoordinator})
+	}
+	*g = machine{state: Dead, limits: g.limits, replies: g.replies}
+}
+
+// remove takes a member out of the lists. What follows from that is the caller's.
+func (g *machine) remove(m *member) {
+	delete(g.members, m.id)
+	g.order = slices.DeleteFunc(g.order, func(other *member) bool { return other == m })
+	if g.instances[m.instance] == m.id {
+		delete(g.instances, m.instance)
+	}
+	g.bytes -= m.size()
+	if g.leader == m.id {
+		g.leader = ""
+		if len(g.order) > 0 {
+			g.leader = g.order[0].id
+		}
+	}
+	g.answerJoin(m.join, JoinAnswer{Err: kerr.UnknownMemberID, MemberID: m.id})
+	g.answerSync(m.sync, SyncAnswer{Err: kerr.UnknownMemberID})
+	m.join, m.sync = 0, 0
+}
+
+// size is how many bytes the member makes the server keep, about.
+func (m *member) size() int {
+	return memberOverhead + len(m.id) + len(m.instance) + len(m.clientID) + len(m.clientHost) + protocolBytes(m.protocols) + len(m.assignment)
+}
+
+const memberOverhead = 256
+
+func protocolBytes(protocols []Protocol) int {
+	n := 0
+	for _, p := range protocols {
+		n += 48 + len(p.Name) + len(p.Metadata)
+	}
+	return n
+}
+
+// longestRebalance is the longest rebalance timeout of all members.
+func (g *machine) longestRebalance() time.Duration {
+	if len(g.order) == 0 {
+		return 0
+	}
+	return slices.MaxFunc(g.order, func(a, b *member) int { return cmp.Compare(a.rebalance, b.rebalance) }).rebalance
+}

@@ -1,0 +1,168 @@
+package groups
+
+import (
+	"context"
+	"encoding/binary"
+	"hash/fnv"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/time/rate"
+
+	"firn/coordinator"
+)
+
+// Manager coordinates the consumer groups that this node owns. Its methods are safe for concurrent use.
+type Manager struct {
+	opts     Options
+	metrics  *metrics
+	failures rate.Sometimes
+	flusher  *flusher
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	shards  [shardCount]shard
+	groups  atomic.Int64 // that are kept in memory
+	members atomic.Int64
+	bytes   atomic.Int64 // of what members sent
+}
+
+// shardCount is the number of leases that all groups share. All nodes have to agree on it.
+const shardCount = 32
+
+// shard is a part of all groups: those with one hash. They are owned together.
+type shard struct {
+	taking chan struct{} // holds an element while somebody takes the lease
+	held   atomic.Pointer[tenure]
+}
+
+// New returns a manager.
+func New(opts Options) (*Manager, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m := &Manager{opts: opts, failures: rate.Sometimes{First: 3, Interval: time.Second}}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	for i := range m.shards {
+		m.shards[i].taking = make(chan struct{}, 1)
+	}
+	m.flusher = newFlusher(opts.FlushInterval, opts.Limits.Unjournaled, opts.Logger)
+	m.metrics = newMetrics(opts.Registerer, m)
+	m.tasks.Go(func() { m.flusher.run(m.ctx) })
+	m.tasks.Go(func() { m.sweep(m.ctx) })
+	return m, nil
+}
+
+// Close tells everybody who waits to look for another node, has what was committed journaled, and hands the leases back.
+func (m *Manager) Close(ctx context.Context) error {
+	var held []*tenure
+	for i := range m.shards {
+		select {
+		case m.shards[i].taking <- struct{}{}: // for good: nobody takes the lease any more
+		case <-ctx.Done():
+		}
+		if t := m.shards[i].held.Load(); t != nil {
+			held = append(held, t)
+			t.end()
+		}
+	}
+	m.cancel()
+	m.tasks.Wait()
+	err := m.flusher.flush(ctx)
+	for _, t := range held {
+		t.release(ctx)
+	}
+	return err
+}
+
+// shardOf is the number of a group's shard. All nodes have to agree on it.
+func shardOf(group string) int {
+	h := fnv.New32a()
+	h.Write([]byte(group))
+	return int(h.Sum32() % shardCount)
+}
+
+// leaseName names the lease of a shard.
+func leaseName(shard int) string { return "group/" + strconv.Itoa(shard) }
+
+// Owner returns the node that owns a group, or should: the live node that wins the rendezvous hash of the group's shard. Every node gives the same
+// answer once it has heard of the same nodes. False: no node is alive.
+func (m *Manager) Owner(group string) (coordinator.NodeInfo, bool) { return m.ownerOf(shardOf(group)) }
+
+func (m *Manager) ownerOf(shard int) (coordinator.NodeInfo, bool) {
+	return coordinator.Rendezvous(m.opts.Node.Nodes(), binary.BigEndian.AppendUint32([]byte("group/"), uint32(shard)))
+}
+
+// mine says whether a shard is this node's to own.
+func (m *Manager) mine(shard int) bool {
+	owner, any := m.ownerOf(shard)
+	return any && owner.ID == m.opts.Node.Info().ID
+}
+
+// takeTimeout is how long a request waits for its group's lease to be taken.
+const takeTimeout = 10 * time.Second
+
+// tenure returns this node's ownership of a group, and takes it if it is free and this node's to take.
+func (m *Manager) tenure(ctx context.Context, group string) (*tenure, error) {
+	if group == "" {
+		return nil, kerr.InvalidGroupID
+	}
+	n := shardOf(group)
+	s := &m.shards[n]
+	if t := s.held.Load(); t != nil && t.holds() {
+		return t, nil
+	}
+	if !m.mine(n) {
+		return nil, kerr.NotCoordinator
+	}
+	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
+	select {
+	case s.taking <- struct{}{}:
+		defer func() { <-s.taking }()
+	case <-m.ctx.Done():
+		return nil, kerr.NotCoordinator
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if t := s.held.Load(); t != nil {
+		if t.holds() {
+			return t, nil
+		}
+		t.end()
+	}
+	t, err := m.take(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	s.held.Store(t)
+	m.tasks.Go(t.run)
+	return t, nil
+}
+
+// take acquires the lease of a shard. Everything that former owners committed shows in the view when it returns: the barrier was decided after it.
+func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
+	life, err := m.opts.Node.Life(ctx)
+	if err != nil {
+		return nil, err
+	}
+	asked := time.Now()
+	lease, err := life.Acquire(ctx, leaseName(shard), m.opts.LeaseTTL)
+	if err != nil {
+		return nil, err
+	}
+	t := &tenure{m: m, shard: shard, life: life, lease: lease, until: asked.Add(m.opts.LeaseTTL), groups: map[string]*live{}, ended: make(chan struct{})}
+	entry, err := life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
+	m.flusher.add(life, entry)
+	if err != nil {
+		return nil, err
+	}
+	m.opts.Logger.Debug("groups are this node's now", "shard", shard, "epoch", lease.Epoch)
+	return t, nil
+}

@@ -1,0 +1,195 @@
+package groups
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Join makes somebody a member of a group, or keeps them one, and returns when the generation that they are in begins. It takes as long as the other
+// members take; when ctx ends before, the error is CoordinatorNotAvailable.
+func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAnswer {
+	var reply Reply
+	err := m.with(ctx, group, r.MemberID == "", func(_ *tenure, l *live) (err error) {
+		if r.SessionTimeout < m.opts.MinSessionTimeout || r.SessionTimeout > m.opts.MaxSessionTimeout {
+			return kerr.InvalidSessionTimeout
+		}
+		if l == nil {
+			return kerr.UnknownMemberID
+		}
+		if m.bytes.Load()+int64(memberOverhead+protocolBytes(r.Protocols)) > m.opts.Limits.TotalBytes {
+			m.failures.Do(func() { m.opts.Logger.Warn("TotalBytes: a consumer group's member is refused", "group", group) })
+			return kerr.GroupMaxSizeReached
+		}
+		for i := range r.Protocols {
+			r.Protocols[i].Metadata = bytes.Clone(r.Protocols[i].Metadata)
+		}
+		id := r.InstanceID
+		if id == "" {
+			id = r.ClientID
+		}
+		newID := id[:min(len(id), maxIDPrefix)] + "-" + randomID()
+		reply, err = l.await(ctx, func(now time.Time, g *machine, t Ticket) { g.join(now, &r, newID, t) })
+		return err
+	})
+	if err != nil {
+		return JoinAnswer{Err: m.told(err), MemberID: r.MemberID, Generation: -1}
+	}
+	return *reply.Join
+}
+
+// maxIDPrefix bounds how much of a client id goes into member ids.
+const maxIDPrefix = 255
+
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Sync returns a member's assignment, once the leader has brought it.
+func (m *Manager) Sync(ctx context.Context, group string, r SyncRequest) SyncAnswer {
+	var reply Reply
+	err := m.with(ctx, group, false, func(_ *tenure, l *live) (err error) {
+		if l == nil {
+			return kerr.UnknownMemberID
+		}
+		for id, assignment := range r.Assignments {
+			r.Assignments[id] = bytes.Clone(assignment)
+		}
+		reply, err = l.await(ctx, func(now time.Time, g *machine, t Ticket) { g.sync(now, &r, t) })
+		return err
+	})
+	if err != nil {
+		return SyncAnswer{Err: m.told(err)}
+	}
+	return *reply.Sync
+}
+
+// Heartbeat says that a member is alive.
+func (m *Manager) Heartbeat(ctx context.Context, group, member, instance string, generation int32) *kerr.Error {
+	return m.told(m.with(ctx, group, false, func(_ *tenure, l *live) error {
+		if l == nil {
+			return kerr.UnknownMemberID
+		}
+		return l.ask(func(now time.Time, g *machine) *kerr.Error {
+			return g.heartbeat(now, who{member, instance}, generation)
+		})
+	}))
+}
+
+// Leave takes a member out of its group. A static member can be named by its instance id alone.
+func (m *Manager) Leave(ctx context.Context, group, member, instance string) *kerr.Error {
+	return m.told(m.with(ctx, group, false, func(_ *tenure, l *live) error {
+		if l == nil {
+			return kerr.UnknownMemberID
+		}
+		return l.ask(func(now time.Time, g *machine) *kerr.Error { return g.leave(now, who{member, instance}) })
+	}))
+}
+
+// ask runs an event that is answered at once.
+func (l *live) ask(event func(now time.Time, g *machine) *kerr.Error) error {
+	var answer *kerr.Error
+	l.step(func(now time.Time, g *machine) { answer = event(now, g) })
+	if answer != nil {
+		return answer
+	}
+	return nil
+}
+
+// Member is a member, for people and tools.
+type Member struct {
+	ID, InstanceID, ClientID, ClientHost string
+	Metadata, Assignment                 []byte
+}
+
+// Description is a group, for people and tools.
+type Description struct {
+	Group        string
+	State        State
+	ProtocolType string
+	Protocol     string // while Stable
+	Members      []Member
+}
+
+// Describe describes a group. One that has neither members nor committed offsets is GroupIDNotFound.
+func (m *Manager) Describe(ctx context.Context, group string) (Description, *kerr.Error) {
+	d := Description{Group: group}
+	err := m.with(ctx, group, false, func(_ *tenure, l *live) error {
+		if l == nil {
+			return m.stored(group)
+		}
+		l.step(func(_ time.Time, g *machine) { g.describe(&d) })
+		if d.State == Empty && len(d.Members) == 0 {
+			return m.stored(group)
+		}
+		return nil
+	})
+	return d, m.told(err)
+}
+
+// stored is nil if the group has committed offsets.
+func (m *Manager) stored(group string) error {
+	if len(m.opts.Node.View().CommittedOffsets(group)) == 0 {
+		return kerr.GroupIDNotFound
+	}
+	return nil
+}
+
+func (g *machine) describe(d *Description) {
+	d.State, d.ProtocolType = g.state, g.protocolType
+	if g.state == Stable {
+		d.Protocol = g.protocol
+	}
+	for _, m := range g.order {
+		described := Member{m.id, m.instance, m.clientID, m.clientHost, nil, m.assignment}
+		if g.state == Stable {
+			described.Metadata = m.metadata(g.protocol)
+		}
+		d.Members = append(d.Members, described)
+	}
+}
+
+// List returns the groups that are this node's: those with members, and those with committed offsets. Members are left out.
+func (m *Manager) List() []Description {
+	var all []Description
+	seen := map[string]bool{}
+	for i := range m.shards {
+		t := m.shards[i].held.Load()
+		if t == nil || !t.holds() {
+			continue
+		}
+		for _, l := range t.all() {
+			d := Description{Group: l.name}
+			l.mu.Lock()
+			idle := l.machine.idle()
+			d.State, d.ProtocolType = l.machine.state, l.machine.protocolType
+			l.mu.Unlock()
+			if !idle {
+				seen[l.name] = true
+				all = append(all, d)
+			}
+		}
+	}
+	for _, group := range m.opts.Node.View().Groups() {
+		if !seen[group] && m.mine(shardOf(group)) {
+			all = append(all, Description{Group: group, State: Empty})
+		}
+	}
+	return all
+}
+
+func (t *tenure) all() []*live {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*live, 0, len(t.groups))
+	for _, l := range t.groups {
+		all = append(all, l)
+	}
+	return all
+}

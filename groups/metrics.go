@@ -1,0 +1,26 @@
+package groups
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what the manager tells of itself.
+type metrics struct {
+	rebalances prometheus.Counter
+	commits    prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer, m *Manager) *metrics {
+	all := &metrics{
+		rebalances: prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_rebalances_total", Help: "Generations of consumer groups that began."}),
+		commits:    prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_offset_commits_total", Help: "Offsets that consumer groups committed."}),
+	}
+	gauge := func(name, help string, value func() int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	}
+	r.MustRegister(all.rebalances, all.commits,
+		gauge("firn_groups", "Consumer groups with members on this node.", m.groups.Load),
+		gauge("firn_group_members", "Members of consumer groups on this node.", m.members.Load),
+		gauge("firn_group_metadata_bytes", "Memory that members of consumer groups take.", m.bytes.Load),
+		gauge("firn_group_offsets_unjournaled", "Commits that await their journaling.", m.flusher.depth),
+	)
+	return all
+}

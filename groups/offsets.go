@@ -1,0 +1,120 @@
+package groups
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// Committer is who commits offsets. A Generation below 0 is somebody outside of the group protocol.
+type Committer struct {
+	MemberID, InstanceID string
+	Generation           int32
+}
+
+// Commit stores offsets of a group. They are decided when it returns, and journaled within a second. Offsets are of different partitions that exist, with
+// metadata that is not longer than OffsetMetadataBytes: front doors answer for the others one by one.
+func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets []coordinator.GroupOffset) *kerr.Error {
+	return m.told(m.with(ctx, group, c.Generation < 0, func(t *tenure, l *live) error {
+		if l == nil {
+			return kerr.IllegalGeneration // nobody of that generation is known
+		}
+		return t.commit(ctx, l, func(now time.Time, g *machine) (coordinator.CommitOffsets, *kerr.Error) {
+			return coordinator.CommitOffsets{Offsets: offsets}, g.mayCommit(now, who{c.MemberID, c.InstanceID}, c.Generation)
+		})
+	}))
+}
+
+// commit has the coordinator decide what a group commits or gives up, as plan says, which may refuse. The commits of one group are planned and decided one
+// after the other: so none of an earlier generation comes behind one of a later, and what plan finds committed is what was committed last.
+func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g *machine) (coordinator.CommitOffsets, *kerr.Error)) error {
+	select {
+	case l.committing <- struct{}{}:
+		defer func() { <-l.committing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := t.m.flusher.room(ctx); err != nil {
+		return err
+	}
+	var c coordinator.CommitOffsets
+	err := l.ask(func(now time.Time, g *machine) (refused *kerr.Error) {
+		c, refused = plan(now, g)
+		return refused
+	})
+	if err != nil || len(c.Offsets) == 0 && !c.Forget {
+		return err
+	}
+	c.Lease, c.Epoch, c.Group = t.lease.Name, t.lease.Epoch, l.name
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeTimeout) // a client that goes away leaves no half of a commit behind
+	defer cancel()
+	entry, err := t.life.Decide(ctx, coordinator.Change{Offsets: &c})
+	t.m.flusher.add(t.life, entry)
+	if err == nil {
+		t.m.metrics.commits.Add(float64(len(c.Offsets)))
+		return nil
+	}
+	told := t.m.told(err)
+	if told == kerr.NotCoordinator {
+		t.end()
+	}
+	return told
+}
+
+// Fetch makes sure that this node owns the group, so that what View.Committed says is what was committed last.
+func (m *Manager) Fetch(ctx context.Context, group string) (*coordinator.View, *kerr.Error) {
+	if _, err := m.tenure(ctx, group); err != nil {
+		return nil, m.told(err)
+	}
+	return m.opts.Node.View(), nil
+}
+
+// Delete deletes a group that has no members, with all that it has committed.
+func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
+	return m.told(m.with(ctx, group, true, func(t *tenure, l *live) error {
+		return t.commit(ctx, l, func(_ time.Time, g *machine) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			switch {
+			case g.state == Dead:
+				return c, kerr.NotCoordinator
+			case !g.idle():
+				return c, kerr.NonEmptyGroup
+			case len(m.opts.Node.View().CommittedOffsets(group)) == 0:
+				return c, kerr.GroupIDNotFound
+			}
+			return coordinator.CommitOffsets{Forget: true}, nil
+		})
+	}))
+}
+
+// DeleteOffsets deletes what a group has committed for partitions, and answers for each of them: those of topics that members are subscribed to stay.
+func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []segments.Partition) ([]*kerr.Error, *kerr.Error) {
+	answers := make([]*kerr.Error, len(partitions))
+	view := m.opts.Node.View()
+	err := m.with(ctx, group, true, func(t *tenure, l *live) error {
+		return t.commit(ctx, l, func(_ time.Time, g *machine) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			switch {
+			case g.state == Dead:
+				return c, kerr.NotCoordinator
+			case len(g.members) > 0 && g.protocolType != consumerProtocol:
+				return c, kerr.NonEmptyGroup
+			case len(g.members) == 0 && len(view.CommittedOffsets(group)) == 0:
+				return c, kerr.GroupIDNotFound
+			}
+			subscribed, seen := g.subscriptions(), map[segments.Partition]bool{}
+			for i, at := range partitions {
+				if topic := view.TopicByID(at.Topic); topic != nil && subscribed(topic.Name) {
+					answers[i] = kerr.GroupSubscribedToTopic
+				} else if _, committed := view.Committed(group, at); committed && !seen[at] {
+					c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: at, Offset: -1, LeaderEpoch: -1})
+					seen[at] = true
+				}
+			}
+			return c, nil
+		})
+	})
+	return answers, m.told(err)
+}

@@ -1,0 +1,86 @@
+package groups
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firn/coordinator"
+)
+
+// Options is what a Manager needs. Zero values mean their defaults.
+type Options struct {
+	Node       *coordinator.Node
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+
+	// InitialRebalanceDelay is Kafka's group.initial.rebalance.delay.ms: how long the first rebalance of an empty group waits for more members. Kafka
+	// waits 3 s, which whoever develops a consumer waits for with every start; here it is 200 ms. Negative: not at all.
+	InitialRebalanceDelay time.Duration
+	MinSessionTimeout     time.Duration // Kafka's group.min.session.timeout.ms, 6 s
+	MaxSessionTimeout     time.Duration // Kafka's group.max.session.timeout.ms, 30 min
+	OffsetsRetention      time.Duration // Kafka's offsets.retention.minutes, 7 days: see sweep.go
+
+	LeaseTTL      time.Duration // of the leases of groups: how long after a node's death others wait for it; 10 s
+	FlushInterval time.Duration // committed offsets are journaled at the latest after this long; 400 ms
+	SweepInterval time.Duration // how often old offsets are looked for; 10 min
+
+	Limits Limits
+}
+
+// Limits bound what members can make a server keep. Who goes beyond is told GROUP_MAX_SIZE_REACHED.
+type Limits struct {
+	MaxGroups           int   // with members, on this node; 10,000
+	MaxMembers          int   // of one group; 1,000
+	MemberBytes         int   // of one member's metadata; 256 KiB
+	GroupBytes          int   // of all members' metadata; 16 MiB
+	TotalBytes          int64 // of all groups; 256 MiB
+	OffsetMetadataBytes int   // with one committed offset: Kafka's offset.metadata.max.bytes, 4 KiB
+	Unjournaled         int   // commits that await their journaling; 16,384. More make commits wait
+}
+
+// noDelay is an InitialRebalanceDelay of none.
+const noDelay = -1
+
+func (o Options) withDefaults() Options {
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	o.InitialRebalanceDelay = cmp.Or(o.InitialRebalanceDelay, 200*time.Millisecond)
+	o.MinSessionTimeout = cmp.Or(o.MinSessionTimeout, 6*time.Second)
+	o.MaxSessionTimeout = cmp.Or(o.MaxSessionTimeout, 30*time.Minute)
+	o.OffsetsRetention = cmp.Or(o.OffsetsRetention, 7*24*time.Hour)
+	o.LeaseTTL = cmp.Or(o.LeaseTTL, 10*time.Second)
+	o.FlushInterval = cmp.Or(o.FlushInterval, 400*time.Millisecond)
+	o.SweepInterval = cmp.Or(o.SweepInterval, 10*time.Minute)
+	l := &o.Limits
+	l.MaxGroups = cmp.Or(l.MaxGroups, 10_000)
+	l.MaxMembers = cmp.Or(l.MaxMembers, 1_000)
+	l.MemberBytes = cmp.Or(l.MemberBytes, 256<<10)
+	l.GroupBytes = cmp.Or(l.GroupBytes, 16<<20)
+	l.TotalBytes = cmp.Or(l.TotalBytes, 256<<20)
+	l.OffsetMetadataBytes = cmp.Or(l.OffsetMetadataBytes, 4<<10)
+	l.Unjournaled = cmp.Or(l.Unjournaled, 16<<10)
+	return o
+}
+
+// validate reports every problem of options that have their defaults.
+func (o Options) validate() error {
+	var problems []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			problems = append(problems, fmt.Errorf("groups: "+format, args...))
+		}
+	}
+	l := o.Limits
+	bad(o.Node == nil, "Node is missing")
+	bad(o.MinSessionTimeout <= 0 || o.MaxSessionTimeout < o.MinSessionTimeout, "session timeouts from %s to %s", o.MinSessionTimeout, o.MaxSessionTimeout)
+	bad(min(o.OffsetsRetention, o.LeaseTTL, o.FlushInterval, o.SweepInterval) <= 0, "a duration is not positive")
+	bad(min(l.MaxGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes, l.Unjournaled) < 1 || l.TotalBytes < 1, "a limit is below 1")
+	return errors.Join(problems...)
+}
