@@ -12,7 +12,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs stack stack-down check lint fuzz bench bench-peers bench-kafka demo torture clean
+.PHONY: help run build test test-needs stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-peers: build ## the whole server beside franz-go's kfake with fsync: throu
 bench-kafka: build ## the same beside Apache Kafka as well (fetched with Maven)
 	mvn -q -B -f test/bench/apache/pom.xml dependency:copy-dependencies
 	$(GO) run ./test/bench --firn $(BIN)/firn --kafka test/bench/apache/lib $(ARGS)
+
+bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
+	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
 
 clean: ## remove what was built; leaves firn-data alone
 	rm -rf $(BIN) $(NPM_DIR)/node_modules

@@ -19,8 +19,11 @@ type Usage struct {
 const clockTick = 10 * time.Millisecond
 
 // Usage reads what the server has used so far, from /proc: it is there on Linux only.
-func (p *Process) Usage() (Usage, error) {
-	dir := fmt.Sprintf("/proc/%d/", p.Pid())
+func (p *Process) Usage() (Usage, error) { return UsageOf(p.Pid()) }
+
+// UsageOf reads what any process has used.
+func UsageOf(pid int) (Usage, error) {
+	dir := fmt.Sprintf("/proc/%d/", pid)
 	stat, err := os.ReadFile(dir + "stat")
 	if err != nil {
 		return Usage{}, err
