@@ -1,0 +1,32 @@
+package main
+
+import "testing"
+
+// TestPutBudget is a budget where requests are billed, unless somebody says otherwise.
+func TestPutBudget(t *testing.T) {
+	for _, test := range []struct {
+		text, store string
+		want        float64
+	}{
+		{"auto", "s3://bucket", 8},
+		{"auto", "minio://host/bucket", 0},
+		{"auto", "/dir", 0},
+		{"none", "s3://bucket", 0},
+		{"2.5", "s3://bucket", 2.5},
+		{"2.5", "/dir", 2.5},
+	} {
+		at, err := parseStore(test.store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r putRate
+		if err := r.Set(test.text); err != nil || r.String() != test.text || r.at(at) != test.want {
+			t.Errorf("--put-budget %s on %s is %v (%v, %v), not %v", test.text, test.store, r.at(at), &r, err, test.want)
+		}
+	}
+	for _, text := range []string{"", "many", "NaN", "Inf"} {
+		if err := new(putRate).Set(text); err == nil {
+			t.Errorf("--put-budget %q is taken", text)
+		}
+	}
+}
