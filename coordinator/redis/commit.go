@@ -8,11 +8,6 @@ import (
 	"firn/coordinator"
 )
 
-const (
-	maxProducers       = 1 << 16 // that one partition remembers, as Embedded
-	producerExpiration = 24 * time.Hour
-)
-
 // Commit implements coordinator.Log. A segment that is new takes one call; one that Redis knows takes one as well, if it knows all of it; and one of
 // which a recovery kept a part takes a second, in which that part is left out.
 func (c *Coordinator) Commit(ctx context.Context, in coordinator.Incarnation, req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
@@ -58,7 +53,7 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 		keys = append(keys, g.producers(field))
 	}
 	answer, err := a.c.run(ctx, commitScript, keys, g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
-		a.known, request.b, maxProducers, producerExpiration.Milliseconds(), request.partitions)
+		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions)
 	if err != nil {
 		return false, err
 	}
@@ -139,4 +134,31 @@ func (a *commitAttempt) answerRun(run *coordinator.CommitRun, logStart int64) []
 		position += int64(run.Batches[i].Length)
 	}
 	return answers
+}
+
+// How much one call of forgetProducers looks at. Each node calls it every few seconds.
+const (
+	forgetPartitions = 16
+	forgetOfEach     = 32
+)
+
+// forgetProducers makes room: it draws some partitions, and forgets their producers that have been silent for too long. Commits take
+// no notice of those, whether they are still there or not.
+func (c *Coordinator) forgetProducers(ctx context.Context, g generation) (int64, error) {
+	fields, err := c.client.HRandField(ctx, g.ends(), forgetPartitions).Result()
+	if err != nil || len(fields) == 0 {
+		return 0, err
+	}
+	keys := []string{g.current()}
+	for _, field := range fields {
+		if len(field) == partitionLen {
+			keys = append(keys, g.producers(field))
+		}
+	}
+	answer, err := c.run(ctx, forgetScript, keys, g.name, c.opts.ProducerExpiration.Milliseconds(), forgetOfEach)
+	if err != nil {
+		return 0, err
+	}
+	r := newReply([]any{answer})
+	return r.int(), r.err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/redis/go-redis/v9"
+
+	"firn/coordinator"
 )
 
 // RetryInLibrary makes go-redis retry scripts by itself, as it does by default, to see what that would do.
@@ -14,4 +16,30 @@ func (c *Coordinator) RetryInLibrary() error {
 	c.client = redis.NewClient(&redis.Options{Addr: c.opts.Addrs[0], Protocol: 2})
 	c.process = func(ctx context.Context, cmd *redis.Cmd) error { return c.client.Process(ctx, cmd) }
 	return nil
+}
+
+// ForgetProducers makes room now, and says how many producers were forgotten.
+func (c *Coordinator) ForgetProducers(ctx context.Context, in coordinator.Incarnation) (int64, error) {
+	g, err := c.generation(ctx, in)
+	if err != nil {
+		return 0, err
+	}
+	return c.forgetProducers(ctx, g)
+}
+
+// Keys returns all keys of this prefix.
+func (c *Coordinator) Keys(ctx context.Context) ([]string, error) {
+	return c.client.Keys(ctx, c.shard.tag[:1]+"*").Result()
+}
+
+// OnPart makes do called before each part of a state that is loaded.
+func (c *Coordinator) OnPart(do func(part int)) {
+	part := 0
+	c.process = func(ctx context.Context, cmd *redis.Cmd) error {
+		if cmd.Args()[1] == loadScript.hash {
+			do(part)
+			part++
+		}
+		return c.processOnce(ctx, cmd)
+	}
 }

@@ -38,6 +38,9 @@ type Options struct {
 
 	CommitDeadline time.Duration // how old a segment may be when it is committed, and how long a commit is remembered; 5 minutes
 	Retain         int           // entries that the commit stream keeps; 16384
+
+	MaxProducers       int           // idempotent producers that one partition remembers; 65536. The longest silent go first
+	ProducerExpiration time.Duration // how long a silent one is remembered; a day
 }
 
 func (o Options) withDefaults() Options {
@@ -59,6 +62,12 @@ func (o Options) withDefaults() Options {
 	if o.Retain == 0 {
 		o.Retain = 16 << 10
 	}
+	if o.MaxProducers == 0 {
+		o.MaxProducers = 1 << 16
+	}
+	if o.ProducerExpiration == 0 {
+		o.ProducerExpiration = 24 * time.Hour
+	}
 	return o
 }
 
@@ -75,7 +84,7 @@ func (o Options) Validate() error {
 	check(o.Cluster && o.DB != 0, "a cluster has database 0 only, not %d", o.DB)
 	check(len(o.Addrs) > 1 && !o.Cluster && o.Master == "", "several addresses without cluster=true or sentinel")
 	check(strings.ContainsAny(o.Prefix, "{}"), "prefix %q contains a brace", o.Prefix)
-	check(o.CommitDeadline < 0 || o.Retain < 0 || o.PoolSize < 0, "negative sizes")
+	check(o.CommitDeadline < 0 || o.Retain < 0 || o.PoolSize < 0 || o.MaxProducers < 0 || o.ProducerExpiration < 0, "negative sizes")
 	return errors.Join(problems...)
 }
 
@@ -251,6 +260,6 @@ func (o Options) connect(poolSize int, dial dialer) redis.UniversalClient {
 
 // ACL returns the rules of a Redis user that may do what Firn needs, for one prefix, and nothing else: ACL SETUSER name on >password RULES.
 func ACL(prefix string) string {
-	return "resetkeys ~{firn:" + prefix + ":*}:* -@all +evalsha +eval +info +time +xread +hget +hmget +hset +hdel +hlen +hexists +hincrby +hgetall +hvals +hscan" +
+	return "resetkeys ~{firn:" + prefix + ":*}:* -@all +evalsha +eval +info +time +xread +hget +hmget +hset +hdel +hlen +hexists +hincrby +hgetall +hvals +hscan +hrandfield" +
 		" +zadd +zrem +zrange +zrangebyscore +xadd +xtrim +unlink +expire +client|setname +cluster|slots +cluster|shards +readonly +ping +select +command"
 }

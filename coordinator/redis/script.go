@@ -46,6 +46,7 @@ var (
 	topicScript    = newScript("topic")
 	proposeScript  = newScript("propose")
 	offsetsScript  = newScript("offsets")
+	forgetScript   = newScript("forget")
 	acquireScript  = newScript("acquire")
 	releaseScript  = newScript("release")
 	registerScript = newScript("register")

@@ -39,11 +39,16 @@ func Start(t testing.TB, options ...string) *Server {
 // Restart starts the server again, at the same address, with the directory as it is.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.start(append([]string{"--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--repl-diskless-sync-delay", "0"}, s.args...)...)
+}
+
+// start starts redis-server and waits until it answers.
+func (s *Server) start(args ...string) {
+	s.t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		s.t.Fatal("redis-server is needed for this test: apt-get install redis-server")
 	}
-	args := append([]string{"--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--repl-diskless-sync-delay", "0"}, s.args...)
 	s.process = exec.Command(path, args...)
 	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -179,4 +184,19 @@ func Cluster(t testing.TB, n int) []*Server {
 		s.Eventually(fmt.Sprintf("cluster_known_nodes:%d", n), "CLUSTER", "INFO")
 	}
 	return servers
+}
+
+// Sentinel starts a sentinel that watches a master under a name, and decides alone.
+func Sentinel(t testing.TB, name string, master *Server) *Server {
+	t.Helper()
+	s := &Server{t: t, Port: FreePort(t), Dir: t.TempDir()}
+	s.Addr = "127.0.0.1:" + s.Port
+	config := filepath.Join(s.Dir, "sentinel.conf")
+	lines := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %s 1\nsentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 5000\n", name, master.Port)
+	if err := os.WriteFile(config, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	s.start(config, "--sentinel", "--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir)
+	return s
 }
