@@ -1,2 +1,77 @@
-// Package redis is the coordinator in Redis.
+// Package redis is the coordinator in Redis (7.0 or later, or Valkey): one server, a master that sentinels watch, or Redis Cluster. It gives the same
+// answers as coordinator.Embedded, and a test compares them.
+//
+// Redis is fast here, not safe: everything that anybody was told of is in the bucket, and when Redis has lost anything, its state is not used any
+// more and coordinator.Recover builds a new one. So this package has to do two things well: decide in one step, and notice every loss.
+//
+// # Deciding
+//
+// Every call of the contract is one Lua script (lua/*.lua, embedded, called by hash; each says at its top what it takes and returns). A script
+// decides everything before it writes anything, because Redis does not undo. It decides only what has to be decided there: commit.lua gets the request as
+// request.go encodes it, answers each group of batches with a code and an offset, and keeps request and decisions together as a chunk, from which
+// every node makes the same fact (chunk.go). What a topic becomes is worked out in Go and takes effect if the topic is still what it was.
+//
+// All times are Redis' TIME. Numbers that Lua counts (offsets, entries, producer ids handed out) stay below 2^53, where its floating point is exact;
+// commits that would go beyond are refused. Whatever else is 64 bits long passes through as bytes.
+//
+// A reply may be lost. go-redis would then run the script again, also behind our back: that is off (MaxRetries -1, and once for clusters, whose
+// client does not ask). The error goes to the caller, who may repeat the call: Commit is idempotent by segment id, Propose by
+// change id, the others by themselves.
+//
+// # Noticing
+//
+// State is opened under a generation: the incarnation and a random suffix. The key `current` names the generation and the server that it was opened on, and each
+// script first compares both with what the caller believes and with the server that it runs on:
+//
+//	another server, or nothing there   coordinator.ErrNotOpen       somebody has to recover
+//	another generation                 coordinator.ErrIncarnation   somebody has: begin a new life
+//	a replica, or no answer            an error that passes         try again
+//
+// The server is its run_id and its master_replid. The run_id changes with each start, so that a restart is noticed, with whatever it found on its disk; and a
+// replica that takes over has another. It is not enough: a master that becomes a replica of its own former replica and is then promoted again has kept its run_id
+// and may have lost what the other never heard of. Whenever a server has been a replica its master_replid changes; and also when the first replica is attached, and when the
+// last one has been away for repl-backlog-ttl, which costs a recovery of a moment. (INFO takes about 10 µs of each call.) What nothing inside
+// Redis can tell is that a whole virtual machine was set back with its memory: do not restore those; start Redis again.
+//
+// Open loads under new keys; load.lua checks for each part that it is the same server still and that the parts before are still there; open.lua checks that all are
+// and makes the generation current. A half, whatever happens in between, is never taken for the whole, and of two recoveries the later stands.
+// Keys of generations before are removed then. A follower reads the stream without a script, because where a generation cannot be trusted nobody appends to
+// its stream any more; at least once a second it looks.
+//
+// Keys that Redis throws away by itself would not be noticed: a maxmemory-policy other than noeviction is refused. A full Redis refuses commits, and
+// nothing breaks.
+//
+// # Keys
+//
+// All keys begin with the hash tag of their shard, {firn:<prefix>:0}, so that those of one script lie in one slot of a cluster. Then, once for a shard:
+//
+//	:current                  hash    generation, server, and the cluster id, so that two buckets cannot share a prefix by mistake
+//	:generations              zset    generations whose keys may exist, by time
+//
+// and for each generation, behind :<incarnation>.<random>:
+//
+//	:counters                 hash    seq (entries), lease (epochs), producer_ids, offsets_version, parts (loaded)
+//	:topics                   hash    topic id -> its newest fact; deleted topics stay
+//	:names                    hash    name -> topic id, of live topics
+//	:settling                 hash    name -> entry of the deletion that has to be confirmed before the name is free
+//	:usable                   hash    topic id -> partitions that commits may use: those that are confirmed; -1 if deleted
+//	:ends, :starts            hash    partition -> next offset, log start offset (if above 0)
+//	:producers:<topic>/<n>    hash    producer id -> epoch, time, its five newest batches
+//	:stream                   stream  the commit stream: entry n has id n-0 and one field (commit, fact, ids, offsets or confirmed)
+//	:pending, :order          hash, zset  facts that await their confirmation, and what that will do
+//	:commits, :commit-times   hash, zset  segment id -> what was decided of it, and until when that is remembered
+//	:changes, :change-times   hash, zset  the same of changes
+//	:leases                   hash    name -> number, end, holder
+//	:nodes                    hash    id -> end, what there is to know
+//
+// A partition's name in fields is its topic id (16 bytes) and index (4). Sizes: about 100 bytes for a partition, 150 for a producer, and for each commit twice
+// its request (57 bytes for a run) while it is remembered (the commit deadline) or in the stream (the newest 16384 entries and all that are not confirmed).
+//
+// # Shards
+//
+// There is one shard, number 0, which every partition belongs to: one slot of a cluster does all the work. The keys and scripts know nothing else, but a second
+// shard needs more than another number: a partition would belong to shard hash(topic id, index) mod n, with n fixed at the opening of the incarnation and in `current`;
+// a commit would go to each shard that its segment touches, and become a fact in each; topics, leases and nodes would stay in shard 0, and `usable` be told to
+// the others by confirmation; an incarnation would be open when it is in all shards, shard 0 last; and Entry.Seq would be counted for each shard, so that Follow and Settled
+// take and return one number for each. That last one is a change of the contract.
 package redis
