@@ -12,7 +12,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture clean
+.PHONY: help run build test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,17 +24,21 @@ build: ## build ./bin/firn
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/firn ./cmd/firn
 
-test: test-needs ## install what the tests need and run all of them, with the race detector
+test: test-needs test-servers ## install what the tests need and run all of them, with the race detector
 	$(GO) test -race -timeout 20m ./...
 
-# kcat and Redis come from the distribution, the npm packages from the lock file, the S3 servers from source at pinned versions (the first
-# build takes minutes and shows that it is working). Without root or a package manager that we know, the message says what is missing.
+# kcat comes from the distribution, the npm packages from the lock file. Without root or a package manager that we know, the
+# message says what is missing.
 test-needs:
 	@command -v kcat >/dev/null || test/install-kcat
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo "make test: node (18 or newer) and npm are missing: install your distribution's nodejs and npm packages" >&2; exit 1; }
 	@test -e $(NPM_DIR)/node_modules/.package-lock.json -a ! $(NPM_DIR)/package-lock.json -nt $(NPM_DIR)/node_modules/.package-lock.json || \
 	  npm --prefix $(NPM_DIR) ci --no-audit --no-fund --loglevel=error
+
+# The servers that tests start: MinIO and versitygw are built from source at pinned versions, once, which takes minutes and shows that it is
+# working; Redis comes from the distribution.
+test-servers:
 	@$(GO) run ./localstack/stack install
 
 stack: build ## start MinIO and Redis on loopback, without containers; MINIO_PORT, REDIS_PORT for other ports than 9000 and 6379

@@ -57,7 +57,7 @@ func (p program) find() (string, error) {
 // advice is the command that makes the executable available.
 func (p program) advice() string {
 	if p.module != "" {
-		return fmt.Sprintf("run 'make test-needs', or 'go install %s' (%s the first time)", p.module, p.builds)
+		return fmt.Sprintf("run 'make test-servers', or 'go install %s' (%s the first time)", p.module, p.builds)
 	}
 	return fmt.Sprintf("run 'sudo apt-get install %s', or install your system's package of it", p.apt)
 }

@@ -111,7 +111,7 @@ func TestMissing(t *testing.T) {
 		advice string
 	}{
 		{second(localstack.StartMinIO(t.Context(), localstack.Options{Dir: t.TempDir()})), "go install github.com/minio/minio@"},
-		{second(localstack.StartVersity(t.Context(), localstack.Options{Dir: t.TempDir()})), "make test-needs"},
+		{second(localstack.StartVersity(t.Context(), localstack.Options{Dir: t.TempDir()})), "make test-servers"},
 		{second(localstack.StartRedis(t.Context(), localstack.Options{Dir: t.TempDir()})), "apt-get install redis-server"},
 	} {
 		if test.err == nil || !strings.Contains(test.err.Error(), test.advice) {

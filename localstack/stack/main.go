@@ -93,11 +93,16 @@ func (s stack) up(ctx context.Context) error {
 Paste next:
 
   export MINIO_ROOT_USER=%s MINIO_ROOT_PASSWORD=%s
-  bin/firn doctor --store 'minio://%s/%s?secure=false'
-  bin/firn serve --store 'minio://%[3]s/%[4]s?secure=false'
+  export FIRN_STORE='minio://%s/%s?secure=false' FIRN_COORDINATOR=redis://%s
+  bin/firn doctor
+  bin/firn serve
+
+A second node, in another terminal, with the same exports:
+
+  bin/firn serve --node-id 2 --kafka-addr 127.0.0.1:9093 --http-addr 127.0.0.1:8081
 
 'make stack-down' stops the servers and leaves their data.
-`, localstack.AccessKey, localstack.SecretKey, s.minioAddr, bucket)
+`, localstack.AccessKey, localstack.SecretKey, s.minioAddr, bucket, s.redisAddr)
 	return nil
 }
 
