@@ -65,6 +65,26 @@ func TestGetIsSentAgain(t *testing.T) {
 	}
 }
 
+// TestCorruptedOnTheWay flips a bit of a body between driver and server: the server must not take it, over plain HTTP either.
+func TestCorruptedOnTheWay(t *testing.T) {
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			proxy := storetest.NewProxy(t, server.Addr)
+			s := openAt(t, localstack.S3{Server: &localstack.Server{Addr: proxy.Addr}})
+			proxy.Script(storetest.FirstOnly(http.MethodPut, storetest.Exchange{Corrupt: true}))
+			if err := s.Put(t.Context(), "object", []byte("0123456789")); err == nil {
+				t.Error("the server took other bytes than were put")
+			}
+			if body, err := s.Get(t.Context(), "object", 0, -1); !errors.Is(err, segments.ErrNotFound) {
+				t.Errorf("%q, %v", body, err)
+			}
+			if err := s.Put(t.Context(), "object", []byte("0123456789")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestRefusals asks real servers for what they refuse.
 func TestRefusals(t *testing.T) {
 	for name, server := range servers {

@@ -59,9 +59,6 @@ func Open(opts Options) (*Store, error) {
 	return s, nil
 }
 
-// String says where the store is.
-func (s *Store) String() string { return "bucket " + s.place.String() }
-
 func (s *Store) do(ctx context.Context, op s3api.Op, key string, size int64, send func(context.Context) error) error {
 	return s.place.Do(ctx, s3api.Request{Op: op, Key: key, Bytes: size}, answer, send)
 }

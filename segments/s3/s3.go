@@ -70,9 +70,6 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 var errNoCredentials = errors.New("there are no AWS credentials")
 
-// String says where the store is.
-func (s *Store) String() string { return "s3 bucket " + s.place.String() }
-
 func (s *Store) do(ctx context.Context, op s3api.Op, key string, size int64, send func(context.Context) error) error {
 	return s.place.Do(ctx, s3api.Request{Op: op, Key: key, Bytes: size}, answer, send)
 }

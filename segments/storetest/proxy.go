@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"cmp"
 	"io"
 	"net/http"
@@ -18,6 +19,7 @@ type Exchange struct {
 	Status  int    // 503 if it is not set
 	Lose    bool   // forward, and break the connection instead of answering
 	CutBody bool   // forward, and break the connection in the middle of the answer's body
+	Corrupt bool   // flip a bit of the request's body on the way
 }
 
 // Proxy stands between a driver and its S3 server and does to each request what a script says. Signatures stay valid.
@@ -80,6 +82,14 @@ func (p *Proxy) ask(r *http.Request) Exchange {
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	e := p.ask(r)
+	if e.Corrupt {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || len(body) == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		body[len(body)/2] ^= 1
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	switch {
 	case e.Refuse != "":
 		io.Copy(io.Discard, r.Body)
