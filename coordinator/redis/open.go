@@ -42,14 +42,12 @@ func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error 
 	old := c.shard.generation(before.generation)
 	_, err = c.run(ctx, openScript, []string{c.shard.current(), g.counters(), old.stream()},
 		g.name, before.server, l.parts, state.ClusterID(), before.generation)
-	if errors.Is(err, coordinator.ErrOtherCluster) {
-		return c.otherCluster("?", state.ClusterID())
-	}
 	if err != nil {
 		return err
 	}
 	c.known.Store(&opened{state.Incarnation(), g.name})
-	return c.removeOld(ctx, g)
+	c.removeOld(ctx, g)
+	return nil
 }
 
 func (c *Coordinator) otherCluster(theirs, ours string) error {
@@ -175,11 +173,12 @@ func (l *loading) flush() {
 	l.keys, l.args, l.bytes = nil, nil, 0
 }
 
-// removeOld removes the keys of generations that can never be current again. Whatever it leaves, because it fails half-way, the next one finds.
-func (c *Coordinator) removeOld(ctx context.Context, current generation) error {
+// removeOld removes the keys of generations that can never be current again. The state is open by now: what is left over, because it fails
+// half-way, is in nobody's way, and the next one finds it.
+func (c *Coordinator) removeOld(ctx context.Context, current generation) {
 	names, err := c.client.ZRange(ctx, c.shard.generations(), 0, -1).Result()
 	if err != nil {
-		return nil //nolint:nilerr // The state is open. What is left over is in nobody's way.
+		return
 	}
 	ours, _ := parseGeneration(current.name)
 	for _, name := range names {
@@ -187,10 +186,9 @@ func (c *Coordinator) removeOld(ctx context.Context, current generation) error {
 			continue
 		}
 		if c.remove(ctx, c.shard.generation(name)) != nil {
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 func (c *Coordinator) remove(ctx context.Context, g generation) error {

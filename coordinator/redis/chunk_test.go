@@ -1,0 +1,70 @@
+package redis
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// What Redis has of a commit may be damaged; decoding it never panics, takes no more memory than it is long, and gives spans that lie in the segment. Whoever
+// decodes the same bytes makes the same fact of them, which its codec takes.
+func FuzzChunk(f *testing.F) {
+	at := segments.Partition{Topic: segments.NewTopicID(), Index: 3}
+	req := &coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at, Position: 32, Batches: []coordinator.CommitBatch{
+		{Length: 10, Records: 2, ProducerID: -1}, {Length: 11, Records: 1, ProducerID: 7, BaseSequence: 1<<31 - 1}, {Length: 5, Records: 1, ProducerID: -1}}}}}
+	accepted := []byte{0, 0, 0, 0, 0, 0, 0, 0, 5}
+	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(bytes.Repeat(accepted, 3))))
+	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x01"+string(accepted)))
+	f.Add(appendRecovered(nil, []coordinator.CommitSpan{{Partition: at, Span: coordinator.Span{Base: 1, Last: 2, Length: 3}}})[20:])
+	f.Fuzz(func(t *testing.T, chunk []byte) {
+		text := string(req.Segment[:]) + string(chunk)
+		fact, err := commitFact(1, text)
+		again, errAgain := commitFact(1, text)
+		if (err == nil) != (errAgain == nil) || err == nil && !reflect.DeepEqual(fact, again) {
+			t.Fatalf("%+v, %v; then %+v, %v", fact, err, again, errAgain)
+		}
+		if err != nil {
+			return
+		}
+		if len(fact.Commit.Spans) > len(chunk)/partitionLen {
+			t.Fatalf("%d spans in %d bytes", len(fact.Commit.Spans), len(chunk))
+		}
+		_, _ = coordinator.DecodeFact(coordinator.AppendFact(nil, fact))
+	})
+}
+
+// A request that is read back has the groups that were written.
+func TestRequest(t *testing.T) {
+	at := segments.Partition{Topic: segments.NewTopicID(), Index: -1}
+	batch := func(length int32, producer int64) coordinator.CommitBatch {
+		return coordinator.CommitBatch{Length: length, Records: 2, MaxTimestamp: -int64(length), ProducerID: producer, ProducerEpoch: 3, BaseSequence: 1<<31 - 1}
+	}
+	req := &coordinator.CommitRequest{Runs: []coordinator.CommitRun{{Partition: at, Position: 7,
+		Batches: []coordinator.CommitBatch{batch(1, -1), batch(2, -1), batch(3, 5), batch(4, -1), batch(5, -1), batch(6, -1)}}}}
+	prior := &remembered{}
+	prior.note(at, answered{position: 7 + 1 + 2 + 3 + 4, length: 5})
+	encoded := encodeRequest(req, prior)
+	r := requestReader{reader{rest: encoded.b}}
+	if runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32(); runs != 1 || p != at || position != 7 || groups != 5 {
+		t.Fatalf("%d runs, %v at %d, %d groups", runs, p, position, groups)
+	}
+	want := []group{
+		{kind: groupPlain, bytes: 3, records: 4, timestamp: -1},
+		{kind: groupIdempotent, bytes: 3, records: 2, timestamp: -3, producer: coordinator.ProducerBatch{ProducerID: 5, Epoch: 3, BaseSequence: 1<<31 - 1}},
+		{kind: groupPlain, bytes: 4, records: 2, timestamp: -4},
+		{kind: groupAnswered, bytes: 5},
+		{kind: groupPlain, bytes: 6, records: 2, timestamp: -6},
+	}
+	for i, w := range want {
+		if g := r.group(); g != w {
+			t.Errorf("group %d is %+v, should be %+v", i, g, w)
+		}
+	}
+	if len(r.rest) > 0 || r.err != nil || len(encoded.idempotent) != 1 || len(encoded.partitions) != partitionLen {
+		t.Errorf("%d bytes too many, %v, idempotent %q", len(r.rest), r.err, encoded.idempotent)
+	}
+}
