@@ -59,6 +59,9 @@ func New(opts Options) (*Manager, error) {
 	return m, nil
 }
 
+// Limits are those that hold.
+func (m *Manager) Limits() Limits { return m.opts.Limits }
+
 // Close tells everybody who waits to look for another node, has what was committed journaled, and hands the leases back.
 func (m *Manager) Close(ctx context.Context) error {
 	var held []*tenure

@@ -43,9 +43,6 @@ type Limits struct {
 	Unjournaled         int   // commits that await their journaling; 16,384. More make commits wait
 }
 
-// noDelay is an InitialRebalanceDelay of none.
-const noDelay = -1
-
 func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Registerer == nil {

@@ -25,6 +25,10 @@ type api struct {
 func (a *api) serves(version int16) bool   { return version >= a.minVersion && version <= a.maxVersion }
 func (a *api) flexible(version int16) bool { return version >= a.flexibleFrom }
 
+// parks says that a request waits for other clients, for minutes perhaps, and keeps nothing of its own meanwhile: what a group keeps of it is
+// counted against the group's limits.
+func (a *api) parks() bool { return a.key == kmsg.JoinGroup || a.key == kmsg.SyncGroup }
+
 // apis is the register of what is served, by API key.
 var apis = map[int16]api{}
 

@@ -206,6 +206,9 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 	if err != nil {
 		return nil, err
 	}
+	if r.api.parks() {
+		c.release(r)
+	}
 	return r.api.handle(ctx, c.s, &c.peer, req)
 }
 

@@ -9,19 +9,20 @@ import (
 	"firn/coordinator"
 )
 
-// FindCoordinator v0-v6: the live node that wins the rendezvous hash of the key, of whatever type the key is. Every node gives the same answer.
+// FindCoordinator v0-v6: of a group its owner, which takes the lease of the group's shard when it is first asked for the group; of other keys the live
+// node that wins the rendezvous hash of the key. Every node gives the same answer.
 func init() {
 	register(0, 6, func(_ context.Context, s *Server, _ *peer, req *kmsg.FindCoordinatorRequest) (kmsg.Response, error) {
 		resp := kmsg.NewPtrFindCoordinatorResponse()
 		nodes := s.opts.Node.Nodes()
 		if req.Version < 4 {
-			c := coordinatorOf(nodes, req.CoordinatorType, req.CoordinatorKey)
+			c := s.coordinatorOf(nodes, req.CoordinatorType, req.CoordinatorKey)
 			resp.ErrorCode, resp.ErrorMessage = c.ErrorCode, c.ErrorMessage
 			resp.NodeID, resp.Host, resp.Port = c.NodeID, c.Host, c.Port
 			return resp, nil
 		}
 		for _, key := range req.CoordinatorKeys {
-			resp.Coordinators = append(resp.Coordinators, coordinatorOf(nodes, req.CoordinatorType, key))
+			resp.Coordinators = append(resp.Coordinators, s.coordinatorOf(nodes, req.CoordinatorType, key))
 		}
 		return resp, nil
 	})
@@ -35,7 +36,7 @@ const (
 )
 
 // coordinatorOf names the node that coordinates a key.
-func coordinatorOf(nodes []coordinator.NodeInfo, keyType int8, key string) kmsg.FindCoordinatorResponseCoordinator {
+func (s *Server) coordinatorOf(nodes []coordinator.NodeInfo, keyType int8, key string) kmsg.FindCoordinatorResponseCoordinator {
 	c := kmsg.NewFindCoordinatorResponseCoordinator()
 	c.Key, c.NodeID, c.Port = key, -1, -1
 	if keyType < groupKey || keyType > shareKey {
@@ -43,6 +44,9 @@ func coordinatorOf(nodes []coordinator.NodeInfo, keyType int8, key string) kmsg.
 		return c
 	}
 	node, ok := coordinator.Rendezvous(nodes, append([]byte{byte(keyType)}, key...))
+	if keyType == groupKey {
+		node, ok = s.opts.Groups.Owner(key)
+	}
 	if !ok {
 		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, new("no node is alive")
 		return c

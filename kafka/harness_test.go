@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn/coordinator"
+	"firn/groups"
 	"firn/index"
 	"firn/ingest"
 	"firn/segments/memory"
@@ -56,6 +57,10 @@ func startFirn(t testing.TB, opts Options) *firn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	opts.Groups, err = groups.New(groups.Options{Node: opts.Node, Logger: opts.Logger, Registerer: metrics, InitialRebalanceDelay: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +72,7 @@ func startFirn(t testing.TB, opts Options) *firn {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		stop()
-		for _, err := range []error{<-done, opts.Writer.Close(ctx), opts.Index.Close(), opts.Node.Close(ctx)} {
+		for _, err := range []error{<-done, opts.Writer.Close(ctx), opts.Groups.Close(ctx), opts.Index.Close(), opts.Node.Close(ctx)} {
 			if err != nil {
 				t.Errorf("stopping the server: %v", err)
 			}

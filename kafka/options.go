@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn/coordinator"
+	"firn/groups"
 	"firn/index"
 	"firn/ingest"
 )
@@ -19,6 +20,7 @@ type Options struct {
 	Node       *coordinator.Node
 	Writer     *ingest.Writer
 	Index      *index.Index
+	Groups     *groups.Manager
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 

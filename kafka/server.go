@@ -31,6 +31,8 @@ type Server struct {
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once
+	serving  context.Context // ends when draining is closed
+	stop     context.CancelFunc
 
 	mu          sync.Mutex
 	connections map[*connection]struct{}
@@ -56,6 +58,7 @@ func New(opts Options) (*Server, error) {
 		refusals:      rate.Sometimes{First: 3, Interval: time.Second},
 		readFailures:  rate.Sometimes{First: 3, Interval: time.Second},
 	}
+	s.serving, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil
 }
@@ -145,7 +148,10 @@ func (s *Server) forget(c *connection) {
 
 // startDraining tells every connection to answer what it has and end.
 func (s *Server) startDraining() {
-	s.drain.Do(func() { close(s.draining) })
+	s.drain.Do(func() {
+		close(s.draining)
+		s.stop()
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.connections {

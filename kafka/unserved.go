@@ -8,9 +8,8 @@ var unserved = []struct {
 	why  string
 	keys []kmsg.Key
 }{
-	{"until consumer groups are here", []kmsg.Key{
-		kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.OffsetDelete, kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup,
-		kmsg.DescribeGroups, kmsg.ListGroups, kmsg.DeleteGroups, kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe,
+	{"until the newer protocol of consumer groups (KIP-848) is here; clients use the classic one", []kmsg.Key{
+		kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe,
 	}},
 	{"until transactions are here", []kmsg.Key{
 		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,

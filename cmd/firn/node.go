@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firn/coordinator"
+	"firn/groups"
 	"firn/index"
 	"firn/ingest"
 	"firn/kafka"
@@ -32,6 +33,7 @@ type node struct {
 	member *coordinator.Node
 	index  *index.Index
 	writer *ingest.Writer
+	groups *groups.Manager
 	kafka  *kafka.Server
 	rest   *rest.Server
 
@@ -101,8 +103,15 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	if err != nil {
 		return err
 	}
+	n.groups, err = groups.New(groups.Options{
+		Node: n.member, Logger: n.logger, Registerer: registry,
+		InitialRebalanceDelay: orNone(o.groupRebalanceDelay), OffsetsRetention: o.offsetsRetention,
+	})
+	if err != nil {
+		return err
+	}
 	n.kafka, err = kafka.New(kafka.Options{
-		Node: n.member, Writer: n.writer, Index: n.index, Logger: n.logger, Registerer: registry,
+		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
 		AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
 	})
 	if err != nil {
@@ -163,11 +172,22 @@ func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
 	return err // why it stopped is what matters: what went wrong afterwards follows from it
 }
 
+// orNone is a duration for options in which zero means the default, and less means none.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
 // close ends the rooms in the reverse order of wire: what was taken is written and acknowledged before the membership ends.
 func (n *node) close(ctx context.Context) error {
 	var errs []error
 	if n.writer != nil {
 		errs = append(errs, n.writer.Close(ctx))
+	}
+	if n.groups != nil {
+		errs = append(errs, n.groups.Close(ctx))
 	}
 	if n.index != nil {
 		errs = append(errs, n.index.Close())

@@ -35,6 +35,9 @@ type serveOptions struct {
 	autoCreateTopics  bool
 	defaultPartitions int32
 
+	groupRebalanceDelay time.Duration
+	offsetsRetention    time.Duration
+
 	logLevel  string
 	logFormat string
 }
@@ -70,6 +73,9 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic whose creator names no number")
 
+	f.DurationVar(&o.groupRebalanceDelay, "group-rebalance-delay", 200*time.Millisecond, "how long the first rebalance of an empty consumer group waits for more members")
+	f.DurationVar(&o.offsetsRetention, "offsets-retention", 7*24*time.Hour, "how long the committed offsets of a consumer group without members are kept")
+
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 }
@@ -94,6 +100,8 @@ func (o *serveOptions) validate() error {
 	check("tail-bytes", within(int64(o.tailBytes), 8<<20, math.MaxInt64))
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
 	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
+	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
+	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
 	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))
 	check("log-format", oneOf(o.logFormat, "text", "json"))
 	if len(problems) > 0 {

@@ -1,0 +1,43 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/groups"
+)
+
+// DescribeGroups, versions 0 to 6, as Kafka 4. A group that does not exist is Dead, from version 6 on with GROUP_ID_NOT_FOUND. One that is named twice is
+// answered once.
+func init() { register(0, 6, describeGroups) }
+
+func describeGroups(ctx context.Context, s *Server, _ *peer, req *kmsg.DescribeGroupsRequest) (kmsg.Response, error) {
+	resp := kmsg.NewPtrDescribeGroupsResponse()
+	seen := map[string]bool{}
+	for _, group := range req.Groups {
+		if seen[group] {
+			continue
+		}
+		seen[group] = true
+		d, err := s.opts.Groups.Describe(ctx, group)
+		a := kmsg.NewDescribeGroupsResponseGroup()
+		a.Group, a.ErrorCode, a.ErrorMessage = group, codeOf(err), textOf(err)
+		a.State, a.ProtocolType, a.Protocol = d.State.String(), d.ProtocolType, d.Protocol
+		if err != nil {
+			a.State = groups.Dead.String()
+		}
+		if err == kerr.GroupIDNotFound && req.Version < 6 {
+			a.ErrorCode = 0
+		}
+		for i := range d.Members {
+			a.Members = append(a.Members, describedMember(&d.Members[i]))
+		}
+		if req.IncludeAuthorizedOperations {
+			a.AuthorizedOperations = groupOperations
+		}
+		resp.Groups = append(resp.Groups, a)
+	}
+	return resp, nil
+}

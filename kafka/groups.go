@@ -1,0 +1,75 @@
+package kafka
+
+import (
+	"context"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/groups"
+)
+
+// What the APIs of consumer groups share. Package groups decides; here its answers get Kafka's shape.
+
+// codeOf is the number of an error, 0 for nil.
+func codeOf(err *kerr.Error) int16 {
+	if err == nil {
+		return 0
+	}
+	return err.Code
+}
+
+// textOf is an error in words, nil for nil.
+func textOf(err *kerr.Error) *string {
+	if err == nil {
+		return nil
+	}
+	return &err.Description
+}
+
+// orEmpty is a string that may be null.
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// orNull is a string that is null if it is empty.
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// untilDraining returns a context that ends when the server begins to stop: for requests that wait for other clients, who may never come.
+func (s *Server) untilDraining(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.serving, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// clientHost is the client's address as Kafka shows it to tools.
+func (p *peer) clientHost() string {
+	host, _, err := net.SplitHostPort(p.Address)
+	if err != nil {
+		host = p.Address
+	}
+	return "/" + host
+}
+
+// groupOperations is what everybody may do with a group.
+var groupOperations = operations(kmsg.ACLOperationRead, kmsg.ACLOperationDelete, kmsg.ACLOperationDescribe)
+
+// classicType is the type of the groups that there are, as tools know it.
+const classicType = "classic"
+
+// describedMember is a member as DescribeGroups shows it.
+func describedMember(m *groups.Member) kmsg.DescribeGroupsResponseGroupMember {
+	a := kmsg.NewDescribeGroupsResponseGroupMember()
+	a.MemberID, a.InstanceID, a.ClientID, a.ClientHost = m.ID, orNull(m.InstanceID), m.ClientID, m.ClientHost
+	a.ProtocolMetadata, a.MemberAssignment = m.Metadata, m.Assignment
+	return a
+}

@@ -1,0 +1,16 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Heartbeat, versions 0 to 4, as Kafka 4. REBALANCE_IN_PROGRESS tells the member to join again.
+func init() {
+	register(0, 4, func(ctx context.Context, s *Server, _ *peer, req *kmsg.HeartbeatRequest) (kmsg.Response, error) {
+		resp := kmsg.NewPtrHeartbeatResponse()
+		resp.ErrorCode = codeOf(s.opts.Groups.Heartbeat(ctx, req.Group, req.MemberID, orEmpty(req.InstanceID), req.Generation))
+		return resp, nil
+	})
+}

@@ -1,0 +1,140 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// OffsetFetch, versions 1 to 10, as Kafka 4: of one group, from version 8 on of several; topics have ids from version 10 on.
+//
+//   - A partition for which nothing was committed has offset -1, whether it or its group exist or not. Null topics are all that the group has committed for.
+//   - A topic, partition or group that is asked for twice is answered once.
+//   - There are no transactions, so all offsets are stable.
+func init() { register(1, 10, offsetFetch) }
+
+func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
+	resp := kmsg.NewPtrOffsetFetchResponse()
+	if req.Version >= 8 {
+		seen := map[string]bool{}
+		for i := range req.Groups {
+			if g := &req.Groups[i]; !seen[g.Group] {
+				seen[g.Group] = true
+				resp.Groups = append(resp.Groups, s.fetchOffsets(ctx, g, req.Version))
+			}
+		}
+		return resp, nil
+	}
+	only := kmsg.NewOffsetFetchRequestGroup()
+	only.Group = req.Group
+	if req.Topics != nil {
+		only.Topics = make([]kmsg.OffsetFetchRequestGroupTopic, 0, len(req.Topics))
+	}
+	for _, t := range req.Topics {
+		only.Topics = append(only.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
+	}
+	a := s.fetchOffsets(ctx, &only, req.Version)
+	resp.ErrorCode = a.ErrorCode
+	if a.ErrorCode != 0 {
+		a.Topics = refusedOffsets(only.Topics, a.ErrorCode) // version 1 has room for the error nowhere else
+	}
+	for _, t := range a.Topics {
+		topic := kmsg.OffsetFetchResponseTopic{Topic: t.Topic}
+		for _, p := range t.Partitions {
+			topic.Partitions = append(topic.Partitions, kmsg.OffsetFetchResponseTopicPartition{
+				Partition: p.Partition, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata, ErrorCode: p.ErrorCode})
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp, nil
+}
+
+// fetchOffsets answers for one group.
+func (s *Server) fetchOffsets(ctx context.Context, g *kmsg.OffsetFetchRequestGroup, version int16) kmsg.OffsetFetchResponseGroup {
+	a := kmsg.NewOffsetFetchResponseGroup()
+	a.Group = g.Group
+	view, err := s.opts.Groups.Fetch(ctx, g.Group)
+	switch {
+	case err != nil:
+		a.ErrorCode = err.Code
+	case g.Topics == nil:
+		a.Topics = allOffsets(view, g.Group)
+	default:
+		seen := map[segments.Partition]bool{}
+		for i := range g.Topics {
+			a.Topics = append(a.Topics, s.topicOffsets(view, g.Group, &g.Topics[i], version >= 10, seen))
+		}
+	}
+	return a
+}
+
+// allOffsets returns all that a group has committed.
+func allOffsets(view *coordinator.View, group string) []kmsg.OffsetFetchResponseGroupTopic {
+	var topics []kmsg.OffsetFetchResponseGroupTopic
+	for _, c := range view.CommittedOffsets(group) { // ordered by topic
+		t := view.TopicByID(c.Partition.Topic)
+		if t == nil {
+			continue
+		}
+		if n := len(topics); n == 0 || topics[n-1].TopicID != t.ID {
+			topics = append(topics, kmsg.OffsetFetchResponseGroupTopic{Topic: t.Name, TopicID: t.ID})
+		}
+		last := &topics[len(topics)-1]
+		last.Partitions = append(last.Partitions, committedOffset(c))
+	}
+	return topics
+}
+
+// topicOffsets answers for those partitions of one topic that are not in seen, and adds them.
+func (s *Server) topicOffsets(view *coordinator.View, group string, t *kmsg.OffsetFetchRequestGroupTopic, byID bool,
+	seen map[segments.Partition]bool) kmsg.OffsetFetchResponseGroupTopic {
+	a := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic, TopicID: t.TopicID}
+	topic, err := s.groupTopic(byID, t.Topic, t.TopicID)
+	for _, index := range t.Partitions {
+		if topic == nil {
+			p := noOffset(index)
+			if byID {
+				p.ErrorCode = codeOf(err)
+			}
+			a.Partitions = append(a.Partitions, p)
+			continue
+		}
+		at := segments.Partition{Topic: topic.ID, Index: index}
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		if c, there := view.Committed(group, at); there {
+			a.Partitions = append(a.Partitions, committedOffset(c))
+		} else {
+			a.Partitions = append(a.Partitions, noOffset(index))
+		}
+	}
+	return a
+}
+
+func committedOffset(c coordinator.CommittedOffset) kmsg.OffsetFetchResponseGroupTopicPartition {
+	return kmsg.OffsetFetchResponseGroupTopicPartition{Partition: c.Partition.Index, Offset: c.Offset, LeaderEpoch: c.LeaderEpoch, Metadata: &c.Metadata}
+}
+
+func noOffset(partition int32) kmsg.OffsetFetchResponseGroupTopicPartition {
+	return kmsg.OffsetFetchResponseGroupTopicPartition{Partition: partition, Offset: -1, LeaderEpoch: -1, Metadata: new("")}
+}
+
+// refusedOffsets answers each partition with an error.
+func refusedOffsets(topics []kmsg.OffsetFetchRequestGroupTopic, code int16) []kmsg.OffsetFetchResponseGroupTopic {
+	var refused []kmsg.OffsetFetchResponseGroupTopic
+	for _, t := range topics {
+		a := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic, TopicID: t.TopicID}
+		for _, index := range t.Partitions {
+			p := noOffset(index)
+			p.ErrorCode = code
+			a.Partitions = append(a.Partitions, p)
+		}
+		refused = append(refused, a)
+	}
+	return refused
+}
