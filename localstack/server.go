@@ -1,6 +1,7 @@
 package localstack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,13 +103,15 @@ func (s *Server) await(ctx context.Context, ready func(context.Context, string) 
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("%s ended before it served %s: %v\n%s", s.name, s.Addr, s.err, s.Output())
+			return fmt.Errorf("%s ended before it served %s: %w\n%s", s.name, s.Addr, cmp.Or(s.err, errEnded), s.Output())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not serve %s: %w (%v)\n%s", s.name, s.Addr, ctx.Err(), err, s.Output())
+			return fmt.Errorf("%s does not serve %s: %w (%w)\n%s", s.name, s.Addr, ctx.Err(), err, s.Output())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
+
+var errEnded = errors.New("exit status 0")
 
 // Pid is the id of the process.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }

@@ -200,8 +200,7 @@ func optional(s string) *string {
 // answer finds what the server said in an error of the SDK.
 func answer(err error) s3api.Answer {
 	var a s3api.Answer
-	var said smithy.APIError
-	if errors.As(err, &said) {
+	if said, ok := errors.AsType[smithy.APIError](err); ok {
 		a.Code, a.Message = said.ErrorCode(), said.ErrorMessage()
 	}
 	var response *smithyhttp.ResponseError

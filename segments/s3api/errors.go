@@ -63,25 +63,27 @@ func (p Place) explain(r Request, err error, a Answer) error {
 	say := func(sentinel error, advice string, args ...any) error {
 		return fmt.Errorf("%s %s: %w: %s", r.Op, r.Key, sentinel, fmt.Sprintf(advice, args...))
 	}
-	switch kind(a) {
-	case segments.ErrExists, segments.ErrNotFound:
-		return fmt.Errorf("%s %s: %w", r.Op, r.Key, kind(a))
-	case ErrBucket:
+	what := kind(a)
+	is := func(sentinel error) bool { return errors.Is(what, sentinel) }
+	switch {
+	case is(segments.ErrExists), is(segments.ErrNotFound):
+		return fmt.Errorf("%s %s: %w", r.Op, r.Key, what)
+	case is(ErrBucket):
 		return say(ErrBucket, "create %s, or correct the store's URL", p)
-	case ErrDenied:
+	case is(ErrDenied):
 		return say(ErrDenied, "allow %s on bucket %s to these credentials: %v", r.Op.action(), p, a)
-	case ErrCredentials:
+	case is(ErrCredentials):
 		return say(ErrCredentials, "check the access key, the secret key and the session token for %s: %v", p, a)
-	case ErrRegion:
+	case is(ErrRegion):
 		if a.Region != "" {
 			return say(ErrRegion, "add region=%s to the store's URL", a.Region)
 		}
 		return say(ErrRegion, "add region=… to the store's URL: %v", a)
-	case ErrClock:
+	case is(ErrClock):
 		return say(ErrClock, "set it by NTP: %v", a)
-	case ErrUnsupported:
+	case is(ErrUnsupported):
 		return say(ErrUnsupported, "%s must honour If-None-Match on puts, byte ranges and ListObjectsV2: %v", p, a)
-	case ErrBusy:
+	case is(ErrBusy):
 		return say(ErrBusy, "%v", a)
 	}
 	if a != (Answer{}) {
@@ -152,12 +154,10 @@ func (p Place) explainSilence(r Request, err error) error {
 
 // innermost drops what client libraries wrap around a network's error: it repeats the URL and the operation.
 func innermost(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -100,9 +101,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, forward http.Handl
 		answer := httptest.NewRecorder()
 		forward.ServeHTTP(answer, r)
 		if e.CutBody {
-			for name, values := range answer.Header() {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), answer.Header())
 			w.Header().Set("Content-Length", strconv.Itoa(answer.Body.Len()))
 			w.WriteHeader(answer.Code)
 			w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
