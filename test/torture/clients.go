@@ -26,6 +26,8 @@ type crowd struct {
 	opts    Options
 	addrs   []string
 	checker *history.Checker
+	outages *outages                 // nil: nobody asks
+	tailing func(tail int) []kgo.Opt // how a tail's client differs from others
 
 	mu     sync.Mutex
 	errors map[string]int // that clients were shown, by what they say
@@ -90,6 +92,7 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 			key, value, record := encode(random, producer, partition, numbers[partition])
 			numbers[partition]++
 			c.checker.Sent(partition, record)
+			sent := time.Now()
 			// The record is on its way whatever becomes of ctx, so that the end of a torture cuts nothing short.
 			client.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}, func(r *kgo.Record, err error) {
 				if err != nil {
@@ -99,6 +102,9 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 					return
 				}
 				c.checker.Acknowledged(r.Partition, record, r.Offset)
+				if c.outages != nil {
+					c.outages.acknowledged(r.Partition, sent)
+				}
 			})
 		}
 		time.Sleep(time.Duration(random.Int64N(int64(40 * time.Millisecond))))
@@ -112,12 +118,12 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 }
 
 // tail reads every partition from the start until ctx ends.
-func (c *crowd) tail(ctx context.Context, name string) error {
+func (c *crowd) tail(ctx context.Context, name string, opts ...kgo.Opt) error {
 	offsets := map[int32]kgo.Offset{}
 	for partition := range int32(c.opts.Partitions) {
 		offsets[partition] = kgo.NewOffset().At(0)
 	}
-	return c.read(ctx, c.checker.Reader(name), offsets, func() bool { return false })
+	return c.read(ctx, c.checker.Reader(name), offsets, func() bool { return false }, opts...)
 }
 
 // reread reads some partition from some offset on, again and again with a new client, until ctx ends.
@@ -172,13 +178,13 @@ func (c *crowd) checkEnd(ctx context.Context, partition int32, known history.Kno
 }
 
 // read reads until enough, or ctx ends. A reader is never reset: it goes on where it was, or fails.
-func (c *crowd) read(ctx context.Context, reader *history.Reader, offsets map[int32]kgo.Offset, enough func() bool) error {
-	client, err := c.client(
+func (c *crowd) read(ctx context.Context, reader *history.Reader, offsets map[int32]kgo.Offset, enough func() bool, opts ...kgo.Opt) error {
+	client, err := c.client(append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.KeepRetryableFetchErrors(),
-	)
+	)...)
 	if err != nil {
 		return err
 	}
@@ -206,8 +212,8 @@ func (c *crowd) read(ctx context.Context, reader *history.Reader, offsets map[in
 }
 
 // readBack reads every partition from the start to its end, when nobody writes any more.
-func (c *crowd) readBack(ctx context.Context) (*history.Reader, error) {
-	client, err := c.client()
+func (c *crowd) readBack(ctx context.Context, opts ...kgo.Opt) (*history.Reader, error) {
+	client, err := c.client(opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +243,7 @@ func (c *crowd) readBack(ctx context.Context) (*history.Reader, error) {
 			}
 		}
 		return true
-	})
+	}, opts...)
 	if err == nil {
 		err = ctx.Err()
 	}

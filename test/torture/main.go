@@ -4,6 +4,16 @@
 //
 //	go run ./test/torture --firn bin/firn --duration 10m
 //	go run ./test/torture --firn bin/firn --strike takeover --strikes 50
+//
+// # Cluster
+//
+// With --cluster the target is three nodes on one MinIO and one Redis, and every one of those is struck (see ClusterStrikes): nodes are killed, drained and
+// frozen; Redis is killed, emptied, frozen and brought back with an old dump; MinIO is killed; nodes are cut off from either. Each node reaches Redis and
+// MinIO through a proxy of its own (gate). One reader follows along on each node, others go where Metadata sends them, and in the end everything is read
+// back through every node. Besides the counts it prints how long clients could not write after each kind of strike.
+//
+//	go run ./test/torture --cluster --firn bin/firn --duration 10m
+//	go run ./test/torture --cluster --firn bin/firn --only flush-redis,pause-node --strikes 50
 package main
 
 import (
@@ -12,10 +22,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"firn/localstack"
 	"firn/test/process"
 )
 
@@ -33,9 +45,18 @@ func main() {
 	flag.BoolVar(&opts.Churn, "churn", false, "create, grow and delete topics meanwhile")
 	flag.IntVar(&opts.Producers, "producers", 4, "idempotent producers")
 	flag.Uint64Var(&opts.Seed, "seed", uint64(time.Now().UnixNano()), "of the random choices")
+	cluster := flag.Bool("cluster", false, "torture three nodes on MinIO and Redis")
+	pause := flag.Duration("pause", 0, "with --cluster: the longest that something is frozen, cut off or down")
+	only := flag.String("only", "", "with --cluster: these strikes alone, separated by commas")
 	flag.Parse()
 
-	if err := run(ctx, opts, *firn, *command, *dir); err != nil {
+	var err error
+	if *cluster {
+		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause}, *only, *dir)
+	} else {
+		err = run(ctx, opts, *firn, *command, *dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "torture:", err)
 		os.Exit(1)
 	}
@@ -63,6 +84,40 @@ func run(ctx context.Context, opts Options, firn, command, dir string) error {
 		opts.Command = process.Firn(bin)
 	}
 	result, err := Torture(ctx, opts)
+	fmt.Print(result)
+	if err != nil {
+		return fmt.Errorf("%w (seed %d, data in %s)", err, opts.Seed, dir)
+	}
+	if temporary {
+		return os.RemoveAll(dir)
+	}
+	return nil
+}
+
+func runCluster(ctx context.Context, opts ClusterOptions, only, dir string) error {
+	if only != "" {
+		for name := range strings.SplitSeq(only, ",") {
+			if !slices.Contains(ClusterStrikes, Strike(name)) {
+				return fmt.Errorf("--only %s: want some of %v", name, ClusterStrikes)
+			}
+			opts.Kinds = append(opts.Kinds, Strike(name))
+		}
+	}
+	temporary := dir == ""
+	if temporary {
+		var err error
+		if dir, err = localstack.TempDir(); err != nil {
+			return err
+		}
+	}
+	opts.Dir = dir
+	if opts.Firn == "" {
+		var err error
+		if opts.Firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+			return err
+		}
+	}
+	result, err := TortureCluster(ctx, opts)
 	fmt.Print(result)
 	if err != nil {
 		return fmt.Errorf("%w (seed %d, data in %s)", err, opts.Seed, dir)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"firn/test/process"
@@ -70,6 +71,22 @@ type Result struct {
 
 func (r Result) String() string {
 	var b strings.Builder
+	b.WriteString(counts(r.Report))
+	line := func(name string, value any) { fmt.Fprintf(&b, "%-28s %v\n", name, value) }
+	line("strikes ("+string(r.Strike)+")", r.Strikes)
+	line("restart p50 / max", spread(r.Restarts))
+	if len(r.Ends) > 0 {
+		line("end by itself p50 / max", spread(r.Ends))
+	}
+	if r.Churned > 0 {
+		line("topics churned", r.Churned)
+	}
+	return b.String()
+}
+
+// counts is what a history came to, line by line.
+func counts(r history.Report) string {
+	var b strings.Builder
 	line := func(name string, value any) { fmt.Fprintf(&b, "%-28s %v\n", name, value) }
 	line("acknowledged", r.Acknowledged)
 	line("read", r.Read)
@@ -84,14 +101,6 @@ func (r Result) String() string {
 	line("holes", r.Faults[history.Hole])
 	line("foreign", r.Faults[history.Foreign])
 	line("watermarks gone back", r.Faults[history.Rewound])
-	line("strikes ("+string(r.Strike)+")", r.Strikes)
-	line("restart p50 / max", spread(r.Restarts))
-	if len(r.Ends) > 0 {
-		line("end by itself p50 / max", spread(r.Ends))
-	}
-	if r.Churned > 0 {
-		line("topics churned", r.Churned)
-	}
 	return b.String()
 }
 
@@ -121,12 +130,13 @@ func Torture(ctx context.Context, opts Options) (Result, error) {
 	if err := t.start(ctx); err != nil {
 		return Result{}, err
 	}
-	c := &crowd{opts: opts, addrs: t.addrs(), checker: history.New(opts.Plain), errors: map[string]int{}}
+	c := &crowd{opts: opts, addrs: t.addrs(), checker: history.New(opts.Plain), errors: map[string]int{},
+		tailing: func(int) []kgo.Opt { return nil }}
 	if err := c.createTopic(ctx); err != nil {
 		return Result{}, err
 	}
 	ch := newChurn(c)
-	err := c.work(ctx, t, ch)
+	err := c.work(ctx, func(ctx context.Context) error { return c.strikeAll(ctx, t) }, ch)
 	result := Result{Strike: opts.Strike, Strikes: t.strikes, Restarts: t.restarts, Ends: t.ends, Churned: ch.count()}
 	if err != nil {
 		result.Report = c.checker.SoFar()
@@ -151,15 +161,15 @@ func (c *crowd) createTopic(ctx context.Context) error {
 	return nil
 }
 
-// work has everybody write and read while the server is struck.
-func (c *crowd) work(ctx context.Context, t *target, ch *churn) error {
+// work has everybody write and read until strikes are over.
+func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch *churn) error {
 	group, ctx := errgroup.WithContext(ctx)
 	writing, stopWriting := context.WithCancel(ctx)
 	defer stopWriting()
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	for i := range c.opts.Tails {
-		group.Go(func() error { return c.tail(reading, fmt.Sprintf("tail %d", i)) })
+		group.Go(func() error { return c.tail(reading, fmt.Sprintf("tail %d", i), c.tailing(i)...) })
 	}
 	for i := range c.opts.Rereaders {
 		group.Go(func() error { return c.reread(reading, fmt.Sprintf("rereader %d", i), 1000+uint64(i)) })
@@ -173,7 +183,7 @@ func (c *crowd) work(ctx context.Context, t *target, ch *churn) error {
 	}
 	group.Go(func() error {
 		defer stopReading()
-		err := c.strikeAll(ctx, t)
+		err := strike(ctx)
 		stopWriting()
 		return errors.Join(err, writers.Wait())
 	})
