@@ -84,34 +84,49 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 	return p, nil
 }
 
-// check gives every partition its result so far and returns the batches to write.
-func (p *produceCall) check(req *produceRequest) (batches []ingest.Batch) {
+// check gives every partition its result so far and returns the batches to write. Looking into batches and compressing them is most of what a Produce costs,
+// so they are checked side by side.
+func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 	n := 0
 	for _, t := range req.Topics {
 		n += len(t.Partitions)
 	}
 	p.results = make([]produceResult, 0, n)
-	batches = make([]ingest.Batch, 0, n)
+	batches := make([]ingest.Batch, n)
+	checks := make([]func(), 0, n)
 	now := time.Now()
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		topic, config, refused := p.topic(req, t)
 		for _, part := range t.Partitions {
-			result := produceResult{refused: refused, batch: len(batches), appendTime: -1}
-			if refused == nil {
-				incoming := incomingBatch{topic: topic, config: &config, version: p.version, now: now}
-				var b ingest.Batch
-				if b, result.refused = p.s.checkBatch(&incoming, part); result.refused == nil {
-					batches = append(batches, b)
-				}
-				if config.LogAppendTime {
-					result.appendTime = now.UnixMilli()
-				}
+			p.results = append(p.results, produceResult{refused: refused, appendTime: -1})
+			if refused != nil {
+				continue
 			}
-			p.results = append(p.results, result)
+			at := len(p.results) - 1
+			if config.LogAppendTime {
+				p.results[at].appendTime = now.UnixMilli()
+			}
+			checks = append(checks, func() {
+				in := incomingBatch{topic: topic, config: &config, version: p.version, now: now}
+				batches[at], p.results[at].refused = p.s.checkBatch(&in, part)
+			})
 		}
 	}
-	return batches
+	onAllCores(len(checks), func(i int) { checks[i]() })
+	return p.sound(batches)
+}
+
+// sound returns the batches that passed, and notes in the results which is whose.
+func (p *produceCall) sound(batches []ingest.Batch) []ingest.Batch {
+	passed := batches[:0]
+	for i := range p.results {
+		if p.results[i].refused == nil {
+			p.results[i].batch = len(passed)
+			passed = append(passed, batches[i])
+		}
+	}
+	return passed
 }
 
 // forget lets go of the request's bytes: nothing but ingest holds the records from now on.
