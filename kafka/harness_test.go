@@ -57,7 +57,8 @@ func startFirn(t testing.TB, opts Options) *firn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.Groups, err = groups.New(groups.Options{Node: opts.Node, Logger: opts.Logger, Registerer: metrics, InitialRebalanceDelay: 50 * time.Millisecond})
+	opts.Groups, err = groups.New(groups.Options{Node: opts.Node, Logger: opts.Logger, Registerer: metrics,
+		InitialRebalanceDelay: 50 * time.Millisecond, MinSessionTimeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
