@@ -16,6 +16,7 @@ const idleFlush = 50 * time.Millisecond
 type consumeOptions struct {
 	bootstrap
 	topic     string
+	group     string
 	from      string
 	partition int32
 	count     int64
@@ -29,13 +30,17 @@ func newConsume(s streams) *cobra.Command {
 		Use:   "consume TOPIC",
 		Short: "Read a topic to standard output, one record per line",
 		Long: "Read a topic to standard output, one record per line: from --from to where the topic ends when the command starts,\n" +
-			"or on and on with --follow. Records of one partition come in order; --count ends the reading early.",
+			"or on and on with --follow. Records of one partition come in order; --count ends the reading early.\n\n" +
+			"With --group it reads as a member of that consumer group, from where the group has read to, and commits what it has written. --from is\n" +
+			"then for partitions of which the group has read nothing yet.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]
 			switch {
 			case cmd.Flags().Changed("partition") && o.partition < 0:
 				return usagef("--partition %d: partitions are numbered from 0", o.partition)
+			case o.group != "" && o.partition >= 0:
+				return usagef("--partition and --group do not go together: a group shares the partitions out itself")
 			case o.count < 0:
 				return usagef("--count %d: it cannot be negative", o.count)
 			}
@@ -43,6 +48,7 @@ func newConsume(s streams) *cobra.Command {
 		},
 	}
 	o.addFlag(cmd)
+	cmd.Flags().StringVar(&o.group, "group", "", "read as a member of this consumer `group`")
 	cmd.Flags().StringVar(&o.from, "from", "earliest", "`where` to start: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
 	cmd.Flags().Int32Var(&o.partition, "partition", -1, "read this partition alone; by default all")
 	cmd.Flags().Int64Var(&o.count, "count", 0, "stop after this many records; 0: no limit")
@@ -59,6 +65,9 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 	write, err := recordFormat(o.format)
 	if err != nil {
 		return err
+	}
+	if o.group != "" {
+		return consumeGroup(ctx, s, o, from, write)
 	}
 	parts, err := o.plan(ctx, from)
 	if err != nil {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// groupPoll is how long a member waits for records before it looks whether its group has read everything.
+const groupPoll = 300 * time.Millisecond
+
+// groupConsumer copies the records that a member of a group gets. It commits what it has written out, so a record may come twice and is never
+// skipped.
+type groupConsumer struct {
+	*consumeOptions
+	client   *kgo.Client
+	adm      *kadm.Client
+	ends     map[int32]stretch // what was there to read when the command started
+	progress *progress
+	out      *bufio.Writer
+	write    formatter
+	written  int64
+}
+
+// consumeGroup reads as a member of a group: until the group, not just this member, has read what was there at the start; with --follow on and on.
+func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from place, write formatter) error {
+	parts, err := o.plan(ctx, from)
+	if err != nil {
+		return err
+	}
+	reset := kgo.NewOffset().AtStart()
+	switch {
+	case from.latest:
+		reset = kgo.NewOffset().AtEnd()
+	case from.offset < 0:
+		reset = kgo.NewOffset().AfterMilli(from.millis)
+	case from.offset > 0:
+		reset = kgo.NewOffset().At(from.offset)
+	}
+	cl, err := o.connect(ctx, kgo.ConsumerGroup(o.group), kgo.ConsumeTopics(o.topic), kgo.ConsumeResetOffset(reset), kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(groupPoll))
+	if err != nil {
+		return err
+	}
+	defer cl.CloseAllowingRebalance()
+	c := &groupConsumer{consumeOptions: o, client: cl, adm: kadm.NewClient(cl), ends: parts, out: bufio.NewWriterSize(s.Out, 256<<10), write: write}
+	c.progress = startProgress(s, "consumed", o.count, o.count > 0)
+	defer c.progress.finish()
+	return c.copyRecords(ctx)
+}
+
+// copyRecords reads until done, an error, or a signal. With --follow a signal is the ordinary end.
+func (c *groupConsumer) copyRecords(ctx context.Context) error {
+	for {
+		soon, cancel := context.WithTimeout(ctx, groupPoll)
+		fetches := c.client.PollRecords(soon, c.most())
+		timedOut := soon.Err() != nil
+		cancel()
+		if ctx.Err() != nil {
+			if c.follow {
+				return nil
+			}
+			return errInterrupted
+		}
+		idle := fetches.NumRecords() == 0
+		if !idle || !timedOut {
+			if err := c.copyFetches(ctx, fetches); err != nil {
+				return err
+			}
+		}
+		c.client.AllowRebalance()
+		if c.count > 0 && c.written >= c.count {
+			return nil
+		}
+		if idle && !c.follow {
+			if done, err := c.groupIsDone(ctx); done || err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// most is how many records one poll may bring.
+func (c *groupConsumer) most() int {
+	const most = 10_000
+	if c.count > 0 {
+		return int(min(most, c.count-c.written))
+	}
+	return most
+}
+
+// copyFetches writes records, and commits them once they are written.
+func (c *groupConsumer) copyFetches(ctx context.Context, fetches kgo.Fetches) error {
+	for _, problem := range fetches.Errors() {
+		return explain(c.topic, problem.Err, "")
+	}
+	var bytes int64
+	records := fetches.Records()
+	for _, r := range records {
+		if err := c.write(c.out, r); err != nil {
+			return err
+		}
+		bytes += int64(len(r.Key) + len(r.Value))
+	}
+	if err := c.out.Flush(); err != nil {
+		return err
+	}
+	c.written += int64(len(records))
+	c.progress.add(int64(len(records)), bytes)
+	return explainGroup(c.group, c.client.CommitRecords(ctx, records...))
+}
+
+// groupIsDone says whether the group has committed all that was there at the start.
+func (c *groupConsumer) groupIsDone(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	committed, err := c.adm.FetchOffsets(ctx, c.group)
+	if err != nil {
+		return false, explainGroup(c.group, err)
+	}
+	for partition, part := range c.ends {
+		read := part.start
+		if o, there := committed.Lookup(c.topic, partition); there && o.At >= 0 {
+			read = o.At
+		}
+		if read < part.end {
+			return false, nil
+		}
+	}
+	return true, nil
+}
