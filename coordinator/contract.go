@@ -51,6 +51,9 @@ type Log interface {
 	// then follows from that number, misses nothing.
 	Settled(ctx context.Context, in Incarnation) (uint64, error)
 
+	// Latest returns the number of the newest entry of the commit stream. Who has taken that in knows everything that anybody was told before this call.
+	Latest(ctx context.Context, in Incarnation) (uint64, error)
+
 	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
 	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
 	// then starts again from the bucket. Entries of facts that await their confirmation are always kept.

@@ -122,6 +122,16 @@ func (e *Embedded) Settled(_ context.Context, in Incarnation) (uint64, error) {
 	return e.unconfirmed() - 1, nil
 }
 
+// Latest implements Log.
+func (e *Embedded) Latest(_ context.Context, in Incarnation) (uint64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.check(in); err != nil {
+		return 0, err
+	}
+	return e.stream.last(), nil
+}
+
 // unconfirmed is the number of the oldest fact that awaits its confirmation, or the next number if there is none.
 func (e *Embedded) unconfirmed() uint64 {
 	if seq, any := e.pending.oldest(); any {

@@ -167,8 +167,8 @@ func (l *Life) follow(ctx context.Context) error {
 }
 
 const (
-	registrationTTL = 15 * time.Second
-	heartbeat       = 5 * time.Second
+	registrationTTL = 5 * time.Second // after which a node that died is gone from Metadata
+	heartbeat       = time.Second
 )
 
 // register announces the node again and again, and hears of the others.

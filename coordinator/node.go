@@ -249,6 +249,24 @@ func (n *Node) madeBefore(c Change, refused error) bool {
 	return false
 }
 
+// CatchUp returns once this node's view shows all that any node has told anybody before the call. A view is a little behind those of other nodes, and
+// far behind while this node is cut off: then CatchUp waits as long as ctx allows.
+func (n *Node) CatchUp(ctx context.Context) error {
+	for {
+		life, err := n.Life(ctx)
+		if err != nil {
+			return err
+		}
+		newest, err := n.opts.Coordinator.Latest(ctx, life.incarnation)
+		if err == nil {
+			err = n.view.waitSeen(ctx, life.incarnation, newest)
+		}
+		if err = life.check(err); err == nil || !lifeOver(err) {
+			return err
+		}
+	}
+}
+
 // Nodes returns the live nodes of the cluster, ordered by id, as last heard.
 func (n *Node) Nodes() []NodeInfo {
 	if heard := n.heard.Load(); heard != nil {

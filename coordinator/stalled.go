@@ -52,7 +52,7 @@ func (v *View) stalled(age time.Duration, now time.Time) (stalled []Entry, wait 
 	return stalled, wait, nil
 }
 
-// stir tells who waits in Stalled that something awaits its confirmation.
+// stir tells who waits in Stalled or waitSeen that an entry has come.
 func (v *View) stir() {
 	if v.stirred != nil {
 		close(v.stirred)

@@ -240,8 +240,8 @@ func (v *View) follow(e Entry, now time.Time) error {
 				return err
 			}
 		}
-		v.stir()
 	}
+	v.stir()
 	for _, seq := range e.Confirmed {
 		a, known := v.pending[seq]
 		if !known {

@@ -47,6 +47,7 @@ type fetchCall struct {
 	minBytes   int
 	maxBytes   int
 	expires    time.Time
+	behind     bool  // this node may know less than clients have been told
 	held       int64 // bytes taken from Server.fetchMemory
 }
 
@@ -136,6 +137,7 @@ func (s *Server) fetchedTopic(version int16, t kmsg.FetchRequestTopic) (*coordin
 
 // gather reads until there is enough to answer, or no more time.
 func (f *fetchCall) gather(ctx context.Context) error {
+	f.catchUp(ctx)
 	if done, err := f.read(ctx); done || err != nil {
 		return err
 	}
@@ -160,6 +162,18 @@ func (f *fetchCall) gather(ctx context.Context) error {
 			f.minBytes = 0
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+	}
+}
+
+// catchUp has this node hear the news if some client is ahead of it, which has read more from another node.
+func (f *fetchCall) catchUp(ctx context.Context) {
+	view := f.s.opts.Node.View()
+	for i := range f.partitions {
+		p := &f.partitions[i]
+		if info, ok := view.Partition(p.Partition); ok && p.invalid == nil && p.offset > info.HighWatermark {
+			f.behind = f.s.catchUp(ctx) != nil
+			return
 		}
 	}
 }
@@ -201,6 +215,8 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		case p.refused != nil:
 		case !ok:
 			p.refused = refuse(kerr.UnknownTopicOrPartition, "there is no partition %d", p.Index)
+		case p.offset > info.HighWatermark && f.behind:
+			p.refused = refuse(kerr.NotLeaderForPartition, "this node is cut off and knows partition %d up to %d only; try another", p.Index, info.HighWatermark)
 		case p.offset < info.LogStart || p.offset > info.HighWatermark:
 			p.refused = refuse(kerr.OffsetOutOfRange, "offset %d is not from %d to %d", p.offset, info.LogStart, info.HighWatermark)
 		case p.offset < info.HighWatermark:

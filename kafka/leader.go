@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"context"
 	"encoding/binary"
 	"slices"
 	"strings"
+	"time"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -51,4 +53,15 @@ func controllerOf(nodes []coordinator.NodeInfo) int32 {
 		return n.ID
 	}
 	return -1
+}
+
+// catchUpTimeout bounds how long a request waits for this node to hear what others have told clients.
+const catchUpTimeout = time.Second
+
+// catchUp has this node's view take in all that clients may have been told by other nodes. Without it, what one node has acknowledged or served could
+// be missing from the next answer of another, and a consumer that moves to that would believe the log truncated.
+func (s *Server) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	return s.opts.Node.CatchUp(ctx)
 }

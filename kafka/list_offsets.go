@@ -18,6 +18,8 @@ import (
 //     Kafka.
 //   - "Local" and "tiered" are one in Firn: every record is in the bucket. The earliest local offset is the log start; there is
 //     no answer (-1) to the latest tiered and the earliest pending one, as from a Kafka without tiered storage.
+//   - The newest offset counts what other nodes have acknowledged before the request, unless this node is cut off from the coordinator: then it
+//     is the newest that this node knows.
 //   - Isolation levels make no difference: there are no open transactions.
 //   - The timeout (version 10 on) bounds lookups by time, which may have to read the bucket.
 func init() { register(1, 11, listOffsets) }
@@ -43,6 +45,7 @@ func listOffsets(ctx context.Context, s *Server, _ *peer, req *kmsg.ListOffsetsR
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
 	twice := listedTwice(req.Topics)
+	s.catchUp(ctx)
 	for i, t := range req.Topics {
 		resp.Topics[i].Topic = t.Topic
 		resp.Topics[i].Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))

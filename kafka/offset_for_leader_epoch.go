@@ -3,17 +3,19 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // OffsetForLeaderEpoch, versions 0 to 4; Kafka 4 begins at 2. Any node serves every partition.
 //
 // There is one leader epoch, 0 (leader_epoch.go), and it ends at the high watermark. Other epochs have no end: -1, which tells a
-// client that there was none. So no client ever finds its log truncated.
+// client that there was none. So no client ever finds its log truncated; a node that is cut off and may know less than clients have read does not answer.
 func init() { register(0, 4, offsetForLeaderEpoch) }
 
-func offsetForLeaderEpoch(_ context.Context, s *Server, _ *peer, req *kmsg.OffsetForLeaderEpochRequest) (kmsg.Response, error) {
+func offsetForLeaderEpoch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetForLeaderEpochRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+	behind := s.catchUp(ctx) != nil
 	for _, t := range req.Topics {
 		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		topic.Topic = t.Topic
@@ -24,6 +26,8 @@ func offsetForLeaderEpoch(_ context.Context, s *Server, _ *peer, req *kmsg.Offse
 			switch {
 			case refused != nil:
 				a.ErrorCode = refused.code()
+			case behind:
+				a.ErrorCode = kerr.NotLeaderForPartition.Code
 			case p.LeaderEpoch == leaderEpoch:
 				a.LeaderEpoch, a.EndOffset = leaderEpoch, info.HighWatermark
 			}

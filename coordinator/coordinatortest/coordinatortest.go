@@ -186,6 +186,9 @@ func testStream(t *testing.T, f *fixture) {
 	at := segments.Partition{Topic: f.topic("a", 1)}
 	begin := f.settled()
 	first, second := f.commit(request(at, plain(1))).Entry, f.commit(request(at, plain(2))).Entry
+	if got, err := f.Latest(t.Context(), f.in); got != second.Seq || err != nil {
+		t.Errorf("the newest entry is %d (%v), want %d", got, err, second.Seq)
+	}
 	if got := f.settled(); got != first.Seq-1 {
 		t.Errorf("settled up to %d, the first fact that is not is %d", got, first.Seq)
 	}
@@ -260,6 +263,8 @@ func testIncarnations(t *testing.T, open func(t *testing.T) Subject) {
 	_, err = f.Propose(t.Context(), old, coordinator.Change{ProducerIDs: 1})
 	f.want("propose in the old incarnation", err, coordinator.ErrIncarnation)
 	f.want("confirm in the old incarnation", f.Confirm(t.Context(), old, []uint64{1}), coordinator.ErrIncarnation)
+	_, err = f.Latest(t.Context(), old)
+	f.want("latest in the old incarnation", err, coordinator.ErrIncarnation)
 	_, err = f.Settled(t.Context(), old)
 	f.want("settled in the old incarnation", err, coordinator.ErrIncarnation)
 	_, err = f.Acquire(t.Context(), old, "l", "h", TTL)

@@ -148,6 +148,20 @@ func (c *Coordinator) Settled(ctx context.Context, in coordinator.Incarnation) (
 	return uint64(r.int()), r.err
 }
 
+// Latest implements coordinator.Log.
+func (c *Coordinator) Latest(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
+	g, err := c.generation(ctx, in)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := c.run(ctx, latestScript, []string{c.shard.current(), g.counters()}, g.name)
+	if err != nil {
+		return 0, err
+	}
+	r := newReply([]any{answer})
+	return uint64(r.int()), r.err
+}
+
 // Confirm implements coordinator.Log.
 func (c *Coordinator) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []uint64) error {
 	g, err := c.generation(ctx, in)

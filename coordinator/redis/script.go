@@ -43,6 +43,7 @@ var (
 	commitScript   = newScript("commit")
 	confirmScript  = newScript("confirm")
 	settledScript  = newScript("settled")
+	latestScript   = newScript("latest")
 	topicScript    = newScript("topic")
 	proposeScript  = newScript("propose")
 	offsetsScript  = newScript("offsets")
