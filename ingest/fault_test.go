@@ -165,7 +165,7 @@ func TestHedge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
 		c.create(ps...)
-		const calm = latencyEnough + latencyEvery
+		const calm = segments.SlownessEnough + segments.SlownessEvery
 		store := newScripted(func(ctx context.Context, n int, put func() error) error {
 			if n == calm {
 				<-ctx.Done()
@@ -207,7 +207,7 @@ func TestHedgesAreRare(t *testing.T) {
 		for range calm + rest {
 			mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
 		}
-		if n, most := value(t, w.metrics.hedges), hedgeCredit+hedgeShare*(calm+rest); n > most || n == 0 {
+		if n, most := value(t, w.metrics.hedges), hedgesAtOnce+hedgeShare*(calm+rest); n > most || n == 0 {
 			t.Errorf("%v hedges for %d puts, want at most %v, and some", n, calm+rest, most)
 		}
 	})
@@ -219,7 +219,7 @@ func TestSlowHedgeLoserKeepsItsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
 		c.create(ps...)
-		const calm = latencyEnough
+		const calm = segments.SlownessEnough
 		letGo, seen := make(chan struct{}), make(chan []byte, 1)
 		store := &clinging{Store: memory.New(), at: calm, letGo: letGo, seen: seen}
 		var handed []byte

@@ -3,7 +3,7 @@
 //
 // One batch passes through the files in this order: ingest.go takes it in, collect.go groups it with its neighbours and flush.go
 // seals them when policy.go says so, encode.go and put.go make an object of the segment, commit.go gets offsets for it, settle.go journals those and answers.
-// What else is here: help.go settles what a node that died left behind, latency.go knows which puts are slow, membership.go says what
+// What else is here: help.go settles what a node that died left behind, membership.go says what
 // ingest needs of the coordinator.
 package ingest
 

@@ -23,6 +23,11 @@ const (
 	attemptTimeout = 15 * time.Second
 	backoffFirst   = 50 * time.Millisecond
 	backoffMost    = 5 * time.Second
+
+	// A put that is slower than 99 of 100 of its size is made again beside itself; see segments.Slowness.
+	hedgeFloor   = 50 * time.Millisecond
+	hedgeShare   = 0.02
+	hedgesAtOnce = 2.0
 )
 
 // backoff is how long to wait before retry number n, counted from 0: doubling, with half of it left to chance so that nodes that failed
@@ -38,20 +43,19 @@ type uploader struct {
 	budget  *budget
 	metrics *metrics
 	logger  *slog.Logger
-	slow    latencies
-	hedges  hedges
+	slow    *segments.Slowness
 }
 
 func newUploader(objects segments.Store, budget *budget, m *metrics, logger *slog.Logger) *uploader {
-	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger, hedges: hedges{credit: 1}}
+	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger, slow: segments.NewSlowness(hedgeFloor, hedgeShare, hedgesAtOnce)}
 }
 
 // put stores the segment's object, trying until ctx ends. Attempts that are still running when it returns belong to running.
 func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment) error {
-	u.hedges.earn()
+	slow := u.slow.Begin(int64(len(s.object)))
 	var last error
 	for n := 0; ; n++ {
-		err := u.round(ctx, running, s)
+		err := u.round(ctx, running, s, slow)
 		if err == nil || errors.Is(err, errTaken) {
 			return err
 		}
@@ -77,8 +81,8 @@ func gaveUp(cause, last error) error {
 	return fmt.Errorf("%w, after: %w", cause, last)
 }
 
-// round makes one attempt, and a second beside it if the first is slower than nearly all before it.
-func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segment) error {
+// round makes one attempt, and a second beside it if the first is slow; 0 says that it is not known when that is.
+func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segment, slow time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	results := make(chan error, 2)
@@ -92,8 +96,12 @@ func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segmen
 		})
 	}
 	attempt()
-	hedge, stop := u.slow.after(len(s.object))
-	defer stop()
+	var hedge <-chan time.Time
+	if slow > 0 {
+		timer := time.NewTimer(slow)
+		defer timer.Stop()
+		hedge = timer.C
+	}
 	for attempts := 1; attempts > 0; {
 		select {
 		case err := <-results:
@@ -102,7 +110,7 @@ func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segmen
 			}
 		case <-hedge:
 			hedge = nil
-			if u.hedges.spend() {
+			if u.slow.Hedge() {
 				u.metrics.hedges.Inc()
 				u.budget.spend(1, time.Now())
 				attempt()
@@ -120,7 +128,7 @@ func (u *uploader) attempt(ctx context.Context, key string, body []byte) error {
 	start := time.Now()
 	err := u.objects.Put(ctx, key, body)
 	if err == nil {
-		u.slow.add(len(body), time.Since(start))
+		u.slow.Add(int64(len(body)), time.Since(start))
 		return nil
 	}
 	if !errors.Is(err, segments.ErrExists) {

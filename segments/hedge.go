@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math/bits"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +17,8 @@ import (
 //	firn_store_hedged_reads_total{winner}  first, second
 func Hedge(store Store, registerer prometheus.Registerer) (Store, error) {
 	h := &hedged{
-		store:  store,
-		credit: 1,
+		store: store,
+		slow:  NewSlowness(20*time.Millisecond, 0.03, 3),
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firn_store_hedged_reads_total", Help: "Reads that were slow and sent a second time, by which of the two answered first.",
 		}, []string{"winner"}),
@@ -32,32 +30,22 @@ func Hedge(store Store, registerer prometheus.Registerer) (Store, error) {
 	return h, nil
 }
 
-const (
-	hedgeFloor  = 20 * time.Millisecond // a read faster than this is never hedged
-	hedgeShare  = 0.03                  // of all reads may be hedged,
-	hedgeCredit = 3.0                   // and so many at once
-)
-
 type hedged struct {
 	store         Store
+	slow          *Slowness
 	reads         *prometheus.CounterVec
 	first, second prometheus.Counter
-
-	mu      sync.Mutex
-	credit  float64
-	classes [32]readTimes // by size, each twice the one before; the last is for reads to the end of an object
 }
 
 // Get implements Store.
 func (h *hedged) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	times := h.class(length)
-	slow := h.threshold(times)
+	slow := h.slow.Begin(length)
 	if slow == 0 {
-		return h.timed(ctx, times, key, offset, length)
+		return h.timed(ctx, key, offset, length)
 	}
 	race := newReadRace(ctx)
 	defer race.end()
-	get := func(ctx context.Context) ([]byte, error) { return h.timed(ctx, times, key, offset, length) }
+	get := func(ctx context.Context) ([]byte, error) { return h.timed(ctx, key, offset, length) }
 	race.enter(0, get)
 	timer := time.NewTimer(slow)
 	defer timer.Stop()
@@ -66,7 +54,7 @@ func (h *hedged) Get(ctx context.Context, key string, offset, length int64) ([]b
 		return r.body, r.err
 	case <-timer.C:
 	}
-	if !h.spend() {
+	if !h.slow.Hedge() {
 		r := <-race.results
 		return r.body, r.err
 	}
@@ -123,69 +111,13 @@ func (r *readRace) end() {
 }
 
 // timed reads, and remembers how long that took if it succeeded.
-func (h *hedged) timed(ctx context.Context, times *readTimes, key string, offset, length int64) ([]byte, error) {
+func (h *hedged) timed(ctx context.Context, key string, offset, length int64) ([]byte, error) {
 	start := time.Now()
 	body, err := h.store.Get(ctx, key, offset, length)
 	if err == nil {
-		h.mu.Lock()
-		times.add(time.Since(start))
-		h.mu.Unlock()
+		h.slow.Add(length, time.Since(start))
 	}
 	return body, err
-}
-
-// class is what is remembered of reads of a length.
-func (h *hedged) class(length int64) *readTimes {
-	last := len(h.classes) - 1
-	if length < 0 {
-		return &h.classes[last]
-	}
-	return &h.classes[min(bits.Len64(uint64(length)), last-1)]
-}
-
-// threshold is how long a read may take before it is slow; 0 while too little is known. Each read that asks earns a share of a hedge.
-func (h *hedged) threshold(times *readTimes) time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.credit = min(h.credit+hedgeShare, hedgeCredit)
-	if times.n < timesEnough {
-		return 0
-	}
-	return max(times.p99, hedgeFloor)
-}
-
-func (h *hedged) spend() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.credit < 1 {
-		return false
-	}
-	h.credit--
-	return true
-}
-
-const (
-	timesKept   = 128
-	timesEnough = 32 // before these nothing is called slow
-	timesEvery  = 16 // reads between two looks at all of them
-)
-
-// readTimes is how long the latest reads of a class took.
-type readTimes struct {
-	times [timesKept]time.Duration
-	n     int // added so far
-	p99   time.Duration
-}
-
-func (t *readTimes) add(took time.Duration) {
-	t.times[t.n%timesKept] = took
-	t.n++
-	if t.n%timesEvery == 0 {
-		sorted := t.times
-		known := sorted[:min(t.n, timesKept)]
-		slices.Sort(known)
-		t.p99 = known[len(known)*99/100]
-	}
 }
 
 // Put implements Store.
