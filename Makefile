@@ -7,15 +7,17 @@ GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 DURATION  ?= 5m
+STRIKE    ?= kill
+STRIKES   ?= 0
 MINIO_PORT ?= 9000
 REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture clean
+.PHONY: help run build test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on the embedded default; data in ./firn-data; ARGS="--flag …" for more
 	./$(BIN)/firn serve $(ARGS)
@@ -70,6 +72,9 @@ demo: build test-needs ## every line of Go's own source in through kcat, out thr
 
 torture: build ## strike the server (STRIKE: kill, terminate, takeover) at random moments for DURATION (5m), and check every record
 	$(GO) run ./test/torture --firn $(BIN)/firn --strike $(STRIKE) --duration $(DURATION) $(ARGS)
+
+torture-cluster: build test-needs ## strike three nodes, their Redis and their MinIO for DURATION (5m) or STRIKES times, and check every record
+	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
 
 bench-peers: build ## the whole server beside franz-go's kfake with fsync: throughput, CPU, memory, latency, start (6 minutes)
 	$(GO) run ./test/bench --firn $(BIN)/firn $(ARGS)

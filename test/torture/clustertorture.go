@@ -89,6 +89,7 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptions, struck map[Strike]int) error {
 	deadline := time.Now().Add(opts.Duration)
 	var deck []Strike
+	feeling := false // clients have not recovered yet
 	for n := 0; time.Now().Before(deadline) && (opts.Strikes == 0 || n < opts.Strikes); n++ {
 		if len(deck) == 0 {
 			for _, i := range s.random.Perm(len(opts.Kinds)) {
@@ -101,7 +102,10 @@ func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptio
 			return err
 		}
 		over := c.outages.begin(kind)
-		c.checker.Strike()
+		if !feeling {
+			c.checker.Strike()
+			feeling = true
+		}
 		fmt.Fprintf(opts.Log, "%s strike %d: %s\n", time.Now().Format("15:04:05.000"), n+1, kind)
 		if err := s.strike(ctx, kind); err != nil {
 			return fmt.Errorf("strike %d, %s: %w", n+1, kind, err)
@@ -111,8 +115,9 @@ func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptio
 			if err := c.recovered(ctx, over, s, kind); err != nil {
 				return err
 			}
+			c.checker.Struck()
+			feeling = false
 		}
-		c.checker.Struck()
 		if !s.dumped && s.random.IntN(2) == 0 {
 			if err := s.dump(); err != nil {
 				return err

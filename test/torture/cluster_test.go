@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"firn/localstack"
+	"firn/test/process"
+)
+
+// tortureCluster runs a short torture of a real cluster, built from this tree.
+func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	dir, err := localstack.TempDir() // MinIO does not work on tmpfs
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if opts.Firn, err = process.Build(ctx, t.TempDir(), "firn/cmd/firn", buildFlags...); err != nil {
+		t.Fatal(err)
+	}
+	opts.Dir, opts.Log, opts.Seed = dir, t.Output(), rand.Uint64()
+	opts.Duration, opts.MaxPause = 4*time.Minute, 3*time.Second // the number of strikes ends it
+	opts.Producers, opts.Partitions = 3, 6
+	result, err := TortureCluster(ctx, opts)
+	t.Logf("seed %d\n%s", opts.Seed, result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Acknowledged == 0 || result.Read < 2*result.Acknowledged {
+		t.Errorf("the torture was none: %d records acknowledged, %d read", result.Acknowledged, result.Read)
+	}
+	return result
+}
+
+// TestCluster has every kind of strike fall once, in random order.
+func TestCluster(t *testing.T) {
+	result := tortureCluster(t, ClusterOptions{Options: Options{Strikes: len(ClusterStrikes)}})
+	for _, kind := range ClusterStrikes {
+		if result.Struck[kind] != 1 {
+			t.Errorf("%d strikes of kind %s", result.Struck[kind], kind)
+		}
+	}
+}
+
+// TestPartitions cuts two nodes off from Redis and MinIO, in turn and together, while topics come and go.
+func TestPartitions(t *testing.T) {
+	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 6, Churn: true}, Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
+}
