@@ -149,6 +149,9 @@ var (
 	ErrTrimmed     = errors.New("the commit stream no longer reaches back that far")
 	ErrFenced      = errors.New("fenced: this node's journal was sealed by a recovery")
 
+	// ErrUnavailable is trouble that may pass: the coordinator did not answer, or not as it should. What was asked for may have been done.
+	ErrUnavailable = errors.New("the coordinator is not available")
+
 	ErrTooOld           = errors.New("the segment is older than the commit deadline")
 	ErrUnknownPartition = errors.New("unknown topic or partition")
 	ErrUnknownTopic     = errors.New("unknown topic")

@@ -198,7 +198,11 @@ func (n *Node) Life(ctx context.Context) (*Life, error) {
 	}
 }
 
-// Change proposes, journals and confirms a change, and returns once this node's view shows it. It goes on in the next life when one ends.
+// changeBackoff is how long a change waits for a coordinator that is not available.
+const changeBackoff = 50 * time.Millisecond
+
+// Change proposes, journals and confirms a change, and returns once this node's view shows it. It goes on in the next life when one ends, and waits as long
+// as ctx allows for a coordinator that is not available.
 func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
 	if change.ID == (segments.ID{}) {
 		change.ID = segments.NewID(time.Now())
@@ -209,6 +213,12 @@ func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
 			return Fact{}, err
 		}
 		fact, err := life.change(ctx, change)
+		if errors.Is(err, ErrUnavailable) {
+			if err := pause(ctx, changeBackoff); err != nil {
+				return Fact{}, err
+			}
+			continue
+		}
 		if err == nil || !lifeOver(err) {
 			if again && n.madeBefore(change, err) {
 				return Fact{Topic: n.view.topicFact(change)}, nil

@@ -56,6 +56,7 @@ var kinds = []struct {
 	{coordinator.ErrClosed, kerr.NotController, "this node is shutting down; try another"},
 	{coordinator.ErrFenced, kerr.NotController, "another process has taken over this node's bucket; try another node"},
 	{coordinator.ErrIncarnation, kerr.NotController, "the cluster is recovering its state from the bucket; try again"},
+	{coordinator.ErrUnavailable, kerr.NotController, "the coordinator is not available; try again"},
 	{coordinator.ErrNotOpen, kerr.NotController, "the cluster is recovering its state from the bucket; try again"},
 }
 

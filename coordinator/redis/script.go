@@ -112,7 +112,7 @@ func translate(name string, err error) error {
 			return fmt.Errorf("%w (%s)", r.err, why)
 		}
 	}
-	return fmt.Errorf("redis, %s: %w", name, err)
+	return fmt.Errorf("%w: redis, %s: %w", coordinator.ErrUnavailable, name, err)
 }
 
 // reply takes a script's answer apart. A script that answers otherwise than its head says is a defect, or not Redis: that is an error too.

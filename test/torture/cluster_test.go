@@ -25,8 +25,8 @@ func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
 		t.Fatal(err)
 	}
 	opts.Dir, opts.Log, opts.Seed = dir, t.Output(), rand.Uint64()
-	opts.Duration, opts.MaxPause = 4*time.Minute, 3*time.Second // the number of strikes ends it
-	opts.Producers, opts.Partitions = 3, 6
+	opts.Duration, opts.MaxPause = 4*time.Minute, 2*time.Second // the number of strikes ends it
+	opts.Producers, opts.Partitions = 2, 4
 	result, err := TortureCluster(ctx, opts)
 	t.Logf("seed %d\n%s", opts.Seed, result)
 	if err != nil {
@@ -50,5 +50,5 @@ func TestCluster(t *testing.T) {
 
 // TestPartitions cuts two nodes off from Redis and MinIO, in turn and together, while topics come and go.
 func TestPartitions(t *testing.T) {
-	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 6, Churn: true}, Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
+	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 4, Churn: true}, Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
 }
