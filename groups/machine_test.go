@@ -161,6 +161,83 @@ func TestStaticMembership(t *testing.T) {
 	}
 }
 
+// together makes a group of members that are in its first generation and have their assignments.
+func (d *driver) together(requests ...*JoinRequest) (ids []string) {
+	for _, r := range requests {
+		id, _ := d.enter(r)
+		ids = append(ids, id)
+	}
+	for d.state == PreparingRebalance {
+		d.pass(d.delay)
+	}
+	for i := range ids {
+		id := ids[len(ids)-1-i] // the leader last
+		d.sendSync(&SyncRequest{MemberID: id, InstanceID: d.members[id].instance, Generation: d.generation})
+	}
+	return ids
+}
+
+// Who does not come back in time is out, but for static members: they keep their place until their session is over.
+func TestWhoDoesNotJoinAgain(t *testing.T) {
+	d := newDriver(testLimits, time.Millisecond)
+	static := consumerJoin("")
+	static.InstanceID, static.SessionTimeout = "i", 10*time.Minute
+	plain := consumerJoin("")
+	plain.SessionTimeout = 10 * time.Minute
+	ids := d.together(consumerJoin(""), static, plain)
+	d.sendJoin(consumerJoin(ids[0])) // the leader, so there is a rebalance although nothing has changed
+	if d.state != PreparingRebalance {
+		t.Fatalf("%s after the leader has joined again", d.state)
+	}
+	d.pass(time.Minute)
+	if d.state != CompletingRebalance || len(d.members) != 2 || d.members[ids[1]] == nil || d.members[ids[2]] != nil {
+		t.Fatalf("%s with %d members", d.state, len(d.members))
+	}
+}
+
+// A member that joins and beats but does not ask for its assignment holds the others up for a rebalance timeout at most.
+func TestWhoDoesNotSync(t *testing.T) {
+	d := newDriver(testLimits, time.Millisecond)
+	a, _ := d.enter(consumerJoin(""))
+	b, _ := d.enter(consumerJoin(""))
+	for d.state == PreparingRebalance {
+		d.pass(time.Millisecond)
+	}
+	d.sendSync(&SyncRequest{MemberID: a, Generation: 1})
+	for range 13 {
+		for _, id := range []string{a, b} {
+			d.heartbeat(d.now, who{member: id}, 1)
+		}
+		d.pass(5 * time.Second)
+	}
+	if d.members[b] != nil || d.members[a] == nil || d.state != PreparingRebalance {
+		t.Errorf("%s, members %d", d.state, len(d.members))
+	}
+}
+
+// A rebalance waits for those who were given an id, until they come or their time is over; a lost answer to a Join is given again.
+func TestWhoIsExpected(t *testing.T) {
+	d := newDriver(testLimits, time.Millisecond)
+	ids := d.together(consumerJoin(""), consumerJoin(""))
+	if again := d.joins[d.sendJoin(consumerJoin(ids[1]))]; again.Err != nil || again.Generation != 1 || d.state != Stable {
+		t.Fatalf("%s: %+v", d.state, again)
+	}
+	named := d.joins[d.sendJoin(consumerJoin(""))]
+	changed := consumerJoin(ids[1])
+	changed.Protocols = changed.Protocols[:1]
+	first, second := d.sendJoin(consumerJoin(ids[0])), d.sendJoin(changed)
+	if d.state != PreparingRebalance || named.Err != kerr.MemberIDRequired {
+		t.Fatalf("%s: %+v", d.state, named)
+	}
+	d.pass(10 * time.Second)
+	if d.state != CompletingRebalance || d.joins[first].Generation != 2 || d.joins[second].Generation != 2 || d.protocol != "range" {
+		t.Fatalf("%s: %+v", d.state, d.joins[first])
+	}
+	if again := d.joins[d.sendJoin(consumerJoin(ids[0]))]; again.Generation != 2 || len(again.Members) != 2 {
+		t.Errorf("the leader, whose answer was lost, is told %+v", again)
+	}
+}
+
 func TestProtocolsAreVotedOn(t *testing.T) {
 	d := newDriver(testLimits, time.Millisecond)
 	with := func(names ...string) *JoinRequest {

@@ -22,7 +22,8 @@ import (
 // shared is an embedded coordinator that several nodes use, as they use Redis. A node that is cut off from it reaches it no more.
 type shared struct {
 	coordinator.Coordinator
-	cut *atomic.Bool
+	cut  *atomic.Bool
+	late *atomic.Int64 // how long the commit stream takes to get here
 }
 
 var errCut = errors.New("the network is down")
@@ -56,7 +57,16 @@ func (s shared) Nodes(ctx context.Context, in coordinator.Incarnation) ([]coordi
 }
 
 func (s shared) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
-	return s.Coordinator.Follow(ctx, in, after)
+	return func(yield func(coordinator.Entry, error) bool) {
+		for entry, err := range s.Coordinator.Follow(ctx, in, after) {
+			if late := time.Duration(s.late.Load()); late > 0 {
+				time.Sleep(late)
+			}
+			if !yield(entry, err) {
+				return
+			}
+		}
+	}
 }
 
 // owner is a node with a manager.
@@ -64,14 +74,15 @@ type owner struct {
 	node    *coordinator.Node
 	manager *groups.Manager
 	cut     *atomic.Bool
+	late    *atomic.Int64
 }
 
 func start(t *testing.T, store segments.Store, c coordinator.Coordinator, id int32, opts groups.Options) *owner {
 	t.Helper()
-	o := &owner{cut: new(atomic.Bool)}
+	o := &owner{cut: new(atomic.Bool), late: new(atomic.Int64)}
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	var err error
-	o.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: shared{c, o.cut}, Info: coordinator.NodeInfo{ID: id}, Logger: logger})
+	o.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: shared{c, o.cut, o.late}, Info: coordinator.NodeInfo{ID: id}, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +204,28 @@ func TestTheNextOwnerContinues(t *testing.T) {
 	})
 }
 
+// An owner whose view is behind does not answer before it has seen what the owner before it decided.
+func TestTheNextOwnerHasSeenEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		a := start(t, store, c, 1, groups.Options{})
+		b := start(t, store, c, 2, groups.Options{})
+		defer b.stop(t)
+		at := segments.Partition{Topic: createTopic(t, a.node)}
+		time.Sleep(6 * time.Second)
+		group := groupOf(t, a)
+		b.late.Store(int64(500 * time.Millisecond))
+		for i := range int64(10) {
+			if err := a.commit(t, group, outsider, at, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.stop(t)
+		wantCommitted(t, b, group, at, 9)
+		b.late.Store(0)
+	})
+}
+
 // A node that stops hands its groups over at once: who waits in one is told, and the next owner knows everything.
 func TestStoppingHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -267,6 +300,8 @@ func TestOldOffsetsAreDeleted(t *testing.T) {
 		if err := a.manager.Leave(t.Context(), "used", member.MemberID, ""); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(30 * time.Minute)
+		wantCommitted(t, a, "used", at, 3)
 		time.Sleep(4 * time.Hour)
 		wantCommitted(t, a, "used", at, -1)
 	})

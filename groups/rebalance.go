@@ -27,9 +27,6 @@ func (g *machine) prepare(now time.Time) {
 			m.sync = 0
 			m.heard(now)
 		}
-		if g.state == CompletingRebalance {
-			g.assign(m, nil)
-		}
 	}
 	g.syncBy = time.Time{}
 	g.initial = g.state == Empty && g.delay > 0
