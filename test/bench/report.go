@@ -43,7 +43,7 @@ type startRow struct {
 // write writes the tables.
 func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 	w := bufio.NewWriter(out)
-	fmt.Fprintf(w, "%s\n\nRepeat with `go run ./test/bench %s`.\n", machine(ctx), strings.Join(os.Args[1:], " "))
+	fmt.Fprintf(w, "%s\n\nRepeat with `go run ./test/bench %s`.\n", machine(ctx), commandLine(os.Args[1:]))
 	if len(r.throughput) > 0 {
 		fmt.Fprintf(w, "\n## Throughput\n\nOne franz-go producer (acks=all, idempotent, linger 5 ms) and after it one consumer from the start; %d partitions, records of %d bytes;\n"+
 			"a fresh server and directory each time, peers in turns, %d rounds of %v, medians. CPU is the server's, for each GiB of values. "+
@@ -104,6 +104,18 @@ func machine(ctx context.Context) string {
 	}
 	facts = append(facts, runtime.Version(), time.Now().Format(time.DateOnly))
 	return "Measured on " + strings.Join(facts, ", ") + "."
+}
+
+// commandLine writes arguments as one types them.
+func commandLine(args []string) string {
+	typed := make([]string, len(args))
+	for i, arg := range args {
+		typed[i] = arg
+		if strings.Contains(arg, " ") {
+			typed[i] = "'" + arg + "'"
+		}
+	}
+	return strings.Join(typed, " ")
 }
 
 // field finds the first line "name : value" of a file in /proc.
