@@ -90,7 +90,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	n.index, err = index.New(index.Options{
 		Store: n.store, View: n.member.View(), Logger: n.logger, Registerer: registry,
-		TailBytes: int64(o.tailBytes), CacheBytes: int64(o.cacheBytes),
+		TailBytes:  o.tailBytes.at(n.bucket.storePlace, tailOnDisk, tailOnNetwork),
+		CacheBytes: o.cacheBytes.at(n.bucket.storePlace, cacheOnDisk, cacheOnNetwork),
 	})
 	if err != nil {
 		return err

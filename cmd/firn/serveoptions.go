@@ -28,8 +28,8 @@ type serveOptions struct {
 	flushInterval time.Duration
 	putBudget     putRate
 	bufferBytes   byteSize
-	cacheBytes    byteSize
-	tailBytes     byteSize
+	cacheBytes    memorySize
+	tailBytes     memorySize
 	compressPlain string
 
 	autoCreateTopics  bool
@@ -60,14 +60,15 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Int32Var(&o.nodeID, "node-id", 1, "Kafka broker id of this node")
 	f.StringVar(&o.zone, "zone", "", "availability zone of this node, Kafka's rack")
 
-	o.flushBytes, o.bufferBytes, o.cacheBytes, o.tailBytes = 8<<20, 256<<20, 64<<20, 64<<20
+	o.flushBytes, o.bufferBytes = 8<<20, 256<<20
+	o.cacheBytes.auto, o.tailBytes.auto = true, true
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
 	f.DurationVar(&o.flushInterval, "flush-interval", 250*time.Millisecond, "seal a segment at the latest after this long")
 	o.putBudget.auto = true
 	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; auto: 8 on s3, none elsewhere")
 	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
-	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket")
-	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail")
+	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
+	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
 
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
@@ -96,8 +97,8 @@ func (o *serveOptions) validate() error {
 		check("put-budget", fmt.Errorf("%v is negative", o.putBudget.perSecond))
 	}
 	check("buffer-bytes", within(int64(o.bufferBytes), int64(o.flushBytes), math.MaxInt64))
-	check("cache-bytes", within(int64(o.cacheBytes), 8<<20, math.MaxInt64))
-	check("tail-bytes", within(int64(o.tailBytes), 8<<20, math.MaxInt64))
+	check("cache-bytes", o.cacheBytes.check())
+	check("tail-bytes", o.tailBytes.check())
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
 	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
 	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
