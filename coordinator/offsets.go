@@ -123,6 +123,13 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	return all
 }
 
+// GroupCount is how many groups have committed offsets, or lately had.
+func (v *View) GroupCount() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.state.groups)
+}
+
 // Groups returns the names of the groups that have committed offsets, in order.
 func (v *View) Groups() []string {
 	v.mu.RLock()

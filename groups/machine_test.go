@@ -238,6 +238,22 @@ func TestWhoIsExpected(t *testing.T) {
 	}
 }
 
+// Old clients join without an id. When such a Join is given up, its member is gone: it cannot come again, and would hold everybody up.
+func TestWhoGivesUpWithoutAnID(t *testing.T) {
+	d := newDriver(testLimits, time.Hour)
+	old := consumerJoin("")
+	old.AsksForID = false
+	ticket := d.sendJoin(old)
+	_, other := d.enter(consumerJoin(""))
+	for _, t := range []Ticket{ticket, other} {
+		delete(d.waiting, t)
+		d.abandon(d.now, t)
+	}
+	if len(d.members) != 1 || d.order[0].nameless {
+		t.Errorf("%d members are left", len(d.members))
+	}
+}
+
 func TestProtocolsAreVotedOn(t *testing.T) {
 	d := newDriver(testLimits, time.Millisecond)
 	with := func(names ...string) *JoinRequest {

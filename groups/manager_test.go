@@ -310,7 +310,7 @@ func TestOldOffsetsAreDeleted(t *testing.T) {
 // No more groups and members are kept than the limits say, and nothing is kept of those that are gone.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limits := groups.Limits{MaxGroups: 3, MaxMembers: 2, TotalBytes: 4000}
+		limits := groups.Limits{MaxGroups: 3, MaxStoredGroups: 2, MaxMembers: 2, TotalBytes: 4000}
 		a := start(t, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{Limits: limits})
 		defer a.stop(t)
 		big := groups.JoinRequest{SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second, ProtocolType: "consumer",
@@ -331,7 +331,22 @@ func TestLimits(t *testing.T) {
 			t.Errorf("an unknown member: %v", got.Err)
 		}
 		time.Sleep(time.Minute) // nobody beats
-		if got := a.manager.List(); len(got) != 0 {
+		at := segments.Partition{Topic: createTopic(t, a.node)}
+		for group, want := range map[string]*kerr.Error{"a": nil, "b": nil} {
+			if err := a.commit(t, group, outsider, at, 1); err != want {
+				t.Errorf("group %s commits: %v", group, err)
+			}
+		}
+		if err := a.commit(t, "c", outsider, at, 1); err != kerr.GroupMaxSizeReached {
+			t.Errorf("beyond MaxStoredGroups: %v", err)
+		}
+		if err := a.commit(t, "a", outsider, at, 2); err != nil {
+			t.Errorf("a group that is stored already: %v", err)
+		}
+		if err := a.manager.Delete(t.Context(), "a"); err != nil {
+			t.Error(err)
+		}
+		if got := a.manager.List(); len(got) != 1 || got[0].Group != "b" {
 			t.Errorf("left are %+v", got)
 		}
 		if got := join(t, a, "another", ""); got.Err != nil {

@@ -23,6 +23,10 @@ func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets
 		if l == nil {
 			return kerr.IllegalGeneration // nobody of that generation is known
 		}
+		if view := m.opts.Node.View(); view.GroupCount() >= m.opts.Limits.MaxStoredGroups && len(view.CommittedOffsets(group)) == 0 {
+			m.failures.Do(func() { m.opts.Logger.Warn("MaxStoredGroups: a consumer group cannot commit", "group", group) })
+			return kerr.GroupMaxSizeReached
+		}
 		return t.commit(ctx, l, func(now time.Time, g *machine) (coordinator.CommitOffsets, *kerr.Error) {
 			return coordinator.CommitOffsets{Offsets: offsets}, g.mayCommit(now, who{c.MemberID, c.InstanceID}, c.Generation)
 		})

@@ -35,6 +35,7 @@ type Options struct {
 // Limits bound what members can make a server keep. Who goes beyond is told GROUP_MAX_SIZE_REACHED.
 type Limits struct {
 	MaxGroups           int   // with members, on this node; 10,000
+	MaxStoredGroups     int   // with committed offsets, in the cluster; 100,000
 	MaxMembers          int   // of one group; 1,000
 	MemberBytes         int   // of one member's metadata; 256 KiB
 	GroupBytes          int   // of all members' metadata; 16 MiB
@@ -57,6 +58,7 @@ func (o Options) withDefaults() Options {
 	o.SweepInterval = cmp.Or(o.SweepInterval, 10*time.Minute)
 	l := &o.Limits
 	l.MaxGroups = cmp.Or(l.MaxGroups, 10_000)
+	l.MaxStoredGroups = cmp.Or(l.MaxStoredGroups, 100_000)
 	l.MaxMembers = cmp.Or(l.MaxMembers, 1_000)
 	l.MemberBytes = cmp.Or(l.MemberBytes, 256<<10)
 	l.GroupBytes = cmp.Or(l.GroupBytes, 16<<20)
@@ -78,6 +80,6 @@ func (o Options) validate() error {
 	bad(o.Node == nil, "Node is missing")
 	bad(o.MinSessionTimeout <= 0 || o.MaxSessionTimeout < o.MinSessionTimeout, "session timeouts from %s to %s", o.MinSessionTimeout, o.MaxSessionTimeout)
 	bad(min(o.OffsetsRetention, o.LeaseTTL, o.FlushInterval, o.SweepInterval) <= 0, "a duration is not positive")
-	bad(min(l.MaxGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes, l.Unjournaled) < 1 || l.TotalBytes < 1, "a limit is below 1")
+	bad(min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes, l.Unjournaled) < 1 || l.TotalBytes < 1, "a limit is below 1")
 	return errors.Join(problems...)
 }
