@@ -20,6 +20,8 @@ type JoinRequest struct {
 
 	AsksForID     bool // from version 4 on: a new member gets an id first, and joins with it then (KIP-394)
 	SkipsAssigned bool // from version 9 on: a leader can be told that there is nothing to assign (KIP-814)
+
+	spare int64 // bytes that the node has left for all groups
 }
 
 // JoinAnswer is the answer to a JoinRequest. Members is for the leader alone.
@@ -82,7 +84,10 @@ func (g *machine) hasRoom(r *JoinRequest, m *member, expected bool) bool {
 	if m != nil {
 		before = protocolBytes(m.protocols)
 	}
-	return sent <= g.limits.MemberBytes && (sent <= before || g.bytes-before+sent <= g.limits.GroupBytes)
+	if m != nil && sent <= before {
+		return true // members that are in are not to suffer from others
+	}
+	return sent <= g.limits.MemberBytes && g.bytes-before+sent <= g.limits.GroupBytes && int64(memberOverhead+sent-before) <= r.spare
 }
 
 // supports says whether the joiner and all members have a protocol in common.

@@ -30,7 +30,7 @@ func newDriver(limits Limits, delay time.Duration) *driver {
 
 func consumerJoin(id string) *JoinRequest {
 	return &JoinRequest{MemberID: id, SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, ProtocolType: "consumer",
-		Protocols: []Protocol{{"range", []byte("topics")}, {"sticky", []byte("more")}}, AsksForID: true}
+		Protocols: []Protocol{{"range", []byte("topics")}, {"sticky", []byte("more")}}, AsksForID: true, spare: 1 << 30}
 }
 
 func (d *driver) send(member string, event func(t Ticket)) Ticket {
@@ -323,8 +323,11 @@ func (w *walker) step(t *rapid.T) {
 		r.Protocols = []Protocol{{"range", make([]byte, size)}}
 		r.SessionTimeout = time.Duration(rapid.IntRange(1, 9).Draw(t, "session")) * time.Second
 		r.RebalanceTimeout = time.Duration(rapid.IntRange(1, 9).Draw(t, "rebalance")) * time.Second
+		if m := w.members[id]; m != nil && instance == m.instance && size <= len(m.protocols[0].Metadata) {
+			r.spare = 0 // no reason to refuse a member
+		}
 		ticket := w.sendJoin(r)
-		if a, answered := w.joins[ticket]; answered && a.Err == kerr.GroupMaxSizeReached && size == 1 && len(w.members)+len(w.expected) < 3 {
+		if a, answered := w.joins[ticket]; answered && a.Err == kerr.GroupMaxSizeReached && (r.spare == 0 || size == 1 && len(w.members)+len(w.expected) < 3) {
 			t.Fatalf("refused though there is room: %d members, %d expected, %d bytes", len(w.members), len(w.expected), w.bytes)
 		}
 	case 4, 5, 6:

@@ -21,10 +21,7 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		if m.bytes.Load()+int64(memberOverhead+protocolBytes(r.Protocols)) > m.opts.Limits.TotalBytes {
-			m.failures.Do(func() { m.opts.Logger.Warn("TotalBytes: a consumer group's member is refused", "group", group) })
-			return kerr.GroupMaxSizeReached
-		}
+		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
 		for i := range r.Protocols {
 			r.Protocols[i].Metadata = bytes.Clone(r.Protocols[i].Metadata)
 		}
@@ -38,6 +35,9 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 	})
 	if err != nil {
 		return JoinAnswer{Err: m.told(err), MemberID: r.MemberID, Generation: -1}
+	}
+	if reply.Join.Err == kerr.GroupMaxSizeReached {
+		m.failures.Do(func() { m.opts.Logger.Warn("a consumer group's member is refused: a limit of members or bytes is reached", "group", group) })
 	}
 	return *reply.Join
 }
