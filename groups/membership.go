@@ -37,7 +37,9 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 		return JoinAnswer{Err: m.told(err), MemberID: r.MemberID, Generation: -1}
 	}
 	if reply.Join.Err == kerr.GroupMaxSizeReached {
-		m.failures.Do(func() { m.opts.Logger.Warn("a consumer group's member is refused: a limit of members or bytes is reached", "group", group) })
+		m.failures.Do(func() {
+			m.opts.Logger.Warn("a consumer group's member is refused: a limit of members or bytes is reached", "group", group)
+		})
 	}
 	return *reply.Join
 }
