@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firn/coordinator"
 	"firn/segments"
 )
 
@@ -110,7 +111,7 @@ type probe struct {
 }
 
 // examine yields the findings about an opened store. If the first fails, so would the others.
-func (p probe) examine(ctx context.Context, coordinator string, yield func(finding) bool) {
+func (p probe) examine(ctx context.Context, deciding string, yield func(finding) bool) {
 	first := p.checkRoundTrip(ctx)
 	if !yield(finding{"store", first}) || first.level == fail {
 		return
@@ -122,7 +123,7 @@ func (p probe) examine(ctx context.Context, coordinator string, yield func(findi
 		{"put-if-absent", p.checkRace},
 		{"put latency", p.checkPutLatency},
 		{"get latency", p.checkGetLatency},
-		{"coordinator", func(ctx context.Context) verdict { return p.checkCoordinator(ctx, coordinator) }},
+		{"coordinator", func(ctx context.Context) verdict { return p.checkCoordinator(ctx, deciding) }},
 	} {
 		if !yield(finding{f.name, f.check(ctx)}) {
 			return
@@ -244,11 +245,21 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	if err != nil {
 		return bad("correct --coordinator", "%v", err)
 	}
-	_, hangUp, err := where.open(ctx)
+	decides, hangUp, err := where.open(ctx)
 	if err != nil {
 		return bad("start it, or correct --coordinator", "%v", err)
 	}
 	defer hangUp()
+	called, err := timed(func(int) error {
+		_, err := decides.Incarnation(ctx)
+		if errors.Is(err, coordinator.ErrNotOpen) {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		return bad("see the error", "%v", err)
+	}
 	counts := map[string]int{}
 	for _, prefix := range []string{incarnations, journal} {
 		for _, err := range p.store.List(ctx, prefix, "") {
@@ -258,10 +269,14 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 			counts[prefix]++
 		}
 	}
-	if counts[incarnations] == 0 {
-		return fine("%s; the bucket is new", where)
+	call := ""
+	if where.redis != nil {
+		call = fmt.Sprintf("; a call takes: %s, and a lone produce makes two beside its two puts", called)
 	}
-	return fine("%s; it recovers from %d incarnations and %d journal objects", where, counts[incarnations], counts[journal])
+	if counts[incarnations] == 0 {
+		return fine("%s; the bucket is new%s", where, call)
+	}
+	return fine("%s; it recovers from %d incarnations and %d journal objects%s", where, counts[incarnations], counts[journal], call)
 }
 
 // tidy deletes every object below the prefix.

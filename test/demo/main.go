@@ -3,6 +3,7 @@
 // franz-go. For every key the lines have to come back complete and in order.
 //
 //	go run ./test/demo -firn bin/firn
+//	go run ./test/demo -bootstrap 127.0.0.1:9092    on servers that are there, and have no topic of that name yet
 package main
 
 import (
@@ -24,21 +25,26 @@ func main() {
 	defer stop()
 	firn := flag.String("firn", "", "the firn binary; empty: build it")
 	source := flag.String("source", "", "`directory` of .go files; empty: Go's own source")
+	bootstrap := flag.String("bootstrap", "", "`host:port` of a server that is there; empty: start one")
 	reader := flag.String("kafkajs", "test/kafkajs", "`directory` of the kafkajs reader")
 	flag.Parse()
-	if err := demonstrate(ctx, *firn, *source, *reader); err != nil {
+	if err := demonstrate(ctx, *firn, *bootstrap, *source, *reader); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// demonstrate runs the demo on a temporary directory, which it removes if all is well.
-func demonstrate(ctx context.Context, firn, source, reader string) error {
+// demonstrate runs the demo, on a temporary directory which it removes if all is well, unless it is told of a server.
+func demonstrate(ctx context.Context, firn, bootstrap, source, reader string) error {
 	if source == "" {
 		var err error
 		if source, err = goSource(ctx); err != nil {
 			return err
 		}
+	}
+	d := demo{source: source, reader: reader, say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+	if bootstrap != "" {
+		return d.writeAndRead(ctx, bootstrap, "")
 	}
 	dir, err := os.MkdirTemp("", "firn-demo-")
 	if err != nil {
@@ -49,7 +55,6 @@ func demonstrate(ctx context.Context, firn, source, reader string) error {
 			return err
 		}
 	}
-	d := demo{source: source, reader: reader, say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
 	if err := d.run(ctx, process.Firn(firn), filepath.Join(dir, "bucket")); err != nil {
 		return fmt.Errorf("%w (data in %s)", err, dir)
 	}
