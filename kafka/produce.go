@@ -66,7 +66,7 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 		s:       s,
 		version: r.version,
 		acks:    req.Acks,
-		expires: r.received.Add(time.Duration(req.TimeoutMillis) * time.Millisecond),
+		expires: r.received.Add(s.produceTime(&req)),
 		topics:  req.Topics,
 	}
 	batches := p.check(&req)
@@ -77,11 +77,23 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 	}
 	ctx, cancel := context.WithDeadline(ctx, p.expires)
 	defer cancel()
-	p.pending, err = s.opts.Writer.Append(ctx, batches)
+	if err = ctx.Err(); err == nil {
+		p.pending, err = s.opts.Writer.Append(ctx, batches)
+	}
 	if err != nil {
 		p.settle(nil, s.notTaken(err))
 	}
 	return p, nil
+}
+
+// produceTime is how long a Produce may take. In Kafka timeout_ms is for the acknowledgements of other brokers, so with acks=0 and 1 clients may leave it
+// at next to nothing; here these wait for the bucket as well.
+func (s *Server) produceTime(req *produceRequest) time.Duration {
+	timeout := time.Duration(req.TimeoutMillis) * time.Millisecond
+	if req.Acks != -1 {
+		timeout = max(timeout, s.opts.Limits.ReadTimeout)
+	}
+	return timeout
 }
 
 // check gives every partition its result so far and returns the batches to write. Looking into batches and compressing them is most of what a Produce costs,

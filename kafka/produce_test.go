@@ -350,3 +350,12 @@ func TestClientWritesAndReads(t *testing.T) {
 		})
 	}
 }
+
+// TestProduceTimeoutIsForAcksAll writes with timeout_ms 0, which in Kafka means nothing to producers that do not wait for replicas.
+func TestProduceTimeoutIsForAcksAll(t *testing.T) {
+	f := startFirn(t, Options{})
+	topic := f.createTopic(t, "t", 1)
+	req := produceRaw(topic, build(t, batch.None, "v"))
+	req.Acks, req.TimeoutMillis = 1, 0
+	wantCode(t, "acks=1", f.write(t, req).ErrorCode, nil)
+}

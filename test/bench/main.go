@@ -76,6 +76,10 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	b := &bench{options: opts, root: filepath.Join(dir, "data"), peers: peers, report: r}
 	steps := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "start": b.start}
 	for _, m := range opts.measures {
+		b.peers = peers
+		if m != "throughput" {
+			b.peers = slices.DeleteFunc(slices.Clone(peers), func(p peer) bool { return p.variant })
+		}
 		if err := steps[m](ctx); err != nil {
 			return fmt.Errorf("%s: %w", m, err)
 		}

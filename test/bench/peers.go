@@ -18,6 +18,7 @@ type peer struct {
 	name    string
 	command []string
 	prepare func(ctx context.Context, spec process.Spec) error // of a fresh directory; may be nil
+	variant bool                                               // of another peer, that differs in throughput alone
 }
 
 // newPeers builds what has to be built.
@@ -35,8 +36,10 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	plain := peer{name: "firn --compress-plain none", command: append(slices.Clip(firn.command), "--compress-plain", "none"), variant: true}
 	peers := []peer{
 		firn,
+		plain,
 		{name: "kfake, SyncWrites", command: []string{kfake, "--kafka-addr", "{kafka}", "--data", "{dir}"}},
 	}
 	if opts.kafkaLib != "" {
