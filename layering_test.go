@@ -42,7 +42,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			continue // the root: this test
 		}
 		if layer < 0 {
-			t.Errorf("%s: room %q is not in DESIGN.md's layout; a new room needs a place among the layers above", p.ImportPath, room)
+			t.Errorf("%s: room %q is not in the layout of ARCHITECTURE.md; a new room needs a place among the layers above", p.ImportPath, room)
 			continue
 		}
 		for _, imported := range p.Imports {

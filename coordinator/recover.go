@@ -41,7 +41,7 @@ var ErrRecoveryLost = errors.New("another recovery of this bucket is under way")
 // Recover makes the bucket's state that of a new incarnation. It seals every journal chain, so that nobody can acknowledge anything
 // any more that is not in this state. It is the caller who loads the state into a coordinator, with Open.
 //
-// It may be abandoned at any moment, run by several at once, and repeated: DESIGN.md, "Journal, snapshot, incarnation".
+// It may be abandoned at any moment, run by several at once, and repeated: ARCHITECTURE.md, "Start, death, and the second server".
 func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*State, error) {
 	opts = opts.withDefaults()
 	now := opts.Clock()
