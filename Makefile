@@ -27,7 +27,8 @@ build: ## build ./bin/firn
 	$(GO) build -o $(BIN)/firn ./cmd/firn
 
 test: test-needs test-servers ## install what the tests need and run all of them, with the race detector
-	$(GO) test -race -timeout 20m ./...
+	@# -count=1: the tests that run the binary build it themselves, which Go's test cache does not see
+	$(GO) test -race -count=1 -timeout 20m ./...
 
 # kcat comes from the distribution, the npm packages from the lock file. Without root or a package manager that we know, the
 # message says what is missing.
