@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -20,7 +19,7 @@ type Server struct {
 
 	name   string
 	cmd    *exec.Cmd
-	output tail
+	output Tail
 	done   chan struct{}
 	err    error // of the process, once done is closed
 }
@@ -138,28 +137,4 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.Kill()
 		return fmt.Errorf("%s did not end by itself: %w\n%s", s.name, ctx.Err(), s.Output())
 	}
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu    sync.Mutex
-	bytes []byte
-}
-
-const tailBytes = 16 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.bytes = append(t.bytes, b...)
-	if extra := len(t.bytes) - tailBytes; extra > 0 {
-		t.bytes = append(t.bytes[:0], t.bytes[extra:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.bytes)
 }

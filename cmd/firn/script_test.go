@@ -18,7 +18,6 @@ import (
 
 	"firn/localstack"
 	"firn/segments"
-	"firn/test/process"
 )
 
 func TestMain(m *testing.M) {
@@ -89,7 +88,7 @@ func startMinIO(t *testing.T) localstack.S3 {
 
 func addresses(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		addr, err := process.FreeAddr()
+		addr, err := localstack.FreeAddr()
 		ts.Check(err)
 		ts.Setenv(name, addr)
 	}

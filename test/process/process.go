@@ -4,18 +4,16 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"firn/localstack"
 )
 
 // Spec says how a server is started. In Command, {dir}, {kafka} and {http} stand for the fields below.
@@ -31,7 +29,7 @@ type Process struct {
 	spec    Spec
 	cmd     *exec.Cmd
 	started time.Time
-	output  tail
+	output  localstack.Tail
 	done    chan struct{}
 	err     error // of the process, once done is closed
 }
@@ -116,20 +114,6 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// FreeAddr returns a loopback address with a free port below those that the kernel gives to outgoing connections. From that range, a client
-// that dials a server which is down could be given the server's own port, connect to itself, and keep the server from coming back.
-func FreeAddr() (string, error) {
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		return addr, l.Close()
-	}
-	return "", errors.New("no free port between 20000 and 32000")
-}
-
 // Build builds a program of this module into dir and returns its path. The flags are those of go build.
 func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, filepath.Base(pkg))
@@ -147,37 +131,13 @@ func Firn(bin string) []string {
 
 // NewSpec returns a spec with free addresses.
 func NewSpec(command []string, dir string) (Spec, error) {
-	kafka, err := FreeAddr()
+	kafka, err := localstack.FreeAddr()
 	if err != nil {
 		return Spec{}, err
 	}
-	http, err := FreeAddr()
+	http, err := localstack.FreeAddr()
 	if err != nil {
 		return Spec{}, err
 	}
 	return Spec{Command: command, Dir: dir, Kafka: kafka, HTTP: http}, os.MkdirAll(dir, 0o755)
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu    sync.Mutex
-	bytes []byte
-}
-
-const tailBytes = 16 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.bytes = append(t.bytes, b...)
-	if extra := len(t.bytes) - tailBytes; extra > 0 {
-		t.bytes = append(t.bytes[:0], t.bytes[extra:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.bytes)
 }
