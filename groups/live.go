@@ -4,9 +4,11 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// live is a group in memory: its machine, under a lock, with a timer, and those who wait for answers.
+// live is a group in memory, under a lock, with a timer, and those who wait for answers.
 type live struct {
 	t          *tenure
 	name       string
@@ -14,7 +16,7 @@ type live struct {
 	committing chan struct{} // holds an element while offsets are being decided: one after the other, in the order in which they were allowed
 
 	mu      sync.Mutex
-	machine *machine
+	party   *party
 	tickets Ticket
 	waiting map[Ticket]chan<- Reply
 	timer   *time.Timer
@@ -23,22 +25,23 @@ type live struct {
 
 func newLive(t *tenure, name string) *live {
 	l := &live{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
-		machine: newMachine(t.m.opts.Limits, t.m.opts.InitialRebalanceDelay)}
+		party: newParty(t.m.opts.Limits, t.m.opts.InitialRebalanceDelay)}
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()
 	return l
 }
 
 // step runs an event, and gives the answers that it makes due to those who wait for them.
-func (l *live) step(event func(now time.Time, g *machine)) {
+func (l *live) step(event func(now time.Time, g *party)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stepLocked(event)
 }
 
-func (l *live) stepLocked(event func(now time.Time, g *machine)) {
-	g, m := l.machine, l.t.m
-	members, bytes, generation := len(g.members), g.bytes, g.generation
+func (l *live) stepLocked(event func(now time.Time, g *party)) {
+	g, m := l.party, l.t.m
+	was := g.kind
+	members, bytes, generation := g.weight()
 	event(time.Now(), g)
 	for _, r := range g.take() {
 		if answer := l.waiting[r.Ticket]; answer != nil {
@@ -46,9 +49,10 @@ func (l *live) stepLocked(event func(now time.Time, g *machine)) {
 			delete(l.waiting, r.Ticket)
 		}
 	}
-	m.members.Add(int64(len(g.members) - members))
-	m.bytes.Add(int64(g.bytes - bytes))
-	if g.generation > generation {
+	membersNow, bytesNow, generationNow := g.weight()
+	m.members.Add(int64(membersNow - members))
+	m.bytes.Add(int64(bytesNow - bytes))
+	if generationNow > generation || g.kind != was && membersNow > 0 {
 		m.metrics.rebalances.Inc()
 	}
 	l.arm(g.deadline())
@@ -76,24 +80,32 @@ func (l *live) ring() {
 	entered.mu.Lock()
 	defer entered.mu.Unlock()
 	entered.rings = time.Time{}
-	entered.stepLocked(func(now time.Time, g *machine) { g.tick(now) })
+	entered.stepLocked(func(now time.Time, g *party) { g.tick(now) })
 }
 
 func (l *live) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.machine.idle()
+	return l.party.idle()
 }
 
-// await runs an event that is answered later, and waits for the answer. If ctx ends before, the group is told that nobody waits any more.
-func (l *live) await(ctx context.Context, event func(now time.Time, g *machine, t Ticket)) (Reply, error) {
+// await runs an event that is answered later unless it is refused at once, and waits for the answer. If ctx ends before, the group is told that nobody waits
+// any more.
+func (l *live) await(ctx context.Context, event func(now time.Time, g *party, t Ticket) *kerr.Error) (Reply, error) {
 	answer := make(chan Reply, 1)
 	l.mu.Lock()
 	l.tickets++
 	ticket := l.tickets
 	l.waiting[ticket] = answer
-	l.stepLocked(func(now time.Time, g *machine) { event(now, g, ticket) })
+	var refused *kerr.Error
+	l.stepLocked(func(now time.Time, g *party) { refused = event(now, g, ticket) })
+	if refused != nil {
+		delete(l.waiting, ticket)
+	}
 	l.mu.Unlock()
+	if refused != nil {
+		return Reply{}, refused
+	}
 	select {
 	case r := <-answer:
 		return r, nil
@@ -107,6 +119,6 @@ func (l *live) await(ctx context.Context, event func(now time.Time, g *machine, 
 	default:
 	}
 	delete(l.waiting, ticket)
-	l.stepLocked(func(now time.Time, g *machine) { g.abandon(now, ticket) })
+	l.stepLocked(func(now time.Time, g *party) { g.abandon(now, ticket) })
 	return Reply{}, ctx.Err()
 }

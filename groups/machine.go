@@ -267,7 +267,8 @@ func (g *machine) abandon(now time.Time, t Ticket) {
 
 // mayCommit says whether offsets that somebody commits are to be taken. Without a generation they come from someone who assigns partitions to
 // itself, or from an administrator: that is allowed while there are no members.
-func (g *machine) mayCommit(now time.Time, w who, generation int32) *kerr.Error {
+func (g *machine) mayCommit(now time.Time, c Committer) *kerr.Error {
+	w, generation := who{c.MemberID, c.InstanceID}, c.Generation
 	if g.state == Dead {
 		return kerr.CoordinatorNotAvailable
 	}
@@ -314,6 +315,10 @@ func (g *machine) remove(m *member) {
 	g.answerJoin(m.join, JoinAnswer{Err: kerr.UnknownMemberID, MemberID: m.id})
 	g.answerSync(m.sync, SyncAnswer{Err: kerr.UnknownMemberID})
 	m.join, m.sync = 0, 0
+}
+
+func (g *machine) weight() (members, bytes int, generation int32) {
+	return len(g.members), g.bytes, g.generation
 }
 
 // size is how many bytes the member makes the server keep, about.

@@ -100,7 +100,7 @@ func TestLifeOfAGroup(t *testing.T) {
 	if err := d.heartbeat(d.now, who{member: a}, 1); err != kerr.RebalanceInProgress {
 		t.Errorf("heartbeat while a member joins: %v", err)
 	}
-	if err := d.mayCommit(d.now, who{member: a}, 1); err != nil {
+	if err := d.mayCommit(d.now, Committer{MemberID: a, Generation: 1}); err != nil {
 		t.Errorf("a commit before joining again: %v", err)
 	}
 	d.sendJoin(consumerJoin(a))
@@ -108,10 +108,10 @@ func TestLifeOfAGroup(t *testing.T) {
 	if d.generation != 2 || d.joins[joinC].MemberID != c || d.joins[joinC].Generation != 2 {
 		t.Fatalf("generation %d, %+v", d.generation, d.joins[joinC])
 	}
-	if err := d.mayCommit(d.now, who{member: a}, 2); err != kerr.RebalanceInProgress {
+	if err := d.mayCommit(d.now, Committer{MemberID: a, Generation: 2}); err != kerr.RebalanceInProgress {
 		t.Errorf("a commit before the assignment: %v", err)
 	}
-	if err := d.mayCommit(d.now, who{member: a}, 1); err != kerr.IllegalGeneration {
+	if err := d.mayCommit(d.now, Committer{MemberID: a, Generation: 1}); err != kerr.IllegalGeneration {
 		t.Errorf("a commit of the generation before: %v", err)
 	}
 	for _, id := range []string{a, b, c} {
@@ -338,7 +338,7 @@ func (w *walker) step(t *rapid.T) {
 		w.sendSync(r)
 	case 7:
 		w.heartbeat(w.now, who{id, instance}, generation)
-		w.mayCommit(w.now, who{id, instance}, generation)
+		w.mayCommit(w.now, Committer{MemberID: id, InstanceID: instance, Generation: generation})
 	case 8:
 		if waiting := slices.Sorted(maps.Keys(w.waiting)); len(waiting) > 0 && rapid.Bool().Draw(t, "abandon") {
 			ticket := rapid.SampledFrom(waiting).Draw(t, "ticket")

@@ -30,7 +30,13 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 			id = r.ClientID
 		}
 		newID := id[:min(len(id), maxIDPrefix)] + "-" + randomID()
-		reply, err = l.await(ctx, func(now time.Time, g *machine, t Ticket) { g.join(now, &r, newID, t) })
+		reply, err = l.await(ctx, func(now time.Time, g *party, t Ticket) *kerr.Error {
+			members, refused := g.classic()
+			if refused == nil {
+				members.join(now, &r, newID, t)
+			}
+			return refused
+		})
 		return err
 	})
 	if err != nil {
@@ -63,7 +69,13 @@ func (m *Manager) Sync(ctx context.Context, group string, r SyncRequest) SyncAns
 		for id, assignment := range r.Assignments {
 			r.Assignments[id] = bytes.Clone(assignment)
 		}
-		reply, err = l.await(ctx, func(now time.Time, g *machine, t Ticket) { g.sync(now, &r, t) })
+		reply, err = l.await(ctx, func(now time.Time, g *party, t Ticket) *kerr.Error {
+			members, refused := g.classic()
+			if refused == nil {
+				members.sync(now, &r, t)
+			}
+			return refused
+		})
 		return err
 	})
 	if err != nil {
@@ -78,7 +90,7 @@ func (m *Manager) Heartbeat(ctx context.Context, group, member, instance string,
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		return l.ask(func(now time.Time, g *machine) *kerr.Error {
+		return l.askClassic(func(now time.Time, g classicMembers) *kerr.Error {
 			return g.heartbeat(now, who{member, instance}, generation)
 		})
 	}))
@@ -90,18 +102,29 @@ func (m *Manager) Leave(ctx context.Context, group, member, instance string) *ke
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		return l.ask(func(now time.Time, g *machine) *kerr.Error { return g.leave(now, who{member, instance}) })
+		return l.askClassic(func(now time.Time, g classicMembers) *kerr.Error { return g.leave(now, who{member, instance}) })
 	}))
 }
 
 // ask runs an event that is answered at once.
-func (l *live) ask(event func(now time.Time, g *machine) *kerr.Error) error {
+func (l *live) ask(event func(now time.Time, g *party) *kerr.Error) error {
 	var answer *kerr.Error
-	l.step(func(now time.Time, g *machine) { answer = event(now, g) })
+	l.step(func(now time.Time, g *party) { answer = event(now, g) })
 	if answer != nil {
 		return answer
 	}
 	return nil
+}
+
+// askClassic is ask for what members of the classic protocol ask.
+func (l *live) askClassic(event func(now time.Time, g classicMembers) *kerr.Error) error {
+	return l.ask(func(now time.Time, g *party) *kerr.Error {
+		members, refused := g.classic()
+		if refused != nil {
+			return refused
+		}
+		return event(now, members)
+	})
 }
 
 // Member is a member, for people and tools.
@@ -126,7 +149,7 @@ func (m *Manager) Describe(ctx context.Context, group string) (Description, *ker
 		if l == nil {
 			return m.stored(group)
 		}
-		l.step(func(_ time.Time, g *machine) { g.describe(&d) })
+		l.step(func(_ time.Time, g *party) { g.describe(&d) })
 		if d.State == Empty && len(d.Members) == 0 {
 			return m.stored(group)
 		}
@@ -169,8 +192,9 @@ func (m *Manager) List() []Description {
 		for _, l := range t.all() {
 			d := Description{Group: l.name}
 			l.mu.Lock()
-			idle := l.machine.idle()
-			d.State, d.ProtocolType = l.machine.state, l.machine.protocolType
+			idle := l.party.idle()
+			l.party.describe(&d)
+			d.Members = nil
 			l.mu.Unlock()
 			if !idle {
 				seen[l.name] = true

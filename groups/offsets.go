@@ -27,15 +27,15 @@ func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets
 			m.failures.Do(func() { m.opts.Logger.Warn("MaxStoredGroups: a consumer group cannot commit", "group", group) })
 			return kerr.GroupMaxSizeReached
 		}
-		return t.commit(ctx, l, func(now time.Time, g *machine) (coordinator.CommitOffsets, *kerr.Error) {
-			return coordinator.CommitOffsets{Offsets: offsets}, g.mayCommit(now, who{c.MemberID, c.InstanceID}, c.Generation)
+		return t.commit(ctx, l, func(now time.Time, g *party) (coordinator.CommitOffsets, *kerr.Error) {
+			return coordinator.CommitOffsets{Offsets: offsets}, g.mayCommit(now, c)
 		})
 	}))
 }
 
 // commit has the coordinator decide what a group commits or gives up, as plan says, which may refuse. The commits of one group are planned and decided one
 // after the other: so none of an earlier generation comes behind one of a later, and what plan finds committed is what was committed last.
-func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g *machine) (coordinator.CommitOffsets, *kerr.Error)) error {
+func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g *party) (coordinator.CommitOffsets, *kerr.Error)) error {
 	select {
 	case l.committing <- struct{}{}:
 		defer func() { <-l.committing }()
@@ -46,7 +46,7 @@ func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g
 		return err
 	}
 	var c coordinator.CommitOffsets
-	err := l.ask(func(now time.Time, g *machine) (refused *kerr.Error) {
+	err := l.ask(func(now time.Time, g *party) (refused *kerr.Error) {
 		c, refused = plan(now, g)
 		return refused
 	})
@@ -80,9 +80,9 @@ func (m *Manager) Fetch(ctx context.Context, group string) (*coordinator.View, *
 // Delete deletes a group that has no members, with all that it has committed.
 func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
 	return m.told(m.with(ctx, group, true, func(t *tenure, l *live) error {
-		return t.commit(ctx, l, func(_ time.Time, g *machine) (c coordinator.CommitOffsets, _ *kerr.Error) {
+		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			switch {
-			case g.state == Dead:
+			case g.dead:
 				return c, kerr.NotCoordinator
 			case !g.idle():
 				return c, kerr.NonEmptyGroup
@@ -99,13 +99,13 @@ func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []
 	answers := make([]*kerr.Error, len(partitions))
 	view := m.opts.Node.View()
 	err := m.with(ctx, group, true, func(t *tenure, l *live) error {
-		return t.commit(ctx, l, func(_ time.Time, g *machine) (c coordinator.CommitOffsets, _ *kerr.Error) {
+		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			switch {
-			case g.state == Dead:
+			case g.dead:
 				return c, kerr.NotCoordinator
-			case len(g.members) > 0 && g.protocolType != consumerProtocol:
+			case g.members() > 0 && !g.consumers():
 				return c, kerr.NonEmptyGroup
-			case len(g.members) == 0 && len(view.CommittedOffsets(group)) == 0:
+			case g.members() == 0 && len(view.CommittedOffsets(group)) == 0:
 				return c, kerr.GroupIDNotFound
 			}
 			subscribed, seen := g.subscriptions(), map[segments.Partition]bool{}

@@ -57,16 +57,16 @@ func (m *Manager) aged(group string, now time.Time) bool {
 // sweepGroup deletes the old offsets of a group without members, and renews those of one with members.
 func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) error {
 	return m.with(ctx, group, true, func(t *tenure, l *live) error {
-		return t.commit(ctx, l, func(_ time.Time, g *machine) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			if g.state == Dead {
+		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			if g.dead {
 				return c, kerr.NotCoordinator
 			}
 			for _, committed := range m.opts.Node.View().CommittedOffsets(group) {
 				age := now.Sub(time.UnixMilli(committed.Time))
 				switch {
-				case len(g.members) > 0 && age >= m.opts.renewal():
+				case g.members() > 0 && age >= m.opts.renewal():
 					c.Offsets = append(c.Offsets, committed.GroupOffset)
-				case len(g.members) == 0 && age >= m.opts.OffsetsRetention+m.opts.renewal():
+				case g.members() == 0 && age >= m.opts.OffsetsRetention+m.opts.renewal():
 					c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: committed.Partition, Offset: -1, LeaderEpoch: -1})
 				}
 			}

@@ -109,7 +109,7 @@ func (t *tenure) end() {
 	t.groups = nil
 	t.mu.Unlock()
 	for _, l := range groups {
-		l.step(func(_ time.Time, g *machine) { g.die() })
+		l.step(func(_ time.Time, g *party) { g.die() })
 		t.m.groups.Add(-1)
 	}
 }

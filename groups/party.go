@@ -1,0 +1,81 @@
+package groups
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// kind is what a group is at a time: one of the classic protocol, of the new one, or one whose partitions are leased. Each kind is a transition function of
+// its own, as machine describes it.
+type kind interface {
+	idle() bool // there is nothing to remember: the group may be forgotten, or become one of another kind
+	take() []Reply
+	deadline() time.Time
+	tick(now time.Time)
+	abandon(now time.Time, t Ticket)
+	die()
+
+	// weight is how many members there are, how many bytes they make the server keep, and how many generations there have been.
+	weight() (members, bytes int, generation int32)
+	mayCommit(now time.Time, c Committer) *kerr.Error
+	describe(d *Description)
+	subscriptions() func(topic string) bool
+}
+
+// classicMembers is a kind that members of the classic protocol can be in.
+type classicMembers interface {
+	kind
+	join(now time.Time, r *JoinRequest, newID string, t Ticket)
+	sync(now time.Time, r *SyncRequest, t Ticket)
+	heartbeat(now time.Time, w who, generation int32) *kerr.Error
+	leave(now time.Time, w who) *kerr.Error
+}
+
+var _ classicMembers = (*machine)(nil)
+
+// party is one group, of whichever kind it is. One that is idle becomes what the next event needs it to be.
+type party struct {
+	kind
+	dead  bool // no longer this node's
+	fresh func() *machine
+}
+
+func newParty(limits Limits, delay time.Duration) *party {
+	g := &party{fresh: func() *machine { return newMachine(limits, delay) }}
+	g.kind = g.fresh()
+	return g
+}
+
+// classic returns the group as members of the classic protocol see it.
+func (g *party) classic() (classicMembers, *kerr.Error) {
+	if g.dead {
+		return nil, kerr.NotCoordinator
+	}
+	if members, ok := g.kind.(classicMembers); ok {
+		return members, nil
+	}
+	if !g.idle() {
+		return nil, kerr.InconsistentGroupProtocol
+	}
+	m := g.fresh()
+	g.kind = m
+	return m, nil
+}
+
+func (g *party) die() {
+	g.dead = true
+	g.kind.die()
+}
+
+// members is how many there are.
+func (g *party) members() int {
+	n, _, _ := g.weight()
+	return n
+}
+
+// consumers says whether the members are consumers, so that their subscriptions are known.
+func (g *party) consumers() bool {
+	m, classic := g.kind.(*machine)
+	return !classic || m.protocolType == consumerProtocol
+}
