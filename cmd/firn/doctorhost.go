@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sys/unix"
 )
 
 // Each client connection is an open file; so is each object that is being read or written.
@@ -20,12 +19,10 @@ const (
 )
 
 func checkOpenFiles() verdict {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return doubtful("", "the limit cannot be told: %v", err)
-	}
-	n := uint64(limit.Cur)
+	n, err := openFileLimit()
 	switch {
+	case err != nil:
+		return doubtful("", "the limit cannot be told: %v", err)
 	case n < tooFewFiles:
 		return bad("raise it with 'ulimit -n 65536', or LimitNOFILE in the unit", "%d at most", n)
 	case n < fewFiles:

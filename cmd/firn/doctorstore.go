@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"firn/coordinator"
 	"firn/segments"
 )
@@ -81,20 +79,23 @@ func nearestExisting(dir string) string {
 // somebody has put something into meanwhile stay.
 func removeEmpty(dir, existing string) error {
 	for at := dir; at != existing && at != filepath.Dir(at); at = filepath.Dir(at) {
-		if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
-			return err
+		err := os.Remove(at)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		if entries, readErr := os.ReadDir(at); readErr == nil && len(entries) > 0 {
+			return nil
+		}
+		return err
 	}
 	return nil
 }
 
 func checkSpace(dir string) verdict {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return doubtful("", "cannot be told for %s: %v", dir, err)
-	}
-	free := int64(st.Bavail) * int64(st.Bsize)
+	free, err := freeSpace(dir)
 	switch {
+	case err != nil:
+		return doubtful("", "cannot be told for %s: %v", dir, err)
 	case free < tooLittleSpace:
 		return bad("make room, or name another directory with --store", "%s free in %s", byteCount(free), dir)
 	case free < littleSpace:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -20,11 +21,14 @@ func newVersion(s streams) *cobra.Command {
 	}
 }
 
+// released is the version of a release, which its build sets with -ldflags.
+var released string
+
 // buildVersion describes this build by what the Go tool wrote into it.
 func buildVersion() string {
-	version, revision := "devel", ""
+	version, revision := cmp.Or(released, "devel"), ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if v := info.Main.Version; v != "" && v != "(devel)" {
+		if v := info.Main.Version; v != "" && v != "(devel)" && released == "" {
 			version = v
 		}
 		for _, setting := range info.Settings {

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// healthTimeout bounds how long firn health waits for an answer.
+const healthTimeout = 2 * time.Second
+
+// newHealth returns the command that container images check themselves with: they have no curl.
+func newHealth(s streams) *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the node on this machine whether it is ready; exit status 0 or 1",
+		Long:  "Ask the node on this machine whether it is ready for work. It is what a container's health check runs, so it takes the address from where\nserve takes it: --http-addr or FIRN_HTTP_ADDR.",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if addr == noHTTP {
+				return usagef("--http-addr is %s: a node that serves no HTTP cannot be asked", noHTTP)
+			}
+			if err := checkAddress(addr, 1); err != nil {
+				return usagef("--http-addr %w", err)
+			}
+			return askReady(cmd.Context(), s, addr)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "http-addr", "127.0.0.1:8080", "`host:port` on which the node serves HTTP")
+	return cmd
+}
+
+// askReady fails unless the node at addr says that it is ready.
+func askReady(ctx context.Context, s streams, addr string) error {
+	host, port, _ := net.SplitHostPort(addr)
+	if everywhere(host) {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("nobody answers at %s: %w", addr, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(body)))
+	}
+	fmt.Fprintln(s.Out, "ready")
+	return errors.Join(err)
+}
