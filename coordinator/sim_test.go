@@ -611,6 +611,11 @@ func (s simStore) Put(ctx context.Context, key string, body []byte) error {
 	return sim.bucket.Put(ctx, key, body)
 }
 
+// Create is of no use here: no node of the simulation writes an object in pieces.
+func (s simStore) Create(context.Context, string) (segments.Upload, error) {
+	return nil, errLost
+}
+
 func (s simStore) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
 	s.n.pausing("get " + key)
 	return s.n.sim.bucket.Get(ctx, key, offset, length)

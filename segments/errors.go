@@ -8,6 +8,7 @@ var (
 	ErrNotFound = errors.New("object not found")
 	ErrRange    = errors.New("object is shorter than the range asked for")
 	ErrKey      = errors.New("key not allowed in a bucket")
+	ErrAborted  = errors.New("the upload was aborted")
 )
 
 // Errors of the segment format. ErrMagic means that the bytes are no segment, ErrVersion that a newer Firn wrote them.

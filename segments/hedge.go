@@ -125,6 +125,16 @@ func (h *hedged) Put(ctx context.Context, key string, body []byte) error {
 	return h.store.Put(ctx, key, body)
 }
 
+// Create implements Store.
+func (h *hedged) Create(ctx context.Context, key string) (Upload, error) {
+	return h.store.Create(ctx, key)
+}
+
+// Clean implements Cleaner.
+func (h *hedged) Clean(ctx context.Context, before time.Time) (int, error) {
+	return Clean(ctx, h.store, before)
+}
+
 // List implements Store.
 func (h *hedged) List(ctx context.Context, prefix, after string) iter.Seq2[Object, error] {
 	return h.store.List(ctx, prefix, after)

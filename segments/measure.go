@@ -11,11 +11,11 @@ import (
 
 // Measure returns the store with its requests counted and timed:
 //
-//	firn_store_requests_total{op,result}  put, get, list, delete; ok, exists, not_found, range, cancelled, error
-//	firn_store_bytes_total{op}            put, get: of bodies, where the request succeeded
-//	firn_store_request_seconds{op}        of whole requests; a list's time includes that of whoever reads it
+//	firn_store_requests_total{op,result}  put, upload, get, list, delete, clean; ok, exists, not_found, range, cancelled, error
+//	firn_store_bytes_total{op}            put, upload, get: of bodies, where the request succeeded
+//	firn_store_request_seconds{op}        of whole requests; a list's time includes that of whoever reads it, an upload's that of whoever writes it
 //
-// A list counts as one request, whatever it took a driver to page through it, and a delete of several keys as well.
+// A list counts as one request, whatever it took a driver to page through it, and a delete of several keys and an upload of many parts as well.
 func Measure(store Store, registerer prometheus.Registerer) (Store, error) {
 	m := &measured{
 		store: store,
@@ -38,7 +38,7 @@ func Measure(store Store, registerer prometheus.Registerer) (Store, error) {
 	for i, op := range operations {
 		m.timers[i] = m.seconds.WithLabelValues(op)
 	}
-	m.written, m.read = m.bytes.WithLabelValues("put"), m.bytes.WithLabelValues("get")
+	m.written, m.uploaded, m.read = m.bytes.WithLabelValues("put"), m.bytes.WithLabelValues("upload"), m.bytes.WithLabelValues("get")
 	return m, nil
 }
 
@@ -46,20 +46,22 @@ type operation int
 
 const (
 	opPut operation = iota
+	opUpload
 	opGet
 	opList
 	opDelete
+	opClean
 )
 
-var operations = [...]string{opPut: "put", opGet: "get", opList: "list", opDelete: "delete"}
+var operations = [...]string{opPut: "put", opUpload: "upload", opGet: "get", opList: "list", opDelete: "delete", opClean: "clean"}
 
 type measured struct {
-	store         Store
-	requests      *prometheus.CounterVec
-	bytes         *prometheus.CounterVec
-	seconds       *prometheus.HistogramVec
-	timers        [len(operations)]prometheus.Observer
-	written, read prometheus.Counter
+	store                   Store
+	requests                *prometheus.CounterVec
+	bytes                   *prometheus.CounterVec
+	seconds                 *prometheus.HistogramVec
+	timers                  [len(operations)]prometheus.Observer
+	written, uploaded, read prometheus.Counter
 }
 
 func (m *measured) done(op operation, start time.Time, err error) {
@@ -78,7 +80,7 @@ func result(err error) string {
 		return "not_found"
 	case errors.Is(err, ErrRange):
 		return "range"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrAborted):
 		return "cancelled"
 	default:
 		return "error"
@@ -94,6 +96,71 @@ func (m *measured) Put(ctx context.Context, key string, body []byte) error {
 		m.written.Add(float64(len(body)))
 	}
 	return err
+}
+
+// Create implements Store.
+func (m *measured) Create(ctx context.Context, key string) (Upload, error) {
+	start := time.Now()
+	u, err := m.store.Create(ctx, key)
+	if err != nil {
+		m.done(opUpload, start, err)
+		return nil, err
+	}
+	return &measuredUpload{Upload: u, m: m, start: start}, nil
+}
+
+// measuredUpload is counted once, when it is committed or given up.
+type measuredUpload struct {
+	Upload
+	m       *measured
+	start   time.Time
+	written int
+	counted bool
+}
+
+func (u *measuredUpload) done(err error) {
+	if u.counted {
+		return
+	}
+	u.counted = true
+	u.m.done(opUpload, u.start, err)
+	if err == nil {
+		u.m.uploaded.Add(float64(u.written))
+	}
+}
+
+// Write implements Upload.
+func (u *measuredUpload) Write(p []byte) (int, error) {
+	n, err := u.Upload.Write(p)
+	u.written += n
+	if err != nil {
+		u.done(err)
+	}
+	return n, err
+}
+
+// Commit implements Upload. A Commit that fails may be tried again, so only the failures that are final count here.
+func (u *measuredUpload) Commit() error {
+	err := u.Upload.Commit()
+	if err == nil || errors.Is(err, ErrExists) {
+		u.done(err)
+	}
+	return err
+}
+
+// Abort implements Upload.
+func (u *measuredUpload) Abort() error {
+	err := u.Upload.Abort()
+	u.done(errors.Join(err, ErrAborted))
+	return err
+}
+
+// Clean implements Cleaner.
+func (m *measured) Clean(ctx context.Context, before time.Time) (int, error) {
+	start := time.Now()
+	n, err := Clean(ctx, m.store, before)
+	m.done(opClean, start, err)
+	return n, err
 }
 
 // Get implements Store.

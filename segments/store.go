@@ -18,6 +18,10 @@ type Store interface {
 	// Put does not keep or change body, and does not read it after it has returned.
 	Put(ctx context.Context, key string, body []byte) error
 
+	// Create begins an object that comes in pieces, because it is too large to be held in memory. ctx governs the whole upload, not this call alone.
+	// Create does not look whether key exists: Commit does.
+	Create(ctx context.Context, key string) (Upload, error)
+
 	// Get returns length bytes of the object, from offset on. A negative length means to the end; a negative offset means the last
 	// -offset bytes (all, if the object is shorter; length must then be negative). It returns ErrNotFound if there is no such object, and
 	// ErrRange if the object ends before offset+length. The bytes belong to the caller.
@@ -29,6 +33,38 @@ type Store interface {
 
 	// Delete removes objects. Keys that do not exist are no error. After an error some may be gone and others not.
 	Delete(ctx context.Context, keys ...string) error
+}
+
+// Upload is an object on its way into a Store. Nobody sees anything of it before Commit. Its methods are not safe for concurrent use. Whoever began
+// it calls Abort in the end: after a Commit that returned nil it does nothing, so it may be deferred.
+type Upload interface {
+	// Write takes the next bytes, without keeping p. Memory stays bounded, however long the object becomes: Write waits for the store. After an error
+	// the upload can only be aborted.
+	Write(p []byte) (int, error)
+
+	// Commit makes the object out of all that was written, unless its key exists: then it returns ErrExists and changes nothing. When it returns nil
+	// the object is durable and visible, as after Put. After any other error it may or may not have been created, whole. Commit may then be called again:
+	// an object that this upload made is success, not ErrExists.
+	Commit() error
+
+	// Abort gives the upload up and leaves nothing behind, also when the upload's context has ended. If it cannot reach the store it says so, and
+	// what is left is a Cleaner's. An object that a Commit has made, whatever it returned, stays.
+	Abort() error
+}
+
+// Cleaner is implemented by stores in which uploads that were neither committed nor aborted, because their process died, leave something behind that no
+// List shows. The function Clean uses it.
+type Cleaner interface {
+	// Clean removes what is left of uploads that began before the given time, by the store's clock, and returns how many there were.
+	Clean(ctx context.Context, before time.Time) (int, error)
+}
+
+// Clean removes what uploads that began before the given time have left in the store, if it is a Cleaner. Nothing that is still being written may be that old.
+func Clean(ctx context.Context, store Store, before time.Time) (int, error) {
+	if c, ok := store.(Cleaner); ok {
+		return c.Clean(ctx, before)
+	}
+	return 0, nil
 }
 
 // Object is what List says of an object.

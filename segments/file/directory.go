@@ -153,11 +153,8 @@ func (d *directory) close() error { return errors.Join(d.self.Close(), d.root.Cl
 
 // create makes the file, whole and synced, if no file has its name. The directory is still to be synced.
 func (d *directory) create(ctx context.Context, name string, body []byte) error {
-	if info, err := d.root.Lstat(name); err == nil {
-		if info.IsDir() {
-			return fmt.Errorf("%w: other objects' keys begin with it", segments.ErrKey)
-		}
-		return segments.ErrExists
+	if err := d.taken(name); err != nil {
+		return err
 	}
 	temporary := temporaryPrefix + rand.Text()
 	err := d.write(temporary, body)
@@ -165,20 +162,47 @@ func (d *directory) create(ctx context.Context, name string, body []byte) error 
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = d.root.Link(temporary, name)
+		err = d.link(temporary, name)
 	}
 	if removed := d.root.Remove(temporary); err == nil {
 		err = removed
 	}
+	return d.removed(err)
+}
+
+// taken says whether name stands for something already.
+func (d *directory) taken(name string) error {
+	info, err := d.root.Lstat(name)
 	switch {
-	case errors.Is(err, fs.ErrExist):
+	case err != nil:
+		return nil
+	case info.IsDir():
+		return fmt.Errorf("%w: other objects' keys begin with it", segments.ErrKey)
+	default:
 		return segments.ErrExists
-	case errors.Is(err, fs.ErrNotExist):
-		d.store.mu.Lock()
-		defer d.store.mu.Unlock()
-		return d.store.forget(d, err)
+	}
+}
+
+// link gives a temporary file its name, if no file has it.
+func (d *directory) link(temporary, name string) error {
+	if err := d.taken(name); err != nil {
+		return err
+	}
+	err := d.root.Link(temporary, name)
+	if errors.Is(err, fs.ErrExist) {
+		return segments.ErrExists
 	}
 	return err
+}
+
+// removed translates the failure of an operation in the directory, which nobody holds store.mu for.
+func (d *directory) removed(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	return d.store.forget(d, err)
 }
 
 // write makes a synced file.

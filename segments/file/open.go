@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,7 +30,7 @@ func Open(dir string) (*Store, error) {
 	if err := s.root.probe(); err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s cannot be written: %w", dir, cause(err)), s.Close())
 	}
-	if err := s.sweep(time.Now().Add(-staleAge)); err != nil {
+	if _, err := s.Clean(context.Background(), time.Now().Add(-staleAge)); err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s: remove stale files: %w", dir, err), s.Close())
 	}
 	return s, nil
@@ -71,18 +72,25 @@ func makeDurable(dir string) error {
 	return nil
 }
 
-// sweep removes temporary files last written before the given time.
-func (s *Store) sweep(before time.Time) error {
-	return filepath.WalkDir(s.dir, func(name string, entry fs.DirEntry, err error) error {
+// Clean implements segments.Cleaner: it removes temporary files last written before the given time.
+func (s *Store) Clean(ctx context.Context, before time.Time) (removed int, err error) {
+	err = filepath.WalkDir(s.dir, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil || entry.IsDir() || !strings.HasPrefix(entry.Name(), temporaryPrefix) {
 			return ignoreAbsent(err)
 		}
 		info, err := entry.Info()
 		if err == nil && info.ModTime().Before(before) {
 			err = os.Remove(name)
+			if err == nil {
+				removed++
+			}
 		}
 		return ignoreAbsent(err)
 	})
+	return removed, err
 }
 
 func ignoreAbsent(err error) error {

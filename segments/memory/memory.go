@@ -48,6 +48,59 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	return nil
 }
 
+// Create implements segments.Store.
+func (s *Store) Create(ctx context.Context, key string) (segments.Upload, error) {
+	if err := begin(ctx, key); err != nil {
+		return nil, fmt.Errorf("create %s: %w", key, err)
+	}
+	return &upload{ctx: ctx, store: s, key: key}, nil
+}
+
+// upload is an object on its way.
+type upload struct {
+	ctx       context.Context
+	store     *Store
+	key       string
+	body      bytes.Buffer
+	aborted   bool
+	committed bool
+}
+
+// Write implements segments.Upload.
+func (u *upload) Write(p []byte) (int, error) {
+	if err := u.check(); err != nil {
+		return 0, fmt.Errorf("write %s: %w", u.key, err)
+	}
+	return u.body.Write(p)
+}
+
+// Commit implements segments.Upload.
+func (u *upload) Commit() error {
+	if err := u.check(); err != nil {
+		return fmt.Errorf("commit %s: %w", u.key, err)
+	}
+	if u.committed {
+		return nil
+	}
+	err := u.store.Put(u.ctx, u.key, u.body.Bytes())
+	u.committed = err == nil
+	return err
+}
+
+// Abort implements segments.Upload.
+func (u *upload) Abort() error {
+	u.aborted = !u.committed
+	u.body = bytes.Buffer{}
+	return nil
+}
+
+func (u *upload) check() error {
+	if u.aborted {
+		return segments.ErrAborted
+	}
+	return u.ctx.Err()
+}
+
 // Get implements segments.Store.
 func (s *Store) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
 	if err := begin(ctx, key); err != nil {

@@ -68,15 +68,25 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	if err := segments.CheckKey(key); err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
-	opts := minio.PutObjectOptions{
+	return s.put(ctx, s3api.Put, key, body, map[string]string{})
+}
+
+// options is what every object is made with.
+func (s *Store) options(metadata map[string]string) minio.PutObjectOptions {
+	return minio.PutObjectOptions{
 		ContentType:          "application/octet-stream",
 		DisableContentSha256: true, // TLS, where there is any, and CRC-32C protect the body at a fraction of the cost
 		ServerSideEncryption: s.sse,
 		StorageClass:         s.opts.StorageClass,
-		UserMetadata:         map[string]string{"x-amz-checksum-crc32c": s3api.CRC32C(body)},
+		UserMetadata:         metadata,
 	}
+}
+
+func (s *Store) put(ctx context.Context, op s3api.Op, key string, body []byte, metadata map[string]string) error {
+	metadata["x-amz-checksum-crc32c"] = s3api.CRC32C(body)
+	opts := s.options(metadata)
 	opts.SetMatchETagExcept("*")
-	return s.do(ctx, s3api.Put, key, int64(len(body)), func(ctx context.Context) error {
+	return s.do(ctx, op, key, int64(len(body)), func(ctx context.Context) error {
 		reader := s3api.NewBody(body)
 		defer reader.Release()
 		_, err := s.client.PutObject(ctx, s.opts.Bucket, s.opts.Prefix+key, reader, int64(len(body)), "", "", opts)

@@ -79,11 +79,18 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	if err := segments.CheckKey(key); err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
+	return s.put(ctx, s3api.Put, key, body, nil)
+}
+
+const contentType = "application/octet-stream"
+
+func (s *Store) put(ctx context.Context, op s3api.Op, key string, body []byte, metadata map[string]string) error {
 	in := &s3.PutObjectInput{
 		Bucket:               &s.opts.Bucket,
 		Key:                  s.key(key),
 		ContentLength:        aws.Int64(int64(len(body))),
-		ContentType:          aws.String("application/octet-stream"),
+		ContentType:          aws.String(contentType),
+		Metadata:             metadata,
 		IfNoneMatch:          aws.String("*"),
 		StorageClass:         types.StorageClass(s.opts.StorageClass),
 		ServerSideEncryption: types.ServerSideEncryption(s.opts.SSE),
@@ -92,7 +99,7 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	if !s.opts.NoChecksum {
 		in.ChecksumCRC32C = aws.String(s3api.CRC32C(body))
 	}
-	return s.do(ctx, s3api.Put, key, int64(len(body)), func(ctx context.Context) error {
+	return s.do(ctx, op, key, int64(len(body)), func(ctx context.Context) error {
 		reader := s3api.NewBody(body)
 		defer reader.Release()
 		in.Body = reader

@@ -130,6 +130,9 @@ func kind(a Answer) error {
 	return nil
 }
 
+// NoSuchUpload says whether the server knows nothing of an upload in parts: it is completed, or aborted, or so old that the server has dropped it.
+func NoSuchUpload(a Answer) bool { return a.Code == "NoSuchUpload" }
+
 // explainSilence is explain for a request that got no answer.
 func (p Place) explainSilence(r Request, err error) error {
 	var dns *net.DNSError

@@ -20,13 +20,23 @@ const (
 	Get    Op = "get"
 	List   Op = "list"
 	Delete Op = "delete"
+
+	Create      Op = "create" // of an upload in parts
+	Write       Op = "write"  // of a part
+	Commit      Op = "commit" // of an upload, in parts or not
+	Abort       Op = "abort"
+	ListUploads Op = "list uploads"
 )
 
 // action is what IAM calls the right to do it.
 func (o Op) action() string {
 	switch o {
-	case Put:
+	case Put, Create, Write, Commit:
 		return "s3:PutObject"
+	case Abort:
+		return "s3:AbortMultipartUpload"
+	case ListUploads:
+		return "s3:ListBucketMultipartUploads"
 	case Get:
 		return "s3:GetObject"
 	case Delete:
@@ -118,7 +128,7 @@ func again(op Op, err error, a Answer) bool {
 	if refused(a) {
 		return true
 	}
-	if op == Put {
+	if op == Put || op == Commit {
 		// The object may have been created although nobody said so: a second attempt would find it and be refused because of the first, as if
 		// somebody else had been faster. Only the caller knows what is his.
 		return false

@@ -23,6 +23,12 @@ const (
 	Get    Op = "get"
 	List   Op = "list"
 	Delete Op = "delete"
+
+	Create Op = "create" // of an upload; the rest are what is done with it
+	Write  Op = "write"
+	Commit Op = "commit"
+	Abort  Op = "abort"
+	Clean  Op = "clean"
 )
 
 // Request is what a script is asked about.
@@ -120,6 +126,55 @@ func (f Fault) wait(ctx context.Context) error {
 // Put implements segments.Store.
 func (f *Faults) Put(ctx context.Context, key string, body []byte) error {
 	return f.do(ctx, Put, key, func() error { return f.store.Put(ctx, key, body) })
+}
+
+// Create implements segments.Store.
+func (f *Faults) Create(ctx context.Context, key string) (u segments.Upload, err error) {
+	err = f.do(ctx, Create, key, func() error {
+		u, err = f.store.Create(ctx, key)
+		return err
+	})
+	if err != nil {
+		if u != nil {
+			err = errors.Join(err, u.Abort())
+		}
+		return nil, err
+	}
+	return &faultyUpload{ctx: ctx, faults: f, key: key, upload: u}, nil
+}
+
+// faultyUpload asks the script about each thing that is done with an upload.
+type faultyUpload struct {
+	ctx    context.Context
+	faults *Faults
+	key    string
+	upload segments.Upload
+}
+
+// Write implements segments.Upload.
+func (u *faultyUpload) Write(p []byte) (n int, err error) {
+	err = u.faults.do(u.ctx, Write, u.key, func() error {
+		n, err = u.upload.Write(p)
+		return err
+	})
+	return n, err
+}
+
+// Commit implements segments.Upload.
+func (u *faultyUpload) Commit() error { return u.faults.do(u.ctx, Commit, u.key, u.upload.Commit) }
+
+// Abort implements segments.Upload.
+func (u *faultyUpload) Abort() error {
+	return u.faults.do(context.WithoutCancel(u.ctx), Abort, u.key, u.upload.Abort)
+}
+
+// Clean implements segments.Cleaner.
+func (f *Faults) Clean(ctx context.Context, before time.Time) (n int, err error) {
+	err = f.do(ctx, Clean, "", func() error {
+		n, err = segments.Clean(ctx, f.store, before)
+		return err
+	})
+	return n, err
 }
 
 // Get implements segments.Store.
