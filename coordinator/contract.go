@@ -54,6 +54,13 @@ type Log interface {
 	// Latest returns the number of the newest entry of the commit stream. Who has taken that in knows everything that anybody was told before this call.
 	Latest(ctx context.Context, in Incarnation) (uint64, error)
 
+	// Topic returns the live topic of that name, for callers that have no View: as the newest decision left it, but with as many partitions as
+	// commits may use. It returns ErrUnknownTopic if there is no such topic, or none yet that commits may use.
+	Topic(ctx context.Context, in Incarnation, name string) (TopicFact, error)
+
+	// HighWatermarks returns, for the same callers, the end of each partition's confirmed prefix; -1 for partitions that commits may not use.
+	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
+
 	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
 	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
 	// then starts again from the bucket. Entries of facts that await their confirmation are always kept.

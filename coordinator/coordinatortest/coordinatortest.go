@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"Stream":    testStream,
 		"Leases":    testLeases,
 		"Registry":  testRegistry,
+		"Lookups":   testLookups,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newFixture(t, open(t))) })
 	}

@@ -45,6 +45,8 @@ var (
 	settledScript  = newScript("settled")
 	latestScript   = newScript("latest")
 	topicScript    = newScript("topic")
+	namedScript    = newScript("named")
+	marksScript    = newScript("marks")
 	proposeScript  = newScript("propose")
 	offsetsScript  = newScript("offsets")
 	forgetScript   = newScript("forget")

@@ -1,0 +1,66 @@
+package coordinatortest
+
+import (
+	"slices"
+	"testing"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// What callers without a View are told: of topics, what commits may use; of partitions, what is confirmed.
+func testLookups(t *testing.T, f *fixture) {
+	named := func(what, name string, want error) coordinator.TopicFact {
+		t.Helper()
+		got, err := f.Topic(t.Context(), f.in, name)
+		f.want(what, err, want)
+		return got
+	}
+	named("a topic that nobody created", "a", coordinator.ErrUnknownTopic)
+
+	id := segments.NewTopicID()
+	created, err := f.propose(coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "a", Partitions: 2,
+		Configs: map[string]string{"max.message.bytes": "1000"}}})
+	f.want("creating", err, nil)
+	named("a topic whose creation is not confirmed", "a", coordinator.ErrUnknownTopic)
+	f.confirm(created)
+	if got := named("a topic", "a", nil); got.ID != id || got.Name != "a" || got.Partitions != 2 || got.Configs["max.message.bytes"] != "1000" {
+		t.Errorf("the topic is %+v", got)
+	}
+	grown, err := f.propose(coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: 3}})
+	f.want("growing", err, nil)
+	if got := named("growth that is not confirmed", "a", nil); got.Partitions != 2 || got.Configs["max.message.bytes"] != "1000" {
+		t.Errorf("before its growth is confirmed the topic is %+v", got)
+	}
+	f.confirm(grown)
+	if got := named("a topic that has grown", "a", nil); got.Partitions != 3 {
+		t.Errorf("the topic has %d partitions, want 3", got.Partitions)
+	}
+
+	at := []segments.Partition{{Topic: id}, {Topic: id, Index: 1}, {Topic: id, Index: 3}, {Topic: segments.NewTopicID()}, {Topic: id}}
+	marks := func(what string, want ...int64) {
+		t.Helper()
+		if got, err := f.HighWatermarks(t.Context(), f.in, at); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: high watermarks are %v, %v, want %v", what, got, err, want)
+		}
+	}
+	marks("nothing written", 0, 0, -1, -1, 0)
+	first := f.commit(request(at[0], plain(3))).Entry
+	second := f.commit(request(at[0], plain(2))).Entry
+	other := f.commit(request(at[1], plain(7))).Entry
+	marks("nothing confirmed", 0, 0, -1, -1, 0)
+	f.confirm(second, other)
+	marks("confirmed behind what is not", 0, 7, -1, -1, 0)
+	f.confirm(first)
+	marks("all confirmed", 5, 7, -1, -1, 5)
+
+	if _, err := f.propose(coordinator.Change{DeleteTopic: &id}); err != nil {
+		t.Error(err)
+	}
+	named("a deleted topic", "a", coordinator.ErrUnknownTopic)
+	marks("a deleted topic", -1, -1, -1, -1, -1)
+	_, err = f.Topic(t.Context(), f.in+1, "a")
+	f.want("topic in another incarnation", err, coordinator.ErrIncarnation)
+	_, err = f.HighWatermarks(t.Context(), f.in+1, at)
+	f.want("high watermarks in another incarnation", err, coordinator.ErrIncarnation)
+}
