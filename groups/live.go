@@ -41,6 +41,7 @@ func (l *live) step(event func(now time.Time, g *party)) {
 func (l *live) stepLocked(event func(now time.Time, g *party)) {
 	g, m := l.party, l.t.m
 	was := g.kind
+	claims := g.claimed()
 	members, bytes, generation := g.weight()
 	event(time.Now(), g)
 	for _, r := range g.take() {
@@ -52,6 +53,7 @@ func (l *live) stepLocked(event func(now time.Time, g *party)) {
 	membersNow, bytesNow, generationNow := g.weight()
 	m.members.Add(int64(membersNow - members))
 	m.bytes.Add(int64(bytesNow - bytes))
+	m.claims.Add(int64(g.claimed() - claims))
 	if generationNow > generation || g.kind != was && membersNow > 0 {
 		m.metrics.rebalances.Inc()
 	}

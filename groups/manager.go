@@ -30,6 +30,7 @@ type Manager struct {
 	groups  atomic.Int64 // that are kept in memory
 	members atomic.Int64
 	bytes   atomic.Int64 // of what members sent
+	claims  atomic.Int64 // that are kept in memory
 }
 
 // shardCount is the number of leases that all groups share. All nodes have to agree on it.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/segments"
 )
 
 // Join makes somebody a member of a group, or keeps them one, and returns when the generation that they are in begins. It takes as long as the other
@@ -131,6 +133,8 @@ func (l *live) askClassic(event func(now time.Time, g classicMembers) *kerr.Erro
 type Member struct {
 	ID, InstanceID, ClientID, ClientHost string
 	Metadata, Assignment                 []byte
+
+	claimed []segments.Partition
 }
 
 // Description is a group, for people and tools.
@@ -150,6 +154,7 @@ func (m *Manager) Describe(ctx context.Context, group string) (Description, *ker
 			return m.stored(group)
 		}
 		l.step(func(_ time.Time, g *party) { g.describe(&d) })
+		m.assignClaims(&d)
 		if d.State == Empty && len(d.Members) == 0 {
 			return m.stored(group)
 		}
@@ -172,7 +177,7 @@ func (g *machine) describe(d *Description) {
 		d.Protocol = g.protocol
 	}
 	for _, m := range g.order {
-		described := Member{m.id, m.instance, m.clientID, m.clientHost, nil, m.assignment}
+		described := Member{ID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, Assignment: m.assignment}
 		if g.state == Stable {
 			described.Metadata = m.metadata(g.protocol)
 		}
@@ -192,7 +197,7 @@ func (m *Manager) List() []Description {
 		for _, l := range t.all() {
 			d := Description{Group: l.name}
 			l.mu.Lock()
-			idle := l.party.idle()
+			idle := l.party.vacant()
 			l.party.describe(&d)
 			d.Members = nil
 			l.mu.Unlock()

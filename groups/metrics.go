@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	rebalances prometheus.Counter
 	commits    prometheus.Counter
+	refused    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, m *Manager) *metrics {
@@ -13,10 +14,11 @@ func newMetrics(r prometheus.Registerer, m *Manager) *metrics {
 		rebalances: prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_rebalances_total", Help: "Generations of consumer groups that began."}),
 		commits:    prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_offset_commits_total", Help: "Offsets that consumer groups committed."}),
 	}
+	all.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_commits_refused_total", Help: "Commits that were refused because the member or holder is not, or no longer, the one who may."})
 	gauge := func(name, help string, value func() int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
-	r.MustRegister(all.rebalances, all.commits,
+	r.MustRegister(all.rebalances, all.commits, all.refused,
 		gauge("firn_groups", "Consumer groups with members on this node.", m.groups.Load),
 		gauge("firn_group_members", "Members of consumer groups on this node.", m.members.Load),
 		gauge("firn_group_metadata_bytes", "Memory that members of consumer groups take.", m.bytes.Load),

@@ -23,14 +23,26 @@ func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets
 		if l == nil {
 			return kerr.IllegalGeneration // nobody of that generation is known
 		}
-		if view := m.opts.Node.View(); view.GroupCount() >= m.opts.Limits.MaxStoredGroups && len(view.CommittedOffsets(group)) == 0 {
-			m.failures.Do(func() { m.opts.Logger.Warn("MaxStoredGroups: a consumer group cannot commit", "group", group) })
-			return kerr.GroupMaxSizeReached
+		if refused := m.mayStore(group); refused != nil {
+			return refused
 		}
 		return t.commit(ctx, l, func(now time.Time, g *party) (coordinator.CommitOffsets, *kerr.Error) {
-			return coordinator.CommitOffsets{Offsets: offsets}, g.mayCommit(now, c)
+			refused := g.mayCommit(now, c)
+			if refused != nil {
+				m.metrics.refused.Inc()
+			}
+			return coordinator.CommitOffsets{Offsets: offsets}, refused
 		})
 	}))
+}
+
+// mayStore says whether there is room for the offsets of a group.
+func (m *Manager) mayStore(group string) *kerr.Error {
+	if view := m.opts.Node.View(); view.GroupCount() >= m.opts.Limits.MaxStoredGroups && len(view.CommittedOffsets(group)) == 0 {
+		m.failures.Do(func() { m.opts.Logger.Warn("MaxStoredGroups: a consumer group cannot commit", "group", group) })
+		return kerr.GroupMaxSizeReached
+	}
+	return nil
 }
 
 // commit has the coordinator decide what a group commits or gives up, as plan says, which may refuse. The commits of one group are planned and decided one
@@ -84,7 +96,7 @@ func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
 			switch {
 			case g.dead:
 				return c, kerr.NotCoordinator
-			case !g.idle():
+			case !g.vacant():
 				return c, kerr.NonEmptyGroup
 			case len(m.opts.Node.View().CommittedOffsets(group)) == 0:
 				return c, kerr.GroupIDNotFound

@@ -41,6 +41,9 @@ type Limits struct {
 	GroupBytes          int   // of all members' metadata; 16 MiB
 	TotalBytes          int64 // of all groups; 256 MiB
 	OffsetMetadataBytes int   // with one committed offset: Kafka's offset.metadata.max.bytes, 4 KiB
+	ClaimsPerGroup      int   // partitions that are claimed, or lately were; 10,000
+	MaxClaims           int   // of all groups; 100,000
+	HolderBytes         int   // of the name of who claims; 255
 	Unjournaled         int   // commits that await their journaling; 16,384. More make commits wait
 }
 
@@ -64,6 +67,9 @@ func (o Options) withDefaults() Options {
 	l.GroupBytes = cmp.Or(l.GroupBytes, 16<<20)
 	l.TotalBytes = cmp.Or(l.TotalBytes, 256<<20)
 	l.OffsetMetadataBytes = cmp.Or(l.OffsetMetadataBytes, 4<<10)
+	l.ClaimsPerGroup = cmp.Or(l.ClaimsPerGroup, 10_000)
+	l.MaxClaims = cmp.Or(l.MaxClaims, 100_000)
+	l.HolderBytes = cmp.Or(l.HolderBytes, 255)
 	l.Unjournaled = cmp.Or(l.Unjournaled, 16<<10)
 	return o
 }
@@ -80,6 +86,6 @@ func (o Options) validate() error {
 	bad(o.Node == nil, "Node is missing")
 	bad(o.MinSessionTimeout <= 0 || o.MaxSessionTimeout < o.MinSessionTimeout, "session timeouts from %s to %s", o.MinSessionTimeout, o.MaxSessionTimeout)
 	bad(min(o.OffsetsRetention, o.LeaseTTL, o.FlushInterval, o.SweepInterval) <= 0, "a duration is not positive")
-	bad(min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes, l.Unjournaled) < 1 || l.TotalBytes < 1, "a limit is below 1")
+	bad(min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes, l.Unjournaled, l.ClaimsPerGroup, l.MaxClaims, l.HolderBytes) < 1 || l.TotalBytes < 1, "a limit is below 1")
 	return errors.Join(problems...)
 }

@@ -37,12 +37,13 @@ var _ classicMembers = (*machine)(nil)
 // party is one group, of whichever kind it is. One that is idle becomes what the next event needs it to be.
 type party struct {
 	kind
-	dead  bool // no longer this node's
-	fresh func() *machine
+	dead   bool // no longer this node's
+	limits Limits
+	fresh  func() *machine
 }
 
 func newParty(limits Limits, delay time.Duration) *party {
-	g := &party{fresh: func() *machine { return newMachine(limits, delay) }}
+	g := &party{limits: limits, fresh: func() *machine { return newMachine(limits, delay) }}
 	g.kind = g.fresh()
 	return g
 }
@@ -55,12 +56,44 @@ func (g *party) classic() (classicMembers, *kerr.Error) {
 	if members, ok := g.kind.(classicMembers); ok {
 		return members, nil
 	}
-	if !g.idle() {
+	if !g.vacant() {
 		return nil, kerr.InconsistentGroupProtocol
 	}
 	m := g.fresh()
 	g.kind = m
 	return m, nil
+}
+
+// claims returns the group as those see it who lease its partitions.
+func (g *party) claims() (*claims, *kerr.Error) {
+	if g.dead {
+		return nil, kerr.NotCoordinator
+	}
+	if c, ok := g.kind.(*claims); ok {
+		return c, nil
+	}
+	if !g.idle() {
+		return nil, kerr.InconsistentGroupProtocol
+	}
+	c := newClaims(g.limits)
+	g.kind = c
+	return c, nil
+}
+
+// vacant says that nobody is in the group: it can become one of another kind, or be deleted. Claims are remembered for a while after that.
+func (g *party) vacant() bool {
+	if c, ok := g.kind.(*claims); ok {
+		return c.vacant()
+	}
+	return g.idle()
+}
+
+// claimed is how many claims are kept in memory.
+func (g *party) claimed() int {
+	if c, ok := g.kind.(*claims); ok {
+		return len(c.known)
+	}
+	return 0
 }
 
 func (g *party) die() {

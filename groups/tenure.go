@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,6 +19,8 @@ type tenure struct {
 	life  *coordinator.Life
 	lease coordinator.Lease
 	ended chan struct{} // closed by end
+
+	claimed atomic.Uint64 // epochs that claims were given
 
 	mu     sync.Mutex
 	over   bool

@@ -1,0 +1,317 @@
+package groups
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// Consumers that cannot hold a session (a function that is started for each piece of work) lease partitions one by one: they claim one for a time, read from where
+// the group is, commit under the claim's epoch, and renew the claim or give it up. A group is made of members or of claims, never of both at once; who
+// comes as the other is told INCONSISTENT_GROUP_PROTOCOL.
+//
+// Claims are nowhere stored. When the group's owner dies or hands the group over, all claims end, and each holder is told so as soon as it renews or commits.
+
+// Claim is a partition that a holder has for a time.
+type Claim struct {
+	Partition segments.Partition
+	Holder    string
+	Epoch     uint64        // fences commits: it grows with each new holder, also across owners of the group
+	TTL       time.Duration // what is left of it
+	Offset    int64         // where to read on: the group's committed offset, or -1 if there is none
+}
+
+// ClaimRequest asks for partitions.
+type ClaimRequest struct {
+	Holder     string // names who claims. Two that are at work at one time must have different names: the same one has the same claims
+	Topics     []segments.TopicID
+	Partitions []segments.Partition // empty: any of Topics
+	Max        int                  // how many the holder wants to have of these
+	TTL        time.Duration        // from 1 s to 15 min
+}
+
+const (
+	minClaimTTL = time.Second
+	maxClaimTTL = 15 * time.Minute
+)
+
+// Held names a claim.
+type Held struct {
+	Partition segments.Partition
+	Epoch     uint64
+}
+
+// ClaimCommit is the offset of the next record to read in a claimed partition.
+type ClaimCommit struct {
+	Held
+	Offset      int64
+	LeaderEpoch int32 // -1: unknown
+	Metadata    string
+	Release     bool // and gives the claim up, once the offset is committed
+}
+
+// Claim gives a holder up to Max partitions, for TTL. Those that it has already come first and last for TTL from now on, so that a request whose answer was lost can be
+// made again. Fewer, or none, are no error: others have the rest.
+func (m *Manager) Claim(ctx context.Context, group string, r ClaimRequest) (claimed []Claim, _ *kerr.Error) {
+	partitions, refused := m.claimable(&r)
+	if refused != nil {
+		return nil, refused
+	}
+	err := m.with(ctx, group, true, func(t *tenure, l *live) error {
+		if !t.epochsLeft(r.Max) {
+			t.handOver()
+			return kerr.NotCoordinator
+		}
+		view := m.opts.Node.View()
+		asked := claiming{holder: r.Holder, partitions: partitions, max: r.Max, ttl: r.TTL, epoch: t.claimEpoch,
+			lag: func(at segments.Partition) int64 { return lag(view, group, at) }}
+		return t.alone(ctx, l, func() error {
+			return l.ask(func(now time.Time, g *party) *kerr.Error {
+				c, refused := g.claims()
+				if refused != nil {
+					return refused
+				}
+				asked.spare = m.opts.Limits.MaxClaims - int(m.claims.Load())
+				granted, refused := c.claim(now, &asked)
+				claimed = m.shown(group, granted, now)
+				return refused
+			})
+		})
+	})
+	if told := m.told(err); told != nil {
+		if told == kerr.GroupMaxSizeReached {
+			m.failures.Do(func() { m.opts.Logger.Warn("MaxClaims or ClaimsPerGroup: a claim is refused", "group", group) })
+		}
+		return nil, told
+	}
+	return claimed, nil
+}
+
+// claimable checks a request, and returns the partitions that it is about, each once.
+func (m *Manager) claimable(r *ClaimRequest) ([]segments.Partition, *kerr.Error) {
+	if r.Holder == "" || len(r.Holder) > m.opts.Limits.HolderBytes || r.Max < 1 {
+		return nil, kerr.InvalidRequest
+	}
+	if refused := checkTTL(r.TTL); refused != nil {
+		return nil, refused
+	}
+	r.Max, r.Holder = min(r.Max, m.opts.Limits.ClaimsPerGroup), strings.Clone(r.Holder)
+	view := m.opts.Node.View()
+	partitions := slices.Clone(r.Partitions)
+	for _, at := range partitions {
+		if _, exists := view.Partition(at); !exists {
+			return nil, kerr.UnknownTopicOrPartition
+		}
+	}
+	if len(partitions) == 0 {
+		for _, id := range r.Topics {
+			topic := view.TopicByID(id)
+			if topic == nil {
+				return nil, kerr.UnknownTopicOrPartition
+			}
+			for i := range topic.Partitions {
+				partitions = append(partitions, segments.Partition{Topic: id, Index: i})
+			}
+		}
+	}
+	slices.SortFunc(partitions, segments.Partition.Compare)
+	return slices.Compact(partitions), nil
+}
+
+func checkTTL(ttl time.Duration) *kerr.Error {
+	if ttl < minClaimTTL || ttl > maxClaimTTL {
+		return kerr.InvalidSessionTimeout
+	}
+	return nil
+}
+
+// shown are claims with the group's offsets.
+func (m *Manager) shown(group string, granted []grant, now time.Time) []Claim {
+	view := m.opts.Node.View()
+	all := make([]Claim, len(granted))
+	for i, c := range granted {
+		all[i] = Claim{Partition: c.partition, Holder: c.holder, Epoch: c.epoch, TTL: c.until.Sub(now), Offset: -1}
+		if committed, there := view.Committed(group, c.partition); there {
+			all[i].Offset = committed.Offset
+		}
+	}
+	return all
+}
+
+// RenewClaims lets claims last for ttl from now on, and answers for each: FENCED_MEMBER_EPOCH if it has ended.
+func (m *Manager) RenewClaims(ctx context.Context, group, holder string, held []Held, ttl time.Duration) ([]*kerr.Error, *kerr.Error) {
+	if refused := checkTTL(ttl); refused != nil {
+		return nil, refused
+	}
+	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims, h Held) *kerr.Error { return g.renew(now, h, holder, ttl) })
+}
+
+// ReleaseClaims gives claims up, and answers for each: FENCED_MEMBER_EPOCH if it has ended before.
+func (m *Manager) ReleaseClaims(ctx context.Context, group, holder string, held []Held) ([]*kerr.Error, *kerr.Error) {
+	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims, h Held) *kerr.Error { return g.release(now, h, holder) })
+}
+
+// eachClaim runs an event for each claim that somebody names.
+func (m *Manager) eachClaim(ctx context.Context, group string, held []Held, event func(now time.Time, g *claims, h Held) *kerr.Error) ([]*kerr.Error, *kerr.Error) {
+	answers := make([]*kerr.Error, len(held))
+	err := m.with(ctx, group, false, func(_ *tenure, l *live) error {
+		if l == nil {
+			fenceAll(answers)
+			return nil
+		}
+		return l.ask(func(now time.Time, g *party) *kerr.Error {
+			c, refused := g.claims()
+			if refused != nil {
+				return refused
+			}
+			for i, h := range held {
+				answers[i] = event(now, c, h)
+			}
+			return nil
+		})
+	})
+	return answers, m.told(err)
+}
+
+func fenceAll(answers []*kerr.Error) {
+	for i := range answers {
+		answers[i] = kerr.FencedMemberEpoch
+	}
+}
+
+// CommitClaims stores offsets under claims, and answers for each: FENCED_MEMBER_EPOCH if the claim has ended, so that somebody else may have the partition. Like all
+// commits they are decided when it returns, and journaled within a second.
+func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commits []ClaimCommit) ([]*kerr.Error, *kerr.Error) {
+	answers := make([]*kerr.Error, len(commits))
+	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
+		if l == nil {
+			fenceAll(answers)
+			return nil
+		}
+		if refused := m.mayStore(group); refused != nil {
+			return refused
+		}
+		var planned []ClaimCommit
+		err := t.commit(ctx, l, func(now time.Time, g *party) (o coordinator.CommitOffsets, _ *kerr.Error) {
+			c, refused := g.claims()
+			if refused != nil {
+				return o, refused
+			}
+			planned = m.plan(now, c, holder, commits, answers)
+			for _, p := range planned {
+				o.Offsets = append(o.Offsets, coordinator.GroupOffset{Partition: p.Partition, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata})
+			}
+			return o, nil
+		})
+		l.step(func(now time.Time, g *party) {
+			if c, refused := g.claims(); refused == nil {
+				for _, p := range planned {
+					c.decided(now, p.Held, err != nil, p.Release)
+				}
+			}
+		})
+		return err
+	})
+	return answers, m.told(err)
+}
+
+// plan answers the commits that cannot be made, and returns the others.
+func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimCommit, answers []*kerr.Error) (planned []ClaimCommit) {
+	seen := make(map[segments.Partition]bool, len(commits))
+	for i, p := range commits {
+		_, exists := m.opts.Node.View().Partition(p.Partition)
+		_, fenced := c.held(now, p.Partition, holder, p.Epoch)
+		switch {
+		case !exists:
+			answers[i] = kerr.UnknownTopicOrPartition
+		case fenced != nil:
+			answers[i] = fenced
+			m.metrics.refused.Inc()
+		case seen[p.Partition] || p.Offset < 0:
+			answers[i] = kerr.InvalidRequest
+		case len(p.Metadata) > m.opts.Limits.OffsetMetadataBytes:
+			answers[i] = kerr.OffsetMetadataTooLarge
+		default:
+			seen[p.Partition] = true
+			planned = append(planned, p)
+		}
+	}
+	return planned
+}
+
+// Claims returns the claims that a group has, ordered by partition.
+func (m *Manager) Claims(ctx context.Context, group string) (all []Claim, _ *kerr.Error) {
+	err := m.with(ctx, group, false, func(_ *tenure, l *live) error {
+		if l == nil {
+			return nil
+		}
+		return l.ask(func(now time.Time, g *party) *kerr.Error {
+			c, is := g.kind.(*claims)
+			if is {
+				c.tick(now)
+				all = m.shown(group, c.all(), now)
+			}
+			return nil
+		})
+	})
+	return all, m.told(err)
+}
+
+// assignClaims says what holders have as members of Kafka's consumer protocol would.
+func (m *Manager) assignClaims(d *Description) {
+	view := m.opts.Node.View()
+	for i := range d.Members {
+		member := &d.Members[i]
+		if member.claimed == nil {
+			continue
+		}
+		var has kmsg.ConsumerMemberAssignment
+		var wants kmsg.ConsumerMemberMetadata
+		for _, at := range member.claimed { // in order, so those of a topic follow each other
+			topic := view.TopicByID(at.Topic)
+			if topic == nil {
+				continue
+			}
+			if n := len(has.Topics); n == 0 || has.Topics[n-1].Topic != topic.Name {
+				has.Topics = append(has.Topics, kmsg.ConsumerMemberAssignmentTopic{Topic: topic.Name})
+				wants.Topics = append(wants.Topics, topic.Name)
+			}
+			last := &has.Topics[len(has.Topics)-1]
+			last.Partitions = append(last.Partitions, at.Index)
+		}
+		member.Assignment, member.Metadata = has.AppendTo(nil), wants.AppendTo(nil)
+	}
+}
+
+// A claim's epoch is the incarnation (20 bits), the number of the group's lease in it (22), and a count (22). So it grows with each claim, with each owner and with each
+// recovery. When the count runs out, the lease is handed back, and the next has a higher number.
+const (
+	claimBits = 22
+	leaseBits = 22
+)
+
+func (t *tenure) epochsLeft(n int) bool { return t.claimed.Load()+uint64(n) < 1<<claimBits }
+
+func (t *tenure) claimEpoch() uint64 {
+	incarnation, number := t.lease.Epoch>>32, t.lease.Epoch&(1<<leaseBits-1)
+	return incarnation<<(leaseBits+claimBits) | number<<claimBits | t.claimed.Add(1)
+}
+
+// alone runs f when no commit of the group is being decided.
+func (t *tenure) alone(ctx context.Context, l *live, f func() error) error {
+	select {
+	case l.committing <- struct{}{}:
+		defer func() { <-l.committing }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+

@@ -1,0 +1,337 @@
+package groups
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/segments"
+)
+
+// claims is one group of holders, who lease partitions one by one instead of being members. Like machine it is a transition function: it knows no clock
+// but the time that comes with an event.
+//
+// A partition has one holder at most, and is another's to have when the claim has expired or was given up. Claims and commits of a group come one after the
+// other (see Manager.Claim), so no commit of an earlier holder is decided after the claim of a later one.
+type claims struct {
+	limits Limits
+	dead   bool
+
+	known   map[segments.Partition]*claim // claimed now, or lately
+	holders map[string]int                // how many claims each has now
+	next    time.Time                     // when tick may have something to do; zero: never
+	bytes   int                           // of what holders sent
+}
+
+var _ kind = (*claims)(nil)
+
+// claim is what is known of a partition. It is kept for a while after its end, so that the partition which had to wait the longest is the next.
+type claim struct {
+	holder   string
+	epoch    uint64
+	until    time.Time // when it expires; zero: it has ended
+	ended    time.Time
+	doubtful time.Time // until then a commit may be decided to whose question the coordinator did not answer; zero: there is none
+}
+
+// remembered is for how long it is known which partitions were claimed when: as long as the longest claim.
+const remembered = maxClaimTTL
+
+func newClaims(limits Limits) *claims {
+	return &claims{limits: limits, known: map[segments.Partition]*claim{}, holders: map[string]int{}}
+}
+
+// claiming is somebody who wants partitions.
+type claiming struct {
+	holder     string
+	partitions []segments.Partition // any of these, each once
+	max        int
+	ttl        time.Duration
+	spare      int // how many more partitions the node has room to remember
+
+	lag   func(segments.Partition) int64 // records that the group has not read
+	epoch func() uint64                  // a number that is higher than all before
+}
+
+// grant is a partition that somebody got, or has.
+type grant struct {
+	partition segments.Partition
+	*claim
+}
+
+// claim gives a holder partitions: those that it has already, which so live on, then others. Of these the ones with records to read come first, and among
+// them those that have been without a holder the longest: a partition that makes its holders fail does not keep the others waiting. In case of doubt
+// a partition goes to the holder that had it last.
+func (g *claims) claim(now time.Time, c *claiming) ([]grant, *kerr.Error) {
+	if g.dead {
+		return nil, kerr.NotCoordinator
+	}
+	g.tick(now)
+	var granted []grant
+	var free []candidate
+	for _, at := range c.partitions {
+		known := g.known[at]
+		switch {
+		case known == nil:
+			free = append(free, candidate{partition: at, unread: c.lag(at) > 0})
+		case known.live() && known.holder == c.holder && len(granted) < c.max:
+			g.extend(known, now.Add(c.ttl))
+			granted = append(granted, grant{at, known})
+		case known.free():
+			free = append(free, candidate{at, c.lag(at) > 0, known.ended, known.holder == c.holder})
+		}
+	}
+	slices.SortStableFunc(free, candidate.compare)
+	for _, f := range free[:min(len(free), c.max-len(granted))] {
+		if g.known[f.partition] == nil && !g.hasRoom(c.spare) {
+			if len(granted) == 0 {
+				return nil, kerr.GroupMaxSizeReached
+			}
+			break
+		}
+		before := len(g.known)
+		granted = append(granted, grant{f.partition, g.begin(f.partition, c, now)})
+		c.spare -= len(g.known) - before
+	}
+	return granted, nil
+}
+
+// candidate is a partition without a holder.
+type candidate struct {
+	partition segments.Partition
+	unread    bool
+	ended     time.Time // of the last claim; zero: none that is known
+	again     bool      // the last holder is the one that asks
+}
+
+func (a candidate) compare(b candidate) int {
+	return cmp.Or(-compareBool(a.unread, b.unread), a.ended.Compare(b.ended), -compareBool(a.again, b.again))
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// hasRoom makes room for one more partition, if that can be had. Memories of ended claims have to go first.
+func (g *claims) hasRoom(spare int) bool {
+	if spare > 0 && len(g.known) < g.limits.ClaimsPerGroup {
+		return true
+	}
+	var oldest segments.Partition
+	for at, c := range g.known {
+		if c.free() && (oldest == segments.Partition{} || c.ended.Before(g.known[oldest].ended)) {
+			oldest = at
+		}
+	}
+	if g.known[oldest] == nil {
+		return false
+	}
+	g.forget(oldest)
+	return true
+}
+
+// begin makes the partition the holder's.
+func (g *claims) begin(at segments.Partition, c *claiming, now time.Time) *claim {
+	if g.known[at] != nil {
+		g.forget(at)
+	}
+	n := &claim{holder: c.holder, epoch: c.epoch()}
+	g.known[at] = n
+	g.bytes += n.size()
+	g.holders[c.holder]++
+	g.extend(n, now.Add(c.ttl))
+	return n
+}
+
+// extend lets a claim last until then.
+func (g *claims) extend(c *claim, until time.Time) {
+	c.until = until
+	g.wake(until)
+}
+
+func (g *claims) wake(at time.Time) {
+	if g.next.IsZero() || at.Before(g.next) {
+		g.next = at
+	}
+}
+
+// end takes the holder away.
+func (g *claims) end(c *claim, when time.Time) {
+	c.until, c.ended = time.Time{}, when
+	if g.holders[c.holder]--; g.holders[c.holder] == 0 {
+		delete(g.holders, c.holder)
+	}
+	g.wake(when.Add(remembered))
+}
+
+func (g *claims) forget(at segments.Partition) {
+	g.bytes -= g.known[at].size()
+	delete(g.known, at)
+}
+
+func (c *claim) live() bool { return !c.until.IsZero() }
+
+// free says whether somebody else can have the partition.
+func (c *claim) free() bool { return !c.live() && c.doubtful.IsZero() }
+
+// size is how many bytes the claim makes the server keep, about.
+func (c *claim) size() int { return claimOverhead + len(c.holder) }
+
+const claimOverhead = 192
+
+// held returns the claim if it is the holder's, and current.
+func (g *claims) held(now time.Time, at segments.Partition, holder string, epoch uint64) (*claim, *kerr.Error) {
+	if g.dead {
+		return nil, kerr.NotCoordinator
+	}
+	c := g.known[at]
+	if c == nil || c.epoch != epoch || c.holder != holder || !now.Before(c.until) {
+		return nil, kerr.FencedMemberEpoch
+	}
+	return c, nil
+}
+
+// renew lets a claim last longer.
+func (g *claims) renew(now time.Time, h Held, holder string, ttl time.Duration) *kerr.Error {
+	c, err := g.held(now, h.Partition, holder, h.Epoch)
+	if err == nil {
+		g.extend(c, now.Add(ttl))
+	}
+	return err
+}
+
+// release gives a claim up.
+func (g *claims) release(now time.Time, h Held, holder string) *kerr.Error {
+	c, err := g.held(now, h.Partition, holder, h.Epoch)
+	if err == nil {
+		g.end(c, now)
+	}
+	return err
+}
+
+// decided says that a commit under this claim has ended. In doubt, which is when the coordinator did not answer, it may still be decided for a while, and nobody
+// else gets the partition before that.
+func (g *claims) decided(now time.Time, h Held, doubt, release bool) {
+	c := g.known[h.Partition]
+	if c == nil || c.epoch != h.Epoch {
+		return
+	}
+	switch {
+	case doubt:
+		c.doubtful = now.Add(takeTimeout)
+		g.wake(c.doubtful)
+	case release && c.live():
+		g.end(c, now)
+	}
+}
+
+// vacant says that there are no claims, and will be none of which a commit is in doubt: the group may have members.
+func (g *claims) vacant() bool {
+	if len(g.holders) > 0 {
+		return false
+	}
+	for _, c := range g.known {
+		if !c.free() {
+			return false
+		}
+	}
+	return true
+}
+
+// mayCommit says whether somebody may commit who has no claim.
+func (g *claims) mayCommit(_ time.Time, c Committer) *kerr.Error {
+	switch {
+	case g.dead:
+		return kerr.NotCoordinator
+	case c.Generation >= 0 || !g.vacant():
+		return kerr.UnknownMemberID
+	}
+	return nil
+}
+
+// idle says that there is nothing to remember.
+func (g *claims) idle() bool { return len(g.known) == 0 }
+
+// deadline is when tick has something to do, zero for never.
+func (g *claims) deadline() time.Time { return g.next }
+
+// tick does what time demands.
+func (g *claims) tick(now time.Time) {
+	if g.next.IsZero() || now.Before(g.next) {
+		return
+	}
+	g.next = time.Time{}
+	for at, c := range g.known {
+		if c.live() && !now.Before(c.until) {
+			g.end(c, c.until)
+		}
+		if !c.doubtful.IsZero() && !now.Before(c.doubtful) {
+			c.doubtful = time.Time{}
+		}
+		switch {
+		case c.live():
+			g.wake(c.until)
+		case !c.doubtful.IsZero():
+			g.wake(c.doubtful)
+		case !now.Before(c.ended.Add(remembered)):
+			g.forget(at)
+		default:
+			g.wake(c.ended.Add(remembered))
+		}
+	}
+}
+
+// die says that this node does not own the group any more.
+func (g *claims) die() { *g = claims{dead: true, limits: g.limits} }
+
+// all returns the claims that there are, ordered by partition.
+func (g *claims) all() []grant {
+	var all []grant
+	for at, c := range g.known {
+		if c.live() {
+			all = append(all, grant{at, c})
+		}
+	}
+	slices.SortFunc(all, func(a, b grant) int { return a.partition.Compare(b.partition) })
+	return all
+}
+
+// Nobody waits for an answer of this machine.
+func (g *claims) take() []Reply             { return nil }
+func (g *claims) abandon(time.Time, Ticket) {}
+
+func (g *claims) weight() (members, bytes int, generation int32) { return len(g.holders), g.bytes, 0 }
+
+// subscriptions says of each topic that it is in use: only its id is known here.
+func (g *claims) subscriptions() func(topic string) bool {
+	return func(string) bool { return !g.vacant() }
+}
+
+// describe shows holders as members, so that Kafka's tools show who has which partition.
+func (g *claims) describe(d *Description) {
+	d.State, d.ProtocolType = Empty, consumerProtocol
+	if len(g.holders) > 0 {
+		d.State, d.Protocol = Stable, claimsProtocol
+	}
+	at := map[string]int{}
+	for _, c := range g.all() {
+		i, known := at[c.holder]
+		if !known {
+			i = len(d.Members)
+			at[c.holder] = i
+			d.Members = append(d.Members, Member{ID: c.holder, ClientID: c.holder})
+		}
+		d.Members[i].claimed = append(d.Members[i].claimed, c.partition)
+	}
+}
+
+// claimsProtocol is what tools show as the way of assigning.
+const claimsProtocol = "firn-claims"
