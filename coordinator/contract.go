@@ -173,5 +173,7 @@ var (
 	ErrLeaseHeld = errors.New("lease is held by another")
 	ErrLeaseLost = errors.New("lease is no longer held")
 
+	ErrMergedMeanwhile = errors.New("the partition was merged since this merge was planned")
+
 	ErrUnknownChange = errors.New("this coordinator does not know changes of this kind")
 )

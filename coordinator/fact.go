@@ -11,6 +11,7 @@ type Fact struct {
 	LogStart    *LogStart
 	ProducerIDs *ProducerIDs
 	Offsets     *Offsets
+	Merge       *Merge
 }
 
 // Commit gives offsets to (parts of) a segment's runs.
@@ -33,6 +34,10 @@ type Span struct {
 	Position     int64 // of the first byte, in the segment
 	Length       int64
 	MaxTimestamp int64 // milliseconds
+
+	// Version is 0 for bytes of a mixed segment, as they were committed, and else that of the Merge that made the span: then the segment is a merged one,
+	// with offsets of its own, an index to seek in, and maybe holes.
+	Version uint64
 }
 
 // ProducerBatch is an idempotent batch as its producer numbered it.
@@ -94,6 +99,7 @@ type Change struct {
 	LogStart    *LogStart
 	ProducerIDs int64 // how many ids to hand out: [fact.End-n, fact.End)
 	Offsets     *CommitOffsets
+	Merge       *ProposeMerge
 }
 
 // CommitOffsets asks for a group's offsets to be stored, under a lease: if that is not held with that epoch by now, by the coordinator's clock, the

@@ -16,6 +16,8 @@ type partition struct {
 	bytes     int64       // of spans
 	beyond    []beyondGap // ordered by base offset
 	producers map[int64]*producer
+	merges    uint64   // version of the newest that was applied: all up to it were
+	waiting   []*Merge // for an earlier one, or for their offsets; ordered by version
 }
 
 // placed is a span and the largest timestamp of the spans up to it, which makes a search by time a binary search.
@@ -59,6 +61,9 @@ func (p *partition) apply(span Span, producers []ProducerBatch, keepSpans bool) 
 		return fmt.Errorf("span %d-%d of segment %s overlaps offsets up to %d that others have",
 			p.beyond[0].span.Base, p.beyond[0].span.Last, p.beyond[0].span.Segment, p.end-1)
 	}
+	if p.waiting != nil {
+		p.merge(keepSpans)
+	}
 	return nil
 }
 
@@ -84,24 +89,25 @@ func (p *partition) raiseLogStart(offset int64) {
 		return
 	}
 	p.logStart = offset
-	gone := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].Last >= offset })
+	gone := find(p.spans, offset)
 	if gone == 0 {
 		return
 	}
-	kept := make([]placed, 0, len(p.spans)-gone)
-	runningMax := int64(math.MinInt64)
-	p.bytes = 0
-	for _, s := range p.spans[gone:] {
-		runningMax = max(runningMax, s.MaxTimestamp)
-		kept = append(kept, placed{s.Span, runningMax})
-		p.bytes += s.Length
+	for i := range p.spans[:gone] {
+		p.bytes -= p.spans[i].Length
 	}
-	p.spans = kept
+	kept := p.spans[gone:]
+	if len(kept) > gone && kept[0].runningMax == kept[0].MaxTimestamp {
+		p.spans = kept // those that are gone had no larger timestamp: so nothing changes, and nothing needs to be copied
+		return
+	}
+	p.spans = appendPlaced(make([]placed, 0, len(kept)), kept, math.MinInt64)
 }
 
 // clone copies p. Spans are shared up to their present length: both sides append to memory of their own from there on.
 func (p *partition) clone(keepSpans bool) *partition {
-	c := &partition{logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...)}
+	c := &partition{logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...), merges: p.merges,
+		waiting: append([]*Merge(nil), p.waiting...)}
 	if keepSpans {
 		c.spans, c.bytes = slices.Clip(p.spans), p.bytes
 	}

@@ -71,6 +71,8 @@ func (s *State) Apply(f *Fact) error {
 		s.nextProducerID = max(s.nextProducerID, f.ProducerIDs.End)
 	case f.Offsets != nil:
 		s.applyOffsets(f.Offsets)
+	case f.Merge != nil:
+		s.applyMerge(f.Merge)
 	}
 	return nil
 }
@@ -142,6 +144,7 @@ func (s *State) truncate() (spans int) {
 	for _, p := range s.partitions {
 		spans += len(p.beyond)
 		p.beyond = nil
+		p.waiting = nil // a merge is decided over confirmed spans only, so that none can wait here
 	}
 	return spans
 }
@@ -182,12 +185,13 @@ func (s *State) spans() int {
 	return n
 }
 
-// Young returns the spans of segments whose ids are not older than since, by segment.
+// Young returns the spans of mixed segments whose ids are not older than since, by segment: what has survived of those that may be committed again. Nobody
+// merges spans so young: see ProposeMerge.
 func (s *State) Young(since time.Time) map[segments.ID][]CommitSpan {
 	found := map[segments.ID][]CommitSpan{}
 	for at, p := range s.partitions {
 		for _, span := range p.spans {
-			if !span.Segment.Time().Before(since) {
+			if span.Version == 0 && !span.Segment.Time().Before(since) {
 				found[span.Segment] = append(found[span.Segment], CommitSpan{Partition: at, Span: span.Span})
 			}
 		}

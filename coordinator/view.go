@@ -133,7 +133,10 @@ func (v *View) spans(at segments.Partition) []placed {
 // Spans returns up to n spans in order of offsets, from the one that holds offset on (or the first behind it), all below the
 // high watermark and not wholly below the log start.
 func (v *View) Spans(at segments.Partition, offset int64, n int) []Span {
-	spans := v.spans(at)
+	return some(v.spans(at), offset, n)
+}
+
+func some(spans []placed, offset int64, n int) []Span {
 	spans = spans[find(spans, offset):]
 	spans = spans[:min(n, len(spans))]
 	found := make([]Span, len(spans))
@@ -258,8 +261,8 @@ func (v *View) follow(e Entry, now time.Time) error {
 
 // show tells those who wait of a fact that was applied.
 func (v *View) show(f *Fact) {
-	if f.Offsets != nil {
-		return // nobody waits for offsets
+	if f.Offsets != nil || f.Merge != nil {
+		return // nobody waits for those
 	}
 	if f.Commit != nil {
 		for i := range f.Commit.Spans {

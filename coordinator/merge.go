@@ -1,0 +1,178 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"time"
+
+	"firn/segments"
+)
+
+// Merge replaces the spans of one partition in [Base, Last] with those of one merged segment, or with none where nothing survived compaction.
+//
+// The merges of a partition are numbered 1, 2, 3, … and decided one after the other: each is planned by somebody whose view shows all before it, and is
+// refused if there is another by then. So each takes the place of spans exactly as its planner saw them, and a State, which applies
+// them in the order of their versions and keeps one that comes too early until those before it have come, needs to remember nothing of what was replaced.
+// None can stay away: a merge is decided only when those before it are in the journal.
+type Merge struct {
+	Partition  segments.Partition
+	Version    uint64 // 1 for the first merge of the partition, then 2, 3, …
+	Base, Last int64  // whole spans, as they stood when the merge was planned
+	Spans      []Span // in offset order inside [Base, Last], with this Version; with holes between and in them where compaction took records away
+}
+
+// ProposeMerge asks for a merge, under a lease: if that is not held with that epoch by now, by the coordinator's clock, it is refused with ErrLeaseLost.
+// It is refused with ErrMergedMeanwhile if After is not the version of the newest merge of the partition that was decided, with ErrTooOld if the
+// merged segment is older than MergeDeadline, because a collector may have deleted it, and with ErrOffsetRange beyond the high watermark.
+//
+// Planners merge spans of segments only that are older than the commit deadline and a minute. A segment that may still be committed again is known, after a recovery, by
+// its spans (State.Young): without them its records would be given offsets a second time.
+type ProposeMerge struct {
+	Lease   string
+	Epoch   uint64
+	After   uint64      // version of the newest merge of the partition that the planner's view showed: View.Plan
+	Segment segments.ID // the new object; not looked at if there are no spans
+	Merge   Merge       // its Version, and that of its spans, is given by the coordinator
+}
+
+// DefaultCommitDeadline is how old a segment may be when it is committed, where nothing else is said. All nodes and coordinators of a cluster
+// have to agree.
+const DefaultCommitDeadline = 5 * time.Minute
+
+// MergeDeadline is how old a merged segment may be when its merge is decided, by the commit deadline: it takes longer to write.
+func MergeDeadline(commit time.Duration) time.Duration { return 12 * commit }
+
+// Validate refuses what no merge can be.
+func (p *ProposeMerge) Validate() error {
+	m := &p.Merge
+	if m.Base < 0 || m.Last < m.Base || m.Last == math.MaxInt64 {
+		return fmt.Errorf("%w: merge of %s over offsets %d-%d", ErrMalformed, m.Partition, m.Base, m.Last)
+	}
+	next := m.Base
+	for i := range m.Spans {
+		s := &m.Spans[i]
+		if s.Segment != p.Segment || s.Base < next || s.Last < s.Base || s.Last > m.Last || s.Position < 0 || s.Length < 1 ||
+			s.Position > math.MaxInt64-s.Length {
+			return fmt.Errorf("%w: span %d of a merge of %s over offsets %d-%d: %+v", ErrMalformed, i, m.Partition, m.Base, m.Last, *s)
+		}
+		next = s.Last + 1
+	}
+	return nil
+}
+
+// Fact is the fact that the proposal becomes.
+func (p *ProposeMerge) Fact(in Incarnation) *Fact {
+	m := p.Merge
+	m.Version = p.After + 1
+	m.Spans = slices.Clone(m.Spans)
+	for i := range m.Spans {
+		m.Spans[i].Version = m.Version
+	}
+	return &Fact{Incarnation: in, Merge: &m}
+}
+
+// applyMerge takes a merge in: at once if it is the next one of its partition and its offsets are in the prefix, else when that has come about.
+func (s *State) applyMerge(m *Merge) {
+	p := s.partition(m.Partition)
+	if p == nil || m.Version <= p.merges {
+		return
+	}
+	at := sort.Search(len(p.waiting), func(i int) bool { return p.waiting[i].Version >= m.Version })
+	if at < len(p.waiting) && p.waiting[at].Version == m.Version {
+		return
+	}
+	p.waiting = slices.Insert(p.waiting, at, m)
+	p.merge(!s.bare)
+}
+
+// merge applies the merges whose time has come.
+func (p *partition) merge(keepSpans bool) {
+	for len(p.waiting) > 0 && p.waiting[0].Version == p.merges+1 && p.waiting[0].Last < p.end {
+		if keepSpans {
+			p.replace(p.waiting[0])
+		}
+		p.merges++
+		p.waiting = p.waiting[1:]
+	}
+	if len(p.waiting) == 0 {
+		p.waiting = nil
+	}
+}
+
+// replace puts the spans of m in the place of those that it covers. What lies wholly below the log start is gone in either form, and a span that reaches beyond
+// it stays whole; so it does not matter which of the two comes first.
+func (p *partition) replace(m *Merge) {
+	from := find(p.spans, m.Base)
+	to := from + sort.Search(len(p.spans)-from, func(i int) bool { return p.spans[from+i].Base > m.Last })
+	added := m.Spans
+	for len(added) > 0 && added[0].Last < p.logStart {
+		added = added[1:]
+	}
+	if from == to && len(added) == 0 {
+		return
+	}
+	spans := make([]placed, 0, len(p.spans)-(to-from)+len(added)) // readers hold the old ones
+	spans = append(spans, p.spans[:from]...)
+	runningMax := int64(math.MinInt64)
+	if from > 0 {
+		runningMax = spans[from-1].runningMax
+	}
+	for _, s := range p.spans[from:to] {
+		p.bytes -= s.Length
+	}
+	for _, s := range added {
+		runningMax = max(runningMax, s.MaxTimestamp)
+		spans = append(spans, placed{s, runningMax})
+		p.bytes += s.Length
+	}
+	p.spans = appendPlaced(spans, p.spans[to:], runningMax)
+}
+
+// appendPlaced appends spans behind others whose largest timestamp is runningMax. From where that is what it was before on, nothing changes.
+func appendPlaced(dst, rest []placed, runningMax int64) []placed {
+	for i := range rest {
+		runningMax = max(runningMax, rest[i].MaxTimestamp)
+		if runningMax == rest[i].runningMax {
+			return append(dst, rest[i:]...)
+		}
+		dst = append(dst, placed{rest[i].Span, runningMax})
+	}
+	return dst
+}
+
+// Plan returns what a merge of a partition is planned with: up to n spans from the one on that holds offset, or the first behind it, and the version of
+// the newest merge, both of one moment.
+func (v *View) Plan(at segments.Partition, offset int64, n int) (spans []Span, after uint64) {
+	v.mu.RLock()
+	p := v.state.partitions[at]
+	if p == nil {
+		v.mu.RUnlock()
+		return nil, 0
+	}
+	all, after := p.spans, p.merges
+	v.mu.RUnlock()
+	return some(all, offset, n), after
+}
+
+// errCuts says that a merge would take the place of a part of a span.
+var errCuts = errors.New("a merge covers whole spans")
+
+// mergeable checks a proposal against the view that it was planned with. What the coordinator cannot see is whether it cuts a span in two: then records
+// would be lost. Nothing but appended spans and the log start can have changed when the merge is applied: it is refused if others came between.
+func (v *View) mergeable(c *ProposeMerge) error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	p, m := v.state.partitions[c.Merge.Partition], &c.Merge
+	if p == nil || p.merges != c.After {
+		return fmt.Errorf("%w: %s", ErrMergedMeanwhile, m.Partition)
+	}
+	from := find(p.spans, m.Base)
+	to := find(p.spans, m.Last)
+	if from < len(p.spans) && p.spans[from].Base < m.Base || to < len(p.spans) && p.spans[to].Base <= m.Last && p.spans[to].Last > m.Last {
+		return fmt.Errorf("%w: %w: %s, offsets %d-%d", ErrMalformed, errCuts, m.Partition, m.Base, m.Last)
+	}
+	return nil
+}
