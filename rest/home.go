@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -28,19 +29,13 @@ type topic struct {
 	Bytes      int64  `json:"bytes"`
 }
 
-// home lists what there is, and answers for every path that is not there.
-func (s *Server) home(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/" {
-		fail(w, problem{Status: http.StatusNotFound, Detail: "nothing is served here; / lists what there is"})
-		return
-	}
+// home lists what there is.
+func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
 	topics := s.opts.View.Topics()
-	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Total: len(topics), Topics: []topic{}, Paths: map[string]string{
-		"/healthz":      "whether the process is alive",
-		"/readyz":       "whether it takes work, and if not, why",
-		"/metrics":      "metrics for Prometheus",
-		"/debug/pprof/": "profiles, on loopback only",
-	}}
+	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Total: len(topics), Topics: []topic{}, Paths: map[string]string{}}
+	for _, r := range s.table() {
+		h.Paths[strings.TrimSuffix(strings.TrimSpace(r.method+" "+r.pattern), "{$}")] = r.summary
+	}
 	for _, t := range topics[:min(len(topics), maxListed)] {
 		h.Topics = append(h.Topics, s.describe(t))
 	}

@@ -1,8 +1,18 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+	"firn/index"
 )
 
 // problem is an error as clients get it (RFC 9457). Its type is about:blank, which is left out: the status says it all.
@@ -10,12 +20,130 @@ type problem struct {
 	Title   string   `json:"title"` // the status in words
 	Status  int      `json:"status"`
 	Detail  string   `json:"detail,omitempty"`
+	Code    string   `json:"code,omitempty"`    // Kafka's name of the error, where it has one
+	Field   string   `json:"field,omitempty"`   // of the request: what is wrong, or beyond its limit
+	Record  *int     `json:"record,omitempty"`  // which record of a produce request is wrong, from 0 on
+	Limit   string   `json:"limit,omitempty"`   // the limit that stands in the way
 	Reasons []string `json:"reasons,omitempty"` // why /readyz says no
+
+	// The range that there is, of an offset that lies outside of it.
+	LogStart      *int64 `json:"log_start_offset,omitempty"`
+	HighWatermark *int64 `json:"high_watermark,omitempty"`
+
+	retryAfter time.Duration // as a header: when it may be better; zero: it will not
+}
+
+func (p *problem) Error() string { return http.StatusText(p.Status) + ": " + p.Detail }
+
+// invalid is a request with something wrong in it.
+func invalid(field, format string, args ...any) *problem {
+	return &problem{Status: http.StatusBadRequest, Field: field, Detail: field + " " + fmt.Sprintf(format, args...)}
+}
+
+// notFound is a request for something that does not exist.
+func notFound(code *kerr.Error, format string, args ...any) *problem {
+	return &problem{Status: http.StatusNotFound, Code: code.Message, Detail: fmt.Sprintf(format, args...)}
+}
+
+// busy is a request that a limit leaves no room for now.
+func busy(field, format string, args ...any) *problem {
+	return &problem{Status: http.StatusTooManyRequests, Field: field, Detail: fmt.Sprintf(format, args...), retryAfter: time.Second}
+}
+
+// errorKinds says what a client gets to know an error of another room as. Where a code has a text of its own, that of the error is used.
+var errorKinds = []struct {
+	err    error
+	status int
+	code   *kerr.Error
+}{
+	{coordinator.ErrUnknownTopic, http.StatusNotFound, kerr.UnknownTopicOrPartition},
+	{coordinator.ErrUnknownPartition, http.StatusNotFound, kerr.UnknownTopicOrPartition},
+	{coordinator.ErrTopicExists, http.StatusConflict, kerr.TopicAlreadyExists},
+	{coordinator.ErrPartitionCount, http.StatusConflict, kerr.InvalidPartitions},
+	{coordinator.ErrOffsetRange, http.StatusRequestedRangeNotSatisfiable, kerr.OffsetOutOfRange},
+	{index.ErrOffsetOutOfRange, http.StatusRequestedRangeNotSatisfiable, kerr.OffsetOutOfRange},
+	{index.ErrCorrupt, http.StatusInternalServerError, kerr.KafkaStorageError},
+
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, kerr.RequestTimedOut},
+	{context.Canceled, http.StatusServiceUnavailable, kerr.NotController},
+	{coordinator.ErrClosed, http.StatusServiceUnavailable, kerr.NotController},
+	{coordinator.ErrFenced, http.StatusServiceUnavailable, kerr.NotController},
+	{coordinator.ErrIncarnation, http.StatusServiceUnavailable, kerr.NotController},
+	{coordinator.ErrUnavailable, http.StatusServiceUnavailable, kerr.NotController},
+	{coordinator.ErrNotOpen, http.StatusServiceUnavailable, kerr.NotController},
+}
+
+// kafkaStatus is the status for an error of Kafka's; those that are not here are a bad request.
+var kafkaStatus = map[*kerr.Error]int{
+	kerr.UnknownTopicOrPartition:   http.StatusNotFound,
+	kerr.UnknownTopicID:            http.StatusNotFound,
+	kerr.GroupIDNotFound:           http.StatusNotFound,
+	kerr.TopicAlreadyExists:        http.StatusConflict,
+	kerr.NonEmptyGroup:             http.StatusConflict,
+	kerr.InconsistentGroupProtocol: http.StatusConflict,
+	kerr.GroupSubscribedToTopic:    http.StatusConflict,
+	kerr.FencedMemberEpoch:         http.StatusConflict,
+	kerr.StaleMemberEpoch:          http.StatusConflict,
+	kerr.IllegalGeneration:         http.StatusConflict,
+	kerr.UnknownMemberID:           http.StatusConflict,
+	kerr.RebalanceInProgress:       http.StatusConflict,
+	kerr.OffsetOutOfRange:          http.StatusRequestedRangeNotSatisfiable,
+	kerr.GroupMaxSizeReached:       http.StatusTooManyRequests,
+	kerr.NotCoordinator:            http.StatusServiceUnavailable,
+	kerr.CoordinatorNotAvailable:   http.StatusServiceUnavailable,
+	kerr.CoordinatorLoadInProgress: http.StatusServiceUnavailable,
+	kerr.RequestTimedOut:           http.StatusServiceUnavailable,
+	kerr.NotController:             http.StatusServiceUnavailable,
+	kerr.KafkaStorageError:         http.StatusServiceUnavailable,
+	kerr.UnknownServerError:        http.StatusInternalServerError,
+	kerr.PolicyViolation:           http.StatusForbidden,
+	kerr.RecordListTooLarge:        http.StatusRequestEntityTooLarge,
+	kerr.MessageTooLarge:           http.StatusRequestEntityTooLarge,
+}
+
+// problemOf is how a client gets to know err. Errors that nobody foresaw are logged as well.
+func (s *Server) problemOf(err error) problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return *p
+	}
+	if k, ok := errors.AsType[*kerr.Error](err); ok {
+		return kafkaProblem(k, "")
+	}
+	for _, k := range errorKinds {
+		if errors.Is(err, k.err) {
+			return retryable(problem{Status: k.status, Code: k.code.Message, Detail: err.Error()})
+		}
+	}
+	s.opts.Logger.Error("an HTTP request failed", "error", err)
+	return problem{Status: http.StatusInternalServerError, Code: kerr.UnknownServerError.Message, Detail: err.Error()}
+}
+
+// kafkaProblem is the problem for one of Kafka's errors, with Kafka's words for it unless there are better ones.
+func kafkaProblem(k *kerr.Error, detail string) problem {
+	status := kafkaStatus[k]
+	if status == 0 {
+		status = http.StatusBadRequest
+	}
+	if detail == "" {
+		detail = k.Description
+	}
+	return retryable(problem{Status: status, Code: k.Message, Detail: detail})
+}
+
+// retryable says when to try again, of what passes.
+func retryable(p problem) problem {
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+		p.retryAfter = time.Second
+	}
+	return p
 }
 
 // fail answers with a problem.
 func fail(w http.ResponseWriter, p problem) {
 	p.Title = http.StatusText(p.Status)
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(max(p.retryAfter, time.Second)/time.Second)))
+	}
 	answer(w, p.Status, "application/problem+json", p)
 }
 

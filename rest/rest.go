@@ -1,18 +1,21 @@
-// Package rest is Firn's HTTP front door: whether the process is alive and ready, its metrics, its profiles, and a page that says what
-// there is. Every error is a problem document (RFC 9457).
+// Package rest is Firn's HTTP front door: records in and out, whether the process is alive and ready, its metrics, its profiles, and a page that says
+// what there is. routes.go lists all of it. Every error is a problem document (RFC 9457).
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn/coordinator"
+	"firn/ingest"
 	"firn/segments"
 )
 
@@ -22,12 +25,17 @@ type Node interface {
 	Life(ctx context.Context) (*coordinator.Life, error)
 	// Err says why the node cannot go on, or nil.
 	Err() error
+	// Change makes a change of topics, and returns once the View shows it.
+	Change(ctx context.Context, change coordinator.Change) (coordinator.Fact, error)
+	// CatchUp returns once the View shows all that any node has told anybody before the call.
+	CatchUp(ctx context.Context) error
 }
 
 // View is what the HTTP server needs to know of topics; coordinator.View is the one.
 type View interface {
 	ClusterID() string
 	Topics() []*coordinator.Topic
+	Topic(name string) *coordinator.Topic
 	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)
 }
 
@@ -49,14 +57,42 @@ type Options struct {
 	MaxTopics     int // 100
 	MaxPartitions int // 2,000
 
-	MaxConnections int // 512
+	// Writer takes the records of producers. Without one, no paths for producers are served.
+	Writer            *ingest.Writer
+	AutoCreateTopics  bool   // create topics that producers write to and that do not exist
+	DefaultPartitions int32  // of such topics; 1
+	CompressPlain     string // codec of what producers send: "lz4" (where it makes a batch smaller) or "none"; "lz4"
+
+	Limits Limits
+}
+
+// Limits keep one client from costing another its service. Zero values mean the defaults. Errors name the fields.
+type Limits struct {
+	MaxConnections     int           // open at once; more wait in the kernel's queue; 4,096
+	MaxBodyBytes       int           // of one request, after decompression; 8 MiB
+	MaxRecords         int           // of one request; 100,000
+	RequestMemoryBytes int64         // of all requests' bodies and records under way, as they are in memory; 256 MiB
+	BusyWait           time.Duration // how long a request waits for a part of RequestMemoryBytes or of the write buffer before it gets 429; 1 s
+	WriteTimeout       time.Duration // how long a producer waits for its records to be durable before it gets 504; 30 s
+	MaxIdempotencyKeys int           // remembered in the cluster; 1,000,000
 }
 
 const (
-	defaultMaxTopics      = 100
-	defaultMaxPartitions  = 2000
-	defaultMaxConnections = 512
+	defaultMaxTopics     = 100
+	defaultMaxPartitions = 2000
 )
+
+// withDefaults returns the limits with every zero value replaced by its default.
+func (l Limits) withDefaults() Limits {
+	l.MaxConnections = cmp.Or(l.MaxConnections, 4096)
+	l.MaxBodyBytes = cmp.Or(l.MaxBodyBytes, 8<<20)
+	l.MaxRecords = cmp.Or(l.MaxRecords, 100_000)
+	l.RequestMemoryBytes = cmp.Or(l.RequestMemoryBytes, 256<<20)
+	l.BusyWait = cmp.Or(l.BusyWait, time.Second)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
+	l.MaxIdempotencyKeys = cmp.Or(l.MaxIdempotencyKeys, 1_000_000)
+	return l
+}
 
 // Server answers HTTP requests.
 type Server struct {
@@ -78,7 +114,9 @@ func New(opts Options) (*Server, error) {
 	}
 	fill(&opts.MaxTopics, defaultMaxTopics)
 	fill(&opts.MaxPartitions, defaultMaxPartitions)
-	fill(&opts.MaxConnections, defaultMaxConnections)
+	opts.Limits = opts.Limits.withDefaults()
+	opts.DefaultPartitions = cmp.Or(opts.DefaultPartitions, 1)
+	opts.CompressPlain = cmp.Or(opts.CompressPlain, "lz4")
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,15 +130,6 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// routes is the whole of what is served.
-func (s *Server) routes() {
-	s.mux.Handle("/healthz", reading(http.HandlerFunc(s.healthz)))
-	s.mux.Handle("/readyz", reading(http.HandlerFunc(s.readyz)))
-	s.mux.Handle("/metrics", reading(s.metrics()))
-	s.mux.Handle("/debug/pprof/", loopbackOnly(profiles()))
-	s.mux.Handle("/", reading(http.HandlerFunc(s.home)))
-}
-
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -110,15 +139,3 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Drain makes /readyz say that this node is stopping, so that no new work is sent here. Everything is served on.
 func (s *Server) Drain() { s.draining.Store(true) }
-
-// reading lets GET and HEAD pass.
-func reading(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			fail(w, problem{Status: http.StatusMethodNotAllowed, Detail: r.URL.Path + " is there to be read: GET or HEAD"})
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}

@@ -22,6 +22,7 @@ import (
 
 // fakeNode is a membership that says what it is told to.
 type fakeNode struct {
+	Node    // what no test asks it for
 	joining bool
 	err     error // of Life
 	over    error // of Err
@@ -39,6 +40,15 @@ func (n *fakeNode) Err() error { return n.over }
 
 // fakeView has topics t00, t01, … with the given numbers of partitions. Partition i of each has records i+1 to 10 and 100 bytes.
 type fakeView []int32
+
+func (v fakeView) Topic(name string) *coordinator.Topic {
+	for _, t := range v.Topics() {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
 
 func (v fakeView) ClusterID() string { return "cluster" }
 
@@ -139,7 +149,7 @@ func TestProblems(t *testing.T) {
 		if resp.StatusCode != c.status || p.Status != c.status || p.Detail == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s %s: %d, %+v", c.method, c.path, resp.StatusCode, p)
 		}
-		if allow := resp.Header.Get("Allow"); (c.status == 405) != (allow == "GET, HEAD") {
+		if allow := resp.Header.Get("Allow"); (c.status == 405) != (allow == "GET, HEAD, OPTIONS") {
 			t.Errorf("%s %s: Allow %q", c.method, c.path, allow)
 		}
 	}
@@ -154,7 +164,8 @@ func TestHome(t *testing.T) {
 	if h.ClusterID != "cluster" || h.Total != 3 || len(h.Topics) != 3 || h.Topics[2].Records != 10+9+8 || h.Topics[2].Bytes != 300 {
 		t.Errorf("%+v", h)
 	}
-	for path := range h.Paths {
+	for listed := range h.Paths {
+		path := listed[strings.Index(listed, "/"):]
 		if resp := ask(t, s, "GET", path, nil); resp.StatusCode == 404 {
 			t.Errorf("%s is listed and not there", path)
 		}

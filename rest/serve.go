@@ -30,7 +30,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:       slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(newLimited(l, s.opts.MaxConnections)) }()
+	go func() { served <- server.Serve(newLimited(l, s.opts.Limits.MaxConnections)) }()
 	select {
 	case err := <-served:
 		return err

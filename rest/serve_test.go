@@ -112,7 +112,7 @@ func TestLargeHeaders(t *testing.T) {
 
 // TestConnectionsAreBounded: connections beyond the bound wait until one closes.
 func TestConnectionsAreBounded(t *testing.T) {
-	serving(t, func(o *Options) { o.MaxConnections = 2 }, func(t *testing.T, p *pipes, _ func() error) {
+	serving(t, func(o *Options) { o.Limits.MaxConnections = 2 }, func(t *testing.T, p *pipes, _ func() error) {
 		var open []net.Conn
 		for range 2 {
 			c, ok := p.dial()
