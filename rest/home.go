@@ -33,7 +33,7 @@ type topic struct {
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
 	topics := s.opts.View.Topics()
 	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Total: len(topics), Topics: []topic{}, Paths: map[string]string{}}
-	for _, r := range s.table() {
+	for _, r := range s.routeList() {
 		h.Paths[strings.TrimSuffix(strings.TrimSpace(r.method+" "+r.pattern), "{$}")] = r.summary
 	}
 	for _, t := range topics[:min(len(topics), maxListed)] {
