@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -15,9 +16,11 @@ var errWait = errors.New("waiting for another node's recovery")
 
 // nextLife begins the next life, however long that takes. With an exclusive coordinator it does not wait for others.
 func (n *Node) nextLife(ctx context.Context) (*Life, error) {
-	b := beginning{node: n, patience: n.opts.Patience, waiting: time.Now()}
+	b := beginning{store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(), logger: n.opts.Logger,
+		metrics: n.metrics, patience: n.opts.Patience}
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		life, err := b.try(ctx)
+		b.insist = n.view != nil
+		life, err := n.tryLife(ctx, &b)
 		switch {
 		case err == nil:
 			n.setLife(life)
@@ -39,34 +42,15 @@ func (n *Node) nextLife(ctx context.Context) (*Life, error) {
 	}
 }
 
-// beginning is the time between two lives.
-type beginning struct {
-	node     *Node
-	patience time.Duration // with the recovery of somebody else
-	waiting  time.Time     // since when
-}
-
-// try begins a life, if it can.
-func (b *beginning) try(ctx context.Context) (*Life, error) {
-	n := b.node
-	in, err := n.opts.Coordinator.Incarnation(ctx)
-	var recovered *State
-	if errors.Is(err, ErrNotOpen) {
-		if recovered, err = b.recover(ctx); err == nil {
-			in = recovered.incarnation
-		}
-	}
+// tryLife begins a life, if it can.
+func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {
+	in, recovered, err := b.incarnation(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	c := &chain{store: n.opts.Store, life: segments.NewID(now).String(), incarnation: in, clock: time.Now}
-	newest, err := c.begin(ctx, n.who())
+	c, err := b.chain(ctx, in)
 	if err != nil {
 		return nil, err
-	}
-	if newest > in {
-		return nil, b.behind(ctx, in, newest)
 	}
 	if err := n.loadView(ctx, in, recovered); err != nil {
 		return nil, err
@@ -74,11 +58,48 @@ func (b *beginning) try(ctx context.Context) (*Life, error) {
 	return n.live(ctx, c)
 }
 
+// beginning is the time between two lives, of a node or of a guest.
+type beginning struct {
+	store       segments.Store
+	coordinator Log
+	exclusive   bool
+	who         string
+	logger      *slog.Logger
+	metrics     *metrics
+	patience    time.Duration // with the recovery of somebody else
+	insist      bool          // on opening what was recovered
+}
+
+// incarnation returns the one that a life can begin in, and the state, if this process recovered it.
+func (b *beginning) incarnation(ctx context.Context) (Incarnation, *State, error) {
+	in, err := b.coordinator.Incarnation(ctx)
+	if !errors.Is(err, ErrNotOpen) {
+		return in, nil, err
+	}
+	recovered, err := b.recover(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	return recovered.incarnation, recovered, nil
+}
+
+// chain begins the chain of a new life.
+func (b *beginning) chain(ctx context.Context, in Incarnation) (*chain, error) {
+	c := &chain{store: b.store, life: segments.NewID(time.Now()).String(), incarnation: in, clock: time.Now}
+	newest, err := c.begin(ctx, b.who)
+	if err != nil {
+		return nil, err
+	}
+	if newest > in {
+		return nil, b.behind(ctx, in, newest)
+	}
+	return c, nil
+}
+
 // recover rebuilds the coordinator's state. If somebody else is doing the same, it leaves them time before it tries again.
 func (b *beginning) recover(ctx context.Context) (*State, error) {
-	n := b.node
-	state, err := Recover(ctx, n.opts.Store, RecoverOptions{Who: n.who(), Logger: n.opts.Logger})
-	if errors.Is(err, ErrRecoveryLost) && !n.exclusive {
+	state, err := Recover(ctx, b.store, RecoverOptions{Who: b.who, Logger: b.logger})
+	if errors.Is(err, ErrRecoveryLost) && !b.exclusive {
 		b.patience = min(2*b.patience, time.Minute)
 		return nil, b.await(ctx, 0)
 	}
@@ -88,21 +109,20 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 	if err := b.open(ctx, state); err != nil {
 		return nil, err
 	}
-	n.metrics.recoveries.Inc()
+	b.metrics.recoveries.Inc()
 	return state, nil
 }
 
 // open loads a recovered state. When that fails it is tried again with the same state, however long it takes: to be slow here does no harm, while
 // another recovery would leave another incarnation in the bucket with each try.
 func (b *beginning) open(ctx context.Context, state *State) error {
-	n := b.node
 	for try, delay := 0, 50*time.Millisecond; ; try, delay = try+1, min(2*delay, time.Second) {
-		err := n.opts.Coordinator.Open(ctx, state)
-		if err == nil || lifeOver(err) || n.view == nil { // who joins lets the caller see what is wrong
+		err := b.coordinator.Open(ctx, state)
+		if err == nil || lifeOver(err) || !b.insist { // who joins lets the caller see what is wrong
 			return err
 		}
 		if try == 0 {
-			n.opts.Logger.Error("loading the recovered state fails, trying again", "error", err)
+			b.logger.Error("loading the recovered state fails, trying again", "error", err)
 		}
 		if err := pause(ctx, delay); err != nil {
 			return err
@@ -113,7 +133,7 @@ func (b *beginning) open(ctx context.Context, state *State) error {
 // await waits for the coordinator to open an incarnation above one, as long as patience lasts.
 func (b *beginning) await(ctx context.Context, above Incarnation) error {
 	for until := time.Now().Add(b.patience); time.Now().Before(until); {
-		if in, err := b.node.opts.Coordinator.Incarnation(ctx); err == nil && in > above {
+		if in, err := b.coordinator.Incarnation(ctx); err == nil && in > above {
 			break
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
@@ -126,13 +146,13 @@ func (b *beginning) await(ctx context.Context, above Incarnation) error {
 // behind deals with a bucket that is ahead of the coordinator: a recovery is under way, or died. When it has had its time, this node
 // recovers.
 func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
-	if b.node.exclusive {
+	if b.exclusive {
 		return fmt.Errorf("%w: incarnation %d came while %d began", ErrFenced, newest, in)
 	}
 	if err := b.await(ctx, in); !errors.Is(err, errWait) {
 		return err
 	}
-	if now, err := b.node.opts.Coordinator.Incarnation(ctx); err == nil && now > in {
+	if now, err := b.coordinator.Incarnation(ctx); err == nil && now > in {
 		return errWait
 	}
 	if _, err := b.recover(ctx); err != nil {

@@ -16,7 +16,8 @@ type chain struct {
 	incarnation Incarnation
 	next        uint64 // number of the next object
 	clock       func() time.Time
-	proved      time.Time // when the last successful put began: no recovery had sealed the chain then
+	silence     time.Duration // if set: a chain that has been silent for so long is given up, whatever a put says
+	proved      time.Time     // when the last successful put began: no recovery had sealed the chain then
 }
 
 // sealsSurely is how long a seal outlives, at the very least, the moment at which it was put. A put that took so long, or came so long after the one
@@ -49,6 +50,9 @@ func (c *chain) object(facts [][]byte) []byte {
 // same body is to be tried again, and nothing else.
 func (c *chain) put(ctx context.Context, body []byte) error {
 	begun := c.clock()
+	if c.stale(begun) {
+		return fmt.Errorf("%w: it has been silent for too long", ErrFenced)
+	}
 	key := journalKey(c.life, c.next)
 	err := c.store.Put(ctx, key, body)
 	if errors.Is(err, segments.ErrExists) {
@@ -62,7 +66,11 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if now := c.clock(); elapsed(c.proved, now) >= sealsSurely {
+	now := c.clock()
+	if c.stale(now) {
+		return fmt.Errorf("%w: a put came too late to prove anything", ErrFenced)
+	}
+	if elapsed(c.proved, now) >= sealsSurely {
 		newest, err := newestIncarnation(ctx, c.store, c.incarnation)
 		if err != nil {
 			return err
@@ -74,6 +82,11 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	c.proved = begun
 	c.next++
 	return nil
+}
+
+// stale says whether the chain has been silent for too long to be gone on with.
+func (c *chain) stale(now time.Time) bool {
+	return c.silence > 0 && elapsed(c.proved, now) >= c.silence
 }
 
 // elapsed is the time between two readings of the clock, by the wall or the monotonic clock, whichever says more: a machine that sleeps may stop

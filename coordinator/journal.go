@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -28,6 +29,22 @@ type settlement struct {
 	facts [][]byte
 	bytes int
 	done  chan error // of one element
+}
+
+// newSettlement takes the facts of the entries. All were decided in the incarnation in which they are to be settled.
+func newSettlement(in Incarnation, entries []Entry) (*settlement, error) {
+	s := &settlement{done: make(chan error, 1)}
+	for _, e := range entries {
+		if e.Fact == nil || e.Seq == 0 {
+			continue
+		}
+		if e.Fact.Incarnation != in {
+			return nil, fmt.Errorf("%w: the fact was decided in %d, this is %d", ErrIncarnation, e.Fact.Incarnation, in)
+		}
+		b := AppendFact(nil, e.Fact)
+		s.seqs, s.facts, s.bytes = append(s.seqs, e.Seq), append(s.facts, b), s.bytes+len(b)
+	}
+	return s, nil
 }
 
 const (

@@ -92,16 +92,9 @@ func (l *Life) check(err error) error {
 // that it is not known whether the facts are in the journal: commit again in the next. Facts that other nodes decided are welcome: that is how
 // their commits are helped along.
 func (l *Life) Settle(ctx context.Context, entries ...Entry) error {
-	s := &settlement{done: make(chan error, 1)}
-	for _, e := range entries {
-		if e.Fact == nil || e.Seq == 0 {
-			continue
-		}
-		if e.Fact.Incarnation != l.incarnation {
-			return fmt.Errorf("%w: the fact was decided in %d, this is %d", ErrIncarnation, e.Fact.Incarnation, l.incarnation)
-		}
-		b := AppendFact(nil, e.Fact)
-		s.seqs, s.facts, s.bytes = append(s.seqs, e.Seq), append(s.facts, b), s.bytes+len(b)
+	s, err := newSettlement(l.incarnation, entries)
+	if err != nil {
+		return err
 	}
 	if len(s.facts) == 0 {
 		return nil

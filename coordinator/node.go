@@ -144,13 +144,10 @@ func (n *Node) takenOver(cause error) error {
 func explainFence(ctx context.Context, store segments.Store) error {
 	newest, err := newestIncarnation(ctx, store, 0)
 	if err == nil {
-		b, err := store.Get(ctx, incarnationKey(newest), 0, -1)
-		if err == nil {
-			if o, err := decodeIncarnationObject(b); err == nil {
-				who, _, _ := strings.Cut(o.who, recoveryMark)
-				return fmt.Errorf("%w: another firn (%s) took this bucket over at %s, so this one acknowledges nothing more",
-					ErrFenced, who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
-			}
+		if o, err := readIncarnation(ctx, store, newest); err == nil {
+			who, _, _ := strings.Cut(o.who, recoveryMark)
+			return fmt.Errorf("%w: another firn (%s) took this bucket over at %s, so this one acknowledges nothing more",
+				ErrFenced, who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
 		}
 	}
 	return fmt.Errorf("%w: another firn took this bucket over, so this one acknowledges nothing more", ErrFenced)

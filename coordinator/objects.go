@@ -25,7 +25,8 @@ const (
 	snapshotMagic    = "FIRNSNAP"
 	incarnationMagic = "FIRNINCR"
 	objectVersion    = 1
-	snapshotVersion  = 2 // of snapshots with consumer groups; one without is written as version 1
+	snapshotGroups   = 2 // version of snapshots with consumer groups; one without is written as version 1
+	snapshotVersion  = 3 // of snapshots with merges; one without is written as version 2 or 1
 )
 
 // journalObject is one object of a life's chain.
@@ -95,7 +96,7 @@ func (o *journalObject) decodeFacts() ([]*Fact, error) {
 	return facts, nil
 }
 
-// incarnationObject says who made an incarnation. The first of a bucket carries the cluster id, later ones carry none.
+// incarnationObject says who made an incarnation, and of which bucket. Older versions wrote the cluster id into the first only.
 type incarnationObject struct {
 	n         Incarnation
 	who       string
@@ -148,8 +149,8 @@ func (o *snapshotObject) encode() []byte {
 		size += o.state.spans()*40 + len(o.covers)*40 + len(o.state.topics)*64
 	}
 	version := uint16(objectVersion)
-	if o.state != nil && o.state.hasGroups() {
-		version = snapshotVersion
+	if o.state != nil {
+		version = o.state.version()
 	}
 	b := appendHeader(make([]byte, 0, size), snapshotMagic, version)
 	b = binary.BigEndian.AppendUint64(b, uint64(o.incarnation))
@@ -162,9 +163,9 @@ func (o *snapshotObject) encode() []byte {
 			b = binary.AppendUvarint(b, o.covers[life].upTo)
 			b = appendBool(b, o.covers[life].sealed)
 		}
-		b = appendState(b, o.state)
+		b = appendState(b, o.state, version)
 	}
-	if version >= snapshotVersion {
+	if version >= snapshotGroups {
 		b = appendGroups(b, o.state)
 	}
 	return appendCRC(b)
@@ -182,8 +183,9 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 			life := d.string()
 			o.covers[life] = cover{d.uvarint(), d.bool()}
 		}
-		o.state = d.state(o.incarnation)
-		if objectVersionOf(object) >= snapshotVersion {
+		version := objectVersionOf(object)
+		o.state = d.state(o.incarnation, version)
+		if version >= snapshotGroups {
 			d.groups(o.state)
 		}
 	}

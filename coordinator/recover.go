@@ -100,12 +100,36 @@ func (r *recovery) createIncarnation(ctx context.Context) error {
 		rand.Read(id[:])
 		r.clusterID = base64.RawURLEncoding.EncodeToString(id[:])
 		o.clusterID = r.clusterID
+	} else if o.clusterID, err = r.passOn(ctx, newest); err != nil {
+		return err
 	}
 	created, err := create(ctx, r.store, incarnationKey(r.in), o.encode())
 	if err == nil && !created {
 		err = fmt.Errorf("%w: it took incarnation %d", ErrRecoveryLost, r.in)
 	}
 	return err
+}
+
+// passOn reads the cluster id from the incarnation before, so that every incarnation says whose bucket it is. It is empty if that one
+// does not, because an older version made it, or cannot be read.
+func (r *recovery) passOn(ctx context.Context, before Incarnation) (string, error) {
+	o, err := readIncarnation(ctx, r.store, before)
+	if errors.Is(err, segments.ErrNotFound) || errors.Is(err, ErrMalformed) || errors.Is(err, ErrNewer) {
+		return "", nil
+	}
+	return o.clusterID, err
+}
+
+func readIncarnation(ctx context.Context, store segments.Store, in Incarnation) (incarnationObject, error) {
+	b, err := store.Get(ctx, incarnationKey(in), 0, -1)
+	if err != nil {
+		return incarnationObject{}, err
+	}
+	o, err := decodeIncarnationObject(b)
+	if err != nil {
+		return incarnationObject{}, fmt.Errorf("%s: %w", incarnationKey(in), err)
+	}
+	return *o, nil
 }
 
 // newestIncarnation returns the number of the newest incarnation after one that is known; that one if there is none.
@@ -142,13 +166,9 @@ func (r *recovery) settle(ctx context.Context) error {
 		return nil
 	}
 	// Nothing ever opened, but the cluster id was drawn.
-	b, err := r.store.Get(ctx, incarnationKey(1), 0, -1)
+	first, err := readIncarnation(ctx, r.store, 1)
 	if err != nil {
 		return err
-	}
-	first, err := decodeIncarnationObject(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", incarnationKey(1), err)
 	}
 	r.snapshot.state.clusterID = first.clusterID
 	return nil

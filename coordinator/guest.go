@@ -1,0 +1,281 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"firn/segments"
+)
+
+// GuestOptions is what a Guest needs. Zero values mean their defaults.
+type GuestOptions struct {
+	Store       segments.Store
+	Coordinator Log
+	Who         string // for people, in the objects that the guest creates
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
+
+	Patience time.Duration // how long to leave a recovery to others, whom it costs less, before starting one; 1 s
+}
+
+// Guest writes to a cluster without being one of its nodes: nobody hears of it, it keeps no View, and between two calls nothing of it runs. It is for
+// processes that live for moments, and may be frozen at any of them and thawed much later. What it costs does not grow with the log.
+//
+// It has lives as a Node has them. A life begins when there is something to settle, is taken up again by later calls, and ends when it turns
+// out that its journal chain was sealed or the incarnation is over; or when it was silent for so long that nobody keeps its seal for it.
+//
+// A Guest is used by one goroutine at a time.
+type Guest struct {
+	begin    beginning
+	metrics  *metrics
+	in       Incarnation // as last heard; 0: ask
+	life     *GuestLife  // nil until one begins
+	fenced   error       // why there will be no life any more
+	silence  time.Duration
+	patience time.Duration
+	waited   bool // for others to recover, in this call
+}
+
+// guestSilence is how long a guest's chain may be silent before the next call begins another: far less than the time for which anybody keeps a seal, which is what tells
+// a writer that comes late.
+const guestSilence = 10 * time.Minute
+
+// NewGuest returns a guest. It asks nobody anything yet.
+func NewGuest(opts GuestOptions) (*Guest, error) {
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Patience == 0 {
+		opts.Patience = time.Second
+	}
+	b := beginning{store: opts.Store, coordinator: opts.Coordinator, who: opts.Who, logger: opts.Logger, metrics: m}
+	if x, ok := opts.Coordinator.(exclusive); ok {
+		b.exclusive = x.Exclusive()
+	}
+	return &Guest{begin: b, metrics: m, silence: guestSilence, patience: opts.Patience}, nil
+}
+
+// Topic looks a topic up: see Log.Topic. A coordinator without state is recovered first.
+func (g *Guest) Topic(ctx context.Context, name string) (TopicFact, error) {
+	var found TopicFact
+	err := g.insist(ctx, func(ctx context.Context) error {
+		in, err := g.incarnation(ctx)
+		if err == nil {
+			found, err = g.begin.coordinator.Topic(ctx, in, name)
+		}
+		return err
+	})
+	return found, err
+}
+
+// Life returns the life that goes on, or begins the next, as long as ctx allows. With an exclusive coordinator it fails with ErrFenced once another process has
+// taken the bucket over.
+func (g *Guest) Life(ctx context.Context) (*GuestLife, error) {
+	if l := g.life; l != nil && l.over == nil && !l.journal.chain.stale(time.Now()) {
+		return l, nil
+	}
+	err := g.insist(ctx, g.nextLife)
+	if err != nil {
+		return nil, err
+	}
+	return g.life, nil
+}
+
+// nextLife tries to begin a life. That the coordinator and the bucket belong together is looked at meanwhile.
+func (g *Guest) nextLife(ctx context.Context) error {
+	in, err := g.incarnation(ctx)
+	if err != nil {
+		return err
+	}
+	var c *chain
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return g.sameBucket(ctx, in) })
+	tasks.Go(func() (err error) {
+		c, err = g.begin.chain(ctx, in)
+		return err
+	})
+	if err := tasks.Wait(); err != nil {
+		return err
+	}
+	c.silence = g.silence
+	g.life = &GuestLife{guest: g, incarnation: in, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
+		confirm: func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }}}
+	g.metrics.lives.Inc()
+	return nil
+}
+
+// incarnation is the one that calls are made in: as last heard, else as the coordinator says, which is recovered if need be and nobody else does.
+func (g *Guest) incarnation(ctx context.Context) (Incarnation, error) {
+	if g.in != 0 {
+		return g.in, nil
+	}
+	in, err := g.begin.coordinator.Incarnation(ctx)
+	if errors.Is(err, ErrNotOpen) {
+		if !g.waited && !g.begin.exclusive {
+			g.waited = true
+			return 0, g.begin.await(ctx, 0)
+		}
+		in, _, err = g.begin.incarnation(ctx)
+	}
+	if err == nil {
+		g.in = in
+	}
+	return in, err
+}
+
+// insist tries until it works, ctx ends, or it cannot work any more.
+func (g *Guest) insist(ctx context.Context, try func(context.Context) error) error {
+	g.begin.patience, g.waited = g.patience, false
+	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		if g.fenced != nil {
+			return g.fenced
+		}
+		err := try(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
+		case lifeOver(err), errors.Is(err, errWait), errors.Is(err, ErrRecoveryLost):
+			g.in = 0
+			if g.life != nil {
+				g.life.end(err)
+			}
+			if g.begin.exclusive {
+				g.fenced = explainFence(ctx, g.begin.store)
+				continue
+			}
+		case errors.Is(err, ErrUnknownTopic), errors.Is(err, ErrOtherCluster):
+			return err
+		default:
+			g.begin.logger.Warn("a call of a direct writer fails, trying again", "error", err)
+		}
+		if ended := pause(ctx, delay); ended != nil {
+			return fmt.Errorf("%w, after: %w", ended, err)
+		}
+	}
+}
+
+// sameBucket refuses a coordinator that holds the state of another bucket: see Node.sameCluster.
+func (g *Guest) sameBucket(ctx context.Context, in Incarnation) error {
+	c, ok := g.begin.coordinator.(clustered)
+	if !ok {
+		return nil
+	}
+	id, err := c.ClusterID(ctx, in)
+	if err != nil {
+		return err
+	}
+	o, err := readIncarnation(ctx, g.begin.store, in)
+	if errors.Is(err, segments.ErrNotFound) {
+		return fmt.Errorf("%w: it is in incarnation %d, which this bucket does not know", ErrOtherCluster, in)
+	}
+	if err != nil {
+		return err
+	}
+	if o.clusterID == "" { // made by an older version
+		l := loader{g.begin.store, 1}
+		s, err := l.snapshot(ctx, snapshotRef{incarnation: in})
+		if err != nil {
+			return err
+		}
+		o.clusterID = s.state.clusterID
+	}
+	if id != o.clusterID {
+		return fmt.Errorf("%w: %s, the bucket's is %s", ErrOtherCluster, id, o.clusterID)
+	}
+	return nil
+}
+
+// GuestLife is one life of a guest: one journal chain, in one incarnation. Once a call has failed with an error that ends lives it is over, and Guest.Life
+// begins the next. Facts that were decided in it may be settled in the next if that is lived in the same incarnation.
+type GuestLife struct {
+	guest       *Guest
+	incarnation Incarnation
+	journal     *journal
+	over        error // why it is
+}
+
+// Incarnation is the one that this life is lived in.
+func (l *GuestLife) Incarnation() Incarnation { return l.incarnation }
+
+// check ends the life if err says so.
+func (l *GuestLife) check(err error) error {
+	if lifeOver(err) {
+		l.end(err)
+	}
+	return err
+}
+
+func (l *GuestLife) end(err error) {
+	if l.over == nil {
+		l.over = err
+		l.guest.in = 0
+	}
+}
+
+// Commit asks the coordinator for offsets: see Log.Commit and Life.Commit.
+func (l *GuestLife) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, error) {
+	answer, err := l.guest.begin.coordinator.Commit(ctx, l.incarnation, req)
+	return answer, l.check(err)
+}
+
+// HighWatermarks asks the coordinator how far the partitions may be read: see Log.HighWatermarks.
+func (l *GuestLife) HighWatermarks(ctx context.Context, partitions []segments.Partition) ([]int64, error) {
+	marks, err := l.guest.begin.coordinator.HighWatermarks(ctx, l.incarnation, partitions)
+	return marks, l.check(err)
+}
+
+// Settle writes the facts into the journal and confirms them, as Life.Settle does, in the caller's goroutine. When it gives up because ctx ends the life is over
+// as well: nobody knows then how its chain ends.
+func (l *GuestLife) Settle(ctx context.Context, entries ...Entry) error {
+	if l.over != nil {
+		return fmt.Errorf("%w: %w", ErrFenced, l.over)
+	}
+	s, err := newSettlement(l.incarnation, entries)
+	if err != nil || len(s.facts) == 0 {
+		return err
+	}
+	if err := l.journal.write(ctx, []*settlement{s}); err != nil {
+		l.end(err)
+		return err
+	}
+	return nil
+}
+
+// Stream returns the entries of the commit stream after one number, up to another or the newest that there is. It fails with ErrTrimmed if they are not kept any more.
+func (l *GuestLife) Stream(ctx context.Context, after, upTo uint64) ([]Entry, error) {
+	log := l.guest.begin.coordinator
+	latest, err := log.Latest(ctx, l.incarnation)
+	if err != nil {
+		return nil, l.check(err)
+	}
+	var entries []Entry
+	for upTo = min(upTo, latest); after < upTo; after = entries[len(entries)-1].Seq {
+		for e, err := range log.Follow(ctx, l.incarnation, after) {
+			if err != nil {
+				return nil, l.check(err)
+			}
+			if entries = append(entries, e); e.Seq >= upTo {
+				break
+			}
+		}
+	}
+	return entries, nil
+}
+
+// Settled returns the number up to which every fact is confirmed: see Log.Settled.
+func (l *GuestLife) Settled(ctx context.Context) (uint64, error) {
+	seq, err := l.guest.begin.coordinator.Settled(ctx, l.incarnation)
+	return seq, l.check(err)
+}
