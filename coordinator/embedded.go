@@ -21,7 +21,7 @@ func (o EmbeddedOptions) withDefaults() EmbeddedOptions {
 		o.Clock = time.Now
 	}
 	if o.CommitDeadline == 0 {
-		o.CommitDeadline = 5 * time.Minute
+		o.CommitDeadline = DefaultCommitDeadline
 	}
 	if o.Retain == 0 {
 		o.Retain = 16 << 10

@@ -25,7 +25,7 @@ func (e *Embedded) Propose(_ context.Context, in Incarnation, change Change) (En
 	if again, known := e.changes.byID[change.ID]; known {
 		return again, nil
 	}
-	fact, err := e.propose(change)
+	fact, err := e.propose(change, now)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -41,7 +41,7 @@ func (e *Embedded) Propose(_ context.Context, in Incarnation, change Change) (En
 	return entry, nil
 }
 
-func (e *Embedded) propose(c Change) (*Fact, error) {
+func (e *Embedded) propose(c Change, now time.Time) (*Fact, error) {
 	switch {
 	case c.CreateTopic != nil:
 		return e.createTopic(c.CreateTopic)
@@ -77,14 +77,16 @@ func (e *Embedded) propose(c Change) (*Fact, error) {
 		return e.moveLogStart(c.LogStart)
 	case c.ProducerIDs > 0:
 		return &Fact{ProducerIDs: &ProducerIDs{End: e.decided.nextProducerID + c.ProducerIDs}}, nil
+	case c.Merge != nil:
+		return e.merge(c.Merge, now)
 	}
 	return nil, fmt.Errorf("%w: it has no content", ErrUnknownChange)
 }
 
 // commitOffsets decides what a group has committed, if its owner still is its owner.
 func (e *Embedded) commitOffsets(in Incarnation, c *CommitOffsets, now time.Time) (Entry, error) {
-	if l, held := e.leases.held[c.Lease]; !held || l.epoch != c.Epoch || !now.Before(l.expires) {
-		return Entry{}, fmt.Errorf("%w: %s, epoch %d", ErrLeaseLost, c.Lease, c.Epoch)
+	if err := e.holds(c.Lease, c.Epoch, now); err != nil {
+		return Entry{}, err
 	}
 	o := &Offsets{Group: c.Group, Version: e.decided.offsetsVersion + 1, Epoch: c.Epoch, Time: now.UnixMilli(), Forget: c.Forget}
 	o.Partitions = slices.SortedFunc(slices.Values(c.Offsets), func(a, b GroupOffset) int { return comparePartitions(a.Partition, b.Partition) })
@@ -93,6 +95,49 @@ func (e *Embedded) commitOffsets(in Incarnation, c *CommitOffsets, now time.Time
 		return Entry{}, err
 	}
 	return e.decide(fact), nil
+}
+
+// holds says whether a lease is held with that epoch.
+func (e *Embedded) holds(lease string, epoch uint64, now time.Time) error {
+	if l, held := e.leases.held[lease]; !held || l.epoch != epoch || !now.Before(l.expires) {
+		return fmt.Errorf("%w: %s, epoch %d", ErrLeaseLost, lease, epoch)
+	}
+	return nil
+}
+
+// merge decides a merge, if nothing of what it was planned with has changed.
+func (e *Embedded) merge(c *ProposeMerge, now time.Time) (*Fact, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if err := e.holds(c.Lease, c.Epoch, now); err != nil {
+		return nil, err
+	}
+	allowed := MergeDeadline(e.opts.CommitDeadline)
+	if age := now.Sub(c.Segment.Time()); len(c.Merge.Spans) > 0 && (age > allowed || age < -e.opts.CommitDeadline) {
+		return nil, fmt.Errorf("%w: merged segment %s is %s old, allowed is %s", ErrTooOld, c.Segment, age, allowed)
+	}
+	end, exists := e.highWatermark(c.Merge.Partition)
+	if !exists {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownPartition, c.Merge.Partition)
+	}
+	if c.Merge.Last >= end {
+		return nil, fmt.Errorf("%w: %d in %s, which ends at %d", ErrOffsetRange, c.Merge.Last, c.Merge.Partition, end)
+	}
+	if p := e.decided.partitions[c.Merge.Partition]; p == nil || p.merges != c.After || e.merging(c.Merge.Partition) {
+		return nil, fmt.Errorf("%w: %s", ErrMergedMeanwhile, c.Merge.Partition)
+	}
+	return c.Fact(0), nil
+}
+
+// merging says whether a merge of the partition awaits its confirmation.
+func (e *Embedded) merging(at segments.Partition) bool {
+	for _, f := range e.pending.facts {
+		if f.Merge != nil && f.Merge.Partition == at {
+			return true
+		}
+	}
+	return false
 }
 
 // createTopic decides a new topic. A name is free only when the deletion of the topic that had it is confirmed: otherwise the new topic might

@@ -17,6 +17,7 @@ const (
 	factLogStart    = 3
 	factProducerIDs = 4
 	factOffsets     = 5
+	factMerge       = 6
 )
 
 const factVersion = 1
@@ -41,6 +42,8 @@ func AppendFact(dst []byte, f *Fact) []byte {
 		return binary.AppendUvarint(head(factProducerIDs), uint64(f.ProducerIDs.End))
 	case f.Offsets != nil:
 		return appendOffsets(head(factOffsets), f.Offsets)
+	case f.Merge != nil:
+		return appendMerge(head(factMerge), f.Merge)
 	}
 	panic("coordinator: a fact without content")
 }
@@ -49,7 +52,7 @@ func AppendFact(dst []byte, f *Fact) []byte {
 func DecodeFact(b []byte) (*Fact, error) {
 	d := &decoder{rest: b}
 	kind, version := d.byte(), d.byte()
-	if d.err == nil && (kind < factCommit || kind > factOffsets || version > factVersion) {
+	if d.err == nil && (kind < factCommit || kind > factMerge || version > factVersion) {
 		return nil, fmt.Errorf("%w: fact of kind %d, version %d", ErrNewer, kind, version)
 	}
 	if d.err == nil && version == 0 {
@@ -67,6 +70,8 @@ func DecodeFact(b []byte) (*Fact, error) {
 		f.ProducerIDs = &ProducerIDs{End: d.int64()}
 	case factOffsets:
 		f.Offsets = d.offsets()
+	case factMerge:
+		f.Merge = d.merge()
 	}
 	if err := d.end(); err != nil {
 		return nil, err

@@ -29,13 +29,14 @@ type PartitionState struct {
 	LogStart  int64
 	End       int64           // the next offset
 	Producers []ProducerBatch // the newest batches of each producer in its current epoch, oldest first
+	Merges    uint64          // version of the newest merge
 }
 
 // Partitions yields every partition that something has happened to, in order.
 func (s *State) Partitions() iter.Seq2[segments.Partition, PartitionState] {
 	return func(yield func(segments.Partition, PartitionState) bool) {
 		for _, at := range sortedPartitions(s.partitions) {
-			if p := s.partitions[at]; !p.empty() && !yield(at, PartitionState{p.logStart, p.end, p.producerBatches()}) {
+			if p := s.partitions[at]; !p.empty() && !yield(at, PartitionState{p.logStart, p.end, p.producerBatches(), p.merges}) {
 				return
 			}
 		}

@@ -14,7 +14,21 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 	return slices.SortedFunc(maps.Values(topics), func(x, y *TopicFact) int { return bytes.Compare(x.ID[:], y.ID[:]) })
 }
 
-func appendState(b []byte, s *State) []byte {
+// version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
+// a program that does not know it.
+func (s *State) version() uint16 {
+	for _, p := range s.partitions {
+		if p.merges > 0 || p.waiting != nil {
+			return snapshotVersion
+		}
+	}
+	if s.hasGroups() {
+		return snapshotGroups
+	}
+	return objectVersion
+}
+
+func appendState(b []byte, s *State, version uint16) []byte {
 	b = appendString(b, s.clusterID)
 	b = binary.AppendUvarint(b, uint64(s.nextProducerID))
 	b = binary.AppendUvarint(b, uint64(len(s.topics)))
@@ -24,12 +38,12 @@ func appendState(b []byte, s *State) []byte {
 	keys := slices.DeleteFunc(sortedPartitions(s.partitions), func(at segments.Partition) bool { return s.partitions[at].empty() })
 	b = binary.AppendUvarint(b, uint64(len(keys)))
 	for _, at := range keys {
-		b = appendPartitionState(appendPartition(b, at), s.partitions[at])
+		b = appendPartitionState(appendPartition(b, at), s.partitions[at], version)
 	}
 	return b
 }
 
-func (d *decoder) state(in Incarnation) *State {
+func (d *decoder) state(in Incarnation, version uint16) *State {
 	s := NewState(in, d.string())
 	s.nextProducerID = d.int64()
 	for i, n := 0, d.count(16+5); i < n && d.err == nil; i++ {
@@ -44,15 +58,17 @@ func (d *decoder) state(in Incarnation) *State {
 		if s.partitions[at] != nil {
 			d.fail("partition %s twice", at)
 		}
-		s.partitions[at] = d.partitionState()
+		s.partitions[at] = d.partitionState(at, version)
 	}
 	return s
 }
 
 // empty says that nothing has happened to the partition.
-func (p *partition) empty() bool { return p.logStart == 0 && p.end == 0 && len(p.beyond) == 0 }
+func (p *partition) empty() bool {
+	return p.logStart == 0 && p.end == 0 && len(p.beyond) == 0 && len(p.waiting) == 0
+}
 
-func appendPartitionState(b []byte, p *partition) []byte {
+func appendPartitionState(b []byte, p *partition, version uint16) []byte {
 	b = binary.AppendUvarint(b, uint64(p.logStart))
 	b = binary.AppendUvarint(b, uint64(p.end))
 	b = binary.AppendUvarint(b, uint64(len(p.spans)))
@@ -62,6 +78,9 @@ func appendPartitionState(b []byte, p *partition) []byte {
 		b = append(b, s.Segment[:]...)
 		b = binary.AppendUvarint(b, uint64(s.Base-next))
 		b = appendSpan(b, s)
+		if version >= snapshotVersion {
+			b = binary.AppendUvarint(b, s.Version)
+		}
 		next = s.Last + 1
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.beyond)))
@@ -83,10 +102,13 @@ func appendPartitionState(b []byte, p *partition) []byte {
 			b = appendSequenced(b, 0, s)
 		}
 	}
+	if version >= snapshotVersion {
+		b = appendMerges(b, p)
+	}
 	return b
 }
 
-func (d *decoder) partitionState() *partition {
+func (d *decoder) partitionState(at segments.Partition, version uint16) *partition {
 	p := &partition{logStart: d.int64(), end: d.int64()}
 	n := d.count(16 + 5)
 	p.spans = make([]placed, 0, n)
@@ -94,6 +116,9 @@ func (d *decoder) partitionState() *partition {
 	for i := 0; i < n && d.err == nil; i++ {
 		segment := segments.ID(d.id())
 		s := d.span(segment, next+d.upTo(math.MaxInt64-1-next))
+		if version >= snapshotVersion {
+			s.Version = d.uvarint()
+		}
 		runningMax = max(runningMax, s.MaxTimestamp)
 		p.spans = append(p.spans, placed{s, runningMax})
 		p.bytes += s.Length
@@ -104,6 +129,9 @@ func (d *decoder) partitionState() *partition {
 	}
 	d.beyond(p)
 	d.producers(p)
+	if version >= snapshotVersion {
+		d.merges(at, p)
+	}
 	return p
 }
 

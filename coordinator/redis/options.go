@@ -15,6 +15,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"firn/coordinator"
 )
 
 // Options says where Redis is and how it is used. Zero values mean their defaults.
@@ -57,7 +59,7 @@ func (o Options) withDefaults() Options {
 		o.Timeout = 3 * time.Second
 	}
 	if o.CommitDeadline == 0 {
-		o.CommitDeadline = 5 * time.Minute
+		o.CommitDeadline = coordinator.DefaultCommitDeadline
 	}
 	if o.Retain == 0 {
 		o.Retain = 16 << 10
