@@ -7,10 +7,8 @@ import (
 	"firn/segments/batch"
 )
 
-// runEncoder appends batches to an object that begins with its header, cuts them into runs and keeps the index.
+// runEncoder appends batches to a mixed segment that begins with its header, cuts them into runs and keeps the index.
 type runEncoder struct {
-	kind      Kind
-	cut       int64 // bytes of a run that may not be exceeded, unless by a single batch
 	object    []byte
 	index     []Run
 	positions []int32 // of the batches of the last run
@@ -18,33 +16,34 @@ type runEncoder struct {
 
 // add copies b, whose header is h, and takes the copy's CRC while it is still in the processor's cache. The copy gets h's base offset, and leader epoch 0.
 func (e *runEncoder) add(p Partition, h batch.Header, b []byte) {
-	if last := len(e.index) - 1; last < 0 || e.index[last].Partition != p || e.index[last].Length+int64(len(b)) > e.cut {
-		e.begin(p, h.BaseOffset)
+	if last := len(e.index) - 1; last < 0 || e.index[last].Partition != p || e.index[last].Length+int64(len(b)) > MaxRunBytes {
+		e.begin(p)
 	}
 	r := &e.index[len(e.index)-1]
 	start := len(e.object)
 	e.object = append(e.object, b...)
 	batch.SetBaseOffset(e.object[start:], h.BaseOffset)
-	r.CRC = updateChecksum(r.CRC, e.object[start:])
+	r.count(h, e.object[start:])
+	e.positions = append(e.positions, int32(int64(start)-r.Position))
+}
+
+func (e *runEncoder) begin(p Partition) {
+	e.end()
+	e.index = append(e.index, newRun(p, int64(len(e.object)), -1))
+}
+
+// newRun begins a run with no batches.
+func newRun(p Partition, position, baseOffset int64) Run {
+	return Run{Partition: p, Position: position, BaseOffset: baseOffset, LastOffset: -1, MinTimestamp: math.MaxInt64, MaxTimestamp: math.MinInt64}
+}
+
+// count takes a batch into what the run says of its batches, offsets and positions apart.
+func (r *Run) count(h batch.Header, b []byte) {
+	r.CRC = updateChecksum(r.CRC, b)
 	r.Length += int64(len(b))
 	r.Records += int64(h.Records)
 	r.MinTimestamp = min(r.MinTimestamp, h.BaseTimestamp)
 	r.MaxTimestamp = max(r.MaxTimestamp, h.MaxTimestamp)
-	if e.kind == Merged {
-		r.LastOffset = h.BaseOffset + int64(h.LastOffsetDelta)
-	}
-	e.positions = append(e.positions, int32(int64(start)-r.Position))
-}
-
-func (e *runEncoder) begin(p Partition, baseOffset int64) {
-	e.end()
-	if e.kind == Mixed {
-		baseOffset = -1
-	}
-	e.index = append(e.index, Run{
-		Partition: p, Position: int64(len(e.object)), BaseOffset: baseOffset, LastOffset: -1,
-		MinTimestamp: math.MaxInt64, MaxTimestamp: math.MinInt64,
-	})
 }
 
 // end gives the last run the positions of its batches, and leaves the rest of their room to the next.
@@ -59,7 +58,7 @@ func (e *runEncoder) end() {
 // finish appends footer and trailer.
 func (e *runEncoder) finish(id ID) ([]byte, []Run) {
 	e.end()
-	t := trailer{kind: e.kind, footer: int64(len(e.object))}
+	t := trailer{kind: Mixed, footer: int64(len(e.object))}
 	object := appendFooter(e.object, id, e.index)
 	footer := object[t.footer:]
 	t.length, t.crc = int64(len(footer)), checksum(footer)

@@ -18,26 +18,30 @@ func (p Partition) Compare(q Partition) int {
 }
 
 func appendFooter(b []byte, id ID, runs []Run) []byte {
-	be := binary.BigEndian
 	b = append(b, id[:]...)
-	b = be.AppendUint32(b, uint32(len(runs)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(runs)))
 	for i := range runs {
-		r := &runs[i]
-		b = append(b, r.Partition.Topic[:]...)
-		b = be.AppendUint32(b, uint32(r.Partition.Index))
-		b = be.AppendUint64(b, uint64(r.Position))
-		b = be.AppendUint64(b, uint64(r.Length))
-		b = be.AppendUint32(b, r.CRC)
-		b = be.AppendUint64(b, uint64(r.BaseOffset))
-		b = be.AppendUint64(b, uint64(r.LastOffset))
-		b = be.AppendUint64(b, uint64(r.Records))
-		b = be.AppendUint64(b, uint64(r.MinTimestamp))
-		b = be.AppendUint64(b, uint64(r.MaxTimestamp))
-		b = be.AppendUint32(b, uint32(len(r.Batches)))
-		b = be.AppendUint32(b, 0)
-		for _, position := range r.Batches {
-			b = be.AppendUint32(b, uint32(position))
-		}
+		b = appendEntry(b, &runs[i])
+	}
+	return b
+}
+
+func appendEntry(b []byte, r *Run) []byte {
+	be := binary.BigEndian
+	b = append(b, r.Partition.Topic[:]...)
+	b = be.AppendUint32(b, uint32(r.Partition.Index))
+	b = be.AppendUint64(b, uint64(r.Position))
+	b = be.AppendUint64(b, uint64(r.Length))
+	b = be.AppendUint32(b, r.CRC)
+	b = be.AppendUint64(b, uint64(r.BaseOffset))
+	b = be.AppendUint64(b, uint64(r.LastOffset))
+	b = be.AppendUint64(b, uint64(r.Records))
+	b = be.AppendUint64(b, uint64(r.MinTimestamp))
+	b = be.AppendUint64(b, uint64(r.MaxTimestamp))
+	b = be.AppendUint32(b, uint32(len(r.Batches)))
+	b = be.AppendUint32(b, 0)
+	for _, position := range r.Batches {
+		b = be.AppendUint32(b, uint32(position))
 	}
 	return b
 }
@@ -72,6 +76,23 @@ func parseEntry(r *Run, b []byte, positions []int32) ([]byte, []int32, error) {
 	if len(b) < entryLen {
 		return nil, nil, corrupt("footer ends within an entry")
 	}
+	n, err := parseEntryHead(r, b)
+	b = b[entryLen:]
+	if err == nil && (n > len(positions) || n > len(b)/4) {
+		err = corrupt("run with %d batches", n)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Batches = positions[:n:n]
+	for i := range r.Batches {
+		r.Batches[i] = int32(binary.BigEndian.Uint32(b[4*i:]))
+	}
+	return b[4*n:], positions[n:], nil
+}
+
+// parseEntryHead reads an entry up to the positions of its batches, and returns how many of these follow.
+func parseEntryHead(r *Run, b []byte) (batches int, err error) {
 	be := binary.BigEndian
 	r.Partition = Partition{TopicID(b[:16]), int32(be.Uint32(b[16:]))}
 	r.Position = int64(be.Uint64(b[20:]))
@@ -82,43 +103,58 @@ func parseEntry(r *Run, b []byte, positions []int32) ([]byte, []int32, error) {
 	r.Records = int64(be.Uint64(b[56:]))
 	r.MinTimestamp = int64(be.Uint64(b[64:]))
 	r.MaxTimestamp = int64(be.Uint64(b[72:]))
-	n, zero := int(be.Uint32(b[80:])), be.Uint32(b[84:])
-	b = b[entryLen:]
-	if zero != 0 || n < 1 || n > len(positions) || n > len(b)/4 {
-		return nil, nil, corrupt("run with %d batches", n)
+	n, zero := be.Uint32(b[80:]), be.Uint32(b[84:])
+	if zero != 0 || n < 1 || n > maxFooterLen/4 {
+		return 0, corrupt("run with %d batches", n)
 	}
-	r.Batches = positions[:n:n]
-	for i := range r.Batches {
-		r.Batches[i] = int32(be.Uint32(b[4*i:]))
-	}
-	return b[4*n:], positions[n:], nil
+	return int(n), nil
 }
 
 // checkRuns checks that the runs tile the body, that they are in order, and each in itself.
 func checkRuns(runs []Run, kind Kind, footerPosition int64) error {
-	at := int64(headerLen)
+	var before *Run
 	for i := range runs {
 		r := &runs[i]
+		err := checkRun(r, before, kind, footerPosition)
 		switch {
-		case r.Position != at || r.Length < 1 || r.Length > math.MaxInt32 || r.Length > footerPosition-at:
-			return corrupt("run %d: %d bytes at %d, expected at %d", i, r.Length, r.Position, at)
+		case err != nil:
 		case kind == Mixed && r.Length > MaxRunBytes && len(r.Batches) > 1:
-			return corrupt("run %d: not cut at %d bytes", i, MaxRunBytes)
-		case r.Partition.Index < 0:
-			return corrupt("run %d: partition %d", i, r.Partition.Index)
-		case r.Records < int64(len(r.Batches)) && kind == Mixed, r.Records < 0:
-			return corrupt("run %d: %d records in %d batches", i, r.Records, len(r.Batches))
+			err = corrupt("not cut at %d bytes", MaxRunBytes)
+		case kind == Mixed && r.Records < int64(len(r.Batches)):
+			err = corrupt("%d records in %d batches", r.Records, len(r.Batches))
 		case !ascending(r.Batches, r.Length):
-			return corrupt("run %d: batch positions out of order", i)
-		case i > 0 && !follows(r, &runs[i-1], kind):
-			return corrupt("run %d: out of order", i)
+			err = corrupt("batch positions out of order")
 		}
-		if err := checkOffsets(r, kind); err != nil {
+		if err != nil {
 			return corrupt("run %d: %w", i, err)
 		}
-		at += r.Length
+		before = r
 	}
-	if at != footerPosition {
+	return checkEnd(before, footerPosition)
+}
+
+// checkRun checks all of a run but its batches. before is the run before it, or nil.
+func checkRun(r, before *Run, kind Kind, footerPosition int64) error {
+	at := int64(headerLen)
+	if before != nil {
+		at = before.Position + before.Length
+	}
+	switch {
+	case r.Position != at || r.Length < 1 || r.Length > math.MaxInt32 || r.Length > footerPosition-at:
+		return corrupt("%d bytes at %d, expected at %d", r.Length, r.Position, at)
+	case r.Partition.Index < 0:
+		return corrupt("partition %d", r.Partition.Index)
+	case r.Records < 0:
+		return corrupt("%d records", r.Records)
+	case before != nil && !follows(r, before, kind):
+		return corrupt("out of order")
+	}
+	return checkOffsets(r, kind)
+}
+
+// checkEnd checks that nothing lies between the last run and the footer.
+func checkEnd(last *Run, footerPosition int64) error {
+	if at := last.Position + last.Length; at != footerPosition {
 		return corrupt("footer at %d, but the last run ends at %d", footerPosition, at)
 	}
 	return nil

@@ -70,17 +70,40 @@ func mustEncode(t testing.TB, id segments.ID, data []segments.RunData) ([]byte, 
 
 func mustMerge(t testing.TB, id segments.ID, batches ...[]byte) ([]byte, []segments.Run) {
 	t.Helper()
-	m := segments.NewMerged(id, segments.Partition{Topic: topicA, Index: 2}, 0)
+	var object bytes.Buffer
+	m := segments.NewMerged(&object, id, segments.Partition{Topic: topicA, Index: 2})
 	for _, b := range batches {
 		if err := m.Add(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	object, index, err := m.Finish()
+	size := m.Size()
+	body, err := m.Finish()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return object, index
+	if size != int64(object.Len()) {
+		t.Errorf("a segment of %d bytes was to have %d", object.Len(), size)
+	}
+	index, err := segments.Decode(object.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wholeBody(index.Runs), body); diff != "" {
+		t.Error(diff)
+	}
+	return object.Bytes(), index.Runs
+}
+
+// wholeBody adds up runs to what Finish says of them.
+func wholeBody(runs []segments.Run) segments.Run {
+	body := runs[0]
+	body.CRC, body.Batches = 0, nil
+	for _, r := range runs[1:] {
+		body.LastOffset, body.Length, body.Records = r.LastOffset, body.Length+r.Length, body.Records+r.Records
+		body.MinTimestamp, body.MaxTimestamp = min(body.MinTimestamp, r.MinTimestamp), max(body.MaxTimestamp, r.MaxTimestamp)
+	}
+	return body
 }
 
 func TestEncodeMixed(t *testing.T) {
@@ -184,8 +207,8 @@ func TestMerged(t *testing.T) {
 }
 
 func TestMergedRefuses(t *testing.T) {
-	m := segments.NewMerged(testID, segments.Partition{}, 0)
-	if _, _, err := m.Finish(); !errors.Is(err, segments.ErrInput) {
+	m := segments.NewMerged(new(bytes.Buffer), testID, segments.Partition{})
+	if _, err := m.Finish(); !errors.Is(err, segments.ErrInput) {
 		t.Error("empty:", err)
 	}
 	if err := m.Add(newBatch(t, 10, 5, 0)); err != nil {

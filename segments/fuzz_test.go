@@ -54,6 +54,54 @@ func FuzzDecode(f *testing.F) {
 		if again, err := segments.ReadIndex(t.Context(), store, index.ID); err != nil || !cmp.Equal(index, again) {
 			t.Fatal("ReadIndex differs:", err)
 		}
+		for _, suffix := range []int64{0, 100, 1 << 20} {
+			blocks, err := segments.ReadBlocks(t.Context(), store, index.ID, suffix)
+			if index.Kind == segments.Merged && (err != nil || !cmp.Equal(blocks, blocksOf(index.Runs))) {
+				t.Fatal("ReadBlocks differs:", err)
+			}
+			if index.Kind == segments.Mixed && err == nil {
+				t.Fatal("a mixed segment has no blocks")
+			}
+		}
+	})
+}
+
+// blocksOf is what ReadBlocks must say of runs.
+func blocksOf(runs []segments.Run) []segments.Block {
+	blocks := make([]segments.Block, len(runs))
+	for i, r := range runs {
+		blocks[i] = segments.Block{Position: r.Position, BaseOffset: r.BaseOffset, LastOffset: r.LastOffset, MaxTimestamp: r.MaxTimestamp, Length: int32(r.Length), CRC: r.CRC}
+	}
+	return blocks
+}
+
+// FuzzReadBlocks feeds any end of a merged segment. Nothing panics, what ReadIndex takes ReadBlocks takes as well, and memory for the blocks stays below the bytes
+// of the footer.
+func FuzzReadBlocks(f *testing.F) {
+	object, err := os.ReadFile("testdata/merged-v1.segment")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(object, int64(0))
+	f.Add(object, int64(1<<20))
+	f.Fuzz(func(t *testing.T, object []byte, suffix int64) {
+		fixCRCs(object)
+		var id segments.ID
+		if len(object) > 28 {
+			id = segments.ID(object[12:28])
+		}
+		store := memory.New()
+		if err := store.Put(t.Context(), id.Key(), object); err != nil {
+			t.Fatal(err)
+		}
+		blocks, err := segments.ReadBlocks(t.Context(), store, id, suffix%(1<<20))
+		if 40*len(blocks) > len(object) {
+			t.Fatalf("%d blocks in %d bytes", len(blocks), len(object))
+		}
+		index, wanted := segments.ReadIndex(t.Context(), store, id)
+		if wanted == nil && index.Kind == segments.Merged && (err != nil || !cmp.Equal(blocks, blocksOf(index.Runs))) {
+			t.Fatal("ReadBlocks differs:", err)
+		}
 	})
 }
 

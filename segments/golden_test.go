@@ -71,15 +71,15 @@ func encodeAgain(t testing.TB, index segments.Index, object []byte) []byte {
 		again, _ := mustEncode(t, index.ID, data)
 		return again
 	}
-	m := segments.NewMerged(index.ID, data[0].Partition, 0)
+	var again bytes.Buffer
+	m := segments.NewMerged(&again, index.ID, data[0].Partition)
 	for _, b := range all {
 		if err := m.Add(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again, _, err := m.Finish()
-	if err != nil {
+	if _, err := m.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	return again
+	return again.Bytes()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,13 +32,27 @@ func TestMeasure(t *testing.T) {
 		break
 	}
 	s.Delete(t.Context(), "a", "b")
+	for range 2 { // the second finds the first there
+		u, _ := s.Create(t.Context(), "u")
+		u.Write(make([]byte, 7))
+		u.Commit()
+		u.Abort()
+	}
+	u, _ := s.Create(t.Context(), "given-up")
+	u.Abort()
+	s.Create(t.Context(), "//")
+	segments.Clean(t.Context(), s, time.Now())
 	want := []string{
 		"firn_store_bytes_total get 10",
 		"firn_store_bytes_total put 100",
+		"firn_store_bytes_total upload 7",
+		"firn_store_request_seconds clean 1 times",
 		"firn_store_request_seconds delete 1 times",
 		"firn_store_request_seconds get 3 times",
 		"firn_store_request_seconds list 1 times",
 		"firn_store_request_seconds put 4 times",
+		"firn_store_request_seconds upload 4 times",
+		"firn_store_requests_total clean ok 1",
 		"firn_store_requests_total delete ok 1",
 		"firn_store_requests_total get not_found 1",
 		"firn_store_requests_total get ok 1",
@@ -47,6 +62,10 @@ func TestMeasure(t *testing.T) {
 		"firn_store_requests_total put error 1",
 		"firn_store_requests_total put exists 1",
 		"firn_store_requests_total put ok 1",
+		"firn_store_requests_total upload cancelled 1",
+		"firn_store_requests_total upload error 1",
+		"firn_store_requests_total upload exists 1",
+		"firn_store_requests_total upload ok 1",
 	}
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Error(diff)

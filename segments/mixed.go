@@ -18,7 +18,7 @@ func EncodeMixed(id ID, data []RunData) (object []byte, index []Run, err error) 
 	}
 	object = make([]byte, 0, headerLen+plan.body+plan.footer()+trailerLen)
 	object = appendHeader(object, Mixed, id)
-	e := runEncoder{kind: Mixed, cut: MaxRunBytes, object: object, index: make([]Run, 0, plan.runs), positions: make([]int32, 0, plan.batches)}
+	e := runEncoder{object: object, index: make([]Run, 0, plan.runs), positions: make([]int32, 0, plan.batches)}
 	for _, d := range data {
 		for i, b := range d.Batches {
 			h, err := wholeBatch(b)

@@ -51,6 +51,12 @@ func RunPair(t *testing.T, open func(t *testing.T) (a, b segments.Store)) {
 		{"Modified", testModified},
 		{"ConcurrentUse", testConcurrentUse},
 		{"PutAndDeleteSideBySide", testPutAndDeleteSideBySide},
+		{"Upload", testUpload},
+		{"UploadIfAbsent", testUploadIfAbsent},
+		{"UploadAborted", testUploadAborted},
+		{"UploadCancelled", testUploadCancelled},
+		{"RacingUploads", testRacingUploads},
+		{"Clean", testClean},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			first, second := open(t)
