@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn/coordinator"
+	"firn/coordinator/topicconfig"
 )
 
 // AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.
@@ -72,7 +73,7 @@ func (s *Server) alterTopic(ctx context.Context, r resource, times int, validate
 	if refused := validateConfigs(set); refused != nil {
 		return refused
 	}
-	changes := difference(t.Configs, set)
+	changes := topicconfig.Changes(t.Configs, set)
 	if validateOnly || len(changes) == 0 {
 		return nil
 	}
@@ -80,20 +81,4 @@ func (s *Server) alterTopic(ctx context.Context, r resource, times int, validate
 	defer cancel()
 	_, err := s.change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: t.ID, Set: changes}})
 	return s.refusalOf(err)
-}
-
-// difference returns the changes that lead from one set of configs to another.
-func difference(from, to map[string]string) map[string]*string {
-	changes := map[string]*string{}
-	for name := range from {
-		if _, kept := to[name]; !kept {
-			changes[name] = nil
-		}
-	}
-	for name, value := range to {
-		if old, had := from[name]; !had || old != value {
-			changes[name] = &value
-		}
-	}
-	return changes
 }

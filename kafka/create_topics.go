@@ -49,7 +49,7 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 	}
 	var plans []topicPlan
 	total := 0
-	claimed := claimsOf(s.opts.Node.View().Topics())
+	claimed := coordinator.NamesOf(s.opts.Node.View().Topics())
 	for _, t := range asked {
 		n := times[t.Topic]
 		if n == 0 {
@@ -66,7 +66,7 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 			if total += int(plan.Partitions); total > limit {
 				plan.refused = refuse(kerr.PolicyViolation, "the request creates more than %d partitions (MaxPartitions); use several requests", limit)
 			}
-			claimed.add(t.Topic)
+			claimed.Add(t.Topic)
 		}
 		plans = append(plans, plan)
 	}
@@ -74,7 +74,7 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 }
 
 // checkNewTopic checks all that can be known of one topic without creating it.
-func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic, claimed claims) (
+func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic, claimed coordinator.TopicNames) (
 	partitions int32, configs map[string]string, refused *refusal) {
 	if refused := checkTopicName(t.Topic); refused != nil {
 		return 0, nil, refused
@@ -82,7 +82,7 @@ func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic, claimed claims) 
 	if s.opts.Node.View().Topic(t.Topic) != nil {
 		return 0, nil, refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
 	}
-	if refused := claimed.check(t.Topic); refused != nil {
+	if refused := badName(claimed.Check(t.Topic)); refused != nil {
 		return 0, nil, refused
 	}
 	if partitions, refused = s.countPartitions(t); refused != nil {

@@ -109,7 +109,7 @@ func (s *Server) metadataByName(ctx context.Context, name string, create bool) k
 // autoCreate creates a topic with the server's defaults because a client asked for it by name.
 func (s *Server) autoCreate(ctx context.Context, name string) (*coordinator.Topic, *refusal) {
 	view := s.opts.Node.View()
-	if refused := claimsOf(view.Topics()).check(name); refused != nil {
+	if refused := badName(coordinator.NamesOf(view.Topics()).Check(name)); refused != nil {
 		return nil, refused
 	}
 	ctx, cancel := withTimeout(ctx, 0)

@@ -86,3 +86,19 @@ func Validate(set map[string]string) error {
 	_, err := Parse(set)
 	return err
 }
+
+// Changes returns what leads from one set of configs to another, as coordinator.Configure wants it: nil for those that are not set any more.
+func Changes(from, to map[string]string) map[string]*string {
+	changes := map[string]*string{}
+	for name := range from {
+		if _, kept := to[name]; !kept {
+			changes[name] = nil
+		}
+	}
+	for name, value := range to {
+		if old, had := from[name]; !had || old != value {
+			changes[name] = &value
+		}
+	}
+	return changes
+}

@@ -1,0 +1,70 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrTopicName is what is wrong with a name that no topic can have.
+var ErrTopicName = errors.New("not a name for a topic")
+
+// MaxTopicName is the length of the longest topic name, in bytes: Kafka's.
+const MaxTopicName = 249
+
+// CheckTopicName applies Kafka's rules for the names of topics.
+func CheckTopicName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: a topic name must not be empty", ErrTopicName)
+	case name == "." || name == "..":
+		return fmt.Errorf("%w: a topic name must not be %q", ErrTopicName, name)
+	case len(name) > MaxTopicName:
+		return fmt.Errorf("%w: %d characters are too long: at most %d are allowed", ErrTopicName, len(name), MaxTopicName)
+	case strings.ContainsFunc(name, notInTopicName):
+		return fmt.Errorf("%w: %q has other characters than letters and digits of ASCII, '.', '_' and '-'", ErrTopicName, name)
+	}
+	return nil
+}
+
+func notInTopicName(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.', r == '_', r == '-':
+		return false
+	}
+	return true
+}
+
+// Kafka refuses a topic whose name differs from another's in '.' against '_' only, because its metrics cannot tell the two apart.
+// Tools rely on it, so Firn does as well; it is checked by each node for itself, so two nodes asked at the same moment may let
+// such a pair pass.
+
+// TopicNames are the names that new topics may collide with, by what they would have in common.
+type TopicNames map[string]string
+
+// NamesOf returns the names of topics.
+func NamesOf(topics []*Topic) TopicNames {
+	n := TopicNames{}
+	for _, t := range topics {
+		n.Add(t.Name)
+	}
+	return n
+}
+
+// Add notes a name. One without '.' and '_' collides with no other.
+func (n TopicNames) Add(name string) {
+	if strings.ContainsAny(name, "._") {
+		n[collisionKey(name)] = name
+	}
+}
+
+// Check refuses a name that collides with another.
+func (n TopicNames) Check(name string) error {
+	if other, taken := n[collisionKey(name)]; taken && other != name {
+		return fmt.Errorf("%w: %q collides with %q: names must differ in more than '.' and '_'", ErrTopicName, name, other)
+	}
+	return nil
+}
+
+// collisionKey is what the names of topics that collide have in common.
+func collisionKey(name string) string { return strings.ReplaceAll(name, ".", "_") }
