@@ -123,6 +123,10 @@ type CommitBatch struct {
 	ProducerID    int64 // -1: not idempotent
 	ProducerEpoch int16
 	BaseSequence  int32
+
+	// Key says which request the batch is of; nil for all but keyed requests. Such a batch has no producer id. If its partition knows the request, of the last
+	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another.
+	Key *RequestKey
 }
 
 // CommitAnswer answers a CommitRequest batch by batch.
@@ -169,6 +173,7 @@ var (
 	ErrDuplicate     = errors.New("duplicate of a batch written before")
 	ErrOutOfOrder    = errors.New("out of order sequence number")
 	ErrProducerEpoch = errors.New("producer epoch is older than the current one")
+	ErrKeyReused     = errors.New("the idempotency key was used for another request")
 
 	ErrLeaseHeld = errors.New("lease is held by another")
 	ErrLeaseLost = errors.New("lease is no longer held")

@@ -84,7 +84,8 @@ func (r *CommitRequest) Validate() error {
 			return fmt.Errorf("%w: run of %s at position %d", ErrMalformed, run.Partition, run.Position)
 		}
 		for j := range run.Batches {
-			if b := &run.Batches[j]; b.Records < 1 || b.Length < 1 || b.ProducerID >= 0 && (b.BaseSequence < 0 || b.ProducerEpoch < 0) {
+			if b := &run.Batches[j]; b.Records < 1 || b.Length < 1 || b.ProducerID >= 0 && (b.BaseSequence < 0 || b.ProducerEpoch < 0 || b.Key != nil) ||
+				b.Key != nil && b.Key.Partitions < 0 {
 				return fmt.Errorf("%w: batch %d of run %d of segment %s: %+v", ErrMalformed, j, i, r.Segment, *b)
 			}
 		}
@@ -167,6 +168,10 @@ func (d *decision) run(run *CommitRun, answers []BatchAnswer, producers []Produc
 					lastSequence(b.BaseSequence, b.Records), answers[i].BaseOffset, d.now})
 				p.observe(&producers[len(producers)-1]) // the next batch may follow it
 			}
+			if b.Key != nil {
+				open.Keyed = append(open.Keyed, Keyed{*b.Key, run.Partition, answers[i].BaseOffset, b.Records, d.now})
+				d.e.decided.remember(p, &open.Keyed[len(open.Keyed)-1]) // the next batch may be of the same request
+			}
 		}
 		if p != nil {
 			answers[i].LogStartOffset = p.logStart
@@ -219,7 +224,7 @@ func (d *decision) admit(p *partition, b *CommitBatch, open *CommitSpan) BatchAn
 	if p == nil {
 		return BatchAnswer{BaseOffset: -1, Err: ErrUnknownPartition}
 	}
-	original, err := p.admit(b)
+	original, err := p.admit(b, d.now)
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrDuplicate):

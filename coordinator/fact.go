@@ -20,11 +20,12 @@ type Commit struct {
 	Spans   []CommitSpan
 }
 
-// CommitSpan is a span and what its batches tell of their producers.
+// CommitSpan is a span and what its batches tell of their producers and requests.
 type CommitSpan struct {
 	Partition segments.Partition
 	Span      Span
 	Producers []ProducerBatch // of the span's idempotent batches, in order
+	Keyed     []Keyed         // of the span's batches with a key, in order; their Partition is the span's
 }
 
 // Span is contiguous bytes of one partition in a segment that have been given offsets.

@@ -29,7 +29,9 @@ func AppendFact(dst []byte, f *Fact) []byte {
 	}
 	switch {
 	case f.Commit != nil:
-		return appendCommit(head(factCommit), f.Commit)
+		version := f.Commit.version()
+		dst = binary.AppendUvarint(append(dst, factCommit, version), uint64(f.Incarnation))
+		return appendCommit(dst, f.Commit, version)
 	case f.Topic != nil:
 		return appendTopic(head(factTopic), f.Topic)
 	case f.LogStart != nil:
@@ -52,7 +54,7 @@ func AppendFact(dst []byte, f *Fact) []byte {
 func DecodeFact(b []byte) (*Fact, error) {
 	d := &decoder{rest: b}
 	kind, version := d.byte(), d.byte()
-	if d.err == nil && (kind < factCommit || kind > factMerge || version > factVersion) {
+	if d.err == nil && (kind < factCommit || kind > factMerge || version > factVersion && (kind != factCommit || version > keyedVersion)) {
 		return nil, fmt.Errorf("%w: fact of kind %d, version %d", ErrNewer, kind, version)
 	}
 	if d.err == nil && version == 0 {
@@ -61,7 +63,7 @@ func DecodeFact(b []byte) (*Fact, error) {
 	f := &Fact{Incarnation: Incarnation(d.uvarint())}
 	switch kind {
 	case factCommit:
-		f.Commit = d.commit()
+		f.Commit = d.commit(version)
 	case factTopic:
 		f.Topic = d.topic()
 	case factLogStart:
@@ -87,7 +89,7 @@ func (d *decoder) partition() segments.Partition {
 	return segments.Partition{Topic: d.id(), Index: d.int32()}
 }
 
-func appendCommit(dst []byte, c *Commit) []byte {
+func appendCommit(dst []byte, c *Commit, version byte) []byte {
 	dst = append(dst, c.Segment[:]...)
 	dst = binary.AppendUvarint(dst, uint64(len(c.Spans)))
 	for i := range c.Spans {
@@ -96,11 +98,14 @@ func appendCommit(dst []byte, c *Commit) []byte {
 		dst = binary.AppendUvarint(dst, uint64(s.Span.Base))
 		dst = appendSpan(dst, &s.Span)
 		dst = appendProducerBatches(dst, s.Span.Base, s.Producers)
+		if version >= keyedVersion {
+			dst = appendKeyed(dst, s.Span.Base, s.Keyed)
+		}
 	}
 	return dst
 }
 
-func (d *decoder) commit() *Commit {
+func (d *decoder) commit(version byte) *Commit {
 	c := &Commit{Segment: d.id()}
 	n := d.count(16 + 7)
 	if n > 0 {
@@ -110,6 +115,9 @@ func (d *decoder) commit() *Commit {
 		s := CommitSpan{Partition: d.partition()}
 		s.Span = d.span(c.Segment, d.int64())
 		s.Producers = d.producerBatches(s.Span.Base)
+		if version >= keyedVersion {
+			s.Keyed = d.keyed(s.Partition, s.Span.Base)
+		}
 		c.Spans = append(c.Spans, s)
 	}
 	return c

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -16,8 +17,9 @@ type partition struct {
 	bytes     int64       // of spans
 	beyond    []beyondGap // ordered by base offset
 	producers map[int64]*producer
-	merges    uint64   // version of the newest that was applied: all up to it were
-	waiting   []*Merge // for an earlier one, or for their offsets; ordered by version
+	keys      map[[16]byte]keyed // requests written in the last day; nil if there are none
+	merges    uint64             // version of the newest that was applied: all up to it were
+	waiting   []*Merge           // for an earlier one, or for their offsets; ordered by version
 }
 
 // placed is a span and the largest timestamp of the spans up to it, which makes a search by time a binary search.
@@ -30,10 +32,11 @@ type placed struct {
 type beyondGap struct {
 	span      Span
 	producers []ProducerBatch
+	keyed     []Keyed
 }
 
 // apply takes a span in: behind the prefix, beyond a hole, or not at all if it is known.
-func (p *partition) apply(span Span, producers []ProducerBatch, keepSpans bool) error {
+func (p *partition) apply(span Span, producers []ProducerBatch, keys []Keyed, keepSpans bool) error {
 	switch {
 	case span.Last < p.end:
 		return nil
@@ -46,14 +49,14 @@ func (p *partition) apply(span Span, producers []ProducerBatch, keepSpans bool) 
 		}
 		p.beyond = append(p.beyond, beyondGap{})
 		copy(p.beyond[at+1:], p.beyond[at:])
-		p.beyond[at] = beyondGap{span, producers}
+		p.beyond[at] = beyondGap{span, producers, keys}
 		return nil
 	}
-	p.join(span, producers, keepSpans)
+	p.join(span, producers, keys, keepSpans)
 	for len(p.beyond) > 0 && p.beyond[0].span.Base == p.end {
 		next := p.beyond[0]
 		p.beyond = p.beyond[1:]
-		p.join(next.span, next.producers, keepSpans)
+		p.join(next.span, next.producers, next.keyed, keepSpans)
 	}
 	if len(p.beyond) == 0 {
 		p.beyond = nil
@@ -68,10 +71,13 @@ func (p *partition) apply(span Span, producers []ProducerBatch, keepSpans bool) 
 }
 
 // join appends a span to the prefix.
-func (p *partition) join(span Span, producers []ProducerBatch, keepSpans bool) {
+func (p *partition) join(span Span, producers []ProducerBatch, keys []Keyed, keepSpans bool) {
 	p.end = span.Last + 1
 	for i := range producers {
 		p.observe(&producers[i])
+	}
+	for i := range keys {
+		p.remember(&keys[i])
 	}
 	if keepSpans && span.Last >= p.logStart {
 		runningMax := span.MaxTimestamp
@@ -111,6 +117,7 @@ func (p *partition) clone(keepSpans bool) *partition {
 	if keepSpans {
 		c.spans, c.bytes = slices.Clip(p.spans), p.bytes
 	}
+	c.keys = maps.Clone(p.keys)
 	if p.producers != nil {
 		c.producers = make(map[int64]*producer, len(p.producers))
 		for id, pr := range p.producers {

@@ -84,9 +84,12 @@ func (p *partition) boundProducers() {
 	}
 }
 
-// admit applies the rules of a Kafka broker to a batch that wants to be appended: nil, or an error, with the offset of the original if it
-// is ErrDuplicate.
-func (p *partition) admit(b *CommitBatch) (original int64, err error) {
+// admit applies the rules of a Kafka broker to a batch that wants to be appended, and that of requests with a key: nil, or an error, with the offset of the
+// original if it is ErrDuplicate.
+func (p *partition) admit(b *CommitBatch, now int64) (original int64, err error) {
+	if b.Key != nil {
+		return p.admitKey(b.Key, now)
+	}
 	if b.ProducerID < 0 {
 		return 0, nil
 	}

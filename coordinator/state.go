@@ -24,6 +24,7 @@ type State struct {
 	partitions     map[segments.Partition]*partition
 	groups         map[string]*group // consumer groups that have committed offsets, or lately had
 	offsetsVersion uint64            // highest Version of an Offsets fact
+	keys           int               // requests that partitions remember, of all together
 	bare           bool              // keeps no spans and no groups
 }
 
@@ -82,7 +83,10 @@ func (s *State) applySpan(c *CommitSpan) error {
 	if p == nil {
 		return nil
 	}
-	if err := p.apply(c.Span, c.Producers, !s.bare); err != nil {
+	before := len(p.keys)
+	err := p.apply(c.Span, c.Producers, c.Keyed, !s.bare)
+	s.keys += len(p.keys) - before
+	if err != nil {
 		return fmt.Errorf("partition %s: %w", c.Partition, err)
 	}
 	return nil
@@ -114,8 +118,9 @@ func (s *State) applyTopic(t *TopicFact) {
 		s.applyName(t)
 		return
 	}
-	for at := range s.partitions {
+	for at, p := range s.partitions {
 		if at.Topic == t.ID {
+			s.keys -= len(p.keys)
 			delete(s.partitions, at)
 		}
 	}
@@ -152,7 +157,7 @@ func (s *State) truncate() (spans int) {
 // clone copies the state, cheaply: spans, topics and facts are shared, and never changed.
 func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
-		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, bare}
+		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys, bare}
 	for at, p := range s.partitions {
 		c.partitions[at] = p.clone(!bare)
 	}
@@ -164,12 +169,14 @@ func (s *State) clone(bare bool) *State {
 	return c
 }
 
-// forget drops idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), and the traces of
-// offsets that were deleted before that.
+// forget drops idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
+// before that, and the traces of offsets that were deleted before that.
 func (s *State) forget(now time.Time) {
 	before := now.Add(-producerExpiration).UnixMilli()
+	keysBefore := now.Add(-KeyExpiration).UnixMilli()
 	for _, p := range s.partitions {
 		p.forgetProducers(before)
+		s.keys -= p.forgetKeys(keysBefore)
 	}
 	s.forgetOffsets(before)
 }

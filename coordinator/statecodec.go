@@ -18,7 +18,7 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // a program that does not know it.
 func (s *State) version() uint16 {
 	for _, p := range s.partitions {
-		if p.merges > 0 || p.waiting != nil {
+		if p.merges > 0 || p.waiting != nil || p.hasKeys() {
 			return snapshotVersion
 		}
 	}
@@ -38,7 +38,7 @@ func appendState(b []byte, s *State, version uint16) []byte {
 	keys := slices.DeleteFunc(sortedPartitions(s.partitions), func(at segments.Partition) bool { return s.partitions[at].empty() })
 	b = binary.AppendUvarint(b, uint64(len(keys)))
 	for _, at := range keys {
-		b = appendPartitionState(appendPartition(b, at), s.partitions[at], version)
+		b = appendPartitionState(appendPartition(b, at), at, s.partitions[at], version)
 	}
 	return b
 }
@@ -59,6 +59,7 @@ func (d *decoder) state(in Incarnation, version uint16) *State {
 			d.fail("partition %s twice", at)
 		}
 		s.partitions[at] = d.partitionState(at, version)
+		s.keys += len(s.partitions[at].keys)
 	}
 	return s
 }
@@ -68,7 +69,7 @@ func (p *partition) empty() bool {
 	return p.logStart == 0 && p.end == 0 && len(p.beyond) == 0 && len(p.waiting) == 0
 }
 
-func appendPartitionState(b []byte, p *partition, version uint16) []byte {
+func appendPartitionState(b []byte, at segments.Partition, p *partition, version uint16) []byte {
 	b = binary.AppendUvarint(b, uint64(p.logStart))
 	b = binary.AppendUvarint(b, uint64(p.end))
 	b = binary.AppendUvarint(b, uint64(len(p.spans)))
@@ -90,6 +91,9 @@ func appendPartitionState(b []byte, p *partition, version uint16) []byte {
 		b = binary.AppendUvarint(b, uint64(g.span.Base))
 		b = appendSpan(b, &g.span)
 		b = appendProducerBatches(b, g.span.Base, g.producers)
+		if version >= snapshotVersion {
+			b = appendKeyed(b, g.span.Base, g.keyed)
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.producers)))
 	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
@@ -103,6 +107,7 @@ func appendPartitionState(b []byte, p *partition, version uint16) []byte {
 		}
 	}
 	if version >= snapshotVersion {
+		b = appendKeyed(b, 0, p.keyedIn(at))
 		b = appendMerges(b, p)
 	}
 	return b
@@ -127,15 +132,16 @@ func (d *decoder) partitionState(at segments.Partition, version uint16) *partiti
 	if next > p.end {
 		d.fail("span up to %d, partition up to %d", next-1, p.end-1)
 	}
-	d.beyond(p)
+	d.beyond(at, p, version)
 	d.producers(p)
 	if version >= snapshotVersion {
+		d.keys(at, p)
 		d.merges(at, p)
 	}
 	return p
 }
 
-func (d *decoder) beyond(p *partition) {
+func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {
 	n, last := d.count(16+6), p.end
 	for i := 0; i < n && d.err == nil; i++ {
 		segment := segments.ID(d.id())
@@ -143,7 +149,11 @@ func (d *decoder) beyond(p *partition) {
 		if s.Base < last || i == 0 && s.Base == last {
 			d.fail("span at %d is not beyond %d", s.Base, last)
 		}
-		p.beyond = append(p.beyond, beyondGap{s, d.producerBatches(s.Base)})
+		g := beyondGap{span: s, producers: d.producerBatches(s.Base)}
+		if version >= snapshotVersion {
+			g.keyed = d.keyed(at, s.Base)
+		}
+		p.beyond = append(p.beyond, g)
 		last = s.Last + 1
 	}
 }

@@ -133,6 +133,7 @@ func (s *segment) add(b *Batch, p *Pending, slot int32) {
 			ProducerID:    b.Header.ProducerID,
 			ProducerEpoch: b.Header.ProducerEpoch,
 			BaseSequence:  b.Header.BaseSequence,
+			Key:           b.Key,
 		},
 	})
 }

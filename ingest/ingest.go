@@ -35,7 +35,8 @@ var (
 type Batch struct {
 	Partition segments.Partition
 	Header    batch.Header
-	Bytes     []byte // not changed by anybody until the batch is answered
+	Bytes     []byte                  // not changed by anybody until the batch is answered
+	Key       *coordinator.RequestKey // the request that the batch is of, all of it that goes into this partition; nil: none
 }
 
 // check refuses what would be refused later together with everything that shares its segment.
@@ -48,6 +49,8 @@ func (b *Batch) check() error {
 		return fmt.Errorf("%w: %d records", batch.ErrCorrupt, h.Records)
 	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
 		return fmt.Errorf("%w: epoch %d and sequence %d of producer %d", batch.ErrCorrupt, h.ProducerEpoch, h.BaseSequence, h.ProducerID)
+	case h.ProducerID >= 0 && b.Key != nil:
+		return fmt.Errorf("%w: a key and producer %d", batch.ErrCorrupt, h.ProducerID)
 	}
 	return nil
 }

@@ -1,0 +1,130 @@
+package coordinator
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"firn/segments"
+)
+
+// RequestKey says which request a batch is of. A batch whose partition knows the request's ID is a duplicate, whoever writes it and however often: see
+// CommitBatch.Key.
+type RequestKey struct {
+	ID         [16]byte // of the request: a hash of the client's key. The scope is the partition
+	Body       [16]byte // a hash of what is asked for: another body under the same ID is refused with ErrKeyReused
+	Partitions int32    // how many the topic had when the request's records were given their partitions
+	Timestamp  int64    // which records without one were given, in milliseconds
+}
+
+// Keyed is a request that was written, in one partition.
+type Keyed struct {
+	RequestKey
+	Partition  segments.Partition
+	BaseOffset int64
+	Records    int32
+	Time       int64 // of the commit, in milliseconds by the coordinator's clock: it is forgotten KeyExpiration later
+}
+
+// KeyExpiration is how long a partition remembers the requests that were written to it.
+const KeyExpiration = 24 * time.Hour
+
+// keyed is what a partition remembers of a request, beside its ID.
+type keyed struct {
+	body       [16]byte
+	baseOffset int64
+	timestamp  int64
+	time       int64
+	partitions int32
+	records    int32
+}
+
+func (k *keyed) of(at segments.Partition, id [16]byte) Keyed {
+	return Keyed{RequestKey{id, k.body, k.partitions, k.timestamp}, at, k.baseOffset, k.records, k.time}
+}
+
+// remember notes a request whose batch joined the prefix. Batches come in order of their offsets; of two with one ID, a day apart, the later stands.
+func (p *partition) remember(k *Keyed) {
+	if p.keys == nil {
+		p.keys = map[[16]byte]keyed{}
+	}
+	if known, twice := p.keys[k.ID]; twice && known.baseOffset > k.BaseOffset {
+		return
+	}
+	p.keys[k.ID] = keyed{k.Body, k.BaseOffset, k.Timestamp, k.Time, k.Partitions, k.Records}
+}
+
+// remember notes a request in one of the state's partitions.
+func (s *State) remember(p *partition, k *Keyed) {
+	before := len(p.keys)
+	p.remember(k)
+	s.keys += len(p.keys) - before
+}
+
+// admitKey looks whether a request was written before: nil, or ErrDuplicate with the offset of the original, or ErrKeyReused. Those that have had their time
+// count no more, whether they are still there or not.
+func (p *partition) admitKey(k *RequestKey, now int64) (original int64, err error) {
+	known, twice := p.keys[k.ID]
+	switch {
+	case !twice || known.time < now-KeyExpiration.Milliseconds():
+		return 0, nil
+	case known.body != k.Body:
+		return 0, ErrKeyReused
+	}
+	return known.baseOffset, ErrDuplicate
+}
+
+// forgetKeys drops the requests that were written before a time.
+func (p *partition) forgetKeys(before int64) (forgotten int) {
+	for id, k := range p.keys {
+		if k.time < before {
+			delete(p.keys, id)
+			forgotten++
+		}
+	}
+	if len(p.keys) == 0 {
+		p.keys = nil
+	}
+	return forgotten
+}
+
+// keyedIn returns the requests that a partition remembers, ordered by ID.
+func (p *partition) keyedIn(at segments.Partition) []Keyed {
+	ids := slices.SortedFunc(maps.Keys(p.keys), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	all := make([]Keyed, len(ids))
+	for i, id := range ids {
+		k := p.keys[id]
+		all[i] = k.of(at, id)
+	}
+	return all
+}
+
+// Keyed returns where a request was written to a topic, ordered by partition: what is confirmed, of all partitions that remember it. While it is
+// written, and on nodes that are behind, it may be some of them, or none.
+func (v *View) Keyed(topic segments.TopicID, id [16]byte) []Keyed {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	t := v.topics[topic]
+	if t == nil || v.state.keys == 0 {
+		return nil
+	}
+	var found []Keyed
+	for i := range t.Partitions {
+		at := segments.Partition{Topic: topic, Index: i}
+		if p := v.state.partitions[at]; p != nil && p.keys != nil {
+			if k, known := p.keys[id]; known {
+				found = append(found, k.of(at, id))
+			}
+		}
+	}
+	return found
+}
+
+// KeyCount is how many requests all partitions remember together, each counted in every partition that it touched. Front doors bound it: a coordinator takes as
+// many as it is given.
+func (v *View) KeyCount() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.keys
+}
