@@ -25,7 +25,7 @@ type live struct {
 
 func newLive(t *tenure, name string) *live {
 	l := &live{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
-		party: newParty(t.m.opts.Limits, t.m.opts.InitialRebalanceDelay)}
+		party: newParty(&t.m.opts)}
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()
 	return l
@@ -43,7 +43,9 @@ func (l *live) stepLocked(event func(now time.Time, g *party)) {
 	was := g.kind
 	claims := g.claimed()
 	members, bytes, generation := g.weight()
-	event(time.Now(), g)
+	now := time.Now()
+	event(now, g)
+	g.settle(now)
 	for _, r := range g.take() {
 		if answer := l.waiting[r.Ticket]; answer != nil {
 			answer <- r // has room for it

@@ -17,11 +17,12 @@ const (
 	PreparingRebalance               // members are joining
 	CompletingRebalance              // the leader is computing the assignment
 	Stable                           // everybody has, or can have, their assignment
+	Reconciling                      // of a consumer group: not everybody has what they are to have
 	Dead                             // no longer this node's
 )
 
 func (s State) String() string {
-	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}[s]
+	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Reconciling", "Dead"}[s]
 }
 
 // Ticket names an answer that is given later. 0 is none.

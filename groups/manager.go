@@ -31,6 +31,8 @@ type Manager struct {
 	members atomic.Int64
 	bytes   atomic.Int64 // of what members sent
 	claims  atomic.Int64 // that are kept in memory
+
+	topics atomic.Pointer[catalog]
 }
 
 // shardCount is the number of leases that all groups share. All nodes have to agree on it.
@@ -55,8 +57,10 @@ func New(opts Options) (*Manager, error) {
 	}
 	m.flusher = newFlusher(opts.FlushInterval, opts.Limits.Unjournaled, opts.Logger)
 	m.metrics = newMetrics(opts.Registerer, m)
+	m.topics.Store(newCatalog(1, opts.Node.View().Topics()))
 	m.tasks.Go(func() { m.flusher.run(m.ctx) })
 	m.tasks.Go(func() { m.sweep(m.ctx) })
+	m.tasks.Go(func() { m.followTopics(m.ctx) })
 	return m, nil
 }
 

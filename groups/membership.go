@@ -132,17 +132,38 @@ func (l *live) askClassic(event func(now time.Time, g classicMembers) *kerr.Erro
 // Member is a member, for people and tools.
 type Member struct {
 	ID, InstanceID, ClientID, ClientHost string
-	Metadata, Assignment                 []byte
+	Metadata, Assignment                 []byte // in a classic group
+
+	// In a consumer group:
+	RackID      string
+	Epoch       int32
+	Classic     bool // it speaks the classic protocol
+	Topics      []string
+	Regex       string
+	Has, Target []segments.Partition // what it may read, and what it is to have
 
 	claimed []segments.Partition
 }
 
+// Type is which protocol a group speaks, by Kafka's names.
+type Type uint8
+
+// The types.
+const (
+	Classic Type = iota
+	Consumer
+)
+
+func (t Type) String() string { return [...]string{"classic", "consumer"}[t] }
+
 // Description is a group, for people and tools.
 type Description struct {
 	Group        string
+	Type         Type
 	State        State
 	ProtocolType string
-	Protocol     string // while Stable
+	Protocol     string // while Stable; of a consumer group the assignor
+	Epoch        int32  // of a consumer group
 	Members      []Member
 }
 

@@ -13,12 +13,15 @@ import (
 // Committer is who commits offsets. A Generation below 0 is somebody outside of the group protocol.
 type Committer struct {
 	MemberID, InstanceID string
-	Generation           int32
+	Generation           int32 // or the member epoch
+
+	offsets []coordinator.GroupOffset // that it commits
 }
 
 // Commit stores offsets of a group. They are decided when it returns, and journaled within a second. Offsets are of different partitions that exist, with
 // metadata that is not longer than OffsetMetadataBytes: front doors answer for the others one by one.
 func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets []coordinator.GroupOffset) *kerr.Error {
+	c.offsets = offsets
 	return m.told(m.with(ctx, group, c.Generation < 0, func(t *tenure, l *live) error {
 		if l == nil {
 			return kerr.IllegalGeneration // nobody of that generation is known
@@ -79,14 +82,6 @@ func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g
 		t.end()
 	}
 	return told
-}
-
-// Fetch makes sure that this node owns the group, so that what View.Committed says is what was committed last.
-func (m *Manager) Fetch(ctx context.Context, group string) (*coordinator.View, *kerr.Error) {
-	if _, err := m.tenure(ctx, group); err != nil {
-		return nil, m.told(err)
-	}
-	return m.opts.Node.View(), nil
 }
 
 // Delete deletes a group that has no members, with all that it has committed.

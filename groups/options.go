@@ -23,7 +23,11 @@ type Options struct {
 	InitialRebalanceDelay time.Duration
 	MinSessionTimeout     time.Duration // Kafka's group.min.session.timeout.ms, 6 s
 	MaxSessionTimeout     time.Duration // Kafka's group.max.session.timeout.ms, 30 min
-	OffsetsRetention      time.Duration // Kafka's offsets.retention.minutes, 7 days: see sweep.go
+
+	ConsumerSessionTimeout    time.Duration // Kafka's group.consumer.session.timeout.ms, of members of the new protocol; 45 s
+	ConsumerHeartbeatInterval time.Duration // Kafka's group.consumer.heartbeat.interval.ms, likewise; 5 s
+
+	OffsetsRetention time.Duration // Kafka's offsets.retention.minutes, 7 days: see sweep.go
 
 	LeaseTTL      time.Duration // of the leases of groups: how long after a node's death others wait for it; 10 s
 	FlushInterval time.Duration // committed offsets are journaled at the latest after this long; 400 ms
@@ -55,6 +59,8 @@ func (o Options) withDefaults() Options {
 	o.InitialRebalanceDelay = cmp.Or(o.InitialRebalanceDelay, 200*time.Millisecond)
 	o.MinSessionTimeout = cmp.Or(o.MinSessionTimeout, 6*time.Second)
 	o.MaxSessionTimeout = cmp.Or(o.MaxSessionTimeout, 30*time.Minute)
+	o.ConsumerSessionTimeout = cmp.Or(o.ConsumerSessionTimeout, 45*time.Second)
+	o.ConsumerHeartbeatInterval = cmp.Or(o.ConsumerHeartbeatInterval, 5*time.Second)
 	o.OffsetsRetention = cmp.Or(o.OffsetsRetention, 7*24*time.Hour)
 	o.LeaseTTL = cmp.Or(o.LeaseTTL, 10*time.Second)
 	o.FlushInterval = cmp.Or(o.FlushInterval, 400*time.Millisecond)

@@ -37,16 +37,17 @@ var _ classicMembers = (*machine)(nil)
 // party is one group, of whichever kind it is. One that is idle becomes what the next event needs it to be.
 type party struct {
 	kind
-	dead   bool // no longer this node's
-	limits Limits
-	fresh  func() *machine
+	dead bool // no longer this node's
+	opts *Options
 }
 
-func newParty(limits Limits, delay time.Duration) *party {
-	g := &party{limits: limits, fresh: func() *machine { return newMachine(limits, delay) }}
+func newParty(opts *Options) *party {
+	g := &party{opts: opts}
 	g.kind = g.fresh()
 	return g
 }
+
+func (g *party) fresh() *machine { return newMachine(g.opts.Limits, g.opts.InitialRebalanceDelay) }
 
 // classic returns the group as members of the classic protocol see it.
 func (g *party) classic() (classicMembers, *kerr.Error) {
@@ -75,7 +76,7 @@ func (g *party) claims() (*claims, *kerr.Error) {
 	if !g.idle() {
 		return nil, kerr.InconsistentGroupProtocol
 	}
-	c := newClaims(g.limits)
+	c := newClaims(g.opts.Limits)
 	g.kind = c
 	return c, nil
 }

@@ -1,0 +1,273 @@
+package groups
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/segments"
+)
+
+// ConsumerHeartbeat is what a member of the new protocol says: that it is alive, and whatever has changed. What is nil, or -1, is as it was.
+type ConsumerHeartbeat struct {
+	MemberID             string
+	Epoch                int32 // 0 to join, -1 to leave, -2 to leave and come back as the same static member
+	InstanceID, RackID   *string
+	ClientID, ClientHost string
+	RebalanceTimeout     time.Duration // negative: as it was
+	Names                []string      // of topics
+	Regex                *string       // that names of topics match as a whole
+	Assignor             *string
+	Owned                []segments.Partition // that it has
+
+	spare int64 // bytes that the node has left for all groups
+}
+
+// ConsumerAnswer is the answer to a ConsumerHeartbeat.
+type ConsumerAnswer struct {
+	Err      *kerr.Error
+	MemberID string
+	Epoch    int32
+	Interval time.Duration // until the next heartbeat
+	Assigned []segments.Partition
+	Assigns  bool // Assigned is what the member may read from now on; otherwise that is as it was
+}
+
+// joins says whether the heartbeat asks to become a member, or to be one again.
+func (r *ConsumerHeartbeat) joins() bool { return r.Epoch == 0 }
+
+// leaves says whether it is the member's last.
+func (r *ConsumerHeartbeat) leaves() bool { return r.Epoch == leaving || r.Epoch == away }
+
+// full says whether the heartbeat says everything: the member may not know the answer to an earlier one.
+func (r *ConsumerHeartbeat) full() bool {
+	return r.RebalanceTimeout >= 0 && (r.Names != nil || r.Regex != nil) && r.Owned != nil
+}
+
+// refusal is an error with words of its own.
+func refusal(err *kerr.Error, format string, args ...any) *kerr.Error {
+	own := *err
+	own.Description = fmt.Sprintf(format, args...)
+	return &own
+}
+
+// validate refuses what no group could take.
+func (r *ConsumerHeartbeat) validate() *kerr.Error {
+	invalid := func(why string) *kerr.Error { return refusal(kerr.InvalidRequest, "%s", why) }
+	switch {
+	case r.Epoch < away:
+		return invalid("MemberEpoch is invalid.")
+	case r.MemberID == "" && !r.joins():
+		return invalid("MemberId can't be empty.")
+	case r.InstanceID != nil && *r.InstanceID == "":
+		return invalid("InstanceId can't be empty.")
+	case r.RackID != nil && *r.RackID == "":
+		return invalid("RackId can't be empty.")
+	case r.Epoch == away && r.InstanceID == nil:
+		return invalid("InstanceId can't be null.")
+	case r.joins() && r.RebalanceTimeout < 0:
+		return invalid("RebalanceTimeoutMs must be provided in first request.")
+	case r.joins() && (r.Owned == nil || len(r.Owned) > 0):
+		return invalid("TopicPartitions must be empty when (re-)joining.")
+	case r.joins() && r.Names == nil && r.Regex == nil:
+		return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
+	}
+	if r.Assignor != nil && assignors[*r.Assignor] == nil {
+		return refusal(kerr.UnsupportedAssignor, "ServerAssignor %q is not supported. Supported assignors: uniform, range.", *r.Assignor)
+	}
+	return nil
+}
+
+// beat takes in a heartbeat of a member of the new protocol. newID is the id of one that brings none.
+func (g *modern) beat(now time.Time, r *ConsumerHeartbeat, newID string) ConsumerAnswer {
+	if r.leaves() {
+		return g.goodbye(r)
+	}
+	m, err := g.visitor(r)
+	if err != nil {
+		return ConsumerAnswer{Err: err}
+	}
+	wants, err := g.wish(m, r)
+	if err != nil {
+		return ConsumerAnswer{Err: err}
+	}
+	id := r.MemberID
+	if id == "" {
+		id = newID
+	}
+	isNew := m == nil
+	switch {
+	case isNew:
+		m = &consumer{id: strings.Clone(id)}
+		if r.InstanceID != nil {
+			m.instance = strings.Clone(*r.InstanceID)
+		}
+		g.add(m)
+	case m.id != id:
+		g.rename(m, strings.Clone(id))
+	}
+	if m.renew(g, r, wants) || isNew {
+		g.advance()
+	}
+	m.heardBy = now.Add(g.session)
+	changed := g.reconcile(now, m, r.Owned)
+	a := ConsumerAnswer{MemberID: m.id, Epoch: m.epoch}
+	if changed || r.joins() || r.full() {
+		a.Assigns = true
+		for p := range m.assigned {
+			a.Assigned = append(a.Assigned, p)
+		}
+	}
+	return a
+}
+
+// visitor returns the member that a heartbeat comes from, nil for one that is to be, or why it is refused.
+func (g *modern) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
+	if !r.joins() {
+		w := who{member: r.MemberID}
+		if r.InstanceID != nil {
+			w.instance = *r.InstanceID
+		}
+		m, err := g.known(w)
+		if err != nil {
+			return nil, err
+		}
+		return m, m.fences(r)
+	}
+	m := g.members[r.MemberID]
+	if r.InstanceID != nil {
+		before := g.instances[*r.InstanceID]
+		if m != nil && m != before {
+			return nil, refusal(kerr.InvalidRequest, "Member %s has another instance id.", r.MemberID)
+		}
+		if before != nil && before.id != r.MemberID && before.epoch != away && before.classic == nil {
+			return nil, refusal(kerr.UnreleasedInstanceID, "Static member %s with instance id %s cannot join the group because the instance id is owned by %s member.",
+				r.MemberID, *r.InstanceID, before.id)
+		}
+		m = before
+	}
+	if m == nil && len(g.members) >= g.limits.MaxMembers {
+		return nil, refusal(kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity of %d members.", g.limits.MaxMembers)
+	}
+	return m, nil
+}
+
+// fences refuses epochs that are not the member's. The one before is taken from a member that may not have heard of its new one, if it has nothing that it may not
+// have.
+func (m *consumer) fences(r *ConsumerHeartbeat) *kerr.Error {
+	switch {
+	case r.Epoch == m.epoch && m.classic == nil:
+		return nil
+	case r.Epoch == m.previous && r.Epoch < m.epoch && m.hasAll(r.Owned):
+		return nil
+	}
+	return refusal(kerr.FencedMemberEpoch, "The member's epoch is %d and not %d. The member must abandon all its partitions and rejoin.", m.epoch, r.Epoch)
+}
+
+// hasAll says whether these partitions are the member's. Of nil it is not known.
+func (m *consumer) hasAll(owned []segments.Partition) bool {
+	for _, p := range owned {
+		if _, has := m.assigned[p]; !has {
+			return false
+		}
+	}
+	return owned != nil
+}
+
+// wish returns what a member, nil for a new one, wants to read after a heartbeat, or why it is refused.
+func (g *modern) wish(m *consumer, r *ConsumerHeartbeat) (s subscription, err *kerr.Error) {
+	if m != nil {
+		s = subscription{m.names, m.regex, m.matched}
+		if m.classic != nil {
+			s = subscription{names: m.names}
+		}
+	}
+	if r.Names != nil {
+		s.names = named(r.Names)
+	}
+	if r.Regex != nil && *r.Regex != s.regex {
+		s.regex, s.matched = strings.Clone(*r.Regex), nil
+		if s.regex != "" {
+			if s.matched, err = g.match(s.regex); err != nil {
+				return s, err
+			}
+		}
+	}
+	if m != nil && !m.differs(s) {
+		return s, nil
+	}
+	return s, g.room(m, s, r.spare)
+}
+
+// match returns what a regular expression matches.
+func (g *modern) match(regex string) ([]string, *kerr.Error) {
+	for _, m := range g.order {
+		if m.regex == regex {
+			return m.matched, nil
+		}
+	}
+	return g.topics.match(regex)
+}
+
+// room holds the limits for a member, nil for a new one, with a subscription. What does not grow is let through: members that are in are not to suffer from
+// others.
+func (g *modern) room(m *consumer, s subscription, spare int64) *kerr.Error {
+	next := consumer{names: s.names, regex: s.regex}
+	grows, sends := next.size(), next.size()-memberOverhead
+	if m != nil {
+		before := consumer{names: m.names, regex: m.regex}
+		grows -= before.size()
+	}
+	for _, t := range g.topics.topics(s.names, s.matched) {
+		if _, counted := g.wanted[t.ID]; !counted {
+			grows += int(t.Partitions) * partitionBytes
+		}
+	}
+	_, bytes, _ := g.weight()
+	if grows > 0 && (sends > g.limits.MemberBytes || bytes+grows > g.limits.GroupBytes || int64(grows) > spare) {
+		return refusal(kerr.GroupMaxSizeReached, "The member's subscription is too large, or the group, or all groups together.")
+	}
+	return nil
+}
+
+// renew takes over what a heartbeat says, and says whether the member wants to read something else than before.
+func (m *consumer) renew(g *modern, r *ConsumerHeartbeat, wants subscription) bool {
+	g.sent -= m.size()
+	defer func() { g.sent += m.size() }()
+	differs := m.differs(wants)
+	m.names, m.regex, m.matched = wants.names, wants.regex, wants.matched
+	m.clientID, m.clientHost = r.ClientID, r.ClientHost
+	m.classic = nil
+	if r.RebalanceTimeout >= 0 {
+		m.rebalance = r.RebalanceTimeout
+	}
+	if r.RackID != nil {
+		m.rack = strings.Clone(*r.RackID)
+	}
+	if r.Assignor != nil {
+		m.assignor = strings.Clone(*r.Assignor)
+	}
+	return differs
+}
+
+// goodbye takes out a member that leaves. A static one that says that it will come back keeps its place until its session is over.
+func (g *modern) goodbye(r *ConsumerHeartbeat) ConsumerAnswer {
+	w := who{member: r.MemberID}
+	if r.InstanceID != nil {
+		w.instance = *r.InstanceID
+	}
+	m, err := g.known(w)
+	if err != nil {
+		return ConsumerAnswer{Err: err}
+	}
+	if r.Epoch == away {
+		g.own(m, m.assigned, nil)
+		m.epoch, m.state, m.revokeBy = away, settled, time.Time{}
+	} else {
+		g.remove(m)
+		g.advance()
+	}
+	return ConsumerAnswer{MemberID: m.id, Epoch: r.Epoch}
+}

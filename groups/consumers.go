@@ -1,0 +1,116 @@
+package groups
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// ConsumerHeartbeat answers a heartbeat of a member of the new protocol.
+func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r ConsumerHeartbeat) ConsumerAnswer {
+	if err := r.validate(); err != nil {
+		return ConsumerAnswer{Err: err}
+	}
+	var a ConsumerAnswer
+	err := m.with(ctx, group, r.joins(), func(_ *tenure, l *live) error {
+		if l == nil {
+			return kerr.UnknownMemberID
+		}
+		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
+		return l.ask(func(now time.Time, g *party) *kerr.Error {
+			members, refused := g.modern(now, r.joins(), m.topics.Load())
+			if refused != nil {
+				return refused
+			}
+			a = members.beat(now, &r, randomID())
+			return a.Err
+		})
+	})
+	if err != nil {
+		return ConsumerAnswer{Err: m.told(err)}
+	}
+	a.Interval = m.opts.ConsumerHeartbeatInterval
+	slices.SortFunc(a.Assigned, segments.Partition.Compare)
+	return a
+}
+
+// Fetch makes sure that this node owns the group, so that what View.Committed says is what was committed last.
+func (m *Manager) Fetch(ctx context.Context, group string) (*coordinator.View, *kerr.Error) {
+	return m.FetchAs(ctx, group, "", -1)
+}
+
+// FetchAs is Fetch for a member of the new protocol, which says who it is.
+func (m *Manager) FetchAs(ctx context.Context, group, member string, epoch int32) (*coordinator.View, *kerr.Error) {
+	t, err := m.tenure(ctx, group)
+	if err == nil && member != "" && epoch >= 0 {
+		err = t.mayFetch(group, member, epoch)
+	}
+	if err != nil {
+		return nil, m.told(err)
+	}
+	return m.opts.Node.View(), nil
+}
+
+// mayFetch says whether a member that asks for committed offsets is one. Where there is no group of the new protocol it is not known: its next heartbeat will tell
+// it.
+func (t *tenure) mayFetch(group, member string, epoch int32) error {
+	l, err := t.enter(group, false)
+	if err != nil || l == nil {
+		return err
+	}
+	defer t.leave(l)
+	return l.ask(func(_ time.Time, g *party) *kerr.Error {
+		if members, ok := g.kind.(*modern); ok {
+			return members.mayFetch(member, epoch)
+		}
+		return nil
+	})
+}
+
+// followTopics tells all groups of the topics that there are, whenever they change.
+func (m *Manager) followTopics(ctx context.Context) {
+	view := m.opts.Node.View()
+	changes := view.Watch()
+	defer changes.Close()
+	for {
+		m.learnTopics()
+		select {
+		case <-changes.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Manager) learnTopics() {
+	before, all := m.topics.Load(), m.opts.Node.View().Topics()
+	if len(all) == len(before.byID) && !slices.ContainsFunc(all, func(t *coordinator.Topic) bool {
+		known := before.byID[t.ID]
+		return known == nil || known.Partitions != t.Partitions
+	}) {
+		return
+	}
+	topics := newCatalog(before.version+1, all)
+	m.topics.Store(topics)
+	for i := range m.shards {
+		if t := m.shards[i].held.Load(); t != nil {
+			for _, l := range t.all() {
+				l.see(topics)
+			}
+		}
+	}
+}
+
+// see tells a group of the new protocol which topics there are.
+func (l *live) see(topics *catalog) {
+	l.step(func(_ time.Time, g *party) {
+		if members, ok := g.kind.(*modern); ok {
+			members.see(topics)
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package groups
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/segments"
+)
+
+// A group becomes one of the new protocol when its first member of that joins, and one of the classic protocol again when the last of them is gone and others are
+// left: Kafka's group.consumer.migration.policy=bidirectional. Its members notice nothing but a rebalance.
+
+// modern returns the group as members of the new protocol see it.
+func (g *party) modern(now time.Time, joining bool, topics *catalog) (*modern, *kerr.Error) {
+	if g.dead {
+		return nil, kerr.NotCoordinator
+	}
+	if members, ok := g.kind.(*modern); ok {
+		return members, nil
+	}
+	if !joining {
+		return nil, kerr.UnknownMemberID // it has been taken out meanwhile
+	}
+	next := newModern(g.opts, topics)
+	if !g.vacant() {
+		before, ok := g.kind.(*machine)
+		if !ok {
+			return nil, kerr.InconsistentGroupProtocol
+		}
+		if err := next.inherit(now, before); err != nil {
+			return nil, err
+		}
+	}
+	g.kind = next
+	return next, nil
+}
+
+// settle lets a group of the new protocol that only has members of the classic one left become one of theirs.
+func (g *party) settle(now time.Time) {
+	members, ok := g.kind.(*modern)
+	if !ok || len(members.order) == 0 {
+		return
+	}
+	for _, m := range members.order {
+		if m.classic == nil {
+			return
+		}
+	}
+	next := g.fresh()
+	next.inherit(now, members)
+	g.kind = next
+}
+
+// inherit takes over the members of a classic group. Those who wait for an answer are told to join again.
+func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
+	refuse := func(why string) *kerr.Error {
+		return refusal(kerr.GroupIDNotFound, "Cannot upgrade the classic group to a consumer group: %s.", why)
+	}
+	if from.protocolType != consumerProtocol {
+		return refuse("its members are not consumers")
+	}
+	g.epoch = from.generation
+	for _, m := range from.order {
+		if m.nameless {
+			continue // it will come again as another
+		}
+		metadata := m.metadata(from.protocol)
+		if metadata == nil {
+			metadata = m.protocols[0].Metadata
+		}
+		said, readable := readSubscription(metadata)
+		topics, userData, assignmentReadable := readAssignment(m.assignment)
+		switch {
+		case !readable || !assignmentReadable:
+			return refuse("the embedded consumer protocol is malformed")
+		case userData:
+			return refuse("an assignor is in use that puts data of its own into assignments")
+		}
+		g.takeOver(now, m, &said, topics)
+	}
+	g.wanted = g.wants()
+	for _, m := range from.order {
+		g.meant += len(m.assignment) / 4
+		from.answerJoin(m.join, JoinAnswer{Err: kerr.RebalanceInProgress, MemberID: m.id, Generation: -1})
+		from.answerSync(m.sync, SyncAnswer{Err: kerr.RebalanceInProgress})
+		m.join, m.sync = 0, 0
+	}
+	g.replies = from.take()
+	return nil
+}
+
+// takeOver makes a member of a classic group one of this group. What it said that it has, and is not assigned to it now, it may still be reading.
+func (g *modern) takeOver(now time.Time, m *member, said *embeddedSubscription, assigned []embeddedTopic) {
+	c := &consumer{id: m.id, instance: m.instance, clientID: m.clientID, clientHost: m.clientHost, rack: said.rack, rebalance: m.rebalance, names: named(said.topics),
+		epoch: g.epoch, previous: g.epoch, heardBy: now.Add(m.session),
+		classic: &classicSide{session: m.session, protocols: m.protocols, version: said.version}}
+	free := func(topics []embeddedTopic) map[segments.Partition]int32 {
+		some := map[segments.Partition]int32{}
+		for _, p := range g.topics.partitions(topics) {
+			if g.owners[p] == nil {
+				some[p] = g.epoch
+				g.owners[p] = c
+			}
+		}
+		return some
+	}
+	c.assigned = free(assigned)
+	if c.revoking = free(said.owned); len(c.revoking) > 0 {
+		c.state = unrevoked
+	}
+	for p := range c.assigned {
+		c.target = append(c.target, p)
+	}
+	g.add(c)
+}
+
+// inherit takes over the members of a group of the new protocol, who are all of the classic one, and has them join again.
+func (g *machine) inherit(now time.Time, from *modern) {
+	g.generation, g.protocolType = from.epoch, consumerProtocol
+	for _, c := range from.order {
+		m := &member{id: c.id, instance: c.instance, clientID: c.clientID, clientHost: c.clientHost, session: c.classic.session, rebalance: c.rebalance,
+			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics), synced: true}
+		m.heard(now)
+		g.members[m.id] = m
+		g.order = append(g.order, m)
+		if m.instance != "" {
+			g.instances[m.instance] = m.id
+		}
+		g.bytes += m.size()
+	}
+	g.leader = g.order[0].id
+	g.protocol = g.vote()
+	g.state = Stable
+	g.replies = from.take()
+	g.rebalance(now)
+}

@@ -1,0 +1,186 @@
+package groups
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"firn/segments"
+)
+
+// advance begins an epoch of the group: somebody came or went, or there are other topics or subscriptions. Who should have what is decided here; members
+// get there with their next heartbeats.
+func (g *modern) advance() {
+	g.epoch++
+	g.wanted = g.wants()
+	g.assignor = g.vote()
+	seats := make([]*seat, len(g.order))
+	for i, m := range g.order {
+		seats[i] = &seat{id: m.id, instance: m.instance, topics: g.subscribed(m), had: m.target}
+	}
+	assignors[g.assignor](seats)
+	g.meant = 0
+	for i, m := range g.order {
+		m.target = seats[i].gets
+		g.meant += len(m.target)
+	}
+}
+
+// wants returns the topics that somebody is subscribed to, with how many partitions they have.
+func (g *modern) wants() map[segments.TopicID]int32 {
+	wanted := map[segments.TopicID]int32{}
+	for _, m := range g.order {
+		for _, t := range g.subscribed(m) {
+			wanted[t.ID] = t.Partitions
+		}
+	}
+	return wanted
+}
+
+// vote returns the assignor that most members ask for; of several the one whose name is the last: the default.
+func (g *modern) vote() string {
+	votes := map[string]int{}
+	for _, m := range g.order {
+		if m.assignor != "" {
+			votes[m.assignor]++
+		}
+	}
+	best := defaultAssignor
+	for _, name := range slices.Sorted(maps.Keys(votes)) {
+		if n := votes[name]; n > votes[best] {
+			best = name
+		}
+	}
+	return best
+}
+
+// see tells the group which topics there are.
+func (g *modern) see(topics *catalog) {
+	if topics.version <= g.topics.version {
+		return
+	}
+	g.topics = topics
+	resolved := map[string][]string{}
+	for _, m := range g.order {
+		if m.regex == "" {
+			continue
+		}
+		names, known := resolved[m.regex]
+		if !known {
+			names, _ = topics.match(m.regex) // it was checked when it came
+			resolved[m.regex] = names
+		}
+		m.matched = names
+	}
+	if !maps.Equal(g.wants(), g.wanted) {
+		g.advance()
+	}
+}
+
+// reconcile brings a member as far towards its target as it can go now, and says whether what it may read has changed. owned is what it says that it has; nil
+// if it does not say.
+//
+// While it has not let go of what it was told to, it stays in its epoch. Then it reaches the group's, and gets those partitions of its target that nobody has.
+func (g *modern) reconcile(now time.Time, m *consumer, owned []segments.Partition) (changed bool) {
+	switch {
+	case m.state == settled && m.epoch == g.epoch:
+		return false
+	case m.state == unrevoked && stillHas(m.revoking, owned):
+		return false
+	}
+	target := make(map[segments.Partition]bool, len(m.target))
+	for _, p := range m.target {
+		target[p] = true
+	}
+	keep, revoke := map[segments.Partition]int32{}, map[segments.Partition]int32{}
+	for p, since := range m.assigned {
+		if target[p] {
+			keep[p] = since
+		} else {
+			revoke[p] = since
+		}
+	}
+	changed = len(revoke) > 0
+	if stillHas(revoke, owned) {
+		g.own(m, keep, revoke)
+		if m.state != unrevoked || m.revokeBy.IsZero() || changed {
+			m.revokeBy = now.Add(m.rebalance)
+		}
+		m.state = unrevoked
+		return changed
+	}
+	g.own(m, keep, nil)
+	m.state, m.revokeBy = settled, time.Time{}
+	for _, p := range m.target {
+		if _, has := keep[p]; has {
+			continue
+		}
+		if g.owners[p] != nil {
+			m.state = unreleased
+			continue
+		}
+		keep[p] = g.epoch
+		g.owners[p] = m
+		changed = true
+	}
+	if m.epoch != g.epoch {
+		m.previous, m.epoch = m.epoch, g.epoch
+	}
+	return changed
+}
+
+// stillHas says whether a member may have one of these partitions: it names it among those that it has, or does not say.
+func stillHas(some map[segments.Partition]int32, owned []segments.Partition) bool {
+	if len(some) == 0 {
+		return false
+	}
+	return owned == nil || slices.ContainsFunc(owned, func(p segments.Partition) bool { _, is := some[p]; return is })
+}
+
+// own changes what a member has. The maps are its own afterwards.
+func (g *modern) own(m *consumer, assigned, revoking map[segments.Partition]int32) {
+	for p := range m.assigned {
+		delete(g.owners, p)
+	}
+	for p := range m.revoking {
+		delete(g.owners, p)
+	}
+	m.assigned, m.revoking = assigned, revoking
+	for p := range assigned {
+		g.owners[p] = m
+	}
+	for p := range revoking {
+		g.owners[p] = m
+	}
+}
+
+// waits says whether a part of a member's target is still somebody else's.
+func (g *modern) waits(m *consumer) bool {
+	return m.state == unreleased && slices.ContainsFunc(m.target, func(p segments.Partition) bool {
+		owner := g.owners[p]
+		return owner != nil && owner != m
+	})
+}
+
+// subscription is what a member wants to read.
+type subscription struct {
+	names   []string // ordered, each once
+	regex   string
+	matched []string
+}
+
+// differs says whether a member wants something else than before.
+func (m *consumer) differs(s subscription) bool {
+	return m.regex != s.regex || !slices.Equal(m.names, s.names)
+}
+
+// named returns names as a subscription has them. They are copies: the request's memory is not kept.
+func named(names []string) []string {
+	own := make([]string, len(names))
+	for i, name := range names {
+		own[i] = strings.Clone(name)
+	}
+	slices.Sort(own)
+	return slices.Compact(own)
+}
