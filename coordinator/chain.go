@@ -70,7 +70,7 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	if c.stale(now) {
 		return fmt.Errorf("%w: a put came too late to prove anything", ErrFenced)
 	}
-	if elapsed(c.proved, now) >= sealsSurely {
+	if Elapsed(c.proved, now) >= sealsSurely {
 		newest, err := newestIncarnation(ctx, c.store, c.incarnation)
 		if err != nil {
 			return err
@@ -86,12 +86,12 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 
 // stale says whether the chain has been silent for too long to be gone on with.
 func (c *chain) stale(now time.Time) bool {
-	return c.silence > 0 && elapsed(c.proved, now) >= c.silence
+	return c.silence > 0 && Elapsed(c.proved, now) >= c.silence
 }
 
-// elapsed is the time between two readings of the clock, by the wall or the monotonic clock, whichever says more: a machine that sleeps may stop
+// Elapsed is the time between two readings of the clock, by the wall or the monotonic clock, whichever says more: a machine that sleeps may stop
 // the latter.
-func elapsed(from, to time.Time) time.Duration {
+func Elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 

@@ -98,7 +98,12 @@ func (g *Guest) nextLife(ctx context.Context) error {
 		return err
 	}
 	var c *chain
+	var seen uint64
 	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() (err error) {
+		seen, err = g.begin.coordinator.Settled(ctx, in)
+		return err
+	})
 	tasks.Go(func() error { return g.sameBucket(ctx, in) })
 	tasks.Go(func() (err error) {
 		c, err = g.begin.chain(ctx, in)
@@ -108,7 +113,7 @@ func (g *Guest) nextLife(ctx context.Context) error {
 		return err
 	}
 	c.silence = g.silence
-	g.life = &GuestLife{guest: g, incarnation: in, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
+	g.life = &GuestLife{guest: g, incarnation: in, seen: seen, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
 		confirm: func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }}}
 	g.metrics.lives.Inc()
 	return nil
@@ -203,11 +208,15 @@ type GuestLife struct {
 	guest       *Guest
 	incarnation Incarnation
 	journal     *journal
-	over        error // why it is
+	seen        uint64 // a number that the commit stream had reached
+	over        error  // why it is
 }
 
 // Incarnation is the one that this life is lived in.
 func (l *GuestLife) Incarnation() Incarnation { return l.incarnation }
+
+// Seen is a number that the commit stream had reached before now. What is asked of the coordinator from now on gets a higher one.
+func (l *GuestLife) Seen() uint64 { return l.seen }
 
 // check ends the life if err says so.
 func (l *GuestLife) check(err error) error {
@@ -227,6 +236,7 @@ func (l *GuestLife) end(err error) {
 // Commit asks the coordinator for offsets: see Log.Commit and Life.Commit.
 func (l *GuestLife) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, error) {
 	answer, err := l.guest.begin.coordinator.Commit(ctx, l.incarnation, req)
+	l.seen = max(l.seen, answer.Entry.Seq)
 	return answer, l.check(err)
 }
 
