@@ -90,6 +90,19 @@ func (p *printer) fact(f *Fact) {
 		p.linef("  producer ids below %d are handed out, incarnation %d", f.ProducerIDs.End, f.Incarnation)
 	case f.Offsets != nil:
 		p.offsets(f.Offsets, f.Incarnation)
+	case f.Merge != nil:
+		p.linef("  %s, incarnation %d", mergeText(f.Merge), f.Incarnation)
+		p.mergedSpans(f.Merge)
+	}
+}
+
+func mergeText(m *Merge) string {
+	return fmt.Sprintf("merge %d of %s: offsets %d-%d become %d spans", m.Version, m.Partition, m.Base, m.Last, len(m.Spans))
+}
+
+func (p *printer) mergedSpans(m *Merge) {
+	for i := range m.Spans {
+		p.linef("    %s  %s", m.Spans[i].Segment, spanText(&m.Spans[i]))
 	}
 }
 
@@ -113,7 +126,11 @@ func offsetText(offset int64, leaderEpoch int32, metadata string) string {
 }
 
 func spanText(s *Span) string {
-	return fmt.Sprintf("offsets %d-%d  bytes %d+%d  newest %s", s.Base, s.Last, s.Position, s.Length, stamp(s.MaxTimestamp))
+	text := fmt.Sprintf("offsets %d-%d  bytes %d+%d  newest %s", s.Base, s.Last, s.Position, s.Length, stamp(s.MaxTimestamp))
+	if s.Version > 0 {
+		text += fmt.Sprintf("  merge %d", s.Version)
+	}
+	return text
 }
 
 func (p *printer) topic(t *TopicFact) {
@@ -157,6 +174,13 @@ func (p *printer) snapshot(object []byte) error {
 		}
 		for i := range q.beyond {
 			p.linef("    %s  %s (beyond a hole)", q.beyond[i].span.Segment, spanText(&q.beyond[i].span))
+		}
+		if q.merges > 0 {
+			p.linef("    merged %d times", q.merges)
+		}
+		for _, m := range q.waiting {
+			p.linef("    waits: %s", mergeText(m))
+			p.mergedSpans(m)
 		}
 		for _, id := range slices.Sorted(maps.Keys(q.producers)) {
 			pr := q.producers[id]

@@ -24,6 +24,7 @@ func TestEmbedded(t *testing.T) {
 	}
 	coordinatortest.Run(t, open)
 	t.Run("Offsets", func(t *testing.T) { coordinatortest.RunOffsets(t, open) })
+	t.Run("Merges", func(t *testing.T) { coordinatortest.RunMerges(t, open) })
 }
 
 // opened returns an embedded coordinator on an empty bucket, and its topic of one partition.

@@ -58,11 +58,21 @@ func (l *Life) Decide(ctx context.Context, change Change) (Entry, error) {
 	if l.ctx.Err() != nil {
 		return Entry{}, l.over()
 	}
-	entry, err := l.node.opts.Coordinator.Propose(ctx, l.incarnation, change)
+	entry, err := l.propose(ctx, change)
 	if err != nil {
-		return Entry{}, l.check(err)
+		return Entry{}, err
 	}
 	return entry, l.check(l.node.view.waitSeen(ctx, l.incarnation, entry.Seq))
+}
+
+func (l *Life) propose(ctx context.Context, change Change) (Entry, error) {
+	if c := change.Merge; c != nil {
+		if err := l.node.view.mergeable(c); err != nil {
+			return Entry{}, err
+		}
+	}
+	entry, err := l.node.opts.Coordinator.Propose(ctx, l.incarnation, change)
+	return entry, l.check(err)
 }
 
 // Acquire takes or renews a lease, in the name of this life: see Leases.

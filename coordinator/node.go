@@ -23,6 +23,8 @@ type NodeOptions struct {
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
 
+	CommitDeadline time.Duration // as the coordinator has it: how old a segment may be when it is committed; DefaultCommitDeadline
+
 	SnapshotObjects int           // journal objects after which a snapshot is due; 1000
 	SealRetention   time.Duration // how long the seal of a chain outlives it; 7 days
 	Patience        time.Duration // how long to wait for another node's recovery before starting one; 3 s
@@ -32,6 +34,9 @@ type NodeOptions struct {
 func (o NodeOptions) withDefaults() NodeOptions {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.CommitDeadline == 0 {
+		o.CommitDeadline = DefaultCommitDeadline
 	}
 	if o.SnapshotObjects == 0 {
 		o.SnapshotObjects = 1000
@@ -226,9 +231,9 @@ func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
 }
 
 func (l *Life) change(ctx context.Context, change Change) (Fact, error) {
-	entry, err := l.node.opts.Coordinator.Propose(ctx, l.incarnation, change)
+	entry, err := l.propose(ctx, change)
 	if err != nil {
-		return Fact{}, l.check(err)
+		return Fact{}, err
 	}
 	if err := l.Settle(ctx, entry); err != nil {
 		return Fact{}, err

@@ -23,6 +23,7 @@ type Survey struct {
 // Summary counts what a state holds.
 type Summary struct {
 	Topics, Partitions, Spans int
+	Merged                    int   // of the spans: made by merges
 	Records, Bytes            int64 // that can be read
 }
 
@@ -77,10 +78,19 @@ func (s *State) Summary() Summary {
 	for _, p := range s.partitions {
 		sum.Records += max(0, p.end-p.logStart)
 		sum.Bytes += p.bytes
+		for i := range p.spans {
+			if p.spans[i].Version > 0 {
+				sum.Merged++
+			}
+		}
 	}
 	return sum
 }
 
 func (s Summary) String() string {
-	return fmt.Sprintf("%d topics, %d partitions, %d records in %d spans", s.Topics, s.Partitions, s.Records, s.Spans)
+	text := fmt.Sprintf("%d topics, %d partitions, %d records in %d spans", s.Topics, s.Partitions, s.Records, s.Spans)
+	if s.Merged > 0 {
+		text += fmt.Sprintf(", %d of them merged", s.Merged)
+	}
+	return text
 }
