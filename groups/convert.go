@@ -120,7 +120,7 @@ func (g *machine) inherit(now time.Time, from *modern) {
 	g.generation, g.protocolType = from.epoch, consumerProtocol
 	for _, c := range from.order {
 		m := &member{id: c.id, instance: c.instance, clientID: c.clientID, clientHost: c.clientHost, session: c.classic.session, rebalance: c.rebalance,
-			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics), synced: true}
+			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics), synced: true, knows: c.epoch}
 		m.heard(now)
 		g.members[m.id] = m
 		g.order = append(g.order, m)

@@ -68,6 +68,7 @@ type member struct {
 	synced   bool      // has asked for its assignment in this generation
 	fresh    bool      // has not been in any generation
 	nameless bool      // does not know its id yet, and so cannot come again
+	knows    int32     // the generation that it knows, while that need not be the group's: it came from a group of the new protocol
 	heardBy  time.Time // when it is out, if nothing is heard of it
 }
 
@@ -144,7 +145,7 @@ func (g *machine) current(w who, generation int32) (*member, *kerr.Error) {
 		return nil, kerr.CoordinatorNotAvailable
 	}
 	m, err := g.known(w)
-	if err == nil && generation != g.generation {
+	if err == nil && generation != g.generation && (m.knows == 0 || generation != m.knows) {
 		err = kerr.IllegalGeneration
 	}
 	return m, err

@@ -64,6 +64,9 @@ func New(opts Options) (*Manager, error) {
 	return m, nil
 }
 
+// Options are those that hold.
+func (m *Manager) Options() Options { return m.opts }
+
 // Limits are those that hold.
 func (m *Manager) Limits() Limits { return m.opts.Limits }
 

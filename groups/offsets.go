@@ -14,6 +14,7 @@ import (
 type Committer struct {
 	MemberID, InstanceID string
 	Generation           int32 // or the member epoch
+	Epochs               bool  // from version 9 on: it may be the epoch of a member of the new protocol
 
 	offsets []coordinator.GroupOffset // that it commits
 }
@@ -23,7 +24,10 @@ type Committer struct {
 func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets []coordinator.GroupOffset) *kerr.Error {
 	c.offsets = offsets
 	return m.told(m.with(ctx, group, c.Generation < 0, func(t *tenure, l *live) error {
-		if l == nil {
+		switch {
+		case l == nil && c.Epochs:
+			return kerr.UnknownMemberID // which members of both protocols understand
+		case l == nil:
 			return kerr.IllegalGeneration // nobody of that generation is known
 		}
 		if refused := m.mayStore(group); refused != nil {

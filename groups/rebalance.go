@@ -78,7 +78,7 @@ func (g *machine) complete(now time.Time) {
 	g.state = CompletingRebalance
 	g.syncBy = now.Add(g.longestRebalance())
 	for _, m := range g.order {
-		m.synced, m.fresh, m.nameless = false, false, false
+		m.synced, m.fresh, m.nameless, m.knows = false, false, false, 0
 		if m.join != 0 {
 			m.heard(now)
 			g.answerJoin(m.join, g.joined(m))

@@ -104,10 +104,7 @@ func (g *modern) reconcile(now time.Time, m *consumer, owned []segments.Partitio
 	changed = len(revoke) > 0
 	if stillHas(revoke, owned) {
 		g.own(m, keep, revoke)
-		if m.state != unrevoked || m.revokeBy.IsZero() || changed {
-			m.revokeBy = now.Add(m.rebalance)
-		}
-		m.state = unrevoked
+		m.state, m.revokeBy = unrevoked, now.Add(m.rebalance)
 		return changed
 	}
 	g.own(m, keep, nil)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,6 +37,7 @@ func (s *Server) brokerConfigs() []config {
 		fixed("connections.max.idle.ms", kmsg.ConfigTypeLong, number(int(l.IdleTimeout.Milliseconds())), "Idle connections are closed after this time."),
 		fixed("max.request.partition.size.limit", kmsg.ConfigTypeInt, number(maxPagePartitions), "Partitions in one page of DescribeTopicPartitions."),
 	}
+	configs = append(configs, s.groupConfigs()...)
 	for _, d := range topicconfig.All() {
 		if d.Synonym == "" {
 			continue
@@ -46,6 +48,25 @@ func (s *Server) brokerConfigs() []config {
 	}
 	slices.SortFunc(configs, func(a, b config) int { return cmp.Compare(a.name, b.name) })
 	return configs
+}
+
+// groupConfigs are those of consumer groups.
+func (s *Server) groupConfigs() []config {
+	o := s.opts.Groups.Options()
+	millis := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	members := strconv.Itoa(o.Limits.MaxMembers)
+	return []config{
+		fixed("group.initial.rebalance.delay.ms", kmsg.ConfigTypeInt, millis(max(o.InitialRebalanceDelay, 0)), "How long an empty classic group waits for more members."),
+		fixed("group.min.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.MinSessionTimeout), "Shortest session timeout of members of classic groups."),
+		fixed("group.max.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.MaxSessionTimeout), "Longest session timeout of members of classic groups."),
+		fixed("group.max.size", kmsg.ConfigTypeInt, members, "Members of one classic group."),
+		fixed("group.consumer.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.ConsumerSessionTimeout), "After this time without a heartbeat a member of a consumer group is out."),
+		fixed("group.consumer.heartbeat.interval.ms", kmsg.ConfigTypeInt, millis(o.ConsumerHeartbeatInterval), "How often members of consumer groups are to send heartbeats."),
+		fixed("group.consumer.max.size", kmsg.ConfigTypeInt, members, "Members of one consumer group."),
+		fixed("group.consumer.assignors", kmsg.ConfigTypeList, "uniform,range", "Server-side assignors; the first is the default."),
+		fixed("group.consumer.migration.policy", kmsg.ConfigTypeString, "bidirectional", "Groups with members change between the protocols as their members do."),
+		fixed("group.coordinator.rebalance.protocols", kmsg.ConfigTypeList, "classic,consumer", "Protocols of consumer groups."),
+	}
 }
 
 func fixed(name string, kind kmsg.ConfigType, value, documentation string) config {

@@ -9,8 +9,8 @@ import (
 	"firn/groups"
 )
 
-// DescribeGroups, versions 0 to 6, as Kafka 4. A group that does not exist is Dead, from version 6 on with GROUP_ID_NOT_FOUND. One that is named twice is
-// answered once.
+// DescribeGroups, versions 0 to 6, as Kafka 4. A group that does not exist, or is of the new protocol, is Dead, from version 6 on with
+// GROUP_ID_NOT_FOUND. One that is named twice is answered once.
 func init() { register(0, 6, describeGroups) }
 
 func describeGroups(ctx context.Context, s *Server, _ *peer, req *kmsg.DescribeGroupsRequest) (kmsg.Response, error) {
@@ -22,6 +22,9 @@ func describeGroups(ctx context.Context, s *Server, _ *peer, req *kmsg.DescribeG
 		}
 		seen[group] = true
 		d, err := s.opts.Groups.Describe(ctx, group)
+		if err == nil && d.Type != groups.Classic {
+			d, err = groups.Description{}, kerr.GroupIDNotFound
+		}
 		a := kmsg.NewDescribeGroupsResponseGroup()
 		a.Group, a.ErrorCode, a.ErrorMessage = group, codeOf(err), textOf(err)
 		a.State, a.ProtocolType, a.Protocol = d.State.String(), d.ProtocolType, d.Protocol

@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"context"
+	"iter"
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn/groups"
+	"firn/segments"
 )
 
 // What the APIs of consumer groups share. Package groups decides; here its answers get Kafka's shape.
@@ -63,13 +65,26 @@ func (p *peer) clientHost() string {
 // groupOperations is what everybody may do with a group.
 var groupOperations = operations(kmsg.ACLOperationRead, kmsg.ACLOperationDelete, kmsg.ACLOperationDescribe)
 
-// classicType is the type of the groups that there are, as tools know it.
-const classicType = "classic"
-
 // describedMember is a member as DescribeGroups shows it.
 func describedMember(m *groups.Member) kmsg.DescribeGroupsResponseGroupMember {
 	a := kmsg.NewDescribeGroupsResponseGroupMember()
 	a.MemberID, a.InstanceID, a.ClientID, a.ClientHost = m.ID, orNull(m.InstanceID), m.ClientID, m.ClientHost
 	a.ProtocolMetadata, a.MemberAssignment = m.Metadata, m.Assignment
 	return a
+}
+
+// byTopic walks over partitions that are ordered, topic by topic.
+func byTopic(partitions []segments.Partition) iter.Seq2[segments.TopicID, []int32] {
+	return func(yield func(segments.TopicID, []int32) bool) {
+		for len(partitions) > 0 {
+			topic := partitions[0].Topic
+			var indexes []int32
+			for len(partitions) > 0 && partitions[0].Topic == topic {
+				indexes, partitions = append(indexes, partitions[0].Index), partitions[1:]
+			}
+			if !yield(topic, indexes) {
+				return
+			}
+		}
+	}
 }

@@ -58,7 +58,8 @@ func startFirn(t testing.TB, opts Options) *firn {
 		t.Fatal(err)
 	}
 	opts.Groups, err = groups.New(groups.Options{Node: opts.Node, Logger: opts.Logger, Registerer: metrics,
-		InitialRebalanceDelay: 50 * time.Millisecond, MinSessionTimeout: 100 * time.Millisecond})
+		InitialRebalanceDelay: 50 * time.Millisecond, MinSessionTimeout: 100 * time.Millisecond,
+		ConsumerSessionTimeout: time.Second, ConsumerHeartbeatInterval: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

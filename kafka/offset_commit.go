@@ -16,7 +16,9 @@ import (
 //   - What is committed is decided, and everybody who asks this node sees it, when the answer arrives. It is journaled within a second: when the
 //     coordinator is lost before that, the group reads those records again.
 //   - The retention time of versions 2 to 4 is not looked at: offsets live as long as the server's retention says.
-//   - A commit of a generation that the group is not in any more is ILLEGAL_GENERATION, also when the group has a new owner that knows of no generation.
+//   - A commit of a generation that the group is not in any more is ILLEGAL_GENERATION, also when the group has a new owner that knows of no generation;
+//     from version 9 on, when it may be a member epoch, that is UNKNOWN_MEMBER_ID. A wrong member epoch is STALE_MEMBER_EPOCH, unless the member has had those
+//     partitions since then (KIP-1251).
 func init() { register(2, 10, offsetCommit) }
 
 func offsetCommit(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
@@ -45,7 +47,7 @@ func offsetCommit(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetCommi
 	for _, o := range offsets {
 		all = append(all, o)
 	}
-	committer := groups.Committer{MemberID: req.MemberID, InstanceID: orEmpty(req.InstanceID), Generation: req.Generation}
+	committer := groups.Committer{MemberID: req.MemberID, InstanceID: orEmpty(req.InstanceID), Generation: req.Generation, Epochs: req.Version >= 9}
 	if err := s.opts.Groups.Commit(ctx, req.Group, committer, all); err != nil {
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {

@@ -13,6 +13,7 @@ import (
 //
 //   - A partition for which nothing was committed has offset -1, whether it or its group exist or not. Null topics are all that the group has committed for.
 //   - A topic, partition or group that is asked for twice is answered once.
+//   - From version 9 on a member of the new protocol says who it is: UNKNOWN_MEMBER_ID or STALE_MEMBER_EPOCH if that is not so.
 //   - There are no transactions, so all offsets are stable.
 func init() { register(1, 10, offsetFetch) }
 
@@ -56,7 +57,7 @@ func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchR
 func (s *Server) fetchOffsets(ctx context.Context, g *kmsg.OffsetFetchRequestGroup, version int16) kmsg.OffsetFetchResponseGroup {
 	a := kmsg.NewOffsetFetchResponseGroup()
 	a.Group = g.Group
-	view, err := s.opts.Groups.Fetch(ctx, g.Group)
+	view, err := s.opts.Groups.FetchAs(ctx, g.Group, orEmpty(g.MemberID), g.MemberEpoch)
 	switch {
 	case err != nil:
 		a.ErrorCode = err.Code

@@ -8,9 +8,6 @@ var unserved = []struct {
 	why  string
 	keys []kmsg.Key
 }{
-	{"until the newer protocol of consumer groups (KIP-848) is here; clients use the classic one", []kmsg.Key{
-		kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe,
-	}},
 	{"until transactions are here", []kmsg.Key{
 		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,
 		kmsg.DescribeTransactions, kmsg.ListTransactions,
