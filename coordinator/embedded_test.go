@@ -13,18 +13,25 @@ import (
 )
 
 func TestEmbedded(t *testing.T) {
-	open := func(t *testing.T) coordinatortest.Subject {
-		var ahead atomic.Int64
-		clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-		return coordinatortest.Subject{
-			Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{Clock: clock, CommitDeadline: 5 * time.Minute}),
-			Advance:     func(d time.Duration) { ahead.Add(int64(d)) },
-			Deadline:    5 * time.Minute,
-		}
-	}
+	open := func(t *testing.T) coordinatortest.Subject { return embedded(5 * time.Minute) }
 	coordinatortest.Run(t, open)
 	t.Run("Offsets", func(t *testing.T) { coordinatortest.RunOffsets(t, open) })
 	t.Run("Merges", func(t *testing.T) { coordinatortest.RunMerges(t, open) })
+	t.Run("Keys", func(t *testing.T) { coordinatortest.RunKeys(t, open) })
+	t.Run("KeyExpiration", func(t *testing.T) {
+		coordinatortest.RunKeyExpiration(t, embedded(2*coordinator.KeyExpiration), coordinator.KeyExpiration)
+	})
+}
+
+// embedded is one whose clock can be moved.
+func embedded(deadline time.Duration) coordinatortest.Subject {
+	var ahead atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	return coordinatortest.Subject{
+		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{Clock: clock, CommitDeadline: deadline}),
+		Advance:     func(d time.Duration) { ahead.Add(int64(d)) },
+		Deadline:    deadline,
+	}
 }
 
 // opened returns an embedded coordinator on an empty bucket, and its topic of one partition.

@@ -43,6 +43,17 @@ func (s *State) Partitions() iter.Seq2[segments.Partition, PartitionState] {
 	}
 }
 
+// Keyed yields the requests that partitions remember, partition by partition.
+func (s *State) Keyed() iter.Seq2[segments.Partition, []Keyed] {
+	return func(yield func(segments.Partition, []Keyed) bool) {
+		for _, at := range sortedPartitions(s.partitions) {
+			if p := s.partitions[at]; len(p.keys) > 0 && !yield(at, p.keyedIn(at)) {
+				return
+			}
+		}
+	}
+}
+
 // producerBatches returns what producers is made of.
 func (p *partition) producerBatches() []ProducerBatch {
 	var batches []ProducerBatch

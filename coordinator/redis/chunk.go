@@ -36,9 +36,11 @@ const (
 	codeDuplicate
 	codeOutOfOrder
 	codeProducerEpoch
+	codeKeyReused
 )
 
-var codeErrors = [...]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch}
+var codeErrors = [...]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch,
+	coordinator.ErrKeyReused}
 
 // remembered is what is known of a committed segment. A nil one answers nothing.
 type remembered struct {
@@ -184,6 +186,9 @@ func extend(s *coordinator.CommitSpan, g *group, offset, now int64) {
 		p.BaseOffset, p.LastTimestamp = offset, now
 		s.Producers = append(s.Producers, p)
 	}
+	if g.kind == groupKeyed {
+		s.Keyed = append(s.Keyed, coordinator.Keyed{RequestKey: *g.key, Partition: s.Partition, BaseOffset: offset, Records: int32(g.records), Time: now})
+	}
 }
 
 func rejected(code byte, offset, position, length int64) answered {
@@ -244,6 +249,13 @@ func appendProducer(b []byte, batches []coordinator.ProducerBatch) []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(batches[i].BaseOffset))
 	}
 	return b
+}
+
+// appendKeyed encodes a request as commit.lua keeps it.
+func appendKeyed(b []byte, k *coordinator.Keyed) []byte {
+	b = append(b, k.Body[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(k.Time))
+	return binary.BigEndian.AppendUint64(b, uint64(k.BaseOffset))
 }
 
 // appendDecided makes the chunk that commit.lua has made of the same.

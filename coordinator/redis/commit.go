@@ -52,8 +52,12 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	for _, field := range request.idempotent {
 		keys = append(keys, g.producers(field))
 	}
+	for _, at := range request.keyed {
+		keys = append(keys, g.keySlots(at)...)
+	}
 	answer, err := a.c.run(ctx, commitScript, keys, g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
-		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions)
+		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions,
+		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds())
 	if err != nil {
 		return false, err
 	}

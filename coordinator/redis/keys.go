@@ -56,8 +56,30 @@ func (g generation) producers(field string) string {
 	return g.key("producers:" + at.String())
 }
 
-// all are the keys of a generation but those of producers, and but the stream, which expires. The ends come last: they tell which producers
-// there are.
+// keySlots is how many hashes a partition's keyed requests are spread over, by the time of their commits: each holds those of half an expiration, and
+// Redis throws it away as a whole when the last of them has had its time. So nobody has to look for those that have.
+const keySlots = 4
+
+// keySlot names one of them.
+func (g generation) keySlot(at segments.Partition, slot int64) string {
+	return g.key(fmt.Sprintf("keyed:%s:%d", at, slot))
+}
+
+func (g generation) keySlots(at segments.Partition) []string {
+	slots := make([]string, keySlots)
+	for i := range slots {
+		slots[i] = g.keySlot(at, int64(i))
+	}
+	return slots
+}
+
+// ofPartition are the keys of one partition.
+func (g generation) ofPartition(at segments.Partition) []string {
+	return append(g.keySlots(at), g.producers(partitionField(at)))
+}
+
+// all are the keys of a generation but those of single partitions, and but the stream, which expires. The ends come last: they tell which
+// partitions there are.
 func (g generation) all() []string {
 	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.pending(), g.order(),
 		g.commits(), g.commitTimes(), g.changes(), g.changeTimes(), g.leases(), g.nodes(), g.ends()}

@@ -76,7 +76,7 @@ type pair struct {
 var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
 	coordinator.ErrUnknownTopic, coordinator.ErrTopicExists, coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
 	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
-	coordinator.ErrUnknownChange}
+	coordinator.ErrUnknownChange, coordinator.ErrKeyReused}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -118,6 +118,9 @@ func factBytes(f *coordinator.Fact) string {
 			for j := range same.Commit.Spans[i].Producers {
 				same.Commit.Spans[i].Producers[j].LastTimestamp = 0
 			}
+			for j := range same.Commit.Spans[i].Keyed {
+				same.Commit.Spans[i].Keyed[j].Time = 0
+			}
 		}
 	}
 	return string(coordinator.AppendFact(nil, same))
@@ -148,7 +151,12 @@ func (p *pair) partition() segments.Partition {
 func (p *pair) batch() coordinator.CommitBatch {
 	b := coordinator.CommitBatch{Length: rapid.Int32Range(1, 100).Draw(p.T, "length"), Records: rapid.Int32Range(1, 4).Draw(p.T, "records"),
 		MaxTimestamp: rapid.SampledFrom([]int64{-1, 0, 5, math.MaxInt64, math.MinInt64}).Draw(p.T, "timestamp"), ProducerID: -1}
-	if rapid.Bool().Draw(p.T, "plain") {
+	switch rapid.IntRange(0, 5).Draw(p.T, "kind") {
+	case 0, 1, 2:
+		return b
+	case 3:
+		b.Key = &coordinator.RequestKey{ID: [16]byte{rapid.Byte().Draw(p.T, "request") % 8}, Body: [16]byte{rapid.Byte().Draw(p.T, "body") % 2},
+			Partitions: 3, Timestamp: b.MaxTimestamp}
 		return b
 	}
 	b.ProducerID = rapid.SampledFrom([]int64{0, 1, 1 << 60}).Draw(p.T, "producer")

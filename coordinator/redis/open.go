@@ -6,7 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -81,6 +85,7 @@ const (
 func (l *loading) load(state *coordinator.State, at looked) error {
 	l.topics(state)
 	l.partitions(state)
+	l.keyed(state, at)
 	l.commits(state, at)
 	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
 	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
@@ -131,6 +136,29 @@ func (l *loading) partitions(state *coordinator.State) {
 	}
 }
 
+// keyed loads the requests that partitions remember.
+func (l *loading) keyed(state *coordinator.State, now looked) {
+	expiration := l.c.opts.KeyExpiration
+	half := expiration.Milliseconds() / 2
+	for at, requests := range state.Keyed() {
+		slots := map[int64][]coordinator.Keyed{} // by window
+		for _, k := range requests {
+			if k.Time >= now.now.Add(-expiration).UnixMilli() {
+				window := min(k.Time, now.now.UnixMilli()) / half
+				slots[window] = append(slots[window], k)
+			}
+		}
+		for _, window := range slices.Sorted(maps.Keys(slots)) {
+			slot := l.g.keySlot(at, window%keySlots)
+			for i := range slots[window] {
+				l.hset(slot, string(slots[window][i].ID[:]), appendKeyed(nil, &slots[window][i]))
+			}
+			over := time.UnixMilli((window + 1) * half).Add(expiration)
+			l.expire(slot, over.Sub(now.now))
+		}
+	}
+}
+
 // commits loads what survived of segments that may still be committed again.
 func (l *loading) commits(state *coordinator.State, at looked) {
 	young := state.Young(at.now.Add(-l.c.opts.CommitDeadline))
@@ -146,17 +174,35 @@ func (l *loading) hset(key, field string, value any) { l.add("HSET", key, field,
 
 // add adds two arguments to the command on a key.
 func (l *loading) add(command, key, first string, second any) {
-	if len(l.keys) == 0 || l.keys[len(l.keys)-1] != key || l.command != command {
-		l.keys, l.command = append(l.keys, key), command
-		l.args = append(l.args, command, 0)
-		l.count = len(l.args) - 1
-	}
+	l.begin(command, key)
 	l.args[l.count] = l.args[l.count].(int) + 2
 	l.args = append(l.args, first, second)
 	l.bytes += len(first) + 16
 	if b, ok := second.([]byte); ok {
 		l.bytes += len(b)
 	}
+	l.end()
+}
+
+// expire makes a key that was loaded go by itself.
+func (l *loading) expire(key string, after time.Duration) {
+	l.begin("EXPIRE", key)
+	l.args[l.count] = 1
+	l.args = append(l.args, int64(math.Ceil(after.Seconds())))
+	l.end()
+}
+
+// begin begins a command on a key, unless it goes on.
+func (l *loading) begin(command, key string) {
+	if len(l.keys) == 0 || l.keys[len(l.keys)-1] != key || l.command != command {
+		l.keys, l.command = append(l.keys, key), command
+		l.args = append(l.args, command, 0)
+		l.count = len(l.args) - 1
+	}
+}
+
+// end loads the part when it is long enough.
+func (l *loading) end() {
 	if len(l.args) >= partArgs || l.bytes >= partBytes {
 		l.flush()
 	}
@@ -199,14 +245,14 @@ func (c *Coordinator) remove(ctx context.Context, g generation) error {
 		if err != nil {
 			return err
 		}
-		var producers []string
+		var keys []string
 		for i := 0; i < len(found); i += 2 {
 			if len(found[i]) == partitionLen {
-				producers = append(producers, g.producers(found[i]))
+				keys = append(keys, g.ofPartition(parsePartition(found[i]))...)
 			}
 		}
-		if len(producers) > 0 {
-			if err := c.client.Unlink(ctx, producers...).Err(); err != nil {
+		if len(keys) > 0 {
+			if err := c.client.Unlink(ctx, keys...).Err(); err != nil {
 				return err
 			}
 		}

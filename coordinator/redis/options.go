@@ -43,6 +43,7 @@ type Options struct {
 
 	MaxProducers       int           // idempotent producers that one partition remembers; 65536. The longest silent go first
 	ProducerExpiration time.Duration // how long a silent one is remembered; a day
+	KeyExpiration      time.Duration // how long a request with a key is remembered; coordinator.KeyExpiration
 }
 
 func (o Options) withDefaults() Options {
@@ -70,6 +71,9 @@ func (o Options) withDefaults() Options {
 	if o.ProducerExpiration == 0 {
 		o.ProducerExpiration = 24 * time.Hour
 	}
+	if o.KeyExpiration == 0 {
+		o.KeyExpiration = coordinator.KeyExpiration
+	}
 	return o
 }
 
@@ -86,7 +90,7 @@ func (o Options) Validate() error {
 	check(o.Cluster && o.DB != 0, "a cluster has database 0 only, not %d", o.DB)
 	check(len(o.Addrs) > 1 && !o.Cluster && o.Master == "", "several addresses without cluster=true or sentinel")
 	check(strings.ContainsAny(o.Prefix, "{}"), "prefix %q contains a brace", o.Prefix)
-	check(o.CommitDeadline < 0 || o.Retain < 0 || o.PoolSize < 0 || o.MaxProducers < 0 || o.ProducerExpiration < 0, "negative sizes")
+	check(o.CommitDeadline < 0 || o.Retain < 0 || o.PoolSize < 0 || o.MaxProducers < 0 || o.ProducerExpiration < 0 || o.KeyExpiration < 0, "negative sizes")
 	return errors.Join(problems...)
 }
 

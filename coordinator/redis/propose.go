@@ -155,13 +155,13 @@ func (p *proposal) changeTopic(ctx context.Context, kind string, id segments.Top
 // topic decides what a topic becomes, unless it, or its name, has changed since it was looked at.
 func (p *proposal) topic(ctx context.Context, kind string, now standing, next *coordinator.TopicFact) (coordinator.Entry, bool, error) {
 	fact := coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: p.in, Topic: next})
-	var producers []string
+	var ofPartitions []string
 	if kind == "delete" {
 		for i := range next.Partitions {
-			producers = append(producers, p.g.producers(partitionField(segments.Partition{Topic: next.ID, Index: i})))
+			ofPartitions = append(ofPartitions, p.g.ofPartition(segments.Partition{Topic: next.ID, Index: i})...)
 		}
 	}
-	return p.decide(ctx, kind, string(fact), producers, next.ID[:], now.fact, next.Name, next.Partitions)
+	return p.decide(ctx, kind, string(fact), ofPartitions, next.ID[:], now.fact, next.Name, next.Partitions)
 }
 
 func (p *proposal) moveLogStart(ctx context.Context, l *coordinator.LogStart) (coordinator.Entry, error) {
@@ -175,10 +175,10 @@ func (p *proposal) moveLogStart(ctx context.Context, l *coordinator.LogStart) (c
 }
 
 // decide calls propose.lua. It reports whether the change is decided, or has to be worked out again.
-func (p *proposal) decide(ctx context.Context, kind, fact string, producers []string, args ...any) (coordinator.Entry, bool, error) {
+func (p *proposal) decide(ctx context.Context, kind, fact string, ofPartitions []string, args ...any) (coordinator.Entry, bool, error) {
 	g := p.g
 	keys := append([]string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(), g.changes(), g.changeTimes(),
-		g.topics(), g.names(), g.settling()}, producers...)
+		g.topics(), g.names(), g.settling()}, ofPartitions...)
 	all := append([]any{g.name, p.id[:], p.c.opts.CommitDeadline.Milliseconds(), kind, fact}, args...)
 	answer, err := p.c.run(ctx, proposeScript, keys, all...)
 	if err != nil {

@@ -42,10 +42,18 @@ func suite(t *testing.T, opts redis.Options) {
 	}
 	coordinatortest.Run(t, open)
 	coordinatortest.RunOffsets(t, open)
+	coordinatortest.RunKeys(t, open)
 }
 
 func TestRedis(t *testing.T) {
 	suite(t, redis.Options{Addrs: []string{redistest.Start(t).Addr}})
+}
+
+// The clock of Redis cannot be set.
+func TestKeyExpiration(t *testing.T) {
+	const expiration = time.Second
+	c := connect(t, redis.Options{Addrs: []string{redistest.Start(t).Addr}, KeyExpiration: expiration})
+	coordinatortest.RunKeyExpiration(t, coordinatortest.Subject{Coordinator: c, Advance: time.Sleep, Deadline: deadline}, expiration)
 }
 
 func TestRedisCluster(t *testing.T) {

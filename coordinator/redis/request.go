@@ -19,13 +19,15 @@ import (
 //	plain:          u64 records, u64 bytes, u64 largest timestamp
 //	idempotent:     u32 records, u32 bytes, u64 largest timestamp, u64 producer id, u16 epoch, u32 first sequence number
 //	answered:       u64 bytes
+//	keyed:          u32 records, u32 bytes, u64 largest timestamp, request id (16 bytes), hash of its body (16), u32 partitions, u64 its timestamp
 //
-// Batches of a run that follow each other and are not idempotent are one group: Redis treats them alike, and need not see each. So are those that were
+// Batches of a run that follow each other and are neither idempotent nor keyed are one group: Redis treats them alike, and need not see each. So are those that were
 // answered before: of them Redis needs to know nothing.
 const (
 	groupPlain      = 0
 	groupIdempotent = 1
 	groupAnswered   = 2
+	groupKeyed      = 3
 
 	plainLen      = 8 + 8 + 8
 	idempotentLen = 4 + 4 + 8 + 8 + 2 + 4
@@ -49,6 +51,9 @@ type requestEncoder struct {
 	seen       map[segments.Partition]bool // whether it is among idempotent
 	partitions []byte                      // names of all, each once
 	idempotent []string                    // names of those with new idempotent batches, in the order in which they come
+	keyed      []segments.Partition        // those with new keyed ones, each once, in the order in which they come
+
+	withKeys map[segments.Partition]bool // those in keyed
 
 	groups, bytes, records, timestamp int64 // groups of the run; of the open group the rest
 	open                              int   // kind of the open group, or none
@@ -72,6 +77,9 @@ func (e *requestEncoder) run(run *coordinator.CommitRun) {
 		switch {
 		case e.prior.answer(run.Partition, position) != nil:
 			e.extend(groupAnswered, b)
+		case b.Key != nil:
+			e.close()
+			e.keyedBatch(run.Partition, b)
 		case b.ProducerID < 0:
 			e.extend(groupPlain, b)
 		default:
@@ -127,11 +135,31 @@ func (e *requestEncoder) batch(at segments.Partition, b *coordinator.CommitBatch
 	}
 }
 
+func (e *requestEncoder) keyedBatch(at segments.Partition, b *coordinator.CommitBatch) {
+	e.b = append(e.b, groupKeyed)
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Records))
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Length))
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.MaxTimestamp))
+	e.b = append(e.b, b.Key.ID[:]...)
+	e.b = append(e.b, b.Key.Body[:]...)
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Key.Partitions))
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.Key.Timestamp))
+	e.groups++
+	if !e.withKeys[at] {
+		if e.withKeys == nil {
+			e.withKeys = map[segments.Partition]bool{}
+		}
+		e.withKeys[at] = true
+		e.keyed = append(e.keyed, at)
+	}
+}
+
 // group is one decoded group of a request.
 type group struct {
 	kind                      byte
 	bytes, records, timestamp int64
 	producer                  coordinator.ProducerBatch // of an idempotent one: what is known before it has an offset
+	key                       *coordinator.RequestKey   // of a keyed one
 }
 
 // requestReader reads a request back.
@@ -148,6 +176,9 @@ func (r *requestReader) group() group {
 		g.producer.LastSequence = int32((int64(g.producer.BaseSequence) + g.records - 1) & math.MaxInt32)
 	case groupAnswered:
 		g.bytes = r.int64()
+	case groupKeyed:
+		g.records, g.bytes, g.timestamp = int64(r.uint32()), int64(r.uint32()), r.int64()
+		g.key = &coordinator.RequestKey{ID: [16]byte(r.bytes(16)), Body: [16]byte(r.bytes(16)), Partitions: int32(r.uint32()), Timestamp: r.int64()}
 	default:
 		r.fail("a group of kind %d", g.kind)
 	}

@@ -2,9 +2,11 @@
 -- Gives the batches of a segment their offsets: Coordinator.Commit. Everything is decided before anything is written.
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 commits, 7 commit times, 8 stream, 9 pending, 10 order,
---      11… producers: of each partition with idempotent batches, in the order in which the request first names them
+--      11… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
+--      requests of each partition with keyed batches, in that order
 -- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
---      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once
+--      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once,
+--      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
 -- Returns {'old', age}, {'known', remembered, log starts, whether its newest fact is pending}
 --      or {'decided', number, now, decisions, log starts, whether the newest fact before is pending}.
@@ -12,9 +14,10 @@
 local refused = untrusted()
 if refused then return refused end
 
-local PLAIN, IDEMPOTENT = 0, 1
-local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH = 0, 1, 2, 3, 4
+local PLAIN, IDEMPOTENT, KEYED = 0, 1, 3
+local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED = 0, 1, 2, 3, 4, 5
 local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
+local SLOTS = 4 -- of requests, each of half of the time for which they are remembered
 
 local segment, known, request = ARGV[2], ARGV[5], ARGV[6]
 local max_producers, now = tonumber(ARGV[7]), milliseconds()
@@ -99,6 +102,41 @@ local function idempotent(p, at)
   return ACCEPTED, p.next - records
 end
 
+-- A request's state is the hash of its body (16 bytes), when it was written (8) and its offset (8). Which slot it is in depends on a clock that may have
+-- been another; so all are looked at, and its own time counts.
+local slots, expiration = 10 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
+local function written(p, id)
+  local state = p.requests[id]
+  if state == nil then
+    state = false
+    for i = 1, SLOTS do
+      local found = redis.call('HGET', KEYS[p.slots + i], id)
+      if found and struct.unpack('>I8', found, 17) >= now - expiration then state = found end
+    end
+    p.requests[id] = state
+  end
+  return state
+end
+
+local function keyed(p, at)
+  if not p.slots then
+    slots = slots + SLOTS
+    p.slots, p.requests, p.new = slots, {}, {}
+  end
+  if not p.usable then return UNKNOWN_PARTITION, 0 end
+  local records, _, _, id, body = struct.unpack('>I4c4c8c16c16', request, at)
+  local state = written(p, id)
+  if state then
+    if string.sub(state, 1, 16) ~= body then return KEY_REUSED, 0 end
+    return DUPLICATE, (struct.unpack('>I8', state, 25))
+  end
+  state = body .. struct.pack('>I8I8', now, p.next)
+  p.requests[id] = state
+  p.new[#p.new + 1], p.new[#p.new + 2] = id, state
+  p.next = p.next + records
+  return ACCEPTED, p.next - records
+end
+
 local function plain(p, at)
   if not p.usable then return UNKNOWN_PARTITION, 0 end
   local records = struct.unpack('>I8', request, at)
@@ -120,6 +158,9 @@ for _ = 1, runs do
     elseif kind == IDEMPOTENT then
       decisions[#decisions + 1] = struct.pack('>BI8', idempotent(p, at + 1))
       at = at + 31
+    elseif kind == KEYED then
+      decisions[#decisions + 1] = struct.pack('>BI8', keyed(p, at + 1))
+      at = at + 61
     else
       at = at + 9
     end
@@ -153,6 +194,14 @@ local function forget(p)
   end
 end
 
+local function remember(p)
+  local half = expiration / 2
+  local window = math.floor(now / half)
+  local slot = KEYS[p.slots + 1 + window % SLOTS]
+  for i = 1, #p.new, AT_ONCE do redis.call('HSET', slot, unpack(p.new, i, math.min(i + AT_ONCE - 1, #p.new))) end
+  redis.call('EXPIRE', slot, decimal(math.ceil(((window + 1) * half + expiration - now) / 1000)))
+end
+
 local ends = {}
 for i, p in ipairs(order) do
   if p.usable and p.next > p.first then
@@ -160,6 +209,7 @@ for i, p in ipairs(order) do
     local new = 0
     for id in pairs(p.changed or {}) do new = new + redis.call('HSET', p.key, id, p.producers[id]) end
     if new > 0 and redis.call('HLEN', p.key) > max_producers then forget(p) end
+    if p.new and #p.new > 0 then remember(p) end
   end
   if #ends > 0 and (#ends >= AT_ONCE or i == #order) then
     redis.call('HSET', KEYS[4], unpack(ends))

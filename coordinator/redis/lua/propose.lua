@@ -2,7 +2,7 @@
 -- Decides a change of anything but records: Coordinator.Propose. Everything is checked before anything is written.
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 stream, 7 pending, 8 order, 9 changes, 10 change times, 11 topics, 12 names,
---      13 settling, 14… producers of the partitions of a topic that is deleted
+--      13 settling, 14… producers and keyed requests of the partitions of a topic that is deleted
 -- ARGV 1 generation, 2 id of the change, 3 how long it is remembered (ms), 4 kind, 5 fact, and by kind:
 --      create, delete, alter: 6 topic, 7 the fact that it replaces, 8 name, 9 partitions
 --      start: 6 a list of partition (20 bytes) and offset (8)
@@ -58,8 +58,8 @@ elseif kind == 'delete' then
     local name = ARGV[6] .. struct.pack('>I4', index)
     redis.call('HDEL', KEYS[4], name)
     redis.call('HDEL', KEYS[5], name)
-    redis.call('UNLINK', KEYS[14 + index])
   end
+  for i = 14, #KEYS do redis.call('UNLINK', KEYS[i]) end
   redis.call('HSET', KEYS[3], ARGV[6], '-1')
   redis.call('HSET', KEYS[11], ARGV[6], fact)
   redis.call('HDEL', KEYS[12], ARGV[8])
