@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"firn/coordinator"
 	"firn/ingest"
 	"firn/segments"
+	"firn/segments/batch"
 	"firn/segments/memory"
+	"firn/segments/storetest"
 )
 
 // shared is an embedded coordinator that several processes use, as they use Redis.
@@ -69,5 +75,151 @@ func TestDirectWrites(t *testing.T) {
 	}
 	if _, err := d.Write(t.Context(), "b", values("x")); !errors.Is(err, coordinator.ErrUnknownTopic) || !errors.Is(err, ingest.ErrNotWritten) {
 		t.Errorf("a topic that is not there: %v", err)
+	}
+}
+
+// When Write has returned nothing of it is left, and nothing happens however much time passes: synctest would find a goroutine, and a request would be counted.
+func TestDirectLeavesNothingRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := storetest.NewFaults(memory.New(), nil)
+		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		newTopic(t, faults, c, "a", 1, nil)
+		d := openDirect(t, faults, c)
+		before := runtime.NumGoroutine()
+		for range 3 {
+			if _, err := d.Write(t.Context(), "a", values("x")); err != nil {
+				t.Fatal(err)
+			}
+			if after := runtime.NumGoroutine(); after != before {
+				t.Errorf("%d goroutines after a write, %d before", after, before)
+			}
+			requests := faults.Requests()
+			time.Sleep(3 * time.Hour)
+			if again := faults.Requests(); again != requests {
+				t.Errorf("%d requests while nobody called", again-requests)
+			}
+		}
+		// A put that is slow has a second beside it; a call that gives up leaves neither.
+		faults.Script(func(r storetest.Request) storetest.Fault { return storetest.Fault{Delay: time.Hour} })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := d.Write(ctx, "a", values("x")); !errors.Is(err, ingest.ErrNotWritten) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a write without a bucket: %v", err)
+		}
+		if after := runtime.NumGoroutine(); after != before {
+			t.Errorf("%d goroutines after a write that failed, %d before", after, before)
+		}
+		faults.Script(nil)
+		if _, err := d.Write(t.Context(), "a", values("x")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// With an embedded coordinator a direct writer recovers the bucket, and is over when another process takes it.
+func TestDirectEmbedded(t *testing.T) {
+	store := memory.New()
+	id := newTopic(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), "a", 1, nil)
+	first := openDirect(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}))
+	if _, err := first.Write(t.Context(), "a", values("x", "y")); err != nil {
+		t.Fatal(err)
+	}
+	second := openDirect(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}))
+	written, err := second.Write(t.Context(), "a", values("z"))
+	if err != nil || written[0].Offset != 2 {
+		t.Errorf("the second process wrote at %v, %v", written, err)
+	}
+	for range 2 {
+		if _, err := first.Write(t.Context(), "a", values("lost")); !errors.Is(err, coordinator.ErrFenced) {
+			t.Errorf("the first process wrote after it had been fenced: %v", err)
+		}
+	}
+	if found := readAll(t, store, segments.Partition{Topic: id}); len(found) != 3 {
+		t.Errorf("the log holds %v", found)
+	}
+}
+
+// What other writers leave pending when they die is helped along after a second.
+func TestDirectHelps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		at := segments.Partition{Topic: newTopic(t, store, c, "a", 1, nil)}
+		dying := storetest.NewFaults(store, nil)
+		d := openDirect(t, dying, c)
+		if _, err := d.Write(t.Context(), "a", values("0")); err != nil {
+			t.Fatal(err)
+		}
+		dying.Script(func(r storetest.Request) storetest.Fault {
+			if r.Op == storetest.Put && strings.HasPrefix(r.Key, "journal/") {
+				return storetest.Fault{Delay: time.Hour}
+			}
+			return storetest.Fault{}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := d.Write(ctx, "a", values("1")); !errors.Is(err, ingest.ErrInDoubt) {
+			t.Fatalf("a writer that dies with its commit pending: %v", err)
+		}
+		begun := time.Now()
+		written, err := openDirect(t, store, c).Write(t.Context(), "a", values("2"))
+		if took := time.Since(begun); err != nil || written[0].Offset != 2 || took < time.Second || took > 2*time.Second {
+			t.Errorf("wrote %v, %v after %s", written, err, took)
+		}
+		if found := readAll(t, store, at); len(found) != 3 {
+			t.Errorf("the log holds %v", found)
+		}
+	})
+}
+
+// Topics say what they take.
+func TestDirectChecks(t *testing.T) {
+	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	newTopic(t, store, c, "compacted", 1, map[string]string{"cleanup.policy": "compact"})
+	newTopic(t, store, c, "small", 1, map[string]string{"max.message.bytes": "200"})
+	newTopic(t, store, c, "stamped", 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
+	d := openDirect(t, store, c)
+	for _, refused := range []struct {
+		topic   string
+		records []ingest.Record
+		want    error
+	}{
+		{"compacted", values("x"), ingest.ErrNoKey},
+		{"small", values(strings.Repeat("x", 300)), batch.ErrTooLarge},
+		{"small", []ingest.Record{{Partition: 1, Value: []byte("x")}}, coordinator.ErrUnknownPartition},
+		{"none", values("x"), coordinator.ErrUnknownTopic},
+	} {
+		if _, err := d.Write(t.Context(), refused.topic, refused.records); !errors.Is(err, refused.want) || !errors.Is(err, ingest.ErrNotWritten) {
+			t.Errorf("%s: got %v, want %v", refused.topic, err, refused.want)
+		}
+	}
+	records := values("x")
+	records[0].Timestamp = 5
+	if written, err := d.Write(t.Context(), "stamped", records); err != nil || time.Since(time.UnixMilli(written[0].Timestamp)) > time.Minute {
+		t.Errorf("log append time: %+v, %v", written, err)
+	}
+}
+
+// A topic that was deleted and created anew has another id than the one that is remembered.
+func TestDirectTopicCreatedAnew(t *testing.T) {
+	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	first := newTopic(t, store, c, "a", 1, nil)
+	d := openDirect(t, store, c)
+	if _, err := d.Write(t.Context(), "a", values("x")); err != nil {
+		t.Fatal(err)
+	}
+	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close(context.Background())
+	if _, err := n.Change(t.Context(), coordinator.Change{DeleteTopic: &first}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write(t.Context(), "a", values("y")); !errors.Is(err, coordinator.ErrUnknownTopic) {
+		t.Errorf("writing to a deleted topic: %v", err)
+	}
+	newTopic(t, store, c, "a", 1, nil)
+	if written, err := d.Write(t.Context(), "a", values("z")); err != nil || written[0].Offset != 0 {
+		t.Errorf("writing to the new topic: %v, %v", written, err)
 	}
 }
