@@ -1,0 +1,133 @@
+resource "aws_security_group" "node" {
+  name        = "${var.name}-node"
+  description = "Firn nodes"
+  vpc_id      = var.vpc_id
+  tags        = merge(var.tags, { Name = "${var.name}-node" })
+}
+
+resource "aws_vpc_security_group_ingress_rule" "kafka" {
+  for_each          = toset(var.client_cidr_blocks)
+  security_group_id = aws_security_group.node.id
+  description       = "Kafka clients; the load balancer keeps their addresses"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = local.kafka_port
+  to_port           = local.kafka_port + var.nodes
+}
+
+resource "aws_vpc_security_group_ingress_rule" "http" {
+  for_each          = toset(var.client_cidr_blocks)
+  security_group_id = aws_security_group.node.id
+  description       = "HTTP clients"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = 8080
+  to_port           = 8080
+}
+
+resource "aws_vpc_security_group_ingress_rule" "peers" {
+  security_group_id            = aws_security_group.node.id
+  description                  = "Each other, and the load balancer's health checks"
+  referenced_security_group_id = aws_security_group.node.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = local.kafka_port + var.nodes
+}
+
+resource "aws_vpc_security_group_egress_rule" "node" {
+  security_group_id = aws_security_group.node.id
+  description       = "The bucket, Redis, the registry of the image"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 6379
+}
+
+resource "aws_security_group" "redis" {
+  name        = "${var.name}-redis"
+  description = "Firn's coordinator"
+  vpc_id      = var.vpc_id
+  tags        = merge(var.tags, { Name = "${var.name}-redis" })
+}
+
+resource "aws_vpc_security_group_ingress_rule" "redis" {
+  security_group_id            = aws_security_group.redis.id
+  description                  = "Nodes and the function"
+  referenced_security_group_id = aws_security_group.node.id
+  ip_protocol                  = "tcp"
+  from_port                    = 6379
+  to_port                      = 6379
+}
+
+# One load balancer for all nodes: a listener for each node, because Kafka clients talk to a node by its own address, and one for HTTP, where any node does.
+resource "aws_lb" "firn" {
+  name                             = var.name
+  internal                         = true
+  load_balancer_type               = "network"
+  subnets                          = var.subnet_ids
+  security_groups                  = [aws_security_group.node.id]
+  enable_cross_zone_load_balancing = true
+  tags                             = var.tags
+}
+
+resource "aws_lb_target_group" "kafka" {
+  for_each             = local.nodes
+  name                 = "${var.name}-kafka-${each.key}"
+  port                 = local.kafka_port + each.value
+  protocol             = "TCP"
+  target_type          = "ip"
+  vpc_id               = var.vpc_id
+  deregistration_delay = 30
+  tags                 = var.tags
+
+  health_check {
+    protocol            = "HTTP"
+    port                = "8080"
+    path                = "/healthz" # a node that drains still serves those who are connected
+    interval            = 10
+    healthy_threshold   = 2
+    unhealthy_threshold = 2
+  }
+}
+
+resource "aws_lb_listener" "kafka" {
+  for_each          = local.nodes
+  load_balancer_arn = aws_lb.firn.arn
+  port              = local.kafka_port + each.value
+  protocol          = "TCP"
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.kafka[each.key].arn
+  }
+}
+
+resource "aws_lb_target_group" "http" {
+  name                 = "${var.name}-http"
+  port                 = 8080
+  protocol             = "TCP"
+  target_type          = "ip"
+  vpc_id               = var.vpc_id
+  deregistration_delay = 30
+  tags                 = var.tags
+
+  health_check {
+    protocol            = "HTTP"
+    port                = "8080"
+    path                = "/readyz"
+    interval            = 10
+    healthy_threshold   = 2
+    unhealthy_threshold = 2
+  }
+}
+
+resource "aws_lb_listener" "http" {
+  load_balancer_arn = aws_lb.firn.arn
+  port              = 80
+  protocol          = "TCP"
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.http.arn
+  }
+}

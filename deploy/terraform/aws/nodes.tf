@@ -1,0 +1,102 @@
+# Nodes on Fargate. Each is a service of one task: a node has a number of its own and is told an address of its own.
+
+locals {
+  kafka_port = 9092
+  nodes      = { for i in range(var.nodes) : tostring(i + 1) => i + 1 }
+}
+
+resource "aws_ecs_cluster" "firn" {
+  name = var.name
+  tags = var.tags
+}
+
+resource "aws_cloudwatch_log_group" "firn" {
+  name              = "/firn/${var.name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+  tags              = var.tags
+}
+
+resource "aws_ecs_task_definition" "node" {
+  for_each                 = local.nodes
+  family                   = "${var.name}-${each.key}"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.node_cpu
+  memory                   = var.node_memory
+  execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = aws_iam_role.node.arn
+  tags                     = var.tags
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = "ARM64"
+  }
+
+  container_definitions = jsonencode([{
+    name                   = "firn"
+    image                  = var.image
+    command                = ["serve"]
+    essential              = true
+    readonlyRootFilesystem = true
+    stopTimeout            = 45 # a drain takes up to 30 seconds
+    portMappings = [
+      { containerPort = local.kafka_port + each.value, protocol = "tcp" },
+      { containerPort = 8080, protocol = "tcp" },
+    ]
+    environment = [
+      { name = "FIRN_NODE_ID", value = each.key },
+      { name = "FIRN_STORE", value = local.store_url },
+      { name = "FIRN_KAFKA_ADDR", value = "0.0.0.0:${local.kafka_port + each.value}" },
+      { name = "FIRN_ADVERTISE", value = "${aws_lb.firn.dns_name}:${local.kafka_port + each.value}" },
+      { name = "FIRN_HTTP_ADDR", value = "0.0.0.0:8080" },
+      { name = "FIRN_LOG_FORMAT", value = "json" },
+      { name = "GOMEMLIMIT", value = "${floor(var.node_memory * 0.85)}MiB" },
+    ]
+    secrets     = [{ name = "FIRN_COORDINATOR", valueFrom = aws_secretsmanager_secret.redis.arn }]
+    healthCheck = { command = ["CMD", "/firn", "health"], interval = 5, timeout = 3, retries = 5, startPeriod = 30 }
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = aws_cloudwatch_log_group.firn.name
+        awslogs-region        = data.aws_region.current.region
+        awslogs-stream-prefix = "node"
+      }
+    }
+  }])
+}
+
+resource "aws_ecs_service" "node" {
+  for_each        = local.nodes
+  name            = "${var.name}-${each.key}"
+  cluster         = aws_ecs_cluster.firn.id
+  task_definition = aws_ecs_task_definition.node[each.key].arn
+  desired_count   = 1
+  launch_type     = "FARGATE"
+  # A node number is taken by one task at a time: the old one ends before the new one starts.
+  deployment_minimum_healthy_percent = 0
+  deployment_maximum_percent         = 100
+  wait_for_steady_state              = true
+  enable_ecs_managed_tags            = true
+  propagate_tags                     = "SERVICE"
+  tags                               = var.tags
+
+  network_configuration {
+    subnets         = [var.subnet_ids[each.value % length(var.subnet_ids)]] # zone by zone
+    security_groups = [aws_security_group.node.id]
+  }
+
+  load_balancer {
+    target_group_arn = aws_lb_target_group.kafka[each.key].arn
+    container_name   = "firn"
+    container_port   = local.kafka_port + each.value
+  }
+
+  load_balancer {
+    target_group_arn = aws_lb_target_group.http.arn
+    container_name   = "firn"
+    container_port   = 8080
+  }
+
+  depends_on = [aws_lb_listener.kafka, aws_lb_listener.http, aws_iam_role_policy.node, aws_iam_role_policy.execution]
+}

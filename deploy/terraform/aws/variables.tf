@@ -1,0 +1,109 @@
+variable "name" {
+  description = "Prefix of everything that is made, in lower case."
+  type        = string
+  default     = "firn"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,20}$", var.name))
+    error_message = "name begins with a letter and has 2 to 21 of a-z, 0-9 and -."
+  }
+}
+
+variable "vpc_id" {
+  description = "The VPC that nodes and Redis run in."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "Private subnets for nodes, load balancer and Redis, one for each availability zone. They need a way to the image's registry and to CloudWatch Logs."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) >= 2
+    error_message = "subnet_ids needs two zones at least: Redis fails over to the other."
+  }
+}
+
+variable "route_table_ids" {
+  description = "Route tables of the subnets: they get a gateway endpoint for S3, so that traffic to the bucket is free and stays inside."
+  type        = list(string)
+}
+
+variable "client_cidr_blocks" {
+  description = "Where Kafka and HTTP clients come from."
+  type        = list(string)
+
+  validation {
+    condition     = !contains(var.client_cidr_blocks, "0.0.0.0/0") && !contains(var.client_cidr_blocks, "::/0")
+    error_message = "client_cidr_blocks may not be everywhere: Firn asks nobody for a password yet."
+  }
+}
+
+variable "bucket_name" {
+  description = "Name of the bucket that is made for the log. S3 bucket names are unique in the world."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "KMS key for the bucket and for logs; null: S3's own keys (SSE-S3)."
+  type        = string
+  default     = null
+}
+
+variable "image" {
+  description = "The image of deploy/container, as repository:tag or with a digest."
+  type        = string
+}
+
+variable "nodes" {
+  description = "How many nodes."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = var.nodes >= 1 && var.nodes <= 50 && floor(var.nodes) == var.nodes
+    error_message = "nodes is a whole number from 1 to 50, which is how many listeners a load balancer has."
+  }
+}
+
+variable "node_cpu" {
+  description = "CPU of a node in Fargate's units: 1024 are one."
+  type        = number
+  default     = 2048
+}
+
+variable "node_memory" {
+  description = "Memory of a node in MiB."
+  type        = number
+  default     = 4096
+}
+
+variable "redis_node_type" {
+  description = "Type of the two Redis nodes. Redis holds counters and not records: the smallest that the network load allows."
+  type        = string
+  default     = "cache.t4g.small"
+}
+
+variable "lambda_package" {
+  description = "Zip file with the producer function of deploy/lambda (bootstrap, linux/arm64); null: no function."
+  type        = string
+  default     = null
+}
+
+variable "lambda_topic" {
+  description = "Topic that the function writes to."
+  type        = string
+  default     = "events"
+}
+
+variable "log_retention_days" {
+  description = "How long CloudWatch keeps the logs of nodes and function."
+  type        = number
+  default     = 30
+}
+
+variable "tags" {
+  description = "Tags of everything that is made."
+  type        = map(string)
+  default     = {}
+}
