@@ -77,6 +77,9 @@ func (p *printer) fact(f *Fact) {
 				p.linef("      producer %d epoch %d sequence %d-%d at offset %d, %s", b.ProducerID, b.Epoch, b.BaseSequence, b.LastSequence,
 					b.BaseOffset, stamp(b.LastTimestamp))
 			}
+			for i := range s.Keyed {
+				p.linef("      %s", keyedText(&s.Keyed[i]))
+			}
 		}
 	case f.Topic != nil:
 		p.linef("  topic, incarnation %d", f.Incarnation)
@@ -133,6 +136,11 @@ func spanText(s *Span) string {
 	return text
 }
 
+func keyedText(k *Keyed) string {
+	return fmt.Sprintf("request %x body %x: %d records at offset %d, %s, of %d partitions, records' time %s", k.ID, k.Body, k.Records, k.BaseOffset,
+		stamp(k.Time), k.Partitions, stamp(k.Timestamp))
+}
+
 func (p *printer) topic(t *TopicFact) {
 	deleted := ""
 	if t.Deleted {
@@ -185,6 +193,9 @@ func (p *printer) snapshot(object []byte) error {
 		for _, id := range slices.Sorted(maps.Keys(q.producers)) {
 			pr := q.producers[id]
 			p.linef("    producer %d epoch %d, last sequence %d at offset %d, %s", id, pr.epoch, pr.last().last, pr.last().offset, stamp(pr.lastTimestamp))
+		}
+		for _, k := range q.keyedIn(at) {
+			p.linef("    %s", keyedText(&k))
 		}
 	}
 	p.groups(s)

@@ -64,6 +64,23 @@ func sampleOffsets() []*Fact {
 	}
 }
 
+// sampleKeyed are commits of requests with keys: one that joins the prefix and one beyond a hole.
+func sampleKeyed() []*Fact {
+	segment := segments.ID{1, 0x93, 0xb0, 9, 10}
+	at := segments.Partition{Topic: segments.TopicID{0x40, 1, 2}, Index: 3}
+	key := func(id byte, partitions int32) RequestKey {
+		return RequestKey{ID: [16]byte{id, 15: 1}, Body: [16]byte{id, 15: 2}, Partitions: partitions, Timestamp: 1_700_000_002_000}
+	}
+	return []*Fact{{Incarnation: 4, Commit: &Commit{Segment: segment, Spans: []CommitSpan{
+		{Partition: at, Span: Span{Segment: segment, Base: 300, Last: 309, Position: 32, Length: 900, MaxTimestamp: 1_700_000_002_000},
+			Producers: []ProducerBatch{{6, 0, 200, 200, 309, 1_700_000_002_500}},
+			Keyed:     []Keyed{{key(8, 12), at, 300, 4, 1_700_000_002_500}, {key(2, 12), at, 305, 3, 1_700_000_002_500}}},
+		{Partition: at, Span: Span{Segment: segment, Base: 400, Last: 400, Position: 932, Length: 61, MaxTimestamp: -1},
+			Keyed: []Keyed{{key(9, 0), at, 400, 1, 1_700_000_002_500}}},
+		{Partition: segments.Partition{Topic: at.Topic}, Span: Span{Segment: segment, Base: 1<<40 + 1, Last: 1<<40 + 1, Position: 993, Length: 61}},
+	}}}}
+}
+
 // samples are one object of each kind, by name of the golden file and with their keys.
 func samples(t testing.TB) map[string]struct {
 	key    string
@@ -90,6 +107,14 @@ func samples(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
+	withKeys := snapshotObject{incarnation: 4, n: 3, covers: map[string]cover{life: {3, false}}, state: withGroups.state.clone(false)}
+	keyed := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 3}
+	for _, f := range sampleKeyed() {
+		keyed.facts = append(keyed.facts, AppendFact(nil, f))
+		if err := withKeys.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -105,6 +130,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-offsets-v1": {offsets.key(), offsets.encode()},
 		"snapshot-v2":        {snapshotKey(4, 2), withGroups.encode()},
+
+		"journal-keyed-v1":  {keyed.key(), keyed.encode()},
+		"snapshot-keyed-v3": {snapshotKey(4, 3), withKeys.encode()},
 	}
 }
 
@@ -169,7 +197,7 @@ func TestDamage(t *testing.T) {
 // FuzzDecodeFact: decoding never panics and takes no more memory than a small multiple of the input; what decodes, encodes, and decodes to
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
-	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets()) {
+	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleKeyed()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -84,6 +84,11 @@ func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) {
 		run := CommitRun{Partition: segments.Partition{Topic: rapid.SampledFrom(topics).Draw(t, "topic"),
 			Index: rapid.Int32Range(0, 2).Draw(t, "index")}, Position: int64(len(req.Runs)) * 1000}
 		for range rapid.IntRange(1, 3).Draw(t, "batches") {
+			if rapid.IntRange(0, 2).Draw(t, "keyed") == 0 {
+				run.Batches = append(run.Batches, CommitBatch{Length: 70, Records: 1, ProducerID: -1, Key: &RequestKey{
+					ID: [16]byte{rapid.Byte().Draw(t, "request") % 8}, Body: [16]byte{rapid.Byte().Draw(t, "body") % 2}}})
+				continue
+			}
 			run.Batches = append(run.Batches, CommitBatch{Length: 70, Records: rapid.Int32Range(1, 3).Draw(t, "records"),
 				MaxTimestamp: rapid.Int64Range(0, 9).Draw(t, "time"), ProducerID: rapid.Int64Range(-1, 2).Draw(t, "producer"),
 				ProducerEpoch: rapid.Int16Range(0, 1).Draw(t, "epoch"), BaseSequence: rapid.Int32Range(0, 6).Draw(t, "sequence")})
