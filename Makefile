@@ -4,9 +4,12 @@ GO        ?= go
 BIN       := bin
 NPM_DIR   := test/kafkajs
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+HELM      := helm.sh/helm/v4/cmd/helm@v4.3.1
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 DURATION  ?= 5m
+VERSION   ?= v0.0.0
+PLATFORMS ?=
 STRIKE    ?= kill
 STRIKES   ?= 0
 MINIO_PORT ?= 9000
@@ -14,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster clean
+.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,14 +29,24 @@ build: ## build ./bin/firn
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/firn ./cmd/firn
 
+release: ## build ./dist: the binary for each platform (PLATFORMS=…), a bill of materials, checksums; VERSION=v1.2.3
+	deploy/release/release $(VERSION) dist $(PLATFORMS)
+
+package: build ## make ./dist/firn.deb for this machine
+	@mkdir -p dist
+	deploy/release/compile $(VERSION) dist/firn
+	deploy/debian/package $(VERSION) $$(dpkg --print-architecture) dist/firn dist/firn.deb
+
 test: test-needs test-servers ## install what the tests need and run all of them, with the race detector
 	@# -count=1: the tests that run the binary build it themselves, which Go's test cache does not see
 	$(GO) test -race -count=1 -timeout 20m ./...
 
-# kcat comes from the distribution, the npm packages from the lock file. Without root or a package manager that we know, the
-# message says what is missing.
+# kcat and promtool come from the distribution, Helm from source, the npm packages from the lock file. Without root or a package manager that we
+# know, the message says what is missing.
 test-needs:
-	@command -v kcat >/dev/null || test/install-kcat
+	@test/install-package kcat kcat kcat
+	@test/install-package promtool prometheus prometheus
+	@test -x "$$(command -v helm || echo $$($(GO) env GOPATH)/bin/helm)" || { echo "building Helm, once: about four minutes" >&2; $(GO) install $(HELM); }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo "make test: node (18 or newer) and npm are missing: install your distribution's nodejs and npm packages" >&2; exit 1; }
 	@test -e $(NPM_DIR)/node_modules/.package-lock.json -a ! $(NPM_DIR)/package-lock.json -nt $(NPM_DIR)/node_modules/.package-lock.json || \
@@ -88,4 +101,4 @@ bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the 
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
 
 clean: ## remove what was built; leaves firn-data alone
-	rm -rf $(BIN) $(NPM_DIR)/node_modules
+	rm -rf $(BIN) dist $(NPM_DIR)/node_modules
