@@ -54,7 +54,7 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 		}
 		for at := range int64(40) {
 			read(t, x, at, 1)
-			if bytes := x.fetcher.fetching.Load(); bytes > 2<<20 {
+			if bytes := x.fetcher.room.held.Load(); bytes > 2<<20 {
 				t.Fatalf("%d bytes of gets ahead", bytes)
 			}
 			ahead(t, x, at+1)
@@ -76,10 +76,10 @@ func TestReadAheadFromTheMiddle(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if x.fetcher.cache.get(w.view.parts[part].spans[30]) == nil {
+		if x.fetcher.cache.get(piece{Span: w.view.parts[part].spans[30]}) == nil {
 			t.Error("nothing was read ahead")
 		}
-		if x.fetcher.cache.get(w.view.parts[part].spans[19]) != nil {
+		if x.fetcher.cache.get(piece{Span: w.view.parts[part].spans[19]}) != nil {
 			t.Error("read ahead of where nobody is")
 		}
 	})
@@ -93,12 +93,12 @@ func TestReadAheadWithoutRoom(t *testing.T) {
 		x := w.open(func(o *Options) { o.FetchBytes = 4 << 20 })
 		defer x.Close()
 		const taken = 2<<20 - minGetWeight // but for one get
-		if !x.fetcher.aheadRoom.TryAcquire(taken) {
+		if !x.fetcher.room.ahead.TryAcquire(taken) {
 			t.Fatal("no room")
 		}
 		for at := range int64(20) {
 			if at == 10 {
-				x.fetcher.aheadRoom.Release(taken)
+				x.fetcher.room.ahead.Release(taken)
 			}
 			read(t, x, at, 1)
 			ahead(t, x, at+1)
@@ -107,7 +107,7 @@ func TestReadAheadWithoutRoom(t *testing.T) {
 		if counter(t, x.metrics.aheadSkipped) == 0 {
 			t.Error("there was room for all")
 		}
-		if x.fetcher.cache.get(w.view.parts[part].spans[22]) == nil {
+		if x.fetcher.cache.get(piece{Span: w.view.parts[part].spans[22]}) == nil {
 			t.Error("nothing was read ahead once there was room")
 		}
 	})
@@ -127,7 +127,7 @@ func ahead(t *testing.T, x *Index, next int64) {
 			break
 		}
 		bytes += span.Length
-		if x.fetcher.cache.get(span) == nil && x.fetcher.underway(span) == nil {
+		if x.fetcher.cache.get(piece{Span: span}) == nil && x.fetcher.underway(piece{Span: span}) == nil {
 			t.Errorf("at offset %d: %d was not fetched", next, span.Base)
 		}
 	}

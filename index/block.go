@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"sort"
 
 	"firn/coordinator"
@@ -10,7 +11,7 @@ import (
 	"firn/segments/batch"
 )
 
-// block is the bytes of one span, whole batches with their final offsets. It is shared and never changed.
+// block is the bytes of one piece, whole batches with their final offsets. It is shared and never changed.
 type block struct {
 	bytes  []byte
 	starts []int32 // where each batch begins in bytes
@@ -21,16 +22,20 @@ const blockOverhead = 256
 
 func (b *block) size() int64 { return int64(len(b.bytes)) + 4*int64(len(b.starts)) + blockOverhead }
 
-// verify makes a block of bytes as they lie in the bucket. It checks that batches tile the bytes and have as many records as the span
-// has offsets, checks the CRC of each, and writes the offsets in. The bytes belong to the block from then on.
-func verify(span coordinator.Span, bytes []byte) (*block, error) {
+// verify makes a block of bytes as they lie in the bucket. The bytes belong to the block from then on.
+func verify(p piece, bytes []byte) (*block, error) {
+	if p.merged() {
+		return verifyMerged(p, bytes)
+	}
+	return verifyMixed(p, bytes)
+}
+
+// verifyMixed checks that batches tile the bytes and have as many records as the span has offsets, checks the CRC of each, and writes the offsets in.
+func verifyMixed(p piece, bytes []byte) (*block, error) {
 	b := &block{bytes: bytes}
-	offset := span.Base
+	offset := p.Base
 	for pos := 0; pos < len(bytes); {
-		h, err := batch.ReadHeader(bytes[pos:])
-		if err == nil {
-			_, err = batch.Check(bytes[pos : pos+h.Size()])
-		}
+		h, err := checkBatch(bytes[pos:], batch.Check)
 		if err != nil {
 			return nil, fmt.Errorf("%w: batch at byte %d: %w", ErrCorrupt, pos, err)
 		}
@@ -39,10 +44,48 @@ func verify(span coordinator.Span, bytes []byte) (*block, error) {
 		offset += int64(h.LastOffsetDelta) + 1
 		pos += h.Size()
 	}
-	if offset != span.Last+1 {
-		return nil, fmt.Errorf("%w: %d records in a span of %d", ErrCorrupt, offset-span.Base, span.Last+1-span.Base)
+	if offset != p.Last+1 {
+		return nil, fmt.Errorf("%w: %d records in a span of %d", ErrCorrupt, offset-p.Base, p.Last+1-p.Base)
 	}
 	return b, nil
+}
+
+// verifyMerged checks the CRC of the block, which covers offsets as well, that batches tile it, the CRC of each, and that their offsets ascend and begin and end
+// as the index says. Between them there may be holes.
+func verifyMerged(p piece, bytes []byte) (*block, error) {
+	if got := crc32.Checksum(bytes, castagnoli); got != p.crc {
+		return nil, fmt.Errorf("%w: CRC-32C %08x instead of %08x", ErrCorrupt, got, p.crc)
+	}
+	b := &block{bytes: bytes}
+	next := p.Base
+	for pos := 0; pos < len(bytes); {
+		h, err := checkBatch(bytes[pos:], batch.CheckBytes)
+		last := h.BaseOffset + int64(h.LastOffsetDelta)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w: batch at byte %d: %w", ErrCorrupt, pos, err)
+		case h.LastOffsetDelta < 0 || h.BaseOffset < next || pos == 0 && h.BaseOffset != p.Base || last > p.Last:
+			return nil, fmt.Errorf("%w: batch at byte %d: offsets %d to %d, where %d or more is next", ErrCorrupt, pos, h.BaseOffset, last, next)
+		}
+		b.starts = append(b.starts, int32(pos))
+		next = last + 1
+		pos += h.Size()
+	}
+	if next != p.Last+1 {
+		return nil, fmt.Errorf("%w: its last offset is %d, not %d", ErrCorrupt, next-1, p.Last)
+	}
+	return b, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checkBatch checks the batch that b begins with.
+func checkBatch(b []byte, check func([]byte) (batch.Header, error)) (batch.Header, error) {
+	h, err := batch.ReadHeader(b)
+	if err == nil {
+		_, err = check(b[:h.Size()])
+	}
+	return h, err
 }
 
 // posLastOffsetDelta is where a batch header keeps what to add to its base offset to get the offset of its last record.

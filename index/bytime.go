@@ -1,9 +1,11 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -37,10 +39,10 @@ func (x *Index) search(ctx context.Context, p segments.Partition, once func() (P
 			return Position{}, false, fmt.Errorf("partition %s: %w", p, coordinator.ErrUnknownPartition)
 		}
 		found, ok, err := once()
-		if lookup == maxLookups || !errors.Is(err, segments.ErrNotFound) {
+		if !errors.Is(err, segments.ErrNotFound) {
 			return found, ok, err
 		}
-		if err := x.vanished(ctx, lookup); err != nil {
+		if err := x.vanished(ctx, lookup, err); err != nil {
 			return Position{}, false, err
 		}
 	}
@@ -48,20 +50,33 @@ func (x *Index) search(ctx context.Context, p segments.Partition, once func() (P
 
 func (x *Index) byTime(ctx context.Context, p segments.Partition, timestamp int64) (Position, bool, error) {
 	info, _ := x.view.Partition(p)
+	s := timeSearch{x: x, p: p, offset: info.LogStart}
 	span, ok := x.view.SpanByTime(p, timestamp)
-	for read := 0; ok; read++ {
-		if read == maxTimeBlocks {
-			return Position{}, false, fmt.Errorf("%w: partition %s: no record has the timestamps that %d blocks promise", ErrCorrupt, p, read)
+	for ok {
+		found, some, err := s.firstInSpan(ctx, &span, timestamp)
+		if some || err != nil {
+			return found, some, err
 		}
-		found, ok, err := x.firstInSpan(ctx, p, span, info.LogStart, timestamp)
-		if ok || err != nil {
-			return found, ok, err
-		}
-		if span, ok = x.spanBehind(ctx, p, span.Last+1, timestamp); !ok {
-			break
-		}
+		span, ok = x.spanBehind(ctx, p, span.Last+1, timestamp)
 	}
 	return Position{}, false, ctx.Err()
+}
+
+// timeSearch is a search for a record by time, from an offset on.
+type timeSearch struct {
+	x      *Index
+	p      segments.Partition
+	offset int64
+	read   int // blocks
+}
+
+// block reads the block of one piece, unless there were too many.
+func (s *timeSearch) block(ctx context.Context, at piece) (*block, error) {
+	if s.read == maxTimeBlocks {
+		return nil, fmt.Errorf("%w: partition %s: no record has the timestamps that %d blocks promise", ErrCorrupt, s.p, s.read)
+	}
+	s.read++
+	return s.x.block(ctx, s.p, at)
 }
 
 // spanBehind returns the first span from offset on that says it has a record with this timestamp or a later one.
@@ -81,22 +96,31 @@ func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, ti
 	return coordinator.Span{}, false
 }
 
-// firstInSpan returns the first record of a span, from offset on, with this timestamp or a later one.
-func (x *Index) firstInSpan(ctx context.Context, p segments.Partition, span coordinator.Span, offset, timestamp int64) (Position, bool, error) {
-	b, err := x.block(ctx, p, span)
+// firstInSpan returns the first record of a span with this timestamp or a later one.
+func (s *timeSearch) firstInSpan(ctx context.Context, span *coordinator.Span, timestamp int64) (Position, bool, error) {
+	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
 	}
-	for i := range b.starts {
-		if b.last(i) < offset {
+	for _, at := range pieces {
+		if at.Last < s.offset || at.MaxTimestamp < timestamp {
 			continue
 		}
-		found, ok, err := firstInBatch(b.batch(i), offset, timestamp)
+		b, err := s.block(ctx, at)
 		if err != nil {
-			return Position{}, false, describe(p, span, err)
+			return Position{}, false, err
 		}
-		if ok {
-			return found, true, nil
+		for i := range b.starts {
+			if b.last(i) < s.offset {
+				continue
+			}
+			found, ok, err := firstInBatch(b.batch(i), s.offset, timestamp)
+			if err != nil {
+				return Position{}, false, describe(s.p, at.Span, err)
+			}
+			if ok {
+				return found, true, nil
+			}
 		}
 	}
 	return Position{}, false, nil
@@ -132,7 +156,8 @@ func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Positio
 	if !ok {
 		return Position{}, false, nil
 	}
-	best, ok, err := x.latestInSpan(ctx, p, span, info.LogStart)
+	s := timeSearch{x: x, p: p, offset: info.LogStart}
+	best, ok, err := s.latestInSpan(ctx, &span)
 	if err != nil || span.Base >= info.LogStart || ok && best.Timestamp == span.MaxTimestamp {
 		return best, ok, err
 	}
@@ -141,7 +166,7 @@ func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Positio
 	if !found || ok && best.Timestamp >= other.MaxTimestamp {
 		return best, ok, ctx.Err()
 	}
-	return x.latestInSpan(ctx, p, other, info.LogStart)
+	return s.latestInSpan(ctx, &other)
 }
 
 // latestBehind returns the first of the spans from offset on with the largest timestamp. It walks them all, which only a log start
@@ -162,22 +187,34 @@ func (x *Index) latestBehind(ctx context.Context, p segments.Partition, offset i
 	return latest, found
 }
 
-// latestInSpan returns the first of the records of a span with the largest timestamp, from offset on.
-func (x *Index) latestInSpan(ctx context.Context, p segments.Partition, span coordinator.Span, offset int64) (best Position, ok bool, err error) {
-	b, err := x.block(ctx, p, span)
+// latestInSpan returns the first of the records of a span with the largest timestamp. It reads the pieces that promise more than was found, those that promise most
+// first: one, unless a piece does not keep its promise because the log start lies within it.
+func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span) (best Position, ok bool, err error) {
+	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
 	}
-	for i := range b.starts {
-		if b.last(i) < offset {
-			continue
+	pieces = slices.DeleteFunc(pieces, func(at piece) bool { return at.Last < s.offset })
+	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(b.MaxTimestamp, a.MaxTimestamp) })
+	for _, at := range pieces {
+		if ok && at.MaxTimestamp <= best.Timestamp {
+			break
 		}
-		found, some, err := latestInBatch(b.batch(i), offset, best, ok)
+		b, err := s.block(ctx, at)
 		if err != nil {
-			return Position{}, false, describe(p, span, err)
+			return Position{}, false, err
 		}
-		if some {
-			best, ok = found, true
+		for i := range b.starts {
+			if b.last(i) < s.offset {
+				continue
+			}
+			found, some, err := latestInBatch(b.batch(i), s.offset, best, ok)
+			if err != nil {
+				return Position{}, false, describe(s.p, at.Span, err)
+			}
+			if some {
+				best, ok = found, true
+			}
 		}
 	}
 	return best, ok, nil
@@ -208,14 +245,14 @@ func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bo
 	return best, better, nil
 }
 
-// block returns the block of one span.
-func (x *Index) block(ctx context.Context, p segments.Partition, span coordinator.Span) (*block, error) {
+// block returns the block of one piece.
+func (x *Index) block(ctx context.Context, p segments.Partition, at piece) (*block, error) {
 	r := reader{x: x, p: p}
-	spans, found, flights := []coordinator.Span{span}, []*block{nil}, []*flight{nil}
-	if r.find(spans, found) == 0 {
+	pieces, found, flights := []piece{at}, []*block{nil}, []*flight[*block]{nil}
+	if r.find(pieces, found) == 0 {
 		return found[0], nil
 	}
-	if err := x.fetcher.start(ctx, p, spans, found, flights); err != nil {
+	if err := x.fetcher.start(ctx, p, pieces, found, flights); err != nil {
 		return nil, err
 	}
 	return arrive(ctx, flights[0])

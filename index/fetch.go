@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -34,30 +31,26 @@ const (
 // the caller that began it.
 type fetcher struct {
 	store   segments.Store
-	cache   *cache
+	cache   *cache[piece, *block]
 	logger  *slog.Logger
 	metrics *metrics
 	timeout time.Duration
 
-	limit     int64
-	room      *semaphore.Weighted // of limit: all gets
-	aheadRoom *semaphore.Weighted // of half of it: gets that nobody waits for yet
-	fetching  atomic.Int64        // bytes that gets under way hold
-
+	room   *room
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	closed  bool
-	flights map[coordinator.Span]*flight
-	broken  map[coordinator.Span]broken
+	flights map[piece]*flight[*block]
+	broken  map[piece]broken
 }
 
-// flight is one block on its way. block and err are set before done is closed.
-type flight struct {
+// flight is something on its way. value and err are set before done is closed.
+type flight[V any] struct {
 	done  chan struct{}
-	block *block
+	value V
 	err   error
 }
 
@@ -70,15 +63,14 @@ type broken struct {
 func newFetcher(opts Options, m *metrics) *fetcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &fetcher{
-		store: opts.Store, cache: newCache(opts.CacheBytes), logger: opts.Logger, metrics: m, timeout: opts.FetchTimeout,
-		limit: opts.FetchBytes, room: semaphore.NewWeighted(opts.FetchBytes), aheadRoom: semaphore.NewWeighted(opts.FetchBytes / 2),
-		ctx: ctx, cancel: cancel,
-		flights: map[coordinator.Span]*flight{}, broken: map[coordinator.Span]broken{},
+		store: opts.Store, cache: newCache[piece, *block](opts.CacheBytes, opts.CacheBytes/4), logger: opts.Logger, metrics: m, timeout: opts.FetchTimeout,
+		room: newRoom(opts.FetchBytes), ctx: ctx, cancel: cancel,
+		flights: map[piece]*flight[*block]{}, broken: map[piece]broken{},
 	}
 }
 
 // stretch returns how many of spans one get can read: those that follow each other without a gap in one segment, up to maxGetBytes.
-func stretch(spans []coordinator.Span) int {
+func stretch(spans []piece) int {
 	n, length := 1, spans[0].Length
 	for ; n < len(spans); n++ {
 		before, s := spans[n-1], spans[n]
@@ -91,7 +83,7 @@ func stretch(spans []coordinator.Span) int {
 }
 
 // weight is what a get of these spans takes of FetchBytes. Several spans are copied apart, since one must not keep the memory of all.
-func (f *fetcher) weight(spans []coordinator.Span) int64 {
+func weight(spans []piece) int64 {
 	var n int64
 	for _, s := range spans {
 		n += s.Length
@@ -99,11 +91,11 @@ func (f *fetcher) weight(spans []coordinator.Span) int64 {
 	if len(spans) > 1 {
 		n *= 2
 	}
-	return min(max(n, minGetWeight), f.limit)
+	return n
 }
 
 // start sees to it that there is a flight for each span whose block is not found yet, and waits for room to begin those that are missing.
-func (f *fetcher) start(ctx context.Context, p segments.Partition, spans []coordinator.Span, found []*block, flights []*flight) error {
+func (f *fetcher) start(ctx context.Context, p segments.Partition, spans []piece, found []*block, flights []*flight[*block]) error {
 	for i := 0; i < len(spans); {
 		if found[i] != nil {
 			i++
@@ -117,58 +109,54 @@ func (f *fetcher) start(ctx context.Context, p segments.Partition, spans []coord
 		for longest := stretch(spans[i:]); n < longest && found[i+n] == nil; {
 			n++
 		}
-		weight := f.weight(spans[i : i+n])
-		if err := f.room.Acquire(ctx, weight); err != nil {
+		release, err := f.room.acquire(ctx, weight(spans[i:i+n]), spans[i].old())
+		if err != nil {
 			return err
 		}
-		f.launch(p, spans[i:i+n], flights[i:i+n], func() { f.room.Release(weight) }, weight)
+		f.launch(p, spans[i:i+n], flights[i:i+n], release)
 		i += n
 	}
 	return nil
 }
 
 // startAhead begins to fetch spans that nobody waits for, as far as there is room now, and returns how many it dealt with.
-func (f *fetcher) startAhead(p segments.Partition, spans []coordinator.Span) int {
-	flights := make([]*flight, len(spans))
+func (f *fetcher) startAhead(p segments.Partition, spans []piece) int {
+	flights := make([]*flight[*block], len(spans))
 	done := 0
 	for done < len(spans) {
 		n := stretch(spans[done:])
-		weight := f.weight(spans[done : done+n])
-		if !f.aheadRoom.TryAcquire(weight) {
+		release, ok := f.room.tryAhead(weight(spans[done:done+n]), spans[done].old())
+		if !ok {
 			break
 		}
-		if !f.room.TryAcquire(weight) {
-			f.aheadRoom.Release(weight)
-			break
-		}
-		f.launch(p, spans[done:done+n], flights[done:done+n], func() { f.room.Release(weight); f.aheadRoom.Release(weight) }, weight)
+		f.launch(p, spans[done:done+n], flights[done:done+n], release)
 		done += n
 	}
 	return done
 }
 
 // underway returns the flight of a block that is being fetched, or one that has ended already if it was found corrupt a moment ago.
-func (f *fetcher) underway(span coordinator.Span) *flight {
+func (f *fetcher) underway(span piece) *flight[*block] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.join(span)
 }
 
 // landed is closed from the beginning.
-func landed(b *block, err error) *flight {
-	fl := &flight{done: make(chan struct{}), block: b, err: err}
+func landed[V any](value V, err error) *flight[V] {
+	fl := &flight[V]{done: make(chan struct{}), value: value, err: err}
 	close(fl.done)
 	return fl
 }
 
 // join is underway for those who hold mu.
-func (f *fetcher) join(span coordinator.Span) *flight {
+func (f *fetcher) join(span piece) *flight[*block] {
 	if fl := f.flights[span]; fl != nil {
 		return fl
 	}
 	if b, ok := f.broken[span]; ok {
 		if time.Now().Before(b.until) {
-			return landed(nil, b.err)
+			return landed[*block](nil, b.err)
 		}
 		delete(f.broken, span)
 	}
@@ -176,44 +164,57 @@ func (f *fetcher) join(span coordinator.Span) *flight {
 }
 
 // launch begins to fetch those of the spans that are neither under way nor in the cache by now. It gives the room back once that is done.
-func (f *fetcher) launch(p segments.Partition, spans []coordinator.Span, flights []*flight, release func(), weight int64) {
-	var own []coordinator.Span
-	var ownFlights []*flight
+func (f *fetcher) launch(p segments.Partition, spans []piece, flights []*flight[*block], release func()) {
+	var own []piece
+	var ownFlights []*flight[*block]
 	f.mu.Lock()
 	for i, span := range spans {
 		if f.closed {
-			flights[i] = landed(nil, ErrClosed)
+			flights[i] = landed[*block](nil, ErrClosed)
 		} else if fl := f.join(span); fl != nil {
 			flights[i] = fl
 		} else if b := f.cache.get(span); b != nil {
 			flights[i] = landed(b, nil)
 		} else {
-			fl := &flight{done: make(chan struct{})}
+			fl := &flight[*block]{done: make(chan struct{})}
 			flights[i], f.flights[span] = fl, fl
 			own, ownFlights = append(own, span), append(ownFlights, fl)
 		}
 	}
 	if len(own) > 0 {
-		f.wg.Add(1) // under mu, so that close cannot have begun to wait
+		f.begin(release, func(ctx context.Context) { f.run(ctx, p, own, ownFlights) })
 	}
 	f.mu.Unlock()
 	if len(own) == 0 {
 		release()
-		return
 	}
-	f.fetching.Add(weight)
-	go func() {
-		defer f.wg.Done()
+}
+
+// begin runs something that fetches, and gives its room back afterwards. The caller holds mu and knows that the fetcher is not closed, so close cannot have begun to
+// wait.
+func (f *fetcher) begin(release func(), do func(context.Context)) {
+	f.wg.Go(func() {
 		defer release()
-		defer f.fetching.Add(-weight)
-		f.run(p, own, ownFlights)
-	}()
+		ctx, cancel := context.WithTimeout(f.ctx, f.timeout)
+		defer cancel()
+		do(ctx)
+	})
+}
+
+// spawn is begin for those who do not hold mu. It returns false, and gives the room back, if the fetcher is closed.
+func (f *fetcher) spawn(release func(), do func(context.Context)) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		release()
+		return false
+	}
+	f.begin(release, do)
+	return true
 }
 
 // run fetches spans, one stretch after the other.
-func (f *fetcher) run(p segments.Partition, spans []coordinator.Span, flights []*flight) {
-	ctx, cancel := context.WithTimeout(f.ctx, f.timeout)
-	defer cancel()
+func (f *fetcher) run(ctx context.Context, p segments.Partition, spans []piece, flights []*flight[*block]) {
 	for len(spans) > 0 {
 		n := stretch(spans)
 		f.get(ctx, p, spans[:n], flights[:n])
@@ -222,7 +223,7 @@ func (f *fetcher) run(p segments.Partition, spans []coordinator.Span, flights []
 }
 
 // get fetches one stretch.
-func (f *fetcher) get(ctx context.Context, p segments.Partition, spans []coordinator.Span, flights []*flight) {
+func (f *fetcher) get(ctx context.Context, p segments.Partition, spans []piece, flights []*flight[*block]) {
 	first, last := spans[0], spans[len(spans)-1]
 	length := last.Position + last.Length - first.Position
 	began := time.Now()
@@ -256,28 +257,38 @@ func (f *fetcher) get(ctx context.Context, p segments.Partition, spans []coordin
 }
 
 // land ends a flight. A block that is whole goes into the cache before the flight is forgotten, so that there is always one or the other.
-func (f *fetcher) land(p segments.Partition, span coordinator.Span, fl *flight, b *block, err error) {
-	fl.block, fl.err = b, err
+func (f *fetcher) land(p segments.Partition, span piece, fl *flight[*block], b *block, err error) {
+	fl.value, fl.err = b, err
 	if err == nil {
-		f.cache.put(span, b)
+		f.cache.put(span, b, span.old())
 	} else {
-		fl.err = describe(p, span, err)
+		fl.err = describe(p, span.Span, err)
 	}
 	corrupt := errors.Is(err, ErrCorrupt)
 	if corrupt {
-		f.metrics.corrupt.Inc()
-		f.logger.Error("a block in the bucket is corrupt", "partition", p, "segment", span.Segment, "position", span.Position, "error", err)
+		f.corrupt(p, span.Span, err)
 	}
 	f.mu.Lock()
 	delete(f.flights, span)
 	if corrupt {
-		if len(f.broken) >= maxBroken {
-			clear(f.broken)
-		}
-		f.broken[span] = broken{fl.err, time.Now().Add(brokenFor)}
+		remember(f.broken, span, fl.err)
 	}
 	f.mu.Unlock()
 	close(fl.done)
+}
+
+// corrupt reports something in the bucket that is not what it should be.
+func (f *fetcher) corrupt(p segments.Partition, span coordinator.Span, err error) {
+	f.metrics.corrupt.Inc()
+	f.logger.Error("a block in the bucket is corrupt", "partition", p, "segment", span.Segment, "position", span.Position, "error", err)
+}
+
+// remember answers a corrupt block from memory for a while.
+func remember[K comparable](known map[K]broken, key K, err error) {
+	if len(known) >= maxBroken {
+		clear(known)
+	}
+	known[key] = broken{err, time.Now().Add(brokenFor)}
 }
 
 // close ends all gets and waits for them.

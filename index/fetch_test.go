@@ -113,28 +113,31 @@ func TestFetchBytes(t *testing.T) {
 // TestStretch: one get reads what lies in a row in one segment, up to a bound.
 func TestStretch(t *testing.T) {
 	one, other := segments.ID{1}, segments.ID{2}
-	span := func(id segments.ID, position, length int64) coordinator.Span {
-		return coordinator.Span{Segment: id, Position: position, Length: length}
+	span := func(id segments.ID, position, length int64) piece {
+		return piece{Span: coordinator.Span{Segment: id, Position: position, Length: length}}
 	}
 	for name, c := range map[string]struct {
-		spans  []coordinator.Span
+		spans  []piece
 		n      int
 		weight int64
 	}{
-		"one":           {[]coordinator.Span{span(one, 5, 1<<20)}, 1, 1 << 20},
-		"a small one":   {[]coordinator.Span{span(one, 5, 10)}, 1, minGetWeight},
-		"a row":         {[]coordinator.Span{span(one, 5, 1<<20), span(one, 5+1<<20, 1<<20)}, 2, 4 << 20},
-		"a gap":         {[]coordinator.Span{span(one, 5, 10), span(one, 16, 10)}, 1, minGetWeight},
-		"another":       {[]coordinator.Span{span(one, 5, 10), span(other, 15, 10)}, 1, minGetWeight},
-		"the wrong way": {[]coordinator.Span{span(one, 15, 10), span(one, 5, 10)}, 1, minGetWeight},
-		"too many":      {[]coordinator.Span{span(one, 0, 3<<20), span(one, 3<<20, 1<<20), span(one, 4<<20, 1)}, 2, 8 << 20},
-		"too large":     {[]coordinator.Span{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
+		"one":           {[]piece{span(one, 5, 1<<20)}, 1, 1 << 20},
+		"a small one":   {[]piece{span(one, 5, 10)}, 1, minGetWeight},
+		"a row":         {[]piece{span(one, 5, 1<<20), span(one, 5+1<<20, 1<<20)}, 2, 4 << 20},
+		"a gap":         {[]piece{span(one, 5, 10), span(one, 16, 10)}, 1, minGetWeight},
+		"another":       {[]piece{span(one, 5, 10), span(other, 15, 10)}, 1, minGetWeight},
+		"the wrong way": {[]piece{span(one, 15, 10), span(one, 5, 10)}, 1, minGetWeight},
+		"too many":      {[]piece{span(one, 0, 3<<20), span(one, 3<<20, 1<<20), span(one, 4<<20, 1)}, 2, 8 << 20},
+		"too large":     {[]piece{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
 	} {
-		f := newFetcher(Options{FetchBytes: defaultFetchBytes}, newMetrics())
-		if n := stretch(c.spans); n != c.n || f.weight(c.spans[:n]) != c.weight {
-			t.Errorf("%s: %d spans of weight %d", name, n, f.weight(c.spans[:n]))
+		room := newRoom(defaultFetchBytes)
+		n := stretch(c.spans)
+		if got := room.weight(weight(c.spans[:n]), false); n != c.n || got != c.weight {
+			t.Errorf("%s: %d spans of weight %d", name, n, got)
 		}
-		f.close()
+		if got := room.weight(weight(c.spans[:n]), true); got != min(c.weight, defaultFetchBytes/2) {
+			t.Errorf("%s: weight %d when it is old", name, got)
+		}
 	}
 }
 

@@ -1,16 +1,25 @@
 // Package index is the read path: it finds the spans of a partition by offset and by time, reads their bytes from memory or from the
 // bucket, checks them, and gives batches out with their final offsets.
 //
-// The bytes of one span are a block. A block comes from one of three places: the tail, which holds the segments that this node wrote
+// A span of a mixed segment is read as a whole. One of a merged segment may be large, so it is read in the blocks that the segment's footer
+// names; footers are read as they are needed, and kept in a cache of their own.
+//
+// The bytes that are read at once are a block. A block comes from one of three places: the tail, which holds the segments that this node wrote
 // last; the cache, which holds blocks that were read from the bucket; or the bucket. Whoever reads a block gets the same bytes, uncopied.
 //
 // # Memory
 //
-// Three numbers bound what the index holds: TailBytes, CacheBytes and FetchBytes. Each is honoured exactly and at every moment, with the
+// Four numbers bound what the index holds: TailBytes, CacheBytes, FooterBytes and FetchBytes. Each is honoured exactly and at every moment, with the
 // bookkeeping of the blocks counted in; at most half of FetchBytes is ever used for reading ahead. A fetch that finds no room
 // waits, in the goroutine of the reader who wants it and for as long as that reader's context allows. Two things lie outside: blocks
 // that have left the tail or the cache stay alive while the answer to a reader still holds them, so whoever serves readers
 // must bound the bytes of their answers; and a single block larger than FetchBytes is fetched alone.
+//
+// # Live and old
+//
+// Blocks of merged segments, and of others a minute after they were sealed, are old. Gets of old blocks take at most half of FetchBytes, and old blocks that
+// want to stay in the cache push live ones out of at most a quarter of it. So a replay of everything, by however many readers, leaves readers of
+// the tail what they need.
 package index
 
 import (
@@ -46,14 +55,20 @@ type Options struct {
 
 	TailBytes      int64         // of segments that this node wrote, kept for readers of the tail; 64 MiB
 	CacheBytes     int64         // of blocks read from the bucket; 64 MiB
+	FooterBytes    int64         // of the indexes of merged segments that were read from; 16 MiB, enough for 100 segments of 256 MiB
 	FetchBytes     int64         // of gets under way; 32 MiB, and no less than 1 MiB
 	ReadAheadBytes int64         // fetched ahead of one sequential reader, at most; 4 MiB
 	FetchTimeout   time.Duration // of one get; 30 s
+
+	// CatchUp returns once View shows all that is decided by now; coordinator.Node.CatchUp is the one. It is called when a segment is gone that
+	// View names. Without it the index waits a moment.
+	CatchUp func(context.Context) error
 }
 
 const (
 	defaultTailBytes      = 64 << 20
 	defaultCacheBytes     = 64 << 20
+	defaultFooterBytes    = 16 << 20
 	defaultFetchBytes     = 32 << 20
 	defaultReadAheadBytes = 4 << 20
 	defaultFetchTimeout   = 30 * time.Second
@@ -76,6 +91,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	fill(&o.TailBytes, defaultTailBytes)
 	fill(&o.CacheBytes, defaultCacheBytes)
+	fill(&o.FooterBytes, defaultFooterBytes)
 	fill(&o.FetchBytes, defaultFetchBytes)
 	fill(&o.ReadAheadBytes, defaultReadAheadBytes)
 	o.FetchBytes = max(o.FetchBytes, minFetchBytes)
@@ -100,10 +116,12 @@ var (
 // Index reads partitions. Its methods are safe for concurrent use.
 type Index struct {
 	view    View
+	catchUp func(context.Context) error
 	logger  *slog.Logger
 	metrics *metrics
 	tail    *tail
 	fetcher *fetcher
+	footers *footers
 	ahead   *readAhead
 }
 
@@ -114,9 +132,10 @@ func New(opts Options) (*Index, error) {
 		return nil, err
 	}
 	m := newMetrics()
-	x := &Index{view: opts.View, logger: opts.Logger, metrics: m, tail: newTail(opts.TailBytes)}
+	x := &Index{view: opts.View, catchUp: opts.CatchUp, logger: opts.Logger, metrics: m, tail: newTail(opts.TailBytes)}
 	x.fetcher = newFetcher(opts, m)
-	x.ahead = newReadAhead(opts.ReadAheadBytes, opts.View, x.tail, x.fetcher, m)
+	x.footers = newFooters(opts, x.fetcher, m)
+	x.ahead = newReadAhead(opts.ReadAheadBytes, opts.View, x.tail, x.fetcher, x.footers, m)
 	if opts.Registerer != nil {
 		if err := m.register(opts.Registerer, x); err != nil {
 			x.fetcher.close()
@@ -137,7 +156,7 @@ func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) {
 
 // Chunk is the answer of Read.
 type Chunk struct {
-	Batches       [][]byte // slices of whole batches, contiguous in offsets; the first may begin below the offset asked for. Shared: not to be changed
+	Batches       [][]byte // slices of whole batches, in the order of offsets, with holes where records were compacted away; the first may begin below the offset asked for. Shared: not to be changed
 	HighWatermark int64
 	LogStart      int64
 }
@@ -163,6 +182,7 @@ func wait(ctx context.Context, d time.Duration) error {
 // Close drops what the index holds, and waits for the fetches under way.
 func (x *Index) Close() error {
 	x.fetcher.close()
+	x.footers.cache.clear()
 	x.tail.clear()
 	return nil
 }

@@ -17,7 +17,7 @@ func blockOf(t *testing.T, base int64, counts ...int) (coordinator.Span, *block)
 		span.Last += int64(n)
 	}
 	span.Length = int64(len(bytes))
-	b, err := verify(span, bytes)
+	b, err := verify(piece{Span: span}, bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,12 +69,12 @@ func TestCacheOrder(t *testing.T) {
 		s, b := blockOf(t, int64(i), 1)
 		spans, blocks = append(spans, s), append(blocks, b)
 	}
-	c := newCache(3*blocks[0].size() + 1)
+	c := newCache[coordinator.Span, *block](3*blocks[0].size()+1, 0)
 	for i := range 3 {
-		c.put(spans[i], blocks[i])
+		c.put(spans[i], blocks[i], false)
 	}
 	c.get(spans[0])
-	c.put(spans[3], blocks[3])
+	c.put(spans[3], blocks[3], false)
 	for i, want := range []bool{true, false, true, true} {
 		if got := c.get(spans[i]) != nil; got != want {
 			t.Errorf("block %d: %v", i, got)
@@ -93,7 +93,7 @@ func TestBlocksOfOneGetStandAlone(t *testing.T) {
 	x := w.open(nil)
 	read(t, x, 0, 1<<20)
 	for _, span := range w.view.parts[part].spans {
-		if b := x.fetcher.cache.get(span); b == nil || cap(b.bytes) > 2*len(b.bytes) {
+		if b := x.fetcher.cache.get(piece{Span: span}); b == nil || cap(b.bytes) > 2*len(b.bytes) {
 			t.Errorf("offset %d: no block of its own", span.Base)
 		}
 	}

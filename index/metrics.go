@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	reads                          *prometheus.CounterVec
 	fromTail, fromCache, fromStore prometheus.Counter // of reads
-	gets                           prometheus.Histogram
+	gets, footers                  prometheus.Histogram
 	fetched                        prometheus.Counter
 	ahead, aheadSkipped            prometheus.Counter
 	corrupt, vanished              prometheus.Counter
@@ -22,6 +22,10 @@ func newMetrics() *metrics {
 		}, []string{"source"}),
 		gets: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "firn_index_fetch_seconds", Help: "Time of one ranged get of blocks from the bucket.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14),
+		}),
+		footers: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "firn_index_footer_seconds", Help: "Time in which the footer of a merged segment was read from the bucket.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14),
 		}),
 		fetched:      counter("firn_index_fetched_bytes_total", "Bytes of blocks that came from the bucket."),
@@ -42,10 +46,11 @@ func (m *metrics) register(r prometheus.Registerer, x *Index) error {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
 	for _, c := range []prometheus.Collector{
-		m.reads, m.gets, m.fetched, m.ahead, m.aheadSkipped, m.corrupt, m.vanished,
+		m.reads, m.gets, m.footers, m.fetched, m.ahead, m.aheadSkipped, m.corrupt, m.vanished,
 		gauge("firn_index_tail_bytes", "Bytes held of segments that this node wrote.", x.tail.held),
 		gauge("firn_index_cache_bytes", "Bytes held of blocks read from the bucket.", x.fetcher.cache.held),
-		gauge("firn_index_fetching_bytes", "Bytes that gets under way may take.", x.fetcher.fetching.Load),
+		gauge("firn_index_footer_bytes", "Bytes held of the indexes of merged segments.", x.footers.cache.held),
+		gauge("firn_index_fetching_bytes", "Bytes that gets under way may take.", x.fetcher.room.held.Load),
 	} {
 		if err := r.Register(c); err != nil {
 			return err

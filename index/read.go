@@ -16,9 +16,11 @@ const (
 	// smallSpan is how small the spans are that the view is asked for at first, so that a small Read asks for few.
 	smallSpan = 4 << 10
 	// maxLookups is how often a Read asks the view for its spans when their segments turn out to be gone: a merge or a deletion takes the
-	// segment away a little after the news of it has been sent. From the second time on it waits vanishedWait for that news.
-	maxLookups   = 3
+	// segment away a good while after the news of it has been sent. From the second time on it waits for that news: until the view has caught up, vanishedWait
+	// at least and catchUpWait at most.
+	maxLookups   = 4
 	vanishedWait = 100 * time.Millisecond
+	catchUpWait  = 2 * time.Second
 )
 
 // Read returns whole batches from the one that holds offset on: as many as fit into maxBytes, and at least one if there is one and
@@ -29,22 +31,36 @@ const (
 func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (Chunk, error) {
 	for lookup := 1; ; lookup++ {
 		chunk, err := x.read(ctx, p, offset, maxBytes, atLeastOne)
-		if lookup == maxLookups || !errors.Is(err, segments.ErrNotFound) {
+		if !errors.Is(err, segments.ErrNotFound) {
 			return chunk, err
 		}
-		if err := x.vanished(ctx, lookup); err != nil {
+		if err := x.vanished(ctx, lookup, err); err != nil {
 			return chunk, err
 		}
 	}
 }
 
-// vanished deals with a segment that is gone: the view is asked again at once, and after that when it has had time to learn.
-func (x *Index) vanished(ctx context.Context, lookup int) error {
+// vanished deals with a segment that is gone: the view is asked again at once, and after that when it has had time to learn. After enough of that
+// it returns an error: either the bucket has lost the segment, or this node hears nothing of the others.
+func (x *Index) vanished(ctx context.Context, lookup int, gone error) error {
 	x.metrics.vanished.Inc()
 	if lookup == 1 {
 		return ctx.Err()
 	}
-	return wait(ctx, vanishedWait)
+	caughtUp := error(nil)
+	if x.catchUp != nil {
+		limited, cancel := context.WithTimeout(ctx, catchUpWait)
+		caughtUp = x.catchUp(limited)
+		cancel()
+	}
+	if lookup < maxLookups {
+		return wait(ctx, vanishedWait)
+	}
+	if caughtUp != nil {
+		return fmt.Errorf("%w; the segment may have been merged away, but this node could not learn of it: %w", gone, caughtUp)
+	}
+	x.logger.Error("a segment that records are in is missing from the bucket", "error", gone)
+	return fmt.Errorf("%w: the segment is missing from the bucket", gone)
 }
 
 // read is Read with one look at the view.
@@ -86,17 +102,21 @@ type reader struct {
 	batches [][]byte
 }
 
-// wave reads the next few spans, those that are in the bucket in parallel. It says whether more might follow.
+// wave reads the next few pieces, those that are in the bucket in parallel. It says whether more might follow.
 func (r *reader) wave(ctx context.Context) (more bool, err error) {
-	spans := r.plan(r.x.view.Spans(r.p, r.next, min(1+max(r.left, 0)/smallSpan, waveSpans)))
+	var room [waveSpans]piece
+	pieces, err := r.plan(ctx, room[:0:min(1+max(r.left, 0)/smallSpan, waveSpans)])
+	if err != nil {
+		return false, err
+	}
 	var found [waveSpans]*block
-	var flights [waveSpans]*flight
-	if r.find(spans, found[:]) > 0 {
-		if err := r.x.fetcher.start(ctx, r.p, spans, found[:], flights[:]); err != nil && flights[0] == nil && found[0] == nil {
+	var flights [waveSpans]*flight[*block]
+	if r.find(pieces, found[:]) > 0 {
+		if err := r.x.fetcher.start(ctx, r.p, pieces, found[:], flights[:]); err != nil && flights[0] == nil && found[0] == nil {
 			return false, err
 		}
 	}
-	for i, span := range spans {
+	for i := range pieces {
 		b := found[i]
 		if b == nil {
 			if b, err = arrive(ctx, flights[i]); err != nil {
@@ -109,37 +129,43 @@ func (r *reader) wave(ctx context.Context) (more bool, err error) {
 		}
 		r.batches = append(r.batches, bytes)
 		r.next, r.left, r.force = next, r.left-len(bytes), false
-		if next <= span.Last {
+		if next <= pieces[i].Last {
 			return false, nil
 		}
 	}
-	return len(spans) > 0, nil
+	return len(pieces) > 0, nil
 }
 
-// plan cuts spans down to those that are needed to fill what is left.
-func (r *reader) plan(spans []coordinator.Span) []coordinator.Span {
-	left := int64(r.left)
-	for i, s := range spans {
-		if i > 0 && left <= 0 || s.Base >= r.limit {
-			return spans[:i]
+// plan returns the pieces that are needed to fill what is left, as far as there is room. It waits for the footer of a merged segment only if nothing can be read
+// without it.
+func (r *reader) plan(ctx context.Context, room []piece) ([]piece, error) {
+	w := plan{next: r.next, limit: r.limit, left: int64(r.left), pieces: room}
+	for w.next < w.limit {
+		spans := r.x.view.Spans(r.p, w.next, cap(room))
+		err := w.fill(spans, func(span *coordinator.Span) (*footer, error) {
+			if len(w.pieces) > 0 {
+				return r.x.footers.ready(r.p, span), nil
+			}
+			return r.x.footers.get(ctx, r.p, span)
+		})
+		if err != nil || len(w.pieces) > 0 || len(spans) == 0 {
+			return w.pieces, err
 		}
-		if s.Base >= r.next { // of the first span, only a part may count
-			left -= s.Length
-		}
+		w.next = spans[len(spans)-1].Last + 1 // they end with a hole, in which the offset lies
 	}
-	return spans[:min(len(spans), waveSpans)]
+	return nil, nil
 }
 
-// find looks for the blocks of spans in memory and returns how many are missing.
-func (r *reader) find(spans []coordinator.Span, found []*block) (missing int) {
+// find looks for the blocks of pieces in memory and returns how many are missing.
+func (r *reader) find(pieces []piece, found []*block) (missing int) {
 	x := r.x
-	for i, span := range spans {
-		if found[i] = x.tail.get(span); found[i] != nil {
+	for i := range pieces {
+		if found[i] = x.tail.get(pieces[i].Span); found[i] != nil {
 			x.metrics.fromTail.Inc()
 			continue
 		}
 		r.cold = true
-		if found[i] = x.fetcher.cache.get(span); found[i] != nil {
+		if found[i] = x.fetcher.cache.get(pieces[i]); found[i] != nil {
 			x.metrics.fromCache.Inc()
 			continue
 		}
@@ -149,15 +175,15 @@ func (r *reader) find(spans []coordinator.Span, found []*block) (missing int) {
 	return missing
 }
 
-// arrive waits for a block that is on its way. There is no flight if ctx ended before there was room for one.
-func arrive(ctx context.Context, fl *flight) (*block, error) {
+// arrive waits for something that is on its way. There is no flight if ctx ended before there was room for one.
+func arrive[V any](ctx context.Context, fl *flight[V]) (value V, err error) {
 	if fl == nil {
-		return nil, context.Cause(ctx)
+		return value, context.Cause(ctx)
 	}
 	select {
 	case <-fl.done:
-		return fl.block, fl.err
+		return fl.value, fl.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return value, context.Cause(ctx)
 	}
 }

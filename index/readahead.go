@@ -1,6 +1,7 @@
 package index
 
 import (
+	"math"
 	"sync"
 
 	"firn/coordinator"
@@ -22,6 +23,7 @@ type readAhead struct {
 	view    View
 	tail    *tail
 	fetcher *fetcher
+	footers *footers
 	metrics *metrics
 
 	mu      sync.Mutex
@@ -43,8 +45,8 @@ type stream struct {
 	until  int64 // offset behind them
 }
 
-func newReadAhead(limit int64, view View, t *tail, f *fetcher, m *metrics) *readAhead {
-	return &readAhead{limit: limit, view: view, tail: t, fetcher: f, metrics: m, streams: map[place]stream{}}
+func newReadAhead(limit int64, view View, t *tail, f *fetcher, s *footers, m *metrics) *readAhead {
+	return &readAhead{limit: limit, view: view, tail: t, fetcher: f, footers: s, metrics: m, streams: map[place]stream{}}
 }
 
 // note takes note of a read of some bytes, from offset to next, and fetches what follows if that looks useful.
@@ -68,27 +70,30 @@ func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart
 
 // fetch begins to fetch the rest of the window, as far as there is room for it.
 func (a *readAhead) fetch(p segments.Partition, s *stream) {
-	spans := a.view.Spans(p, s.until, maxAheadSpans)
-	missing := make([]coordinator.Span, 0, len(spans))
+	w := plan{next: s.until, limit: math.MaxInt64, left: s.window - s.bytes, pieces: make([]piece, 0, maxAheadSpans)}
+	// A footer that is not at hand ends the plan. It is on its way then, and the next read goes on from there.
+	_ = w.fill(a.view.Spans(p, s.until, maxAheadSpans), func(span *coordinator.Span) (*footer, error) { return a.footers.ready(p, span), nil })
+	missing := make([]piece, 0, len(w.pieces))
 	ahead := s.bytes
-	for i, span := range spans {
-		if ahead >= s.window || ahead > 0 && ahead+span.Length > a.limit {
-			spans = spans[:i]
+	for i := range w.pieces {
+		next := &w.pieces[i]
+		if ahead > 0 && ahead+next.Length > a.limit {
+			w.pieces = w.pieces[:i]
 			break
 		}
-		ahead += span.Length
-		if a.tail.get(span) == nil && a.fetcher.cache.get(span) == nil {
-			missing = append(missing, span)
+		ahead += next.Length
+		if a.tail.get(next.Span) == nil && a.fetcher.cache.get(*next) == nil {
+			missing = append(missing, *next)
 		}
 	}
 	begun := a.fetcher.startAhead(p, missing)
 	a.metrics.ahead.Add(float64(begun))
 	a.metrics.aheadSkipped.Add(float64(len(missing) - begun))
-	for _, span := range spans {
-		if begun < len(missing) && span.Base >= missing[begun].Base {
+	for i := range w.pieces {
+		if begun < len(missing) && w.pieces[i].Base >= missing[begun].Base {
 			break // there was no room; the next read tries again from here
 		}
-		s.until, s.bytes = span.Last+1, s.bytes+span.Length
+		s.until, s.bytes = w.pieces[i].Last+1, s.bytes+w.pieces[i].Length
 	}
 }
 

@@ -1,0 +1,101 @@
+package index
+
+import (
+	"context"
+	"sort"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments"
+)
+
+// piece is what is read, checked and cached at once: a span of a mixed segment, or one block of a merged one. For the latter it is the span that the block
+// would be by itself, and the CRC that the segment's footer has for it.
+type piece struct {
+	coordinator.Span
+	crc uint32
+}
+
+// merged says whether the piece is of a merged segment: its batches have their offsets, maybe with holes.
+func (p *piece) merged() bool { return p.Version != 0 }
+
+// oldAge is how long after its segment was sealed a piece counts as old. Who reads that is no reader of the tail, and may wait for those who are.
+const oldAge = time.Minute
+
+// old says whether the piece is read for a replay, or by somebody who is far behind.
+func (p *piece) old() bool { return p.merged() || time.Since(p.Segment.Time()) > oldAge }
+
+// pieceOf is a block of a merged segment as a piece.
+func pieceOf(span *coordinator.Span, b *segments.Block) piece {
+	return piece{coordinator.Span{
+		Segment: span.Segment, Base: b.BaseOffset, Last: b.LastOffset, Position: b.Position, Length: int64(b.Length),
+		MaxTimestamp: b.MaxTimestamp, Version: span.Version,
+	}, b.CRC}
+}
+
+// plan is the pieces that are needed to read so many bytes from an offset on.
+type plan struct {
+	next   int64 // offset
+	limit  int64 // offset at which there is nothing more
+	left   int64 // bytes
+	pieces []piece
+}
+
+// full says whether no more pieces are needed, or there is no room for more.
+func (w *plan) full() bool {
+	return len(w.pieces) == cap(w.pieces) || len(w.pieces) > 0 && w.left <= 0
+}
+
+func (w *plan) add(p piece) {
+	if p.Base >= w.next { // of the first, only a part may count
+		w.left -= p.Length
+	}
+	w.pieces = append(w.pieces, p)
+}
+
+// addMerged adds the blocks of a merged segment from the one on that holds the offset, or the first behind it.
+func (w *plan) addMerged(span *coordinator.Span, f *footer) {
+	blocks := f.blocks[sort.Search(len(f.blocks), func(i int) bool { return f.blocks[i].LastOffset >= w.next }):]
+	for i := range blocks {
+		if w.full() || blocks[i].BaseOffset >= w.limit {
+			return
+		}
+		w.add(pieceOf(span, &blocks[i]))
+	}
+}
+
+// fill adds the pieces of spans. load finds the footer of a merged segment; where it has none, or fails, the plan ends.
+func (w *plan) fill(spans []coordinator.Span, load func(*coordinator.Span) (*footer, error)) error {
+	for i := range spans {
+		span := &spans[i]
+		switch {
+		case w.full() || span.Base >= w.limit:
+			return nil
+		case span.Version == 0:
+			w.add(piece{Span: *span})
+		default:
+			f, err := load(span)
+			if f == nil {
+				return err
+			}
+			w.addMerged(span, f)
+		}
+	}
+	return nil
+}
+
+// pieces returns all pieces of one span.
+func (x *Index) pieces(ctx context.Context, p segments.Partition, span *coordinator.Span) ([]piece, error) {
+	if span.Version == 0 {
+		return []piece{{Span: *span}}, nil
+	}
+	f, err := x.footers.get(ctx, p, span)
+	if err != nil {
+		return nil, err
+	}
+	pieces := make([]piece, len(f.blocks))
+	for i := range f.blocks {
+		pieces[i] = pieceOf(span, &f.blocks[i])
+	}
+	return pieces, nil
+}
