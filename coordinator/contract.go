@@ -61,6 +61,9 @@ type Log interface {
 	// HighWatermarks returns, for the same callers, the end of each partition's confirmed prefix; -1 for partitions that commits may not use.
 	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
 
+	// Keyed returns, for the same callers, where a request was written among these partitions, confirmed or not, in their order.
+	Keyed(ctx context.Context, in Incarnation, partitions []segments.Partition, id [16]byte) ([]Keyed, error)
+
 	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
 	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
 	// then starts again from the bucket. Entries of facts that await their confirmation are always kept.

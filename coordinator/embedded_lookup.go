@@ -41,3 +41,22 @@ func (e *Embedded) HighWatermarks(_ context.Context, in Incarnation, partitions 
 	}
 	return marks, nil
 }
+
+// Keyed implements Log.
+func (e *Embedded) Keyed(_ context.Context, in Incarnation, partitions []segments.Partition, id [16]byte) ([]Keyed, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.check(in); err != nil {
+		return nil, err
+	}
+	before := e.opts.Clock().Add(-KeyExpiration).UnixMilli()
+	var found []Keyed
+	for _, at := range partitions {
+		if p := e.decided.partitions[at]; p != nil {
+			if k, known := p.keys[id]; known && k.time >= before {
+				found = append(found, k.of(at, id))
+			}
+		}
+	}
+	return found, nil
+}

@@ -255,7 +255,19 @@ func appendProducer(b []byte, batches []coordinator.ProducerBatch) []byte {
 func appendKeyed(b []byte, k *coordinator.Keyed) []byte {
 	b = append(b, k.Body[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(k.Time))
-	return binary.BigEndian.AppendUint64(b, uint64(k.BaseOffset))
+	b = binary.BigEndian.AppendUint64(b, uint64(k.BaseOffset))
+	b = binary.BigEndian.AppendUint32(b, uint32(k.Records))
+	b = binary.BigEndian.AppendUint32(b, uint32(k.Partitions))
+	return binary.BigEndian.AppendUint64(b, uint64(k.Timestamp))
+}
+
+// decodeKeyed reads what commit.lua and appendKeyed write.
+func decodeKeyed(at segments.Partition, id [16]byte, text string) (coordinator.Keyed, error) {
+	r := reader{rest: []byte(text)}
+	k := coordinator.Keyed{Partition: at}
+	k.ID, k.Body = id, [16]byte(r.bytes(16))
+	k.Time, k.BaseOffset, k.Records, k.Partitions, k.Timestamp = r.int64(), r.int64(), int32(r.uint32()), int32(r.uint32()), r.int64()
+	return k, r.err
 }
 
 // appendDecided makes the chunk that commit.lua has made of the same.

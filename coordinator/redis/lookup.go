@@ -55,3 +55,33 @@ func (c *Coordinator) HighWatermarks(ctx context.Context, in coordinator.Incarna
 	}
 	return marks, r.err
 }
+
+// Keyed implements coordinator.Log.
+func (c *Coordinator) Keyed(ctx context.Context, in coordinator.Incarnation, partitions []segments.Partition, id [16]byte) ([]coordinator.Keyed, error) {
+	g, err := c.generation(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	keys := []string{g.current()}
+	for _, at := range partitions {
+		keys = append(keys, g.keySlots(at)...)
+	}
+	answer, err := c.run(ctx, keyedScript, keys, g.name, id[:], c.opts.KeyExpiration.Milliseconds())
+	if err != nil {
+		return nil, err
+	}
+	r := newReply(answer)
+	var found []coordinator.Keyed
+	for len(r.rest) > 0 && r.err == nil {
+		i, text := r.int()/keySlots, r.string()
+		if r.err != nil || i < 0 || int(i) >= len(partitions) {
+			return nil, fmt.Errorf("redis, keyed: slot of partition %d: %w", i, r.err)
+		}
+		k, err := decodeKeyed(partitions[i], id, text)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, k)
+	}
+	return found, r.err
+}

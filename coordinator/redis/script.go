@@ -47,6 +47,7 @@ var (
 	topicScript    = newScript("topic")
 	namedScript    = newScript("named")
 	marksScript    = newScript("marks")
+	keyedScript    = newScript("keyed")
 	proposeScript  = newScript("propose")
 	offsetsScript  = newScript("offsets")
 	forgetScript   = newScript("forget")

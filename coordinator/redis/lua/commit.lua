@@ -102,7 +102,8 @@ local function idempotent(p, at)
   return ACCEPTED, p.next - records
 end
 
--- A request's state is the hash of its body (16 bytes), when it was written (8) and its offset (8). Which slot it is in depends on a clock that may have
+-- A request's state is the hash of its body (16 bytes), when it was written (8), its offset (8), its records (4), and of how many partitions and
+-- with what timestamp its records were made (4, 8). Which slot it is in depends on a clock that may have
 -- been another; so all are looked at, and its own time counts.
 local slots, expiration = 10 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
 local function written(p, id)
@@ -124,13 +125,13 @@ local function keyed(p, at)
     p.slots, p.requests, p.new = slots, {}, {}
   end
   if not p.usable then return UNKNOWN_PARTITION, 0 end
-  local records, _, _, id, body = struct.unpack('>I4c4c8c16c16', request, at)
+  local records, _, _, id, body, made = struct.unpack('>I4c4c8c16c16c12', request, at)
   local state = written(p, id)
   if state then
     if string.sub(state, 1, 16) ~= body then return KEY_REUSED, 0 end
     return DUPLICATE, (struct.unpack('>I8', state, 25))
   end
-  state = body .. struct.pack('>I8I8', now, p.next)
+  state = body .. struct.pack('>I8I8I4', now, p.next, records) .. made
   p.requests[id] = state
   p.new[#p.new + 1], p.new[#p.new + 2] = id, state
   p.next = p.next + records
