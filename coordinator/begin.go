@@ -252,6 +252,7 @@ func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
 	if n.exclusive {
 		l.journal.probe = n.opts.Probe
 	}
+	c.shared = !n.exclusive
 	l.start(l.journal.run)
 	l.start(l.follow)
 	l.start(l.register)

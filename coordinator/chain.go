@@ -17,6 +17,7 @@ type chain struct {
 	next        uint64 // number of the next object
 	clock       func() time.Time
 	silence     time.Duration // if set: a chain that has been silent for so long is given up, whatever a put says
+	shared      bool          // others of this incarnation may seal it when it has been silent: see sealSilent
 	proved      time.Time     // when the last successful put began: no recovery had sealed the chain then
 }
 
@@ -78,10 +79,27 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 		if newest > c.incarnation {
 			return ErrFenced
 		}
+		if err := c.connected(ctx); err != nil {
+			return err
+		}
 	}
 	c.proved = begun
 	c.next++
 	return nil
+}
+
+// connected looks whether the object before the one that was just put is still there. Whoever deletes the seal of a chain has deleted what was before it, so
+// that this shows whether a seal had been in this object's place and is gone again. (The object before may also be gone because a snapshot has covered this one
+// already: then a life ends for nothing, once in a long time.)
+func (c *chain) connected(ctx context.Context) error {
+	if !c.shared {
+		return nil
+	}
+	_, err := c.store.Get(ctx, journalKey(c.life, c.next-1), 0, -1)
+	if errors.Is(err, segments.ErrNotFound) {
+		return fmt.Errorf("%w: its chain was sealed while it was silent", ErrFenced)
+	}
+	return err
 }
 
 // stale says whether the chain has been silent for too long to be gone on with.

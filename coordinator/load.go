@@ -232,18 +232,26 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 		}
 	}
 	for life, cov := range snapshot.covers {
-		if _, there := found.covers[life]; !there && !cov.sealed {
+		if _, there := found.covers[life]; there {
+			continue
+		}
+		if !cov.sealed {
 			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(life, cov.upTo))
 		}
+		found.covers[life] = cov // of a chain whose seal is gone: it stays said that nothing counts that comes behind it
 	}
 	objects, err := l.journalObjects(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range objects {
+	for i, o := range objects {
 		// Of other incarnations' lives there is nothing to miss.
 		if key := missing[o.life]; key != "" && o.incarnation == snapshot.incarnation {
 			return nil, fmt.Errorf("%w: %s", errMoved, key)
+		}
+		// A seal in the middle lies where an object was that a newer snapshot covers.
+		if o.kind == journalSeal && i+1 < len(objects) && objects[i+1].life == o.life && o.incarnation == snapshot.incarnation {
+			return nil, fmt.Errorf("%w: %s", errMoved, o.key())
 		}
 	}
 	found.objects = len(objects)

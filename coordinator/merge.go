@@ -3,6 +3,7 @@ package coordinator
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -155,6 +156,29 @@ func (v *View) Plan(at segments.Partition, offset int64, n int) (spans []Span, a
 	all, after := p.spans, p.merges
 	v.mu.RUnlock()
 	return some(all, offset, n), after
+}
+
+// allSpans yields the spans of the prefix, and those that wait.
+func (p *partition) allSpans() iter.Seq[*Span] {
+	return func(yield func(*Span) bool) {
+		for i := range p.spans {
+			if !yield(&p.spans[i].Span) {
+				return
+			}
+		}
+		for i := range p.beyond {
+			if !yield(&p.beyond[i].span) {
+				return
+			}
+		}
+		for _, m := range p.waiting {
+			for i := range m.Spans {
+				if !yield(&m.Spans[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // errCuts says that a merge would take the place of a part of a span.

@@ -279,11 +279,15 @@ func (r *recovery) rebuild(ctx context.Context, chains []*chainListing) (*loaded
 	}
 	r.dropped = found.state.truncate()
 	found.state.incarnation = r.in
+	listed := make(map[string]bool, len(chains))
+	for _, c := range chains {
+		listed[c.life] = true
+	}
 	for life, cov := range found.covers {
-		if cov.sealed {
+		if cov.sealed && listed[life] {
 			r.sealed++
 		} else {
-			delete(found.covers, life) // begun too late to become a life
+			delete(found.covers, life) // begun too late to become a life, or gone: of an earlier incarnation nothing counts that comes behind
 		}
 	}
 	return found, nil

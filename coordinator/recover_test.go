@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +71,11 @@ func (w *writer) snapshot() {
 		w.t.Fatal(err)
 	}
 	tidy := tidier{loader: l, in: w.chain.incarnation, retention: time.Hour}
-	keys, err := tidy.superfluous(w.t.Context())
+	untidy, err := tidy.look(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.Delete(w.t.Context(), keys...); err != nil {
+	if err := w.store.Delete(w.t.Context(), slices.Concat(untidy.keys, untidy.seals)...); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -378,7 +378,7 @@ func (n *simNode) begin() error {
 		return err
 	}
 	n.sim.ids++
-	c := &chain{store: store, life: fmt.Sprintf("life-%04d", n.sim.ids), incarnation: in, clock: time.Now}
+	c := &chain{store: store, life: fmt.Sprintf("life-%04d", n.sim.ids), incarnation: in, clock: time.Now, shared: true}
 	newest, err := c.begin(ctx, n.who())
 	if err != nil {
 		return err
@@ -566,11 +566,13 @@ func (n *simNode) snapshot() error {
 		return nil
 	}
 	t := tidier{loader: l, in: n.chain.incarnation, retention: time.Hour}
-	keys, err := t.superfluous(ctx)
+	untidy, err := t.look(ctx)
 	if err != nil {
 		return nil
 	}
-	_ = store.Delete(ctx, keys...)
+	_ = store.Delete(ctx, untidy.keys...)
+	_ = store.Delete(ctx, untidy.seals...)
+	_, _ = t.sealSilent(ctx, untidy.silent, nil, n.who()) // whoever lives
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -123,28 +124,49 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 	return s.tidy(ctx, l)
 }
 
-// tidy deletes what the newest snapshot makes superfluous.
+// tidy deletes what the newest snapshot makes superfluous, and ends the chains of lives that seem to be over.
 func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
-	t := tidier{loader: loader{s.node.opts.Store, 1}, in: l.incarnation, retention: s.node.opts.SealRetention}
-	keys, err := t.superfluous(ctx)
+	n := s.node
+	t := tidier{loader: loader{n.opts.Store, 1}, in: l.incarnation, retention: n.opts.SealRetention}
+	found, err := t.look(ctx)
 	if err != nil {
 		return err
 	}
+	for _, keys := range [][]string{found.keys, found.seals} {
+		if err := s.delete(ctx, keys); err != nil {
+			return err
+		}
+	}
+	if n.exclusive {
+		return nil // its predecessors' chains were sealed by its recovery
+	}
+	alive := map[string]bool{l.id: true}
+	for _, node := range n.Nodes() {
+		alive[node.Life] = true
+	}
+	sealed, err := t.sealSilent(ctx, found.silent, alive, n.who())
+	if sealed > 0 {
+		l.logger.Info("sealed the journals of lives that are over", "chains", sealed)
+	}
+	return err
+}
+
+func (s *snapshotter) delete(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		if strings.HasPrefix(key, journalPrefix) {
 			s.node.metrics.deleted.Inc()
 		}
 	}
-	const batch = 500
-	for len(keys) > 0 {
-		some := keys[:min(batch, len(keys))]
-		if err := t.store.Delete(ctx, some...); err != nil {
+	for some := range slices.Chunk(keys, deleteBatch) {
+		if err := s.node.opts.Store.Delete(ctx, some...); err != nil {
 			return err
 		}
-		keys = keys[len(some):]
 	}
 	return nil
 }
+
+// deleteBatch is how many objects are deleted at once.
+const deleteBatch = 500
 
 // tidier finds what may be deleted.
 type tidier struct {
@@ -153,37 +175,62 @@ type tidier struct {
 	retention time.Duration
 }
 
-// superfluous returns the keys of objects that nobody needs: journal objects that the newest snapshot covers, and whatever is older than that snapshot.
+// untidy is what a tidier found.
+type untidy struct {
+	keys   []string        // of objects that nobody needs
+	seals  []string        // the same, but to be deleted only when keys are gone: see chain.connected
+	silent []*chainListing // of lives that have written nothing for a long time, and have no seal that the newest snapshot covers
+}
+
+// look finds journal objects that the newest snapshot covers, and whatever is older than that snapshot.
 //
 // Kept is the last object of a chain that is not sealed, so that a recovery finds the chain's end, and for days the seal of one that is, so that a late put of
 // its writer still meets it. Kept as well are the opening snapshot of this incarnation, because its absence would mean that it never
 // opened, and for as long as seals the incarnations before and their void snapshots, so that recoveries which began then find out that
 // they are late.
-func (t *tidier) superfluous(ctx context.Context) ([]string, error) {
+func (t *tidier) look(ctx context.Context) (*untidy, error) {
 	newest, err := t.newestSnapshot(ctx, t.in)
 	if err != nil {
 		return nil, err
 	}
-	var storeNow time.Time // about: the newest time that the store has stamped
+	var now time.Time // by the store's clock, about: the newest time that it has stamped
 	var listed []segments.Object
 	for _, prefix := range []string{snapshotPrefix, incarnationPrefix, journalPrefix} {
 		for object, err := range t.store.List(ctx, prefix, "") {
 			if err != nil {
 				return nil, err
 			}
-			if object.Modified.After(storeNow) {
-				storeNow = object.Modified
+			if object.Modified.After(now) {
+				now = object.Modified
 			}
 			listed = append(listed, object)
 		}
 	}
-	var keys []string
-	for _, object := range listed {
-		if t.needless(object, newest, storeNow.Sub(object.Modified) > t.retention) {
-			keys = append(keys, object.Key)
+	found := &untidy{}
+	for i, object := range listed {
+		age := now.Sub(object.Modified)
+		life, number, ok := parseJournalKey(object.Key)
+		switch {
+		case !t.needless(object, newest, age > t.retention):
+			if ok && age > silentChain && !newest.covers[life].sealed && !follows(listed, i, life) {
+				found.silent = append(found.silent, &chainListing{life, []uint64{number}})
+			}
+		case ok && number == newest.covers[life].upTo:
+			found.seals = append(found.seals, object.Key)
+		default:
+			found.keys = append(found.keys, object.Key)
 		}
 	}
-	return keys, nil
+	return found, nil
+}
+
+// follows says whether the object behind the i-th is of the same life.
+func follows(listed []segments.Object, i int, life string) bool {
+	if i+1 == len(listed) {
+		return false
+	}
+	next, _, ok := parseJournalKey(listed[i+1].Key)
+	return ok && next == life
 }
 
 func (t *tidier) needless(object segments.Object, newest *snapshotObject, old bool) bool {

@@ -56,6 +56,7 @@
 //	:settling                 hash    name -> entry of the deletion that has to be confirmed before the name is free
 //	:usable                   hash    topic id -> partitions that commits may use: those that are confirmed; -1 if deleted
 //	:ends, :starts            hash    partition -> next offset, log start offset (if above 0)
+//	:merges                   hash    partition -> version of its newest merge (if there was one)
 //	:producers:<topic>/<n>    hash    producer id -> epoch, time, its five newest batches
 //	:stream                   stream  the commit stream: entry n has id n-0 and one field (commit, fact, ids, offsets or confirmed)
 //	:pending, :order          hash, zset  facts that await their confirmation, and what that will do

@@ -40,6 +40,7 @@ func (g generation) starts() string      { return g.key("starts") }
 func (g generation) topics() string      { return g.key("topics") }
 func (g generation) names() string       { return g.key("names") }
 func (g generation) settling() string    { return g.key("settling") }
+func (g generation) merges() string      { return g.key("merges") }
 func (g generation) stream() string      { return g.key("stream") }
 func (g generation) pending() string     { return g.key("pending") }
 func (g generation) order() string       { return g.key("order") }
@@ -81,7 +82,7 @@ func (g generation) ofPartition(at segments.Partition) []string {
 // all are the keys of a generation but those of single partitions, and but the stream, which expires. The ends come last: they tell which
 // partitions there are.
 func (g generation) all() []string {
-	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.pending(), g.order(),
+	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.merges(), g.pending(), g.order(),
 		g.commits(), g.commitTimes(), g.changes(), g.changeTimes(), g.leases(), g.nodes(), g.ends()}
 }
 

@@ -50,6 +50,8 @@ func TestAsEmbedded(t *testing.T) {
 			"follow":        p.follow,
 			"leases":        p.leases,
 			"offsets":       p.offsets,
+			"merge":         p.merge,
+			"merge more":    p.merge,
 			"registry":      p.registry,
 			"recover":       func(t *rapid.T) { p.T = t; p.recover() },
 		})
@@ -67,6 +69,7 @@ type pair struct {
 	decided   map[uint64]*coordinator.Fact // awaiting their confirmation
 	last      uint64                       // number of the newest fact
 	journal   []*coordinator.Fact          // confirmed ones
+	merges    map[segments.Partition]uint64
 	topics    []segments.TopicID
 	requests  []coordinator.CommitRequest
 	changes   []coordinator.Change
@@ -76,7 +79,7 @@ type pair struct {
 var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
 	coordinator.ErrUnknownTopic, coordinator.ErrTopicExists, coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
 	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
-	coordinator.ErrUnknownChange, coordinator.ErrKeyReused}
+	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -356,6 +359,42 @@ func (p *pair) offsets(t *rapid.T) {
 	p.propose(coordinator.Change{ID: segments.ID{1}, Offsets: c})
 }
 
+func (p *pair) merge(t *rapid.T) {
+	p.T = t
+	lease, _ := p.model.Acquire(p.ctx, p.in, "merges", "a", time.Hour)
+	if _, err := p.redis.Acquire(p.ctx, p.in, "merges", "a", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	base := rapid.Int64Range(0, 6).Draw(t, "base")
+	c := &coordinator.ProposeMerge{Lease: "merges", Epoch: lease.Epoch, Segment: segments.NewID(time.Now()),
+		Merge: coordinator.Merge{Partition: p.partition(), Base: base, Last: base + rapid.Int64Range(-1, 6).Draw(t, "more")}}
+	c.After = p.merges[c.Merge.Partition]
+	switch rapid.IntRange(0, 20).Draw(t, "how") {
+	case 0:
+		c.Epoch += 1 << 32
+	case 1:
+		c.Epoch++
+	case 2:
+		c.Lease = "none"
+	case 3:
+		c.After++
+	case 4:
+		c.Segment = segments.NewID(time.Now().Add(-2 * coordinator.MergeDeadline(deadline)))
+	case 5:
+		c.Segment = segments.NewID(time.Now().Add(2 * deadline))
+	case 6:
+		c.Merge.Base = -1
+	}
+	if rapid.Bool().Draw(t, "survivors") {
+		c.Merge.Spans = []coordinator.Span{{Segment: c.Segment, Base: c.Merge.Base, Last: c.Merge.Base, Position: 32, Length: 9}}
+	}
+	before := p.last
+	p.propose(coordinator.Change{Merge: c})
+	if p.last > before {
+		p.merges[c.Merge.Partition]++
+	}
+}
+
 func (p *pair) registry(t *rapid.T) {
 	p.T = t
 	node := coordinator.NodeInfo{ID: rapid.Int32Range(0, 3).Draw(t, "id"), Life: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "life"), KafkaHost: "h", KafkaPort: 1}
@@ -394,6 +433,9 @@ func (p *pair) recover() {
 			apply(coordinator.Fact{Commit: &coordinator.Commit{Segment: s.Span.Segment, Spans: []coordinator.CommitSpan{s}}})
 		}
 	}
-	p.journal, p.decided, p.last = kept, map[uint64]*coordinator.Fact{}, 0
+	p.journal, p.decided, p.last, p.merges = kept, map[uint64]*coordinator.Fact{}, 0, map[segments.Partition]uint64{}
+	for at, partition := range state.Partitions() {
+		p.merges[at] = partition.Merges
+	}
 	p.both("open", nil, nil, p.model.Open(p.ctx, state), p.redis.Open(p.ctx, state))
 }

@@ -124,6 +124,11 @@ func (l *loading) partitions(state *coordinator.State) {
 		}
 	}
 	for at, p := range state.Partitions() {
+		if p.Merges > 0 {
+			l.hset(l.g.merges(), partitionField(at), p.Merges)
+		}
+	}
+	for at, p := range state.Partitions() {
 		key := l.g.producers(partitionField(at))
 		for rest := p.Producers; len(rest) > 0; {
 			n := 1

@@ -48,6 +48,8 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 		return entry, err
 	case change.Offsets != nil:
 		return p.commitOffsets(ctx, change.Offsets)
+	case change.Merge != nil:
+		return p.merge(ctx, change.Merge)
 	}
 	return coordinator.Entry{}, fmt.Errorf("%w: it has no content", coordinator.ErrUnknownChange)
 }
@@ -178,7 +180,7 @@ func (p *proposal) moveLogStart(ctx context.Context, l *coordinator.LogStart) (c
 func (p *proposal) decide(ctx context.Context, kind, fact string, ofPartitions []string, args ...any) (coordinator.Entry, bool, error) {
 	g := p.g
 	keys := append([]string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(), g.changes(), g.changeTimes(),
-		g.topics(), g.names(), g.settling()}, ofPartitions...)
+		g.topics(), g.names(), g.settling(), g.merges(), g.leases()}, ofPartitions...)
 	all := append([]any{g.name, p.id[:], p.c.opts.CommitDeadline.Milliseconds(), kind, fact}, args...)
 	answer, err := p.c.run(ctx, proposeScript, keys, all...)
 	if err != nil {
@@ -193,6 +195,8 @@ func (p *proposal) decide(ctx context.Context, kind, fact string, ofPartitions [
 		return coordinator.Entry{}, false, nil
 	case "partition", "range":
 		return coordinator.Entry{}, false, refusedMove(what, r, args[0].([]byte))
+	case "lease", "old", "merged":
+		return coordinator.Entry{}, false, refusedMerge(what, r)
 	default:
 		return coordinator.Entry{}, false, fmt.Errorf("redis, propose: answer %q: %w", what, r.err)
 	}

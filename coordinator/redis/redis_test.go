@@ -43,6 +43,7 @@ func suite(t *testing.T, opts redis.Options) {
 	coordinatortest.Run(t, open)
 	coordinatortest.RunOffsets(t, open)
 	coordinatortest.RunKeys(t, open)
+	coordinatortest.RunMerges(t, open)
 }
 
 func TestRedis(t *testing.T) {

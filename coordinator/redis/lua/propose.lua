@@ -2,12 +2,15 @@
 -- Decides a change of anything but records: Coordinator.Propose. Everything is checked before anything is written.
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 stream, 7 pending, 8 order, 9 changes, 10 change times, 11 topics, 12 names,
---      13 settling, 14… producers and keyed requests of the partitions of a topic that is deleted
+--      13 settling, 14 merges, 15 leases, 16… producers and keyed requests of the partitions of a topic that is deleted
 -- ARGV 1 generation, 2 id of the change, 3 how long it is remembered (ms), 4 kind, 5 fact, and by kind:
 --      create, delete, alter: 6 topic, 7 the fact that it replaces, 8 name, 9 partitions
 --      start: 6 a list of partition (20 bytes) and offset (8)
 --      ids: 6 how many; the fact is then the end, in decimal
--- Returns {'decided', entry}, {'changed'} if the topic or the name is not what the caller thought, {'partition', which} or {'range', which, end}.
+--      merge: 6 partition (20 bytes) and last offset (8), 7 lease, 8 its number (the lower half of its epoch), 9 version of the newest merge that the caller knows,
+--      10 time of the merged segment (ms; empty if there is none), 11 how old and 12 how young it may be (ms)
+-- Returns {'decided', entry}, {'changed'} if the topic or the name is not what the caller thought, {'partition', which} or {'range', which, end}; of a
+-- merge also {'lease'}, {'old', age} or {'merged'}.
 
 local refused = untrusted()
 if refused then return refused end
@@ -33,7 +36,36 @@ local function high_watermark(name)
   return finish
 end
 
-if kind == 'start' then
+-- merging says whether a merge of the partition awaits its confirmation.
+local function merging(name)
+  for _, waiting in ipairs(redis.call('HVALS', KEYS[7])) do
+    if waiting == 'M' .. name then return true end
+  end
+  return false
+end
+
+-- refused_merge returns why a merge cannot be decided, or nil.
+local function refused_merge()
+  local stored, now = redis.call('HGET', KEYS[15], ARGV[7]), microseconds()
+  if not stored then return {'lease'} end
+  local number, expires = struct.unpack('>I8I8', stored)
+  if number ~= tonumber(ARGV[8]) or now >= expires then return {'lease'} end
+  if ARGV[10] ~= '' then
+    local age = math.floor(now / 1000) - tonumber(ARGV[10])
+    if age > tonumber(ARGV[11]) or age < -tonumber(ARGV[12]) then return {'old', age} end
+  end
+  local name, last = string.sub(ARGV[6], 1, 20), struct.unpack('>I8', ARGV[6], 21)
+  local finish = high_watermark(name)
+  if not finish then return {'partition', 0} end
+  if last >= finish then return {'range', 0, decimal(finish)} end
+  if (redis.call('HGET', KEYS[14], name) or '0') ~= ARGV[9] or merging(name) then return {'merged'} end
+  awaited = 'M' .. name
+end
+
+if kind == 'merge' then
+  local why = refused_merge()
+  if why then return why end
+elseif kind == 'start' then
   for at = 1, #ARGV[6], 28 do
     local finish, offset = high_watermark(string.sub(ARGV[6], at, at + 19)), struct.unpack('>I8', ARGV[6], at + 20)
     if not finish then return {'partition', (at - 1) / 28} end
@@ -53,13 +85,16 @@ if kind == 'start' then
   end
 elseif kind == 'ids' then
   fact = decimal(redis.call('HINCRBY', KEYS[2], 'producer_ids', ARGV[6]))
+elseif kind == 'merge' then
+  redis.call('HINCRBY', KEYS[14], string.sub(ARGV[6], 1, 20), 1)
 elseif kind == 'delete' then
   for index = 0, tonumber(ARGV[9]) - 1 do
     local name = ARGV[6] .. struct.pack('>I4', index)
     redis.call('HDEL', KEYS[4], name)
     redis.call('HDEL', KEYS[5], name)
+    redis.call('HDEL', KEYS[14], name)
   end
-  for i = 14, #KEYS do redis.call('UNLINK', KEYS[i]) end
+  for i = 16, #KEYS do redis.call('UNLINK', KEYS[i]) end
   redis.call('HSET', KEYS[3], ARGV[6], '-1')
   redis.call('HSET', KEYS[11], ARGV[6], fact)
   redis.call('HDEL', KEYS[12], ARGV[8])
