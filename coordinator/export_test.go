@@ -5,6 +5,13 @@ import (
 	"slices"
 )
 
+// forgetKeys makes a coordinator forget every request.
+func (e *Embedded) forgetKeys() {
+	for _, p := range e.decided.partitions {
+		p.keys = nil
+	}
+}
+
 // copy returns a coordinator with the same state, as a backup or a lagging replica has it.
 func (e *Embedded) copy() *Embedded {
 	c := NewEmbedded(e.opts)

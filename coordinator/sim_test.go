@@ -22,7 +22,8 @@ import (
 // lost or delayed, who crashes, and when the coordinator is replaced by an empty one or by a copy of an earlier state, for some nodes or for all.
 // One thing happens at a time, so that a failing seed can be run again.
 //
-// After every step the judge looks at what nodes serve: P1, P2, P3 and P6, and that nothing is written twice (P4).
+// After every step the judge looks at what nodes serve: P1, P2, P3 and P6, and that nothing is written twice (P4), neither by commits that are repeated nor by
+// clients that send a request with a key to several nodes (sim_keyed_test.go).
 
 // flaws break the protocol, to see that the judge notices.
 type flaws struct {
@@ -31,6 +32,8 @@ type flaws struct {
 	noSeals              bool
 	ignoreNewest         bool // a life begins although the bucket knows a newer incarnation
 	forgetCommits        bool // commits are not idempotent by segment id
+	forgetKeys           bool // requests are not remembered
+	openWithoutKeys      bool // … by a coordinator that is opened with a recovered state
 }
 
 const (
@@ -44,17 +47,17 @@ var simSeeds = flag.Int("firn.seeds", 200, "how many random simulations of the p
 
 func TestProtocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // its clock makes backoffs take no time
-		var records, recoveries int
+		var records, recoveries, retries int
 		for seed := range *simSeeds {
 			s, violation := simulate(seed, flaws{}, false)
 			if violation != nil {
 				s, _ = simulate(seed, flaws{}, true)
 				t.Fatalf("seed %d: %v\n%s", seed, violation, strings.Join(s.trace[max(0, len(s.trace)-200):], "\n"))
 			}
-			records, recoveries = records+len(s.places), recoveries+s.recoveries
+			records, recoveries, retries = records+len(s.places), recoveries+s.recoveries, retries+s.keys.retries
 		}
-		t.Logf("%d records served, %d recoveries in %d runs", records, recoveries, *simSeeds)
-		if records < 10**simSeeds || recoveries < *simSeeds {
+		t.Logf("%d records served, %d recoveries, %d answers to retries in %d runs", records, recoveries, retries, *simSeeds)
+		if records < 10**simSeeds || recoveries < *simSeeds || retries < *simSeeds {
 			t.Error("the simulation does not get far enough to show anything")
 		}
 	})
@@ -81,6 +84,8 @@ func TestProtocolNeeds(t *testing.T) {
 		"seals":                       {noSeals: true},
 		"newest incarnation check":    {ignoreNewest: true},
 		"idempotent commits":          {forgetCommits: true},
+		"keys":                        {forgetKeys: true},
+		"keys of before a recovery":   {openWithoutKeys: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -121,6 +126,7 @@ type simulation struct {
 	recoveries int
 	served     [simPartitions][]record // by offset
 	places     map[record]int64        // offset of each
+	keys       simKeys
 }
 
 // record is the identity of a record: batches are one byte and one record, so segment and position name it.
@@ -138,7 +144,7 @@ type latePut struct {
 var simTopic = segments.TopicID{1}
 
 func newSimulation(random *rand.Rand, f flaws) *simulation {
-	s := &simulation{random: random, flaws: f, bucket: memory.New(), places: map[record]int64{}}
+	s := &simulation{random: random, flaws: f, bucket: memory.New(), places: map[record]int64{}, keys: newSimKeys()}
 	state := NewState(1, "cluster")
 	state.applyTopic(&TopicFact{ID: simTopic, Name: "topic", Version: 1, Partitions: simPartitions})
 	opening := snapshotObject{incarnation: 1, state: state}
@@ -256,6 +262,7 @@ func (s *simulation) judge(who string, state *State) {
 		if next != p.end {
 			panic(fmt.Sprintf("P3: %s: partition %d ends at %d, its spans at %d", who, at, p.end, next))
 		}
+		s.judgeRemembered(who, int32(at), p)
 	}
 }
 
@@ -272,6 +279,7 @@ func (s *simulation) judgeRecord(who string, offset int64, r record) {
 	}
 	*served = append(*served, r)
 	s.places[r] = offset
+	s.judgeKey(who, offset, r)
 }
 
 func simPartition(i int32) segments.Partition { return segments.Partition{Topic: simTopic, Index: i} }
@@ -299,13 +307,15 @@ type simNode struct {
 	on       *simServer
 	decided  []Entry // committed, not journaled
 	unsettle []CommitRequest
+
+	duplicates []duplicate // that are not answered
 }
 
 // errCrash unwinds a coroutine that is stopped.
 var errCrash = errors.New("crash")
 
 func (n *simNode) start() {
-	n.unsettle, n.decided, n.view, n.chain = nil, nil, nil, nil
+	n.unsettle, n.decided, n.view, n.chain, n.duplicates = nil, nil, nil, nil, nil
 	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
 			r := recover()
@@ -339,7 +349,7 @@ func (n *simNode) lost() bool { return n.sim.pick(12, "lost") == 11 }
 func (n *simNode) live() {
 	for {
 		n.pausing("begin")
-		n.chain, n.decided = nil, nil
+		n.chain, n.decided, n.duplicates = nil, nil, nil
 		if n.begin() != nil {
 			continue
 		}
@@ -407,6 +417,9 @@ func (n *simNode) recover() error {
 		return err
 	}
 	n.on.trusted = true
+	if n.sim.flaws.openWithoutKeys {
+		n.on.e.forgetKeys()
+	}
 	n.sim.recoveries++
 	return errWait
 }
@@ -487,8 +500,9 @@ func (n *simNode) newSegment() {
 	req := CommitRequest{Segment: id}
 	for at := range int32(simPartitions) {
 		run := CommitRun{Partition: simPartition(at), Position: int64(at) * 100}
-		for range n.sim.pick(3, "batches") {
-			run.Batches = append(run.Batches, CommitBatch{Length: 1, Records: 1, ProducerID: -1})
+		for i := range n.sim.pick(3, "batches") {
+			r := record{at, id, run.Position + int64(i)}
+			run.Batches = append(run.Batches, CommitBatch{Length: 1, Records: 1, ProducerID: -1, Key: n.sim.key(r)})
 		}
 		req.Runs = append(req.Runs, run)
 	}
@@ -506,14 +520,20 @@ func (n *simNode) commit() error {
 		if n.sim.flaws.forgetCommits {
 			e.commits = rememberedIDs[*recentCommit]{}
 		}
+		if n.sim.flaws.forgetKeys {
+			e.forgetKeys()
+		}
 		answer, err = e.Commit(context.Background(), n.chain.incarnation, req)
 		return err
 	})
 	if lifeOver(err) {
 		return err
 	}
-	if err == nil && answer.Entry.Seq != 0 {
-		n.decided = append(n.decided, answer.Entry)
+	if err == nil {
+		n.noteDuplicates(req, answer)
+		if answer.Entry.Seq != 0 {
+			n.decided = append(n.decided, answer.Entry)
+		}
 	}
 	return nil
 }
@@ -578,10 +598,11 @@ func (n *simNode) snapshot() error {
 
 // acknowledge forgets the segments whose records this node's view serves, as ingest does; the judge knows them as served.
 func (n *simNode) acknowledge() {
+	n.answerDuplicates()
 	n.unsettle = slices.DeleteFunc(n.unsettle, func(req CommitRequest) bool {
 		for _, run := range req.Runs {
 			for i := range run.Batches {
-				offset, served := n.sim.places[record{run.Partition.Index, req.Segment, run.Position + int64(i)}]
+				offset, served := n.sim.place(record{run.Partition.Index, req.Segment, run.Position + int64(i)})
 				if p := n.view.state.partitions[run.Partition]; !served || p == nil || p.end <= offset {
 					return false
 				}
