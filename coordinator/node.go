@@ -100,6 +100,12 @@ func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 		n.cancel()
 		return nil, err
 	}
+	if err := n.registerGauges(opts.Registerer); err != nil {
+		n.cancel()
+		life.end(err)
+		life.tasks.Wait()
+		return nil, err
+	}
 	go n.run(life)
 	return n, nil
 }

@@ -57,5 +57,5 @@ func write(w io.Writer, binary, version string) error {
 		refs = append(refs, c.BOMRef)
 	}
 	bom.Dependencies = &[]cdx.Dependency{{Ref: firn.BOMRef, Dependencies: &refs}}
-	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).Encode(bom)
+	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(bom, cdx.SpecVersion1_6)
 }
