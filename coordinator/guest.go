@@ -78,6 +78,19 @@ func (g *Guest) Topic(ctx context.Context, name string) (TopicFact, error) {
 	return found, err
 }
 
+// Keyed looks up where a request was written: see Log.Keyed.
+func (g *Guest) Keyed(ctx context.Context, partitions []segments.Partition, id [16]byte) ([]Keyed, error) {
+	var found []Keyed
+	err := g.insist(ctx, func(ctx context.Context) error {
+		in, err := g.incarnation(ctx)
+		if err == nil {
+			found, err = g.begin.coordinator.Keyed(ctx, in, partitions, id)
+		}
+		return err
+	})
+	return found, err
+}
+
 // Life returns the life that goes on, or begins the next, as long as ctx allows. With an exclusive coordinator it fails with ErrFenced once another process has
 // taken the bucket over.
 func (g *Guest) Life(ctx context.Context) (*GuestLife, error) {

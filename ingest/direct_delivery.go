@@ -36,7 +36,7 @@ const (
 	maxIDs = 8 // that one call uses up: more means a clock that is wrong by minutes
 
 	// keyLife is for how long the coordinator surely knows a key or a producer again; it remembers them for a day.
-	keyLife = 12 * time.Hour
+	keyLife = coordinator.KeyExpiration / 2
 
 	firstLook = time.Millisecond // how long to wait before the second look at a high watermark; then twice as long, up to
 	lastLook  = 50 * time.Millisecond
@@ -219,7 +219,7 @@ func (v *delivery) late(ctx context.Context, life *coordinator.GuestLife, refuse
 func (v *delivery) recognizable() bool {
 	for i := range v.s.parts {
 		for _, it := range v.s.parts[i].items {
-			if it.commit.ProducerID < 0 {
+			if it.commit.ProducerID < 0 && it.commit.Key == nil {
 				return false
 			}
 		}

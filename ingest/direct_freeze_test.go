@@ -118,6 +118,10 @@ func (f sandboxedLog) HighWatermarks(ctx context.Context, in coordinator.Incarna
 	return call(f.s, func(c coordinator.Coordinator) ([]int64, error) { return c.HighWatermarks(ctx, in, ps) })
 }
 
+func (f sandboxedLog) Keyed(ctx context.Context, in coordinator.Incarnation, ps []segments.Partition, id [16]byte) ([]coordinator.Keyed, error) {
+	return call(f.s, func(c coordinator.Coordinator) ([]coordinator.Keyed, error) { return c.Keyed(ctx, in, ps, id) })
+}
+
 func (f sandboxedLog) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		c, err := f.s.step()
@@ -181,19 +185,15 @@ func happenings() []happening {
 // this call, and goes on as if nothing had been.
 func TestDirectFrozen(t *testing.T) {
 	for _, h := range happenings() {
-		for _, lost := range []bool{false, true} {
-			name := h.name
-			if lost {
-				name += ", request lost"
-			}
-			t.Run(name, func(t *testing.T) {
+		for _, how := range []frozen{{}, {lost: true}, {keyed: true}, {lost: true, keyed: true}} {
+			t.Run(fmt.Sprintf("%s, %+v", h.name, how), func(t *testing.T) {
 				doubts := 0
 				for step, last := 1, false; !last; step++ {
 					synctest.Test(t, func(t *testing.T) {
-						last = freezeAt(t, step, h, lost, &doubts)
+						last = freezeAt(t, step, h, how, &doubts)
 					})
 				}
-				if doubts > 0 && !h.doubt {
+				if doubts > 0 && (!h.doubt || how.keyed) {
 					t.Errorf("%d times in doubt", doubts)
 				}
 			})
@@ -201,8 +201,14 @@ func TestDirectFrozen(t *testing.T) {
 	}
 }
 
+// frozen says how.
+type frozen struct {
+	lost  bool // the request under way is lost, or its answer
+	keyed bool // the writes have keys; then they are made again by another process
+}
+
 // freezeAt writes twice, and is frozen at one step. It returns true if there are fewer.
-func freezeAt(t *testing.T, step int, h happening, lost bool, doubts *int) (last bool) {
+func freezeAt(t *testing.T, step int, h happening, how frozen, doubts *int) (last bool) {
 	store, w := memory.New(), &world{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
 	topic := newTopic(t, store, shared{w.Coordinator}, "a", 1, nil)
 	s := newSandbox(store, w)
@@ -214,15 +220,21 @@ func freezeAt(t *testing.T, step int, h happening, lost bool, doubts *int) (last
 		last = false
 		h.do(t, w, store)
 		time.Sleep(h.lasts)
-		if lost {
+		if how.lost {
 			return errLost
 		}
 		return nil
 	}
 	d := s.open(t)
+	write := func(d *ingest.Direct, i int) ([]ingest.Written, error) {
+		if how.keyed {
+			return d.Write(t.Context(), "a", values(fmt.Sprint(i)), ingest.IdempotencyKey(fmt.Sprint(i)))
+		}
+		return d.Write(t.Context(), "a", values(fmt.Sprint(i)))
+	}
 	var acked []ingest.Written
 	for i := range 3 {
-		written, err := d.Write(t.Context(), "a", values(fmt.Sprint(i)))
+		written, err := write(d, i)
 		if errors.Is(err, ingest.ErrInDoubt) {
 			*doubts++
 			acked = append(acked, ingest.Written{Offset: -1})
@@ -232,6 +244,11 @@ func freezeAt(t *testing.T, step int, h happening, lost bool, doubts *int) (last
 			t.Fatalf("frozen at step %d, write %d: %v", step, i, err)
 		}
 		acked = append(acked, written...)
+	}
+	for i := 0; how.keyed && i < len(acked); i++ {
+		if again, err := write(openDirect(t, store, w), i); err != nil || again[0] != acked[i] {
+			t.Errorf("frozen at step %d: write %d was at %+v, and again at %+v, %v", step, i, acked[i], again, err)
+		}
 	}
 	found := readAll(t, store, segments.Partition{Topic: topic})
 	for i, a := range acked {
