@@ -81,6 +81,20 @@ func sampleKeyed() []*Fact {
 	}}}}
 }
 
+// sampleMerges are merges of what the samples before have: one that is applied, with holes, one that takes everything away, and one that waits for another.
+func sampleMerges() []*Fact {
+	segment := segments.ID{1, 0x93, 0xb0, 9, 11}
+	at := segments.Partition{Topic: segments.TopicID{0x40, 1, 2}, Index: 3}
+	return []*Fact{
+		{Incarnation: 4, Merge: &Merge{Partition: at, Version: 1, Base: 0, Last: 309, Spans: []Span{
+			{Segment: segment, Base: 3, Last: 200, Position: 32, Length: 9000, MaxTimestamp: 1_700_000_000_123, Version: 1},
+			{Segment: segment, Base: 205, Last: 309, Position: 9032, Length: 900, MaxTimestamp: -1, Version: 1}}}},
+		{Incarnation: 4, Merge: &Merge{Partition: at, Version: 3, Base: 205, Last: 309, Spans: []Span{
+			{Segment: segment, Base: 309, Last: 309, Position: 32, Length: 61, Version: 3}}}},
+		{Incarnation: 4, Merge: &Merge{Partition: segments.Partition{Topic: at.Topic}, Version: 1, Base: 0, Last: 1 << 40}},
+	}
+}
+
 // samples are one object of each kind, by name of the golden file and with their keys.
 func samples(t testing.TB) map[string]struct {
 	key    string
@@ -115,6 +129,14 @@ func samples(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
+	withMerges := snapshotObject{incarnation: 4, n: 4, covers: map[string]cover{life: {4, false}}, state: withKeys.state.clone(false)}
+	merges := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 4}
+	for _, f := range sampleMerges() {
+		merges.facts = append(merges.facts, AppendFact(nil, f))
+		if err := withMerges.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -133,6 +155,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-keyed-v1":  {keyed.key(), keyed.encode()},
 		"snapshot-keyed-v3": {snapshotKey(4, 3), withKeys.encode()},
+
+		"journal-merges-v1":  {merges.key(), merges.encode()},
+		"snapshot-merges-v3": {snapshotKey(4, 4), withMerges.encode()},
 	}
 }
 
@@ -197,7 +222,7 @@ func TestDamage(t *testing.T) {
 // FuzzDecodeFact: decoding never panics and takes no more memory than a small multiple of the input; what decodes, encodes, and decodes to
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
-	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleKeyed()) {
+	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleKeyed(), sampleMerges()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

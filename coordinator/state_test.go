@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -23,10 +24,11 @@ func history(t *rapid.T) []*Fact {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shown := NewState(7, "cluster") // what is confirmed: by that merges are planned
 	for i := range rapid.IntRange(0, 40).Draw(t, "facts") {
 		topic := rapid.SampledFrom(topics).Draw(t, "topic")
 		change := Change{ID: segments.ID{1, byte(i)}}
-		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 8, 9, 10}).Draw(t, "kind") {
+		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 8, 9, 10, 11, 11, 11}).Draw(t, "kind") {
 		case 0, 1:
 			change.CreateTopic = &CreateTopic{ID: topic, Name: fmt.Sprint("t", topic[0]%2), Partitions: 2}
 		case 2:
@@ -43,12 +45,19 @@ func history(t *rapid.T) []*Fact {
 			change.ProducerIDs = 1000
 		case 7:
 			change.Offsets = drawOffsets(t, topics, lease)
+		case 11:
+			if change.Merge = drawMerge(t, shown, lease, topic); change.Merge == nil {
+				continue
+			}
 		default:
-			commit(t, e, topics, i)
+			if entry, confirmed := commit(t, e, topics, i); confirmed {
+				apply(t, shown, entry.Fact)
+			}
 			continue
 		}
 		if entry, err := e.Propose(t.Context(), 7, change); err == nil {
 			confirm(t, e, entry)
+			apply(t, shown, entry.Fact)
 		}
 	}
 	var facts []*Fact
@@ -58,6 +67,38 @@ func history(t *rapid.T) []*Fact {
 		}
 	}
 	return facts
+}
+
+// drawMerge plans a merge of neighbours, of which some survive, in one span or in several.
+func drawMerge(t *rapid.T, shown *State, lease Lease, topic segments.TopicID) *ProposeMerge {
+	at := segments.Partition{Topic: topic, Index: rapid.Int32Range(0, 1).Draw(t, "index")}
+	p := shown.partitions[at]
+	if p == nil || len(p.spans) == 0 {
+		return nil
+	}
+	from := rapid.IntRange(0, len(p.spans)-1).Draw(t, "from")
+	merged := p.spans[from : rapid.IntRange(from, len(p.spans)-1).Draw(t, "to")+1]
+	c := &ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, After: p.merges, Segment: segments.NewID(time.UnixMilli(1e12)),
+		Merge: Merge{Partition: at, Base: merged[0].Base, Last: merged[len(merged)-1].Last}}
+	if from == 0 {
+		c.Merge.Base = 0 // what compaction left empty before belongs to it
+	}
+	for next, position := c.Merge.Base, int64(32); next <= c.Merge.Last; {
+		s := Span{Segment: c.Segment, Base: rapid.Int64Range(next, c.Merge.Last).Draw(t, "base"), Position: position, Length: 70,
+			MaxTimestamp: rapid.Int64Range(0, 9).Draw(t, "time")}
+		s.Last = rapid.Int64Range(s.Base, c.Merge.Last).Draw(t, "last")
+		if rapid.IntRange(0, 2).Draw(t, "survives") > 0 {
+			c.Merge.Spans = append(c.Merge.Spans, s)
+		}
+		next, position = s.Last+1, position+70
+	}
+	return c
+}
+
+func apply(t *rapid.T, s *State, f *Fact) {
+	if err := s.Apply(f); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func drawOffsets(t *rapid.T, topics []segments.TopicID, lease Lease) *CommitOffsets {
@@ -78,7 +119,7 @@ func confirm(t *rapid.T, e *Embedded, entry Entry) {
 	}
 }
 
-func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) {
+func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) (entry Entry, confirmed bool) {
 	req := CommitRequest{Segment: segments.NewID(time.UnixMilli(1e12))}
 	for range rapid.IntRange(1, 4).Draw(t, "runs") {
 		run := CommitRun{Partition: segments.Partition{Topic: rapid.SampledFrom(topics).Draw(t, "topic"),
@@ -99,9 +140,10 @@ func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rapid.Bool().Draw(t, "confirmed") && answer.Entry.Seq != 0 {
+	if confirmed = rapid.Bool().Draw(t, "confirmed") && answer.Entry.Seq != 0; confirmed {
 		confirm(t, e, answer.Entry)
 	}
+	return answer.Entry, confirmed
 }
 
 func sum(t *rapid.T, facts []*Fact) *State {
@@ -117,6 +159,23 @@ func sum(t *rapid.T, facts []*Fact) *State {
 func encoded(s *State) []byte {
 	o := snapshotObject{incarnation: s.incarnation, state: s}
 	return o.encode()
+}
+
+// wantIndex checks what is kept beside the spans of a state, so that lookups need not look at all of them.
+func wantIndex(t *rapid.T, s *State) {
+	for at, p := range s.partitions {
+		bytes, newest, next := int64(0), int64(math.MinInt64), int64(0)
+		for _, span := range p.spans {
+			bytes, newest = bytes+span.Length, max(newest, span.MaxTimestamp)
+			if span.runningMax != newest || span.Base < next || span.Last < p.logStart {
+				t.Fatalf("partition %s, log start %d: span %+v comes behind offset %d, largest timestamp up to it is %d", at, p.logStart, span, next, newest)
+			}
+			next = span.Last + 1
+		}
+		if bytes != p.bytes || next > p.end {
+			t.Fatalf("partition %s has %d bytes up to %d, spans have %d up to %d", at, p.bytes, p.end, bytes, next)
+		}
+	}
 }
 
 // Facts may come in any order, any number of times, through snapshots, and with facts of other incarnations among them.
@@ -147,6 +206,7 @@ func TestFactsCommute(t *testing.T) {
 		if !bytes.Equal(encoded(half.state), want) {
 			t.Fatal("another order gives another state")
 		}
+		wantIndex(t, half.state)
 		for _, f := range again[cut:] {
 			if err := clone.Apply(f); err != nil {
 				t.Fatal(err)
@@ -182,6 +242,9 @@ func TestTruncationForgetsProducers(t *testing.T) {
 			if err := clean.Apply(&only); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if spans := clean.truncate(); spans > 0 { // merges over what was lost wait there as well
+			t.Fatalf("%d spans lie beyond a hole that was not there", spans)
 		}
 		if !bytes.Equal(encoded(s), encoded(clean)) {
 			t.Fatal("something beyond a hole left traces")
