@@ -2,9 +2,12 @@ package redis_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"firn/coordinator"
 	"firn/coordinator/redis"
@@ -71,6 +74,78 @@ func benchmarkCommit(b *testing.B, callers, runs int, idempotent bool) {
 		})
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+}
+
+// BenchmarkCommitKeyed commits segments of a number of runs, each of one batch of a new request.
+func BenchmarkCommitKeyed(b *testing.B) {
+	for _, runs := range []int{1, 20, 100} {
+		b.Run(fmt.Sprintf("runs=%d", runs), func(b *testing.B) {
+			c := connect(b, redis.Options{Addrs: []string{redistest.Start(b).Addr}})
+			in, at := open(b, c)
+			number := uint64(0)
+			for b.Loop() {
+				req := coordinator.CommitRequest{Segment: request(at).Segment}
+				for i := range runs {
+					number++
+					key := &coordinator.RequestKey{Partitions: 100}
+					binary.BigEndian.PutUint64(key.ID[:], number)
+					req.Runs = append(req.Runs, coordinator.CommitRun{Partition: segments.Partition{Topic: at.Topic, Index: int32(i)},
+						Position: int64(i) * 1000, Batches: []coordinator.CommitBatch{{Length: 1000, Records: 1, ProducerID: -1, Key: key}}})
+				}
+				if answer, err := c.Commit(b.Context(), in, req); err != nil || answer.Runs[runs-1][0].Err != nil {
+					b.Fatal(err, answer)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOpenKeys loads a state of 100,000 requests, in one partition and in a thousand, and measures what one takes in Redis.
+func BenchmarkOpenKeys(b *testing.B) {
+	const n = 100_000
+	for _, partitions := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
+			server := redistest.Start(b)
+			c := connect(b, redis.Options{Addrs: []string{server.Addr}})
+			used := func() float64 {
+				var bytes float64
+				_, info, _ := strings.Cut(server.Do("INFO", "memory"), "used_memory:")
+				if _, err := fmt.Sscan(info, &bytes); err != nil {
+					b.Fatal(err)
+				}
+				return bytes
+			}
+			state := func(in coordinator.Incarnation, n int) *coordinator.State {
+				s, topic := coordinator.NewState(in, "x"), segments.NewTopicID()
+				fact := &coordinator.Fact{Incarnation: in, Commit: &coordinator.Commit{}}
+				for i := range partitions {
+					span := coordinator.CommitSpan{Partition: segments.Partition{Topic: topic, Index: int32(i)}, Span: coordinator.Span{Length: 1}}
+					for j := range n / partitions {
+						k := coordinator.Keyed{Records: 1, Time: time.Now().UnixMilli()}
+						binary.BigEndian.PutUint64(k.ID[:], uint64(j)*0x9e3779b97f4a7c15)
+						span.Keyed = append(span.Keyed, k)
+					}
+					fact.Commit.Spans = append(fact.Commit.Spans, span)
+				}
+				if err := s.Apply(fact); err != nil {
+					b.Fatal(err)
+				}
+				return s
+			}
+			if err := c.Open(b.Context(), state(1, 0)); err != nil {
+				b.Fatal(err)
+			}
+			before, in := used(), coordinator.Incarnation(2)
+			for b.Loop() {
+				if err := c.Open(b.Context(), state(in, n)); err != nil {
+					b.Fatal(err)
+				}
+				in++
+			}
+			server.Eventually("lazyfree_pending_objects:0", "INFO", "memory") // those of the generation before
+			b.ReportMetric((used()-before)/n, "redis-B/key")
+		})
+	}
 }
 
 // BenchmarkSettled is a call that does next to nothing: what a round trip and the check of trust cost.

@@ -16,9 +16,12 @@ func FuzzChunk(f *testing.F) {
 	at := segments.Partition{Topic: segments.NewTopicID(), Index: 3}
 	req := &coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at, Position: 32, Batches: []coordinator.CommitBatch{
 		{Length: 10, Records: 2, ProducerID: -1}, {Length: 11, Records: 1, ProducerID: 7, BaseSequence: 1<<31 - 1}, {Length: 5, Records: 1, ProducerID: -1}}}}}
+	keyed := &coordinator.CommitRequest{Segment: req.Segment, Runs: []coordinator.CommitRun{{Partition: at, Batches: []coordinator.CommitBatch{
+		{Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}, {Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}, {Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}}}}}
 	accepted := []byte{0, 0, 0, 0, 0, 0, 0, 0, 5}
 	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(bytes.Repeat(accepted, 3))))
 	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x01"+string(accepted)))
+	f.Add(appendDecided(nil, 1, encodeRequest(keyed, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x05"+"\x05\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add(appendRecovered(nil, []coordinator.CommitSpan{{Partition: at, Span: coordinator.Span{Base: 1, Last: 2, Length: 3}}})[20:])
 	f.Fuzz(func(t *testing.T, chunk []byte) {
 		text := string(req.Segment[:]) + string(chunk)
@@ -37,6 +40,8 @@ func FuzzChunk(f *testing.F) {
 	})
 }
 
+var sampleKey = &coordinator.RequestKey{ID: [16]byte{1}, Body: [16]byte{2}, Partitions: 3, Timestamp: -4}
+
 // A request that is read back has the groups that were written.
 func TestRequest(t *testing.T) {
 	at := segments.Partition{Topic: segments.NewTopicID(), Index: -1}
@@ -45,11 +50,14 @@ func TestRequest(t *testing.T) {
 	}
 	req := &coordinator.CommitRequest{Runs: []coordinator.CommitRun{{Partition: at, Position: 7,
 		Batches: []coordinator.CommitBatch{batch(1, -1), batch(2, -1), batch(3, 5), batch(4, -1), batch(5, -1), batch(6, -1)}}}}
+	withKey := batch(7, -1)
+	withKey.Key = sampleKey
+	req.Runs[0].Batches = append(req.Runs[0].Batches, withKey, withKey)
 	prior := &remembered{}
 	prior.note(at, answered{position: 7 + 1 + 2 + 3 + 4, length: 5})
 	encoded := encodeRequest(req, prior)
 	r := requestReader{reader{rest: encoded.b}}
-	if runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32(); runs != 1 || p != at || position != 7 || groups != 5 {
+	if runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32(); runs != 1 || p != at || position != 7 || groups != 7 {
 		t.Fatalf("%d runs, %v at %d, %d groups", runs, p, position, groups)
 	}
 	want := []group{
@@ -58,13 +66,15 @@ func TestRequest(t *testing.T) {
 		{kind: groupPlain, bytes: 4, records: 2, timestamp: -4},
 		{kind: groupAnswered, bytes: 5},
 		{kind: groupPlain, bytes: 6, records: 2, timestamp: -6},
+		{kind: groupKeyed, bytes: 7, records: 2, timestamp: -7, key: sampleKey},
+		{kind: groupKeyed, bytes: 7, records: 2, timestamp: -7, key: sampleKey},
 	}
 	for i, w := range want {
-		if g := r.group(); g != w {
+		if g := r.group(); !reflect.DeepEqual(g, w) {
 			t.Errorf("group %d is %+v, should be %+v", i, g, w)
 		}
 	}
-	if len(r.rest) > 0 || r.err != nil || len(encoded.idempotent) != 1 || len(encoded.partitions) != partitionLen {
+	if len(r.rest) > 0 || r.err != nil || len(encoded.idempotent) != 1 || len(encoded.keyed) != 1 || len(encoded.partitions) != partitionLen {
 		t.Errorf("%d bytes too many, %v, idempotent %q", len(r.rest), r.err, encoded.idempotent)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"firn/segments"
 )
 
-// stateOf has partitions with a producer each: enough for several parts.
+// stateOf has partitions with a producer and a request each: enough for several parts.
 func stateOf(t testing.TB, in coordinator.Incarnation, cluster string, partitions int32) *coordinator.State {
 	t.Helper()
 	state := coordinator.NewState(in, cluster)
@@ -20,7 +20,8 @@ func stateOf(t testing.TB, in coordinator.Incarnation, cluster string, partition
 	facts := []*coordinator.Fact{{Topic: &coordinator.TopicFact{ID: topic, Name: "t", Version: 1, Partitions: partitions}}, {Commit: &coordinator.Commit{}}}
 	for i := range partitions {
 		facts[1].Commit.Spans = append(facts[1].Commit.Spans, coordinator.CommitSpan{Partition: segments.Partition{Topic: topic, Index: i},
-			Span: coordinator.Span{Segment: segments.NewID(time.Now()), Last: 4, Length: 1}, Producers: []coordinator.ProducerBatch{{ProducerID: 1}}})
+			Span: coordinator.Span{Segment: segments.NewID(time.Now()), Last: 4, Length: 1}, Producers: []coordinator.ProducerBatch{{ProducerID: 1}},
+			Keyed: []coordinator.Keyed{{RequestKey: coordinator.RequestKey{ID: [16]byte{1}}, Records: 1, Time: time.Now().UnixMilli()}}})
 	}
 	for _, f := range facts {
 		f.Incarnation = in
@@ -35,7 +36,7 @@ func stateOf(t testing.TB, in coordinator.Incarnation, cluster string, partition
 func TestKeysGo(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
-	count := func() (generations map[string]int, producers int) {
+	count := func() (generations map[string]int, producers, keyed int) {
 		keys, err := c.Keys(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -48,8 +49,11 @@ func TestKeysGo(t *testing.T) {
 			if strings.Contains(k, ":producers:") {
 				producers++
 			}
+			if strings.Contains(k, ":keyed:") {
+				keyed++
+			}
 		}
-		return generations, producers
+		return generations, producers, keyed
 	}
 	var state *coordinator.State
 	for in := coordinator.Incarnation(1); in < 4; in++ {
@@ -58,9 +62,9 @@ func TestKeysGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	generations, producers := count()
-	if producers != 700 {
-		t.Errorf("there are producers of %d partitions, should be 700", producers)
+	generations, producers, keyed := count()
+	if producers != 700 || keyed != 700 {
+		t.Errorf("there are producers of %d partitions and requests of %d, should be 700", producers, keyed)
 	}
 	for name, n := range generations {
 		if !strings.HasPrefix(name, "3.") && n > 1 {
@@ -72,8 +76,8 @@ func TestKeysGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, producers = count(); producers != 0 {
-		t.Errorf("there are producers of %d partitions of a deleted topic", producers)
+	if _, producers, keyed = count(); producers+keyed != 0 {
+		t.Errorf("there are producers of %d partitions and requests of %d partitions of a deleted topic", producers, keyed)
 	}
 }
 
