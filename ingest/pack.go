@@ -23,10 +23,11 @@ type Record struct {
 // PackOptions is what Pack needs to know beside the records.
 type PackOptions struct {
 	Topic      segments.TopicID
-	Partitions int32  // of the topic; for a retry, as many as it had at the first try
-	Spread     uint64 // which partition records without one and without a key go to, all to the same: a retry has to come to it again
-	Now        int64  // milliseconds, for records without a timestamp; for a retry, that of the first try
-	Compress   bool   // with LZ4, where that makes a batch smaller
+	Partitions int32                   // of the topic; for a retry, as many as it had at the first try
+	Spread     uint64                  // which partition records without one and without a key go to, all to the same: a retry has to come to it again
+	Now        int64                   // milliseconds, for records without a timestamp; for a retry, that of the first try
+	Key        *coordinator.RequestKey // carried to each batch
+	Compress   bool                    // with LZ4, where that makes a batch smaller
 }
 
 // Packed is a batch and whose it is.
@@ -112,7 +113,7 @@ func (o *PackOptions) batch(records []Record, indexes []int, scratch []batch.Rec
 		bytes = batch.CompressPlain(bytes)
 	}
 	h, err := batch.ReadHeader(bytes)
-	return Batch{Header: h, Bytes: bytes}, err
+	return Batch{Header: h, Bytes: bytes, Key: o.Key}, err
 }
 
 // KeyPartition is the partition that Kafka's own clients choose for a key: murmur2 as Java's client computes it, without its sign. The

@@ -112,7 +112,7 @@ func newFetchCall(s *Server, from *peer, req *kmsg.FetchRequest) *fetchCall {
 				p.Partition = segments.Partition{Topic: topic.ID, Index: asked.Partition}
 				p.invalid = checkLeaderEpoch(asked.CurrentLeaderEpoch)
 				if from.wantsPlain() {
-					p.maxPlain = int(s.configs.of(topic).MaxMessageBytes)
+					p.maxPlain = int(s.configs.Of(topic).MaxMessageBytes)
 				}
 			}
 			f.partitions = append(f.partitions, p)

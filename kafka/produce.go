@@ -164,12 +164,12 @@ func (p *produceCall) topic(req *produceRequest, t *produceTopic) (*coordinator.
 	view := p.s.opts.Node.View()
 	if p.version >= produceTopicIDs {
 		if topic := view.TopicByID(t.ID); topic != nil {
-			return topic, p.s.configs.of(topic), nil
+			return topic, p.s.configs.Of(topic), nil
 		}
 		return nil, none, refuse(kerr.UnknownTopicID, "there is no topic with id %s", t.ID)
 	}
 	if topic := view.Topic(string(t.Name)); topic != nil {
-		return topic, p.s.configs.of(topic), nil
+		return topic, p.s.configs.Of(topic), nil
 	}
 	return nil, none, refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", t.Name)
 }

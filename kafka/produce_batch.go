@@ -62,7 +62,10 @@ func (in *incomingBatch) check(records []byte) (batch.Header, *refusal) {
 	case h.Attributes.Codec() > batch.Zstd, h.Attributes.Codec() == batch.Zstd && in.version < zstdSince:
 		return h, refuse(kerr.UnsupportedCompressionType, "codec %d in Produce version %d", h.Attributes.Codec(), in.version)
 	}
-	return h, in.checkTime(h)
+	if err := ingest.CheckTimestamps(h, in.config, in.now); err != nil {
+		return h, refuse(kerr.InvalidTimestamp, "%v", err)
+	}
+	return h, nil
 }
 
 // unsound is the answer for a batch that fails batch.Check. Batches of the old formats v0 and v1 get the answer of brokers 4.x.
@@ -74,26 +77,4 @@ func unsound(err error) *refusal {
 		return refuse(kerr.CorruptMessage, "%v", err)
 	}
 	return refuse(kerr.InvalidRecord, "%v", err)
-}
-
-// checkTime checks the timestamps in the header: the first and the largest.
-func (in *incomingBatch) checkTime(h batch.Header) *refusal {
-	switch {
-	case in.config.LogAppendTime:
-		return nil
-	case h.Attributes.LogAppendTime():
-		return refuse(kerr.InvalidTimestamp, "producers must not set the timestamp type LogAppendTime")
-	case h.MaxTimestamp < 0: // no timestamps
-		return nil
-	}
-	now := in.now.UnixMilli()
-	if late := now - h.BaseTimestamp; h.BaseTimestamp >= 0 && late > in.config.MessageTimestampBeforeMillis {
-		return refuse(kerr.InvalidTimestamp, "timestamp %d lies %d ms in the past; message.timestamp.before.max.ms is %d",
-			h.BaseTimestamp, late, in.config.MessageTimestampBeforeMillis)
-	}
-	if early := h.MaxTimestamp - now; early > in.config.MessageTimestampAfterMillis {
-		return refuse(kerr.InvalidTimestamp, "timestamp %d lies %d ms in the future; message.timestamp.after.max.ms is %d",
-			h.MaxTimestamp, early, in.config.MessageTimestampAfterMillis)
-	}
-	return nil
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"firn/coordinator/topicconfig"
+	"firn/ingest"
 )
 
 // Server serves Kafka clients.
@@ -25,8 +28,8 @@ type Server struct {
 	requestMemory *budget
 	fetchMemory   *budget
 	buffers       buffers
-	configs       configCache
-	shrink        shrinker
+	configs       topicconfig.Cache
+	preparer      ingest.Preparer
 	shapes        shapes
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
@@ -52,6 +55,7 @@ func New(opts Options) (*Server, error) {
 		opts:          opts,
 		requestMemory: newBudget("RequestMemoryBytes", opts.Limits.RequestMemoryBytes),
 		fetchMemory:   newBudget("FetchMemoryBytes", opts.Limits.FetchMemoryBytes),
+		preparer:      ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: opts.Limits.MaxRequestBytes},
 		draining:      make(chan struct{}),
 		connections:   map[*connection]struct{}{},
 		perAddress:    map[netip.Addr]int{},

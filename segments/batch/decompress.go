@@ -26,9 +26,18 @@ var (
 	})
 )
 
-// decompress returns the bytes of a batch's records. It allocates a small multiple of maxLen at most, and no more than a small multiple of the
-// result, whatever src says of itself.
+// decompress returns the bytes of a batch's records.
 func decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
+	out, err := Decompress(codec, src, maxLen)
+	if err != nil && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrCodec) {
+		err = fmt.Errorf("%w: %s: %w", ErrCorrupt, codec, err)
+	}
+	return out, err
+}
+
+// Decompress returns what src is the compressed form of, or ErrTooLarge. It allocates a small multiple of maxLen at most, and no more than a small
+// multiple of the result, whatever src says of itself.
+func Decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	var out []byte
 	var err error
 	switch codec {
@@ -47,9 +56,6 @@ func decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	}
 	if err == nil && len(out) > maxLen {
 		err = tooLarge(maxLen)
-	}
-	if err != nil && !errors.Is(err, ErrTooLarge) {
-		err = fmt.Errorf("%w: %s: %w", ErrCorrupt, codec, err)
 	}
 	return out, err
 }
