@@ -23,10 +23,11 @@ var part = segments.Partition{Topic: segments.TopicID{1}, Index: 7}
 
 // fakeView is a View that does as told, by walking lists.
 type fakeView struct {
-	mu    sync.Mutex
-	parts map[segments.Partition]*fakePartition
-	asked int       // calls of Spans
-	onAsk func(int) // if set, called before each call of Spans is answered, with its number
+	mu       sync.Mutex
+	parts    map[segments.Partition]*fakePartition
+	asked    int       // calls of Spans
+	onAsk    func(int) // if set, called before each call of Spans is answered, with its number
+	answered func()    // if set, called when there is an answer, which the caller does not have yet
 }
 
 type fakePartition struct {
@@ -66,6 +67,9 @@ func (v *fakeView) Spans(p segments.Partition, offset int64, n int) []coordinato
 	}
 	spans := v.live(p)
 	spans = slices.DeleteFunc(spans, func(s coordinator.Span) bool { return s.Last < offset })
+	if v.answered != nil {
+		v.answered()
+	}
 	return spans[:min(n, len(spans))]
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -15,8 +16,9 @@ import (
 // stored is one batch as the model knows it.
 type stored struct {
 	base, last int64
-	bytes      []byte // as the bucket has them, with no offset
+	bytes      []byte // with its offset
 	timestamps []int64
+	compacted  *stored // the same batch without its last records, if it can lose any
 }
 
 // machine does the same to a world with an index over it and to a list of batches for each partition, and compares.
@@ -25,35 +27,40 @@ type machine struct {
 	x     *Index
 	parts []segments.Partition
 	model map[segments.Partition][]stored
+	next  map[segments.Partition]int64 // offset of the next batch
+
+	version uint64 // of the newest merge
 }
 
 // TestModel: whatever was written, kept, merged, trimmed or evicted, reads and searches give what walking a list of all batches gives.
 func TestModel(t *testing.T) {
 	// The batches are drawn from a pool: building them is most of the work.
-	type made struct {
-		bytes      []byte
-		timestamps []int64
-	}
-	var pool []made
+	var pool []stored
 	for i := range 60 {
 		ts := make([]int64, 1+i%4)
 		for j := range ts {
 			ts[j] = int64((i*7+j*13)%50 + i/6)
 		}
-		b := records(t, batch.Codec(i%5), 10+i*i%300, ts...)
-		if i%9 == 0 {
-			batch.SetLogAppendTime(b, int64(i))
-			for j := range ts {
-				ts[j] = int64(i)
-			}
+		size := 10 + i*i%300
+		if i%10 == 3 {
+			size = 30_000 // two or three of them are a block
 		}
-		pool = append(pool, made{b, ts})
+		b := stored{bytes: records(t, batch.Codec(i%5), size, ts...), timestamps: ts}
+		if keep := len(ts) / 2; keep > 0 {
+			b.compacted = &stored{bytes: widened(records(t, batch.Codec(i%5), size, ts[:keep]...), int32(len(ts)-keep)), timestamps: ts[:keep]}
+		}
+		if i%9 == 0 {
+			b.timestamps = slices.Repeat([]int64{int64(i)}, len(ts))
+			b.compacted = nil
+			batch.SetLogAppendTime(b.bytes, int64(i))
+		}
+		pool = append(pool, b)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &machine{w: newWorld(t), model: map[segments.Partition][]stored{}}
+		m := &machine{w: newWorld(t), model: map[segments.Partition][]stored{}, next: map[segments.Partition]int64{}}
 		limit := func(name string) int64 { return rapid.SampledFrom([]int64{-1, 3000, 20000, 1 << 20}).Draw(rt, name) }
 		m.x = m.w.open(func(o *Options) {
-			o.TailBytes, o.CacheBytes, o.ReadAheadBytes = limit("tail"), limit("cache"), limit("ahead")
+			o.TailBytes, o.CacheBytes, o.FooterBytes, o.ReadAheadBytes = limit("tail"), limit("cache"), limit("footers"), limit("ahead")
 		})
 		defer m.x.Close()
 		for i := range 3 {
@@ -65,10 +72,8 @@ func TestModel(t *testing.T) {
 			for _, p := range rapid.SliceOfN(rapid.SampledFrom(m.parts), 1, 6).Draw(rt, "runs") {
 				r := run{p: p}
 				for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(pool)-1), 1, 8).Draw(rt, "batches") {
-					b := pool[i]
-					r.batches = append(r.batches, b.bytes)
-					base := m.end(p)
-					m.model[p] = append(m.model[p], stored{base, base + int64(len(b.timestamps)) - 1, b.bytes, b.timestamps})
+					r.batches = append(r.batches, pool[i].bytes)
+					m.append(p, pool[i])
 				}
 				runs = append(runs, r)
 			}
@@ -86,43 +91,72 @@ func TestModel(t *testing.T) {
 				f := m.w.partition(rapid.SampledFrom(m.parts).Draw(rt, "p"))
 				f.logStart = rapid.Int64Range(f.logStart, f.end).Draw(rt, "log start")
 			},
-			"merge":  m.merge,
+			"merge":  func(rt *rapid.T) { m.merge(rt, m.pick(rt), rapid.Bool().Draw(rt, "compact")) },
 			"read":   m.read,
+			"race":   m.race,
 			"search": m.search,
 			"":       m.check,
 		})
 	})
 }
 
-func (m *machine) end(p segments.Partition) int64 {
-	if s := m.model[p]; len(s) > 0 {
-		return s[len(s)-1].last + 1
+// append gives a batch the next offsets of a partition.
+func (m *machine) append(p segments.Partition, b stored) {
+	place := func(b stored) stored {
+		b.base, b.last = m.next[p], m.next[p]+int64(binary.BigEndian.Uint32(b.bytes[posLastOffsetDelta:]))
+		b.bytes = placed(b.bytes, b.base)
+		return b
 	}
-	return 0
+	b = place(b)
+	if b.compacted != nil {
+		compacted := place(*b.compacted)
+		b.compacted = &compacted
+	}
+	m.model[p] = append(m.model[p], b)
+	m.next[p] = b.last + 1
 }
 
-// merge writes all of one partition into a new segment, as a few adjacent spans, and shows those in place of the old ones.
-func (m *machine) merge(rt *rapid.T) {
-	p := rapid.SampledFrom(m.parts).Draw(rt, "p")
+func (m *machine) pick(rt *rapid.T) segments.Partition {
+	return rapid.SampledFrom(m.parts).Draw(rt, "p")
+}
+
+// merge writes some spans of a partition that follow each other into a merged segment, maybe without some batches and records, and shows
+// that in place of the old ones, whose segments it deletes if no others are in them.
+func (m *machine) merge(rt *rapid.T, p segments.Partition, compact bool) {
 	f := m.w.partition(p)
 	if len(f.spans) == 0 {
 		return
 	}
-	old := f.spans
-	f.spans, f.end = nil, 0
-	all := m.model[p]
-	var runs []run
-	for len(all) > 0 {
-		n := rapid.IntRange(1, min(20, len(all))).Draw(rt, "batches")
-		r := run{p: p}
-		for _, s := range all[:n] {
-			r.batches = append(r.batches, s.bytes)
+	from := rapid.IntRange(0, len(f.spans)-1).Draw(rt, "from")
+	to := rapid.IntRange(from+1, len(f.spans)).Draw(rt, "to")
+	base, last := f.spans[from].Base, f.spans[to-1].Last
+	var batches [][]byte
+	var kept []stored
+	for _, b := range m.model[p] {
+		if inside := b.base >= base && b.last <= last; inside && compact {
+			switch fate := rapid.IntRange(0, 3).Draw(rt, "fate"); {
+			case fate == 0:
+				continue
+			case fate == 1 && b.compacted != nil:
+				b = *b.compacted
+			}
+			batches = append(batches, b.bytes)
+		} else if inside {
+			batches = append(batches, b.bytes)
 		}
-		runs, all = append(runs, r), all[n:]
+		kept = append(kept, b)
 	}
-	m.w.segment(runs...)
-	// Only this partition's readers may notice that the segment is gone.
-	for _, span := range old {
+	m.model[p] = kept
+	var spans []coordinator.Span
+	if len(batches) > 0 {
+		m.version++
+		spans = append(spans, m.w.writeMerged(p, m.version, batches...))
+	}
+	gone := slices.Clone(f.spans[from:to])
+	m.w.view.mu.Lock()
+	f.spans = slices.Concat(f.spans[:from], spans, f.spans[to:])
+	m.w.view.mu.Unlock()
+	for _, span := range gone {
 		if !slices.ContainsFunc(m.parts, func(q segments.Partition) bool {
 			return slices.ContainsFunc(m.w.partition(q).spans, func(s coordinator.Span) bool { return s.Segment == span.Segment })
 		}) {
@@ -130,6 +164,27 @@ func (m *machine) merge(rt *rapid.T) {
 				rt.Fatal(err)
 			}
 		}
+	}
+}
+
+// race reads while the spans that the reader was given are merged away. What it gets may end early, but not be other bytes, nor nothing.
+func (m *machine) race(rt *rapid.T) {
+	p := m.pick(rt)
+	f := m.w.partition(p)
+	offset := rapid.Int64Range(f.logStart, f.end).Draw(rt, "offset")
+	maxBytes := rapid.IntRange(0, 200_000).Draw(rt, "max bytes")
+	m.w.view.answered = func() {
+		m.w.view.answered = nil
+		m.merge(rt, p, false)
+	}
+	chunk, err := m.x.Read(m.w.t.Context(), p, offset, maxBytes, true)
+	m.w.view.answered = nil
+	if err != nil {
+		rt.Fatal(err)
+	}
+	got, want := bytes.Join(chunk.Batches, nil), m.want(p, offset, maxBytes, true)
+	if !bytes.HasPrefix(want, got) || len(got) == 0 && len(want) > 0 {
+		rt.Fatalf("offset %d, %d bytes: %d bytes, the model has %d", offset, maxBytes, len(got), len(want))
 	}
 }
 
@@ -142,9 +197,7 @@ func (m *machine) want(p segments.Partition, offset int64, maxBytes int, atLeast
 		if len(want)+len(s.bytes) > maxBytes && (len(want) > 0 || !atLeastOne) {
 			break
 		}
-		b := slices.Clone(s.bytes)
-		batch.SetBaseOffset(b, s.base)
-		want = append(want, b...)
+		want = append(want, s.bytes...)
 	}
 	return want
 }
@@ -170,8 +223,13 @@ func (m *machine) readOn(rt *rapid.T) {
 		if got := bytes.Join(chunk.Batches, nil); !bytes.Equal(got, m.want(p, offset, maxBytes, atLeastOne)) {
 			rt.Fatalf("offset %d, %d bytes: other bytes than the model's: %d", offset, maxBytes, len(got))
 		}
-		if _, last := offsets(m.w.t, chunk); last >= 0 {
-			offset = last + 1
+		for _, run := range chunk.Batches {
+			for h, err := range batch.All(run) {
+				if err != nil {
+					rt.Fatal(err)
+				}
+				offset = h.BaseOffset + int64(h.LastOffsetDelta) + 1
+			}
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (w *plan) add(p piece) {
 func (w *plan) addMerged(span *coordinator.Span, f *footer) {
 	blocks := f.blocks[sort.Search(len(f.blocks), func(i int) bool { return f.blocks[i].LastOffset >= w.next }):]
 	for i := range blocks {
-		if w.full() || blocks[i].BaseOffset >= w.limit {
+		if w.full() {
 			return
 		}
 		w.add(pieceOf(span, &blocks[i]))
