@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster clean
+.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ torture: build ## strike the server (STRIKE: kill, terminate, takeover) at rando
 
 torture-cluster: build test-needs ## strike three nodes, their Redis and their MinIO for DURATION (5m) or STRIKES times, and check every record
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
+
+rolling-update: build test-needs ## replace each of three nodes in turn under load, twice, as the Helm chart does; no client may be shown an error
+	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --only roll-nodes --strikes 2 $(ARGS)
 
 bench-peers: build ## the whole server beside franz-go's kfake with fsync: throughput, CPU, memory, latency, start (6 minutes)
 	$(GO) run ./test/bench --firn $(BIN)/firn $(ARGS)

@@ -52,3 +52,8 @@ func TestCluster(t *testing.T) {
 func TestPartitions(t *testing.T) {
 	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 4, Churn: true}, Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
 }
+
+// TestRollingUpdate replaces every node in turn, and no client may be shown an error.
+func TestRollingUpdate(t *testing.T) {
+	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 1}, Kinds: []Strike{RollNodes}})
+}

@@ -21,6 +21,7 @@ const (
 	CutRedis    Strike = "cut-redis"    // nodes do not reach Redis, in turn or both
 	CutMinIO    Strike = "cut-minio"    // nodes do not reach MinIO, in turn or both
 	CutAll      Strike = "cut-all"      // a node reaches nothing
+	RollNodes   Strike = "roll-nodes"   // every node in turn is drained and comes back, as a rolling update has it: minutes, so only when asked for
 )
 
 // ClusterStrikes are all of them.
@@ -79,6 +80,8 @@ func (s *striker) strike(ctx context.Context, kind Strike) error {
 		m.toMinIO.set(false)
 		m.toRedis.set(false)
 		return err
+	case RollNodes:
+		return s.roll(ctx)
 	}
 	return fmt.Errorf("no strike is called %q", kind)
 }
@@ -101,7 +104,14 @@ func (s *striker) again(ctx context.Context, start func(context.Context) error) 
 }
 
 func (s *striker) stopNode(ctx context.Context) error {
-	m := s.any()
+	if err := s.drain(ctx, s.any()); err != nil {
+		return err
+	}
+	return s.again(ctx, s.startNodes)
+}
+
+// drain has a node end as it should.
+func (s *striker) drain(ctx context.Context, m *member) error {
 	draining, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	status, err := m.live.Terminate(draining)
@@ -112,7 +122,28 @@ func (s *striker) stopNode(ctx context.Context) error {
 		return err
 	}
 	m.live = nil
-	return s.again(ctx, s.startNodes)
+	return nil
+}
+
+// readyFor is how long a node must have been back before the next one goes: minReadySeconds of the Helm chart.
+const readyFor = 6 * time.Second
+
+// roll is what a rolling update of the Helm chart does.
+func (s *striker) roll(ctx context.Context) error {
+	for _, m := range s.nodes {
+		if err := s.drain(ctx, m); err != nil {
+			return err
+		}
+		if err := s.startNodes(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(readyFor):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // pauseNode freezes a node.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (r ClusterResult) String() string {
 	if r.Churned > 0 {
 		fmt.Fprintf(&b, "%-28s %d\n", "topics churned", r.Churned)
 	}
-	for _, kind := range ClusterStrikes {
+	for _, kind := range append(slices.Clip(ClusterStrikes), RollNodes) {
 		if n := r.Struck[kind]; n > 0 {
 			fmt.Fprintf(&b, "%-28s %d\n", "strikes ("+string(kind)+")", n)
 		}

@@ -97,8 +97,8 @@ func run(ctx context.Context, opts Options, firn, command, dir string) error {
 func runCluster(ctx context.Context, opts ClusterOptions, only, dir string) error {
 	if only != "" {
 		for name := range strings.SplitSeq(only, ",") {
-			if !slices.Contains(ClusterStrikes, Strike(name)) {
-				return fmt.Errorf("--only %s: want some of %v", name, ClusterStrikes)
+			if !slices.Contains(ClusterStrikes, Strike(name)) && Strike(name) != RollNodes {
+				return fmt.Errorf("--only %s: want some of %v, or %s", name, ClusterStrikes, RollNodes)
 			}
 			opts.Kinds = append(opts.Kinds, Strike(name))
 		}
