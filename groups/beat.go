@@ -148,7 +148,7 @@ func (g *modern) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
 		}
 		m = before
 	}
-	if m == nil && len(g.members) >= g.limits.MaxMembers {
+	if m == nil && len(g.members)+len(g.expected) >= g.limits.MaxMembers {
 		return nil, refusal(kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity of %d members.", g.limits.MaxMembers)
 	}
 	return m, nil

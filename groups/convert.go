@@ -57,10 +57,10 @@ func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
 	refuse := func(why string) *kerr.Error {
 		return refusal(kerr.GroupIDNotFound, "Cannot upgrade the classic group to a consumer group: %s.", why)
 	}
-	if from.protocolType != consumerProtocol {
+	if len(from.order) > 0 && from.protocolType != consumerProtocol {
 		return refuse("its members are not consumers")
 	}
-	g.epoch = from.generation
+	g.epoch, g.expected = from.generation, from.expected
 	for _, m := range from.order {
 		if m.nameless {
 			continue // it will come again as another
@@ -117,7 +117,7 @@ func (g *modern) takeOver(now time.Time, m *member, said *embeddedSubscription, 
 
 // inherit takes over the members of a group of the new protocol, who are all of the classic one, and has them join again.
 func (g *machine) inherit(now time.Time, from *modern) {
-	g.generation, g.protocolType = from.epoch, consumerProtocol
+	g.generation, g.protocolType, g.expected = from.epoch, consumerProtocol, from.expected
 	for _, c := range from.order {
 		m := &member{id: c.id, instance: c.instance, clientID: c.clientID, clientHost: c.clientHost, session: c.classic.session, rebalance: c.rebalance,
 			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics), synced: true, knows: c.epoch}

@@ -42,6 +42,7 @@ func (g *modern) joined(now time.Time, r *JoinRequest, newID string) JoinAnswer 
 		return JoinAnswer{Err: kerr.InconsistentGroupProtocol}
 	}
 	if r.MemberID == "" && r.InstanceID == "" && r.AsksForID {
+		g.expected[newID] = now.Add(r.SessionTimeout)
 		return JoinAnswer{Err: kerr.MemberIDRequired, MemberID: newID}
 	}
 	said, ok := readSubscription(r.Protocols[0].Metadata)
@@ -56,6 +57,7 @@ func (g *modern) joined(now time.Time, r *JoinRequest, newID string) JoinAnswer 
 	if id == "" {
 		id = newID
 	}
+	delete(g.expected, id)
 	isNew := m == nil
 	switch {
 	case isNew:
@@ -75,7 +77,8 @@ func (g *modern) joined(now time.Time, r *JoinRequest, newID string) JoinAnswer 
 }
 
 // classicVisitor returns the member that a Join comes from, nil for one that is to be, or why it is refused.
-func (g *modern) classicVisitor(r *JoinRequest) (m *consumer, err *kerr.Error) {
+func (g *modern) classicVisitor(r *JoinRequest) (*consumer, *kerr.Error) {
+	var m *consumer
 	switch {
 	case r.InstanceID == "":
 		m = g.members[r.MemberID]
@@ -84,10 +87,16 @@ func (g *modern) classicVisitor(r *JoinRequest) (m *consumer, err *kerr.Error) {
 	default:
 		return g.known(who{r.MemberID, r.InstanceID})
 	}
-	if m == nil && len(g.members) >= g.limits.MaxMembers {
-		err = kerr.GroupMaxSizeReached
+	_, expected := g.expected[r.MemberID]
+	switch {
+	case m != nil || expected:
+		return m, nil
+	case r.MemberID != "": // it was taken out meanwhile, and has to know that what it had is another's
+		return nil, kerr.UnknownMemberID
+	case len(g.members)+len(g.expected) >= g.limits.MaxMembers:
+		return nil, kerr.GroupMaxSizeReached
 	}
-	return m, err
+	return nil, nil
 }
 
 // supports says whether all members of the classic protocol have a way of assigning in common with the joiner: they would need it if they were alone.
@@ -190,6 +199,10 @@ func (g *modern) recall(now time.Time, m *consumer) {
 func (g *modern) leave(_ time.Time, w who) *kerr.Error {
 	if m := g.instances[w.instance]; w.member == "" && m != nil {
 		w.member = m.id
+	}
+	if _, expected := g.expected[w.member]; expected && w.instance == "" {
+		delete(g.expected, w.member)
+		return nil
 	}
 	m, err := g.known(w)
 	if err != nil {

@@ -28,6 +28,7 @@ type modern struct {
 	instances map[string]*consumer             // static members
 	owners    map[segments.Partition]*consumer // who may be reading a partition: it was given to them, and they have not said that they let go of it
 	wanted    map[segments.TopicID]int32       // the topics that somebody is subscribed to, and how many partitions they had
+	expected  map[string]time.Time             // ids that were handed out to members of the classic protocol, until they join or this time comes
 
 	sent    int // bytes of what members sent
 	meant   int // partitions in all targets
@@ -74,10 +75,11 @@ var _ classicMembers = (*modern)(nil)
 
 func newModern(o *Options, topics *catalog) *modern {
 	return &modern{limits: o.Limits, session: o.ConsumerSessionTimeout, topics: topics, assignor: defaultAssignor, members: map[string]*consumer{},
-		instances: map[string]*consumer{}, owners: map[segments.Partition]*consumer{}, wanted: map[segments.TopicID]int32{}}
+		instances: map[string]*consumer{}, owners: map[segments.Partition]*consumer{}, wanted: map[segments.TopicID]int32{},
+		expected: map[string]time.Time{}}
 }
 
-func (g *modern) idle() bool { return len(g.members) == 0 }
+func (g *modern) idle() bool { return len(g.members) == 0 && len(g.expected) == 0 }
 
 func (g *modern) take() []Reply {
 	due := g.replies
@@ -125,11 +127,17 @@ func (g *modern) phase() State {
 
 func (g *modern) deadline() time.Time {
 	var first time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	for _, t := range g.expected {
+		sooner(t)
+	}
 	for _, m := range g.order {
 		for _, t := range m.deadlines() {
-			if !t.IsZero() && (first.IsZero() || t.Before(first)) {
-				first = t
-			}
+			sooner(t)
 		}
 	}
 	return first
@@ -156,6 +164,7 @@ func (m *consumer) deadlines() [4]time.Time {
 
 // tick takes members out whose time is over.
 func (g *modern) tick(now time.Time) {
+	maps.DeleteFunc(g.expected, func(_ string, t time.Time) bool { return !now.Before(t) })
 	removed := false
 	for _, m := range slices.Clone(g.order) {
 		if m.overdue(now) {
