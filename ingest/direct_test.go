@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,8 +88,12 @@ func TestDirectLeavesNothingRunning(t *testing.T) {
 		d := openDirect(t, faults, c)
 		before := runtime.NumGoroutine()
 		for range 3 {
+			begun := time.Now()
 			if _, err := d.Write(t.Context(), "a", values("x")); err != nil {
 				t.Fatal(err)
+			}
+			if took := time.Since(begun); took > 0 {
+				t.Errorf("a write waited for %s", took)
 			}
 			if after := runtime.NumGoroutine(); after != before {
 				t.Errorf("%d goroutines after a write, %d before", after, before)
@@ -222,4 +227,55 @@ func TestDirectTopicCreatedAnew(t *testing.T) {
 	if written, err := d.Write(t.Context(), "a", values("z")); err != nil || written[0].Offset != 0 {
 		t.Errorf("writing to the new topic: %v, %v", written, err)
 	}
+}
+
+// A topic that grows between a request and its retry sends keys to other partitions; the retry goes where the request went.
+func TestDirectRetriesAfterGrowth(t *testing.T) {
+	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	id := newTopic(t, store, c, "a", 2, nil)
+	var records []ingest.Record
+	for i := range 20 {
+		records = append(records, ingest.Record{Partition: -1, Key: []byte{byte(i)}, Value: []byte{byte(i)}, Timestamp: -1})
+	}
+	records = append(records, values("keyless")...)
+	key := ingest.IdempotencyKey("request")
+	first, err := openDirect(t, store, c).Write(t.Context(), "a", records, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close(context.Background())
+	if _, err := n.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openDirect(t, store, c).Write(t.Context(), "a", records, key)
+	if err != nil || !slices.Equal(again, first) {
+		t.Errorf("the retry got %+v, %v; the request %+v", again, err, first)
+	}
+	if _, err := openDirect(t, store, c).Write(t.Context(), "a", records[1:], key); !errors.Is(err, coordinator.ErrKeyReused) || !errors.Is(err, ingest.ErrNotWritten) {
+		t.Errorf("the key with other records: %v", err)
+	}
+}
+
+// A clock that is wrong by more than the commit deadline makes every segment too old, or too young: that ends, and says why.
+func TestDirectClockIsWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wrong time.Duration
+		store := memory.New()
+		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{Clock: func() time.Time { return time.Now().Add(wrong) }})}
+		newTopic(t, store, c, "a", 1, nil)
+		d := openDirect(t, store, c)
+		for _, wrong = range []time.Duration{time.Hour, -time.Hour} {
+			if _, err := d.Write(t.Context(), "a", values("x")); !errors.Is(err, ingest.ErrNotWritten) || !errors.Is(err, coordinator.ErrTooOld) {
+				t.Errorf("with a clock that is wrong by %s: %v", wrong, err)
+			}
+		}
+		wrong = 0
+		if written, err := d.Write(t.Context(), "a", values("x")); err != nil || written[0].Offset != 0 {
+			t.Errorf("with the right clock: %v, %v", written, err)
+		}
+	})
 }
