@@ -450,4 +450,3 @@ func (s *slowOld) Get(ctx context.Context, key string, offset, length int64) ([]
 	}
 	return s.gets.Get(ctx, key, offset, length)
 }
-

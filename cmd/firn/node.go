@@ -92,6 +92,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		Store: n.store, View: n.member.View(), Logger: n.logger, Registerer: registry,
 		TailBytes:  o.tailBytes.at(n.bucket.storePlace, tailOnDisk, tailOnNetwork),
 		CacheBytes: o.cacheBytes.at(n.bucket.storePlace, cacheOnDisk, cacheOnNetwork),
+		CatchUp:    n.member.CatchUp,
 	})
 	if err != nil {
 		return err

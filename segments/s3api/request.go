@@ -136,6 +136,9 @@ func again(op Op, err error, a Answer) bool {
 	if a != (Answer{}) {
 		return a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented
 	}
+	if op == Write {
+		return true // whatever became of the part: the next takes its place. minio-go does not say how a connection broke
+	}
 	var op2 *net.OpError
 	return errors.Is(err, ErrTimeout) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.As(err, &op2)
 }
