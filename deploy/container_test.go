@@ -70,6 +70,9 @@ func TestContainerRootRunsByItself(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	if out, err := inside(ctx, root, nil, "/firn", "topic", "create", "t", "--bootstrap", kafka).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	produce := inside(ctx, root, nil, "/firn", "produce", "t", "--bootstrap", kafka)
 	produce.Stdin = strings.NewReader("one\ntwo\n")
 	if out, err := produce.CombinedOutput(); err != nil {
