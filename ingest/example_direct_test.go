@@ -36,8 +36,8 @@ func ExampleOpenDirect() {
 		}
 	}
 	// Output:
-	// a book is at offset 0 of partition 1
-	// a lamp is at offset 1 of partition 1
+	// a book is at offset 0 of partition 2
+	// a lamp is at offset 1 of partition 2
 }
 
 // What caused the write has an id; as idempotency key it makes the write safe to be made again, by whichever process the event is handed to next.
