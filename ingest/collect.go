@@ -69,13 +69,17 @@ type item struct {
 	slot     int32
 }
 
-// lastOffset is the offset that the high watermark has to pass before the part may be answered; -1 if all of it was rejected.
+// lastOffset is the offset that the high watermark has to pass before the part may be answered; -1 if all of it was rejected. Of the original of a duplicate the first
+// offset will do, because high watermarks pass spans as a whole: it may have had fewer records here, if the topic has grown since.
 func (p *part) lastOffset() int64 {
 	last := int64(-1)
 	for i := range p.items {
 		it := &p.items[i]
-		if it.answer.Err == nil || errors.Is(it.answer.Err, coordinator.ErrDuplicate) {
+		switch {
+		case it.answer.Err == nil:
 			last = max(last, it.answer.BaseOffset+int64(it.commit.Records)-1)
+		case errors.Is(it.answer.Err, coordinator.ErrDuplicate):
+			last = max(last, it.answer.BaseOffset)
 		}
 	}
 	return last
