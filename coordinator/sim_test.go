@@ -34,6 +34,9 @@ type flaws struct {
 	forgetCommits        bool // commits are not idempotent by segment id
 	forgetKeys           bool // requests are not remembered
 	openWithoutKeys      bool // … by a coordinator that is opened with a recovered state
+	mergeBlindly         bool // merges are decided although others came between
+	collectYoung         bool // objects are collected at first sight, although their commit or merge may still be on its way
+	collectByView        bool // and by what one node's view shows
 }
 
 const (
@@ -46,34 +49,32 @@ const (
 var simSeeds = flag.Int("firn.seeds", 200, "how many random simulations of the protocol to run")
 
 func TestProtocol(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // its clock makes backoffs take no time
-		var records, recoveries, retries int
-		for seed := range *simSeeds {
-			s, violation := simulate(seed, flaws{}, false)
-			if violation != nil {
-				s, _ = simulate(seed, flaws{}, true)
-				t.Fatalf("seed %d: %v\n%s", seed, violation, strings.Join(s.trace[max(0, len(s.trace)-200):], "\n"))
-			}
-			records, recoveries, retries = records+len(s.places), recoveries+s.recoveries, retries+s.keys.retries
+	var records, recoveries, retries, merges, collected, sealed int
+	for seed := range *simSeeds {
+		s, violation := simulate(t, seed, flaws{}, false)
+		if violation != nil {
+			s, _ = simulate(t, seed, flaws{}, true)
+			t.Fatalf("seed %d: %v\n%s", seed, violation, strings.Join(s.trace[max(0, len(s.trace)-200):], "\n"))
 		}
-		t.Logf("%d records served, %d recoveries, %d answers to retries in %d runs", records, recoveries, retries, *simSeeds)
-		if records < 10**simSeeds || recoveries < *simSeeds || retries < *simSeeds {
-			t.Error("the simulation does not get far enough to show anything")
-		}
-	})
+		records, recoveries, retries = records+len(s.places), recoveries+s.recoveries, retries+s.keys.retries
+		merges, collected, sealed = merges+s.merges.decided, collected+s.merges.collected, sealed+s.merges.sealed
+	}
+	t.Logf("%d records served, %d recoveries, %d answers to retries, %d merges, %d objects collected, %d silent chains sealed in %d runs",
+		records, recoveries, retries, merges, collected, sealed, *simSeeds)
+	if least := *simSeeds; records < 10*least || recoveries < least || retries < least || merges < least || collected < least/4 || sealed < least/4 {
+		t.Error("the simulation does not get far enough to show anything")
+	}
 }
 
 // A seed that failed can be run again: two runs of one take the same steps.
 func TestSimulationReplays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for seed := range 5 {
-			once, _ := simulate(seed, flaws{}, true)
-			again, _ := simulate(seed, flaws{}, true)
-			if !slices.Equal(once.trace, again.trace) {
-				t.Errorf("seed %d took other steps", seed)
-			}
+	for seed := range 5 {
+		once, _ := simulate(t, seed, flaws{}, true)
+		again, _ := simulate(t, seed, flaws{}, true)
+		if !slices.Equal(once.trace, again.trace) {
+			t.Errorf("seed %d took other steps", seed)
 		}
-	})
+	}
 }
 
 // TestProtocolNeeds leaves out one rule of the protocol at a time and expects that the judge finds a violation.
@@ -86,28 +87,32 @@ func TestProtocolNeeds(t *testing.T) {
 		"idempotent commits":          {forgetCommits: true},
 		"keys":                        {forgetKeys: true},
 		"keys of before a recovery":   {openWithoutKeys: true},
+		"one merge after the other":   {mergeBlindly: true},
+		"collecting what is old":      {collectYoung: true},
+		"collecting by the bucket":    {collectByView: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				for seed := range 5000 {
-					if _, violation := simulate(seed, f, false); violation != nil {
-						t.Logf("seed %d: %v", seed, violation)
-						return
-					}
+			for seed := range 5000 {
+				if _, violation := simulate(t, seed, f, false); violation != nil {
+					t.Logf("seed %d: %v", seed, violation)
+					return
 				}
-				t.Error("the judge found nothing wrong")
-			})
+			}
+			t.Error("the judge found nothing wrong")
 		})
 	}
 }
 
-// simulate runs one random simulation and returns what the judge found wrong with it. Tracing is for a second run of a seed that failed.
-func simulate(seed int, f flaws, tracing bool) (s *simulation, violation any) {
-	s = newSimulation(rand.New(rand.NewPCG(uint64(seed), 1)), f)
-	s.tracing = tracing
-	defer func() { violation = recover() }()
-	s.run(simSteps)
-	return s, nil
+// simulate runs one random simulation, in a time of its own that passes in no time, and returns what the judge found wrong with it. Tracing is for a
+// second run of a seed that failed.
+func simulate(t *testing.T, seed int, f flaws, tracing bool) (s *simulation, violation any) {
+	synctest.Test(t, func(*testing.T) {
+		s = newSimulation(rand.New(rand.NewPCG(uint64(seed), 1)), f)
+		s.tracing = tracing
+		defer func() { violation = recover() }()
+		s.run(simSteps)
+	})
+	return s, violation
 }
 
 type simulation struct {
@@ -127,6 +132,7 @@ type simulation struct {
 	served     [simPartitions][]record // by offset
 	places     map[record]int64        // offset of each
 	keys       simKeys
+	merges     simMerges
 }
 
 // record is the identity of a record: batches are one byte and one record, so segment and position name it.
@@ -144,7 +150,8 @@ type latePut struct {
 var simTopic = segments.TopicID{1}
 
 func newSimulation(random *rand.Rand, f flaws) *simulation {
-	s := &simulation{random: random, flaws: f, bucket: memory.New(), places: map[record]int64{}, keys: newSimKeys()}
+	s := &simulation{random: random, flaws: f, bucket: memory.New(), places: map[record]int64{}, keys: newSimKeys(),
+		merges: simMerges{contents: map[segments.ID]map[int64]record{}}}
 	state := NewState(1, "cluster")
 	state.applyTopic(&TopicFact{ID: simTopic, Name: "topic", Version: 1, Partitions: simPartitions})
 	opening := snapshotObject{incarnation: 1, state: state}
@@ -204,12 +211,15 @@ func (s *simulation) run(steps int) {
 			i := s.pick(len(s.late), "late")
 			_ = s.bucket.Put(context.Background(), s.late[i].key, s.late[i].body)
 			s.late = slices.Delete(s.late, i, i+1)
+		case p < 130:
+			s.tick()
 		}
 	}
 	// What the bucket has in the end, by a recovery without faults.
 	state, err := Recover(context.Background(), s.bucket, RecoverOptions{Parallel: 1})
 	s.must(err)
 	s.judge("final recovery", state)
+	s.judgeObjects(state)
 	for at := range s.served {
 		p := state.partitions[simPartition(int32(at))]
 		if len(s.served[at]) > 0 && (p == nil || p.end < int64(len(s.served[at]))) {
@@ -237,7 +247,8 @@ func (s *simulation) failover() {
 func (s *simulation) server(e *Embedded) *simServer {
 	trusted := e != nil && s.flaws.trustRewound
 	if e == nil {
-		e = NewEmbedded(EmbeddedOptions{CommitDeadline: 1000 * time.Hour, Retain: 64})
+		e = NewEmbedded(EmbeddedOptions{CommitDeadline: simDeadline, Retain: 64,
+			Clock: func() time.Time { return time.Now().Add(-simSkew) }})
 	}
 	return &simServer{e: e, trusted: trusted}
 }
@@ -256,7 +267,7 @@ func (s *simulation) judge(who string, state *State) {
 			}
 			next = span.Last + 1
 			for o := span.Base; o <= span.Last; o++ {
-				s.judgeRecord(who, o, record{int32(at), span.Segment, span.Position + o - span.Base})
+				s.judgeRecord(who, o, s.recordAt(int32(at), &span.Span, o))
 			}
 		}
 		if next != p.end {
@@ -308,14 +319,15 @@ type simNode struct {
 	decided  []Entry // committed, not journaled
 	unsettle []CommitRequest
 
-	duplicates []duplicate // that are not answered
+	duplicates []duplicate          // that are not answered
+	garbage    map[string]time.Time // that was seen, and since when
 }
 
 // errCrash unwinds a coroutine that is stopped.
 var errCrash = errors.New("crash")
 
 func (n *simNode) start() {
-	n.unsettle, n.decided, n.view, n.chain, n.duplicates = nil, nil, nil, nil, nil
+	n.unsettle, n.decided, n.view, n.chain, n.duplicates, n.garbage = nil, nil, nil, nil, nil, nil
 	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
 			r := recover()
@@ -448,7 +460,7 @@ func (n *simNode) load(in Incarnation) error {
 
 // act does one of the things that a living node does. An error ends the life.
 func (n *simNode) act() error {
-	switch p := n.sim.pick(12, "act"); {
+	switch p := n.sim.pick(14, "act"); {
 	case p < 3:
 		return n.follow()
 	case p < 5:
@@ -463,6 +475,10 @@ func (n *simNode) act() error {
 		return n.settle(stalled)
 	case p < 10:
 		return n.snapshot()
+	case p < 11:
+		return n.merge()
+	case p < 12:
+		return n.collect()
 	default:
 		n.pausing("acknowledge")
 		n.acknowledge()
@@ -490,13 +506,7 @@ func (n *simNode) follow() error {
 }
 
 func (n *simNode) newSegment() {
-	n.sim.ids++
-	var id segments.ID
-	ms := time.Now().UnixMilli()
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
-	id[14], id[15] = byte(n.sim.ids>>8), byte(n.sim.ids)
+	id := n.sim.newID()
 	req := CommitRequest{Segment: id}
 	for at := range int32(simPartitions) {
 		run := CommitRun{Partition: simPartition(at), Position: int64(at) * 100}
@@ -506,7 +516,9 @@ func (n *simNode) newSegment() {
 		}
 		req.Runs = append(req.Runs, run)
 	}
-	n.unsettle = append(n.unsettle, req)
+	if n.putSegment(id) {
+		n.unsettle = append(n.unsettle, req)
+	}
 }
 
 // commit commits one of the segments that are not acknowledged, perhaps again.
@@ -529,7 +541,13 @@ func (n *simNode) commit() error {
 	if lifeOver(err) {
 		return err
 	}
+	if errors.Is(err, ErrTooOld) {
+		n.unsettle = slices.DeleteFunc(n.unsettle, func(r CommitRequest) bool { return r.Segment == req.Segment })
+	}
 	if err == nil {
+		if !n.sim.has(req.Segment) {
+			panic(fmt.Sprintf("P7: segment %s is gone, and its commit is answered", req.Segment))
+		}
 		n.noteDuplicates(req, answer)
 		if answer.Entry.Seq != 0 {
 			n.decided = append(n.decided, answer.Entry)
@@ -585,14 +603,15 @@ func (n *simNode) snapshot() error {
 	if created, err := create(ctx, store, snapshotKey(o.incarnation, o.n), o.encode()); err != nil || !created {
 		return nil
 	}
-	t := tidier{loader: l, in: n.chain.incarnation, retention: time.Hour}
+	t := tidier{loader: l, in: n.chain.incarnation, retention: simRetention}
 	untidy, err := t.look(ctx)
 	if err != nil {
 		return nil
 	}
 	_ = store.Delete(ctx, untidy.keys...)
 	_ = store.Delete(ctx, untidy.seals...)
-	_, _ = t.sealSilent(ctx, untidy.silent, nil, n.who()) // whoever lives
+	sealed, _ := t.sealSilent(ctx, untidy.silent, nil, n.who()) // whoever lives
+	n.sim.merges.sealed += sealed
 	return nil
 }
 
