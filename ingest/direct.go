@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"time"
@@ -123,15 +122,39 @@ func (d *Direct) Write(ctx context.Context, topic string, records []Record, opti
 	if len(records) == 0 {
 		return nil, nil
 	}
+	r := Request{Records: records}
+	for _, o := range options {
+		o(&r)
+	}
+	outcomes, err := d.WriteAll(ctx, topic, []Request{r})
+	if err != nil {
+		return nil, err
+	}
+	return outcomes[0].Written, outcomes[0].Err
+}
+
+// WriteAll makes several requests at the cost of one, each with its own key and its own outcome: what one Write after the other would do, in their order. An error
+// means that none has an outcome; after ErrInDoubt some may be written all the same.
+func (d *Direct) WriteAll(ctx context.Context, topic string, requests []Request) ([]Outcome, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
 	if err := d.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer d.leave()
-	w := writing{d: d, topic: topic, records: records, spread: rand.Uint64()}
-	for _, o := range options {
-		o(&w)
+	all := make([]*writing, len(requests))
+	for i, r := range requests {
+		all[i] = d.begin(r)
 	}
-	return w.run(ctx)
+	if err := d.write(ctx, topic, all); err != nil {
+		return nil, err
+	}
+	outcomes := make([]Outcome, len(all))
+	for i, w := range all {
+		outcomes[i] = w.Outcome
+	}
+	return outcomes, nil
 }
 
 // WriteBatches writes batches that have passed batch.Check, as Writer.Append does, and returns the answer for each once all are durable and readable everywhere. An error

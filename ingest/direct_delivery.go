@@ -44,6 +44,9 @@ const (
 
 // deliver writes the batches and waits until they can be read.
 func (d *Direct) deliver(ctx context.Context, batches []Batch) ([]Result, error) {
+	if len(batches) == 0 {
+		return nil, nil
+	}
 	for i := range batches {
 		if err := batches[i].check(); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNotWritten, err)

@@ -279,3 +279,45 @@ func TestDirectClockIsWrong(t *testing.T) {
 		}
 	})
 }
+
+// Requests of one call share a segment and fail alone; in a group none is written behind one that is not.
+func TestDirectWriteAll(t *testing.T) {
+	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	id := newTopic(t, store, c, "a", 1, map[string]string{"max.message.bytes": "500"})
+	faults := storetest.NewFaults(store, nil)
+	d := openDirect(t, faults, c)
+	large := values(strings.Repeat("x", 600))
+	requests := []ingest.Request{
+		{Records: values("0", "1"), Key: "a", Group: "g"}, {Records: large, Key: "b", Group: "g"}, {Records: values("behind"), Key: "c", Group: "g"},
+		{Records: values("2"), Key: "d", Group: "h"}, {Records: large}, {Records: values("3")}, {Records: values("0", "1"), Key: "a"},
+	}
+	wants := []any{int64(0), batch.ErrTooLarge, ingest.ErrBehind, int64(2), batch.ErrTooLarge, int64(3), int64(0)}
+	outcomes, err := d.WriteAll(t.Context(), "a", requests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range wants {
+		switch want := want.(type) {
+		case error:
+			if !errors.Is(outcomes[i].Err, want) || !errors.Is(outcomes[i].Err, ingest.ErrNotWritten) {
+				t.Errorf("request %d: %v, want %v", i, outcomes[i].Err, want)
+			}
+		case int64:
+			if outcomes[i].Err != nil || outcomes[i].Written[0].Offset != want {
+				t.Errorf("request %d: %+v, want offset %d", i, outcomes[i], want)
+			}
+		}
+	}
+	before := faults.Requests()
+	requests[2].Group = ""
+	outcomes, err = d.WriteAll(t.Context(), "a", requests[:4])
+	if err != nil || outcomes[0].Written[1].Offset != 1 || outcomes[2].Written[0].Offset != 4 || outcomes[3].Written[0].Offset != 2 {
+		t.Errorf("again: %+v, %v", outcomes, err)
+	}
+	if n := faults.Requests() - before; n != 2 {
+		t.Errorf("%d requests to the bucket for one call", n)
+	}
+	if found := readAll(t, store, segments.Partition{Topic: id}); len(found) != 5 {
+		t.Errorf("the log holds %v", found)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"firn/coordinator"
@@ -15,96 +16,150 @@ import (
 )
 
 // WriteOption is an option of Direct.Write.
-type WriteOption func(*writing)
+type WriteOption func(*Request)
 
 // IdempotencyKey names the request, so that it may be made again, by this process or any other: for a day every further Write to the topic with that key writes nothing,
 // and returns where the first one wrote. With other records it fails with coordinator.ErrKeyReused. Every key costs the coordinator's memory for that day, in each partition that is
 // written to. Keys are best derived from what caused the Write: the id of a message or event.
 func IdempotencyKey(key string) WriteOption {
-	return func(w *writing) { w.key = &coordinator.RequestKey{ID: hash16([]byte(key))} }
+	return func(r *Request) { r.Key = key }
 }
 
-// writing is one Write on its way.
+// Request is records that are written together, or not at all.
+type Request struct {
+	Records []Record
+	Key     string // see IdempotencyKey; empty: none
+	Group   string // if one of a group cannot be written none behind it is; empty: it is in no group
+}
+
+// Outcome is what became of a Request.
+type Outcome struct {
+	Written []Written // where its records are; nil if Err is set
+	Err     error     // why it is not written
+}
+
+// ErrBehind says that a request was not tried because one before it in its group cannot be written.
+var ErrBehind = errors.New("another request of its group, before it, is not written")
+
+// writing is one request on its way.
 type writing struct {
-	d       *Direct
-	topic   string
-	records []Record
-	spread  uint64
-	key     *coordinator.RequestKey // nil: none
-	now     time.Time               // at which records without a timestamp are
+	Request
+	d      *Direct
+	spread uint64
+	key    *coordinator.RequestKey // nil: none
+	now    time.Time               // at which records without a timestamp are
+	packed []Packed
+	known  bool // it was written before
+	first  int  // which of all batches is its first
+	done   bool
+	Outcome
 }
 
-// run makes batches of the records and has them delivered.
-func (w *writing) run(ctx context.Context) ([]Written, error) {
-	if w.key != nil {
-		w.key.Body = w.body()
+func (d *Direct) begin(r Request) *writing {
+	w := &writing{d: d, Request: r, spread: rand.Uint64()}
+	if r.Key != "" {
+		w.key = &coordinator.RequestKey{ID: hash16([]byte(r.Key)), Body: w.body()}
 		w.spread = binary.BigEndian.Uint64(w.key.ID[:])
 	}
-	for again := false; ; again = true {
-		topic, err := w.d.lookUp(ctx, w.topic, again)
+	return w
+}
+
+// write writes the requests in one segment. Those that turn out to need another try, because their topic was created anew or because another process
+// wrote them at the same moment, and perhaps packed them otherwise, get one.
+func (d *Direct) write(ctx context.Context, topic string, requests []*writing) error {
+	for _, again := range []bool{false, true} {
+		known, err := d.lookUp(ctx, topic, again)
 		if err != nil {
-			return nil, w.nothing(err)
+			return nothing(topic, err)
 		}
-		packed, known, err := w.pack(ctx, &topic)
+		batches, err := d.packAll(ctx, &known, requests)
 		if err != nil {
-			return nil, w.nothing(err)
+			return nothing(topic, err)
 		}
-		results, err := w.d.deliver(ctx, batches(packed))
+		results, err := d.deliver(ctx, batches)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		written, duplicates, err := w.written(packed, results)
-		switch {
-		case again:
-		case errors.Is(err, coordinator.ErrUnknownPartition): // deleted since it was looked up, and perhaps created anew
-			continue
-		case duplicates && !known: // another call with this key came between; it may have packed otherwise
-			continue
+		left := 0
+		for _, w := range requests {
+			if !w.done && !w.take(topic, results, again) {
+				left++
+			}
 		}
-		return written, err
+		if left == 0 {
+			return nil
+		}
 	}
+	return nil
 }
 
 // nothing says with err that nothing was written.
-func (w *writing) nothing(err error) error {
-	if errors.Is(err, ErrNotWritten) {
-		return err
+func nothing(topic string, err error) error {
+	return fmt.Errorf("%w: topic %q: %w", ErrNotWritten, topic, err)
+}
+
+// packAll makes the batches of all requests that are not done. Those that cannot be written are done now, and with them those behind them in their groups.
+func (d *Direct) packAll(ctx context.Context, topic *knownTopic, requests []*writing) ([]Batch, error) {
+	var list []Batch
+	total := 0
+	failed := map[string]bool{}
+	for _, w := range requests {
+		switch {
+		case w.done:
+		case failed[w.Group]:
+			w.fail(topic.fact.Name, ErrBehind)
+		default:
+			if err := w.pack(ctx, topic); ctx.Err() != nil || errors.Is(err, coordinator.ErrFenced) || errors.Is(err, coordinator.ErrOtherCluster) {
+				return nil, err
+			} else if err != nil {
+				w.fail(topic.fact.Name, err)
+				break
+			}
+			w.first = len(list)
+			for i := range w.packed {
+				list = append(list, w.packed[i].Batch)
+				total += len(w.packed[i].Batch.Bytes)
+			}
+		}
+		failed[w.Group] = failed[w.Group] || w.Group != "" && w.Err != nil
 	}
-	return fmt.Errorf("%w: topic %q: %w", ErrNotWritten, w.topic, err)
+	if total > d.opts.MaxBytes {
+		return nil, fmt.Errorf("%w: %d bytes; MaxBytes is %d", ErrTooLarge, total, d.opts.MaxBytes)
+	}
+	return list, nil
+}
+
+func (w *writing) fail(topic string, err error) {
+	w.Outcome, w.done = Outcome{Err: nothing(topic, err)}, true
 }
 
 // pack makes a batch for each partition, as the topic's configs want it. A request that was written before is packed as it was then, because only so its records come to the
 // same partitions.
-func (w *writing) pack(ctx context.Context, topic *knownTopic) (packed []Packed, known bool, err error) {
+func (w *writing) pack(ctx context.Context, topic *knownTopic) (err error) {
 	w.now = time.Now()
 	o := PackOptions{Topic: topic.fact.ID, Partitions: topic.fact.Partitions, Spread: w.spread, Now: w.now.UnixMilli()}
 	if w.key != nil {
 		before, err := w.before(ctx, &topic.fact)
 		if err != nil {
-			return nil, false, err
+			return err
 		}
 		if before != nil {
-			known = true
+			w.known = true
 			o.Partitions, o.Now, w.now = before.Partitions, before.Timestamp, time.UnixMilli(before.Timestamp)
 		}
 		key := *w.key
 		key.Partitions, key.Timestamp = o.Partitions, o.Now
 		o.Key = &key
 	}
-	if packed, err = Pack(w.records, o); err != nil {
-		return nil, false, err
+	if w.packed, err = Pack(w.Records, o); err != nil {
+		return err
 	}
-	total := 0
-	for i := range packed {
-		if err := w.prepare(&packed[i].Batch, &topic.config); err != nil {
-			return nil, false, err
+	for i := range w.packed {
+		if err := w.prepare(&w.packed[i].Batch, &topic.config); err != nil {
+			return err
 		}
-		total += len(packed[i].Batch.Bytes)
 	}
-	if total > w.d.opts.MaxBytes {
-		return nil, false, fmt.Errorf("%w: %d bytes; MaxBytes is %d", ErrTooLarge, total, w.d.opts.MaxBytes)
-	}
-	return packed, known, nil
+	return nil
 }
 
 // prepare checks a batch against its topic's configs and makes of it what is to be stored.
@@ -149,8 +204,8 @@ func (w *writing) body() [16]byte {
 		}
 		b = append(b, v...)
 	}
-	for i := range w.records {
-		r := &w.records[i]
+	for i := range w.Records {
+		r := &w.Records[i]
 		b = binary.AppendVarint(b, int64(max(r.Partition, -1)))
 		b = binary.AppendVarint(b, max(r.Timestamp, -1))
 		field(r.Key)
@@ -169,36 +224,33 @@ func hash16(b []byte) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-func batches(packed []Packed) []Batch {
-	list := make([]Batch, len(packed))
-	for i := range packed {
-		list[i] = packed[i].Batch
-	}
-	return list
-}
-
-// written gives each record its place. A batch that the coordinator refused makes all of it fail: they are refused for what is true of all of them.
-func (w *writing) written(packed []Packed, results []Result) (places []Written, duplicates bool, err error) {
-	places = make([]Written, len(w.records))
-	for i := range packed {
-		b, r := &packed[i].Batch, &results[i]
+// take takes the answers in. It returns false if the request needs another try.
+func (w *writing) take(topic string, results []Result, again bool) bool {
+	results = results[w.first : w.first+len(w.packed)]
+	places := make([]Written, len(w.Records))
+	for i := range w.packed {
+		b, r := &w.packed[i], &results[i]
 		duplicate := errors.Is(r.Err, coordinator.ErrDuplicate)
-		if r.Err != nil && !duplicate {
-			return nil, false, w.nothing(r.Err)
+		switch {
+		case !again && (duplicate && !w.known || errors.Is(r.Err, coordinator.ErrUnknownPartition)):
+			return false
+		case r.Err != nil && !duplicate: // what one partition refuses, all do
+			w.fail(topic, r.Err)
+			return true
 		}
-		duplicates = duplicates || duplicate
-		for n, index := range packed[i].Records {
-			at := Written{Partition: b.Partition.Index, Offset: r.BaseOffset + int64(n), Timestamp: w.records[index].Timestamp}
+		for n, index := range b.Records {
+			at := Written{Partition: b.Batch.Partition.Index, Offset: r.BaseOffset + int64(n), Timestamp: w.Records[index].Timestamp}
 			switch {
-			case b.Header.Attributes.LogAppendTime():
-				at.Timestamp = b.Header.MaxTimestamp
+			case b.Batch.Header.Attributes.LogAppendTime():
+				at.Timestamp = b.Batch.Header.MaxTimestamp
 			case at.Timestamp < 0:
 				at.Timestamp = w.now.UnixMilli()
 			}
 			places[index] = at
 		}
 	}
-	return places, duplicates, nil
+	w.Outcome, w.done = Outcome{Written: places}, true
+	return true
 }
 
 // lookUp returns what is known of a topic, and asks if nothing is, or nothing fresh.
