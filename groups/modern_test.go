@@ -282,9 +282,9 @@ func (c *actor) sync(t *rapid.T, w *twins, ticket Ticket) {
 			plan[m.MemberID] = map[segments.Partition]int32{}
 			said, _ := readSubscription(m.Metadata)
 			for _, p := range w.topics.partitions(said.owned) {
-				if !taken[p] && slices.Contains(said.topics, w.topics.byID[p.Topic].Name) {
-					taken[p], plan[m.MemberID][p] = true, 0
-				}
+				if taken[p] = true; slices.Contains(said.topics, w.topics.byID[p.Topic].Name) {
+					plan[m.MemberID][p] = 0
+				} // else it has to let go of it first
 			}
 		}
 		for _, m := range c.answered.Members {
