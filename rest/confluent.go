@@ -1,0 +1,178 @@
+package rest
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+
+	"firn/ingest"
+)
+
+// What Confluent's REST Proxy serves to producers, for clients that were made for it: v2 here, v3 in confluent_records.go. Schemas are not served.
+
+// Content types of v2. The two of bodies differ in what keys and values are: any JSON, kept as its text, or base64.
+const (
+	typeV2       = "application/vnd.kafka.v2+json"
+	typeV2JSON   = "application/vnd.kafka.json.v2+json"
+	typeV2Binary = "application/vnd.kafka.binary.v2+json"
+)
+
+// confluentError is how Confluent's clients get to know of errors.
+type confluentError struct {
+	ErrorCode int    `json:"error_code"`
+	Message   string `json:"message"`
+}
+
+// newConfluentError says a problem in Confluent's words. Its codes are statuses, or statuses with two digits more.
+func newConfluentError(p *problem) confluentError {
+	e := confluentError{p.Status, p.Detail}
+	switch {
+	case p.Status == http.StatusNotFound && p.Field == "partition":
+		e.ErrorCode = 40402
+	case p.Status == http.StatusNotFound:
+		e.ErrorCode = 40401
+	}
+	if p.Record != nil {
+		e.Message = "record " + strconv.Itoa(*p.Record) + ": " + e.Message
+	}
+	return e
+}
+
+// failAsConfluent answers with a problem as Confluent does.
+func failAsConfluent(w http.ResponseWriter, p problem) {
+	p.advise(w.Header())
+	answer(w, p.Status, typeJSON, newConfluentError(&p))
+}
+
+// confluentV2 serves POST /topics/{topic} and POST /topics/{topic}/partitions/{partition}.
+func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
+	if err := s.takesWork(); err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if mediaType != typeV2JSON && mediaType != typeV2Binary {
+		return refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s or %s; schemas are not served", typeV2JSON, typeV2Binary)
+	}
+	topic, err := s.writable(r.Context(), r.PathValue("topic"))
+	if err != nil {
+		return err
+	}
+	partition := int32(-1)
+	if text := r.PathValue("partition"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || n < 0 || n >= int64(topic.Partitions) {
+			return refuse(http.StatusNotFound, "partition", "there is no partition %q of topic %q", text, topic.Name)
+		}
+		partition = int32(n)
+	}
+	memory := &share{of: s.producers.memory}
+	defer memory.shrink(0)
+	body, err := s.readBody(r, memory)
+	if err != nil {
+		return err
+	}
+	d := s.newRecordReader(r, body, memory)
+	if err := d.single(func() error { return d.v2(mediaType == typeV2Binary, partition) }); err != nil {
+		return err
+	}
+	done, err := s.write(r.Context(), &writeRequest{topic: topic, records: d.records, key: key, memory: memory})
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, typeV2, newV2Answer(done))
+	return nil
+}
+
+// v2Answer says what became of each record.
+type v2Answer struct {
+	KeySchema   *int       `json:"key_schema_id"`
+	ValueSchema *int       `json:"value_schema_id"`
+	Offsets     []v2Offset `json:"offsets"`
+}
+
+type v2Offset struct {
+	Partition int32   `json:"partition"`
+	Offset    *int64  `json:"offset"`
+	ErrorCode *int    `json:"error_code"` // 1: for good; 2: another try may succeed
+	Error     *string `json:"error"`
+}
+
+func newV2Answer(done *writtenRequest) v2Answer {
+	a := v2Answer{Offsets: make([]v2Offset, len(done.records))}
+	for i := range done.records {
+		r, at := &done.records[i], &a.Offsets[i]
+		at.Partition = r.partition
+		if r.err == nil {
+			at.Offset = &r.offset
+			continue
+		}
+		code := 1
+		if r.err.Status >= http.StatusInternalServerError {
+			code = 2
+		}
+		at.ErrorCode, at.Error = &code, &r.err.Detail
+	}
+	return a
+}
+
+// v2 reads {"records": [{"key": …, "value": …, "partition": …}, …]}. Other members are about schemas, and have no meaning without them.
+func (d *recordReader) v2(binary bool, partition int32) error {
+	seen := false
+	err := d.object("the body", func(name []byte) error {
+		if string(name) != "records" {
+			_, err := d.value()
+			return err
+		}
+		seen = true
+		return d.array("records", func() error { return d.v2Record(binary, partition) })
+	})
+	if err == nil && !seen {
+		err = refuse(http.StatusUnprocessableEntity, "records", "the body has no records")
+	}
+	return err
+}
+
+func (d *recordReader) v2Record(binary bool, partition int32) error {
+	r := ingest.Record{Partition: partition, Timestamp: -1}
+	err := d.object("a record", func(name []byte) (err error) {
+		switch string(name) {
+		case "key":
+			r.Key, err = d.v2Bytes("key", binary)
+		case "value":
+			r.Value, err = d.v2Bytes("value", binary)
+		case "partition":
+			var own int32
+			if own, err = d.partition(); own >= 0 {
+				r.Partition = own
+			}
+		case "timestamp":
+			r.Timestamp, err = d.timestamp()
+		default:
+			err = d.wrong(clip(name), "a record has no field %q: there are key, value, partition and timestamp", clip(name))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if partition >= 0 && r.Partition != partition {
+		return d.wrong("partition", "the path says partition %d", partition)
+	}
+	return d.add(r)
+}
+
+// v2Bytes reads a key or a value: base64, or any JSON, which is kept as its text. Null is null in both.
+func (d *recordReader) v2Bytes(field string, binary bool) ([]byte, error) {
+	v, err := d.value()
+	if err != nil || v.Kind() == 'n' {
+		return nil, err
+	}
+	if binary {
+		return d.base64(field, v)
+	}
+	return compact(v), nil
+}

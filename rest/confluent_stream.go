@@ -1,0 +1,219 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"firn/coordinator"
+	"firn/ingest"
+)
+
+var errObjects = errors.New("records have to be JSON objects, one after the other")
+
+// objectScanner finds where JSON objects end, however their bytes come in pieces. It does not say whether they are JSON.
+type objectScanner struct {
+	depth   int
+	quoted  bool
+	escaped bool
+}
+
+// next returns how many of the bytes belong to the first object and what is before it, or 0 if it does not end within them.
+func (o *objectScanner) next(b []byte) (int, error) {
+	for i, c := range b {
+		switch {
+		case o.escaped:
+			o.escaped = false
+		case o.quoted && c == '\\':
+			o.escaped = true
+		case c == '"' && o.depth > 0:
+			o.quoted = !o.quoted
+		case o.quoted:
+		case c == '{' || c == '[' && o.depth > 0:
+			o.depth++
+		case o.depth == 0 && c != ' ' && c != '\t' && c != '\r' && c != '\n':
+			return 0, errObjects
+		case c == '}' || c == ']':
+			if o.depth--; o.depth == 0 {
+				return i + 1, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
+// inside says whether an object has begun and not ended.
+func (o *objectScanner) inside() bool { return o.depth > 0 }
+
+// streamV3 reads records as they come, and answers them in order.
+func (s *Server) streamV3(w http.ResponseWriter, r *http.Request, topic *coordinator.Topic, memory *share) error {
+	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), topic: topic, memory: memory, parts: make(chan v3Pending, maxV3Parts)}
+	return stream.run(r)
+}
+
+// maxV3Parts is how many parts of a stream may await their answer.
+const maxV3Parts = 64
+
+// v3Stream is a stream of records.
+type v3Stream struct {
+	s       *Server
+	w       http.ResponseWriter
+	control *http.ResponseController
+	topic   *coordinator.Topic
+	memory  *share
+	parts   chan v3Pending
+}
+
+// v3Pending is a part that was handed to the writer.
+type v3Pending struct {
+	v3Part
+	request *writeRequest
+	packed  []ingest.Packed
+	pending *ingest.Pending
+	refused *problem // of all records
+}
+
+// run reads the stream to its end. The answers are written by a goroutine of their own, which it waits for.
+func (t *v3Stream) run(r *http.Request) error {
+	if err := t.control.EnableFullDuplex(); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(t.s.readers.stopping, func() { _ = t.control.SetReadDeadline(time.Now()) }) // no more is read while the server stops
+	defer stop()
+	t.w.Header().Set("Content-Type", typeJSON)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		t.answer(r.Context())
+	}()
+	err := t.read(r)
+	if p, is := errors.AsType[*problem](err); is {
+		t.parts <- v3Pending{v3Part: v3Part{[]v3Record{{err: p}}}}
+	}
+	close(t.parts)
+	<-answered
+	return nil
+}
+
+// read takes the stream in: each time as many records as have come.
+func (t *v3Stream) read(r *http.Request) error {
+	var scanner objectScanner
+	size := firstBodyBytes
+	if err := t.memory.grow(r.Context(), bodyFactor*int64(size)); err != nil {
+		return err
+	}
+	buffer := make([]byte, 0, size)
+	for {
+		if t.s.readers.stopping.Err() != nil {
+			return t.s.takesWork()
+		}
+		if err := t.control.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
+			return err
+		}
+		n, readErr := r.Body.Read(buffer[len(buffer):cap(buffer)])
+		scanned := len(buffer)
+		buffer = buffer[:scanned+n]
+		taken, err := t.take(r, buffer, scanned, &scanner)
+		switch {
+		case err != nil:
+			return err
+		case errors.Is(readErr, io.EOF) && scanner.inside():
+			return refuse(http.StatusBadRequest, "", "the body ends within a record")
+		case readErr != nil:
+			return readErr
+		}
+		buffer = append(buffer[:0], buffer[taken:]...)
+		if len(buffer) < cap(buffer) {
+			continue
+		}
+		if size = cap(buffer) * bodyGrowth; size > t.s.opts.Limits.MaxBodyBytes {
+			return t.s.bodyTooLarge()
+		}
+		if err := t.memory.grow(r.Context(), bodyFactor*int64(size-cap(buffer))); err != nil {
+			return err
+		}
+		buffer = append(make([]byte, 0, size), buffer...)
+	}
+}
+
+// take hands the records on that are whole. It returns how many bytes they are.
+func (t *v3Stream) take(r *http.Request, buffer []byte, scanned int, scanner *objectScanner) (taken int, err error) {
+	for {
+		n, err := scanner.next(buffer[scanned:])
+		if err != nil {
+			return taken, refuse(http.StatusBadRequest, "", "%v", err)
+		}
+		if n == 0 {
+			break
+		}
+		scanned += n
+		taken = scanned
+	}
+	if taken == 0 {
+		return 0, nil
+	}
+	d := t.s.newRecordReader(r, buffer[:taken], t.memory)
+	d.reserve = func(int64) error { return nil } // a buffer has no more records than its bytes were counted for
+	part := v3Part{}
+	malformed := d.lines(func() error { return part.read(d) })
+	return taken, errors.Join(t.hand(r.Context(), part, d.records), malformed)
+}
+
+// hand hands records to the writer. Those that the topic does not take are refused one by one.
+func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Record) error {
+	w := &writeRequest{topic: t.topic, memory: t.memory, now: time.Now(), config: t.s.producers.configs.Of(t.topic)}
+	for i := range part.records {
+		r := &part.records[i]
+		if r.err != nil {
+			continue
+		}
+		if r.err = w.checkRecord(&records[r.record]); r.err == nil {
+			w.records = append(w.records, records[r.record])
+			r.record = len(w.records) - 1
+		}
+	}
+	p := v3Pending{v3Part: part, request: w}
+	var err error
+	if len(w.records) > 0 {
+		if p.packed, err = t.s.pack(w, t.topic.Partitions); err == nil {
+			p.pending, err = t.s.hand(ctx, p.packed)
+		}
+	}
+	if err != nil {
+		refused := t.s.problemOf(err)
+		p.refused = &refused
+	}
+	w.forget()
+	select {
+	case t.parts <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// answer answers the parts, in order.
+func (t *v3Stream) answer(ctx context.Context) {
+	var b []byte
+	for p := range t.parts {
+		done := &writtenRequest{}
+		if p.request != nil {
+			done.records = make([]written, len(p.request.timestamps))
+		}
+		if p.refused != nil {
+			for i := range done.records {
+				done.records[i].err = p.refused
+			}
+		} else if p.pending != nil {
+			t.s.settle(ctx, p.request, p.pending, p.packed, done)
+		}
+		b = t.s.appendV3(b[:0], t.topic, &p.v3Part, done)
+		_ = t.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_, _ = t.w.Write(b) // an error means that the client has gone; what it sent is written all the same
+		if len(t.parts) == 0 {
+			_ = t.control.Flush()
+		}
+	}
+}
