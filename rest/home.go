@@ -1,17 +1,14 @@
 package rest
 
 import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
 	"net/http"
 	"strings"
-
-	"firn/coordinator"
-	"firn/segments"
 )
 
-// maxListed is how many topics / lists.
-const maxListed = 1000
-
-// home is what / says.
+// home is what / says to programs.
 type home struct {
 	Service   string            `json:"service"`
 	ClusterID string            `json:"cluster_id"`
@@ -20,36 +17,44 @@ type home struct {
 	Total     int               `json:"topics_total"`
 }
 
-// topic is a topic in that list.
-type topic struct {
-	Name       string `json:"name"`
-	ID         string `json:"id"`
-	Partitions int32  `json:"partitions"`
-	Records    int64  `json:"records"` // offsets between log start and high watermark
-	Bytes      int64  `json:"bytes"`
-}
+// console is what / shows to people: it asks the other paths for what it shows, and needs nothing from elsewhere.
+//
+//go:embed console.html
+var console []byte
 
-// home lists what there is.
-func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
+// typeHTML is how the console is served.
+const typeHTML = "text/html; charset=utf-8"
+
+// consolePolicy lets the console run its own script and ask this server, and nothing else.
+var consolePolicy = func() string {
+	_, script, _ := strings.Cut(string(console), "<script>")
+	script, _, _ = strings.Cut(script, "</script>")
+	sum := sha256.Sum256([]byte(script))
+	return "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " +
+		"frame-ancestors 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}()
+
+// home says what there is: to browsers as a page, to others as JSON.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	kind, err := negotiate(r, typeJSON, "text/html")
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Vary", "Accept")
+	if kind != typeJSON {
+		w.Header().Set("Content-Type", typeHTML)
+		w.Header().Set("Content-Security-Policy", consolePolicy)
+		_, _ = w.Write(console) // an error means that the client has gone
+		return nil
+	}
 	topics := s.opts.View.Topics()
 	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Total: len(topics), Topics: []topic{}, Paths: map[string]string{}}
 	for _, r := range s.routeList() {
-		h.Paths[strings.TrimSuffix(strings.TrimSpace(r.method+" "+r.pattern), "{$}")] = r.summary
+		h.Paths[r.method+" "+strings.TrimSuffix(r.pattern, "{$}")] = r.summary
 	}
 	for _, t := range topics[:min(len(topics), maxListed)] {
-		h.Topics = append(h.Topics, s.describe(t))
+		h.Topics = append(h.Topics, s.summary(t))
 	}
-	answer(w, http.StatusOK, "application/json", h)
-}
-
-// describe adds a topic's partitions up.
-func (s *Server) describe(t *coordinator.Topic) topic {
-	d := topic{Name: t.Name, ID: t.ID.String(), Partitions: t.Partitions}
-	for i := range t.Partitions {
-		if info, ok := s.opts.View.Partition(segments.Partition{Topic: t.ID, Index: i}); ok {
-			d.Records += info.HighWatermark - info.LogStart
-			d.Bytes += info.Bytes
-		}
-	}
-	return d
+	answer(w, http.StatusOK, typeJSON, h)
+	return nil
 }

@@ -26,6 +26,8 @@ type problem struct {
 	Limit   string   `json:"limit,omitempty"`   // the limit that stands in the way
 	Reasons []string `json:"reasons,omitempty"` // why /readyz says no
 
+	Claims []claimAnswer `json:"claims,omitempty"` // what became of each claim, if not all were refused
+
 	// The range that there is, of an offset that lies outside of it.
 	LogStart      *int64 `json:"log_start_offset,omitempty"`
 	HighWatermark *int64 `json:"high_watermark,omitempty"`
@@ -141,10 +143,15 @@ func retryable(p problem) problem {
 // fail answers with a problem.
 func fail(w http.ResponseWriter, p problem) {
 	p.Title = http.StatusText(p.Status)
-	if p.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(p.retryAfter, time.Second)/time.Second)))
-	}
+	p.advise(w.Header())
 	answer(w, p.Status, "application/problem+json", p)
+}
+
+// advise says in the header when to try again.
+func (p *problem) advise(h http.Header) {
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(max(p.retryAfter, time.Second)/time.Second)))
+	}
 }
 
 // answer writes v as JSON.

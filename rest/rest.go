@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn/coordinator"
+	"firn/groups"
+	"firn/index"
 	"firn/ingest"
 	"firn/segments"
 )
@@ -29,6 +31,12 @@ type Node interface {
 	Change(ctx context.Context, change coordinator.Change) (coordinator.Fact, error)
 	// CatchUp returns once the View shows all that any node has told anybody before the call.
 	CatchUp(ctx context.Context) error
+	// View is the log as this node knows it.
+	View() *coordinator.View
+	// Nodes returns the nodes that are alive, ordered by id.
+	Nodes() []coordinator.NodeInfo
+	// Info is how this node was introduced to the others.
+	Info() coordinator.NodeInfo
 }
 
 // View is what the HTTP server needs to know of topics; coordinator.View is the one.
@@ -63,6 +71,10 @@ type Options struct {
 	DefaultPartitions int32  // of such topics; 1
 	CompressPlain     string // codec of what producers send: "lz4" (where it makes a batch smaller) or "none"; "lz4"
 
+	// Index and Groups are for consumers, and for those who manage topics and groups. Without them, no paths for either are served.
+	Index  *index.Index
+	Groups *groups.Manager
+
 	Limits Limits
 }
 
@@ -75,6 +87,10 @@ type Limits struct {
 	BusyWait           time.Duration // how long a request waits for a part of RequestMemoryBytes or of the write buffer before it gets 429; 1 s
 	WriteTimeout       time.Duration // how long a producer waits for its records to be durable before it gets 504; 30 s
 	MaxIdempotencyKeys int           // remembered in the cluster; 1,000,000
+	ReadMemoryBytes    int64         // of all answers to consumers under way; 128 MiB
+	MaxLongPolls       int           // requests that wait for records; 2,048
+	MaxTails           int           // tails of topics; 512
+	MaxTopicPartitions int           // of a topic that is created or grows; 10,000
 }
 
 const (
@@ -91,15 +107,23 @@ func (l Limits) withDefaults() Limits {
 	l.BusyWait = cmp.Or(l.BusyWait, time.Second)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
 	l.MaxIdempotencyKeys = cmp.Or(l.MaxIdempotencyKeys, 1_000_000)
+	l.ReadMemoryBytes = cmp.Or(l.ReadMemoryBytes, 128<<20)
+	l.MaxLongPolls = cmp.Or(l.MaxLongPolls, 2048)
+	l.MaxTails = cmp.Or(l.MaxTails, 512)
+	l.MaxTopicPartitions = cmp.Or(l.MaxTopicPartitions, 10_000)
 	return l
 }
 
 // Server answers HTTP requests.
 type Server struct {
-	opts     Options
-	mux      *http.ServeMux
-	draining atomic.Bool
-	scrapes  chan struct{} // a place for each scrape under way
+	opts      Options
+	mux       *http.ServeMux
+	draining  atomic.Bool
+	scrapes   chan struct{} // a place for each scrape under way
+	readers   *readers
+	producers *producers
+	peers     *http.Client // for other nodes
+	owners    http.Handler // forwards to the node that owns a group
 }
 
 // New returns a server.
@@ -120,7 +144,12 @@ func New(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{opts: opts, mux: http.NewServeMux(), scrapes: make(chan struct{}, maxScrapes)}
+	s := &Server{opts: opts, mux: http.NewServeMux(), scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
+	s.peers = newPeers()
+	s.owners = s.newForwarder()
+	if opts.Writer != nil {
+		s.producers = newProducers(opts)
+	}
 	if opts.Registerer != nil {
 		if err := opts.Registerer.Register(&partitionGauges{opts.View, opts.MaxTopics, opts.MaxPartitions}); err != nil {
 			return nil, fmt.Errorf("rest: %w", err)
@@ -137,5 +166,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Drain makes /readyz say that this node is stopping, so that no new work is sent here. Everything is served on.
-func (s *Server) Drain() { s.draining.Store(true) }
+// Drain makes /readyz say that this node is stopping, so that no new work is sent here, and ends the requests that wait for records. Everything is
+// served on.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.readers.stop()
+}

@@ -20,7 +20,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 // routeList is the whole of what is served, beside profiles.
 func (s *Server) routeList() []route {
-	return slices.Concat(s.observing(), s.producing())
+	return slices.Concat(s.observing(), s.producing(), s.consuming())
 }
 
 // observing is for those who look after the process.
@@ -29,7 +29,7 @@ func (s *Server) observing() []route {
 		{http.MethodGet, "/healthz", plain(s.healthz), "whether the process is alive"},
 		{http.MethodGet, "/readyz", plain(s.readyz), "whether it takes work, and if not, why"},
 		{http.MethodGet, "/metrics", plain(s.metrics().ServeHTTP), "metrics for Prometheus"},
-		{http.MethodGet, "/{$}", plain(s.home), "what there is"},
+		{http.MethodGet, "/{$}", s.home, "what there is"},
 	}
 }
 

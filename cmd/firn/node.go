@@ -67,7 +67,9 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	o := n.options
 	info := coordinator.NodeInfo{ID: o.nodeID, KafkaHost: n.host, KafkaPort: n.port, Zone: o.zone}
 	if n.http != nil {
-		info.HTTP = n.http.Addr().String()
+		if info.HTTP, err = o.advertisedHTTP(n.http.Addr(), n.host); err != nil {
+			return usagef("--advertise-http %w", err)
+		}
 	}
 	if n.store, err = segments.Measure(n.bucket, registry); err != nil {
 		return err
@@ -120,7 +122,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		return err
 	}
 	n.rest, err = rest.New(rest.Options{
-		Node: n.member, View: n.member.View(), Gatherer: registry, Registerer: registry, Logger: n.logger,
+		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
+		Writer: n.writer, AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
 	})
 	return err
 }

@@ -16,13 +16,14 @@ import (
 
 // serveOptions is what serve can be told, by flag or by environment.
 type serveOptions struct {
-	store       string
-	coordinator string
-	kafkaAddr   string
-	httpAddr    string
-	advertise   string
-	nodeID      int32
-	zone        string
+	store         string
+	coordinator   string
+	kafkaAddr     string
+	httpAddr      string
+	advertise     string
+	advertiseHTTP string
+	nodeID        int32
+	zone          string
 
 	flushBytes    byteSize
 	flushInterval time.Duration
@@ -50,8 +51,9 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
 	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
-	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve health, metrics and profiles on, or none")
+	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, health, metrics), or none")
 	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients are told to come to (default: --kafka-addr)")
+	f.StringVar(&o.advertiseHTTP, "advertise-http", "", "`host:port` at which other nodes find this one's HTTP (default: --http-addr, with the host of --advertise if that is every interface)")
 }
 
 // addFlags adds all flags with their defaults.
@@ -121,6 +123,9 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 	if o.httpAddr != noHTTP {
 		check("http-addr", checkAddress(o.httpAddr, 0))
 	}
+	if o.advertiseHTTP != "" {
+		check("advertise-http", checkAddress(o.advertiseHTTP, 1))
+	}
 	if o.advertise != "" {
 		check("advertise", checkAddress(o.advertise, 1))
 	} else if host, _, err := net.SplitHostPort(o.kafkaAddr); err == nil && everywhere(host) {
@@ -179,11 +184,9 @@ func (o *serveOptions) advertised(bound net.Addr) (host string, port int32, err 
 	addr := o.advertise
 	if addr == "" {
 		named, _, _ := net.SplitHostPort(o.kafkaAddr)
-		_, boundPort, err := net.SplitHostPort(bound.String())
-		if err != nil {
+		if addr, err = withPortOf(named, bound); err != nil {
 			return "", 0, err
 		}
-		addr = net.JoinHostPort(named, boundPort)
 	}
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -191,4 +194,23 @@ func (o *serveOptions) advertised(bound net.Addr) (host string, port int32, err 
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	return host, int32(n), err
+}
+
+// advertisedHTTP is the host:port at which other nodes find this one's HTTP, given the address that was bound: they forward requests about a group to the
+// node that owns it. Where Kafka clients find this node, other nodes do as well.
+func (o *serveOptions) advertisedHTTP(bound net.Addr, kafkaHost string) (string, error) {
+	if o.advertiseHTTP != "" {
+		return o.advertiseHTTP, nil
+	}
+	named, _, _ := net.SplitHostPort(o.httpAddr)
+	if everywhere(named) {
+		named = kafkaHost
+	}
+	return withPortOf(named, bound)
+}
+
+// withPortOf is a host with the port that was bound.
+func withPortOf(host string, bound net.Addr) (string, error) {
+	_, port, err := net.SplitHostPort(bound.String())
+	return net.JoinHostPort(host, port), err
 }

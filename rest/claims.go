@@ -1,0 +1,338 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/groups"
+	"firn/segments"
+)
+
+// Bounds and defaults of claims.
+const (
+	defaultClaims   = 1
+	maxClaims       = 100
+	defaultClaimTTL = seconds(30 * time.Second)
+)
+
+// claimRequest asks for partitions.
+type claimRequest struct {
+	Holder     string          `json:"holder"`
+	Topics     []string        `json:"topics"`     // any partitions of these,
+	Partitions []partitionName `json:"partitions"` // or some of these
+	Max        *int            `json:"max"`
+	TTL        seconds         `json:"ttl"`
+	From       string          `json:"from"` // where to begin partitions of which nothing is committed: earliest (the default) or latest
+}
+
+// partitionName is a partition as clients name it.
+type partitionName struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+}
+
+// claimed is a partition that somebody has claimed. Epochs are text: they are larger than the numbers of JavaScript can be.
+type claimed struct {
+	partitionName
+	Holder  string  `json:"holder"`
+	Epoch   string  `json:"epoch"`
+	TTL     seconds `json:"ttl"`
+	Offset  int64   `json:"offset"` // where to read on; in a list -1 where nothing is committed
+	Problem any     `json:"problem,omitempty"`
+	// With ?read the answer to the same question as GET …/records?offset=… has.
+	Read json.RawMessage `json:"read,omitempty"`
+}
+
+type claimList struct {
+	Claims []claimed `json:"claims"`
+}
+
+// claimed shows claims. Those of topics that are gone are left out.
+func (s *Server) claimed(claims []groups.Claim) []claimed {
+	shown := []claimed{}
+	for _, c := range claims {
+		if t := s.view().TopicByID(c.Partition.Topic); t != nil {
+			shown = append(shown, claimed{partitionName: partitionName{t.Name, c.Partition.Index}, Holder: c.Holder,
+				Epoch: strconv.FormatUint(c.Epoch, 10), TTL: seconds(c.TTL.Round(time.Millisecond)), Offset: c.Offset})
+		}
+	}
+	return shown
+}
+
+// listClaims lists the claims of a group.
+func (s *Server) listClaims(w http.ResponseWriter, r *http.Request) error {
+	if q := queryOf(r); q.err != nil {
+		return q.err
+	}
+	claims, refused := s.opts.Groups.Claims(r.Context(), r.PathValue("group"))
+	if refused != nil {
+		return refused
+	}
+	answer(w, http.StatusOK, typeJSON, claimList{s.claimed(claims)})
+	return nil
+}
+
+// claim gives partitions to a holder, with their first records if it asks for them.
+func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
+	q := queryOf(r, "read")
+	readBytes := int(q.number("read", 0, 1, maxReadBytes))
+	if q.err != nil {
+		return q.err
+	}
+	asked := claimRequest{From: "earliest"}
+	if err := readJSON(w, r, &asked); err != nil {
+		return err
+	}
+	request, err := s.claimRequest(&asked)
+	if err != nil {
+		return err
+	}
+	claims, refused := s.opts.Groups.Claim(r.Context(), r.PathValue("group"), request)
+	if refused != nil {
+		return refused
+	}
+	shown := s.claimed(claims)
+	for i := range shown {
+		if err := s.startOf(&shown[i], asked.From); err != nil {
+			return err
+		}
+	}
+	if readBytes > 0 {
+		release, err := s.readClaims(r.Context(), shown, readBytes)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	_, _ = w.Write(append(compactJSON(claimList{shown}), '\n')) // an error means that the client has gone
+	return nil
+}
+
+// claimRequest checks what is asked for.
+func (s *Server) claimRequest(asked *claimRequest) (request groups.ClaimRequest, err error) {
+	n := defaultClaims
+	if asked.Max != nil {
+		n = *asked.Max
+	}
+	asked.TTL = cmp.Or(asked.TTL, defaultClaimTTL)
+	longest := s.opts.Groups.Limits().HolderBytes
+	switch {
+	case asked.Holder == "" || len(asked.Holder) > longest:
+		return request, invalid("holder", "has to be a name of 1 to %d bytes, of which no two consumers at work have the same", longest)
+	case n < 1 || n > maxClaims:
+		return request, invalid("max", "is %d; it has to be from 1 to %d", n, maxClaims)
+	case (len(asked.Topics) == 0) == (len(asked.Partitions) == 0):
+		return request, invalid("topics", "or partitions have to be given, and not both")
+	case asked.From != "earliest" && asked.From != "latest":
+		return request, invalid("from", "is %q; it has to be earliest or latest", asked.From)
+	}
+	request = groups.ClaimRequest{Holder: asked.Holder, Max: n, TTL: time.Duration(asked.TTL)}
+	for _, name := range asked.Topics {
+		t, err := s.topicNamed(name)
+		if err != nil {
+			return request, err
+		}
+		request.Topics = append(request.Topics, t.ID)
+	}
+	for _, p := range asked.Partitions {
+		at, err := s.partitionNamed(p)
+		if err != nil {
+			return request, err
+		}
+		request.Partitions = append(request.Partitions, at)
+	}
+	return request, nil
+}
+
+func (s *Server) partitionNamed(p partitionName) (segments.Partition, error) {
+	t, err := s.topicNamed(p.Topic)
+	if err != nil {
+		return segments.Partition{}, err
+	}
+	if p.Partition < 0 || p.Partition >= t.Partitions {
+		return segments.Partition{}, notFound(kerr.UnknownTopicOrPartition, "there is no partition %d of topic %q", p.Partition, p.Topic)
+	}
+	return segments.Partition{Topic: t.ID, Index: p.Partition}, nil
+}
+
+// startOf says where to read a claimed partition on: where the group is, but not before the log start, or where it wants to begin.
+func (s *Server) startOf(c *claimed, from string) error {
+	at, err := s.partitionNamed(c.partitionName)
+	if err != nil {
+		return err
+	}
+	info, _ := s.view().Partition(at)
+	switch {
+	case c.Offset >= 0:
+		c.Offset = max(c.Offset, info.LogStart)
+	case from == "latest":
+		c.Offset = info.HighWatermark
+	default:
+		c.Offset = info.LogStart
+	}
+	return nil
+}
+
+// readClaims reads the first records of claimed partitions: together about as many bytes as are asked for. A partition that cannot be read has a problem instead of
+// records: it is claimed all the same.
+func (s *Server) readClaims(ctx context.Context, claims []claimed, size int) (release func(), err error) {
+	var releases []func()
+	release = func() {
+		for _, f := range releases {
+			f()
+		}
+	}
+	for i := range claims {
+		c := &claims[i]
+		read := &reading{offset: c.Offset, maxBytes: max(1, size/len(claims)), maxRecords: maxReadRecords}
+		if read.topic, err = s.topicNamed(c.Topic); err == nil {
+			read.at = segments.Partition{Topic: read.topic.ID, Index: c.Partition}
+			var done func()
+			if c.Read, done, err = s.readOnce(ctx, read); err == nil {
+				releases = append(releases, done)
+			}
+		}
+		if err != nil {
+			p := s.problemOf(s.outOfRange(read, err))
+			p.Title = http.StatusText(p.Status)
+			c.Problem = p
+		}
+	}
+	return release, nil
+}
+
+// readOnce reads a partition without waiting, as text.
+func (s *Server) readOnce(ctx context.Context, read *reading) (body []byte, release func(), err error) {
+	chunk, held, err := s.poll(ctx, read)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, more, err := s.textOf(ctx, read, chunk)
+	if err != nil {
+		held()
+		return nil, nil, err
+	}
+	return text.whole(read, chunk), func() { more(); held() }, nil
+}
+
+// heldClaims names claims, and says what becomes of them.
+type heldClaims struct {
+	Holder string      `json:"holder"`
+	TTL    seconds     `json:"ttl"`
+	Claims []heldClaim `json:"claims"`
+}
+
+type heldClaim struct {
+	partitionName
+	Epoch    string `json:"epoch"`
+	Offset   *int64 `json:"offset"`
+	Metadata string `json:"metadata"`
+	Release  bool   `json:"release"`
+}
+
+// claimAnswer is what became of one claim.
+type claimAnswer struct {
+	partitionName
+	Error string `json:"error,omitempty"` // Kafka's name of it
+}
+
+type claimAnswers struct {
+	Claims []claimAnswer `json:"claims"`
+}
+
+// readHeld reads a request that names claims.
+func (s *Server) readHeld(w http.ResponseWriter, r *http.Request) (asked heldClaims, held []groups.Held, err error) {
+	if err := readJSON(w, r, &asked); err != nil {
+		return asked, nil, err
+	}
+	switch {
+	case asked.Holder == "":
+		return asked, nil, invalid("holder", "is missing")
+	case len(asked.Claims) == 0:
+		return asked, nil, invalid("claims", "are missing")
+	}
+	for _, c := range asked.Claims {
+		epoch, err := strconv.ParseUint(c.Epoch, 10, 64)
+		if err != nil {
+			return asked, nil, invalid("claims.epoch", "is %q; it has to be what the claim had", c.Epoch)
+		}
+		at, err := s.partitionNamed(c.partitionName)
+		if err != nil {
+			return asked, nil, err
+		}
+		held = append(held, groups.Held{Partition: at, Epoch: epoch})
+	}
+	return asked, held, nil
+}
+
+// renewClaims keeps claims for longer.
+func (s *Server) renewClaims(w http.ResponseWriter, r *http.Request) error {
+	asked, held, err := s.readHeld(w, r)
+	if err != nil {
+		return err
+	}
+	ttl := time.Duration(cmp.Or(asked.TTL, defaultClaimTTL))
+	answers, refused := s.opts.Groups.RenewClaims(r.Context(), r.PathValue("group"), asked.Holder, held, ttl)
+	return answerClaims(w, asked.Claims, answers, refused)
+}
+
+// releaseClaims gives claims up.
+func (s *Server) releaseClaims(w http.ResponseWriter, r *http.Request) error {
+	asked, held, err := s.readHeld(w, r)
+	if err != nil {
+		return err
+	}
+	answers, refused := s.opts.Groups.ReleaseClaims(r.Context(), r.PathValue("group"), asked.Holder, held)
+	return answerClaims(w, asked.Claims, answers, refused)
+}
+
+// commitClaims stores offsets under claims.
+func (s *Server) commitClaims(w http.ResponseWriter, r *http.Request) error {
+	asked, held, err := s.readHeld(w, r)
+	if err != nil {
+		return err
+	}
+	commits := make([]groups.ClaimCommit, len(held))
+	for i, c := range asked.Claims {
+		if c.Offset == nil {
+			return invalid("claims.offset", "is missing: that of the next record to read")
+		}
+		commits[i] = groups.ClaimCommit{Held: held[i], Offset: *c.Offset, LeaderEpoch: -1, Metadata: c.Metadata, Release: c.Release}
+	}
+	answers, refused := s.opts.Groups.CommitClaims(r.Context(), r.PathValue("group"), asked.Holder, commits)
+	return answerClaims(w, asked.Claims, answers, refused)
+}
+
+// answerClaims answers for each claim. If one was refused the answer is that of the first refusal, 409 for a claim that has ended, and says for each what became of it:
+// the others were done.
+func answerClaims(w http.ResponseWriter, asked []heldClaim, answers []*kerr.Error, refused *kerr.Error) error {
+	if refused != nil {
+		return refused
+	}
+	list := claimAnswers{Claims: make([]claimAnswer, len(asked))}
+	var first *kerr.Error
+	for i, err := range answers {
+		list.Claims[i].partitionName = asked[i].partitionName
+		if err != nil {
+			list.Claims[i].Error = err.Message
+			first = cmp.Or(first, err)
+		}
+	}
+	if first == nil {
+		answer(w, http.StatusOK, typeJSON, list)
+		return nil
+	}
+	p := kafkaProblem(first, "")
+	if first == kerr.FencedMemberEpoch {
+		p.Detail = "a claim has ended: another may have the partition, or the group has moved. Claim again, and begin where the group is"
+	}
+	p.Claims = list.Claims
+	return &p
+}

@@ -1,0 +1,116 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+)
+
+// Requests about a group are answered by the node that owns it. Other nodes forward them to it, once: a request that was forwarded and has still not come to the owner,
+// because the group has just moved, is to be tried again.
+
+// forwardedField marks a request that a node has sent on, with that node's id.
+const forwardedField = "Firn-Forwarded-By"
+
+// Timeouts of a request to another node. Those for answers are longer than what that node may take.
+const (
+	forwardDial    = 2 * time.Second
+	forwardAnswer  = 75 * time.Second
+	askPeerTimeout = 5 * time.Second
+	maxPeerAnswer  = 64 << 20
+)
+
+// ofGroup has a request about a group answered where the group is.
+func (s *Server) ofGroup(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner, any := s.opts.Groups.Owner(r.PathValue("group"))
+		switch {
+		case !any:
+			return kerr.CoordinatorNotAvailable
+		case owner.ID == s.opts.Node.Info().ID:
+			return h(w, r)
+		case r.Header.Get(forwardedField) != "":
+			return kerr.NotCoordinator
+		case owner.HTTP == "":
+			return &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message, retryAfter: time.Second,
+				Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: start it with --http-addr and --advertise-http", owner.ID)}
+		}
+		s.owners.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownerKey{}, owner)))
+		return nil
+	}
+}
+
+// ownerKey is under which a request's context has the node that it goes to.
+type ownerKey struct{}
+
+// newForwarder returns the handler that sends requests on.
+func (s *Server) newForwarder() http.Handler {
+	proxy := &httputil.ReverseProxy{
+		Transport: s.peers.Transport,
+		ErrorLog:  slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			owner := r.In.Context().Value(ownerKey{}).(coordinator.NodeInfo)
+			r.SetURL(&url.URL{Scheme: "http", Host: owner.HTTP})
+			r.Out.Header.Set(forwardedField, strconv.Itoa(int(s.opts.Node.Info().ID)))
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			owner := r.Context().Value(ownerKey{}).(coordinator.NodeInfo)
+			if large, is := errors.AsType[*http.MaxBytesError](err); is {
+				fail(w, *refuse(http.StatusRequestEntityTooLarge, "", "the body is longer than %d bytes", large.Limit))
+				return
+			}
+			fail(w, retryable(problem{Status: http.StatusServiceUnavailable, Code: kerr.CoordinatorNotAvailable.Message,
+				Detail: fmt.Sprintf("the group is node %d's, which does not answer at %s (its --advertise-http): %v", owner.ID, owner.HTTP, err)}))
+		},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
+		lastFor(w, maxWait)
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// newPeers returns the client for other nodes.
+func newPeers() *http.Client {
+	dialer := &net.Dialer{Timeout: forwardDial}
+	return &http.Client{Transport: &http.Transport{
+		DialContext:           dialer.DialContext,
+		ResponseHeaderTimeout: forwardAnswer,
+		IdleConnTimeout:       30 * time.Second, // shorter than what the other side waits
+		MaxIdleConnsPerHost:   32,
+		DisableCompression:    true, // what the client asked for goes through
+	}}
+}
+
+// askPeer asks another node for what is at path.
+func (s *Server) askPeer(ctx context.Context, peer coordinator.NodeInfo, path string, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, askPeerTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+peer.HTTP+path, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set(forwardedField, strconv.Itoa(int(s.opts.Node.Info().ID)))
+	resp, err := s.peers.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("node %d answers %s", peer.ID, resp.Status)
+	}
+	return json.NewDecoder(io.LimitReader(resp.Body, maxPeerAnswer)).Decode(v)
+}

@@ -1,0 +1,284 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+	"firn/groups"
+	"firn/segments"
+)
+
+// groupSummary is a group in a list.
+type groupSummary struct {
+	Group string `json:"group"`
+	State string `json:"state"`
+	Type  string `json:"type"`
+	Node  int32  `json:"node"` // that owns it
+	Lag   int64  `json:"lag"`  // records that it has not read, of the partitions that it has committed for
+}
+
+// groupList is groups of all nodes by name, and after which name the next list begins.
+type groupList struct {
+	Groups      []groupSummary `json:"groups"`
+	Unreachable []int32        `json:"unreachable,omitempty"` // nodes whose groups may be missing
+	Next        string         `json:"next,omitempty"`
+}
+
+// groupDetails is all there is to say of a group.
+type groupDetails struct {
+	groupSummary
+	Protocol string        `json:"protocol,omitempty"`
+	Members  []groupMember `json:"members"`
+	Claims   []claimed     `json:"claims"`
+	Offsets  []groupOffset `json:"offsets"`
+}
+
+type groupMember struct {
+	ID         string `json:"id"`
+	InstanceID string `json:"instance_id,omitempty"`
+	ClientID   string `json:"client_id"`
+	Host       string `json:"host"`
+}
+
+// groupOffset is where a group is in a partition.
+type groupOffset struct {
+	Topic         string `json:"topic"`
+	Partition     int32  `json:"partition"`
+	Offset        int64  `json:"offset"` // of the next record to read
+	Metadata      string `json:"metadata,omitempty"`
+	CommittedAt   string `json:"committed_at"`
+	LogStart      int64  `json:"log_start_offset"`
+	HighWatermark int64  `json:"high_watermark"`
+	Lag           int64  `json:"lag"`
+}
+
+func hostPort(host string, port int32) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
+
+// listGroups lists the groups of all nodes.
+func (s *Server) listGroups(w http.ResponseWriter, r *http.Request) error {
+	q := queryOf(r, "after", "limit")
+	limit, after := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", "")
+	if q.err != nil {
+		return q.err
+	}
+	list, more := groupList{Groups: s.ownGroups(after, limit)}, false
+	if r.Header.Get(forwardedField) == "" {
+		more = s.addPeersGroups(r, &list)
+	}
+	slices.SortFunc(list.Groups, func(a, b groupSummary) int { return strings.Compare(a.Group, b.Group) })
+	list.Groups = slices.CompactFunc(list.Groups, func(a, b groupSummary) bool { return a.Group == b.Group }) // one may be on its way from node to node
+	if more = more || len(list.Groups) > limit; more {
+		list.Groups = list.Groups[:min(limit, len(list.Groups))]
+		list.Next = list.Groups[len(list.Groups)-1].Group
+	}
+	answer(w, http.StatusOK, typeJSON, list)
+	return nil
+}
+
+// ownGroups are this node's, one more than limit so that the list knows whether there are more.
+func (s *Server) ownGroups(after string, limit int) []groupSummary {
+	known := s.opts.Groups.List()
+	known = slices.DeleteFunc(known, func(d groups.Description) bool { return d.Group <= after })
+	slices.SortFunc(known, func(a, b groups.Description) int { return strings.Compare(a.Group, b.Group) })
+	own := []groupSummary{}
+	for i := range known[:min(len(known), limit+1)] {
+		own = append(own, s.groupSummary(&known[i], s.offsetsOf(known[i].Group)))
+	}
+	return own
+}
+
+// addPeersGroups asks the other nodes for theirs. It says whether one has more than it lists.
+func (s *Server) addPeersGroups(r *http.Request, list *groupList) (more bool) {
+	path := "/v1/groups"
+	if r.URL.RawQuery != "" {
+		path += "?" + r.URL.RawQuery
+	}
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	for _, peer := range s.opts.Node.Nodes() {
+		if peer.ID == s.opts.Node.Info().ID {
+			continue
+		}
+		asking.Go(func() {
+			var theirs groupList
+			var err error = kerr.CoordinatorNotAvailable
+			if peer.HTTP != "" {
+				err = s.askPeer(r.Context(), peer, path, &theirs)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				list.Unreachable = append(list.Unreachable, peer.ID)
+				return
+			}
+			list.Groups = append(list.Groups, theirs.Groups...)
+			more = more || theirs.Next != ""
+		})
+	}
+	asking.Wait()
+	slices.Sort(list.Unreachable)
+	return more
+}
+
+func (s *Server) groupSummary(d *groups.Description, offsets []groupOffset) groupSummary {
+	sum := groupSummary{Group: d.Group, State: d.State.String(), Type: d.Type.String(), Node: s.opts.Node.Info().ID}
+	for i := range offsets {
+		sum.Lag += offsets[i].Lag
+	}
+	return sum
+}
+
+// offsetsOf is what a group has committed, and how far behind it is.
+func (s *Server) offsetsOf(group string) []groupOffset {
+	view := s.view()
+	offsets := []groupOffset{}
+	for _, c := range view.CommittedOffsets(group) {
+		t := view.TopicByID(c.Partition.Topic)
+		if t == nil {
+			continue
+		}
+		info, _ := view.Partition(c.Partition)
+		offsets = append(offsets, groupOffset{
+			Topic: t.Name, Partition: c.Partition.Index, Offset: c.Offset, Metadata: c.Metadata,
+			CommittedAt: time.UnixMilli(c.Time).UTC().Format("2006-01-02T15:04:05.000Z"),
+			LogStart:    info.LogStart, HighWatermark: info.HighWatermark, Lag: max(0, info.HighWatermark-max(c.Offset, info.LogStart)),
+		})
+	}
+	slices.SortFunc(offsets, func(a, b groupOffset) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return offsets
+}
+
+// describeGroup says all there is to say of a group.
+func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request) error {
+	if q := queryOf(r); q.err != nil {
+		return q.err
+	}
+	group := r.PathValue("group")
+	d, refused := s.opts.Groups.Describe(r.Context(), group)
+	if refused != nil {
+		return refused
+	}
+	claims, refused := s.opts.Groups.Claims(r.Context(), group)
+	if refused != nil {
+		return refused
+	}
+	offsets := s.offsetsOf(group)
+	details := groupDetails{groupSummary: s.groupSummary(&d, offsets), Protocol: d.Protocol, Members: []groupMember{}, Claims: s.claimed(claims), Offsets: offsets}
+	for i := range d.Members {
+		m := &d.Members[i]
+		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID, strings.TrimPrefix(m.ClientHost, "/")})
+	}
+	answer(w, http.StatusOK, typeJSON, details)
+	return nil
+}
+
+// deleteGroup deletes a group that has no members.
+func (s *Server) deleteGroup(w http.ResponseWriter, r *http.Request) error {
+	if q := queryOf(r); q.err != nil {
+		return q.err
+	}
+	if refused := s.opts.Groups.Delete(r.Context(), r.PathValue("group")); refused != nil {
+		return refused
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// groupReset says from where a group is to read a topic on.
+type groupReset struct {
+	Topic      string  `json:"topic"`
+	Partitions []int32 `json:"partitions"` // none: all
+	To         string  `json:"to"`         // earliest, latest, an offset or a time
+	DryRun     bool    `json:"dry_run"`
+}
+
+// resetOffset is where a group was in a partition, and is now.
+type resetOffset struct {
+	Partition int32  `json:"partition"`
+	Before    *int64 `json:"before"`
+	Offset    int64  `json:"offset"`
+}
+
+// resetAnswer is what was set, or would be.
+type resetAnswer struct {
+	Topic   string        `json:"topic"`
+	Offsets []resetOffset `json:"offsets"`
+}
+
+// resetGroup sets from where a group that has no members reads a topic on. Offsets are moved into the range that there is.
+func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request) error {
+	var asked groupReset
+	if err := readJSON(w, r, &asked); err != nil {
+		return err
+	}
+	to, err := parsePlace("to", asked.To)
+	if err != nil {
+		return err
+	}
+	t, err := s.topicNamed(asked.Topic)
+	if err != nil {
+		return err
+	}
+	group := r.PathValue("group")
+	view, refused := s.opts.Groups.Fetch(r.Context(), group)
+	if refused != nil {
+		return refused
+	}
+	_ = s.catchUp(r.Context())
+	result := resetAnswer{Topic: t.Name, Offsets: []resetOffset{}}
+	var commits []coordinator.GroupOffset
+	for _, p := range partitionsOr(asked.Partitions, t) {
+		at := segments.Partition{Topic: t.ID, Index: p}
+		offset, err := s.resetTo(r.Context(), at, to)
+		if err != nil {
+			return err
+		}
+		reset := resetOffset{Partition: p, Offset: offset}
+		if c, there := view.Committed(group, at); there {
+			reset.Before = &c.Offset
+		}
+		result.Offsets = append(result.Offsets, reset)
+		commits = append(commits, coordinator.GroupOffset{Partition: at, Offset: offset, LeaderEpoch: -1})
+	}
+	if !asked.DryRun {
+		if refused := s.opts.Groups.Commit(r.Context(), group, groups.Committer{Generation: -1}, commits); refused != nil {
+			return refused
+		}
+	}
+	answer(w, http.StatusOK, typeJSON, result)
+	return nil
+}
+
+// partitionsOr are the partitions that are named, each once, or all.
+func partitionsOr(named []int32, t *coordinator.Topic) []int32 {
+	if len(named) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(named)))
+	}
+	all := make([]int32, t.Partitions)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	return all
+}
+
+// resetTo is the offset of a place, moved into the range that there is.
+func (s *Server) resetTo(ctx context.Context, at segments.Partition, to place) (int64, error) {
+	info, ok := s.view().Partition(at)
+	if !ok {
+		return 0, notFound(kerr.UnknownTopicOrPartition, "the topic has no partition %d", at.Index)
+	}
+	offset, err := s.in(ctx, at, to)
+	return min(max(offset, info.LogStart), info.HighWatermark), err
+}

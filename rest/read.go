@@ -1,0 +1,208 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn/coordinator"
+	"firn/index"
+	"firn/segments"
+	"firn/segments/batch"
+)
+
+// Bounds of a request that reads.
+const (
+	maxReadBytes     = 8 << 20
+	defaultReadBytes = 1 << 20
+	maxReadRecords   = 100_000
+	maxWait          = 60 * time.Second
+
+	bucketTimeout = 25 * time.Second // for the bucket to answer
+	sendTimeout   = 30 * time.Second // for the client to take an answer
+)
+
+// reading is one request for the records of one partition.
+type reading struct {
+	topic      *coordinator.Topic
+	at         segments.Partition
+	offset     int64
+	maxBytes   int // of batches as they are stored, and of the answer; one record or batch is always given
+	maxRecords int
+	wait       time.Duration
+}
+
+// readRecords answers with the records of a partition from an offset on.
+func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
+	q := queryOf(r, "offset", "from", "max_bytes", "max_records", "wait")
+	read := &reading{
+		maxBytes:   int(q.number("max_bytes", defaultReadBytes, 1, maxReadBytes)),
+		maxRecords: int(q.number("max_records", maxReadRecords, 1, maxReadRecords)),
+		wait:       q.duration("wait", maxWait),
+	}
+	from, err := q.placeOf()
+	if q.err != nil || err != nil {
+		return errors.Join(q.err, err)
+	}
+	kind, err := negotiate(r, typeJSON, typeNDJSON, typeBatches)
+	if err != nil {
+		return err
+	}
+	if read.topic, read.at, err = s.namedPartition(r); err != nil {
+		return err
+	}
+	if from.newest() {
+		_ = s.catchUp(r.Context()) // a node that is cut off answers as well as it can, like ListOffsets
+	}
+	if read.offset, err = s.in(r.Context(), read.at, from); err != nil {
+		return err
+	}
+	lastFor(w, read.wait)
+	chunk, release, err := s.poll(r.Context(), read)
+	if err != nil {
+		return s.outOfRange(read, err)
+	}
+	defer release()
+	return s.sendRecords(w, r, kind, read, chunk)
+}
+
+// lastFor lets a request take some time more than the server's timeouts, which are for those who are slow.
+func lastFor(w http.ResponseWriter, d time.Duration) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // it would end the request's context
+	_ = c.SetWriteDeadline(time.Now().Add(d + patience + sendTimeout))
+}
+
+// patience is how long a request may wait for memory, for the news, and for the bucket.
+const patience = bucketTimeout + catchUpTimeout + 5*time.Second
+
+// outOfRange says what the range is.
+func (s *Server) outOfRange(read *reading, err error) error {
+	if !errors.Is(err, index.ErrOffsetOutOfRange) && !errors.Is(err, coordinator.ErrOffsetRange) {
+		return err
+	}
+	info, _ := s.view().Partition(read.at)
+	return &problem{Status: http.StatusRequestedRangeNotSatisfiable, Code: kerr.OffsetOutOfRange.Message, Field: "offset",
+		Detail:   fmt.Sprintf("offset %d of partition %d is not from %d to %d", read.offset, read.at.Index, info.LogStart, info.HighWatermark),
+		LogStart: &info.LogStart, HighWatermark: &info.HighWatermark}
+}
+
+// poll reads, and waits for something to read. Memory for the answer is taken when there is something, and belongs to the caller until release is called.
+func (s *Server) poll(ctx context.Context, read *reading) (chunk index.Chunk, release func(), err error) {
+	chunk, err = s.locate(ctx, read)
+	if err == nil && read.offset == chunk.HighWatermark && read.wait > 0 {
+		err = s.await(ctx, read)
+	}
+	if err != nil {
+		return chunk, nil, err
+	}
+	if chunk, err = s.locate(ctx, read); err != nil || read.offset == chunk.HighWatermark {
+		return chunk, func() {}, err
+	}
+	if release, err = s.reserve(ctx, 2*read.maxBytes); err != nil {
+		return chunk, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, bucketTimeout)
+	defer cancel()
+	if chunk, err = s.opts.Index.Read(ctx, read.at, read.offset, read.maxBytes, true); err != nil {
+		release()
+		return chunk, nil, err
+	}
+	return chunk, release, nil
+}
+
+// locate finds out where the partition stands.
+func (s *Server) locate(ctx context.Context, read *reading) (index.Chunk, error) {
+	info, ok := s.view().Partition(read.at)
+	if ok && read.offset > info.HighWatermark { // the client may have read more from another node
+		if err := s.catchUp(ctx); err != nil {
+			return index.Chunk{}, &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotLeaderForPartition.Message, retryAfter: time.Second,
+				Detail: fmt.Sprintf("this node is cut off and knows partition %d up to %d only; try another", read.at.Index, info.HighWatermark)}
+		}
+		info, ok = s.view().Partition(read.at)
+	}
+	chunk := index.Chunk{HighWatermark: info.HighWatermark, LogStart: info.LogStart}
+	switch {
+	case !ok:
+		return chunk, fmt.Errorf("partition %s: %w", read.at, coordinator.ErrUnknownPartition)
+	case read.offset < info.LogStart || read.offset > info.HighWatermark:
+		return chunk, index.ErrOffsetOutOfRange
+	}
+	return chunk, nil
+}
+
+// await waits until the high watermark has passed the offset, or as long as the request allows.
+func (s *Server) await(ctx context.Context, read *reading) error {
+	leave, err := enter(s.readers.polls, "MaxLongPolls", "requests that wait for records")
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, read.wait)
+	defer cancel()
+	defer context.AfterFunc(s.readers.stopping, cancel)()
+	switch err := s.view().WaitFor(ctx, read.at, read.offset); {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return nil // nothing came
+	default:
+		return err
+	}
+}
+
+// sendRecords answers with what was read.
+func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string, read *reading, chunk index.Chunk) error {
+	body, next := []byte(nil), read.offset
+	if kind == typeBatches {
+		body = bytes.Join(chunk.Batches, nil)
+		next = behind(chunk.Batches, next)
+	} else {
+		text, release, err := s.textOf(r.Context(), read, chunk)
+		if err != nil {
+			return err
+		}
+		defer release()
+		body, next = text.Bytes(), text.next
+		if kind == typeJSON {
+			body = text.whole(read, chunk)
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Firn-Next-Offset", strconv.FormatInt(next, 10))
+	h.Set("Firn-High-Watermark", strconv.FormatInt(chunk.HighWatermark, 10))
+	h.Set("Firn-Log-Start-Offset", strconv.FormatInt(chunk.LogStart, 10))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body) // an error means that the client has gone
+	return nil
+}
+
+// behind is the offset behind the last of batches.
+func behind(batches [][]byte, offset int64) int64 {
+	if n := len(batches); n > 0 {
+		for h, err := range batch.All(batches[n-1]) {
+			if err == nil {
+				offset = h.BaseOffset + int64(h.LastOffsetDelta) + 1
+			}
+		}
+	}
+	return offset
+}
+
+// textOf makes text of what was read: as many records as the request allows, and at least one if there is one.
+func (s *Server) textOf(ctx context.Context, read *reading, chunk index.Chunk) (text *recordText, release func(), err error) {
+	text = newRecordText(nil)
+	text.next, err = s.decode(ctx, chunk.Batches, read.offset, func(r batch.Record) (bool, error) {
+		return text.addWithin(r, read.maxRecords, read.maxBytes)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	release, err = s.reserve(ctx, max(0, text.Len()-read.maxBytes)) // a single record may be larger than what was asked for
+	return text, release, err
+}

@@ -1,0 +1,326 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"firn/coordinator"
+	"firn/ingest"
+	"firn/segments"
+	"firn/segments/batch"
+)
+
+// page is the answer of a request that reads.
+type page struct {
+	Topic         string     `json:"topic"`
+	Partition     int32      `json:"partition"`
+	Records       []consumed `json:"records"`
+	NextOffset    int64      `json:"next_offset"`
+	HighWatermark int64      `json:"high_watermark"`
+	LogStart      int64      `json:"log_start_offset"`
+}
+
+func (p *page) values() (values []string) {
+	for _, r := range p.Records {
+		values = append(values, fmt.Sprint(r.Value))
+	}
+	return values
+}
+
+func TestReadRecords(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "orders", 2)
+	f.writeValues(t, topic, 1, "a", "b", "c")
+	f.writeValues(t, topic, 1, "d", "e")
+	for _, c := range []struct {
+		query  string
+		values string
+		next   int64
+	}{
+		{"", "a b c d e", 5},
+		{"?from=earliest", "a b c d e", 5},
+		{"?from=latest", "", 5},
+		{"?from=3", "d e", 5},
+		{"?offset=1", "b c d e", 5},
+		{"?offset=5", "", 5},
+		{"?offset=1&max_records=3", "b c d", 4},
+		{"?offset=1&max_bytes=1", "b", 2}, // one is always given
+		{"?offset=3&max_bytes=1", "d", 4},
+		{"?from=1970-01-01T00:00:01.001Z", "b c d e", 5},
+		{"?from=1970-01-01T00:00:01.002Z", "c d e", 5},
+		{"?from=2026-01-01T00:00:00Z", "", 5},
+		{"?offset=5&wait=1ms", "", 5},
+	} {
+		var p page
+		resp := f.call(t, "GET", "/v1/topics/orders/partitions/1/records"+c.query, nil, &p)
+		if resp.StatusCode != 200 || strings.Join(p.values(), " ") != c.values || p.NextOffset != c.next || p.HighWatermark != 5 || p.Topic != "orders" || p.Partition != 1 {
+			t.Errorf("%q: %s, %+v", c.query, resp.Status, p)
+		}
+		if got := resp.Header.Get("Firn-Next-Offset"); got != fmt.Sprint(c.next) {
+			t.Errorf("%q: Firn-Next-Offset %s", c.query, got)
+		}
+	}
+	for _, c := range []struct {
+		path   string
+		status int
+		field  string
+	}{
+		{"/v1/topics/orders/partitions/1/records?offset=6", 416, "offset"},
+		{"/v1/topics/orders/partitions/2/records", 404, ""},
+		{"/v1/topics/orders/partitions/x/records", 404, ""},
+		{"/v1/topics/nope/partitions/0/records", 404, ""},
+		{"/v1/topics/orders/partitions/1/records?offset=-1", 400, "offset"},
+		{"/v1/topics/orders/partitions/1/records?offset=1&from=latest", 400, "from"},
+		{"/v1/topics/orders/partitions/1/records?from=yesterday", 400, "from"},
+		{"/v1/topics/orders/partitions/1/records?max_bytes=8388609", 400, "max_bytes"},
+		{"/v1/topics/orders/partitions/1/records?max_records=0", 400, "max_records"},
+		{"/v1/topics/orders/partitions/1/records?wait=61s", 400, "wait"},
+		{"/v1/topics/orders/partitions/1/records?offest=1", 400, "offest"},
+		{"/v1/topics/orders/partitions/1/records?offset=1&offset=2", 400, "offset"},
+	} {
+		var p problem
+		resp := f.call(t, "GET", c.path, nil, &p)
+		if resp.StatusCode != c.status || p.Status != c.status || p.Field != c.field || p.Detail == "" {
+			t.Errorf("%s: %s, %+v", c.path, resp.Status, p)
+		}
+		if c.status == 416 && (p.HighWatermark == nil || *p.HighWatermark != 5 || p.LogStart == nil || *p.LogStart != 0) {
+			t.Errorf("the range is missing: %+v", p)
+		}
+	}
+}
+
+// TestLegible: bytes that are no text come as base64, null as null, headers in their order.
+func TestLegible(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "mixed", 1)
+	f.writeRecords(t, topic, []ingest.Record{
+		{Key: []byte("k"), Value: []byte("<é>\n"), Timestamp: 7, Headers: []batch.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}}},
+		{Key: nil, Value: nil, Timestamp: 8},
+		{Key: []byte{}, Value: []byte{0xff, 0}, Timestamp: 9},
+	})
+	resp, err := http.Get(f.url + "/v1/topics/mixed/partitions/0/records")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	want := `{"topic":"mixed","partition":0,"records":[
+{"offset":0,"timestamp":7,"key":"k","value":"<é>\n","headers":[{"key":"h","value":"1"},{"key":"h","value":null}]},
+{"offset":1,"timestamp":8,"key":null,"value":null},
+{"offset":2,"timestamp":9,"key":"","value":{"base64":"/wA="}}],
+"next_offset":3,"high_watermark":3,"log_start_offset":0}
+`
+	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+func TestRepresentations(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "orders", 1)
+	f.writeValues(t, topic, 0, "a", "b")
+	f.writeValues(t, topic, 0, strings.Repeat("c", 4000))
+	stored, err := f.opts.Index.Read(t.Context(), segments.Partition{Topic: topic.ID}, 0, 1<<20, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ accept, kind string }{
+		{"", typeJSON}, {"*/*", typeJSON}, {"application/*", typeJSON}, {typeNDJSON, typeNDJSON}, {typeBatches, typeBatches},
+		{"application/json;q=0.5, application/x-ndjson", typeNDJSON}, {"text/html, */*;q=0.1", typeJSON}, {"text/html", ""}, {"application/json;q=0", ""}, {"nonsense;;", ""},
+	} {
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", f.url+"/v1/topics/orders/partitions/0/records", nil)
+		r.Header.Set("Accept", c.accept)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if c.kind == "" {
+			if resp.StatusCode != 406 {
+				t.Errorf("Accept %q: %s", c.accept, resp.Status)
+			}
+			continue
+		}
+		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != c.kind || resp.Header.Get("Firn-Next-Offset") != "3" {
+			t.Errorf("Accept %q: %s, %v", c.accept, resp.Status, resp.Header)
+		}
+		switch c.kind {
+		case typeNDJSON:
+			if lines := bytes.Count(body, []byte("\n")); lines != 3 {
+				t.Errorf("%d lines", lines)
+			}
+		case typeBatches:
+			if !bytes.Equal(body, bytes.Join(stored.Batches, nil)) {
+				t.Error("the batches are not what is stored")
+			}
+		}
+	}
+}
+
+// TestLongPoll: a request that waits is woken by a record, by the deletion of its topic, and by the end of the server; and there is a bound on them.
+func TestLongPoll(t *testing.T) {
+	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxLongPolls = 1 })[0]
+	topic := f.makeTopic(t, "orders", 1)
+	const path = "/v1/topics/orders/partitions/0/records?from=latest&wait=50s"
+	wait := func() chan int {
+		status := make(chan int, 1)
+		go func() {
+			var p page
+			resp := f.call(t, "GET", path, nil, &p)
+			status <- resp.StatusCode*10 + len(p.Records)
+		}()
+		for len(f.readers.polls) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		return status
+	}
+	answered := wait()
+	var p problem
+	if resp := f.call(t, "GET", path, nil, &p); resp.StatusCode != 429 || p.Limit != "MaxLongPolls" || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("beyond the bound: %s, %+v", resp.Status, p)
+	}
+	f.writeValues(t, topic, 0, "a")
+	if got := <-answered; got != 2001 {
+		t.Errorf("after a record: %d", got)
+	}
+	answered = wait()
+	f.Drain()
+	if got := <-answered; got != 2000 {
+		t.Errorf("when draining: %d", got)
+	}
+	if _, err := f.node.Change(t.Context(), coordinator.Change{DeleteTopic: &topic.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if resp := f.call(t, "GET", path, nil, nil); resp.StatusCode != 404 {
+		t.Errorf("when deleted: %s", resp.Status)
+	}
+}
+
+// TestDeletedWhileWaiting: who waits for a partition hears that it is gone.
+func TestDeletedWhileWaiting(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "orders", 1)
+	status := make(chan int, 1)
+	go func() { status <- f.call(t, "GET", "/v1/topics/orders/partitions/0/records?from=latest&wait=50s", nil, nil).StatusCode }()
+	for len(f.readers.polls) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := f.node.Change(t.Context(), coordinator.Change{DeleteTopic: &topic.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-status; got != 404 {
+		t.Errorf("%d", got)
+	}
+}
+
+// TestReadMemoryIsBounded: answers that find no memory are refused, and give back what they had.
+func TestReadMemoryIsBounded(t *testing.T) {
+	f := startFirn(t, 1, func(o *Options) { o.Limits.ReadMemoryBytes, o.Limits.BusyWait = 1<<20, time.Millisecond })[0]
+	f.writeValues(t, f.makeTopic(t, "orders", 1), 0, "a")
+	release, err := f.reserve(t.Context(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p problem
+	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records", nil, &p); resp.StatusCode != 429 || p.Limit != "ReadMemoryBytes" {
+		t.Errorf("%s, %+v", resp.Status, p)
+	}
+	release()
+	for range 3 {
+		if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?max_bytes=8388608", nil, nil); resp.StatusCode != 200 {
+			t.Error(resp.Status)
+		}
+	}
+	if !f.readers.memory.TryAcquire(1 << 20) {
+		t.Error("memory was not given back")
+	}
+}
+
+// TestHole: records that compaction took away are passed over, and a batch of which nothing is wanted is not decoded.
+func TestDecode(t *testing.T) {
+	s := &Server{readers: newReaders(Limits{}.withDefaults())}
+	build := func(base int64, values ...string) []byte {
+		var records []batch.Record
+		for i, v := range values {
+			records = append(records, batch.Record{Offset: int64(i), Value: []byte(v)})
+		}
+		b, err := batch.Build(records, batch.NoProducer(batch.LZ4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch.SetBaseOffset(b, base)
+		return b
+	}
+	run := append(build(0, "a", "b"), build(7, "c", "d")...)
+	broken := build(9, "e")
+	broken[len(broken)-3] ^= 1
+	broken = broken[:len(broken):len(broken)]
+	decode := func(batches [][]byte, offset int64, most int) (string, int64, error) {
+		var got []string
+		next, err := s.decode(t.Context(), batches, offset, func(r batch.Record) (bool, error) {
+			if len(got) == most {
+				return false, nil
+			}
+			got = append(got, string(r.Value))
+			return true, nil
+		})
+		return strings.Join(got, ""), next, err
+	}
+	for _, c := range []struct {
+		offset int64
+		most   int
+		want   string
+		next   int64
+	}{{0, 9, "abcd", 9}, {1, 9, "bcd", 9}, {2, 9, "cd", 9}, {5, 9, "cd", 9}, {8, 9, "d", 9}, {0, 1, "a", 1}, {0, 2, "ab", 2}, {0, 3, "abc", 8}} {
+		if got, next, err := decode([][]byte{run}, c.offset, c.most); got != c.want || next != c.next || err != nil {
+			t.Errorf("%+v: %q, %d, %v", c, got, next, err)
+		}
+	}
+	if got, next, err := decode([][]byte{run, broken}, 7, 9); got != "cd" || next != 9 || err != nil {
+		t.Errorf("before a broken batch: %q, %d, %v", got, next, err)
+	}
+	if _, next, err := decode([][]byte{broken}, 9, 9); err == nil || next != 9 {
+		t.Errorf("a broken batch: %d, %v", next, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range cap(s.readers.decoding) {
+		s.readers.decoding <- struct{}{}
+	}
+	if _, err := s.decode(ctx, [][]byte{run}, 0, func(batch.Record) (bool, error) { return true, nil }); err == nil {
+		t.Error("a client that has gone is waited for")
+	}
+}
+
+// FuzzQuery: whatever a query says, the answer is an answer: records, or a problem that says what is wrong with the request.
+func FuzzQuery(f *testing.F) {
+	for _, q := range []string{"", "offset=1", "from=latest&wait=1ms", "from=2026-01-31T12:00:00Z", "max_bytes=1&max_records=1", "offset=%zz", "wait=-1", "from=0;x", "&&=&"} {
+		f.Add(q)
+	}
+	n := startFirn(f, 1, nil)[0]
+	n.writeValues(f, n.makeTopic(f, "orders", 1), 0, "a", "b", "c")
+	f.Fuzz(func(t *testing.T, q string) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/v1/topics/orders/partitions/0/records", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(q, "wait") {
+			q = "offset=0&" + q // so that nothing is waited for
+		}
+		r.URL.RawQuery = q
+		status, body := serve(n.Server, r)
+		if status != 200 && status != 400 && status != 416 || !json.Valid(body) {
+			t.Errorf("%q: %d, %s", q, status, body)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"firn/index"
+	"firn/segments/batch"
+)
+
+// maxDecompressed bounds the records of one batch, decompressed. Batches that have more can be read as they are, as application/vnd.firn.batches.
+const maxDecompressed = 32 << 20
+
+// consumed is a record as consumers get it.
+type consumed struct {
+	Topic     string           `json:"topic,omitempty"`     // where the partition is not that of the request
+	Partition *int32           `json:"partition,omitempty"` // likewise
+	Offset    int64            `json:"offset"`
+	Timestamp int64            `json:"timestamp"` // milliseconds
+	Key       any              `json:"key"`
+	Value     any              `json:"value"`
+	Headers   []consumedHeader `json:"headers,omitempty"`
+}
+
+type consumedHeader struct {
+	Key   string `json:"key"`
+	Value any    `json:"value"`
+}
+
+// inBase64 is a key or a value that is no text.
+type inBase64 struct {
+	Base64 string `json:"base64"`
+}
+
+// legible is bytes as JSON has them: null, text, or base64.
+func legible(b []byte) any {
+	switch {
+	case b == nil:
+		return nil
+	case utf8.Valid(b):
+		return string(b)
+	}
+	return inBase64{base64.StdEncoding.EncodeToString(b)}
+}
+
+func newConsumed(r batch.Record) consumed {
+	c := consumed{Offset: r.Offset, Timestamp: r.Timestamp, Key: legible(r.Key), Value: legible(r.Value)}
+	for _, h := range r.Headers {
+		c.Headers = append(c.Headers, consumedHeader{h.Key, legible(h.Value)})
+	}
+	return c
+}
+
+// recordText is records as text, each on a line of its own.
+type recordText struct {
+	bytes.Buffer
+	json    *json.Encoder
+	name    func(*consumed) // adds what the request does not say of the record; may be nil
+	records int
+	next    int64 // where to read on
+}
+
+func newRecordText(name func(*consumed)) *recordText {
+	t := &recordText{name: name}
+	t.json = json.NewEncoder(&t.Buffer)
+	t.json.SetEscapeHTML(false)
+	return t
+}
+
+// add adds a record.
+func (t *recordText) add(r batch.Record) error {
+	c := newConsumed(r)
+	if t.name != nil {
+		t.name(&c)
+	}
+	t.records++
+	return t.json.Encode(&c)
+}
+
+// addWithin adds a record if the text has no more records and bytes then than it may have, or no other record. It says whether there is room for another.
+func (t *recordText) addWithin(r batch.Record, records, size int) (added bool, err error) {
+	if t.records == records {
+		return false, nil
+	}
+	before := t.Len()
+	if err := t.add(r); err != nil {
+		return false, err
+	}
+	if t.Len() > size && t.records > 1 {
+		t.Truncate(before)
+		t.records--
+		return false, nil
+	}
+	return true, nil
+}
+
+// whole is the text as one JSON object.
+func (t *recordText) whole(read *reading, chunk index.Chunk) []byte {
+	lines := bytes.TrimSuffix(t.Bytes(), []byte("\n"))
+	b := make([]byte, 0, len(lines)+t.records+200)
+	b = fmt.Appendf(b, "{\"topic\":%q,\"partition\":%d,\"records\":[", read.topic.Name, read.at.Index)
+	for line := range bytes.Lines(lines) {
+		if end := len(line) - 1; line[end] == '\n' { // JSON has no other newlines
+			line[end] = ','
+		}
+		b = append(append(b, '\n'), line...)
+	}
+	return fmt.Appendf(b, "],\n\"next_offset\":%d,\"high_watermark\":%d,\"log_start_offset\":%d}\n", t.next, chunk.HighWatermark, chunk.LogStart)
+}
+
+// decode gives the records of batches from offset on to take, one after the other, until it says no. It returns the offset behind the last one that was taken. A batch
+// that cannot be decoded is an error if nothing was taken before it.
+func (s *Server) decode(ctx context.Context, batches [][]byte, offset int64, take func(batch.Record) (bool, error)) (next int64, err error) {
+	next = offset
+	for _, run := range batches {
+		for h, err := range batch.All(run) {
+			if err != nil {
+				return next, s.undecoded(next, offset, err)
+			}
+			more, err := s.decodeBatch(ctx, h, run[:h.Size()], &next, take)
+			if err != nil {
+				return next, s.undecoded(next, offset, err)
+			}
+			if !more {
+				return next, nil
+			}
+			run = run[h.Size():]
+		}
+	}
+	return next, nil
+}
+
+// undecoded is the error for a batch that cannot be decoded.
+func (s *Server) undecoded(next, offset int64, err error) error {
+	if next > offset {
+		return nil // what came before it is answered; who asks for what follows is told
+	}
+	return fmt.Errorf("the batch at offset %d cannot be decoded; it can be read as it is, as %s: %w", offset, typeBatches, err)
+}
+
+// decodeBatch takes the records of one batch from *next on, and moves *next behind them.
+func (s *Server) decodeBatch(ctx context.Context, h batch.Header, b []byte, next *int64, take func(batch.Record) (bool, error)) (more bool, err error) {
+	end := h.BaseOffset + int64(h.LastOffsetDelta) + 1
+	if end <= *next || h.Attributes.Control() {
+		*next = max(*next, end)
+		return true, nil
+	}
+	select {
+	case s.readers.decoding <- struct{}{}:
+		defer func() { <-s.readers.decoding }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	for r, err := range batch.Records(b, maxDecompressed) {
+		if err != nil {
+			return false, err
+		}
+		if r.Offset < *next {
+			continue
+		}
+		if more, err := take(r); err != nil || !more {
+			return false, err
+		}
+		*next = r.Offset + 1
+	}
+	*next = max(*next, end)
+	return true, nil
+}
