@@ -19,6 +19,8 @@ func (n *Node) registerGauges(r prometheus.Registerer) error {
 		r.Register(gauge("alive", "1 while this node lives a life; 0 while it recovers, or cannot begin one.", n.alive)),
 		r.Register(gauge("oldest_pending_seconds", "How long the oldest decided fact, of whichever node, has awaited its confirmation.",
 			func() float64 { return n.view.oldestPending(time.Now()).Seconds() })),
+		r.Register(gauge("keys", "Idempotency keys that partitions remember, each counted in every partition that its request touched.",
+			func() float64 { return float64(n.view.KeyCount()) })),
 	)
 }
 

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,4 +157,43 @@ func TestProducersAreForgotten(t *testing.T) {
 	if err != nil || forgotten != 5 { // 6 to 9, and 0; the rest of the older half had gone, and 10 has come again
 		t.Errorf("%d silent producers were forgotten, %v", forgotten, err)
 	}
+}
+
+// What holds requests goes by itself: after a day, and within a day and a half, also when it was loaded.
+func TestKeySlotsExpire(t *testing.T) {
+	server := redistest.Start(t)
+	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
+	expire := func(what string) {
+		t.Helper()
+		keys, err := c.Keys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots := 0
+		for _, k := range keys {
+			if !strings.Contains(k, ":keyed:") {
+				continue
+			}
+			slots++
+			left, err := strconv.Atoi(strings.TrimPrefix(server.Do("TTL", k), ":"))
+			if day := int(coordinator.KeyExpiration.Seconds()); err != nil || left < day || left > day*3/2+1 {
+				t.Errorf("%s: %s goes in %d s, %v", what, k, left, err)
+			}
+		}
+		if slots != 1 {
+			t.Errorf("%s: %d slots, should be one", what, slots)
+		}
+	}
+	if err := c.Open(t.Context(), stateOf(t, 1, "x", 1)); err != nil {
+		t.Fatal(err)
+	}
+	expire("loaded")
+	server.Do("FLUSHALL")
+	c = connect(t, redis.Options{Addrs: []string{server.Addr}})
+	in, at := open(t, c)
+	batch := coordinator.CommitBatch{Length: 1, Records: 1, ProducerID: -1, Key: &coordinator.RequestKey{ID: [16]byte{1}}}
+	if answer, err := c.Commit(t.Context(), in, request(at, batch)); err != nil || answer.Runs[0][0].Err != nil {
+		t.Fatal(answer, err)
+	}
+	expire("committed")
 }
