@@ -1,6 +1,7 @@
 package index
 
 import (
+	"runtime"
 	"testing"
 
 	"firn/coordinator"
@@ -94,6 +95,111 @@ func BenchmarkReadCold(b *testing.B) {
 // BenchmarkReadColdAlone is BenchmarkReadCold without reading ahead.
 func BenchmarkReadColdAlone(b *testing.B) {
 	scan(b, quarters(b, 64, false, func(o *Options) { o.CacheBytes, o.ReadAheadBytes = 8<<20, -1 }), 64)
+}
+
+// merged writes one merged segment of 64 MiB, in batches of 16 KiB, into a file store, and opens an index over it.
+func merged(b *testing.B, change func(*Options)) (*Index, coordinator.Span) {
+	w := newWorld(b)
+	store, err := file.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { store.Close() })
+	w.store.Store = store
+	batches := make([][]byte, 4096)
+	one := records(b, batch.None, 16<<10, 1)
+	for i := range batches {
+		batches[i] = placed(one, int64(i))
+	}
+	span := w.writeMerged(part, 1, batches...)
+	w.partition(part).spans, w.partition(part).end = []coordinator.Span{span}, 4096
+	return w.open(func(o *Options) {
+		o.Store = store
+		change(o)
+	}), span
+}
+
+// BenchmarkReadMerged reads a merged segment from end to end, 1 MiB at a time, from files whose pages the system has in memory; and, to compare, the same bytes without
+// index, checks and cache, in gets of the same size.
+func BenchmarkReadMerged(b *testing.B) {
+	b.Run("index", func(b *testing.B) {
+		x, _ := merged(b, func(o *Options) { o.CacheBytes = 32 << 20 })
+		b.ReportAllocs()
+		var bytes, at int64
+		for b.Loop() {
+			chunk, err := x.Read(b.Context(), part, at, 1<<20, true)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, run := range chunk.Batches {
+				bytes += int64(len(run))
+				at += int64(len(run)) >> 14
+			}
+			if at >= 4096 {
+				at = 0
+			}
+		}
+		b.SetBytes(bytes / int64(b.N))
+	})
+	b.Run("gets", func(b *testing.B) {
+		x, span := merged(b, func(*Options) {})
+		b.ReportAllocs()
+		b.SetBytes(1 << 20)
+		at := int64(0)
+		for b.Loop() {
+			if _, err := x.fetcher.store.Get(b.Context(), span.Segment.Key(), at, 1<<20); err != nil {
+				b.Fatal(err)
+			}
+			at = (at + 1<<20) % (64 << 20)
+		}
+	})
+}
+
+// BenchmarkSeekMerged reads a batch somewhere in a merged segment whose footer is at hand.
+func BenchmarkSeekMerged(b *testing.B) {
+	x, _ := merged(b, func(o *Options) { o.CacheBytes = -1 })
+	b.ReportAllocs()
+	at := int64(0)
+	for b.Loop() {
+		at = (at + 1777) % 4096
+		if chunk, err := x.Read(b.Context(), part, at, 1, true); err != nil || len(chunk.Batches) != 1 {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkReadFooter reads the footer of a merged segment of 64 MiB.
+func BenchmarkReadFooter(b *testing.B) {
+	x, span := merged(b, func(o *Options) { o.FooterBytes = -1 })
+	b.ReportAllocs()
+	var f *footer
+	for b.Loop() {
+		var err error
+		if f, err = x.footers.get(b.Context(), part, &span); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(f.size()), "bytes/footer")
+	b.ReportMetric(float64(f.size())/float64(len(f.blocks)), "bytes/block")
+}
+
+// BenchmarkSpanMemory says what the view holds for each span.
+func BenchmarkSpanMemory(b *testing.B) {
+	const n = 1_000_000
+	spans := make([]coordinator.Span, n)
+	for i := range spans {
+		spans[i] = coordinator.Span{Segment: segments.ID{byte(i), byte(i >> 8), byte(i >> 16)}, Base: int64(i), Last: int64(i), Length: 100}
+	}
+	var before, after runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		v := view(b, spans)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(v)
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "bytes/span")
 }
 
 // million is a view of 1,000,000 spans of ten records each, of which the tail has each thousandth.

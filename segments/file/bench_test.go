@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+
+	"firn/segments/storetest"
 )
 
 // BenchmarkTwoSyncs is the floor below BenchmarkPut: a file created, written and synced, and its directory synced.
@@ -136,4 +138,13 @@ func BenchmarkDirectory10k(b *testing.B) {
 			open(b, dir)
 		}
 	})
+}
+
+// BenchmarkUpload writes an object of 256 MiB in pieces of a block, beside puts of as many bytes.
+func BenchmarkUpload(b *testing.B) {
+	for name, part := range map[string]int{"upload": 0, "puts": 8 << 20} {
+		b.Run(name, func(b *testing.B) {
+			storetest.BenchmarkLarge(b, open(b, b.TempDir()), part)
+		})
+	}
 }

@@ -120,6 +120,11 @@ func (u *upload) commit() error {
 		err = u.dir.link(u.temporary, path.Base(u.key))
 		u.linked = err == nil
 	}
+	if u.linked { // before the directory is synced, so that it cannot be back after a power failure
+		if err := ignoreAbsent(u.dir.root.Remove(u.temporary)); err != nil {
+			return err
+		}
+	}
 	if err != nil && !errors.Is(err, segments.ErrExists) {
 		return err
 	}

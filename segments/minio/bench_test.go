@@ -12,6 +12,7 @@ import (
 
 	"firn/localstack"
 	"firn/segments"
+	"firn/segments/storetest"
 )
 
 // BenchmarkPut has four puts under way, as ingest has, beside the client as it comes.
@@ -47,5 +48,14 @@ func BenchmarkPut(b *testing.B) {
 				})
 			})
 		}
+	}
+}
+
+// BenchmarkUpload writes an object of 256 MiB in pieces of a block, beside puts of as many bytes.
+func BenchmarkUpload(b *testing.B) {
+	for name, part := range map[string]int{"upload": 0, "puts": 8 << 20} {
+		b.Run(name, func(b *testing.B) {
+			storetest.BenchmarkLarge(b, openAt(b, servers["MinIO"]), part)
+		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"firn/localstack"
 	"firn/segments"
 	"firn/segments/s3api"
+	"firn/segments/storetest"
 )
 
 var sizes = []int{4 << 10, 1 << 20, 8 << 20}
@@ -106,6 +107,15 @@ func BenchmarkGet(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkUpload writes an object of 256 MiB in pieces of a block, beside puts of as many bytes.
+func BenchmarkUpload(b *testing.B) {
+	for name, part := range map[string]int{"upload": 0, "puts": 8 << 20} {
+		b.Run(name, func(b *testing.B) {
+			storetest.BenchmarkLarge(b, openAt(b, servers["MinIO"], ""), part)
 		})
 	}
 }
