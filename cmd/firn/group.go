@@ -22,7 +22,8 @@ func newGroup(s streams) *cobra.Command {
 }
 
 func newGroupList(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var long bool
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the names of all consumer groups, one a line",
 		Args:  exactly(),
@@ -32,6 +33,9 @@ func newGroupList(s streams, b *bootstrap) *cobra.Command {
 				return err
 			}
 			defer done()
+			if long {
+				return listGroupTypes(ctx, s, adm)
+			}
 			groups, err := adm.ListGroups(ctx)
 			if err != nil {
 				return err
@@ -44,6 +48,8 @@ func newGroupList(s streams, b *bootstrap) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVarP(&long, "long", "l", false, "print the type and the state of each group as well")
+	return cmd
 }
 
 func newGroupDescribe(s streams, b *bootstrap) *cobra.Command {
@@ -57,6 +63,10 @@ func newGroupDescribe(s streams, b *bootstrap) *cobra.Command {
 				return err
 			}
 			defer done()
+			consumers, err := adm.DescribeConsumerGroups(ctx, args[0])
+			if g, known := consumers[args[0]]; err == nil && known && g.Err == nil {
+				return describeConsumerGroup(ctx, s, adm, &g)
+			}
 			g, err := lookUpGroup(ctx, adm, args[0])
 			if err != nil {
 				return err
@@ -94,7 +104,7 @@ func explainGroup(group string, err error) error {
 
 func describeGroup(s streams, g *kadm.DescribedGroupLag) error {
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "group\t%s\nstate\t%s\n", g.Group, g.State)
+	fmt.Fprintf(w, "group\t%s\ntype\tclassic\nstate\t%s\n", g.Group, g.State)
 	if g.Protocol != "" {
 		fmt.Fprintf(w, "assignor\t%s\n", g.Protocol)
 	}
@@ -109,9 +119,14 @@ func describeGroup(s streams, g *kadm.DescribedGroupLag) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	w = tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	return writeLag(s, g.Lag)
+}
+
+// writeLag writes a line for each partition: how far the group has read it.
+func writeLag(s streams, lag kadm.GroupLag) error {
+	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "\ntopic\tpartition\tcommitted\tend\tlag\t\n")
-	for _, l := range g.Lag.Sorted() {
+	for _, l := range lag.Sorted() {
 		committed, lag := fmt.Sprint(l.Commit.At), fmt.Sprint(l.Lag)
 		if l.Commit.At < 0 {
 			committed = "-"
@@ -132,8 +147,7 @@ func assignmentText(m *kadm.DescribedGroupMember) string {
 	}
 	var topics []string
 	for _, t := range assigned.Topics {
-		partitions := strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Partitions), " ", ","), "[]")
-		topics = append(topics, t.Topic+":"+partitions)
+		topics = append(topics, partitionsText(t.Topic, t.Partitions))
 	}
 	return strings.Join(topics, " ")
 }

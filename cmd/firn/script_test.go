@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //	status N COMMAND…      runs a command that has to end with exit status N
 //	terminate              sends SIGTERM to every background command
 //	kill                   sends SIGKILL to every background command
+//	subscribe ADDR GROUP TOPIC  has a consumer of the new protocol (KIP-848) be in a group until the script ends
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
 //
 // Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO server, which nobody else uses.
@@ -59,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"status":    status,
 			"occupy":    occupy,
+			"subscribe": subscribe,
 			"kill":      kill,
 			"terminate": terminate,
 		},
@@ -113,6 +115,23 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("no server answers at %s: %v", args[0], err)
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+}
+
+func subscribe(ts *testscript.TestScript, _ bool, args []string) {
+	assigned := make(chan struct{}, 1)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(args[0]), kgo.ConsumerGroup(args[1]), kgo.ConsumeTopics(args[2]), kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
+		kgo.DisableAutoCommit(), kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, topics map[string][]int32) {
+			if len(topics) > 0 {
+				assigned <- struct{}{}
+			}
+		}))
+	ts.Check(err)
+	ts.Defer(cl.Close)
+	select {
+	case <-assigned:
+	case <-time.After(awaitLimit):
+		ts.Fatalf("no partition of %s is assigned in group %s", args[2], args[1])
 	}
 }
 
