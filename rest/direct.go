@@ -1,0 +1,72 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"firn/coordinator"
+	"firn/ingest"
+	"firn/segments/batch"
+)
+
+// DirectWriter writes records without a node; ingest.Direct is the one.
+type DirectWriter interface {
+	Write(ctx context.Context, topic string, records []ingest.Record, options ...ingest.WriteOption) ([]ingest.Written, error)
+}
+
+// Direct is POST /v1/topics/{topic}/records for programs that are no node, such as a function behind a URL: the same bodies, headers and answers.
+func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
+	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger}, mux: http.NewServeMux()}
+	memory := newMemory(s.opts.Limits.RequestMemoryBytes, s.opts.Limits.BusyWait)
+	produce := func(rw http.ResponseWriter, r *http.Request) error {
+		key, err := idempotencyKey(r.Header)
+		if err != nil {
+			return err
+		}
+		share := &share{of: memory}
+		defer share.shrink(0)
+		records, err := s.decodeRecords(r, share)
+		if err != nil {
+			return err
+		}
+		topic := r.PathValue("topic")
+		places, err := w.Write(r.Context(), topic, records, ingest.IdempotencyKey(key))
+		if err != nil {
+			return undelivered(err)
+		}
+		done := make([]written, len(places))
+		for i, p := range places {
+			done[i] = written{partition: p.Partition, offset: p.Offset, timestamp: p.Timestamp}
+		}
+		rw.Header().Set("Content-Type", typeJSON)
+		_, _ = rw.Write(appendWritten(nil, &coordinator.Topic{Name: topic}, done)) // an error means that the client has gone
+		return nil
+	}
+	s.mux.Handle("/v1/topics/{topic}/records", s.byMethod([]route{{method: http.MethodPost, handler: produce}}))
+	s.mux.Handle("/", s.byMethod([]route{{method: http.MethodPost, handler: nowhere}}))
+	return s.mux
+}
+
+// undelivered is what a client gets to know when a direct writer did not write.
+func undelivered(err error) error {
+	refused := func(status int) *problem {
+		p := refuse(status, "", "%v", err)
+		if r, ok := errors.AsType[*ingest.RecordError](err); ok {
+			p.Record = &r.Index
+		}
+		return p
+	}
+	switch {
+	case errors.Is(err, ingest.ErrInDoubt):
+		return unwritten(err)
+	case errors.Is(err, coordinator.ErrKeyReused):
+		return keyReused()
+	case errors.Is(err, batch.ErrTooLarge), errors.Is(err, ingest.ErrTooLarge):
+		return refused(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, ingest.ErrTimestamp), errors.Is(err, ingest.ErrNoKey), errors.Is(err, coordinator.ErrUnknownPartition):
+		return refused(http.StatusUnprocessableEntity)
+	}
+	return err
+}
