@@ -18,7 +18,7 @@ func (s *Server) consuming() []route {
 	}
 	get, post, patch, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	const topic, group = "/v1/topics/{topic}", "/v1/groups/{group}"
-	return []route{
+	routes := []route{
 		{get, "/v1/cluster", s.cluster, "the cluster in numbers"},
 		{get, "/v1/nodes", s.nodes, "the nodes that are alive"},
 		{get, "/v1/topics", s.listTopics, "topics, by name"},
@@ -38,7 +38,12 @@ func (s *Server) consuming() []route {
 		{post, group + "/claims/renew", s.ofGroup(s.renewClaims), "keep claims for longer"},
 		{post, group + "/claims/commit", s.ofGroup(s.commitClaims), "commit offsets under claims"},
 		{post, group + "/claims/release", s.ofGroup(s.releaseClaims), "give claims up"},
+		{get, "/openapi.json", openAPI, "this list, as an OpenAPI document"},
 	}
+	for i := range routes {
+		routes[i].handler = s.compressed(routes[i].handler)
+	}
+	return routes
 }
 
 // readers is what requests that read share.

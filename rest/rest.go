@@ -118,6 +118,8 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	opts      Options
 	mux       *http.ServeMux
+	handler   http.Handler // the mux, guarded
+	compress  func(http.Handler) http.HandlerFunc
 	draining  atomic.Bool
 	scrapes   chan struct{} // a place for each scrape under way
 	readers   *readers
@@ -155,6 +157,11 @@ func New(opts Options) (*Server, error) {
 			return nil, fmt.Errorf("rest: %w", err)
 		}
 	}
+	compress, err := newCompressor()
+	if err != nil {
+		return nil, fmt.Errorf("rest: %w", err)
+	}
+	s.compress, s.handler = compress, sameOrigin(s.mux)
 	s.routes()
 	return s, nil
 }
@@ -163,7 +170,7 @@ func New(opts Options) (*Server, error) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	s.mux.ServeHTTP(w, r)
+	s.handler.ServeHTTP(w, r)
 }
 
 // Drain makes /readyz say that this node is stopping, so that no new work is sent here, and ends the requests that wait for records. Everything is
