@@ -361,7 +361,7 @@ func TestFootersAreBounded(t *testing.T) {
 	f.end = 10
 	x := w.open(func(o *Options) { o.FooterBytes, o.CacheBytes = 3*(footerOverhead+blockBytes), -1 })
 	for range 3 {
-		for at := int64(0); at < 10; at++ {
+		for at := range int64(10) {
 			read(t, x, at, 100)
 			if held := x.footers.cache.held(); held > x.footers.cache.limit || held == 0 {
 				t.Fatalf("%d bytes of footers, the bound is %d", held, x.footers.cache.limit)

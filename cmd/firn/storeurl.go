@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"firn/segments"
 	"firn/segments/file"
@@ -129,6 +130,11 @@ func (p storePlace) open(ctx context.Context) (*bucket, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// Clean implements segments.Cleaner, which the embedded interface hides.
+func (b *bucket) Clean(ctx context.Context, before time.Time) (int, error) {
+	return segments.Clean(ctx, b.Store, before)
 }
 
 // Close ends the store.

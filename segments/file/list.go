@@ -39,7 +39,7 @@ func (l listing) walk(above string) (bool, error) {
 		return false, err
 	}
 	for _, f := range found {
-		more := true
+		var more bool
 		if f.entry.IsDir() {
 			more, err = l.walk(f.key)
 		} else {

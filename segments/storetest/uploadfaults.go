@@ -41,7 +41,7 @@ func strikes(all ...strike) func(*http.Request) Exchange {
 
 // RunUploadFaults breaks uploads of an S3 driver on the way to its server, which it reaches through the proxy. open returns an empty store.
 func RunUploadFaults(t *testing.T, proxy *Proxy, open func(t *testing.T) segments.Store) {
-	const small, parts = 1000, 2*partBytes + 1000
+	const small, parts = 1000, partBytes + 1000
 	slow, internal := Exchange{Refuse: "SlowDown"}, Exchange{Refuse: "InternalError", Status: http.StatusInternalServerError}
 	denied, lost := Exchange{Refuse: "AccessDenied", Status: http.StatusForbidden}, Exchange{Lose: true}
 	for _, test := range []struct {
