@@ -3,7 +3,6 @@ package ingest_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"firn/coordinator"
 	"firn/ingest"
@@ -15,8 +14,8 @@ import (
 // and the coordinator a redis.Coordinator.
 func ExampleOpenDirect() {
 	ctx := context.Background()
-	store, log := prepared(ctx)
-	d, err := ingest.OpenDirect(ctx, ingest.DirectOptions{Store: store, Coordinator: log})
+	store, c := prepared(ctx)
+	d, err := ingest.OpenDirect(ctx, ingest.DirectOptions{Store: store, Coordinator: c})
 	if err != nil {
 		panic(err)
 	}
@@ -43,9 +42,9 @@ func ExampleOpenDirect() {
 // What caused the write has an id; as idempotency key it makes the write safe to be made again, by whichever process the event is handed to next.
 func ExampleIdempotencyKey() {
 	ctx := context.Background()
-	store, log := prepared(ctx)
+	store, c := prepared(ctx)
 	handle := func(id, body string) {
-		d, err := ingest.OpenDirect(ctx, ingest.DirectOptions{Store: store, Coordinator: log})
+		d, err := ingest.OpenDirect(ctx, ingest.DirectOptions{Store: store, Coordinator: c})
 		if err != nil {
 			panic(err)
 		}
@@ -73,12 +72,12 @@ func prepared(ctx context.Context) (segments.Store, coordinator.Log) {
 	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
 	n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer n.Close(ctx)
 	_, err = n.Change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: "orders", Partitions: 3}})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return store, c
 }

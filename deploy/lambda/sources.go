@@ -15,7 +15,7 @@ import (
 func sqsMessages(event json.RawMessage) ([]message, error) {
 	var e events.SQSEvent
 	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("SQS event: %w", err)
+		return nil, fmt.Errorf("event of SQS: %w", err)
 	}
 	list := make([]message, len(e.Records))
 	for i, r := range e.Records {
@@ -35,7 +35,7 @@ func sqsMessages(event json.RawMessage) ([]message, error) {
 func kinesisMessages(event json.RawMessage) ([]message, error) {
 	var e events.KinesisEvent
 	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("Kinesis event: %w", err)
+		return nil, fmt.Errorf("event of Kinesis: %w", err)
 	}
 	list := make([]message, len(e.Records))
 	for i, r := range e.Records {
@@ -48,7 +48,7 @@ func kinesisMessages(event json.RawMessage) ([]message, error) {
 func snsMessages(event json.RawMessage) ([]message, error) {
 	var e events.SNSEvent
 	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("SNS event: %w", err)
+		return nil, fmt.Errorf("event of SNS: %w", err)
 	}
 	list := make([]message, len(e.Records))
 	for i, r := range e.Records {
@@ -61,13 +61,13 @@ func snsMessages(event json.RawMessage) ([]message, error) {
 func s3Messages(event json.RawMessage) ([]message, error) {
 	var e struct{ Records []json.RawMessage }
 	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("S3 event: %w", err)
+		return nil, fmt.Errorf("event of S3: %w", err)
 	}
 	list := make([]message, len(e.Records))
 	for i, raw := range e.Records {
 		var r events.S3EventRecord
 		if err := json.Unmarshal(raw, &r); err != nil {
-			return nil, fmt.Errorf("S3 event: %w", err)
+			return nil, fmt.Errorf("event of S3: %w", err)
 		}
 		object := r.S3.Bucket.Name + "/" + r.S3.Object.Key
 		list[i] = message{id: strings.Join([]string{"s3", object, r.S3.Object.VersionID, r.S3.Object.Sequencer, r.EventName}, " "), source: object,
@@ -80,7 +80,7 @@ func s3Messages(event json.RawMessage) ([]message, error) {
 func eventBridgeMessages(event json.RawMessage) ([]message, error) {
 	var e events.CloudWatchEvent
 	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("EventBridge event: %w", err)
+		return nil, fmt.Errorf("event of EventBridge: %w", err)
 	}
 	return []message{{id: "eventbridge " + e.Source + " " + e.ID, source: e.Source, value: event, time: e.Time}}, nil
 }
