@@ -185,7 +185,7 @@ func happenings() []happening {
 // this call, and goes on as if nothing had been.
 func TestDirectFrozen(t *testing.T) {
 	for _, h := range happenings() {
-		for _, how := range []frozen{{}, {lost: true}, {keyed: true}, {lost: true, keyed: true}} {
+		for _, how := range []frozen{{}, {lost: true}, {lost: true, keyed: true}} {
 			t.Run(fmt.Sprintf("%s, %+v", h.name, how), func(t *testing.T) {
 				doubts := 0
 				for step, last := 1, false; !last; step++ {
@@ -233,7 +233,7 @@ func freezeAt(t *testing.T, step int, h happening, how frozen, doubts *int) (las
 		return d.Write(t.Context(), "a", values(fmt.Sprint(i)))
 	}
 	var acked []ingest.Written
-	for i := range 3 {
+	for i := range 2 {
 		written, err := write(d, i)
 		if errors.Is(err, ingest.ErrInDoubt) {
 			*doubts++

@@ -4,7 +4,7 @@
 // One batch passes through the files in this order: ingest.go takes it in, collect.go groups it with its neighbours and flush.go
 // seals them when policy.go says so, encode.go and put.go make an object of the segment, commit.go gets offsets for it, settle.go journals those and answers.
 // What else is here: help.go settles what a node that died left behind, membership.go says what
-// ingest needs of the coordinator.
+// ingest needs of the coordinator, and direct.go is the same path without a node, for functions that live for moments.
 package ingest
 
 import (
