@@ -45,6 +45,8 @@ test: test-needs test-servers ## install what the tests need and run all of them
 # know, the message says what is missing.
 test-needs:
 	@test/install-package kcat kcat kcat
+	@test/install-package curl curl curl
+	@test/install-package python3 python3 python3
 	@test/install-package promtool prometheus prometheus
 	@test -x "$$(command -v helm || echo $$($(GO) env GOPATH)/bin/helm)" || { echo "building Helm, once: about four minutes" >&2; $(GO) install $(HELM); }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \

@@ -20,7 +20,7 @@ func TestReadmeKnowsEveryFlag(t *testing.T) {
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	new(serveOptions).addFlags(flags)
 	flags.VisitAll(func(f *pflag.Flag) { want[f.Name] = f.DefValue })
-	want["advertise"] = "--kafka-addr" // which it follows
+	want["advertise"], want["advertise-http"] = "--kafka-addr", "--http-addr" // which they follow
 
 	got := map[string]string{}
 	for _, row := range flagRow.FindAllStringSubmatch(readme(t), -1) {
