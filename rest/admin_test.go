@@ -119,6 +119,7 @@ func TestGroups(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	nodes := startFirn(t, 2, nil)
 	nodes[0].writeValues(t, nodes[0].makeTopic(t, "orders", 3), 0, "a")
 	var c clusterInfo

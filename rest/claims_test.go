@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,14 +33,13 @@ type object map[string]any
 // held names a claim in a request.
 func held(c claimedPage, more object) object {
 	o := object{"topic": c.Topic, "partition": c.Partition, "epoch": c.Epoch}
-	for k, v := range more {
-		o[k] = v
-	}
+	maps.Copy(o, more)
 	return o
 }
 
 // TestClaims is the life of a pull consumer: it claims, reads in the same round trip, commits, and comes again; another one fences it.
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "jobs", 2)
 	f.writeValues(t, topic, 0, "a", "b", "c")
@@ -147,6 +147,7 @@ func TestBadClaims(t *testing.T) {
 
 // TestForwarding: a request about a group may be sent to any node, and is answered by its owner; one that was forwarded is not forwarded again.
 func TestForwarding(t *testing.T) {
+	t.Parallel()
 	nodes := startFirn(t, 2, nil)
 	topic := nodes[0].makeTopic(t, "jobs", 2)
 	nodes[0].writeValues(t, topic, 0, "a", "b")

@@ -60,9 +60,15 @@ func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinat
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startNodeOn(t, l, store, decides, id, change)
+}
+
+func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coordinator.Coordinator, id int32, change func(*Options)) *firn {
+	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
 	f := &firn{url: "http://" + l.Addr().String()}
+	var err error
 	f.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: decides, Logger: logger, Registerer: registry,
 		Info: coordinator.NodeInfo{ID: id, KafkaHost: "127.0.0.1", KafkaPort: 9092, HTTP: l.Addr().String(), Zone: "zone-a"}})
 	if err != nil {
@@ -100,7 +106,7 @@ func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinat
 	return f
 }
 
-// createTopic creates a topic.
+// makeTopic creates a topic.
 func (f *firn) makeTopic(t testing.TB, name string, partitions int32) *coordinator.Topic {
 	t.Helper()
 	_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: name, Partitions: partitions}})
@@ -110,7 +116,7 @@ func (f *firn) makeTopic(t testing.TB, name string, partitions int32) *coordinat
 	return f.node.View().Topic(name)
 }
 
-// write writes a record for each value, in one batch, and returns when they are readable.
+// writeValues writes a record for each value, in one batch, and returns when they are readable.
 func (f *firn) writeValues(t testing.TB, topic *coordinator.Topic, partition int32, values ...string) {
 	t.Helper()
 	records := make([]ingest.Record, len(values))
@@ -120,6 +126,7 @@ func (f *firn) writeValues(t testing.TB, topic *coordinator.Topic, partition int
 	f.writeRecords(t, topic, records)
 }
 
+// writeRecords writes records and returns when they are readable.
 func (f *firn) writeRecords(t testing.TB, topic *coordinator.Topic, records []ingest.Record) {
 	t.Helper()
 	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: topic.Partitions, Compress: true})

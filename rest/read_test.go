@@ -211,7 +211,9 @@ func TestDeletedWhileWaiting(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "orders", 1)
 	status := make(chan int, 1)
-	go func() { status <- f.call(t, "GET", "/v1/topics/orders/partitions/0/records?from=latest&wait=50s", nil, nil).StatusCode }()
+	go func() {
+		status <- f.call(t, "GET", "/v1/topics/orders/partitions/0/records?from=latest&wait=50s", nil, nil).StatusCode
+	}()
 	for len(f.readers.polls) == 0 {
 		time.Sleep(time.Millisecond)
 	}
@@ -246,7 +248,7 @@ func TestReadMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestHole: records that compaction took away are passed over, and a batch of which nothing is wanted is not decoded.
+// TestDecode: records that compaction took away are passed over, and a batch of which nothing is wanted is not decoded.
 func TestDecode(t *testing.T) {
 	s := &Server{readers: newReaders(Limits{}.withDefaults())}
 	build := func(base int64, values ...string) []byte {
@@ -264,7 +266,6 @@ func TestDecode(t *testing.T) {
 	run := append(build(0, "a", "b"), build(7, "c", "d")...)
 	broken := build(9, "e")
 	broken[len(broken)-3] ^= 1
-	broken = broken[:len(broken):len(broken)]
 	decode := func(batches [][]byte, offset int64, most int) (string, int64, error) {
 		var got []string
 		next, err := s.decode(t.Context(), batches, offset, func(r batch.Record) (bool, error) {

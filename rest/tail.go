@@ -152,7 +152,6 @@ func parsePositions(id string) (map[int32]int64, error) {
 
 // stream sends events until the client goes, the topic is deleted, or the server stops.
 func (t *tailing) stream(r *http.Request) error {
-	_ = t.control.SetReadDeadline(time.Time{}) // it would end the request's context
 	t.out.Header().Set("Content-Type", "text/event-stream")
 	t.out.Header().Set("X-Accel-Buffering", "no")
 	t.out.WriteHeader(http.StatusOK)

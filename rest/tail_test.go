@@ -98,6 +98,7 @@ func wantValues(t *testing.T, got []string, want ...string) {
 // TestTailResumes: a client that breaks off after any event and comes again with its id gets what follows, once, from whichever node, also of partitions that were
 // added meanwhile, and also if it had got nothing yet.
 func TestTailResumes(t *testing.T) {
+	t.Parallel()
 	nodes := startFirn(t, 2, nil)
 	a, b := nodes[0], nodes[1]
 	topic := a.makeTopic(t, "orders", 2)

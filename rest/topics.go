@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -241,9 +242,7 @@ func (s *Server) growth(t *coordinator.Topic, partitions *int32) (*coordinator.G
 // changedConfigs is the change of a topic's configs, nil if nothing changes.
 func changedConfigs(t *coordinator.Topic, asked map[string]*string) (*coordinator.Configure, error) {
 	set := map[string]string{}
-	for name, value := range t.Configs {
-		set[name] = value
-	}
+	maps.Copy(set, t.Configs)
 	for name, value := range asked {
 		if value == nil {
 			delete(set, name)

@@ -1,0 +1,89 @@
+package rest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments/memory"
+)
+
+// inBubble runs a node in a bubble, where time passes when nothing else happens, and a connection to it.
+func inBubble(t *testing.T, body func(t *testing.T, f *firn, c net.Conn)) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		f := startNodeOn(t, p, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, nil)
+		f.writeValues(t, f.makeTopic(t, "orders", 1), 0, "a")
+		c, _ := p.dial()
+		defer c.Close()
+		body(t, f, c)
+	})
+}
+
+// TestLongPollOutlastsTimeouts: who waits for longer than a request may take to arrive is not let go for it.
+func TestLongPollOutlastsTimeouts(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
+		go func() {
+			_, _ = io.WriteString(c, "GET /v1/topics/orders/partitions/0/records?from=latest&wait=58s HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		}()
+		go func() {
+			time.Sleep(50 * time.Second)
+			f.writeValues(t, f.node.View().Topic("orders"), 0, "late")
+		}()
+		began := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if took := time.Since(began); err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"late"`) || took < 50*time.Second || took > 52*time.Second {
+			t.Errorf("after %v: %s, %s, %v", took, resp.Status, body, err)
+		}
+	})
+}
+
+// TestTailBeats: a tail on which nothing happens shows that it lives, for as long as it is wanted.
+func TestTailBeats(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
+		go func() { _, _ = io.WriteString(c, "GET /v1/topics/orders/tail HTTP/1.1\r\nHost: localhost\r\n\r\n") }()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(resp.Body)
+		began, beats := time.Now(), 0
+		for beats < 20 && lines.Scan() {
+			if strings.HasPrefix(lines.Text(), ":") {
+				beats++
+			}
+		}
+		if took := time.Since(began); beats != 20 || took < 20*heartbeat || took > 20*heartbeat+time.Second {
+			t.Errorf("%d heartbeats in %v: %v", beats, took, lines.Err())
+		}
+	})
+}
+
+// TestTailOfNobody: a client that takes nothing any more is let go, and its place is free.
+func TestTailOfNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
+		if _, err := io.WriteString(c, "GET /v1/topics/orders/tail?from=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(sendTimeout / 2)
+		synctest.Wait()
+		if len(f.readers.tails) != 1 {
+			t.Errorf("%d tails", len(f.readers.tails))
+		}
+		time.Sleep(sendTimeout)
+		synctest.Wait()
+		if len(f.readers.tails) != 0 {
+			t.Error("the tail is still there")
+		}
+	})
+}
