@@ -2,5 +2,5 @@ package process
 
 import "syscall"
 
-// attributes has the kernel kill the server when we end without having done so.
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// DiesWithParent ends a process with the one that started it, where the system can do that.
+func DiesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

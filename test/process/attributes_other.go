@@ -4,4 +4,5 @@ package process
 
 import "syscall"
 
-func attributes() *syscall.SysProcAttr { return nil }
+// DiesWithParent ends a process with the one that started it, where the system can do that.
+func DiesWithParent() *syscall.SysProcAttr { return nil }

@@ -44,7 +44,7 @@ func Start(spec Spec) (*Process, error) {
 	p := &Process{spec: spec, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1") // a server with a race detector ends at the first race
-	p.cmd.SysProcAttr = attributes()
+	p.cmd.SysProcAttr = DiesWithParent()
 	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", args[0], err)
