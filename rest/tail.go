@@ -269,6 +269,8 @@ func (t *tailing) forward(ctx context.Context, i int) (more bool, err error) {
 		return true, nil // the next round knows why
 	case err != nil:
 		return false, t.end(t.s.problemOf(err))
+	case len(chunk.Batches) == 0:
+		return false, nil
 	}
 	return t.give(ctx, i, chunk)
 }
