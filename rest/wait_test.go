@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,10 +33,12 @@ func TestLongPollOutlastsTimeouts(t *testing.T) {
 		go func() {
 			_, _ = io.WriteString(c, "GET /v1/topics/orders/partitions/0/records?from=latest&wait=58s HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		}()
-		go func() {
+		var writing sync.WaitGroup
+		writing.Go(func() {
 			time.Sleep(50 * time.Second)
 			f.writeValues(t, f.node.View().Topic("orders"), 0, "late")
-		}()
+		})
+		defer writing.Wait()
 		began := time.Now()
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
