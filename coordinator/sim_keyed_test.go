@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,38 +11,49 @@ import (
 // writes one record into each partition that it touches. It must have one place there, and whoever serves that must remember it.
 type simKeys struct {
 	requests int
-	of       map[record]byte4    // which request a record is of
-	places   map[simPlace]int64  // where it is served
-	at       map[simOffset]byte4 // the same the other way round
-	retries  int                 // that were answered with the original's place
+	of       map[record]simRequest          // which request a record is of
+	places   map[simPlace]int64             // where it is served
+	at       [simPartitions][]servedRequest // the same the other way round, by offset
+	retries  int                            // that were answered with the original's place
 }
 
-type byte4 = [4]byte
+// simRequest names a request; the zero one is none.
+type simRequest uint32
+
+// servedRequest is which request the record at an offset is of, if any, and how many up to it are of one.
+type servedRequest struct {
+	request simRequest
+	upTo    int
+}
+
+// request is the one that the record at an offset is of.
+func (k *simKeys) request(partition int32, offset int64) simRequest {
+	if at := k.at[partition]; offset < int64(len(at)) {
+		return at[offset].request
+	}
+	return 0
+}
 
 type simPlace struct {
 	partition int32
-	request   byte4
-}
-
-type simOffset struct {
-	partition int32
-	offset    int64
+	request   simRequest
 }
 
 // duplicate is what a commit answered, and counts once the view is past the offset.
 type duplicate struct {
-	simOffset
-	request byte4
+	partition int32
+	offset    int64
+	request   simRequest
 }
 
 func newSimKeys() simKeys {
-	return simKeys{of: map[record]byte4{}, places: map[simPlace]int64{}, at: map[simOffset]byte4{}}
+	return simKeys{of: map[record]simRequest{}, places: map[simPlace]int64{}}
 }
 
 // key draws the request that a batch is of: a new one, one of the last few, or none.
 func (s *simulation) key(r record) *RequestKey {
 	k := &s.keys
-	var number int
+	number := 0
 	switch s.pick(4, "key") {
 	case 0:
 		k.requests++
@@ -51,42 +63,47 @@ func (s *simulation) key(r record) *RequestKey {
 	default:
 		return nil
 	}
-	request := byte4{byte(number >> 8), byte(number)}
-	k.of[r] = request
-	return &RequestKey{ID: requestID(request), Partitions: simPartitions}
+	k.of[r] = simRequest(number)
+	return &RequestKey{ID: simRequest(number).id(), Partitions: simPartitions}
 }
 
-func requestID(request byte4) (id [16]byte) {
-	copy(id[:], request[:])
+func (r simRequest) id() (id [16]byte) {
+	binary.BigEndian.PutUint32(id[:], uint32(r))
 	return id
 }
 
-// judgeKey looks at a record that is served for the first time.
+// requestOf is the request with that id.
+func requestOf(id [16]byte) simRequest { return simRequest(binary.BigEndian.Uint32(id[:])) }
+
+// judgeKey looks at a record that is served for the first time. They come in the order of their offsets.
 func (s *simulation) judgeKey(who string, offset int64, r record) {
-	request, keyed := s.keys.of[r]
-	if !keyed {
-		return
+	k := &s.keys
+	at := &k.at[r.partition]
+	here := servedRequest{request: k.of[r]}
+	if n := len(*at); n > 0 {
+		here.upTo = (*at)[n-1].upTo
 	}
-	place := simPlace{r.partition, request}
-	if before, twice := s.keys.places[place]; twice {
-		panic(fmt.Sprintf("P4: %s: request %v is in partition %d at %d and at %d", who, request, r.partition, before, offset))
+	if here.request != 0 {
+		here.upTo++
+		place := simPlace{r.partition, here.request}
+		if before, twice := k.places[place]; twice {
+			panic(fmt.Sprintf("P4: %s: request %d is in partition %d at %d and at %d", who, here.request, r.partition, before, offset))
+		}
+		k.places[place] = offset
 	}
-	s.keys.places[place] = offset
-	s.keys.at[simOffset{r.partition, offset}] = request
+	*at = append(*at, here)
 }
 
 // judgeRemembered compares what a state serves with what it remembers.
 func (s *simulation) judgeRemembered(who string, at int32, p *partition) {
 	for id, k := range p.keys {
-		if request := s.keys.at[simOffset{at, k.baseOffset}]; requestID(request) != id || request == (byte4{}) {
-			panic(fmt.Sprintf("%s: partition %d remembers request %x at %d, which is %v", who, at, id[:4], k.baseOffset, request))
+		if request := s.keys.request(at, k.baseOffset); request != requestOf(id) {
+			panic(fmt.Sprintf("%s: partition %d remembers request %d at %d, which is of %d", who, at, requestOf(id), k.baseOffset, request))
 		}
 	}
 	served := 0
-	for offset := range p.end {
-		if _, keyed := s.keys.at[simOffset{at, offset}]; keyed {
-			served++
-		}
+	if p.end > 0 {
+		served = s.keys.at[at][p.end-1].upTo
 	}
 	if served != len(p.keys) {
 		panic(fmt.Sprintf("%s: partition %d serves %d requests up to %d and remembers %d", who, at, served, p.end, len(p.keys)))
@@ -98,7 +115,7 @@ func (n *simNode) noteDuplicates(req CommitRequest, answer CommitAnswer) {
 	for i, run := range req.Runs {
 		for j, b := range run.Batches {
 			if a := answer.Runs[i][j]; errors.Is(a.Err, ErrDuplicate) {
-				n.duplicates = append(n.duplicates, duplicate{simOffset{run.Partition.Index, a.BaseOffset}, byte4(b.Key.ID[:4])})
+				n.duplicates = append(n.duplicates, duplicate{run.Partition.Index, a.BaseOffset, requestOf(b.Key.ID)})
 			} else if a.Err != nil {
 				panic(fmt.Sprintf("a batch was refused: %v", a.Err))
 			}
@@ -113,8 +130,8 @@ func (n *simNode) answerDuplicates() {
 		if p == nil || p.end <= d.offset {
 			return false
 		}
-		if got := n.sim.keys.at[d.simOffset]; got != d.request {
-			panic(fmt.Sprintf("P4: node %d: request %v was answered with partition %d offset %d, which is of %v", n.name, d.request, d.partition, d.offset, got))
+		if got := n.sim.keys.request(d.partition, d.offset); got != d.request {
+			panic(fmt.Sprintf("P4: node %d: request %d was answered with partition %d offset %d, which is of %d", n.name, d.request, d.partition, d.offset, got))
 		}
 		n.sim.keys.retries++
 		return true
