@@ -261,8 +261,12 @@ func (v *View) follow(e Entry, now time.Time) error {
 
 // show tells those who wait of a fact that was applied.
 func (v *View) show(f *Fact) {
-	if f.Offsets != nil || f.Merge != nil {
-		return // nobody waits for those
+	if f.Offsets != nil {
+		return // nobody waits for offsets
+	}
+	if f.Merge != nil {
+		v.wakeChanged() // its proposer waits; to readers it is all the same
+		return
 	}
 	if f.Commit != nil {
 		for i := range f.Commit.Spans {

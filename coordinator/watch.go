@@ -141,6 +141,11 @@ func (v *View) wakeAll() {
 	for w := range v.all {
 		w.signal()
 	}
+	v.wakeChanged()
+}
+
+// wakeChanged wakes who waits for a change to show.
+func (v *View) wakeChanged() {
 	if v.changed != nil {
 		close(v.changed)
 		v.changed = nil
