@@ -44,16 +44,12 @@ func beating(id string, epoch int32, owned ...segments.Partition) ConsumerHeartb
 	return ConsumerHeartbeat{MemberID: id, Epoch: epoch, RebalanceTimeout: -1, Owned: owned, spare: 1 << 30}
 }
 
-func (s *scene) beat(r ConsumerHeartbeat) ConsumerAnswer {
+func (s *scene) say(r ConsumerHeartbeat) ConsumerAnswer {
 	s.t.Helper()
 	if err := r.validate(); err != nil {
 		return ConsumerAnswer{Err: err}
 	}
-	m, err := s.modern(s.now, r.joins(), s.topics)
-	if err != nil {
-		return ConsumerAnswer{Err: err}
-	}
-	a := m.beat(s.now, &r, "made-here")
+	a := s.beat(s.now, &r, "made-here", s.topics)
 	s.settle(s.now)
 	slices.SortFunc(a.Assigned, segments.Partition.Compare)
 	return a
@@ -62,7 +58,7 @@ func (s *scene) beat(r ConsumerHeartbeat) ConsumerAnswer {
 // want beats, and compares the answer: an epoch, and the partitions of the topic log; nil if they are as they were.
 func (s *scene) want(r ConsumerHeartbeat, epoch int32, assigned []int32) {
 	s.t.Helper()
-	a := s.beat(r)
+	a := s.say(r)
 	var got []int32
 	for _, p := range a.Assigned {
 		got = append(got, p.Index)
@@ -74,7 +70,7 @@ func (s *scene) want(r ConsumerHeartbeat, epoch int32, assigned []int32) {
 
 func (s *scene) wantRefused(r ConsumerHeartbeat, want *kerr.Error) {
 	s.t.Helper()
-	if a := s.beat(r); a.Err == nil || a.Err.Code != want.Code {
+	if a := s.say(r); a.Err == nil || a.Err.Code != want.Code {
 		s.t.Fatalf("%s is answered %+v, want %v", r.MemberID, a, want)
 	}
 }
@@ -114,8 +110,8 @@ func TestTimeoutsOfConsumers(t *testing.T) {
 	s.want(joining("b", "log"), 2, []int32{})
 	s.want(beating("a", 1), 1, []int32{0})
 	for range 13 {
-		s.beat(beating("a", 1, logPartition(0), logPartition(1)))
-		s.beat(beating("b", s.member("b").epoch))
+		s.say(beating("a", 1, logPartition(0), logPartition(1)))
+		s.say(beating("b", s.member("b").epoch))
 		s.now = s.now.Add(5 * time.Second)
 		s.tick(s.now)
 	}
@@ -158,20 +154,20 @@ func TestStaticConsumers(t *testing.T) {
 	s.wantRefused(static(joining("a2", "log")), kerr.UnreleasedInstanceID)
 	s.wantRefused(static(beating("a2", 1)), kerr.FencedInstanceID)
 	s.wantRefused(beating("a1", -2), kerr.InvalidRequest)
-	if a := s.beat(static(beating("a1", -2))); a.Err != nil || a.Epoch != -2 {
+	if a := s.say(static(beating("a1", -2))); a.Err != nil || a.Epoch != -2 {
 		t.Fatalf("leaving for a while: %+v", a)
 	}
 	s.want(joining("b", "log"), 2, []int32{})
 	s.want(static(joining("a2", "log")), 2, []int32{0})
 	s.wantRefused(beating("a1", 1), kerr.UnknownMemberID)
 	s.want(beating("b", 2), 2, []int32{1})
-	s.beat(static(beating("a2", -2)))
+	s.say(static(beating("a2", -2)))
 	s.now = s.now.Add(44 * time.Second)
-	s.beat(beating("b", 2))
+	s.say(beating("b", 2))
 	s.now = s.now.Add(time.Second)
 	s.tick(s.now)
 	s.want(beating("b", 2), 3, []int32{0, 1})
-	if a := s.beat(beating("b", -1)); a.Err != nil || a.Epoch != -1 || !s.idle() {
+	if a := s.say(beating("b", -1)); a.Err != nil || a.Epoch != -1 || !s.idle() {
 		t.Errorf("leaving for good: %+v", a)
 	}
 }
@@ -255,13 +251,13 @@ func TestAssignorsAndUpgrades(t *testing.T) {
 	s := newScene(t, nil)
 	r := joining("a", "log")
 	r.Assignor = new("range")
-	s.beat(r)
+	s.say(r)
 	if d := s.described(); d.Protocol != "range" {
 		t.Errorf("the assignor is %s", d.Protocol)
 	}
 	r = joining("b", "log")
 	r.Assignor = new("uniform")
-	s.beat(r)
+	s.say(r)
 	if d := s.described(); d.Protocol != "uniform" {
 		t.Errorf("the assignor is %s, when one member asks for each", d.Protocol)
 	}
@@ -272,7 +268,10 @@ func TestAssignorsAndUpgrades(t *testing.T) {
 		g.join(s.now, &JoinRequest{SessionTimeout: time.Minute, RebalanceTimeout: time.Minute, ProtocolType: consumerProtocol,
 			Protocols: []Protocol{{"range", subscribed}}, spare: 1 << 30}, "old", 1)
 		g.sync(s.now, &SyncRequest{MemberID: "old", Generation: 1, Assignments: map[string][]byte{"old": assignment}}, 2)
-		a := s.beat(joining("a", "log"))
+		a := s.say(joining("a", "log"))
+		if _, upgraded := s.kind.(*modern); upgraded != (name == "") {
+			t.Errorf("%s: the group is a %T", name, s.kind)
+		}
 		if (a.Err == nil) != (name == "") || a.Err != nil && a.Err.Code != kerr.GroupIDNotFound.Code || a.Err == nil && a.Epoch != 2 {
 			t.Errorf("%s: joining is answered %+v", name, a)
 		}

@@ -23,11 +23,7 @@ func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r Consume
 		}
 		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
 		return l.ask(func(now time.Time, g *party) *kerr.Error {
-			members, refused := g.modern(now, r.joins(), m.topics.Load())
-			if refused != nil {
-				return refused
-			}
-			a = members.beat(now, &r, randomID())
+			a = g.beat(now, &r, randomID(), m.topics.Load())
 			return a.Err
 		})
 	})

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -11,29 +12,41 @@ import (
 // A group becomes one of the new protocol when its first member of that joins, and one of the classic protocol again when the last of them is gone and others are
 // left: Kafka's group.consumer.migration.policy=bidirectional. Its members notice nothing but a rebalance.
 
-// modern returns the group as members of the new protocol see it.
-func (g *party) modern(now time.Time, joining bool, topics *catalog) (*modern, *kerr.Error) {
+// beat takes in a heartbeat of a member of the new protocol, for which the group becomes what it has to be. newID is the id of a member that brings none.
+func (g *party) beat(now time.Time, r *ConsumerHeartbeat, newID string, topics *catalog) ConsumerAnswer {
 	if g.dead {
-		return nil, kerr.NotCoordinator
+		return ConsumerAnswer{Err: kerr.NotCoordinator}
 	}
-	if members, ok := g.kind.(*modern); ok {
-		return members, nil
-	}
-	if !joining {
-		return nil, kerr.UnknownMemberID // it has been taken out meanwhile
-	}
-	next := newModern(g.opts, topics)
-	if !g.vacant() {
-		before, ok := g.kind.(*machine)
-		if !ok {
-			return nil, kerr.InconsistentGroupProtocol
+	members, ok := g.kind.(*modern)
+	if !ok {
+		if !r.joins() {
+			return ConsumerAnswer{Err: kerr.UnknownMemberID} // it has been taken out meanwhile
 		}
-		if err := next.inherit(now, before); err != nil {
-			return nil, err
+		members = newModern(g.opts, topics)
+		if err := members.succeed(now, g); err != nil {
+			return ConsumerAnswer{Err: err}
 		}
 	}
-	g.kind = next
-	return next, nil
+	a := members.beat(now, r, newID)
+	if a.Err == nil && !ok { // a member that is refused changes nothing
+		if before, classic := g.kind.(*machine); classic {
+			before.dismiss()
+			members.replies = before.take()
+		}
+		g.kind = members
+	}
+	return a
+}
+
+// succeed takes over the members of a group that is of another kind so far, and stays as it is.
+func (g *modern) succeed(now time.Time, before *party) *kerr.Error {
+	if before.vacant() {
+		return nil
+	}
+	if members, classic := before.kind.(*machine); classic {
+		return g.inherit(now, members)
+	}
+	return kerr.InconsistentGroupProtocol
 }
 
 // settle lets a group of the new protocol that only has members of the classic one left become one of theirs.
@@ -52,7 +65,7 @@ func (g *party) settle(now time.Time) {
 	g.kind = next
 }
 
-// inherit takes over the members of a classic group. Those who wait for an answer are told to join again.
+// inherit takes over the members of a classic group, which stays as it is.
 func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
 	refuse := func(why string) *kerr.Error {
 		return refusal(kerr.GroupIDNotFound, "Cannot upgrade the classic group to a consumer group: %s.", why)
@@ -60,7 +73,7 @@ func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
 	if len(from.order) > 0 && from.protocolType != consumerProtocol {
 		return refuse("its members are not consumers")
 	}
-	g.epoch, g.expected = from.generation, from.expected
+	g.epoch, g.expected = from.generation, maps.Clone(from.expected)
 	for _, m := range from.order {
 		if m.nameless {
 			continue // it will come again as another
@@ -80,14 +93,16 @@ func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
 		g.takeOver(now, m, &said, topics)
 	}
 	g.wanted = g.wants()
-	for _, m := range from.order {
-		g.meant += len(m.assignment) / 4
-		from.answerJoin(m.join, JoinAnswer{Err: kerr.RebalanceInProgress, MemberID: m.id, Generation: -1})
-		from.answerSync(m.sync, SyncAnswer{Err: kerr.RebalanceInProgress})
+	return nil
+}
+
+// dismiss tells those who wait for an answer to join again.
+func (g *machine) dismiss() {
+	for _, m := range g.order {
+		g.answerJoin(m.join, JoinAnswer{Err: kerr.RebalanceInProgress, MemberID: m.id, Generation: -1})
+		g.answerSync(m.sync, SyncAnswer{Err: kerr.RebalanceInProgress})
 		m.join, m.sync = 0, 0
 	}
-	g.replies = from.take()
-	return nil
 }
 
 // takeOver makes a member of a classic group one of this group. What it said that it has, and is not assigned to it now, it may still be reading.
@@ -112,6 +127,7 @@ func (g *modern) takeOver(now time.Time, m *member, said *embeddedSubscription, 
 	for p := range c.assigned {
 		c.target = append(c.target, p)
 	}
+	g.meant += len(c.target)
 	g.add(c)
 }
 

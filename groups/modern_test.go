@@ -56,11 +56,7 @@ func (w *twins) beat(t *rapid.T, r ConsumerHeartbeat) ConsumerAnswer {
 	w.ids++
 	id := fmt.Sprint("server-made-", w.ids)
 	return w.do(t, func(g *party) any {
-		m, err := g.modern(w.now, r.joins(), w.topics)
-		if err != nil {
-			return ConsumerAnswer{Err: err}
-		}
-		a := m.beat(w.now, &r, id)
+		a := g.beat(w.now, &r, id, w.topics)
 		slices.SortFunc(a.Assigned, segments.Partition.Compare)
 		return a
 	}).(ConsumerAnswer)
@@ -202,11 +198,11 @@ func (c *actor) actClassic(t *rapid.T, w *twins) {
 			return
 		}
 		c.joining, c.answered = 0, *r.Join
-		switch {
-		case r.Join.Err == nil:
+		switch r.Join.Err {
+		case nil:
 			c.in, c.epoch, c.syncing = true, r.Join.Generation, ticket
 			c.sync(t, w, ticket)
-		case r.Join.Err == kerr.UnknownMemberID:
+		case kerr.UnknownMemberID:
 			c.lose()
 		}
 	case c.syncing != 0:
