@@ -116,7 +116,7 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	}
 	all := make([]CommittedOffset, 0, len(g.offsets))
 	for _, at := range sortedPartitions(g.offsets) {
-		if c, there := g.committed(at); there {
+		if c, there := g.committed(at); there && at != memberships {
 			all = append(all, c)
 		}
 	}
@@ -136,8 +136,8 @@ func (v *View) Groups() []string {
 	defer v.mu.RUnlock()
 	var names []string
 	for name, g := range v.state.groups {
-		for _, c := range g.offsets {
-			if c.offset >= 0 {
+		for at, c := range g.offsets {
+			if c.offset >= 0 && at != memberships {
 				names = append(names, name)
 				break
 			}

@@ -264,6 +264,7 @@ func (g *modern) goodbye(r *ConsumerHeartbeat) ConsumerAnswer {
 	}
 	if r.Epoch == away {
 		g.own(m, m.assigned, nil)
+		g.agreed++
 		m.epoch, m.state, m.revokeBy = away, settled, time.Time{}
 	} else {
 		g.remove(m)

@@ -27,6 +27,9 @@ type claims struct {
 
 var _ kind = (*claims)(nil)
 
+// agreements is 0: claims are not stored. Their epochs grow with the next owner, which refuses those of this one.
+func (g *claims) agreements() uint64 { return 0 }
+
 // claim is what is known of a partition. It is kept for a while after its end, so that the partition which had to wait the longest is the next.
 type claim struct {
 	holder   string

@@ -193,6 +193,7 @@ func (g *machine) replaceStatic(now time.Time, r *JoinRequest, newID string, t T
 		return
 	}
 	m.join, m.synced = 0, true
+	g.agreed++
 	a := g.joined(m)
 	a.Members = nil
 	switch {

@@ -15,17 +15,22 @@ type live struct {
 	users      int           // the tenure's
 	committing chan struct{} // holds an element while offsets are being decided: one after the other, in the order in which they were allowed
 
-	mu      sync.Mutex
-	party   *party
-	tickets Ticket
-	waiting map[Ticket]chan<- Reply
-	timer   *time.Timer
-	rings   time.Time // when timer does; zero: not at all
+	mu       sync.Mutex
+	party    *party
+	kept     agreement // the last one that is stored
+	stored   bool      // and that there were members in it
+	keeping  bool      // somebody is storing, keepsNow
+	keepsNow agreement
+	tickets  Ticket
+	waiting  map[Ticket]chan<- Reply
+	timer    *time.Timer
+	rings    time.Time // when timer does; zero: not at all
 }
 
 func newLive(t *tenure, name string) *live {
 	l := &live{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
 		party: newParty(&t.m.opts)}
+	l.kept = l.party.agreement()
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()
 	return l
@@ -60,6 +65,7 @@ func (l *live) stepLocked(event func(now time.Time, g *party)) {
 		m.metrics.rebalances.Inc()
 	}
 	l.arm(g.deadline())
+	l.keepLocked()
 }
 
 // arm sets the timer. A timer that rings too early does no harm, so it is not put off.
@@ -90,7 +96,7 @@ func (l *live) ring() {
 func (l *live) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.party.idle()
+	return l.party.idle() && !l.keeping
 }
 
 // await runs an event that is answered later unless it is refused at once, and waits for the answer. If ctx ends before, the group is told that nobody waits

@@ -51,7 +51,8 @@ type machine struct {
 	moreTime time.Duration // by which it may be put off, all in all
 	syncBy   time.Time     // when those who have not asked for their assignment are out; zero when all have
 
-	bytes   int // of what members sent
+	agreed  uint64 // how often: see agreements
+	bytes   int    // of what members sent
 	replies []Reply
 }
 
@@ -110,6 +111,9 @@ func (g *machine) answerSync(t Ticket, a SyncAnswer) {
 		g.replies = append(g.replies, Reply{Ticket: t, Sync: &a})
 	}
 }
+
+// agreements counts generations that are complete, and what changes in one without another.
+func (g *machine) agreements() uint64 { return g.agreed }
 
 // idle says that there is nothing to remember.
 func (g *machine) idle() bool {

@@ -80,6 +80,7 @@ func (m *Manager) Close(ctx context.Context) error {
 		}
 		if t := m.shards[i].held.Load(); t != nil {
 			held = append(held, t)
+			t.keepAll(ctx)
 			t.end()
 		}
 	}
@@ -174,6 +175,7 @@ func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.takeOver()
 	m.opts.Logger.Debug("groups are this node's now", "shard", shard, "epoch", lease.Epoch)
 	return t, nil
 }

@@ -30,8 +30,9 @@ type modern struct {
 	wanted    map[segments.TopicID]int32       // the topics that somebody is subscribed to, and how many partitions they had
 	expected  map[string]time.Time             // ids that were handed out to members of the classic protocol, until they join or this time comes
 
-	sent    int // bytes of what members sent
-	meant   int // partitions in all targets
+	agreed  uint64 // how often: see agreements
+	sent    int    // bytes of what members sent
+	meant   int    // partitions in all targets
 	replies []Reply
 }
 
@@ -78,6 +79,9 @@ func newModern(o *Options, topics *catalog) *modern {
 		instances: map[string]*consumer{}, owners: map[segments.Partition]*consumer{}, wanted: map[segments.TopicID]int32{},
 		expected: map[string]time.Time{}}
 }
+
+// agreements counts what changes of members, and of what they have and are to have.
+func (g *modern) agreements() uint64 { return g.agreed }
 
 func (g *modern) idle() bool { return len(g.members) == 0 && len(g.expected) == 0 }
 
@@ -202,6 +206,7 @@ func (g *modern) add(m *consumer) {
 		g.instances[m.instance] = m
 	}
 	g.sent += m.size()
+	g.agreed++
 }
 
 // remove takes a member out of the lists. What it had is free.
@@ -219,6 +224,7 @@ func (g *modern) remove(m *consumer) {
 func (g *modern) rename(m *consumer, id string) {
 	g.sent += len(id) - len(m.id)
 	delete(g.members, m.id)
+	g.agreed++
 	m.id, m.epoch, m.previous = id, 0, 0
 	g.members[id] = m
 }

@@ -18,6 +18,7 @@ type kind interface {
 
 	// weight is how many members there are, how many bytes they make the server keep, and how many generations there have been.
 	weight() (members, bytes int, generation int32)
+	agreements() uint64 // how often members have come to another agreement: see stored.go
 	mayCommit(now time.Time, c Committer) *kerr.Error
 	describe(d *Description)
 	subscriptions() func(topic string) bool

@@ -67,6 +67,7 @@ func (g *machine) complete(now time.Time) {
 	if len(g.order) == 0 {
 		g.state, g.protocol, g.protocolType, g.leader = Empty, "", "", ""
 		g.generation++
+		g.agreed++
 		return
 	}
 	if !g.elect() { // only static members, and none has come back
@@ -180,6 +181,7 @@ func (g *machine) sync(now time.Time, r *SyncRequest, t Ticket) {
 		return
 	}
 	g.state = Stable
+	g.agreed++
 	for _, m := range g.order {
 		g.assign(m, r.Assignments[m.id])
 		if m.sync != 0 {

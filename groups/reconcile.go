@@ -13,6 +13,7 @@ import (
 // get there with their next heartbeats.
 func (g *modern) advance() {
 	g.epoch++
+	g.agreed++
 	g.wanted = g.wants()
 	g.assignor = g.vote()
 	seats := make([]*seat, len(g.order))
@@ -137,6 +138,7 @@ func stillHas(some map[segments.Partition]int32, owned []segments.Partition) boo
 
 // own changes what a member has. The maps are its own afterwards.
 func (g *modern) own(m *consumer, assigned, revoking map[segments.Partition]int32) {
+	g.agreed++
 	for p := range m.assigned {
 		delete(g.owners, p)
 	}

@@ -83,9 +83,10 @@ func (t *tenure) renew() error {
 
 // handOver gives the lease to the node whose it is to have, once what was committed under it is journaled.
 func (t *tenure) handOver() {
-	t.end()
 	ctx, cancel := context.WithTimeout(t.m.ctx, t.m.opts.LeaseTTL)
 	defer cancel()
+	t.keepAll(ctx)
+	t.end()
 	if err := t.m.flusher.flush(ctx); err != nil {
 		t.m.opts.Logger.Debug("journaling offsets before handing groups over", "error", err)
 	}

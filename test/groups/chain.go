@@ -19,7 +19,14 @@ type chain struct {
 	balance string // a classic assignor, or "consumer protocol"
 	records int
 	passed  [stages]atomic.Int64 // records that each stage has written
+	moves   atomic.Int64         // partitions that were given to a member
 }
+
+// The work of a member takes time, so that groups of changing size share it.
+const (
+	workAtOnce = 500
+	workTakes  = 20 * time.Millisecond
+)
 
 const (
 	stages          = 3
@@ -123,6 +130,9 @@ func (c *chain) member(ctx context.Context, stage int, over func() bool) error {
 		kgo.ConsumerGroup(c.topic(stage) + "-group"), kgo.ConsumeTopics(c.topic(stage)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(50 * time.Millisecond), kgo.FetchMaxBytes(1 << 20),
 		kgo.DefaultProduceTopic(c.topic(stage + 1)), kgo.ProducerBatchMaxBytes(1 << 20),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, some map[string][]int32) {
+			c.moves.Add(int64(len(some[c.topic(stage)])))
+		}),
 	}
 	if balancer := balancers[c.balance]; balancer != nil {
 		opts = append(opts, kgo.Balancers(balancer()), kgo.HeartbeatInterval(200*time.Millisecond))
@@ -136,7 +146,7 @@ func (c *chain) member(ctx context.Context, stage int, over func() bool) error {
 	defer client.CloseAllowingRebalance()
 	for !over() {
 		poll, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-		fetches := client.PollRecords(poll, 5000)
+		fetches := client.PollRecords(poll, workAtOnce)
 		cancel()
 		if err := c.pass(ctx, client, stage, fetches); err != nil {
 			return fmt.Errorf("stage %d: %w", stage, err)
@@ -154,6 +164,7 @@ func (c *chain) pass(ctx context.Context, client *kgo.Client, stage int, fetches
 	if fetches.Empty() {
 		return nil
 	}
+	time.Sleep(workTakes)
 	var changed []*kgo.Record
 	fetches.EachRecord(func(r *kgo.Record) {
 		value := binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(r.Value)*3+uint64(stage))

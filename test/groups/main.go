@@ -85,11 +85,13 @@ func (o options) run(ctx context.Context) error {
 
 func (o options) chains(ctx context.Context, c *cluster) error {
 	for _, balance := range []string{"range", "roundrobin", "sticky", "cooperative-sticky", "consumer protocol"} {
-		took, err := (&chain{cluster: c, balance: balance, records: o.records}).run(ctx)
+		one := &chain{cluster: c, balance: balance, records: o.records}
+		took, err := one.run(ctx)
 		if err != nil {
 			return fmt.Errorf("chain, %s: %w", balance, err)
 		}
-		fmt.Fprintf(o.out, "chain, %s: %d records through %d stages in %v, each once and in order\n", balance, o.records, stages, took.Round(100*time.Millisecond))
+		fmt.Fprintf(o.out, "chain, %s: %d records through %d stages in %v, partitions given %d times; each record once and in order\n",
+			balance, o.records, stages, took.Round(100*time.Millisecond), one.moves.Load())
 	}
 	return nil
 }
