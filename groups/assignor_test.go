@@ -157,3 +157,25 @@ func TestRange(t *testing.T) {
 		}
 	}
 }
+
+// A member joins a thousand others, who share ten thousand partitions.
+func BenchmarkAssignors(b *testing.B) {
+	topic := &coordinator.Topic{ID: segments.TopicID{1}, Name: "log", Partitions: 10_000}
+	var seats []*seat
+	for i := range 1000 {
+		seats = append(seats, &seat{id: fmt.Sprint("m", i), topics: []*coordinator.Topic{topic}})
+	}
+	uniform(seats)
+	for name, assign := range assignors {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				next := []*seat{{id: "new", topics: []*coordinator.Topic{topic}}}
+				for _, s := range seats {
+					next = append(next, &seat{id: s.id, topics: s.topics, had: s.gets})
+				}
+				assign(next)
+			}
+		})
+	}
+}

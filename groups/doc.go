@@ -2,8 +2,9 @@
 //
 // Three layers, each testable without the next:
 //
-//   - machine is one group of the classic protocol, as a transition function: an event and the time go in, the answers that are due come
-//     out. It knows no clock, no goroutine and no network.
+//   - A party is one group, of a kind: machine for the classic protocol, modern for the new one (KIP-848), claims for consumers that lease partitions. A kind is
+//     a transition function: an event and the time go in, the answers that are due come out. It knows no clock, no goroutine and no network. An idle group
+//     becomes what the next event needs; one with members changes between the two protocols as its members do (convert.go, mixed.go).
 //   - tenure is this node's ownership of a shard of groups: a lease of the coordinator, with an epoch. It gives each machine its lock and its
 //     timer, and parks those who wait for an answer. When the lease ends, so does everything that was decided under it.
 //   - Manager is what the front doors call. It takes and hands back leases, stores committed offsets as facts of the coordinator, has them
@@ -12,6 +13,5 @@
 // Membership is nowhere stored: when a node dies, the next owner knows the committed offsets, and the members join again. Errors that clients are
 // told are Kafka's own, as package kerr has them.
 //
-// Another protocol (KIP-848, or leases of single partitions for consumers without a session) is another machine beside this one: what it commits goes
-// through tenure.commit, which asks the machine whether the committer may.
+// What any kind commits goes through tenure.commit, which asks the kind whether the committer may.
 package groups

@@ -102,6 +102,7 @@ func TestGroupIsUpgradedAndDowngradedWhileItReads(t *testing.T) {
 
 // A subscription by regular expression follows the topics that there are.
 func TestConsumerGroupFollowsTopics(t *testing.T) {
+	t.Parallel()
 	f := startFirn(t, Options{})
 	f.createTopic(t, "log-a", 1)
 	cl := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeRegex(), kgo.ConsumeTopics("log-.*"), kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
