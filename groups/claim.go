@@ -314,4 +314,3 @@ func (t *tenure) alone(ctx context.Context, l *live, f func() error) error {
 		return ctx.Err()
 	}
 }
-

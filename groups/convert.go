@@ -107,14 +107,18 @@ func (g *machine) dismiss() {
 
 // takeOver makes a member of a classic group one of this group. What it said that it has, and is not assigned to it now, it may still be reading.
 func (g *modern) takeOver(now time.Time, m *member, said *embeddedSubscription, assigned []embeddedTopic) {
+	epoch := g.epoch
+	if m.knows != 0 {
+		epoch = m.knows // it has not joined since the group was one of the new protocol before
+	}
 	c := &consumer{id: m.id, instance: m.instance, clientID: m.clientID, clientHost: m.clientHost, rack: said.rack, rebalance: m.rebalance, names: named(said.topics),
-		epoch: g.epoch, previous: g.epoch, heardBy: now.Add(m.session),
+		epoch: epoch, previous: epoch, heardBy: now.Add(m.session),
 		classic: &classicSide{session: m.session, protocols: m.protocols, version: said.version}}
 	free := func(topics []embeddedTopic) map[segments.Partition]int32 {
 		some := map[segments.Partition]int32{}
 		for _, p := range g.topics.partitions(topics) {
 			if g.owners[p] == nil {
-				some[p] = g.epoch
+				some[p] = epoch
 				g.owners[p] = c
 			}
 		}
