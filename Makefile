@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster rolling-update clean
+.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster test-groups rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,8 @@ test-needs:
 	  echo "make test: node (18 or newer) and npm are missing: install your distribution's nodejs and npm packages" >&2; exit 1; }
 	@test -e $(NPM_DIR)/node_modules/.package-lock.json -a ! $(NPM_DIR)/package-lock.json -nt $(NPM_DIR)/node_modules/.package-lock.json || \
 	  npm --prefix $(NPM_DIR) ci --no-audit --no-fund --loglevel=error
+
+	@test/groups/install
 
 # The servers that tests start: MinIO and versitygw are built from source at pinned versions, once, which takes minutes and shows that it is
 # working; Redis comes from the distribution.
@@ -91,6 +93,9 @@ torture: build ## strike the server (STRIKE: kill, terminate, takeover) at rando
 
 torture-cluster: build test-needs ## strike three nodes, their Redis and their MinIO for DURATION (5m) or STRIKES times, and check every record
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
+
+test-groups: build test-needs test-servers ## consumer groups of seven client libraries, in classic and new protocol, under kill -9; a chain of 500,000 records (15 minutes)
+	$(GO) run ./test/groups --firn $(BIN)/firn $(ARGS)
 
 rolling-update: build test-needs ## replace each of three nodes in turn under load, twice, as the Helm chart does; no client may be shown an error
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --only roll-nodes --strikes 2 $(ARGS)

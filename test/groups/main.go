@@ -110,39 +110,11 @@ func (o options) mixedGroups(ctx context.Context, c *cluster, worker string) err
 		}
 		for _, strikes := range slices.Compact([]int{0, o.strikes}) {
 			m := &mixed{cluster: c, protocol: kind[0], assignor: kind[1], strikes: strikes, log: o.out, random: rand.New(rand.NewPCG(1, uint64(strikes)))}
-			var names []string
-			for _, one := range allClients(worker, here) {
-				knows := one.knows(kind[0], kind[1]) || kind[0] == "upgrade" && one.knows("classic", kind[1])
-				if knows && (o.clients == "" || slices.Contains(strings.Split(o.clients, ","), one.name)) {
-					m.clients = append(m.clients, one)
-					names = append(names, one.name)
-				}
-			}
-			if err := o.mixedGroup(ctx, m, names); err != nil {
+			m.choose(allClients(worker, here), o.clients)
+			if err := m.judged(ctx, o.out); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// mixedGroup runs one, and says what is wrong with it.
-func (o options) mixedGroup(ctx context.Context, m *mixed, names []string) error {
-	begun := time.Now()
-	v, err := m.run(ctx)
-	name := fmt.Sprintf("%s %s, %d strikes, %s", m.protocol, m.assignor, m.strikes, strings.Join(names, " "))
-	fmt.Fprintf(o.out, "%s: %s, in %v\n", name, v, time.Since(begun).Round(time.Second))
-	switch {
-	case err != nil:
-	case v.Missing > 0:
-		err = fmt.Errorf("%d records were never processed", v.Missing)
-	case len(v.Overlaps) > 0:
-		err = fmt.Errorf("partitions had two owners: %v", v.Overlaps[:min(5, len(v.Overlaps))])
-	case m.strikes == 0 && v.Twice > 0:
-		err = fmt.Errorf("nobody died, and %d records were processed twice", v.Twice)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,40 @@ type mixed struct {
 }
 
 const mixedPartitions = 12
+
+// choose takes those clients that know the protocol and the assignor, of the named ones if names are given.
+func (m *mixed) choose(all []client, names string) {
+	for _, c := range all {
+		knows := c.knows(m.protocol, m.assignor) || m.protocol == "upgrade" && c.knows("classic", m.assignor)
+		if knows && (names == "" || slices.Contains(strings.Split(names, ","), c.name)) {
+			m.clients = append(m.clients, c)
+		}
+	}
+}
+
+// judged runs the group, tells what was found, and returns what is wrong with it.
+func (m *mixed) judged(ctx context.Context, out io.Writer) error {
+	begun := time.Now()
+	v, err := m.run(ctx)
+	name := fmt.Sprintf("%s %s, %d strikes", m.protocol, m.assignor, m.strikes)
+	for _, c := range m.clients {
+		name += ", " + c.name
+	}
+	fmt.Fprintf(out, "%s: %s, in %v\n", name, v, time.Since(begun).Round(time.Second))
+	switch {
+	case err != nil:
+	case v.Missing > 0:
+		err = fmt.Errorf("%d records were never processed", v.Missing)
+	case len(v.Overlaps) > 0:
+		err = fmt.Errorf("partitions had two owners: %v", v.Overlaps[:min(5, len(v.Overlaps))])
+	case m.strikes == 0 && v.Twice > 0:
+		err = fmt.Errorf("nobody died, and %d records were processed twice", v.Twice)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
 
 // run has members come, go and die while records are written, and judges what they did.
 func (m *mixed) run(ctx context.Context) (verdict, error) {
