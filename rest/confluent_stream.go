@@ -140,10 +140,11 @@ func (t *v3Stream) read(r *http.Request) error {
 
 // take hands the records on that are whole. It returns how many bytes they are.
 func (t *v3Stream) take(r *http.Request, buffer []byte, scanned int, scanner *objectScanner) (taken int, err error) {
+	var malformed error
 	for {
 		n, err := scanner.next(buffer[scanned:])
 		if err != nil {
-			return taken, refuse(http.StatusBadRequest, "", "%v", err)
+			malformed = refuse(http.StatusBadRequest, "", "%v", err)
 		}
 		if n == 0 {
 			break
@@ -152,13 +153,15 @@ func (t *v3Stream) take(r *http.Request, buffer []byte, scanned int, scanner *ob
 		taken = scanned
 	}
 	if taken == 0 {
-		return 0, nil
+		return 0, malformed
 	}
 	d := t.s.newRecordReader(r, buffer[:taken], t.memory)
 	d.reserve = func(int64) error { return nil } // a buffer has no more records than its bytes were counted for
 	part := v3Part{}
-	malformed := d.lines(func() error { return part.read(d) })
-	return taken, errors.Join(t.hand(r.Context(), part, d.records), malformed)
+	if err := d.lines(func() error { return part.read(d) }); err != nil {
+		malformed = err
+	}
+	return taken, errors.Join(t.hand(r.Context(), part, d.records), malformed) // those before it are answered first
 }
 
 // hand hands records to the writer. Those that the topic does not take are refused one by one.

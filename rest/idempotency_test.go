@@ -1,0 +1,146 @@
+package rest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"firn/coordinator"
+	"firn/ingest"
+	"firn/segments"
+)
+
+// TestIdempotencyKeyHeader: a key is a string in quotes or bare.
+func TestIdempotencyKeyHeader(t *testing.T) {
+	for given, want := range map[string]string{
+		`"a b"`: "a b", `a-b`: "a-b", `"a\"b\\"`: `a"b\`, `""`: "!", `"a`: "!", `"a"b`: "!", `"a\x"`: "!", `a"b`: `a"b`, "é": "!", `"\`: "!", " ": "!",
+	} {
+		got, err := idempotencyKey(http.Header{idempotencyHeader: {given}})
+		if err != nil {
+			got = "!"
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", given, got, want)
+		}
+	}
+	if _, err := idempotencyKey(http.Header{idempotencyHeader: {"a", "b"}}); err == nil {
+		t.Error("two keys")
+	}
+}
+
+// TestIdempotency: whichever node is asked, however often and at the same time, a request with a key is written once, and every answer is the first.
+func TestIdempotency(t *testing.T) {
+	nodes := startFirn(t, 2, nil)
+	topic := nodes[0].makeTopic(t, "t", 3)
+	if err := nodes[1].node.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const requests, tries = 20, 6
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	answers := map[int][]posted{}
+	for request := range requests {
+		body := fmt.Sprintf(`[{"value":"%d a"},{"key":"k%d","value":"%d b"},{"key":"l%d","value":"%d c"}]`, request, request, request, request, request)
+		for range tries {
+			wg.Go(func() {
+				a := nodes[rand.IntN(2)].post(t, "/v1/topics/t/records", body, "Content-Type", typeJSON, idempotencyHeader, fmt.Sprintf(`"request %d"`, request))
+				mu.Lock()
+				defer mu.Unlock()
+				answers[request] = append(answers[request], a)
+			})
+		}
+	}
+	wg.Wait()
+	for request, same := range answers {
+		for _, a := range same {
+			if a.status != 200 || !cmp.Equal(a.Records, same[0].Records) {
+				t.Errorf("request %d: %+v, and %+v", request, same[0], a)
+			}
+		}
+	}
+	total := int64(0)
+	for i := range topic.Partitions {
+		info, _ := nodes[0].view().Partition(segments.Partition{Topic: topic.ID, Index: i})
+		total += info.HighWatermark
+	}
+	if total != 3*requests {
+		t.Errorf("%d records are written, want %d", total, 3*requests)
+	}
+	// Another encoding of the same records is the same request; other records are another.
+	lines := "{\"value\":\"0 a\"}\n{\"value\":\"0 b\",\"key\":{\"base64\":\"azA=\"}}\n{\"key\":\"l0\",\"value\":\"0 c\"}"
+	a := nodes[1].post(t, "/v1/topics/t/records", lines, "Content-Type", typeNDJSON, idempotencyHeader, "request 0")
+	if a.status != 200 || !cmp.Equal(a.Records, answers[0][0].Records) || a.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("%+v, want %+v", a, answers[0][0])
+	}
+	if a := nodes[1].post(t, "/v1/topics/t/records", strings.Replace(lines, "0 c", "0 d", 1), "Content-Type", typeNDJSON, idempotencyHeader, "request 0"); a.status != 422 || a.Field != idempotencyHeader {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestIdempotencyResumes: if a try got as far as some of its partitions, the next one writes the others, with the partitions and the time of the first, although the topic has
+// grown meanwhile.
+func TestIdempotencyResumes(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "t", 3)
+	var records []ingest.Record
+	var body strings.Builder
+	for i := range 20 {
+		key := fmt.Sprint(i)
+		records = append(records, ingest.Record{Partition: -1, Key: []byte(key), Value: []byte("v"), Timestamp: -1})
+		fmt.Fprintf(&body, `{"key":"%s","value":"v"}`, key)
+	}
+	key := ingest.NewRequestKey("half", records)
+	key.Partitions, key.Timestamp = 3, 1_700_000_000_000
+	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: 3, Spread: ingest.SpreadOf(&key), Now: key.Timestamp, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending, err := f.writer.Append(t.Context(), []ingest.Batch{packed[1].Batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-pending.Done()
+	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	a := f.post(t, "/v1/topics/t/records", body.String(), "Content-Type", typeNDJSON, idempotencyHeader, "half")
+	if a.status != 200 || len(a.Records) != len(records) {
+		t.Fatalf("%+v", a)
+	}
+	for _, b := range packed {
+		for n, record := range b.Records {
+			if got := a.Records[record]; got.Partition != b.Batch.Partition.Index || got.Offset != int64(n) || got.Timestamp != key.Timestamp {
+				t.Errorf("record %d: %+v", record, got)
+			}
+		}
+	}
+	for i := range int32(7) {
+		want := int64(0)
+		if i < 3 {
+			want = int64(len(packed[i].Records))
+		}
+		if info, _ := f.view().Partition(segments.Partition{Topic: topic.ID, Index: i}); info.HighWatermark != want {
+			t.Errorf("partition %d has %d records, want %d", i, info.HighWatermark, want)
+		}
+	}
+}
+
+// TestIdempotencyKeysAreBounded: beyond the limit a new key is refused, and a known one still answered.
+func TestIdempotencyKeysAreBounded(t *testing.T) {
+	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxIdempotencyKeys = 2 })[0]
+	f.makeTopic(t, "t", 1)
+	for key, want := range []int{200, 200, 429, 429} {
+		a := f.post(t, "/v1/topics/t/records", "x", idempotencyHeader, fmt.Sprint(key))
+		if a.status != want || want == 429 && (a.Limit != "MaxIdempotencyKeys" || a.header.Get("Retry-After") == "") {
+			t.Errorf("key %d: %+v", key, a)
+		}
+	}
+	if a := f.post(t, "/v1/topics/t/records", "x", idempotencyHeader, "1"); a.status != 200 || a.Records[0].Offset != 1 {
+		t.Errorf("%+v", a)
+	}
+}
