@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,7 +183,7 @@ func TestUnreferenced(t *testing.T) {
 	}
 	store.newest = merged.Key()
 	unreferenced := func(ahead time.Duration) string {
-		store.ahead = ahead
+		store.ahead.Store(int64(ahead))
 		g, err := n.Unreferenced(t.Context(), time.Minute)
 		if err != nil {
 			t.Fatal(err)
@@ -224,14 +225,14 @@ func TestUnreferenced(t *testing.T) {
 type dated struct {
 	segments.Store
 	newest string
-	ahead  time.Duration
+	ahead  atomic.Int64 // nanoseconds
 }
 
 func (d *dated) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
 	return func(yield func(segments.Object, error) bool) {
 		for o, err := range d.Store.List(ctx, prefix, after) {
 			if o.Key == d.newest {
-				o.Modified = o.Modified.Add(d.ahead)
+				o.Modified = o.Modified.Add(time.Duration(d.ahead.Load()))
 			}
 			if !yield(o, err) {
 				return

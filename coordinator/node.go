@@ -31,6 +31,8 @@ type NodeOptions struct {
 	Probe           time.Duration // with an exclusive coordinator: how often an idle node looks whether it is fenced; 10 s
 }
 
+const defaultSealRetention = 7 * 24 * time.Hour
+
 func (o NodeOptions) withDefaults() NodeOptions {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -42,7 +44,7 @@ func (o NodeOptions) withDefaults() NodeOptions {
 		o.SnapshotObjects = 1000
 	}
 	if o.SealRetention == 0 {
-		o.SealRetention = 7 * 24 * time.Hour
+		o.SealRetention = defaultSealRetention
 	}
 	if o.Patience == 0 {
 		o.Patience = 3 * time.Second

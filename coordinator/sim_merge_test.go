@@ -196,7 +196,7 @@ func (n *simNode) collect() error {
 		if !known {
 			first = time.Now()
 		}
-		if seen[o.Key] = first; known && time.Since(first) >= simGrace || n.sim.flaws.collectYoung {
+		if seen[o.Key] = first; known && time.Since(first) >= simGrace || n.sim.flaws.collectYoung || n.sim.flaws.collectByView {
 			keys = append(keys, o.Key)
 		}
 	}

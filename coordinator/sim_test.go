@@ -36,7 +36,7 @@ type flaws struct {
 	openWithoutKeys      bool // … by a coordinator that is opened with a recovered state
 	mergeBlindly         bool // merges are decided although others came between
 	collectYoung         bool // objects are collected at first sight, although their commit or merge may still be on its way
-	collectByView        bool // and by what one node's view shows
+	collectByView        bool // at first sight, by what one node's view shows
 }
 
 const (

@@ -1,0 +1,306 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"firn/segments"
+)
+
+// AuditOptions says what an audit measures by. Zero values mean their defaults, which are those of a cluster.
+type AuditOptions struct {
+	CommitDeadline time.Duration
+	Grace          time.Duration // of the collectors: see Node.Unreferenced; an hour
+	SealRetention  time.Duration
+
+	// Object is called for each object of the bucket, those about which the audit is not sure at first last. An error ends the audit.
+	Object func(AuditObject) error
+}
+
+func (o AuditOptions) withDefaults() AuditOptions {
+	if o.CommitDeadline == 0 {
+		o.CommitDeadline = DefaultCommitDeadline
+	}
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
+	}
+	if o.SealRetention == 0 {
+		o.SealRetention = defaultSealRetention
+	}
+	return o
+}
+
+// DefaultGrace is how long a collector waits where nothing else is said: far longer than clocks differ, or a reader goes on with an index.
+const DefaultGrace = time.Hour
+
+// Reason is why an object is in the bucket.
+type Reason string
+
+// Reasons. Nothing should be leaked, missing or unknown.
+const (
+	Referenced  Reason = "referenced"  // a segment that spans refer to
+	Young       Reason = "young"       // a segment that nothing refers to, but its commit or merge may be on its way
+	Uncollected Reason = "uncollected" // a segment that nothing refers to, and that a collector will delete in its time
+	Leaked      Reason = "leaked"      // … that it should have deleted long ago
+	Missing     Reason = "missing"     // a segment that spans refer to and that is not there
+	Journaled   Reason = "journal"     // of the journal, and in no snapshot yet
+	ChainEnd    Reason = "chain end"   // the last of a chain that goes on or is not sealed yet
+	Seal        Reason = "seal"        // kept for a late put of the life that it ended
+	Snapshot    Reason = "snapshot"    // the newest, or the opening one
+	History     Reason = "history"     // an incarnation that was, kept for late recoveries
+	Current     Reason = "incarnation" // the current one, or one that begins
+	Covered     Reason = "covered"     // a newer snapshot has it; it goes with the next
+	Unknown     Reason = "unknown"     // nothing that firn puts there
+)
+
+// AuditObject is an object, and why it is there.
+type AuditObject struct {
+	segments.Object
+	Reason Reason
+	Detail string // for people
+}
+
+// Tally counts objects.
+type Tally struct {
+	Objects int
+	Bytes   int64
+}
+
+// AuditReport is what an audit found.
+type AuditReport struct {
+	Incarnation Incarnation // whose state was looked at; 0 if none ever opened
+	Now         time.Time   // by the store's clock, about
+	Tallies     map[Reason]Tally
+	Leaked      []AuditObject // the first of them
+	Missing     []AuditObject // the first of them; nobody knows how large they were
+}
+
+// auditNames is how many of the leaked and of the missing an audit names.
+const auditNames = 1000
+
+// Audit says of each object of the bucket why it is there, and finds what is there for nothing and what is needed and not there. It works from the bucket alone, and
+// writes nothing. A cluster that is at work moves on meanwhile: so what looks leaked or missing is looked at once more, with the state as it is then.
+//
+// It needs memory for the state, tens of bytes for each segment that is referred to, and for what it is not sure of; none for each object listed.
+func Audit(ctx context.Context, store segments.Store, opts AuditOptions) (AuditReport, error) {
+	a := &audit{AuditOptions: opts.withDefaults(), loader: loader{store, defaultParallel}, report: AuditReport{Tallies: map[Reason]Tally{}}}
+	if err := a.look(ctx); err != nil {
+		return AuditReport{}, err
+	}
+	a.report.Incarnation = a.base
+	if err := a.list(ctx); err != nil {
+		return AuditReport{}, err
+	}
+	a.report.Now = a.now
+	for _, object := range a.ours {
+		if err := a.tell(a.coordinators(object)); err != nil {
+			return AuditReport{}, err
+		}
+	}
+	if err := a.doubts(ctx); err != nil {
+		return AuditReport{}, err
+	}
+	return a.report, nil
+}
+
+// audit is one run of Audit.
+type audit struct {
+	AuditOptions
+	loader
+	report AuditReport
+
+	base   Incarnation
+	newest *snapshotObject // with covers only; nil if nothing ever opened
+	names  map[segments.TopicID]string
+	needed map[segments.ID]need
+
+	now   time.Time         // by the store's clock, about
+	ours  []segments.Object // of the coordinator
+	loose []segments.Object // segments that nothing referred to
+}
+
+// need is what refers to a segment.
+type need struct {
+	at    segments.Partition // of one of the spans
+	spans int32
+	seen  bool // the segment is in the bucket
+}
+
+// look loads what the bucket says of itself.
+func (a *audit) look(ctx context.Context) error {
+	_, err := again(ctx, func() (_ struct{}, err error) {
+		a.needed, a.names, a.newest = map[segments.ID]need{}, map[segments.TopicID]string{}, nil
+		if a.base, err = a.newestOpened(ctx); errors.Is(err, ErrEmptyBucket) {
+			return struct{}{}, nil
+		} else if err != nil {
+			return struct{}{}, err
+		}
+		snapshot, err := a.newestSnapshot(ctx, a.base)
+		if err != nil {
+			return struct{}{}, err
+		}
+		chains, err := a.listChains(ctx)
+		if err != nil {
+			return struct{}{}, err
+		}
+		found, err := a.apply(ctx, snapshot, chains)
+		if err != nil {
+			return struct{}{}, err
+		}
+		a.newest = &snapshotObject{incarnation: a.base, n: snapshot.n, covers: snapshot.covers}
+		a.take(found.state)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+func (a *audit) take(state *State) {
+	for id, t := range state.topics {
+		a.names[id] = t.Name
+	}
+	for at, p := range state.partitions {
+		for span := range p.allSpans() {
+			n := a.needed[span.Segment]
+			n.at, n.spans = at, n.spans+1
+			a.needed[span.Segment] = n
+		}
+	}
+}
+
+// list goes through the bucket.
+func (a *audit) list(ctx context.Context) error {
+	for object, err := range a.store.List(ctx, "", "") {
+		if err != nil {
+			return err
+		}
+		if object.Modified.After(a.now) {
+			a.now = object.Modified
+		}
+		if err := a.object(object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *audit) object(object segments.Object) error {
+	id, ok := parseSegmentKey(object.Key)
+	if !ok {
+		if isCoordinators(object.Key) {
+			a.ours = append(a.ours, object)
+			return nil
+		}
+		return a.tell(AuditObject{object, Unknown, "nothing that firn puts there"})
+	}
+	n, needed := a.needed[id]
+	if !needed {
+		a.loose = append(a.loose, object)
+		return nil
+	}
+	n.seen = true
+	a.needed[id] = n
+	return a.tell(AuditObject{object, Referenced, a.needText(n)})
+}
+
+func (a *audit) needText(n need) string {
+	return fmt.Sprintf("%d spans, one of them of %s/%d", n.spans, a.names[n.at.Topic], n.at.Index)
+}
+
+func isCoordinators(key string) bool {
+	_, _, journal := parseJournalKey(key)
+	_, _, snapshot := parseSnapshotKey(key)
+	_, incarnation := parseIncarnationKey(key)
+	return journal || snapshot || incarnation
+}
+
+// tell counts an object, and tells of it.
+func (a *audit) tell(o AuditObject) error {
+	t := a.report.Tallies[o.Reason]
+	a.report.Tallies[o.Reason] = Tally{t.Objects + 1, t.Bytes + o.Size}
+	switch {
+	case o.Reason == Leaked && len(a.report.Leaked) < auditNames:
+		a.report.Leaked = append(a.report.Leaked, o)
+	case o.Reason == Missing && len(a.report.Missing) < auditNames:
+		a.report.Missing = append(a.report.Missing, o)
+	}
+	if a.Object == nil {
+		return nil
+	}
+	return a.Object(o)
+}
+
+// doubts decides about the segments that nothing refers to, and those that are not there.
+func (a *audit) doubts(ctx context.Context) error {
+	var missing []segments.ID
+	for id, n := range a.needed {
+		if !n.seen {
+			missing = append(missing, id)
+		}
+	}
+	slices.SortFunc(missing, func(x, y segments.ID) int { return strings.Compare(x.String(), y.String()) })
+	leaked := slices.ContainsFunc(a.loose, func(o segments.Object) bool { return a.unreferenced(o).Reason == Leaked })
+	if len(missing) > 0 || leaked {
+		if err := a.look(ctx); err != nil {
+			return err
+		}
+	}
+	for _, o := range a.loose {
+		if err := a.tellLoose(ctx, o); err != nil {
+			return err
+		}
+	}
+	for _, id := range missing {
+		n, needed := a.needed[id]
+		if !needed {
+			continue
+		}
+		there, err := a.there(ctx, id.Key())
+		if err == nil && !there {
+			err = a.tell(AuditObject{segments.Object{Key: id.Key()}, Missing, a.needText(n)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *audit) tellLoose(ctx context.Context, o segments.Object) error {
+	id, _ := parseSegmentKey(o.Key)
+	if n, needed := a.needed[id]; needed { // by now
+		return a.tell(AuditObject{o, Referenced, a.needText(n)})
+	}
+	verdict := a.unreferenced(o)
+	if verdict.Reason == Leaked {
+		if there, err := a.there(ctx, o.Key); err != nil || !there {
+			return err // a collector was faster
+		}
+	}
+	return a.tell(verdict)
+}
+
+func (a *audit) there(ctx context.Context, key string) (bool, error) {
+	for object, err := range a.store.List(ctx, key, "") {
+		return err == nil && object.Key == key, err
+	}
+	return false, nil
+}
+
+// unreferenced says what a segment is that nothing refers to. A collector deletes it a grace after it has first seen it, which is a grace after it could have been
+// needed; it gets a third.
+func (a *audit) unreferenced(o segments.Object) AuditObject {
+	id, _ := parseSegmentKey(o.Key)
+	age, limit := min(a.now.Sub(o.Modified), a.now.Sub(id.Time())), MergeDeadline(a.CommitDeadline)
+	verdict := AuditObject{o, Young, "its commit or merge may be on its way"}
+	switch {
+	case age > limit+3*a.Grace:
+		verdict.Reason, verdict.Detail = Leaked, fmt.Sprintf("nothing refers to it, and it is %s old", age.Round(time.Second))
+	case age > limit+a.Grace:
+		verdict.Reason, verdict.Detail = Uncollected, fmt.Sprintf("nothing refers to it, it is %s old, and waits for a collector", age.Round(time.Second))
+	}
+	return verdict
+}
