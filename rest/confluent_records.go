@@ -94,6 +94,9 @@ type v3Part struct {
 
 // read reads a record. One that is sound JSON, and nothing else, is refused alone.
 func (p *v3Part) read(d *recordReader) error {
+	if kind := d.dec.PeekKind(); kind != '{' && kind != 0 {
+		return refuse(http.StatusBadRequest, "", "%v", errObjects) // nothing was read, so there is no going on
+	}
 	r := v3Record{record: len(d.records)}
 	err := d.v3(&r)
 	if refused, is := errors.AsType[*problem](err); is && refused.Status == http.StatusUnprocessableEntity {

@@ -93,6 +93,7 @@ func TestConfluentV3(t *testing.T) {
 		{path + "t", `{"value":{"type":"BINARY","data":"!"}}`, 422, "[422]"},
 		{path + "t", `{"partition_id":5}`, 422, "[422]"},
 		{path + "t", `{"partition_id":`, 400, "[400]"},
+		{path + "t", `{"value":{"type":"STRING","data":"s"}} 0`, 400, "[400]"},
 		{path + "u", `{}`, 404, "[40401]"},
 		{"/v3/clusters/other/topics/t", `{}`, 404, "[40401]"},
 	} {
