@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -67,6 +68,52 @@ func TestWorkers(t *testing.T) {
 			t.Errorf("%d lines, want %d", len(got), len(want))
 		}
 	})
+}
+
+// TestProducers: a producer that is run again with the same key writes nothing more, and prints the same.
+func TestProducers(t *testing.T) {
+	base := startFirn(t)
+	for name, producer := range map[string][]string{"python": {"python3", "produce.py"}, "node": {"node", "produce.mjs"}} {
+		t.Run(name, func(t *testing.T) {
+			call(t, http.MethodPost, base+"/v1/topics", "application/json", []byte(`{"name": "`+name+`"}`), nil)
+			lines := "first\nsecond \"line\"\nthird\n"
+			want := []string{"0 0", "0 1", "0 2"}
+			for range 2 {
+				if got := feed(t, lines, append(slices.Clone(producer), base, name, "a key")...); !slices.Equal(got, want) {
+					t.Errorf("%q", got)
+				}
+			}
+			var read struct{ Records []struct{ Value string } }
+			call(t, http.MethodGet, base+"/v1/topics/"+name+"/partitions/0/records", "", nil, &read)
+			var values strings.Builder
+			for _, r := range read.Records {
+				values.WriteString(r.Value + "\n")
+			}
+			if values.String() != lines {
+				t.Errorf("%q", values.String())
+			}
+		})
+	}
+}
+
+// TestReadmeWrites runs what README says about writing.
+func TestReadmeWrites(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "### Writing\n")
+	_, section, _ = strings.Cut(section, "```sh\n")
+	script, _, found := strings.Cut(section, "```")
+	if !found {
+		t.Fatal("README has no commands about writing")
+	}
+	base := startFirn(t)
+	script = strings.NewReplacer("127.0.0.1:8080", base, "curl ", "curl -sS --fail-with-body ", "README.md", "../../README.md").Replace(script)
+	answers := run(t, "sh", "-ec", script)
+	if len(answers) != 5 || answers[3] != answers[4] || !strings.Contains(answers[4], `"offset":4,`) {
+		t.Errorf("%q", answers)
+	}
 }
 
 // startFirn starts a server for the length of the test.
@@ -145,9 +192,15 @@ func call(t *testing.T, method, url, kind string, body []byte, v any) {
 // run runs a program and returns the lines that it prints.
 func run(t *testing.T, command ...string) []string {
 	t.Helper()
+	return feed(t, "", command...)
+}
+
+// feed is run with something on standard input.
+func feed(t *testing.T, input string, command ...string) []string {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &complaints
 	if err := cmd.Run(); err != nil {
 		t.Errorf("%s: %v\n%s", strings.Join(command, " "), err, complaints.String())
 	}
