@@ -1,6 +1,8 @@
 package groups
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"firn/coordinator"
 	"firn/segments"
 )
@@ -16,4 +18,49 @@ func lag(view *coordinator.View, group string, at segments.Partition) int64 {
 		from = max(from, committed.Offset)
 	}
 	return max(0, info.HighWatermark-from)
+}
+
+// maxLagSeries bounds the series of firn_group_lag. What does not fit is added up under the group "(others)".
+const maxLagSeries = 2000
+
+const otherGroups = "(others)"
+
+var (
+	lagDesc    = prometheus.NewDesc("firn_group_lag", "Records that a consumer group has not read yet, of the topics that it commits offsets for; told by the group's owner.", []string{"group", "topic"}, nil)
+	claimsDesc = prometheus.NewDesc("firn_group_claims", "Partitions of consumer groups that are leased to holders on this node.", nil, nil)
+)
+
+// lagGauges tells Prometheus how far behind the groups are that this node owns, in the order of their names.
+type lagGauges struct{ m *Manager }
+
+func (g lagGauges) Describe(to chan<- *prometheus.Desc) { to <- lagDesc; to <- claimsDesc }
+
+func (g lagGauges) Collect(to chan<- prometheus.Metric) {
+	to <- prometheus.MustNewConstMetric(claimsDesc, prometheus.GaugeValue, float64(g.m.claims.Load()))
+	view := g.m.opts.Node.View()
+	series, rest, left := 0, int64(0), false
+	for _, group := range view.Groups() {
+		if t := g.m.shards[shardOf(group)].held.Load(); t == nil || !t.holds() {
+			continue
+		}
+		byTopic := map[segments.TopicID]int64{}
+		for _, c := range view.CommittedOffsets(group) {
+			byTopic[c.Partition.Topic] += lag(view, group, c.Partition)
+		}
+		own := series+len(byTopic) <= maxLagSeries
+		for id, n := range byTopic {
+			topic := view.TopicByID(id)
+			switch {
+			case topic == nil: // deleted meanwhile
+			case own:
+				to <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(n), group, topic.Name)
+				series++
+			default:
+				rest, left = rest+n, true
+			}
+		}
+	}
+	if left {
+		to <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(rest), otherGroups, "")
+	}
 }

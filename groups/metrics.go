@@ -18,7 +18,7 @@ func newMetrics(r prometheus.Registerer, m *Manager) *metrics {
 	gauge := func(name, help string, value func() int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
-	r.MustRegister(all.rebalances, all.commits, all.refused,
+	r.MustRegister(all.rebalances, all.commits, all.refused, lagGauges{m},
 		gauge("firn_groups", "Consumer groups with members on this node.", m.groups.Load),
 		gauge("firn_group_members", "Members of consumer groups on this node.", m.members.Load),
 		gauge("firn_group_metadata_bytes", "Memory that members of consumer groups take.", m.bytes.Load),

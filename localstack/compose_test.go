@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"firn/coordinator"
+	"firn/groups"
 	"firn/index"
 	"firn/ingest"
 	"firn/kafka"
@@ -86,10 +87,29 @@ var (
 	suffix     = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
+// TestRulesNameMetricsThatExist does the same for alerts; up is Prometheus' own.
+func TestRulesNameMetricsThatExist(t *testing.T) {
+	metrics := registered(t)
+	text, err := os.ReadFile("../deploy/monitoring/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := metricName.FindAllString(string(text), -1)
+	if len(names) < 10 {
+		t.Errorf("%d metrics: the test looks at the wrong place", len(names))
+	}
+	for _, name := range names {
+		_, there := metrics[name]
+		if _, base := metrics[suffix.ReplaceAllString(name, "")]; !there && !base {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+}
+
 // TestDashboardNamesMetricsThatExist holds the names and labels of every query against what the rooms register.
 func TestDashboardNamesMetricsThatExist(t *testing.T) {
 	metrics := registered(t)
-	text, err := os.ReadFile("compose/grafana/dashboards/firn.json")
+	text, err := os.ReadFile("../deploy/monitoring/dashboards/firn.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +184,9 @@ func registered(t *testing.T) map[string][]string {
 	writer, err := ingest.New(ingest.Options{Store: store, Node: node, Registerer: r})
 	must(err)
 	defer func() { must(writer.Close(t.Context())) }()
+	manager, err := groups.New(groups.Options{Node: node, Registerer: r})
+	must(err)
+	defer func() { must(manager.Close(t.Context())) }()
 	_, err = kafka.New(kafka.Options{Node: node, Writer: writer, Index: blocks, Registerer: r})
 	must(err)
 	_, err = rest.New(rest.Options{Node: node, View: node.View(), Gatherer: r, Registerer: r})

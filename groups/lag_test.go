@@ -1,0 +1,65 @@
+package groups_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firn/coordinator"
+	"firn/groups"
+	"firn/segments"
+	"firn/segments/memory"
+)
+
+// TestLagIsToldByTheOwner wants each group's lag once in the cluster, from the node that owns it.
+func TestLagIsToldByTheOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		registries := []*prometheus.Registry{prometheus.NewRegistry(), prometheus.NewRegistry()}
+		a := start(t, store, c, 1, groups.Options{Registerer: registries[0]})
+		defer a.stop(t)
+		b := start(t, store, c, 2, groups.Options{Registerer: registries[1]})
+		defer b.stop(t)
+		at := segments.Partition{Topic: createTopic(t, a.node), Index: 1}
+		life, err := a.node.Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := life.Commit(t.Context(), coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at,
+			Batches: []coordinator.CommitBatch{{Length: 100, Records: 10, ProducerID: -1}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := life.Settle(t.Context(), answer.Entry); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for _, o := range []*owner{a, b} { // one of them owns it
+			o.commit(t, "readers", outsider, at, 4)
+		}
+		synctest.Wait()
+		told := 0
+		for _, r := range registries {
+			families, err := r.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range families {
+				if f.GetName() != "firn_group_lag" {
+					continue
+				}
+				for _, m := range f.GetMetric() {
+					told++
+					if m.GetGauge().GetValue() != 6 || m.GetLabel()[0].GetValue() != "readers" || m.GetLabel()[1].GetValue() != "log" {
+						t.Errorf("%v", m)
+					}
+				}
+			}
+		}
+		if told != 1 {
+			t.Errorf("the lag is told %d times", told)
+		}
+	})
+}
