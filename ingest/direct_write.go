@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,8 +56,8 @@ type writing struct {
 func (d *Direct) begin(r Request) *writing {
 	w := &writing{d: d, Request: r, spread: rand.Uint64()}
 	if r.Key != "" {
-		w.key = &coordinator.RequestKey{ID: hash16([]byte(r.Key)), Body: w.body()}
-		w.spread = binary.BigEndian.Uint64(w.key.ID[:])
+		key := NewRequestKey(r.Key, r.Records)
+		w.key, w.spread = &key, SpreadOf(&key)
 	}
 	return w
 }
@@ -192,36 +190,6 @@ func (w *writing) before(ctx context.Context, topic *coordinator.TopicFact) (*co
 		}
 	}
 	return &found[0], nil
-}
-
-// body is a hash of all that the caller asks for.
-func (w *writing) body() [16]byte {
-	var b []byte
-	field := func(v []byte) {
-		b = binary.AppendVarint(b, int64(len(v)))
-		if v == nil {
-			b = binary.AppendVarint(b, -1) // null is not empty
-		}
-		b = append(b, v...)
-	}
-	for i := range w.Records {
-		r := &w.Records[i]
-		b = binary.AppendVarint(b, int64(max(r.Partition, -1)))
-		b = binary.AppendVarint(b, max(r.Timestamp, -1))
-		field(r.Key)
-		field(r.Value)
-		b = binary.AppendVarint(b, int64(len(r.Headers)))
-		for _, h := range r.Headers {
-			field([]byte(h.Key))
-			field(h.Value)
-		}
-	}
-	return hash16(b)
-}
-
-func hash16(b []byte) [16]byte {
-	sum := sha256.Sum256(b)
-	return [16]byte(sum[:16])
 }
 
 // take takes the answers in. It returns false if the request needs another try.

@@ -121,3 +121,29 @@ func BenchmarkPack(b *testing.B) {
 		})
 	}
 }
+
+// TestNewRequestKey: requests that differ in anything that is asked for have another body.
+func TestNewRequestKey(t *testing.T) {
+	h := func(key string, value []byte) []batch.RecordHeader {
+		return []batch.RecordHeader{{Key: key, Value: value}}
+	}
+	plain := func() Record { return Record{Partition: -1, Timestamp: -1} }
+	requests := [][]Record{
+		nil, {plain()}, {plain(), plain()},
+		{{Partition: 0, Timestamp: -1}}, {{Partition: -1, Timestamp: 0}},
+		{{Partition: -1, Timestamp: -1, Key: []byte{}}}, {{Partition: -1, Timestamp: -1, Value: []byte{}}},
+		{{Partition: -1, Timestamp: -1, Key: []byte("ab")}}, {{Partition: -1, Timestamp: -1, Key: []byte("a"), Value: []byte("b")}},
+		{{Partition: -1, Timestamp: -1, Headers: h("a", nil)}}, {{Partition: -1, Timestamp: -1, Headers: h("a", []byte{})}}, {{Partition: -1, Timestamp: -1, Headers: h("", []byte("a"))}},
+	}
+	seen := map[[16]byte]int{}
+	for i, r := range requests {
+		key := NewRequestKey("k", r)
+		if other, twice := seen[key.Body]; twice {
+			t.Errorf("requests %d and %d have one body", other, i)
+		}
+		seen[key.Body] = i
+		if again := NewRequestKey("k", r); again != key || NewRequestKey("l", r).ID == key.ID {
+			t.Errorf("request %d", i)
+		}
+	}
+}
