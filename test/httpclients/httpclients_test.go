@@ -119,6 +119,13 @@ func TestReadmeWrites(t *testing.T) {
 // startFirn starts a server for the length of the test.
 func startFirn(t *testing.T) (base string) {
 	t.Helper()
+	base, _ = startServer(t)
+	return base
+}
+
+// startServer tells where it speaks Kafka as well.
+func startServer(t *testing.T) (base, kafka string) {
+	t.Helper()
 	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +144,7 @@ func startFirn(t *testing.T) (base string) {
 	if _, err := server.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return "http://" + server.HTTP()
+	return "http://" + server.HTTP(), server.Kafka()
 }
 
 // writeRecords creates a topic and fills it. It returns what workers print of it, sorted.
