@@ -252,7 +252,6 @@ func TestNoCommitBehindALaterClaim(t *testing.T) {
 			}
 			a := start(t, memory.New(), slow, 1, groups.Options{})
 			defer a.stop(t)
-			defer slow.late.Wait()
 			topic := single(t, a.node)
 			var holders sync.WaitGroup
 			for i := range 3 {
@@ -273,6 +272,7 @@ func TestNoCommitBehindALaterClaim(t *testing.T) {
 				})
 			}
 			holders.Wait()
+			slow.late.Wait()
 			all += counted
 		})
 	}
