@@ -10,8 +10,8 @@
 //   - Manager is what the front doors call. It takes and hands back leases, stores committed offsets as facts of the coordinator, has them
 //     journaled within a second, and deletes those that nobody has used for long.
 //
-// Membership is nowhere stored: when a node dies, the next owner knows the committed offsets, and the members join again. Errors that clients are
-// told are Kafka's own, as package kerr has them.
+// Who the members are and what they have is stored like committed offsets, as facts, whenever they have come to a new agreement (stored.go): when a node dies they go
+// on with the next owner. Claims are not stored, their epochs fence. Errors that clients are told are Kafka's own, as package kerr has them.
 //
 // What any kind commits goes through tenure.commit, which asks the kind whether the committer may.
 package groups

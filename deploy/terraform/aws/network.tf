@@ -131,3 +131,36 @@ resource "aws_lb_listener" "http" {
     target_group_arn = aws_lb_target_group.http.arn
   }
 }
+
+# Nodes forward requests about a consumer group to the node that owns it, so each is reachable over HTTP by itself as well, for nodes alone.
+resource "aws_lb_target_group" "peer" {
+  for_each             = local.nodes
+  name                 = "${var.name}-peer-${each.key}"
+  port                 = 8080
+  protocol             = "TCP"
+  target_type          = "ip"
+  vpc_id               = var.vpc_id
+  deregistration_delay = 5
+  tags                 = var.tags
+
+  health_check {
+    protocol            = "HTTP"
+    port                = "8080"
+    path                = "/healthz"
+    interval            = 10
+    healthy_threshold   = 2
+    unhealthy_threshold = 2
+  }
+}
+
+resource "aws_lb_listener" "peer" {
+  for_each          = local.nodes
+  load_balancer_arn = aws_lb.firn.arn
+  port              = 8080 + each.value
+  protocol          = "TCP"
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.peer[each.key].arn
+  }
+}

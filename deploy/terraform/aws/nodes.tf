@@ -50,6 +50,7 @@ resource "aws_ecs_task_definition" "node" {
       { name = "FIRN_KAFKA_ADDR", value = "0.0.0.0:${local.kafka_port + each.value}" },
       { name = "FIRN_ADVERTISE", value = "${aws_lb.firn.dns_name}:${local.kafka_port + each.value}" },
       { name = "FIRN_HTTP_ADDR", value = "0.0.0.0:8080" },
+      { name = "FIRN_ADVERTISE_HTTP", value = "${aws_lb.firn.dns_name}:${8080 + each.value}" },
       { name = "FIRN_LOG_FORMAT", value = "json" },
       { name = "GOMEMLIMIT", value = "${floor(var.node_memory * 0.85)}MiB" },
     ]
@@ -98,5 +99,11 @@ resource "aws_ecs_service" "node" {
     container_port   = 8080
   }
 
-  depends_on = [aws_lb_listener.kafka, aws_lb_listener.http, aws_iam_role_policy.node, aws_iam_role_policy.execution]
+  load_balancer {
+    target_group_arn = aws_lb_target_group.peer[each.key].arn
+    container_name   = "firn"
+    container_port   = 8080
+  }
+
+  depends_on = [aws_lb_listener.kafka, aws_lb_listener.http, aws_lb_listener.peer, aws_iam_role_policy.node, aws_iam_role_policy.execution]
 }
