@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-bucket demo torture torture-cluster test-groups rolling-update clean
+.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket demo torture torture-cluster test-groups rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ bench-peers: build ## the whole server beside franz-go's kfake with fsync: throu
 bench-kafka: build ## the same beside Apache Kafka as well (fetched with Maven)
 	mvn -q -B -f test/bench/apache/pom.xml dependency:copy-dependencies
 	$(GO) run ./test/bench --firn $(BIN)/firn --kafka test/bench/apache/lib $(ARGS)
+
+bench-http: build ## requests over HTTP beside a Kafka client's, on 1, 64 and 1,024 connections (90 s)
+	$(GO) run ./test/bench/http -firn $(BIN)/firn $(ARGS)
 
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
