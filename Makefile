@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket demo torture torture-cluster test-groups rolling-update clean
+.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket demo torture torture-cluster torture-functions test-groups rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ torture: build ## strike the server (STRIKE: kill, terminate, takeover) at rando
 
 torture-cluster: build test-needs ## strike three nodes, their Redis and their MinIO for DURATION (5m) or STRIKES times, and check every record
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
+
+torture-functions: build test-needs test-servers ## 2,000 short-lived HTTP producers with idempotency keys on three nodes, one of which is killed: every record once
+	$(GO) run ./test/torture --firn $(BIN)/firn --functions 2000
 
 test-groups: build test-needs test-servers ## consumer groups of seven client libraries, in classic and new protocol, under kill -9; a chain of 500,000 records (15 minutes)
 	$(GO) run ./test/groups --firn $(BIN)/firn $(ARGS)

@@ -88,6 +88,21 @@ func (s S3) CreateBucket(ctx context.Context, bucket string) error {
 	return nil
 }
 
+// Keys lists what a bucket holds.
+func (s S3) Keys(ctx context.Context, bucket string) (keys []string, err error) {
+	client, err := minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: Region})
+	if err != nil {
+		return nil, err
+	}
+	for object := range client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+		if object.Err != nil {
+			return nil, fmt.Errorf("listing bucket %s on %s: %w", bucket, s.name, object.Err)
+		}
+		keys = append(keys, object.Key)
+	}
+	return keys, nil
+}
+
 // Redis is a running Redis server.
 type Redis struct{ *Server }
 

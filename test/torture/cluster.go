@@ -40,8 +40,8 @@ type member struct {
 	toMinIO *gate
 }
 
-// startCluster starts everything and waits until it answers. Whatever it returns has to be stopped.
-func startCluster(ctx context.Context, bin, dir string) (*cluster, error) {
+// startCluster starts everything and waits until it answers; flags are further ones of nodes. Whatever it returns has to be stopped.
+func startCluster(ctx context.Context, bin, dir string, flags ...string) (*cluster, error) {
 	c := &cluster{dir: dir}
 	var err error
 	if c.minio, err = localstack.StartMinIO(ctx, localstack.Options{Dir: filepath.Join(dir, "minio")}); err != nil {
@@ -54,14 +54,14 @@ func startCluster(ctx context.Context, bin, dir string) (*cluster, error) {
 		return c, err
 	}
 	for i := range clusterNodes {
-		if err := c.addMember(bin, i+1); err != nil {
+		if err := c.addMember(bin, i+1, flags); err != nil {
 			return c, err
 		}
 	}
 	return c, c.startNodes(ctx)
 }
 
-func (c *cluster) addMember(bin string, id int) error {
+func (c *cluster) addMember(bin string, id int, flags []string) error {
 	toRedis, err := newGate(c.redis.Addr)
 	if err != nil {
 		return err
@@ -74,8 +74,8 @@ func (c *cluster) addMember(bin string, id int) error {
 	m := &member{toRedis: toRedis, toMinIO: toMinIO}
 	c.nodes = append(c.nodes, m)
 	store := strings.Replace(c.minio.MinIOURL(bucket, "log"), c.minio.Addr, m.toMinIO.addr, 1)
-	m.spec, err = process.NewSpec([]string{bin, "serve", "--store", store, "--coordinator", "redis://" + m.toRedis.addr,
-		"--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id", fmt.Sprint(id)}, c.dir)
+	m.spec, err = process.NewSpec(append([]string{bin, "serve", "--store", store, "--coordinator", "redis://" + m.toRedis.addr,
+		"--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id", fmt.Sprint(id)}, flags...), c.dir)
 	return err
 }
 

@@ -57,3 +57,24 @@ func TestPartitions(t *testing.T) {
 func TestRollingUpdate(t *testing.T) {
 	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 1}, Kinds: []Strike{RollNodes}})
 }
+
+// TestFunctions has short-lived producers write under idempotency keys while a node is killed.
+func TestFunctions(t *testing.T) {
+	dir, err := localstack.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn", buildFlags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := Functions(t.Context(), bin, dir, 200, t.Output())
+	t.Logf("%s", result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := result.Err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -48,10 +48,13 @@ func main() {
 	cluster := flag.Bool("cluster", false, "torture three nodes on MinIO and Redis")
 	pause := flag.Duration("pause", 0, "with --cluster: the longest that something is frozen, cut off or down")
 	only := flag.String("only", "", "with --cluster: these strikes alone, separated by commas")
+	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three nodes, of which one is killed")
 	flag.Parse()
 
 	var err error
-	if *cluster {
+	if *producers > 0 {
+		err = runFunctions(ctx, *firn, *producers)
+	} else if *cluster {
 		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause}, *only, *dir)
 	} else {
 		err = run(ctx, opts, *firn, *command, *dir)
@@ -126,4 +129,23 @@ func runCluster(ctx context.Context, opts ClusterOptions, only, dir string) erro
 		return os.RemoveAll(dir)
 	}
 	return nil
+}
+
+func runFunctions(ctx context.Context, firn string, producers int) error {
+	dir, err := localstack.TempDir()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if firn == "" {
+		if firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+			return err
+		}
+	}
+	result, err := Functions(ctx, firn, dir, producers, os.Stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Print(result)
+	return result.Err()
 }

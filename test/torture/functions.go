@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+)
+
+// FunctionsResult is what many short-lived producers found out.
+type FunctionsResult struct {
+	Producers, Processes      int
+	Tries                     int64 // requests, retries among them
+	Records, Missing, Twice   int
+	Took                      time.Duration
+	Objects, Budget           int // puts that the bucket holds, and what the put budget allows for that time
+	AnsweredTwice, Kept, Lost int // answers that were asked for again: the same, another
+}
+
+func (r FunctionsResult) String() string {
+	return fmt.Sprintf("%d producers (%d of them processes), %d requests, in %v\n%d records, %d missing, %d twice\n%d answers asked for again: %d the same, %d not\n%d objects put, %d allowed\n",
+		r.Producers, r.Processes, r.Tries, r.Took.Round(100*time.Millisecond), r.Records, r.Missing, r.Twice, r.AnsweredTwice, r.Kept, r.Lost, r.Objects, r.Budget)
+}
+
+// Err says what is wrong.
+func (r FunctionsResult) Err() error {
+	if r.Missing+r.Twice+r.Lost > 0 || r.Records == 0 {
+		return errors.New("records are missing or there twice, or an answer changed")
+	}
+	if r.Objects > r.Budget {
+		return errors.New("more objects were put than the budget allows")
+	}
+	return nil
+}
+
+const (
+	functionsAtOnce = 32
+	functionRecords = 3 // of each producer
+	putBudget       = 8
+)
+
+// Functions has many producers write over HTTP as functions do, one connection or one process each, one request under an idempotency key, and gone. In the
+// middle one of three nodes is killed, so that producers do not know whether what they asked for was done, and ask another node again.
+func Functions(ctx context.Context, bin, dir string, producers int, log io.Writer) (r FunctionsResult, err error) {
+	cl, err := startCluster(ctx, bin, dir, "--put-budget", fmt.Sprint(putBudget))
+	defer cl.stop()
+	if err != nil {
+		return r, err
+	}
+	c := &crowd{opts: Options{Partitions: 6}.withDefaults(), addrs: cl.addrs()}
+	c.opts.Partitions = 6
+	if err := c.createTopic(ctx); err != nil {
+		return r, err
+	}
+	begun := time.Now()
+	f := &functions{cluster: cl}
+	g, working := errgroup.WithContext(ctx)
+	g.SetLimit(functionsAtOnce)
+	for i := range producers {
+		if i == producers/2 {
+			fmt.Fprintln(log, "kill -9 of node 1")
+			cl.nodes[0].kill()
+		}
+		g.Go(func() error { return f.produce(working, i) })
+	}
+	if err := g.Wait(); err != nil {
+		return r, err
+	}
+	r = FunctionsResult{Producers: producers, Processes: int(f.processes.Load()), Tries: f.tries.Load(), Records: producers * functionRecords, Took: time.Since(begun),
+		AnsweredTwice: int(f.again.Load()), Kept: int(f.kept.Load()), Lost: int(f.changed.Load())}
+	if r.Objects, err = f.objects(ctx); err != nil {
+		return r, err
+	}
+	r.Budget = int(r.Took.Seconds()*putBudget+3*putBudget)*clusterNodes + 20 // each node's, its burst, and a few for lives and incarnations
+	r.Missing, r.Twice, err = f.readBack(ctx, producers)
+	return r, err
+}
+
+// functions is the producers and what became of their requests.
+type functions struct {
+	cluster                                *cluster
+	tries, processes, again, kept, changed atomic.Int64
+}
+
+// produce is the life of one producer: requests until there is an answer, each on a connection of its own or from a process of its own.
+func (f *functions) produce(ctx context.Context, i int) error {
+	body, key := functionBody(i), fmt.Sprintf(`"function %d"`, i)
+	ask := f.connect
+	if i%5 == 0 {
+		ask = f.process
+		f.processes.Add(1)
+	}
+	first, err := f.until(ctx, i, ask, body, key)
+	if err != nil || i%10 != 0 {
+		return err
+	}
+	again, err := f.until(ctx, i+1, f.connect, body, key) // somebody is not sure that it was done
+	f.again.Add(1)
+	if bytes.Equal(first, again) {
+		f.kept.Add(1)
+	} else {
+		f.changed.Add(1)
+	}
+	return err
+}
+
+// until asks one node after the other until one answers.
+func (f *functions) until(ctx context.Context, i int, ask func(ctx context.Context, url string, body []byte, key string) ([]byte, error), body []byte, key string) ([]byte, error) {
+	var err error
+	for try := range 200 {
+		node := f.cluster.nodes[(i+try)%clusterNodes]
+		f.tries.Add(1)
+		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+		var answer []byte
+		answer, err = ask(asking, "http://"+node.spec.HTTP+"/v1/topics/"+topic+"/records", body, key)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return answer, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil, fmt.Errorf("producer %d gave up: %w", i, err)
+}
+
+func functionBody(i int) []byte {
+	var records []map[string]string
+	for n := range functionRecords {
+		records = append(records, map[string]string{"key": fmt.Sprint("k", i%17, n), "value": fmt.Sprintf("%d/%d", i, n)})
+	}
+	b, _ := json.Marshal(records) // strings
+	return b
+}
+
+// connect makes a request on a connection of its own.
+func (f *functions) connect(ctx context.Context, url string, body []byte, key string) ([]byte, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", key)
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, answer)
+	}
+	return answer, err
+}
+
+// process makes a request by a process.
+func (f *functions) process(ctx context.Context, url string, body []byte, key string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "10", url, "-H", "Content-Type: application/json",
+		"-H", "Idempotency-Key: "+key, "--data-binary", "@-")
+	cmd.Stdin = bytes.NewReader(body)
+	return cmd.Output()
+}
+
+// objects counts the puts that the bucket holds: nothing has been deleted yet.
+func (f *functions) objects(ctx context.Context) (n int, err error) {
+	keys, err := f.cluster.minio.Keys(ctx, bucket)
+	return len(keys), err
+}
+
+// readBack counts records that are not there, and those that are there more than once.
+func (f *functions) readBack(ctx context.Context, producers int) (missing, twice int, err error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.cluster.addrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxWait(200*time.Millisecond))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer client.Close()
+	seen := map[string]int{}
+	for quiet := 0; quiet < 5; quiet++ { // until nothing more has come for a while
+		poll, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := client.PollFetches(poll)
+		cancel()
+		fetches.EachRecord(func(r *kgo.Record) {
+			seen[string(r.Value)]++
+			quiet = 0
+		})
+	}
+	for i := range producers {
+		for n := range functionRecords {
+			switch times := seen[fmt.Sprintf("%d/%d", i, n)]; {
+			case times == 0:
+				missing++
+			case times > 1:
+				twice++
+			}
+			delete(seen, fmt.Sprintf("%d/%d", i, n))
+		}
+	}
+	if len(seen) > 0 {
+		err = fmt.Errorf("records that nobody wrote: %s", strings.Join(func() (some []string) {
+			for value := range seen {
+				some = append(some, value)
+			}
+			return some
+		}(), " "))
+	}
+	return missing, twice, err
+}
