@@ -32,7 +32,7 @@ func (s *share) grow(ctx context.Context, n int64) error {
 		waiting, cancel := context.WithTimeout(ctx, s.of.wait)
 		defer cancel()
 		if err := s.of.sem.Acquire(waiting, n); err != nil {
-			p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes; nothing was written", s.of.total)
+			p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes (--http-memory); nothing was written", s.of.total)
 			p.Limit = "RequestMemoryBytes"
 			return p
 		}

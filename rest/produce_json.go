@@ -396,14 +396,36 @@ func soleMember(object jsontext.Value, name string) (jsontext.Value, bool) {
 	return bytes.Clone(v), err == nil && dec.PeekKind() == '}'
 }
 
-// compact is the text of a JSON value without white space: v itself if it has none.
+// compact is the text of a JSON value without white space: v itself if it has none. It has been read, so it is sound.
 func compact(v jsontext.Value) []byte {
-	if bytes.IndexByte(v, ' ') < 0 && bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\t') < 0 && bytes.IndexByte(v, '\r') < 0 {
+	at := spaceIn(v, 0)
+	if at == len(v) {
 		return v
 	}
-	v = bytes.Clone(v)
-	_ = v.Compact(jsontext.AllowDuplicateNames(true)) // it has been read, so it is sound
-	return v
+	out := make([]byte, 0, len(v))
+	for from := 0; from < len(v); at = spaceIn(v, from) {
+		out = append(out, v[from:at]...)
+		from = at + 1
+	}
+	return out
+}
+
+// spaceIn is where the first white space is that lies outside of strings, from a place outside of strings on; the end if there is none.
+func spaceIn(v jsontext.Value, from int) int {
+	quoted := false
+	for i := from; i < len(v); i++ {
+		switch v[i] {
+		case '"':
+			quoted = !quoted
+		case '\\':
+			i++ // only strings have it; what follows ends none
+		case ' ', '\t', '\r', '\n':
+			if !quoted {
+				return i
+			}
+		}
+	}
+	return len(v)
 }
 
 // clip shortens what clients sent, for errors.

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+	"pgregory.net/rapid"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -273,4 +275,25 @@ func TestLogAppendTime(t *testing.T) {
 	if again := f.post(t, "/v1/topics/t/records?timestamp=5", "x", idempotencyHeader, "k"); !cmp.Equal(again.Records, first.Records) {
 		t.Errorf("%+v, then %+v", first, again)
 	}
+}
+
+// TestCompact: what is compact has no white space but in strings, and says the same.
+func TestCompact(t *testing.T) {
+	for given, want := range map[string]string{
+		`1`: `1`, ` [ 1 , "a b\" c" ,{ "x\\" : "\t" } ] `: `[1,"a b\" c",{"x\\":"\t"}]`, "{\n}": "{}", `"\\" `: `"\\"`, `{"a":[1,2]}`: `{"a":[1,2]}`,
+	} {
+		if got := string(compact([]byte(given))); got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		v := jsontext.Value(rapid.SampledFrom([]string{`{"a b":[1,{"c\"\\":" "},null]}`, `["\\\\\"", "x y"]`, `[[],{}]`}).Draw(t, "json"))
+		if err := v.Indent(jsontext.WithIndent(rapid.SampledFrom([]string{"", " ", "\t"}).Draw(t, "indent"))); err != nil {
+			t.Fatal(err)
+		}
+		got := compact(v)
+		if err := v.Compact(); err != nil || string(got) != string(v) {
+			t.Fatalf("%s, want %s (%v)", got, v, err)
+		}
+	})
 }

@@ -35,6 +35,8 @@ type Node interface {
 	View() *coordinator.View
 	// Nodes returns the nodes that are alive, ordered by id.
 	Nodes() []coordinator.NodeInfo
+	// Away says whether the node is not among the nodes because it does not reach the bucket.
+	Away() bool
 	// Info is how this node was introduced to the others.
 	Info() coordinator.NodeInfo
 }
@@ -141,6 +143,9 @@ func New(opts Options) (*Server, error) {
 	fill(&opts.MaxTopics, defaultMaxTopics)
 	fill(&opts.MaxPartitions, defaultMaxPartitions)
 	opts.Limits = opts.Limits.withDefaults()
+	if l := opts.Limits; l.RequestMemoryBytes < 2*bodyFactor*int64(l.MaxBodyBytes) {
+		return nil, fmt.Errorf("rest: RequestMemoryBytes (%d) holds no compressed body of MaxBodyBytes (%d), which may take %d times that", l.RequestMemoryBytes, l.MaxBodyBytes, 2*bodyFactor)
+	}
 	opts.DefaultPartitions = cmp.Or(opts.DefaultPartitions, 1)
 	opts.CompressPlain = cmp.Or(opts.CompressPlain, "lz4")
 	if opts.Logger == nil {

@@ -29,6 +29,8 @@ type serveOptions struct {
 	flushInterval time.Duration
 	putBudget     putRate
 	bufferBytes   byteSize
+	httpMaxBody   byteSize
+	httpMemory    byteSize
 	cacheBytes    memorySize
 	tailBytes     memorySize
 	compressPlain string
@@ -63,12 +65,15 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.zone, "zone", "", "availability zone of this node, Kafka's rack")
 
 	o.flushBytes, o.bufferBytes = 8<<20, 256<<20
+	o.httpMaxBody, o.httpMemory = 8<<20, 256<<20
 	o.cacheBytes.auto, o.tailBytes.auto = true, true
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
 	f.DurationVar(&o.flushInterval, "flush-interval", 250*time.Millisecond, "seal a segment at the latest after this long")
 	o.putBudget.auto = true
 	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; auto: 8 on s3, none elsewhere")
 	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
+	f.Var(&o.httpMaxBody, "http-max-body", "largest body of an HTTP producer's request, decompressed")
+	f.Var(&o.httpMemory, "http-memory", "memory for the requests of HTTP producers; beyond it they get 429")
 	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
@@ -99,6 +104,8 @@ func (o *serveOptions) validate() error {
 		check("put-budget", fmt.Errorf("%v is negative", o.putBudget.perSecond))
 	}
 	check("buffer-bytes", within(int64(o.bufferBytes), int64(o.flushBytes), math.MaxInt64))
+	check("http-max-body", within(int64(o.httpMaxBody), 1<<10, 1<<30))
+	check("http-memory", within(int64(o.httpMemory), 4*int64(o.httpMaxBody), math.MaxInt64))
 	check("cache-bytes", o.cacheBytes.check())
 	check("tail-bytes", o.tailBytes.check())
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
