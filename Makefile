@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket demo torture torture-cluster torture-functions test-groups rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket demo torture torture-cluster torture-functions test-groups rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ build: ## build ./bin/firn
 
 release: ## build ./dist: the binary for each platform (PLATFORMS=…), a bill of materials, checksums; VERSION=v1.2.3
 	deploy/release/release $(VERSION) dist $(PLATFORMS)
+
+lambda: ## make ./dist/lambda.zip, the producer function, for deploy/terraform
+	deploy/lambda/package dist/lambda.zip
 
 package: build ## make ./dist/firn.deb for this machine
 	@mkdir -p dist
