@@ -106,11 +106,11 @@ func (t *v3Stream) read(r *http.Request) error {
 	}
 	buffer := make([]byte, 0, size)
 	for {
-		if t.s.readers.stopping.Err() != nil {
-			return t.s.takesWork()
-		}
 		if err := t.control.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
 			return err
+		}
+		if t.s.readers.stopping.Err() != nil { // looked at only now, because run sets a deadline as well
+			return t.s.takesWork()
 		}
 		n, readErr := r.Body.Read(buffer[len(buffer):cap(buffer)])
 		scanned := len(buffer)
@@ -121,6 +121,8 @@ func (t *v3Stream) read(r *http.Request) error {
 			return err
 		case errors.Is(readErr, io.EOF) && scanner.inside():
 			return refuse(http.StatusBadRequest, "", "the body ends within a record")
+		case readErr != nil && t.s.readers.stopping.Err() != nil:
+			return t.s.takesWork()
 		case readErr != nil:
 			return readErr
 		}
