@@ -34,7 +34,8 @@ const mixedPartitions = 12
 // choose takes those clients that know the protocol and the assignor, of the named ones if names are given.
 func (m *mixed) choose(all []client, names string) {
 	for _, c := range all {
-		knows := c.knows(m.protocol, m.assignor) || m.protocol == "upgrade" && c.knows("classic", m.assignor)
+		// kcat ends itself when a Join is answered REBALANCE_IN_PROGRESS, as Kafka answers it in the middle of an upgrade.
+		knows := c.knows(m.protocol, m.assignor) || m.protocol == "upgrade" && !c.bare && c.knows("classic", m.assignor)
 		if knows && (names == "" || slices.Contains(strings.Split(names, ","), c.name)) {
 			m.clients = append(m.clients, c)
 		}
