@@ -55,6 +55,7 @@ func TestKeys(t *testing.T) {
 		store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
 		nodes, writers := startNodes(t, store, c, 2)
 		ps := createTopic(t, nodes[0], 2)
+		synctest.Wait() // until both nodes have heard of it, as front doors do
 		wait := func(w *Writer, batches ...Batch) []Result { return mustWait(t, mustAppend(t, w, batches...)) }
 
 		wait(writers[0], newBatch(ps[0], -1, 0, 7, 10))
