@@ -35,8 +35,6 @@ type Node interface {
 	View() *coordinator.View
 	// Nodes returns the nodes that are alive, ordered by id.
 	Nodes() []coordinator.NodeInfo
-	// Away says whether the node is not among the nodes because it does not reach the bucket.
-	Away() bool
 	// Info is how this node was introduced to the others.
 	Info() coordinator.NodeInfo
 }
