@@ -185,7 +185,8 @@ func (f *functions) readBack(ctx context.Context, producers int) (missing, twice
 	}
 	defer client.Close()
 	seen := map[string]int{}
-	for quiet := 0; quiet < 5; quiet++ { // until nothing more has come for a while
+	deadline := time.Now().Add(patience) // clients look for the partitions of the node that was killed at others within seconds
+	for quiet := 0; quiet < 2 || len(seen) < producers*functionRecords && time.Now().Before(deadline); quiet++ {
 		poll, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := client.PollFetches(poll)
 		cancel()
