@@ -153,7 +153,7 @@ func join(t *testing.T, o *owner, group, id string) groups.JoinAnswer {
 		ProtocolType: "consumer", Protocols: []groups.Protocol{{Name: "range"}}})
 }
 
-// When the owner of a group is cut off, another takes over with all that was committed. The former owner can commit nothing from then on, and tells
+// When the owner of a group is cut off, another takes over with all that was committed, and with the members. The former owner can commit nothing from then on, and tells
 // its members so.
 func TestTheNextOwnerContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -180,10 +180,14 @@ func TestTheNextOwnerContinues(t *testing.T) {
 			t.Fatal(err)
 		}
 
+		synctest.Wait() // until who the members are is stored
 		a.cut.Store(true)
 		wantCommitted(t, b, group, at, 7)
-		if err := b.commit(t, group, outsider, at, 9); err != nil {
-			t.Errorf("the next owner cannot commit: %v", err)
+		if err := b.commit(t, group, outsider, at, 8); err != kerr.UnknownMemberID {
+			t.Errorf("an outsider commits to a group whose members the next owner knows: %v", err)
+		}
+		if err := b.commit(t, group, who, at, 9); err != nil {
+			t.Errorf("the member cannot commit with the next owner: %v", err)
 		}
 		if err := a.commit(t, group, who, at, 8); err != kerr.NotCoordinator && err != kerr.CoordinatorNotAvailable {
 			t.Errorf("the former owner commits: %v", err)
@@ -193,8 +197,8 @@ func TestTheNextOwnerContinues(t *testing.T) {
 			t.Errorf("the former owner, back again, commits: %v", err)
 		}
 		wantCommitted(t, b, group, at, 9)
-		if err := b.manager.Heartbeat(t.Context(), group, member.MemberID, "", member.Generation); err != kerr.UnknownMemberID {
-			t.Errorf("the next owner knows the member: %v", err)
+		if err := b.manager.Heartbeat(t.Context(), group, member.MemberID, "", member.Generation); err != nil {
+			t.Errorf("the next owner does not know the member: %v", err)
 		}
 		time.Sleep(20 * time.Second) // a is alive again, and the group goes back to it
 		wantCommitted(t, a, group, at, 9)
