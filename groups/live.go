@@ -15,16 +15,15 @@ type live struct {
 	users      int           // the tenure's
 	committing chan struct{} // holds an element while offsets are being decided: one after the other, in the order in which they were allowed
 
-	mu       sync.Mutex
-	party    *party
-	kept     agreement // the last one that is stored
-	stored   bool      // and that there were members in it
-	keeping  bool      // somebody is storing, keepsNow
-	keepsNow agreement
-	tickets  Ticket
-	waiting  map[Ticket]chan<- Reply
-	timer    *time.Timer
-	rings    time.Time // when timer does; zero: not at all
+	mu      sync.Mutex
+	party   *party
+	kept    agreement // the last one that is stored
+	stored  bool      // and that there were members in it
+	keeping bool      // somebody is storing what is not
+	tickets Ticket
+	waiting map[Ticket]chan<- Reply
+	timer   *time.Timer
+	rings   time.Time // when timer does; zero: not at all
 }
 
 func newLive(t *tenure, name string) *live {

@@ -90,6 +90,12 @@ func (g *modern) reconcile(now time.Time, m *consumer, owned []segments.Partitio
 	case m.state == unrevoked && stillHas(m.revoking, owned):
 		return false
 	}
+	epoch, state := m.epoch, m.state
+	defer func() {
+		if changed || m.epoch != epoch || m.state != state {
+			g.agreed++
+		}
+	}()
 	target := make(map[segments.Partition]bool, len(m.target))
 	for _, p := range m.target {
 		target[p] = true
@@ -138,7 +144,9 @@ func stillHas(some map[segments.Partition]int32, owned []segments.Partition) boo
 
 // own changes what a member has. The maps are its own afterwards.
 func (g *modern) own(m *consumer, assigned, revoking map[segments.Partition]int32) {
-	g.agreed++
+	if !maps.Equal(m.assigned, assigned) || !maps.Equal(m.revoking, revoking) {
+		g.agreed++
+	}
 	for p := range m.assigned {
 		delete(g.owners, p)
 	}

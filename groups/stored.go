@@ -242,7 +242,7 @@ const keepAgain = time.Second
 // keep stores the members until what is stored is what is, or nothing more can be.
 func (l *live) keep(ctx context.Context) {
 	for {
-		members, due := l.unkept(ctx)
+		now, members, due := l.unkept(ctx)
 		if !due {
 			return
 		}
@@ -254,7 +254,7 @@ func (l *live) keep(ctx context.Context) {
 			return c, nil
 		})
 		if err == nil {
-			l.didKeep(len(members) > 0)
+			l.didKeep(now, len(members) > 0)
 			continue
 		}
 		l.t.m.failures.Do(func() {
@@ -269,27 +269,27 @@ func (l *live) keep(ctx context.Context) {
 }
 
 // unkept returns what is to be stored now. If that is nothing, keeping is over.
-func (l *live) unkept(ctx context.Context) (members []byte, due bool) {
+func (l *live) unkept(ctx context.Context) (now agreement, members []byte, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keepsNow = l.party.agreement()
-	if !l.party.dead && ctx.Err() == nil && l.keepsNow != l.kept {
+	now = l.party.agreement()
+	if !l.party.dead && ctx.Err() == nil && now != l.kept {
 		if members, due = l.party.export(); due {
 			if len(members) > 0 || l.stored {
-				return members, true
+				return now, members, true
 			}
-			l.kept = l.keepsNow
+			l.kept = now
 		}
 	}
 	l.keeping = false
-	return nil, false
+	return now, nil, false
 }
 
 // didKeep notes what was stored.
-func (l *live) didKeep(some bool) {
+func (l *live) didKeep(what agreement, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.kept, l.stored = l.keepsNow, some
+	l.kept, l.stored = what, some
 }
 
 // dismiss forgets a group that nobody is in, once its members are stored.
