@@ -17,12 +17,7 @@ func init() { register(0, 1, consumerGroupDescribe) }
 
 func consumerGroupDescribe(ctx context.Context, s *Server, _ *peer, req *kmsg.ConsumerGroupDescribeRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
-	seen := map[string]bool{}
-	for _, group := range req.Groups {
-		if seen[group] {
-			continue
-		}
-		seen[group] = true
+	for group := range distinct(req.Groups) {
 		d, err := s.opts.Groups.Describe(ctx, group)
 		a := kmsg.NewConsumerGroupDescribeResponseGroup()
 		a.Group, a.ErrorCode, a.ErrorMessage = group, codeOf(err), textOf(err)

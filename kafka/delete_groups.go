@@ -10,12 +10,7 @@ import (
 func init() {
 	register(0, 3, func(ctx context.Context, s *Server, _ *peer, req *kmsg.DeleteGroupsRequest) (kmsg.Response, error) {
 		resp := kmsg.NewPtrDeleteGroupsResponse()
-		seen := map[string]bool{}
-		for _, group := range req.Groups {
-			if seen[group] {
-				continue
-			}
-			seen[group] = true
+		for group := range distinct(req.Groups) {
 			err := s.opts.Groups.Delete(ctx, group)
 			resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: group, ErrorCode: codeOf(err), ErrorMessage: textOf(err)})
 		}

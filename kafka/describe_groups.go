@@ -15,12 +15,7 @@ func init() { register(0, 6, describeGroups) }
 
 func describeGroups(ctx context.Context, s *Server, _ *peer, req *kmsg.DescribeGroupsRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
-	seen := map[string]bool{}
-	for _, group := range req.Groups {
-		if seen[group] {
-			continue
-		}
-		seen[group] = true
+	for group := range distinct(req.Groups) {
 		d, err := s.opts.Groups.Describe(ctx, group)
 		if err == nil && d.Type != groups.Classic {
 			d, err = groups.Description{}, kerr.GroupIDNotFound

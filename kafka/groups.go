@@ -30,6 +30,19 @@ func textOf(err *kerr.Error) *string {
 	return &err.Description
 }
 
+// distinct yields each of the groups that a request names once, in their order.
+func distinct(groups []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		seen := make(map[string]bool, len(groups))
+		for _, group := range groups {
+			if !seen[group] && !yield(group) {
+				return
+			}
+			seen[group] = true
+		}
+	}
+}
+
 // orEmpty is a string that may be null.
 func orEmpty(s *string) string {
 	if s == nil {
