@@ -1,38 +1,8 @@
-# Who may do what. Nodes and function need the same of the bucket: read, create, delete what is needed no more, list.
+# Who may do what.
 
-data "aws_iam_policy_document" "log" {
-  statement {
-    sid       = "Objects"
-    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-    resources = ["${aws_s3_bucket.log.arn}/log/*"]
-  }
-
-  # Without a condition on the prefix, because S3 then says 403 instead of 404 of an object that is not there.
-  statement {
-    sid       = "List"
-    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
-    resources = [aws_s3_bucket.log.arn]
-  }
-
-  dynamic "statement" {
-    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
-
-    content {
-      sid       = "Key"
-      actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
-      resources = [statement.value]
-    }
-  }
-}
-
-# The function writes and never deletes.
-data "aws_iam_policy_document" "append" {
-  statement {
-    sid       = "Objects"
-    actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${aws_s3_bucket.log.arn}/log/*"]
-  }
-
+# Both nodes and the function list the bucket, without a condition on the prefix, because S3 then says 403 instead of 404 of an object that is not there, and use
+# its key.
+data "aws_iam_policy_document" "bucket_use" {
   statement {
     sid       = "List"
     actions   = ["s3:ListBucket"]
@@ -47,6 +17,34 @@ data "aws_iam_policy_document" "append" {
       actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
       resources = [statement.value]
     }
+  }
+}
+
+# Nodes read, create, and delete what is needed no more.
+data "aws_iam_policy_document" "log" {
+  source_policy_documents = [data.aws_iam_policy_document.bucket_use.json]
+
+  statement {
+    sid       = "Objects"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    resources = ["${aws_s3_bucket.log.arn}/log/*"]
+  }
+
+  statement {
+    sid       = "Uploads"
+    actions   = ["s3:ListBucketMultipartUploads"]
+    resources = [aws_s3_bucket.log.arn]
+  }
+}
+
+# The function writes and never deletes.
+data "aws_iam_policy_document" "append" {
+  source_policy_documents = [data.aws_iam_policy_document.bucket_use.json]
+
+  statement {
+    sid       = "Objects"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.log.arn}/log/*"]
   }
 }
 
