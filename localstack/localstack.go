@@ -72,9 +72,13 @@ func Environment() map[string]string {
 	return map[string]string{"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": SecretKey}
 }
 
+func (s S3) client() (*minio.Client, error) {
+	return minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: Region})
+}
+
 // CreateBucket creates a bucket unless it is there.
 func (s S3) CreateBucket(ctx context.Context, bucket string) error {
-	client, err := minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: Region})
+	client, err := s.client()
 	if err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ func (s S3) CreateBucket(ctx context.Context, bucket string) error {
 
 // Keys lists what a bucket holds.
 func (s S3) Keys(ctx context.Context, bucket string) (keys []string, err error) {
-	client, err := minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: Region})
+	client, err := s.client()
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,17 +36,7 @@ const (
 )
 
 func (c *chain) topic(stage int) string {
-	return fmt.Sprintf("chain-%s-%d", topicName(c.balance), stage)
-}
-
-func topicName(s string) string {
-	b := []byte(s)
-	for i := range b {
-		if b[i] == ' ' {
-			b[i] = '-'
-		}
-	}
-	return string(b)
+	return fmt.Sprintf("chain-%s-%d", strings.ReplaceAll(c.balance, " ", "-"), stage)
 }
 
 // run returns how long it took.

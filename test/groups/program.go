@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,15 +146,8 @@ func (p *program) kill() {
 func (p *program) alive() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s has ended: %w\n%s", p.name, cmpErr(p.err), p.errs.String())
+		return fmt.Errorf("%s has ended: %w\n%s", p.name, cmp.Or(p.err, os.ErrProcessDone), p.errs.String())
 	default:
 		return nil
 	}
-}
-
-func cmpErr(err error) error {
-	if err == nil {
-		return os.ErrProcessDone
-	}
-	return err
 }

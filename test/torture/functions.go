@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -207,12 +209,7 @@ func (f *functions) readBack(ctx context.Context, producers int) (missing, twice
 		}
 	}
 	if len(seen) > 0 {
-		err = fmt.Errorf("records that nobody wrote: %s", strings.Join(func() (some []string) {
-			for value := range seen {
-				some = append(some, value)
-			}
-			return some
-		}(), " "))
+		err = fmt.Errorf("records that nobody wrote: %s", strings.Join(slices.Sorted(maps.Keys(seen)), " "))
 	}
 	return missing, twice, err
 }
