@@ -39,6 +39,15 @@ type Span struct {
 	// Version is 0 for bytes of a mixed segment, as they were committed, and else that of the Merge that made the span: then the segment is a merged one,
 	// with offsets of its own, an index to seek in, and maybe holes.
 	Version uint64
+
+	// Listed is 0 for bytes of a segment. Else Segment names not a segment but an index object, which lists this many spans, and this one stands for all of
+	// them: Position is 0, Length what they have together, MaxTimestamp their largest. Version is that of the merge that put it in their place.
+	Listed uint32
+
+	// Compacted says that the span was made by a compaction: of each key in it, it has no record that is older than another one up to the end of what
+	// was compacted then. Horizon is when the first of its tombstones may go, in milliseconds; 0 if it has none.
+	Compacted bool
+	Horizon   int64
 }
 
 // ProducerBatch is an idempotent batch as its producer numbered it.
