@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/coordinator/spans"
 	"firn/segments"
 )
 
 const (
-	// maxGetBytes is how far adjacent spans are joined into one get.
+	// maxGetBytes is how far adjacent pieces are joined into one get.
 	maxGetBytes = 4 << 20
 	// minGetWeight is what a get counts at least for, against FetchBytes, which so bounds the number of gets as well.
 	minGetWeight = 256 << 10
@@ -69,67 +70,54 @@ func newFetcher(opts Options, m *metrics) *fetcher {
 	}
 }
 
-// stretch returns how many of spans one get can read: those that follow each other without a gap in one segment, up to maxGetBytes.
-func stretch(spans []piece) int {
-	n, length := 1, spans[0].Length
-	for ; n < len(spans); n++ {
-		before, s := spans[n-1], spans[n]
-		length += s.Length
-		if s.Segment != before.Segment || s.Position != before.Position+before.Length || length > maxGetBytes {
-			break
-		}
-	}
-	return n
-}
-
-// weight is what a get of these spans takes of FetchBytes. Several spans are copied apart, since one must not keep the memory of all.
-func weight(spans []piece) int64 {
+// weight is what a get of these pieces takes of FetchBytes. Several pieces are copied apart, since one must not keep the memory of all.
+func weight(pieces []piece) int64 {
 	var n int64
-	for _, s := range spans {
+	for _, s := range pieces {
 		n += s.Length
 	}
-	if len(spans) > 1 {
+	if len(pieces) > 1 {
 		n *= 2
 	}
 	return n
 }
 
 // start sees to it that there is a flight for each span whose block is not found yet, and waits for room to begin those that are missing.
-func (f *fetcher) start(ctx context.Context, p segments.Partition, spans []piece, found []*block, flights []*flight[*block]) error {
-	for i := 0; i < len(spans); {
+func (f *fetcher) start(ctx context.Context, p segments.Partition, pieces []piece, found []*block, flights []*flight[*block]) error {
+	for i := 0; i < len(pieces); {
 		if found[i] != nil {
 			i++
 			continue
 		}
-		if flights[i] = f.underway(spans[i]); flights[i] != nil {
+		if flights[i] = f.underway(pieces[i]); flights[i] != nil {
 			i++
 			continue
 		}
 		n := 1
-		for longest := stretch(spans[i:]); n < longest && found[i+n] == nil; {
+		for longest := spans.Join(pieces[i:], maxGetBytes); n < longest && found[i+n] == nil; {
 			n++
 		}
-		release, err := f.room.acquire(ctx, weight(spans[i:i+n]), spans[i].old())
+		release, err := f.room.acquire(ctx, weight(pieces[i:i+n]), isOld(pieces[i]))
 		if err != nil {
 			return err
 		}
-		f.launch(p, spans[i:i+n], flights[i:i+n], release)
+		f.launch(p, pieces[i:i+n], flights[i:i+n], release)
 		i += n
 	}
 	return nil
 }
 
-// startAhead begins to fetch spans that nobody waits for, as far as there is room now, and returns how many it dealt with.
-func (f *fetcher) startAhead(p segments.Partition, spans []piece) int {
-	flights := make([]*flight[*block], len(spans))
+// startAhead begins to fetch pieces that nobody waits for, as far as there is room now, and returns how many it dealt with.
+func (f *fetcher) startAhead(p segments.Partition, pieces []piece) int {
+	flights := make([]*flight[*block], len(pieces))
 	done := 0
-	for done < len(spans) {
-		n := stretch(spans[done:])
-		release, ok := f.room.tryAhead(weight(spans[done:done+n]), spans[done].old())
+	for done < len(pieces) {
+		n := spans.Join(pieces[done:], maxGetBytes)
+		release, ok := f.room.tryAhead(weight(pieces[done:done+n]), isOld(pieces[done]))
 		if !ok {
 			break
 		}
-		f.launch(p, spans[done:done+n], flights[done:done+n], release)
+		f.launch(p, pieces[done:done+n], flights[done:done+n], release)
 		done += n
 	}
 	return done
@@ -163,12 +151,12 @@ func (f *fetcher) join(span piece) *flight[*block] {
 	return nil
 }
 
-// launch begins to fetch those of the spans that are neither under way nor in the cache by now. It gives the room back once that is done.
-func (f *fetcher) launch(p segments.Partition, spans []piece, flights []*flight[*block], release func()) {
+// launch begins to fetch those of the pieces that are neither under way nor in the cache by now. It gives the room back once that is done.
+func (f *fetcher) launch(p segments.Partition, pieces []piece, flights []*flight[*block], release func()) {
 	var own []piece
 	var ownFlights []*flight[*block]
 	f.mu.Lock()
-	for i, span := range spans {
+	for i, span := range pieces {
 		if f.closed {
 			flights[i] = landed[*block](nil, ErrClosed)
 		} else if fl := f.join(span); fl != nil {
@@ -213,18 +201,18 @@ func (f *fetcher) spawn(release func(), do func(context.Context)) bool {
 	return true
 }
 
-// run fetches spans, one stretch after the other.
-func (f *fetcher) run(ctx context.Context, p segments.Partition, spans []piece, flights []*flight[*block]) {
-	for len(spans) > 0 {
-		n := stretch(spans)
-		f.get(ctx, p, spans[:n], flights[:n])
-		spans, flights = spans[n:], flights[n:]
+// run fetches pieces, one stretch after the other.
+func (f *fetcher) run(ctx context.Context, p segments.Partition, pieces []piece, flights []*flight[*block]) {
+	for len(pieces) > 0 {
+		n := spans.Join(pieces, maxGetBytes)
+		f.get(ctx, p, pieces[:n], flights[:n])
+		pieces, flights = pieces[n:], flights[n:]
 	}
 }
 
 // get fetches one stretch.
-func (f *fetcher) get(ctx context.Context, p segments.Partition, spans []piece, flights []*flight[*block]) {
-	first, last := spans[0], spans[len(spans)-1]
+func (f *fetcher) get(ctx context.Context, p segments.Partition, pieces []piece, flights []*flight[*block]) {
+	first, last := pieces[0], pieces[len(pieces)-1]
 	length := last.Position + last.Length - first.Position
 	began := time.Now()
 	body, err := f.store.Get(ctx, first.Segment.Key(), first.Position, length)
@@ -233,22 +221,22 @@ func (f *fetcher) get(ctx context.Context, p segments.Partition, spans []piece, 
 		err = fmt.Errorf("the store gave %d bytes for %d", len(body), length)
 	}
 	if errors.Is(err, segments.ErrRange) {
-		if len(spans) > 1 { // the blocks before the end of the object may be whole
-			for i := range spans {
-				f.get(ctx, p, spans[i:i+1], flights[i:i+1])
+		if len(pieces) > 1 { // the blocks before the end of the object may be whole
+			for i := range pieces {
+				f.get(ctx, p, pieces[i:i+1], flights[i:i+1])
 			}
 			return
 		}
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	for i, span := range spans {
+	for i, span := range pieces {
 		if err != nil {
 			f.land(p, span, flights[i], nil, err)
 			continue
 		}
 		f.metrics.fetched.Add(float64(span.Length))
 		own := body[span.Position-first.Position:][:span.Length]
-		if len(spans) > 1 {
+		if len(pieces) > 1 {
 			own = bytes.Clone(own)
 		}
 		b, err := verify(span, own)
@@ -260,7 +248,7 @@ func (f *fetcher) get(ctx context.Context, p segments.Partition, spans []piece, 
 func (f *fetcher) land(p segments.Partition, span piece, fl *flight[*block], b *block, err error) {
 	fl.value, fl.err = b, err
 	if err == nil {
-		f.cache.put(span, b, span.old())
+		f.cache.put(span, b, isOld(span))
 	} else {
 		fl.err = describe(p, span.Span, err)
 	}

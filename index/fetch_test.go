@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/coordinator/spans"
 	"firn/segments"
 	"firn/segments/batch"
 )
@@ -131,7 +132,7 @@ func TestStretch(t *testing.T) {
 		"too large":     {[]piece{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
 	} {
 		room := newRoom(defaultFetchBytes)
-		n := stretch(c.spans)
+		n := spans.Join(c.spans, maxGetBytes)
 		if got := room.weight(weight(c.spans[:n]), false); n != c.n || got != c.weight {
 			t.Errorf("%s: %d spans of weight %d", name, n, got)
 		}

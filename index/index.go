@@ -32,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn/coordinator"
+	"firn/coordinator/spans"
 	"firn/segments"
 )
 
@@ -109,7 +110,7 @@ func (o Options) withDefaults() (Options, error) {
 // Errors of this package, beside coordinator.ErrUnknownPartition and the store's.
 var (
 	ErrOffsetOutOfRange = errors.New("offset lies outside the partition")
-	ErrCorrupt          = errors.New("stored data is corrupt")
+	ErrCorrupt          = spans.ErrCorrupt
 	ErrClosed           = errors.New("the index is closed")
 )
 

@@ -31,7 +31,7 @@ func widened(b []byte, by int32) []byte {
 	b = slices.Clone(b)
 	binary.BigEndian.PutUint32(b[posLastOffsetDelta:], uint32(int32(binary.BigEndian.Uint32(b[posLastOffsetDelta:]))+by))
 	const posCRC, posCovered = 17, 21
-	binary.BigEndian.PutUint32(b[posCRC:], crc32.Checksum(b[posCovered:], castagnoli))
+	binary.BigEndian.PutUint32(b[posCRC:], crc32.Checksum(b[posCovered:], crc32.MakeTable(crc32.Castagnoli)))
 	return b
 }
 

@@ -6,32 +6,18 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/coordinator/spans"
 	"firn/segments"
 )
 
-// piece is what is read, checked and cached at once: a span of a mixed segment, or one block of a merged one. For the latter it is the span that the block
-// would be by itself, and the CRC that the segment's footer has for it.
-type piece struct {
-	coordinator.Span
-	crc uint32
-}
-
-// merged says whether the piece is of a merged segment: its batches have their offsets, maybe with holes.
-func (p *piece) merged() bool { return p.Version != 0 }
+// piece is what is read, checked and cached at once.
+type piece = spans.Piece
 
 // oldAge is how long after its segment was sealed a piece counts as old. Who reads that is no reader of the tail, and may wait for those who are.
 const oldAge = time.Minute
 
-// old says whether the piece is read for a replay, or by somebody who is far behind.
-func (p *piece) old() bool { return p.merged() || time.Since(p.Segment.Time()) > oldAge }
-
-// pieceOf is a block of a merged segment as a piece.
-func pieceOf(span *coordinator.Span, b *segments.Block) piece {
-	return piece{coordinator.Span{
-		Segment: span.Segment, Base: b.BaseOffset, Last: b.LastOffset, Position: b.Position, Length: int64(b.Length),
-		MaxTimestamp: b.MaxTimestamp, Version: span.Version,
-	}, b.CRC}
-}
+// isOld says whether a piece is read for a replay, or by somebody who is far behind.
+func isOld(p piece) bool { return p.Merged() || time.Since(p.Segment.Time()) > oldAge }
 
 // plan is the pieces that are needed to read so many bytes from an offset on.
 type plan struct {
@@ -60,7 +46,7 @@ func (w *plan) addMerged(span *coordinator.Span, f *footer) {
 		if w.full() {
 			return
 		}
-		w.add(pieceOf(span, &blocks[i]))
+		w.add(spans.PieceOf(span, &blocks[i]))
 	}
 }
 
@@ -95,7 +81,7 @@ func (x *Index) pieces(ctx context.Context, p segments.Partition, span *coordina
 	}
 	pieces := make([]piece, len(f.blocks))
 	for i := range f.blocks {
-		pieces[i] = pieceOf(span, &f.blocks[i])
+		pieces[i] = spans.PieceOf(span, &f.blocks[i])
 	}
 	return pieces, nil
 }
