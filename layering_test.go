@@ -19,7 +19,7 @@ import (
 var rooms = [][]string{
 	{"segments"},
 	{"coordinator"},
-	{"index", "groups", "ingest"},
+	{"index", "groups", "ingest", "cleanup"},
 	{"kafka", "rest", "replay"},
 	{"cmd", "deploy", "localstack"},
 	{"test"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"firn/coordinator"
 	"firn/coordinator/redis"
@@ -44,12 +45,14 @@ func (p coordinatorPlace) String() string {
 	return u.String()
 }
 
-// open connects to the coordinator. What it returns has to be closed.
-func (p coordinatorPlace) open(ctx context.Context) (coordinator.Coordinator, func() error, error) {
+// open connects to the coordinator, which refuses segments that are older than the deadline. What it returns has to be closed.
+func (p coordinatorPlace) open(ctx context.Context, deadline time.Duration) (coordinator.Coordinator, func() error, error) {
 	if p.redis == nil {
-		return coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), func() error { return nil }, nil
+		return coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}), func() error { return nil }, nil
 	}
-	c, err := redis.New(ctx, *p.redis)
+	o := *p.redis
+	o.CommitDeadline = deadline
+	c, err := redis.New(ctx, o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--coordinator %s: %w", p, err)
 	}

@@ -43,11 +43,14 @@ type finding struct {
 
 func newDoctor(s streams) *cobra.Command {
 	o := &serveOptions{}
+	var audit bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything that a deployment needs, and say what to fix",
 		Long: "Check everything that 'firn serve' with the same flags needs, and say what to fix: one line each, ok, warn or fail.\n" +
-			"It leaves nothing behind. The exit status is 1 if a check fails.",
+			"It leaves nothing behind. The exit status is 1 if a check fails.\n" +
+			"With --audit it lists the bucket instead and says of each object why it is there, and at the end how many there are of each kind, how many\n" +
+			"are leaked (there for nothing, and for so long that they should be gone) and how many are missing. The exit status is 1 if any is.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var problems []error
@@ -59,10 +62,14 @@ func newDoctor(s streams) *cobra.Command {
 			if len(problems) > 0 {
 				return &usageError{errors.Join(problems...)}
 			}
+			if audit {
+				return auditBucket(cmd.Context(), s, o)
+			}
 			return doctor(cmd.Context(), s, o)
 		},
 	}
 	o.addPlaceFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&audit, "audit", false, "say of each object in the bucket why it is there")
 	return cmd
 }
 

@@ -246,7 +246,7 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	if err != nil {
 		return bad("correct --coordinator", "%v", err)
 	}
-	decides, hangUp, err := where.open(ctx)
+	decides, hangUp, err := where.open(ctx, coordinator.DefaultCommitDeadline)
 	if err != nil {
 		return bad("start it, or correct --coordinator", "%v", err)
 	}

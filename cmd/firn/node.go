@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"firn/cleanup"
 	"firn/coordinator"
 	"firn/groups"
 	"firn/index"
@@ -36,6 +37,7 @@ type node struct {
 	groups *groups.Manager
 	kafka  *kafka.Server
 	rest   *rest.Server
+	tidy   *cleanup.Cleaner
 
 	host string // as clients are told
 	port int32
@@ -85,7 +87,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
 		Store: n.store, Coordinator: decides, Info: info,
-		Logger: n.logger, Registerer: registry,
+		CommitDeadline: o.commitDeadline, Logger: n.logger, Registerer: registry,
 	})
 	if err != nil {
 		return fmt.Errorf("recovering the log from %s: %w", n.bucket.storePlace, err)
@@ -99,8 +101,13 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	if err != nil {
 		return err
 	}
+	written, pace := n.store, (*cleanup.Pace)(nil)
+	if rate := o.mergeRate.bytes(); rate > 0 {
+		pace = cleanup.NewPace(rate)
+		written = pace.Beside(n.store)
+	}
 	n.writer, err = ingest.New(ingest.Options{
-		Store: n.store, Node: n.member, Logger: n.logger, Registerer: registry,
+		Store: written, Node: n.member, Logger: n.logger, Registerer: registry,
 		FlushBytes: int(o.flushBytes), FlushInterval: o.flushInterval, PutBudget: o.putBudget.at(n.bucket.storePlace),
 		BufferBytes: int64(o.bufferBytes), Sealed: n.index.Keep,
 	})
@@ -126,6 +133,13 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		Writer: n.writer, AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory)},
 	})
+	if err != nil {
+		return err
+	}
+	n.tidy, err = cleanup.New(cleanup.Options{
+		Node: n.member, Store: n.store, Pace: pace, Logger: n.logger, Registerer: registry,
+		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, MemoryBytes: int64(o.mergeMemory),
+	})
 	return err
 }
 
@@ -135,7 +149,7 @@ func (n *node) coordinator(ctx context.Context) (decides coordinator.Coordinator
 	if err != nil {
 		return nil, usagef("--coordinator %w", err)
 	}
-	decides, n.ended, err = where.open(ctx)
+	decides, n.ended, err = where.open(ctx, n.options.commitDeadline)
 	return decides, err
 }
 
@@ -189,6 +203,9 @@ func orNone(d time.Duration) time.Duration {
 // close ends the rooms in the reverse order of wire: what was taken is written and acknowledged before the membership ends.
 func (n *node) close(ctx context.Context) error {
 	var errs []error
+	if n.tidy != nil {
+		errs = append(errs, n.tidy.Close(ctx))
+	}
 	if n.writer != nil {
 		errs = append(errs, n.writer.Close(ctx))
 	}

@@ -51,3 +51,56 @@ func (r *putRate) at(p storePlace) float64 {
 	}
 	return r.perSecond
 }
+
+// byteRate is the flag value of --merge-rate: bytes per second, none, or auto.
+type byteRate struct {
+	perSecond byteSize // 0: none
+	auto      bool
+}
+
+// autoMergeRate is more than a node takes in for long, three times over, and less than the stores that there are give.
+const autoMergeRate = 64 << 20
+
+func (r *byteRate) Set(text string) error {
+	switch text {
+	case "auto":
+		*r = byteRate{auto: true}
+		return nil
+	case "none":
+		*r = byteRate{}
+		return nil
+	}
+	r.auto = false
+	if err := r.perSecond.Set(text); err != nil {
+		return fmt.Errorf("%q is not auto, none or a number of bytes per second like 8MiB", text)
+	}
+	return nil
+}
+
+func (r *byteRate) String() string {
+	switch {
+	case r.auto:
+		return "auto"
+	case r.perSecond == 0:
+		return "none"
+	}
+	return r.perSecond.String()
+}
+
+func (*byteRate) Type() string { return "bytes" }
+
+// check refuses a rate at which nothing gets done.
+func (r *byteRate) check() error {
+	if r.auto || r.perSecond == 0 {
+		return nil
+	}
+	return within(int64(r.perSecond), 64<<10, math.MaxInt64)
+}
+
+// bytes is the rate; 0 is none.
+func (r *byteRate) bytes() int64 {
+	if r.auto {
+		return autoMergeRate
+	}
+	return int64(r.perSecond)
+}

@@ -16,6 +16,7 @@ import (
 func newRecover(s streams) *cobra.Command {
 	var store, where string
 	var dryRun bool
+	var deadline time.Duration
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "Rebuild what Redis holds from the bucket",
@@ -37,20 +38,21 @@ func newRecover(s streams) *cobra.Command {
 			}
 			defer b.Close()
 			if dryRun {
-				return surveyBucket(cmd.Context(), s, b, at)
+				return surveyBucket(cmd.Context(), s, b, at, deadline)
 			}
-			return recoverBucket(cmd.Context(), s, b, at)
+			return recoverBucket(cmd.Context(), s, b, at, deadline)
 		},
 	}
 	cmd.Flags().StringVar(&store, "store", defaultStore, "`URL` of the bucket")
 	cmd.Flags().StringVar(&where, "coordinator", embedded, "`URL` of Redis")
+	cmd.Flags().DurationVar(&deadline, "commit-deadline", coordinator.DefaultCommitDeadline, "as the nodes have it")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what a recovery would find and do, and change nothing")
 	return cmd
 }
 
 // recoverBucket recovers, and loads the state into the coordinator.
-func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace) error {
-	decides, closeIt, err := at.open(ctx)
+func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace, deadline time.Duration) error {
+	decides, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return err
 	}
@@ -76,7 +78,7 @@ func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlac
 }
 
 // surveyBucket says what a recovery would find.
-func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace) error {
+func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace, deadline time.Duration) error {
 	found, err := coordinator.Look(ctx, b)
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", b.storePlace, err)
@@ -93,7 +95,7 @@ func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace
 	if at.redis == nil {
 		return nil
 	}
-	decides, closeIt, err := at.open(ctx)
+	decides, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return err
 	}

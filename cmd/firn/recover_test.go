@@ -43,7 +43,7 @@ func TestRecover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decides, closeIt, err := at.open(t.Context())
+	decides, closeIt, err := at.open(t.Context(), coordinator.DefaultCommitDeadline)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"firn/coordinator"
 )
 
 // serveOptions is what serve can be told, by flag or by environment.
@@ -35,6 +37,11 @@ type serveOptions struct {
 	tailBytes     memorySize
 	compressPlain string
 
+	commitDeadline time.Duration
+	gcGrace        time.Duration
+	mergeRate      byteRate
+	mergeMemory    byteSize
+
 	autoCreateTopics  bool
 	defaultPartitions int32
 
@@ -48,7 +55,7 @@ type serveOptions struct {
 // noHTTP is the --http-addr that serves no HTTP.
 const noHTTP = "none"
 
-// addPlaceFlags adds the flags that serve shares with doctor: where things are.
+// addPlaceFlags adds the flags that serve shares with doctor: where things are, and when an object in the bucket is too old.
 func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
 	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or rediss://HOST:PORT")
@@ -56,6 +63,8 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, health, metrics), or none")
 	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients are told to come to (default: --kafka-addr)")
 	f.StringVar(&o.advertiseHTTP, "advertise-http", "", "`host:port` at which other nodes find this one's HTTP (default: --http-addr, with the host of --advertise if that is every interface)")
+	f.DurationVar(&o.commitDeadline, "commit-deadline", coordinator.DefaultCommitDeadline, "how old a segment may be when it gets its offsets; small segments are merged, and garbage found, some time later; the same on all nodes")
+	f.DurationVar(&o.gcGrace, "gc-grace", coordinator.DefaultGrace, "how long objects that nothing needs any more are kept for readers that are behind; the same on all nodes")
 }
 
 // addFlags adds all flags with their defaults.
@@ -77,6 +86,10 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
+
+	o.mergeRate.auto, o.mergeMemory = true, 64<<20
+	f.Var(&o.mergeRate, "merge-rate", "bytes per second at which small segments are merged at most, or none; auto: 64MiB, and less while merging slows producers")
+	f.Var(&o.mergeMemory, "merge-memory", "memory for merges under way")
 
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic whose creator names no number")
@@ -109,6 +122,8 @@ func (o *serveOptions) validate() error {
 	check("cache-bytes", o.cacheBytes.check())
 	check("tail-bytes", o.tailBytes.check())
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
+	check("merge-rate", o.mergeRate.check())
+	check("merge-memory", within(int64(o.mergeMemory), 32<<20, math.MaxInt64))
 	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
 	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
@@ -126,6 +141,8 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 	check("store", err)
 	_, err = parseCoordinator(o.coordinator)
 	check("coordinator", err)
+	check("commit-deadline", within(o.commitDeadline, time.Second, 24*time.Hour))
+	check("gc-grace", within(o.gcGrace, time.Second, 30*24*time.Hour))
 	check("kafka-addr", checkAddress(o.kafkaAddr, 0))
 	if o.httpAddr != noHTTP {
 		check("http-addr", checkAddress(o.httpAddr, 0))

@@ -46,7 +46,7 @@ type Effect uint8
 const (
 	// Honoured configs do what they do in Kafka.
 	Honoured Effect = iota
-	// Later configs are checked and kept; nothing acts on them until Firn merges segments and removes old records.
+	// Later configs are checked and kept; nothing acts on them until Firn compacts.
 	Later
 	// Meaningless configs are checked and kept, and that is all: what they are about does not exist in Firn, or is so always.
 	Meaningless

@@ -65,15 +65,15 @@ var writing = []Definition{
 
 // cleaning is about what becomes of old records.
 var cleaning = []Definition{
-	{"cleanup.policy", "delete", Later, "log.cleanup.policy",
+	{"cleanup.policy", "delete", Honoured, "log.cleanup.policy",
 		"What becomes of old records: 'delete' removes them by age and size, 'compact' keeps the last for each key; an empty list keeps all.",
 		someOf(func(c *Config, v []string) {
 			c.Delete, c.Compact = slices.Contains(v, "delete"), slices.Contains(v, "compact")
 		}, "compact", "delete")},
-	{"retention.ms", "604800000", Later, "log.retention.ms",
+	{"retention.ms", "604800000", Honoured, "log.retention.ms",
 		"How long records are kept, if cleanup.policy has 'delete'; -1 is for ever.",
 		long(-1, func(c *Config) *int64 { return &c.RetentionMillis })},
-	{"retention.bytes", "-1", Later, "log.retention.bytes",
+	{"retention.bytes", "-1", Honoured, "log.retention.bytes",
 		"How large a partition may grow before its oldest records are removed, if cleanup.policy has 'delete'; -1 is without limit.",
 		long(math.MinInt64, func(c *Config) *int64 { return &c.RetentionBytes })},
 	{"delete.retention.ms", "86400000", Later, "log.cleaner.delete.retention.ms",
@@ -93,8 +93,9 @@ var cleaning = []Definition{
 // layout is about files on brokers' disks, of which there are none: segments are sealed by the flush policy and are durable
 // before the answer.
 var layout = []Definition{
-	{"segment.bytes", "1073741824", Meaningless, "log.segment.bytes",
-		"Size of a log file. Firn has none; segments in the bucket are sealed by the server's flush policy.", integer(1<<20, nil)},
+	{"segment.bytes", "1073741824", Honoured, "log.segment.bytes",
+		"Size of a log file. Firn merges what was written into segments of up to that size, or the server's own target if that is smaller.",
+		integer(1<<20, func(c *Config) *int32 { return &c.SegmentBytes })},
 	{"segment.ms", "604800000", Meaningless, "log.roll.ms",
 		"Age at which a log file is closed. Firn's segments are sealed by the server's flush policy.", long(1, nil)},
 	{"segment.jitter.ms", "0", Meaningless, "log.roll.jitter.ms",

@@ -33,6 +33,7 @@ type Config struct {
 	MinCompactionLagMillis int64
 	MaxCompactionLagMillis int64
 	MinCleanableDirtyRatio float64
+	SegmentBytes           int32 // how large merged segments become at most, about
 }
 
 // Problem is what is wrong with one config.

@@ -88,6 +88,7 @@ func TestDefaultsAreTheTables(t *testing.T) {
 		MessageTimestampBeforeMillis: 9223372036854775807, MessageTimestampAfterMillis: 3600000,
 		Delete: true, RetentionMillis: 604800000, RetentionBytes: -1, DeleteRetentionMillis: 86400000,
 		MaxCompactionLagMillis: 9223372036854775807, MinCleanableDirtyRatio: 0.5,
+		SegmentBytes: 1 << 30,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -1,0 +1,147 @@
+package cleanup
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"firn/coordinator"
+	"firn/coordinator/spans"
+	"firn/segments"
+)
+
+// Cleaner is one node's part of keeping the bucket tidy.
+type Cleaner struct {
+	opts     Options
+	view     *coordinator.View
+	reader   *spans.Reader
+	metrics  *metrics
+	failures rate.Sometimes // of which much is said
+
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	looked map[segments.Partition]glance // of the loop alone
+}
+
+// New begins to clean.
+func New(opts Options) (*Cleaner, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(opts.Registerer, opts.Pace)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
+		looked: map[segments.Partition]glance{}}
+	c.reader = &spans.Reader{Store: opts.Store}
+	var ctx context.Context
+	ctx, c.cancel = context.WithCancel(context.Background())
+	c.tasks.Go(func() { c.run(ctx) })
+	c.tasks.Go(func() { (&collector{c: c}).run(ctx) })
+	return c, nil
+}
+
+// Close ends the jobs under way, without leaving anything half done, and hands the leases back.
+func (c *Cleaner) Close(ctx context.Context) error {
+	c.cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.tasks.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run makes one round after another.
+func (c *Cleaner) run(ctx context.Context) {
+	for {
+		if c.round(ctx) && ctx.Err() == nil {
+			continue // there may be more of the same
+		}
+		if pause(ctx, c.opts.Interval) != nil {
+			return
+		}
+	}
+}
+
+// round does what is to be done in each of this node's partitions, once. It says whether anything was.
+func (c *Cleaner) round(ctx context.Context) bool {
+	work := c.look(ctx, time.Now())
+	var done atomic.Bool
+	g := errgroup.Group{}
+	g.SetLimit(c.opts.jobs())
+	for _, w := range work {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			if c.do(ctx, w) {
+				done.Store(true)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return done.Load()
+}
+
+// afterFailure is how many intervals a partition is left alone in which something failed.
+const afterFailure = 6
+
+// do is one piece of work. It says whether all of it was done.
+func (c *Cleaner) do(ctx context.Context, w work) bool {
+	err := c.attempt(ctx, w)
+	if err != nil {
+		c.failed(ctx, "cleaning up a partition", err, "topic", w.topic.Name, "partition", w.at.Index)
+		if !errors.Is(err, coordinator.ErrLeaseHeld) {
+			w.failed.Store(true)
+		}
+	}
+	return err == nil
+}
+
+func (c *Cleaner) attempt(ctx context.Context, w work) error {
+	h, err := c.take(ctx, leaseOf(w.at))
+	if err != nil {
+		return err
+	}
+	defer h.letGo()
+	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
+	if w.retain {
+		if err := j.retain(); err != nil {
+			return err
+		}
+	}
+	if len(w.merge) > 0 {
+		return j.merge(w.merge, w.after)
+	}
+	return nil
+}
+
+// blockOf is how many partitions of a topic stay together: they lie side by side in mixed segments, so that one node reads them together.
+const blockOf = 16
+
+// mine says whether a partition is this node's to tend.
+func (c *Cleaner) mine(nodes []coordinator.NodeInfo, at segments.Partition) bool {
+	key := append([]byte("cleanup/"), at.Topic[:]...)
+	owner, any := coordinator.Rendezvous(nodes, binary.BigEndian.AppendUint32(key, uint32(at.Index/blockOf)))
+	return any && owner.ID == c.opts.Node.Info().ID
+}
+
+func offsetOf(at segments.Partition, offset int64) map[segments.Partition]int64 {
+	return map[segments.Partition]int64{at: offset}
+}

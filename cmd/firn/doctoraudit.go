@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"firn/coordinator"
+)
+
+// auditBucket says of each object in the bucket why it is there: the reason, the size, the key and more for people, one object a line, and a summary. It writes nothing into
+// the bucket, and needs neither node nor coordinator.
+func auditBucket(ctx context.Context, s streams, o *serveOptions) (err error) {
+	b, err := openStore(ctx, o.store)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	out := bufio.NewWriterSize(s.Out, 64<<10)
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	report, err := coordinator.Audit(ctx, b, coordinator.AuditOptions{
+		CommitDeadline: o.commitDeadline, Grace: o.gcGrace,
+		Object: func(a coordinator.AuditObject) error {
+			_, err := fmt.Fprintf(out, "%-11s  %12d  %s  %s\n", a.Reason, a.Size, a.Key, a.Detail)
+			return err
+		},
+	})
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		return fmt.Errorf("auditing %s: %w", b.storePlace, err)
+	}
+	return summarize(out, report)
+}
+
+// summarize ends an audit. Its error says that the bucket is not as it should be.
+func summarize(out *bufio.Writer, r coordinator.AuditReport) error {
+	total := coordinator.Tally{}
+	fmt.Fprintf(out, "\n%-11s  %8s  %s\n", "", "objects", "bytes")
+	reasons := slices.SortedFunc(maps.Keys(r.Tallies), func(a, b coordinator.Reason) int { return cmp.Compare(a, b) })
+	for _, reason := range reasons {
+		t := r.Tallies[reason]
+		fmt.Fprintf(out, "%-11s  %8d  %d\n", reason, t.Objects, t.Bytes)
+		if reason != coordinator.Missing {
+			total = coordinator.Tally{Objects: total.Objects + t.Objects, Bytes: total.Bytes + t.Bytes}
+		}
+	}
+	leaked, missing := r.Tallies[coordinator.Leaked].Objects, r.Tallies[coordinator.Missing].Objects
+	fmt.Fprintf(out, "%-11s  %8d  %d\n\n", "in all", total.Objects, total.Bytes)
+	if r.Incarnation == 0 {
+		fmt.Fprintf(out, "the bucket holds no cluster\n")
+	} else {
+		fmt.Fprintf(out, "by the state of incarnation %d\n", r.Incarnation)
+	}
+	fmt.Fprintf(out, "leaked: %d, missing: %d\n", leaked, missing)
+	if leaked > 0 || missing > 0 {
+		return fmt.Errorf("%d objects are leaked, %d are missing", leaked, missing)
+	}
+	return nil
+}
