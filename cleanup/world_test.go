@@ -18,11 +18,12 @@ import (
 
 // world is a node on a store, with one topic, what was written to it, and maybe a Cleaner.
 type world struct {
-	t      *testing.T
-	store  segments.Store
-	node   *coordinator.Node
-	topic  segments.TopicID
-	random *rand.Rand
+	t       *testing.T
+	store   segments.Store
+	decides coordinator.Coordinator
+	node    *coordinator.Node
+	topic   segments.TopicID
+	random  *rand.Rand
 
 	written map[segments.Partition][]byte // batches with their offsets
 	ends    map[segments.Partition]int64
@@ -31,11 +32,22 @@ type world struct {
 // deadline is the tests' commit deadline.
 const deadline = time.Minute
 
+// embedded is a coordinator with the tests' deadline.
+func embedded() coordinator.Coordinator {
+	return coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline})
+}
+
 func newWorld(t *testing.T, store segments.Store, partitions int32, configs map[string]string) *world {
 	t.Helper()
-	w := &world{t: t, store: store, topic: segments.NewTopicID(), random: rand.New(rand.NewPCG(1, 2)),
+	return newWorldWith(t, store, partitions, configs, embedded())
+}
+
+func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs map[string]string, decides coordinator.Coordinator) *world {
+	t.Helper()
+	w := &world{t: t, store: store, decides: decides, topic: segments.NewTopicID(), random: rand.New(rand.NewPCG(1, 2)),
 		written: map[segments.Partition][]byte{}, ends: map[segments.Partition]int64{}}
 	w.node = w.join()
+	time.Sleep(2 * time.Second) // until it has heard of itself
 	_, err := w.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: w.topic, Name: "a", Partitions: partitions, Configs: configs}})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +59,7 @@ func newWorld(t *testing.T, store segments.Store, partitions int32, configs map[
 func (w *world) join() *coordinator.Node {
 	w.t.Helper()
 	n, err := coordinator.Join(w.t.Context(), coordinator.NodeOptions{
-		Store: w.store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}), CommitDeadline: deadline,
+		Store: w.store, Coordinator: w.decides, CommitDeadline: deadline,
 		Info: coordinator.NodeInfo{ID: 1},
 	})
 	if err != nil {
