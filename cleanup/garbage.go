@@ -18,7 +18,7 @@ const (
 	maxDeletes     = 20_000  // objects in one round
 	deleteAtOnce   = 500
 	mostBetween    = 15 * time.Minute // two looks for garbage
-	leastBetween   = time.Second
+	leastBetween   = 250 * time.Millisecond
 	looksInAGrace  = 4
 	collectorShare = 2 * time.Minute // the least lifetime of the collector's lease: a look takes long in a large bucket
 )

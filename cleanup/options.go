@@ -52,8 +52,8 @@ func (o Options) withDefaults() Options {
 	o.TargetBytes = orDefault(o.TargetBytes, defaultTarget)
 	o.MemoryBytes = orDefault(o.MemoryBytes, defaultMemory)
 	o.Stale = orDefault(o.Stale, 12*o.CommitDeadline)
-	o.Interval = orDefault(o.Interval, o.CommitDeadline/30)
-	o.LeaseTTL = orDefault(o.LeaseTTL, 15*time.Second)
+	o.Interval = orDefault(o.Interval, max(o.CommitDeadline/30, 100*time.Millisecond))
+	o.LeaseTTL = orDefault(o.LeaseTTL, min(max(o.CommitDeadline/4, 2*time.Second), 15*time.Second))
 	return o
 }
 
