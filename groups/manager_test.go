@@ -182,7 +182,11 @@ func TestTheNextOwnerContinues(t *testing.T) {
 
 		synctest.Wait() // until who the members are is stored
 		a.cut.Store(true)
+		died := time.Now()
 		wantCommitted(t, b, group, at, 7)
+		if took := time.Since(died); took > 7*time.Second {
+			t.Errorf("the next owner answers after %v", took)
+		}
 		if err := b.commit(t, group, outsider, at, 8); err != kerr.UnknownMemberID {
 			t.Errorf("an outsider commits to a group whose members the next owner knows: %v", err)
 		}

@@ -29,7 +29,9 @@ type Options struct {
 
 	OffsetsRetention time.Duration // Kafka's offsets.retention.minutes, 7 days: see sweep.go
 
-	LeaseTTL      time.Duration // of the leases of groups: how long after a node's death others wait for it; 10 s
+	// LeaseTTL is that of the leases of groups: how long after a node's death others wait for it. 5 s, as long as it takes until a node that is silent is gone
+	// from the list of nodes. Longer would only make members wait, and losing a lease early costs them no more than to look for the owner.
+	LeaseTTL      time.Duration
 	FlushInterval time.Duration // committed offsets are journaled at the latest after this long; 400 ms
 	SweepInterval time.Duration // how often old offsets are looked for; 10 min
 
@@ -62,7 +64,7 @@ func (o Options) withDefaults() Options {
 	o.ConsumerSessionTimeout = cmp.Or(o.ConsumerSessionTimeout, 45*time.Second)
 	o.ConsumerHeartbeatInterval = cmp.Or(o.ConsumerHeartbeatInterval, 5*time.Second)
 	o.OffsetsRetention = cmp.Or(o.OffsetsRetention, 7*24*time.Hour)
-	o.LeaseTTL = cmp.Or(o.LeaseTTL, 10*time.Second)
+	o.LeaseTTL = cmp.Or(o.LeaseTTL, 5*time.Second)
 	o.FlushInterval = cmp.Or(o.FlushInterval, 400*time.Millisecond)
 	o.SweepInterval = cmp.Or(o.SweepInterval, 10*time.Minute)
 	l := &o.Limits

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // mixed is one group of members on different clients.
@@ -34,9 +35,7 @@ const mixedPartitions = 12
 // choose takes those clients that know the protocol and the assignor, of the named ones if names are given.
 func (m *mixed) choose(all []client, names string) {
 	for _, c := range all {
-		// kcat ends itself when a Join is answered REBALANCE_IN_PROGRESS, as Kafka answers it in the middle of an upgrade.
-		knows := c.knows(m.protocol, m.assignor) || m.protocol == "upgrade" && !c.bare && c.knows("classic", m.assignor)
-		if knows && (names == "" || slices.Contains(strings.Split(names, ","), c.name)) {
+		if c.knows(m.protocol, m.assignor) && (names == "" || slices.Contains(strings.Split(names, ","), c.name)) {
 			m.clients = append(m.clients, c)
 		}
 	}
@@ -158,6 +157,9 @@ func (m *mixed) strike(ctx context.Context) error {
 		}
 		fmt.Fprintf(m.log, "  kill -9 of node %d, which owns the group\n", node)
 		m.cluster.nodes[node-1].Kill()
+		if err := m.succeeded(ctx, node); err != nil {
+			return err
+		}
 		before := m.judge.distinct()
 		if err := m.until(ctx, "the group goes on", func() bool { return m.judge.distinct() > before+500 }); err != nil {
 			return err
@@ -174,6 +176,40 @@ func (m *mixed) strike(ctx context.Context) error {
 	fmt.Fprintf(m.log, "  kill -9 of %s\n", p.name)
 	p.kill()
 	return m.replace(ctx, i)
+}
+
+// succeeded waits until another node answers for the group, and tells how long that took. With a single node nobody does.
+func (m *mixed) succeeded(ctx context.Context, dead int) error {
+	if len(m.cluster.nodes) == 1 {
+		return nil
+	}
+	died := time.Now()
+	client, err := m.cluster.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	asked := kmsg.NewOffsetFetchRequestGroup()
+	asked.Group = m.group
+	for i := 0; time.Since(died) < patience; i++ {
+		node := i%len(m.cluster.nodes) + 1
+		if node == dead {
+			continue
+		}
+		req := kmsg.NewPtrOffsetFetchRequest()
+		req.Groups = []kmsg.OffsetFetchRequestGroup{asked}
+		answer, err := req.RequestWith(ctx, client.Broker(node))
+		if err == nil && len(answer.Groups) == 1 && answer.Groups[0].ErrorCode == 0 {
+			fmt.Fprintf(m.log, "  node %d answers for the group after %v\n", node, time.Since(died).Round(100*time.Millisecond))
+			return nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return fmt.Errorf("nobody answers for group %s %v after its owner died", m.group, patience)
 }
 
 // replace has another member of the same client come in the place of one that is gone.

@@ -50,8 +50,11 @@ func allClients(worker, here string) []client {
 
 // knows says whether a client can be a member of such a group.
 func (c client) knows(protocol, assignor string) bool {
-	if protocol == "consumer" {
+	switch protocol {
+	case "consumer":
 		return slices.Contains(c.modern, assignor)
+	case "upgrade": // kcat ends itself when a Join is answered REBALANCE_IN_PROGRESS, as Kafka answers those that wait at the moment of an upgrade
+		return !c.bare && slices.Contains(c.classic, assignor)
 	}
 	return slices.Contains(c.classic, assignor)
 }
