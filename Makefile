@@ -32,8 +32,9 @@ build: ## build ./bin/firn
 release: ## build ./dist: the binary for each platform (PLATFORMS=…), a bill of materials, checksums; VERSION=v1.2.3
 	deploy/release/release $(VERSION) dist $(PLATFORMS)
 
-lambda: ## make ./dist/lambda.zip, the producer function, for deploy/terraform
+lambda: ## make ./dist/lambda.zip, the producer function, for deploy/terraform, and ./dist/lambda-consumer.zip
 	deploy/lambda/package dist/lambda.zip
+	deploy/lambda/package dist/lambda-consumer.zip consumer
 
 package: build ## make ./dist/firn.deb for this machine
 	@mkdir -p dist

@@ -13,10 +13,16 @@ import (
 	"firn/coordinator"
 	"firn/coordinator/redis"
 	"firn/coordinator/redis/redistest"
+	"firn/deploy/lambda/lambdatest"
 	"firn/segments"
 	"firn/segments/batch"
 	"firn/segments/file"
 )
+
+// binary is the function.
+var binary string
+
+func TestMain(m *testing.M) { lambdatest.Main(m, &binary) }
 
 // bench is a bucket with a topic of one partition, a Redis, and a function.
 type bench struct {
@@ -24,7 +30,7 @@ type bench struct {
 	store *file.Store
 	redis *redistest.Server
 	topic segments.TopicID
-	*platform
+	*lambdatest.Platform
 }
 
 func newBench(t *testing.T, env ...string) *bench {
@@ -52,7 +58,7 @@ func newBench(t *testing.T, env ...string) *bench {
 	if err := n.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.platform = newPlatform(t, append(env, "FIRN_STORE=file://"+dir, "FIRN_COORDINATOR=redis://"+b.redis.Addr, "FIRN_TOPIC=events")...)
+	b.Platform = lambdatest.New(t, binary, append(env, "FIRN_STORE=file://"+dir, "FIRN_COORDINATOR=redis://"+b.redis.Addr, "FIRN_TOPIC=events")...)
 	return b
 }
 
@@ -117,17 +123,17 @@ func TestSources(t *testing.T) {
 	} {
 		before := b.log()
 		for range 2 {
-			if got := b.invoke(event.event); !got.ok || got.body != event.answer {
+			if got := b.Invoke(event.event); !got.OK || got.Body != event.answer {
 				t.Errorf("%s: %+v", event.event, got)
 			}
 			b.want(append(before, event.record)...)
 		}
-		b.kill() // the next is a new process
+		b.Kill() // the next is a new process
 	}
-	if got := b.invoke(`{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}`); !got.ok {
+	if got := b.Invoke(`{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}`); !got.OK {
 		t.Errorf("S3's test event: %+v", got)
 	}
-	if got := b.invoke(`{"hello": "world"}`); got.ok || !strings.Contains(got.body, "no source") {
+	if got := b.Invoke(`{"hello": "world"}`); got.OK || !strings.Contains(got.Body, "no source") {
 		t.Errorf("an event of nobody: %+v", got)
 	}
 }
@@ -138,9 +144,9 @@ func TestPartialFailures(t *testing.T) {
 	large := strings.Repeat("x", 2000)
 	messages := [][3]string{{"1", "g", "a"}, {"2", "g", large}, {"3", "h", "b"}, {"4", "g", "c"}}
 	failed := func(event string) string {
-		got := b.invoke(event)
+		got := b.Invoke(event)
 		var f failures
-		if err := json.Unmarshal([]byte(got.body), &f); err != nil || !got.ok {
+		if err := json.Unmarshal([]byte(got.Body), &f); err != nil || !got.OK {
 			t.Errorf("%+v", got)
 		}
 		return fmt.Sprint(f.Items)
@@ -164,17 +170,17 @@ func TestRequests(t *testing.T) {
 		`{"httpMethod":"POST","path":"/","multiValueHeaders":{"Content-Type":["application/json"],"Idempotency-Key":["one"]},"requestContext":{"stage":"p"},"body":"` + body + `"}`,
 	} {
 		var answer gatewayResponse
-		got := b.invoke(event)
-		if err := json.Unmarshal([]byte(got.body), &answer); err != nil || answer.StatusCode != 200 || !strings.Contains(answer.Body, `"partition":0,"offset":0,`) {
+		got := b.Invoke(event)
+		if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || answer.StatusCode != 200 || !strings.Contains(answer.Body, `"partition":0,"offset":0,`) {
 			t.Errorf("request %d: %+v", i, got)
 		}
 	}
 	b.want("k=v")
-	got := b.invoke(`{"requestContext":{"http":{"method":"POST"}},"headers":{"content-type":"application/json"},"body":"[{\"partition\": 9, \"value\": 1}]"}`)
-	if !strings.Contains(got.body, `"statusCode":422`) || !strings.Contains(got.body, "application/problem+json") {
+	got := b.Invoke(`{"requestContext":{"http":{"method":"POST"}},"headers":{"content-type":"application/json"},"body":"[{\"partition\": 9, \"value\": 1}]"}`)
+	if !strings.Contains(got.Body, `"statusCode":422`) || !strings.Contains(got.Body, "application/problem+json") {
 		t.Errorf("a partition that is not there: %+v", got)
 	}
-	if got := b.invoke(`{"requestContext":{"http":{"method":"GET"}}}`); !strings.Contains(got.body, `"statusCode":405`) {
+	if got := b.Invoke(`{"requestContext":{"http":{"method":"GET"}}}`); !strings.Contains(got.Body, `"statusCode":405`) {
 		t.Errorf("another method: %+v", got)
 	}
 }
@@ -186,30 +192,30 @@ func TestFrozenAndKilled(t *testing.T) {
 	var want []string
 	for i := range 12 {
 		event := sqs("q", [3]string{fmt.Sprint("a", i), "", fmt.Sprint("first ", i)}, [3]string{fmt.Sprint("b", i), "", fmt.Sprint("second ", i)})
-		b.send(event)
+		b.Send(event)
 		time.Sleep(rand.N(12 * time.Millisecond)) // somewhere in the middle of it
 		switch i % 4 {
 		case 0: // timeout
-			b.kill()
-			b.send(event)
+			b.Kill()
+			b.Send(event)
 		case 1, 2: // frozen in mid-flush; every other time Redis does not survive it
-			b.signal(syscall.SIGSTOP)
+			b.Signal(syscall.SIGSTOP)
 			if i%4 == 2 {
 				b.redis.Kill()
 				b.redis.Restart()
 			}
-			b.signal(syscall.SIGCONT)
+			b.Signal(syscall.SIGCONT)
 		}
-		if got := b.wait(); !got.ok || got.body != `{"batchItemFailures":[]}` {
+		if got := b.Wait(); !got.OK || got.Body != `{"batchItemFailures":[]}` {
 			t.Fatalf("event %d: %+v", i, got)
 		}
-		b.signal(syscall.SIGSTOP)
+		b.Signal(syscall.SIGSTOP)
 		if i%8 == 3 {
 			b.redis.Kill()
 			b.redis.Restart()
 		}
-		b.signal(syscall.SIGCONT)
-		if got := b.invoke(event); !got.ok {
+		b.Signal(syscall.SIGCONT)
+		if got := b.Invoke(event); !got.OK {
 			t.Fatalf("event %d again: %+v", i, got)
 		}
 		want = append(want, fmt.Sprint("=first ", i), fmt.Sprint("=second ", i))

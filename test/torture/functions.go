@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,16 +28,17 @@ type FunctionsResult struct {
 	Took                      time.Duration
 	Objects, Budget           int // puts that the bucket holds, and what the put budget allows for that time
 	AnsweredTwice, Kept, Lost int // answers that were asked for again: the same, another
+	AfterLoss                 int // of those, after Redis had lost everything
 }
 
 func (r FunctionsResult) String() string {
-	return fmt.Sprintf("%d producers (%d of them processes), %d requests, in %v\n%d records, %d missing, %d twice\n%d answers asked for again: %d the same, %d not\n%d objects put, %d allowed\n",
-		r.Producers, r.Processes, r.Tries, r.Took.Round(100*time.Millisecond), r.Records, r.Missing, r.Twice, r.AnsweredTwice, r.Kept, r.Lost, r.Objects, r.Budget)
+	return fmt.Sprintf("%d producers (%d of them processes), %d requests, in %v\n%d records, %d missing, %d twice\n%d answers asked for again, %d of them after FLUSHALL: %d the same, %d not\n%d objects put, %d allowed\n",
+		r.Producers, r.Processes, r.Tries, r.Took.Round(100*time.Millisecond), r.Records, r.Missing, r.Twice, r.AnsweredTwice, r.AfterLoss, r.Kept, r.Lost, r.Objects, r.Budget)
 }
 
 // Err says what is wrong.
 func (r FunctionsResult) Err() error {
-	if r.Missing+r.Twice+r.Lost > 0 || r.Records == 0 {
+	if r.Missing+r.Twice+r.Lost > 0 || r.Records == 0 || r.AfterLoss == 0 {
 		return errors.New("records are missing or there twice, or an answer changed")
 	}
 	if r.Objects > r.Budget {
@@ -47,12 +49,14 @@ func (r FunctionsResult) Err() error {
 
 const (
 	functionsAtOnce = 32
-	functionRecords = 3 // of each producer
+	functionRecords = 3  // of each producer
+	againEvery      = 10 // producers: one asks again
 	putBudget       = 8
 )
 
 // Functions has many producers write over HTTP as functions do, one connection or one process each, one request under an idempotency key, and gone. In the
-// middle one of three nodes is killed, so that producers do not know whether what they asked for was done, and ask another node again.
+// middle one of three nodes is killed, so that producers do not know whether what they asked for was done, and ask another node again. At last Redis loses everything,
+// and some producers ask once more, another node than before.
 func Functions(ctx context.Context, bin, dir string, producers int, log io.Writer) (r FunctionsResult, err error) {
 	cl, err := startCluster(ctx, bin, dir, "--put-budget", fmt.Sprint(putBudget))
 	defer cl.stop()
@@ -78,12 +82,22 @@ func Functions(ctx context.Context, bin, dir string, producers int, log io.Write
 	if err := g.Wait(); err != nil {
 		return r, err
 	}
-	r = FunctionsResult{Producers: producers, Processes: int(f.processes.Load()), Tries: f.tries.Load(), Records: producers * functionRecords, Took: time.Since(begun),
-		AnsweredTwice: int(f.again.Load()), Kept: int(f.kept.Load()), Lost: int(f.changed.Load())}
+	r = FunctionsResult{Producers: producers, Processes: int(f.processes.Load()), Tries: f.tries.Load(), Records: producers * functionRecords, Took: time.Since(begun)}
 	if r.Objects, err = f.objects(ctx); err != nil {
 		return r, err
 	}
 	r.Budget = int(r.Took.Seconds()*putBudget+3*putBudget)*clusterNodes + 20 // each node's, its burst, and a few for lives and incarnations
+	fmt.Fprintln(log, "FLUSHALL")
+	if err := cl.tellRedis("FLUSHALL"); err != nil {
+		return r, err
+	}
+	for i := 0; i < producers; i += againEvery {
+		if err := f.askAgain(ctx, i, i+2); err != nil {
+			return r, err
+		}
+		r.AfterLoss++
+	}
+	r.AnsweredTwice, r.Kept, r.Lost = int(f.again.Load()), int(f.kept.Load()), int(f.changed.Load())
 	r.Missing, r.Twice, err = f.readBack(ctx, producers)
 	return r, err
 }
@@ -92,28 +106,38 @@ func Functions(ctx context.Context, bin, dir string, producers int, log io.Write
 type functions struct {
 	cluster                                *cluster
 	tries, processes, again, kept, changed atomic.Int64
+	answers                                sync.Map // of those who ask again, by their number
 }
 
 // produce is the life of one producer: requests until there is an answer, each on a connection of its own or from a process of its own.
 func (f *functions) produce(ctx context.Context, i int) error {
-	body, key := functionBody(i), fmt.Sprintf(`"function %d"`, i)
+	body, key := functionBody(i), functionKey(i)
 	ask := f.connect
 	if i%5 == 0 {
 		ask = f.process
 		f.processes.Add(1)
 	}
-	first, err := f.until(ctx, i, ask, body, key)
-	if err != nil || i%10 != 0 {
+	answer, err := f.until(ctx, i, ask, body, key)
+	if err != nil || i%againEvery != 0 {
 		return err
 	}
-	again, err := f.until(ctx, i+1, f.connect, body, key) // somebody is not sure that it was done
+	f.answers.Store(i, answer)
+	return f.askAgain(ctx, i, i+1)
+}
+
+// askAgain makes a producer's request once more, at that node first, as if it was not sure that it was done, and compares the answers.
+func (f *functions) askAgain(ctx context.Context, i, node int) error {
+	again, err := f.until(ctx, node, f.connect, functionBody(i), functionKey(i))
+	if err != nil {
+		return err
+	}
 	f.again.Add(1)
-	if bytes.Equal(first, again) {
+	if first, _ := f.answers.Load(i); bytes.Equal(first.([]byte), again) {
 		f.kept.Add(1)
 	} else {
 		f.changed.Add(1)
 	}
-	return err
+	return nil
 }
 
 // until asks one node after the other until one answers.
@@ -133,6 +157,8 @@ func (f *functions) until(ctx context.Context, i int, ask func(ctx context.Conte
 	}
 	return nil, fmt.Errorf("producer %d gave up: %w", i, err)
 }
+
+func functionKey(i int) string { return fmt.Sprintf(`"function %d"`, i) }
 
 func functionBody(i int) []byte {
 	var records []map[string]string

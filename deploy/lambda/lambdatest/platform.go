@@ -1,4 +1,5 @@
-package main
+// Package lambdatest plays AWS Lambda for tests of functions: the runtime API, and what happens to the process behind it.
+package lambdatest
 
 import (
 	"context"
@@ -15,16 +16,14 @@ import (
 	"time"
 )
 
-// binary is the function, built once for all tests.
-var binary string
-
-func TestMain(m *testing.M) {
+// Main builds the function in the current directory, once for all tests, and runs them; binary is set to where it is.
+func Main(m *testing.M, binary *string) {
 	dir, err := os.MkdirTemp("", "firn-lambda-")
 	if err != nil {
 		panic(err)
 	}
-	binary = filepath.Join(dir, "bootstrap")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	*binary = filepath.Join(dir, "bootstrap")
+	if out, err := exec.Command("go", "build", "-o", *binary, ".").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s\n%v\n", out, err)
 		os.Exit(1)
 	}
@@ -33,13 +32,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// platform plays Lambda: the runtime API, and what happens to the process behind it.
-type platform struct {
+// Platform plays Lambda to one process at a time.
+type Platform struct {
+	Timeout time.Duration // of invocations, as the function is told: 30 s
+
 	t       testing.TB
+	binary  string
 	env     []string
 	api     *httptest.Server
 	events  chan string // of one element
-	answers chan result
+	answers chan Result
 	process *exec.Cmd
 	ended   chan struct{} // the process has
 
@@ -47,15 +49,16 @@ type platform struct {
 	count int
 }
 
-// result is how an invocation ended.
-type result struct {
-	id   string
-	ok   bool
-	body string
+// Result is how an invocation ended: OK with an answer, or with an error.
+type Result struct {
+	ID   string
+	OK   bool
+	Body string
 }
 
-func newPlatform(t testing.TB, env ...string) *platform {
-	p := &platform{t: t, events: make(chan string, 1), answers: make(chan result, 1)}
+// New returns a platform for a function that is started with these variables in its environment.
+func New(t testing.TB, binary string, env ...string) *Platform {
+	p := &Platform{Timeout: 30 * time.Second, t: t, binary: binary, events: make(chan string, 1), answers: make(chan Result, 1)}
 	mux := http.NewServeMux()
 	const prefix = "/2018-06-01/runtime/invocation/"
 	mux.HandleFunc("GET "+prefix+"next", p.next)
@@ -63,11 +66,11 @@ func newPlatform(t testing.TB, env ...string) *platform {
 	p.api = httptest.NewServer(mux)
 	t.Cleanup(p.api.Close)
 	p.env = append(os.Environ(), append(env, "AWS_LAMBDA_RUNTIME_API="+p.api.Listener.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=test")...)
-	t.Cleanup(p.kill)
+	t.Cleanup(p.Kill)
 	return p
 }
 
-func (p *platform) next(w http.ResponseWriter, r *http.Request) {
+func (p *Platform) next(w http.ResponseWriter, r *http.Request) {
 	select {
 	case event := <-p.events:
 		p.mu.Lock()
@@ -75,28 +78,28 @@ func (p *platform) next(w http.ResponseWriter, r *http.Request) {
 		id := fmt.Sprint("invocation-", p.count)
 		p.mu.Unlock()
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", id)
-		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(30*time.Second).UnixMilli()))
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(p.Timeout).UnixMilli()))
 		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:1:function:test")
 		_, _ = io.WriteString(w, event)
 	case <-r.Context().Done():
 	}
 }
 
-func (p *platform) end(w http.ResponseWriter, r *http.Request) {
+func (p *Platform) end(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
-	p.answers <- result{r.PathValue("id"), r.PathValue("what") == "response", string(body)}
+	p.answers <- Result{r.PathValue("id"), r.PathValue("what") == "response", string(body)}
 }
 
 // start begins a new process, if there is none.
-func (p *platform) start() {
+func (p *Platform) start() {
 	if p.process != nil {
 		return
 	}
-	p.process = exec.Command(binary)
+	p.process = exec.Command(p.binary)
 	p.process.Env = p.env
 	p.process.Stderr = p.t.Output()
 	if err := p.process.Start(); err != nil {
@@ -109,8 +112,8 @@ func (p *platform) start() {
 	}(p.process, p.ended)
 }
 
-// kill ends the process, as a timeout does.
-func (p *platform) kill() {
+// Kill ends the process, as a timeout does.
+func (p *Platform) Kill() {
 	if p.process == nil {
 		return
 	}
@@ -123,20 +126,21 @@ func (p *platform) kill() {
 	}
 }
 
-func (p *platform) signal(s syscall.Signal) {
+// Signal sends the process a signal: SIGSTOP freezes it, SIGCONT thaws it.
+func (p *Platform) Signal(s syscall.Signal) {
 	if err := p.process.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// send hands an event over, to a new process if there is none.
-func (p *platform) send(event string) {
+// Send hands an event over, to a new process if there is none.
+func (p *Platform) Send(event string) {
 	p.start()
 	p.events <- event
 }
 
-// wait returns how the invocation ended.
-func (p *platform) wait() result {
+// Wait returns how the invocation ended.
+func (p *Platform) Wait() Result {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
@@ -148,11 +152,12 @@ func (p *platform) wait() result {
 	case <-ctx.Done():
 		p.t.Fatal("the function does not answer")
 	}
-	return result{}
+	return Result{}
 }
 
-func (p *platform) invoke(event string) result {
+// Invoke hands an event over and returns how the invocation ended.
+func (p *Platform) Invoke(event string) Result {
 	p.t.Helper()
-	p.send(event)
-	return p.wait()
+	p.Send(event)
+	return p.Wait()
 }
