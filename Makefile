@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket demo torture torture-cluster torture-functions test-groups rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge demo torture torture-cluster torture-functions test-groups rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +116,9 @@ bench-kafka: build ## the same beside Apache Kafka as well (fetched with Maven)
 
 bench-http: build ## requests over HTTP beside a Kafka client's, on 1, 64 and 1,024 connections (90 s)
 	$(GO) run ./test/bench/http -firn $(BIN)/firn $(ARGS)
+
+bench-merge: build ## 20 GiB of Go's source written, merged under a lone producer and a tail consumer, and read back (15 minutes, 60 GiB of disk)
+	$(GO) run ./test/bench/merge -firn $(BIN)/firn $(ARGS)
 
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)

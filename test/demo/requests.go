@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net/http"
+	"maps"
+	"slices"
 	"strings"
-	"time"
+
+	"firn/test/process"
 )
 
 // requestsMetric counts requests to the bucket, by kind.
@@ -14,21 +15,14 @@ const requestsMetric = "firn_store_requests_total{"
 
 // objectRequests asks the server how many requests it has sent to its bucket.
 func objectRequests(ctx context.Context, addr string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
+	metrics, err := process.Scrape(ctx, addr)
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
 	var counts []string
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if labels, ok := strings.CutPrefix(lines.Text(), requestsMetric); ok {
-			counts = append(counts, strings.Replace(labels, "}", "", 1))
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		if labels, ok := strings.CutPrefix(name, requestsMetric); ok {
+			counts = append(counts, fmt.Sprintf("%s %.0f", strings.TrimSuffix(labels, "}"), metrics[name]))
 		}
 	}
 	if len(counts) == 0 {

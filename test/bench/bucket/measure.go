@@ -78,7 +78,7 @@ func (m *measurement) produce(ctx context.Context) error {
 	values := make([]byte, 8<<20)
 	rand.Read(values)
 	var failed atomic.Pointer[error]
-	before, err := scrapeMetrics(ctx, m.node.HTTP())
+	before, err := process.Scrape(ctx, m.node.HTTP())
 	if err != nil {
 		return err
 	}
@@ -99,13 +99,13 @@ func (m *measurement) produce(ctx context.Context) error {
 		return *err
 	}
 	took := time.Since(began).Seconds()
-	after, err := scrapeMetrics(ctx, m.node.HTTP())
+	after, err := process.Scrape(ctx, m.node.HTTP())
 	if err != nil {
 		return err
 	}
-	bytes := after.sum("firn_store_bytes_total", `op="put"`) - before.sum("firn_store_bytes_total", `op="put"`)
-	segmentsPut := after.sum("firn_ingest_segment_bytes_count", "") - before.sum("firn_ingest_segment_bytes_count", "")
-	m.objectBytes = int((after.sum("firn_ingest_segment_bytes_sum", "") - before.sum("firn_ingest_segment_bytes_sum", "")) / segmentsPut)
+	bytes := after.Sum("firn_store_bytes_total", `op="put"`) - before.Sum("firn_store_bytes_total", `op="put"`)
+	segmentsPut := after.Sum("firn_ingest_segment_bytes_count", "") - before.Sum("firn_ingest_segment_bytes_count", "")
+	m.objectBytes = int((after.Sum("firn_ingest_segment_bytes_sum", "") - before.Sum("firn_ingest_segment_bytes_sum", "")) / segmentsPut)
 	m.firn = append(m.firn, bytes/took/(1<<20))
 	m.records = append(m.records, float64(n)/took)
 	node, minio, redis := m.endCost(cost, bytes)
@@ -162,14 +162,14 @@ func (m *measurement) latency(ctx context.Context) error {
 	if _, err := write(30); err != nil {
 		return err
 	}
-	before, err := scrapeMetrics(ctx, m.node.HTTP())
+	before, err := process.Scrape(ctx, m.node.HTTP())
 	if err != nil {
 		return err
 	}
 	if m.lone, err = write(loneWrites); err != nil {
 		return err
 	}
-	after, err := scrapeMetrics(ctx, m.node.HTTP())
+	after, err := process.Scrape(ctx, m.node.HTTP())
 	if err != nil {
 		return err
 	}
@@ -177,8 +177,8 @@ func (m *measurement) latency(ctx context.Context) error {
 	for _, name := range stageNames {
 		label := `stage="` + name + `"`
 		m.stages[name] = stage{
-			count:   after.sum("firn_ingest_stage_seconds_count", label) - before.sum("firn_ingest_stage_seconds_count", label),
-			seconds: after.sum("firn_ingest_stage_seconds_sum", label) - before.sum("firn_ingest_stage_seconds_sum", label),
+			count:   after.Sum("firn_ingest_stage_seconds_count", label) - before.Sum("firn_ingest_stage_seconds_count", label),
+			seconds: after.Sum("firn_ingest_stage_seconds_sum", label) - before.Sum("firn_ingest_stage_seconds_sum", label),
 		}
 	}
 	slices.Sort(m.lone)

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"bufio"
@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// scrape is the samples of a /metrics page, by name and labels as they stand there.
-type scrape map[string]float64
+// Metrics are the samples of a /metrics page, by name and labels as they stand there.
+type Metrics map[string]float64
 
-func scrapeMetrics(ctx context.Context, addr string) (scrape, error) {
+// Scrape reads the metrics of the server whose HTTP is at addr.
+func Scrape(ctx context.Context, addr string) (Metrics, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
@@ -24,7 +25,7 @@ func scrapeMetrics(ctx context.Context, addr string) (scrape, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	s := scrape{}
+	s := Metrics{}
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), " ")
@@ -35,8 +36,8 @@ func scrapeMetrics(ctx context.Context, addr string) (scrape, error) {
 	return s, lines.Err()
 }
 
-// sum adds up the samples of a metric that have a label.
-func (s scrape) sum(metric, label string) (total float64) {
+// Sum adds up the samples of a metric that have a label.
+func (s Metrics) Sum(metric, label string) (total float64) {
 	for name, value := range s {
 		base, labels, _ := strings.Cut(name, "{")
 		if base == metric && strings.Contains(labels, label) {
