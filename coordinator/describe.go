@@ -133,6 +133,14 @@ func spanText(s *Span) string {
 	if s.Version > 0 {
 		text += fmt.Sprintf("  merge %d", s.Version)
 	}
+	switch {
+	case s.Listed > 0:
+		text += fmt.Sprintf("  index object, stands for %d spans", s.Listed)
+	case s.Compacted && s.Horizon != 0:
+		text += "  compacted, tombstones stay until " + stamp(s.Horizon)
+	case s.Compacted:
+		text += "  compacted, no tombstones"
+	}
 	return text
 }
 

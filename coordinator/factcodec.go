@@ -45,16 +45,29 @@ func AppendFact(dst []byte, f *Fact) []byte {
 	case f.Offsets != nil:
 		return appendOffsets(head(factOffsets), f.Offsets)
 	case f.Merge != nil:
-		return appendMerge(head(factMerge), f.Merge)
+		version := f.Merge.version()
+		dst = binary.AppendUvarint(append(dst, factMerge, version), uint64(f.Incarnation))
+		return appendMerge(dst, f.Merge, version)
 	}
 	panic("coordinator: a fact without content")
+}
+
+// newestVersion is the newest version of a kind of facts.
+func newestVersion(kind byte) byte {
+	switch kind {
+	case factCommit:
+		return keyedVersion
+	case factMerge:
+		return kindsVersion
+	}
+	return factVersion
 }
 
 // DecodeFact reads what AppendFact wrote. The fact shares no memory with b.
 func DecodeFact(b []byte) (*Fact, error) {
 	d := &decoder{rest: b}
 	kind, version := d.byte(), d.byte()
-	if d.err == nil && (kind < factCommit || kind > factMerge || version > factVersion && (kind != factCommit || version > keyedVersion)) {
+	if d.err == nil && (kind < factCommit || kind > factMerge || version > newestVersion(kind)) {
 		return nil, fmt.Errorf("%w: fact of kind %d, version %d", ErrNewer, kind, version)
 	}
 	if d.err == nil && version == 0 {
@@ -73,7 +86,7 @@ func DecodeFact(b []byte) (*Fact, error) {
 	case factOffsets:
 		f.Offsets = d.offsets()
 	case factMerge:
-		f.Merge = d.merge()
+		f.Merge = d.merge(version)
 	}
 	if err := d.end(); err != nil {
 		return nil, err

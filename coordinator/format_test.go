@@ -95,6 +95,24 @@ func sampleMerges() []*Fact {
 	}
 }
 
+// sampleKinds are merges into spans that were compacted, and into spans that stand for others: applied, and one that waits.
+func sampleKinds() []*Fact {
+	topic, mixed, segment := segments.TopicID{0x40, 1, 2}, segments.ID{1, 0x93, 0xb0, 9, 12}, segments.ID{1, 0x93, 0xb0, 9, 13}
+	compacted, archived := segments.Partition{Topic: topic, Index: 5}, segments.Partition{Topic: topic, Index: 6}
+	return []*Fact{
+		{Incarnation: 4, Commit: &Commit{Segment: mixed, Spans: []CommitSpan{
+			{Partition: compacted, Span: Span{Segment: mixed, Base: 0, Last: 299, Position: 32, Length: 900, MaxTimestamp: 1_700_000_002_000}},
+			{Partition: archived, Span: Span{Segment: mixed, Base: 0, Last: 299, Position: 932, Length: 900, MaxTimestamp: 1_700_000_002_000}}}}},
+		{Incarnation: 4, Merge: &Merge{Partition: compacted, Version: 1, Base: 0, Last: 299, Spans: []Span{
+			{Segment: segment, Base: 3, Last: 200, Position: 32, Length: 90, MaxTimestamp: 1_700_000_000_123, Version: 1, Compacted: true, Horizon: 1_700_086_400_123},
+			{Segment: segment, Base: 205, Last: 299, Position: 122, Length: 61, MaxTimestamp: -1, Version: 1, Compacted: true}}}},
+		{Incarnation: 4, Merge: &Merge{Partition: archived, Version: 1, Base: 0, Last: 299, Spans: []Span{
+			{Segment: segment, Base: 0, Last: 299, Length: 1 << 40, MaxTimestamp: 1_700_000_002_000, Version: 1, Listed: 256}}}},
+		{Incarnation: 4, Merge: &Merge{Partition: archived, Version: 3, Base: 300, Last: 599, Spans: []Span{
+			{Segment: segment, Base: 300, Last: 599, Length: 1, MaxTimestamp: 7, Version: 3, Listed: 1}}}},
+	}
+}
+
 // samples are one object of each kind, by name of the golden file and with their keys.
 func samples(t testing.TB) map[string]struct {
 	key    string
@@ -137,6 +155,14 @@ func samples(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
+	withKinds := snapshotObject{incarnation: 4, n: 5, covers: map[string]cover{life: {5, false}}, state: withMerges.state.clone(false)}
+	kinds := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 5}
+	for _, f := range sampleKinds() {
+		kinds.facts = append(kinds.facts, AppendFact(nil, f))
+		if err := withKinds.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -158,6 +184,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-merges-v1":  {merges.key(), merges.encode()},
 		"snapshot-merges-v3": {snapshotKey(4, 4), withMerges.encode()},
+
+		"journal-kinds-v1": {kinds.key(), kinds.encode()},
+		"snapshot-v4":      {snapshotKey(4, 5), withKinds.encode()},
 	}
 }
 
@@ -222,7 +251,7 @@ func TestDamage(t *testing.T) {
 // FuzzDecodeFact: decoding never panics and takes no more memory than a small multiple of the input; what decodes, encodes, and decodes to
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
-	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleKeyed(), sampleMerges()) {
+	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleKeyed(), sampleMerges(), sampleKinds()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

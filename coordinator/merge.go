@@ -12,7 +12,8 @@ import (
 	"firn/segments"
 )
 
-// Merge replaces the spans of one partition in [Base, Last] with those of one merged segment, or with none where nothing survived compaction.
+// Merge replaces the spans of one partition in [Base, Last] with those of one merged segment, or with none where nothing survived compaction, or with one that
+// stands for just those spans and is Listed.
 //
 // The merges of a partition are numbered 1, 2, 3, … and decided one after the other: each is planned by somebody whose view shows all before it, and is
 // refused if there is another by then. So each takes the place of spans exactly as its planner saw them, and a State, which applies
@@ -27,7 +28,7 @@ type Merge struct {
 
 // ProposeMerge asks for a merge, under a lease: if that is not held with that epoch by now, by the coordinator's clock, it is refused with ErrLeaseLost.
 // It is refused with ErrMergedMeanwhile if After is not the version of the newest merge of the partition that was decided, with ErrTooOld if the
-// merged segment is older than MergeDeadline, because a collector may have deleted it, and with ErrOffsetRange beyond the high watermark.
+// new object is older than MergeDeadline, because a collector may have deleted it, and with ErrOffsetRange beyond the high watermark.
 //
 // Planners merge spans of segments only that are older than the commit deadline and a minute. A segment that may still be committed again is known, after a recovery, by
 // its spans (State.Young): without them its records would be given offsets a second time.
@@ -35,7 +36,7 @@ type ProposeMerge struct {
 	Lease   string
 	Epoch   uint64
 	After   uint64      // version of the newest merge of the partition that the planner's view showed: View.Plan
-	Segment segments.ID // the new object; not looked at if there are no spans
+	Segment segments.ID // the new object, a segment or an index object; not looked at if there are no spans
 	Merge   Merge       // its Version, and that of its spans, is given by the coordinator
 }
 
@@ -58,6 +59,12 @@ func (p *ProposeMerge) Validate() error {
 		if s.Segment != p.Segment || s.Base < next || s.Last < s.Base || s.Last > m.Last || s.Position < 0 || s.Length < 1 ||
 			s.Position > math.MaxInt64-s.Length {
 			return fmt.Errorf("%w: span %d of a merge of %s over offsets %d-%d: %+v", ErrMalformed, i, m.Partition, m.Base, m.Last, *s)
+		}
+		if err := s.kindError(); err != nil {
+			return fmt.Errorf("%w: merge of %s: %w", ErrMalformed, m.Partition, err)
+		}
+		if s.Listed > 0 && len(m.Spans) > 1 {
+			return fmt.Errorf("%w: a merge of %s into %d spans, and one of them stands for others", ErrMalformed, m.Partition, len(m.Spans))
 		}
 		next = s.Last + 1
 	}

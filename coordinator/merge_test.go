@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -88,6 +89,50 @@ func TestMergeable(t *testing.T) {
 		if err := v.mergeable(c); !errors.Is(err, test.want) {
 			t.Errorf("%d-%d after %d: %v, want %v", test.base, test.last, test.after, err, test.want)
 		}
+	}
+}
+
+// What stands for others stands alone, and says how many and how long they are; and what was not compacted has no tombstones. Neither a proposal nor bytes may say
+// otherwise.
+func TestKindsOfSpans(t *testing.T) {
+	id := segments.NewID(time.Now())
+	for name, test := range map[string]struct {
+		change func(*Span)
+		more   bool // one more span
+		good   bool
+	}{
+		"plain":                   {func(*Span) {}, true, true},
+		"compacted":               {func(s *Span) { s.Compacted, s.Horizon = true, 5 }, true, true},
+		"compacted, nothing left": {func(s *Span) { s.Compacted = true }, true, true},
+		"listed":                  {func(s *Span) { s.Position, s.Listed = 0, 10 }, false, true},
+		"one listed":              {func(s *Span) { s.Position, s.Listed = 0, 1 }, false, true},
+		"listed beside another":   {func(s *Span) { s.Position, s.Listed = 0, 10 }, true, false},
+		"listed at a position":    {func(s *Span) { s.Listed = 10 }, false, false},
+		"more than offsets":       {func(s *Span) { s.Position, s.Listed = 0, 11 }, false, false},
+		"too many":                {func(s *Span) { s.Position, s.Last, s.Listed = 0, 1<<20, maxListed+1 }, false, false},
+		"without bytes":           {func(s *Span) { s.Position, s.Length, s.Listed = 0, 0, 10 }, false, false},
+		"horizon of nothing":      {func(s *Span) { s.Horizon = 5 }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spans := []Span{{Segment: id, Base: 0, Last: 9, Position: 32, Length: 90}}
+			test.change(&spans[0])
+			if test.more {
+				spans = append(spans, Span{Segment: id, Base: spans[0].Last + 1, Last: spans[0].Last + 10, Position: 122, Length: 90})
+			}
+			p := ProposeMerge{Segment: id, Merge: Merge{Partition: mergeAt, Last: spans[len(spans)-1].Last, Spans: spans}}
+			if err := p.Validate(); (err == nil) != test.good || err != nil && !errors.Is(err, ErrMalformed) {
+				t.Fatalf("proposed: %v", err)
+			}
+			fact := p.Fact(1)
+			again, err := DecodeFact(AppendFact(nil, fact))
+			switch {
+			case name == "horizon of nothing": // cannot even be written
+			case (err == nil) != test.good || err != nil && !errors.Is(err, ErrMalformed):
+				t.Fatalf("decoded: %v", err)
+			case test.good && !reflect.DeepEqual(again, fact):
+				t.Fatalf("decoded %+v, was %+v", again.Merge, fact.Merge)
+			}
+		})
 	}
 }
 

@@ -26,7 +26,9 @@ const (
 	incarnationMagic = "FIRNINCR"
 	objectVersion    = 1
 	snapshotGroups   = 2 // version of snapshots with consumer groups; one without is written as version 1
-	snapshotVersion  = 3 // of snapshots with merges; one without is written as version 2 or 1
+	snapshotMerges   = 3 // of snapshots with merges or keyed requests
+	snapshotKinds    = 4 // of snapshots with spans that stand for others, or were compacted
+	snapshotVersion  = snapshotKinds
 )
 
 // journalObject is one object of a life's chain.

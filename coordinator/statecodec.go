@@ -17,15 +17,22 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
 // a program that does not know it.
 func (s *State) version() uint16 {
+	version := uint16(objectVersion)
+	if s.hasGroups() {
+		version = snapshotGroups
+	}
 	for _, p := range s.partitions {
-		if p.merges > 0 || p.waiting != nil || p.hasKeys() {
-			return snapshotVersion
+		if p.merges == 0 && p.waiting == nil && !p.hasKeys() {
+			continue
+		}
+		version = snapshotMerges
+		for span := range p.allSpans() {
+			if span.hasKind() {
+				return snapshotKinds
+			}
 		}
 	}
-	if s.hasGroups() {
-		return snapshotGroups
-	}
-	return objectVersion
+	return version
 }
 
 func appendState(b []byte, s *State, version uint16) []byte {
@@ -79,8 +86,11 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 		b = append(b, s.Segment[:]...)
 		b = binary.AppendUvarint(b, uint64(s.Base-next))
 		b = appendSpan(b, s)
-		if version >= snapshotVersion {
+		if version >= snapshotMerges {
 			b = binary.AppendUvarint(b, s.Version)
+		}
+		if version >= snapshotKinds {
+			b = appendKind(b, s)
 		}
 		next = s.Last + 1
 	}
@@ -91,7 +101,7 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 		b = binary.AppendUvarint(b, uint64(g.span.Base))
 		b = appendSpan(b, &g.span)
 		b = appendProducerBatches(b, g.span.Base, g.producers)
-		if version >= snapshotVersion {
+		if version >= snapshotMerges {
 			b = appendKeyed(b, g.span.Base, g.keyed)
 		}
 	}
@@ -106,9 +116,9 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 			b = appendSequenced(b, 0, s)
 		}
 	}
-	if version >= snapshotVersion {
+	if version >= snapshotMerges {
 		b = appendKeyed(b, 0, p.keyedIn(at))
-		b = appendMerges(b, p)
+		b = appendMerges(b, p, version)
 	}
 	return b
 }
@@ -121,8 +131,14 @@ func (d *decoder) partitionState(at segments.Partition, version uint16) *partiti
 	for i := 0; i < n && d.err == nil; i++ {
 		segment := segments.ID(d.id())
 		s := d.span(segment, next+d.upTo(math.MaxInt64-1-next))
-		if version >= snapshotVersion {
+		if version >= snapshotMerges {
 			s.Version = d.uvarint()
+		}
+		if version >= snapshotKinds {
+			d.kind(&s)
+		}
+		if s.hasKind() && s.Version == 0 {
+			d.fail("span %d-%d is of no merge", s.Base, s.Last)
 		}
 		runningMax = max(runningMax, s.MaxTimestamp)
 		p.spans = append(p.spans, placed{s, runningMax})
@@ -134,9 +150,9 @@ func (d *decoder) partitionState(at segments.Partition, version uint16) *partiti
 	}
 	d.beyond(at, p, version)
 	d.producers(p)
-	if version >= snapshotVersion {
+	if version >= snapshotMerges {
 		d.keys(at, p)
-		d.merges(at, p)
+		d.merges(at, p, version)
 	}
 	return p
 }
@@ -150,7 +166,7 @@ func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {
 			d.fail("span at %d is not beyond %d", s.Base, last)
 		}
 		g := beyondGap{span: s, producers: d.producerBatches(s.Base)}
-		if version >= snapshotVersion {
+		if version >= snapshotMerges {
 			g.keyed = d.keyed(at, s.Base)
 		}
 		p.beyond = append(p.beyond, g)

@@ -16,6 +16,7 @@ func RunMerges(t *testing.T, open func(t *testing.T) Subject) {
 		"UnderALease":            testMergesUnderLease,
 		"OverConfirmedSpansOnly": testMergesOverConfirmed,
 		"OfNewObjectsOnly":       testMergesOfNewObjects,
+		"IntoOtherKindsOfSpans":  testMergesOfKinds,
 		"GoWithTheirTopic":       testMergesGoWithTopic,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newFixture(t, open(t))) })
@@ -119,6 +120,42 @@ func testMergesOfNewObjects(t *testing.T, f *fixture) {
 	f.want("a merge into an object that may be gone", propose(allowed+f.Deadline, span), coordinator.ErrTooOld)
 	f.want("a merge into an object of the future", propose(-2*f.Deadline, span), coordinator.ErrTooOld)
 	f.want("a merge into an object that is older than a commit's may be", propose(allowed/2, span), nil)
+}
+
+// What a merge says of its spans reaches those who follow; what no span can be is refused.
+func testMergesOfKinds(t *testing.T, f *fixture) {
+	at := f.filled("a", 10)
+	lease := acquire(t, f, f.in, "a")
+	segment := segments.NewID(time.Now())
+	propose := func(after uint64, spans ...coordinator.Span) (coordinator.Entry, error) {
+		return f.Propose(t.Context(), f.in, coordinator.Change{ID: segments.NewID(time.Now()), Merge: &coordinator.ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch,
+			After: after, Segment: segment, Merge: coordinator.Merge{Partition: at, Last: 9, Spans: spans}}})
+	}
+	compacted := coordinator.Span{Segment: segment, Base: 1, Last: 4, Position: 32, Length: 9, Compacted: true, Horizon: 77}
+	rest := coordinator.Span{Segment: segment, Base: 6, Last: 9, Position: 41, Length: 9, Compacted: true}
+	listed := coordinator.Span{Segment: segment, Base: 0, Last: 9, Length: 1 << 40, MaxTimestamp: 5, Listed: 10}
+	_, err := propose(0, listed, compacted)
+	f.want("a span that stands for others, and another", err, coordinator.ErrMalformed)
+	first, err := propose(0, compacted, rest)
+	f.want("compaction", err, nil)
+	f.confirm(first)
+	second, err := propose(1, listed)
+	f.want("archiving", err, nil)
+	for i, entry := range f.entries(first.Seq-1, second.Seq) {
+		if entry.Fact == nil || entry.Fact.Merge == nil {
+			continue
+		}
+		want := []coordinator.Span{compacted, rest}
+		if entry.Seq == second.Seq {
+			want = []coordinator.Span{listed}
+		}
+		for i := range want {
+			want[i].Version = entry.Fact.Merge.Version
+		}
+		if !reflect.DeepEqual(entry.Fact.Merge.Spans, want) {
+			t.Errorf("entry %d: followers see %+v, proposed was %+v", i, entry.Fact.Merge.Spans, want)
+		}
+	}
 }
 
 func testMergesGoWithTopic(t *testing.T, f *fixture) {

@@ -387,6 +387,12 @@ func (p *pair) merge(t *rapid.T) {
 	}
 	if rapid.Bool().Draw(t, "survivors") {
 		c.Merge.Spans = []coordinator.Span{{Segment: c.Segment, Base: c.Merge.Base, Last: c.Merge.Base, Position: 32, Length: 9}}
+		switch span := &c.Merge.Spans[0]; rapid.IntRange(0, 4).Draw(t, "kind") {
+		case 0:
+			span.Compacted, span.Horizon = true, 5
+		case 1:
+			span.Position, span.Listed = 0, 1
+		}
 	}
 	before := p.last
 	p.propose(coordinator.Change{Merge: c})
