@@ -46,6 +46,9 @@ func TestDescribeTopicPartitionsInPages(t *testing.T) {
 				wantCode(t, *topic.Topic, topic.ErrorCode, nil)
 				for _, p := range topic.Partitions {
 					got = append(got, fmt.Sprintf("%s/%d", *topic.Topic, p.Partition))
+					if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil {
+						t.Error("a list of replicas is null, which Java clients up to 3.9 fail on")
+					}
 				}
 			}
 			if resp.NextCursor == nil {

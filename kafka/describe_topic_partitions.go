@@ -15,7 +15,8 @@ import (
 //
 //   - Topics are answered in order of their names, all of them if none is asked for, from the cursor on, until the answer has as
 //     many partitions as asked for, and at most 2,000. Then the next cursor says where to go on.
-//   - Topics are never created. There are no eligible leader replicas to speak of: any node can lead.
+//   - Topics are never created. There are no eligible leader replicas to speak of: any node can lead. Their lists are empty and not null, which
+//     Java clients up to 3.9 fail on.
 //   - A cursor at a negative partition, or at a topic that the request does not list, is INVALID_REQUEST for every topic listed.
 func init() { register(0, 0, describeTopicPartitions) }
 
@@ -99,6 +100,7 @@ func pagePartitions(t *coordinator.Topic, nodes []coordinator.NodeInfo, first, e
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.ErrorCode, p.Partition, p.LeaderID, p.LeaderEpoch = m.ErrorCode, m.Partition, m.Leader, m.LeaderEpoch
 		p.Replicas, p.ISR = m.Replicas, m.ISR
+		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{}
 		a.Partitions = append(a.Partitions, p)
 	}
 	return a
