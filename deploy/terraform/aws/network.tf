@@ -5,42 +5,114 @@ resource "aws_security_group" "node" {
   tags        = merge(var.tags, { Name = "${var.name}-node" })
 }
 
-resource "aws_vpc_security_group_ingress_rule" "kafka" {
-  for_each          = toset(var.client_cidr_blocks)
-  security_group_id = aws_security_group.node.id
-  description       = "Kafka clients; the load balancer keeps their addresses"
-  cidr_ipv4         = each.value
-  ip_protocol       = "tcp"
-  from_port         = local.kafka_port
-  to_port           = local.kafka_port + var.nodes
+# Whoever the load balancer let in.
+resource "aws_vpc_security_group_ingress_rule" "node_kafka" {
+  security_group_id            = aws_security_group.node.id
+  description                  = "Kafka, from the load balancer"
+  referenced_security_group_id = aws_security_group.balancer.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.kafka_port + 1
+  to_port                      = local.kafka_port + var.nodes
 }
 
-resource "aws_vpc_security_group_ingress_rule" "http" {
+resource "aws_vpc_security_group_ingress_rule" "node_http" {
+  security_group_id            = aws_security_group.node.id
+  description                  = "HTTP and health checks, from the load balancer"
+  referenced_security_group_id = aws_security_group.balancer.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+}
+
+resource "aws_vpc_security_group_ingress_rule" "node_metrics" {
   for_each          = toset(var.client_cidr_blocks)
   security_group_id = aws_security_group.node.id
-  description       = "HTTP clients"
+  description       = "Metrics of each node, for Prometheus"
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
   from_port         = 8080
   to_port           = 8080
 }
 
-resource "aws_vpc_security_group_ingress_rule" "peers" {
-  security_group_id            = aws_security_group.node.id
-  description                  = "Each other, and the load balancer's health checks"
-  referenced_security_group_id = aws_security_group.node.id
-  ip_protocol                  = "tcp"
-  from_port                    = 8080
-  to_port                      = local.kafka_port + var.nodes
-}
-
-resource "aws_vpc_security_group_egress_rule" "node" {
+resource "aws_vpc_security_group_egress_rule" "node_https" {
   security_group_id = aws_security_group.node.id
-  description       = "The bucket, Redis, the registry of the image"
+  description       = "The bucket, the registry of the image, logs, secrets"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
-  to_port           = 6379
+  to_port           = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "node_redis" {
+  security_group_id            = aws_security_group.node.id
+  description                  = "The coordinator"
+  referenced_security_group_id = aws_security_group.redis.id
+  ip_protocol                  = "tcp"
+  from_port                    = 6379
+  to_port                      = 6379
+}
+
+resource "aws_vpc_security_group_egress_rule" "node_peers" {
+  security_group_id            = aws_security_group.node.id
+  description                  = "Each other, through the load balancer"
+  referenced_security_group_id = aws_security_group.balancer.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080 + 1
+  to_port                      = 8080 + var.nodes
+}
+
+resource "aws_security_group" "balancer" {
+  name        = "${var.name}-balancer"
+  description = "Firn's load balancer"
+  vpc_id      = var.vpc_id
+  tags        = merge(var.tags, { Name = "${var.name}-balancer" })
+}
+
+resource "aws_vpc_security_group_ingress_rule" "balancer_kafka" {
+  for_each          = toset(var.client_cidr_blocks)
+  security_group_id = aws_security_group.balancer.id
+  description       = "Kafka clients"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = local.kafka_port + 1
+  to_port           = local.kafka_port + var.nodes
+}
+
+resource "aws_vpc_security_group_ingress_rule" "balancer_http" {
+  for_each          = toset(var.client_cidr_blocks)
+  security_group_id = aws_security_group.balancer.id
+  description       = "HTTP clients"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = 80
+  to_port           = 80
+}
+
+resource "aws_vpc_security_group_ingress_rule" "balancer_peers" {
+  security_group_id            = aws_security_group.balancer.id
+  description                  = "Nodes, to each other"
+  referenced_security_group_id = aws_security_group.node.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080 + 1
+  to_port                      = 8080 + var.nodes
+}
+
+resource "aws_vpc_security_group_egress_rule" "balancer_kafka" {
+  security_group_id            = aws_security_group.balancer.id
+  description                  = "Kafka, to nodes"
+  referenced_security_group_id = aws_security_group.node.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.kafka_port + 1
+  to_port                      = local.kafka_port + var.nodes
+}
+
+resource "aws_vpc_security_group_egress_rule" "balancer_http" {
+  security_group_id            = aws_security_group.balancer.id
+  description                  = "HTTP and health checks, to nodes"
+  referenced_security_group_id = aws_security_group.node.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
 }
 
 resource "aws_security_group" "redis" {
@@ -65,7 +137,7 @@ resource "aws_lb" "firn" {
   internal                         = true
   load_balancer_type               = "network"
   subnets                          = var.subnet_ids
-  security_groups                  = [aws_security_group.node.id]
+  security_groups                  = [aws_security_group.balancer.id]
   enable_cross_zone_load_balancing = true
   tags                             = var.tags
 }
@@ -78,6 +150,7 @@ resource "aws_lb_target_group" "kafka" {
   target_type          = "ip"
   vpc_id               = var.vpc_id
   deregistration_delay = 30
+  preserve_client_ip   = true # connections are limited by address too
   tags                 = var.tags
 
   health_check {
@@ -132,7 +205,8 @@ resource "aws_lb_listener" "http" {
   }
 }
 
-# Nodes forward requests about a consumer group to the node that owns it, so each is reachable over HTTP by itself as well, for nodes alone.
+# Nodes forward requests about a consumer group to the node that owns it, so each is reachable over HTTP by itself as well, for nodes alone. Their
+# addresses are not kept: a packet of a node to another on the same machine could not come back.
 resource "aws_lb_target_group" "peer" {
   for_each             = local.nodes
   name                 = "${var.name}-peer-${each.key}"
