@@ -51,6 +51,7 @@ test-needs:
 	@test/install-package kcat kcat kcat
 	@test/install-package curl curl curl
 	@test/install-package python3 python3 python3
+	@test/install-package dpkg-deb dpkg dpkg
 	@test/install-package promtool prometheus prometheus
 	@test -x "$$(command -v helm || echo $$($(GO) env GOPATH)/bin/helm)" || { echo "building Helm, once: about four minutes" >&2; $(GO) install $(HELM); }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \

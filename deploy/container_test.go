@@ -5,9 +5,6 @@ package deploy
 import (
 	"bytes"
 	"context"
-	"debug/elf"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,38 +153,5 @@ func compile(t *testing.T, output string) {
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
-	}
-}
-
-// TestReleaseIsStaticAndReproducible builds twice, the second time in another place.
-func TestReleaseIsStaticAndReproducible(t *testing.T) {
-	var builds [2][]byte
-	for i := range builds {
-		path := filepath.Join(t.TempDir(), fmt.Sprint("firn", i))
-		compile(t, path)
-		binary, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer binary.Close()
-		if builds[i], err = io.ReadAll(binary); err != nil {
-			t.Fatal(err)
-		}
-		file, err := elf.NewFile(binary)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if libraries, _ := file.ImportedLibraries(); len(libraries) > 0 {
-			t.Errorf("it needs %v", libraries)
-		}
-		if out, err := exec.Command(path, "version").Output(); err != nil || !strings.HasPrefix(string(out), "firn v0.0.1-test ") {
-			t.Errorf("version: %q (%v)", out, err)
-		}
-	}
-	if !bytes.Equal(builds[0], builds[1]) {
-		t.Error("two builds of the same sources differ")
-	}
-	if here, err := filepath.Abs(".."); err != nil || bytes.Contains(builds[0], []byte(here+"/")) {
-		t.Errorf("the binary holds the path of its sources (%v)", err)
 	}
 }
