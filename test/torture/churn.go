@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -168,6 +169,17 @@ func (ch *churn) judge(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
+// missing says how many records of which partitions were not read.
+func (t *churned) missing(got map[int32]int) string {
+	var b strings.Builder
+	for partition, values := range t.written {
+		if n := len(values) - got[partition]; n > 0 {
+			fmt.Fprintf(&b, ", %d of %d in partition %d of %d", n, len(values), partition, t.partitions)
+		}
+	}
+	return b.String()
+}
+
 // readBack compares a topic's records with those that were written: all of them were acknowledged.
 func (ch *churn) readBack(ctx context.Context, name string, want *churned) error {
 	total := 0
@@ -183,7 +195,7 @@ func (ch *churn) readBack(ctx context.Context, name string, want *churned) error
 	for total > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("topic %s: %d records are missing: %w", name, total, err)
+			return fmt.Errorf("topic %s: %d records are missing%s: %w", name, total, want.missing(got), err)
 		}
 		for iter := fetches.RecordIter(); !iter.Done(); total-- {
 			r := iter.Next()

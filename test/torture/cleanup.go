@@ -170,7 +170,7 @@ func (t *cleanupTorture) judge(ctx context.Context) error {
 		return errors.Join(append(faults, err)...)
 	}
 	t.result.Report = t.c.checker.Finish(final)
-	faults = append(faults, err, t.result.Err(), t.churn.judge(ctx), t.expiring.judge(ctx, expired), t.shown())
+	faults = append(faults, err, t.result.Err(), t.expiring.judge(ctx, expired), t.churn.judge(ctx), t.shown())
 	t.result.Expired = expired
 	return errors.Join(faults...)
 }
