@@ -3,7 +3,6 @@ package cleanup
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,16 +79,16 @@ func (c *Cleaner) run(ctx context.Context) {
 
 // round does what is to be done in each of this node's partitions, once. It says whether anything was.
 func (c *Cleaner) round(ctx context.Context) bool {
-	work := c.look(ctx, time.Now())
+	groups := c.groups(c.look(ctx, time.Now()))
 	var done atomic.Bool
 	g := errgroup.Group{}
 	g.SetLimit(c.opts.jobs())
-	for _, w := range work {
+	for _, group := range groups {
 		if ctx.Err() != nil {
 			break
 		}
 		g.Go(func() error {
-			if c.do(ctx, w) {
+			if c.doTogether(ctx, group) {
 				done.Store(true)
 			}
 			return nil
@@ -106,12 +105,15 @@ const afterFailure = 6
 func (c *Cleaner) do(ctx context.Context, w work) bool {
 	err := c.attempt(ctx, w)
 	if err != nil {
-		c.failed(ctx, "cleaning up a partition", err, "topic", w.topic.Name, "partition", w.at.Index)
-		if !errors.Is(err, coordinator.ErrLeaseHeld) {
-			w.failed.Store(true)
-		}
+		c.tell(ctx, w, err)
 	}
 	return err == nil
+}
+
+// tell tells of work that failed, and sees to it that it is not tried again at once.
+func (c *Cleaner) tell(ctx context.Context, w work, err error) {
+	c.failed(ctx, "cleaning up a partition", err, "topic", w.topic.Name, "partition", w.at.Index)
+	w.failed.Store(true)
 }
 
 func (c *Cleaner) attempt(ctx context.Context, w work) error {
