@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge demo torture torture-cluster torture-functions test-groups rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge demo torture torture-cluster torture-cleanup torture-functions test-groups rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,10 @@ torture: build ## strike the server (STRIKE: kill, terminate, takeover) at rando
 
 torture-cluster: build test-needs ## strike three nodes, their Redis and their MinIO for DURATION (5m) or STRIKES times, and check every record
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
+
+torture-cleanup: build test-needs test-servers ## kill -9 STRIKES (50) times while small segments are merged, old records removed and garbage collected; on a directory, then on MinIO and Redis
+	$(GO) run ./test/torture --cleanup --firn $(BIN)/firn --strikes $(or $(filter-out 0,$(STRIKES)),50) $(ARGS)
+	$(GO) run ./test/torture --cleanup --cluster --firn $(BIN)/firn --strikes $(or $(filter-out 0,$(STRIKES)),50) $(ARGS)
 
 torture-functions: build test-needs test-servers ## 2,000 short-lived HTTP producers with idempotency keys on three nodes, one of which is killed: every record once
 	$(GO) run ./test/torture --firn $(BIN)/firn --functions 2000

@@ -58,6 +58,27 @@ func TestAdminChurn(t *testing.T) {
 	}
 }
 
+// TestCleanup kills a server while it merges, removes what is old and collects garbage, all of it within seconds.
+func TestCleanup(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	bin, err := process.Build(ctx, t.TempDir(), "firn/cmd/firn", buildFlags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := CleanupOptions{Firn: bin, Options: Options{Dir: t.TempDir(), Strikes: 6, Churn: true, Seed: rand.Uint64(), Log: t.Output()}}
+	result, err := TortureCleanup(ctx, opts)
+	t.Logf("seed %d\n%s", opts.Seed, result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range cleanupCounters {
+		if result.Counts[name] == 0 && name != "firn_cleanup_failures_total" {
+			t.Errorf("%s is 0: there was nothing to kill", name)
+		}
+	}
+}
+
 func TestPayload(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for number := range int64(2000) {
