@@ -31,6 +31,19 @@ type Cleaner struct {
 
 // New begins to clean.
 func New(opts Options) (*Cleaner, error) {
+	c, err := prepare(opts)
+	if err != nil {
+		return nil, err
+	}
+	var ctx context.Context
+	ctx, c.cancel = context.WithCancel(context.Background())
+	c.tasks.Go(func() { c.run(ctx) })
+	c.tasks.Go(func() { (&collector{c: c}).run(ctx) })
+	return c, nil
+}
+
+// prepare returns a Cleaner that does nothing yet.
+func prepare(opts Options) (*Cleaner, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -42,10 +55,6 @@ func New(opts Options) (*Cleaner, error) {
 	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
 		looked: map[segments.Partition]glance{}}
 	c.reader = &spans.Reader{Store: opts.Store}
-	var ctx context.Context
-	ctx, c.cancel = context.WithCancel(context.Background())
-	c.tasks.Go(func() { c.run(ctx) })
-	c.tasks.Go(func() { (&collector{c: c}).run(ctx) })
 	return c, nil
 }
 
