@@ -53,6 +53,7 @@ const (
 	logAppendTime Attributes = 8
 	transactional Attributes = 16
 	control       Attributes = 32
+	deleteHorizon Attributes = 64
 )
 
 var codecNames = [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
@@ -85,6 +86,15 @@ type Header struct {
 	ProducerEpoch   int16
 	BaseSequence    int32
 	Records         int32
+}
+
+// DeleteHorizon is when the batch's tombstones may go, in milliseconds; false if no cleaning has said so (KIP-534). It stands in the place of the base
+// timestamp, from which those of the records count all the same.
+func (h Header) DeleteHorizon() (int64, bool) {
+	if h.Attributes&deleteHorizon == 0 {
+		return 0, false
+	}
+	return h.BaseTimestamp, true
 }
 
 // Errors of this package. ErrMagic is what a batch of the old formats v0 and v1 gets.

@@ -116,3 +116,24 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// BenchmarkRetain keeps every second record: what compaction does with each batch; with horizon, all of their timestamps count from another base as well.
+func BenchmarkRetain(b *testing.B) {
+	records := logLines(64)
+	records[10].Value = nil
+	for _, codec := range codecs {
+		data := mustBuild(b, records, batch.NoProducer(codec))
+		for name, o := range map[string]batch.RetainOptions{"": {}, "/horizon": {Horizon: horizon}} {
+			b.Run(codec.String()+name, func(b *testing.B) {
+				o.MaxDecompressed = maxLen
+				b.SetBytes(64 << 10)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := batch.Retain(data, o, func(r *batch.Record) bool { return r.Offset%2 == 0 }); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
