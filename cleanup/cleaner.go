@@ -21,6 +21,7 @@ type Cleaner struct {
 	view     *coordinator.View
 	reader   *spans.Reader
 	metrics  *metrics
+	maps     *mapRoom
 	failures rate.Sometimes // of which much is said
 
 	cancel context.CancelFunc
@@ -52,7 +53,7 @@ func prepare(opts Options) (*Cleaner, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
+	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, maps: newMapRoom(opts.MapBytes), failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
 		looked: map[segments.Partition]glance{}}
 	c.reader = &spans.Reader{Store: opts.Store}
 	return c, nil
@@ -136,6 +137,9 @@ func (c *Cleaner) attempt(ctx context.Context, w work) error {
 		if err := j.retain(); err != nil {
 			return err
 		}
+	}
+	if w.compact {
+		return j.compact()
 	}
 	if len(w.merge) > 0 {
 		return j.merge(w.merge, w.after)

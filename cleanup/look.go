@@ -18,11 +18,15 @@ type work struct {
 	at     segments.Partition
 	config topicconfig.Config
 
-	retain bool               // the log start is to be moved
-	merge  []coordinator.Span // are to become one; may be empty
-	after  uint64             // see coordinator.View.Plan
-	failed *atomic.Bool       // of the glance
+	retain  bool               // the log start is to be moved
+	compact bool               // there may be something to compact
+	merge   []coordinator.Span // are to become one; may be empty
+	after   uint64             // see coordinator.View.Plan
+	failed  *atomic.Bool       // of the glance
 }
+
+// any says whether there is something to do.
+func (w *work) any() bool { return w.retain || w.compact || len(w.merge) > 0 }
 
 // glance is what a partition looked like when there was nothing to do in it: until it looks different, or time has passed, nobody needs to look again.
 type glance struct {
@@ -56,7 +60,7 @@ func (c *Cleaner) look(ctx context.Context, now time.Time) []work {
 			w, g := c.lookAt(ctx, work{topic: t, at: at, config: config}, c.looked[at], now)
 			looked[at] = g
 			total.add(g.behind)
-			if w.retain || len(w.merge) > 0 {
+			if w.any() {
 				all = append(all, w)
 			}
 		}
@@ -88,8 +92,14 @@ func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, now time.Ti
 		c.failed(ctx, "looking for expired records", err, "topic", w.topic.Name, "partition", w.at.Index)
 	}
 	w.retain = start > info.LogStart
+	if w.config.Compact && c.opts.Pace != nil {
+		var next time.Time
+		if _, w.compact, next = c.compactionOf(w.at, w.config, now); !w.compact && next.After(now) && next.Before(g.until) {
+			g.until = next
+		}
+	}
 	c.search(&w, &g, max(start, info.LogStart), now)
-	if w.retain || len(w.merge) > 0 {
+	if w.any() {
 		g.until = now.Add(afterFailure * c.opts.Interval)
 		g.info = coordinator.PartitionInfo{} // looked at again in any case, unless it fails
 	}
@@ -107,7 +117,7 @@ func (c *Cleaner) search(w *work, g *glance, start int64, now time.Time) {
 			return
 		}
 		c.note(g, window, w.config, now, ripeness)
-		if len(w.merge) == 0 && c.opts.Pace != nil && !w.config.Compact {
+		if len(w.merge) == 0 && c.opts.Pace != nil && !w.compact {
 			if from, to := plan(window, highest, l); to > from {
 				w.merge, w.after = window[from:to], after
 			}
@@ -161,6 +171,14 @@ func (c *Cleaner) limits(config topicconfig.Config, now time.Time) limits {
 	if config.Delete && config.RetentionMillis >= 0 {
 		l.reach = time.Duration(min(config.RetentionMillis/retainedIn, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 	}
+	if config.Compact {
+		l.records = min(maxRecords, keysIn(c.opts.MapBytes)) // so that a compaction has room for the keys of each
+		for _, lag := range []int64{config.MinCompactionLagMillis, config.MaxCompactionLagMillis} {
+			if lag > 0 && lag < math.MaxInt64 && (l.reach == 0 || lag/compactedIn < l.reach.Milliseconds()) {
+				l.reach = time.Duration(min(max(lag/compactedIn, 1), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+			}
+		}
+	}
 	l.target = max(min(l.target, int64(config.SegmentBytes)), leastTarget)
 	return l
 }
@@ -168,6 +186,8 @@ func (c *Cleaner) limits(config topicconfig.Config, now time.Time) limits {
 const (
 	// retainedIn is in how many parts at least retention takes away what it keeps.
 	retainedIn = 8
+	// compactedIn is in how many parts at least what waits for compaction may be merged: what lies in one segment is compacted together.
+	compactedIn = 8
 	// slowestMerge is which part of its deadline a merge may take at the full rate. Beside much traffic it is slower.
 	slowestMerge = 8
 )

@@ -20,6 +20,8 @@ import (
 //	firn_cleanup_backlog_seconds            the age of the oldest of it that could be
 //	firn_cleanup_retained_total             times that retention moved a log start, and
 //	firn_cleanup_retained_records_total     over how many offsets
+//	firn_cleanup_compactions_total          compactions that came to their end or failed, and
+//	firn_cleanup_compacted_records_total{record}  what they met: all records, and of them superseded, tombstone, keyless, which went; unreadable batches
 //	firn_cleanup_collected_objects_total    objects deleted because nothing needed them, and
 //	firn_cleanup_collected_bytes_total      how large they were
 //	firn_cleanup_garbage_bytes              waits to be deleted; only on the node that collects
@@ -29,6 +31,8 @@ type metrics struct {
 	merges, mergedSpans, mergedBytes, failures prometheus.Counter
 	mergeSeconds                               prometheus.Observer
 	retained, retainedRecords                  prometheus.Counter
+	compactions                                prometheus.Counter
+	compacted                                  *prometheus.CounterVec
 	collected, collectedBytes, uploads         prometheus.Counter
 	garbage, segments                          prometheus.Gauge
 	backlog                                    atomic.Pointer[backlog]
@@ -63,6 +67,10 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 	m.failures = counter("failures_total", "Jobs that failed and are tried again.")
 	m.retained = counter("retained_total", "Times that retention moved a log start.")
 	m.retainedRecords = counter("retained_records_total", "Offsets that retention moved log starts over.")
+	m.compactions = counter("compactions_total", "Compactions of partitions, those that failed included.")
+	m.compacted = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "firn_cleanup_compacted_records_total",
+		Help: "Records that compactions read, and of them those that went; and batches that could not be read and stay."}, []string{"record"})
+	all = append(all, m.compacted)
 	m.collected = counter("collected_objects_total", "Objects deleted because nothing needed them any more.")
 	m.collectedBytes = counter("collected_bytes_total", "Bytes of those objects.")
 	m.uploads = counter("uploads_removed_total", "Uploads removed whose nodes had died.")
@@ -88,6 +96,16 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
+}
+
+// compaction counts one.
+func (m *metrics) compaction(n compactCounts) {
+	m.compactions.Inc()
+	for name, records := range map[string]int64{
+		"all": n.records, "superseded": n.superseded, "tombstone": n.tombstones, "keyless": n.keyless, "unreadable": n.unreadable,
+	} {
+		m.compacted.WithLabelValues(name).Add(float64(records))
+	}
 }
 
 // merge counts one.

@@ -25,14 +25,19 @@ type Options struct {
 
 	TargetBytes int64         // how large merged segments become; 256 MiB
 	MemoryBytes int64         // of all jobs together; 64 MiB
+	MapBytes    int64         // of the last offsets of keys, of all compactions together; 64 MiB
 	Stale       time.Duration // age at which mixed spans are merged, however few they are; 12 commit deadlines, which is an hour
 	Interval    time.Duration // between two rounds with nothing to do; a thirtieth of the commit deadline, which is 10 s
 	LeaseTTL    time.Duration // 15 s
+
+	MaxDecompressed int // of the records of a batch that is compacted; what has more stays as it is; 100 MiB
 }
 
 const (
-	defaultTarget = 256 << 20
-	defaultMemory = 64 << 20
+	defaultTarget       = 256 << 20
+	defaultMemory       = 64 << 20
+	defaultMap          = 64 << 20
+	defaultDecompressed = 100 << 20
 	// jobMemory is about what a job holds that streams: the reader's window, and an upload with its parts under way.
 	jobMemory = 32 << 20
 	maxJobs   = 4
@@ -51,6 +56,8 @@ func (o Options) withDefaults() Options {
 	o.Grace = orDefault(o.Grace, coordinator.DefaultGrace)
 	o.TargetBytes = orDefault(o.TargetBytes, defaultTarget)
 	o.MemoryBytes = orDefault(o.MemoryBytes, defaultMemory)
+	o.MapBytes = orDefault(o.MapBytes, defaultMap)
+	o.MaxDecompressed = orDefault(o.MaxDecompressed, defaultDecompressed)
 	o.Stale = orDefault(o.Stale, 12*o.CommitDeadline)
 	o.Interval = orDefault(o.Interval, max(o.CommitDeadline/30, 100*time.Millisecond))
 	o.LeaseTTL = orDefault(o.LeaseTTL, min(max(o.CommitDeadline/4, 2*time.Second), 15*time.Second))
@@ -76,6 +83,8 @@ func (o *Options) validate() error {
 	check(o.CommitDeadline < 0 || o.Grace < 0 || o.Stale < 0 || o.Interval < 0 || o.LeaseTTL < 0, "a duration is negative")
 	check(o.TargetBytes < leastTarget, fmt.Sprintf("TargetBytes %d is less than %d", o.TargetBytes, leastTarget))
 	check(o.MemoryBytes < 1<<20, fmt.Sprintf("MemoryBytes %d is less than a MiB", o.MemoryBytes))
+	check(o.MapBytes < 1<<10, fmt.Sprintf("MapBytes %d is less than a KiB", o.MapBytes))
+	check(o.MaxDecompressed < 1, fmt.Sprintf("MaxDecompressed %d is less than 1", o.MaxDecompressed))
 	if len(problems) > 0 {
 		return fmt.Errorf("cleanup: %w", errors.Join(problems...))
 	}

@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"time"
 
 	"firn/coordinator"
@@ -22,10 +23,11 @@ const maxRecords = 8 << 20
 
 // limits is what a plan goes by.
 type limits struct {
-	target int64         // bytes
-	reach  time.Duration // how far timestamps in one merged segment may lie apart, about; 0: any distance
-	ripe   time.Time     // mixed segments from then on are left alone
-	stale  time.Time     // mixed segments from before are merged, however little there is
+	target  int64         // bytes
+	reach   time.Duration // how far timestamps in one merged segment may lie apart, about; 0: any distance
+	records int64         // that one merged segment is made of at most; maxRecords
+	ripe    time.Time     // mixed segments from then on are left alone
+	stale   time.Time     // mixed segments from before are merged, however little there is
 }
 
 // plan returns which spans are merged next: spans[from:to], adjacent ones, in the order of their offsets. It returns none if nothing is worth it. highest is
@@ -65,8 +67,8 @@ type run struct {
 }
 
 // fits says whether span i may join the run.
-func (r *run) fits(spans []coordinator.Span, slots []int64, i int) bool {
-	return r.from == r.to || slots[r.from] == slots[i] && spans[i].Last-spans[r.from].Base < maxRecords
+func (l *limits) fits(r *run, spans []coordinator.Span, slots []int64, i int) bool {
+	return r.from == r.to || slots[r.from] == slots[i] && spans[i].Last-spans[r.from].Base < cmp.Or(l.records, maxRecords)
 }
 
 // mixed plans the first merge of records.
@@ -76,7 +78,7 @@ func (l *limits) mixed(spans []coordinator.Span, slots []int64) (from, to int) {
 	for i := range spans {
 		s := &spans[i]
 		eligible := s.Version == 0 && s.Segment.Time().Before(l.ripe)
-		if !eligible || !r.fits(spans, slots, i) {
+		if !eligible || !l.fits(&r, spans, slots, i) {
 			if worth() {
 				return r.from, r.to
 			}
@@ -105,7 +107,7 @@ func (l *limits) tier(spans []coordinator.Span, slots []int64, below, together i
 	for i := range spans {
 		s := &spans[i]
 		eligible := plain(s) && s.Length < below
-		fits := r.fits(spans, slots, i)
+		fits := l.fits(&r, spans, slots, i)
 		if closed && r.to-r.from > 1 && slots[r.from] != slots[i] {
 			return r.from, r.to
 		}

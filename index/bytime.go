@@ -133,7 +133,7 @@ func firstInBatch(b []byte, offset, timestamp int64) (Position, bool, error) {
 	if err != nil {
 		return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if h.MaxTimestamp < timestamp {
+	if h.MaxTimestamp < timestamp || h.Records == 0 { // compaction keeps a batch without records now and then
 		return Position{}, false, nil
 	}
 	if h.Attributes.LogAppendTime() { // then all records have the one timestamp
@@ -227,7 +227,7 @@ func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bo
 	if err != nil {
 		return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if ok && h.MaxTimestamp <= best.Timestamp {
+	if ok && h.MaxTimestamp <= best.Timestamp || h.Records == 0 {
 		return Position{}, false, nil
 	}
 	if h.Attributes.LogAppendTime() {

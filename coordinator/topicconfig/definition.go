@@ -46,8 +46,6 @@ type Effect uint8
 const (
 	// Honoured configs do what they do in Kafka.
 	Honoured Effect = iota
-	// Later configs are checked and kept; nothing acts on them until Firn compacts.
-	Later
 	// Meaningless configs are checked and kept, and that is all: what they are about does not exist in Firn, or is so always.
 	Meaningless
 )
@@ -56,8 +54,6 @@ func (e Effect) String() string {
 	switch e {
 	case Honoured:
 		return "honoured"
-	case Later:
-		return "kept for later"
 	case Meaningless:
 		return "no meaning"
 	}

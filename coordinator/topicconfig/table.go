@@ -76,16 +76,16 @@ var cleaning = []Definition{
 	{"retention.bytes", "-1", Honoured, "log.retention.bytes",
 		"How large a partition may grow before its oldest records are removed, if cleanup.policy has 'delete'; -1 is without limit.",
 		long(math.MinInt64, func(c *Config) *int64 { return &c.RetentionBytes })},
-	{"delete.retention.ms", "86400000", Later, "log.cleaner.delete.retention.ms",
-		"How long compaction keeps the record that deletes a key.",
+	{"delete.retention.ms", "86400000", Honoured, "log.cleaner.delete.retention.ms",
+		"How long compaction keeps the record that deletes a key, from when it first compacted it on.",
 		long(0, func(c *Config) *int64 { return &c.DeleteRetentionMillis })},
-	{minCompactionLag, "0", Later, "log.cleaner.min.compaction.lag.ms",
+	{minCompactionLag, "0", Honoured, "log.cleaner.min.compaction.lag.ms",
 		"How long a record is safe from compaction.",
 		long(0, func(c *Config) *int64 { return &c.MinCompactionLagMillis })},
-	{maxCompactionLag, "9223372036854775807", Later, "log.cleaner.max.compaction.lag.ms",
+	{maxCompactionLag, "9223372036854775807", Honoured, "log.cleaner.max.compaction.lag.ms",
 		"How long a record may at most be left out of compaction.",
 		long(1, func(c *Config) *int64 { return &c.MaxCompactionLagMillis })},
-	{"min.cleanable.dirty.ratio", "0.5", Later, "log.cleaner.min.cleanable.ratio",
+	{"min.cleanable.dirty.ratio", "0.5", Honoured, "log.cleaner.min.cleanable.ratio",
 		"Which part of a partition has to be uncompacted before compaction is worth while.",
 		ratio(func(c *Config) *float64 { return &c.MinCleanableDirtyRatio })},
 }
@@ -144,11 +144,6 @@ var tiering = []Definition{
 }
 
 func ordered(defs []Definition) []Definition {
-	for i, d := range defs {
-		if d.Effect == Later {
-			defs[i].Documentation += " For now Firn keeps this setting and does not act on it."
-		}
-	}
 	slices.SortFunc(defs, func(a, b Definition) int { return strings.Compare(a.Name, b.Name) })
 	return defs
 }
