@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"firn/segments"
@@ -42,7 +41,7 @@ type Reason string
 
 // Reasons. Nothing should be leaked, missing or unknown.
 const (
-	Referenced  Reason = "referenced"  // a segment that spans refer to
+	Referenced  Reason = "referenced"  // a segment, or an index object, that spans refer to
 	Young       Reason = "young"       // a segment that nothing refers to, but its commit or merge may be on its way
 	Uncollected Reason = "uncollected" // a segment that nothing refers to, and that a collector will delete in its time
 	Leaked      Reason = "leaked"      // … that it should have deleted long ago
@@ -85,7 +84,8 @@ const auditNames = 1000
 // Audit says of each object of the bucket why it is there, and finds what is there for nothing and what is needed and not there. It works from the bucket alone, and
 // writes nothing. A cluster that is at work moves on meanwhile: so what looks leaked or missing is looked at once more, with the state as it is then.
 //
-// It needs memory for the state, tens of bytes for each segment that is referred to, and for what it is not sure of; none for each object listed.
+// It needs memory for the state, 28 bytes for each segment that is referred to (three times that while they are gathered), and for what it is not sure of; none for each
+// object listed. It reads every index object.
 func Audit(ctx context.Context, store segments.Store, opts AuditOptions) (AuditReport, error) {
 	a := &audit{AuditOptions: opts.withDefaults(), loader: loader{store, defaultParallel}, report: AuditReport{Tallies: map[Reason]Tally{}}}
 	if err := a.look(ctx); err != nil {
@@ -116,24 +116,17 @@ type audit struct {
 	base   Incarnation
 	newest *snapshotObject // with covers only; nil if nothing ever opened
 	names  map[segments.TopicID]string
-	needed map[segments.ID]need
+	needed needs
 
 	now   time.Time         // by the store's clock, about
 	ours  []segments.Object // of the coordinator
 	loose []segments.Object // segments that nothing referred to
 }
 
-// need is what refers to a segment.
-type need struct {
-	at    segments.Partition // of one of the spans
-	spans int32
-	seen  bool // the segment is in the bucket
-}
-
 // look loads what the bucket says of itself.
 func (a *audit) look(ctx context.Context) error {
 	_, err := again(ctx, func() (_ struct{}, err error) {
-		a.needed, a.names, a.newest = map[segments.ID]need{}, map[segments.TopicID]string{}, nil
+		a.needed, a.names, a.newest = needs{}, map[segments.TopicID]string{}, nil
 		if a.base, err = a.newestOpened(ctx); errors.Is(err, ErrEmptyBucket) {
 			return struct{}{}, nil
 		} else if err != nil {
@@ -152,23 +145,16 @@ func (a *audit) look(ctx context.Context) error {
 			return struct{}{}, err
 		}
 		a.newest = &snapshotObject{incarnation: a.base, n: snapshot.n, covers: snapshot.covers}
-		a.take(found.state)
-		return struct{}{}, nil
+		return struct{}{}, a.take(ctx, found.state)
 	})
 	return err
 }
 
-func (a *audit) take(state *State) {
+func (a *audit) take(ctx context.Context, state *State) error {
 	for id, t := range state.topics {
 		a.names[id] = t.Name
 	}
-	for at, p := range state.partitions {
-		for span := range p.allSpans() {
-			n := a.needed[span.Segment]
-			n.at, n.spans = at, n.spans+1
-			a.needed[span.Segment] = n
-		}
-	}
+	return a.needed.take(ctx, a.loader, state)
 }
 
 // list goes through the bucket.
@@ -188,7 +174,7 @@ func (a *audit) list(ctx context.Context) error {
 }
 
 func (a *audit) object(object segments.Object) error {
-	id, ok := parseSegmentKey(object.Key)
+	id, index, ok := parseReferredKey(object.Key)
 	if !ok {
 		if isCoordinators(object.Key) {
 			a.ours = append(a.ours, object)
@@ -196,18 +182,18 @@ func (a *audit) object(object segments.Object) error {
 		}
 		return a.tell(AuditObject{object, Unknown, "nothing that firn puts there"})
 	}
-	n, needed := a.needed[id]
-	if !needed {
+	n := a.needed.find(id, index)
+	if n == nil {
 		a.loose = append(a.loose, object)
 		return nil
 	}
 	n.seen = true
-	a.needed[id] = n
 	return a.tell(AuditObject{object, Referenced, a.needText(n)})
 }
 
-func (a *audit) needText(n need) string {
-	return fmt.Sprintf("%d spans, one of them of %s/%d", n.spans, a.names[n.at.Topic], n.at.Index)
+func (a *audit) needText(n *need) string {
+	at := a.needed.partitions[n.at]
+	return fmt.Sprintf("%d spans, one of them of %s/%d", n.spans, a.names[at.Topic], at.Index)
 }
 
 func isCoordinators(key string) bool {
@@ -235,13 +221,12 @@ func (a *audit) tell(o AuditObject) error {
 
 // doubts decides about the segments that nothing refers to, and those that are not there.
 func (a *audit) doubts(ctx context.Context) error {
-	var missing []segments.ID
-	for id, n := range a.needed {
+	var missing []need
+	for _, n := range a.needed.list {
 		if !n.seen {
-			missing = append(missing, id)
+			missing = append(missing, n)
 		}
 	}
-	slices.SortFunc(missing, func(x, y segments.ID) int { return strings.Compare(x.String(), y.String()) })
 	leaked := slices.ContainsFunc(a.loose, func(o segments.Object) bool { return a.unreferenced(o).Reason == Leaked })
 	if len(missing) > 0 || leaked {
 		if err := a.look(ctx); err != nil {
@@ -253,14 +238,15 @@ func (a *audit) doubts(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, id := range missing {
-		n, needed := a.needed[id]
-		if !needed {
+	for _, m := range missing {
+		n := a.needed.find(m.id, m.index)
+		if n == nil {
 			continue
 		}
-		there, err := a.there(ctx, id.Key())
+		key := referredKey(m.id, m.index)
+		there, err := a.there(ctx, key)
 		if err == nil && !there {
-			err = a.tell(AuditObject{segments.Object{Key: id.Key()}, Missing, a.needText(n)})
+			err = a.tell(AuditObject{segments.Object{Key: key}, Missing, a.needText(n)})
 		}
 		if err != nil {
 			return err
@@ -270,8 +256,8 @@ func (a *audit) doubts(ctx context.Context) error {
 }
 
 func (a *audit) tellLoose(ctx context.Context, o segments.Object) error {
-	id, _ := parseSegmentKey(o.Key)
-	if n, needed := a.needed[id]; needed { // by now
+	id, index, _ := parseReferredKey(o.Key)
+	if n := a.needed.find(id, index); n != nil { // by now
 		return a.tell(AuditObject{o, Referenced, a.needText(n)})
 	}
 	verdict := a.unreferenced(o)
@@ -293,10 +279,12 @@ func (a *audit) there(ctx context.Context, key string) (bool, error) {
 // unreferenced says what a segment is that nothing refers to. A collector deletes it a grace after it has first seen it, which is a grace after it could have been
 // needed; it gets a third.
 func (a *audit) unreferenced(o segments.Object) AuditObject {
-	id, _ := parseSegmentKey(o.Key)
+	id, _, _ := parseReferredKey(o.Key)
 	age, limit := min(a.now.Sub(o.Modified), a.now.Sub(id.Time())), MergeDeadline(a.CommitDeadline)
 	verdict := AuditObject{o, Young, "its commit or merge may be on its way"}
 	switch {
+	case age > limit+a.Grace && a.needed.gone > 0:
+		verdict.Reason, verdict.Detail = Uncollected, fmt.Sprintf("nothing is collected, since %d index objects are missing, and nobody knows what they list", a.needed.gone)
 	case age > limit+3*a.Grace:
 		verdict.Reason, verdict.Detail = Leaked, fmt.Sprintf("nothing refers to it, and it is %s old", age.Round(time.Second))
 	case age > limit+a.Grace:

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"firn/segments"
 )
 
 // Describe writes what an object of the bucket says, as text for people. It knows the objects of this package by their keys: journal
-// objects, snapshots and incarnations. A damaged object gives an error that says what is wrong with it, one of a newer version ErrNewer.
+// objects, snapshots, incarnations and index objects. A damaged object gives an error that says what is wrong with it, one of a newer version ErrNewer.
 func Describe(w io.Writer, key string, object []byte) error {
 	p := &printer{w: w}
 	var err error
@@ -21,6 +23,8 @@ func Describe(w io.Writer, key string, object []byte) error {
 		err = p.snapshot(object)
 	case strings.HasPrefix(key, incarnationPrefix):
 		err = p.incarnation(object)
+	case strings.HasPrefix(key, indexPrefix):
+		err = p.index(object)
 	default:
 		err = fmt.Errorf("%w: not a key of the coordinator", ErrMalformed)
 	}
@@ -232,6 +236,19 @@ func (p *printer) incarnation(object []byte) error {
 	p.linef("incarnation %d, begun by %s at %s", o.n, o.who, stamp(o.when))
 	if o.clusterID != "" {
 		p.linef("  cluster %s", o.clusterID)
+	}
+	return nil
+}
+
+func (p *printer) index(object []byte) error {
+	o, err := decodeIndexObject(object)
+	if err != nil {
+		return err
+	}
+	all := o.listedAs(segments.ID{})
+	p.linef("index object of %s: %d spans, offsets %d-%d, %d bytes, newest %s", o.partition, len(o.spans), all.Base, all.Last, all.Length, stamp(all.MaxTimestamp))
+	for i := range o.spans {
+		p.linef("    %s  %s", o.spans[i].Segment, spanText(&o.spans[i]))
 	}
 	return nil
 }

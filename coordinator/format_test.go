@@ -187,6 +187,8 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-kinds-v1": {kinds.key(), kinds.encode()},
 		"snapshot-v4":      {snapshotKey(4, 5), withKinds.encode()},
+
+		"index-v1": {IndexKey(segments.ID{1, 0x93, 0xb0, 9, 13}), sampleIndex().encode()},
 	}
 }
 
@@ -291,6 +293,11 @@ func FuzzDescribe(f *testing.F) {
 		} else if o, err := decodeSnapshotObject(object); err == nil {
 			once = o.encode()
 			if o, err = decodeSnapshotObject(once); err == nil {
+				again = o.encode()
+			}
+		} else if o, err := decodeIndexObject(object); err == nil {
+			once = o.encode()
+			if o, err = decodeIndexObject(once); err == nil {
 				again = o.encode()
 			}
 		} else if o, err := decodeIncarnationObject(object); err == nil {

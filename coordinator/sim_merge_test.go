@@ -58,7 +58,12 @@ func (s *simulation) has(id segments.ID) bool {
 
 // judgeObjects looks whether all that a state needs is there.
 func (s *simulation) judgeObjects(state *State) {
-	for id := range state.references() {
+	needed := state.references()
+	gone, err := needed.read(context.Background(), loader{s.bucket, 1}, &idSet{})
+	if err != nil || len(gone) > 0 {
+		panic(fmt.Sprintf("P7: index objects that are needed are gone: %v, %v", gone, err))
+	}
+	for _, id := range needed.segments.ids {
 		if !s.has(id) {
 			panic(fmt.Sprintf("P7: segment %s is needed and gone", id))
 		}
@@ -174,11 +179,11 @@ func (n *simNode) plan(at segments.Partition) *ProposeMerge {
 // collect is what a collector does with Node.Unreferenced.
 func (n *simNode) collect() error {
 	ctx := context.Background()
-	c := collector{store: simStore{n}, age: MergeDeadline(simDeadline) + simGrace, needed: n.view.references()}
+	c := collector{loader: loader{simStore{n}, 1}, age: MergeDeadline(simDeadline) + simGrace}
 	if n.sim.flaws.collectYoung {
 		c.age = 0
 	}
-	if c.list(ctx) != nil {
+	if c.list(ctx, n.view) != nil {
 		return nil
 	}
 	state := n.view.state
@@ -188,7 +193,10 @@ func (n *simNode) collect() error {
 			return err
 		}
 	}
-	garbage := c.unreferenced(state)
+	garbage, err := c.unreferenced(ctx, state)
+	if err != nil {
+		return nil
+	}
 	var keys []string
 	seen := map[string]time.Time{}
 	for _, o := range garbage.Objects {

@@ -23,6 +23,7 @@ var describers = map[string]func(w io.Writer, key string, object []byte) error{
 	"journal":      coordinator.Describe,
 	"snapshots":    coordinator.Describe,
 	"incarnations": coordinator.Describe,
+	"indexes":      coordinator.Describe,
 }
 
 func newInspect(s streams) *cobra.Command {
@@ -81,5 +82,5 @@ func objectKey(path string) (folder, key string, err error) {
 			return element, strings.Join(elements[i:], "/"), nil
 		}
 	}
-	return "", "", fmt.Errorf("%s is no object of a bucket: those lie in segments/, journal/, snapshots/ and incarnations/", path)
+	return "", "", fmt.Errorf("%s is no object of a bucket: those lie in segments/, indexes/, journal/, snapshots/ and incarnations/", path)
 }
