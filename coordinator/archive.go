@@ -47,9 +47,8 @@ func (n *Node) Archive(ctx context.Context, lease Lease, at segments.Partition, 
 
 // archiving is an index object for spans, and the merge that puts it in their place.
 func archiving(at segments.Partition, id segments.ID, spans []Span, after uint64) (*ProposeMerge, []byte) {
-	o := indexObject{at, spans}
-	listed := o.listedAs(id)
-	return &ProposeMerge{After: after, Segment: id, Merge: Merge{Partition: at, Base: listed.Base, Last: listed.Last, Spans: []Span{listed}}}, o.encode()
+	listed, object := EncodeIndex(at, id, spans)
+	return &ProposeMerge{After: after, Segment: id, Merge: Merge{Partition: at, Base: listed.Base, Last: listed.Last, Spans: []Span{listed}}}, object
 }
 
 // archivable returns what is to be archived next, and the version of the newest merge: see Plan.

@@ -91,6 +91,13 @@ func (o *indexObject) listedAs(id segments.ID) Span {
 	return s
 }
 
+// EncodeIndex returns the index object of that id for merged spans of a partition, in order, and the span that stands for them, but for its Version. The object
+// lies at IndexKey(id).
+func EncodeIndex(at segments.Partition, id segments.ID, spans []Span) (Span, []byte) {
+	o := indexObject{at, spans}
+	return o.listedAs(id), o.encode()
+}
+
 // ReadIndex returns the spans that a Listed one of a partition stands for, in order, with one request. It fails with segments.ErrNotFound if the index object is gone
 // (then newer facts have others in its place, as when a segment is), and with ErrMalformed if it is damaged or not what the span says of it.
 func ReadIndex(ctx context.Context, store segments.Store, at segments.Partition, span *Span) ([]Span, error) {

@@ -96,8 +96,25 @@ func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, ti
 	return coordinator.Span{}, false
 }
 
-// firstInSpan returns the first record of a span with this timestamp or a later one.
+// firstInSpan returns the first record of a span, or of those that it stands for, with this timestamp or a later one.
 func (s *timeSearch) firstInSpan(ctx context.Context, span *coordinator.Span, timestamp int64) (Position, bool, error) {
+	spans, err := s.x.resolve(ctx, s.p, span)
+	if err != nil {
+		return Position{}, false, err
+	}
+	for i := range spans {
+		if spans[i].Last < s.offset || spans[i].MaxTimestamp < timestamp {
+			continue
+		}
+		if found, ok, err := s.firstInBytes(ctx, &spans[i], timestamp); ok || err != nil {
+			return found, ok, err
+		}
+	}
+	return Position{}, false, nil
+}
+
+// firstInBytes is firstInSpan for a span that stands for no others.
+func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, timestamp int64) (Position, bool, error) {
 	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
@@ -187,9 +204,34 @@ func (x *Index) latestBehind(ctx context.Context, p segments.Partition, offset i
 	return latest, found
 }
 
-// latestInSpan returns the first of the records of a span with the largest timestamp. It reads the pieces that promise more than was found, those that promise most
-// first: one, unless a piece does not keep its promise because the log start lies within it.
+// latestInSpan returns the first of the records of a span, or of those that it stands for, with the largest timestamp. Like latestInBytes it looks where most is promised
+// first.
 func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span) (best Position, ok bool, err error) {
+	spans, err := s.x.resolve(ctx, s.p, span)
+	if err != nil {
+		return Position{}, false, err
+	}
+	spans = slices.Clone(spans)
+	spans = slices.DeleteFunc(spans, func(one coordinator.Span) bool { return one.Last < s.offset })
+	slices.SortStableFunc(spans, func(a, b coordinator.Span) int { return cmp.Compare(b.MaxTimestamp, a.MaxTimestamp) })
+	for i := range spans {
+		if ok && spans[i].MaxTimestamp <= best.Timestamp {
+			break
+		}
+		found, some, err := s.latestInBytes(ctx, &spans[i])
+		if err != nil {
+			return Position{}, false, err
+		}
+		if some && (!ok || found.Timestamp > best.Timestamp) {
+			best, ok = found, true
+		}
+	}
+	return best, ok, nil
+}
+
+// latestInBytes is latestInSpan for a span that stands for no others. It reads the pieces that promise more than was found, those that promise most
+// first: one, unless a piece does not keep its promise because the log start lies within it.
+func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span) (best Position, ok bool, err error) {
 	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err

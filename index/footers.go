@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 	"time"
 	"unsafe"
@@ -12,17 +13,29 @@ import (
 	"firn/segments"
 )
 
-// footer is where the blocks of a merged segment lie. It is shared and never changed.
-type footer struct{ blocks []segments.Block }
+// footer says where the bytes of a span of a merge lie: in which blocks of a merged segment, or, if the span stands for others, in which spans. It is shared and
+// never changed.
+type footer struct {
+	blocks []segments.Block
+	spans  []coordinator.Span // of an index object; then there are no blocks
+}
 
 const (
 	blockBytes     = int64(unsafe.Sizeof(segments.Block{}))
+	spanBytes      = int64(unsafe.Sizeof(coordinator.Span{}))
 	footerOverhead = 256 // what a footer costs beside its blocks
 )
 
-func (f *footer) size() int64 { return blockBytes*int64(cap(f.blocks)) + footerOverhead }
+func (f *footer) size() int64 {
+	return blockBytes*int64(cap(f.blocks)) + spanBytes*int64(cap(f.spans)) + footerOverhead
+}
 
-// footers reads the footers of merged segments as they are needed, each once however many want it, and keeps those that were needed last.
+// from returns the spans from the one on that holds an offset, or the first behind it.
+func (f *footer) from(offset int64) []coordinator.Span {
+	return f.spans[sort.Search(len(f.spans), func(i int) bool { return f.spans[i].Last >= offset }):]
+}
+
+// footers reads the footers of merged segments, and index objects, as they are needed, each once however many want it, and keeps those that were needed last.
 type footers struct {
 	store   segments.Store
 	fetcher *fetcher // whose room they take, and which waits for them
@@ -41,7 +54,7 @@ func newFooters(opts Options, f *fetcher, m *metrics) *footers {
 	}
 }
 
-// get returns the footer of the merged segment that a span is of.
+// get returns the footer of the merged segment that a span is of, or what the index object lists that it stands for.
 func (s *footers) get(ctx context.Context, p segments.Partition, span *coordinator.Span) (*footer, error) {
 	if f := s.cache.get(span.Segment); f != nil {
 		return f, nil
@@ -68,7 +81,12 @@ func (s *footers) ready(p segments.Partition, span *coordinator.Span) *footer {
 }
 
 // weight is what reading a footer takes of FetchBytes.
-func (s *footers) weight(span *coordinator.Span) int64 { return 2 * segments.SuffixFor(span.Length) }
+func (s *footers) weight(span *coordinator.Span) int64 {
+	if span.Listed > 0 {
+		return 2 * spanBytes * int64(span.Listed)
+	}
+	return 2 * segments.SuffixFor(span.Length)
+}
 
 func (s *footers) underway(id segments.ID) *flight[*footer] {
 	s.mu.Lock()
@@ -112,16 +130,26 @@ func (s *footers) launch(p segments.Partition, span coordinator.Span, release fu
 	return fl
 }
 
+func (s *footers) load(ctx context.Context, p segments.Partition, span *coordinator.Span) (*footer, error) {
+	if span.Listed > 0 {
+		spans, err := coordinator.ReadIndex(ctx, s.store, p, span)
+		return &footer{spans: spans}, err
+	}
+	blocks, err := segments.ReadBlocks(ctx, s.store, span.Segment, segments.SuffixFor(span.Length))
+	return &footer{blocks: blocks}, err
+}
+
 // read reads a footer and ends its flight.
 func (s *footers) read(ctx context.Context, p segments.Partition, span *coordinator.Span, fl *flight[*footer]) {
 	began := time.Now()
-	blocks, err := segments.ReadBlocks(ctx, s.store, span.Segment, segments.SuffixFor(span.Length))
+	found, err := s.load(ctx, p, span)
 	s.metrics.footers.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
-		fl.value = &footer{blocks}
+		fl.value = found
 		s.cache.put(span.Segment, fl.value, false)
-	case errors.Is(err, segments.ErrCorrupt), errors.Is(err, segments.ErrMagic), errors.Is(err, segments.ErrVersion), errors.Is(err, segments.ErrRange):
+	case errors.Is(err, segments.ErrCorrupt), errors.Is(err, segments.ErrMagic), errors.Is(err, segments.ErrVersion), errors.Is(err, segments.ErrRange),
+		errors.Is(err, coordinator.ErrMalformed):
 		fl.err = describe(p, *span, fmt.Errorf("%w: %w", ErrCorrupt, err))
 		s.fetcher.corrupt(p, *span, err)
 	default:

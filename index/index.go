@@ -2,7 +2,8 @@
 // bucket, checks them, and gives batches out with their final offsets.
 //
 // A span of a mixed segment is read as a whole. One of a merged segment may be large, so it is read in the blocks that the segment's footer
-// names; footers are read as they are needed, and kept in a cache of their own.
+// names; footers are read as they are needed, and kept in a cache of their own, together
+// with index objects: those list the spans of old data, of which the view has one that stands for them all.
 //
 // The bytes that are read at once are a block. A block comes from one of three places: the tail, which holds the segments that this node wrote
 // last; the cache, which holds blocks that were read from the bucket; or the bucket. Whoever reads a block gets the same bytes, uncopied.
@@ -56,7 +57,7 @@ type Options struct {
 
 	TailBytes      int64         // of segments that this node wrote, kept for readers of the tail; 64 MiB
 	CacheBytes     int64         // of blocks read from the bucket; 64 MiB
-	FooterBytes    int64         // of the indexes of merged segments that were read from; 16 MiB, enough for 100 segments of 256 MiB
+	FooterBytes    int64         // of the indexes of merged segments that were read from, and of index objects; 16 MiB, enough for 100 segments of 256 MiB
 	FetchBytes     int64         // of gets under way; 32 MiB, and no less than 1 MiB
 	ReadAheadBytes int64         // fetched ahead of one sequential reader, at most; 4 MiB
 	FetchTimeout   time.Duration // of one get; 30 s

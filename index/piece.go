@@ -25,6 +25,7 @@ type plan struct {
 	limit  int64 // offset at which there is nothing more
 	left   int64 // bytes
 	pieces []piece
+	short  bool // it ends where a footer was not at hand
 }
 
 // full says whether no more pieces are needed, or there is no room for more.
@@ -50,7 +51,8 @@ func (w *plan) addMerged(span *coordinator.Span, f *footer) {
 	}
 }
 
-// fill adds the pieces of spans. load finds the footer of a merged segment; where it has none, or fails, the plan ends.
+// fill adds the pieces of spans, and of those that spans stand for. load finds the footer of a merged segment, or what an index object lists; where it has none, or
+// fails, the plan ends.
 func (w *plan) fill(spans []coordinator.Span, load func(*coordinator.Span) (*footer, error)) error {
 	for i := range spans {
 		span := &spans[i]
@@ -62,15 +64,32 @@ func (w *plan) fill(spans []coordinator.Span, load func(*coordinator.Span) (*foo
 		default:
 			f, err := load(span)
 			if f == nil {
+				w.short = true
 				return err
 			}
-			w.addMerged(span, f)
+			if span.Listed == 0 {
+				w.addMerged(span, f)
+			} else if err := w.fill(f.from(w.next), load); err != nil || w.short {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// pieces returns all pieces of one span.
+// resolve returns the spans that one stands for, or itself.
+func (x *Index) resolve(ctx context.Context, p segments.Partition, span *coordinator.Span) ([]coordinator.Span, error) {
+	if span.Listed == 0 {
+		return []coordinator.Span{*span}, nil
+	}
+	f, err := x.footers.get(ctx, p, span)
+	if err != nil {
+		return nil, err
+	}
+	return f.spans, nil
+}
+
+// pieces returns all pieces of one span, which stands for no others.
 func (x *Index) pieces(ctx context.Context, p segments.Partition, span *coordinator.Span) ([]piece, error) {
 	if span.Version == 0 {
 		return []piece{{Span: *span}}, nil
