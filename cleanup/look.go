@@ -200,12 +200,12 @@ func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config top
 }
 
 // spansFrom yields the spans of a partition from an offset on, also those that lie in index objects.
-func (c *Cleaner) spansFrom(_ context.Context, at segments.Partition, offset int64) iter.Seq2[coordinator.Span, error] {
+func (c *Cleaner) spansFrom(ctx context.Context, at segments.Partition, offset int64) iter.Seq2[coordinator.Span, error] {
 	return func(yield func(coordinator.Span, error) bool) {
 		for n := 1; ; n = min(8*n, planWindow) { // mostly the first is the last that matters
 			some := c.view.Spans(at, offset, n)
-			for _, s := range some {
-				if !yield(s, nil) {
+			for s, err := range coordinator.Expand(ctx, c.opts.Store, at, some, offset) {
+				if !yield(s, err) || err != nil {
 					return
 				}
 			}
