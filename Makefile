@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge demo torture torture-cluster torture-cleanup torture-functions test-groups rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions test-groups test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,11 @@ torture-functions: build test-needs test-servers ## 2,000 short-lived HTTP produ
 test-groups: build test-needs test-servers ## consumer groups of seven client libraries, in classic and new protocol, under kill -9; a chain of 500,000 records (15 minutes)
 	$(GO) run ./test/groups --firn $(BIN)/firn $(ARGS)
 
+test-engines: ## Spark (its Kafka source and Parquet) and DuckDB count and sum a topic; installs them, 700 MB, and needs a JDK of 17
+	@test/engines/install all
+	$(GO) vet -tags engines ./test/engines
+	$(GO) test -tags engines -count=1 -timeout 20m -v ./test/engines
+
 rolling-update: build test-needs ## replace each of three nodes in turn under load, twice, as the Helm chart does; no client may be shown an error
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --only roll-nodes --strikes 2 $(ARGS)
 
@@ -127,6 +132,9 @@ bench-merge: build ## 20 GiB of Go's source written, merged under a lone produce
 
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
+
+bench-replay-tail: build ## what a consumer at the tail notices of a full replay, through the node and from the bucket (5 minutes, 10 GiB of disk)
+	$(GO) run ./test/bench/tail -firn $(BIN)/firn $(ARGS)
 
 clean: ## remove what was built; leaves firn-data alone
 	rm -rf $(BIN) dist $(NPM_DIR)/node_modules
