@@ -20,7 +20,7 @@ STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 .PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions test-groups test-engines rolling-update clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on the embedded default; data in ./firn-data; ARGS="--flag …" for more
 	./$(BIN)/firn serve $(ARGS)

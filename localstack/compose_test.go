@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 
+	"firn/cleanup"
 	"firn/coordinator"
 	"firn/groups"
 	"firn/index"
@@ -187,6 +188,9 @@ func registered(t *testing.T) map[string][]string {
 	manager, err := groups.New(groups.Options{Node: node, Registerer: r})
 	must(err)
 	defer func() { must(manager.Close(t.Context())) }()
+	tidy, err := cleanup.New(cleanup.Options{Store: store, Node: node, Pace: cleanup.NewPace(1 << 20), Registerer: r})
+	must(err)
+	defer func() { must(tidy.Close(t.Context())) }()
 	_, err = kafka.New(kafka.Options{Node: node, Writer: writer, Index: blocks, Registerer: r})
 	must(err)
 	_, err = rest.New(rest.Options{Node: node, View: node.View(), Gatherer: r, Registerer: r})
