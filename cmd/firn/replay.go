@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"firn/replay"
+)
+
+type replayOptions struct {
+	topic, store, from, to string
+	partitions             []int32
+	format, out            string
+	schema                 string
+	sample                 int
+	compression            string
+	fileBytes, memory      byteSize
+	parallel               int
+	follow, plan           bool
+	poll                   time.Duration
+	prices                 replay.Prices
+}
+
+func newReplay(s streams) *cobra.Command {
+	o := &replayOptions{fileBytes: 256 << 20, memory: 256 << 20, prices: replay.ListPrices}
+	cmd := &cobra.Command{
+		Use:   "replay TOPIC",
+		Short: "Read a topic straight from the bucket, without a node",
+		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to (exclusive), the records of each partition in order.\n\n" +
+			"Formats: ndjson (one object a line), raw (each value and a newline) and parquet, with the columns partition, offset, timestamp, key, value, headers, or,\n" +
+			"with --schema, with a column value whose fields are those of values that are JSON.\n\n" +
+			"--out is a file; or a directory (one that is there, or a path with / at its end) or a bucket's URL, in which each partition gets files of its own. A replay\n" +
+			"into a directory or a bucket that was interrupted goes on, when it is called in the same way again, with the first file that was not finished.\n\n" +
+			"--plan only says what it would take: objects, bytes, requests, and dollars at list prices.",
+		Args: exactly("TOPIC"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.topic = args[0]
+			return runReplay(cmd.Context(), s, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.store, "store", defaultStore, "the bucket's `URL`: file:///dir, s3://bucket/prefix or minio://host:port/bucket/prefix")
+	f.StringVar(&o.from, "from", "earliest", "`where` to begin: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
+	f.StringVar(&o.to, "to", "latest", "`where` to end, exclusive: the same")
+	f.Int32SliceVar(&o.partitions, "partition", nil, "replay this `partition` alone; several with commas; by default all")
+	f.StringVar(&o.format, "format", "ndjson", "`how` records are written: ndjson, raw or parquet")
+	f.StringVar(&o.out, "out", "", "a file, a directory or a bucket's `URL`; by default standard output")
+	f.StringVar(&o.schema, "schema", "", "for parquet: values are JSON with the fields in this `file`, or, if it is infer, with those found in a sample")
+	f.IntVar(&o.sample, "sample", 1000, "`records` that --schema infer looks at")
+	f.StringVar(&o.compression, "compression", "zstd", "of parquet: zstd, snappy or none")
+	f.Var(&o.fileBytes, "file-bytes", "where files in a directory or a bucket are cut")
+	f.Var(&o.memory, "memory", "for what is read ahead, decoded and collected; no less than 16MiB")
+	f.IntVar(&o.parallel, "parallel", 8, "`requests` to the bucket at once")
+	f.BoolVarP(&o.follow, "follow", "f", false, "at the end, go on with what is written from then on; only to standard output, as ndjson or raw")
+	f.DurationVar(&o.poll, "poll", time.Second, "how often --follow looks for more: about how late records come")
+	f.BoolVar(&o.plan, "plan", false, "say what the replay would take, and end")
+	f.Float64Var(&o.prices.Get, "price-get", o.prices.Get, "`dollars` for a thousand GET requests")
+	f.Float64Var(&o.prices.List, "price-list", o.prices.List, "`dollars` for a thousand LIST requests")
+	f.Float64Var(&o.prices.Transfer, "price-transfer", 0, "`dollars` for a GiB that leaves the bucket; within a region it is 0")
+	return cmd
+}
+
+// options are those of the package. What is wrong with them is a usageError.
+func (o *replayOptions) options(s streams) (replay.Options, error) {
+	from, err := replay.ParsePlace(o.from)
+	if err != nil {
+		return replay.Options{}, usagef("--from %w", err)
+	}
+	to, err := replay.ParsePlace(o.to)
+	if err != nil {
+		return replay.Options{}, usagef("--to %w", err)
+	}
+	for _, p := range o.partitions {
+		if p < 0 {
+			return replay.Options{}, usagef("--partition %d: partitions are numbered from 0", p)
+		}
+	}
+	for _, problem := range []error{
+		flagError("memory", within(int64(o.memory), 16<<20, math.MaxInt64)),
+		flagError("parallel", within(int64(o.parallel), 1, 1024)),
+		flagError("file-bytes", within(int64(o.fileBytes), 1, math.MaxInt64)),
+		flagError("sample", within(int64(o.sample), 1, 1_000_000)),
+	} {
+		if problem != nil {
+			return replay.Options{}, problem
+		}
+	}
+	switch {
+	case o.follow && o.to != "latest":
+		return replay.Options{}, usagef("--follow has no end: it does not go with --to")
+	case o.follow && (o.out != "" || o.format == "parquet"):
+		return replay.Options{}, usagef("--follow writes to standard output, as ndjson or raw")
+	case o.follow && o.poll < 10*time.Millisecond:
+		return replay.Options{}, usagef("--poll %v is less than 10ms", o.poll)
+	case o.schema != "" && o.format != "parquet":
+		return replay.Options{}, usagef("--schema is for --format parquet")
+	}
+	return replay.Options{Topic: o.topic, Partitions: o.partitions, From: from, To: to, Follow: o.follow, Poll: o.poll, Memory: int64(o.memory),
+		Parallel: o.parallel, Note: s.note}, nil
+}
+
+func flagError(flag string, err error) error {
+	if err != nil {
+		return usagef("--%s: %w", flag, err)
+	}
+	return nil
+}
+
+func runReplay(ctx context.Context, s streams, o *replayOptions) error {
+	opts, err := o.options(s)
+	if err != nil {
+		return err
+	}
+	if _, err := o.formatOf(nil); err != nil {
+		return err
+	}
+	b, err := openStore(ctx, o.store)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	opts.Store = b
+	r, err := replay.Open(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if o.plan {
+		cost, err := r.Cost(ctx)
+		if err != nil {
+			return err
+		}
+		return cost.Write(s.Out, o.prices)
+	}
+	to, err := openDestination(o.out, s)
+	if err != nil {
+		return err
+	}
+	if to.bucket != nil {
+		return o.intoFiles(ctx, s, r, to)
+	}
+	return o.intoStream(ctx, s, r, to)
+}
+
+// intoStream writes everything one after the other.
+func (o *replayOptions) intoStream(ctx context.Context, s streams, r *replay.Replay, to *destination) error {
+	schema, err := o.schemaOf(ctx, r)
+	if err != nil {
+		return err
+	}
+	format, err := o.formatOf(schema)
+	if err != nil {
+		return err
+	}
+	w, commit, abort, err := to.stream(s)
+	if err != nil {
+		return err
+	}
+	defer abort()
+	out, err := replay.NewStream(w, format)
+	if err != nil {
+		return err
+	}
+	p := startReplayProgress(s, r, o.follow || to.silent)
+	err = r.Run(ctx, out)
+	p.finish()
+	if o.follow && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	return errors.Join(out.Close(), commit())
+}
+
+// intoFiles writes each partition into files of its own, or goes on to do so.
+func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Replay, to *destination) error {
+	store, err := to.bucket.open(ctx)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	defer store.Close()
+	schema, err := o.schemaOf(ctx, r)
+	if err != nil {
+		return err
+	}
+	job := replay.Job{Topic: r.Topic().Name, TopicID: r.Topic().ID.String(), Format: o.format, Ranges: r.Ranges(),
+		Request: fmt.Sprintf("from %s to %s, partitions %v, schema %q", o.from, o.to, o.partitions, o.schema)}
+	if schema != nil {
+		if job.Schema, err = json.Marshal(schema); err != nil {
+			return err
+		}
+	}
+	files, err := replay.OpenFiles(ctx, store, job)
+	if err != nil {
+		return fmt.Errorf("--out %s: %w", to.bucket, err)
+	}
+	if text := files.Job().Schema; text != nil { // that of the first call: a sample may be another one by now
+		if schema, err = replay.ParseSchema(text); err != nil {
+			return err
+		}
+	}
+	format, err := o.formatOf(schema)
+	if err != nil {
+		return err
+	}
+	files.Use(format, int64(o.fileBytes))
+	r.SetRanges(files.Left())
+	if files.Resumed() {
+		s.note("%s: going on with what a replay has left that was interrupted: %d of %d partitions are not complete", to.bucket, len(files.Left()), len(files.Job().Ranges))
+	}
+	p := startReplayProgress(s, r, false)
+	err = r.Run(ctx, files)
+	p.finish()
+	if err != nil {
+		err = interrupted(ctx, err)
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w; the same call goes on with the files that are not finished", err)
+		}
+		return err
+	}
+	return files.Succeed(ctx)
+}
+
+// interrupted is what is said of an error that a signal caused.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
