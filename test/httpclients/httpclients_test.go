@@ -126,11 +126,18 @@ func startFirn(t *testing.T) (base string) {
 // startServer tells where it speaks Kafka as well.
 func startServer(t *testing.T) (base, kafka string) {
 	t.Helper()
+	server := startProcess(t)
+	return "http://" + server.HTTP(), server.Kafka()
+}
+
+// startProcess starts a server with further flags for the length of the test.
+func startProcess(t *testing.T, flags ...string) *process.Process {
+	t.Helper()
 	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := process.NewSpec(process.Firn(bin), t.TempDir())
+	spec, err := process.NewSpec(append(process.Firn(bin), flags...), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +151,7 @@ func startServer(t *testing.T) (base, kafka string) {
 	if _, err := server.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return "http://" + server.HTTP(), server.Kafka()
+	return server
 }
 
 // writeRecords creates a topic and fills it. It returns what workers print of it, sorted.
