@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions test-groups test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ torture-cleanup: build test-needs test-servers ## kill -9 STRIKES (50) times whi
 
 torture-functions: build test-needs test-servers ## 2,000 short-lived HTTP producers with idempotency keys on three nodes, one of which is killed: every record once
 	$(GO) run ./test/torture --firn $(BIN)/firn --functions 2000
+
+compaction: build test-needs ## a million updates of 10,000 keys, compacted under kill -9: what is left is the last values, and tombstones go when they should (1 minute)
+	$(GO) run ./test/compaction --firn $(BIN)/firn $(ARGS)
 
 test-groups: build test-needs test-servers ## consumer groups of seven client libraries, in classic and new protocol, under kill -9; a chain of 500,000 records (15 minutes)
 	$(GO) run ./test/groups --firn $(BIN)/firn $(ARGS)

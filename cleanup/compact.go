@@ -3,6 +3,7 @@ package cleanup
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 
@@ -31,7 +32,8 @@ import (
 // passed, at any time after that; readers who were slower than delete.retention.ms may then have seen the key and not its end, as in Kafka.
 //
 // A topic that was not compacted before has dirty spans only, merged or not, since nothing but a compaction calls a span Compacted. One that stops being compacted keeps
-// its clean spans, which plain merges leave alone, in front of what comes; and if it is compacted again these are what is clean.
+// its clean spans, which plain merges leave alone, in front of what comes; and if it is compacted again these are what is clean. Spans that lie in an index object become
+// one segment, since a merge covers whole spans.
 //
 // If a single dirty span has more keys than there is room for, it is rewritten several times, each time for a share of all keys, and becomes clean with the last.
 // A job that ends before leaves it dirty, without some records that were replaced anyway.
@@ -160,7 +162,7 @@ func (r *compacting) refresh() error {
 func (r *compacting) learnAll() (spans int, err error) {
 	r.latest.clear()
 	dirty := r.spans[r.dirty:]
-	for b, err := range r.batches(dirty) {
+	for b, err := range r.stream(dirty) {
 		if err != nil {
 			return 0, err
 		}
@@ -172,6 +174,34 @@ func (r *compacting) learnAll() (spans int, err error) {
 		}
 	}
 	return len(dirty), nil
+}
+
+// stream streams the batches of spans, also those of spans that stand for others (Span.Listed): a topic may have such from the time before it was compacted.
+func (r *compacting) stream(spans []coordinator.Span) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for len(spans) > 0 {
+			n := 1
+			some := spans[:1]
+			if some[0].Listed > 0 {
+				var err error
+				if some, err = coordinator.ReadIndex(r.ctx, r.c.opts.Store, r.at, &spans[0]); err != nil {
+					yield(nil, err)
+					return
+				}
+			} else {
+				for n < len(spans) && spans[n].Listed == 0 {
+					n++
+				}
+				some = spans[:n]
+			}
+			for b, err := range r.batches(some) {
+				if !yield(b, err) || err != nil {
+					return
+				}
+			}
+			spans = spans[n:]
+		}
+	}
 }
 
 // groups are what is rewritten together.
@@ -224,7 +254,7 @@ func (r *compacting) one(group []coordinator.Span, final bool) error {
 			out.abort()
 		}
 	}()
-	for b, err := range r.batches(group) {
+	for b, err := range r.stream(group) {
 		if err == nil {
 			b, _, err = r.clean(b, clean)
 		}
@@ -254,7 +284,7 @@ func (r *compacting) one(group []coordinator.Span, final bool) error {
 // changes says whether rewriting a group of clean spans would change anything. It reads no further than up to the first change, and counts nothing of what it reads.
 func (r *compacting) changes(group []coordinator.Span) (bool, error) {
 	counts, unreadable := r.counts, r.unreadable
-	for b, err := range r.batches(group) {
+	for b, err := range r.stream(group) {
 		if err != nil {
 			return false, err
 		}

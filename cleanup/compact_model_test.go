@@ -281,7 +281,14 @@ func (h *history) survivors() map[int64]batch.Record {
 	h.t.Helper()
 	found := map[int64]batch.Record{}
 	last, before := int64(-1), int64(-1)
-	for b, err := range (&spans.Reader{Store: h.store}).Batches(h.t.Context(), h.spans(0)) {
+	var list []coordinator.Span
+	for s, err := range coordinator.Expand(h.t.Context(), h.store, h.at, h.spans(0), 0) {
+		if err != nil {
+			h.fatal("reading: %v", err)
+		}
+		list = append(list, s)
+	}
+	for b, err := range (&spans.Reader{Store: h.store}).Batches(h.t.Context(), list) {
 		if err != nil {
 			h.fatal("reading: %v", err)
 		}
@@ -412,6 +419,43 @@ func TestCompactionModel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCompactArchived compacts a topic whose spans lie in index objects, from the time when it was not compacted.
+func TestCompactArchived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(t, 1, map[string]string{"cleanup.policy": "delete"}, func(o *Options) { o.MapBytes = 2 << 10 })
+		defer h.close()
+		for range 6 {
+			for range 3 {
+				h.append(h.some(40, true), h.some(40, true))
+			}
+			time.Sleep(2 * deadline)
+			all, after := h.node.View().Plan(h.at, 0, 1<<20)
+			h.attempt(-1, work{merge: all[len(all)-3:], after: after})
+		}
+		hold, err := h.cleaner.take(t.Context(), leaseOf(h.at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if some, err := h.node.Archive(t.Context(), hold.lease, h.at, coordinator.ArchiveOptions{Batch: 2, Keep: 1}); err != nil || !some {
+				t.Fatal(some, err)
+			}
+		}
+		hold.letGo()
+		if all := h.spans(0); len(all) != 4 || all[0].Listed != 2 || all[1].Listed != 2 {
+			t.Fatalf("%+v", all)
+		}
+		h.check()
+		h.configure(map[string]string{"cleanup.policy": "compact"})
+		h.compact(3)
+		h.check()
+		for h.compact(-1) < int64(len(h.records))-1 {
+			h.check()
+		}
+		h.checkClean(int64(len(h.records)) - 1)
+	})
 }
 
 // step does one random thing and checks.
