@@ -29,6 +29,22 @@ type churn struct {
 type churned struct {
 	partitions int32
 	written    map[int32][]string // values, by partition
+	client     *kgo.Client        // that writes to it, once there is one
+}
+
+// hangUp makes the next write use a client, and a producer id, of its own. A client that is told to forget a topic counts its records from 0 again, under the same producer id:
+// that makes them duplicates.
+func (t *churned) hangUp() {
+	if t.client != nil {
+		t.client.Close()
+		t.client = nil
+	}
+}
+
+func (ch *churn) hangUp() {
+	for _, t := range ch.topics {
+		t.hangUp()
+	}
 }
 
 func newChurn(c *crowd) *churn { return &churn{c: c, topics: map[string]*churned{}} }
@@ -38,11 +54,7 @@ func (ch *churn) count() int { return int(ch.done.Load()) }
 
 // run churns until ctx ends.
 func (ch *churn) run(ctx context.Context) error {
-	client, err := ch.c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1), kgo.ProducerLinger(0))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+	defer ch.hangUp()
 	// The client would make a call again by itself after its connection broke, and hide that the first one may have been heard.
 	calls, err := ch.c.client(kgo.RequestRetries(0))
 	if err != nil {
@@ -54,7 +66,7 @@ func (ch *churn) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		name := fmt.Sprintf("churn-%d", random.IntN(churnNames))
 		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		err := ch.change(work, random, client, admin, name)
+		err := ch.change(work, random, admin, name)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("churning topic %s: %w", name, err)
@@ -66,7 +78,7 @@ func (ch *churn) run(ctx context.Context) error {
 }
 
 // change makes one change, however often the server dies meanwhile.
-func (ch *churn) change(ctx context.Context, random *rand.Rand, client *kgo.Client, admin *kadm.Client, name string) error {
+func (ch *churn) change(ctx context.Context, random *rand.Rand, admin *kadm.Client, name string) error {
 	t := ch.topics[name]
 	switch action := random.IntN(4); {
 	case t == nil:
@@ -78,7 +90,7 @@ func (ch *churn) change(ctx context.Context, random *rand.Rand, client *kgo.Clie
 		if err != nil {
 			return err
 		}
-		ch.topics[name] = &churned{partitions, map[int32][]string{}}
+		ch.topics[name] = &churned{partitions: partitions, written: map[int32][]string{}}
 	case action == 0:
 		err := ch.until(ctx, kerr.UnknownTopicOrPartition, func() error {
 			resp, err := admin.DeleteTopic(ctx, name)
@@ -87,8 +99,8 @@ func (ch *churn) change(ctx context.Context, random *rand.Rand, client *kgo.Clie
 		if err != nil {
 			return err
 		}
+		t.hangUp()
 		delete(ch.topics, name)
-		client.PurgeTopicsFromClient(name)
 	case action == 1:
 		err := ch.until(ctx, kerr.InvalidPartitions, func() error { // refused if it has that many already
 			resp, err := admin.UpdatePartitions(ctx, int(t.partitions+1), name)
@@ -98,9 +110,9 @@ func (ch *churn) change(ctx context.Context, random *rand.Rand, client *kgo.Clie
 			return err
 		}
 		t.partitions++
-		client.PurgeTopicsFromClient(name) // it would know the old number for a while
+		t.hangUp() // it would know the old number for a while
 	default:
-		return ch.write(ctx, random, client, name, t)
+		return ch.write(ctx, random, name, t)
 	}
 	return nil
 }
@@ -128,7 +140,13 @@ func isAnswer(err error) bool {
 }
 
 // write writes a few records to some partition of the topic.
-func (ch *churn) write(ctx context.Context, random *rand.Rand, client *kgo.Client, name string, t *churned) error {
+func (ch *churn) write(ctx context.Context, random *rand.Rand, name string, t *churned) error {
+	if t.client == nil {
+		var err error
+		if t.client, err = ch.c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1), kgo.ProducerLinger(0)); err != nil {
+			return err
+		}
+	}
 	partition := int32(random.IntN(int(t.partitions)))
 	var records []*kgo.Record
 	for range 1 + random.IntN(5) {
@@ -136,7 +154,7 @@ func (ch *churn) write(ctx context.Context, random *rand.Rand, client *kgo.Clien
 		records = append(records, &kgo.Record{Topic: name, Partition: partition, Value: []byte(value)})
 		t.written[partition] = append(t.written[partition], value)
 	}
-	return client.ProduceSync(ctx, records...).FirstErr()
+	return t.client.ProduceSync(ctx, records...).FirstErr()
 }
 
 // judge compares the cluster with what was promised. Nobody changes anything any more.
