@@ -58,15 +58,21 @@ func (r CleanupResult) String() string {
 var cleanupCounters = []string{"firn_cleanup_merges_total", "firn_cleanup_merged_spans_total", "firn_cleanup_merged_bytes_total", "firn_cleanup_failures_total",
 	"firn_cleanup_retained_total", "firn_cleanup_collected_objects_total", "firn_cleanup_collected_bytes_total"}
 
-// What takes hours takes seconds.
-const (
-	hastyDeadline = 1500 * time.Millisecond
-	hastyGrace    = 2 * time.Second
-	// settled is after how long nothing may be leaked any more: see coordinator.Audit. A merged segment may be as old as twelve deadlines.
-	settled = 12*hastyDeadline + 3*hastyGrace + 2*time.Second
+// haste says how long takes what takes hours otherwise.
+type haste struct{ deadline, grace time.Duration }
+
+// onDirectory and onCluster are as hasty as two cores allow: a look for garbage has to take less than a part of the grace.
+var (
+	onDirectory = haste{1500 * time.Millisecond, 2 * time.Second}
+	onCluster   = haste{1500 * time.Millisecond, 6 * time.Second}
 )
 
-var hasty = []string{"--commit-deadline", hastyDeadline.String(), "--gc-grace", hastyGrace.String()}
+func (h haste) flags() []string {
+	return []string{"--commit-deadline", h.deadline.String(), "--gc-grace", h.grace.String()}
+}
+
+// settled is after how long nothing may be leaked any more: see coordinator.Audit. A merged segment may be as old as twelve deadlines.
+func (h haste) settled() time.Duration { return 12*h.deadline + 3*h.grace + 2*time.Second }
 
 // place is where servers are killed.
 type place interface {
@@ -84,7 +90,11 @@ func TortureCleanup(ctx context.Context, opts CleanupOptions) (CleanupResult, er
 	opts.Options = opts.withDefaults()
 	opts.Life = orDefault(opts.Life, 5*time.Second)
 	opts.Strikes = orDefault(opts.Strikes, 50)
-	at, err := openPlace(ctx, opts)
+	hasty := onDirectory
+	if opts.Cluster {
+		hasty = onCluster
+	}
+	at, err := openPlace(ctx, opts, hasty.flags())
 	if at != nil {
 		defer at.stop()
 	}
@@ -92,7 +102,7 @@ func TortureCleanup(ctx context.Context, opts CleanupOptions) (CleanupResult, er
 		return CleanupResult{}, err
 	}
 	c := &crowd{opts: opts.Options, addrs: at.addrs(), checker: history.New(opts.Plain), errors: map[string]int{}, tailing: func(int) []kgo.Opt { return nil }}
-	t := &cleanupTorture{c: c, at: at, opts: opts, expiring: &expiring{c: c}, churn: newChurn(c), result: CleanupResult{Counts: map[string]float64{}}}
+	t := &cleanupTorture{c: c, at: at, opts: opts, hasty: hasty, expiring: &expiring{c: c}, churn: newChurn(c), result: CleanupResult{Counts: map[string]float64{}}}
 	if err := errors.Join(c.createTopic(ctx), t.expiring.create(ctx)); err != nil {
 		return t.result, err
 	}
@@ -109,6 +119,7 @@ type cleanupTorture struct {
 	c        *crowd
 	at       place
 	opts     CleanupOptions
+	hasty    haste
 	expiring *expiring
 	churn    *churn
 	result   CleanupResult
@@ -155,8 +166,8 @@ func (t *cleanupTorture) kills(ctx context.Context) error {
 // judge waits until nothing may be leaked any more, and looks at everything.
 func (t *cleanupTorture) judge(ctx context.Context) error {
 	expired := t.expiring.sent.Load()
-	fmt.Fprintf(t.opts.Log, "%d kills; the last servers have %s\n", t.result.Kills, settled)
-	writing, stop := context.WithTimeout(ctx, settled)
+	fmt.Fprintf(t.opts.Log, "%d kills; the last servers have %s\n", t.result.Kills, t.hasty.settled())
+	writing, stop := context.WithTimeout(ctx, t.hasty.settled())
 	defer stop()
 	if err := t.expiring.write(writing); err != nil { // the store's clock is told by objects
 		return err
@@ -179,7 +190,7 @@ func (t *cleanupTorture) judge(ctx context.Context) error {
 func (t *cleanupTorture) audit(ctx context.Context, leaks bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, t.opts.Firn, append([]string{"doctor", "--audit", "--store", t.at.store()}, hasty...)...).Output()
+	out, err := exec.CommandContext(ctx, t.opts.Firn, append([]string{"doctor", "--audit", "--store", t.at.store()}, t.hasty.flags()...)...).Output()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	t.result.Audit = lines[len(lines)-1]
 	t.result.Audits++
@@ -236,7 +247,7 @@ func scrape(ctx context.Context, addr string) map[string]float64 {
 }
 
 // openPlace starts the servers.
-func openPlace(ctx context.Context, opts CleanupOptions) (place, error) {
+func openPlace(ctx context.Context, opts CleanupOptions, hasty []string) (place, error) {
 	if opts.Cluster {
 		c, err := startCluster(ctx, opts.Firn, opts.Dir, hasty...)
 		return &clusterPlace{c}, err
