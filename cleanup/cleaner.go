@@ -113,11 +113,14 @@ const afterFailure = 6
 
 // do is one piece of work. It says whether all of it was done.
 func (c *Cleaner) do(ctx context.Context, w work) bool {
-	err := c.attempt(ctx, w)
-	if err != nil {
+	progress, err := c.attempt(ctx, w)
+	switch {
+	case err != nil:
 		c.tell(ctx, w, err)
+	case !progress:
+		w.failed.Store(true)
 	}
-	return err == nil
+	return err == nil && progress
 }
 
 // tell tells of work that failed, and sees to it that it is not tried again at once.
@@ -126,25 +129,38 @@ func (c *Cleaner) tell(ctx context.Context, w work, err error) {
 	w.failed.Store(true)
 }
 
-func (c *Cleaner) attempt(ctx context.Context, w work) error {
+// attempt says whether anything has changed by it.
+func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error) {
 	h, err := c.take(ctx, leaseOf(w.at))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer h.letGo()
 	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
 	if w.retain {
 		if err := j.retain(); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if w.compact {
-		return j.compact()
+	switch {
+	case w.compact:
+		return true, j.compact()
+	case len(w.merge) > 0:
+		return true, j.merge(w.merge, w.after)
+	case w.archive:
+		archived, err := j.archive()
+		return w.retain || archived, err
 	}
-	if len(w.merge) > 0 {
-		return j.merge(w.merge, w.after)
+	return w.retain, nil
+}
+
+// archive puts the oldest merged spans into an index object, if there are that many, so that nobody has to keep them in memory.
+func (j *job) archive() (bool, error) {
+	archived, err := j.c.opts.Node.Archive(j.ctx, j.lease, j.at, coordinator.ArchiveOptions{Batch: j.c.opts.ArchiveBatch, Keep: j.c.opts.ArchiveKeep})
+	if archived {
+		j.c.metrics.archived.Inc()
 	}
-	return nil
+	return archived, err
 }
 
 // blockOf is how many partitions of a topic stay together: they lie side by side in mixed segments, so that one node reads them together.

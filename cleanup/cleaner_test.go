@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn/coordinator"
 	"firn/segments/memory"
 )
 
@@ -42,5 +43,48 @@ func TestMergesAndCollects(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		w.same()
 		w.audit(0)
+	})
+}
+
+// Old merged spans become one that stands for them, and go with it when they expire, one by one.
+func TestArchives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memory.New(), 1, map[string]string{"retention.ms": "7200000"})
+		defer w.close()
+		c := w.clean(func(o *Options) {
+			o.TargetBytes, o.ArchiveBatch, o.ArchiveKeep, o.Interval, o.Grace = 64*kib, 4, 10, 20*time.Second, 10*time.Minute
+		})
+		defer func() { w.stop(c) }()
+		listed := func() (n int) {
+			for _, s := range w.spans(0) {
+				n += int(s.Listed)
+			}
+			return n
+		}
+		for range 4 * 60 * 3 {
+			w.write(20_000, 0)
+			time.Sleep(20 * time.Second)
+		}
+		if n := len(w.spans(0)); listed() < 40 || n > 60 {
+			t.Errorf("%d spans, of which some stand for %d", n, listed())
+		}
+		info, _ := w.node.View().Partition(w.part(0))
+		if gone := info.LogStart / 2; gone < 5*60 || gone > 6*60 {
+			t.Errorf("%d batches are gone, of 720 in 4 hours, of which 2 are kept", gone)
+		}
+		w.same()
+		time.Sleep(3 * time.Hour)
+		if n := len(w.spans(0)); n > 0 {
+			t.Errorf("%d spans are left", n)
+		}
+		w.write(1, 0)
+		time.Sleep(time.Minute)
+		w.write(1, 0) // the store's clock is told by objects
+		time.Sleep(30 * time.Minute)
+		w.same()
+		report, err := coordinator.Audit(t.Context(), w.store, coordinator.AuditOptions{CommitDeadline: deadline, Grace: 10 * time.Minute})
+		if err != nil || len(report.Leaked)+len(report.Missing) > 0 {
+			t.Errorf("leaked %v, missing %v, %v", report.Leaked, report.Missing, err)
+		}
 	})
 }

@@ -211,7 +211,7 @@ func (h *history) attempt(crash int, w work) bool {
 	topic := h.node.View().TopicByID(h.topic)
 	w.topic, w.at, w.config = topic, h.at, h.config()
 	h.faults.left = crash
-	err := h.cleaner.attempt(h.t.Context(), w)
+	_, err := h.cleaner.attempt(h.t.Context(), w)
 	h.faults.left = -1
 	if err != nil && !errors.Is(err, errFault) {
 		h.fatal("%+v: %v", w, err)

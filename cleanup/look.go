@@ -20,13 +20,14 @@ type work struct {
 
 	retain  bool               // the log start is to be moved
 	compact bool               // there may be something to compact
+	archive bool               // there may be spans to put into an index object
 	merge   []coordinator.Span // are to become one; may be empty
 	after   uint64             // see coordinator.View.Plan
 	failed  *atomic.Bool       // of the glance
 }
 
 // any says whether there is something to do.
-func (w *work) any() bool { return w.retain || w.compact || len(w.merge) > 0 }
+func (w *work) any() bool { return w.retain || w.compact || w.archive || len(w.merge) > 0 }
 
 // glance is what a partition looked like when there was nothing to do in it: until it looks different, or time has passed, nobody needs to look again.
 type glance struct {
@@ -111,6 +112,7 @@ func (c *Cleaner) search(w *work, g *glance, start int64, now time.Time) {
 	ripeness := c.opts.ripeness()
 	l := c.limits(w.config, now)
 	highest := int64(math.MinInt64)
+	merged := 0
 	for {
 		window, after := c.view.Plan(w.at, start, planWindow)
 		if len(window) == 0 {
@@ -122,6 +124,12 @@ func (c *Cleaner) search(w *work, g *glance, start int64, now time.Time) {
 				w.merge, w.after = window[from:to], after
 			}
 		}
+		for i := range window {
+			if plain(&window[i]) {
+				merged++
+			}
+		}
+		w.archive = merged >= c.opts.ArchiveBatch+c.opts.ArchiveKeep && !w.config.Compact
 		if len(window) < planWindow {
 			return
 		}

@@ -20,6 +20,7 @@ import (
 //	firn_cleanup_backlog_seconds            the age of the oldest of it that could be
 //	firn_cleanup_retained_total             times that retention moved a log start, and
 //	firn_cleanup_retained_records_total     over how many offsets
+//	firn_cleanup_archived_total             index objects written for old merged spans
 //	firn_cleanup_compactions_total          compactions that came to their end or failed, and
 //	firn_cleanup_compacted_records_total{record}  what they met: all records, and of them superseded, tombstone, keyless, which went; unreadable batches
 //	firn_cleanup_collected_objects_total    objects deleted because nothing needed them, and
@@ -30,7 +31,7 @@ import (
 type metrics struct {
 	merges, mergedSpans, mergedBytes, failures prometheus.Counter
 	mergeSeconds                               prometheus.Observer
-	retained, retainedRecords                  prometheus.Counter
+	retained, retainedRecords, archived        prometheus.Counter
 	compactions                                prometheus.Counter
 	compacted                                  *prometheus.CounterVec
 	collected, collectedBytes, uploads         prometheus.Counter
@@ -67,6 +68,7 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 	m.failures = counter("failures_total", "Jobs that failed and are tried again.")
 	m.retained = counter("retained_total", "Times that retention moved a log start.")
 	m.retainedRecords = counter("retained_records_total", "Offsets that retention moved log starts over.")
+	m.archived = counter("archived_total", "Index objects written that stand for old merged spans.")
 	m.compactions = counter("compactions_total", "Compactions of partitions, those that failed included.")
 	m.compacted = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "firn_cleanup_compacted_records_total",
 		Help: "Records that compactions read, and of them those that went; and batches that could not be read and stay."}, []string{"record"})

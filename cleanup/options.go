@@ -30,6 +30,8 @@ type Options struct {
 	Interval    time.Duration // between two rounds with nothing to do; a thirtieth of the commit deadline, which is 10 s
 	LeaseTTL    time.Duration // 15 s
 
+	ArchiveBatch, ArchiveKeep int // see coordinator.ArchiveOptions; 256 both
+
 	MaxDecompressed int // of the records of a batch that is compacted; what has more stays as it is; 100 MiB
 }
 
@@ -58,6 +60,8 @@ func (o Options) withDefaults() Options {
 	o.MemoryBytes = orDefault(o.MemoryBytes, defaultMemory)
 	o.MapBytes = orDefault(o.MapBytes, defaultMap)
 	o.MaxDecompressed = orDefault(o.MaxDecompressed, defaultDecompressed)
+	o.ArchiveBatch = orDefault(o.ArchiveBatch, 256)
+	o.ArchiveKeep = orDefault(o.ArchiveKeep, 256)
 	o.Stale = orDefault(o.Stale, 12*o.CommitDeadline)
 	o.Interval = orDefault(o.Interval, max(o.CommitDeadline/30, 100*time.Millisecond))
 	o.LeaseTTL = orDefault(o.LeaseTTL, min(max(o.CommitDeadline/4, 2*time.Second), 15*time.Second))
@@ -81,6 +85,7 @@ func (o *Options) validate() error {
 	}
 	check(o.Node == nil || o.Store == nil, "a node and a store are needed")
 	check(o.CommitDeadline < 0 || o.Grace < 0 || o.Stale < 0 || o.Interval < 0 || o.LeaseTTL < 0, "a duration is negative")
+	check(o.ArchiveBatch < 1 || o.ArchiveKeep < 1, "ArchiveBatch or ArchiveKeep is negative")
 	check(o.TargetBytes < leastTarget, fmt.Sprintf("TargetBytes %d is less than %d", o.TargetBytes, leastTarget))
 	check(o.MemoryBytes < 1<<20, fmt.Sprintf("MemoryBytes %d is less than a MiB", o.MemoryBytes))
 	check(o.MapBytes < 1<<10, fmt.Sprintf("MapBytes %d is less than a KiB", o.MapBytes))

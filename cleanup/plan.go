@@ -2,6 +2,7 @@ package cleanup
 
 import (
 	"cmp"
+	"math"
 	"time"
 
 	"firn/coordinator"
@@ -10,10 +11,14 @@ import (
 // Merging goes in tiers, so that few bytes are written often. Mixed spans become a merged segment once there is a 256th of the target of them, and merged
 // segments become a larger one when those below a tier's limit come, side by side, to the next tier's. So every byte is written at most once for each tier
 // that it begins below: three times for a partition that fills the lowest of them within Options.Stale, less for a busier one. Of a slower one a 4096th of the target is
-// a tier as well, so that its segments stay few: its bytes are written up to five times, and are few.
+// a tier as well, and maxTiny side by side are merged however small they are, so that its segments stay few: its bytes are written up to five times, or a few more,
+// and are few.
 
 // tiers are what is merged with what, the largest first: runs of segments below a size, in parts of the target, that together have another size.
 var tiers = [...]struct{ below, together int64 }{{2, 1}, {16, 16}, {256, 256}, {4096, 4096}}
+
+// maxTiny is how many segments of the lowest tier stay side by side.
+const maxTiny = 128
 
 // mixedPart is the part of the target that mixed spans have to have together before they are merged.
 const mixedPart = 256
@@ -38,12 +43,23 @@ func plan(spans []coordinator.Span, highest int64, l limits) (from, to int) {
 		return from, to
 	}
 	for i, tier := range tiers {
-		below, together := l.target/tier.below, l.target/tier.together
-		if from, to = l.tier(spans, slots, below, together, i == 0 && l.reach > 0); to > from {
+		t := tierRule{below: l.target / tier.below, together: l.target / tier.together, most: math.MaxInt, closed: i == 0 && l.reach > 0}
+		if i == len(tiers)-1 {
+			t.most = maxTiny
+		}
+		if from, to = l.tier(spans, slots, t); to > from {
 			return from, to
 		}
 	}
 	return 0, 0
+}
+
+// tierRule says which merged segments are merged.
+type tierRule struct {
+	below    int64 // those smaller than this,
+	together int64 // if they have so many bytes together,
+	most     int   // or are so many,
+	closed   bool  // or will never come to more, because the stretch of time that they lie in is over
 }
 
 // slots says in which stretch of time each span lies, by the largest timestamp up to it: those are in order. No merged segment is of two of them, so that
@@ -100,15 +116,14 @@ func (l *limits) mixed(spans []coordinator.Span, slots []int64) (from, to int) {
 	return 0, 0
 }
 
-// tier plans a merge of merged segments that are smaller than below and have that much together. closed: also of those that will never come to so much, because
-// the stretch of time that they lie in is over.
-func (l *limits) tier(spans []coordinator.Span, slots []int64, below, together int64, closed bool) (from, to int) {
+// tier plans a merge of merged segments, by one rule.
+func (l *limits) tier(spans []coordinator.Span, slots []int64, t tierRule) (from, to int) {
 	r := run{}
 	for i := range spans {
 		s := &spans[i]
-		eligible := plain(s) && s.Length < below
+		eligible := plain(s) && s.Length < t.below
 		fits := l.fits(&r, spans, slots, i)
-		if closed && r.to-r.from > 1 && slots[r.from] != slots[i] {
+		if t.closed && r.to-r.from > 1 && slots[r.from] != slots[i] {
 			return r.from, r.to
 		}
 		if !eligible {
@@ -119,7 +134,7 @@ func (l *limits) tier(spans []coordinator.Span, slots []int64, below, together i
 			r = run{from: i, to: i}
 		}
 		r.to, r.bytes = i+1, r.bytes+s.Length
-		if r.bytes >= together && r.to-r.from > 1 {
+		if r.bytes >= t.together && r.to-r.from > 1 || r.to-r.from >= t.most {
 			return r.from, r.to
 		}
 	}

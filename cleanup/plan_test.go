@@ -85,6 +85,7 @@ func TestPlan(t *testing.T) {
 		{"a listed one cuts", "M127M L9M M127M M10M", 0, 0, 0},
 		{"compacted ones stay", many(20, "C1M"), 0, 0, 0},
 		{"tiny ones", many(64, "M1K"), 0, 0, 64},
+		{"very many tiny ones", many(200, "M1B"), 0, 0, 128},
 		{"fewer tiny ones", many(63, "M1K"), 0, 0, 0},
 		{"a slot that is over", "M1M#1 M1M#8 M1M#12", 10 * time.Minute, 0, 2},
 		{"a slot that is not over", "M1M#1 M1M#8 M1M#9", 10 * time.Minute, 0, 0},

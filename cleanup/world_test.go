@@ -160,7 +160,14 @@ func (w *world) spans(i int32) []coordinator.Span { return w.node.View().Spans(w
 // read reads what a partition holds from the bucket.
 func (w *world) read(i int32) ([]byte, error) {
 	var all []byte
-	for b, err := range (&spans.Reader{Store: w.store}).Batches(w.t.Context(), w.spans(i)) {
+	var list []coordinator.Span
+	for s, err := range coordinator.Expand(w.t.Context(), w.store, w.part(i), w.spans(i), 0) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	for b, err := range (&spans.Reader{Store: w.store}).Batches(w.t.Context(), list) {
 		if err != nil {
 			return nil, err
 		}

@@ -141,12 +141,6 @@ func isAnswer(err error) bool {
 
 // write writes a few records to some partition of the topic.
 func (ch *churn) write(ctx context.Context, random *rand.Rand, name string, t *churned) error {
-	if t.client == nil {
-		var err error
-		if t.client, err = ch.c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1), kgo.ProducerLinger(0)); err != nil {
-			return err
-		}
-	}
 	partition := int32(random.IntN(int(t.partitions)))
 	var records []*kgo.Record
 	for range 1 + random.IntN(5) {
@@ -154,7 +148,20 @@ func (ch *churn) write(ctx context.Context, random *rand.Rand, name string, t *c
 		records = append(records, &kgo.Record{Topic: name, Partition: partition, Value: []byte(value)})
 		t.written[partition] = append(t.written[partition], value)
 	}
-	return t.client.ProduceSync(ctx, records...).FirstErr()
+	for {
+		if t.client == nil {
+			var err error
+			if t.client, err = ch.c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1), kgo.ProducerLinger(0)); err != nil {
+				return err
+			}
+		}
+		err := t.client.ProduceSync(ctx, records...).FirstErr()
+		if err == nil || !strings.Contains(err.Error(), "invalid record partitioning choice") || ctx.Err() != nil {
+			return err
+		}
+		t.hangUp() // it asked a node that has not heard of the partition yet; nothing was sent
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // judge compares the cluster with what was promised. Nobody changes anything any more.
