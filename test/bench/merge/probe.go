@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,58 +59,73 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// merge waits until everything is merged and what is left over is collected, and says how long it took and what was noticed meanwhile.
+// merge waits until everything is merged, and then until what is left over is collected. It says how long it took and what was noticed while the merges went on.
 func (m *measurement) merge(ctx context.Context) error {
-	probing, stop := context.WithTimeout(ctx, patience)
-	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("after %s there is still something to merge or to collect", patience))
+	defer cancel()
 	began := time.Now()
-	var merged, collected time.Duration
-	var first time.Time // when the first merge was seen
-	var bytes float64
-	done := make(chan error, 1)
-	go func() {
-		defer stop()
-		done <- func() error {
-			for {
-				seen, err := process.Scrape(ctx, m.node.HTTP())
-				if err != nil {
-					return err
-				}
-				bytes = seen["firn_cleanup_merged_bytes_total"]
-				if first.IsZero() && bytes > 0 {
-					first = time.Now()
-				}
-				if merged == 0 && bytes > 0 && seen["firn_cleanup_backlog_seconds"] == 0 {
-					merged = time.Since(first)
-				}
-				if merged > 0 && seen["firn_cleanup_collected_objects_total"] > 0 && seen["firn_cleanup_garbage_bytes"] == 0 {
-					collected = time.Since(began)
-					return nil
-				}
-				select {
-				case <-time.After(time.Second):
-				case <-probing.Done():
-					return fmt.Errorf("after %s there is still something to merge or to collect: backlog %.0f bytes, garbage %.0f bytes", patience,
-						seen["firn_cleanup_backlog_bytes"], seen["firn_cleanup_garbage_bytes"])
-				}
-			}
-		}()
-	}()
-	during := m.probe(probing)
-	if err := <-done; err != nil {
+	begun, first, err := m.await(ctx, 0, func(seen process.Metrics) bool { return seen[mergedBytes] > 0 })
+	if err != nil {
+		return err
+	}
+	probing, stop := context.WithCancel(ctx)
+	var during noticed
+	var probe sync.WaitGroup
+	probe.Go(func() { during = m.probe(probing) })
+	at, last, err := m.await(ctx, hold, func(seen process.Metrics) bool { return seen["firn_cleanup_backlog_seconds"] == 0 })
+	took := last.Sub(first)
+	stop()
+	if probe.Wait(); err != nil {
 		return err
 	}
 	if during.err != nil {
 		return during.err
 	}
+	_, last, err = m.await(ctx, hold, func(seen process.Metrics) bool {
+		return seen["firn_cleanup_collected_objects_total"] > 0 && seen["firn_cleanup_garbage_bytes"] == 0 && seen["firn_cleanup_backlog_seconds"] == 0
+	})
+	if err != nil {
+		return err
+	}
+	collected := last.Sub(began)
 	usage, err := m.node.Usage()
 	if err != nil {
 		return err
 	}
 	fmt.Printf("merged in %s, %.0f MiB/s copied; collected %s after the node was started; the node took %s of CPU and %d MiB at most\n",
-		merged.Round(time.Second), bytes/(1<<20)/merged.Seconds(), collected.Round(time.Second), usage.CPU.Round(time.Second), usage.PeakBytes>>20)
+		took.Round(time.Second), (at[mergedBytes]-begun[mergedBytes])/(1<<20)/took.Seconds(), collected.Round(time.Second), usage.CPU.Round(time.Second),
+		usage.PeakBytes>>20)
 	during.print("merging")
 	return nil
+}
+
+const (
+	mergedBytes = "firn_cleanup_merged_bytes_total"
+	hold        = 10 * time.Second
+)
+
+// await looks at the node's metrics until they are as wanted for as long as hold: merging and collecting go in steps. It returns them as they were when that began, and
+// when that was.
+func (m *measurement) await(ctx context.Context, hold time.Duration, wanted func(process.Metrics) bool) (seen process.Metrics, since time.Time, err error) {
+	for {
+		now, err := process.Scrape(ctx, m.node.HTTP())
+		if err != nil {
+			return nil, since, errors.Join(err, context.Cause(ctx))
+		}
+		if !wanted(now) {
+			seen = nil
+		} else if seen == nil {
+			seen, since = now, time.Now()
+		}
+		if seen != nil && time.Since(since) >= hold {
+			return seen, since, nil
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, since, context.Cause(ctx)
+		}
+	}
 }
 
 // noticed is what a lone producer and a consumer at the tail noticed.

@@ -19,7 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// pieceBytes is about how much of a file is in one record: whole lines.
+// pieceBytes is about how much of a file is in one record: whole lines, unless one is very long.
 const pieceBytes = 1 << 10
 
 // piece is some lines of a file.
@@ -45,8 +45,9 @@ func goSource(ctx context.Context) ([]piece, error) {
 		for len(text) > 0 {
 			n := len(text)
 			if n > pieceBytes {
-				if at := bytes.IndexByte(text[pieceBytes:], '\n'); at >= 0 {
-					n = pieceBytes + at + 1
+				n = pieceBytes
+				if at := bytes.IndexByte(text[n:], '\n'); at >= 0 && at < pieceBytes {
+					n += at + 1
 				}
 			}
 			pieces = append(pieces, piece{key, text[:n]})
