@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,10 +42,20 @@ var errFault = errors.New("crashed here")
 // faults is a store that fails for good after so many requests, as a process does that dies; until it is repaired.
 type faults struct {
 	segments.Store
+	mu   sync.Mutex
 	left int // negative: without end
 }
 
+// crashAfter sets how many requests succeed.
+func (f *faults) crashAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = n
+}
+
 func (f *faults) fail() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.left == 0 {
 		return errFault
 	}
@@ -80,8 +91,7 @@ func (u *faultyUpload) Commit() error {
 	if before != nil {
 		return before
 	}
-	err := u.Upload.Commit()
-	return errors.Join(err, u.f.fail())
+	return errors.Join(u.Upload.Commit(), u.f.fail())
 }
 
 func newHistory(t *testing.T, seed uint64, configs map[string]string, change func(*Options)) *history {
@@ -210,9 +220,9 @@ func (h *history) attempt(crash int, w work) bool {
 	h.t.Helper()
 	topic := h.node.View().TopicByID(h.topic)
 	w.topic, w.at, w.config = topic, h.at, h.config()
-	h.faults.left = crash
+	h.faults.crashAfter(crash)
 	_, err := h.cleaner.attempt(h.t.Context(), w)
-	h.faults.left = -1
+	h.faults.crashAfter(-1)
 	if err != nil && !errors.Is(err, errFault) {
 		h.fatal("%+v: %v", w, err)
 	}
