@@ -45,14 +45,18 @@ func TestPace(t *testing.T) {
 				store := pace.Beside(slow)
 				ctx, cancel := context.WithCancel(t.Context())
 				var tasks sync.WaitGroup
+				var mu sync.Mutex
 				var sum time.Duration
 				var n int
 				tasks.Go(func() {
 					for ctx.Err() == nil {
 						begun := time.Now()
-						if err := store.Put(ctx, segments.NewID(begun).Key(), make([]byte, 1000)); err == nil {
+						err := store.Put(ctx, segments.NewID(begun).Key(), make([]byte, 1000))
+						mu.Lock()
+						if err == nil {
 							sum, n = sum+time.Since(begun), n+1
 						}
+						mu.Unlock()
 					}
 				})
 				time.Sleep(10 * time.Second)
@@ -65,11 +69,14 @@ func TestPace(t *testing.T) {
 				merging = true
 				pace.mu.Unlock()
 				time.Sleep(time.Minute)
+				mu.Lock()
 				sum, n = 0, 0
+				mu.Unlock()
 				time.Sleep(2 * time.Minute)
-				rate, took := pace.Rate()/full, sum/time.Duration(n)
+				rate := pace.Rate() / full
 				cancel()
 				tasks.Wait()
+				took := sum / time.Duration(n)
 				t.Logf("at %.3f of the full rate puts take %s", rate, took)
 				if rate < test.least || rate > test.most {
 					t.Errorf("merges go at %.3f of the full rate, should be at %.2f to %.2f", rate, test.least, test.most)

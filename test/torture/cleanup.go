@@ -64,7 +64,7 @@ type haste struct{ deadline, grace time.Duration }
 // onDirectory and onCluster are as hasty as two cores allow: a look for garbage has to take less than a part of the grace.
 var (
 	onDirectory = haste{1500 * time.Millisecond, 2 * time.Second}
-	onCluster   = haste{1500 * time.Millisecond, 6 * time.Second}
+	onCluster   = haste{1500 * time.Millisecond, 10 * time.Second}
 )
 
 func (h haste) flags() []string {
