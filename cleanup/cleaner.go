@@ -27,7 +27,9 @@ type Cleaner struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	looked map[segments.Partition]glance // of the loop alone
+	// Of the loop alone.
+	looked   map[segments.Partition]glance
+	retained time.Time // when retention last moved log starts
 }
 
 // New begins to clean.
@@ -89,7 +91,13 @@ func (c *Cleaner) run(ctx context.Context) {
 
 // round does what is to be done in each of this node's partitions, once. It says whether anything was.
 func (c *Cleaner) round(ctx context.Context) bool {
-	groups := c.groups(c.look(ctx, time.Now()))
+	now := time.Now()
+	work, starts := c.look(ctx, now)
+	if len(starts) > 0 {
+		c.retained = now
+		c.retain(ctx, starts)
+	}
+	groups := c.groups(work)
 	var done atomic.Bool
 	g := errgroup.Group{}
 	g.SetLimit(c.opts.jobs())
@@ -137,21 +145,15 @@ func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error
 	}
 	defer h.letGo()
 	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
-	if w.retain {
-		if err := j.retain(); err != nil {
-			return false, err
-		}
-	}
 	switch {
 	case w.compact:
 		return true, j.compact()
 	case len(w.merge) > 0:
 		return true, j.merge(w.merge, w.after)
 	case w.archive:
-		archived, err := j.archive()
-		return w.retain || archived, err
+		return j.archive()
 	}
-	return w.retain, nil
+	return false, nil
 }
 
 // archive puts the oldest merged spans into an index object, if there are that many, so that nobody has to keep them in memory.
@@ -171,8 +173,4 @@ func (c *Cleaner) mine(nodes []coordinator.NodeInfo, at segments.Partition) bool
 	key := append([]byte("cleanup/"), at.Topic[:]...)
 	owner, any := coordinator.Rendezvous(nodes, binary.BigEndian.AppendUint32(key, uint32(at.Index/blockOf)))
 	return any && owner.ID == c.opts.Node.Info().ID
-}
-
-func offsetOf(at segments.Partition, offset int64) map[segments.Partition]int64 {
-	return map[segments.Partition]int64{at: offset}
 }

@@ -3,7 +3,7 @@
 // meanwhile: they notice it only by what it costs, which Pace bounds.
 //
 // Every node runs a Cleaner. The partitions are spread over the live nodes by rendezvous hash, so that they seldom meet, and whoever changes a partition holds its lease
-// ("cleanup/<topic id>/<index>"): a merge is decided under the lease's epoch or not at all. Garbage is collected under one lease in the cluster.
+// ("cleanup/<topic id>/<index>"): a merge is decided under the lease's epoch or not at all. Log starts need none: they only move up. Garbage is collected under one lease in the cluster.
 //
 // What a round of a Cleaner does with a partition is decided by pure functions of what the view shows: plan (what is merged next), expired (where retention moves the log
 // start). A job then does it, step by step, so that it can end at any point: a merged segment is written whole, its merge is decided, the old segments

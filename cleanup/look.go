@@ -18,7 +18,6 @@ type work struct {
 	at     segments.Partition
 	config topicconfig.Config
 
-	retain  bool               // the log start is to be moved
 	compact bool               // there may be something to compact
 	archive bool               // there may be spans to put into an index object
 	merge   []coordinator.Span // are to become one; may be empty
@@ -27,7 +26,7 @@ type work struct {
 }
 
 // any says whether there is something to do.
-func (w *work) any() bool { return w.retain || w.compact || w.archive || len(w.merge) > 0 }
+func (w *work) any() bool { return w.compact || w.archive || len(w.merge) > 0 }
 
 // glance is what a partition looked like when there was nothing to do in it: until it looks different, or time has passed, nobody needs to look again.
 type glance struct {
@@ -45,11 +44,12 @@ const longestGlance = 10 * time.Minute
 // planWindow is how many spans are looked at together.
 const planWindow = 8 << 10
 
-// look goes through this node's partitions and says what is to be done in them, in the order in which mixed segments hold them.
-func (c *Cleaner) look(ctx context.Context, now time.Time) []work {
+// look goes through this node's partitions and says what is to be done in them, and where the logs of which are to start.
+func (c *Cleaner) look(ctx context.Context, now time.Time) ([]work, map[segments.Partition]int64) {
 	nodes := c.opts.Node.Nodes()
 	looked := make(map[segments.Partition]glance, len(c.looked))
 	var all []work
+	starts := map[segments.Partition]int64{}
 	total := &backlog{}
 	for _, t := range c.view.Topics() {
 		config, _ := topicconfig.Parse(t.Configs) // what is wrong has its default
@@ -58,7 +58,7 @@ func (c *Cleaner) look(ctx context.Context, now time.Time) []work {
 			if !c.mine(nodes, at) {
 				continue
 			}
-			w, g := c.lookAt(ctx, work{topic: t, at: at, config: config}, c.looked[at], now)
+			w, g := c.lookAt(ctx, work{topic: t, at: at, config: config}, c.looked[at], starts, now)
 			looked[at] = g
 			total.add(g.behind)
 			if w.any() {
@@ -68,7 +68,7 @@ func (c *Cleaner) look(ctx context.Context, now time.Time) []work {
 	}
 	c.looked = looked
 	c.metrics.backlog.Store(total)
-	return all
+	return all, starts
 }
 
 func (b *backlog) add(other backlog) {
@@ -78,8 +78,8 @@ func (b *backlog) add(other backlog) {
 	}
 }
 
-// lookAt says what is to be done in a partition.
-func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, now time.Time) (work, glance) {
+// lookAt says what is to be done in a partition. Where its log is to start goes into starts, if that is due.
+func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, starts map[segments.Partition]int64, now time.Time) (work, glance) {
 	info, _ := c.view.Partition(w.at)
 	_, after := c.view.Plan(w.at, math.MaxInt64, 0)
 	same := before.topic == w.topic && before.info == info && before.after == after
@@ -92,7 +92,14 @@ func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, now time.Ti
 	if err != nil {
 		c.failed(ctx, "looking for expired records", err, "topic", w.topic.Name, "partition", w.at.Index)
 	}
-	w.retain = start > info.LogStart
+	if start > info.LogStart {
+		if again := c.retained.Add(c.opts.Retain); again.After(now) {
+			g.until = again
+		} else {
+			starts[w.at] = start
+			g.until = now.Add(afterFailure * c.opts.Interval)
+		}
+	}
 	if w.config.Compact && c.opts.Pace != nil {
 		var next time.Time
 		if _, w.compact, next = c.compactionOf(w.at, w.config, now); !w.compact && next.After(now) && next.Before(g.until) {

@@ -1,11 +1,16 @@
 package cleanup
 
 import (
+	"context"
+	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"firn/coordinator"
 	"firn/coordinator/topicconfig"
+	"firn/segments"
 )
 
 // expired returns where the log of a partition is to start by its topic's retention: behind the spans that may go, which are those of the segments that Kafka would
@@ -36,18 +41,42 @@ func expired(spans iter.Seq2[coordinator.Span, error], info coordinator.Partitio
 	return start, nil
 }
 
-// retain moves the log start of the job's partition to where retention wants it. It is looked at anew, since the view has gone on.
-func (j *job) retain() error {
-	start, err := j.c.expired(j.ctx, j.at, j.config)
-	info, exists := j.c.view.Partition(j.at)
-	if err != nil || !exists || start <= info.LogStart {
-		return err
+// maxStarts is how many log starts one fact moves.
+const maxStarts = 1000
+
+// retain moves log starts. It needs no lease: a log start moves up or stays, whoever says so, and does so beside merges. All partitions' go together, and not more often than
+// every Options.Retain, because each time costs a journal object.
+func (c *Cleaner) retain(ctx context.Context, starts map[segments.Partition]int64) {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(starts)), maxStarts) {
+		err := c.moveStarts(ctx, starts, some)
+		if len(some) == 1 || !errors.Is(err, coordinator.ErrUnknownPartition) && !errors.Is(err, coordinator.ErrOffsetRange) {
+			c.toldOfStarts(ctx, err)
+			continue
+		}
+		for i := range some { // one of them is gone: the others each by itself
+			c.toldOfStarts(ctx, c.moveStarts(ctx, starts, some[i:i+1]))
+		}
 	}
-	_, err = j.c.opts.Node.Change(j.ctx, coordinator.Change{LogStart: &coordinator.LogStart{Offsets: offsetOf(j.at, start)}})
+}
+
+func (c *Cleaner) toldOfStarts(ctx context.Context, err error) {
 	if err != nil {
-		return err
+		c.failed(ctx, "removing expired records", err)
 	}
-	j.c.metrics.retained.Inc()
-	j.c.metrics.retainedRecords.Add(float64(start - info.LogStart))
-	return nil
+}
+
+func (c *Cleaner) moveStarts(ctx context.Context, starts map[segments.Partition]int64, some []segments.Partition) error {
+	l := &coordinator.LogStart{Offsets: make(map[segments.Partition]int64, len(some))}
+	records := int64(0)
+	for _, at := range some {
+		info, _ := c.view.Partition(at)
+		records += starts[at] - info.LogStart
+		l.Offsets[at] = starts[at]
+	}
+	_, err := c.opts.Node.Change(ctx, coordinator.Change{LogStart: l})
+	if err == nil {
+		c.metrics.retained.Add(float64(len(some)))
+		c.metrics.retainedRecords.Add(float64(records))
+	}
+	return err
 }

@@ -86,11 +86,6 @@ func (c *Cleaner) together(ctx context.Context, group []work) (rest []work, done
 		}
 		j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
 		held = append(held, &gathered{w, j, make([]byte, sumLength(w.merge))})
-		if w.retain {
-			if err := j.retain(); err != nil {
-				failed(w, err)
-			}
-		}
 	}
 	defer c.opts.Pace.begin()()
 	if err := c.gather(ctx, held); err != nil {
