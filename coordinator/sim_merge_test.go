@@ -25,6 +25,7 @@ const (
 type simMerges struct {
 	contents  map[segments.ID]map[int64]record
 	decided   int
+	archived  int // of them, into index objects
 	collected int
 	sealed    int // chains, without a recovery
 	passed    time.Duration
@@ -50,24 +51,10 @@ func (s *simulation) recordAt(at int32, span *Span, offset int64) record {
 	return r
 }
 
-// has says whether a segment is in the bucket.
-func (s *simulation) has(id segments.ID) bool {
-	_, err := s.bucket.Get(context.Background(), id.Key(), 0, -1)
+// has says whether an object is in the bucket.
+func (s *simulation) has(key string) bool {
+	_, err := s.bucket.Get(context.Background(), key, 0, -1)
 	return err == nil
-}
-
-// judgeObjects looks whether all that a state needs is there.
-func (s *simulation) judgeObjects(state *State) {
-	needed := state.references()
-	gone, err := needed.read(context.Background(), loader{s.bucket, 1}, &idSet{})
-	if err != nil || len(gone) > 0 {
-		panic(fmt.Sprintf("P7: index objects that are needed are gone: %v, %v", gone, err))
-	}
-	for _, id := range needed.segments.ids {
-		if !s.has(id) {
-			panic(fmt.Sprintf("P7: segment %s is needed and gone", id))
-		}
-	}
 }
 
 func (s *simulation) newID() (id segments.ID) {
@@ -97,6 +84,11 @@ func (n *simNode) merge() error {
 	if c == nil || !n.putSegment(c.Segment) {
 		return nil
 	}
+	return n.proposeMerge(at, c, new(int))
+}
+
+// proposeMerge proposes a merge whose object is in the bucket, and counts it if it is decided.
+func (n *simNode) proposeMerge(at segments.Partition, c *ProposeMerge, count *int) error {
 	ctx := context.Background()
 	var lease Lease
 	err := n.call("lease", func(e *Embedded) (err error) {
@@ -122,10 +114,11 @@ func (n *simNode) merge() error {
 			return err
 		})
 		if err == nil {
-			if !n.sim.has(c.Segment) {
-				panic(fmt.Sprintf("P7: merged segment %s is gone, and its merge is decided", c.Segment))
+			if !n.sim.has(referredKey(c.Segment, c.Merge.Spans[0].Listed > 0)) {
+				panic(fmt.Sprintf("P7: %s is gone, and its merge is decided", c.Segment))
 			}
 			n.sim.merges.decided++
+			*count++
 			n.decided = append(n.decided, entry)
 			return nil
 		}
@@ -153,7 +146,7 @@ func (n *simNode) plan(at segments.Partition) *ProposeMerge {
 	if young >= 0 {
 		spans = spans[:young]
 	}
-	if len(spans) == 0 {
+	if spans = n.resolved(at, spans); len(spans) == 0 {
 		return nil
 	}
 	c := &ProposeMerge{After: after, Segment: n.sim.newID()}
@@ -163,7 +156,7 @@ func (n *simNode) plan(at segments.Partition) *ProposeMerge {
 	for i := range spans {
 		s := &spans[i]
 		n.pausing("read " + s.Segment.String())
-		if !n.sim.has(s.Segment) {
+		if !n.sim.has(s.Segment.Key()) {
 			return nil // merged away
 		}
 		for o := s.Base; o <= s.Last; o++ {
@@ -196,6 +189,9 @@ func (n *simNode) collect() error {
 	garbage, err := c.unreferenced(ctx, state)
 	if err != nil {
 		return nil
+	}
+	if n.sim.flaws.collectArchived {
+		garbage = n.sim.unlisted(state)
 	}
 	var keys []string
 	seen := map[string]time.Time{}

@@ -37,6 +37,7 @@ type flaws struct {
 	mergeBlindly         bool // merges are decided although others came between
 	collectYoung         bool // objects are collected at first sight, although their commit or merge may still be on its way
 	collectByView        bool // at first sight, by what one node's view shows
+	collectArchived      bool // what only index objects list is collected
 }
 
 const (
@@ -49,7 +50,7 @@ const (
 var simSeeds = flag.Int("firn.seeds", 200, "how many random simulations of the protocol to run")
 
 func TestProtocol(t *testing.T) {
-	var records, recoveries, retries, merges, collected, sealed int
+	var records, recoveries, retries, merges, archived, collected, sealed int
 	for seed := range *simSeeds {
 		s, violation := simulate(t, seed, flaws{}, false)
 		if violation != nil {
@@ -58,10 +59,11 @@ func TestProtocol(t *testing.T) {
 		}
 		records, recoveries, retries = records+len(s.places), recoveries+s.recoveries, retries+s.keys.retries
 		merges, collected, sealed = merges+s.merges.decided, collected+s.merges.collected, sealed+s.merges.sealed
+		archived += s.merges.archived
 	}
-	t.Logf("%d records served, %d recoveries, %d answers to retries, %d merges, %d objects collected, %d silent chains sealed in %d runs",
-		records, recoveries, retries, merges, collected, sealed, *simSeeds)
-	if least := *simSeeds; records < 8*least || recoveries < least || retries < least || merges < least/2 || collected < least/4 || sealed < least/4 {
+	t.Logf("%d records served, %d recoveries, %d answers to retries, %d merges, %d of them into index objects, %d objects collected, %d silent chains sealed in %d runs",
+		records, recoveries, retries, merges, archived, collected, sealed, *simSeeds)
+	if least := *simSeeds; records < 8*least || recoveries < least || retries < least || merges < least/2 || archived < least/8 || collected < least/4 || sealed < least/4 {
 		t.Error("the simulation does not get far enough to show anything")
 	}
 }
@@ -90,6 +92,7 @@ func TestProtocolNeeds(t *testing.T) {
 		"one merge after the other":   {mergeBlindly: true},
 		"collecting what is old":      {collectYoung: true},
 		"collecting by the bucket":    {collectByView: true},
+		"looking into index objects":  {collectArchived: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range 5000 {
@@ -460,7 +463,7 @@ func (n *simNode) load(in Incarnation) error {
 
 // act does one of the things that a living node does. An error ends the life.
 func (n *simNode) act() error {
-	switch p := n.sim.pick(14, "act"); {
+	switch p := n.sim.pick(15, "act"); {
 	case p < 3:
 		return n.follow()
 	case p < 5:
@@ -479,6 +482,8 @@ func (n *simNode) act() error {
 		return n.merge()
 	case p < 12:
 		return n.collect()
+	case p < 13:
+		return n.archive()
 	default:
 		n.pausing("acknowledge")
 		n.acknowledge()
@@ -545,7 +550,7 @@ func (n *simNode) commit() error {
 		n.unsettle = slices.DeleteFunc(n.unsettle, func(r CommitRequest) bool { return r.Segment == req.Segment })
 	}
 	if err == nil {
-		if !n.sim.has(req.Segment) {
+		if !n.sim.has(req.Segment.Key()) {
 			panic(fmt.Sprintf("P7: segment %s is gone, and its commit is answered", req.Segment))
 		}
 		n.noteDuplicates(req, answer)
