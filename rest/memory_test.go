@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,7 +31,7 @@ func TestMemoryIsServed(t *testing.T) {
 			})
 		}
 		working.Wait()
-		if !done[0] || !done[1] || !done[2] || done[9] {
+		if slices.Contains(done[:5], false) || !slices.Contains(done, false) { // only the sixth that waits has to give up, and all cannot be served
 			t.Errorf("served are %v", done)
 		}
 		if took := time.Since(began); took > 0 {
