@@ -147,7 +147,8 @@ func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error
 	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
 	switch {
 	case w.compact:
-		return true, j.compact()
+		compacted, err := j.compact()
+		return w.retain || compacted, err
 	case len(w.merge) > 0:
 		return true, j.merge(w.merge, w.after)
 	case w.archive:

@@ -39,14 +39,14 @@ import (
 // A job that ends before leaves it dirty, without some records that were replaced anyway.
 
 // errManyKeys says that even the smallest share of the keys of one span has more than there is room for.
-var errManyKeys = errors.New("a span has more keys than its compaction has memory for; Options.MapBytes is that")
+var errManyKeys = errors.New("a span has more keys than its compaction has memory for; --compaction-memory is that")
 
 // compacting is one compaction.
 type compacting struct {
 	*job
 	compaction
 	compactor
-	target int64 // bytes of a group
+	limits limits // of a group
 }
 
 // compactionOf looks whether something is to be compacted in a partition, and else when to look again.
@@ -61,15 +61,15 @@ func (c *Cleaner) compactionOf(at segments.Partition, config topicconfig.Config,
 	return found, due, next
 }
 
-// compact compacts the job's partition, if there is reason to. It is looked at anew, since the view has gone on.
-func (j *job) compact() error {
+// compact compacts the job's partition, if there is reason to, and says whether anything has changed by it. It is looked at anew, since the view has gone on.
+func (j *job) compact() (bool, error) {
 	defer j.c.opts.Pace.begin()()
 	now := time.Now()
 	found, due, _ := j.c.compactionOf(j.at, j.config, now)
 	if !due {
-		return nil
+		return false, nil
 	}
-	r := &compacting{job: j, compaction: found, target: j.c.limits(j.config, now).target}
+	r := &compacting{job: j, compaction: found, limits: limits{target: j.c.limits(j.config, now).target, reach: retentionReach(j.config)}}
 	r.now, r.limit = now.UnixMilli(), j.c.opts.MaxDecompressed
 	r.last = r.spans[len(r.spans)-1].Last
 	keys := int64(0)
@@ -79,17 +79,17 @@ func (j *job) compact() error {
 	}
 	latest, release, err := j.c.maps.take(j.ctx, keys)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer release()
 	r.latest = latest
 	if r.passed {
-		err = r.rewrite(passedGroups(r.spans, r.now, r.target), true)
+		err = r.rewrite(passedGroups(r.spans, r.now, r.limits), true)
 	} else {
 		err = r.dirtyOnes()
 	}
 	r.report(now, err)
-	return err
+	return r.after > found.after, err
 }
 
 // dirtyOnes compacts what is dirty, or that part of it whose keys there is room for.
@@ -206,18 +206,18 @@ func (r *compacting) stream(spans []coordinator.Span) iter.Seq2[[]byte, error] {
 
 // groups are what is rewritten together.
 func (r *compacting) groups() [][]coordinator.Span {
-	return append(groups(r.spans[:r.dirty], r.target), groups(r.spans[r.dirty:], r.target)...)
+	return append(groups(r.spans[:r.dirty], r.limits), groups(r.spans[r.dirty:], r.limits)...)
 }
 
 // passedGroups are the groups of spans with tombstones whose time has come.
-func passedGroups(spans []coordinator.Span, now, target int64) (all [][]coordinator.Span) {
+func passedGroups(spans []coordinator.Span, now int64, l limits) (all [][]coordinator.Span) {
 	for from := 0; from < len(spans); from++ {
 		to := from
 		for to < len(spans) && spans[to].Horizon != 0 && spans[to].Horizon <= now {
 			to++
 		}
 		if to > from {
-			all = append(all, groups(spans[from:to], target)...)
+			all = append(all, groups(spans[from:to], l)...)
 			from = to
 		}
 	}

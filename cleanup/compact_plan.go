@@ -126,11 +126,13 @@ func saturated(at, later int64) int64 {
 	return at + later
 }
 
-// groups cuts adjacent spans into such as are rewritten into one segment each: they have so many bytes and so many offsets together, or are a single span.
-func groups(spans []coordinator.Span, target int64) (all [][]coordinator.Span) {
+// groups cuts adjacent spans into such as are rewritten into one segment each: they have so many bytes and so many offsets together, or are a single span. With reach,
+// no group is of two stretches of time: see limits.
+func groups(spans []coordinator.Span, l limits) (all [][]coordinator.Span) {
+	slots := l.slots(spans, math.MinInt64)
 	for from := 0; from < len(spans); {
 		to, bytes := from+1, spans[from].Length
-		for to < len(spans) && bytes+spans[to].Length <= target && spans[to].Last-spans[from].Base < maxGroupOffsets {
+		for to < len(spans) && bytes+spans[to].Length <= l.target && spans[to].Last-spans[from].Base < maxGroupOffsets && slots[to] == slots[from] {
 			bytes += spans[to].Length
 			to++
 		}

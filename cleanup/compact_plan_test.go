@@ -111,7 +111,7 @@ func TestGroups(t *testing.T) {
 	}
 	spans[6].Last = 3 << 31
 	var got []int
-	for _, g := range groups(spans, 100) {
+	for _, g := range groups(spans, limits{target: 100}) {
 		got = append(got, len(g))
 	}
 	want := []int{2, 1, 1, 2, 1}
@@ -123,7 +123,7 @@ func TestGroups(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if len(groups(nil, 100)) > 0 {
+	if len(groups(nil, limits{target: 100})) > 0 {
 		t.Error("a group of nothing")
 	}
 }
@@ -132,7 +132,7 @@ func TestGroups(t *testing.T) {
 func TestPassedGroups(t *testing.T) {
 	spans := []coordinator.Span{{Horizon: 5, Length: 10}, {}, {Horizon: 3, Length: 10}, {Horizon: 5, Length: 10}, {Horizon: 6}, {Horizon: 1, Length: 99}, {Horizon: 2, Length: 10}}
 	var got []int
-	for _, g := range passedGroups(spans, 5, 100) {
+	for _, g := range passedGroups(spans, 5, limits{target: 100}) {
 		got = append(got, len(g))
 	}
 	if len(got) != 4 || got[0] != 1 || got[1] != 2 || got[2] != 1 || got[3] != 1 {

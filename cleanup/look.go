@@ -183,9 +183,7 @@ func (c *Cleaner) limits(config topicconfig.Config, now time.Time) limits {
 	if config.Delete && config.RetentionBytes >= 0 {
 		l.target = min(l.target, config.RetentionBytes/retainedIn)
 	}
-	if config.Delete && config.RetentionMillis >= 0 {
-		l.reach = time.Duration(min(config.RetentionMillis/retainedIn, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
-	}
+	l.reach = retentionReach(config)
 	if config.Compact {
 		l.records = min(maxRecords, keysIn(c.opts.MapBytes)) // so that a compaction has room for the keys of each
 		for _, lag := range []int64{config.MinCompactionLagMillis, config.MaxCompactionLagMillis} {
@@ -196,6 +194,14 @@ func (c *Cleaner) limits(config topicconfig.Config, now time.Time) limits {
 	}
 	l.target = max(min(l.target, int64(config.SegmentBytes)), leastTarget)
 	return l
+}
+
+// retentionReach is how far timestamps in one segment may lie apart for retention's sake; 0: any distance.
+func retentionReach(config topicconfig.Config) time.Duration {
+	if !config.Delete || config.RetentionMillis < 0 {
+		return 0
+	}
+	return time.Duration(min(config.RetentionMillis/retainedIn, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 }
 
 const (

@@ -138,7 +138,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	n.tidy, err = cleanup.New(cleanup.Options{
 		Node: n.member, Store: n.store, Pace: pace, Logger: n.logger, Registerer: registry,
-		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, MemoryBytes: int64(o.mergeMemory),
+		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, MemoryBytes: int64(o.mergeMemory), MapBytes: int64(o.compactMemory),
 	})
 	return err
 }

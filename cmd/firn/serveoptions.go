@@ -41,6 +41,7 @@ type serveOptions struct {
 	gcGrace        time.Duration
 	mergeRate      byteRate
 	mergeMemory    byteSize
+	compactMemory  byteSize
 
 	autoCreateTopics  bool
 	defaultPartitions int32
@@ -87,9 +88,10 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
 
-	o.mergeRate.auto, o.mergeMemory = true, 64<<20
+	o.mergeRate.auto, o.mergeMemory, o.compactMemory = true, 64<<20, 64<<20
 	f.Var(&o.mergeRate, "merge-rate", "bytes per second at which small segments are merged at most, or none; auto: 64MiB, and less while merging slows producers")
 	f.Var(&o.mergeMemory, "merge-memory", "memory for merges under way")
+	f.Var(&o.compactMemory, "compaction-memory", "memory for the keys of partitions that are compacted, 30 bytes each")
 
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic whose creator names no number")
@@ -124,6 +126,7 @@ func (o *serveOptions) validate() error {
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
 	check("merge-rate", o.mergeRate.check())
 	check("merge-memory", within(int64(o.mergeMemory), 32<<20, math.MaxInt64))
+	check("compaction-memory", within(int64(o.compactMemory), 1<<20, math.MaxInt64))
 	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
 	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
