@@ -86,7 +86,7 @@ func TestArchive(t *testing.T) {
 		t.Errorf("expanded are %+v, were %+v", expanded, before)
 	}
 
-	store.newest = IndexKey(now[1].Segment)
+	store.newest.Store(IndexKey(now[1].Segment))
 	store.ahead.Store(int64(100 * time.Hour))
 	garbage := func(want ...string) {
 		t.Helper()
@@ -129,7 +129,7 @@ func TestArchive(t *testing.T) {
 	if err := store.Delete(t.Context(), IndexKey(now[1].Segment)); err != nil {
 		t.Fatal(err)
 	}
-	store.newest = before[6].Segment.Key()
+	store.newest.Store(before[6].Segment.Key())
 	if _, err := n.Unreferenced(t.Context(), time.Minute); err == nil {
 		t.Error("garbage is collected although an index object is missing")
 	}

@@ -39,7 +39,7 @@ func TestAudit(t *testing.T) {
 	if _, err := w.chain.begin(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	store.newest = spans[0].Segment.Key()
+	store.newest.Store(spans[0].Segment.Key())
 
 	audit := func(ahead time.Duration) (AuditReport, map[Reason][]string) {
 		t.Helper()

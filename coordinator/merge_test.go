@@ -226,7 +226,7 @@ func TestUnreferenced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.newest = merged.Key()
+	store.newest.Store(merged.Key())
 	unreferenced := func(ahead time.Duration) string {
 		store.ahead.Store(int64(ahead))
 		g, err := n.Unreferenced(t.Context(), time.Minute)
@@ -269,14 +269,14 @@ func TestUnreferenced(t *testing.T) {
 // dated is a store in which one object was created later than it was: so much time has passed by its clock.
 type dated struct {
 	segments.Store
-	newest string
+	newest atomic.Value // string: key of that object
 	ahead  atomic.Int64 // nanoseconds
 }
 
 func (d *dated) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
 	return func(yield func(segments.Object, error) bool) {
 		for o, err := range d.Store.List(ctx, prefix, after) {
-			if o.Key == d.newest {
+			if d.newest.Load() == o.Key {
 				o.Modified = o.Modified.Add(time.Duration(d.ahead.Load()))
 			}
 			if !yield(o, err) {
