@@ -134,3 +134,45 @@ func TestSift(t *testing.T) {
 		}
 	}
 }
+
+// A partition that is gone keeps the others' log starts from nothing.
+func TestRetainBesideAPartitionThatIsGone(t *testing.T) {
+	w := newWorld(t, memory.New(), 2, nil)
+	defer w.close()
+	w.write(100, 0, 1)
+	c, err := prepare(Options{Node: w.node, Store: w.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := segments.Partition{Topic: segments.NewTopicID()}
+	c.retain(t.Context(), map[segments.Partition]int64{w.part(0): 2, gone: 1, w.part(1): 1})
+	for i, want := range []int64{2, 1} {
+		if info, _ := w.node.View().Partition(w.part(int32(i))); info.LogStart != want {
+			t.Errorf("partition %d begins at %d, not %d", i, info.LogStart, want)
+		}
+	}
+}
+
+// However many spans expire, log starts do not move more often than Retain.
+func TestRetainsNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		moves := 0
+		w := newWorldWith(t, memory.New(), 2, map[string]string{"retention.ms": "60000"}, &flaky{Coordinator: embedded(), proposed: func(c coordinator.Change) error {
+			if c.LogStart != nil {
+				moves++
+			}
+			return nil
+		}})
+		defer w.close()
+		c := w.clean(nil)
+		for range 600 {
+			w.write(100, 0, 1)
+			time.Sleep(time.Second)
+		}
+		w.stop(c)
+		if moves < 30 || moves > 10*60/int(c.opts.Retain.Seconds()) {
+			t.Errorf("log starts moved %d times in ten minutes, every %s at most", moves, c.opts.Retain)
+		}
+		w.same()
+	})
+}
