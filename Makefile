@@ -60,6 +60,7 @@ test-needs:
 	  npm --prefix $(NPM_DIR) ci --no-audit --no-fund --loglevel=error
 
 	@test/groups/install
+	@test/engines/install duckdb
 
 # The servers that tests start: MinIO and versitygw are built from source at pinned versions, once, which takes minutes and shows that it is
 # working; Redis comes from the distribution.

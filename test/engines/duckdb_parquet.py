@@ -1,6 +1,8 @@
 """Counts and sums the Parquet files of firn replay with DuckDB: no node, no Kafka, no JVM.
 
-    duckdb_parquet.py DIRECTORY
+    duckdb_parquet.py DIRECTORY [typed]
+
+With "typed" they were written with --schema, and amount is a column; otherwise values are bytes, which hold JSON.
 """
 
 import json
@@ -8,9 +10,10 @@ import sys
 
 import duckdb
 
+amount = "value.amount" if sys.argv[2:] == ["typed"] else "CAST(decode(value) ->> '$.amount' AS BIGINT)"
 rows = duckdb.execute(
-    """
-    SELECT "partition", min("offset"), max("offset"), count(*), sum(CAST(json_extract_string(decode(value), '$.amount') AS BIGINT))::BIGINT
+    f"""
+    SELECT "partition", min("offset"), max("offset"), count(*), sum({amount})::BIGINT
     FROM read_parquet(?)
     GROUP BY "partition"
     """,

@@ -12,7 +12,7 @@ import (
 // ranges are stretches that Spark is asked for: a whole partition, one inside, one at the end, and an empty one.
 var ranges = map[int32][2]int64{0: {0, each}, 1: {137, 15_001}, 2: {each - 1, each}, 3: {500, 500}}
 
-// TestSparkReadsOffsets: what Spark's Kafka source counts and sums of a range of offsets is what was written, and what firn consume says.
+// TestSparkReadsOffsets: what Spark's Kafka source counts and sums of a range of offsets is what was written, and what firn consume and firn replay say.
 func TestSparkReadsOffsets(t *testing.T) {
 	s := start(t)
 	starts, ends, want := map[int32]int64{}, map[int32]int64{}, map[int32]stretch{}
@@ -22,9 +22,13 @@ func TestSparkReadsOffsets(t *testing.T) {
 			continue
 		}
 		want[partition] = expect(partition, r[0], r[1])
-		if said := s.firnSays(t, partition, r[0], r[1], "consume", topic, "--bootstrap", s.kafka, "--partition", fmt.Sprint(partition),
+		if said := s.firnSays(t, "consume", topic, "--bootstrap", s.kafka, "--partition", fmt.Sprint(partition),
 			"--from", fmt.Sprint(r[0]), "--count", fmt.Sprint(r[1]-r[0]), "--format", "json"); said != want[partition] {
 			t.Errorf("firn consume says %+v of partition %d, written was %+v", said, partition, want[partition])
+		}
+		if said := s.firnSays(t, "replay", topic, "--store", "file://"+s.dir, "--partition", fmt.Sprint(partition),
+			"--from", fmt.Sprint(r[0]), "--to", fmt.Sprint(r[1]), "--format", "ndjson"); said != want[partition] {
+			t.Errorf("firn replay says %+v of partition %d, written was %+v", said, partition, want[partition])
 		}
 	}
 	arguments := []string{"jars", s.kafka, topic, "startingOffsets=" + named(t, starts), "endingOffsets=" + named(t, ends)}
@@ -55,6 +59,16 @@ func TestSparkReadsTimes(t *testing.T) {
 	}
 	// One time for all partitions; behind the last record a topic simply ends.
 	same(t, ask(t, "spark_kafka.py", "jars", s.kafka, topic, fmt.Sprint("startingTimestamp=", at(19_000)), fmt.Sprint("endingTimestamp=", at(each+1000))), want)
+}
+
+// TestSparkReadsParquet: and so is what it finds in the files of firn replay, without a node.
+func TestSparkReadsParquet(t *testing.T) {
+	s := start(t)
+	want := map[int32]stretch{}
+	for partition := range int32(partitions) {
+		want[partition] = expect(partition, 0, each)
+	}
+	same(t, ask(t, "spark_parquet.py", s.replay(t)), want)
 }
 
 // named is a number for each partition, as Spark's options take them.

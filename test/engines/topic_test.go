@@ -148,8 +148,8 @@ func same(t *testing.T, got answer, want map[int32]stretch) {
 	}
 }
 
-// firnSays sums a stretch of a partition as the command line reads it.
-func (s server) firnSays(t *testing.T, partition int32, from, to int64, command ...string) stretch {
+// firnSays sums the records that a command of firn writes as lines of JSON.
+func (s server) firnSays(t *testing.T, command ...string) stretch {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), s.firn, command...)
 	var complaints bytes.Buffer
