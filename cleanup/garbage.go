@@ -14,16 +14,16 @@ import (
 const garbageLease = "cleanup/garbage"
 
 const (
-	maxCandidates  = 200_000 // garbage that is remembered at once: 20 MB at most. The rest is seen later
-	maxDeletes     = 20_000  // objects in one round
-	deleteAtOnce   = 500
-	mostBetween    = 15 * time.Minute // two looks for garbage
-	leastBetween   = 250 * time.Millisecond
-	looksInAGrace  = 4
-	collectorShare = 2 * time.Minute // the least lifetime of the collector's lease: a look takes long in a large bucket
+	maxCandidates = 200_000 // garbage that is remembered at once: 20 MB at most. The rest is seen later
+	maxDeletes    = 20_000  // objects in one round
+	deleteAtOnce  = 500
+	mostBetween   = 15 * time.Minute // two looks for garbage
+	leastBetween  = 250 * time.Millisecond
+	looksInAGrace = 4
 )
 
-// collector deletes what nothing needs. It remembers what it has seen: an object goes once it was garbage twice, a grace apart.
+// collector deletes what nothing needs. It remembers what it has seen: an object goes once it was garbage twice, a grace apart. What it remembers stays right while
+// another node has the lease, because garbage stays garbage.
 type collector struct {
 	c    *Cleaner
 	seen map[string]time.Time // by key: when the first look that returned it had ended
@@ -42,7 +42,6 @@ func (g *collector) run(ctx context.Context) {
 		}
 		h, err := g.c.take(ctx, garbageLease)
 		if err != nil {
-			g.seen = nil // somebody else has it, and sees for himself
 			g.c.failed(ctx, "collecting garbage", err)
 			continue
 		}

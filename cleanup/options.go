@@ -66,7 +66,7 @@ func (o Options) withDefaults() Options {
 	o.Stale = orDefault(o.Stale, 12*o.CommitDeadline)
 	o.Interval = orDefault(o.Interval, max(o.CommitDeadline/30, 100*time.Millisecond))
 	o.Retain = orDefault(o.Retain, o.CommitDeadline/5)
-	o.LeaseTTL = orDefault(o.LeaseTTL, min(max(o.CommitDeadline/4, 2*time.Second), 15*time.Second))
+	o.LeaseTTL = orDefault(o.LeaseTTL, min(max(o.CommitDeadline/4, 4*time.Second), 15*time.Second))
 	return o
 }
 

@@ -188,7 +188,7 @@ func (t *cleanupTorture) judge(ctx context.Context) error {
 
 // audit audits the bucket with the command that is there for it. Only when the servers were given time may nothing be leaked.
 func (t *cleanupTorture) audit(ctx context.Context, leaks bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, 4*patience) // it looks at each object that seems to be leaked
 	defer cancel()
 	out, err := exec.CommandContext(ctx, t.opts.Firn, append([]string{"doctor", "--audit", "--store", t.at.store()}, t.hasty.flags()...)...).Output()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
