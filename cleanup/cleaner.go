@@ -147,8 +147,7 @@ func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error
 	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
 	switch {
 	case w.compact:
-		compacted, err := j.compact()
-		return w.retain || compacted, err
+		return j.compact()
 	case len(w.merge) > 0:
 		return true, j.merge(w.merge, w.after)
 	case w.archive:
