@@ -17,7 +17,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ bench-http: build ## requests over HTTP beside a Kafka client's, on 1, 64 and 1,
 
 bench-merge: build ## 20 GiB of Go's source written, merged under a lone producer and a tail consumer, and read back (15 minutes, 60 GiB of disk)
 	$(GO) run ./test/bench/merge -firn $(BIN)/firn $(ARGS)
+
+bench-replay: build ## firn replay beside plain reads of the same ranges, from a directory and from MinIO (10 minutes)
+	$(GO) run ./test/bench/replay --firn $(BIN)/firn $(ARGS)
 
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)

@@ -116,6 +116,34 @@ func (r *Replay) Cost(ctx context.Context) (Cost, error) {
 	return c, nil
 }
 
+// Request is one ranged read of an object.
+type Request struct {
+	Key            string
+	Offset, Length int64
+}
+
+// Requests yields the reads of segments that a replay of the ranges sends, beside those of indexes, in their order.
+func (r *Replay) Requests(ctx context.Context) iter.Seq2[Request, error] {
+	return func(yield func(Request, error) bool) {
+		p := r.planner(r.ranges)
+		for {
+			gets, err := p.gets(ctx)
+			if err != nil {
+				yield(Request{}, err)
+				return
+			}
+			if len(gets) == 0 {
+				return
+			}
+			for _, g := range gets {
+				if len(g.parts) > 0 && !yield(Request{g.segment.Key(), g.position, g.length}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // assumed is an index of a merged segment as it would be if all records had the same size.
 func assumed(span *coordinator.Span) []segments.Block {
 	n := (span.Length + segments.BlockBytes - 1) / segments.BlockBytes

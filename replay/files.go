@@ -177,6 +177,7 @@ type fileSink struct {
 	upload  segments.Upload // nil between files
 	encoder Encoder
 	written writer
+	held    int64 // of records, in bytes: lines are collected before they are written
 }
 
 // writer counts what goes into a file.
@@ -204,8 +205,13 @@ func (s *fileSink) Write(records []batch.Record, next int64) error {
 		}
 	}
 	s.file.Records += int64(len(records))
+	if s.files.format.Lines {
+		for i := range records {
+			s.held += int64(len(records[i].Value))
+		}
+	}
 	s.next = next
-	if s.upload != nil && s.written.n >= s.files.fileBytes {
+	if s.upload != nil && max(s.written.n, s.held) >= s.files.fileBytes {
 		return s.finish()
 	}
 	return nil
@@ -217,7 +223,7 @@ func (s *fileSink) begin() (err error) {
 	if s.upload, err = s.files.store.Create(s.ctx, s.file.File); err != nil {
 		return err
 	}
-	s.written = writer{w: s.upload}
+	s.written, s.held = writer{w: s.upload}, 0
 	s.encoder, err = s.files.format.New(&s.written)
 	return err
 }

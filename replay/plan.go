@@ -46,7 +46,7 @@ type planner struct {
 	turn     int
 
 	// expand returns the spans that one stands for; blocks the index of a merged segment.
-	expand func(context.Context, *coordinator.Span) ([]coordinator.Span, error)
+	expand func(context.Context, segments.Partition, *coordinator.Span) ([]coordinator.Span, error)
 	blocks func(context.Context, *coordinator.Span) ([]segments.Block, error)
 }
 
@@ -86,7 +86,7 @@ func (p *planner) head(ctx context.Context, c *cursor) (*coordinator.Span, error
 			if len(c.spans) > 0 {
 				break // what is listed comes when it is needed
 			}
-			listed, err := p.expand(ctx, span)
+			listed, err := p.expand(ctx, c.partition, span)
 			if err != nil {
 				return nil, err
 			}

@@ -88,7 +88,6 @@ type Replay struct {
 	view   *coordinator.View
 	topic  *coordinator.Topic
 	ranges []Range
-	expand func(context.Context, *coordinator.Span) ([]coordinator.Span, error)
 
 	read    atomic.Int64 // bytes
 	records atomic.Int64
@@ -102,7 +101,6 @@ func Open(ctx context.Context, opts Options) (*Replay, error) {
 	}
 	r := &Replay{opts: opts, store: &counting{Store: opts.Store}}
 	r.reader = coordinator.NewReader(r.store)
-	r.expand = r.listed
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
@@ -146,14 +144,11 @@ func (r *Replay) unknownTopic() error {
 	return fmt.Errorf("the bucket has no topic %q; it has %q", r.opts.Topic, names)
 }
 
-// listed returns the spans that one stands for.
-func (r *Replay) listed(_ context.Context, span *coordinator.Span) ([]coordinator.Span, error) {
-	return nil, fmt.Errorf("index object %s: %w: a newer firn wrote it", span.Segment, segments.ErrVersion)
-}
-
 func (r *Replay) planner(ranges []Range) *planner {
 	p := newPlanner(r.view, r.topic.ID, ranges, min(maxGetBytes, r.opts.Memory/16))
-	p.expand = r.expand
+	p.expand = func(ctx context.Context, at segments.Partition, span *coordinator.Span) ([]coordinator.Span, error) {
+		return coordinator.ReadIndex(ctx, r.store, at, span)
+	}
 	p.blocks = func(ctx context.Context, span *coordinator.Span) ([]segments.Block, error) {
 		blocks, err := segments.ReadBlocks(ctx, r.store, span.Segment, segments.SuffixFor(span.Length))
 		if err != nil {
