@@ -38,9 +38,13 @@ func (g lagGauges) Describe(to chan<- *prometheus.Desc) { to <- lagDesc; to <- c
 func (g lagGauges) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(claimsDesc, prometheus.GaugeValue, float64(g.m.claims.Load()))
 	view := g.m.opts.Node.View()
+	var mine [shardCount]bool // whether or not its lease was taken: a group that nobody asks for any more is the one whose lag has to be seen
+	for shard := range mine {
+		mine[shard] = g.m.mine(shard)
+	}
 	series, rest, left := 0, int64(0), false
 	for _, group := range view.Groups() {
-		if t := g.m.shards[shardOf(group)].held.Load(); t == nil || !t.holds() {
+		if !mine[shardOf(group)] {
 			continue
 		}
 		byTopic := map[segments.TopicID]int64{}

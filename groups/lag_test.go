@@ -1,11 +1,13 @@
 package groups_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"firn/coordinator"
 	"firn/groups"
@@ -60,6 +62,30 @@ func TestLagIsToldByTheOwner(t *testing.T) {
 		}
 		if told != 1 {
 			t.Errorf("the lag is told %d times", told)
+		}
+	})
+}
+
+// TestLagOfGroupsThatNobodyAsksFor: a group whose consumers are all gone is the one whose lag has to be seen, also by a node that has never been asked for it.
+func TestLagOfGroupsThatNobodyAsksFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		a := start(t, store, c, 1, groups.Options{})
+		at := segments.Partition{Topic: createTopic(t, a.node), Index: 1}
+		if err := a.commit(t, "readers", outsider, at, 0); err != nil {
+			t.Fatal(err)
+		}
+		a.stop(t)
+		registry := prometheus.NewRegistry()
+		b := start(t, store, c, 2, groups.Options{Registerer: registry})
+		defer b.stop(t)
+		time.Sleep(6 * time.Second) // until it knows who is there
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "firn_group_lag" && len(f.GetMetric()) == 1 }) {
+			t.Error("the lag is not told")
 		}
 	})
 }
