@@ -87,7 +87,7 @@ func (g *collector) collect(ctx context.Context) error {
 		}
 	}
 	if len(due) > 0 {
-		g.c.opts.Logger.Info("deleted objects that nothing needs any more", "objects", len(due))
+		g.c.opts.Logger.Debug("deleted objects that nothing needs any more", "objects", len(due))
 	}
 	if found.Now.IsZero() {
 		return nil

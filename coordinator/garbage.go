@@ -15,7 +15,7 @@ type Garbage struct {
 	Objects []segments.Object // segments and index objects that nothing refers to and nothing ever will, in order of their keys
 	Bytes   int64             // of them
 	Listed  int               // segments and index objects in the bucket
-	Now     time.Time         // by the store's clock, about: when the newest of them was created
+	Now     time.Time         // that the store's clock has passed; zero if the bucket holds none
 }
 
 // Unreferenced finds the segments, and the index objects, that no committed span needs, and no commit or merge still in flight: left over from merges, from nodes that died between a put
@@ -27,8 +27,8 @@ type Garbage struct {
 //  1. List segments and index objects. Objects that come later are none of this call's business.
 //  2. Ask for the newest entry of the commit stream. A segment that is too old to be committed or merged was decided before this, or will never be. Too old is
 //     one that is older than MergeDeadline and grace in both ways of telling: by the time in its id, which the coordinator refuses by, and by when the
-//     store created it, so that a node whose clock was behind when it drew the id makes nobody delete what it has just put. Both are measured against the
-//     newest time that the store has stamped, not against this node's clock, which may be ahead. The grace has to be longer than the store's clock and the coordinator's
+//     store created it, so that a node whose clock was behind when it drew the id makes nobody delete what it has just put. Both are measured against
+//     what the store's clock has passed (storeClock), not against this node's, which may be ahead. The grace has to be longer than the store's clock and the coordinator's
 //     ever differ.
 //  3. Wait until everything up to there is confirmed, and so in the journal: by now a decision in flight is in the bucket.
 //  4. Load the state from the bucket, as a recovery would, and not from the view, which somebody else's decisions reach when they reach it. Of this life's incarnation: should
@@ -49,6 +49,7 @@ func (n *Node) Unreferenced(ctx context.Context, grace time.Duration) (Garbage, 
 	if err := c.list(ctx, n.view); err != nil {
 		return Garbage{}, err
 	}
+	c.now = n.storeClock.passed(c.now)
 	if err := life.settleAll(ctx); err != nil {
 		return Garbage{}, err
 	}

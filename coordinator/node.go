@@ -74,6 +74,8 @@ type Node struct {
 	producers producerIDs
 	heard     atomic.Pointer[[]NodeInfo]
 
+	storeClock storeClock
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	done   chan struct{}
