@@ -44,7 +44,7 @@ type options struct {
 const (
 	topic      = "source"
 	partitions = 16
-	deadline   = 5 * time.Second // for commits: merges begin a minute later
+	deadline   = 20 * time.Second // for commits: what is older is merged
 	grace      = time.Second
 	patience   = 30 * time.Minute // for all of it to be merged and collected
 )

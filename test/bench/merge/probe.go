@@ -72,7 +72,7 @@ func (m *measurement) merge(ctx context.Context) error {
 	var during noticed
 	var probe sync.WaitGroup
 	probe.Go(func() { during = m.probe(probing) })
-	at, last, err := m.await(ctx, hold, func(seen process.Metrics) bool { return seen["firn_cleanup_backlog_seconds"] == 0 })
+	at, last, err := m.await(ctx, hold, func(seen process.Metrics) bool { return seen["firn_cleanup_backlog_bytes"] < probeBytes })
 	took := last.Sub(first)
 	stop()
 	if probe.Wait(); err != nil {
@@ -82,7 +82,7 @@ func (m *measurement) merge(ctx context.Context) error {
 		return during.err
 	}
 	_, last, err = m.await(ctx, hold, func(seen process.Metrics) bool {
-		return seen["firn_cleanup_collected_objects_total"] > 0 && seen["firn_cleanup_garbage_bytes"] == 0 && seen["firn_cleanup_backlog_seconds"] == 0
+		return seen["firn_cleanup_collected_objects_total"] > 0 && seen["firn_cleanup_garbage_bytes"] == 0 && seen["firn_cleanup_segments"] < left
 	})
 	if err != nil {
 		return err
@@ -101,7 +101,9 @@ func (m *measurement) merge(ctx context.Context) error {
 
 const (
 	mergedBytes = "firn_cleanup_merged_bytes_total"
-	hold        = 10 * time.Second
+	hold        = 3 * time.Second
+	probeBytes  = 8 << 20 // more than the lone producer writes until it is merged as well
+	left        = 200     // segments: fewer than any part of the source had, more than it takes
 )
 
 // await looks at the node's metrics until they are as wanted for as long as hold: merging and collecting go in steps. It returns them as they were when that began, and
