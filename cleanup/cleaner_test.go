@@ -1,6 +1,8 @@
 package cleanup
 
 import (
+	"math"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,5 +88,35 @@ func TestArchives(t *testing.T) {
 		if err != nil || len(report.Leaked)+len(report.Missing) > 0 {
 			t.Errorf("leaked %v, missing %v, %v", report.Leaked, report.Missing, err)
 		}
+	})
+}
+
+// Retention by size keeps what it has to also while the log starts within an index object, which the view counts whole.
+func TestArchivesBySize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, kept = 20_000, 300
+		w := newWorld(t, memory.New(), 1, map[string]string{"retention.bytes": strconv.Itoa((size + 200) * kept)})
+		defer w.close()
+		c := w.clean(func(o *Options) {
+			o.TargetBytes, o.ArchiveBatch, o.ArchiveKeep, o.Interval, o.Grace = 64*kib, 16, 10, 20*time.Second, 10*time.Minute
+		})
+		defer func() { w.stop(c) }()
+		least, most, archived := math.MaxInt, 0, false
+		for i := range 4 * kept {
+			w.write(size, 0)
+			time.Sleep(20 * time.Second)
+			if i < 2*kept {
+				continue
+			}
+			info, _ := w.node.View().Partition(w.part(0))
+			left := int(info.HighWatermark-info.LogStart) / 2
+			least, most = min(least, left), max(most, left)
+			head := w.node.View().Spans(w.part(0), info.LogStart, 1)[0]
+			archived = archived || head.Listed > 0 && head.Base < info.LogStart
+		}
+		if least < kept || most > kept+40 || !archived {
+			t.Errorf("%d to %d batches were left, %d have to be; the log started within an index object: %v", least, most, kept, archived)
+		}
+		w.same()
 	})
 }

@@ -216,8 +216,34 @@ const (
 // expired is where the log of a partition is to start by now.
 func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config topicconfig.Config) (int64, error) {
 	info, _ := c.view.Partition(at)
+	if config.RetentionBytes >= 0 {
+		gone, err := c.goneBytes(ctx, at, info.LogStart)
+		if err != nil {
+			return info.LogStart, err
+		}
+		info.Bytes -= gone
+	}
 	now := time.Now()
 	return expired(c.spansFrom(ctx, at, info.LogStart), info, config, now, now.Add(-c.opts.ripeness()))
+}
+
+// goneBytes is what lies below the log start in the index object that it lies in: to the view such a span counts whole until nothing of it is left.
+func (c *Cleaner) goneBytes(ctx context.Context, at segments.Partition, start int64) (gone int64, err error) {
+	for _, head := range c.view.Spans(at, start, 1) {
+		if head.Listed == 0 || head.Base >= start {
+			continue
+		}
+		inside, err := coordinator.ReadIndex(ctx, c.opts.Store, at, &head)
+		if err != nil {
+			return 0, err
+		}
+		for i := range inside {
+			if inside[i].Last < start {
+				gone += inside[i].Length
+			}
+		}
+	}
+	return gone, nil
 }
 
 // spansFrom yields the spans of a partition from an offset on, also those that lie in index objects.

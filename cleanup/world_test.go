@@ -161,7 +161,8 @@ func (w *world) spans(i int32) []coordinator.Span { return w.node.View().Spans(w
 func (w *world) read(i int32) ([]byte, error) {
 	var all []byte
 	var list []coordinator.Span
-	for s, err := range coordinator.Expand(w.t.Context(), w.store, w.part(i), w.spans(i), 0) {
+	info, _ := w.node.View().Partition(w.part(i))
+	for s, err := range coordinator.Expand(w.t.Context(), w.store, w.part(i), w.spans(i), info.LogStart) {
 		if err != nil {
 			return nil, err
 		}
