@@ -52,3 +52,28 @@ func TestCatchUp(t *testing.T) {
 		t.Errorf("the high watermark is %d after catching up, want 3", info.HighWatermark)
 	}
 }
+
+// A server whose bucket another one takes over does not know that before it writes or looks. Until then it must not take what it knows for all that clients were told.
+func TestCatchUpWithSuccessor(t *testing.T) {
+	store := memory.New()
+	alone := func() *coordinator.Node {
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}),
+			Info: coordinator.NodeInfo{ID: 1}, Probe: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close(context.Background()) })
+		return n
+	}
+	first := alone()
+	if err := first.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := alone()
+	if err := first.CatchUp(t.Context()); !errors.Is(err, coordinator.ErrUnavailable) {
+		t.Errorf("the first says %v", err)
+	}
+	if err := second.CatchUp(t.Context()); err != nil {
+		t.Errorf("the second says %v", err)
+	}
+}

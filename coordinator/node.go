@@ -283,10 +283,26 @@ func (n *Node) CatchUp(ctx context.Context) error {
 		if err == nil {
 			err = n.view.waitSeen(ctx, life.incarnation, newest)
 		}
+		if err == nil && n.exclusive {
+			err = life.succeeded(ctx)
+		}
 		if err = life.check(err); err == nil || !lifeOver(err) {
 			return err
 		}
 	}
+}
+
+// succeeded says whether another process has begun to take the bucket over from a coordinator that serves this process alone, which may hear of it much later. By then
+// the other may have told clients more than this node knows.
+func (l *Life) succeeded(ctx context.Context) error {
+	_, err := readIncarnation(ctx, l.node.opts.Store, l.incarnation+1)
+	switch {
+	case errors.Is(err, segments.ErrNotFound):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: another firn takes this bucket over", ErrUnavailable)
+	}
+	return err
 }
 
 // Nodes returns the live nodes of the cluster, ordered by id, as last heard.

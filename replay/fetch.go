@@ -19,6 +19,7 @@ type chunk struct {
 	bytes  []byte
 	starts []int32 // where each batch begins
 	last   int64   // offset
+	from   int64   // offset before which everything was given out
 	flight *flight
 }
 
@@ -170,7 +171,7 @@ func (f *fetcher) fetch(ctx context.Context, fl *flight) error {
 		if err != nil {
 			return damaged(&one.piece, fl.segment, err)
 		}
-		fl.chunks[i] = chunk{one.at, b, starts, one.piece.Last, fl}
+		fl.chunks[i] = chunk{at: one.at, bytes: b, starts: starts, last: one.piece.Last, flight: fl}
 	}
 	fl.left.Store(int32(len(fl.chunks)))
 	return nil

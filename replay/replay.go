@@ -168,7 +168,8 @@ func (r *Replay) chunks(ctx context.Context, ranges []Range, take func(*chunk) e
 	for reloads := 0; ; {
 		moved := false
 		err := f.chunks(ctx, r.planner(left), func(c *chunk) error {
-			left[c.at].From, moved = max(left[c.at].From, c.last+1), true
+			c.from = left[c.at].From // the bytes of a merged segment may begin within what the segments before it had
+			left[c.at].From, moved = max(c.from, c.last+1), true
 			return take(c)
 		})
 		if moved {
@@ -231,8 +232,8 @@ func (r *Replay) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		err := r.chunks(ctx, r.ranges, func(c *chunk) error {
 			defer c.release()
-			within := &r.ranges[c.at]
-			return c.batches(within, func(b []byte, _ batch.Header) error {
+			within := c.within(&r.ranges[c.at])
+			return c.batches(&within, func(b []byte, _ batch.Header) error {
 				if !yield(Batch{within.Partition, b}, nil) {
 					return errEnough
 				}
@@ -243,6 +244,11 @@ func (r *Replay) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 			yield(Batch{}, err)
 		}
 	}
+}
+
+// within is the part of a range that the chunk is to be looked through for.
+func (c *chunk) within(r *Range) Range {
+	return Range{r.Partition, max(r.From, c.from), r.To}
 }
 
 // batches calls take with the batches that have offsets within a range.

@@ -186,12 +186,15 @@ func TestDeleted(t *testing.T) {
 // damaging is a store that damages what it reads of segments.
 type damaging struct {
 	segments.Store
+	mu     sync.Mutex
 	damage func([]byte) []byte
 }
 
-func (d damaging) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+func (d *damaging) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
 	b, err := d.Store.Get(ctx, key, offset, length)
 	if err == nil && strings.HasPrefix(key, segments.Prefix) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		b = d.damage(b)
 	}
 	return b, err
@@ -215,7 +218,7 @@ func TestDamaged(t *testing.T) {
 		},
 	} {
 		for range 50 {
-			r := w.open(Options{Store: damaging{w.store, damage}})
+			r := w.open(Options{Store: &damaging{Store: w.store, damage: damage}})
 			err := r.Run(t.Context(), newKept())
 			if err == nil {
 				continue // a bit that nobody looks at: of a base offset, say, which is written over

@@ -115,7 +115,8 @@ func (r *Replay) work(chunks <-chan *chunk, ranges []Range, sinks []Sink) (faile
 			return failed
 		}
 		if failed == nil {
-			records, failed = r.write(c, &ranges[c.at], sinks[c.at], records)
+			within := c.within(&ranges[c.at])
+			records, failed = r.write(c, &within, sinks[c.at], records)
 			written[c.at] = true
 		}
 		c.release()

@@ -23,12 +23,16 @@ type flood struct {
 	left    atomic.Int64    // records that nobody has begun to write
 	refused atomic.Int64    // with 429
 	took    [floodSize]bool // by record; each is written by one connection
+
+	full     chan struct{} // closed when somebody was refused
+	fullOnce sync.Once
 }
 
 const (
 	floodConnections = 200
 	floodBody        = 800 << 10
 	floodSize        = 200
+	floodSlow        = 40 // requests whose last byte comes when somebody was refused: more than fit into the memory, so that no machine is fast enough
 )
 
 // TestFlood: a server that is asked for a multiple of its memory at once refuses with 429 and Retry-After, stays within its limits as the operating system sees it, and has
@@ -36,7 +40,7 @@ const (
 func TestFlood(t *testing.T) {
 	const mib = 1 << 20
 	server := startProcess(t, "--http-memory", "16MiB", "--http-max-body", "1MiB", "--buffer-bytes", "16MiB", "--flush-bytes", "4MiB", "--cache-bytes", "8MiB", "--tail-bytes", "8MiB")
-	f := &flood{t: t, base: "http://" + server.HTTP()}
+	f := &flood{t: t, base: "http://" + server.HTTP(), full: make(chan struct{})}
 	call(t, http.MethodPost, f.base+"/v1/topics", "application/json", []byte(`{"name": "flood", "partitions": 4}`), nil)
 	f.left.Store(floodSize)
 	var connections sync.WaitGroup
@@ -79,7 +83,7 @@ func (f *flood) connection() {
 // write writes record n, however often it is refused.
 func (f *flood) write(client *http.Client, n int, body []byte) bool {
 	for {
-		resp, err := client.Post(f.base+"/v1/topics/flood/records?key="+strconv.Itoa(n), "application/octet-stream", bytes.NewReader(body))
+		resp, err := f.post(client, n, body)
 		if err != nil {
 			f.t.Errorf("request %d: %v", n, err)
 			return false
@@ -99,8 +103,32 @@ func (f *flood) write(client *http.Client, n int, body []byte) bool {
 			return false
 		}
 		f.refused.Add(1)
+		f.fullOnce.Do(func() { close(f.full) })
 		time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond) // sooner than it was told to
 	}
+}
+
+func (f *flood) post(client *http.Client, n int, body []byte) (*http.Response, error) {
+	var reader io.Reader = bytes.NewReader(body)
+	if n < floodSlow {
+		last := len(body) - 1
+		reader = io.MultiReader(bytes.NewReader(body[:last]), gate(f.full), bytes.NewReader(body[last:]))
+	}
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.base+"/v1/topics/flood/records?key="+strconv.Itoa(n), reader)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Content-Type", "application/octet-stream")
+	return client.Do(req)
+}
+
+// gate is a reader of nothing, which takes until the channel is closed.
+type gate <-chan struct{}
+
+func (g gate) Read([]byte) (int, error) {
+	<-g
+	return 0, io.EOF
 }
 
 // readBack wants each record that was acknowledged once, and no other.
