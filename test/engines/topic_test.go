@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
+	"firn/test/process/processtest"
 )
 
 const (
@@ -57,25 +57,10 @@ type server struct {
 // start starts a server and fills a topic through it.
 func start(t *testing.T) server {
 	t.Helper()
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, err := process.NewSpec(process.Firn(bin), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := process.Start(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Kill)
+	spec := processtest.Firn(t).Spec()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := p.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
-	s := server{firn: bin, dir: spec.Dir, kafka: spec.Kafka}
+	s := server{firn: spec.Command[0], dir: spec.Dir, kafka: spec.Kafka}
 	s.fill(ctx, t)
 	return s
 }

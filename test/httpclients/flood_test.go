@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn/test/process/processtest"
 )
 
 // flood is more than a server has memory for: requests at once, each of a body that does not compress.
@@ -39,7 +41,7 @@ const (
 // exactly what it acknowledged.
 func TestFlood(t *testing.T) {
 	const mib = 1 << 20
-	server := startProcess(t, "--http-memory", "16MiB", "--http-max-body", "1MiB", "--buffer-bytes", "16MiB", "--flush-bytes", "4MiB", "--cache-bytes", "8MiB", "--tail-bytes", "8MiB")
+	server := processtest.Firn(t, "--http-memory", "16MiB", "--http-max-body", "1MiB", "--buffer-bytes", "16MiB", "--flush-bytes", "4MiB", "--cache-bytes", "8MiB", "--tail-bytes", "8MiB")
 	f := &flood{t: t, base: "http://" + server.HTTP(), full: make(chan struct{})}
 	call(t, http.MethodPost, f.base+"/v1/topics", "application/json", []byte(`{"name": "flood", "partitions": 4}`), nil)
 	f.left.Store(floodSize)

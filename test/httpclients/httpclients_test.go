@@ -3,7 +3,6 @@ package httpclients
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,9 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"firn/test/process"
+	"firn/test/process/processtest"
 )
 
 const (
@@ -126,32 +124,8 @@ func startFirn(t *testing.T) (base string) {
 // startServer tells where it speaks Kafka as well.
 func startServer(t *testing.T) (base, kafka string) {
 	t.Helper()
-	server := startProcess(t)
+	server := processtest.Firn(t)
 	return "http://" + server.HTTP(), server.Kafka()
-}
-
-// startProcess starts a server with further flags for the length of the test.
-func startProcess(t *testing.T, flags ...string) *process.Process {
-	t.Helper()
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, err := process.NewSpec(append(process.Firn(bin), flags...), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := process.Start(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Kill)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := server.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return server
 }
 
 // writeRecords creates a topic and fills it. It returns what workers print of it, sorted.

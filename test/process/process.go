@@ -76,6 +76,9 @@ func (p *Process) Ready(ctx context.Context) (time.Duration, error) {
 // Kafka is the address on which the server speaks Kafka, HTTP the other one.
 func (p *Process) Kafka() string { return p.spec.Kafka }
 
+// Spec is how it was started.
+func (p *Process) Spec() Spec { return p.spec }
+
 // HTTP is the address on which the server speaks HTTP.
 func (p *Process) HTTP() string { return p.spec.HTTP }
 

@@ -117,50 +117,36 @@ func runCluster(ctx context.Context, opts ClusterOptions, only, dir string) erro
 			opts.Kinds = append(opts.Kinds, Strike(name))
 		}
 	}
-	temporary := dir == ""
-	if temporary {
-		var err error
-		if dir, err = localstack.TempDir(); err != nil {
-			return err
-		}
-	}
-	opts.Dir = dir
-	if opts.Firn == "" {
-		var err error
-		if opts.Firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
-			return err
-		}
-	}
-	result, err := TortureCluster(ctx, opts)
-	fmt.Print(result)
-	if err != nil {
-		return fmt.Errorf("%w (seed %d, data in %s)", err, opts.Seed, dir)
-	}
-	if temporary {
-		return os.RemoveAll(dir)
-	}
-	return nil
+	return inDirectory(ctx, dir, opts.Firn, opts.Seed, func(dir, firn string) (fmt.Stringer, error) {
+		opts.Dir, opts.Firn = dir, firn
+		return TortureCluster(ctx, opts)
+	})
 }
 
 func runCleanup(ctx context.Context, opts CleanupOptions, dir string) error {
+	return inDirectory(ctx, dir, opts.Firn, opts.Seed, func(dir, firn string) (fmt.Stringer, error) {
+		opts.Dir, opts.Firn, opts.Churn = dir, firn, true
+		return TortureCleanup(ctx, opts)
+	})
+}
+
+// inDirectory tortures in a directory, by default a temporary one that goes if all is well, a firn that is built there if none is named.
+func inDirectory(ctx context.Context, dir, firn string, seed uint64, torture func(dir, firn string) (fmt.Stringer, error)) (err error) {
 	temporary := dir == ""
 	if temporary {
-		var err error
 		if dir, err = localstack.TempDir(); err != nil {
 			return err
 		}
 	}
-	opts.Dir, opts.Churn = dir, true
-	if opts.Firn == "" {
-		var err error
-		if opts.Firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+	if firn == "" {
+		if firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
 			return err
 		}
 	}
-	result, err := TortureCleanup(ctx, opts)
+	result, err := torture(dir, firn)
 	fmt.Print(result)
 	if err != nil {
-		return fmt.Errorf("%w (seed %d, data in %s)", err, opts.Seed, dir)
+		return fmt.Errorf("%w (seed %d, data in %s)", err, seed, dir)
 	}
 	if temporary {
 		return os.RemoveAll(dir)

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +15,7 @@ import (
 	"time"
 
 	"firn/deploy/lambda/lambdatest"
-	"firn/test/process"
+	"firn/test/process/processtest"
 )
 
 // binary is the function.
@@ -43,7 +42,7 @@ type place struct {
 }
 
 func TestConsumer(t *testing.T) {
-	base := startFirn(t)
+	base := "http://" + processtest.Firn(t).HTTP()
 	for name, test := range map[string]func(*place){
 		"woken": testWoken, "side-by-side": testSideBySide, "killed": testKilled, "frozen": testFrozen,
 	} {
@@ -55,30 +54,6 @@ func TestConsumer(t *testing.T) {
 			test(p)
 		})
 	}
-}
-
-// startFirn starts a server for the length of the test.
-func startFirn(t *testing.T) (base string) {
-	t.Helper()
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, err := process.NewSpec(process.Firn(bin), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := process.Start(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Kill)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := server.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return "http://" + server.HTTP()
 }
 
 // function is one that could run beside others.
