@@ -198,12 +198,8 @@ func (g *gathered) write() error {
 		if starts, err = spans.Check(&spans.Piece{Span: *span}, bytes, starts[:0]); err != nil {
 			return spans.Describe(span, err)
 		}
-		for at, start := range starts {
-			end := len(bytes)
-			if at+1 < len(starts) {
-				end = int(starts[at+1])
-			}
-			if err := out.Add(bytes[start:end:end]); err != nil {
+		for b := range spans.Split(bytes, starts) {
+			if err := out.Add(b); err != nil {
 				return err
 			}
 		}

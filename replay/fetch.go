@@ -179,19 +179,14 @@ func (f *fetcher) fetch(ctx context.Context, fl *flight) error {
 
 // decode finds the pieces in a merged segment that was read as a whole.
 func (f *flight) decode(object []byte) error {
-	index, err := segments.Decode(object)
-	if err == nil && index.ID != f.segment {
-		err = fmt.Errorf("it says that it is %s", index.ID)
-	}
+	pieces, err := spans.PiecesIn(object, f.whole)
 	if err != nil {
-		return fmt.Errorf("%w: %w", spans.ErrCorrupt, err)
+		return err
 	}
 	at := f.parts[0].at
 	f.parts = f.parts[:0]
-	for i := range index.Runs {
-		r := &index.Runs[i]
-		f.parts = append(f.parts, part{at, spans.PieceOf(f.whole, &segments.Block{Position: r.Position, BaseOffset: r.BaseOffset, LastOffset: r.LastOffset,
-			MaxTimestamp: r.MaxTimestamp, Length: int32(r.Length), CRC: r.CRC})})
+	for _, p := range pieces {
+		f.parts = append(f.parts, part{at, p})
 	}
 	return nil
 }

@@ -253,12 +253,7 @@ func (c *chunk) within(r *Range) Range {
 
 // batches calls take with the batches that have offsets within a range.
 func (c *chunk) batches(within *Range, take func([]byte, batch.Header) error) error {
-	for i, start := range c.starts {
-		end := len(c.bytes)
-		if i+1 < len(c.starts) {
-			end = int(c.starts[i+1])
-		}
-		b := c.bytes[start:end:end]
+	for b := range spans.Split(c.bytes, c.starts) {
 		h, err := batch.ReadHeader(b)
 		if err != nil {
 			return err // it was checked, so this cannot be

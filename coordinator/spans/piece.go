@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"iter"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -48,6 +49,39 @@ func Pieces(ctx context.Context, store segments.Store, span *coordinator.Span) (
 		pieces[i] = PieceOf(span, &blocks[i])
 	}
 	return pieces, nil
+}
+
+// PiecesIn returns the pieces of a span whose merged segment was read as a whole.
+func PiecesIn(object []byte, span *coordinator.Span) ([]Piece, error) {
+	index, err := segments.Decode(object)
+	if err == nil && index.ID != span.Segment {
+		err = fmt.Errorf("it says that it is %s", index.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	pieces := make([]Piece, len(index.Runs))
+	for i := range index.Runs {
+		run := &index.Runs[i]
+		pieces[i] = PieceOf(span, &segments.Block{Position: run.Position, BaseOffset: run.BaseOffset, LastOffset: run.LastOffset,
+			MaxTimestamp: run.MaxTimestamp, Length: int32(run.Length), CRC: run.CRC})
+	}
+	return pieces, nil
+}
+
+// Split yields the batches in bytes that Check has checked, by where it found that they begin.
+func Split(bytes []byte, starts []int32) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i, start := range starts {
+			end := len(bytes)
+			if i+1 < len(starts) {
+				end = int(starts[i+1])
+			}
+			if !yield(bytes[start:end:end]) {
+				return
+			}
+		}
+	}
 }
 
 // Check checks the bytes of a piece as they lie in the bucket, writes the final offsets into its batches, and appends to starts where each begins.

@@ -143,17 +143,8 @@ func (s *stream) whole(ctx context.Context, span *coordinator.Span) error {
 		if err != nil {
 			return Describe(span, err)
 		}
-		index, err := segments.Decode(object)
-		if err == nil && index.ID != span.Segment {
-			err = fmt.Errorf("it says that it is %s", index.ID)
-		}
-		if err != nil {
-			return Describe(span, fmt.Errorf("%w: %w", ErrCorrupt, err))
-		}
-		for i := range index.Runs {
-			run := &index.Runs[i]
-			f.pieces = append(f.pieces, PieceOf(span, &segments.Block{Position: run.Position, BaseOffset: run.BaseOffset, LastOffset: run.LastOffset,
-				MaxTimestamp: run.MaxTimestamp, Length: int32(run.Length), CRC: run.CRC}))
+		if f.pieces, err = PiecesIn(object, span); err != nil {
+			return Describe(span, err)
 		}
 		f.body = object[f.pieces[0].Position:]
 		return nil
@@ -200,12 +191,8 @@ func (s *stream) hand(ctx context.Context, yield func([]byte, error) bool) (stop
 				yield(nil, Describe(&p.Span, err))
 				return true
 			}
-			for at, start := range starts {
-				end := len(body)
-				if at+1 < len(starts) {
-					end = int(starts[at+1])
-				}
-				if !yield(body[start:end:end], nil) {
+			for b := range Split(body, starts) {
+				if !yield(b, nil) {
 					return true
 				}
 			}
