@@ -77,7 +77,7 @@ func (g *collector) collect(ctx context.Context) error {
 		for i, o := range some {
 			keys[i] = o.Key
 		}
-		if err := g.c.opts.Store.Delete(ctx, keys...); err != nil {
+		if err := coordinator.Delete(ctx, g.c.opts.Store, found.Incarnation, keys...); err != nil {
 			return err
 		}
 		for _, o := range some {
@@ -92,7 +92,8 @@ func (g *collector) collect(ctx context.Context) error {
 	if found.Now.IsZero() {
 		return nil
 	}
-	uploads, err := segments.Clean(ctx, g.c.opts.Store, found.Now.Add(-coordinator.MergeDeadline(g.c.opts.CommitDeadline)-g.c.opts.Grace))
+	tooOld := found.Now.Add(-coordinator.MergeDeadline(g.c.opts.CommitDeadline) - g.c.opts.Grace)
+	uploads, err := coordinator.CleanUploads(ctx, g.c.opts.Store, found.Incarnation, tooOld)
 	g.c.metrics.uploads.Add(float64(uploads))
 	return err
 }

@@ -16,6 +16,8 @@ type Garbage struct {
 	Bytes   int64             // of them
 	Listed  int               // segments and index objects in the bucket
 	Now     time.Time         // that the store's clock has passed; zero if the bucket holds none
+
+	Incarnation Incarnation // by whose state this is garbage: see Delete
 }
 
 // Unreferenced finds the segments, and the index objects, that no committed span needs, and no commit or merge still in flight: left over from merges, from nodes that died between a put
@@ -31,11 +33,10 @@ type Garbage struct {
 //     what the store's clock has passed (storeClock), not against this node's, which may be ahead. The grace has to be longer than the store's clock and the coordinator's
 //     ever differ.
 //  3. Wait until everything up to there is confirmed, and so in the journal: by now a decision in flight is in the bucket.
-//  4. Load the state from the bucket, as a recovery would, and not from the view, which somebody else's decisions reach when they reach it. Of this life's incarnation: should
-//     that be history by now, then what is in its journal up to here stays in every later state, which give no span to a segment that was too old in this one. So what
-//     a collector finds whose life is over without its knowing is garbage all the same.
-//  5. What no span of that state refers to is garbage, and stays it. Spans that stand for others refer to their index object, and to the segments in it that
-//     do not lie wholly below the log start. An index object that is missing ends the call: nobody knows what it lists.
+//  4. Load the state from the bucket, as a recovery would, and not from the view, which somebody else's decisions reach when they reach it. It is that of this life's
+//     incarnation, which may be history by now without this node's knowing: then segments of the incarnations after it look like garbage here.
+//  5. What no span of that state refers to is garbage, and stays it, if no later incarnation had begun by now. Delete looks whether one had. Spans that stand for others refer
+//     to their index object, and to the segments in it that do not lie wholly below the log start. An index object that is missing ends the call: nobody knows what it lists.
 //
 // It needs memory for one state, 16 bytes for each segment that is referred to (32 while they are gathered), and 72 for each that is garbage. It reads every index object
 // of the view, eight at a time.
@@ -57,7 +58,9 @@ func (n *Node) Unreferenced(ctx context.Context, grace time.Duration) (Garbage, 
 	if err != nil {
 		return Garbage{}, err
 	}
-	return c.unreferenced(ctx, found.state)
+	g, err := c.unreferenced(ctx, found.state)
+	g.Incarnation = life.incarnation
+	return g, err
 }
 
 // settlePause is how long settleAll waits before it asks again. Facts that nobody journals are stalled after a second, and helped along.

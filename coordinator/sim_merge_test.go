@@ -206,7 +206,10 @@ func (n *simNode) collect() error {
 	}
 	n.garbage = seen
 	n.sim.merges.collected += len(keys)
-	return simStore{n}.Delete(ctx, keys...)
+	if err := Delete(ctx, simStore{n}, n.chain.incarnation, keys...); !errors.Is(err, ErrSuperseded) {
+		return err
+	}
+	return nil
 }
 
 // settledState is steps 2 to 4; nil if it is to be tried some other time.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -133,8 +132,13 @@ func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
 		return err
 	}
 	for _, keys := range [][]string{found.keys, found.seals} {
-		if err := s.delete(ctx, keys); err != nil {
+		if err := Delete(ctx, n.opts.Store, l.incarnation, keys...); err != nil {
 			return err
+		}
+		for _, key := range keys {
+			if strings.HasPrefix(key, journalPrefix) {
+				n.metrics.deleted.Inc()
+			}
 		}
 	}
 	if n.exclusive {
@@ -144,29 +148,15 @@ func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
 	for _, node := range n.Nodes() {
 		alive[node.Life] = true
 	}
+	if err := current(ctx, n.opts.Store, l.incarnation); err != nil {
+		return err // of lives in a later one this node has not heard
+	}
 	sealed, err := t.sealSilent(ctx, found.silent, alive, n.who())
 	if sealed > 0 {
 		l.logger.Info("sealed the journals of lives that are over", "chains", sealed)
 	}
 	return err
 }
-
-func (s *snapshotter) delete(ctx context.Context, keys []string) error {
-	for _, key := range keys {
-		if strings.HasPrefix(key, journalPrefix) {
-			s.node.metrics.deleted.Inc()
-		}
-	}
-	for some := range slices.Chunk(keys, deleteBatch) {
-		if err := s.node.opts.Store.Delete(ctx, some...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// deleteBatch is how many objects are deleted at once.
-const deleteBatch = 500
 
 // tidier finds what may be deleted.
 type tidier struct {
