@@ -17,7 +17,7 @@ import (
 // any network protocol; the write path, the read path and groups must be replaceable without touching each other; a front door must be
 // addable without touching what lies behind it. A single import in the wrong direction takes that away and is hard to take back.
 var rooms = [][]string{
-	{"segments"},
+	{"segments", "budget"},
 	{"coordinator"},
 	{"index", "groups", "ingest", "cleanup"},
 	{"kafka", "rest", "replay"},

@@ -123,6 +123,16 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	return all
 }
 
+// CommittedCount is for how many partitions a group has committed offsets, at most.
+func (v *View) CommittedCount(name string) int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if g := v.state.groups[name]; g != nil {
+		return len(g.offsets)
+	}
+	return 0
+}
+
 // GroupCount is how many groups have committed offsets, or lately had.
 func (v *View) GroupCount() int {
 	v.mu.RLock()

@@ -187,6 +187,16 @@ func (v *View) Producers(at segments.Partition) []ProducerState {
 	return producers
 }
 
+// ProducerCount is how many idempotent producers the partition remembers.
+func (v *View) ProducerCount(at segments.Partition) int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if p := v.state.partitions[at]; p != nil {
+		return len(p.producers)
+	}
+	return 0
+}
+
 // replace puts another state in place: that of a new incarnation, with the commit stream known up to seq. What was pending before is dropped.
 // High watermarks do not move back; an error names one that would have.
 func (v *View) replace(state *State, seq uint64) error {

@@ -70,6 +70,12 @@ func (m *Manager) Options() Options { return m.opts }
 // Limits are those that hold.
 func (m *Manager) Limits() Limits { return m.opts.Limits }
 
+// GroupCount is how many groups this node may have to list: those with members, and all with committed offsets.
+func (m *Manager) GroupCount() int { return int(m.groups.Load()) + m.opts.Node.View().GroupCount() }
+
+// MemberBytes is how much memory the members of all groups take.
+func (m *Manager) MemberBytes() int64 { return m.bytes.Load() }
+
 // Close tells everybody who waits to look for another node, has what was committed journaled, and hands the leases back.
 func (m *Manager) Close(ctx context.Context) error {
 	var held []*tenure

@@ -161,6 +161,7 @@ type Chunk struct {
 	Batches       [][]byte // slices of whole batches, in the order of offsets, with holes where records were compacted away; the first may begin below the offset asked for. Shared: not to be changed
 	HighWatermark int64
 	LogStart      int64
+	Missing       bool // of a read InMemory: more is there, in the bucket
 }
 
 // Position is a record's offset and timestamp in milliseconds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"firn/coordinator"
@@ -29,8 +30,23 @@ const (
 // A block that cannot be read ends the chunk; it is an error only if nothing comes before it. With ErrOffsetOutOfRange the chunk still says
 // what the range is.
 func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (Chunk, error) {
+	return x.ReadWithin(ctx, p, offset, Bounds{MaxBytes: maxBytes, AtLeastOne: atLeastOne})
+}
+
+// Bounds say how much to read, and from where.
+type Bounds struct {
+	MaxBytes   int
+	AtLeastOne bool // give the first batch even if it is larger than MaxBytes
+	// InMemory leaves the bucket alone: what is not in memory ends the chunk, which then is Missing something. Nothing is waited for.
+	InMemory bool
+	// Reserve, if there is one, is called before more than MaxBytes are taken into memory or given out, with what is beyond. An error of it ends the read.
+	Reserve func(ctx context.Context, bytes int64) error
+}
+
+// ReadWithin is Read within bounds.
+func (x *Index) ReadWithin(ctx context.Context, p segments.Partition, offset int64, bounds Bounds) (Chunk, error) {
 	for lookup := 1; ; lookup++ {
-		chunk, err := x.read(ctx, p, offset, maxBytes, atLeastOne)
+		chunk, err := x.read(ctx, p, offset, &bounds)
 		if !errors.Is(err, segments.ErrNotFound) {
 			return chunk, err
 		}
@@ -64,7 +80,7 @@ func (x *Index) vanished(ctx context.Context, lookup int, gone error) error {
 }
 
 // read is Read with one look at the view.
-func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (Chunk, error) {
+func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, bounds *Bounds) (Chunk, error) {
 	info, ok := x.view.Partition(p)
 	if !ok {
 		return Chunk{}, fmt.Errorf("partition %s: %w", p, coordinator.ErrUnknownPartition)
@@ -73,7 +89,7 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, ma
 	if offset < info.LogStart || offset > info.HighWatermark {
 		return chunk, fmt.Errorf("%w: offset %d of partition %s, which has %d to %d", ErrOffsetOutOfRange, offset, p, info.LogStart, info.HighWatermark)
 	}
-	r := reader{x: x, p: p, next: offset, limit: info.HighWatermark, left: maxBytes, force: atLeastOne}
+	r := reader{x: x, p: p, next: offset, limit: info.HighWatermark, left: bounds.MaxBytes, force: bounds.AtLeastOne, bounds: bounds}
 	for r.next < r.limit && (r.left > 0 || r.force) {
 		more, err := r.wave(ctx)
 		if err != nil && len(r.batches) == 0 {
@@ -83,9 +99,9 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, ma
 			break
 		}
 	}
-	chunk.Batches = r.batches
+	chunk.Batches, chunk.Missing = r.batches, r.missing
 	if r.cold && len(r.batches) > 0 {
-		x.ahead.note(p, offset, r.next, int64(maxBytes-r.left), offset == info.LogStart)
+		x.ahead.note(p, offset, r.next, int64(bounds.MaxBytes-r.left), offset == info.LogStart)
 	}
 	return chunk, nil
 }
@@ -99,7 +115,11 @@ type reader struct {
 	left    int   // bytes that still fit
 	force   bool  // take one batch more even if it does not fit
 	cold    bool  // a block was not in the tail
+	missing bool  // the bucket has more, which is not in memory
 	batches [][]byte
+
+	bounds   *Bounds
+	reserved int64 // beyond bounds.MaxBytes
 }
 
 // wave reads the next few pieces, those that are in the bucket in parallel. It says whether more might follow.
@@ -112,7 +132,12 @@ func (r *reader) wave(ctx context.Context) (more bool, err error) {
 	var found [waveSpans]*block
 	var flights [waveSpans]*flight[*block]
 	if r.find(pieces, found[:]) > 0 {
-		if err := r.x.fetcher.start(ctx, r.p, pieces, found[:], flights[:]); err != nil && flights[0] == nil && found[0] == nil {
+		if r.bounds.InMemory {
+			r.missing = true
+			pieces = pieces[:slices.Index(found[:len(pieces)], nil)]
+		} else if err := r.reserve(ctx, pieces, found[:]); err != nil {
+			return false, err
+		} else if err := r.x.fetcher.start(ctx, r.p, pieces, found[:], flights[:]); err != nil && flights[0] == nil && found[0] == nil {
 			return false, err
 		}
 	}
@@ -127,13 +152,36 @@ func (r *reader) wave(ctx context.Context) (more bool, err error) {
 		if len(bytes) == 0 {
 			return false, nil
 		}
+		if err := r.reserveBytes(ctx, int64(len(bytes)-max(r.left, 0))); err != nil {
+			return false, err
+		}
 		r.batches = append(r.batches, bytes)
 		r.next, r.left, r.force = next, r.left-len(bytes), false
 		if next <= pieces[i].Last {
 			return false, nil
 		}
 	}
-	return len(pieces) > 0, nil
+	return len(pieces) > 0 && !r.missing, nil
+}
+
+// reserve sees to it that there is room for the first block, if it has to be read whatever its size.
+func (r *reader) reserve(ctx context.Context, pieces []piece, found []*block) error {
+	if !r.force || found[0] != nil {
+		return nil
+	}
+	return r.reserveBytes(ctx, pieces[0].Length-int64(max(r.left, 0)))
+}
+
+// reserveBytes has the caller reserve what it has not reserved of so many bytes beyond its bound.
+func (r *reader) reserveBytes(ctx context.Context, beyond int64) error {
+	if r.bounds.Reserve == nil || beyond <= r.reserved {
+		return nil
+	}
+	if err := r.bounds.Reserve(ctx, beyond-r.reserved); err != nil {
+		return err
+	}
+	r.reserved = beyond
+	return nil
 }
 
 // plan returns the pieces that are needed to fill what is left, as far as there is room. It waits for the footer of a merged segment only if nothing can be read
@@ -143,12 +191,14 @@ func (r *reader) plan(ctx context.Context, room []piece) ([]piece, error) {
 	for w.next < w.limit {
 		spans := r.x.view.Spans(r.p, w.next, cap(room))
 		err := w.fill(spans, func(span *coordinator.Span) (*footer, error) {
-			if len(w.pieces) > 0 {
-				return r.x.footers.ready(r.p, span), nil
+			if len(w.pieces) > 0 || r.bounds.InMemory {
+				f := r.x.footers.ready(r.p, span)
+				r.missing = r.missing || f == nil && r.bounds.InMemory
+				return f, nil
 			}
 			return r.x.footers.get(ctx, r.p, span)
 		})
-		if err != nil || len(w.pieces) > 0 || len(spans) == 0 {
+		if err != nil || len(w.pieces) > 0 || len(spans) == 0 || r.missing {
 			return w.pieces, err
 		}
 		w.next = spans[len(spans)-1].Last + 1 // they end with a hole, in which the offset lies
@@ -179,6 +229,11 @@ func (r *reader) find(pieces []piece, found []*block) (missing int) {
 func arrive[V any](ctx context.Context, fl *flight[V]) (value V, err error) {
 	if fl == nil {
 		return value, context.Cause(ctx)
+	}
+	select {
+	case <-fl.done: // also when ctx has ended as well
+		return fl.value, fl.err
+	default:
 	}
 	select {
 	case <-fl.done:

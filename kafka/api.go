@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/budget"
 )
 
 // peer is the client at the other end of a connection, as it described itself.
@@ -12,6 +14,9 @@ type peer struct {
 	Address  string
 	ClientID string
 	Software string
+
+	request *budget.Hold // memory of the request that is being answered
+	answer  *budget.Hold // memory of the answer to it
 }
 
 // api is one Kafka API: the versions served and the code that answers.

@@ -12,7 +12,7 @@ type buffers struct {
 }
 
 const (
-	minBufferBits = 17 // those up to firstStepBytes are cheap
+	minBufferBits = 15 // those up to firstStepBytes are cheap
 	maxBufferBits = 24 // larger ones are rare
 )
 

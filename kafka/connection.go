@@ -3,12 +3,12 @@ package kafka
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -18,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
+
+	"firn/budget"
 )
 
 // connection is one client. Its reader reads requests and starts Produces; its responder takes them in the same order, runs every other
@@ -27,6 +29,10 @@ type connection struct {
 	nc  net.Conn
 	in  *bufio.Reader
 	log *slog.Logger
+
+	address  netip.Addr
+	requests *budget.Client // memory of its requests
+	answers  *budget.Client // memory of the answers
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
@@ -39,13 +45,18 @@ type connection struct {
 	stopped bool // no more reading
 }
 
-func newConnection(s *Server, nc net.Conn) *connection {
+func newConnection(s *Server, nc net.Conn, address netip.Addr) *connection {
 	return &connection{
-		s:     s,
-		nc:    nc,
-		in:    bufio.NewReaderSize(nc, 4<<10),
-		log:   s.opts.Logger.With("peer", nc.RemoteAddr()),
-		peer:  peer{Address: nc.RemoteAddr().String()},
+		s:    s,
+		nc:   nc,
+		in:   bufio.NewReaderSize(nc, 4<<10),
+		log:  s.opts.Logger.With("peer", nc.RemoteAddr()),
+		peer: peer{Address: nc.RemoteAddr().String()},
+
+		address:  address,
+		requests: s.requests.Client(address),
+		answers:  s.answers.Client(address),
+
 		queue: make(chan *request, max(s.opts.Limits.MaxInFlight-2, 0)), // and one more in each goroutine,
 
 		inFlight: semaphore.NewWeighted(int64(s.opts.Limits.MaxInFlightBytes)),
@@ -154,9 +165,9 @@ func (c *connection) enter(ctx context.Context, r *request, size int) error {
 
 // release gives back the memory that a request holds. Only of a Produce that was written is it certain that nobody looks at its bytes any more.
 func (c *connection) release(r *request) {
-	c.s.requestMemory.give(r.held)
+	r.memory.Release()
 	c.inFlight.Release(r.taken)
-	r.held, r.taken = 0, 0
+	r.taken = 0
 	if r.produce != nil && r.produce.written() {
 		c.s.buffers.give(r.buffer)
 	}
@@ -166,8 +177,14 @@ func (c *connection) release(r *request) {
 // answer runs the request's handler and writes the answer.
 func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	defer c.recover(r, &err)
-	c.peer.ClientID = r.clientID
+	memory := c.answers.Hold()
+	defer memory.Release()
+	c.peer.ClientID, c.peer.request, c.peer.answer = r.clientID, r.memory, memory
 	resp, err := c.handle(ctx, r)
+	var bufs net.Buffers
+	if err == nil && resp != nil {
+		bufs, err = c.encode(ctx, r, resp, memory)
+	}
 	if err != nil {
 		c.s.metrics.observe(r, "closed")
 		return err
@@ -176,22 +193,27 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	if resp == nil {
 		return nil // a Produce with acks=0
 	}
-	resp.SetVersion(r.version)
-	head := r.appendResponseHead(make([]byte, 0, 256))
-	if v, ok := resp.(vectored); ok {
-		defer v.release()
-		return c.write(v.appendBuffers(head))
-	}
-	return c.write(net.Buffers{resp.AppendTo(head)})
+	return c.write(bufs, memory)
 }
 
-// vectored is a response that is written from several buffers, without copying them into one.
+// encode makes the bytes of an answer, once there is memory for them.
+func (c *connection) encode(ctx context.Context, r *request, resp kmsg.Response, memory *budget.Hold) (net.Buffers, error) {
+	resp.SetVersion(r.version)
+	if v, ok := resp.(vectored); ok {
+		return v.appendBuffers(r.appendResponseHead(make([]byte, 0, 256))), nil
+	}
+	encoded, all := answerBytes(resp)
+	if err := c.s.takeMemory(ctx, memory, all-memory.Held()); err != nil {
+		return nil, err
+	}
+	return net.Buffers{resp.AppendTo(r.appendResponseHead(make([]byte, 0, encoded+responseHeadBytes)))}, nil
+}
+
+// vectored is a response that is written from several buffers, without copying them into one. Its handler has taken the memory for it.
 type vectored interface {
 	kmsg.Response
 	// appendBuffers returns the whole response, beginning with head.
 	appendBuffers(head []byte) net.Buffers
-	// release is called once, when the buffers have been written or will not be.
-	release()
 }
 
 func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, error) {
@@ -206,22 +228,22 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 	if err != nil {
 		return nil, err
 	}
+	if err := c.s.takeMemory(ctx, c.peer.answer, c.s.bound(req)); err != nil {
+		return nil, err
+	}
 	if r.api.parks() {
-		c.release(r)
+		r.memory.Release()
 	}
 	return r.api.handle(ctx, c.s, &c.peer, req)
 }
 
-// decodeFactor is how much larger than its bytes a decoded request can be: an empty string takes a byte or two in a request and a
-// struct of some dozen bytes in memory, and kmsg allocates arrays twice.
-const decodeFactor = 32
-
-// decode decodes a request that is no Produce, once it is known to be whole and there is room for what it may become.
+// decode decodes a request that is no Produce, once it is known to be whole and there is room for what it becomes.
 func (c *connection) decode(ctx context.Context, r *request) (kmsg.Request, error) {
-	if err := c.s.shapes.check(r.api.key.Int16(), r.version, r.body); err != nil {
+	decoded, aliased, err := c.s.shapes.check(r.api.key.Int16(), r.version, r.body)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.takeMemory(ctx, r, len(r.body)*decodeFactor); err != nil {
+	if err := c.s.takeMemory(ctx, r.memory, decoded); err != nil {
 		return nil, err
 	}
 	req := kmsg.RequestForKey(r.api.key.Int16())
@@ -230,18 +252,12 @@ func (c *connection) decode(ctx context.Context, r *request) (kmsg.Request, erro
 		return nil, fmt.Errorf("%w: %s version %d: %w", errFrame, r.api.key.Name(), r.version, err)
 	}
 	r.body = nil
-	return req, nil
-}
-
-// takeMemory waits, though not for ever, for n more bytes for a request.
-func (c *connection) takeMemory(ctx context.Context, r *request, n int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.s.opts.Limits.ReadTimeout, errors.New("timed out"))
-	defer cancel()
-	if err := c.s.requestMemory.take(ctx, int64(n)); err != nil {
-		return err
+	if !aliased { // nothing points into the bytes that were read
+		c.s.buffers.give(r.buffer)
+		r.buffer = nil
+		r.memory.ShrinkTo(decoded)
 	}
-	r.held += int64(n)
-	return nil
+	return req, nil
 }
 
 // recover makes a panic an error of this connection alone.
@@ -255,41 +271,6 @@ func (c *connection) recover(r *request, err *error) {
 		c.log.Error("panic while answering a Kafka request", "api", name, "version", r.version, "panic", p, "stack", string(debug.Stack()))
 		*err = fmt.Errorf("%w: %s: %v", errPanic, name, p)
 	}
-}
-
-// writePieceBytes is how much of a response is written under one deadline: a client that takes it slowly is waited for, one that takes nothing is not.
-const writePieceBytes = 1 << 20
-
-// write writes one response, whose first four bytes are kept free for its length.
-func (c *connection) write(bufs net.Buffers) error {
-	size := 0
-	for _, b := range bufs {
-		size += len(b)
-	}
-	if size-4 > 1<<31-1 {
-		return fmt.Errorf("response of %d bytes", size)
-	}
-	binary.BigEndian.PutUint32(bufs[0], uint32(size-4))
-	for len(bufs) > 0 {
-		piece, n := bufs[:0:0], 0
-		for len(bufs) > 0 && n < writePieceBytes {
-			b := bufs[0]
-			if room := writePieceBytes - n; len(b) > room {
-				b, bufs[0] = b[:room], b[room:]
-			} else {
-				bufs = bufs[1:]
-			}
-			piece, n = append(piece, b), n+len(b)
-		}
-		if err := c.nc.SetWriteDeadline(time.Now().Add(c.s.opts.Limits.WriteTimeout)); err != nil {
-			return err
-		}
-		if _, err := piece.WriteTo(c.nc); err != nil {
-			return fmt.Errorf("writing a response: %w", err)
-		}
-	}
-	c.s.metrics.bytesOut.Add(float64(size))
-	return nil
 }
 
 // setReadDeadline gives the client some time. It fails once reading is stopped.

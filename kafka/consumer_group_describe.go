@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,7 +18,10 @@ func init() { register(0, 1, consumerGroupDescribe) }
 
 func consumerGroupDescribe(ctx context.Context, s *Server, _ *peer, req *kmsg.ConsumerGroupDescribeRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
-	for group := range distinct(req.Groups) {
+	named := slices.Collect(distinct(req.Groups))
+	resp.Groups = make([]kmsg.ConsumerGroupDescribeResponseGroup, len(named))
+	inParallel(len(named), func(i int) { // who asks first for a group of a shard waits for its lease
+		group := named[i]
 		d, err := s.opts.Groups.Describe(ctx, group)
 		a := kmsg.NewConsumerGroupDescribeResponseGroup()
 		a.Group, a.ErrorCode, a.ErrorMessage = group, codeOf(err), textOf(err)
@@ -35,8 +39,8 @@ func consumerGroupDescribe(ctx context.Context, s *Server, _ *peer, req *kmsg.Co
 				a.AuthorizedOperations = groupOperations
 			}
 		}
-		resp.Groups = append(resp.Groups, a)
-	}
+		resp.Groups[i] = a
+	})
 	return resp, nil
 }
 

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -10,10 +11,12 @@ import (
 func init() {
 	register(0, 3, func(ctx context.Context, s *Server, _ *peer, req *kmsg.DeleteGroupsRequest) (kmsg.Response, error) {
 		resp := kmsg.NewPtrDeleteGroupsResponse()
-		for group := range distinct(req.Groups) {
-			err := s.opts.Groups.Delete(ctx, group)
-			resp.Groups = append(resp.Groups, kmsg.DeleteGroupsResponseGroup{Group: group, ErrorCode: codeOf(err), ErrorMessage: textOf(err)})
-		}
+		named := slices.Collect(distinct(req.Groups))
+		resp.Groups = make([]kmsg.DeleteGroupsResponseGroup, len(named))
+		inParallel(len(named), func(i int) {
+			err := s.opts.Groups.Delete(ctx, named[i])
+			resp.Groups[i] = kmsg.DeleteGroupsResponseGroup{Group: named[i], ErrorCode: codeOf(err), ErrorMessage: textOf(err)}
+		})
 		return resp, nil
 	})
 }

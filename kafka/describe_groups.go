@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,7 +16,10 @@ func init() { register(0, 6, describeGroups) }
 
 func describeGroups(ctx context.Context, s *Server, _ *peer, req *kmsg.DescribeGroupsRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
-	for group := range distinct(req.Groups) {
+	named := slices.Collect(distinct(req.Groups))
+	resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, len(named))
+	inParallel(len(named), func(i int) { // who asks first for a group of a shard waits for its lease
+		group := named[i]
 		d, err := s.opts.Groups.Describe(ctx, group)
 		if err == nil && d.Type != groups.Classic {
 			d, err = groups.Description{}, kerr.GroupIDNotFound
@@ -35,7 +39,7 @@ func describeGroups(ctx context.Context, s *Server, _ *peer, req *kmsg.DescribeG
 		if req.IncludeAuthorizedOperations {
 			a.AuthorizedOperations = groupOperations
 		}
-		resp.Groups = append(resp.Groups, a)
-	}
+		resp.Groups[i] = a
+	})
 	return resp, nil
 }

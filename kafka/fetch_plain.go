@@ -20,11 +20,11 @@ func (p *peer) wantsPlain() bool {
 	return true
 }
 
-// unpack returns the batches of a chunk with those in LZ4 decompressed: as many as fit into maxBytes, and the first in any case. A batch that
-// grows beyond what its topic takes was never plain, and is given as it is.
-func (p *fetchPartition) unpack(chunk [][]byte, maxBytes int) [][]byte {
-	var plain [][]byte
-	for _, run := range chunk {
+// unpack returns the batches of a partition with those in LZ4 decompressed: as many as fit into most bytes, and the first in any case if atLeastOne. A
+// batch that grows beyond what its topic takes was never plain, and is given as it is.
+func (f *fetchCall) unpack(p *fetchPartition, most int, atLeastOne bool) (plain [][]byte) {
+	left := most
+	for _, run := range p.batches {
 		for h, err := range batch.All(run) {
 			if err != nil {
 				return plain
@@ -32,11 +32,14 @@ func (p *fetchPartition) unpack(chunk [][]byte, maxBytes int) [][]byte {
 			b := run[:h.Size()]
 			run = run[h.Size():]
 			if h.Attributes.Codec() == batch.LZ4 {
+				if extra := p.maxPlain - most; atLeastOne && len(plain) == 0 && extra > 0 && f.more(f.reads.ctx, int64(extra)) != nil {
+					return nil
+				}
 				if unpacked, err := batch.Recompress(b, batch.None, p.maxPlain); err == nil {
 					b = unpacked
 				}
 			}
-			if maxBytes -= len(b); maxBytes < 0 && len(plain) > 0 {
+			if left -= len(b); left < 0 && (len(plain) > 0 || !atLeastOne) {
 				return plain
 			}
 			plain = append(plain, b)

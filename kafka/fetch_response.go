@@ -10,27 +10,17 @@ import (
 // fetchResponse is written by hand, so that records go from the index's memory to the socket without being copied.
 type fetchResponse struct {
 	*kmsg.FetchResponse // version, error, session; without topics
-	topics              []kmsg.FetchRequestTopic
+	topics              []fetchTopic
 	partitions          []fetchPartition // of all topics, in the order of the request
 	committed           bool             // read_committed
-	releaseMemory       func()
 }
 
 func newFetchResponse(req *kmsg.FetchRequest) *fetchResponse {
 	return &fetchResponse{
 		FetchResponse: req.ResponseKind().(*kmsg.FetchResponse),
 		committed:     req.IsolationLevel == 1,
-		topics:        req.Topics,
-		releaseMemory: func() {},
 	}
 }
-
-// take makes what a call has gathered the answer.
-func (r *fetchResponse) take(f *fetchCall) {
-	r.partitions, r.releaseMemory = f.partitions, f.drop
-}
-
-func (r *fetchResponse) release() { r.releaseMemory() }
 
 func (r *fetchResponse) firstError() int16 {
 	for i := range r.partitions {
@@ -56,19 +46,15 @@ func (r *fetchResponse) appendBuffers(head []byte) net.Buffers {
 		w.int16(r.ErrorCode)
 		w.int32(r.SessionID)
 	}
-	topics := r.topics
-	if r.ErrorCode != 0 {
-		topics = nil
-	}
-	w.count(len(topics))
+	w.count(len(r.topics))
 	rest := r.partitions
-	for _, t := range topics {
+	for _, t := range r.topics {
 		w.topic(t)
-		w.count(len(t.Partitions))
-		for i := range t.Partitions {
-			w.partition(t.Partitions[i].Partition, &rest[i], r.committed)
+		w.count(t.partitions)
+		for i := range t.partitions {
+			w.partition(&rest[i], r.committed)
 		}
-		rest = rest[len(t.Partitions):]
+		rest = rest[t.partitions:]
 		w.noTags()
 	}
 	w.noTags()
@@ -80,7 +66,7 @@ func (r *fetchResponse) appendBuffers(head []byte) net.Buffers {
 func (r *fetchResponse) room(head []byte) []byte {
 	size := len(head) + 32 + 64*len(r.partitions)
 	for _, t := range r.topics {
-		size += 32 + len(t.Topic)
+		size += 32 + len(t.name)
 	}
 	return append(make([]byte, 0, size), head...)
 }
@@ -121,21 +107,21 @@ func (w *fetchWriter) noTags() {
 	}
 }
 
-func (w *fetchWriter) topic(t kmsg.FetchRequestTopic) {
+func (w *fetchWriter) topic(t fetchTopic) {
 	switch {
 	case w.version >= fetchTopicIDs:
-		w.meta = append(w.meta, t.TopicID[:]...)
+		w.meta = append(w.meta, t.id[:]...)
 	case w.flexible:
-		w.count(len(t.Topic))
-		w.meta = append(w.meta, t.Topic...)
+		w.count(len(t.name))
+		w.meta = append(w.meta, t.name...)
 	default:
-		w.int16(int16(len(t.Topic)))
-		w.meta = append(w.meta, t.Topic...)
+		w.int16(int16(len(t.name)))
+		w.meta = append(w.meta, t.name...)
 	}
 }
 
-func (w *fetchWriter) partition(index int32, p *fetchPartition, committed bool) {
-	w.int32(index)
+func (w *fetchWriter) partition(p *fetchPartition, committed bool) {
+	w.int32(p.Index)
 	w.int16(p.refused.code())
 	highWatermark, logStart := p.highWatermark, p.logStart
 	if p.refused != nil {

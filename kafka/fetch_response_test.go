@@ -20,6 +20,7 @@ func TestFetchResponseIsReadByKmsg(t *testing.T) {
 			{Topic: "b", TopicID: [16]byte{3}, Partitions: []kmsg.FetchRequestTopicPartition{{Partition: 0}}},
 		}
 		resp := newFetchResponse(req)
+		resp.topics = []fetchTopic{{"a", [16]byte{1}, 3}, {"empty", [16]byte{2}, 0}, {"b", [16]byte{3}, 1}}
 		resp.partitions = []fetchPartition{
 			{highWatermark: 100, logStart: 3, batches: [][]byte{[]byte("hello "), []byte("world")}, bytes: 11},
 			{highWatermark: 5},

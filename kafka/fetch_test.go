@@ -159,9 +159,7 @@ func TestFetchWaits(t *testing.T) {
 	if got := <-answered; len(got.RecordBatches) == 0 || got.HighWatermark != 1 {
 		t.Errorf("%+v", got)
 	}
-	if held := f.fetchMemory.used.Load(); held != 0 {
-		t.Errorf("%d bytes of fetch memory are still taken", held)
-	}
+	waitUntil(t, func() bool { return f.answers.Used()+f.answers.Own() == 0 })
 }
 
 // A fetch whose time is over is answered with what there is, and one whose server stops as well.
@@ -179,7 +177,7 @@ func TestFetchWaitEnds(t *testing.T) {
 	if _, err := nc.Write(frame(req, 1)); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, func() bool { return f.requestMemory.used.Load() > 0 })
+	waitUntil(t, func() bool { return f.requests.Own() > 0 })
 	f.startDraining()
 	if _, err := readFrame(nc); err != nil {
 		t.Errorf("no answer when the server stops: %v", err)
@@ -193,7 +191,7 @@ func TestFetchOfADeletedTopicEnds(t *testing.T) {
 	req.MaxWaitMillis = 60_000
 	answered := make(chan kmsg.FetchResponseTopicPartition)
 	go func() { answered <- f.read(t, req) }()
-	waitUntil(t, func() bool { return f.requestMemory.used.Load() > 0 })
+	waitUntil(t, func() bool { return f.requests.Own() > 0 })
 	if _, err := f.admin(t).DeleteTopics(context.WithoutCancel(t.Context()), "t"); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn/budget"
 )
 
 // Errors that end a connection. All are the client's doing, apart from the last two.
@@ -31,24 +33,24 @@ type request struct {
 	buffer      []byte // that body lies in, and the header
 	received    time.Time
 
-	held    int64         // bytes taken from Server.requestMemory
+	memory  *budget.Hold  // that it takes
 	taken   int64         // bytes taken from connection.inFlight
 	produce *produceCall  // the started call of a Produce
 	done    chan struct{} // closed when it is answered
 }
 
-// Sizes of the steps in which memory for a request is taken: a client gets sixteen times what it has sent so far, so announcing a
-// large request costs the server little, and reading one copies little.
+// Sizes of the steps in which a request is read. Its first bytes take memory of the connection's own, so announcing a large request costs nobody
+// anything. Then all of it is counted, and allocated as it arrives: a client gets 64 times what it has sent so far.
 const (
-	firstStepBytes = 64 << 10
-	stepFactor     = 16
+	firstStepBytes = 16 << 10
+	stepFactor     = 64
 	readPieceBytes = 256 << 10
 )
 
 // readRequest reads one request. It returns io.EOF when the client has closed the connection between requests. Whatever it
 // returns, the request is to be released.
 func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
-	r = &request{}
+	r = &request{memory: c.requests.Hold()}
 	if err := c.setReadDeadline(c.s.opts.Limits.IdleTimeout); err != nil {
 		return r, err
 	}
@@ -95,35 +97,40 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 // readBody reads size bytes, into memory that is there already or else grows as they arrive. Its last step is a buffer that
 // release may give back.
 func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte, error) {
-	var body []byte
-	for step := firstStepBytes; step < size; step *= stepFactor {
-		if r.buffer = c.s.buffers.take(size); r.buffer != nil {
-			break
-		}
-		if err := c.takeMemory(ctx, r, step-len(body)); err != nil {
-			return nil, err
-		}
+	step := min(firstStepBytes, size)
+	if err := c.s.takeMemory(ctx, r.memory, int64(step)); err != nil {
+		return nil, err
+	}
+	body := make([]byte, step)
+	finish := time.Now().Add(c.s.opts.Limits.ReadTimeout + c.s.opts.Limits.timeFor(size))
+	if err := c.readPieces(body, finish); err != nil || step == size {
+		return body, err
+	}
+	waits := time.Now()
+	if err := c.s.takeMemory(ctx, r.memory, int64(size-step)); err != nil {
+		return nil, err
+	}
+	finish = finish.Add(time.Since(waits)) // which was not the client's
+	r.buffer = c.s.buffers.take(size)
+	for step *= stepFactor; step < size && r.buffer == nil; step *= stepFactor {
 		larger := make([]byte, step)
 		filled := copy(larger, body)
 		body = larger
-		if err := c.readPieces(body[filled:]); err != nil {
+		if err := c.readPieces(body[filled:], finish); err != nil {
 			return nil, err
 		}
-	}
-	if err := c.takeMemory(ctx, r, size-len(body)); err != nil {
-		return nil, err
 	}
 	if r.buffer == nil {
 		r.buffer = c.s.buffers.make(size)
 	}
 	filled := copy(r.buffer, body)
-	return r.buffer, c.readPieces(r.buffer[filled:])
+	return r.buffer, c.readPieces(r.buffer[filled:], finish)
 }
 
-// readPieces fills b. The client may take ReadTimeout for each piece.
-func (c *connection) readPieces(b []byte) error {
+// readPieces fills b. The client may take ReadTimeout for each piece, and has until finish.
+func (c *connection) readPieces(b []byte, finish time.Time) error {
 	for piece := range slices.Chunk(b, readPieceBytes) {
-		if err := c.setReadDeadline(c.s.opts.Limits.ReadTimeout); err != nil {
+		if err := c.setReadDeadline(min(c.s.opts.Limits.ReadTimeout, time.Until(finish))); err != nil {
 			return err
 		}
 		if _, err := io.ReadFull(c.in, piece); err != nil {
@@ -157,6 +164,9 @@ func unexpected(err error) error {
 	}
 	return err
 }
+
+// responseHeadBytes is how long the head of a response is at most.
+const responseHeadBytes = 9
 
 // appendResponseHead begins a response: its length, to be written by finishFrame, and the response header. The header of ApiVersions is always v0,
 // so that clients which do not know what the server speaks can read it (KIP-511).

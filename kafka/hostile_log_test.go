@@ -74,7 +74,7 @@ func TestNonsenseOfEveryAPIHarmsNobody(t *testing.T) {
 	if n := counterValue(t, f.metrics.panics); n > 0 {
 		t.Errorf("%v panics", n)
 	}
-	waitUntil(t, func() bool { return f.fetchMemory.used.Load() == 0 })
+	waitUntil(t, func() bool { return f.answers.Used() == 0 })
 }
 
 // provoke sends something and sees to it that the server answers or closes the connection.
@@ -96,7 +96,7 @@ func (f *firn) provoke(t *testing.T, sent []byte) {
 // Consumers that ask for much and take nothing: what is held for them is bounded, they are cut off, and others read on.
 func TestGreedyReadersThatReadNothing(t *testing.T) {
 	f := startFirn(t, Options{CompressPlain: "none", Limits: Limits{
-		FetchMemoryBytes: 16 << 20, FetchMaxBytes: 16 << 20, WriteTimeout: 500 * time.Millisecond,
+		AnswerMemoryBytes: 16 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20, WriteTimeout: 500 * time.Millisecond,
 	}})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "20000000")
 	for range 16 {
@@ -116,17 +116,17 @@ func TestGreedyReadersThatReadNothing(t *testing.T) {
 		}
 		open = append(open, nc)
 	}
-	waitUntil(t, func() bool { return f.fetchMemory.used.Load() > 8<<20 })
+	waitUntil(t, func() bool { return f.answers.Used() > 8<<20 })
 	if grown := inUse() - before; grown > 64<<20 {
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
-	if used := f.fetchMemory.used.Load(); used > 16<<20 {
+	if used := f.answers.Used(); used > 16<<20 {
 		t.Errorf("%d bytes of fetch memory are taken", used)
 	}
 	for _, nc := range open {
 		nc.Close()
 	}
-	waitUntil(t, func() bool { return f.fetchMemory.used.Load() < 1<<20 })
+	waitUntil(t, func() bool { return f.answers.Used() < 1<<20 })
 }
 
 // Thousands of connections that are open and say nothing cost a few KiB each, and nobody else notices.

@@ -189,17 +189,17 @@ func TestAnnouncedBytesAreNotAllocated(t *testing.T) {
 		}
 		open = append(open, nc)
 	}
-	waitUntil(t, func() bool { return s.requestMemory.used.Load() >= clients*firstStepBytes })
+	waitUntil(t, func() bool { return s.requests.Own() >= clients*firstStepBytes })
 	if grown := inUse() - before; grown > clients*(firstStepBytes+48<<10) {
 		t.Errorf("%d connections hold %d MiB", clients, grown>>20)
 	}
-	if used := s.requestMemory.used.Load(); used > clients*firstStepBytes+1<<20 {
-		t.Errorf("%d bytes of request memory are taken", used)
+	if used := s.requests.Used(); used > 0 {
+		t.Errorf("%d bytes of the memory that others share are taken", used)
 	}
 	for _, nc := range open {
 		wantClosed(t, nc)
 	}
-	waitUntil(t, func() bool { return s.requestMemory.used.Load() <= 1<<20 })
+	waitUntil(t, func() bool { return s.requests.Own() <= 1<<20 })
 }
 
 // A client that sends a byte now and then is not waited for: what has begun has to come on.
@@ -263,7 +263,7 @@ func TestRequestMemoryIsBounded(t *testing.T) {
 	}
 	clients.Wait()
 	waitUntil(t, func() bool { return s.openConnections() == 0 })
-	if used := s.requestMemory.used.Load(); used != 0 {
+	if used := s.requests.Used(); used != 0 {
 		t.Errorf("%d bytes are still taken", used)
 	}
 	if err := askVersions(dial(t, address), 1); err != nil {

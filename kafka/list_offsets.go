@@ -46,21 +46,26 @@ func listOffsets(ctx context.Context, s *Server, _ *peer, req *kmsg.ListOffsetsR
 	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
 	twice := listedTwice(req.Topics)
 	s.catchUp(ctx)
+	var all [][2]int // topic and partition of the request: a lookup by time may have to read the bucket, whichever topic it is of
 	for i, t := range req.Topics {
 		resp.Topics[i].Topic = t.Topic
 		resp.Topics[i].Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
-		inParallel(len(t.Partitions), func(j int) {
-			asked := t.Partitions[j]
-			a := kmsg.NewListOffsetsResponseTopicPartition()
-			a.Partition = asked.Partition
-			if twice[topicPartition{t.Topic, asked.Partition}] {
-				a.ErrorCode = kerr.InvalidRequest.Code
-			} else {
-				a.ErrorCode = s.listOffset(ctx, req.Version, t.Topic, asked, &a).code()
-			}
-			resp.Topics[i].Partitions[j] = a
-		})
+		for j := range t.Partitions {
+			all = append(all, [2]int{i, j})
+		}
 	}
+	inParallel(len(all), func(n int) {
+		i, j := all[n][0], all[n][1]
+		name, asked := req.Topics[i].Topic, req.Topics[i].Partitions[j]
+		a := kmsg.NewListOffsetsResponseTopicPartition()
+		a.Partition = asked.Partition
+		if twice[topicPartition{name, asked.Partition}] {
+			a.ErrorCode = kerr.InvalidRequest.Code
+		} else {
+			a.ErrorCode = s.listOffset(ctx, req.Version, name, asked, &a).code()
+		}
+		resp.Topics[i].Partitions[j] = a
+	})
 	return resp, nil
 }
 

@@ -55,18 +55,31 @@ func (s *Server) metadataTopics(ctx context.Context, req *kmsg.MetadataRequest) 
 		return answers
 	}
 	create := s.opts.AutoCreateTopics && (req.AllowAutoTopicCreation || req.Version < 4)
-	names, ids := map[string]bool{}, map[segments.TopicID]bool{}
-	for _, asked := range req.Topics {
-		var a kmsg.MetadataResponseTopic
+	names := map[string]bool{}
+	wanted := make([]*kmsg.MetadataRequestTopic, 0, len(req.Topics))
+	for i := range req.Topics {
+		asked := &req.Topics[i]
 		switch {
 		case asked.TopicID != segments.TopicID{}:
-			a = s.metadataByID(asked.TopicID)
 		case asked.Topic != nil && !names[*asked.Topic]:
 			names[*asked.Topic] = true
-			a = s.metadataByName(ctx, *asked.Topic, create)
 		default:
 			continue
 		}
+		wanted = append(wanted, asked)
+	}
+	found := make([]kmsg.MetadataResponseTopic, len(wanted))
+	var missing []int // that may be created
+	for i, asked := range wanted {
+		if asked.TopicID != (segments.TopicID{}) {
+			found[i] = s.metadataByID(asked.TopicID)
+		} else if found[i] = s.metadataByName(*asked.Topic); create && found[i].ErrorCode == kerr.UnknownTopicOrPartition.Code {
+			missing = append(missing, i)
+		}
+	}
+	s.autoCreateAll(ctx, found, missing)
+	ids := map[segments.TopicID]bool{}
+	for _, a := range found {
 		if id := segments.TopicID(a.TopicID); id != (segments.TopicID{}) {
 			if ids[id] {
 				continue
@@ -88,30 +101,49 @@ func (s *Server) metadataByID(id segments.TopicID) kmsg.MetadataResponseTopic {
 	return a
 }
 
-func (s *Server) metadataByName(ctx context.Context, name string, create bool) kmsg.MetadataResponseTopic {
-	t := s.opts.Node.View().Topic(name)
-	refused := checkTopicName(name)
-	if t == nil && create && refused == nil {
-		t, refused = s.autoCreate(ctx, name)
-	}
-	if t != nil {
+func (s *Server) metadataByName(name string) kmsg.MetadataResponseTopic {
+	if t := s.opts.Node.View().Topic(name); t != nil {
 		return metadataTopic(t)
 	}
-	a := kmsg.NewMetadataResponseTopic()
-	a.Topic = &name
-	a.ErrorCode = kerr.UnknownTopicOrPartition.Code
-	if refused != nil {
-		a.ErrorCode = refused.code()
+	if refused := checkTopicName(name); refused != nil {
+		return noMetadata(&name, refused)
 	}
+	return noMetadata(&name, refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", name))
+}
+
+func noMetadata(name *string, refused *refusal) kmsg.MetadataResponseTopic {
+	a := kmsg.NewMetadataResponseTopic()
+	a.Topic, a.ErrorCode = name, refused.code()
 	return a
 }
 
-// autoCreate creates a topic with the server's defaults because a client asked for it by name.
-func (s *Server) autoCreate(ctx context.Context, name string) (*coordinator.Topic, *refusal) {
-	view := s.opts.Node.View()
-	if refused := badName(coordinator.NamesOf(view.Topics()).Check(name)); refused != nil {
-		return nil, refused
+// autoCreateAll creates topics with the server's defaults because a client asked for them by name: side by side, so that they share journal objects.
+func (s *Server) autoCreateAll(ctx context.Context, answers []kmsg.MetadataResponseTopic, missing []int) {
+	if len(missing) == 0 {
+		return
 	}
+	claimed := coordinator.NamesOf(s.opts.Node.View().Topics())
+	var create []int
+	for _, i := range missing {
+		name := answers[i].Topic
+		if refused := badName(claimed.Check(*name)); refused != nil {
+			answers[i] = noMetadata(name, refused)
+			continue
+		}
+		claimed.Add(*name)
+		create = append(create, i)
+	}
+	inParallel(len(create), func(n int) {
+		a := &answers[create[n]]
+		if t, refused := s.autoCreate(ctx, *a.Topic); refused != nil {
+			*a = noMetadata(a.Topic, refused)
+		} else {
+			*a = metadataTopic(t)
+		}
+	})
+}
+
+func (s *Server) autoCreate(ctx context.Context, name string) (*coordinator.Topic, *refusal) {
 	ctx, cancel := withTimeout(ctx, 0)
 	defer cancel()
 	_, err := s.change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{
@@ -120,7 +152,7 @@ func (s *Server) autoCreate(ctx context.Context, name string) (*coordinator.Topi
 	if err != nil && !errors.Is(err, coordinator.ErrTopicExists) {
 		return nil, s.refusalOf(err)
 	}
-	if t := view.Topic(name); t != nil {
+	if t := s.opts.Node.View().Topic(name); t != nil {
 		return t, nil
 	}
 	return nil, refuse(kerr.LeaderNotAvailable, "topic %q was created by another node a moment ago; try again", name)

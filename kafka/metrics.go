@@ -47,8 +47,8 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	}
 	reg.MustRegister(m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
 		gauge("connections", "Open connections.", func() float64 { return float64(s.openConnections()) }),
-		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 { return float64(s.requestMemory.used.Load()) }),
-		gauge("fetch_memory_bytes", "Memory of Fetch responses being written.", func() float64 { return float64(s.fetchMemory.used.Load()) }),
+		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 { return float64(s.requests.Used() + s.requests.Own()) }),
+		gauge("answer_memory_bytes", "Memory of answers being made or written.", func() float64 { return float64(s.answers.Used() + s.answers.Own()) }),
 	)
 	return m
 }

@@ -21,12 +21,17 @@ func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchR
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if req.Version >= 8 {
 		seen := map[string]bool{}
+		var distinct []*kmsg.OffsetFetchRequestGroup
 		for i := range req.Groups {
 			if g := &req.Groups[i]; !seen[g.Group] {
 				seen[g.Group] = true
-				resp.Groups = append(resp.Groups, s.fetchOffsets(ctx, g, req.Version))
+				distinct = append(distinct, g)
 			}
 		}
+		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(distinct))
+		inParallel(len(distinct), func(i int) { // who asks first for a group of a shard waits for its lease
+			resp.Groups[i] = s.fetchOffsets(ctx, distinct[i], req.Version)
+		})
 		return resp, nil
 	}
 	only := kmsg.NewOffsetFetchRequestGroup()

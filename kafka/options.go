@@ -31,7 +31,11 @@ type Options struct {
 	Limits Limits
 }
 
-// Limits bound what clients can make a server hold. An error that a limit causes names it.
+// Limits bound what clients can make a server hold, and see to it that each gets its part. An error that a limit causes names it.
+//
+// Memory is shared as package budget says: a connection has ConnectionBytes of its own for what it asks and as much for the answer, so small requests wait for
+// nobody; a quarter of RequestMemoryBytes and of AnswerMemoryBytes is a reserve for connections that hold little; the connections of one address hold half of
+// either at most. In all a server holds no more than MaxConnections * (2*ConnectionBytes + 32 KiB) + RequestMemoryBytes + AnswerMemoryBytes.
 type Limits struct {
 	MaxConnections      int // in all; 10,000
 	MaxConnectionsPerIP int // from one address; 5,000
@@ -41,9 +45,10 @@ type Limits struct {
 	MaxInFlight          int // requests of one connection that are read and not answered; 32
 	MaxInFlightBytes     int // of the same; 16 MiB. A larger request has the connection to itself
 
-	RequestMemoryBytes int64 // of all requests that are being read or answered; 512 MiB. More makes connections wait
-	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB
-	FetchMemoryBytes   int64 // of all Fetch responses that are being written; 512 MiB. Less room makes responses smaller
+	ConnectionBytes    int64 // of small requests, and of small answers, of one connection; 16 KiB each
+	RequestMemoryBytes int64 // of all other requests that are being read or answered; 512 MiB. More makes connections wait
+	AnswerMemoryBytes  int64 // of all other answers that are made or written; 512 MiB. Less room makes Fetch responses smaller, and other answers wait
+	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB; a first batch may be larger
 
 	MaxPartitions int // of one topic, and of all topics that one request creates; 10,000
 
@@ -51,6 +56,10 @@ type Limits struct {
 	ReadTimeout  time.Duration // for each piece (at most 256 KiB) of a request that has begun, and for room in RequestMemoryBytes; 30 s
 	WriteTimeout time.Duration // for each piece (at most 1 MiB) of a response; 30 s
 	DrainTimeout time.Duration // for requests under way when the server stops; 30 s
+
+	// MinBytesPerSecond is how fast a client has to send a request and take an answer, on the whole, after the first ReadTimeout or WriteTimeout: who sends or takes
+	// a few bytes now and then would hold memory for hours. 128 KiB.
+	MinBytesPerSecond int
 }
 
 // withDefaults returns the options with every zero value replaced by its default.
@@ -70,7 +79,9 @@ func (o Options) withDefaults() Options {
 	l.MaxInFlightBytes = cmp.Or(l.MaxInFlightBytes, 16<<20)
 	l.RequestMemoryBytes = cmp.Or(l.RequestMemoryBytes, 512<<20)
 	l.FetchMaxBytes = cmp.Or(l.FetchMaxBytes, 55<<20)
-	l.FetchMemoryBytes = cmp.Or(l.FetchMemoryBytes, 512<<20)
+	l.AnswerMemoryBytes = cmp.Or(l.AnswerMemoryBytes, 512<<20)
+	l.ConnectionBytes = cmp.Or(l.ConnectionBytes, 16<<10)
+	l.MinBytesPerSecond = cmp.Or(l.MinBytesPerSecond, 128<<10)
 	l.MaxPartitions = cmp.Or(l.MaxPartitions, 10_000)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 10*time.Minute)
 	l.ReadTimeout = cmp.Or(l.ReadTimeout, 30*time.Second)
@@ -94,10 +105,12 @@ func (o Options) validate() error {
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
 	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")
-	bad(int64(max(l.MaxRequestBytes, l.MaxAdminRequestBytes*decodeFactor)) > l.RequestMemoryBytes,
-		"RequestMemoryBytes (%d) holds no request of MaxRequestBytes (%d) or %d times MaxAdminRequestBytes (%d)",
-		l.RequestMemoryBytes, l.MaxRequestBytes, decodeFactor, l.MaxAdminRequestBytes)
-	bad(int64(l.FetchMaxBytes) > l.FetchMemoryBytes, "FetchMemoryBytes (%d) is less than FetchMaxBytes (%d)", l.FetchMemoryBytes, l.FetchMaxBytes)
+	bad(l.ConnectionBytes < 1 || l.MinBytesPerSecond < 1, "ConnectionBytes or MinBytesPerSecond is below 1")
+	bad(int64(max(l.MaxRequestBytes, l.MaxAdminRequestBytes)) > l.RequestMemoryBytes,
+		"RequestMemoryBytes (%d) holds no request of MaxRequestBytes (%d) or MaxAdminRequestBytes (%d)",
+		l.RequestMemoryBytes, l.MaxRequestBytes, l.MaxAdminRequestBytes)
+	bad(int64(max(l.FetchMaxBytes, l.MaxRequestBytes)) > l.AnswerMemoryBytes,
+		"AnswerMemoryBytes (%d) holds no response of FetchMaxBytes (%d) or no batch of MaxRequestBytes (%d)", l.AnswerMemoryBytes, l.FetchMaxBytes, l.MaxRequestBytes)
 	bad(min(l.IdleTimeout, l.ReadTimeout, l.WriteTimeout, l.DrainTimeout) < 0, "a timeout is negative")
 	return errors.Join(problems...)
 }

@@ -62,6 +62,11 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 	if err != nil {
 		return nil, err
 	}
+	if n := req.partitions(); n > fewPartitions {
+		if err := s.takeMemory(ctx, r.memory, int64(n)*producePartitionBytes); err != nil {
+			return nil, err
+		}
+	}
 	p := &produceCall{
 		s:       s,
 		version: r.version,
@@ -99,10 +104,7 @@ func (s *Server) produceTime(req *produceRequest) time.Duration {
 // check gives every partition its result so far and returns the batches to write. Looking into batches and compressing them is most of what a Produce costs,
 // so they are checked side by side.
 func (p *produceCall) check(req *produceRequest) []ingest.Batch {
-	n := 0
-	for _, t := range req.Topics {
-		n += len(t.Partitions)
-	}
+	n := req.partitions()
 	p.results = make([]produceResult, 0, n)
 	batches := make([]ingest.Batch, n)
 	checks := make([]func(), 0, n)

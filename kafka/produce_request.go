@@ -29,6 +29,21 @@ type producePartition struct {
 // maxProducePartitions is how many partitions a Produce request may name in all. Each gets an answer of some hundred bytes, whereas asking costs six.
 const maxProducePartitions = 20_000
 
+// A Produce request takes so much memory for each partition, beside its bytes: for checks, for the batch, for the answer. It is counted where partitions are
+// many: few of them are few beside the records.
+const (
+	producePartitionBytes = 640
+	fewPartitions         = 64
+)
+
+// partitions is how many partitions a request names.
+func (r *produceRequest) partitions() (n int) {
+	for i := range r.Topics {
+		n += len(r.Topics[i].Partitions)
+	}
+	return n
+}
+
 const (
 	produceTopicIDs = 13 // the first version that names topics by id
 	produceFlexible = 9  // the first with compact types and tagged fields

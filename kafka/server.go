@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"firn/budget"
 	"firn/coordinator/topicconfig"
 	"firn/ingest"
 )
@@ -25,12 +26,12 @@ type Server struct {
 	opts    Options
 	metrics *metrics
 
-	requestMemory *budget
-	fetchMemory   *budget
-	buffers       buffers
-	configs       topicconfig.Cache
-	preparer      ingest.Preparer
-	shapes        shapes
+	requests *budget.Pool // memory of requests
+	answers  *budget.Pool // memory of answers
+	buffers  buffers
+	configs  topicconfig.Cache
+	preparer ingest.Preparer
+	shapes   shapes
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once
@@ -52,15 +53,15 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opts:          opts,
-		requestMemory: newBudget("RequestMemoryBytes", opts.Limits.RequestMemoryBytes),
-		fetchMemory:   newBudget("FetchMemoryBytes", opts.Limits.FetchMemoryBytes),
-		preparer:      ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: opts.Limits.MaxRequestBytes},
-		draining:      make(chan struct{}),
-		connections:   map[*connection]struct{}{},
-		perAddress:    map[netip.Addr]int{},
-		refusals:      rate.Sometimes{First: 3, Interval: time.Second},
-		readFailures:  rate.Sometimes{First: 3, Interval: time.Second},
+		opts:         opts,
+		requests:     budget.New(opts.Limits.requestMemory()),
+		answers:      budget.New(opts.Limits.answerMemory()),
+		preparer:     ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: opts.Limits.MaxRequestBytes},
+		draining:     make(chan struct{}),
+		connections:  map[*connection]struct{}{},
+		perAddress:   map[netip.Addr]int{},
+		refusals:     rate.Sometimes{First: 3, Interval: time.Second},
+		readFailures: rate.Sometimes{First: 3, Interval: time.Second},
 	}
 	s.serving, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer, s)
@@ -125,7 +126,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, start func(*connect
 
 // admit counts a connection, unless a limit forbids it.
 func (s *Server) admit(nc net.Conn) (*connection, error) {
-	address := addressOf(nc)
+	address := budget.AddressOf(nc.RemoteAddr().String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if limit := s.opts.Limits.MaxConnections; len(s.connections) >= limit {
@@ -134,19 +135,20 @@ func (s *Server) admit(nc net.Conn) (*connection, error) {
 	if limit := s.opts.Limits.MaxConnectionsPerIP; s.perAddress[address] >= limit {
 		return nil, fmt.Errorf("MaxConnectionsPerIP: %d connections are open from %s", limit, address)
 	}
-	c := newConnection(s, nc)
+	c := newConnection(s, nc, address)
 	s.connections[c] = struct{}{}
 	s.perAddress[address]++
 	return c, nil
 }
 
 func (s *Server) forget(c *connection) {
-	address := addressOf(c.nc)
+	c.requests.Close()
+	c.answers.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.connections, c)
-	if s.perAddress[address]--; s.perAddress[address] == 0 {
-		delete(s.perAddress, address)
+	if s.perAddress[c.address]--; s.perAddress[c.address] == 0 {
+		delete(s.perAddress, c.address)
 	}
 }
 
@@ -167,10 +169,4 @@ func (s *Server) openConnections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.connections)
-}
-
-// addressOf is the IP address at the other end; the zero Addr for transports that have none, which then share one limit.
-func addressOf(nc net.Conn) netip.Addr {
-	address, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
-	return address.Addr().Unmap()
 }

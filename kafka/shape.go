@@ -24,6 +24,7 @@ type shape struct {
 	kind     kind
 	size     int      // scalar
 	elem     *shape   // array, and optional struct
+	memory   int      // array and optional struct: what an element takes in memory, beside what it points to
 	fields   []*shape // structure: those of the body, in order
 	tagged   map[uint32]*shape
 	flexible bool // compact types, and tagged fields behind each structure
@@ -40,45 +41,64 @@ const (
 	structure
 )
 
+// walked is what a walk has found so far.
+type walked struct {
+	tags    int
+	memory  int64 // that the decoded request takes
+	aliased bool  // by the decoded request: it points to bytes of the encoded one
+}
+
+// textBytes is what a string takes beside its bytes: their place in the heap, and a pointer to them if it may be null.
+const textBytes = 16
+
 // walk reads one value. It leaves in.bad set if the value is not there in full.
-func (s *shape) walk(in *wire, tags *int) {
+func (s *shape) walk(in *wire, w *walked) {
 	switch s.kind {
 	case scalar:
 		in.span(s.size)
 	case text:
-		in.optionalString(s.flexible)
+		w.memory += textBytes + int64(len(in.optionalString(s.flexible)))
 	case blob:
-		in.optionalBytes(s.flexible)
+		bytes := in.optionalBytes(s.flexible)
+		w.aliased = w.aliased || len(bytes) > 0
 	case array:
-		for n := in.count(s.flexible, 1); n > 0 && !in.bad; n-- {
-			s.elem.walk(in, tags)
+		n := in.count(s.flexible, 1)
+		w.memory += int64(n) * int64(s.memory) * 5 / 4 // as the allocator rounds it up
+		for ; n > 0 && !in.bad; n-- {
+			s.elem.walk(in, w)
 		}
 	case optional:
 		if in.int8() >= 0 {
-			s.elem.walk(in, tags)
+			w.memory += int64(s.memory)
+			s.elem.walk(in, w)
 		}
 	case structure:
 		for _, f := range s.fields {
-			f.walk(in, tags)
+			f.walk(in, w)
 		}
 		if s.flexible {
-			s.walkTags(in, tags)
+			s.walkTags(in, w)
 		}
 	}
 }
 
-func (s *shape) walkTags(in *wire, tags *int) {
+// tagBytes is what a struct's tagged fields take that are not known: kmsg keeps them in a map.
+const tagBytes = 512
+
+func (s *shape) walkTags(in *wire, w *walked) {
 	n := in.uvarint()
-	if n > uint32(maxTags-*tags) {
+	if n > uint32(maxTags-w.tags) {
 		in.fail()
 		return
 	}
-	*tags += int(n)
+	w.tags += int(n)
+	w.memory += int64(n) * tagBytes
+	w.aliased = w.aliased || n > 0
 	for ; n > 0 && !in.bad; n-- {
 		number := in.uvarint()
 		value := wire{src: in.span(int(in.uvarint()))}
 		if known := s.tagged[number]; known != nil {
-			known.walk(&value, tags)
+			known.walk(&value, w)
 		}
 		if value.bad {
 			in.fail()
@@ -89,20 +109,24 @@ func (s *shape) walkTags(in *wire, tags *int) {
 // shapes keeps what was learned.
 type shapes struct{ learned sync.Map } // [2]int16{key, version} -> *shape
 
-// check reports whether body is a whole request of that API and version.
-func (s *shapes) check(key, version int16, body []byte) error {
+// check reports how much memory a request takes when it is decoded, and whether that points to its bytes. An error says that body is no whole request of that
+// API and version.
+func (s *shapes) check(key, version int16, body []byte) (memory int64, aliased bool, err error) {
 	at := [2]int16{key, version}
 	known, ok := s.learned.Load(at)
 	if !ok {
 		known, _ = s.learned.LoadOrStore(at, learnRequest(key, version))
 	}
-	in, tags := wire{src: body}, 0
-	known.(*shape).walk(&in, &tags)
+	in, w := wire{src: body}, walked{memory: requestBytes}
+	known.(*shape).walk(&in, &w)
 	if in.bad {
-		return fmt.Errorf("%w: %s version %d of %d bytes", errFrame, kmsg.Key(key).Name(), version, len(body))
+		return 0, false, fmt.Errorf("%w: %s version %d of %d bytes", errFrame, kmsg.Key(key).Name(), version, len(body))
 	}
-	return nil
+	return w.memory, w.aliased, nil
 }
+
+// requestBytes is what a decoded request takes without its arrays and strings.
+const requestBytes = 512
 
 // learnRequest learns the shape of one version of an API.
 func learnRequest(key, version int16) *shape {
@@ -229,7 +253,7 @@ func (l *learner) describe(s *shape, f reflect.Value) {
 			s.kind = blob
 			return
 		}
-		s.kind = array
+		s.kind, s.memory = array, int(f.Type().Elem().Size())
 		f.SetLen(1)
 		s.elem = l.element(f.Index(0))
 	case reflect.Pointer:
@@ -237,7 +261,7 @@ func (l *learner) describe(s *shape, f reflect.Value) {
 			s.kind = text
 			return
 		}
-		s.kind, s.elem = optional, l.element(f.Elem())
+		s.kind, s.memory, s.elem = optional, int(f.Type().Elem().Size()), l.element(f.Elem())
 	default:
 		s.kind, s.size = scalar, int(f.Type().Size())
 	}
