@@ -62,6 +62,11 @@ type Limits struct {
 	MinBytesPerSecond int
 }
 
+// MinMemoryBytes is what RequestMemoryBytes and AnswerMemoryBytes have to be at least: room for the largest request, or batch.
+const MinMemoryBytes = defaultMaxRequestBytes
+
+const defaultMaxRequestBytes = 100 << 20
+
 // withDefaults returns the options with every zero value replaced by its default.
 func (o Options) withDefaults() Options {
 	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
@@ -73,7 +78,7 @@ func (o Options) withDefaults() Options {
 	l := &o.Limits
 	l.MaxConnections = cmp.Or(l.MaxConnections, 10_000)
 	l.MaxConnectionsPerIP = cmp.Or(l.MaxConnectionsPerIP, 5_000)
-	l.MaxRequestBytes = cmp.Or(l.MaxRequestBytes, 100<<20)
+	l.MaxRequestBytes = cmp.Or(l.MaxRequestBytes, defaultMaxRequestBytes)
 	l.MaxAdminRequestBytes = cmp.Or(l.MaxAdminRequestBytes, 1<<20)
 	l.MaxInFlight = cmp.Or(l.MaxInFlight, 32)
 	l.MaxInFlightBytes = cmp.Or(l.MaxInFlightBytes, 16<<20)

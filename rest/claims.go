@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
 
 	"firn/groups"
 	"firn/segments"
@@ -104,11 +105,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if readBytes > 0 {
-		release, err := s.readClaims(r.Context(), shown, readBytes)
-		if err != nil {
-			return err
-		}
-		defer release()
+		defer s.readClaims(r.Context(), shown, readBytes)()
 	}
 	w.Header().Set("Content-Type", typeJSON)
 	_, _ = w.Write(append(compactJSON(claimList{shown}), '\n')) // an error means that the client has gone
@@ -180,46 +177,57 @@ func (s *Server) startOf(c *claimed, from string) error {
 	return nil
 }
 
-// readClaims reads the first records of claimed partitions: together about as many bytes as are asked for. A partition that cannot be read has a problem instead of
-// records: it is claimed all the same.
-func (s *Server) readClaims(ctx context.Context, claims []claimed, size int) (release func(), err error) {
-	var releases []func()
-	release = func() {
-		for _, f := range releases {
-			f()
-		}
-	}
+// maxClaimReads is how many claimed partitions are read at once.
+const maxClaimReads = 16
+
+// readClaims reads the first records of claimed partitions, side by side: together about as many bytes as are asked for. A partition that cannot be read has a
+// problem instead of records: it is claimed all the same.
+func (s *Server) readClaims(ctx context.Context, claims []claimed, size int) (release func()) {
+	shares := make([]*share, len(claims))
+	var reads errgroup.Group
+	reads.SetLimit(maxClaimReads)
 	for i := range claims {
 		c := &claims[i]
-		read := &reading{offset: c.Offset, maxBytes: max(1, size/len(claims)), maxRecords: maxReadRecords}
-		if read.topic, err = s.topicNamed(c.Topic); err == nil {
-			read.at = segments.Partition{Topic: read.topic.ID, Index: c.Partition}
-			var done func()
-			if c.Read, done, err = s.readOnce(ctx, read); err == nil {
-				releases = append(releases, done)
-			}
-		}
-		if err != nil {
-			p := s.problemOf(s.outOfRange(read, err))
-			p.Title = http.StatusText(p.Status)
-			c.Problem = p
+		shares[i] = s.readShare(ctx)
+		reads.Go(func() error {
+			s.readClaim(ctx, c, max(1, size/len(claims)), shares[i])
+			return nil
+		})
+	}
+	_ = reads.Wait() // none fails
+	return func() {
+		for _, memory := range shares {
+			memory.giveBack()
 		}
 	}
-	return release, nil
+}
+
+// readClaim reads the first records of a claimed partition, as text.
+func (s *Server) readClaim(ctx context.Context, c *claimed, size int, memory *share) {
+	read := &reading{offset: c.Offset, maxBytes: size, maxRecords: maxReadRecords}
+	var err error
+	if read.topic, err = s.topicNamed(c.Topic); err == nil {
+		read.at = segments.Partition{Topic: read.topic.ID, Index: c.Partition}
+		c.Read, err = s.readOnce(ctx, read, memory)
+	}
+	if err != nil {
+		p := s.problemOf(s.outOfRange(read, err))
+		p.Title = http.StatusText(p.Status)
+		c.Problem = p
+	}
 }
 
 // readOnce reads a partition without waiting, as text.
-func (s *Server) readOnce(ctx context.Context, read *reading) (body []byte, release func(), err error) {
-	chunk, held, err := s.poll(ctx, read)
+func (s *Server) readOnce(ctx context.Context, read *reading, memory *share) ([]byte, error) {
+	chunk, err := s.poll(ctx, read, memory)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	text, more, err := s.textOf(ctx, read, chunk)
+	text, err := s.textOf(ctx, read, chunk, memory)
 	if err != nil {
-		held()
-		return nil, nil, err
+		return nil, err
 	}
-	return text.whole(read, chunk), func() { more(); held() }, nil
+	return text.whole(read, chunk), nil
 }
 
 // heldClaims names claims, and says what becomes of them.

@@ -69,8 +69,8 @@ func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
 		}
 		partition = int32(n)
 	}
-	memory := &share{of: s.producers.memory}
-	defer memory.shrink(0)
+	memory := s.requestShare(r)
+	defer memory.giveBack()
 	body, err := s.readBody(r, memory)
 	if err != nil {
 		return err

@@ -58,8 +58,8 @@ func (s *Server) confluentV3(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	memory := &share{of: s.producers.memory}
-	defer memory.shrink(0)
+	memory := s.requestShare(r)
+	defer memory.giveBack()
 	if r.ContentLength < 0 && key == "" && r.Header.Get("Content-Encoding") == "" {
 		return s.streamV3(w, r, topic, memory)
 	}

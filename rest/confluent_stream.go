@@ -73,6 +73,7 @@ type v3Pending struct {
 	packed  []ingest.Packed
 	pending *ingest.Pending
 	refused *problem // of all records
+	memory  *share   // given back when the part is answered
 }
 
 // run reads the stream to its end. The answers are written by a goroutine of their own, which it waits for.
@@ -157,18 +158,34 @@ func (t *v3Stream) take(r *http.Request, buffer []byte, scanned int, scanner *ob
 	if taken == 0 {
 		return 0, malformed
 	}
-	d := t.s.newRecordReader(r, buffer[:taken], t.memory)
-	d.reserve = func(int64) error { return nil } // a buffer has no more records than its bytes were counted for
+	memory := t.s.requestShare(r)
+	if err := t.grow(r.Context(), memory, bodyFactor*int64(taken)); err != nil {
+		memory.giveBack()
+		return taken, err
+	}
+	d := t.s.newRecordReader(r, buffer[:taken], memory)
+	d.reserve = func(n int64) error { return t.grow(r.Context(), memory, n) }
 	part := v3Part{}
 	if err := d.lines(func() error { return part.read(d) }); err != nil {
 		malformed = err
 	}
-	return taken, errors.Join(t.hand(r.Context(), part, d.records), malformed) // those before it are answered first
+	return taken, errors.Join(t.hand(r.Context(), part, d.records, memory), malformed) // those before it are answered first
+}
+
+// grow takes memory for a part. What a stream has sent faster than it is written waits here, and is read no further.
+func (t *v3Stream) grow(ctx context.Context, memory *share, n int64) error {
+	began := time.Now()
+	for {
+		err := memory.grow(ctx, n)
+		if p, is := errors.AsType[*problem](err); !is || p.Status != http.StatusTooManyRequests || time.Since(began) > t.s.opts.Limits.WriteTimeout {
+			return err
+		}
+	}
 }
 
 // hand hands records to the writer. Those that the topic does not take are refused one by one.
-func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Record) error {
-	w := &writeRequest{topic: t.topic, memory: t.memory, now: time.Now(), config: t.s.producers.configs.Of(t.topic)}
+func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Record, memory *share) error {
+	w := &writeRequest{topic: t.topic, memory: memory, now: time.Now(), config: t.s.producers.configs.Of(t.topic)}
 	for i := range part.records {
 		r := &part.records[i]
 		if r.err != nil {
@@ -179,7 +196,7 @@ func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Recor
 			r.record = len(w.records) - 1
 		}
 	}
-	p := v3Pending{v3Part: part, request: w}
+	p := v3Pending{v3Part: part, request: w, memory: memory}
 	var err error
 	if len(w.records) > 0 {
 		if p.packed, err = t.s.pack(w, t.topic.Partitions); err == nil {
@@ -191,10 +208,12 @@ func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Recor
 		p.refused = &refused
 	}
 	w.forget()
+	memory.shrink(recordOverhead * int64(len(part.records)))
 	select {
 	case t.parts <- p:
 		return nil
 	case <-ctx.Done():
+		memory.giveBack()
 		return ctx.Err()
 	}
 }
@@ -215,6 +234,9 @@ func (t *v3Stream) answer(ctx context.Context) {
 			t.s.settle(ctx, p.request, p.pending, p.packed, done)
 		}
 		b = t.s.appendV3(b[:0], t.topic, &p.v3Part, done)
+		if p.memory != nil {
+			p.memory.giveBack()
+		}
 		_ = t.control.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, _ = t.w.Write(b) // an error means that the client has gone; what it sent is written all the same
 		if len(t.parts) == 0 {

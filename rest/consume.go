@@ -6,8 +6,7 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"firn/budget"
 	"firn/coordinator"
 )
 
@@ -48,38 +47,24 @@ func (s *Server) consuming() []route {
 
 // readers is what requests that read share.
 type readers struct {
-	memory   *semaphore.Weighted // of answers under way
-	decoding chan struct{}       // a place for each batch that is being decompressed
-	polls    chan struct{}       // a place for each request that waits for records
-	tails    chan struct{}       // a place for each tail
-	stopping context.Context     // ends when the server begins to stop: nobody waits any more
+	memory   *budget.Pool    // of answers under way
+	decoding chan struct{}   // a place for each batch that is being decompressed
+	polls    chan struct{}   // a place for each request that waits for records
+	tails    chan struct{}   // a place for each tail
+	stopping context.Context // ends when the server begins to stop: nobody waits any more
 	stop     context.CancelFunc
 }
 
 func newReaders(l Limits) *readers {
 	stopping, stop := context.WithCancel(context.Background())
 	return &readers{
-		memory:   semaphore.NewWeighted(l.ReadMemoryBytes),
+		memory:   newReadMemory(l),
 		decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		polls:    make(chan struct{}, l.MaxLongPolls),
 		tails:    make(chan struct{}, l.MaxTails),
 		stopping: stopping,
 		stop:     stop,
 	}
-}
-
-// reserve takes memory for an answer; release gives it back.
-func (s *Server) reserve(ctx context.Context, bytes int) (release func(), err error) {
-	n := min(int64(bytes), s.opts.Limits.ReadMemoryBytes)
-	waiting, cancel := context.WithTimeout(ctx, s.opts.Limits.BusyWait)
-	defer cancel()
-	if s.readers.memory.Acquire(waiting, n) != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, full("ReadMemoryBytes", "the answers under way take all the memory that there is for them")
-	}
-	return func() { s.readers.memory.Release(n) }, nil
 }
 
 // full is a request that a limit leaves no room for now.

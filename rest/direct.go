@@ -19,14 +19,14 @@ type DirectWriter interface {
 // Direct is POST /v1/topics/{topic}/records for programs that are no node, such as a function behind a URL: the same bodies, headers and answers.
 func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger}, mux: http.NewServeMux()}
-	memory := newMemory(s.opts.Limits.RequestMemoryBytes, s.opts.Limits.BusyWait)
+	s.producers = &producers{memory: newRequestMemory(s.opts.Limits)}
 	produce := func(rw http.ResponseWriter, r *http.Request) error {
 		key, err := idempotencyKey(r.Header)
 		if err != nil {
 			return err
 		}
-		share := &share{of: memory}
-		defer share.shrink(0)
+		share := s.requestShare(r)
+		defer share.giveBack()
 		records, err := s.decodeRecords(r, share)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 	}
 	s.mux.Handle("/v1/topics/{topic}/records", s.byMethod([]route{{method: http.MethodPost, handler: produce}}))
 	s.mux.Handle("/", s.byMethod([]route{{method: http.MethodPost, handler: nowhere}}))
-	return s.mux
+	return withAddress(s.mux)
 }
 
 // undelivered is what a client gets to know when a direct writer did not write.

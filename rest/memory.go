@@ -2,157 +2,133 @@ package rest
 
 import (
 	"context"
-	"slices"
-	"sync"
-	"sync/atomic"
+	"errors"
+	"net/http"
+	"net/netip"
 	"time"
+
+	"firn/budget"
 )
 
-// requestMemory is what the requests of all producers may hold together: bodies, and the records made of them.
-//
-// Requests need more while they hold some already, so they could all come to wait for each other. Therefore the oldest is served first, and those that wait hold half of the
-// memory at most: the youngest of them are told to come again, so that there is always room for some to be finished.
-type requestMemory struct {
-	total int64
-	wait  time.Duration // for a part of it
-	used  atomic.Int64  // changed under mu
+// ownBytes is memory that each request has beside what all share, for its body and as much for its answer: small ones wait for nobody.
+const ownBytes = 16 << 10
 
-	mu      sync.Mutex
-	count   uint64    // of the requests so far
-	waiting []*waiter // the oldest request first
-	parked  int64     // what these hold
+// addressKey is where a request's context has the address of its client.
+type addressKey struct{}
+
+// withAddress notes where a request comes from, for the memory that it takes.
+func withAddress(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), addressKey{}, budget.AddressOf(r.RemoteAddr))))
+	})
 }
 
-// share is one request's part of the memory. It grows before the request does, so that announcing a large body costs nothing. It is used by one goroutine.
+func addressFrom(ctx context.Context) netip.Addr {
+	address, _ := ctx.Value(addressKey{}).(netip.Addr)
+	return address
+}
+
+// share is what a request holds of the memory that all share. It grows before the request does, so that announcing a large body costs nothing.
 type share struct {
-	of   *requestMemory
-	held int64
-	age  uint64 // the number of the request, from its first growth on
+	client *budget.Client
+	hold   *budget.Hold
+	full   func() *problem // what a client is told for which there is no room
 }
 
-// waiter is a request that waits for more memory.
-type waiter struct {
-	share *share
-	need  int64
-	told  chan bool // of one element: whether it has the memory now, or has to give up
-}
-
-func newMemory(total int64, wait time.Duration) *requestMemory {
-	return &requestMemory{total: total, wait: wait}
+// shareOf returns a share of a pool for a request that a context belongs to. It has to be given back.
+func shareOf(ctx context.Context, pool *budget.Pool, full func() *problem) *share {
+	client := pool.Client(addressFrom(ctx))
+	return &share{client: client, hold: client.Hold(), full: full}
 }
 
 // grow takes n bytes more, or fails when there is no room for them for too long.
 func (s *share) grow(ctx context.Context, n int64) error {
-	m := s.of
-	m.mu.Lock()
-	if s.age == 0 {
-		m.count++
-		s.age = m.count
-	}
-	if !m.waits(s.age) && m.fits(n) {
-		m.give(s, n)
-		m.mu.Unlock()
+	err := s.hold.Grow(ctx, n)
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, budget.ErrTooLarge):
+		p := s.full()
+		p.Status, p.retryAfter, p.Detail = http.StatusRequestEntityTooLarge, 0, err.Error()
+		return p
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	w := &waiter{share: s, need: n, told: make(chan bool, 1)}
-	m.park(w)
-	m.serve()
-	m.mu.Unlock()
-
-	timeout := time.NewTimer(m.wait)
-	defer timeout.Stop()
-	select {
-	case given := <-w.told:
-		if given {
-			return nil
-		}
-	case <-timeout.C:
-		if m.leave(w) {
-			return nil
-		}
-	case <-ctx.Done():
-		if m.leave(w) {
-			return nil
-		}
-	}
-	p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes (--http-memory); nothing was written", m.total)
-	p.Limit = "RequestMemoryBytes"
-	return p
+	return s.full()
 }
 
 // shrink gives all but n bytes back.
-func (s *share) shrink(n int64) {
-	free := s.held - n
-	if free <= 0 {
-		return
+func (s *share) shrink(n int64) { s.hold.ShrinkTo(n) }
+
+// giveBack ends the share.
+func (s *share) giveBack() {
+	s.hold.Release()
+	s.client.Close()
+}
+
+// newRequestMemory is the memory of producers' requests: bodies, and the records made of them.
+func newRequestMemory(l Limits) *budget.Pool {
+	largest := int64(l.MaxBodyBytes)*2*bodyFactor + int64(l.MaxRecords)*recordOverhead
+	return budget.New(budget.Options{Limit: "RequestMemoryBytes", Bytes: l.RequestMemoryBytes, Largest: min(largest, l.RequestMemoryBytes), Own: ownBytes, Wait: l.BusyWait})
+}
+
+// newReadMemory is the memory of answers to consumers.
+func newReadMemory(l Limits) *budget.Pool {
+	return budget.New(budget.Options{Limit: "ReadMemoryBytes", Bytes: l.ReadMemoryBytes, Largest: min(2*maxReadBytes, l.ReadMemoryBytes), Own: ownBytes, Wait: l.BusyWait})
+}
+
+// requestShare is a share of the memory of producers' requests.
+func (s *Server) requestShare(r *http.Request) *share {
+	return shareOf(r.Context(), s.producers.memory, func() *problem {
+		p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes and half for one address (--http-memory); nothing was written",
+			s.opts.Limits.RequestMemoryBytes)
+		p.Limit = "RequestMemoryBytes"
+		return p
+	})
+}
+
+// readShare is a share of the memory of answers to consumers.
+func (s *Server) readShare(ctx context.Context) *share {
+	return shareOf(ctx, s.readers.memory, func() *problem {
+		return full("ReadMemoryBytes", "the answers under way take all the memory that there is for them, or the half of it that one address may have")
+	})
+}
+
+// leastReadBytes is how small an answer is made before it is refused, when memory is short.
+const leastReadBytes = 64 << 10
+
+// reserve takes memory to read up to maxBytes, and for as much text. When little is left it takes less, a quarter of that, and returns how much there
+// may be read: a few clients who take their answers slowly make the answers of all smaller instead of having them refused.
+func (s *share) reserve(ctx context.Context, maxBytes int) (int, error) {
+	n := min(int64(maxBytes), max(s.hold.Room()/8, leastReadBytes))
+	if s.hold.TryGrow(2 * n) {
+		return int(n), nil
 	}
-	m := s.of
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s.held = n
-	m.used.Add(-free)
-	m.serve()
+	n = min(n, leastReadBytes)
+	return int(n), s.grow(ctx, 2*n)
 }
 
-func (m *requestMemory) fits(n int64) bool { return m.used.Load()+n <= m.total }
-
-// waits says whether a request that is older than this one waits.
-func (m *requestMemory) waits(age uint64) bool {
-	return len(m.waiting) > 0 && m.waiting[0].share.age < age
-}
-
-func (m *requestMemory) give(s *share, n int64) {
-	s.held += n
-	m.used.Add(n)
-}
-
-// park lets a request wait, behind the older ones.
-func (m *requestMemory) park(w *waiter) {
-	at, _ := slices.BinarySearchFunc(m.waiting, w.share.age, byAge)
-	m.waiting = slices.Insert(m.waiting, at, w)
-	m.parked += w.share.held
-}
-
-func byAge(w *waiter, age uint64) int {
-	switch {
-	case w.share.age < age:
-		return -1
-	case w.share.age > age:
-		return 1
-	}
-	return 0
-}
-
-// unpark ends a request's waiting.
-func (m *requestMemory) unpark(at int) *waiter {
-	w := m.waiting[at]
-	m.waiting = slices.Delete(m.waiting, at, at+1)
-	m.parked -= w.share.held
-	return w
-}
-
-// serve gives the oldest what they need while there is room, and has the youngest give up while those that wait hold too much.
-func (m *requestMemory) serve() {
-	for len(m.waiting) > 0 && m.fits(m.waiting[0].need) {
-		w := m.unpark(0)
-		m.give(w.share, w.need)
-		w.told <- true
-	}
-	for i := len(m.waiting) - 1; i > 0 && m.parked > m.total/2; i-- {
-		if m.waiting[i].share.held > 0 {
-			m.unpark(i).told <- false
+// send writes a body. A client that takes it slowly is waited for, one that takes nothing is not; what it has taken is given back.
+func (s *share) send(w http.ResponseWriter, body []byte) {
+	control := http.NewResponseController(w)
+	finish := time.Now().Add(sendTimeout + time.Duration(float64(len(body))/minBytesPerSecond*float64(time.Second)))
+	for len(body) > 0 {
+		deadline := time.Now().Add(pieceTimeout)
+		if deadline.After(finish) {
+			deadline = finish
 		}
+		_ = control.SetWriteDeadline(deadline) // which a recorder in a test does not have
+		piece := body[:min(len(body), pieceBytes)]
+		if _, err := w.Write(piece); err != nil {
+			return // the client has gone
+		}
+		body = body[len(piece):]
 	}
 }
 
-// leave ends the waiting of a request that has waited for too long. It may have been given what it waited for at that very moment.
-func (m *requestMemory) leave(w *waiter) (given bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if at, waits := slices.BinarySearchFunc(m.waiting, w.share.age, byAge); waits {
-		m.unpark(at)
-		m.serve()
-		return false
-	}
-	return <-w.told
-}
+// How fast a client has to take an answer: each piece in some seconds, and the whole at a rate after sendTimeout.
+const (
+	pieceBytes        = 256 << 10
+	pieceTimeout      = 10 * time.Second
+	minBytesPerSecond = 128 << 10
+)

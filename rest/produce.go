@@ -48,8 +48,8 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	memory := &share{of: s.producers.memory}
-	defer memory.shrink(0)
+	memory := s.requestShare(r)
+	defer memory.giveBack()
 	records, err := s.decodeRecords(r, memory)
 	if err != nil {
 		return err

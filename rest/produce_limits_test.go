@@ -90,7 +90,7 @@ func TestFlood(t *testing.T) {
 	for range clients / 2 {
 		<-refused
 	}
-	if used := f.producers.memory.used.Load(); used > limit {
+	if used := f.producers.memory.Used(); used > limit {
 		t.Errorf("requests hold %d bytes of %d", used, limit)
 	}
 	release()
@@ -107,7 +107,7 @@ func TestFlood(t *testing.T) {
 	if written != int64(statuses[200]) {
 		t.Errorf("%d records are written, %d acknowledged", written, statuses[200])
 	}
-	if used := f.producers.memory.used.Load(); used != 0 {
+	if used := f.producers.memory.Used(); used != 0 {
 		t.Errorf("%d bytes are held after all", used)
 	}
 }
@@ -261,7 +261,7 @@ func FuzzProduce(f *testing.F) {
 		if offsets != after {
 			t.Fatalf("ends were %v and are %v: %s", before, after, answer)
 		}
-		if used := node.producers.memory.used.Load(); used != 0 {
+		if used := node.producers.memory.Used(); used != 0 {
 			t.Fatalf("%d bytes are held", used)
 		}
 	})
@@ -310,11 +310,11 @@ func BenchmarkDecode(b *testing.B) {
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body.String()))
 		r.Header.Set("Content-Type", typeNDJSON)
-		held := &share{of: f.producers.memory}
+		held := f.requestShare(r)
 		records, err := f.decodeRecords(r, held)
 		if err != nil || len(records) != 1000 {
 			b.Fatal(err)
 		}
-		held.shrink(0)
+		held.giveBack()
 	}
 }

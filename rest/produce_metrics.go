@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"firn/budget"
 )
 
 // produceMetrics count what producers do.
@@ -14,11 +16,11 @@ type produceMetrics struct {
 	records  prometheus.Counter
 }
 
-func newProduceMetrics(r prometheus.Registerer, m *requestMemory) *produceMetrics {
+func newProduceMetrics(r prometheus.Registerer, m *budget.Pool) *produceMetrics {
 	factory := promauto.With(r)
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "firn_http_request_memory_bytes", Help: "Memory that requests of HTTP producers hold; RequestMemoryBytes at most.",
-	}, func() float64 { return float64(m.used.Load()) })
+	}, func() float64 { return float64(m.Used() + m.Own()) })
 	return &produceMetrics{
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "firn_http_produce_requests_total", Help: "Requests of HTTP producers, by the status that they were answered with.",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn/budget"
 	"firn/coordinator"
 	"firn/coordinator/topicconfig"
 	"firn/ingest"
@@ -19,7 +20,7 @@ import (
 
 // producers is what requests that write share.
 type producers struct {
-	memory   *requestMemory
+	memory   *budget.Pool
 	configs  topicconfig.Cache
 	preparer ingest.Preparer
 	keys     keysInFlight
@@ -28,7 +29,7 @@ type producers struct {
 
 func newProducers(opts Options) *producers {
 	p := &producers{
-		memory:   newMemory(opts.Limits.RequestMemoryBytes, opts.Limits.BusyWait),
+		memory:   newRequestMemory(opts.Limits),
 		preparer: ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: 2 * opts.Limits.MaxBodyBytes},
 	}
 	p.metrics = newProduceMetrics(opts.Registerer, p.memory)

@@ -64,12 +64,13 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	lastFor(w, read.wait)
-	chunk, release, err := s.poll(r.Context(), read)
+	memory := s.readShare(r.Context())
+	defer memory.giveBack()
+	chunk, err := s.poll(r.Context(), read, memory)
 	if err != nil {
 		return s.outOfRange(read, err)
 	}
-	defer release()
-	return s.sendRecords(w, r, kind, read, chunk)
+	return s.sendRecords(w, r, kind, read, chunk, memory)
 }
 
 // lastFor lets an answer take some time more than the server's timeout, which is for clients that are slow.
@@ -91,28 +92,36 @@ func (s *Server) outOfRange(read *reading, err error) error {
 		LogStart: &info.LogStart, HighWatermark: &info.HighWatermark}
 }
 
-// poll reads, and waits for something to read. Memory for the answer is taken when there is something, and belongs to the caller until release is called.
-func (s *Server) poll(ctx context.Context, read *reading) (chunk index.Chunk, release func(), err error) {
+// poll reads, and waits for something to read. Memory for the answer is taken when there is something: no more than was read, and as much for its text.
+func (s *Server) poll(ctx context.Context, read *reading, memory *share) (chunk index.Chunk, err error) {
 	chunk, err = s.locate(ctx, read)
 	if err == nil && read.offset == chunk.HighWatermark && read.wait > 0 {
 		err = s.await(ctx, read)
 	}
 	if err != nil {
-		return chunk, nil, err
+		return chunk, err
 	}
 	if chunk, err = s.locate(ctx, read); err != nil || read.offset == chunk.HighWatermark {
-		return chunk, func() {}, err
+		return chunk, err
 	}
-	if release, err = s.reserve(ctx, 2*read.maxBytes); err != nil {
-		return chunk, nil, err
+	if read.maxBytes, err = memory.reserve(ctx, read.maxBytes); err != nil {
+		return chunk, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, bucketTimeout)
 	defer cancel()
-	if chunk, err = s.opts.Index.Read(ctx, read.at, read.offset, read.maxBytes, true); err != nil {
-		release()
-		return chunk, nil, err
+	chunk, err = s.opts.Index.ReadWithin(ctx, read.at, read.offset, index.Bounds{MaxBytes: read.maxBytes, AtLeastOne: true,
+		Reserve: func(ctx context.Context, n int64) error { return memory.grow(ctx, 2*n) }})
+	if err == nil {
+		memory.shrink(int64(sizeOf(chunk.Batches) + read.maxBytes))
 	}
-	return chunk, release, nil
+	return chunk, err
+}
+
+func sizeOf(batches [][]byte) (n int) {
+	for _, b := range batches {
+		n += len(b)
+	}
+	return n
 }
 
 // locate finds out where the partition stands.
@@ -154,17 +163,16 @@ func (s *Server) await(ctx context.Context, read *reading) error {
 }
 
 // sendRecords answers with what was read.
-func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string, read *reading, chunk index.Chunk) error {
+func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string, read *reading, chunk index.Chunk, memory *share) error {
 	body, next := []byte(nil), read.offset
 	if kind == typeBatches {
 		body = bytes.Join(chunk.Batches, nil)
 		next = behind(chunk.Batches, next)
 	} else {
-		text, release, err := s.textOf(r.Context(), read, chunk)
+		text, err := s.textOf(r.Context(), read, chunk, memory)
 		if err != nil {
 			return err
 		}
-		defer release()
 		body, next = text.Bytes(), text.next
 		if kind == typeJSON {
 			body = text.whole(read, chunk)
@@ -176,7 +184,9 @@ func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string
 	h.Set("Firn-High-Watermark", strconv.FormatInt(chunk.HighWatermark, 10))
 	h.Set("Firn-Log-Start-Offset", strconv.FormatInt(chunk.LogStart, 10))
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(body) // an error means that the client has gone
+	chunk.Batches = nil
+	memory.shrink(int64(len(body)))
+	memory.send(w, body)
 	return nil
 }
 
@@ -193,14 +203,13 @@ func behind(batches [][]byte, offset int64) int64 {
 }
 
 // textOf makes text of what was read: as many records as the request allows, and at least one if there is one.
-func (s *Server) textOf(ctx context.Context, read *reading, chunk index.Chunk) (text *recordText, release func(), err error) {
+func (s *Server) textOf(ctx context.Context, read *reading, chunk index.Chunk, memory *share) (text *recordText, err error) {
 	text = newRecordText(nil)
 	text.next, err = s.decode(ctx, chunk.Batches, read.offset, func(r batch.Record) (bool, error) {
 		return text.addWithin(r, read.maxRecords, read.maxBytes)
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	release, err = s.reserve(ctx, max(0, text.Len()-read.maxBytes)) // a single record may be larger than what was asked for
-	return text, release, err
+	return text, memory.grow(ctx, int64(text.Len()-read.maxBytes)) // a single record may be larger than what was asked for
 }

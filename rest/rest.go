@@ -80,17 +80,18 @@ type Options struct {
 
 // Limits keep one client from costing another its service. Zero values mean the defaults. Errors name the fields.
 type Limits struct {
-	MaxConnections     int           // open at once; more wait in the kernel's queue; 4,096
-	MaxBodyBytes       int           // of one request, after decompression; 8 MiB
-	MaxRecords         int           // of one request; 100,000
-	RequestMemoryBytes int64         // of all requests' bodies and records under way, as they are in memory; 256 MiB
-	BusyWait           time.Duration // how long a request waits for a part of RequestMemoryBytes or of the write buffer before it gets 429; 1 s
-	WriteTimeout       time.Duration // how long a producer waits for its records to be durable before it gets 504; 30 s
-	MaxIdempotencyKeys int           // remembered in the cluster; 1,000,000
-	ReadMemoryBytes    int64         // of all answers to consumers under way; 128 MiB
-	MaxLongPolls       int           // requests that wait for records; 2,048
-	MaxTails           int           // tails of topics; 512
-	MaxTopicPartitions int           // of a topic that is created or grows; 10,000
+	MaxConnections      int           // open at once; 4,096. Beyond it only probes and scrapes are answered
+	MaxConnectionsPerIP int           // open at once from one address; 2,048. Beyond it as well
+	MaxBodyBytes        int           // of one request, after decompression; 8 MiB
+	MaxRecords          int           // of one request; 100,000
+	RequestMemoryBytes  int64         // of all requests' bodies and records under way, as they are in memory; 256 MiB
+	BusyWait            time.Duration // how long a request waits for a part of RequestMemoryBytes or of the write buffer before it gets 429; 1 s
+	WriteTimeout        time.Duration // how long a producer waits for its records to be durable before it gets 504; 30 s
+	MaxIdempotencyKeys  int           // remembered in the cluster; 1,000,000
+	ReadMemoryBytes     int64         // of all answers to consumers under way; 128 MiB
+	MaxLongPolls        int           // requests that wait for records; 2,048
+	MaxTails            int           // tails of topics; 512
+	MaxTopicPartitions  int           // of a topic that is created or grows; 10,000
 }
 
 const (
@@ -101,6 +102,7 @@ const (
 // withDefaults returns the limits with every zero value replaced by its default.
 func (l Limits) withDefaults() Limits {
 	l.MaxConnections = cmp.Or(l.MaxConnections, 4096)
+	l.MaxConnectionsPerIP = cmp.Or(l.MaxConnectionsPerIP, 2048)
 	l.MaxBodyBytes = cmp.Or(l.MaxBodyBytes, 8<<20)
 	l.MaxRecords = cmp.Or(l.MaxRecords, 100_000)
 	l.RequestMemoryBytes = cmp.Or(l.RequestMemoryBytes, 256<<20)
@@ -119,6 +121,7 @@ type Server struct {
 	opts      Options
 	mux       *http.ServeMux
 	handler   http.Handler // the mux, guarded
+	admin     http.Handler // probes and metrics alone
 	compress  func(http.Handler) http.HandlerFunc
 	draining  atomic.Bool
 	scrapes   chan struct{} // a place for each scrape under way
@@ -164,8 +167,9 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rest: %w", err)
 	}
-	s.compress, s.handler = compress, sameOrigin(s.mux)
+	s.compress, s.handler = compress, probesFirst(s.mux, withAddress(sameOrigin(s.mux)))
 	s.routes()
+	s.admin = s.adminRoutes()
 	return s, nil
 }
 

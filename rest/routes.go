@@ -51,6 +51,18 @@ func (s *Server) routes() {
 	s.mux.Handle("/", s.byMethod([]route{{method: http.MethodGet, handler: nowhere}}))
 }
 
+// adminRoutes is probes and metrics, for a listener of their own.
+func (s *Server) adminRoutes() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.observing() {
+		if r.pattern != "/{$}" {
+			mux.Handle(r.pattern, s.byMethod([]route{r}))
+		}
+	}
+	mux.Handle("/", s.byMethod([]route{{method: http.MethodGet, handler: nowhere}}))
+	return mux
+}
+
 // nowhere answers for every path that is not there.
 func nowhere(http.ResponseWriter, *http.Request) error {
 	return &problem{Status: http.StatusNotFound, Detail: "nothing is served here; /openapi.json lists what there is"}

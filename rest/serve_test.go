@@ -110,33 +110,66 @@ func TestLargeHeaders(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreBounded: connections beyond the bound wait until one closes.
+// TestConnectionsAreBounded: beyond the bound, probes are answered and nothing else, until a connection closes.
 func TestConnectionsAreBounded(t *testing.T) {
-	serving(t, func(o *Options) { o.Limits.MaxConnections = 2 }, func(t *testing.T, p *pipes, _ func() error) {
-		var open []net.Conn
-		for range 2 {
-			c, ok := p.dial()
-			if !ok {
-				t.Fatal("not taken")
-			}
-			open = append(open, c)
+	for name, limit := range map[string]func(*Options){
+		"in all":           func(o *Options) { o.Limits.MaxConnections = 2 },
+		"from one address": func(o *Options) { o.Limits.MaxConnectionsPerIP = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			serving(t, limit, func(t *testing.T, p *pipes, _ func() error) {
+				var open []net.Conn
+				for range 2 {
+					c, ok := p.dial()
+					if !ok {
+						t.Fatal("not taken")
+					}
+					open = append(open, c)
+				}
+				for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/": 429} {
+					if got := statusOf(t, p, path); got != want {
+						t.Errorf("%s answers %d beyond the bound, want %d", path, got, want)
+					}
+				}
+				open[0].Close()
+				synctest.Wait()
+				if got := statusOf(t, p, "/"); got != 200 {
+					t.Errorf("after one has closed: %d", got)
+				}
+				open[1].Close()
+			})
+		})
+	}
+}
+
+// TestReserveIsBounded: connections beyond the reserve are closed.
+func TestReserveIsBounded(t *testing.T) {
+	serving(t, func(o *Options) { o.Limits.MaxConnections = 1 }, func(t *testing.T, p *pipes, _ func() error) {
+		for range 1 + reserveConnectionsPerIP {
+			c, _ := p.dial()
+			defer c.Close()
 		}
-		taken := make(chan net.Conn)
-		go func() { c, _ := p.dial(); taken <- c }()
-		synctest.Wait()
-		select {
-		case <-taken:
-			t.Error("a third connection was taken")
-		default:
+		c, _ := p.dial()
+		defer c.Close()
+		if n, err := c.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%d bytes came", n)
 		}
-		open[0].Close()
-		if c := <-taken; c == nil {
-			t.Error("no connection was taken after one had closed")
-		} else {
-			c.Close()
-		}
-		open[1].Close()
 	})
+}
+
+// statusOf asks for a path on a connection of its own.
+func statusOf(t *testing.T, p *pipes, path string) int {
+	t.Helper()
+	c, _ := p.dial()
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode
 }
 
 // TestGracefulEnd: a request under way is answered, while no new connection is taken.

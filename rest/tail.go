@@ -256,14 +256,14 @@ func (t *tailing) forward(ctx context.Context, i int) (more bool, err error) {
 		t.next[i] = info.LogStart
 		return true, t.send(tailEvent("gap", t.id(), gap))
 	}
-	release, err := t.s.reserve(ctx, tailBytes+tailText)
-	if err != nil {
+	memory := t.s.readShare(ctx)
+	defer memory.giveBack()
+	if memory.grow(ctx, tailBytes+tailText) != nil {
 		return true, pauseFor(ctx, t.s.opts.Limits.BusyWait)
 	}
-	defer release()
 	reading, cancel := context.WithTimeout(ctx, bucketTimeout)
 	defer cancel()
-	chunk, err := t.s.opts.Index.Read(reading, at, t.next[i], tailBytes, true)
+	chunk, err := t.s.opts.Index.ReadWithin(reading, at, t.next[i], index.Bounds{MaxBytes: tailBytes, AtLeastOne: true, Reserve: memory.grow})
 	switch {
 	case errors.Is(err, index.ErrOffsetOutOfRange), errors.Is(err, coordinator.ErrUnknownPartition):
 		return true, nil // the next round knows why

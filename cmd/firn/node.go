@@ -39,14 +39,15 @@ type node struct {
 	rest   *rest.Server
 	tidy   *cleanup.Cleaner
 
-	host string // as clients are told
-	port int32
-	http net.Listener // or nil
+	host  string // as clients are told
+	port  int32
+	http  net.Listener // or nil
+	admin net.Listener // or nil
 }
 
 // startNode opens the store, recovers the state from it and wires the rooms. On failure it leaves nothing running.
-func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound net.Addr, http net.Listener) (_ *node, err error) {
-	n := &node{started: time.Now(), options: o, logger: logger, http: http}
+func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound net.Addr, http, admin net.Listener) (_ *node, err error) {
+	n := &node{started: time.Now(), options: o, logger: logger, http: http, admin: admin}
 	if n.host, n.port, err = o.advertised(bound); err != nil {
 		return nil, usagef("--advertise %w", err)
 	}
@@ -124,6 +125,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
 		AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
+		Limits: kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
 	})
 	if err != nil {
 		return err
@@ -131,7 +133,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
-		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory)},
+		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
 		return err
@@ -161,6 +163,9 @@ func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
 	http, httpFailed := errgroup.WithContext(outliving)
 	if n.http != nil {
 		http.Go(func() error { return n.rest.Serve(outliving, n.http) })
+	}
+	if n.admin != nil {
+		http.Go(func() error { return n.rest.ServeAdmin(outliving, n.admin) })
 	}
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.kafka.Serve(serving, kafkaListener) })

@@ -49,7 +49,14 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 		}
 		defer httpListener.Close()
 	}
-	n, err := startNode(ctx, o, o.logger(s), kafkaListener.Addr(), httpListener)
+	var adminListener net.Listener
+	if o.adminAddr != noHTTP {
+		if adminListener, err = listen(ctx, "admin-addr", o.adminAddr); err != nil {
+			return err
+		}
+		defer adminListener.Close()
+	}
+	n, err := startNode(ctx, o, o.logger(s), kafkaListener.Addr(), httpListener, adminListener)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"firn/coordinator"
+	"firn/kafka"
 )
 
 // serveOptions is what serve can be told, by flag or by environment.
@@ -22,20 +23,24 @@ type serveOptions struct {
 	coordinator   string
 	kafkaAddr     string
 	httpAddr      string
+	adminAddr     string
 	advertise     string
 	advertiseHTTP string
 	nodeID        int32
 	zone          string
 
-	flushBytes    byteSize
-	flushInterval time.Duration
-	putBudget     putRate
-	bufferBytes   byteSize
-	httpMaxBody   byteSize
-	httpMemory    byteSize
-	cacheBytes    memorySize
-	tailBytes     memorySize
-	compressPlain string
+	flushBytes     byteSize
+	flushInterval  time.Duration
+	putBudget      putRate
+	bufferBytes    byteSize
+	httpMaxBody    byteSize
+	httpMemory     byteSize
+	httpReadMemory byteSize
+	requestMemory  byteSize
+	answerMemory   byteSize
+	cacheBytes     memorySize
+	tailBytes      memorySize
+	compressPlain  string
 
 	commitDeadline time.Duration
 	gcGrace        time.Duration
@@ -62,6 +67,7 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, health, metrics), or none")
+	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` to serve /healthz, /readyz and /metrics on alone, beside --http-addr, or none")
 	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients are told to come to (default: --kafka-addr)")
 	f.StringVar(&o.advertiseHTTP, "advertise-http", "", "`host:port` at which other nodes find this one's HTTP (default: --http-addr, with the host of --advertise if that is every interface)")
 	f.DurationVar(&o.commitDeadline, "commit-deadline", coordinator.DefaultCommitDeadline, "how old a segment may be when it gets its offsets; small segments are merged, and garbage found, some time later; the same on all nodes")
@@ -75,7 +81,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.zone, "zone", "", "availability zone of this node, Kafka's rack")
 
 	o.flushBytes, o.bufferBytes = 8<<20, 256<<20
-	o.httpMaxBody, o.httpMemory = 8<<20, 256<<20
+	o.httpMaxBody, o.httpMemory, o.httpReadMemory = 8<<20, 256<<20, 128<<20
+	o.requestMemory, o.answerMemory = 512<<20, 512<<20
 	o.cacheBytes.auto, o.tailBytes.auto = true, true
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
 	f.DurationVar(&o.flushInterval, "flush-interval", 250*time.Millisecond, "seal a segment at the latest after this long")
@@ -84,6 +91,9 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
 	f.Var(&o.httpMaxBody, "http-max-body", "largest body of an HTTP producer's request, decompressed")
 	f.Var(&o.httpMemory, "http-memory", "memory for the requests of HTTP producers; beyond it they get 429")
+	f.Var(&o.httpReadMemory, "http-read-memory", "memory for the answers to HTTP consumers; less room makes them smaller, and beyond it they get 429")
+	f.Var(&o.requestMemory, "request-memory", "memory for the requests of Kafka clients; beyond it large ones wait")
+	f.Var(&o.answerMemory, "answer-memory", "memory for the answers to Kafka clients; less room makes Fetch responses smaller, and others wait")
 	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
@@ -113,6 +123,9 @@ func (o *serveOptions) validate() error {
 	}
 	o.checkPlaces(check)
 	check("node-id", within(int64(o.nodeID), 0, math.MaxInt32))
+	if o.adminAddr != noHTTP {
+		check("admin-addr", checkAddress(o.adminAddr, 0))
+	}
 	check("flush-bytes", within(int64(o.flushBytes), 1<<10, 1<<30))
 	check("flush-interval", within(o.flushInterval, time.Millisecond, time.Minute))
 	if o.putBudget.perSecond < 0 {
@@ -121,6 +134,9 @@ func (o *serveOptions) validate() error {
 	check("buffer-bytes", within(int64(o.bufferBytes), int64(o.flushBytes), math.MaxInt64))
 	check("http-max-body", within(int64(o.httpMaxBody), 1<<10, 1<<30))
 	check("http-memory", within(int64(o.httpMemory), 4*int64(o.httpMaxBody), math.MaxInt64))
+	check("http-read-memory", within(int64(o.httpReadMemory), 16<<20, math.MaxInt64))
+	check("request-memory", within(int64(o.requestMemory), kafka.MinMemoryBytes, math.MaxInt64))
+	check("answer-memory", within(int64(o.answerMemory), kafka.MinMemoryBytes, math.MaxInt64))
 	check("cache-bytes", o.cacheBytes.check())
 	check("tail-bytes", o.tailBytes.check())
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
