@@ -1,0 +1,167 @@
+package model
+
+// Short are the configurations that every test run searches. All of each is searched: doc.go says
+// how many states that are.
+var Short = []*Config{
+	{
+		Name: "tiny", About: "two nodes write, follow, help and acknowledge",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 1, Objects: 4,
+	},
+	{
+		Name: "hole", About: "a commit is journaled behind one that is not, and the coordinator loses everything",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 2, Recoveries: 1, Flushes: 1, Alone: true,
+	},
+	{
+		Name:  "flush",
+		About: "the coordinator loses everything twice without a restart; two recoveries, whose puts may come late",
+		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Recoveries: 2, Flushes: 2, Late: true, Alone: true,
+	},
+	{
+		Name: "open", About: "the coordinator loses everything twice, and openings come late and again",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Flushes: 2, Alone: true,
+	},
+	{
+		Name: "rivals", About: "two recoveries at once, after a restart",
+		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Recoveries: 2, Rewinds: 1, Late: true, Alone: true,
+	},
+	{
+		Name: "snapshots", About: "snapshots, tidying and a recovery",
+		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Snapshots: 1, Tidy: true,
+		Alone: true,
+	},
+	{
+		Name: "keys", About: "two nodes write one request",
+		Nodes: 2, Owners: []int{0, 1}, Keyed: 3, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Snapshots: 1,
+		Alone: true,
+	},
+	{
+		Name: "thaw", About: "a process thaws when the seal that a recovery put is gone",
+		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Split: true, Ticks: 1, Tidy: true, Exclusive: true,
+		Alone: true,
+	},
+	{
+		Name: "thawed", About: "a direct writer thaws when the seal of its silent chain is gone",
+		Nodes: 2, Guest: 1, Owners: []int{1}, Lives: 1, Objects: 3, Ticks: 2, Snapshots: 1, Tidy: true,
+		Quiet: true, Alone: true,
+	},
+	{
+		Name: "guest", About: "a direct writer beside a node, and a restart",
+		Nodes: 2, Guest: 1, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Alone: true,
+	},
+	{
+		Name: "merge", About: "a merge and a recovery",
+		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 4, Merges: 1, Ticks: 1, Recoveries: 1, Rewinds: 1,
+		Alone: true,
+	},
+	{
+		Name: "again", About: "a segment is merged, and committed again after a recovery",
+		Nodes: 1, Owners: []int{0}, Lives: 2, Objects: 4, Merges: 1, Ticks: 1, Recoveries: 1, Rewinds: 1,
+	},
+	{
+		Name: "merges", About: "two merges",
+		Nodes: 1, Owners: []int{0, 0}, Lives: 1, Objects: 4, Merges: 2, Ticks: 1,
+	},
+	{
+		Name: "garbage", About: "a merge and garbage",
+		Nodes: 1, Owners: []int{0}, Lives: 1, Objects: 4, Merges: 1, Ticks: 3, Collections: 2,
+	},
+	{
+		Name: "cutoff", About: "a node that is cut off in an old incarnation collects",
+		Nodes: 2, Owners: []int{1}, Lives: 2, Objects: 3, Split: true, Ticks: 2, Collections: 1, Alone: true,
+	},
+	{
+		Name: "collect", About: "garbage is collected beside commits",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 1, Objects: 3, Ticks: 2, Collections: 1, Alone: true,
+	},
+}
+
+// Long are further configurations, which take minutes.
+var Long = []*Config{
+	{
+		Name: "crash", About: "as tiny, and a crash",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Crashes: 1, Loads: true,
+	},
+	{
+		Name: "restart", About: "the coordinator is restarted, empty or with an earlier state; others help",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Saves: 1,
+	},
+	{
+		Name: "split", About: "failover, and nodes that go on with the old coordinator",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Failovers: 1, Alone: true,
+	},
+	{
+		Name: "splits", About: "the same, to an empty one or to an earlier state, and two recoveries",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 2, Recoveries: 2, Failovers: 1, Saves: 1, Alone: true,
+	},
+	{
+		Name: "three", About: "three nodes, two of which write, and a restart",
+		Nodes: 3, Owners: []int{0, 1}, Lives: 2, Objects: 2, Recoveries: 1, Rewinds: 1, Alone: true,
+	},
+	{
+		Name: "segments", About: "three segments and a restart",
+		Nodes: 2, Owners: []int{0, 0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Alone: true,
+	},
+	{
+		Name: "recoveries", About: "three recoveries, a crash, a restart and a flush; puts come late",
+		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 2, Recoveries: 3, Rewinds: 1, Flushes: 1, Crashes: 1,
+		Late: true, Alone: true,
+	},
+	{
+		Name: "old", About: "two recoveries, snapshots of earlier incarnations are deleted",
+		Nodes: 2, Owners: []int{0}, Lives: 3, Objects: 2, Recoveries: 2, Rewinds: 1, Flushes: 1, Tidy: true,
+		Old: true, Alone: true,
+	},
+	{
+		Name: "loads", About: "snapshots and tidying while nodes load, after a crash",
+		Nodes: 2, Owners: []int{0, 0}, Lives: 2, Objects: 3, Crashes: 1, Snapshots: 1, Tidy: true, Loads: true,
+		Alone: true,
+	},
+	{
+		Name: "tidy", About: "two snapshots, tidying, and a restart",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Snapshots: 2,
+		Tidy: true, Alone: true,
+	},
+	{
+		Name: "silent", About: "a silent chain is sealed, its seal deleted, and its writer thaws",
+		Nodes: 2, Owners: []int{0}, Lives: 1, Objects: 3, Ticks: 2, Snapshots: 1, Tidy: true, Quiet: true,
+		Alone: true,
+	},
+	{
+		Name: "seals", About: "the same, and another snapshot",
+		Nodes: 2, Owners: []int{0}, Lives: 1, Objects: 2, Ticks: 2, Snapshots: 2, Tidy: true, Quiet: true,
+		Alone: true,
+	},
+	{
+		Name:  "begin",
+		About: "a life begins slowly, while another incarnation opens and the one before is tidied away",
+		Nodes: 2, Guest: 1, Owners: []int{1}, Lives: 2, Objects: 3, Recoveries: 1, Failovers: 1, Ticks: 1,
+		Tidy: true, Alone: true,
+	},
+	{
+		Name: "lagging", About: "a node that is cut off in an old incarnation writes snapshots and tidies",
+		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Split: true, Ticks: 1, Tidy: true, Snapshots: 1,
+		Alone: true,
+	},
+	{
+		Name: "requests", About: "two nodes write one request, with help, snapshots and two recoveries",
+		Nodes: 2, Owners: []int{0, 1}, Keyed: 3, Lives: 2, Objects: 3, Recoveries: 2, Rewinds: 1, Flushes: 1,
+		Snapshots: 1,
+	},
+	{
+		Name: "merging", About: "two nodes merge, collect and recover",
+		Nodes: 2, Owners: []int{0, 0}, Lives: 2, Objects: 4, Merges: 2, Ticks: 2, Collections: 1,
+		Recoveries: 1, Rewinds: 1, Alone: true,
+	},
+}
+
+// Named returns a configuration; nil if there is none of that name.
+func Named(name string) *Config {
+	for _, list := range [][]*Config{Short, Long} {
+		for _, cfg := range list {
+			if cfg.Name == name {
+				return cfg
+			}
+		}
+	}
+	return nil
+}

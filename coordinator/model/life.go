@@ -1,0 +1,440 @@
+package model
+
+// What a node does in and between its lives: begin.go, chain.go, journal.go, life.go, ingest.
+
+// coordinators are those that a node may reach. After a failover each call may come to either.
+func (s *State) coordinators() []server {
+	if s.servers[1].identity != 0 {
+		return s.servers[:]
+	}
+	return s.servers[:1]
+}
+
+// admits says whether a coordinator takes a call of a generation.
+func (m *Model) admits(sv *server, in, opening uint8) bool {
+	return sv.in != 0 && sv.trusted != 0 && (sv.in == in && sv.opening == opening || !m.rules.CallsCarryGeneration)
+}
+
+func generation(in, opening uint8) uint8 { return 1 << (2*(in-1) + opening) }
+
+// node makes the steps of one node.
+func (w *walk) node(i int) {
+	n := &w.s.nodes[i]
+	switch n.phase {
+	case between:
+		for k := range w.s.coordinators() {
+			w.between(i, k)
+		}
+	case asked:
+		w.begin(i)
+	case begun:
+		w.checkNewest(i)
+	case first:
+		for k := range w.s.coordinators() {
+			w.settled(i, k)
+		}
+	case settled, located:
+		w.load(i)
+	case alive:
+		w.live(i)
+	default:
+		w.recovering(i)
+	}
+	if n.phase != between && w.s.budgets.crashes > 0 {
+		t := w.copy()
+		t.budgets.crashes--
+		w.m.crash(t, i)
+		w.emit(Move{Crash, int8(i), 0, 0})
+	}
+}
+
+func (w *walk) between(i, k int) {
+	sv := &w.s.servers[k]
+	if sv.in == 0 || sv.trusted == 0 {
+		w.createIncarnation(i)
+		return
+	}
+	if int(w.s.nodes[i].lives) == w.m.cfg.Lives {
+		return
+	}
+	n := &w.copy().nodes[i]
+	n.phase, n.in, n.opening = asked, sv.in, sv.opening
+	w.emit(Move{Incarnation, int8(i), 0, 0})
+}
+
+// end is the end of a life, or of an attempt to begin one.
+func (m *Model) end(s *State, i int) {
+	n := &s.nodes[i]
+	*n = node{lives: n.lives, known: n.known}
+	if m.rules.HelpOwnGeneration {
+		n.known = 0
+	}
+}
+
+func (m *Model) crash(s *State, i int) {
+	m.end(s, i)
+	s.nodes[i].known = 0
+	for g, owner := range m.cfg.Owners {
+		if owner == i && s.segments[g].state == held {
+			s.segments[g].state = forgotten
+		}
+	}
+}
+
+func (w *walk) begin(i int) {
+	n := &w.s.nodes[i]
+	if int(n.lives) == w.m.cfg.Lives {
+		return // no further life is within the bounds
+	}
+	create := func() (*State, *chain) {
+		t := w.copy()
+		t.nodes[i].lives++
+		c := &t.chains[w.m.cfg.chain(i, int(t.nodes[i].lives))]
+		c.in = n.in
+		return t, c
+	}
+	t, c := create()
+	c.objects[0] = beginning
+	t.nodes[i].phase, t.nodes[i].next = begun, 1
+	w.emit(Move{Begin, int8(i), 0, 0})
+	if w.m.cfg.Late {
+		t, c = create()
+		c.flight, c.at = beginning, 0
+		w.m.end(t, i)
+		w.emit(Move{BeginLate, int8(i), 0, 0})
+	}
+}
+
+func (w *walk) checkNewest(i int) {
+	n := &w.s.nodes[i]
+	if n.in == w.s.newest || !w.m.rules.NewestAtBegin {
+		t := w.copy()
+		t.nodes[i].phase = first
+		if w.m.cfg.guest(i) {
+			w.m.live(t, i)
+		}
+		w.emit(Move{CheckNewest, int8(i), 0, 0})
+		return
+	}
+	w.m.end(w.copy(), i)
+	w.emit(Move{CheckNewest, int8(i), 1, 0})
+	w.createIncarnation(i) // whose recovery it is seems dead
+}
+
+// live lets a life begin: the node commits in it what is unanswered.
+func (m *Model) live(s *State, i int) {
+	n := &s.nodes[i]
+	n.phase, n.own = alive, 0
+	for g, owner := range m.cfg.Owners {
+		if owner == i && s.segments[g].state == held {
+			s.segments[g].sent |= generation(n.in, n.opening)
+		}
+	}
+}
+
+func (w *walk) settled(i, k int) {
+	n, sv := &w.s.nodes[i], &w.s.servers[k]
+	t := w.copy()
+	if !w.m.admits(sv, n.in, n.opening) || w.late(i) {
+		w.m.end(t, i)
+		w.emit(Move{LifeOver, int8(i), 0, 0})
+		return
+	}
+	switch {
+	case n.own == loadedFirst:
+		t.nodes[i].from = uint8(sv.hw())
+		w.m.live(t, i)
+	case !w.m.rules.SettledBeforeLoad:
+		found, _ := w.m.load(w.s, int(n.in))
+		t.nodes[i].view, t.nodes[i].own = found.facts, loadedFirst
+	case n.own != 0:
+		t.nodes[i].view = w.s.incarnations[n.in-1].snapshots[0].facts
+		w.m.live(t, i)
+	default:
+		t.nodes[i].phase, t.nodes[i].from = settled, uint8(sv.hw())
+	}
+	w.emit(Move{Settled, int8(i), 0, 0})
+}
+
+// late says whether a life took too long to begin.
+func (w *walk) late(i int) bool {
+	return w.m.rules.BeginSoon && w.s.chains[w.m.cfg.chain(i, int(w.s.nodes[i].lives))].silent > 0
+}
+
+// load reads the bucket into the view: in one step, or the snapshot first.
+func (w *walk) load(i int) {
+	n := &w.s.nodes[i]
+	number := w.s.newestSnapshot(int(n.in))
+	if n.phase == settled && w.m.cfg.Loads {
+		if number < 0 {
+			w.m.end(w.copy(), i)
+			w.emit(Move{LifeOver, int8(i), 0, 0})
+			return
+		}
+		t := w.copy()
+		t.nodes[i].phase, t.nodes[i].snapshot = located, uint8(number)
+		w.emit(Move{Locate, int8(i), 0, 0})
+		return
+	}
+	if n.phase == located {
+		number = int(n.snapshot)
+	}
+	what := moved
+	var found snapshot
+	if number >= 0 {
+		found, what = w.m.read(w.s, int(n.in), number, nil)
+	}
+	t := w.copy()
+	v := &t.nodes[i]
+	switch {
+	case what == contrary:
+		t.wrong = wrongFacts
+	case what == moved, w.late(i):
+		w.m.end(t, i)
+	default:
+		v.view, v.snapshot = found.facts, 0
+		w.m.live(t, i)
+	}
+	w.emit(Move{Load, int8(i), 0, 0})
+}
+
+// live makes the steps of a life.
+func (w *walk) live(i int) {
+	n, over := &w.s.nodes[i], false
+	w.newSegment(i)
+	w.journal(i)
+	for k := range w.s.coordinators() {
+		sv := &w.s.servers[k]
+		if !w.m.admits(sv, n.in, n.opening) {
+			over = true
+			continue
+		}
+		w.answers(i, sv)
+		w.learn(i, sv)
+		w.follow(i, sv)
+		if w.m.cfg.guest(i) {
+			w.acknowledge(i, sv.hw(), HighWatermarks)
+		}
+	}
+	if over {
+		w.m.end(w.copy(), i)
+		w.emit(Move{LifeOver, int8(i), 0, 0})
+	}
+	if !w.m.cfg.guest(i) {
+		w.acknowledge(i, n.view.prefix(), Acknowledge)
+	}
+	w.snapshots(i)
+	w.plan(i)
+	w.collect(i)
+}
+
+func (w *walk) newSegment(i int) {
+	n := &w.s.nodes[i]
+	for g, owner := range w.m.cfg.Owners {
+		if owner == i && w.s.segments[g].state == unborn {
+			w.copy().segments[g] = segment{held, 1, generation(n.in, n.opening), 0}
+			w.emit(Move{NewSegment, int8(i), int8(g), 0})
+			return
+		}
+	}
+}
+
+// journaled says whether a life has put facts into its chain, or is putting them.
+func (w *walk) journaled(i int, f facts) bool {
+	n := &w.s.nodes[i]
+	c := &w.s.chains[w.m.cfg.chain(i, int(n.lives))]
+	for _, o := range c.objects {
+		if o&f == f && o&kindMask == holding {
+			return true
+		}
+	}
+	return n.putting != 0 && c.flight&f == f || n.known&f == f
+}
+
+// answers lets the answers to commits arrive: where a segment is, and what is to be journaled.
+func (w *walk) answers(i int, sv *server) {
+	n := &w.s.nodes[i]
+	for g, owner := range w.m.cfg.Owners {
+		if owner != i || w.s.segments[g].state != held || n.answers[g] != 0 {
+			continue
+		}
+		o := sv.log.offset(uint8(g + 1))
+		if o < 0 && w.m.cfg.Keyed>>g&1 != 0 {
+			o = w.original(sv)
+		}
+		if o < 0 {
+			continue
+		}
+		t := w.copy()
+		t.nodes[i].answers[g] = uint8(o + 1)
+		f := facts(0).with(o, uint8(g+1))
+		if sv.log.at(o) == uint8(g+1) && sv.confirmed>>o&1 == 0 && !w.journaled(i, f) {
+			t.nodes[i].known, _ = n.known.and(f)
+		}
+		w.emit(Move{Answer, int8(i), int8(g), 0})
+	}
+}
+
+// original is where a coordinator has the request with the key.
+func (w *walk) original(sv *server) int {
+	for o := range sv.log.end() {
+		if g := sv.log.at(o); g != 0 && w.m.cfg.Keyed>>(g-1)&1 != 0 {
+			return o
+		}
+	}
+	return -1
+}
+
+// learn lets a node see decisions that await their confirmation, its own and those of others: these
+// it helps along.
+func (w *walk) learn(i int, sv *server) {
+	n := &w.s.nodes[i]
+	for b := range maxOffsets + maxMerges {
+		var f facts
+		var mine bool
+		if b < maxOffsets {
+			g := sv.log.at(b)
+			if g == 0 {
+				continue
+			}
+			f, mine = facts(0).with(b, g), w.m.cfg.Owners[g-1] == i
+			if mine && w.s.segments[g-1].state == held && n.answers[g-1] == 0 {
+				continue // it learns from the answer
+			}
+		} else if f = facts(0).withMerge(b - maxOffsets); sv.log&f == 0 {
+			continue
+		}
+		if sv.confirmed>>b&1 != 0 || w.journaled(i, f) || w.m.cfg.Alone && b < maxOffsets && !mine {
+			continue
+		}
+		t := w.copy()
+		if w.m.rules.HelpJournals || mine {
+			var ok bool
+			if t.nodes[i].known, ok = n.known.and(f); !ok {
+				continue // it holds another fact of that offset, which it has to journal first
+			}
+		} else if t.confirm(n, f); *t == *w.s {
+			continue
+		}
+		w.emit(Move{Learn, int8(i), int8(b), 0})
+	}
+}
+
+// confirm sends a confirmation.
+func (s *State) confirm(n *node, f facts) {
+	s.incarnations[n.in-1].confirms[n.opening] |= f.mask()
+}
+
+// journal puts what waits into the chain, and takes the answer.
+func (w *walk) journal(i int) {
+	n := &w.s.nodes[i]
+	at := w.m.cfg.chain(i, int(n.lives))
+	c := &w.s.chains[at]
+	if n.putting == 0 {
+		if n.known != 0 && int(n.next) < w.m.cfg.Objects && !w.stale(i, c) {
+			t := w.copy()
+			ch := &t.chains[at]
+			ch.flight, ch.at, ch.begun = holding|n.known, n.next, 0
+			t.nodes[i].putting, t.nodes[i].known = 1, 0
+			if !w.m.rules.JournalBeforeConfirm {
+				t.confirm(n, n.known)
+			}
+			w.emit(Move{JournalPut, int8(i), 0, 0})
+		}
+		return
+	}
+	there := c.objects[n.next]
+	if there == absent {
+		return // tried again
+	}
+	t := w.copy()
+	if w.fenced(i, c, there) {
+		w.m.end(t, i)
+	} else {
+		ch, v := &t.chains[at], &t.nodes[i]
+		t.confirm(n, c.flight)
+		v.next, v.putting, ch.silent = n.next+1, 0, c.begun
+	}
+	w.emit(Move{JournalPutAnswered, int8(i), 0, 0})
+}
+
+// stale is chain.stale: only guests give themselves up.
+func (w *walk) stale(i int, c *chain) bool {
+	return w.m.cfg.guest(i) && w.m.rules.GuestSilence && c.silent > 0
+}
+
+// fenced is what chain.put makes of the object that is there.
+func (w *walk) fenced(i int, c *chain, there facts) bool {
+	n := &w.s.nodes[i]
+	switch {
+	case there != c.flight:
+		return w.m.rules.Fence
+	case w.stale(i, c):
+		return true
+	case c.silent == 0:
+		return false
+	}
+	shared := !w.m.cfg.Exclusive && !w.m.cfg.guest(i)
+	return w.m.rules.LookAfterSilence && w.s.newest > n.in ||
+		w.m.rules.ConnectedAfterSilence && shared && c.objects[n.next-1] == absent
+}
+
+// follow takes what is confirmed into the view.
+func (w *walk) follow(i int, sv *server) {
+	n := &w.s.nodes[i]
+	if w.m.cfg.guest(i) {
+		return
+	}
+	shown := facts(0)
+	for o := int(n.from); o < maxOffsets; o++ {
+		if sv.confirmed>>o&1 != 0 || !w.m.rules.HighWatermark {
+			shown = shown.with(o, sv.log.at(o))
+		}
+	}
+	for g := range maxMerges {
+		if sv.log.merged(g) && sv.confirmed>>(maxOffsets+g)&1 != 0 {
+			shown = shown.withMerge(g)
+		}
+	}
+	both, ok := n.view.and(shown)
+	lacks := both.prefix() < sv.hw()
+	if ok && both == n.view && !lacks {
+		return
+	}
+	t := w.copy()
+	t.nodes[i].view = both
+	switch {
+	case !ok:
+		t.wrong = wrongStream
+	case lacks:
+		t.wrong = wrongView
+	}
+	w.emit(Move{Follow, int8(i), 0, 0})
+}
+
+// holds says whether a reader of the bucket finds a segment at an offset, or another with its key.
+func (w *walk) holds(offset, g int) bool {
+	r := int(w.seen.records[offset]) - 1
+	return offset < w.seen.end && r >= 0 && (r == g || w.m.cfg.Keyed>>g&w.m.cfg.Keyed>>r&1 != 0)
+}
+
+// acknowledge answers producers.
+func (w *walk) acknowledge(i, hw int, step Step) {
+	n := &w.s.nodes[i]
+	for g, owner := range w.m.cfg.Owners {
+		if owner != i || w.s.segments[g].state != held || n.answers[g] == 0 {
+			continue
+		}
+		o := int(n.answers[g]) - 1
+		if hw <= o && w.m.rules.AckAfterConfirm {
+			continue
+		}
+		t := w.copy()
+		t.segments[g].state = acknowledged
+		t.nodes[i].answers[g] = 0
+		if !w.holds(o, g) {
+			t.wrong = wrongAck
+		}
+		w.emit(Move{step, int8(i), int8(g), 0})
+	}
+}

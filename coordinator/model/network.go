@@ -1,0 +1,260 @@
+package model
+
+// Messages that arrive, and what happens to coordinators. A message that was sent may arrive at any
+// time later, and again, until it has no effect any more. It is lost if it never does.
+
+func (w *walk) network() {
+	for i := range w.s.servers {
+		if sv := &w.s.servers[i]; sv.identity != 0 {
+			w.commits(i, sv)
+			w.confirms(i, sv)
+			w.opens(i, sv)
+			w.proposals(i, sv)
+		}
+	}
+	w.lands()
+}
+
+// commits is Commit: commit.lua, Embedded.Commit.
+func (w *walk) commits(i int, sv *server) {
+	if sv.in == 0 || sv.trusted == 0 {
+		return
+	}
+	for g := range w.m.cfg.Owners {
+		sg := &w.s.segments[g]
+		if sg.sent&generation(sv.in, sv.opening) == 0 && (w.m.rules.CallsCarryGeneration || sg.sent == 0) {
+			continue
+		}
+		switch end := sv.log.prefix(); {
+		case sg.age > 0 && w.m.rules.CommitDeadline:
+		case sv.known>>g&1 != 0 && w.m.rules.IdempotentCommit:
+		case sv.keys != 0 && w.m.cfg.Keyed>>g&1 != 0 && w.m.rules.Keys:
+		case end == maxOffsets || sv.known>>g&1 != 0 && end > 0 && sv.log.at(end-1) == uint8(g+1):
+		default:
+			t := w.copy()
+			v := &t.servers[i]
+			v.log = v.log.with(end, uint8(g+1))
+			v.known |= 1 << g
+			if w.m.cfg.Keyed>>g&1 != 0 {
+				v.keys = 1
+			}
+			if sg.there == 0 {
+				t.wrong = wrongCommit
+			}
+			w.emit(Move{Commit, int8(i), int8(g), 0})
+		}
+	}
+}
+
+// confirms is Confirm.
+func (w *walk) confirms(i int, sv *server) {
+	if sv.in == 0 || sv.trusted == 0 {
+		return
+	}
+	sent := w.s.incarnations[sv.in-1].confirms[sv.opening]
+	if !w.m.rules.CallsCarryGeneration {
+		for in := range w.s.incarnations {
+			sent |= w.s.incarnations[in].confirms[0] | w.s.incarnations[in].confirms[1]
+		}
+	}
+	for left := sent & sv.log.mask() &^ sv.confirmed; left != 0; left &= left - 1 {
+		bit := left & -left
+		w.copy().servers[i].confirmed |= bit
+		n := int8(0)
+		for bit>>n != 1 {
+			n++
+		}
+		w.emit(Move{Confirm, int8(i), n, 0})
+	}
+}
+
+// opens is Open: open.lua.
+func (w *walk) opens(i int, sv *server) {
+	for in := range w.s.incarnations {
+		o := &w.s.incarnations[in]
+		for k := range uint8(2) {
+			if o.sent>>k&1 == 0 || o.to != sv.identity && w.m.rules.ServerIdentity {
+				continue
+			}
+			late := int(sv.in) > in || o.before != sv.in
+			if late && w.m.rules.OpenHigher || int(sv.in) == in+1 && sv.opening == k {
+				continue
+			}
+			if sv.loaded != uint8(in+1)|k<<7 && w.m.rules.OpenLoaded {
+				continue
+			}
+			t := w.copy()
+			w.m.open(t, &t.servers[i], in+1, k)
+			w.emit(Move{Open, int8(i), int8(in + 1), int8(k)})
+		}
+	}
+}
+
+func (m *Model) open(s *State, sv *server, in int, opening uint8) {
+	from := &s.incarnations[in-1].snapshots[0]
+	*sv = server{
+		log: from.facts, confirmed: from.facts.mask(), in: uint8(in), opening: opening,
+		identity: sv.identity, trusted: 1, loaded: sv.loaded,
+	}
+	l := s.layout(from.facts)
+	sv.merges = l.merges
+	if m.rules.CommitsSurvive {
+		for _, object := range l.objects {
+			if object > 0 && object < mergedObject {
+				sv.known |= 1 << (object - 1)
+			}
+		}
+	}
+	if m.rules.KeysOpened {
+		sv.keys = from.keys >> 1
+	}
+}
+
+// lands lets puts arrive whose sender waits for them, or gave up.
+func (w *walk) lands() {
+	for c := range w.m.chains {
+		ch := &w.s.chains[c]
+		if ch.flight != 0 && ch.objects[ch.at] == absent {
+			t := w.copy()
+			t.chains[c].objects[ch.at] = ch.flight
+			w.emit(Move{JournalPutLands, int8(c), int8(ch.at), 0})
+		}
+		for n := range maxObjects {
+			if ch.seals>>n&1 != 0 && ch.objects[n] == absent {
+				t := w.copy()
+				t.chains[c].objects[n], t.chains[c].aged = seal, 0
+				w.emit(Move{SealLands, int8(c), int8(n), 0})
+			}
+			if ch.doomed>>n&1 != 0 {
+				t := w.copy()
+				t.chains[c].objects[n] = absent
+				t.chains[c].doomed &^= 1 << n
+				w.emit(Move{DeleteLands, int8(c), int8(n), 0})
+			}
+		}
+	}
+	if next := w.s.newest + 1; w.s.creating>>next&1 != 0 {
+		w.copy().newest = next
+		w.emit(Move{CreateIncarnationLands, int8(next), 0, 0})
+	}
+	for in := range w.s.incarnations {
+		o := &w.s.incarnations[in]
+		if o.kind != undecided {
+			continue
+		}
+		if o.voiding != 0 {
+			w.copy().incarnations[in].kind = void
+			w.emit(Move{SettleOneLands, int8(in + 1), 0, 0})
+		}
+		if o.opening != 0 {
+			t := w.copy()
+			t.incarnations[in].kind, t.incarnations[in].snapshots[0].there = opened, 1
+			w.emit(Move{OpeningLands, int8(in + 1), 0, 0})
+		}
+	}
+	w.snapshotLands()
+	for o := range maxSegments + maxMerges {
+		if w.s.doomed>>o&1 != 0 {
+			t := w.copy()
+			t.doomed &^= 1 << o
+			if o < maxSegments {
+				t.segments[o].there = 0
+			} else {
+				t.merges[o-maxSegments].there = 0
+			}
+			w.emit(Move{CollectDeleteLands, int8(o), 0, 0})
+		}
+	}
+}
+
+// disasters happen to coordinators.
+func (w *walk) disasters() {
+	b, present := &w.s.budgets, &w.s.servers[0]
+	if b.flushes > 0 && present.in != 0 {
+		t := w.copy()
+		t.budgets.flushes--
+		t.servers[0] = server{identity: present.identity}
+		w.emit(Move{Flush, 0, 0, 0})
+	}
+	if b.saves > 0 && present.in != 0 && present.trusted != 0 {
+		t := w.copy()
+		t.budgets.saves--
+		t.backup = *present
+		w.emit(Move{Save, 0, 0, 0})
+	}
+	if b.rewinds > 0 {
+		w.rewind()
+	}
+	if b.failovers > 0 {
+		w.failover()
+	}
+	if b.ticks > 0 {
+		w.tick()
+	}
+}
+
+// replacement is another server, with an earlier state or none.
+func (w *walk) replacement(t *State, empty bool) server {
+	t.identities++
+	if empty {
+		return server{identity: t.identities}
+	}
+	sv := w.s.backup
+	sv.identity = t.identities
+	if w.m.rules.ServerIdentity {
+		sv.trusted = 0
+	}
+	return sv
+}
+
+func (w *walk) rewind() {
+	for k := range int8(2) {
+		if k == 1 && w.s.backup.in == 0 {
+			continue
+		}
+		t := w.copy()
+		t.budgets.rewinds--
+		t.servers[0] = w.replacement(t, k == 0)
+		w.emit(Move{Rewind, 0, k, 0})
+	}
+}
+
+func (w *walk) failover() {
+	for k := range int8(2) {
+		if k == 1 && w.s.backup.in == 0 {
+			continue
+		}
+		t := w.copy()
+		t.budgets.failovers--
+		t.servers[1], t.servers[0] = t.servers[0], w.replacement(t, k == 0)
+		w.emit(Move{Failover, 0, k, 0})
+	}
+}
+
+// tick lets so much time pass that commits are too late, chains are silent, or seals and garbage
+// old, whichever comes next.
+func (w *walk) tick() {
+	t := w.copy()
+	t.budgets.ticks--
+	for c := range w.m.chains {
+		ch := &t.chains[c]
+		if ch.in == 0 {
+			continue
+		}
+		ch.silent, ch.begun = min(ch.silent+1, 2), min(ch.begun+1, 2)
+		if last := ch.last(); last >= 0 && ch.objects[last]&kindMask == seal {
+			ch.aged = min(ch.aged+1, 2)
+		}
+	}
+	for g := range t.segments {
+		if t.segments[g].there != 0 || t.segments[g].state != unborn {
+			t.segments[g].age = min(t.segments[g].age+1, 2)
+		}
+	}
+	for g := range t.merges {
+		if t.merges[g].planned != 0 {
+			t.merges[g].age = min(t.merges[g].age+1, 2)
+		}
+	}
+	w.emit(Move{Tick, 0, 0, 0})
+}

@@ -1,0 +1,146 @@
+package model
+
+import (
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	long   = flag.Bool("model.long", false, "search the configurations that take minutes as well")
+	only   = flag.String("model.only", "", "search these configurations alone, separated by commas")
+	states = flag.Int("model.states", 60_000_000, "give a configuration up after so many states")
+)
+
+// TestProtocol searches all that can happen within the bounds of each configuration.
+func TestProtocol(t *testing.T) {
+	configs, total := Short, 0
+	if *long {
+		configs = append(append([]*Config{}, Short...), Long...)
+	}
+	if *only != "" {
+		configs = nil
+		for name := range strings.SplitSeq(*only, ",") {
+			cfg := Named(name)
+			if cfg == nil {
+				t.Fatalf("there is no configuration %q", name)
+			}
+			configs = append(configs, cfg)
+		}
+	}
+	for _, cfg := range configs {
+		r := New(cfg, All()).Search(*states)
+		t.Log(r)
+		total += r.States
+		switch {
+		case r.Violation != "":
+			t.Error(r.Explain())
+		case !r.Complete:
+			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *states)
+		}
+	}
+	t.Logf("%d states", total)
+}
+
+// need is a rule, and the configuration in which a search finds a violation without it.
+type need struct {
+	rules  string // one, or several that stand in for each other
+	config string
+}
+
+var needs = []need{
+	{"JournalBeforeConfirm", "tiny"},
+	{"AckAfterConfirm", "tiny"},
+	{"Seal", "hole"},
+	{"SealVerified", "hole"},
+	{"SealBeforeRead", "hole"},
+	{"Fence", "restart"},
+	{"NewestAtBegin", "flush"},
+	{"ServerIdentity", "restart"},
+	{"CallsCarryGeneration", "guest"},
+	{"IdempotentCommit", "tiny"},
+	{"CommitsSurvive", "hole"},
+	{"OpenOnce", "open"},
+	{"OpenLoaded", "open"},
+	{"HoleCut", "hole"},
+	{"HighWatermark", "tiny"},
+	{"HelpJournals", "tiny"},
+	{"HelpOwnGeneration", "hole"},
+	{"SettledBeforeLoad", "crash"},
+	{"KeepLast", "snapshots"},
+	{"SealsKept", "thaw"},
+	{"LookAfterSilence", "thaw"},
+	{"GuestSilence", "thawed"},
+	{"ConnectedAfterSilence", "silent"},
+	{"CoverSealed", "seals"},
+	{"Keys", "keys"},
+	{"KeysOpened", "keys"},
+	{"KeysInSnapshots", "keys"},
+	{"CollectNewest", "cutoff"},
+	{"CollectRipe", "collect"},
+	{"CollectSettled", "collect"},
+	{"CollectByBucket", "collect"},
+	{"CommitDeadline", "collect"},
+	{"MergeDeadline", "garbage"},
+	{"MergeRipe", "again"},
+	{"MergeInTurn", "merges"},
+	{"NotLater+TidyNewest", "lagging"},
+}
+
+// slow are more of them, in configurations that take minutes.
+var slow = []need{{"BeginSoon", "begin"}, {"GapMeansMoved", "loads"}}
+
+// spare are rules without which no search finds anything, because others stand in for them. They
+// are kept as a second line.
+var spare = map[string]need{
+	"Settle":         {"NewestAtBegin: nobody lives in an incarnation that opens too late", "rivals"},
+	"VoidIsFinal":    {"the same", "rivals"},
+	"OpenHigher":     {"the same", "rivals"},
+	"VoidsKept":      {"the same", "rivals"},
+	"MergeConfirmed": {"a merge is applied only once its offsets are in the prefix", "merges"},
+}
+
+func TestRulesAreNeeded(t *testing.T) {
+	tried := needs
+	if *long {
+		tried = append(slices.Clone(needs), slow...)
+	}
+	for _, n := range tried {
+		t.Run(n.rules, func(t *testing.T) {
+			r := New(Named(n.config), Without(strings.Split(n.rules, "+")...)).Search(0)
+			if r.Violation == "" {
+				t.Fatalf("without this rule nothing is found: %s", Say(n.rules))
+			}
+			t.Logf("%s: %s", Say(n.rules), r)
+			if len(r.Trace) == 0 {
+				t.Error("nobody can say how that came about")
+			}
+		})
+	}
+}
+
+// TestRulesThatOthersStandInFor keeps the list of spare rules honest.
+func TestRulesThatOthersStandInFor(t *testing.T) {
+	for rule, n := range spare {
+		t.Run(rule, func(t *testing.T) {
+			if r := New(Named(n.config), Without(rule)).Search(0); r.Violation != "" {
+				t.Errorf("it is needed, so it belongs among the others: %s", r.Explain())
+			}
+		})
+	}
+}
+
+func TestEachRuleIsTriedWithout(t *testing.T) {
+	tried := map[string]bool{}
+	for _, n := range append(slices.Clone(needs), slow...) {
+		for rule := range strings.SplitSeq(n.rules, "+") {
+			tried[rule] = true
+		}
+	}
+	for _, rule := range RuleNames() {
+		if _, known := spare[rule]; known == tried[rule] {
+			t.Errorf("%s (%s) belongs either among those that are needed or among the spare ones", rule, Say(rule))
+		}
+	}
+}
