@@ -320,9 +320,11 @@ func (t *tenure) keepAll(ctx context.Context) {
 func (t *tenure) takeOver() {
 	stored := t.m.opts.Node.View().Memberships(func(group string) bool { return shardOf(group) == t.shard })
 	for name, members := range stored {
-		l, err := t.enter(name, true)
+		t.mu.Lock()
+		l, err := t.enterLocked(name, true) // also when this took so long that the lease has to be renewed first
+		t.mu.Unlock()
 		if err != nil {
-			continue // MaxGroups, which enter tells of
+			continue // MaxGroups, which enterLocked tells of
 		}
 		l.step(func(now time.Time, g *party) {
 			if err := g.restore(now, members, t.m.topics.Load()); err != nil {

@@ -3,6 +3,8 @@ package groups
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,13 +74,26 @@ func (t *tenure) renew() error {
 	case err == nil && lease.Epoch != t.lease.Epoch:
 		return coordinator.ErrLeaseLost // and taken again: what was decided meanwhile is not known here
 	case err == nil:
-		t.mu.Lock()
-		t.until = asked.Add(t.m.opts.LeaseTTL)
-		t.mu.Unlock()
+		t.extend(asked.Add(t.m.opts.LeaseTTL))
 	case t.m.told(err) == kerr.NotCoordinator || !time.Now().Before(until):
 		return err
 	}
 	return nil
+}
+
+// extend notes until when the lease is held. While it was in doubt, timers of groups rang in vain: what they were set
+// for is done now, and they are set anew.
+func (t *tenure) extend(until time.Time) {
+	t.mu.Lock()
+	var missed []*live
+	if now := time.Now(); !now.Before(t.until) && now.Before(until) {
+		missed = slices.Collect(maps.Values(t.groups))
+	}
+	t.until = until
+	t.mu.Unlock()
+	for _, l := range missed {
+		l.ring()
+	}
 }
 
 // handOver gives the lease to the node whose it is to have, once what was committed under it is journaled.
@@ -125,6 +140,10 @@ func (t *tenure) enter(group string, create bool) (*live, error) {
 	if t.over || !time.Now().Before(t.until) {
 		return nil, kerr.NotCoordinator
 	}
+	return t.enterLocked(group, create)
+}
+
+func (t *tenure) enterLocked(group string, create bool) (*live, error) {
 	l := t.groups[group]
 	if l == nil {
 		if !create {
