@@ -186,10 +186,16 @@ func fenceAll(answers []*kerr.Error) {
 	}
 }
 
-// CommitClaims stores offsets under claims, and answers for each: FENCED_MEMBER_EPOCH if the claim has ended, so that somebody else may have the partition. Like all
-// commits they are decided when it returns, and journaled within a second.
+// CommitClaims stores offsets under claims, and answers for each: FENCED_MEMBER_EPOCH if the claim has ended, so that
+// somebody else may have the partition; OFFSET_OUT_OF_RANGE beyond the partition's end, where every later holder would
+// wait for records that do not come. Like all commits they are decided when it returns, and journaled within a second.
 func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commits []ClaimCommit) ([]*kerr.Error, *kerr.Error) {
 	answers := make([]*kerr.Error, len(commits))
+	if slices.ContainsFunc(commits, m.beyond) {
+		if err := m.opts.Node.CatchUp(ctx); err != nil { // another node may have served the holder more than this one knows
+			return nil, m.told(err)
+		}
+	}
 	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
 		if l == nil {
 			fenceAll(answers)
@@ -222,6 +228,12 @@ func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commit
 	return answers, m.told(err)
 }
 
+// beyond says whether a commit lies beyond the end of its partition, as this node knows it.
+func (m *Manager) beyond(c ClaimCommit) bool {
+	p, exists := m.opts.Node.View().Partition(c.Partition)
+	return exists && c.Offset > p.HighWatermark
+}
+
 // plan answers the commits that cannot be made, and returns the others.
 func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimCommit, answers []*kerr.Error) (planned []ClaimCommit) {
 	seen := make(map[segments.Partition]bool, len(commits))
@@ -236,6 +248,8 @@ func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimC
 			m.metrics.refused.Inc()
 		case seen[p.Partition] || p.Offset < 0:
 			answers[i] = kerr.InvalidRequest
+		case m.beyond(p):
+			answers[i] = kerr.OffsetOutOfRange
 		case len(p.Metadata) > m.opts.Limits.OffsetMetadataBytes:
 			answers[i] = kerr.OffsetMetadataTooLarge
 		default:

@@ -51,6 +51,7 @@ func single(t *testing.T, n *coordinator.Node) segments.TopicID {
 	if _, err := n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "one", Partitions: 1}}); err != nil {
 		t.Fatal(err)
 	}
+	fill(t, n, segments.Partition{Topic: id}, 100)
 	return id
 }
 
@@ -108,6 +109,10 @@ func TestMembersOrClaims(t *testing.T) {
 		topic := createTopic(t, a.node)
 		const group = "workers"
 		c, _ := claimOne(t, a, group, "x", topic)
+		fill(t, a.node, c.Partition, 3)
+		if err := commitClaim(a, group, c, 4, false); err != kerr.OffsetOutOfRange {
+			t.Errorf("beyond the end is committed: %v", err)
+		}
 		if err := commitClaim(a, group, c, 3, false); err != nil {
 			t.Fatal(err)
 		}
@@ -193,9 +198,10 @@ func TestClaimsThatAreRefused(t *testing.T) {
 			t.Errorf("beyond MaxClaims: %v", err)
 		}
 		held := groups.Held{Partition: claimed[0].Partition, Epoch: claimed[0].Epoch}
+		fill(t, a.node, held.Partition, 2)
 		answers, err := a.manager.CommitClaims(t.Context(), "g", "x", []groups.ClaimCommit{{Held: held, Offset: -1}, {Held: held, Offset: 1, Metadata: string(make([]byte, 31))},
-			{Held: held, Offset: 2}, {Held: held, Offset: 3}, {Held: groups.Held{Partition: held.Partition}, Offset: 4}})
-		want := []*kerr.Error{kerr.InvalidRequest, kerr.OffsetMetadataTooLarge, nil, kerr.InvalidRequest, kerr.FencedMemberEpoch}
+			{Held: held, Offset: 3}, {Held: held, Offset: 2}, {Held: held, Offset: 1}, {Held: groups.Held{Partition: held.Partition}, Offset: 2}})
+		want := []*kerr.Error{kerr.InvalidRequest, kerr.OffsetMetadataTooLarge, kerr.OffsetOutOfRange, nil, kerr.InvalidRequest, kerr.FencedMemberEpoch}
 		if err != nil || fmt.Sprint(answers) != fmt.Sprint(want) {
 			t.Errorf("answered %v, %v", answers, err)
 		}

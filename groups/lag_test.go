@@ -25,18 +25,7 @@ func TestLagIsToldByTheOwner(t *testing.T) {
 		b := start(t, store, c, 2, groups.Options{Registerer: registries[1]})
 		defer b.stop(t)
 		at := segments.Partition{Topic: createTopic(t, a.node), Index: 1}
-		life, err := a.node.Life(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := life.Commit(t.Context(), coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at,
-			Batches: []coordinator.CommitBatch{{Length: 100, Records: 10, ProducerID: -1}}}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := life.Settle(t.Context(), answer.Entry); err != nil {
-			t.Fatal(err)
-		}
+		fill(t, a.node, at, 10)
 		synctest.Wait()
 		for _, o := range []*owner{a, b} { // one of them owns it
 			o.commit(t, "readers", outsider, at, 4)

@@ -110,6 +110,23 @@ func createTopic(t *testing.T, n *coordinator.Node) segments.TopicID {
 	return id
 }
 
+// fill writes records into a partition.
+func fill(t *testing.T, n *coordinator.Node, at segments.Partition, records int32) {
+	t.Helper()
+	life, err := n.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := life.Commit(t.Context(), coordinator.CommitRequest{Segment: segments.NewID(time.Now()),
+		Runs: []coordinator.CommitRun{{Partition: at, Batches: []coordinator.CommitBatch{{Length: 100, Records: records, ProducerID: -1}}}}})
+	if err == nil {
+		err = life.Settle(t.Context(), answer.Entry)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (o *owner) commit(t *testing.T, group string, who groups.Committer, at segments.Partition, offset int64) *kerr.Error {
 	t.Helper()
 	return o.manager.Commit(t.Context(), group, who, []coordinator.GroupOffset{{Partition: at, Offset: offset, LeaderEpoch: -1}})

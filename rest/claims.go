@@ -318,8 +318,8 @@ func (s *Server) commitClaims(w http.ResponseWriter, r *http.Request) error {
 	return answerClaims(w, asked.Claims, answers, refused)
 }
 
-// answerClaims answers for each claim. If one was refused the answer is that of the first refusal, 409 for a claim that has ended, and says for each what became of it:
-// the others were done.
+// answerClaims answers for each claim. If one was refused the answer is that of the first refusal, 409 for a claim that has ended, and says for
+// each what became of it: the others were done.
 func answerClaims(w http.ResponseWriter, asked []heldClaim, answers []*kerr.Error, refused *kerr.Error) error {
 	if refused != nil {
 		return refused
@@ -338,8 +338,11 @@ func answerClaims(w http.ResponseWriter, asked []heldClaim, answers []*kerr.Erro
 		return nil
 	}
 	p := kafkaProblem(first, "")
-	if first == kerr.FencedMemberEpoch {
+	switch first {
+	case kerr.FencedMemberEpoch:
 		p.Detail = "a claim has ended: another may have the partition, or the group has moved. Claim again, and begin where the group is"
+	case kerr.OffsetOutOfRange:
+		p.Detail = "an offset lies beyond the end of its partition. Commit the offset of the next record to read: one more than that of the last record read"
 	}
 	p.Claims = list.Claims
 	return &p

@@ -59,6 +59,10 @@ func TestClaims(t *testing.T) {
 		t.Errorf("another holder got %+v", other.Claims)
 	}
 	commit := object{"holder": "one", "claims": []object{held(first, object{"offset": 2, "metadata": "half"})}}
+	beyond := object{"holder": "one", "claims": []object{held(first, object{"offset": 4})}}
+	if resp := f.call(t, "POST", path+"/commit", beyond, nil); resp.StatusCode != 416 {
+		t.Errorf("a commit beyond the end of the partition: %s", resp.Status)
+	}
 	var done claimAnswers
 	if resp := f.call(t, "POST", path+"/commit", commit, &done); resp.StatusCode != 200 || len(done.Claims) != 1 || done.Claims[0].Error != "" {
 		t.Fatalf("%s, %+v", resp.Status, done)
