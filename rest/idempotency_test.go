@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,6 +119,62 @@ func TestIdempotencyResumes(t *testing.T) {
 				t.Errorf("record %d: %+v", record, got)
 			}
 		}
+	}
+	for i := range int32(7) {
+		want := int64(0)
+		if i < 3 {
+			want = int64(len(packed[i].Records))
+		}
+		if info, _ := f.view().Partition(segments.Partition{Topic: topic.ID, Index: i}); info.HighWatermark != want {
+			t.Errorf("partition %d has %d records, want %d", i, info.HighWatermark, want)
+		}
+	}
+}
+
+// TestIdempotencyWhileTheTopicGrows: a try that is committed and not yet confirmed, on another node, keeps the next one from writing the records elsewhere, where they belong since the topic
+// has grown.
+func TestIdempotencyWhileTheTopicGrows(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "t", 3)
+	var records []ingest.Record
+	var body strings.Builder
+	for i := range 20 {
+		key := fmt.Sprint(i)
+		records = append(records, ingest.Record{Partition: -1, Key: []byte(key), Value: []byte("v"), Timestamp: -1})
+		fmt.Fprintf(&body, `{"key":"%s","value":"v"}`, key)
+	}
+	key := ingest.NewRequestKey("first", records)
+	key.Partitions, key.Timestamp = 3, 1_700_000_000_000
+	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: 3, Spread: ingest.SpreadOf(&key), Now: key.Timestamp, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now())}
+	position := int64(32)
+	for _, b := range packed {
+		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: b.Batch.Partition, Position: position, Batches: []coordinator.CommitBatch{
+			{Length: int32(len(b.Batch.Bytes)), Records: int32(len(b.Records)), ProducerID: -1, Key: &key}}})
+		position += int64(len(b.Batch.Bytes))
+	}
+	life, err := f.node.Life(t.Context())
+	if err == nil {
+		_, err = life.Commit(t.Context(), req) // a node that then hangs; this one helps it along when it has waited for long enough
+	}
+	if err == nil {
+		_, err = f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() posted {
+		return f.post(t, "/v1/topics/t/records", body.String(), "Content-Type", typeNDJSON, idempotencyHeader, "first")
+	}
+	a := again()
+	for a.status == http.StatusConflict && a.header.Get("Retry-After") != "" {
+		a = again()
+	}
+	if a.status != 200 || a.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("%+v", a)
 	}
 	for i := range int32(7) {
 		want := int64(0)
