@@ -68,11 +68,7 @@ func (g generation) keySlot(at segments.Partition, slot int64) string {
 }
 
 func (g generation) keySlots(at segments.Partition) []string {
-	slots := make([]string, keySlots)
-	for i := range slots {
-		slots[i] = g.keySlot(at, int64(i))
-	}
-	return slots
+	return slots(func(slot int64) string { return g.keySlot(at, slot) })
 }
 
 // requestSlot names one of the hashes of what a topic knows of keyed requests, whichever partitions remember them. They are slots as those of partitions are.
@@ -81,11 +77,15 @@ func (g generation) requestSlot(topic segments.TopicID, slot int64) string {
 }
 
 func (g generation) requestSlots(topic segments.TopicID) []string {
-	slots := make([]string, keySlots)
-	for i := range slots {
-		slots[i] = g.requestSlot(topic, int64(i))
+	return slots(func(slot int64) string { return g.requestSlot(topic, slot) })
+}
+
+func slots(name func(slot int64) string) []string {
+	names := make([]string, keySlots)
+	for i := range names {
+		names[i] = name(int64(i))
 	}
-	return slots
+	return names
 }
 
 // ofPartition are the keys of one partition, and those of its topic.
