@@ -35,7 +35,7 @@ func TestAudit(t *testing.T) {
 	put(spans[1].Segment.Key(), []byte("needed as well"))
 	loose := segment(100 * time.Hour)
 	put("notes.txt", []byte("not firn's"))
-	w := &writer{t, bucket, &chain{store: bucket, life: "life", incarnation: 1, clock: time.Now}, 30}
+	w := &writer{t, bucket, &chain{store: bucket, life: "life", generation: Generation{Incarnation: 1}, clock: time.Now}, 30}
 	if _, err := w.chain.begin(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestAuditOfALiveCluster(t *testing.T) {
 	put(snapshotKey(1, 0), opening.encode())
 	put(spans[0].Segment.Key(), []byte("needed"))
 	put(spans[1].Segment.Key(), []byte("needed as well"))
-	w := &writer{t, bucket, &chain{store: bucket, life: "life", incarnation: 1, clock: time.Now}, 0}
+	w := &writer{t, bucket, &chain{store: bucket, life: "life", generation: Generation{Incarnation: 1}, clock: time.Now}, 0}
 	if _, err := w.chain.begin(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ func (n *Node) nextLife(ctx context.Context) (*Life, error) {
 		life, err := n.tryLife(ctx, &b)
 		switch {
 		case err == nil:
+			b.taken()
 			n.setLife(life)
 			return life, nil
 		case ctx.Err() != nil:
@@ -44,15 +45,15 @@ func (n *Node) nextLife(ctx context.Context) (*Life, error) {
 
 // tryLife begins a life, if it can.
 func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {
-	in, recovered, err := b.incarnation(ctx)
+	g, recovered, err := b.generation(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.chain(ctx, in)
+	c, err := b.chain(ctx, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.loadView(ctx, in, recovered); err != nil {
+	if err := n.loadView(ctx, g.Incarnation, recovered); err != nil {
 		return nil, err
 	}
 	return n.live(ctx, c)
@@ -68,33 +69,44 @@ type beginning struct {
 	metrics     *metrics
 	patience    time.Duration // with the recovery of somebody else
 	insist      bool          // on opening what was recovered
+	begun       *chain        // of a life that could not begin: the next try goes on with it; nil if there is none
 }
 
-// incarnation returns the one that a life can begin in, and the state, if this process recovered it.
-func (b *beginning) incarnation(ctx context.Context) (Incarnation, *State, error) {
-	in, err := b.coordinator.Incarnation(ctx)
+// generation returns the one that a life can begin in, and the state, if this process recovered it.
+func (b *beginning) generation(ctx context.Context) (Generation, *State, error) {
+	g, err := b.coordinator.Generation(ctx)
 	if !errors.Is(err, ErrNotOpen) {
-		return in, nil, err
+		return g, nil, err
 	}
 	recovered, err := b.recover(ctx)
 	if err != nil {
-		return 0, nil, err
+		return Generation{}, nil, err
 	}
-	return recovered.incarnation, recovered, nil
+	return recovered.Generation(), recovered, nil
 }
 
-// chain begins the chain of a new life.
-func (b *beginning) chain(ctx context.Context, in Incarnation) (*chain, error) {
-	c := &chain{store: b.store, life: segments.NewID(time.Now()).String(), incarnation: in, clock: time.Now}
+// chain begins the chain of a new life, unless an earlier try has. It is the caller who says, with taken, that the life has begun.
+func (b *beginning) chain(ctx context.Context, g Generation) (*chain, error) {
+	c := b.begun
+	if c == nil || c.generation != g || Elapsed(c.proved, time.Now()) >= guestSilence {
+		c = &chain{store: b.store, life: segments.NewID(time.Now()).String(), generation: g, clock: time.Now}
+		b.begun = c
+	}
 	newest, err := c.begin(ctx, b.who)
+	if errors.Is(err, ErrFenced) {
+		b.begun = nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	if newest > in {
-		return nil, b.behind(ctx, in, newest)
+	if newest > g.Incarnation {
+		return nil, b.behind(ctx, g.Incarnation, newest)
 	}
 	return c, nil
 }
+
+// taken says that a life has begun with the chain.
+func (b *beginning) taken() { b.begun = nil }
 
 // recover rebuilds the coordinator's state. If somebody else is doing the same, it leaves them time before it tries again.
 func (b *beginning) recover(ctx context.Context) (*State, error) {
@@ -113,12 +125,21 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// open loads a recovered state. When that fails it is tried again with the same state, however long it takes: to be slow here does no harm, while
-// another recovery would leave another incarnation in the bucket with each try.
+// open loads a recovered state. As long as the opening itself was not sent, the same state is tried again, however long it takes: to be slow here does no harm, while
+// another recovery would leave another incarnation in the bucket with each try. Once it was sent it is never sent again: others may have lived in the incarnation since, and the
+// coordinator may have forgotten it.
 func (b *beginning) open(ctx context.Context, state *State) error {
 	for try, delay := 0, 50*time.Millisecond; ; try, delay = try+1, min(2*delay, time.Second) {
 		err := b.coordinator.Open(ctx, state)
-		if err == nil || lifeOver(err) || !b.insist { // who joins lets the caller see what is wrong
+		switch {
+		case errors.Is(err, ErrOpening):
+			b.logger.Error("the recovered state was sent, and the reply was lost", "generation", state.Generation(), "error", err)
+			return b.opened(ctx, state.Generation())
+		case err == nil, lifeOver(err):
+			return err
+		case state.Generation() != Generation{}: // it was refused
+			return fmt.Errorf("%w: %w", errWait, err)
+		case !b.insist: // who joins lets the caller see what is wrong
 			return err
 		}
 		if try == 0 {
@@ -130,10 +151,30 @@ func (b *beginning) open(ctx context.Context, state *State) error {
 	}
 }
 
+// opened looks whether an opening took effect whose reply was lost. It waits until the coordinator answers: to recover before would leave an incarnation in the bucket for each
+// try. If the opening is not current it is given up, whatever became of it; should it still arrive, it finds that the bucket knows a newer incarnation (chain.begin), or
+// is refused because that is open.
+func (b *beginning) opened(ctx context.Context, sent Generation) error {
+	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		now, err := b.coordinator.Generation(ctx)
+		switch {
+		case err == nil && now == sent:
+			return nil
+		case err == nil, errors.Is(err, ErrNotOpen):
+			return fmt.Errorf("%w: the opening of %s is not current", errWait, sent)
+		case !b.insist:
+			return err
+		}
+		if err := pause(ctx, delay); err != nil {
+			return err
+		}
+	}
+}
+
 // await waits for the coordinator to open an incarnation above one, as long as patience lasts.
 func (b *beginning) await(ctx context.Context, above Incarnation) error {
 	for until := time.Now().Add(b.patience); time.Now().Before(until); {
-		if in, err := b.coordinator.Incarnation(ctx); err == nil && in > above {
+		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {
 			break
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
@@ -152,7 +193,7 @@ func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
 	if err := b.await(ctx, in); !errors.Is(err, errWait) {
 		return err
 	}
-	if now, err := b.coordinator.Incarnation(ctx); err == nil && now > in {
+	if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > in {
 		return errWait
 	}
 	if _, err := b.recover(ctx); err != nil {
@@ -238,7 +279,7 @@ func (n *Node) strangers(ctx context.Context, in Incarnation) error {
 
 // live starts what a life needs.
 func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
-	l := &Life{node: n, id: c.life, incarnation: c.incarnation}
+	l := &Life{node: n, id: c.life, incarnation: c.generation.Incarnation}
 	l.logger = n.opts.Logger.With("life", l.id, "incarnation", l.incarnation)
 	l.ctx, l.end = context.WithCancelCause(n.ctx)
 	if err := l.announce(ctx); err != nil {

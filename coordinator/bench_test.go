@@ -232,7 +232,7 @@ func fill(b *testing.B, store segments.Store, n int) {
 	first, opening := incarnationObject{n: 1}, snapshotObject{incarnation: 1, state: benchState(1)}
 	put(incarnationKey(1), first.encode())
 	put(snapshotKey(1, 0), opening.encode())
-	c := chain{store: store, life: "life", incarnation: 1, clock: time.Now}
+	c := chain{store: store, life: "life", generation: Generation{Incarnation: 1}, clock: time.Now}
 	if _, err := c.begin(b.Context(), ""); err != nil {
 		b.Fatal(err)
 	}

@@ -11,14 +11,14 @@ import (
 
 // chain is the journal of one life, as its writer sees it. One goroutine uses it.
 type chain struct {
-	store       segments.Store
-	life        string
-	incarnation Incarnation
-	next        uint64 // number of the next object
-	clock       func() time.Time
-	silence     time.Duration // if set: a chain that has been silent for so long is given up, whatever a put says
-	shared      bool          // others of this incarnation may seal it when it has been silent: see sealSilent
-	proved      time.Time     // when the last successful put began: no recovery had sealed the chain then
+	store      segments.Store
+	life       string
+	generation Generation
+	next       uint64 // number of the next object; 0: the life has not begun
+	clock      func() time.Time
+	silence    time.Duration // if set: a chain that has been silent for so long is given up, whatever a put says
+	shared     bool          // others of this incarnation may seal it when it has been silent: see sealSilent
+	proved     time.Time     // when the last successful put began: no recovery had sealed the chain then
 }
 
 // sealsSurely is how long a seal outlives, at the very least, the moment at which it was put. A put that took so long, or came so long after the one
@@ -26,24 +26,28 @@ type chain struct {
 const sealsSurely = time.Hour
 
 // begin creates object 0 of a new life's chain and reads, only then, the newest incarnation. If that is not the life's own then a recovery
-// is under way or has been, and may not have seen this chain: the life must not begin.
+// is under way or has been, and may not have seen this chain: the life must not begin. A life that could not begin may try again: its object 0 is created once.
 func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err error) {
-	c.proved = c.clock()
-	o := journalObject{kind: journalBegin, incarnation: c.incarnation, life: c.life, who: who, when: c.proved.UnixMilli()}
-	created, err := create(ctx, c.store, o.key(), o.encode())
-	if err != nil {
-		return 0, err
+	if c.next == 0 {
+		if c.proved.IsZero() {
+			c.proved = c.clock()
+		}
+		o := journalObject{kind: journalBegin, incarnation: c.generation.Incarnation, life: c.life, who: who, when: c.proved.UnixMilli()}
+		created, err := create(ctx, c.store, o.key(), o.encode())
+		if err != nil {
+			return 0, err
+		}
+		if !created {
+			return 0, fmt.Errorf("%w: object 0 of %s is somebody else's", ErrFenced, c.life)
+		}
+		c.next = 1
 	}
-	if !created {
-		return 0, fmt.Errorf("%w: object 0 of %s is somebody else's", ErrFenced, c.life)
-	}
-	c.next = 1
-	return newestIncarnation(ctx, c.store, c.incarnation)
+	return newestIncarnation(ctx, c.store, c.generation.Incarnation)
 }
 
 // object is the next object with these facts.
 func (c *chain) object(facts [][]byte) []byte {
-	o := journalObject{kind: journalFacts, incarnation: c.incarnation, life: c.life, n: c.next, facts: facts}
+	o := journalObject{kind: journalFacts, incarnation: c.generation.Incarnation, life: c.life, n: c.next, facts: facts}
 	return o.encode()
 }
 
@@ -72,11 +76,11 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 		return fmt.Errorf("%w: a put came too late to prove anything", ErrFenced)
 	}
 	if Elapsed(c.proved, now) >= sealsSurely {
-		newest, err := newestIncarnation(ctx, c.store, c.incarnation)
+		newest, err := newestIncarnation(ctx, c.store, c.generation.Incarnation)
 		if err != nil {
 			return err
 		}
-		if newest > c.incarnation {
+		if newest > c.generation.Incarnation {
 			return ErrFenced
 		}
 		if err := c.connected(ctx); err != nil {

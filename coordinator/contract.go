@@ -17,7 +17,7 @@ type Incarnation uint64
 //
 // Every call that decides carries the incarnation that the caller lives in and fails with ErrIncarnation if that is not the
 // current one: the caller must then begin a new life. Calls may be repeated after any error: Commit is idempotent by
-// segment id, Propose by change id, Confirm by itself.
+// segment id, Propose by change id, Confirm by itself. The exception is Open.
 type Coordinator interface {
 	Log
 	Leases
@@ -26,11 +26,14 @@ type Coordinator interface {
 
 // Log is the heart of the contract: decisions, numbered in one stream.
 type Log interface {
-	// Incarnation returns the current incarnation, or ErrNotOpen if there is no state that can be trusted: then somebody has to Recover
-	// and Open.
-	Incarnation(ctx context.Context) (Incarnation, error)
+	// Generation returns what is open: the current incarnation, and which opening of it this is. It returns ErrNotOpen if there is no state that can be trusted: then
+	// somebody has to Recover and Open.
+	Generation(ctx context.Context) (Generation, error)
 
 	// Open loads recovered state as that of a new incarnation, if it holds none or a lower one. Otherwise it returns ErrIncarnation.
+	//
+	// A state is opened at most once, whatever comes of it. Parts may be loaded again: after any other error than the following the same state may be tried again.
+	// ErrOpening says that the opening itself was sent and its outcome is not known: see there. ErrOpenedBefore refuses all further tries with the state.
 	Open(ctx context.Context, state *State) error
 
 	// Commit gives the batches of a segment their offsets, in one atomic step: for each batch, in order, it checks partition and producer
@@ -61,8 +64,8 @@ type Log interface {
 	// HighWatermarks returns, for the same callers, the end of each partition's confirmed prefix; -1 for partitions that commits may not use.
 	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
 
-	// Keyed returns, for the same callers, what a topic remembers of each of these requests, confirmed or not; nil for one that it does not know.
-	Keyed(ctx context.Context, in Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error)
+	// Keyed returns, for the same callers, where a request was written among these partitions, confirmed or not, in their order.
+	Keyed(ctx context.Context, in Incarnation, partitions []segments.Partition, id [16]byte) ([]Keyed, error)
 
 	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
 	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
@@ -128,8 +131,7 @@ type CommitBatch struct {
 	BaseSequence  int32
 
 	// Key says which request the batch is of; nil for all but keyed requests. Such a batch has no producer id. If its partition knows the request, of the last
-	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another. If other partitions of the topic know it, it has to be the
-	// same request and to have the same Partitions, else it is rejected with ErrOtherPartitions: its records would be written twice, here and where they were the first time.
+	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another.
 	Key *RequestKey
 }
 
@@ -178,10 +180,6 @@ var (
 	ErrOutOfOrder    = errors.New("out of order sequence number")
 	ErrProducerEpoch = errors.New("producer epoch is older than the current one")
 	ErrKeyReused     = errors.New("the idempotency key was used for another request")
-
-	// ErrOtherPartitions says that a request with a key is written already, with its records in the partitions that they had when the topic had another number of them. Look the request
-	// up, and write it for that number.
-	ErrOtherPartitions = errors.New("the request was written when the topic had another number of partitions")
 
 	ErrLeaseHeld = errors.New("lease is held by another")
 	ErrLeaseLost = errors.New("lease is no longer held")

@@ -34,10 +34,11 @@ func (o EmbeddedOptions) withDefaults() EmbeddedOptions {
 type Embedded struct {
 	opts EmbeddedOptions
 
-	mu      sync.Mutex
-	decided *State // without spans; nil until opened
-	stream  stream
-	pending pending
+	mu         sync.Mutex
+	generation Generation
+	decided    *State // without spans; nil until opened
+	stream     stream
+	pending    pending
 
 	// usable says how many partitions of each topic commits may use: as many as are confirmed. A commit into a topic whose creation is still on
 	// its way to the journal might survive it.
@@ -74,14 +75,14 @@ func (e *Embedded) check(in Incarnation) error {
 	return nil
 }
 
-// Incarnation implements Log.
-func (e *Embedded) Incarnation(context.Context) (Incarnation, error) {
+// Generation implements Log.
+func (e *Embedded) Generation(context.Context) (Generation, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.decided == nil {
-		return 0, ErrNotOpen
+		return Generation{}, ErrNotOpen
 	}
-	return e.decided.incarnation, nil
+	return e.generation, nil
 }
 
 // Open implements Log.
@@ -91,7 +92,11 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 	if e.decided != nil && e.decided.incarnation >= state.incarnation {
 		return ErrIncarnation
 	}
-	e.decided = state.clone(true)
+	g := NewGeneration(state.incarnation)
+	if err := state.BeginOpening(g); err != nil {
+		return err
+	}
+	e.generation, e.decided = g, state.clone(true)
 	followers := e.stream.followers
 	e.stream = newStream(e.opts.Retain)
 	e.stream.followers = followers

@@ -18,7 +18,7 @@ func (e *Embedded) copy() *Embedded {
 	if e.decided == nil {
 		return c
 	}
-	c.decided = e.decided.clone(true)
+	c.generation, c.decided = e.generation, e.decided.clone(true)
 	c.stream.first, c.stream.entries = e.stream.first, slices.Clone(e.stream.entries)
 	c.pending = pending{maps.Clone(e.pending.facts), slices.Clone(e.pending.order)}
 	c.usable, c.settling = maps.Clone(e.usable), maps.Clone(e.settling)

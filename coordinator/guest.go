@@ -34,9 +34,9 @@ type GuestOptions struct {
 type Guest struct {
 	begin    beginning
 	metrics  *metrics
-	in       Incarnation // as last heard; 0: ask
-	life     *GuestLife  // nil until one begins
-	fenced   error       // why there will be no life any more
+	now      Generation // as last heard; zero: ask
+	life     *GuestLife // nil until one begins
+	fenced   error      // why there will be no life any more
 	silence  time.Duration
 	patience time.Duration
 	waited   bool // for others to recover, in this call
@@ -69,22 +69,22 @@ func NewGuest(opts GuestOptions) (*Guest, error) {
 func (g *Guest) Topic(ctx context.Context, name string) (TopicFact, error) {
 	var found TopicFact
 	err := g.insist(ctx, func(ctx context.Context) error {
-		in, err := g.incarnation(ctx)
+		now, err := g.generation(ctx)
 		if err == nil {
-			found, err = g.begin.coordinator.Topic(ctx, in, name)
+			found, err = g.begin.coordinator.Topic(ctx, now.Incarnation, name)
 		}
 		return err
 	})
 	return found, err
 }
 
-// Keyed looks requests up that were written to a topic: see Log.Keyed.
-func (g *Guest) Keyed(ctx context.Context, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error) {
-	var found []*RequestKey
+// Keyed looks up where a request was written: see Log.Keyed.
+func (g *Guest) Keyed(ctx context.Context, partitions []segments.Partition, id [16]byte) ([]Keyed, error) {
+	var found []Keyed
 	err := g.insist(ctx, func(ctx context.Context) error {
-		in, err := g.incarnation(ctx)
+		now, err := g.generation(ctx)
 		if err == nil {
-			found, err = g.begin.coordinator.Keyed(ctx, in, topic, ids...)
+			found, err = g.begin.coordinator.Keyed(ctx, now.Incarnation, partitions, id)
 		}
 		return err
 	})
@@ -106,10 +106,11 @@ func (g *Guest) Life(ctx context.Context) (*GuestLife, error) {
 
 // nextLife tries to begin a life. That the coordinator and the bucket belong together is looked at meanwhile.
 func (g *Guest) nextLife(ctx context.Context) error {
-	in, err := g.incarnation(ctx)
+	now, err := g.generation(ctx)
 	if err != nil {
 		return err
 	}
+	in := now.Incarnation
 	var c *chain
 	var seen uint64
 	tasks, ctx := errgroup.WithContext(ctx)
@@ -119,12 +120,13 @@ func (g *Guest) nextLife(ctx context.Context) error {
 	})
 	tasks.Go(func() error { return g.sameBucket(ctx, in) })
 	tasks.Go(func() (err error) {
-		c, err = g.begin.chain(ctx, in)
+		c, err = g.begin.chain(ctx, now)
 		return err
 	})
 	if err := tasks.Wait(); err != nil {
 		return err
 	}
+	g.begin.taken()
 	c.silence = g.silence
 	g.life = &GuestLife{guest: g, incarnation: in, seen: seen, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
 		confirm: func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }}}
@@ -132,23 +134,23 @@ func (g *Guest) nextLife(ctx context.Context) error {
 	return nil
 }
 
-// incarnation is the one that calls are made in: as last heard, else as the coordinator says, which is recovered if need be and nobody else does.
-func (g *Guest) incarnation(ctx context.Context) (Incarnation, error) {
-	if g.in != 0 {
-		return g.in, nil
+// generation is the one that calls are made in: as last heard, else as the coordinator says, which is recovered if need be and nobody else does.
+func (g *Guest) generation(ctx context.Context) (Generation, error) {
+	if g.now != (Generation{}) {
+		return g.now, nil
 	}
-	in, err := g.begin.coordinator.Incarnation(ctx)
+	now, err := g.begin.coordinator.Generation(ctx)
 	if errors.Is(err, ErrNotOpen) {
 		if !g.waited && !g.begin.exclusive {
 			g.waited = true
-			return 0, g.begin.await(ctx, 0)
+			return Generation{}, g.begin.await(ctx, 0)
 		}
-		in, _, err = g.begin.incarnation(ctx)
+		now, _, err = g.begin.generation(ctx)
 	}
 	if err == nil {
-		g.in = in
+		g.now = now
 	}
-	return in, err
+	return now, err
 }
 
 // insist tries until it works, ctx ends, or it cannot work any more.
@@ -165,7 +167,7 @@ func (g *Guest) insist(ctx context.Context, try func(context.Context) error) err
 		case ctx.Err() != nil:
 			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
 		case lifeOver(err), errors.Is(err, errWait), errors.Is(err, ErrRecoveryLost):
-			g.in = 0
+			g.now = Generation{}
 			if g.life != nil {
 				g.life.end(err)
 			}
@@ -242,7 +244,7 @@ func (l *GuestLife) check(err error) error {
 func (l *GuestLife) end(err error) {
 	if l.over == nil {
 		l.over = err
-		l.guest.in = 0
+		l.guest.now = Generation{}
 	}
 }
 

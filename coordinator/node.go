@@ -74,8 +74,7 @@ type Node struct {
 	producers producerIDs
 	heard     atomic.Pointer[[]NodeInfo]
 
-	storeClock  passedClock // the store's, by when it created objects
-	commitClock passedClock // the coordinator's, by when it decided what a State remembers
+	storeClock storeClock
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

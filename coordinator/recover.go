@@ -39,7 +39,7 @@ func (o RecoverOptions) withDefaults() RecoverOptions {
 var ErrRecoveryLost = errors.New("another recovery of this bucket is under way")
 
 // Recover makes the bucket's state that of a new incarnation. It seals every journal chain, so that nobody can acknowledge anything
-// any more that is not in this state. It is the caller who loads the state into a coordinator, with Open.
+// any more that is not in this state. It is the caller who loads the state into a coordinator, with Open, which works once.
 //
 // It may be abandoned at any moment, run by several at once, and repeated: ARCHITECTURE.md, "Start, death, and the second server".
 func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*State, error) {
@@ -67,6 +67,7 @@ func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*S
 	opts.Logger.Info("recovered from the bucket", "incarnation", r.in, "base", r.base, "snapshot", found.snapshot,
 		"journal_objects", found.objects, "chains_sealed", r.sealed, "spans", found.state.spans(), "spans_beyond_holes", r.dropped,
 		"took", opts.Clock().Sub(now).Round(time.Microsecond))
+	found.state.opening = &opening{}
 	return found.state, nil
 }
 
@@ -161,7 +162,7 @@ func (r *recovery) settle(ctx context.Context) error {
 			return nil
 		}
 	}
-	r.snapshot = &snapshotObject{state: NewState(0, r.clusterID)}
+	r.snapshot = &snapshotObject{state: newState(0, r.clusterID)}
 	if r.in == 1 {
 		return nil
 	}

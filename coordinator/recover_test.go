@@ -40,7 +40,7 @@ func newWriter(t *testing.T, store segments.Store) *writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &chain{store: store, life: "life", incarnation: state.incarnation, clock: time.Now}
+	c := &chain{store: store, life: "life", generation: Generation{Incarnation: state.incarnation}, clock: time.Now}
 	if _, err := c.begin(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func newWriter(t *testing.T, store segments.Store) *writer {
 
 // write journals a commit of one record.
 func (w *writer) write() error {
-	f := &Fact{Incarnation: w.chain.incarnation, Commit: &Commit{Segment: segments.ID{byte(w.end)}, Spans: []CommitSpan{
+	f := &Fact{Incarnation: w.chain.generation.Incarnation, Commit: &Commit{Segment: segments.ID{byte(w.end)}, Spans: []CommitSpan{
 		{Partition: simPartition(0), Span: Span{Segment: segments.ID{byte(w.end)}, Base: w.end, Last: w.end, Length: 1}}}}}
 	err := w.chain.put(w.t.Context(), w.chain.object([][]byte{AppendFact(nil, f)}))
 	if err == nil {
@@ -62,15 +62,15 @@ func (w *writer) write() error {
 func (w *writer) snapshot() {
 	w.t.Helper()
 	l := loader{w.store, 1}
-	found, err := l.load(w.t.Context(), w.chain.incarnation)
+	found, err := l.load(w.t.Context(), w.chain.generation.Incarnation)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	o := snapshotObject{incarnation: w.chain.incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
+	o := snapshotObject{incarnation: w.chain.generation.Incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
 	if err := w.store.Put(w.t.Context(), snapshotKey(o.incarnation, o.n), o.encode()); err != nil {
 		w.t.Fatal(err)
 	}
-	tidy := tidier{loader: l, in: w.chain.incarnation, retention: time.Hour}
+	tidy := tidier{loader: l, in: w.chain.generation.Incarnation, retention: time.Hour}
 	untidy, err := tidy.look(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)

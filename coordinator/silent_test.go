@@ -23,7 +23,7 @@ func (w *writer) tidy(in Incarnation) {
 
 // another is a life that goes on in the same incarnation.
 func (w *writer) another(life string) *writer {
-	c := &chain{store: w.store, life: life, incarnation: w.chain.incarnation, clock: time.Now, shared: true}
+	c := &chain{store: w.store, life: life, generation: w.chain.generation, clock: time.Now, shared: true}
 	if _, err := c.begin(w.t.Context(), ""); err != nil {
 		w.t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestSilentChainsAreSealed(t *testing.T) {
 					late := w.another("life-" + slept.String())
 					late.chain.proved = time.Now()
 					alive.snapshot()
-					alive.tidy(w.chain.incarnation)
+					alive.tidy(w.chain.generation.Incarnation)
 				}
 				_, err := bucket.Get(t.Context(), journalKey("life", 2), 0, -1)
 				if there := err == nil; there != test.seal {

@@ -92,7 +92,7 @@ func (n *simNode) proposeMerge(at segments.Partition, c *ProposeMerge, count *in
 	ctx := context.Background()
 	var lease Lease
 	err := n.call("lease", func(e *Embedded) (err error) {
-		lease, err = e.Acquire(ctx, n.chain.incarnation, "merges", n.chain.life, 10*time.Minute)
+		lease, err = e.Acquire(ctx, n.chain.generation.Incarnation, "merges", n.chain.life, 10*time.Minute)
 		return err
 	})
 	if err != nil {
@@ -110,7 +110,7 @@ func (n *simNode) proposeMerge(at segments.Partition, c *ProposeMerge, count *in
 				c.After = p.merges
 				e.pending = pending{}
 			}
-			entry, err = e.Propose(ctx, n.chain.incarnation, change)
+			entry, err = e.Propose(ctx, n.chain.generation.Incarnation, change)
 			return err
 		})
 		if err == nil {
@@ -206,7 +206,7 @@ func (n *simNode) collect() error {
 	}
 	n.garbage = seen
 	n.sim.merges.collected += len(keys)
-	if err := Delete(ctx, simStore{n}, n.chain.incarnation, keys...); !errors.Is(err, ErrSuperseded) {
+	if err := Delete(ctx, simStore{n}, n.chain.generation.Incarnation, keys...); !errors.Is(err, ErrSuperseded) {
 		return err
 	}
 	return nil
@@ -214,7 +214,7 @@ func (n *simNode) collect() error {
 
 // settledState is steps 2 to 4; nil if it is to be tried some other time.
 func (n *simNode) settledState() (*State, error) {
-	ctx, in := context.Background(), n.chain.incarnation
+	ctx, in := context.Background(), n.chain.generation.Incarnation
 	var latest, settled uint64
 	if err := n.call("latest", func(e *Embedded) (err error) { latest, err = e.Latest(ctx, in); return err }); err != nil {
 		return nil, n.ifOver(err)

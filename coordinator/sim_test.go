@@ -29,6 +29,7 @@ import (
 type flaws struct {
 	confirmBeforeJournal bool
 	trustRewound         bool // no run_id check
+	openTwice            bool // an opening whose reply was lost is sent again
 	noSeals              bool
 	ignoreNewest         bool // a life begins although the bucket knows a newer incarnation
 	forgetCommits        bool // commits are not idempotent by segment id
@@ -50,7 +51,7 @@ const (
 var simSeeds = flag.Int("firn.seeds", 200, "how many random simulations of the protocol to run")
 
 func TestProtocol(t *testing.T) {
-	var records, recoveries, retries, merges, archived, collected, sealed int
+	var records, recoveries, reopened, retries, merges, archived, collected, sealed int
 	for seed := range *simSeeds {
 		s, violation := simulate(t, seed, flaws{}, false)
 		if violation != nil {
@@ -59,11 +60,11 @@ func TestProtocol(t *testing.T) {
 		}
 		records, recoveries, retries = records+len(s.places), recoveries+s.recoveries, retries+s.keys.retries
 		merges, collected, sealed = merges+s.merges.decided, collected+s.merges.collected, sealed+s.merges.sealed
-		archived += s.merges.archived
+		archived, reopened = archived+s.merges.archived, reopened+s.lostOpenings
 	}
-	t.Logf("%d records served, %d recoveries, %d answers to retries, %d merges, %d of them into index objects, %d objects collected, %d silent chains sealed in %d runs",
-		records, recoveries, retries, merges, archived, collected, sealed, *simSeeds)
-	if least := *simSeeds; records < 8*least || recoveries < least || retries < least || merges < least/2 || archived < least/8 || collected < least/4 || sealed < least/4 {
+	t.Logf("%d records served, %d recoveries, %d lost replies to openings, %d answers to retries, %d merges, %d of them into index objects, %d objects collected, %d silent chains sealed in %d runs",
+		records, recoveries, reopened, retries, merges, archived, collected, sealed, *simSeeds)
+	if least := *simSeeds; reopened < least/8 || records < 8*least || recoveries < least || retries < least || merges < least/2 || archived < least/8 || collected < least/4 || sealed < least/4 {
 		t.Error("the simulation does not get far enough to show anything")
 	}
 }
@@ -84,6 +85,7 @@ func TestProtocolNeeds(t *testing.T) {
 	for name, f := range map[string]flaws{
 		"journal before confirmation": {confirmBeforeJournal: true},
 		"run_id check":                {trustRewound: true},
+		"opening once":                {openTwice: true},
 		"seals":                       {noSeals: true},
 		"newest incarnation check":    {ignoreNewest: true},
 		"idempotent commits":          {forgetCommits: true},
@@ -125,17 +127,19 @@ type simulation struct {
 	trace   []string
 	bucket  *memory.Store
 	late    []latePut // puts that have timed out and may still arrive
+	opening []lateOpening
 
 	servers []*simServer
 	nodes   []*simNode
 	backup  *Embedded // an earlier state of the coordinator
 	ids     int
 
-	recoveries int
-	served     [simPartitions][]record // by offset
-	places     map[record]int64        // offset of each
-	keys       simKeys
-	merges     simMerges
+	recoveries   int
+	lostOpenings int                     // replies to openings that were lost
+	served       [simPartitions][]record // by offset
+	places       map[record]int64        // offset of each
+	keys         simKeys
+	merges       simMerges
 }
 
 // record is the identity of a record: batches are one byte and one record, so segment and position name it.
@@ -148,6 +152,21 @@ type record struct {
 type latePut struct {
 	key  string
 	body []byte
+}
+
+// lateOpening is an opening whose sender has given up. It may still arrive.
+type lateOpening struct {
+	server *simServer
+	before Generation // that was open when it was sent: with another it is refused
+	state  *State
+}
+
+func (o lateOpening) arrive() bool {
+	if o.server.e.generation != o.before || o.server.e.Open(context.Background(), o.state) != nil {
+		return false
+	}
+	o.server.trusted = true
+	return true
 }
 
 var simTopic = segments.TopicID{1}
@@ -214,6 +233,13 @@ func (s *simulation) run(steps int) {
 			i := s.pick(len(s.late), "late")
 			_ = s.bucket.Put(context.Background(), s.late[i].key, s.late[i].body)
 			s.late = slices.Delete(s.late, i, i+1)
+		case p < 90:
+			if len(s.opening) == 0 {
+				continue
+			}
+			i := s.pick(len(s.opening), "late opening")
+			s.opening[i].arrive()
+			s.opening = slices.Delete(s.opening, i, i+1)
 		case p < 130:
 			s.tick()
 		}
@@ -317,6 +343,7 @@ type simNode struct {
 
 	// of the present life
 	chain    *chain
+	begun    *chain // of a life that could not begin: see beginning.chain
 	view     *View
 	on       *simServer
 	decided  []Entry // committed, not journaled
@@ -330,7 +357,7 @@ type simNode struct {
 var errCrash = errors.New("crash")
 
 func (n *simNode) start() {
-	n.unsettle, n.decided, n.view, n.chain, n.duplicates, n.garbage = nil, nil, nil, nil, nil, nil
+	n.unsettle, n.decided, n.view, n.chain, n.begun, n.duplicates, n.garbage = nil, nil, nil, nil, nil, nil, nil
 	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
 			r := recover()
@@ -390,44 +417,75 @@ func (n *simNode) call(what string, do func(e *Embedded) error) error {
 	return nil
 }
 
-// begin is what beginning.try does.
+// begin is what beginning.generation and beginning.chain do.
 func (n *simNode) begin() error {
-	ctx, store := context.Background(), simStore{n}
+	ctx := context.Background()
 	n.on = n.server
-	var in Incarnation
-	err := n.call("incarnation", func(e *Embedded) (err error) { in, err = e.Incarnation(ctx); return err })
+	now, err := n.generation()
 	if errors.Is(err, ErrNotOpen) {
 		return n.recover()
 	}
 	if err != nil {
 		return err
 	}
-	n.sim.ids++
-	c := &chain{store: store, life: fmt.Sprintf("life-%04d", n.sim.ids), incarnation: in, clock: time.Now, shared: true}
-	newest, err := c.begin(ctx, n.who())
+	if n.begun == nil || n.begun.generation != now {
+		n.sim.ids++
+		n.begun = &chain{store: simStore{n}, life: fmt.Sprintf("life-%04d", n.sim.ids), generation: now, clock: time.Now, shared: true}
+	}
+	newest, err := n.begun.begin(ctx, n.who())
 	if err != nil {
 		return err
 	}
-	if newest != in && !n.sim.flaws.ignoreNewest {
+	if newest != now.Incarnation && !n.sim.flaws.ignoreNewest {
 		if n.sim.pick(2, "patience") == 0 {
 			return n.recover()
 		}
 		return errWait
 	}
-	if err := n.load(in); err != nil {
+	if err := n.load(now.Incarnation); err != nil {
 		return err
 	}
-	n.chain = c
+	n.chain, n.begun = n.begun, nil
 	return nil
 }
 
+func (n *simNode) generation() (now Generation, err error) {
+	err = n.call("generation", func(e *Embedded) (err error) { now, err = e.Generation(context.Background()); return err })
+	return now, err
+}
+
+// recover is what beginning.recover does.
 func (n *simNode) recover() error {
 	state, err := Recover(context.Background(), simStore{n}, RecoverOptions{Who: n.who(), Parallel: 1})
 	if err != nil {
 		return err
 	}
+	for {
+		err := n.open(state)
+		if errors.Is(err, errLost) && n.sim.flaws.openTwice {
+			state.opening = &opening{}
+			n.on = n.server
+			continue
+		}
+		if errors.Is(err, errLost) {
+			err = n.opened(state.Generation())
+		}
+		if err != nil {
+			return err
+		}
+		n.sim.recoveries++
+		return errWait
+	}
+}
+
+// open opens a recovered state. It may arrive long after it was sent, and its reply may be lost.
+func (n *simNode) open(state *State) error {
 	n.pausing("open")
 	n.sim.judge(n.who()+" recovering", state)
+	if n.lost() {
+		n.sim.opening = append(n.sim.opening, lateOpening{n.on, n.on.e.generation, state})
+		return errLost
+	}
 	if err := n.on.e.Open(context.Background(), state); err != nil {
 		return err
 	}
@@ -435,8 +493,24 @@ func (n *simNode) recover() error {
 	if n.sim.flaws.openWithoutKeys {
 		n.on.e.forgetKeys()
 	}
-	n.sim.recoveries++
-	return errWait
+	if n.lost() {
+		n.sim.lostOpenings++
+		return errLost
+	}
+	return nil
+}
+
+// opened is what beginning.opened does.
+func (n *simNode) opened(sent Generation) error {
+	for {
+		n.on = n.server
+		switch now, err := n.generation(); {
+		case err == nil && now == sent:
+			return nil
+		case err == nil, errors.Is(err, ErrNotOpen):
+			return errWait
+		}
+	}
 }
 
 func (n *simNode) load(in Incarnation) error {
@@ -494,11 +568,11 @@ func (n *simNode) act() error {
 func (n *simNode) follow() error {
 	var entries []Entry
 	err := n.call("follow", func(e *Embedded) (err error) {
-		entries, err = e.read(n.chain.incarnation, n.view.seq, make([]Entry, 0, 4))
+		entries, err = e.read(n.chain.generation.Incarnation, n.view.seq, make([]Entry, 0, 4))
 		return err
 	})
 	if errors.Is(err, ErrTrimmed) {
-		return n.load(n.chain.incarnation)
+		return n.load(n.chain.generation.Incarnation)
 	}
 	for _, e := range entries {
 		n.sim.must(n.view.follow(e, time.Now()))
@@ -540,7 +614,7 @@ func (n *simNode) commit() error {
 		if n.sim.flaws.forgetKeys {
 			e.forgetKeys()
 		}
-		answer, err = e.Commit(context.Background(), n.chain.incarnation, req)
+		answer, err = e.Commit(context.Background(), n.chain.generation.Incarnation, req)
 		return err
 	})
 	if lifeOver(err) {
@@ -571,7 +645,7 @@ func (n *simNode) settle(entries []Entry) error {
 	if len(facts) == 0 {
 		return nil
 	}
-	confirm := func(e *Embedded) error { return e.Confirm(context.Background(), n.chain.incarnation, seqs) }
+	confirm := func(e *Embedded) error { return e.Confirm(context.Background(), n.chain.generation.Incarnation, seqs) }
 	if n.sim.flaws.confirmBeforeJournal {
 		if err := n.call("confirm", confirm); lifeOver(err) {
 			return err
@@ -600,15 +674,15 @@ func (n *simNode) snapshot() error {
 	ctx := context.Background()
 	store := simStore{n}
 	l := loader{store, 1}
-	found, err := l.load(ctx, n.chain.incarnation)
+	found, err := l.load(ctx, n.chain.generation.Incarnation)
 	if err != nil {
 		return nil // tried again some other time
 	}
-	o := snapshotObject{incarnation: n.chain.incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
+	o := snapshotObject{incarnation: n.chain.generation.Incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
 	if created, err := create(ctx, store, snapshotKey(o.incarnation, o.n), o.encode()); err != nil || !created {
 		return nil
 	}
-	t := tidier{loader: l, in: n.chain.incarnation, retention: simRetention}
+	t := tidier{loader: l, in: n.chain.generation.Incarnation, retention: simRetention}
 	untidy, err := t.look(ctx)
 	if err != nil {
 		return nil

@@ -51,7 +51,7 @@ func appendState(b []byte, s *State, version uint16) []byte {
 }
 
 func (d *decoder) state(in Incarnation, version uint16) *State {
-	s := NewState(in, d.string())
+	s := newState(in, d.string())
 	s.nextProducerID = d.int64()
 	for i, n := 0, d.count(16+5); i < n && d.err == nil; i++ {
 		t := d.topic()
@@ -65,10 +65,8 @@ func (d *decoder) state(in Incarnation, version uint16) *State {
 		if s.partitions[at] != nil {
 			d.fail("partition %s twice", at)
 		}
-		p := &partition{}
-		s.place(at, p)
-		d.partitionState(at, p, version)
-		s.keys += len(p.keys)
+		s.partitions[at] = d.partitionState(at, version)
+		s.keys += len(s.partitions[at].keys)
 	}
 	return s
 }
@@ -125,8 +123,8 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 	return b
 }
 
-func (d *decoder) partitionState(at segments.Partition, p *partition, version uint16) {
-	p.logStart, p.end = d.int64(), d.int64()
+func (d *decoder) partitionState(at segments.Partition, version uint16) *partition {
+	p := &partition{logStart: d.int64(), end: d.int64()}
 	n := d.count(16 + 5)
 	p.spans = make([]placed, 0, n)
 	next, runningMax := int64(0), int64(math.MinInt64)
@@ -156,6 +154,7 @@ func (d *decoder) partitionState(at segments.Partition, p *partition, version ui
 		d.keys(at, p)
 		d.merges(at, p, version)
 	}
+	return p
 }
 
 func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {

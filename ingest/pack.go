@@ -3,7 +3,6 @@ package ingest
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -37,18 +36,14 @@ type Packed struct {
 	Records []int // indexes of its records in what Pack was given, in the order that they have in the batch
 }
 
-// inRequest is an error about records of the batch as one about the records that Pack was given.
-func (p *Packed) inRequest(err error) error {
-	bad, ok := errors.AsType[*RecordErrors](err)
-	if !ok {
-		return err
-	}
-	named := slices.Clone(bad.Named)
-	for i := range named {
-		named[i].Index = p.Records[named[i].Index]
-	}
-	return &RecordErrors{Records: bad.Records, Count: bad.Count, Named: named}
+// RecordError says which record is wrong.
+type RecordError struct {
+	Index int
+	Err   error
 }
+
+func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %v", e.Index, e.Err) }
+func (e *RecordError) Unwrap() error { return e.Err }
 
 // Pack makes one batch for each partition that the records touch, ordered by partition; records of a partition keep their order. The same records and
 // options give the same batches. A record whose partition the topic does not have is a RecordError with ErrUnknownPartition. The batches

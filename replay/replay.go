@@ -41,6 +41,8 @@ const (
 	defaultMemory = 256 << 20
 	minMemory     = 16 << 20
 	maxGetBytes   = 8 << 20
+	// maxDecompressed bounds the records of one batch, decompressed.
+	maxDecompressed = 64 << 20
 	// maxReloads is how often the state is read anew because a segment is gone, before anything else could be read.
 	maxReloads = 5
 )
@@ -89,7 +91,6 @@ type Replay struct {
 
 	read    atomic.Int64 // bytes
 	records atomic.Int64
-	skipped skipped
 }
 
 // Open reads the state that the bucket has and finds where the ranges begin and end. They stay as they are, whatever is written meanwhile.
@@ -276,8 +277,7 @@ type Record struct {
 	batch.Record
 }
 
-// Records yields the records of the ranges, those of each partition in order, without the markers of transactions and what cannot be read (see Skipped). A record's bytes are good until
-// the next one is asked for.
+// Records yields the records of the ranges, those of each partition in order, without the markers of transactions. A record's bytes are good until the next one is asked for.
 // On failure it yields one error and ends.
 func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
@@ -287,7 +287,12 @@ func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 				return
 			}
 			at, _ := slices.BinarySearchFunc(r.ranges, b.Partition, func(g Range, p int32) int { return cmp.Compare(g.Partition, p) })
-			for _, one := range r.appendRecords(nil, b.Bytes, &r.ranges[at]) {
+			records, err := appendRecords(nil, b.Bytes, &r.ranges[at])
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			for _, one := range records {
 				if !yield(Record{b.Partition, one}, nil) {
 					return
 				}
@@ -296,26 +301,21 @@ func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// appendRecords appends the records of a batch that lie in a range. Those from the first on that cannot be read are skipped: nobody ever will read them, and what lies behind them
-// has to be reached.
-func (r *Replay) appendRecords(to []batch.Record, b []byte, within *Range) []batch.Record {
+// appendRecords appends the records of a batch that lie in a range.
+func appendRecords(to []batch.Record, b []byte, within *Range) ([]batch.Record, error) {
 	h, err := batch.ReadHeader(b)
-	if err == nil && h.Attributes.Control() {
-		return to
+	if err != nil || h.Attributes.Control() {
+		return to, err
 	}
-	next := max(h.BaseOffset, within.From)
-	for one, err := range batch.Records(b, batch.MaxDecompressed) {
+	for one, err := range batch.Records(b, maxDecompressed) {
 		if err != nil {
-			end := min(h.BaseOffset+int64(h.LastOffsetDelta)+1, within.To)
-			r.skipped.add(Range{within.Partition, next, max(next, end)}, err, r.opts.Note)
-			break
+			return to, fmt.Errorf("partition %d, batch at offset %d: %w (its producer wrote it so; replay around it with --from and --to)", within.Partition, h.BaseOffset, err)
 		}
 		if one.Offset >= within.From && one.Offset < within.To {
 			to = append(to, one)
-			next = one.Offset + 1
 		}
 	}
-	return to
+	return to, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

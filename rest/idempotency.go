@@ -66,13 +66,6 @@ func structuredString(quoted string) (string, bool) {
 	return "", false
 }
 
-// underWay is what a client gets to know that makes a request again while an earlier try is on its way: it asks once more, and gets the answer of that.
-func underWay() *problem {
-	p := refuse(http.StatusConflict, idempotencyHeader, "another try of this request is still under way")
-	p.retryAfter = time.Second
-	return p
-}
-
 func keyReused() *problem {
 	return refuse(http.StatusUnprocessableEntity, idempotencyHeader, "%v: with this key other records were sent", coordinator.ErrKeyReused)
 }
@@ -184,7 +177,9 @@ func (k *keysInFlight) enter(ctx context.Context, key inFlightKey, patience time
 		select {
 		case <-other:
 		case <-ctx.Done():
-			return nil, underWay()
+			p := refuse(http.StatusConflict, idempotencyHeader, "another try of this request is still under way")
+			p.retryAfter = time.Second
+			return nil, p
 		}
 	}
 }

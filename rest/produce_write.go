@@ -132,29 +132,15 @@ func (s *Server) write(ctx context.Context, w *writeRequest) (*writtenRequest, e
 	return done, err
 }
 
-// check refuses records that the topic does not take, and names them.
+// check refuses records that the topic does not take.
 func (w *writeRequest) check() error {
-	var first *problem
-	var bad []badRecord
 	for i := range w.records {
-		p := w.checkRecord(&w.records[i])
-		if p == nil {
-			continue
-		}
-		if first == nil {
-			first, p.Record = p, &i
-		}
-		if bad = append(bad, badRecord{i, p.Field, p.Code, p.Detail}); len(bad) == maxBadRecords {
-			break
+		if p := w.checkRecord(&w.records[i]); p != nil {
+			p.Record = &i
+			return p
 		}
 	}
-	switch {
-	case first == nil:
-		return nil
-	case len(bad) > 1:
-		first.BadRecords = bad
-	}
-	return first
+	return nil
 }
 
 func (w *writeRequest) checkRecord(r *ingest.Record) *problem {
@@ -300,8 +286,6 @@ func unwritten(err error) *problem {
 	switch {
 	case errors.Is(err, coordinator.ErrKeyReused):
 		return keyReused()
-	case errors.Is(err, coordinator.ErrOtherPartitions): // the topic has grown since it was packed
-		return underWay()
 	case errors.Is(err, coordinator.ErrUnknownPartition), errors.Is(err, coordinator.ErrUnknownTopic):
 		return notFound(kerr.UnknownTopicOrPartition, "the topic was deleted")
 	case errors.Is(err, ingest.ErrClosed), errors.Is(err, ingest.ErrNotWritten), errors.Is(err, coordinator.ErrTooOld):

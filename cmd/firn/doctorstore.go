@@ -252,7 +252,7 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	}
 	defer hangUp()
 	called, err := timed(func(int) error {
-		_, err := decides.Incarnation(ctx)
+		_, err := decides.Generation(ctx)
 		if errors.Is(err, coordinator.ErrNotOpen) {
 			err = nil
 		}

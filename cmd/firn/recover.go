@@ -69,8 +69,14 @@ func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlac
 	if err != nil {
 		return fmt.Errorf("recovering from %s: %w", b.storePlace, err)
 	}
-	if err := decides.Open(ctx, state); err != nil {
-		return fmt.Errorf("loading incarnation %d into %s: %w; running it again does no harm", state.Incarnation(), at, err)
+	err = decides.Open(ctx, state)
+	if errors.Is(err, coordinator.ErrOpening) {
+		if now, lost := decides.Generation(ctx); lost == nil && now == state.Generation() {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("loading incarnation %d into %s: %w; run it again: it recovers anew", state.Incarnation(), at, err)
 	}
 	fmt.Fprintf(s.Out, "recovered   incarnation %d in %s: %s\n", state.Incarnation(), at, state.Summary())
 	fmt.Fprintf(s.Err, "took %s; nodes that are running go on in it by themselves\n", time.Since(begun).Round(time.Millisecond))
@@ -100,15 +106,15 @@ func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace
 		return err
 	}
 	defer closeIt()
-	switch in, err := decides.Incarnation(ctx); {
+	switch now, err := decides.Generation(ctx); {
 	case errors.Is(err, coordinator.ErrNotOpen):
 		fmt.Fprintf(s.Out, "coordinator %s holds nothing that can be trusted: the next node that asks recovers\n", at)
 	case err != nil:
 		return err
-	case in < found.Base:
-		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d, which the bucket has left behind: the next node that begins a life recovers\n", at, in)
+	case now.Incarnation < found.Base:
+		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d, which the bucket has left behind: the next node that begins a life recovers\n", at, now.Incarnation)
 	default:
-		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d: no recovery is needed\n", at, in)
+		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d: no recovery is needed\n", at, now.Incarnation)
 	}
 	return nil
 }

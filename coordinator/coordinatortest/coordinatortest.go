@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		t.Run(name, func(t *testing.T) { test(t, newFixture(t, open(t))) })
 	}
 	t.Run("Incarnations", func(t *testing.T) { testIncarnations(t, open) })
+	t.Run("OpensOnce", func(t *testing.T) { testOpensOnce(t, open) })
 }
 
 // fixture is a coordinator that was opened on an empty bucket.
@@ -238,7 +239,7 @@ func testStream(t *testing.T, f *fixture) {
 
 func testIncarnations(t *testing.T, open func(t *testing.T) Subject) {
 	s := open(t)
-	if _, err := s.Incarnation(t.Context()); !errors.Is(err, coordinator.ErrNotOpen) {
+	if _, err := s.Generation(t.Context()); !errors.Is(err, coordinator.ErrNotOpen) {
 		t.Errorf("a coordinator without state: %v", err)
 	}
 	f := newFixture(t, s)
@@ -255,7 +256,7 @@ func testIncarnations(t *testing.T, open func(t *testing.T) Subject) {
 		follower <- last
 	}()
 	f.open()
-	if now, err := f.Incarnation(t.Context()); err != nil || now != f.in || now <= old {
+	if now, err := f.Generation(t.Context()); err != nil || now.Incarnation != f.in || now.Incarnation <= old {
 		t.Errorf("incarnation is %d, %v after %d was opened", now, err, f.in)
 	}
 	f.want("follower of the old incarnation", <-follower, coordinator.ErrIncarnation)

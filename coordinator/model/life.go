@@ -59,7 +59,7 @@ func (w *walk) between(i, k int) {
 	}
 	n := &w.copy().nodes[i]
 	n.phase, n.in, n.opening = asked, sv.in, sv.opening
-	w.emit(Move{Incarnation, int8(i), 0, 0})
+	w.emit(Move{Generation, int8(i), 0, 0})
 }
 
 // end is the end of a life, or of an attempt to begin one.

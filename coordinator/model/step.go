@@ -9,7 +9,7 @@ import (
 type Step uint8
 
 const (
-	Incarnation Step = iota
+	Generation Step = iota
 	Begin
 	BeginLate
 	CheckNewest
@@ -66,7 +66,7 @@ const (
 )
 
 var names = [steps]string{
-	Incarnation:            "Incarnation",
+	Generation:             "Generation",
 	Begin:                  "chain.begin",
 	BeginLate:              "chain.begin is given up",
 	CheckNewest:            "chain.begin looks for the newest incarnation",

@@ -23,7 +23,7 @@ var Code = map[Step][]string{
 	CollectList:       {"coordinator collector.list List"},
 	CollectCheck:      {"cleanup collector.collect Delete"},
 
-	Incarnation:   {"redis look"},
+	Generation:    {"redis look"},
 	LoadParts:     {"redis load"},
 	Open:          {"redis open"},
 	LookOpened:    {"redis look"},
@@ -57,7 +57,7 @@ var Beyond = map[string]string{
 // Methods are the methods of coordinator.Coordinator: the step that stands for each, or why there
 // is none.
 var Methods = map[string]string{
-	"Incarnation":    names[Incarnation],
+	"Generation":     names[Generation],
 	"Open":           names[Open],
 	"Commit":         names[Commit],
 	"Confirm":        names[Confirm],
@@ -77,7 +77,7 @@ var Methods = map[string]string{
 // Simulated are the calls of the simulation in package coordinator, by the names that it gives
 // them.
 var Simulated = map[string]Step{
-	"incarnation":   Incarnation,
+	"generation":    Generation,
 	"open":          Open,
 	"begin":         Begin,
 	"settled":       Settled,

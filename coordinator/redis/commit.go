@@ -55,12 +55,9 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	for _, at := range request.keyed {
 		keys = append(keys, g.keySlots(at)...)
 	}
-	for _, topic := range request.keyedTopics() {
-		keys = append(keys, g.requestSlots(topic)...)
-	}
 	answer, err := a.c.run(ctx, commitScript, keys, g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
 		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions,
-		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds(), len(request.keyed))
+		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds())
 	if err != nil {
 		return false, err
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -43,3 +44,20 @@ func (c *Coordinator) OnPart(do func(part int)) {
 		return c.processOnce(ctx, cmd)
 	}
 }
+
+// ScriptHash is how requests name a script.
+func ScriptHash(name string) string { return newScript(name).hash }
+
+// LoadScripts makes Redis know all scripts, so that each is called by its hash.
+func (c *Coordinator) LoadScripts(ctx context.Context) error {
+	files, err := sources.ReadDir("lua")
+	for _, file := range files {
+		if name, _, _ := strings.Cut(file.Name(), "."); err == nil && name != "prelude" {
+			err = c.client.ScriptLoad(ctx, newScript(name).source).Err()
+		}
+	}
+	return err
+}
+
+// Current is the key that names what is open.
+func (c *Coordinator) Current() string { return c.shard.current() }

@@ -83,7 +83,7 @@ func TestKeysGo(t *testing.T) {
 }
 
 // A state that is wiped, or meets another server, in the middle of its loading is not opened; nor is one that another recovery was faster with. It is opened
-// when it is loaded again.
+// when it is loaded again, unless the opening itself was sent: that is sent once for each state.
 func TestLoadingIsWhole(t *testing.T) {
 	for name, disturb := range map[string]func(s *redistest.Server, other *redis.Coordinator){
 		"wiped":     func(s *redistest.Server, _ *redis.Coordinator) { s.Do("FLUSHALL") },
@@ -112,14 +112,22 @@ func TestLoadingIsWhole(t *testing.T) {
 			if err := c.Open(t.Context(), state); err == nil || errors.Is(err, coordinator.ErrIncarnation) {
 				t.Errorf("what was disturbed opened: %v", err)
 			}
-			if in, err := c.Incarnation(t.Context()); err == nil && in == 3 {
+			if now, err := c.Generation(t.Context()); err == nil && now.Incarnation == 3 {
 				t.Error("half a state is open")
+			}
+			if sent := state.Generation() != (coordinator.Generation{}); sent != (name == "overtaken") {
+				t.Errorf("the opening was sent: %v", sent)
+			} else if sent {
+				if err := c.Open(t.Context(), state); !errors.Is(err, coordinator.ErrOpenedBefore) {
+					t.Errorf("opening it again: %v", err)
+				}
+				state = stateOf(t, 3, "x", 3000)
 			}
 			if err := c.Open(t.Context(), state); err != nil {
 				t.Errorf("loading it again: %v", err)
 			}
-			if in, err := c.Incarnation(t.Context()); err != nil || in != 3 {
-				t.Errorf("incarnation %d, %v", in, err)
+			if now, err := c.Generation(t.Context()); err != nil || now.Incarnation != 3 {
+				t.Errorf("%v is open, %v", now, err)
 			}
 		})
 	}

@@ -411,22 +411,18 @@ func (p *pair) registry(t *rapid.T) {
 	p.both("nodes", a, b, errA, errB)
 }
 
-// recover opens both with what was confirmed, up to the first hole of each partition, as Recover does.
+// recover opens both with what was confirmed, up to the first hole of each partition, as Recover does. A state is opened once, so that each gets its own.
 func (p *pair) recover() {
 	p.in++
-	state := coordinator.NewState(p.in, "cluster")
+	var spans []coordinator.CommitSpan
 	var kept []*coordinator.Fact
-	apply := func(f coordinator.Fact) {
+	keep := func(f coordinator.Fact) {
 		f.Incarnation = p.in
 		kept = append(kept, &f)
-		if err := state.Apply(&f); err != nil {
-			p.Fatal(err)
-		}
 	}
-	var spans []coordinator.CommitSpan
 	for _, f := range p.journal {
 		if f.Commit == nil {
-			apply(*f)
+			keep(*f)
 		} else {
 			spans = append(spans, f.Commit.Spans...)
 		}
@@ -436,12 +432,21 @@ func (p *pair) recover() {
 	for _, s := range spans {
 		if s.Span.Base == ends[s.Partition] {
 			ends[s.Partition] = s.Span.Last + 1
-			apply(coordinator.Fact{Commit: &coordinator.Commit{Segment: s.Span.Segment, Spans: []coordinator.CommitSpan{s}}})
+			keep(coordinator.Fact{Commit: &coordinator.Commit{Segment: s.Span.Segment, Spans: []coordinator.CommitSpan{s}}})
+		}
+	}
+	var states [2]*coordinator.State
+	for i := range states {
+		states[i] = coordinator.NewState(p.in, "cluster")
+		for _, f := range kept {
+			if err := states[i].Apply(f); err != nil {
+				p.Fatal(err)
+			}
 		}
 	}
 	p.journal, p.decided, p.last, p.merges = kept, map[uint64]*coordinator.Fact{}, 0, map[segments.Partition]uint64{}
-	for at, partition := range state.Partitions() {
+	for at, partition := range states[0].Partitions() {
 		p.merges[at] = partition.Merges
 	}
-	p.both("open", nil, nil, p.model.Open(p.ctx, state), p.redis.Open(p.ctx, state))
+	p.both("open", nil, nil, p.model.Open(p.ctx, states[0]), p.redis.Open(p.ctx, states[1]))
 }

@@ -2,8 +2,6 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,6 +18,10 @@ import (
 
 // Open implements coordinator.Log. The state is loaded under the keys of a new generation; then one script makes that the current one, unless anything
 // came between: see load.lua and open.lua.
+//
+// That script takes effect once, whatever becomes of the request. It is sent again only where the server has said that it did not run it (NOSCRIPT, MOVED, ASK). A copy
+// of the request that arrives late or twice finds another generation current; or, if that is lost, then the parts that it would open are lost with it, or
+// the server is another one than before. In each case it is refused.
 func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error {
 	if err := c.checkServers(ctx); err != nil {
 		return err // a failover may have led to a server that evicts
@@ -29,27 +31,32 @@ func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error 
 		return err
 	}
 	if before.generation != "" {
-		if in, err := parseGeneration(before.generation); err != nil || in >= state.Incarnation() {
+		if now, err := coordinator.ParseGeneration(before.generation); err != nil || now.Incarnation >= state.Incarnation() {
 			return errors.Join(fmt.Errorf("%w (%s is open)", coordinator.ErrIncarnation, before.generation), err)
 		}
 	}
 	if before.cluster != "" && before.cluster != state.ClusterID() {
 		return c.otherCluster(before.cluster, state.ClusterID())
 	}
-	var nonce [8]byte
-	rand.Read(nonce[:])
-	g := c.shard.generation(fmt.Sprintf("%d.%s", state.Incarnation(), hex.EncodeToString(nonce[:])))
+	opening := coordinator.NewGeneration(state.Incarnation())
+	g := c.shard.generation(opening.String())
 	l := loading{c: c, ctx: ctx, g: g, server: before.server}
 	if err := l.load(state, before); err != nil {
+		return err
+	}
+	if err := state.BeginOpening(opening); err != nil {
 		return err
 	}
 	old := c.shard.generation(before.generation)
 	_, err = c.run(ctx, openScript, []string{c.shard.current(), g.counters(), old.stream()},
 		g.name, before.server, l.parts, state.ClusterID(), before.generation)
+	if errors.Is(err, coordinator.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", coordinator.ErrOpening, err)
+	}
 	if err != nil {
 		return err
 	}
-	c.known.Store(&opened{state.Incarnation(), g.name})
+	c.known.Store(&opening)
 	c.removeOld(ctx, g)
 	return nil
 }
@@ -86,7 +93,6 @@ func (l *loading) load(state *coordinator.State, at looked) error {
 	l.topics(state)
 	l.partitions(state)
 	l.keyed(state, at)
-	l.requests(state, at)
 	l.commits(state, at)
 	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
 	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
@@ -165,30 +171,6 @@ func (l *loading) keyed(state *coordinator.State, now looked) {
 	}
 }
 
-// requests loads what topics know of them, whichever partitions remember them.
-func (l *loading) requests(state *coordinator.State, now looked) {
-	type slot struct {
-		topic  segments.TopicID
-		window int64
-	}
-	expiration := l.c.opts.KeyExpiration
-	half := expiration.Milliseconds() / 2
-	slots := map[slot][]coordinator.KeyedRequest{}
-	for q := range state.Requests() {
-		if q.Time >= now.now.Add(-expiration).UnixMilli() {
-			in := slot{q.Topic, min(q.Time, now.now.UnixMilli()) / half}
-			slots[in] = append(slots[in], q)
-		}
-	}
-	for in, requests := range slots {
-		key := l.g.requestSlot(in.topic, in.window%keySlots)
-		for i := range requests {
-			l.hset(key, string(requests[i].ID[:]), appendRequest(nil, &requests[i]))
-		}
-		l.expire(key, time.UnixMilli((in.window+1)*half).Add(expiration).Sub(now.now))
-	}
-}
-
 // commits loads what survived of segments that may still be committed again.
 func (l *loading) commits(state *coordinator.State, at looked) {
 	young := state.Young(at.now.Add(-l.c.opts.CommitDeadline))
@@ -256,9 +238,9 @@ func (c *Coordinator) removeOld(ctx context.Context, current generation) {
 	if err != nil {
 		return
 	}
-	ours, _ := parseGeneration(current.name)
+	ours, _ := coordinator.ParseGeneration(current.name)
 	for _, name := range names {
-		if in, err := parseGeneration(name); err == nil && in > ours || name == current.name {
+		if other, err := coordinator.ParseGeneration(name); err == nil && other.Incarnation > ours.Incarnation || name == current.name {
 			continue
 		}
 		if c.remove(ctx, c.shard.generation(name)) != nil {

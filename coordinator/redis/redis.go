@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,17 +19,10 @@ type Coordinator struct {
 	client  redis.UniversalClient
 	process func(context.Context, *redis.Cmd) error // sends a script
 	shard   shard
-	known   atomic.Pointer[opened]
+	known   atomic.Pointer[coordinator.Generation] // as it was last seen; scripts refuse one that is not current, so that to know an old one does no harm
 }
 
 var _ coordinator.Coordinator = (*Coordinator)(nil)
-
-// opened is an incarnation and its generation, as they were last seen. Scripts refuse a generation that is not the current one, so
-// that knowing an old one does no harm.
-type opened struct {
-	in         coordinator.Incarnation
-	generation string
-}
 
 // New connects to Redis, and refuses one that may throw keys away.
 func New(ctx context.Context, opts Options) (*Coordinator, error) {
@@ -50,20 +41,24 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 // Close closes the connections. Calls under way fail.
 func (c *Coordinator) Close() error { return c.client.Close() }
 
-// Incarnation implements coordinator.Log.
-func (c *Coordinator) Incarnation(ctx context.Context) (coordinator.Incarnation, error) {
+// Generation implements coordinator.Log.
+func (c *Coordinator) Generation(ctx context.Context) (coordinator.Generation, error) {
 	seen, err := c.look(ctx)
 	if err != nil {
-		return 0, err
+		return coordinator.Generation{}, err
 	}
 	if !seen.trusted {
-		return 0, seen.untrusted()
+		return coordinator.Generation{}, seen.untrusted()
 	}
-	in, err := parseGeneration(seen.generation)
-	if err == nil {
-		c.known.Store(&opened{in, seen.generation})
+	g, err := coordinator.ParseGeneration(seen.generation)
+	if err != nil {
+		return g, err
 	}
-	return in, err
+	if known := c.known.Load(); known != nil && known.Incarnation == g.Incarnation && *known != g {
+		return g, fmt.Errorf("%w (%s is open, and %s was before: an incarnation was opened twice, so that neither can be gone on with)", coordinator.ErrNotOpen, g, known)
+	}
+	c.known.Store(&g)
+	return g, nil
 }
 
 // ClusterID is that of the bucket whose state is open: see coordinator.Node.
@@ -75,7 +70,7 @@ func (c *Coordinator) ClusterID(ctx context.Context, in coordinator.Incarnation)
 	if !seen.trusted {
 		return "", seen.untrusted()
 	}
-	if now, err := parseGeneration(seen.generation); err != nil || now != in {
+	if now, err := coordinator.ParseGeneration(seen.generation); err != nil || now.Incarnation != in {
 		return "", errors.Join(coordinator.ErrIncarnation, err)
 	}
 	return seen.cluster, nil
@@ -109,29 +104,17 @@ func (c *Coordinator) look(ctx context.Context) (looked, error) {
 // generation returns the keys of an incarnation.
 func (c *Coordinator) generation(ctx context.Context, in coordinator.Incarnation) (generation, error) {
 	known := c.known.Load()
-	if known == nil || known.in != in {
-		now, err := c.Incarnation(ctx)
+	if known == nil || known.Incarnation != in {
+		now, err := c.Generation(ctx)
 		if err != nil {
 			return generation{}, err
 		}
-		if now != in {
-			return generation{}, fmt.Errorf("%w (%d is open)", coordinator.ErrIncarnation, now)
+		if now.Incarnation != in {
+			return generation{}, fmt.Errorf("%w (%d is open)", coordinator.ErrIncarnation, now.Incarnation)
 		}
-		known = c.known.Load()
-		if known.in != in {
-			return generation{}, coordinator.ErrIncarnation
-		}
+		known = &now
 	}
-	return c.shard.generation(known.generation), nil
-}
-
-func parseGeneration(name string) (coordinator.Incarnation, error) {
-	number, _, _ := strings.Cut(name, ".")
-	in, err := strconv.ParseUint(number, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("redis: generation %q: %w", name, err)
-	}
-	return coordinator.Incarnation(in), nil
+	return c.shard.generation(known.String()), nil
 }
 
 // Settled implements coordinator.Log.

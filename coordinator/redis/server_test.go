@@ -131,9 +131,9 @@ func TestReplica(t *testing.T) {
 	in, _ := open(t, c)
 	follow(replica, master)
 	for name, err := range map[string]error{
-		"incarnation": func() error { _, err := c.Incarnation(t.Context()); return err }(),
-		"settled":     func() error { _, err := c.Settled(t.Context(), in); return err }(),
-		"open":        c.Open(t.Context(), coordinator.NewState(in+1, "x")),
+		"generation": func() error { _, err := c.Generation(t.Context()); return err }(),
+		"settled":    func() error { _, err := c.Settled(t.Context(), in); return err }(),
+		"open":       c.Open(t.Context(), coordinator.NewState(in+1, "x")),
 	} {
 		if err == nil || errors.Is(err, coordinator.ErrNotOpen) || errors.Is(err, coordinator.ErrIncarnation) {
 			t.Errorf("%s on a replica: %v", name, err)

@@ -1,20 +1,17 @@
 #!lua flags=no-writes
--- What a topic knows of requests.
+-- Where a request was written.
 --
--- KEYS 1 current, 2… the topic's slots of requests
--- ARGV 1 generation, 2 the requests (16 bytes each), 3 for how long they are remembered
--- Returns, for each request, what commit.lua keeps of it, or an empty string.
+-- KEYS 1 current, 2… the slots of requests of each partition
+-- ARGV 1 generation, 2 request, 3 for how long requests are remembered
+-- Returns, for each slot that has it, the slot's number from 0 on and what commit.lua keeps of the request.
 
 local refused = untrusted()
 if refused then return refused end
-local ids, found, since = {}, {}, milliseconds() - tonumber(ARGV[3])
-for at = 1, #ARGV[2], 16 do
-  ids[#ids + 1] = string.sub(ARGV[2], at, at + 15)
-  found[#ids] = ''
-end
+local found, since = {}, milliseconds() - tonumber(ARGV[3])
 for i = 2, #KEYS do
-  for n, state in ipairs(redis.call('HMGET', KEYS[i], unpack(ids))) do
-    if state and struct.unpack('>I8', state, 17) >= since then found[n] = state end
+  local state = redis.call('HGET', KEYS[i], ARGV[2])
+  if state and struct.unpack('>I8', state, 17) >= since then
+    found[#found + 1], found[#found + 2] = i - 2, state
   end
 end
 return found

@@ -15,6 +15,7 @@ if (redis.call('HGET', KEYS[2], 'parts') or '0') ~= ARGV[3] then
   return redis.error_reply('FIRNCHANGED parts that were loaded are gone')
 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'server', here, 'cluster', ARGV[4])
+redis.call('HDEL', KEYS[2], 'parts') -- so that this request opens nothing when it comes a second time, whatever became of the key current
 if current[1] then
   redis.call('XADD', KEYS[3], 'MAXLEN', 1, '*', 'closed', '') -- all that is left of it, also for followers that come a little late
   redis.call('EXPIRE', KEYS[3], 60)

@@ -15,11 +15,15 @@ type Proxy struct {
 	listener net.Listener
 	tasks    sync.WaitGroup
 
-	mu     sync.Mutex
-	target string // empty: nobody is let through
-	conns  map[net.Conn]struct{}
-	lose   []byte
-	sent   int
+	mu      sync.Mutex
+	target  string // empty: nobody is let through
+	conns   map[net.Conn]struct{}
+	refused chan struct{} // takes one for each connection that was not let through
+	lose    []byte
+	cut     chan struct{} // not nil: closed, and everybody is cut off, when the reply is lost
+	sent    int
+	record  []byte
+	seen    []byte // the first request that had the bytes of record
 }
 
 // StartProxy starts a proxy in front of target. It ends with the test.
@@ -29,7 +33,8 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), listener: l, target: target, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{Addr: l.Addr().String(), listener: l, target: target, conns: map[net.Conn]struct{}{},
+		refused: make(chan struct{})}
 	p.tasks.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -54,7 +59,34 @@ func (p *Proxy) Lead(target string) {
 func (p *Proxy) LoseReply(request []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lose, p.sent = request, 0
+	p.lose, p.cut, p.sent = request, nil, 0
+}
+
+// CutAfter loses the reply to the next request that contains these bytes, and cuts everybody off from then on, until Lead. The channel is closed then.
+func (p *Proxy) CutAfter(request []byte) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose, p.cut, p.sent = request, make(chan struct{}), 0
+	return p.cut
+}
+
+// Refused waits until so many more connections were not let through.
+func (p *Proxy) Refused(n int) {
+	for range n {
+		<-p.refused
+	}
+}
+
+// Record keeps the next request that contains these bytes. What it returns returns that.
+func (p *Proxy) Record(request []byte) func() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.record, p.seen = request, nil
+	return func() []byte {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.seen
+	}
 }
 
 // Sent is how many requests have had the bytes of the last LoseReply.
@@ -80,6 +112,10 @@ func (p *Proxy) serve(client net.Conn) {
 	target := p.target
 	p.mu.Unlock()
 	if target == "" {
+		select {
+		case p.refused <- struct{}{}:
+		default:
+		}
 		return
 	}
 	server, err := net.Dial("tcp", target)
@@ -135,6 +171,9 @@ func (c *carried) inspect(request []byte) {
 	p := c.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.record) > 0 && p.seen == nil && bytes.Contains(request, p.record) {
+		p.seen = bytes.Clone(request)
+	}
 	if len(p.lose) == 0 || !bytes.Contains(request, p.lose) {
 		return
 	}
@@ -146,6 +185,18 @@ func (c *carried) inspect(request []byte) {
 	}
 }
 
+// lost cuts everybody off, if that was asked for.
+func (p *Proxy) lost() {
+	p.mu.Lock()
+	cut := p.cut
+	p.cut = nil
+	p.mu.Unlock()
+	if cut != nil {
+		p.Lead("")
+		close(cut)
+	}
+}
+
 func (c *carried) replies() {
 	defer c.client.Close()
 	buf := make([]byte, 256<<10)
@@ -154,6 +205,9 @@ func (c *carried) replies() {
 		c.mu.Lock()
 		lose := c.lose
 		c.mu.Unlock()
+		if lose {
+			c.proxy.lost()
+		}
 		if err != nil || lose {
 			return
 		}

@@ -113,8 +113,27 @@ func (s *Server) Eventually(contains string, command ...string) {
 	s.t.Fatalf("%s answers %q, %v, not %q", strings.Join(command, " "), answer, err, contains)
 }
 
+// Send sends a request as it is, and returns the first line of the answer.
+func (s *Server) Send(request []byte) string {
+	s.t.Helper()
+	answer, err := s.send(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer
+}
+
 // try speaks RESP by hand, so that these tests need nothing of the client library that they test. It returns a bulk string whole, else the first line.
 func (s *Server) try(command ...string) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(command))
+	for _, arg := range command {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(arg), arg)
+	}
+	return s.send([]byte(b.String()))
+}
+
+func (s *Server) send(request []byte) (string, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	conn, err := dialer.DialContext(context.Background(), "tcp", s.Addr)
 	if err != nil {
@@ -122,12 +141,7 @@ func (s *Server) try(command ...string) (string, error) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(command))
-	for _, arg := range command {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(arg), arg)
-	}
-	if _, err := conn.Write([]byte(b.String())); err != nil {
+	if _, err := conn.Write(request); err != nil {
 		return "", err
 	}
 	r := bufio.NewReader(conn)

@@ -1,0 +1,81 @@
+package coordinator_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"firn/coordinator"
+	"firn/segments"
+	"firn/segments/memory"
+)
+
+// listless refuses some listings.
+type listless struct {
+	segments.Store
+	prefix  string
+	refuses atomic.Int32 // so many
+}
+
+func (s *listless) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
+	if strings.HasPrefix(prefix, s.prefix) && s.refuses.Add(-1) >= 0 {
+		return func(yield func(segments.Object, error) bool) { yield(segments.Object{}, errors.New("refused")) }
+	}
+	return s.Store.List(ctx, prefix, after)
+}
+
+// A life that cannot begin for a while leaves one object in the journal, not one for each try: of a node, and of a guest.
+func TestOneChainForAllTries(t *testing.T) {
+	const tries = 6
+	for name, begin := range map[string]func(t *testing.T, store *listless, c shared){
+		"node": func(t *testing.T, store *listless, c shared) {
+			n := joinShared(t, store, c, 1, 1000)
+			store.prefix = "snapshots/"
+			state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
+			if err == nil {
+				store.refuses.Store(tries)
+				err = c.Open(t.Context(), state)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, n, request(segments.Partition{Topic: createTopic(t, n, "a", 1)}, 1))
+		},
+		"guest": func(t *testing.T, store *listless, c shared) {
+			state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
+			if err == nil {
+				err = c.Open(t.Context(), state)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.prefix = "incarnations/"
+			store.refuses.Store(tries)
+			g, err := coordinator.NewGuest(coordinator.GuestOptions{Store: store, Coordinator: c})
+			if err == nil {
+				_, err = g.Life(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &listless{Store: memory.New()}
+			begin(t, store, shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+			if left := store.refuses.Load(); left >= 0 {
+				t.Fatalf("%d tries were not made", left)
+			}
+			lives := map[string]bool{}
+			for _, key := range keys(t, store, "journal/") {
+				lives[strings.Split(key, "/")[1]] = true
+			}
+			if want := map[string]int{"node": 2, "guest": 1}[name]; len(lives) != want {
+				t.Errorf("the journal has chains of %d lives, should be %d", len(lives), want)
+			}
+		})
+	}
+}
