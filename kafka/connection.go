@@ -234,6 +234,14 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 	if r.api.parks() {
 		r.memory.Release()
 	}
+	if long := c.peer.answer.Held() > c.s.opts.Limits.ConnectionBytes; long && computes(req) {
+		select {
+		case c.s.computing <- struct{}{}:
+			defer func() { <-c.s.computing }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	return r.api.handle(ctx, c.s, &c.peer, req)
 }
 

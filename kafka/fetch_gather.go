@@ -220,8 +220,8 @@ func (f *fetchCall) collect(readable []*fetchPartition) (failed bool) {
 		if p.reading == 0 {
 			f.fill(p, most, nothing)
 		}
-		left -= max(p.bytes, p.reading)
-		nothing = nothing && p.bytes == 0 && p.reading == 0
+		left -= p.bytes // what is being read has its place when it is there
+		nothing = nothing && p.bytes == 0
 		failed = failed || p.refused != nil
 	}
 	return failed

@@ -17,6 +17,7 @@ import (
 	"firn/groups"
 	"firn/index"
 	"firn/ingest"
+	"firn/segments"
 	"firn/segments/memory"
 )
 
@@ -30,6 +31,12 @@ type firn struct {
 // startFirn starts a server for the length of the test. The rooms behind it are filled into opts.
 func startFirn(t testing.TB, opts Options) *firn {
 	t.Helper()
+	return startFirnOn(t, opts, memory.New(), 0)
+}
+
+// startFirnOn is startFirn on a store, with an index that keeps so many bytes of what was written last.
+func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int64) *firn {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +45,7 @@ func startFirn(t testing.TB, opts Options) *firn {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	store, metrics := memory.New(), prometheus.NewRegistry()
+	metrics := prometheus.NewRegistry()
 	opts.Registerer = metrics
 	opts.Node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Logger: opts.Logger, Registerer: metrics,
@@ -47,7 +54,7 @@ func startFirn(t testing.TB, opts Options) *firn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.Index, err = index.New(index.Options{Store: store, View: opts.Node.View(), Logger: opts.Logger, Registerer: metrics})
+	opts.Index, err = index.New(index.Options{Store: store, TailBytes: tailBytes, View: opts.Node.View(), Logger: opts.Logger, Registerer: metrics})
 	if err != nil {
 		t.Fatal(err)
 	}

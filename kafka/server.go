@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -29,9 +30,12 @@ type Server struct {
 	requests *budget.Pool // memory of requests
 	answers  *budget.Pool // memory of answers
 	buffers  buffers
-	configs  topicconfig.Cache
-	preparer ingest.Preparer
-	shapes   shapes
+	// computing has a place for each long answer that is being computed, as many as there are cores: what many clients ask for at length does not keep the
+	// cores from those who ask for little.
+	computing chan struct{}
+	configs   topicconfig.Cache
+	preparer  ingest.Preparer
+	shapes    shapes
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once
@@ -56,6 +60,7 @@ func New(opts Options) (*Server, error) {
 		opts:         opts,
 		requests:     budget.New(opts.Limits.requestMemory()),
 		answers:      budget.New(opts.Limits.answerMemory()),
+		computing:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		preparer:     ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: opts.Limits.MaxRequestBytes},
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},
