@@ -12,22 +12,19 @@ import (
 	"firn/segments/batch"
 )
 
-const (
-	// maxDecompressed bounds the records of one batch, decompressed, while one of them is looked for.
-	maxDecompressed = 64 << 20
-	// maxTimeBlocks bounds the blocks that one search reads. One is enough, unless producers wrote headers that promise a timestamp which
-	// none of the batch's records has, or the log start lies within the block.
-	maxTimeBlocks = 64
-)
+// maxTimeBlocks bounds the blocks that one search reads. One is enough, unless headers promise a timestamp which none of the batch's records has, the log start lies
+// within the block, or a batch cannot be read. Batches have been looked into before they were taken since this version: only older ones do that.
+const maxTimeBlocks = 64
 
 // ByTime returns the first record with this timestamp or a later one, as Kafka's ListOffsets does; false if there is none. Records
-// below the log start do not count.
+// below the log start do not count, nor do those of batches that cannot be decompressed, which no consumer could read either. If too many blocks do not have what they
+// promise, the answer is the first place that was not searched: no record before it has the timestamp.
 func (x *Index) ByTime(ctx context.Context, p segments.Partition, timestamp int64) (Position, bool, error) {
 	return x.search(ctx, p, func() (Position, bool, error) { return x.byTime(ctx, p, timestamp) })
 }
 
 // MaxTimestamp returns the record with the largest timestamp, the first of several; false if the partition is empty. Records below the log
-// start do not count. The largest timestamp is what batch headers say that it is.
+// start do not count, nor do those of batches that cannot be decompressed. If too many blocks do not have what they promise, it is the largest of those that were searched.
 func (x *Index) MaxTimestamp(ctx context.Context, p segments.Partition) (Position, bool, error) {
 	return x.search(ctx, p, func() (Position, bool, error) { return x.maxTimestamp(ctx, p) })
 }
@@ -70,14 +67,14 @@ type timeSearch struct {
 	read   int // blocks
 }
 
-// block reads the block of one piece, unless there were too many.
+// block reads the block of one piece.
 func (s *timeSearch) block(ctx context.Context, at piece) (*block, error) {
-	if s.read == maxTimeBlocks {
-		return nil, fmt.Errorf("%w: partition %s: no record has the timestamps that %d blocks promise", ErrCorrupt, s.p, s.read)
-	}
 	s.read++
 	return s.x.block(ctx, s.p, at)
 }
+
+// tired says whether the search has read as many blocks as it may.
+func (s *timeSearch) tired() bool { return s.read >= maxTimeBlocks }
 
 // spanBehind returns the first span from offset on that says it has a record with this timestamp or a later one.
 func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, timestamp int64) (coordinator.Span, bool) {
@@ -123,6 +120,9 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, t
 		if at.Last < s.offset || at.MaxTimestamp < timestamp {
 			continue
 		}
+		if s.tired() {
+			return Position{max(at.Base, s.offset), timestamp}, true, nil
+		}
 		b, err := s.block(ctx, at)
 		if err != nil {
 			return Position{}, false, err
@@ -131,11 +131,7 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, t
 			if b.last(i) < s.offset {
 				continue
 			}
-			found, ok, err := firstInBatch(b.batch(i), s.offset, timestamp)
-			if err != nil {
-				return Position{}, false, describe(s.p, at.Span, err)
-			}
-			if ok {
+			if found, ok := firstInBatch(b.batch(i), s.offset, timestamp); ok {
 				return found, true, nil
 			}
 		}
@@ -144,27 +140,22 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, t
 }
 
 // firstInBatch returns the first record of a batch, from offset on, with this timestamp or a later one. It decompresses only if the header says
-// that there may be one.
-func firstInBatch(b []byte, offset, timestamp int64) (Position, bool, error) {
+// that there may be one, and no further than to it. A batch that cannot be read has none.
+func firstInBatch(b []byte, offset, timestamp int64) (found Position, ok bool) {
 	h, err := batch.ReadHeader(b)
-	if err != nil {
-		return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if h.MaxTimestamp < timestamp || h.Records == 0 { // compaction keeps a batch without records now and then
-		return Position{}, false, nil
+	if err != nil || h.MaxTimestamp < timestamp || h.Records == 0 { // compaction keeps a batch without records now and then
+		return Position{}, false
 	}
 	if h.Attributes.LogAppendTime() { // then all records have the one timestamp
-		return Position{max(h.BaseOffset, offset), h.MaxTimestamp}, true, nil
+		return Position{max(h.BaseOffset, offset), h.MaxTimestamp}, true
 	}
-	for r, err := range batch.Records(b, maxDecompressed) {
-		if err != nil {
-			return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	_ = batch.Scan(b, batch.MaxDecompressed, func(r batch.Scanned) bool {
+		if ok = r.Offset >= offset && r.Timestamp >= timestamp; ok {
+			found = Position{r.Offset, r.Timestamp}
 		}
-		if r.Offset >= offset && r.Timestamp >= timestamp {
-			return Position{r.Offset, r.Timestamp}, true, nil
-		}
-	}
-	return Position{}, false, nil
+		return !ok
+	})
+	return found, ok
 }
 
 func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Position, bool, error) {
@@ -174,39 +165,51 @@ func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Positio
 		return Position{}, false, nil
 	}
 	s := timeSearch{x: x, p: p, offset: info.LogStart}
-	best, ok, err := s.latestInSpan(ctx, &span)
-	if err != nil || span.Base >= info.LogStart || ok && best.Timestamp == span.MaxTimestamp {
+	best, ok, err := s.latestInSpan(ctx, &span, Position{}, false)
+	if err != nil || ok && best.Timestamp == span.MaxTimestamp {
 		return best, ok, err
 	}
-	// The record that gave the span its timestamp lies below the log start, so another span may hold the one wanted.
-	other, found := x.latestBehind(ctx, p, span.Last+1)
-	if !found || ok && best.Timestamp >= other.MaxTimestamp {
-		return best, ok, ctx.Err()
+	// The record that gave the span its timestamp lies below the log start, or there is none: so another span may hold the one wanted.
+	for _, other := range x.promising(ctx, p, &span) {
+		if s.tired() || ok && best.Timestamp >= other.MaxTimestamp {
+			break
+		}
+		if best, ok, err = s.latestInSpan(ctx, &other, best, ok); err != nil {
+			return Position{}, false, err
+		}
 	}
-	return s.latestInSpan(ctx, &other)
+	return best, ok, ctx.Err()
 }
 
-// latestBehind returns the first of the spans from offset on with the largest timestamp. It walks them all, which only a log start
-// within the span that the view named makes necessary.
-func (x *Index) latestBehind(ctx context.Context, p segments.Partition, offset int64) (latest coordinator.Span, found bool) {
-	for ctx.Err() == nil {
+// promising returns the spans beside one with the largest timestamps, those with the largest first, and as many as a search may read. It walks them all,
+// which only a span that does not have what it promises makes necessary.
+func (x *Index) promising(ctx context.Context, p segments.Partition, beside *coordinator.Span) []coordinator.Span {
+	var best []coordinator.Span
+	info, _ := x.view.Partition(p)
+	for offset := info.LogStart; ctx.Err() == nil; {
 		spans := x.view.Spans(p, offset, waveSpans)
 		if len(spans) == 0 {
 			break
 		}
 		for _, span := range spans {
-			if !found || span.MaxTimestamp > latest.MaxTimestamp {
-				latest, found = span, true
+			if span.Base == beside.Base {
+				continue
+			}
+			at, _ := slices.BinarySearchFunc(best, span, func(have, want coordinator.Span) int {
+				return cmp.Or(cmp.Compare(want.MaxTimestamp, have.MaxTimestamp), cmp.Compare(have.Base, want.Base))
+			})
+			if best = slices.Insert(best, at, span); len(best) > maxTimeBlocks {
+				best = best[:maxTimeBlocks]
 			}
 		}
 		offset = spans[len(spans)-1].Last + 1
 	}
-	return latest, found
+	return best
 }
 
-// latestInSpan returns the first of the records of a span, or of those that it stands for, with the largest timestamp. Like latestInBytes it looks where most is promised
-// first.
-func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span) (best Position, ok bool, err error) {
+// latestInSpan returns the first of the records of a span, or of those that it stands for, with the largest timestamp, if that is larger than that of best, where there is one, and
+// else best. Like latestInBytes it looks where most is promised first.
+func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span, best Position, ok bool) (Position, bool, error) {
 	spans, err := s.x.resolve(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
@@ -218,20 +221,16 @@ func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span) (
 		if ok && spans[i].MaxTimestamp <= best.Timestamp {
 			break
 		}
-		found, some, err := s.latestInBytes(ctx, &spans[i])
-		if err != nil {
+		if best, ok, err = s.latestInBytes(ctx, &spans[i], best, ok); err != nil {
 			return Position{}, false, err
-		}
-		if some && (!ok || found.Timestamp > best.Timestamp) {
-			best, ok = found, true
 		}
 	}
 	return best, ok, nil
 }
 
 // latestInBytes is latestInSpan for a span that stands for no others. It reads the pieces that promise more than was found, those that promise most
-// first: one, unless a piece does not keep its promise because the log start lies within it.
-func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span) (best Position, ok bool, err error) {
+// first: one, unless a piece does not keep its promise.
+func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, best Position, ok bool) (Position, bool, error) {
 	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
@@ -239,7 +238,7 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span) 
 	pieces = slices.DeleteFunc(pieces, func(at piece) bool { return at.Last < s.offset })
 	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(b.MaxTimestamp, a.MaxTimestamp) })
 	for _, at := range pieces {
-		if ok && at.MaxTimestamp <= best.Timestamp {
+		if s.tired() || ok && at.MaxTimestamp <= best.Timestamp {
 			break
 		}
 		b, err := s.block(ctx, at)
@@ -250,41 +249,29 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span) 
 			if b.last(i) < s.offset {
 				continue
 			}
-			found, some, err := latestInBatch(b.batch(i), s.offset, best, ok)
-			if err != nil {
-				return Position{}, false, describe(s.p, at.Span, err)
-			}
-			if some {
-				best, ok = found, true
-			}
+			best, ok = latestInBatch(b.batch(i), s.offset, best, ok)
 		}
 	}
 	return best, ok, nil
 }
 
 // latestInBatch returns the first of the records with the largest timestamp, from offset on, if it is larger than that of best, where there
-// is one. It decompresses only if the header says that there may be one.
-func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bool, error) {
+// is one, and else best. It decompresses only if the header says that there may be one. What cannot be read does not count.
+func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bool) {
 	h, err := batch.ReadHeader(b)
-	if err != nil {
-		return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if ok && h.MaxTimestamp <= best.Timestamp || h.Records == 0 {
-		return Position{}, false, nil
+	if err != nil || ok && h.MaxTimestamp <= best.Timestamp || h.Records == 0 {
+		return best, ok
 	}
 	if h.Attributes.LogAppendTime() {
-		return Position{max(h.BaseOffset, offset), h.MaxTimestamp}, true, nil
+		return Position{max(h.BaseOffset, offset), h.MaxTimestamp}, true
 	}
-	better := false
-	for r, err := range batch.Records(b, maxDecompressed) {
-		if err != nil {
-			return Position{}, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
+	_ = batch.Scan(b, batch.MaxDecompressed, func(r batch.Scanned) bool {
 		if r.Offset >= offset && (!ok || r.Timestamp > best.Timestamp) {
-			best, ok, better = Position{r.Offset, r.Timestamp}, true, true
+			best, ok = Position{r.Offset, r.Timestamp}, true
 		}
-	}
-	return best, better, nil
+		return true
+	})
+	return best, ok
 }
 
 // block returns the block of one piece.

@@ -166,9 +166,6 @@ func (w *writing) prepare(b *Batch, config *topicconfig.Config) error {
 		return fmt.Errorf("%w: partition %d gets %d bytes; %s is %d", batch.ErrTooLarge, b.Partition.Index, len(b.Bytes),
 			topicconfig.MaxMessageBytes, config.MaxMessageBytes)
 	}
-	if err := CheckTimestamps(b.Header, config, w.now); err != nil {
-		return err
-	}
 	prepared, err := w.d.prepare.Prepare(*b, config, w.now)
 	*b = prepared
 	return err

@@ -36,15 +36,6 @@ type Packed struct {
 	Records []int // indexes of its records in what Pack was given, in the order that they have in the batch
 }
 
-// RecordError says which record is wrong.
-type RecordError struct {
-	Index int
-	Err   error
-}
-
-func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %v", e.Index, e.Err) }
-func (e *RecordError) Unwrap() error { return e.Err }
-
 // Pack makes one batch for each partition that the records touch, ordered by partition; records of a partition keep their order. The same records and
 // options give the same batches. A record whose partition the topic does not have is a RecordError with ErrUnknownPartition. The batches
 // hold no bytes of the records.

@@ -11,7 +11,7 @@ import (
 	"firn/segments/batch"
 )
 
-// Errors of batches that their topic does not take, beside those of batch.
+// Errors of records that their topic does not take, beside those of batch.
 var (
 	ErrTimestamp = errors.New("timestamp out of range")
 	ErrNoKey     = errors.New("the topic is compacted, so every record needs a key")
@@ -21,23 +21,19 @@ var (
 // Preparer of its own.
 type Preparer struct {
 	CompressPlain   bool // batches that come uncompressed, where that makes them smaller
-	MaxDecompressed int  // what the records of a batch may grow to where they have to be decompressed; topics may say less
+	TrustHeaders    bool // of batches that come compressed: their records are looked at only where the topic's configs need it
+	MaxDecompressed int  // what the records of a batch may grow to when they are decompressed; topics may say less
 
 	shrink shrinker
 }
 
-// Prepare looks at a batch that has passed batch.Check and makes what is to be stored: as it came, unless the topic wants another codec or its own timestamps,
-// or it came uncompressed and shrinks. Uncompressed records are looked at one by one, because a consumer that stumbles over one would never get
-// past it; compressed ones only where the topic's configs need it. The bytes of b may be changed.
+// Prepare looks at the records of a batch that has passed batch.Check and makes what is to be stored: as it came, unless the topic wants another codec or its own
+// timestamps, or it came uncompressed and shrinks, or its header names another largest timestamp than its records have. A batch is refused for a record
+// over which consumers would stumble, because they would never get past it; for those that its topic does not take the error is a RecordErrors. The bytes of b may be changed.
 func (p *Preparer) Prepare(b Batch, config *topicconfig.Config, now time.Time) (Batch, error) {
-	if err := batch.CheckRecords(b.Bytes); err != nil {
+	maxDecompressed := min(p.MaxDecompressed, int(config.MaxDecompressedBytes), batch.MaxDecompressed)
+	if err := p.inspect(b, config, now, maxDecompressed); err != nil {
 		return b, err
-	}
-	maxDecompressed := min(p.MaxDecompressed, int(config.MaxDecompressedBytes))
-	if config.Compact {
-		if err := checkKeys(b.Bytes, maxDecompressed); err != nil {
-			return b, err
-		}
 	}
 	codec := b.Header.Attributes.Codec()
 	switch {
@@ -45,6 +41,10 @@ func (p *Preparer) Prepare(b Batch, config *topicconfig.Config, now time.Time) (
 		recompressed, err := batch.Recompress(b.Bytes, config.Codec, maxDecompressed)
 		if err != nil {
 			return b, err
+		}
+		if len(recompressed) > int(config.MaxMessageBytes) {
+			return b, fmt.Errorf("%w: %d bytes as %s; %s is %d", batch.ErrTooLarge, len(recompressed), config.Codec,
+				topicconfig.MaxMessageBytes, config.MaxMessageBytes)
 		}
 		b.Bytes = recompressed
 	case config.KeepCodec && codec == batch.None && p.CompressPlain:
@@ -58,20 +58,36 @@ func (p *Preparer) Prepare(b Batch, config *topicconfig.Config, now time.Time) (
 	return b, err
 }
 
-// checkKeys refuses records without a key in a compacted topic, as Kafka does: there they would be nobody's latest.
-func checkKeys(b []byte, maxDecompressed int) error {
-	at := 0
-	for r, err := range batch.Records(b, maxDecompressed) {
-		if err != nil {
-			return err
+// inspect looks at the records of a batch, and writes into its header what their largest timestamp is.
+func (p *Preparer) inspect(b Batch, config *topicconfig.Config, now time.Time, maxDecompressed int) error {
+	if p.TrustHeaders && b.Header.Attributes.Codec() != batch.None && !config.Compact {
+		return CheckTimestamps(b.Header, config, now)
+	}
+	if b.Header.Attributes.LogAppendTime() {
+		return errProducerAppendTime
+	}
+	refused := RecordErrors{Records: int(b.Header.Records)}
+	latest, err := batch.Inspect(b.Bytes, maxDecompressed, func(r batch.Scanned) {
+		if config.Compact && r.NullKey {
+			refused.add(r.Index, ErrNoKey)
+			return
 		}
-		if r.Key == nil {
-			return &RecordError{at, ErrNoKey}
+		if err := CheckTimestamp(r.Timestamp, config, now); err != nil {
+			refused.add(r.Index, err)
 		}
-		at++
+	})
+	switch {
+	case err != nil:
+		return err
+	case refused.Count > 0:
+		return &refused
+	case latest != b.Header.MaxTimestamp && !config.LogAppendTime:
+		batch.SetMaxTimestamp(b.Bytes, latest)
 	}
 	return nil
 }
+
+var errProducerAppendTime = fmt.Errorf("%w: producers must not set the timestamp type LogAppendTime", ErrTimestamp)
 
 // CheckTimestamps checks the timestamps in the header of a batch, the first and the largest, against the limits of its topic.
 func CheckTimestamps(h batch.Header, config *topicconfig.Config, now time.Time) error {
@@ -79,7 +95,7 @@ func CheckTimestamps(h batch.Header, config *topicconfig.Config, now time.Time) 
 	case config.LogAppendTime:
 		return nil
 	case h.Attributes.LogAppendTime():
-		return fmt.Errorf("%w: producers must not set the timestamp type LogAppendTime", ErrTimestamp)
+		return errProducerAppendTime
 	case h.MaxTimestamp < 0: // no timestamps
 		return nil
 	}

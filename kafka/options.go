@@ -27,6 +27,7 @@ type Options struct {
 	AutoCreateTopics  bool
 	DefaultPartitions int32
 	CompressPlain     string // "lz4" (default) or "none": what becomes of batches that arrive uncompressed
+	CheckRecords      string // "full" (default) or "headers": what is looked at of batches that arrive compressed
 
 	Limits Limits
 }
@@ -71,6 +72,7 @@ const defaultMaxRequestBytes = 100 << 20
 func (o Options) withDefaults() Options {
 	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
 	o.CompressPlain = cmp.Or(o.CompressPlain, "lz4")
+	o.CheckRecords = cmp.Or(o.CheckRecords, "full")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
@@ -108,6 +110,7 @@ func (o Options) validate() error {
 	bad(l.MaxPartitions < 1, "MaxPartitions is %d", l.MaxPartitions)
 	bad(int(o.DefaultPartitions) > l.MaxPartitions, "DefaultPartitions (%d) is more than MaxPartitions (%d)", o.DefaultPartitions, l.MaxPartitions)
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
+	bad(o.CheckRecords != "full" && o.CheckRecords != "headers", "CheckRecords is %q, neither full nor headers", o.CheckRecords)
 	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")
 	bad(l.ConnectionBytes < 1 || l.MinBytesPerSecond < 1, "ConnectionBytes or MinBytesPerSecond is below 1")

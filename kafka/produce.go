@@ -265,13 +265,14 @@ func (p *produceCall) response() *produceResponse {
 	resp.ThrottleMillis = p.s.throttle()
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.topics))
 	results := p.results
+	named := maxNamedRecords
 	for i, t := range p.topics {
 		out := &resp.Topics[i]
 		out.Topic, out.TopicID = string(t.Name), t.ID
 		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j, part := range t.Partitions {
 			r := &results[j]
-			out.Partitions[j] = r.partition(part.Index)
+			out.Partitions[j] = r.partition(part.Index, &named)
 			if resp.first == 0 {
 				resp.first = r.refused.code()
 			}
@@ -281,12 +282,24 @@ func (p *produceCall) response() *produceResponse {
 	return resp
 }
 
-func (r *produceResult) partition(index int32) kmsg.ProduceResponseTopicPartition {
+// maxNamedRecords is how many bad records an answer names, of all batches of the request.
+const maxNamedRecords = 10_000
+
+// partition is the answer for one partition. It names no more bad records than named says, and takes those off it.
+func (r *produceResult) partition(index int32, named *int) kmsg.ProduceResponseTopicPartition {
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = index
 	if r.refused != nil {
 		out.ErrorCode, out.ErrorMessage = r.refused.code(), r.refused.text()
 		out.BaseOffset, out.LogStartOffset = -1, -1
+		records := r.refused.records[:min(*named, len(r.refused.records))]
+		*named -= len(records)
+		for i := range records {
+			bad := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			message := records[i].Err.Error()
+			bad.RelativeOffset, bad.ErrorMessage = int32(records[i].Index), &message
+			out.ErrorRecords = append(out.ErrorRecords, bad)
+		}
 		return out
 	}
 	out.BaseOffset, out.LogStartOffset, out.LogAppendTime = r.written.BaseOffset, r.written.LogStartOffset, r.appendTime

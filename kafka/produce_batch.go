@@ -24,7 +24,7 @@ type incomingBatch struct {
 const zstdSince = 7
 
 // checkBatch checks what a producer sent for one partition and returns it as it is to be stored: as it came, unless the topic wants another codec or
-// its own timestamps, or it came uncompressed and shrinks. Batches that came compressed are looked into only where the topic's configs need it.
+// its own timestamps, it came uncompressed and shrinks, or its header does not name the largest timestamp of its records.
 func (s *Server) checkBatch(in *incomingBatch, part producePartition) (ingest.Batch, *refusal) {
 	partition, ok := partitionOf(in.topic, part.Index)
 	if !ok {
@@ -61,9 +61,6 @@ func (in *incomingBatch) check(records []byte) (batch.Header, *refusal) {
 		return h, refuse(kerr.InvalidRecord, "producer id %d with epoch %d and sequence %d", h.ProducerID, h.ProducerEpoch, h.BaseSequence)
 	case h.Attributes.Codec() > batch.Zstd, h.Attributes.Codec() == batch.Zstd && in.version < zstdSince:
 		return h, refuse(kerr.UnsupportedCompressionType, "codec %d in Produce version %d", h.Attributes.Codec(), in.version)
-	}
-	if err := ingest.CheckTimestamps(h, in.config, in.now); err != nil {
-		return h, refuse(kerr.InvalidTimestamp, "%v", err)
 	}
 	return h, nil
 }

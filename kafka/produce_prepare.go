@@ -9,16 +9,24 @@ import (
 	"firn/segments/batch"
 )
 
-// prepare makes of a sound batch what is to be stored.
+// prepare makes of a sound batch what is to be stored. What is wrong with records is answered as Kafka answers it: INVALID_TIMESTAMP if that is what is wrong with one of
+// them, and else INVALID_RECORD, with those that are (KIP-467). A batch that cannot be decompressed is an INVALID_RECORD as well. Kafka answers UNKNOWN_SERVER_ERROR, which
+// clients take for final too; CORRUPT_MESSAGE would make them send it again and again.
 func (s *Server) prepare(in *incomingBatch, b ingest.Batch) (ingest.Batch, *refusal) {
 	b, err := s.preparer.Prepare(b, in.config, in.now)
-	switch {
-	case err == nil:
+	if err == nil {
 		return b, nil
-	case errors.Is(err, batch.ErrTooLarge):
-		return b, refuse(kerr.MessageTooLarge, "%v", err)
-	case errors.Is(err, ingest.ErrNoKey):
-		return b, refuse(kerr.InvalidRecord, "topic %q: %v", in.topic.Name, err)
 	}
-	return b, refuse(kerr.InvalidRecord, "%v", err)
+	kind := kerr.InvalidRecord
+	switch {
+	case errors.Is(err, batch.ErrTooLarge):
+		kind = kerr.MessageTooLarge
+	case errors.Is(err, ingest.ErrTimestamp):
+		kind = kerr.InvalidTimestamp
+	}
+	refused := refuse(kind, "topic %q: %v", in.topic.Name, err)
+	if bad, ok := errors.AsType[*ingest.RecordErrors](err); ok {
+		refused.records = bad.Named
+	}
+	return b, refused
 }

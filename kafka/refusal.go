@@ -8,16 +8,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn/coordinator"
+	"firn/ingest"
 )
 
 // refusal is why something was not done: Kafka's error, and what to do about it in words for people.
 type refusal struct {
 	kind    *kerr.Error
 	message string
+	records []ingest.RecordError // of a batch, which it is about; nil: all of them
 }
 
 func refuse(kind *kerr.Error, format string, args ...any) *refusal {
-	return &refusal{kind, fmt.Sprintf(format, args...)}
+	return &refusal{kind: kind, message: fmt.Sprintf(format, args...)}
 }
 
 func (r *refusal) Error() string { return r.kind.Message + ": " + r.message }
@@ -73,10 +75,10 @@ func (s *Server) refusalOf(err error) *refusal {
 			continue
 		}
 		if k.message != "" {
-			return &refusal{k.kind, k.message}
+			return &refusal{kind: k.kind, message: k.message}
 		}
-		return &refusal{k.kind, err.Error()}
+		return &refusal{kind: k.kind, message: err.Error()}
 	}
 	s.opts.Logger.Error("request failed", "error", err)
-	return &refusal{kerr.UnknownServerError, err.Error()}
+	return &refusal{kind: kerr.UnknownServerError, message: err.Error()}
 }

@@ -57,11 +57,12 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opts:         opts,
-		requests:     budget.New(opts.Limits.requestMemory()),
-		answers:      budget.New(opts.Limits.answerMemory()),
-		computing:    make(chan struct{}, runtime.GOMAXPROCS(0)),
-		preparer:     ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: opts.Limits.MaxRequestBytes},
+		opts:      opts,
+		requests:  budget.New(opts.Limits.requestMemory()),
+		answers:   budget.New(opts.Limits.answerMemory()),
+		computing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		preparer: ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", TrustHeaders: opts.CheckRecords == "headers",
+			MaxDecompressed: opts.Limits.MaxRequestBytes},
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},
 		perAddress:   map[netip.Addr]int{},

@@ -41,8 +41,6 @@ const (
 	defaultMemory = 256 << 20
 	minMemory     = 16 << 20
 	maxGetBytes   = 8 << 20
-	// maxDecompressed bounds the records of one batch, decompressed.
-	maxDecompressed = 64 << 20
 	// maxReloads is how often the state is read anew because a segment is gone, before anything else could be read.
 	maxReloads = 5
 )
@@ -91,6 +89,7 @@ type Replay struct {
 
 	read    atomic.Int64 // bytes
 	records atomic.Int64
+	skipped skipped
 }
 
 // Open reads the state that the bucket has and finds where the ranges begin and end. They stay as they are, whatever is written meanwhile.
@@ -277,7 +276,8 @@ type Record struct {
 	batch.Record
 }
 
-// Records yields the records of the ranges, those of each partition in order, without the markers of transactions. A record's bytes are good until the next one is asked for.
+// Records yields the records of the ranges, those of each partition in order, without the markers of transactions and what cannot be read (see Skipped). A record's bytes are good until
+// the next one is asked for.
 // On failure it yields one error and ends.
 func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
@@ -287,12 +287,7 @@ func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 				return
 			}
 			at, _ := slices.BinarySearchFunc(r.ranges, b.Partition, func(g Range, p int32) int { return cmp.Compare(g.Partition, p) })
-			records, err := appendRecords(nil, b.Bytes, &r.ranges[at])
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			for _, one := range records {
+			for _, one := range r.appendRecords(nil, b.Bytes, &r.ranges[at]) {
 				if !yield(Record{b.Partition, one}, nil) {
 					return
 				}
@@ -301,21 +296,26 @@ func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// appendRecords appends the records of a batch that lie in a range.
-func appendRecords(to []batch.Record, b []byte, within *Range) ([]batch.Record, error) {
+// appendRecords appends the records of a batch that lie in a range. Those from the first on that cannot be read are skipped: nobody ever will read them, and what lies behind them
+// has to be reached.
+func (r *Replay) appendRecords(to []batch.Record, b []byte, within *Range) []batch.Record {
 	h, err := batch.ReadHeader(b)
-	if err != nil || h.Attributes.Control() {
-		return to, err
+	if err == nil && h.Attributes.Control() {
+		return to
 	}
-	for one, err := range batch.Records(b, maxDecompressed) {
+	next := max(h.BaseOffset, within.From)
+	for one, err := range batch.Records(b, batch.MaxDecompressed) {
 		if err != nil {
-			return to, fmt.Errorf("partition %d, batch at offset %d: %w (its producer wrote it so; replay around it with --from and --to)", within.Partition, h.BaseOffset, err)
+			end := min(h.BaseOffset+int64(h.LastOffsetDelta)+1, within.To)
+			r.skipped.add(Range{within.Partition, next, max(next, end)}, err, r.opts.Note)
+			break
 		}
 		if one.Offset >= within.From && one.Offset < within.To {
 			to = append(to, one)
+			next = one.Offset + 1
 		}
 	}
-	return to, nil
+	return to
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -31,7 +31,7 @@ type Sink interface {
 	Abort()
 }
 
-// Run reads all and gives it to an output. Partitions are decoded and written concurrently, as many at once as their sinks fit into a quarter of the memory.
+// Run reads all and gives it to an output, without what cannot be read (see Skipped). Partitions are decoded and written concurrently, as many at once as their sinks fit into a quarter of the memory.
 func (r *Replay) Run(ctx context.Context, out Output) error {
 	atOnce := int(max(1, r.opts.Memory/4/max(out.Memory(), 1)))
 	if r.opts.Follow {
@@ -128,10 +128,8 @@ func (r *Replay) work(chunks <-chan *chunk, ranges []Range, sinks []Sink) (faile
 
 // write gives the records of a chunk to a sink, batch by batch.
 func (r *Replay) write(c *chunk, within *Range, sink Sink, room []batch.Record) ([]batch.Record, error) {
-	err := c.batches(within, func(b []byte, h batch.Header) (err error) {
-		if room, err = appendRecords(room[:0], b, within); err != nil {
-			return err
-		}
+	err := c.batches(within, func(b []byte, h batch.Header) error {
+		room = r.appendRecords(room[:0], b, within)
 		r.records.Add(int64(len(room)))
 		return sink.Write(room, min(h.BaseOffset+int64(h.LastOffsetDelta)+1, within.To))
 	})

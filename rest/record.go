@@ -12,9 +12,6 @@ import (
 	"firn/segments/batch"
 )
 
-// maxDecompressed bounds the records of one batch, decompressed. Batches that have more can be read as they are, as application/vnd.firn.batches.
-const maxDecompressed = 32 << 20
-
 // consumed is a record as consumers get it.
 type consumed struct {
 	Topic     string           `json:"topic,omitempty"`     // where the partition is not that of the request
@@ -155,7 +152,7 @@ func (s *Server) decodeBatch(ctx context.Context, h batch.Header, b []byte, next
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}
-	for r, err := range batch.Records(b, maxDecompressed) {
+	for r, err := range batch.Records(b, batch.MaxDecompressed) {
 		if err != nil {
 			return false, err
 		}

@@ -1,7 +1,8 @@
 // Command firn is the one binary: it serves a bucket as a Kafka-compatible log, and is a client of such a server for the shell.
 //
 // This package holds flags, wiring and words for people; the rooms that it wires together know nothing of it. Data goes to standard
-// output and everything else to standard error; the exit status is 0, 1 (failed) or 2 (called wrongly).
+// output and everything else to standard error; the exit status is 0, 1 (failed), 2 (called wrongly) or 4 (a
+// replay is complete but for records that cannot be read).
 package main
 
 import (
@@ -15,6 +16,8 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"firn/replay"
 )
 
 func main() { os.Exit(mainStatus()) }
@@ -68,9 +71,10 @@ func (s streams) note(format string, args ...any) { fmt.Fprintf(s.Err, format+"\
 
 // Exit statuses: scripts rely on them.
 const (
-	statusOK     = 0
-	statusFailed = 1
-	statusUsage  = 2
+	statusOK      = 0
+	statusFailed  = 1
+	statusUsage   = 2
+	statusSkipped = 4 // a replay is complete, but for records that cannot be read
 )
 
 // run executes one command line and returns its exit status.
@@ -84,6 +88,9 @@ func run(ctx context.Context, s streams, args []string) int {
 	status, hint := statusFailed, ""
 	if wrong := new(usageError); errors.As(err, &wrong) {
 		status, hint = statusUsage, fmt.Sprintf(" (see '%s --help')", cmd.CommandPath())
+	}
+	if errors.Is(err, replay.ErrSkipped) {
+		status = statusSkipped
 	}
 	for line := range strings.Lines(err.Error()) {
 		s.note("%s: %s%s", cmd.CommandPath(), strings.TrimRight(line, "\n"), hint)

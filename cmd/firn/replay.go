@@ -37,6 +37,7 @@ func newReplay(s streams) *cobra.Command {
 			"with --schema, with a column value whose fields are those of values that are JSON.\n\n" +
 			"--out is a file; or a directory (one that is there, or a path with / at its end) or a bucket's URL, in which each partition gets files of its own. A replay\n" +
 			"into a directory or a bucket that was interrupted goes on, when it is called in the same way again, with the first file that was not finished.\n\n" +
+			"What cannot be read, because its producer wrote it so, is skipped and named on standard error; the exit status is then 4, though all else was replayed.\n\n" +
 			"--plan only says what it would take: objects, bytes, requests, and dollars at list prices.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -170,12 +171,15 @@ func (o *replayOptions) intoStream(ctx context.Context, s streams, r *replay.Rep
 	err = r.Run(ctx, out)
 	p.finish()
 	if o.follow && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil
+		return r.Skipped()
 	}
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	return errors.Join(out.Close(), commit())
+	if err := errors.Join(out.Close(), commit()); err != nil {
+		return err
+	}
+	return r.Skipped()
 }
 
 // intoFiles writes each partition into files of its own, or goes on to do so.
@@ -224,7 +228,10 @@ func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Repl
 		}
 		return err
 	}
-	return files.Succeed(ctx)
+	if err := files.Succeed(ctx); err != nil {
+		return err
+	}
+	return r.Skipped()
 }
 
 // interrupted is what is said of an error that a signal caused.

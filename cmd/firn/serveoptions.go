@@ -41,6 +41,7 @@ type serveOptions struct {
 	cacheBytes     memorySize
 	tailBytes      memorySize
 	compressPlain  string
+	checkRecords   string
 
 	commitDeadline time.Duration
 	gcGrace        time.Duration
@@ -96,6 +97,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.answerMemory, "answer-memory", "memory for the answers to Kafka clients; less room makes Fetch responses smaller, and others wait")
 	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
+	f.StringVar(&o.checkRecords, "check-records", "full", "`what` is looked at of batches that arrive compressed: full (every record) or headers")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
 
 	o.mergeRate.auto, o.mergeMemory, o.compactMemory = true, 64<<20, 64<<20
@@ -140,6 +142,7 @@ func (o *serveOptions) validate() error {
 	check("cache-bytes", o.cacheBytes.check())
 	check("tail-bytes", o.tailBytes.check())
 	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
+	check("check-records", oneOf(o.checkRecords, "full", "headers"))
 	check("merge-rate", o.mergeRate.check())
 	check("merge-memory", within(int64(o.mergeMemory), 32<<20, math.MaxInt64))
 	check("compaction-memory", within(int64(o.compactMemory), 1<<20, math.MaxInt64))

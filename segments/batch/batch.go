@@ -200,6 +200,12 @@ func SetLogAppendTime(b []byte, millis int64) {
 	setCRC(b)
 }
 
+// SetMaxTimestamp writes the largest timestamp of the records, and the CRC anew.
+func SetMaxTimestamp(b []byte, millis int64) {
+	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(millis))
+	setCRC(b)
+}
+
 func setCRC(b []byte) {
 	binary.BigEndian.PutUint32(b[posCRC:], crc32.Checksum(b[posAttributes:], castagnoli))
 }

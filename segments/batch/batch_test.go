@@ -290,8 +290,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckRecords corrupts records in a batch whose CRC is right: only a look at each record finds it.
-func TestCheckRecords(t *testing.T) {
+// TestInspect corrupts records in a batch whose CRC is right: only a look at each record finds it.
+func TestInspect(t *testing.T) {
 	good := mustBuild(t, []batch.Record{{Key: []byte("k"), Value: []byte("v")}, {Key: []byte("k"), Value: []byte("v"), Headers: []batch.RecordHeader{{Key: "h"}}}}, batch.NoProducer(batch.None))
 	// length, attributes, timestamp, offset, key, value, headers; 9 and then 12 bytes
 	for _, test := range []struct {
@@ -317,12 +317,12 @@ func TestCheckRecords(t *testing.T) {
 			if _, err := batch.Check(b); err != nil {
 				t.Fatal("the CRC should fit:", err)
 			}
-			if err := batch.CheckRecords(b); !errors.Is(err, batch.ErrCorrupt) {
+			if _, err := batch.Inspect(b, maxLen, ignore); !errors.Is(err, batch.ErrCorrupt) {
 				t.Error("got", err)
 			}
 		})
 	}
-	if err := batch.CheckRecords(good); err != nil {
+	if _, err := batch.Inspect(good, maxLen, ignore); err != nil {
 		t.Error(err)
 	}
 }

@@ -42,15 +42,34 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-func BenchmarkCheckRecords(b *testing.B) {
-	data := mustBuild(b, logLines(64), batch.NoProducer(batch.None))
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := batch.CheckRecords(data); err != nil {
-			b.Fatal(err)
+// ignore is for records that are inspected for their form alone.
+func ignore(batch.Scanned) {}
+
+// BenchmarkInspect is what a look at each record of a producer's batch costs.
+func BenchmarkInspect(b *testing.B) {
+	for name, records := range map[string][]batch.Record{"1KiB": logLines(64), "50B": shortLines(64 << 10 / 50)} {
+		for _, codec := range codecs {
+			data := mustBuild(b, records, batch.NoProducer(codec))
+			b.Run(name+"/"+codec.String(), func(b *testing.B) {
+				b.SetBytes(64 << 10)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := batch.Inspect(data, maxLen, ignore); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
+}
+
+// shortLines are records of about 50 bytes.
+func shortLines(n int) []batch.Record {
+	records := logLines(n)
+	for i := range records {
+		records[i].Value = records[i].Value[:32]
+	}
+	return records
 }
 
 func BenchmarkBuild(b *testing.B) {
@@ -107,7 +126,6 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		batch.ReadHeader(data)
 		batch.Check(data)
-		batch.CheckRecords(data)
 		batch.SetBaseOffset(data, 9)
 		batch.SetLogAppendTime(data, 9)
 		for range batch.All(data) {

@@ -25,12 +25,10 @@ func undecoded(codec Codec, err error) error {
 	return err
 }
 
-// Decompress returns what src is the compressed form of, or ErrTooLarge. It allocates a small multiple of maxLen at most, and no more than a small
+// Decompress returns what src is the compressed form of, or ErrTooLarge; for None it is src, whatever its size. It allocates a small multiple of maxLen at most, and no more than a small
 // multiple of the result, whatever src says of itself; beside that the decoder may take a window (see zstdReader).
 func Decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	switch {
-	case codec == None && len(src) > maxLen:
-		return nil, tooLarge(maxLen)
 	case codec == None:
 		return src, nil
 	case codec == Snappy && !isXerial(src):

@@ -52,29 +52,6 @@ func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 	}
 }
 
-// CheckRecords checks the records of a batch that has passed Check and is not compressed: there are as many as it says, nothing is
-// between or behind them, and their offsets count up by one. A compressed batch it lets pass.
-func CheckRecords(b []byte) error {
-	h, err := ReadHeader(b)
-	if err != nil || h.Attributes.Codec() != None {
-		return err
-	}
-	rest := b[HeaderLen:h.Size()]
-	for i := range h.Records {
-		var raw rawRecord
-		if raw, rest, err = parseRecord(rest); err == nil && raw.offsetDelta != int64(i) {
-			err = errOffset
-		}
-		if err != nil {
-			return corruptRecord(i, err)
-		}
-	}
-	if len(rest) > 0 {
-		return corruptRecord(h.Records-1, errBehind)
-	}
-	return nil
-}
-
 func corruptRecord(i int32, err error) error {
 	return fmt.Errorf("%w: record %d: %w", ErrCorrupt, i, err)
 }
