@@ -154,7 +154,7 @@ func (w *writing) pack(ctx context.Context, topic *knownTopic) (err error) {
 	}
 	for i := range w.packed {
 		if err := w.prepare(&w.packed[i].Batch, &topic.config); err != nil {
-			return err
+			return w.packed[i].inRequest(err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -34,6 +35,19 @@ type PackOptions struct {
 type Packed struct {
 	Batch   Batch
 	Records []int // indexes of its records in what Pack was given, in the order that they have in the batch
+}
+
+// inRequest is an error about records of the batch as one about the records that Pack was given.
+func (p *Packed) inRequest(err error) error {
+	bad, ok := errors.AsType[*RecordErrors](err)
+	if !ok {
+		return err
+	}
+	named := slices.Clone(bad.Named)
+	for i := range named {
+		named[i].Index = p.Records[named[i].Index]
+	}
+	return &RecordErrors{Records: bad.Records, Count: bad.Count, Named: named}
 }
 
 // Pack makes one batch for each partition that the records touch, ordered by partition; records of a partition keep their order. The same records and

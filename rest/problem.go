@@ -17,14 +17,15 @@ import (
 
 // problem is an error as clients get it (RFC 9457). Its type is about:blank, which is left out: the status says it all.
 type problem struct {
-	Title   string   `json:"title"` // the status in words
-	Status  int      `json:"status"`
-	Detail  string   `json:"detail,omitempty"`
-	Code    string   `json:"code,omitempty"`    // Kafka's name of the error, where it has one
-	Field   string   `json:"field,omitempty"`   // of the request: what is wrong, or beyond its limit
-	Record  *int     `json:"record,omitempty"`  // which record of a produce request is wrong, from 0 on
-	Limit   string   `json:"limit,omitempty"`   // the limit that stands in the way
-	Reasons []string `json:"reasons,omitempty"` // why /readyz says no
+	Title      string      `json:"title"` // the status in words
+	Status     int         `json:"status"`
+	Detail     string      `json:"detail,omitempty"`
+	Code       string      `json:"code,omitempty"`        // Kafka's name of the error, where it has one
+	Field      string      `json:"field,omitempty"`       // of the request: what is wrong, or beyond its limit
+	Record     *int        `json:"record,omitempty"`      // which record of a produce request is wrong, from 0 on
+	BadRecords []badRecord `json:"bad_records,omitempty"` // all that are wrong, if several are: without them the others may be written; at most maxBadRecords
+	Limit      string      `json:"limit,omitempty"`       // the limit that stands in the way
+	Reasons    []string    `json:"reasons,omitempty"`     // why /readyz says no
 
 	Claims []claimAnswer `json:"claims,omitempty"` // what became of each claim, if not all were refused
 
@@ -34,6 +35,17 @@ type problem struct {
 
 	retryAfter time.Duration // as a header: when it may be better; zero: it will not
 }
+
+// badRecord is what is wrong with one record of a produce request.
+type badRecord struct {
+	Record int    `json:"record"` // from 0 on
+	Field  string `json:"field,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// maxBadRecords is how many records a problem names.
+const maxBadRecords = 1000
 
 func (p *problem) Error() string { return http.StatusText(p.Status) + ": " + p.Detail }
 

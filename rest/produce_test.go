@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"pgregory.net/rapid"
 
 	"firn/coordinator"
@@ -296,4 +297,36 @@ func TestCompact(t *testing.T) {
 			t.Fatalf("%s, want %s (%v)", got, v, err)
 		}
 	})
+}
+
+// TestBadRecordsAreNamed: a request is told of all records that its topic does not take, and may write the others.
+func TestBadRecordsAreNamed(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{
+		ID: segments.NewTopicID(), Name: "compact", Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all, good []string
+	for i := range 100 {
+		record := fmt.Sprintf(`{"key":"k%d","value":1}`, i)
+		if i%10 == 3 {
+			record = `{"value":1}`
+		} else {
+			good = append(good, record)
+		}
+		all = append(all, record)
+	}
+	a := f.post(t, "/v1/topics/compact/records", strings.Join(all, "\n"), "Content-Type", typeNDJSON)
+	if a.status != 422 || len(a.BadRecords) != 10 {
+		t.Fatalf("%d: %d records are named: %s", a.status, len(a.BadRecords), a.Detail)
+	}
+	for i, bad := range a.BadRecords {
+		if bad.Record != 10*i+3 || bad.Field != "key" || bad.Code != kerr.InvalidRecord.Message || bad.Detail == "" {
+			t.Errorf("%+v", bad)
+		}
+	}
+	if a := f.post(t, "/v1/topics/compact/records", strings.Join(good, "\n"), "Content-Type", typeNDJSON); a.status != 200 {
+		t.Errorf("the others: %d %s", a.status, a.Detail)
+	}
 }

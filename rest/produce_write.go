@@ -132,15 +132,29 @@ func (s *Server) write(ctx context.Context, w *writeRequest) (*writtenRequest, e
 	return done, err
 }
 
-// check refuses records that the topic does not take.
+// check refuses records that the topic does not take, and names them.
 func (w *writeRequest) check() error {
+	var first *problem
+	var bad []badRecord
 	for i := range w.records {
-		if p := w.checkRecord(&w.records[i]); p != nil {
-			p.Record = &i
-			return p
+		p := w.checkRecord(&w.records[i])
+		if p == nil {
+			continue
+		}
+		if first == nil {
+			first, p.Record = p, &i
+		}
+		if bad = append(bad, badRecord{i, p.Field, p.Code, p.Detail}); len(bad) == maxBadRecords {
+			break
 		}
 	}
-	return nil
+	switch {
+	case first == nil:
+		return nil
+	case len(bad) > 1:
+		first.BadRecords = bad
+	}
+	return first
 }
 
 func (w *writeRequest) checkRecord(r *ingest.Record) *problem {
