@@ -23,13 +23,23 @@ func benchmarkValue() []byte {
 	return value
 }
 
-// BenchmarkProduce is one idempotent franz-go producer with acks=all over loopback, into 12 partitions in memory.
+// BenchmarkProduce is one idempotent franz-go producer with acks=all over loopback, into 12 partitions in memory: with a look at every record, and with trust in headers.
 func BenchmarkProduce(b *testing.B) {
-	for name, codec := range map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "lz4": kgo.Lz4Compression()} {
-		b.Run(name, func(b *testing.B) {
-			f := startFirn(b, Options{})
+	for _, c := range []struct {
+		name   string
+		codec  kgo.CompressionCodec
+		checks string
+	}{
+		{"none", kgo.NoCompression(), "full"},
+		{"lz4", kgo.Lz4Compression(), "full"},
+		{"lz4-headers", kgo.Lz4Compression(), "headers"},
+		{"zstd", kgo.ZstdCompression(), "full"},
+		{"zstd-headers", kgo.ZstdCompression(), "headers"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			f := startFirn(b, Options{CheckRecords: c.checks})
 			f.createTopic(b, "t", 12)
-			producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(codec), kgo.MaxBufferedRecords(100_000))
+			producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(c.codec), kgo.MaxBufferedRecords(100_000))
 			value := benchmarkValue()
 			var failed sync.Once
 			b.SetBytes(int64(len(value)))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/snappy"
 )
@@ -84,6 +85,11 @@ func isXerial(src []byte) bool {
 	return len(src) >= xerialHeaderLen && string(src[:len(xerialMagic)]) == xerialMagic
 }
 
+var snappyReaders = sync.Pool{New: func() any { return new(snappyReader) }}
+
+// maxSnappyRoom is how much room for a block is kept for the next source. Java writes blocks of 32 KiB, others all in one.
+const maxSnappyRoom = 1 << 20
+
 // snappyReader reads blocks, each decompressed at once.
 type snappyReader struct {
 	src    []byte // blocks behind their lengths
@@ -93,14 +99,26 @@ type snappyReader struct {
 }
 
 func openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
-	r := &snappyReader{maxLen: maxLen}
+	r := snappyReaders.Get().(*snappyReader)
+	r.maxLen = maxLen
 	if isXerial(src) {
 		r.src = src[xerialHeaderLen:]
 		return r, nil
 	}
-	var err error
-	r.block, err = readSnappyBlock(nil, src, maxLen)
-	return r, err
+	if err := r.decompress(src); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// decompress makes a block what is read next.
+func (r *snappyReader) decompress(block []byte) error {
+	out, err := readSnappyBlock(r.room, block, r.maxLen)
+	if err == nil {
+		r.room, r.block = out, out
+	}
+	return err
 }
 
 func (r *snappyReader) Read(b []byte) (int, error) {
@@ -117,18 +135,24 @@ func (r *snappyReader) Read(b []byte) (int, error) {
 		}
 		block := r.src[4 : 4+n]
 		r.src = r.src[4+n:]
-		var err error
-		if r.room, err = readSnappyBlock(r.room, block, r.maxLen); err != nil {
+		if err := r.decompress(block); err != nil {
 			return 0, err
 		}
-		r.block = r.room
 	}
 	n := copy(b, r.block)
 	r.block = r.block[n:]
 	return n, nil
 }
 
-func (r *snappyReader) Close() error { return nil }
+func (r *snappyReader) Close() error {
+	room := r.room
+	if cap(room) > maxSnappyRoom {
+		room = nil
+	}
+	*r = snappyReader{room: room}
+	snappyReaders.Put(r)
+	return nil
+}
 
 // readSnappyBlock decompresses a block, into room if that is large enough.
 func readSnappyBlock(room, block []byte, maxLen int) ([]byte, error) {
