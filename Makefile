@@ -52,6 +52,7 @@ test-needs:
 	@test/install-package curl curl curl
 	@test/install-package python3 python3 python3
 	@test/install-package dpkg-deb dpkg dpkg
+	@test "$$(uname)" != Linux || test/install-package ip iproute2 iproute2
 	@test/install-package promtool prometheus prometheus
 	@test -x "$$(command -v helm || echo $$($(GO) env GOPATH)/bin/helm)" || { echo "building Helm, once: about four minutes" >&2; $(GO) install $(HELM); }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
@@ -97,10 +98,10 @@ bench: ## run the benchmarks, BENCHTIME each (1s)
 demo: build test-needs ## every line of Go's own source in through kcat, out through kafkajs and franz-go, compared key by key
 	$(GO) run ./test/demo -firn $(BIN)/firn
 
-torture: build ## strike the server (STRIKE: kill, terminate, takeover) at random moments for DURATION (5m), and check every record
+torture: build ## strike the server (STRIKE: kill, terminate, takeover, fill-disk) at random moments for DURATION (5m), and check every record
 	$(GO) run ./test/torture --firn $(BIN)/firn --strike $(STRIKE) --duration $(DURATION) $(ARGS)
 
-torture-cluster: build test-needs ## strike three nodes, their Redis and their MinIO for DURATION (5m) or STRIKES times, and check every record
+torture-cluster: build test-needs test-servers ## strike three nodes, their Redis, their MinIO and their network for DURATION (5m) or STRIKES times, check every record, and print a table; ARGS="--only … --json …"
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
 
 torture-cleanup: build test-needs test-servers ## kill -9 STRIKES (50) times while small segments are merged, old records removed and garbage collected; on a directory, then on MinIO and Redis

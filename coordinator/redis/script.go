@@ -57,6 +57,21 @@ var (
 	nodesScript    = newScript("nodes")
 )
 
+// Scripts returns the names of this package's scripts by their SHA-1, by which Redis knows them: for those who look at its traffic.
+func Scripts() map[string]string {
+	files, err := sources.ReadDir("lua")
+	if err != nil {
+		panic(err) // they are not in the program
+	}
+	names := map[string]string{}
+	for _, file := range files {
+		if name := strings.TrimSuffix(file.Name(), ".lua"); name != "prelude" {
+			names[newScript(name).hash] = name
+		}
+	}
+	return names
+}
+
 // once is a command that go-redis does not send again by itself when the reply was lost. That matters for clusters, whose client
 // retries whatever MaxRetries says; it still follows a slot to where it has moved.
 type once struct{ *redis.Cmd }

@@ -5,6 +5,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,9 +20,11 @@ import (
 // Spec says how a server is started. In Command, {dir}, {kafka} and {http} stand for the fields below.
 type Spec struct {
 	Command []string
-	Dir     string // where its data is; absolute
-	Kafka   string // host:port
-	HTTP    string // host:port, if it has one
+	Dir     string   // where its data is; absolute
+	Kafka   string   // host:port
+	HTTP    string   // host:port, if it has one
+	Env     []string // of its environment, beyond ours: NAME=value
+	Log     string   // a file that all it prints is added to; empty: only the end is kept
 }
 
 // Process is a server that was started. Somebody has to Kill, Terminate or Wait for it.
@@ -42,18 +45,47 @@ func Start(spec Spec) (*Process, error) {
 		args[i] = fill.Replace(arg)
 	}
 	p := &Process{spec: spec, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1") // a server with a race detector ends at the first race
+	p.cmd.Env = append(p.cmd.Env, spec.Env...)
 	p.cmd.SysProcAttr = DiesWithParent()
+	log, err := spec.openLog(&p.output)
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
+		log.Close()
 		return nil, fmt.Errorf("starting %s: %w", args[0], err)
 	}
 	go func() {
 		defer close(p.done)
+		defer log.Close()
 		p.err = p.cmd.Wait()
 	}()
 	return p, nil
+}
+
+// openLog opens what a process prints to: the end of it in memory, and the file, if there is one.
+func (s Spec) openLog(end io.Writer) (io.WriteCloser, error) {
+	if s.Log == "" {
+		return printed{end, nil}, nil
+	}
+	file, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	return printed{io.MultiWriter(end, file), file}, err
+}
+
+type printed struct {
+	io.Writer
+	file *os.File
+}
+
+// Close implements io.Closer.
+func (p printed) Close() error {
+	if p.file == nil {
+		return nil
+	}
+	return p.file.Close()
 }
 
 // Ready waits until the server answers a Metadata request and returns how long that took since Start.

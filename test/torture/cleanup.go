@@ -250,7 +250,7 @@ func scrape(ctx context.Context, addr string) map[string]float64 {
 func openPlace(ctx context.Context, opts CleanupOptions, hasty []string) (place, error) {
 	if opts.Cluster {
 		// The put budget of stores that bill: without one, tens of thousands of objects come about in minutes, and MinIO lists them for longer than a server lives here.
-		c, err := startCluster(ctx, opts.Firn, opts.Dir, append(hasty, "--put-budget", "8")...)
+		c, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir, flags: append(hasty, "--put-budget", "8")})
 		return &clusterPlace{c}, err
 	}
 	spec, err := process.NewSpec(append(process.Firn(opts.Firn), hasty...), filepath.Join(opts.Dir, "data"))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,11 +27,41 @@ type crowd struct {
 	opts    Options
 	addrs   []string
 	checker *history.Checker
-	outages *outages                 // nil: nobody asks
+	stalls  *stalls                  // nil: nobody asks
+	trace   *trace                   // nil: nobody asks
+	readers atomic.Int64             // so far
+	hurry   atomic.Bool              // producers do not pause
 	tailing func(tail int) []kgo.Opt // how a tail's client differs from others
 
 	mu     sync.Mutex
 	errors map[string]int // that clients were shown, by what they say
+}
+
+// sent notes a record that is about to be sent, and acknowledged one that the server has promised that offset.
+func (c *crowd) sent(partition int32, record history.Record) {
+	c.checker.Sent(partition, record)
+	if c.trace != nil {
+		c.trace.sent(partition, record)
+	}
+}
+
+func (c *crowd) acknowledged(partition int32, record history.Record, offset int64) {
+	c.checker.Acknowledged(partition, record, offset)
+	if c.trace != nil {
+		c.trace.acknowledged(partition, record, offset)
+	}
+}
+
+// reader is a new reader, of which everybody is told who asks.
+func (c *crowd) reader(name string) *history.Reader {
+	r := c.checker.Reader(name)
+	number := int(c.readers.Add(1))
+	r.Tell = func(partition int32, offset int64, record history.Record) {
+		if c.trace != nil {
+			c.trace.read(number, partition, offset, record)
+		}
+	}
+	return r
 }
 
 // failed notes an error that a client was shown.
@@ -91,7 +122,7 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 			partition := int32(random.IntN(c.opts.Partitions))
 			key, value, record := encode(random, producer, partition, numbers[partition])
 			numbers[partition]++
-			c.checker.Sent(partition, record)
+			c.sent(partition, record)
 			sent := time.Now()
 			// The record is on its way whatever becomes of ctx, so that the end of a torture cuts nothing short.
 			client.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}, func(r *kgo.Record, err error) {
@@ -101,13 +132,15 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 					}
 					return
 				}
-				c.checker.Acknowledged(r.Partition, record, r.Offset)
-				if c.outages != nil {
-					c.outages.acknowledged(r.Partition, sent)
+				c.acknowledged(r.Partition, record, r.Offset)
+				if c.stalls != nil {
+					c.stalls.acknowledged(producer, r.Partition, r.Offset, sent)
 				}
 			})
 		}
-		time.Sleep(time.Duration(random.Int64N(int64(40 * time.Millisecond))))
+		if !c.hurry.Load() {
+			time.Sleep(time.Duration(random.Int64N(int64(40 * time.Millisecond))))
+		}
 	}
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -117,13 +150,21 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 	return nil
 }
 
-// tail reads every partition from the start until ctx ends.
-func (c *crowd) tail(ctx context.Context, name string, opts ...kgo.Opt) error {
+// tail reads every partition from the start until ctx ends. One tail's progress is what stalls of fetch are measured by.
+func (c *crowd) tail(ctx context.Context, name string, measured bool, opts ...kgo.Opt) error {
 	offsets := map[int32]kgo.Offset{}
 	for partition := range int32(c.opts.Partitions) {
 		offsets[partition] = kgo.NewOffset().At(0)
 	}
-	return c.read(ctx, c.checker.Reader(name), offsets, func() bool { return false }, opts...)
+	reader := c.reader(name)
+	if measured && c.stalls != nil {
+		trace := reader.Tell
+		reader.Tell = func(partition int32, offset int64, record history.Record) {
+			c.stalls.read(partition, offset)
+			trace(partition, offset, record)
+		}
+	}
+	return c.read(ctx, reader, offsets, func() bool { return false }, opts...)
 }
 
 // reread reads some partition from some offset on, again and again with a new client, until ctx ends.
@@ -141,7 +182,7 @@ func (c *crowd) reread(ctx context.Context, name string, seed uint64) error {
 		}
 		from := random.Int64N(known.End)
 		until := min(known.End, from+1+random.Int64N(2000))
-		reader := c.checker.Reader(name)
+		reader := c.reader(name)
 		reader.Seek(partition, from)
 		err := c.read(ctx, reader, map[int32]kgo.Offset{partition: kgo.NewOffset().At(from)}, func() bool { return reader.Next(partition) >= until })
 		if err != nil {
@@ -225,7 +266,7 @@ func (c *crowd) readBack(ctx context.Context, opts ...kgo.Opt) (*history.Reader,
 	if err != nil {
 		return nil, fmt.Errorf("asking for the ends: %w", err)
 	}
-	reader := c.checker.Reader("final")
+	reader := c.reader("final")
 	offsets := map[int32]kgo.Offset{}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {

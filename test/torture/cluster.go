@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -24,12 +21,24 @@ const clusterNodes = 3
 // bucket is where the cluster's objects go.
 const bucket = "torture"
 
-// cluster is several nodes on one MinIO and one Redis, all of them processes on loopback.
+// cluster is several nodes on one MinIO and one Redis, all of them processes on this machine.
 type cluster struct {
-	dir   string
+	plan  plan
 	minio localstack.S3
+	storm *storm // in front of MinIO, where nodes are led to while it is overloaded
 	redis localstack.Redis
-	nodes []*member
+	homes int // how many directories Redis servers have had: each server that takes over from another has its own
+
+	nodes   []*member
+	network *network // nil: nodes live where the servers do
+}
+
+// plan says what a cluster is made of.
+type plan struct {
+	firn       string // the binary
+	dir        string
+	flags      []string // of nodes, further ones
+	namespaces bool     // each node lives in a network namespace of its own
 }
 
 // member is one node: one process after another on the same addresses, and its own way to either server.
@@ -38,13 +47,18 @@ type member struct {
 	live    *process.Process
 	toRedis *gate
 	toMinIO *gate
+	space   *namespace // nil: none
+	clock   string     // the file that says how far its clock is ahead
 }
 
-// startCluster starts everything and waits until it answers; flags are further ones of nodes. Whatever it returns has to be stopped.
-func startCluster(ctx context.Context, bin, dir string, flags ...string) (*cluster, error) {
-	c := &cluster{dir: dir}
+// startCluster starts everything and waits until it answers. Whatever it returns has to be stopped.
+func startCluster(ctx context.Context, p plan) (*cluster, error) {
+	c := &cluster{plan: p}
 	var err error
-	if c.minio, err = localstack.StartMinIO(ctx, localstack.Options{Dir: filepath.Join(dir, "minio")}); err != nil {
+	if c.minio, err = localstack.StartMinIO(ctx, localstack.Options{Dir: filepath.Join(p.dir, "minio")}); err != nil {
+		return c, err
+	}
+	if c.storm, err = newStorm(c.minio.Addr); err != nil {
 		return c, err
 	}
 	if err := c.minio.CreateBucket(ctx, bucket); err != nil {
@@ -53,29 +67,54 @@ func startCluster(ctx context.Context, bin, dir string, flags ...string) (*clust
 	if err := c.startRedis(ctx, ""); err != nil {
 		return c, err
 	}
+	if p.namespaces {
+		c.network = newNetwork()
+	}
 	for i := range clusterNodes {
-		if err := c.addMember(bin, i+1, flags); err != nil {
+		if err := c.addMember(i + 1); err != nil {
 			return c, err
 		}
 	}
 	return c, c.startNodes(ctx)
 }
 
-func (c *cluster) addMember(bin string, id int, flags []string) error {
-	toRedis, err := newGate(c.redis.Addr)
-	if err != nil {
+// addMember prepares a node. The first speaks to MinIO with Amazon's client, which gets along with a clock that is wrong, and the others with MinIO's.
+func (c *cluster) addMember(id int) (err error) {
+	m := &member{clock: filepath.Join(c.plan.dir, fmt.Sprintf("clock-%d", id))}
+	if err := m.setClock(0); err != nil {
 		return err
 	}
-	toMinIO, err := newGate(c.minio.Addr)
-	if err != nil {
-		toRedis.close()
+	outside := func(link) string { return "127.0.0.1" }
+	if c.network != nil {
+		if m.space, err = c.network.add(); err != nil {
+			return err
+		}
+		outside = m.space.host
+	}
+	if m.toRedis, err = newGate(outside(toRedis), c.redis.Addr); err != nil {
 		return err
 	}
-	m := &member{toRedis: toRedis, toMinIO: toMinIO}
+	if m.toMinIO, err = newGate(outside(toMinIO), c.minio.Addr); err != nil {
+		m.toRedis.close()
+		return err
+	}
 	c.nodes = append(c.nodes, m)
-	store := strings.Replace(c.minio.MinIOURL(bucket, "log"), c.minio.Addr, m.toMinIO.addr, 1)
-	m.spec, err = process.NewSpec(append([]string{bin, "serve", "--store", store, "--coordinator", "redis://" + m.toRedis.addr,
-		"--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id", fmt.Sprint(id)}, flags...), c.dir)
+	minio := localstack.S3{Server: &localstack.Server{Addr: m.toMinIO.addr}}
+	store := minio.MinIOURL(bucket, "log")
+	if id == 1 {
+		store = minio.S3URL(bucket, "log")
+	}
+	m.spec, err = process.NewSpec(slices.Concat([]string{c.plan.firn, "serve", "--store", store, "--coordinator", "redis://" + m.toRedis.addr,
+		"--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id", fmt.Sprint(id)}, c.plan.flags), c.plan.dir)
+	m.spec.Log = filepath.Join(c.plan.dir, fmt.Sprintf("node-%d.log", id))
+	m.spec.Env = []string{clockVariable + "=" + m.clock}
+	for name, value := range localstack.Environment() {
+		m.spec.Env = append(m.spec.Env, name+"="+value)
+	}
+	if m.space != nil {
+		m.spec.Command = m.space.command(m.spec.Command)
+		m.spec.Kafka, m.spec.HTTP = m.space.node(toClients)+":9092", m.space.node(toClients)+":8080"
+	}
 	return err
 }
 
@@ -109,66 +148,6 @@ func (m *member) kill() {
 	}
 }
 
-// startRedis starts a Redis that keeps nothing, with the state of a dump or empty, where it was before.
-func (c *cluster) startRedis(ctx context.Context, dump string) (err error) {
-	o := localstack.Options{Dir: filepath.Join(c.dir, "redis"), Args: []string{"--appendonly", "no"}}
-	if c.redis.Server != nil {
-		o.Addr = c.redis.Addr
-	}
-	file := filepath.Join(o.Dir, "dump.rdb")
-	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if dump != "" {
-		b, err := os.ReadFile(dump)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, b, 0o600); err != nil {
-			return err
-		}
-	}
-	c.redis, err = localstack.StartRedis(ctx, o)
-	return err
-}
-
-func (c *cluster) startMinIO(ctx context.Context) (err error) {
-	c.minio, err = localstack.StartMinIO(ctx, localstack.Options{Dir: filepath.Join(c.dir, "minio"), Addr: c.minio.Addr})
-	return err
-}
-
-// saveRedis writes a dump of Redis aside.
-func (c *cluster) saveRedis() error {
-	if err := c.tellRedis("SAVE"); err != nil {
-		return err
-	}
-	return os.Rename(filepath.Join(c.dir, "redis", "dump.rdb"), c.dumpFile())
-}
-
-// dumpFile is where saveRedis puts it.
-func (c *cluster) dumpFile() string { return filepath.Join(c.dir, "old.rdb") }
-
-// tellRedis gives Redis a command that it answers with OK.
-func (c *cluster) tellRedis(command string) error {
-	conn, err := net.Dial("tcp", c.redis.Addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(conn, command+"\r\n"); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(conn).ReadString('\n')
-	if err == nil && answer != "+OK\r\n" {
-		err = fmt.Errorf("%q", answer)
-	}
-	if err != nil {
-		return fmt.Errorf("redis, %s: %w", command, err)
-	}
-	return nil
-}
-
 // running says whether all nodes run.
 func (c *cluster) running() error {
 	for i, m := range c.nodes {
@@ -197,6 +176,14 @@ func (c *cluster) stop() {
 		m.kill()
 		m.toRedis.close()
 		m.toMinIO.close()
+	}
+	if c.network != nil {
+		if err := c.network.close(); err != nil {
+			fmt.Fprintln(os.Stderr, "torture:", err)
+		}
+	}
+	if c.storm != nil {
+		c.storm.close()
 	}
 	if c.redis.Server != nil {
 		c.redis.Kill()

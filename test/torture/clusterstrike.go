@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // The strikes at a cluster. Each ends with everything running again.
@@ -21,11 +23,18 @@ const (
 	CutRedis    Strike = "cut-redis"    // nodes do not reach Redis, in turn or both
 	CutMinIO    Strike = "cut-minio"    // nodes do not reach MinIO, in turn or both
 	CutAll      Strike = "cut-all"      // a node reaches nothing
+	LoseReply   Strike = "lose-reply"   // Redis carries a call out, and nobody hears so: each call in turn
+	Failover    Strike = "failover"     // a replica that has not heard the last takes over from Redis, at times for some nodes before others, or only for a while
+	FillRedis   Strike = "fill-redis"   // Redis may use no more memory than it does
+	StormMinIO  Strike = "storm-minio"  // MinIO refuses all requests, or some, with 503 SlowDown
+	JumpClock   Strike = "jump-clock"   // a node's clock is a day ahead, and then right again
+	Partition   Strike = "partition"    // packets between a node and Redis, MinIO or its clients go nowhere, in one direction or both: nobody is told
 	RollNodes   Strike = "roll-nodes"   // every node in turn is drained and comes back, as a rolling update has it: minutes, so only when asked for
 )
 
 // ClusterStrikes are all of them.
-var ClusterStrikes = []Strike{KillNode, StopNode, PauseNode, KillRedis, FlushRedis, RewindRedis, PauseRedis, KillMinIO, CutRedis, CutMinIO, CutAll}
+var ClusterStrikes = []Strike{KillNode, StopNode, PauseNode, KillRedis, FlushRedis, RewindRedis, PauseRedis, KillMinIO, CutRedis, CutMinIO, CutAll,
+	LoseReply, Failover, FillRedis, StormMinIO, JumpClock, Partition}
 
 // striker strikes a cluster.
 type striker struct {
@@ -33,6 +42,34 @@ type striker struct {
 	random   *rand.Rand
 	maxPause time.Duration // of anything that is frozen, cut off or down
 	dumped   bool          // there is an old dump of Redis
+	table    Table
+	calls    []string // whose replies are lost next
+	guest    *guest
+	admin    *kadm.Client
+}
+
+// newStriker prepares to strike. Somebody has to close it.
+func newStriker(ctx context.Context, cl *cluster, c *crowd, opts ClusterOptions, table Table) (*striker, error) {
+	guest, err := newGuest(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := c.client()
+	if err != nil {
+		guest.close()
+		return nil, err
+	}
+	return &striker{cluster: cl, random: rand.New(rand.NewPCG(opts.Seed, 0)), maxPause: opts.MaxPause, table: table, guest: guest, admin: kadm.NewClient(calls)}, nil
+}
+
+func (s *striker) close() {
+	s.admin.Close()
+	s.guest.close()
+}
+
+// note says what a strike did in particular, in its row.
+func (s *striker) note(kind Strike, format string, args ...any) {
+	s.table.row(kind).Notes[fmt.Sprintf(format, args...)]++
 }
 
 // pause is how long something stays away: mostly short, at times up to the maximum.
@@ -80,19 +117,29 @@ func (s *striker) strike(ctx context.Context, kind Strike) error {
 		m.toMinIO.set(false)
 		m.toRedis.set(false)
 		return err
+	case LoseReply:
+		return s.loseReply(ctx)
+	case Failover:
+		return s.failover(ctx)
+	case FillRedis:
+		return s.fillRedis(ctx)
+	case StormMinIO:
+		return s.stormMinIO(ctx)
+	case JumpClock:
+		return s.jumpClock(ctx)
+	case Partition:
+		return s.partition(ctx)
 	case RollNodes:
 		return s.roll(ctx)
 	}
 	return fmt.Errorf("no strike is called %q", kind)
 }
 
-func (s *striker) wait(ctx context.Context) error {
-	select {
-	case <-time.After(s.pause()):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+func (s *striker) wait(ctx context.Context) error { return sleep(ctx, s.pause()) }
+
+// rest is how long all is well: half an interval, up to one and a half.
+func (s *striker) rest(ctx context.Context, interval time.Duration) error {
+	return sleep(ctx, interval/2+time.Duration(s.random.Int64N(int64(interval))))
 }
 
 // again starts something again after a while.
@@ -137,10 +184,8 @@ func (s *striker) roll(ctx context.Context) error {
 		if err := s.startNodes(ctx); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(readyFor):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep(ctx, readyFor); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -20,14 +19,16 @@ type ClusterOptions struct {
 	Firn     string        // the binary
 	Kinds    []Strike      // of strikes; nil: all
 	MaxPause time.Duration // of what is frozen, cut off or down; 15 s
+	Interval time.Duration // about how long all is well between clients' recovery and the next strike; 1 s
+	Preload  int64         // records that are written before the first strike
 }
 
 // ClusterResult is what the torture of a cluster found out.
 type ClusterResult struct {
 	history.Report
-	Struck  map[Strike]int
+	Table   Table
+	Linear  Linear
 	Churned int
-	outages *outages
 }
 
 func (r ClusterResult) String() string {
@@ -36,16 +37,13 @@ func (r ClusterResult) String() string {
 	if r.Churned > 0 {
 		fmt.Fprintf(&b, "%-28s %d\n", "topics churned", r.Churned)
 	}
-	for _, kind := range append(slices.Clip(ClusterStrikes), RollNodes) {
-		if n := r.Struck[kind]; n > 0 {
-			fmt.Fprintf(&b, "%-28s %d\n", "strikes ("+string(kind)+")", n)
-		}
-	}
-	if r.outages != nil {
-		b.WriteString(r.outages.String())
-	}
+	b.WriteString(r.Linear.String())
+	b.WriteString(r.Table.String())
 	return b.String()
 }
+
+// Chaos is the table, for who wants to add it to others.
+func (r ClusterResult) Chaos() Table { return r.Table }
 
 // comeback is how long after a strike, when everything runs again, every partition must have acknowledged something.
 const comeback = 90 * time.Second
@@ -53,41 +51,59 @@ const comeback = 90 * time.Second
 // TortureCluster does with a cluster what Torture does with a server, and reads everything back through every node.
 func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, error) {
 	opts.Options = opts.withDefaults()
-	opts.Tails = clusterNodes
+	opts.Tails = clusterNodes + 1
 	opts.MaxPause = orDefault(opts.MaxPause, 15*time.Second)
+	opts.Interval = orDefault(opts.Interval, time.Second)
 	if opts.Kinds == nil {
 		opts.Kinds = ClusterStrikes
 	}
-	cl, err := startCluster(ctx, opts.Firn, opts.Dir)
+	result := ClusterResult{Table: newTable(opts.Seed)}
+	cl, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir,
+		namespaces: slices.Contains(opts.Kinds, Partition) && whyNoNetwork() == ""})
 	defer cl.stop()
 	if err != nil {
-		return ClusterResult{}, err
+		return result, err
 	}
-	c := &crowd{opts: opts.Options, addrs: cl.addrs(), checker: history.New(opts.Plain), outages: newOutages(opts.Partitions), errors: map[string]int{}}
-	// Each tail reads through a node of its own, whatever leads.
-	c.tailing = func(i int) []kgo.Opt { return []kgo.Opt{through(c.addrs[i])} }
+	c := &crowd{opts: opts.Options, addrs: cl.addrs(), checker: history.New(opts.Plain), stalls: newStalls(opts.Producers, opts.Partitions), trace: newTrace(opts.Plain), errors: map[string]int{}}
+	// Each tail but the last reads through a node of its own, whatever leads; that one goes where Metadata sends it, as clients do.
+	c.tailing = func(i int) []kgo.Opt {
+		if i == clusterNodes {
+			return nil
+		}
+		return []kgo.Opt{through(c.addrs[i])}
+	}
+	s, err := newStriker(ctx, cl, c, opts, result.Table)
+	if err != nil {
+		return result, err
+	}
+	defer s.close()
 	if err := c.createTopic(ctx); err != nil {
-		return ClusterResult{}, err
+		return result, err
 	}
-	result := ClusterResult{Struck: map[Strike]int{}, outages: c.outages}
 	ch := newChurn(c)
-	s := &striker{cluster: cl, random: rand.New(rand.NewPCG(opts.Seed, 0)), maxPause: opts.MaxPause}
-	err = c.work(ctx, func(ctx context.Context) error { return c.strikeCluster(ctx, s, opts, result.Struck) }, ch)
+	err = c.work(ctx, func(ctx context.Context) error { return c.strikeCluster(ctx, s, opts) }, ch, func(ctx context.Context) error { return s.guest.write(ctx, c) })
 	result.Churned = ch.count()
+	c.stalls.fill(result.Table)
 	if err != nil {
 		result.Report = c.checker.SoFar()
+		result.Table.judge(result.Report)
 		if failures := c.failures(); failures != "" {
 			err = errors.Join(err, fmt.Errorf("clients were shown errors:%s", failures))
 		}
 		return result, err
 	}
 	result.Report, err = c.judgeCluster(ctx, cl, ch)
-	return result, err
+	result.Table.judge(result.Report)
+	result.Linear = c.trace.judge(ctx)
+	return result, errors.Join(err, result.Linear.Err())
 }
 
 // strikeCluster strikes with one kind after another, in an order that is drawn anew each time that all have been used. Mostly it waits until
 // clients have recovered from a strike, sometimes it does not.
-func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptions, struck map[Strike]int) error {
+func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptions) error {
+	if err := c.preload(ctx, opts.Preload); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(opts.Duration)
 	var deck []Strike
 	feeling := false // clients have not recovered yet
@@ -99,30 +115,49 @@ func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptio
 		}
 		kind := deck[0]
 		deck = deck[1:]
-		if err := s.wait(ctx); err != nil {
+		if err := s.rest(ctx, opts.Interval); err != nil {
 			return err
 		}
-		over := c.outages.begin(kind)
+		over := c.stalls.begin(kind, feeling)
+		c.checker.Begin(string(kind))
 		if !feeling {
 			c.checker.Strike()
 			feeling = true
 		}
 		fmt.Fprintf(opts.Log, "%s strike %d: %s\n", time.Now().Format("15:04:05.000"), n+1, kind)
-		if err := s.strike(ctx, kind); err != nil {
+		err := s.strike(ctx, kind)
+		switch {
+		case err == nil:
+			s.table.row(kind).Injected++
+		case !errors.Is(err, errNothing):
 			return fmt.Errorf("strike %d, %s: %w", n+1, kind, err)
 		}
-		struck[kind]++
-		if s.random.IntN(4) > 0 || n+1 == opts.Strikes {
+		c.stalls.back()
+		if s.random.IntN(8) > 0 || n+1 == opts.Strikes {
 			if err := c.recovered(ctx, over, s, kind); err != nil {
 				return err
 			}
 			c.checker.Struck()
 			feeling = false
 		}
-		if !s.dumped && s.random.IntN(2) == 0 {
+		if !s.dumped && slices.Contains(opts.Kinds, RewindRedis) && s.random.IntN(2) == 0 {
 			if err := s.dump(); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// preload waits until that many records are there, of which producers write as many as they can meanwhile.
+func (c *crowd) preload(ctx context.Context, records int64) error {
+	c.hurry.Store(true)
+	defer c.hurry.Store(false)
+	for c.checker.SoFar().Acknowledged < records {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil
@@ -136,7 +171,7 @@ func (c *crowd) recovered(ctx context.Context, over <-chan struct{}, s *striker,
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(comeback):
-		return fmt.Errorf("%v after %s, partitions %v have acknowledged nothing\n%s", comeback, kind, c.outages.missing(), s.outputs())
+		return fmt.Errorf("%v after %s, these partitions have acknowledged nothing:%s\n%s", comeback, kind, c.stalls.missing(), s.outputs())
 	}
 }
 

@@ -58,7 +58,7 @@ const (
 // middle one of three nodes is killed, so that producers do not know whether what they asked for was done, and ask another node again. At last Redis loses everything,
 // and some producers ask once more, another node than before.
 func Functions(ctx context.Context, bin, dir string, producers int, log io.Writer) (r FunctionsResult, err error) {
-	cl, err := startCluster(ctx, bin, dir, "--put-budget", fmt.Sprint(putBudget))
+	cl, err := startCluster(ctx, plan{firn: bin, dir: dir, flags: []string{"--put-budget", fmt.Sprint(putBudget)}})
 	defer cl.stop()
 	if err != nil {
 		return r, err

@@ -8,12 +8,18 @@
 // # Cluster
 //
 // With --cluster the target is three nodes on one MinIO and one Redis, and every one of those is struck (see ClusterStrikes): nodes are killed, drained and
-// frozen; Redis is killed, emptied, frozen and brought back with an old dump; MinIO is killed; nodes are cut off from either. Each node reaches Redis and
-// MinIO through a proxy of its own (gate). One reader follows along on each node, others go where Metadata sends them, and in the end everything is read
-// back through every node. Besides the counts it prints how long clients could not write after each kind of strike.
+// frozen, and their clocks set ahead; Redis is killed, emptied, frozen, full, brought back with an old dump, and replaced by a replica that lags; MinIO is killed and
+// overloaded; nodes are cut off from either, loudly and silently; replies of Redis are lost. Each node reaches Redis and MinIO through a proxy of its own (gate), and, if
+// this is Linux and root, lives in a network namespace of its own, so that packets can vanish. Beside ordinary producers there is a direct writer. One
+// reader follows along on each node, others go where Metadata sends them, and in the end everything is read back through every node. What it prints is a
+// table: for each kind of strike how often it fell, what was acknowledged and read until the next one, what was lost, doubled and moved, and
+// the longest that clients stood still. Tables of several runs can be added up.
 //
-//	go run ./test/torture --cluster --firn bin/firn --duration 10m
-//	go run ./test/torture --cluster --firn bin/firn --only flush-redis,pause-node --strikes 50
+//	go run ./test/torture --cluster --duration 10m --json a.json
+//	go run ./test/torture --cluster --only flush-redis,pause-node --strikes 50 --interval 300ms --json b.json
+//	go run ./test/torture --sum a.json b.json
+//
+// A firn whose clock can be set is built by the torture itself, from this tree: see clock.go.
 //
 // # Cleanup
 //
@@ -26,6 +32,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -39,6 +46,8 @@ import (
 	"firn/test/process"
 )
 
+const firnPackage = "firn/cmd/firn"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -48,7 +57,7 @@ func main() {
 	dir := flag.String("dir", "", "where data goes; empty: a temporary directory, removed unless something is wrong")
 	flag.DurationVar(&opts.Duration, "duration", time.Minute, "how long to strike")
 	flag.IntVar(&opts.Strikes, "strikes", 0, "stop after this many strikes; 0: go by duration alone")
-	flag.Var(&opts.Strike, "strike", "kill, terminate or takeover")
+	flag.Var(&opts.Strike, "strike", "kill, terminate, takeover, or fill-disk, which needs root")
 	flag.BoolVar(&opts.Plain, "plain", false, "producers without idempotence")
 	flag.BoolVar(&opts.Churn, "churn", false, "create, grow and delete topics meanwhile")
 	flag.IntVar(&opts.Producers, "producers", 4, "idempotent producers")
@@ -57,18 +66,24 @@ func main() {
 	pause := flag.Duration("pause", 0, "with --cluster: the longest that something is frozen, cut off or down")
 	only := flag.String("only", "", "with --cluster: these strikes alone, separated by commas")
 	cleanup := flag.Bool("cleanup", false, "kill while small segments are merged, old records removed and garbage collected, all of it in seconds; with --cluster on three nodes")
+	interval := flag.Duration("interval", 0, "with --cluster: about how long all is well before the next strike; a second")
+	preload := flag.Int64("preload", 0, "with --cluster: how many records are written before the first strike")
+	table := flag.String("json", "", "a file to write the table to")
+	add := flag.Bool("sum", false, "instead: add up the tables in the files that are named, and print the result")
 	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three nodes, of which one is killed")
 	flag.Parse()
 
 	var err error
-	if *producers > 0 {
+	if *add {
+		err = printSum(flag.Args())
+	} else if *producers > 0 {
 		err = runFunctions(ctx, *firn, *producers)
 	} else if *cleanup {
 		err = runCleanup(ctx, CleanupOptions{Options: opts, Firn: *firn, Cluster: *cluster}, *dir)
 	} else if *cluster {
-		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause}, *only, *dir)
+		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause, Interval: *interval, Preload: *preload}, *only, *dir, *table)
 	} else {
-		err = run(ctx, opts, *firn, *command, *dir)
+		err = run(ctx, opts, *firn, *command, *dir, *table)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "torture:", err)
@@ -76,7 +91,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, opts Options, firn, command, dir string) error {
+func run(ctx context.Context, opts Options, firn, command, dir, table string) error {
 	temporary := dir == ""
 	if temporary {
 		var err error
@@ -91,7 +106,7 @@ func run(ctx context.Context, opts Options, firn, command, dir string) error {
 	case firn != "":
 		opts.Command = process.Firn(firn)
 	default:
-		bin, err := process.Build(ctx, dir, "firn/cmd/firn")
+		bin, err := process.Build(ctx, dir, firnPackage)
 		if err != nil {
 			return err
 		}
@@ -99,7 +114,7 @@ func run(ctx context.Context, opts Options, firn, command, dir string) error {
 	}
 	result, err := Torture(ctx, opts)
 	fmt.Print(result)
-	if err != nil {
+	if err = errors.Join(err, result.Table.save(table)); err != nil {
 		return fmt.Errorf("%w (seed %d, data in %s)", err, opts.Seed, dir)
 	}
 	if temporary {
@@ -108,7 +123,17 @@ func run(ctx context.Context, opts Options, firn, command, dir string) error {
 	return nil
 }
 
-func runCluster(ctx context.Context, opts ClusterOptions, only, dir string) error {
+// printSum prints the sum of tables, and ends badly if anything in them is wrong.
+func printSum(paths []string) error {
+	total, err := sum(paths)
+	if err != nil {
+		return err
+	}
+	fmt.Print(total)
+	return total.Err()
+}
+
+func runCluster(ctx context.Context, opts ClusterOptions, only, dir, table string) error {
 	if only != "" {
 		for name := range strings.SplitSeq(only, ",") {
 			if !slices.Contains(ClusterStrikes, Strike(name)) && Strike(name) != RollNodes {
@@ -119,7 +144,14 @@ func runCluster(ctx context.Context, opts ClusterOptions, only, dir string) erro
 	}
 	return inDirectory(ctx, dir, opts.Firn, opts.Seed, func(dir, firn string) (fmt.Stringer, error) {
 		opts.Dir, opts.Firn = dir, firn
-		return TortureCluster(ctx, opts)
+		if opts.Kinds == nil || slices.Contains(opts.Kinds, JumpClock) {
+			var err error
+			if opts.Firn, err = buildWithClock(ctx, dir, firnPackage); err != nil {
+				return nil, err
+			}
+		}
+		result, err := TortureCluster(ctx, opts)
+		return result, errors.Join(err, result.Table.save(table))
 	})
 }
 
@@ -139,12 +171,14 @@ func inDirectory(ctx context.Context, dir, firn string, seed uint64, torture fun
 		}
 	}
 	if firn == "" {
-		if firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+		if firn, err = process.Build(ctx, dir, firnPackage); err != nil {
 			return err
 		}
 	}
 	result, err := torture(dir, firn)
-	fmt.Print(result)
+	if result != nil {
+		fmt.Print(result)
+	}
 	if err != nil {
 		return fmt.Errorf("%w (seed %d, data in %s)", err, seed, dir)
 	}
@@ -161,7 +195,7 @@ func runFunctions(ctx context.Context, firn string, producers int) error {
 	}
 	defer os.RemoveAll(dir)
 	if firn == "" {
-		if firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+		if firn, err = process.Build(ctx, dir, firnPackage); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ const (
 	Kill      Strike = "kill"      // kill -9, sometimes before the server is up
 	Terminate Strike = "terminate" // SIGTERM: it drains, and its exit status is 0
 	Takeover  Strike = "takeover"  // a second server on the same directory: the first must notice, say so and end
+	FillDisk  Strike = "fill-disk" // the file system that the directory is on has no room for a while: it needs root
 )
 
 // String and Set make it a flag.
@@ -26,8 +27,8 @@ func (s *Strike) String() string { return string(*s) }
 
 // Set reads the flag.
 func (s *Strike) Set(text string) error {
-	if !slices.Contains([]Strike{Kill, Terminate, Takeover}, Strike(text)) {
-		return fmt.Errorf("want kill, terminate or takeover")
+	if !slices.Contains([]Strike{Kill, Terminate, Takeover, FillDisk}, Strike(text)) {
+		return fmt.Errorf("want kill, terminate, takeover or fill-disk")
 	}
 	*s = Strike(text)
 	return nil
@@ -40,6 +41,7 @@ const patience = 30 * time.Second
 type target struct {
 	specs    []process.Spec // a takeover needs two sets of addresses, the others one
 	live     *process.Process
+	disk     *disk           // that its directory is on, if that is a file system of its own
 	restarts []time.Duration // from the start of each process until it answered
 	ends     []time.Duration // how long a server took to end by itself
 	strikes  int
@@ -82,6 +84,8 @@ func (t *target) strike(ctx context.Context, how Strike, random *rand.Rand) erro
 		}
 	case Takeover:
 		return t.takeover(ctx, before)
+	case FillDisk:
+		return t.disk.fillFor(ctx, time.Duration(random.Int64N(int64(mostFull))), random.Int64N(mostLeft))
 	default:
 		before.Kill()
 		if random.IntN(4) == 0 {
@@ -146,5 +150,8 @@ func (t *target) takeover(ctx context.Context, before *process.Process) error {
 func (t *target) stop() {
 	if t.live != nil {
 		t.live.Kill()
+	}
+	if t.disk != nil {
+		t.disk.close()
 	}
 }

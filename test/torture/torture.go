@@ -64,6 +64,8 @@ type Result struct {
 	history.Report
 	Strike   Strike
 	Strikes  int
+	Table    Table
+	Linear   Linear
 	Restarts []time.Duration // from exec until the first Metadata answer
 	Ends     []time.Duration // how long a server took to end by itself, when terminated or fenced
 	Churned  int             // topics that were created, grown and deleted meanwhile
@@ -81,6 +83,8 @@ func (r Result) String() string {
 	if r.Churned > 0 {
 		line("topics churned", r.Churned)
 	}
+	b.WriteString(r.Linear.String())
+	b.WriteString(r.Table.String())
 	return b.String()
 }
 
@@ -115,11 +119,18 @@ func spread(ds []time.Duration) string {
 // Torture does it. The error says what is wrong with the history, or why there is none; the result holds what is known in either case.
 func Torture(ctx context.Context, opts Options) (Result, error) {
 	opts = opts.withDefaults()
+	result := Result{Strike: opts.Strike, Table: newTable(opts.Seed)}
 	t := &target{}
+	if opts.Strike == FillDisk {
+		if why := whyNoDisk(); why != "" {
+			result.Table.row(FillDisk).Notes["not struck, because "+why]++
+			return result, nil
+		}
+	}
 	for range 2 {
 		spec, err := process.NewSpec(opts.Command, filepath.Join(opts.Dir, "data"))
 		if err != nil {
-			return Result{}, err
+			return result, err
 		}
 		t.specs = append(t.specs, spec)
 		if opts.Strike != Takeover {
@@ -127,22 +138,32 @@ func Torture(ctx context.Context, opts Options) (Result, error) {
 		}
 	}
 	defer t.stop()
+	if opts.Strike == FillDisk {
+		var err error
+		if t.disk, err = newDisk(t.specs[0].Dir); err != nil {
+			return result, err
+		}
+	}
 	if err := t.start(ctx); err != nil {
-		return Result{}, err
-	}
-	c := &crowd{opts: opts, addrs: t.addrs(), checker: history.New(opts.Plain), errors: map[string]int{},
-		tailing: func(int) []kgo.Opt { return nil }}
-	if err := c.createTopic(ctx); err != nil {
-		return Result{}, err
-	}
-	ch := newChurn(c)
-	err := c.work(ctx, func(ctx context.Context) error { return c.strikeAll(ctx, t) }, ch)
-	result := Result{Strike: opts.Strike, Strikes: t.strikes, Restarts: t.restarts, Ends: t.ends, Churned: ch.count()}
-	if err != nil {
-		result.Report = c.checker.SoFar()
 		return result, err
 	}
-	result.Report, err = c.judge(ctx, t, ch)
+	c := &crowd{opts: opts, addrs: t.addrs(), checker: history.New(opts.Plain), stalls: newStalls(opts.Producers, opts.Partitions), trace: newTrace(opts.Plain), errors: map[string]int{},
+		tailing: func(int) []kgo.Opt { return nil }}
+	if err := c.createTopic(ctx); err != nil {
+		return result, err
+	}
+	ch := newChurn(c)
+	err := c.work(ctx, func(ctx context.Context) error { return c.strikeAll(ctx, t, result.Table) }, ch)
+	result.Strikes, result.Restarts, result.Ends, result.Churned = t.strikes, t.restarts, t.ends, ch.count()
+	c.stalls.fill(result.Table)
+	if err != nil {
+		result.Report = c.checker.SoFar()
+	} else {
+		result.Report, err = c.judge(ctx, t, ch)
+		result.Linear = c.trace.judge(ctx)
+		err = errors.Join(err, result.Linear.Err())
+	}
+	result.Table.judge(result.Report)
 	return result, err
 }
 
@@ -161,15 +182,15 @@ func (c *crowd) createTopic(ctx context.Context) error {
 	return nil
 }
 
-// work has everybody write and read until strikes are over.
-func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch *churn) error {
+// work has everybody write and read until strikes are over; further are other writers.
+func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch *churn, further ...func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	writing, stopWriting := context.WithCancel(ctx)
 	defer stopWriting()
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	for i := range c.opts.Tails {
-		group.Go(func() error { return c.tail(reading, fmt.Sprintf("tail %d", i), c.tailing(i)...) })
+		group.Go(func() error { return c.tail(reading, fmt.Sprintf("tail %d", i), i == c.opts.Tails-1, c.tailing(i)...) })
 	}
 	for i := range c.opts.Rereaders {
 		group.Go(func() error { return c.reread(reading, fmt.Sprintf("rereader %d", i), 1000+uint64(i)) })
@@ -177,6 +198,9 @@ func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch
 	writers, _ := errgroup.WithContext(ctx)
 	for i := range c.opts.Producers {
 		writers.Go(func() error { return c.produce(writing, int32(i)) })
+	}
+	for _, write := range further {
+		writers.Go(func() error { return write(writing) })
 	}
 	if c.opts.Churn {
 		writers.Go(func() error { return ch.run(writing) })
@@ -191,10 +215,11 @@ func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch
 }
 
 // strikeAll strikes the server at random moments.
-func (c *crowd) strikeAll(ctx context.Context, t *target) error {
+func (c *crowd) strikeAll(ctx context.Context, t *target, table Table) error {
 	random := rand.New(rand.NewPCG(c.opts.Seed, 0))
 	deadline := time.Now().Add(c.opts.Duration)
 	said := time.Now()
+	var over <-chan struct{} // closed when clients have recovered from the strike before
 	for time.Now().Before(deadline) && (c.opts.Strikes == 0 || t.strikes < c.opts.Strikes) {
 		select {
 		case <-time.After(time.Duration(random.Int64N(int64(600 * time.Millisecond)))):
@@ -203,17 +228,40 @@ func (c *crowd) strikeAll(ctx context.Context, t *target) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		over = c.stalls.begin(c.opts.Strike, pending(over))
+		c.checker.Begin(string(c.opts.Strike))
 		c.checker.Strike()
 		if err := t.strike(ctx, c.opts.Strike, random); err != nil {
 			return err
 		}
 		c.checker.Struck()
+		c.stalls.back()
+		table.row(c.opts.Strike).Injected++
+		if c.opts.Strike == FillDisk { // the others strike while the server recovers, too
+			select {
+			case <-over:
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(comeback):
+				return fmt.Errorf("%v after the disk was full, these partitions have acknowledged nothing:%s\n%s", comeback, c.stalls.missing(), t.live.Output())
+			}
+		}
 		if time.Since(said) > 5*time.Second {
 			said = time.Now()
 			fmt.Fprintf(c.opts.Log, "%d strikes, restart p50 / max %s, %s left\n", t.strikes, spread(t.restarts), time.Until(deadline).Round(time.Second))
 		}
 	}
 	return nil
+}
+
+// pending says whether a channel is there and not closed.
+func pending(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return false
+	default:
+		return c != nil
+	}
 }
 
 // judge has everything read back from a server that was just started, so that nothing comes from its memory.

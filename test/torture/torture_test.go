@@ -51,6 +51,21 @@ func TestTerminate(t *testing.T) { torture(t, Options{Strike: Terminate, Strikes
 // stops acknowledging, says why and ends; what either acknowledged is there.
 func TestTakeover(t *testing.T) { torture(t, Options{Strike: Takeover, Strikes: 6}) }
 
+// TestFullDisk has the disk be full now and then: the server goes on, clients are shown no error, and what was acknowledged is there. Without root, the
+// table says why nothing was struck.
+func TestFullDisk(t *testing.T) {
+	if why := whyNoDisk(); why != "" {
+		result, err := Torture(t.Context(), Options{Strike: FillDisk})
+		if err != nil || len(result.Table.row(FillDisk).Notes) != 1 {
+			t.Fatalf("%v\n%s", err, result)
+		}
+		t.Skip(result.Table)
+	}
+	if result := torture(t, Options{Strike: FillDisk, Strikes: 4}); result.Table.row(FillDisk).Injected != 4 {
+		t.Errorf("the disk was full %d times", result.Table.row(FillDisk).Injected)
+	}
+}
+
 // TestAdminChurn creates, fills, grows and deletes topics while the server is killed.
 func TestAdminChurn(t *testing.T) {
 	if result := torture(t, Options{Strike: Kill, Strikes: 8, Churn: true}); result.Churned == 0 {

@@ -7,6 +7,7 @@ package history
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -37,10 +38,15 @@ type Fault struct {
 	Partition int32
 	Offset    int64
 	Detail    string
+	Phase     string // in which the record was acknowledged, or else in which this was noticed
 }
 
 func (f Fault) String() string {
-	return fmt.Sprintf("%s: partition %d offset %d: %s", f.Kind, f.Partition, f.Offset, f.Detail)
+	s := fmt.Sprintf("%s: partition %d offset %d: %s", f.Kind, f.Partition, f.Offset, f.Detail)
+	if f.Phase != "" {
+		s += ", during " + f.Phase
+	}
+	return s
 }
 
 // maxFaults is how many faults are kept in full; all are counted.
@@ -54,6 +60,8 @@ type Checker struct {
 	age    int32 // grows with each beginning and each end of a strike: odd during one
 	sent   map[stream][]outcome
 	logs   map[int32][]slot
+	phase  int32 // the present one
+	phases []string
 	report Report
 }
 
@@ -68,6 +76,7 @@ type outcome struct {
 	hash     uint64
 	sent     int32 // the age in which it was sent
 	answered int32 // the age in which it was acknowledged; -1: not acknowledged
+	phase    int32 // and the phase
 	found    bool  // by Finish
 }
 
@@ -84,9 +93,26 @@ func New(retries bool) *Checker {
 		retries: retries,
 		sent:    map[stream][]outcome{},
 		logs:    map[int32][]slot{},
-		report:  Report{Faults: map[Kind]int{}},
+		phases:  []string{""},
+		report:  Report{Faults: map[Kind]int{}, Phases: map[string]*Phase{"": newPhase()}},
 	}
 }
+
+// Begin begins a phase: what happens from now on counts for that name. A name may come again.
+func (c *Checker) Begin(phase string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.Index(c.phases, phase)
+	if at < 0 {
+		at = len(c.phases)
+		c.phases = append(c.phases, phase)
+		c.report.Phases[phase] = newPhase()
+	}
+	c.phase = int32(at)
+}
+
+// counts are those of a phase.
+func (c *Checker) counts(phase int32) *Phase { return c.report.Phases[c.phases[phase]] }
 
 // Sent says that a record is about to be sent: from now on it may have happened. A producer's records for one partition are
 // numbered without gaps.
@@ -106,7 +132,9 @@ func (c *Checker) Acknowledged(partition int32, r Record, offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Acknowledged++
-	c.sent[stream{r.Producer, partition}][r.Number].answered = c.age
+	c.counts(c.phase).Acknowledged++
+	o := &c.sent[stream{r.Producer, partition}][r.Number]
+	o.answered, o.phase = c.age, c.phase
 	if offset >= 0 {
 		c.take(partition, offset, r, "acknowledged")
 	}
@@ -144,7 +172,7 @@ func (c *Checker) End(partition int32, known Known, end int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if end < known.End && known.age == c.age && c.age%2 == 0 {
-		c.fault(Rewound, partition, end, "the end lies below %d, which is known to be there", known.End)
+		c.fault(Rewound, c.phase, partition, end, "the end lies below %d, which is known to be there", known.End)
 	}
 }
 
@@ -163,7 +191,7 @@ func (c *Checker) take(partition int32, offset int64, r Record, how string) {
 	log := c.logs[partition]
 	if offset >= int64(len(log)) {
 		if offset > 10*(c.report.Sent+1000) { // retries explain no more than that, and memory is finite
-			c.fault(Hole, partition, offset, "%s, but only %d records were ever sent", how, c.report.Sent)
+			c.fault(Hole, c.phase, partition, offset, "%s, but only %d records were ever sent", how, c.report.Sent)
 			return
 		}
 		log = append(log, make([]slot, offset+1-int64(len(log)))...)
@@ -173,45 +201,54 @@ func (c *Checker) take(partition int32, offset int64, r Record, how string) {
 	case !s.taken:
 		*s = slot{r, true}
 	case s.record != r:
-		c.fault(Moved, partition, offset, "%s as %v, was %v", how, r, s.record)
+		c.fault(Moved, c.phase, partition, offset, "%s as %v, was %v", how, r, s.record)
 	}
 }
 
-// fault notes what is wrong.
-func (c *Checker) fault(kind Kind, partition int32, offset int64, format string, args ...any) {
+// fault notes what is wrong, and counts it for a phase.
+func (c *Checker) fault(kind Kind, phase, partition int32, offset int64, format string, args ...any) {
 	c.report.Faults[kind]++
+	c.counts(phase).Faults[kind]++
 	if len(c.report.First) < maxFaults {
-		c.report.First = append(c.report.First, Fault{kind, partition, offset, fmt.Sprintf(format, args...)})
+		c.report.First = append(c.report.First, Fault{kind, partition, offset, fmt.Sprintf(format, args...), c.phases[phase]})
 	}
 }
 
 // Reader is one consumer's way through the partitions.
 type Reader struct {
+	Tell func(partition int32, offset int64, record Record) // of what it is given; nil: nobody
+
 	c    *Checker
 	name string
 	next map[int32]int64
 }
 
 // Reader returns a new reader. It is for one goroutine.
-func (c *Checker) Reader(name string) *Reader { return &Reader{c, name, map[int32]int64{}} }
+func (c *Checker) Reader(name string) *Reader {
+	return &Reader{c: c, name: name, next: map[int32]int64{}}
+}
 
 // Seek says that the reader asks for offset next. Without it, a reader begins at offset 0.
 func (r *Reader) Seek(partition int32, offset int64) { r.next[partition] = offset }
 
 // Read says that the reader was given a record.
 func (r *Reader) Read(partition int32, offset int64, record Record) {
+	if r.Tell != nil {
+		r.Tell(partition, offset, record)
+	}
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Read++
+	c.counts(c.phase).Read++
 	if next := r.next[partition]; offset != next {
-		c.fault(Hole, partition, offset, "%s was given it where %d should have come", r.name, next)
+		c.fault(Hole, c.phase, partition, offset, "%s was given it where %d should have come", r.name, next)
 	}
 	r.next[partition] = offset + 1
 
 	sent := c.sent[stream{record.Producer, partition}]
 	if record.Number < 0 || record.Number >= int64(len(sent)) || sent[record.Number].hash != record.Hash {
-		c.fault(Foreign, partition, offset, "%s was given %v, which was not sent here", r.name, record)
+		c.fault(Foreign, c.phase, partition, offset, "%s was given %v, which was not sent here", r.name, record)
 		return
 	}
 	c.take(partition, offset, record, r.name+" saw it")

@@ -18,7 +18,17 @@ type Report struct {
 	MaybeNot     int64 // never acknowledged, and not there
 	Faults       map[Kind]int
 	First        []Fault // the first of them
+	Phases       map[string]*Phase
 }
+
+// Phase is what happened while something went on. A fault is counted where its record was acknowledged, if it was.
+type Phase struct {
+	Acknowledged int64
+	Read         int64
+	Faults       map[Kind]int
+}
+
+func newPhase() *Phase { return &Phase{Faults: map[Kind]int{}} }
 
 // Err says what is wrong, or nil.
 func (r Report) Err() error {
@@ -43,7 +53,7 @@ func (c *Checker) Finish(final *Reader) Report {
 		end := final.next[partition]
 		for offset := end; offset < int64(len(log)); offset++ {
 			if log[offset].taken {
-				c.fault(Lost, partition, offset, "%v was there, and the partition ends at %d", log[offset].record, end)
+				c.fault(Lost, c.phaseOf(partition, log[offset].record), partition, offset, "%v was there, and the partition ends at %d", log[offset].record, end)
 			}
 		}
 		c.walk(partition, log[:min(end, int64(len(log)))])
@@ -52,6 +62,11 @@ func (c *Checker) Finish(final *Reader) Report {
 		c.settle(s, outcomes)
 	}
 	return c.report
+}
+
+// phaseOf is the phase in which a record was acknowledged.
+func (c *Checker) phaseOf(partition int32, r Record) int32 {
+	return c.sent[stream{r.Producer, partition}][r.Number].phase
 }
 
 // walk goes through a partition as it is at the end, and looks at the order of each producer's records and at how often each is there.
@@ -69,9 +84,9 @@ func (c *Checker) walk(partition int32, log []slot) {
 		case o.found && c.retries && o.retriable():
 			c.report.Retried++
 		case o.found:
-			c.fault(Duplicate, partition, int64(offset), "%v is there a second time", r)
+			c.fault(Duplicate, o.phase, partition, int64(offset), "%v is there a second time", r)
 		case any && r.Number < last:
-			c.fault(Reordered, partition, int64(offset), "%v comes behind number %d", r, last)
+			c.fault(Reordered, o.phase, partition, int64(offset), "%v comes behind number %d", r, last)
 		default:
 			latest[r.Producer] = r.Number
 		}
@@ -88,7 +103,7 @@ func (c *Checker) settle(s stream, outcomes []outcome) {
 		case !o.found && o.answered < 0:
 			c.report.MaybeNot++
 		case !o.found:
-			c.fault(Lost, s.partition, -1, "number %d of producer %d was acknowledged and is not there", number, s.producer)
+			c.fault(Lost, o.phase, s.partition, -1, "number %d of producer %d was acknowledged and is not there", number, s.producer)
 		}
 	}
 }
