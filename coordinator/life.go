@@ -170,7 +170,7 @@ func (l *Life) follow(ctx context.Context) error {
 }
 
 const (
-	registrationTTL = 5 * time.Second // after which a node that died is gone from Metadata
+	registrationTTL = 3 * time.Second // after which a node that died is gone from Metadata
 	heartbeat       = time.Second
 )
 

@@ -22,7 +22,7 @@ const (
 	// use up all of the time that a segment has.
 	attemptTimeout = 15 * time.Second
 	backoffFirst   = 50 * time.Millisecond
-	backoffMost    = 5 * time.Second
+	backoffMost    = time.Second
 
 	// A put that is slower than 99 of 100 of its size is made again beside itself; see segments.Slowness.
 	hedgeFloor   = 50 * time.Millisecond
