@@ -64,8 +64,8 @@ type Log interface {
 	// HighWatermarks returns, for the same callers, the end of each partition's confirmed prefix; -1 for partitions that commits may not use.
 	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
 
-	// Keyed returns, for the same callers, where a request was written among these partitions, confirmed or not, in their order.
-	Keyed(ctx context.Context, in Incarnation, partitions []segments.Partition, id [16]byte) ([]Keyed, error)
+	// Keyed returns, for the same callers, what a topic remembers of each of these requests, confirmed or not; nil for one that it does not know.
+	Keyed(ctx context.Context, in Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error)
 
 	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
 	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
@@ -131,7 +131,8 @@ type CommitBatch struct {
 	BaseSequence  int32
 
 	// Key says which request the batch is of; nil for all but keyed requests. Such a batch has no producer id. If its partition knows the request, of the last
-	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another.
+	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another. If other partitions of the topic know it, it has to be the
+	// same request and to have the same Partitions, else it is rejected with ErrOtherPartitions: its records would be written twice, here and where they were the first time.
 	Key *RequestKey
 }
 
@@ -180,6 +181,10 @@ var (
 	ErrOutOfOrder    = errors.New("out of order sequence number")
 	ErrProducerEpoch = errors.New("producer epoch is older than the current one")
 	ErrKeyReused     = errors.New("the idempotency key was used for another request")
+
+	// ErrOtherPartitions says that a request with a key is written already, with its records in the partitions that they had when the topic had another number of them. Look the request
+	// up, and write it for that number.
+	ErrOtherPartitions = errors.New("the request was written when the topic had another number of partitions")
 
 	ErrLeaseHeld = errors.New("lease is held by another")
 	ErrLeaseLost = errors.New("lease is no longer held")

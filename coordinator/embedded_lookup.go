@@ -43,19 +43,18 @@ func (e *Embedded) HighWatermarks(_ context.Context, in Incarnation, partitions 
 }
 
 // Keyed implements Log.
-func (e *Embedded) Keyed(_ context.Context, in Incarnation, partitions []segments.Partition, id [16]byte) ([]Keyed, error) {
+func (e *Embedded) Keyed(_ context.Context, in Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {
 		return nil, err
 	}
 	before := e.opts.Clock().Add(-KeyExpiration).UnixMilli()
-	var found []Keyed
-	for _, at := range partitions {
-		if p := e.decided.partitions[at]; p != nil {
-			if k, known := p.keys[id]; known && k.time >= before {
-				found = append(found, k.of(at, id))
-			}
+	found := make([]*RequestKey, len(ids))
+	for i, id := range ids {
+		if q := e.decided.requests[topic][id]; q != nil && q.time >= before {
+			key := q.RequestKey
+			found[i] = &key
 		}
 	}
 	return found, nil

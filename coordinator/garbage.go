@@ -30,7 +30,7 @@ type Garbage struct {
 //  2. Ask for the newest entry of the commit stream. A segment that is too old to be committed or merged was decided before this, or will never be. Too old is
 //     one that is older than MergeDeadline and grace in both ways of telling: by the time in its id, which the coordinator refuses by, and by when the
 //     store created it, so that a node whose clock was behind when it drew the id makes nobody delete what it has just put. Both are measured against
-//     what the store's clock has passed (storeClock), not against this node's, which may be ahead. The grace has to be longer than the store's clock and the coordinator's
+//     what the store's clock has passed (passedClock), not against this node's, which may be ahead. The grace has to be longer than the store's clock and the coordinator's
 //     ever differ.
 //  3. Wait until everything up to there is confirmed, and so in the journal: by now a decision in flight is in the bucket.
 //  4. Load the state from the bucket, as a recovery would, and not from the view, which somebody else's decisions reach when they reach it. It is that of this life's

@@ -78,13 +78,13 @@ func (g *Guest) Topic(ctx context.Context, name string) (TopicFact, error) {
 	return found, err
 }
 
-// Keyed looks up where a request was written: see Log.Keyed.
-func (g *Guest) Keyed(ctx context.Context, partitions []segments.Partition, id [16]byte) ([]Keyed, error) {
-	var found []Keyed
+// Keyed looks requests up that were written to a topic: see Log.Keyed.
+func (g *Guest) Keyed(ctx context.Context, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error) {
+	var found []*RequestKey
 	err := g.insist(ctx, func(ctx context.Context) error {
 		now, err := g.generation(ctx)
 		if err == nil {
-			found, err = g.begin.coordinator.Keyed(ctx, now.Incarnation, partitions, id)
+			found, err = g.begin.coordinator.Keyed(ctx, now.Incarnation, topic, ids...)
 		}
 		return err
 	})

@@ -9,10 +9,10 @@ import (
 	"firn/segments"
 )
 
-// RequestKey says which request a batch is of. A batch whose partition knows the request's ID is a duplicate, whoever writes it and however often: see
-// CommitBatch.Key.
+// RequestKey says which request a batch is of. A batch whose partition knows the request's ID is a duplicate, whoever writes it and however often; and one whose topic knows it
+// has to be of the same request, with its records given their partitions as they were then: see CommitBatch.Key.
 type RequestKey struct {
-	ID         [16]byte // of the request: a hash of the client's key. The scope is the partition
+	ID         [16]byte // of the request: a hash of the client's key. The scope is the topic
 	Body       [16]byte // a hash of what is asked for: another body under the same ID is refused with ErrKeyReused
 	Partitions int32    // how many the topic had when the request's records were given their partitions
 	Timestamp  int64    // which records without one were given, in milliseconds
@@ -49,10 +49,57 @@ func (p *partition) remember(k *Keyed) {
 	if p.keys == nil {
 		p.keys = map[[16]byte]keyed{}
 	}
-	if known, twice := p.keys[k.ID]; twice && known.baseOffset > k.BaseOffset {
+	known, twice := p.keys[k.ID]
+	if twice && known.baseOffset > k.BaseOffset {
 		return
 	}
+	if !twice {
+		p.requests.add(k.ID, p.index)
+	}
 	p.keys[k.ID] = keyed{k.Body, k.BaseOffset, k.Timestamp, k.Time, k.Partitions, k.Records}
+	p.requests[k.ID].see(k)
+}
+
+// requests are those that partitions of one topic remember, by ID.
+type requests map[[16]byte]*request
+
+// request is what is known of one, whichever partition it is asked of.
+type request struct {
+	RequestKey         // as in the newest of its commits
+	time       int64   // of that
+	in         []int32 // the partitions that remember it
+}
+
+func (r requests) add(id [16]byte, in int32) {
+	q := r[id]
+	if q == nil {
+		q = &request{}
+		r[id] = q
+	}
+	q.in = append(q.in, in)
+}
+
+func (q *request) see(k *Keyed) {
+	if k.Time >= q.time {
+		q.RequestKey, q.time = k.RequestKey, k.Time
+	}
+}
+
+func (r requests) clone() requests {
+	c := make(requests, len(r))
+	for id, q := range r {
+		c[id] = &request{q.RequestKey, q.time, slices.Clone(q.in)}
+	}
+	return c
+}
+
+// forget drops what partitions do not remember any more.
+func (r requests) forget(known func(in int32, id [16]byte) bool) {
+	for id, q := range r {
+		if q.in = slices.DeleteFunc(q.in, func(in int32) bool { return !known(in, id) }); len(q.in) == 0 {
+			delete(r, id)
+		}
+	}
 }
 
 // remember notes a request in one of the state's partitions.
@@ -62,17 +109,26 @@ func (s *State) remember(p *partition, k *Keyed) {
 	s.keys += len(p.keys) - before
 }
 
-// admitKey looks whether a request was written before: nil, or ErrDuplicate with the offset of the original, or ErrKeyReused. Those that have had their time
-// count no more, whether they are still there or not.
+// admitKey looks whether a request was written before: nil, or ErrDuplicate with the offset of the original; ErrKeyReused or ErrOtherPartitions if another was, or the same for
+// another number of partitions. Those that have had their time count no more, whether they are still there or not.
 func (p *partition) admitKey(k *RequestKey, now int64) (original int64, err error) {
-	known, twice := p.keys[k.ID]
+	since := now - KeyExpiration.Milliseconds()
+	known, here := p.keys[k.ID]
+	here = here && known.time >= since
+	q := p.requests[k.ID]
 	switch {
-	case !twice || known.time < now-KeyExpiration.Milliseconds():
-		return 0, nil
-	case known.body != k.Body:
+	case here && known.body != k.Body:
 		return 0, ErrKeyReused
+	case here:
+		return known.baseOffset, ErrDuplicate
+	case q == nil || q.time < since:
+		return 0, nil
+	case q.Body != k.Body:
+		return 0, ErrKeyReused
+	case q.Partitions != k.Partitions:
+		return 0, ErrOtherPartitions
 	}
-	return known.baseOffset, ErrDuplicate
+	return 0, nil
 }
 
 // forgetKeys drops the requests that were written before a time.
@@ -105,18 +161,15 @@ func (p *partition) keyedIn(at segments.Partition) []Keyed {
 func (v *View) Keyed(topic segments.TopicID, id [16]byte) []Keyed {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	t := v.topics[topic]
-	if t == nil || v.state.keys == 0 {
+	q := v.state.requests[topic][id]
+	if q == nil {
 		return nil
 	}
-	var found []Keyed
-	for i := range t.Partitions {
+	found := make([]Keyed, 0, len(q.in))
+	for _, i := range slices.Sorted(slices.Values(q.in)) {
 		at := segments.Partition{Topic: topic, Index: i}
-		if p := v.state.partitions[at]; p != nil && p.keys != nil {
-			if k, known := p.keys[id]; known {
-				found = append(found, k.of(at, id))
-			}
-		}
+		k := v.state.partitions[at].keys[id]
+		found = append(found, k.of(at, id))
 	}
 	return found
 }

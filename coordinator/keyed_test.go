@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"firn/segments"
+	"firn/segments/memory"
 )
 
 // keysFact is a commit of one batch of each of n requests, from number first on, at the end of partitions that have as many already.
@@ -56,16 +57,61 @@ func TestViewKeyed(t *testing.T) {
 	if err != nil || again.state.keys != 24 || state.clone(true).keys != 24 {
 		t.Errorf("a snapshot remembers %d, a clone %d, %v", again.state.keys, state.clone(true).keys, err)
 	}
-	v.forget(time.UnixMilli(k.Time).Add(KeyExpiration))
+	v.forget(func(newest time.Time) time.Time { return newest.Add(KeyExpiration) })
 	if n := v.KeyCount(); n != 24 {
 		t.Errorf("%d are left at the end of their time, should be 24", n)
 	}
-	v.forget(time.UnixMilli(k.Time).Add(KeyExpiration + time.Millisecond))
+	v.forget(func(newest time.Time) time.Time { return newest.Add(KeyExpiration + time.Millisecond) })
 	if n := v.KeyCount(); n != 0 || v.Keyed(benchTopic, k.ID) != nil {
 		t.Errorf("%d are left after their time", n)
 	}
 	if err := again.state.Apply(&Fact{Incarnation: 1, Topic: &TopicFact{ID: benchTopic, Name: "bench", Version: 2, Deleted: true}}); err != nil || again.state.keys != 0 {
 		t.Errorf("%d are left of a deleted topic, %v", again.state.keys, err)
+	}
+}
+
+// A node whose clock is years ahead of the coordinator's does not forget what the coordinator remembers, in its view or in the snapshots that it writes.
+func TestForgettingGoesByTheCoordinatorsClock(t *testing.T) {
+	then := time.UnixMilli(1_700_000_000_000)
+	store := memory.New()
+	n, err := Join(t.Context(), NodeOptions{Store: store, Coordinator: NewEmbedded(EmbeddedOptions{Clock: func() time.Time { return then }})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	at := segments.Partition{Topic: segments.NewTopicID()}
+	if _, err := n.Change(t.Context(), Change{CreateTopic: &CreateTopic{ID: at.Topic, Name: "a", Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	life, err := n.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := life.Commit(t.Context(), CommitRequest{Segment: segments.NewID(then), Runs: []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{
+		{Length: 100, Records: 1, ProducerID: -1, Key: &RequestKey{Partitions: 1}}}}}})
+	if err == nil {
+		err = life.Settle(t.Context(), answer.Entry)
+	}
+	if err == nil {
+		err = n.CatchUp(t.Context())
+	}
+	if err == nil {
+		err = n.snapshots.write(t.Context(), life)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.view.forget(n.commitClock.passed)
+	if keys := n.view.KeyCount(); keys != 1 {
+		t.Errorf("the view remembers %d requests, not 1", keys)
+	}
+	l := loader{store, 1}
+	if s, err := l.newestSnapshot(t.Context(), life.incarnation); err != nil || s.n == 0 || s.state.keys != 1 {
+		t.Errorf("snapshot %+v does not remember the request, %v", s, err)
 	}
 }
 

@@ -186,9 +186,9 @@ func (l *Life) register(ctx context.Context) error {
 		} else if err != nil && ctx.Err() == nil {
 			l.logger.Warn("registering this node fails, trying again", "error", err)
 		}
-		if now := time.Now(); now.Sub(swept) >= producerSweep {
-			l.node.view.forget(now)
-			swept = now
+		if time.Since(swept) >= producerSweep {
+			l.node.view.forget(l.node.commitClock.passed)
+			swept = time.Now()
 		}
 	}
 }

@@ -54,6 +54,26 @@ func (s *State) Keyed() iter.Seq2[segments.Partition, []Keyed] {
 	}
 }
 
+// KeyedRequest is what a topic knows of a request, whichever of its partitions remember it.
+type KeyedRequest struct {
+	RequestKey
+	Topic segments.TopicID
+	Time  int64 // of its newest commit
+}
+
+// Requests yields the requests that partitions remember, each once, topic by topic.
+func (s *State) Requests() iter.Seq[KeyedRequest] {
+	return func(yield func(KeyedRequest) bool) {
+		for topic, requests := range s.requests {
+			for _, q := range requests {
+				if !yield(KeyedRequest{q.RequestKey, topic, q.time}) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // producerBatches returns what producers is made of.
 func (p *partition) producerBatches() []ProducerBatch {
 	var batches []ProducerBatch

@@ -74,7 +74,8 @@ type Node struct {
 	producers producerIDs
 	heard     atomic.Pointer[[]NodeInfo]
 
-	storeClock storeClock
+	storeClock  passedClock // the store's, by when it created objects
+	commitClock passedClock // the coordinator's, by when it decided what a State remembers
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

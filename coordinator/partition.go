@@ -18,6 +18,8 @@ type partition struct {
 	beyond    []beyondGap // ordered by base offset
 	producers map[int64]*producer
 	keys      map[[16]byte]keyed // requests written in the last day; nil if there are none
+	index     int32              // of the partition in its topic
+	requests  requests           // those of all partitions of the topic
 	merges    uint64             // version of the newest that was applied: all up to it were
 	waiting   []*Merge           // for an earlier one, or for their offsets; ordered by version
 }
@@ -112,7 +114,7 @@ func (p *partition) raiseLogStart(offset int64) {
 
 // clone copies p. Spans are shared up to their present length: both sides append to memory of their own from there on.
 func (p *partition) clone(keepSpans bool) *partition {
-	c := &partition{logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...), merges: p.merges,
+	c := &partition{index: p.index, logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...), merges: p.merges,
 		waiting: append([]*Merge(nil), p.waiting...)}
 	if keepSpans {
 		c.spans, c.bytes = slices.Clip(p.spans), p.bytes

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -25,8 +26,9 @@ type State struct {
 	groups         map[string]*group // consumer groups that have committed offsets, or lately had
 	offsetsVersion uint64            // highest Version of an Offsets fact
 	keys           int               // requests that partitions remember, of all together
-	bare           bool              // keeps no spans and no groups
-	opening        *opening          // nil: nobody may open this state
+	requests       map[segments.TopicID]requests
+	bare           bool     // keeps no spans and no groups
+	opening        *opening // nil: nobody may open this state
 }
 
 // NewState returns the state before any fact, which may be opened once. Nobody but tests opens one that Recover has not returned.
@@ -43,6 +45,7 @@ func newState(in Incarnation, clusterID string) *State {
 		topics:      map[segments.TopicID]*TopicFact{},
 		names:       map[string]*TopicFact{},
 		partitions:  map[segments.Partition]*partition{},
+		requests:    map[segments.TopicID]requests{},
 		groups:      map[string]*group{},
 	}
 }
@@ -108,9 +111,18 @@ func (s *State) partition(at segments.Partition) *partition {
 			return nil
 		}
 		p = &partition{}
-		s.partitions[at] = p
+		s.place(at, p)
 	}
 	return p
+}
+
+// place makes a partition one of its topic's.
+func (s *State) place(at segments.Partition, p *partition) {
+	if s.requests[at.Topic] == nil {
+		s.requests[at.Topic] = requests{}
+	}
+	p.index, p.requests = at.Index, s.requests[at.Topic]
+	s.partitions[at] = p
 }
 
 func (s *State) applyTopic(t *TopicFact) {
@@ -131,6 +143,7 @@ func (s *State) applyTopic(t *TopicFact) {
 			delete(s.partitions, at)
 		}
 	}
+	delete(s.requests, t.ID)
 	s.dropOffsets(t.ID)
 	if other := s.names[t.Name]; other != nil && other.ID == t.ID {
 		delete(s.names, t.Name)
@@ -164,9 +177,13 @@ func (s *State) truncate() (spans int) {
 // clone copies the state, cheaply: spans, topics and facts are shared, and never changed.
 func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
-		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys, bare, s.opening}
+		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys,
+		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening}
+	for topic, r := range s.requests {
+		c.requests[topic] = r.clone()
+	}
 	for at, p := range s.partitions {
-		c.partitions[at] = p.clone(!bare)
+		c.place(at, p.clone(!bare))
 	}
 	if !bare {
 		for name, g := range s.groups {
@@ -176,7 +193,7 @@ func (s *State) clone(bare bool) *State {
 	return c
 }
 
-// forget drops idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
+// forget drops, at a time by the coordinator's clock, idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
 // before that, and the traces of offsets that were deleted before that.
 func (s *State) forget(now time.Time) {
 	before := now.Add(-producerExpiration).UnixMilli()
@@ -185,10 +202,41 @@ func (s *State) forget(now time.Time) {
 		p.forgetProducers(before)
 		s.keys -= p.forgetKeys(keysBefore)
 	}
+	for topic, r := range s.requests {
+		r.forget(func(in int32, id [16]byte) bool {
+			_, known := s.partitions[segments.Partition{Topic: topic, Index: in}].keys[id]
+			return known
+		})
+	}
 	s.forgetOffsets(before)
 }
 
 const producerExpiration = 24 * time.Hour
+
+// newest is the newest time, by the coordinator's clock, of what the state remembers; zero if it remembers nothing that has one.
+func (s *State) newest() time.Time {
+	millis := int64(math.MinInt64)
+	for _, p := range s.partitions {
+		for _, pr := range p.producers {
+			millis = max(millis, pr.lastTimestamp)
+		}
+	}
+	for _, r := range s.requests {
+		for _, q := range r {
+			millis = max(millis, q.time)
+		}
+	}
+	for _, g := range s.groups {
+		millis = max(millis, g.forgottenTime)
+		for _, c := range g.offsets {
+			millis = max(millis, c.time)
+		}
+	}
+	if millis <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis)
+}
 
 // spans counts the spans of all partitions.
 func (s *State) spans() int {

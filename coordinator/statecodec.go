@@ -65,8 +65,10 @@ func (d *decoder) state(in Incarnation, version uint16) *State {
 		if s.partitions[at] != nil {
 			d.fail("partition %s twice", at)
 		}
-		s.partitions[at] = d.partitionState(at, version)
-		s.keys += len(s.partitions[at].keys)
+		p := &partition{}
+		s.place(at, p)
+		d.partitionState(at, p, version)
+		s.keys += len(p.keys)
 	}
 	return s
 }
@@ -123,8 +125,8 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 	return b
 }
 
-func (d *decoder) partitionState(at segments.Partition, version uint16) *partition {
-	p := &partition{logStart: d.int64(), end: d.int64()}
+func (d *decoder) partitionState(at segments.Partition, p *partition, version uint16) {
+	p.logStart, p.end = d.int64(), d.int64()
 	n := d.count(16 + 5)
 	p.spans = make([]placed, 0, n)
 	next, runningMax := int64(0), int64(math.MinInt64)
@@ -154,7 +156,6 @@ func (d *decoder) partitionState(at segments.Partition, version uint16) *partiti
 		d.keys(at, p)
 		d.merges(at, p, version)
 	}
-	return p
 }
 
 func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {

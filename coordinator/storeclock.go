@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// storeClock knows what the store's clock has passed, at the least: the newest time that the store was seen to stamp, and what has gone by since then on this node's
+// passedClock knows what somebody else's clock has passed, at the least: the newest time that it was seen to stamp, and what has gone by since then on this node's
 // monotonic clock. So time passes also where nobody writes, and this node's idea of what time it is does not matter.
-type storeClock struct {
+type passedClock struct {
 	mu    sync.Mutex
 	stamp time.Time
-	at    time.Time // when an object with that stamp was seen, by the monotonic clock
+	at    time.Time // when that stamp was seen, by the monotonic clock
 }
 
 // drift is the part of a time by which two clocks differ that measure it, at the most.
 const drift = 100
 
-// passed takes in the newest stamp of a listing that has just ended, and returns what the store's clock has passed by now.
-func (c *storeClock) passed(newest time.Time) time.Time {
+// passed takes in the newest stamp that is to be seen now, and returns what the clock has passed.
+func (c *passedClock) passed(newest time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()

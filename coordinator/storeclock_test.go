@@ -9,7 +9,7 @@ import (
 // The store's clock goes on where nobody writes, a little more slowly than ours, from wherever it is; and never back.
 func TestStoreClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c storeClock
+		var c passedClock
 		if now := c.passed(time.Time{}); !now.IsZero() {
 			t.Errorf("an empty bucket's clock says %s", now)
 		}

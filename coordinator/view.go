@@ -295,11 +295,11 @@ func (v *View) show(f *Fact) {
 	v.wakeAll()
 }
 
-// forget drops what has had its time: see State.forget.
-func (v *View) forget(now time.Time) {
+// forget drops what has had its time: see State.forget. It tells passed the newest time that the state remembers, and goes by what that says has passed.
+func (v *View) forget(passed func(newest time.Time) time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.state.forget(now)
+	v.state.forget(passed(v.state.newest()))
 }
 
 // seen is the number of the newest entry of the commit stream that the view has taken in.

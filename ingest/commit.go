@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/segments"
 )
 
 // commitDeadline is how long after its sealing a segment may still be put and committed: longer than clients wait, and well below the coordinator's own
@@ -138,6 +139,7 @@ func (t *tenure) commit(s *segment) bool {
 		t.w.refuse(s, s.putErr)
 		return true
 	}
+	s.leaveOut()
 	for n := 0; ; n++ {
 		answer, err := t.life.Commit(t.ctx, s.request)
 		s.tried = s.tried || !errors.Is(err, coordinator.ErrTooOld) && !errors.Is(err, coordinator.ErrMalformed)
@@ -177,14 +179,30 @@ func (t *tenure) pause(n int) bool {
 	}
 }
 
-// take notes the answer for each batch.
+// leaveOut takes out of the request what has its answer from the life before. The coordinator knows it again by its spans only while those are there: if its records have been deleted
+// since, it would give them new offsets, and they would be back.
+func (s *segment) leaveOut() {
+	if !slices.ContainsFunc(s.parts, func(p part) bool { return p.answered }) {
+		return
+	}
+	answered := map[segments.Partition]bool{}
+	for i := range s.parts {
+		answered[s.parts[i].partition] = s.parts[i].answered
+	}
+	s.request.Runs = slices.DeleteFunc(s.request.Runs, func(r coordinator.CommitRun) bool { return answered[r.Partition] })
+}
+
+// take notes the answer for each batch that was asked for.
 func (s *segment) take(answer coordinator.CommitAnswer) error {
 	p, i := 0, 0
+	skip := func() {
+		for p < len(s.parts) && (s.parts[p].answered || i == len(s.parts[p].items)) {
+			p, i = p+1, 0
+		}
+	}
 	for _, run := range answer.Runs {
 		for _, a := range run {
-			for p < len(s.parts) && i == len(s.parts[p].items) {
-				p, i = p+1, 0
-			}
+			skip()
 			if p == len(s.parts) {
 				return fmt.Errorf("%w: the coordinator answered more batches than were committed", ErrNotWritten)
 			}
@@ -192,7 +210,7 @@ func (s *segment) take(answer coordinator.CommitAnswer) error {
 			i++
 		}
 	}
-	if p < len(s.parts)-1 || i < len(s.parts[p].items) {
+	if skip(); p < len(s.parts) {
 		return fmt.Errorf("%w: the coordinator answered fewer batches than were committed", ErrNotWritten)
 	}
 	return nil

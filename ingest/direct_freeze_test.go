@@ -118,8 +118,10 @@ func (f sandboxedLog) HighWatermarks(ctx context.Context, in coordinator.Incarna
 	return call(f.s, func(c coordinator.Coordinator) ([]int64, error) { return c.HighWatermarks(ctx, in, ps) })
 }
 
-func (f sandboxedLog) Keyed(ctx context.Context, in coordinator.Incarnation, ps []segments.Partition, id [16]byte) ([]coordinator.Keyed, error) {
-	return call(f.s, func(c coordinator.Coordinator) ([]coordinator.Keyed, error) { return c.Keyed(ctx, in, ps, id) })
+func (f sandboxedLog) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
+	return call(f.s, func(c coordinator.Coordinator) ([]*coordinator.RequestKey, error) {
+		return c.Keyed(ctx, in, topic, ids...)
+	})
 }
 
 func (f sandboxedLog) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {

@@ -243,24 +243,12 @@ func TestDirectTopicCreatedAnew(t *testing.T) {
 func TestDirectRetriesAfterGrowth(t *testing.T) {
 	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
 	id := newTopic(t, store, c, "a", 2, nil)
-	var records []ingest.Record
-	for i := range 20 {
-		records = append(records, ingest.Record{Partition: -1, Key: []byte{byte(i)}, Value: []byte{byte(i)}, Timestamp: -1})
-	}
-	records = append(records, values("keyless")...)
-	key := ingest.IdempotencyKey("request")
+	records, key := keyedRecords(), ingest.IdempotencyKey("request")
 	first, err := openDirect(t, store, c).Write(t.Context(), "a", records, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close(context.Background())
-	if _, err := n.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: 7}}); err != nil {
-		t.Fatal(err)
-	}
+	grow(t, store, c, id, 7)
 	again, err := openDirect(t, store, c).Write(t.Context(), "a", records, key)
 	if err != nil || !slices.Equal(again, first) {
 		t.Errorf("the retry got %+v, %v; the request %+v", again, err, first)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"firn/coordinator"
@@ -45,9 +46,11 @@ type writing struct {
 	d      *Direct
 	spread uint64
 	key    *coordinator.RequestKey // nil: none
+	before *coordinator.RequestKey // as it was when it was written before; nil: it was not
 	now    time.Time               // at which records without a timestamp are
 	packed []Packed
 	known  bool // it was written before
+	begun  bool // some of it is written, by this try or another
 	first  int  // which of all batches is its first
 	done   bool
 	Outcome
@@ -66,17 +69,9 @@ func (d *Direct) begin(r Request) *writing {
 // wrote them at the same moment, and perhaps packed them otherwise, get one.
 func (d *Direct) write(ctx context.Context, topic string, requests []*writing) error {
 	for _, again := range []bool{false, true} {
-		known, err := d.lookUp(ctx, topic, again)
+		results, err := d.try(ctx, topic, requests, again)
 		if err != nil {
-			return nothing(topic, err)
-		}
-		batches, err := d.packAll(ctx, &known, requests)
-		if err != nil {
-			return nothing(topic, err)
-		}
-		results, err := d.deliver(ctx, batches)
-		if err != nil {
-			return err
+			return giveUp(requests, err)
 		}
 		left := 0
 		for _, w := range requests {
@@ -86,6 +81,32 @@ func (d *Direct) write(ctx context.Context, topic string, requests []*writing) e
 		}
 		if left == 0 {
 			return nil
+		}
+	}
+	return nil
+}
+
+// try puts and commits what is not done, once.
+func (d *Direct) try(ctx context.Context, topic string, requests []*writing, again bool) ([]Result, error) {
+	known, err := d.lookUp(ctx, topic, again)
+	if err != nil {
+		return nil, nothing(topic, err)
+	}
+	batches, err := d.packAll(ctx, &known, requests)
+	if err != nil {
+		return nil, nothing(topic, err)
+	}
+	return d.deliver(ctx, batches)
+}
+
+// giveUp answers the requests that are not done with err. It returns err instead if nothing is known to be written of any.
+func giveUp(requests []*writing, err error) error {
+	if !slices.ContainsFunc(requests, func(w *writing) bool { return w.begun }) {
+		return err
+	}
+	for _, w := range requests {
+		if !w.done {
+			w.refuse(err)
 		}
 	}
 	return nil
@@ -101,15 +122,16 @@ func (d *Direct) packAll(ctx context.Context, topic *knownTopic, requests []*wri
 	var list []Batch
 	total := 0
 	failed := map[string]bool{}
+	if err := d.recall(ctx, topic.fact.ID, requests); err != nil {
+		return nil, err
+	}
 	for _, w := range requests {
 		switch {
 		case w.done:
 		case failed[w.Group]:
 			w.fail(topic.fact.Name, ErrBehind)
 		default:
-			if err := w.pack(ctx, topic); ctx.Err() != nil || errors.Is(err, coordinator.ErrFenced) || errors.Is(err, coordinator.ErrOtherCluster) {
-				return nil, err
-			} else if err != nil {
+			if err := w.pack(topic); err != nil {
 				w.fail(topic.fact.Name, err)
 				break
 			}
@@ -127,23 +149,49 @@ func (d *Direct) packAll(ctx context.Context, topic *knownTopic, requests []*wri
 	return list, nil
 }
 
-func (w *writing) fail(topic string, err error) {
-	w.Outcome, w.done = Outcome{Err: nothing(topic, err)}, true
+func (w *writing) fail(topic string, err error) { w.refuse(nothing(topic, err)) }
+
+// refuse ends the request with an error, which does not say that nothing is written if something is.
+func (w *writing) refuse(err error) {
+	if w.begun {
+		err = fmt.Errorf("%w, at least in part: %v", ErrInDoubt, err)
+	}
+	w.Outcome, w.done = Outcome{Err: err}, true
+}
+
+// recall looks up which of the requests that are not done were written before, all at once. The topic knows, whatever it was when they were written.
+func (d *Direct) recall(ctx context.Context, topic segments.TopicID, requests []*writing) error {
+	var keyed []*writing
+	var ids [][16]byte
+	for _, w := range requests {
+		if !w.done && w.key != nil {
+			keyed, ids = append(keyed, w), append(ids, w.key.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	before, err := d.guest.Keyed(ctx, topic, ids...)
+	if err != nil {
+		return err
+	}
+	for i, w := range keyed {
+		w.before, w.known = before[i], before[i] != nil
+	}
+	return nil
 }
 
 // pack makes a batch for each partition, as the topic's configs want it. A request that was written before is packed as it was then, because only so its records come to the
 // same partitions.
-func (w *writing) pack(ctx context.Context, topic *knownTopic) (err error) {
+func (w *writing) pack(topic *knownTopic) (err error) {
 	w.now = time.Now()
 	o := PackOptions{Topic: topic.fact.ID, Partitions: topic.fact.Partitions, Spread: w.spread, Now: w.now.UnixMilli()}
 	if w.key != nil {
-		before, err := w.before(ctx, &topic.fact)
-		if err != nil {
-			return err
-		}
-		if before != nil {
-			w.known = true
-			o.Partitions, o.Now, w.now = before.Partitions, before.Timestamp, time.UnixMilli(before.Timestamp)
+		if b := w.before; b != nil {
+			if b.Body != w.key.Body {
+				return coordinator.ErrKeyReused
+			}
+			o.Partitions, o.Now, w.now = b.Partitions, b.Timestamp, time.UnixMilli(b.Timestamp)
 		}
 		key := *w.key
 		key.Partitions, key.Timestamp = o.Partitions, o.Now
@@ -171,38 +219,37 @@ func (w *writing) prepare(b *Batch, config *topicconfig.Config) error {
 	return err
 }
 
-// before looks whether a request with this key was written before; nil if not.
-func (w *writing) before(ctx context.Context, topic *coordinator.TopicFact) (*coordinator.Keyed, error) {
-	all := make([]segments.Partition, topic.Partitions)
-	for i := range all {
-		all[i] = segments.Partition{Topic: topic.ID, Index: int32(i)}
-	}
-	found, err := w.d.guest.Keyed(ctx, all, w.key.ID)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	for i := range found {
-		if found[i].Body != w.key.Body {
-			return nil, coordinator.ErrKeyReused
-		}
-	}
-	return &found[0], nil
-}
-
 // take takes the answers in. It returns false if the request needs another try.
 func (w *writing) take(topic string, results []Result, again bool) bool {
 	results = results[w.first : w.first+len(w.packed)]
+	stale, refused := false, error(nil)
+	for i := range results {
+		switch err := results[i].Err; {
+		case err == nil:
+			w.begun = true
+		case errors.Is(err, coordinator.ErrDuplicate):
+			w.begun, stale = true, stale || !w.known
+		default:
+			stale = stale || errors.Is(err, coordinator.ErrUnknownPartition) || errors.Is(err, coordinator.ErrOtherPartitions)
+			refused = err
+		}
+	}
+	switch {
+	case stale && !again:
+		return false
+	case refused != nil:
+		w.fail(topic, refused)
+		return true
+	}
+	w.place(results)
+	return true
+}
+
+// place notes where the records are.
+func (w *writing) place(results []Result) {
 	places := make([]Written, len(w.Records))
 	for i := range w.packed {
 		b, r := &w.packed[i], &results[i]
-		duplicate := errors.Is(r.Err, coordinator.ErrDuplicate)
-		switch {
-		case !again && (duplicate && !w.known || errors.Is(r.Err, coordinator.ErrUnknownPartition)):
-			return false
-		case r.Err != nil && !duplicate: // what one partition refuses, all do
-			w.fail(topic, r.Err)
-			return true
-		}
 		for n, index := range b.Records {
 			at := Written{Partition: b.Batch.Partition.Index, Offset: r.BaseOffset + int64(n), Timestamp: w.Records[index].Timestamp}
 			switch {
@@ -215,7 +262,6 @@ func (w *writing) take(topic string, results []Result, again bool) bool {
 		}
 	}
 	w.Outcome, w.done = Outcome{Written: places}, true
-	return true
 }
 
 // lookUp returns what is known of a topic, and asks if nothing is, or nothing fresh.

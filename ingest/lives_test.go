@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -266,4 +267,31 @@ func (c *tailCache) check(t *testing.T, cl *cluster) {
 	if seen == 0 {
 		t.Error("nothing was handed on")
 	}
+}
+
+// TestAnsweredIsNotCommittedAgain ends a life when a part of a segment is answered. The next life commits the rest alone: the records of that part may have been deleted by now, and
+// nothing would tell the coordinator that they were there.
+func TestAnsweredIsNotCommittedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(3)
+		c.create(ps...)
+		leave(c, ps[1], -1, 10)
+		var asked [][]coordinator.CommitRun
+		c.onCommit = func(r coordinator.CommitRequest) error {
+			asked = append(asked, slices.Clone(r.Runs))
+			return nil
+		}
+		w := newWriter(t, c, memory.New(), nil)
+		p := mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10), newBatch(ps[1], -1, 0, 1, 10), newBatch(ps[2], -1, 0, 1, 10))
+		synctest.Wait() // all but the one behind the commit that was left is answered
+		c.nextLife()
+		for i, r := range mustWait(t, p) {
+			if r.Err != nil {
+				t.Errorf("batch %d: %+v", i, r)
+			}
+		}
+		if len(asked) != 2 || len(asked[0]) != 3 || len(asked[1]) != 1 || asked[1][0].Partition != ps[1] {
+			t.Errorf("the commits were %+v", asked)
+		}
+	})
 }

@@ -61,8 +61,8 @@ func undelivered(err error) error {
 	switch {
 	case errors.Is(err, ingest.ErrInDoubt):
 		return unwritten(err)
-	case errors.Is(err, coordinator.ErrKeyReused):
-		return keyReused()
+	case errors.Is(err, coordinator.ErrKeyReused), errors.Is(err, coordinator.ErrOtherPartitions):
+		return unwritten(err)
 	case errors.Is(err, batch.ErrTooLarge), errors.Is(err, ingest.ErrTooLarge):
 		return refused(http.StatusRequestEntityTooLarge)
 	case errors.Is(err, ingest.ErrTimestamp), errors.Is(err, ingest.ErrNoKey), errors.Is(err, coordinator.ErrUnknownPartition):

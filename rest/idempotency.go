@@ -66,6 +66,13 @@ func structuredString(quoted string) (string, bool) {
 	return "", false
 }
 
+// underWay is what a client gets to know that makes a request again while an earlier try is on its way: it asks once more, and gets the answer of that.
+func underWay() *problem {
+	p := refuse(http.StatusConflict, idempotencyHeader, "another try of this request is still under way")
+	p.retryAfter = time.Second
+	return p
+}
+
 func keyReused() *problem {
 	return refuse(http.StatusUnprocessableEntity, idempotencyHeader, "%v: with this key other records were sent", coordinator.ErrKeyReused)
 }
@@ -177,9 +184,7 @@ func (k *keysInFlight) enter(ctx context.Context, key inFlightKey, patience time
 		select {
 		case <-other:
 		case <-ctx.Done():
-			p := refuse(http.StatusConflict, idempotencyHeader, "another try of this request is still under way")
-			p.retryAfter = time.Second
-			return nil, p
+			return nil, underWay()
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -82,43 +83,26 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-// TestIdempotencyResumes: if a try got as far as some of its partitions, the next one writes the others, with the partitions and the time of the first, although the topic has
-// grown meanwhile.
-func TestIdempotencyResumes(t *testing.T) {
-	f := startFirn(t, 1, nil)[0]
-	topic := f.makeTopic(t, "t", 3)
+// requestOfThree is a request of 20 records, and the batches that an earlier try has made of them while the topic had three partitions.
+func requestOfThree(t *testing.T, topic *coordinator.Topic, name string) (body string, key *coordinator.RequestKey, packed []ingest.Packed) {
+	t.Helper()
 	var records []ingest.Record
-	var body strings.Builder
 	for i := range 20 {
-		key := fmt.Sprint(i)
-		records = append(records, ingest.Record{Partition: -1, Key: []byte(key), Value: []byte("v"), Timestamp: -1})
-		fmt.Fprintf(&body, `{"key":"%s","value":"v"}`, key)
+		records = append(records, ingest.Record{Partition: -1, Key: fmt.Append(nil, i), Value: []byte("v"), Timestamp: -1})
+		body += fmt.Sprintf(`{"key":"%d","value":"v"}`, i)
 	}
-	key := ingest.NewRequestKey("half", records)
-	key.Partitions, key.Timestamp = 3, 1_700_000_000_000
-	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: 3, Spread: ingest.SpreadOf(&key), Now: key.Timestamp, Key: &key})
+	made := ingest.NewRequestKey(name, records)
+	made.Partitions, made.Timestamp = 3, 1_700_000_000_000
+	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: 3, Spread: ingest.SpreadOf(&made), Now: made.Timestamp, Key: &made})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pending, err := f.writer.Append(t.Context(), []ingest.Batch{packed[1].Batch})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-pending.Done()
-	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}}); err != nil {
-		t.Fatal(err)
-	}
-	a := f.post(t, "/v1/topics/t/records", body.String(), "Content-Type", typeNDJSON, idempotencyHeader, "half")
-	if a.status != 200 || len(a.Records) != len(records) {
-		t.Fatalf("%+v", a)
-	}
-	for _, b := range packed {
-		for n, record := range b.Records {
-			if got := a.Records[record]; got.Partition != b.Batch.Partition.Index || got.Offset != int64(n) || got.Timestamp != key.Timestamp {
-				t.Errorf("record %d: %+v", record, got)
-			}
-		}
-	}
+	return body, &made, packed
+}
+
+// holdsOnce checks that a topic of seven partitions by now holds the batches of requestOfThree, and nothing else.
+func (f *firn) holdsOnce(t *testing.T, topic *coordinator.Topic, packed []ingest.Packed) {
+	t.Helper()
 	for i := range int32(7) {
 		want := int64(0)
 		if i < 3 {
@@ -128,6 +112,70 @@ func TestIdempotencyResumes(t *testing.T) {
 			t.Errorf("partition %d has %d records, want %d", i, info.HighWatermark, want)
 		}
 	}
+}
+
+// TestIdempotencyResumes: if a try got as far as some of its partitions, the next one writes the others, with the partitions and the time of the first, although the topic has
+// grown meanwhile.
+func TestIdempotencyResumes(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "t", 3)
+	body, key, packed := requestOfThree(t, topic, "half")
+	pending, err := f.writer.Append(t.Context(), []ingest.Batch{packed[1].Batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-pending.Done()
+	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	a := f.post(t, "/v1/topics/t/records", body, "Content-Type", typeNDJSON, idempotencyHeader, "half")
+	if a.status != 200 || len(a.Records) != 20 {
+		t.Fatalf("%+v", a)
+	}
+	for _, b := range packed {
+		for n, record := range b.Records {
+			if got := a.Records[record]; got.Partition != b.Batch.Partition.Index || got.Offset != int64(n) || got.Timestamp != key.Timestamp {
+				t.Errorf("record %d: %+v", record, got)
+			}
+		}
+	}
+	f.holdsOnce(t, topic, packed)
+}
+
+// TestIdempotencyWhileTheTopicGrows: a try that is committed and not yet confirmed, on another node, keeps the next one from writing the records elsewhere, where they belong since the topic
+// has grown.
+func TestIdempotencyWhileTheTopicGrows(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "t", 3)
+	body, key, packed := requestOfThree(t, topic, "first")
+	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now())}
+	position := int64(32)
+	for _, b := range packed {
+		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: b.Batch.Partition, Position: position, Batches: []coordinator.CommitBatch{
+			{Length: int32(len(b.Batch.Bytes)), Records: int32(len(b.Records)), ProducerID: -1, Key: key}}})
+		position += int64(len(b.Batch.Bytes))
+	}
+	life, err := f.node.Life(t.Context())
+	if err == nil {
+		_, err = life.Commit(t.Context(), req) // a node that then hangs; this one helps it along when it has waited for long enough
+	}
+	if err == nil {
+		_, err = f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() posted {
+		return f.post(t, "/v1/topics/t/records", body, "Content-Type", typeNDJSON, idempotencyHeader, "first")
+	}
+	a := again()
+	for a.status == http.StatusConflict && a.header.Get("Retry-After") != "" {
+		a = again()
+	}
+	if a.status != 200 || a.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("%+v", a)
+	}
+	f.holdsOnce(t, topic, packed)
 }
 
 // TestIdempotencyKeysAreBounded: beyond the limit a new key is refused, and a known one still answered.

@@ -300,6 +300,8 @@ func unwritten(err error) *problem {
 	switch {
 	case errors.Is(err, coordinator.ErrKeyReused):
 		return keyReused()
+	case errors.Is(err, coordinator.ErrOtherPartitions): // the topic has grown since it was packed
+		return underWay()
 	case errors.Is(err, coordinator.ErrUnknownPartition), errors.Is(err, coordinator.ErrUnknownTopic):
 		return notFound(kerr.UnknownTopicOrPartition, "the topic was deleted")
 	case errors.Is(err, ingest.ErrClosed), errors.Is(err, ingest.ErrNotWritten), errors.Is(err, coordinator.ErrTooOld):

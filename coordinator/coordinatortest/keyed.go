@@ -24,6 +24,7 @@ func RunKeys(t *testing.T, open func(t *testing.T) Subject) {
 		"Hole":         testKeyHole,
 		"Many":         testKeyMany,
 		"DeletedTopic": testKeyDeletedTopic,
+		"GrownTopic":   testKeyGrownTopic,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newFixture(t, open(t))) })
 	}
@@ -129,6 +130,27 @@ func testKeyDuplicates(t *testing.T, f *fixture) {
 	both.ProducerID = 1
 	_, err := f.Commit(t.Context(), f.in, request(at, both))
 	f.want("a key and a producer id", err, coordinator.ErrMalformed)
+}
+
+// testKeyGrownTopic has a request made again after its topic grew: to a partition that it did not touch, because its records were given theirs anew.
+func testKeyGrownTopic(t *testing.T, f *fixture) {
+	topic, created := f.newTopic(3)
+	part := func(index int32) segments.Partition { return segments.Partition{Topic: topic, Index: index} }
+	grown := newKey(1, 1)
+	grown.Partitions = 3
+	before := f.commit(request(part(0), withKey(3, newKey(1, 1)))).Entry
+	for _, when := range []string{"pending", "confirmed"} {
+		f.wantBatches("for more partitions, "+when, f.commit(request(part(2), withKey(3, grown))), coordinator.ErrOtherPartitions)
+		f.wantBatches("another body in another partition, "+when, f.commit(request(part(1), withKey(3, newKey(1, 2)))), coordinator.ErrKeyReused)
+		f.confirm(before)
+	}
+	rest := f.commit(request(part(1), withKey(2, newKey(1, 1)))).Entry
+	f.recover(created, before, rest)
+	f.wantBatches("for more partitions, after a recovery", f.commit(request(part(2), withKey(3, grown))), coordinator.ErrOtherPartitions)
+	f.wantDuplicate("as it was, after a recovery", f.commit(request(part(1), withKey(2, newKey(1, 1)))), 0)
+	f.recover(created)
+	f.wantBatches("once nothing of it is left", f.commit(request(part(2), withKey(3, grown))), 0)
+	f.wantBatches("as it was first", f.commit(request(part(0), withKey(3, newKey(1, 1)))), coordinator.ErrOtherPartitions)
 }
 
 // testKeySameSegment has tries of one request that meet in one segment, between other batches.

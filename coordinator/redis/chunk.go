@@ -37,10 +37,11 @@ const (
 	codeOutOfOrder
 	codeProducerEpoch
 	codeKeyReused
+	codeOtherPartitions
 )
 
 var codeErrors = [...]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch,
-	coordinator.ErrKeyReused}
+	coordinator.ErrKeyReused, coordinator.ErrOtherPartitions}
 
 // remembered is what is known of a committed segment. A nil one answers nothing.
 type remembered struct {
@@ -261,12 +262,23 @@ func appendKeyed(b []byte, k *coordinator.Keyed) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(k.Timestamp))
 }
 
-// decodeKeyed reads what commit.lua and appendKeyed write.
-func decodeKeyed(at segments.Partition, id [16]byte, text string) (coordinator.Keyed, error) {
+// appendRequest encodes what a topic knows of a request as commit.lua keeps it.
+func appendRequest(b []byte, q *coordinator.KeyedRequest) []byte {
+	b = append(b, q.Body[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(q.Time))
+	b = binary.BigEndian.AppendUint32(b, uint32(q.Partitions))
+	return binary.BigEndian.AppendUint64(b, uint64(q.Timestamp))
+}
+
+// decodeRequest reads what commit.lua and appendRequest write; nil if that is nothing.
+func decodeRequest(id [16]byte, text string) (*coordinator.RequestKey, error) {
+	if text == "" {
+		return nil, nil
+	}
 	r := reader{rest: []byte(text)}
-	k := coordinator.Keyed{Partition: at}
-	k.ID, k.Body = id, [16]byte(r.bytes(16))
-	k.Time, k.BaseOffset, k.Records, k.Partitions, k.Timestamp = r.int64(), r.int64(), int32(r.uint32()), int32(r.uint32()), r.int64()
+	k := &coordinator.RequestKey{ID: id, Body: [16]byte(r.bytes(16))}
+	r.int64() // when it was written
+	k.Partitions, k.Timestamp = int32(r.uint32()), r.int64()
 	return k, r.err
 }
 

@@ -55,9 +55,12 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	for _, at := range request.keyed {
 		keys = append(keys, g.keySlots(at)...)
 	}
+	for _, topic := range request.keyedTopics() {
+		keys = append(keys, g.requestSlots(topic)...)
+	}
 	answer, err := a.c.run(ctx, commitScript, keys, g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
 		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions,
-		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds())
+		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds(), len(request.keyed))
 	if err != nil {
 		return false, err
 	}

@@ -3,6 +3,7 @@ package redis
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"firn/segments"
 )
@@ -67,16 +68,29 @@ func (g generation) keySlot(at segments.Partition, slot int64) string {
 }
 
 func (g generation) keySlots(at segments.Partition) []string {
-	slots := make([]string, keySlots)
-	for i := range slots {
-		slots[i] = g.keySlot(at, int64(i))
-	}
-	return slots
+	return slots(func(slot int64) string { return g.keySlot(at, slot) })
 }
 
-// ofPartition are the keys of one partition.
+// requestSlot names one of the hashes of what a topic knows of keyed requests, whichever partitions remember them. They are slots as those of partitions are.
+func (g generation) requestSlot(topic segments.TopicID, slot int64) string {
+	return g.key(fmt.Sprintf("requests:%s:%d", topic, slot))
+}
+
+func (g generation) requestSlots(topic segments.TopicID) []string {
+	return slots(func(slot int64) string { return g.requestSlot(topic, slot) })
+}
+
+func slots(name func(slot int64) string) []string {
+	names := make([]string, keySlots)
+	for i := range names {
+		names[i] = name(int64(i))
+	}
+	return names
+}
+
+// ofPartition are the keys of one partition, and those of its topic.
 func (g generation) ofPartition(at segments.Partition) []string {
-	return append(g.keySlots(at), g.producers(partitionField(at)))
+	return slices.Concat(g.keySlots(at), g.requestSlots(at.Topic), []string{g.producers(partitionField(at))})
 }
 
 // all are the keys of a generation but those of single partitions, and but the stream, which expires. The ends come last: they tell which

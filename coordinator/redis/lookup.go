@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -57,31 +59,32 @@ func (c *Coordinator) HighWatermarks(ctx context.Context, in coordinator.Incarna
 }
 
 // Keyed implements coordinator.Log.
-func (c *Coordinator) Keyed(ctx context.Context, in coordinator.Incarnation, partitions []segments.Partition, id [16]byte) ([]coordinator.Keyed, error) {
+func (c *Coordinator) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{g.current()}
-	for _, at := range partitions {
-		keys = append(keys, g.keySlots(at)...)
-	}
-	answer, err := c.run(ctx, keyedScript, keys, g.name, id[:], c.opts.KeyExpiration.Milliseconds())
-	if err != nil {
-		return nil, err
-	}
-	r := newReply(answer)
-	var found []coordinator.Keyed
-	for len(r.rest) > 0 && r.err == nil {
-		i, text := r.int()/keySlots, r.string()
-		if r.err != nil || i < 0 || int(i) >= len(partitions) {
-			return nil, fmt.Errorf("redis, keyed: slot of partition %d: %w", i, r.err)
+	found := make([]*coordinator.RequestKey, 0, len(ids))
+	for some := range slices.Chunk(ids, keyedAtOnce) {
+		var named []byte
+		for i := range some {
+			named = append(named, some[i][:]...)
 		}
-		k, err := decodeKeyed(partitions[i], id, text)
+		answer, err := c.run(ctx, keyedScript, append([]string{g.current()}, g.requestSlots(topic)...), g.name, named, c.opts.KeyExpiration.Milliseconds())
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, k)
+		r := newReply(answer)
+		for _, id := range some {
+			k, err := decodeRequest(id, r.string())
+			if err = cmp.Or(r.err, err); err != nil {
+				return nil, err
+			}
+			found = append(found, k)
+		}
 	}
-	return found, r.err
+	return found, nil
 }
+
+// keyedAtOnce is how many requests one script looks up.
+const keyedAtOnce = 1000

@@ -93,6 +93,7 @@ func (l *loading) load(state *coordinator.State, at looked) error {
 	l.topics(state)
 	l.partitions(state)
 	l.keyed(state, at)
+	l.requests(state, at)
 	l.commits(state, at)
 	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
 	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
@@ -168,6 +169,30 @@ func (l *loading) keyed(state *coordinator.State, now looked) {
 			over := time.UnixMilli((window + 1) * half).Add(expiration)
 			l.expire(slot, over.Sub(now.now))
 		}
+	}
+}
+
+// requests loads what topics know of them, whichever partitions remember them.
+func (l *loading) requests(state *coordinator.State, now looked) {
+	type slot struct {
+		topic  segments.TopicID
+		window int64
+	}
+	expiration := l.c.opts.KeyExpiration
+	half := expiration.Milliseconds() / 2
+	slots := map[slot][]coordinator.KeyedRequest{}
+	for q := range state.Requests() {
+		if q.Time >= now.now.Add(-expiration).UnixMilli() {
+			in := slot{q.Topic, min(q.Time, now.now.UnixMilli()) / half}
+			slots[in] = append(slots[in], q)
+		}
+	}
+	for in, requests := range slots {
+		key := l.g.requestSlot(in.topic, in.window%keySlots)
+		for i := range requests {
+			l.hset(key, string(requests[i].ID[:]), appendRequest(nil, &requests[i]))
+		}
+		l.expire(key, time.UnixMilli((in.window+1)*half).Add(expiration).Sub(now.now))
 	}
 }
 

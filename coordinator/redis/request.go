@@ -154,6 +154,19 @@ func (e *requestEncoder) keyedBatch(at segments.Partition, b *coordinator.Commit
 	}
 }
 
+// keyedTopics are the topics of the partitions in keyed, each once, in the order in which they come.
+func (e *requestEncoder) keyedTopics() []segments.TopicID {
+	var topics []segments.TopicID
+	seen := map[segments.TopicID]bool{}
+	for _, at := range e.keyed {
+		if !seen[at.Topic] {
+			seen[at.Topic] = true
+			topics = append(topics, at.Topic)
+		}
+	}
+	return topics
+}
+
 // group is one decoded group of a request.
 type group struct {
 	kind                      byte

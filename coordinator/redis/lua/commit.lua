@@ -3,10 +3,10 @@
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 commits, 7 commit times, 8 stream, 9 pending, 10 order,
 --      11… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
---      requests of each partition with keyed batches, in that order
+--      requests of each partition with keyed batches, in that order, and those of each topic with such
 -- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
 --      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once,
---      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered
+--      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered, 12 how many partitions have keyed ones
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
 -- Returns {'old', age}, {'known', remembered, log starts, whether its newest fact is pending}
 --      or {'decided', number, now, decisions, log starts, whether the newest fact before is pending}.
@@ -15,7 +15,7 @@ local refused = untrusted()
 if refused then return refused end
 
 local PLAIN, IDEMPOTENT, KEYED = 0, 1, 3
-local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED = 0, 1, 2, 3, 4, 5
+local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED, OTHER_PARTITIONS = 0, 1, 2, 3, 4, 5, 6
 local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
 local SLOTS = 4 -- of requests, each of half of the time for which they are remembered
 
@@ -119,10 +119,21 @@ local function written(p, id)
   return state
 end
 
+-- What a topic knows of a request, whichever partitions remember it: the hash of its body (16 bytes), when it was written last (8), and how its records were made (12).
+local topics, topic_slots = {}, slots + SLOTS * tonumber(ARGV[12])
+local function topic_of(p)
+  local id = string.sub(p.name, 1, 16)
+  if not topics[id] then
+    topic_slots = topic_slots + SLOTS
+    topics[id] = {slots = topic_slots, requests = {}, changed = {}, new = {}}
+  end
+  return topics[id]
+end
+
 local function keyed(p, at)
   if not p.slots then
     slots = slots + SLOTS
-    p.slots, p.requests, p.new = slots, {}, {}
+    p.slots, p.requests, p.new, p.topic = slots, {}, {}, topic_of(p)
   end
   if not p.usable then return UNKNOWN_PARTITION, 0 end
   local records, _, _, id, body, made = struct.unpack('>I4c4c8c16c16c12', request, at)
@@ -131,6 +142,11 @@ local function keyed(p, at)
     if string.sub(state, 1, 16) ~= body then return KEY_REUSED, 0 end
     return DUPLICATE, (struct.unpack('>I8', state, 25))
   end
+  local elsewhere = written(p.topic, id)
+  if elsewhere and string.sub(elsewhere, 1, 16) ~= body then return KEY_REUSED, 0 end
+  if elsewhere and string.sub(elsewhere, 25, 28) ~= string.sub(made, 1, 4) then return OTHER_PARTITIONS, 0 end
+  p.topic.requests[id] = body .. struct.pack('>I8', now) .. made
+  p.topic.changed[id] = true
   state = body .. struct.pack('>I8I8I4', now, p.next, records) .. made
   p.requests[id] = state
   p.new[#p.new + 1], p.new[#p.new + 2] = id, state
@@ -203,6 +219,10 @@ local function remember(p)
   redis.call('EXPIRE', slot, decimal(math.ceil(((window + 1) * half + expiration - now) / 1000)))
 end
 
+for _, topic in pairs(topics) do
+  for id in pairs(topic.changed) do topic.new[#topic.new + 1], topic.new[#topic.new + 2] = id, topic.requests[id] end
+  if #topic.new > 0 then remember(topic) end
+end
 local ends = {}
 for i, p in ipairs(order) do
   if p.usable and p.next > p.first then
