@@ -41,13 +41,10 @@ func expired(spans iter.Seq2[coordinator.Span, error], info coordinator.Partitio
 	return start, nil
 }
 
-// maxStarts is how many log starts one fact moves.
-const maxStarts = 1000
-
 // retain moves log starts. It needs no lease: a log start moves up or stays, whoever says so, and does so beside merges. All partitions' go together, and not more often than
 // every Options.Retain, because each time costs a journal object.
 func (c *Cleaner) retain(ctx context.Context, starts map[segments.Partition]int64) {
-	for some := range slices.Chunk(slices.Collect(maps.Keys(starts)), maxStarts) {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(starts)), coordinator.MaxLogStarts) {
 		err := c.moveStarts(ctx, starts, some)
 		if len(some) == 1 || !errors.Is(err, coordinator.ErrUnknownPartition) && !errors.Is(err, coordinator.ErrOffsetRange) {
 			c.toldOfStarts(ctx, err)

@@ -108,7 +108,7 @@ type NodeInfo struct {
 	Zone      string // Kafka's rack
 }
 
-// CommitRequest asks for offsets for the runs of one segment.
+// CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and Decisions is MaxCommitDecisions at most.
 type CommitRequest struct {
 	Segment segments.ID
 	Runs    []CommitRun

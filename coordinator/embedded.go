@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"time"
 
@@ -13,7 +12,8 @@ import (
 type EmbeddedOptions struct {
 	Clock          func() time.Time
 	CommitDeadline time.Duration // how old a segment may be when it is committed, and how long a commit is remembered; 5 minutes
-	Retain         int           // entries that the commit stream keeps; 16384
+	Retain         int           // entries that the commit stream keeps at most; 16384
+	RetainBytes    int           // of memory that they take, about; DefaultRetainBytes
 }
 
 func (o EmbeddedOptions) withDefaults() EmbeddedOptions {
@@ -25,6 +25,9 @@ func (o EmbeddedOptions) withDefaults() EmbeddedOptions {
 	}
 	if o.Retain == 0 {
 		o.Retain = 16 << 10
+	}
+	if o.RetainBytes == 0 {
+		o.RetainBytes = DefaultRetainBytes
 	}
 	return o
 }
@@ -58,7 +61,7 @@ var _ Coordinator = (*Embedded)(nil)
 // NewEmbedded returns a coordinator that holds nothing: somebody has to Recover and Open.
 func NewEmbedded(opts EmbeddedOptions) *Embedded {
 	opts = opts.withDefaults()
-	return &Embedded{opts: opts, stream: newStream(opts.Retain)}
+	return &Embedded{opts: opts, stream: newStream(opts.Retain, opts.RetainBytes)}
 }
 
 // Exclusive says that this coordinator serves its own process alone: see Node.
@@ -98,9 +101,9 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 	}
 	e.generation, e.decided = g, state.clone(true)
 	followers := e.stream.followers
-	e.stream = newStream(e.opts.Retain)
+	e.stream = newStream(e.opts.Retain, e.opts.RetainBytes)
 	e.stream.followers = followers
-	e.pending = pending{}
+	e.pending = newPending()
 	e.usable = map[segments.TopicID]int32{}
 	e.settling = map[string]uint64{}
 	for id, t := range state.topics {
@@ -110,7 +113,7 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 	}
 	e.commits, e.changes = rememberedIDs[*recentCommit]{}, rememberedIDs[Entry]{}
 	for id, spans := range state.Young(e.opts.Clock().Add(-e.opts.CommitDeadline)) {
-		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), &recentCommit{spans: spans})
+		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))
 	}
 	e.leases, e.nodes = leases{incarnation: state.incarnation}, nodes{}
 	e.stream.wake() // followers of the incarnation before
@@ -181,37 +184,6 @@ func (e *Embedded) Confirm(_ context.Context, in Incarnation, seqs []uint64) err
 	return nil
 }
 
-// pending are the facts that await their confirmation, by number.
-type pending struct {
-	facts map[uint64]*Fact
-	order []uint64 // ascending; confirmed ones go when they reach the front
-}
-
-func (p *pending) add(seq uint64, f *Fact) {
-	if p.facts == nil {
-		p.facts = map[uint64]*Fact{}
-	}
-	p.facts[seq] = f
-	p.order = append(p.order, seq)
-}
-
-// take removes and returns a fact; nil if it is not pending.
-func (p *pending) take(seq uint64) *Fact {
-	f := p.facts[seq]
-	delete(p.facts, seq)
-	for len(p.order) > 0 && p.facts[p.order[0]] == nil {
-		p.order = p.order[1:]
-	}
-	return f
-}
-
-func (p *pending) oldest() (seq uint64, any bool) {
-	if len(p.order) == 0 {
-		return 0, false
-	}
-	return p.order[0], true
-}
-
 // rememberedIDs remembers answers by id until their time has come.
 type rememberedIDs[V any] struct {
 	byID  map[segments.ID]V
@@ -241,25 +213,17 @@ func (m *rememberedIDs[V]) expire(now time.Time) {
 	}
 }
 
-// highWatermark is the end of a partition's confirmed prefix; false if there is no such partition. It is asked for rarely.
+// highWatermark is the end of a partition's confirmed prefix; false if there is no such partition.
 func (e *Embedded) highWatermark(at segments.Partition) (int64, bool) {
 	t := e.decided.topics[at.Topic]
 	if t == nil || t.Deleted || at.Index < 0 || at.Index >= e.usable[at.Topic] {
 		return 0, false
 	}
-	end := int64(0)
+	if p := e.pending.prefixes[at]; p != nil {
+		return p.end, true
+	}
 	if p := e.decided.partitions[at]; p != nil {
-		end = p.end
+		return p.end, true
 	}
-	for f := range maps.Values(e.pending.facts) {
-		if f.Commit == nil {
-			continue
-		}
-		for i := range f.Commit.Spans {
-			if s := &f.Commit.Spans[i]; s.Partition == at {
-				end = min(end, s.Span.Base)
-			}
-		}
-	}
-	return end, true
+	return 0, true
 }

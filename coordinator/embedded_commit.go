@@ -1,11 +1,13 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"firn/segments"
@@ -13,26 +15,43 @@ import (
 
 // recentCommit is what is remembered of a committed segment, to give the same answers again.
 type recentCommit struct {
-	entry    Entry // Seq is 0 if it was recovered from the bucket
-	spans    []CommitSpan
-	rejected map[batchKey]BatchAnswer
+	seq     uint64         // of the newest fact that it became; 0 if it was recovered from the bucket
+	answers []recentAnswer // ordered by position; runs of a segment share no bytes
 }
 
-// batchKey tells the batches of a segment apart.
-type batchKey struct {
-	partition segments.Partition
-	position  int64
+// recentAnswer is bytes of a segment that became a span, or a batch that was rejected.
+type recentAnswer struct {
+	position, length int64
+	base             int64 // offset of the first record; of a rejected batch what BatchAnswer says
+	err              error
 }
 
-// span returns the span that holds the byte at position; nil if there is none.
-func (r *recentCommit) span(at segments.Partition, position int64) *Span {
-	for i := range r.spans {
-		s := &r.spans[i]
-		if s.Partition == at && position >= s.Span.Position && position < s.Span.Position+s.Span.Length {
-			return &s.Span
-		}
+func newRecentCommit(spans []CommitSpan) *recentCommit {
+	r := &recentCommit{}
+	r.add(spans, nil)
+	return r
+}
+
+func (r *recentCommit) add(spans []CommitSpan, rejected []recentAnswer) {
+	r.answers = slices.Grow(r.answers, len(spans)+len(rejected))
+	for i := range spans {
+		s := &spans[i].Span
+		r.answers = append(r.answers, recentAnswer{position: s.Position, length: s.Length, base: s.Base})
 	}
-	return nil
+	r.answers = append(r.answers, rejected...)
+	slices.SortFunc(r.answers, func(a, b recentAnswer) int { return cmp.Compare(a.position, b.position) })
+}
+
+// answer returns what is known of the byte at position; nil if nothing is.
+func (r *recentCommit) answer(position int64) *recentAnswer {
+	if r == nil {
+		return nil
+	}
+	i := sort.Search(len(r.answers), func(i int) bool { return position < r.answers[i].position+r.answers[i].length })
+	if i == len(r.answers) || position < r.answers[i].position {
+		return nil
+	}
+	return &r.answers[i]
 }
 
 // Commit implements Log.
@@ -59,22 +78,37 @@ func (e *Embedded) Commit(_ context.Context, in Incarnation, req CommitRequest) 
 		recent = &recentCommit{}
 	}
 	if len(d.spans) > 0 {
-		recent.entry = e.decide(&Fact{Incarnation: in, Commit: &Commit{Segment: req.Segment, Spans: d.spans}})
-		answer.Entry = recent.entry
-		recent.spans = append(slices.Clip(recent.spans), d.spans...)
-	} else if seq := recent.entry.Seq; seq != 0 && e.pending.facts[seq] != nil {
-		answer.Entry = recent.entry
+		answer.Entry = e.decide(&Fact{Incarnation: in, Commit: &Commit{Segment: req.Segment, Spans: d.spans}})
+		recent.seq = answer.Entry.Seq
+	} else if fact := e.pending.facts[recent.seq]; fact != nil {
+		answer.Entry = Entry{Seq: recent.seq, Fact: fact}
 	}
-	for key, rejected := range d.rejected {
-		if recent.rejected == nil {
-			recent.rejected = d.rejected
-			break
-		}
-		recent.rejected[key] = rejected
-	}
+	recent.add(d.spans, d.rejected)
 	e.commits.remember(req.Segment, req.Segment.Time().Add(e.opts.CommitDeadline), recent)
 	return answer, nil
 }
+
+// MaxCommitDecisions bounds one commit, which is one atomic step that everybody else waits for: see CommitRequest.Decisions. Redis takes some ten milliseconds for as many.
+const MaxCommitDecisions = 4096
+
+// Decisions is how many decisions the request asks for: one for each batch of a producer or request that the coordinator has to look up, and one for all other batches that
+// follow each other in a run.
+func (r *CommitRequest) Decisions() int {
+	n := 0
+	for i := range r.Runs {
+		plain := false
+		for j := range r.Runs[i].Batches {
+			if known := r.Runs[i].Batches[j].LookedUp(); known || !plain {
+				n++
+				plain = !known
+			}
+		}
+	}
+	return n
+}
+
+// LookedUp says whether the coordinator has to look up what it knows of the batch's producer or request.
+func (b *CommitBatch) LookedUp() bool { return b.ProducerID >= 0 || b.Key != nil }
 
 // Validate refuses what no segment can contain; the numbers of records and bytes are added up below.
 func (r *CommitRequest) Validate() error {
@@ -90,6 +124,29 @@ func (r *CommitRequest) Validate() error {
 			}
 		}
 	}
+	if n := r.Decisions(); n > MaxCommitDecisions {
+		return fmt.Errorf("%w: the commit of segment %s asks for %d decisions, at most %d are allowed: write it as several segments", ErrMalformed, r.Segment, n, MaxCommitDecisions)
+	}
+	return r.validateBytes()
+}
+
+// validateBytes refuses runs that share bytes. Most requests have their runs in the order of their bytes.
+func (r *CommitRequest) validateBytes() error {
+	inOrder := func(a, b CommitRun) int { return cmp.Compare(a.Position, b.Position) }
+	runs := r.Runs
+	if !slices.IsSortedFunc(runs, inOrder) {
+		runs = slices.SortedStableFunc(slices.Values(runs), inOrder)
+	}
+	end := int64(0)
+	for i := range runs {
+		if runs[i].Position < end {
+			return fmt.Errorf("%w: the run of %s at position %d of segment %s begins inside of another", ErrMalformed, runs[i].Partition, runs[i].Position, r.Segment)
+		}
+		end = runs[i].Position
+		for j := range runs[i].Batches {
+			end += int64(runs[i].Batches[j].Length)
+		}
+	}
 	return nil
 }
 
@@ -101,7 +158,7 @@ type decision struct {
 	prior    *recentCommit // nil at the first commit of a segment
 	now      int64
 	spans    []CommitSpan
-	rejected map[batchKey]BatchAnswer
+	rejected []recentAnswer
 }
 
 func (d *decision) runs() [][]BatchAnswer {
@@ -143,19 +200,19 @@ func (d *decision) run(run *CommitRun, answers []BatchAnswer, producers []Produc
 	survived := int64(0) // offsets of the surviving span that were given to batches already
 	for i := range run.Batches {
 		b := &run.Batches[i]
-		if s := d.survivor(run.Partition, position); s != nil {
+		if known := d.prior.answer(position); known != nil && known.err != nil {
 			closeSpan()
-			if position == s.Position {
+			answers[i] = BatchAnswer{BaseOffset: known.base, Err: known.err}
+		} else if known != nil {
+			closeSpan()
+			if position == known.position {
 				survived = 0
 			}
-			answers[i] = BatchAnswer{BaseOffset: s.Base + survived}
+			answers[i] = BatchAnswer{BaseOffset: known.base + survived}
 			survived += int64(b.Records)
-		} else if again, known := d.rejectedBefore(run.Partition, position); known {
-			closeSpan()
-			answers[i] = again
 		} else if answers[i] = d.admit(p, b, open); answers[i].Err != nil {
 			closeSpan()
-			d.reject(batchKey{run.Partition, position}, answers[i])
+			d.rejected = append(d.rejected, recentAnswer{position, int64(b.Length), answers[i].BaseOffset, answers[i].Err})
 		} else {
 			if open == nil {
 				d.spans = append(d.spans, CommitSpan{Partition: run.Partition, Span: Span{Segment: d.req.Segment,
@@ -195,28 +252,6 @@ func (d *decision) usable(at segments.Partition) *partition {
 		return nil
 	}
 	return d.e.decided.partition(at)
-}
-
-func (d *decision) survivor(at segments.Partition, position int64) *Span {
-	if d.prior == nil {
-		return nil
-	}
-	return d.prior.span(at, position)
-}
-
-func (d *decision) rejectedBefore(at segments.Partition, position int64) (BatchAnswer, bool) {
-	if d.prior == nil {
-		return BatchAnswer{}, false
-	}
-	answer, known := d.prior.rejected[batchKey{at, position}]
-	return answer, known
-}
-
-func (d *decision) reject(key batchKey, answer BatchAnswer) {
-	if d.rejected == nil {
-		d.rejected = map[batchKey]BatchAnswer{}
-	}
-	d.rejected[key] = answer
 }
 
 // admit gives the batch the partition's next offset, or an error.

@@ -124,20 +124,11 @@ func (e *Embedded) merge(c *ProposeMerge, now time.Time) (*Fact, error) {
 	if c.Merge.Last >= end {
 		return nil, fmt.Errorf("%w: %d in %s, which ends at %d", ErrOffsetRange, c.Merge.Last, c.Merge.Partition, end)
 	}
-	if p := e.decided.partitions[c.Merge.Partition]; p == nil || p.merges != c.After || e.merging(c.Merge.Partition) {
+	_, merging := e.pending.merging[c.Merge.Partition]
+	if p := e.decided.partitions[c.Merge.Partition]; p == nil || p.merges != c.After || merging {
 		return nil, fmt.Errorf("%w: %s", ErrMergedMeanwhile, c.Merge.Partition)
 	}
 	return c.Fact(0), nil
-}
-
-// merging says whether a merge of the partition awaits its confirmation.
-func (e *Embedded) merging(at segments.Partition) bool {
-	for _, f := range e.pending.facts {
-		if f.Merge != nil && f.Merge.Partition == at {
-			return true
-		}
-	}
-	return false
 }
 
 // createTopic decides a new topic. A name is free only when the deletion of the topic that had it is confirmed: otherwise the new topic might
@@ -168,6 +159,9 @@ func (e *Embedded) changeTopic(id segments.TopicID, change func(*TopicFact) erro
 // moveLogStart decides deletions of records, up to the high watermark at most: what is not confirmed may still be lost, and the log must not
 // begin behind its end.
 func (e *Embedded) moveLogStart(l *LogStart) (*Fact, error) {
+	if err := l.Validate(); err != nil {
+		return nil, err
+	}
 	for at, offset := range l.Offsets {
 		end, exists := e.highWatermark(at)
 		if !exists {

@@ -1,6 +1,10 @@
 package coordinator
 
-import "firn/segments"
+import (
+	"fmt"
+
+	"firn/segments"
+)
 
 // Fact is one decision. Facts commute and are idempotent: applied in any order, any number of times, they give the same State. Exactly
 // one of the pointers is set.
@@ -73,7 +77,18 @@ type TopicFact struct {
 
 // LogStart moves the log start offset of partitions up; the higher stands.
 type LogStart struct {
-	Offsets map[segments.Partition]int64
+	Offsets map[segments.Partition]int64 // of MaxLogStarts partitions at most
+}
+
+// MaxLogStarts bounds the partitions of one LogStart, so that no coordinator is held up by one change.
+const MaxLogStarts = 1000
+
+// Validate refuses what would hold a coordinator up.
+func (l *LogStart) Validate() error {
+	if len(l.Offsets) > MaxLogStarts {
+		return fmt.Errorf("%w: log starts of %d partitions in one change, at most %d are allowed", ErrMalformed, len(l.Offsets), MaxLogStarts)
+	}
+	return nil
 }
 
 // ProducerIDs says that all producer ids below End may have been handed out; the higher stands.

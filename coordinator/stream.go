@@ -11,11 +11,17 @@ type stream struct {
 	first     uint64 // number of entries[0]
 	entries   []Entry
 	retain    int
+	bytes     int // of entries, about
+	keepBytes int
 	followers map[chan struct{}]struct{}
 }
 
-func newStream(retain int) stream {
-	return stream{first: 1, retain: retain, followers: map[chan struct{}]struct{}{}}
+// DefaultRetainBytes is how much of the commit stream is kept: room for some ten seconds of a hundred commits per second into a thousand partitions each, in which a node
+// reads the bucket before it follows.
+const DefaultRetainBytes = 64 << 20
+
+func newStream(retain, keepBytes int) stream {
+	return stream{first: 1, retain: retain, keepBytes: keepBytes, followers: map[chan struct{}]struct{}{}}
 }
 
 // last is the number of the newest entry.
@@ -25,19 +31,48 @@ func (s *stream) last() uint64 { return s.first + uint64(len(s.entries)) - 1 }
 func (s *stream) append(e Entry, unconfirmed uint64) Entry {
 	e.Seq = s.last() + 1
 	s.entries = append(s.entries, e)
-	// Trimming in large steps keeps it cheap: it copies as many entries as it drops.
-	if len(s.entries) >= 2*s.retain {
-		drop := uint64(len(s.entries) - s.retain)
-		if s.first+drop > unconfirmed {
-			drop = unconfirmed - min(s.first, unconfirmed)
-		}
-		if drop >= uint64(s.retain)/2 {
-			s.entries = append(make([]Entry, 0, 2*s.retain), s.entries[drop:]...)
-			s.first += drop
-		}
+	s.bytes += e.weight()
+	if len(s.entries) >= 2*s.retain || s.bytes >= 2*s.keepBytes {
+		s.trim(unconfirmed)
 	}
 	s.wake()
 	return e
+}
+
+// trim drops the oldest entries, if they are many: it copies those that stay. Nothing from unconfirmed on is dropped.
+func (s *stream) trim(unconfirmed uint64) {
+	most := int(max(unconfirmed, s.first) - s.first)
+	if most < len(s.entries)/4 {
+		return
+	}
+	drop := 0
+	for drop < most && (len(s.entries)-drop > s.retain || s.bytes > s.keepBytes) {
+		s.bytes -= s.entries[drop].weight()
+		drop++
+	}
+	s.entries = append(make([]Entry, 0, 2*(len(s.entries)-drop)), s.entries[drop:]...)
+	s.first += uint64(drop)
+}
+
+// weight is how much memory an entry takes, about.
+func (e *Entry) weight() int {
+	const entry, span, batch, offset = 64, 160, 48, 48
+	n := entry + 8*len(e.Confirmed)
+	switch f := e.Fact; {
+	case f == nil:
+	case f.Commit != nil:
+		n += span * len(f.Commit.Spans)
+		for i := range f.Commit.Spans {
+			n += batch*len(f.Commit.Spans[i].Producers) + 2*batch*len(f.Commit.Spans[i].Keyed)
+		}
+	case f.LogStart != nil:
+		n += offset * len(f.LogStart.Offsets)
+	case f.Offsets != nil:
+		n += 2 * offset * len(f.Offsets.Partitions)
+	case f.Merge != nil:
+		n += span * len(f.Merge.Spans)
+	}
+	return n
 }
 
 func (s *stream) wake() {

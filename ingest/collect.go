@@ -18,6 +18,7 @@ type segment struct {
 	byPart  map[segments.Partition]int // position in parts; only while it is open
 	appends int
 	bytes   int // of batches
+	asked   int // decisions of its commit: see coordinator.CommitRequest
 
 	id     segments.ID
 	first  time.Time // when its first batch came
@@ -94,7 +95,7 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 	}
 	for i := range batches {
 		b := &batches[i]
-		if w.open != nil && w.open.bytes+len(b.Bytes) > w.opts.FlushBytes {
+		if w.open != nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes || w.open.asked >= maxDecisions) {
 			w.fill()
 		}
 		if w.open == nil {
@@ -104,11 +105,15 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 		w.open.add(b, p, int32(i))
 	}
 	w.open.appends++
-	if w.open.bytes >= w.opts.FlushBytes {
+	if w.open.bytes >= w.opts.FlushBytes || w.open.asked >= maxDecisions {
 		w.fill()
 	}
 	return nil
 }
+
+// maxDecisions seals a segment of many small batches before its bytes do, because the coordinator takes it in one step. It leaves room for large parts that are cut into several
+// runs, each of which is one decision more.
+const maxDecisions = coordinator.MaxCommitDecisions / 2
 
 // fill ends the open collection: it goes as soon as a put slot is free. The caller holds mu.
 func (w *Writer) fill() {
@@ -140,4 +145,7 @@ func (s *segment) add(b *Batch, p *Pending, slot int32) {
 			Key:           b.Key,
 		},
 	})
+	if n := len(part.items); n == 1 || part.items[n-1].commit.LookedUp() || part.items[n-2].commit.LookedUp() {
+		s.asked++
+	}
 }

@@ -20,6 +20,9 @@ func (s *segment) encode() error {
 	}
 	s.object = object
 	s.request = s.ask(runs)
+	if err := s.request.Validate(); err != nil {
+		return err // before it is put
+	}
 	for i := range s.parts {
 		s.parts[i].batches = nil
 	}

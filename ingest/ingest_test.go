@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"firn/coordinator"
@@ -151,6 +152,34 @@ func TestOrder(t *testing.T) {
 		if got := len(fp.log); got != producers*batches {
 			t.Errorf("%s holds %d batches, want %d", p, got, producers*batches)
 		}
+	}
+}
+
+// TestSmallBatches has more small batches come at once than one commit may decide: they go in several segments.
+func TestSmallBatches(t *testing.T) {
+	c, store, ps := newCluster(), memory.New(), newPartitions(1)
+	c.create(ps...)
+	var most atomic.Int64
+	c.onCommit = func(req coordinator.CommitRequest) error {
+		most.Store(max(most.Load(), int64(req.Decisions())))
+		return req.Validate()
+	}
+	w := newWriter(t, c, store, nil)
+	var batches []Batch
+	for producer := range int64(3*maxDecisions + 1) {
+		batches = append(batches, newBatch(ps[0], producer, 0, 1, 10))
+	}
+	pending, err := w.Append(t.Context(), batches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range mustWait(t, pending) {
+		if r.Err != nil || r.BaseOffset != int64(i) {
+			t.Fatalf("batch %d: %+v", i, r)
+		}
+	}
+	if got := most.Load(); got != maxDecisions {
+		t.Errorf("a commit asked for %d decisions, should be %d", got, maxDecisions)
 	}
 }
 

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,7 +17,7 @@ import (
 //
 //   - It moves the log start up; -1 stands for the high watermark. Records below it are not served any more from then on, and their
 //     objects leave the bucket later. An offset at or below the log start changes nothing and is no error.
-//   - Partitions of one topic are changed together.
+//   - Partitions of one topic are changed together, as many at once as a change may have.
 //   - A topic whose cleanup policy is only "compact" is a POLICY_VIOLATION.
 func init() { register(0, 2, deleteRecords) }
 
@@ -34,12 +36,10 @@ func (s *Server) deleteTopicRecords(ctx context.Context, asked kmsg.DeleteRecord
 	for i, p := range asked.Partitions {
 		refused[i] = s.planDelete(asked.Topic, p, starts)
 	}
-	if len(starts) > 0 {
-		_, err := s.change(ctx, coordinator.Change{LogStart: &coordinator.LogStart{Offsets: starts}})
-		for i := range refused {
-			if refused[i] == nil {
-				refused[i] = s.refusalOf(err)
-			}
+	failed := s.moveStarts(ctx, starts)
+	for i, p := range asked.Partitions {
+		if refused[i] == nil {
+			refused[i] = s.refusalOf(failed[p.Partition])
 		}
 	}
 	a := kmsg.NewDeleteRecordsResponseTopic()
@@ -55,6 +55,23 @@ func (s *Server) deleteTopicRecords(ctx context.Context, asked kmsg.DeleteRecord
 		a.Partitions = append(a.Partitions, answer)
 	}
 	return a
+}
+
+// moveStarts moves the log starts of partitions of one topic, and says of which that failed, and why.
+func (s *Server) moveStarts(ctx context.Context, starts map[segments.Partition]int64) map[int32]error {
+	failed := map[int32]error{}
+	for some := range slices.Chunk(slices.Collect(maps.Keys(starts)), coordinator.MaxLogStarts) {
+		l := &coordinator.LogStart{Offsets: make(map[segments.Partition]int64, len(some))}
+		for _, at := range some {
+			l.Offsets[at] = starts[at]
+		}
+		if _, err := s.change(ctx, coordinator.Change{LogStart: l}); err != nil {
+			for _, at := range some {
+				failed[at.Index] = err
+			}
+		}
+	}
+	return failed
 }
 
 // planDelete notes where the log of one partition has to start, if that is further up than it does.

@@ -15,7 +15,7 @@ func testCommit(t *testing.T, f *fixture) {
 	req := request(at, plain(3), plain(2))
 	req.Runs = append(req.Runs,
 		coordinator.CommitRun{Partition: other, Position: 500, Batches: []coordinator.CommitBatch{{Length: 70, Records: 4, ProducerID: -1, MaxTimestamp: 9}}},
-		coordinator.CommitRun{Partition: segments.Partition{Topic: segments.NewTopicID()}, Batches: []coordinator.CommitBatch{{Length: 70, Records: 1, ProducerID: -1}}},
+		coordinator.CommitRun{Partition: segments.Partition{Topic: segments.NewTopicID()}, Position: 300, Batches: []coordinator.CommitBatch{{Length: 70, Records: 1, ProducerID: -1}}},
 		coordinator.CommitRun{Partition: at, Position: 700, Batches: []coordinator.CommitBatch{{Length: 70, Records: 1, ProducerID: -1}}})
 	first := f.commit(req)
 	f.wantBatches("first commit", first, 0, 3)

@@ -1,33 +1,35 @@
 package redis
 
 import (
+	"cmp"
 	"encoding/binary"
-	"fmt"
 	"math"
+	"slices"
+	"sort"
 
 	"firn/coordinator"
 	"firn/segments"
 )
 
-// A chunk is what Redis keeps of a commit: what was asked and what was decided, from which every node makes the same fact. An entry `commit` of the
-// stream is the segment's id and a chunk:
+// A chunk is what was asked of a commit and what was decided, from which every node makes the same fact. An entry `commit` of the stream is the segment's
+// id and a chunk:
 //
 //	'C'
 //	now             u64, milliseconds
 //	request         u32 length, then as in request.go
 //	decisions       of each group that was not answered before: u8 code, u64 offset
 //
-// What is remembered of a segment is the number of the newest fact that it became (u64, 0: none), and then, for each time that
-// something of it was decided, the number of the fact (u64, 0: none), the length of the chunk (u32) and the chunk. The first may be one of
-// spans that were recovered from the bucket:
+// That is kept until the stream is trimmed, and at least until the fact is confirmed. What is remembered of a segment for as long as it may be committed again is much
+// less, because whoever commits it again has the request: the number of the newest fact that it became (u64, 0: none) and then, for each time that something of
+// it was decided, or was recovered from the bucket, an array of MessagePack integers. It has two or three for each answer, an answer standing for accepted batches
+// that follow each other in a run, or for one rejected group:
 //
-//	'R'
-//	· partition     topic id, u32 index
-//	· span          u64 base, u64 last offset, u64 position, u64 length, u64 largest timestamp
-const (
-	chunkDecided   = 'C'
-	chunkRecovered = 'R'
-)
+//	position        of the first byte, less the end of the answer before (0 at first), times codes, and the code added
+//	length          in bytes
+//	offset          of the first record, or of a duplicate's original, less that of the answer before (0 at first); of other codes there is none
+//
+// So a run takes five to ten bytes. A position says which partition it is: runs of a segment share no bytes.
+const chunkDecided = 'C'
 
 // Codes of decisions.
 const (
@@ -38,64 +40,42 @@ const (
 	codeProducerEpoch
 	codeKeyReused
 	codeOtherPartitions
+	codes
 )
 
-var codeErrors = [...]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch,
+var codeErrors = [codes]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch,
 	coordinator.ErrKeyReused, coordinator.ErrOtherPartitions}
 
 // remembered is what is known of a committed segment. A nil one answers nothing.
 type remembered struct {
-	seq     uint64 // of the newest fact; 0 if there is none
-	spans   []coordinator.CommitSpan
-	newest  []coordinator.CommitSpan // those of the newest fact
-	answers map[segments.Partition]*answers
-}
-
-// answers are what is known of the batches of one partition. They are asked for in order of positions, mostly.
-type answers struct {
-	list []answered
-	last int // that was found
+	seq     uint64                   // of the newest fact; 0 if there is none
+	spans   []coordinator.CommitSpan // of the newest fact, while that awaits its confirmation
+	answers []answered               // ordered by position
 }
 
 // answered is bytes of a run that became part of a span, or were rejected.
 type answered struct {
 	position, length int64
-	base             int64 // offset of the first record, if err is nil, or of the original
-	err              error
+	code             byte
+	offset           int64 // of the first record, or of the original of a duplicate
 }
 
 // answer finds what is known of the batch at position; nil if nothing is.
-func (m *remembered) answer(at segments.Partition, position int64) *answered {
-	if m == nil || m.answers[at] == nil {
+func (m *remembered) answer(position int64) *answered {
+	if m == nil {
 		return nil
 	}
-	known := m.answers[at]
-	for i := range known.list {
-		i = (known.last + i) % len(known.list)
-		if a := &known.list[i]; position >= a.position && position < a.position+a.length {
-			known.last = i
-			return a
-		}
+	i := sort.Search(len(m.answers), func(i int) bool { return position < m.answers[i].position+m.answers[i].length })
+	if i == len(m.answers) || position < m.answers[i].position {
+		return nil
 	}
-	return nil
+	return &m.answers[i]
 }
 
-func (m *remembered) note(at segments.Partition, a answered) {
-	if m.answers == nil {
-		m.answers = map[segments.Partition]*answers{}
-	}
-	if m.answers[at] == nil {
-		m.answers[at] = &answers{}
-	}
-	m.answers[at].list = append(m.answers[at].list, a)
-}
-
-// noteSpans notes the spans from the first-th on.
-func (m *remembered) noteSpans(first int) {
-	for i := range m.spans[first:] {
-		s := &m.spans[first+i]
-		m.note(s.Partition, answered{s.Span.Position, s.Span.Length, s.Span.Base, nil})
-	}
+// add takes in answers of bytes that had none.
+func (m *remembered) add(more []answered) {
+	m.answers = append(m.answers, more...)
+	slices.SortFunc(m.answers, func(a, b answered) int { return cmp.Compare(a.position, b.position) })
 }
 
 // covers says whether every batch of a request has its answer already.
@@ -104,7 +84,7 @@ func (m *remembered) covers(req *coordinator.CommitRequest) bool {
 		run := &req.Runs[i]
 		position := run.Position
 		for j := range run.Batches {
-			if m.answer(run.Partition, position) == nil {
+			if m.answer(position) == nil {
 				return false
 			}
 			position += int64(run.Batches[j].Length)
@@ -113,69 +93,73 @@ func (m *remembered) covers(req *coordinator.CommitRequest) bool {
 	return true
 }
 
-// add takes a chunk in.
-func (m *remembered) add(segment segments.ID, chunk []byte) error {
+// decodeChunk makes spans and answers of a chunk.
+func decodeChunk(segment segments.ID, chunk []byte) ([]coordinator.CommitSpan, []answered, error) {
 	r := reader{rest: chunk}
-	switch kind := r.byte(); kind {
-	case chunkRecovered:
-		m.recovered(segment, &r)
-		return r.err
-	case chunkDecided:
-		return m.decided(segment, r)
-	default:
-		return fmt.Errorf("redis: malformed: a chunk of kind %d", kind)
+	if kind := r.byte(); r.err == nil && kind != chunkDecided {
+		r.fail("a chunk of kind %d", kind)
 	}
-}
-
-func (m *remembered) recovered(segment segments.ID, r *reader) {
-	for len(r.rest) > 0 && r.err == nil {
-		s := coordinator.CommitSpan{Partition: r.partition()}
-		s.Span = coordinator.Span{Segment: segment, Base: r.int64(), Last: r.int64(), Position: r.int64(), Length: r.int64(), MaxTimestamp: r.int64()}
-		m.spans = append(m.spans, s)
-	}
-	m.noteSpans(0)
-}
-
-// decided makes spans and rejections of what was asked and decided, exactly as Embedded does.
-func (m *remembered) decided(segment segments.ID, r reader) error {
 	now := r.int64()
-	request := requestReader{reader{rest: r.bytes(int(r.uint32()))}}
-	decisions := r
-	first := len(m.spans)
-	for runs := request.uint32(); runs > 0 && request.err == nil; runs-- {
-		at, position := request.partition(), request.int64()
-		open := none // index of the open span
-		for groups := request.uint32(); groups > 0 && request.err == nil; groups-- {
-			g := request.group()
-			if g.kind == groupAnswered {
-				open = none
-			} else if code, offset := decisions.byte(), decisions.int64(); code == codeAccepted {
-				if open == none {
-					open = len(m.spans)
-					m.spans = append(m.spans, coordinator.CommitSpan{Partition: at, Span: coordinator.Span{Segment: segment, Base: offset,
-						Position: position, MaxTimestamp: math.MinInt64}})
-				}
-				extend(&m.spans[open], &g, offset, now)
-			} else if int(code) < len(codeErrors) {
-				open = none
-				m.note(at, rejected(code, offset, position, g.bytes))
-			} else {
-				decisions.fail("decision %d", code)
+	d := decided{segment: segment, now: now, request: requestReader{reader{rest: r.bytes(int(r.uint32()))}}, decisions: r}
+	return d.decode()
+}
+
+// decided is a chunk that is being taken apart.
+type decided struct {
+	segment   segments.ID
+	now       int64
+	request   requestReader
+	decisions reader
+	spans     []coordinator.CommitSpan
+	rejected  []answered
+}
+
+// decode makes spans and rejections of what was asked and decided, exactly as Embedded does.
+func (d *decided) decode() ([]coordinator.CommitSpan, []answered, error) {
+	for runs := d.request.uint32(); runs > 0 && d.request.err == nil; runs-- {
+		d.run()
+	}
+	if len(d.decisions.rest)+len(d.request.rest) > 0 {
+		d.decisions.fail("%d bytes too many", len(d.decisions.rest)+len(d.request.rest))
+	}
+	if err := cmp.Or(d.request.err, d.decisions.err); err != nil {
+		return nil, nil, err
+	}
+	return d.spans, append(spanAnswers(d.spans), d.rejected...), nil
+}
+
+func (d *decided) run() {
+	at, position := d.request.partition(), d.request.int64()
+	open := none // index of the open span
+	for groups := d.request.uint32(); groups > 0 && d.request.err == nil; groups-- {
+		g := d.request.group()
+		if g.kind == groupAnswered {
+			open = none
+		} else if code, offset := d.decisions.byte(), d.decisions.int64(); code == codeAccepted {
+			if open == none {
+				open = len(d.spans)
+				d.spans = append(d.spans, coordinator.CommitSpan{Partition: at, Span: coordinator.Span{Segment: d.segment, Base: offset,
+					Position: position, MaxTimestamp: math.MinInt64}})
 			}
-			position += g.bytes
+			extend(&d.spans[open], &g, offset, d.now)
+		} else if code < codes {
+			open = none
+			d.rejected = append(d.rejected, answered{position, g.bytes, code, offset})
+		} else {
+			d.decisions.fail("decision %d", code)
 		}
+		position += g.bytes
 	}
-	if len(decisions.rest)+len(request.rest) > 0 {
-		decisions.fail("%d bytes too many", len(decisions.rest)+len(request.rest))
+}
+
+// spanAnswers are the answers that spans of one segment stand for.
+func spanAnswers(spans []coordinator.CommitSpan) []answered {
+	answers := make([]answered, len(spans))
+	for i := range spans {
+		s := &spans[i].Span
+		answers[i] = answered{s.Position, s.Length, codeAccepted, s.Base}
 	}
-	m.noteSpans(first)
-	if len(m.spans) > first {
-		m.newest = m.spans[first:len(m.spans):len(m.spans)]
-	}
-	if request.err != nil {
-		return request.err
-	}
-	return decisions.err
+	return answers
 }
 
 func extend(s *coordinator.CommitSpan, g *group, offset, now int64) {
@@ -192,47 +176,47 @@ func extend(s *coordinator.CommitSpan, g *group, offset, now int64) {
 	}
 }
 
-func rejected(code byte, offset, position, length int64) answered {
-	if code != codeDuplicate {
-		offset = -1
-	}
-	return answered{position, length, offset, codeErrors[code]}
-}
-
 // decodeRemembered reads what Redis remembers of a segment.
-func decodeRemembered(segment segments.ID, b []byte) (*remembered, error) {
+func decodeRemembered(b []byte) (*remembered, error) {
 	m := &remembered{}
 	if len(b) == 0 {
 		return m, nil
 	}
 	r := reader{rest: b}
 	m.seq = uint64(r.int64())
+	var answers []answered
 	for len(r.rest) > 0 {
-		r.int64()
-		chunk := r.bytes(int(r.uint32()))
-		if r.err != nil {
-			break
-		}
-		if err := m.add(segment, chunk); err != nil {
-			return nil, err
+		end, offset := int64(0), int64(0)
+		for left := r.packedArray(); left > 0 && r.err == nil; left -= 2 {
+			n := r.packedInt()
+			code := (n%codes + codes) % codes // positions may go back
+			a := answered{position: end + (n-code)/codes, length: r.packedInt(), code: byte(code)}
+			if code == codeAccepted || code == codeDuplicate {
+				offset += r.packedInt()
+				a.offset = offset
+				left--
+			}
+			end = a.position + a.length
+			answers = append(answers, a)
 		}
 	}
+	m.add(answers)
 	return m, r.err
 }
 
-// appendRecovered encodes spans of one segment that were recovered from the bucket.
+// appendRecovered encodes what is remembered of a segment of which these spans were recovered from the bucket.
 func appendRecovered(b []byte, spans []coordinator.CommitSpan) []byte {
-	chunk := []byte{chunkRecovered}
+	b = append(b, make([]byte, 8)...) // no fact
+	b = appendPackedArray(b, 3*len(spans))
+	end, offset := int64(0), int64(0)
 	for i := range spans {
 		s := &spans[i].Span
-		chunk = appendPartition(chunk, spans[i].Partition)
-		for _, n := range []int64{s.Base, s.Last, s.Position, s.Length, s.MaxTimestamp} {
-			chunk = binary.BigEndian.AppendUint64(chunk, uint64(n))
-		}
+		b = appendPackedInt(b, (s.Position-end)*codes+codeAccepted)
+		b = appendPackedInt(b, s.Length)
+		b = appendPackedInt(b, s.Base-offset)
+		end, offset = s.Position+s.Length, s.Base
 	}
-	b = append(b, make([]byte, 16)...) // no fact
-	b = binary.BigEndian.AppendUint32(b, uint32(len(chunk)))
-	return append(b, chunk...)
+	return b
 }
 
 // producerField names a producer in the hash of its partition.

@@ -22,7 +22,6 @@ func FuzzChunk(f *testing.F) {
 	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(bytes.Repeat(accepted, 3))))
 	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x01"+string(accepted)))
 	f.Add(appendDecided(nil, 1, encodeRequest(keyed, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x05"+"\x05\x00\x00\x00\x00\x00\x00\x00\x00"))
-	f.Add(appendRecovered(nil, []coordinator.CommitSpan{{Partition: at, Span: coordinator.Span{Base: 1, Last: 2, Length: 3}}})[20:])
 	f.Fuzz(func(t *testing.T, chunk []byte) {
 		text := string(req.Segment[:]) + string(chunk)
 		fact, err := commitFact(1, text)
@@ -54,7 +53,7 @@ func TestRequest(t *testing.T) {
 	withKey.Key = sampleKey
 	req.Runs[0].Batches = append(req.Runs[0].Batches, withKey, withKey)
 	prior := &remembered{}
-	prior.note(at, answered{position: 7 + 1 + 2 + 3 + 4, length: 5})
+	prior.add([]answered{{position: 7 + 1 + 2 + 3 + 4, length: 5}})
 	encoded := encodeRequest(req, prior)
 	r := requestReader{reader{rest: encoded.b}}
 	if runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32(); runs != 1 || p != at || position != 7 || groups != 7 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/segments"
 )
 
 // Commit implements coordinator.Log. A segment that is new takes one call; one that Redis knows takes one as well, if it knows all of it; and one of
@@ -25,7 +26,7 @@ func (c *Coordinator) Commit(ctx context.Context, in coordinator.Incarnation, re
 			return coordinator.CommitAnswer{}, err
 		}
 		if answered {
-			return a.answer()
+			return a.answer(), nil
 		}
 	}
 }
@@ -37,18 +38,16 @@ type commitAttempt struct {
 	in  coordinator.Incarnation
 	req *coordinator.CommitRequest
 
-	known   []byte // what Redis is known to remember of the segment
-	prior   *remembered
-	seq     uint64 // of the fact that was decided now; 0 if none was
-	pending bool   // the newest fact of prior awaits its confirmation
-	starts  []byte // log start offset of each run's partition
+	known  []byte // what Redis is known to remember of the segment
+	prior  *remembered
+	starts map[segments.Partition]int64 // log start offsets
 }
 
 // try calls Redis once, and reports whether every batch has its answer.
 func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	request := encodeRequest(a.req, a.prior)
 	g, id := a.g, a.req.Segment
-	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.commits(), g.commitTimes(), g.stream(), g.pending(), g.order()}
+	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.commits(id), g.stream(), g.pending(), g.order()}
 	for _, field := range request.idempotent {
 		keys = append(keys, g.producers(field))
 	}
@@ -70,102 +69,110 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("%w: segment %s is %s old, allowed is %s", coordinator.ErrTooOld, id,
 			time.Duration(r.int())*time.Millisecond, a.c.opts.CommitDeadline)
 	case "known":
-		return a.remember(r)
+		return a.remember(r, request.partitions)
 	case "decided":
-		return true, a.decided(r, request.b)
+		return true, a.decided(r, request)
 	default:
 		return false, fmt.Errorf("redis, commit: answer %q: %w", kind, r.err)
 	}
 }
 
 // remember takes in what Redis remembers of the segment.
-func (a *commitAttempt) remember(r *reply) (covered bool, err error) {
-	a.known, a.starts, a.pending = []byte(r.string()), []byte(r.string()), r.int() == 1
+func (a *commitAttempt) remember(r *reply, partitions []byte) (covered bool, err error) {
+	a.known = []byte(r.string())
+	a.logStarts(r, partitions)
+	pending := r.string()
 	if r.err != nil {
 		return false, r.err
 	}
-	if a.prior, err = decodeRemembered(a.req.Segment, a.known); err != nil {
+	if a.prior, err = decodeRemembered(a.known); err != nil {
 		return false, err
 	}
-	return a.prior.covers(a.req), nil
+	return a.prior.covers(a.req), a.awaits(pending)
+}
+
+// logStarts takes in where the logs of partitions start.
+func (a *commitAttempt) logStarts(r *reply, partitions []byte) {
+	starts := reader{rest: []byte(r.string())}
+	names := reader{rest: partitions}
+	a.starts = make(map[segments.Partition]int64, len(partitions)/partitionLen)
+	for len(names.rest) > 0 {
+		a.starts[names.partition()] = starts.int64()
+	}
+	if r.err == nil {
+		r.err = starts.err
+	}
+}
+
+// awaits takes in the newest fact of the segment, if it awaits its confirmation.
+func (a *commitAttempt) awaits(pending string) error {
+	if pending == "" {
+		return nil
+	}
+	fact, err := commitFact(a.in, pending)
+	if err == nil {
+		a.prior.spans = fact.Commit.Spans
+	}
+	return err
 }
 
 // decided takes in what was decided now.
-func (a *commitAttempt) decided(r *reply, request []byte) error {
+func (a *commitAttempt) decided(r *reply, request *requestEncoder) error {
 	seq, now, decisions := r.int(), r.int(), r.string()
-	a.starts, a.pending = []byte(r.string()), r.int() == 1
+	a.logStarts(r, request.partitions)
+	pending := r.string()
 	if r.err != nil {
 		return r.err
 	}
 	if a.prior == nil {
 		a.prior = &remembered{}
 	}
-	a.seq = uint64(seq)
-	if a.seq != 0 {
-		a.prior.seq, a.pending = a.seq, true
+	spans, answers, err := decodeChunk(a.req.Segment, appendDecided(nil, now, request.b, decisions))
+	if err != nil {
+		return err
 	}
-	return a.prior.add(a.req.Segment, appendDecided(nil, now, request, decisions))
+	a.prior.add(answers)
+	if seq == 0 {
+		return a.awaits(pending)
+	}
+	a.prior.seq, a.prior.spans = uint64(seq), spans
+	return nil
 }
 
 // answer answers every batch from what is remembered by now.
-func (a *commitAttempt) answer() (coordinator.CommitAnswer, error) {
-	starts := reader{rest: a.starts}
+func (a *commitAttempt) answer() coordinator.CommitAnswer {
 	answer := coordinator.CommitAnswer{Runs: make([][]coordinator.BatchAnswer, len(a.req.Runs))}
 	for i := range a.req.Runs {
-		answer.Runs[i] = a.answerRun(&a.req.Runs[i], starts.int64())
+		answer.Runs[i] = a.answerRun(&a.req.Runs[i], a.starts[a.req.Runs[i].Partition])
 	}
-	if a.pending && a.prior.seq != 0 {
+	if len(a.prior.spans) > 0 {
 		answer.Entry = coordinator.Entry{Seq: a.prior.seq, Fact: &coordinator.Fact{Incarnation: a.in,
-			Commit: &coordinator.Commit{Segment: a.req.Segment, Spans: a.prior.newest}}}
+			Commit: &coordinator.Commit{Segment: a.req.Segment, Spans: a.prior.spans}}}
 	}
-	return answer, starts.err
+	return answer
 }
 
 func (a *commitAttempt) answerRun(run *coordinator.CommitRun, logStart int64) []coordinator.BatchAnswer {
 	answers := make([]coordinator.BatchAnswer, len(run.Batches))
 	position, given := run.Position, int64(0) // offsets of the span that were given to batches already
 	for i := range run.Batches {
-		known := a.prior.answer(run.Partition, position)
+		known := a.prior.answer(position)
 		if known == nil {
 			continue // cannot be: everything is answered by now
 		}
-		answers[i] = coordinator.BatchAnswer{BaseOffset: known.base, Err: known.err}
-		if known.err == nil {
+		answers[i] = coordinator.BatchAnswer{BaseOffset: known.offset, LogStartOffset: logStart, Err: codeErrors[known.code]}
+		switch known.code {
+		case codeAccepted:
 			if position == known.position {
 				given = 0
 			}
 			answers[i].BaseOffset += given
 			given += int64(run.Batches[i].Records)
+		case codeDuplicate:
+		default:
+			answers[i].BaseOffset = -1
 		}
-		answers[i].LogStartOffset = logStart
 		position += int64(run.Batches[i].Length)
 	}
 	return answers
-}
-
-// How much one call of forgetProducers looks at. Each node calls it every few seconds.
-const (
-	forgetPartitions = 16
-	forgetOfEach     = 32
-)
-
-// forgetProducers makes room: it draws some partitions, and forgets their producers that have been silent for too long. Commits take
-// no notice of those, whether they are still there or not.
-func (c *Coordinator) forgetProducers(ctx context.Context, g generation) (int64, error) {
-	fields, err := c.client.HRandField(ctx, g.ends(), forgetPartitions).Result()
-	if err != nil || len(fields) == 0 {
-		return 0, err
-	}
-	keys := []string{g.current()}
-	for _, field := range fields {
-		if len(field) == partitionLen {
-			keys = append(keys, g.producers(field))
-		}
-	}
-	answer, err := c.run(ctx, forgetScript, keys, g.name, c.opts.ProducerExpiration.Milliseconds(), forgetOfEach)
-	if err != nil {
-		return 0, err
-	}
-	r := newReply([]any{answer})
-	return r.int(), r.err
 }

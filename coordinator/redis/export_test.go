@@ -25,7 +25,7 @@ func (c *Coordinator) ForgetProducers(ctx context.Context, in coordinator.Incarn
 	if err != nil {
 		return 0, err
 	}
-	return c.forgetProducers(ctx, g)
+	return c.forget(ctx, g)
 }
 
 // Keys returns all keys of this prefix.

@@ -14,7 +14,7 @@ import (
 // The stream is bounded, but keeps everything from the oldest unconfirmed fact on.
 func TestStreamIsTrimmed(t *testing.T) {
 	const retain = 64
-	c := connect(t, redis.Options{Addrs: []string{redistest.Start(t).Addr}, Retain: retain})
+	c := connect(t, redis.Options{Addrs: []string{redistest.Start(t).Addr}, RetainBytes: retain * 200})
 	in, at := open(t, c)
 	commit := func() uint64 {
 		answer, err := c.Commit(t.Context(), in, request(at))

@@ -34,23 +34,29 @@ type generation struct {
 func (g generation) key(what string) string { return g.tag + ":" + g.name + ":" + what }
 
 // The keys of a generation; doc.go has the table.
-func (g generation) counters() string    { return g.key("counters") }
-func (g generation) usable() string      { return g.key("usable") }
-func (g generation) ends() string        { return g.key("ends") }
-func (g generation) starts() string      { return g.key("starts") }
-func (g generation) topics() string      { return g.key("topics") }
-func (g generation) names() string       { return g.key("names") }
-func (g generation) settling() string    { return g.key("settling") }
-func (g generation) merges() string      { return g.key("merges") }
-func (g generation) stream() string      { return g.key("stream") }
-func (g generation) pending() string     { return g.key("pending") }
-func (g generation) order() string       { return g.key("order") }
-func (g generation) commits() string     { return g.key("commits") }
-func (g generation) commitTimes() string { return g.key("commit-times") }
-func (g generation) changes() string     { return g.key("changes") }
-func (g generation) changeTimes() string { return g.key("change-times") }
-func (g generation) leases() string      { return g.key("leases") }
-func (g generation) nodes() string       { return g.key("nodes") }
+func (g generation) counters() string { return g.key("counters") }
+func (g generation) usable() string   { return g.key("usable") }
+func (g generation) ends() string     { return g.key("ends") }
+func (g generation) starts() string   { return g.key("starts") }
+func (g generation) topics() string   { return g.key("topics") }
+func (g generation) names() string    { return g.key("names") }
+func (g generation) settling() string { return g.key("settling") }
+func (g generation) merges() string   { return g.key("merges") }
+func (g generation) stream() string   { return g.key("stream") }
+func (g generation) pending() string  { return g.key("pending") }
+func (g generation) order() string    { return g.key("order") }
+func (g generation) islands() string  { return g.key("islands") }
+func (g generation) leases() string   { return g.key("leases") }
+func (g generation) nodes() string    { return g.key("nodes") }
+
+// commits is the key of what is remembered of commits: one for each second of their segments' times, so that Redis throws all of it away as a whole when the last of them may
+// not be committed again any more.
+func (g generation) commits(id segments.ID) string { return g.commitsOf(id.Time().Unix()) }
+
+func (g generation) commitsOf(second int64) string { return g.key(fmt.Sprintf("commits:%d", second)) }
+
+// change is the key of what is remembered of one change. It expires.
+func (g generation) change(id segments.ID) string { return g.key("change:" + string(id[:])) }
 
 // producers is the key of what one partition knows of its idempotent producers. It takes the partition's field name.
 func (g generation) producers(field string) string {
@@ -93,11 +99,11 @@ func (g generation) ofPartition(at segments.Partition) []string {
 	return slices.Concat(g.keySlots(at), g.requestSlots(at.Topic), []string{g.producers(partitionField(at))})
 }
 
-// all are the keys of a generation but those of single partitions, and but the stream, which expires. The ends come last: they tell which
+// all are the keys of a generation but those of single partitions, and but those that expire: stream, commits and changes. The ends come last: they tell which
 // partitions there are.
 func (g generation) all() []string {
 	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.merges(), g.pending(), g.order(),
-		g.commits(), g.commitTimes(), g.changes(), g.changeTimes(), g.leases(), g.nodes(), g.ends()}
+		g.islands(), g.leases(), g.nodes(), g.ends()}
 }
 
 // partitionLen is the length of a partition's name in hash fields and requests: topic id, index.

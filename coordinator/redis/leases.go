@@ -72,7 +72,7 @@ func (c *Coordinator) Register(ctx context.Context, in coordinator.Incarnation, 
 	}
 	_, err = c.run(ctx, registerScript, []string{g.current(), g.nodes()}, g.name, node.ID, max(0, ttl.Microseconds()), info)
 	if err == nil && ttl > 0 {
-		_, _ = c.forgetProducers(ctx, g) // now and then is often enough; what is wrong, the next call says as well
+		_, _ = c.forget(ctx, g) // now and then is often enough; what is wrong, the next call says as well
 	}
 	return err
 }

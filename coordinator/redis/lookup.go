@@ -10,6 +10,9 @@ import (
 	"firn/segments"
 )
 
+// marksAtOnce is how many partitions one script looks at.
+const marksAtOnce = 500
+
 // Topic implements coordinator.Log.
 func (c *Coordinator) Topic(ctx context.Context, in coordinator.Incarnation, name string) (coordinator.TopicFact, error) {
 	g, err := c.generation(ctx, in)
@@ -42,20 +45,25 @@ func (c *Coordinator) HighWatermarks(ctx context.Context, in coordinator.Incarna
 	if err != nil {
 		return nil, err
 	}
-	var names []byte
-	for _, at := range partitions {
-		names = appendPartition(names, at)
+	marks := make([]int64, 0, len(partitions))
+	for some := range slices.Chunk(partitions, marksAtOnce) {
+		var names []byte
+		for _, at := range some {
+			names = appendPartition(names, at)
+		}
+		answer, err := c.run(ctx, marksScript, []string{g.current(), g.usable(), g.ends()}, g.name, names)
+		if err != nil {
+			return nil, err
+		}
+		r := newReply(answer)
+		for range some {
+			marks = append(marks, r.int())
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
 	}
-	answer, err := c.run(ctx, marksScript, []string{g.current(), g.usable(), g.ends(), g.pending()}, g.name, names)
-	if err != nil {
-		return nil, err
-	}
-	r := newReply(answer)
-	marks := make([]int64, len(partitions))
-	for i := range marks {
-		marks[i] = r.int()
-	}
-	return marks, r.err
+	return marks, nil
 }
 
 // Keyed implements coordinator.Log.
@@ -87,4 +95,4 @@ func (c *Coordinator) Keyed(ctx context.Context, in coordinator.Incarnation, top
 }
 
 // keyedAtOnce is how many requests one script looks up.
-const keyedAtOnce = 1000
+const keyedAtOnce = 250

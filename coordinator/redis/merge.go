@@ -25,7 +25,7 @@ func (p *proposal) merge(ctx context.Context, c *coordinator.ProposeMerge) (coor
 	}
 	at := binary.BigEndian.AppendUint64(appendPartition(nil, c.Merge.Partition), uint64(c.Merge.Last))
 	deadline := p.c.opts.CommitDeadline
-	entry, _, err := p.decide(ctx, "merge", string(coordinator.AppendFact(nil, c.Fact(p.in))), nil, at, c.Lease, uint32(epoch), c.After,
+	entry, _, err := p.decide(ctx, "merge", string(coordinator.AppendFact(nil, c.Fact(p.in))), at, c.Lease, uint32(epoch), c.After,
 		written, coordinator.MergeDeadline(deadline).Milliseconds(), deadline.Milliseconds())
 	if err != nil {
 		err = fmt.Errorf("merge of %s over offsets %d-%d: %w", c.Merge.Partition, c.Merge.Base, c.Merge.Last, err)

@@ -47,6 +47,7 @@ func TestAsEmbedded(t *testing.T) {
 			"confirm":       p.confirm,
 			"confirm more":  p.confirm,
 			"settled":       p.settled,
+			"marks":         p.marks,
 			"follow":        p.follow,
 			"leases":        p.leases,
 			"offsets":       p.offsets,
@@ -303,6 +304,14 @@ func (p *pair) settled(t *rapid.T) {
 	a, errA := p.model.Settled(p.ctx, p.in)
 	b, errB := p.redis.Settled(p.ctx, p.in)
 	p.both("settled", a, b, errA, errB)
+}
+
+func (p *pair) marks(t *rapid.T) {
+	p.T = t
+	at := []segments.Partition{p.partition(), p.partition(), p.partition()}
+	a, errA := p.model.HighWatermarks(p.ctx, p.in, at)
+	b, errB := p.redis.HighWatermarks(p.ctx, p.in, at)
+	p.both("high watermarks", a, b, errA, errB)
 }
 
 func (p *pair) follow(t *rapid.T) {

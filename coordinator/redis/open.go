@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error 
 		return err
 	}
 	c.known.Store(&opening)
-	c.removeOld(ctx, g)
+	c.removeOld(ctx, g, before.now)
 	return nil
 }
 
@@ -97,6 +98,7 @@ func (l *loading) load(state *coordinator.State, at looked) error {
 	l.commits(state, at)
 	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
 	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
+	l.hset(l.g.counters(), "stream_keep", l.c.opts.RetainBytes)
 	l.flush()
 	return l.err
 }
@@ -198,12 +200,15 @@ func (l *loading) requests(state *coordinator.State, now looked) {
 
 // commits loads what survived of segments that may still be committed again.
 func (l *loading) commits(state *coordinator.State, at looked) {
-	young := state.Young(at.now.Add(-l.c.opts.CommitDeadline))
-	for id, spans := range young {
-		l.hset(l.g.commits(), string(id[:]), appendRecovered(nil, spans))
-	}
-	for id := range young {
-		l.add("ZADD", l.g.commitTimes(), fmt.Sprint(id.Time().Add(l.c.opts.CommitDeadline).UnixMilli()), id[:])
+	deadline := l.c.opts.CommitDeadline
+	young := state.Young(at.now.Add(-deadline))
+	ids := slices.SortedFunc(maps.Keys(young), func(a, b segments.ID) int { return bytes.Compare(a[:], b[:]) })
+	for i, id := range ids {
+		key := l.g.commits(id)
+		l.hset(key, string(id[:]), appendRecovered(nil, young[id]))
+		if i+1 == len(ids) || l.g.commits(ids[i+1]) != key {
+			l.expire(key, time.Unix(id.Time().Unix()+2, 0).Add(deadline).Sub(at.now))
+		}
 	}
 }
 
@@ -258,7 +263,7 @@ func (l *loading) flush() {
 
 // removeOld removes the keys of generations that can never be current again. The state is open by now: what is left over, because it fails
 // half-way, is in nobody's way, and the next one finds it.
-func (c *Coordinator) removeOld(ctx context.Context, current generation) {
+func (c *Coordinator) removeOld(ctx context.Context, current generation, now time.Time) {
 	names, err := c.client.ZRange(ctx, c.shard.generations(), 0, -1).Result()
 	if err != nil {
 		return
@@ -268,13 +273,13 @@ func (c *Coordinator) removeOld(ctx context.Context, current generation) {
 		if other, err := coordinator.ParseGeneration(name); err == nil && other.Incarnation > ours.Incarnation || name == current.name {
 			continue
 		}
-		if c.remove(ctx, c.shard.generation(name)) != nil {
+		if c.remove(ctx, c.shard.generation(name), now) != nil {
 			return
 		}
 	}
 }
 
-func (c *Coordinator) remove(ctx context.Context, g generation) error {
+func (c *Coordinator) remove(ctx context.Context, g generation, now time.Time) error {
 	const atOnce = 500
 	cursor := uint64(0)
 	for {
@@ -297,8 +302,15 @@ func (c *Coordinator) remove(ctx context.Context, g generation) error {
 			break
 		}
 	}
-	if err := c.client.Unlink(ctx, g.all()...).Err(); err != nil {
-		return err
+	keys := g.all()
+	deadline := int64(c.opts.CommitDeadline.Seconds()) + 1
+	for second := now.Unix() - deadline; second <= now.Unix()+deadline; second++ {
+		keys = append(keys, g.commitsOf(second))
+	}
+	for some := range slices.Chunk(keys, atOnce) {
+		if err := c.client.Unlink(ctx, some...).Err(); err != nil {
+			return err
+		}
 	}
 	return c.client.ZRem(ctx, c.shard.generations(), g.name).Err()
 }

@@ -39,7 +39,7 @@ type Options struct {
 	Timeout     time.Duration // of one read or write; 3 s
 
 	CommitDeadline time.Duration // how old a segment may be when it is committed, and how long a commit is remembered; 5 minutes
-	Retain         int           // entries that the commit stream keeps; 16384
+	RetainBytes    int           // of entries that the commit stream keeps; coordinator.DefaultRetainBytes
 
 	MaxProducers       int           // idempotent producers that one partition remembers; 65536. The longest silent go first
 	ProducerExpiration time.Duration // how long a silent one is remembered; a day
@@ -62,8 +62,8 @@ func (o Options) withDefaults() Options {
 	if o.CommitDeadline == 0 {
 		o.CommitDeadline = coordinator.DefaultCommitDeadline
 	}
-	if o.Retain == 0 {
-		o.Retain = 16 << 10
+	if o.RetainBytes == 0 {
+		o.RetainBytes = coordinator.DefaultRetainBytes
 	}
 	if o.MaxProducers == 0 {
 		o.MaxProducers = 1 << 16
@@ -90,7 +90,7 @@ func (o Options) Validate() error {
 	check(o.Cluster && o.DB != 0, "a cluster has database 0 only, not %d", o.DB)
 	check(len(o.Addrs) > 1 && !o.Cluster && o.Master == "", "several addresses without cluster=true or sentinel")
 	check(strings.ContainsAny(o.Prefix, "{}"), "prefix %q contains a brace", o.Prefix)
-	check(o.CommitDeadline < 0 || o.Retain < 0 || o.PoolSize < 0 || o.MaxProducers < 0 || o.ProducerExpiration < 0 || o.KeyExpiration < 0, "negative sizes")
+	check(o.CommitDeadline < 0 || o.RetainBytes < 0 || o.PoolSize < 0 || o.MaxProducers < 0 || o.ProducerExpiration < 0 || o.KeyExpiration < 0, "negative sizes")
 	return errors.Join(problems...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"strconv"
 
 	"firn/coordinator"
@@ -44,7 +45,7 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 	case change.LogStart != nil:
 		return p.moveLogStart(ctx, change.LogStart)
 	case change.ProducerIDs > 0:
-		entry, _, err := p.decide(ctx, "ids", "", nil, change.ProducerIDs)
+		entry, _, err := p.decide(ctx, "ids", "", change.ProducerIDs)
 		return entry, err
 	case change.Offsets != nil:
 		return p.commitOffsets(ctx, change.Offsets)
@@ -86,8 +87,8 @@ type standing struct {
 }
 
 func (p *proposal) look(ctx context.Context, id segments.TopicID, name string) (standing, error) {
-	answer, err := p.c.run(ctx, topicScript, []string{p.g.current(), p.g.changes(), p.g.topics(), p.g.names(), p.g.settling()},
-		p.g.name, p.id[:], id[:], name)
+	answer, err := p.c.run(ctx, topicScript, []string{p.g.current(), p.g.change(p.id), p.g.topics(), p.g.names(), p.g.settling()},
+		p.g.name, "", id[:], name)
 	if err != nil {
 		return standing{}, err
 	}
@@ -157,31 +158,36 @@ func (p *proposal) changeTopic(ctx context.Context, kind string, id segments.Top
 // topic decides what a topic becomes, unless it, or its name, has changed since it was looked at.
 func (p *proposal) topic(ctx context.Context, kind string, now standing, next *coordinator.TopicFact) (coordinator.Entry, bool, error) {
 	fact := coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: p.in, Topic: next})
-	var ofPartitions []string
-	if kind == "delete" {
-		for i := range next.Partitions {
-			ofPartitions = append(ofPartitions, p.g.ofPartition(segments.Partition{Topic: next.ID, Index: i})...)
+	entry, decided, err := p.decide(ctx, kind, string(fact), next.ID[:], now.fact, next.Name, next.Partitions)
+	if decided && next.Deleted {
+		all := make([]segments.Partition, next.Partitions)
+		for i := range all {
+			all[i] = segments.Partition{Topic: next.ID, Index: int32(i)}
 		}
+		_ = p.c.removePartitions(ctx, p.g, all) // nobody needs them any more; what is left is found by forget
 	}
-	return p.decide(ctx, kind, string(fact), ofPartitions, next.ID[:], now.fact, next.Name, next.Partitions)
+	return entry, decided, err
 }
 
 func (p *proposal) moveLogStart(ctx context.Context, l *coordinator.LogStart) (coordinator.Entry, error) {
+	if err := l.Validate(); err != nil {
+		return coordinator.Entry{}, err
+	}
 	var moves []byte
 	for at, offset := range l.Offsets {
 		moves = binary.BigEndian.AppendUint64(appendPartition(moves, at), uint64(offset))
 	}
 	fact := coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: p.in, LogStart: l})
-	entry, _, err := p.decide(ctx, "start", string(fact), nil, moves)
+	entry, _, err := p.decide(ctx, "start", string(fact), moves)
 	return entry, err
 }
 
 // decide calls propose.lua. It reports whether the change is decided, or has to be worked out again.
-func (p *proposal) decide(ctx context.Context, kind, fact string, ofPartitions []string, args ...any) (coordinator.Entry, bool, error) {
+func (p *proposal) decide(ctx context.Context, kind, fact string, args ...any) (coordinator.Entry, bool, error) {
 	g := p.g
-	keys := append([]string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(), g.changes(), g.changeTimes(),
-		g.topics(), g.names(), g.settling(), g.merges(), g.leases()}, ofPartitions...)
-	all := append([]any{g.name, p.id[:], p.c.opts.CommitDeadline.Milliseconds(), kind, fact}, args...)
+	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(), g.change(p.id),
+		g.topics(), g.names(), g.settling(), g.merges(), g.leases()}
+	all := append([]any{g.name, "", int64(math.Ceil(p.c.opts.CommitDeadline.Seconds())), kind, fact}, args...)
 	answer, err := p.c.run(ctx, proposeScript, keys, all...)
 	if err != nil {
 		return coordinator.Entry{}, false, err

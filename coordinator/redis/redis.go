@@ -145,18 +145,34 @@ func (c *Coordinator) Latest(ctx context.Context, in coordinator.Incarnation) (u
 	return uint64(r.int()), r.err
 }
 
-// Confirm implements coordinator.Log.
+// What one call of confirm.lua looks at: partitions of commits, or facts of other kinds.
+const confirmAtOnce = 500
+
+// Confirm implements coordinator.Log. Commits of many partitions take several calls.
 func (c *Coordinator) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []uint64) error {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return err
 	}
-	args := make([]any, 0, 2+len(seqs))
-	args = append(args, g.name, c.opts.Retain)
-	for _, seq := range seqs {
-		args = append(args, seq)
+	keys := []string{g.current(), g.counters(), g.usable(), g.settling(), g.stream(), g.pending(), g.order(), g.ends(), g.merges(), g.islands()}
+	for {
+		some := seqs[:min(len(seqs), confirmAtOnce)]
+		args := make([]any, 0, 2+len(some))
+		args = append(args, g.name, confirmAtOnce)
+		for _, seq := range some {
+			args = append(args, seq)
+		}
+		answer, err := c.run(ctx, confirmScript, keys, args...)
+		if err != nil {
+			return err
+		}
+		r := newReply([]any{answer})
+		done := r.int()
+		if r.err != nil || done < 0 || done > int64(len(some)) {
+			return fmt.Errorf("redis, confirm: %d of %d facts: %w", done, len(some), r.err)
+		}
+		if seqs = seqs[done:]; len(seqs) == 0 {
+			return nil
+		}
 	}
-	_, err = c.run(ctx, confirmScript, []string{c.shard.current(), g.counters(), g.usable(), g.settling(), g.stream(), g.pending(), g.order(),
-		g.commits(), g.commitTimes(), g.changes(), g.changeTimes()}, args...)
-	return err
 }

@@ -75,7 +75,7 @@ func (e *requestEncoder) run(run *coordinator.CommitRun) {
 	for i := range run.Batches {
 		b := &run.Batches[i]
 		switch {
-		case e.prior.answer(run.Partition, position) != nil:
+		case e.prior.answer(position) != nil:
 			e.extend(groupAnswered, b)
 		case b.Key != nil:
 			e.close()

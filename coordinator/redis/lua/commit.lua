@@ -1,21 +1,23 @@
 #!lua
 -- Gives the batches of a segment their offsets: Coordinator.Commit. Everything is decided before anything is written.
 --
--- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 commits, 7 commit times, 8 stream, 9 pending, 10 order,
---      11… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
+-- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 what is remembered of commits of the segment's second, 7 stream, 8 pending, 9 order,
+--      10… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
 --      requests of each partition with keyed batches, in that order, and those of each topic with such
 -- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
 --      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once,
 --      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered, 12 how many partitions have keyed ones
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
--- Returns {'old', age}, {'known', remembered, log starts, whether its newest fact is pending}
---      or {'decided', number, now, decisions, log starts, whether the newest fact before is pending}.
+-- Returns {'old', age}, {'known', remembered, log start of each partition, its newest fact if that is pending}
+--      or {'decided', number, now, decisions, log start of each partition, the newest fact before if that is pending}.
 
 local refused = untrusted()
 if refused then return refused end
 
-local PLAIN, IDEMPOTENT, KEYED = 0, 1, 3
+local PLAIN, IDEMPOTENT, ANSWERED, KEYED = 0, 1, 2, 3
+local GROUP = {[PLAIN] = 25, [IDEMPOTENT] = 31, [ANSWERED] = 9, [KEYED] = 61} -- bytes in a request
 local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED, OTHER_PARTITIONS = 0, 1, 2, 3, 4, 5, 6
+local CODES = 7
 local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
 local SLOTS = 4 -- of requests, each of half of the time for which they are remembered
 
@@ -25,8 +27,8 @@ local silent = now - tonumber(ARGV[8])
 local age, deadline = now - tonumber(ARGV[3]), tonumber(ARGV[4])
 if age > deadline or age < -deadline then return {'old', age} end
 
--- What is known of the partitions, by name. Few long calls take less time than many short ones.
-local partitions, order = {}, {}
+-- What is known of the partitions, by name.
+local partitions, order, log_starts = {}, {}, {}
 local function look_up(names)
   local topics = {}
   for i, name in ipairs(names) do topics[i] = string.sub(name, 1, 16) end
@@ -35,14 +37,15 @@ local function look_up(names)
   for i, name in ipairs(names) do
     local p = {name = name, start = 0, usable = struct.unpack('>I4', name, 17) < tonumber(usable[i] or 0)}
     if p.usable then
-      p.first, p.start = tonumber(ends[i] or 0), tonumber(starts[i] or 0)
+      p.first, p.confirmed = read_end(ends[i])
+      p.start = tonumber(starts[i] or 0)
       p.next = p.first
     end
     partitions[name] = p
     order[#order + 1] = p
+    log_starts[#order] = struct.pack('>I8', p.start)
   end
 end
-local AT_ONCE = 1000
 local names = {}
 for from = 1, #ARGV[9], 20 do
   names[#names + 1] = string.sub(ARGV[9], from, from + 19)
@@ -51,8 +54,21 @@ for from = 1, #ARGV[9], 20 do
     names = {}
   end
 end
+log_starts = table.concat(log_starts)
 
-local key = 10 -- of the producers of the partition that had idempotent batches last
+-- pending is a fact, as it is in the stream, if it still awaits its confirmation: it is kept there until then.
+local function pending(number)
+  if number == 0 or redis.call('HEXISTS', KEYS[8], decimal(number)) == 0 then return '' end
+  local read = redis.call('XREAD', 'COUNT', 1, 'STREAMS', KEYS[7], decimal(number - 1) .. '-0')
+  return read[1][2][1][2][2]
+end
+
+local remembered = redis.call('HGET', KEYS[6], segment) or ''
+local newest = remembered ~= '' and struct.unpack('>I8', remembered) or 0
+local before = pending(newest)
+if remembered ~= known then return {'known', remembered, log_starts, before} end
+
+local key = 9 -- of the producers of the partition that had idempotent batches last
 local function producer(p, id)
   local state = p.producers[id]
   if state == nil then
@@ -105,7 +121,7 @@ end
 -- A request's state is the hash of its body (16 bytes), when it was written (8), its offset (8), its records (4), and of how many partitions and
 -- with what timestamp its records were made (4, 8). Which slot it is in depends on a clock that may have
 -- been another; so all are looked at, and its own time counts.
-local slots, expiration = 10 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
+local slots, expiration = 9 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
 local function written(p, id)
   local state = p.requests[id]
   if state == nil then
@@ -161,54 +177,76 @@ local function plain(p, at)
   return ACCEPTED, p.next - records
 end
 
-local decisions, starts = {}, {}
-local runs, at = struct.unpack('>I4', request)
-for _ = 1, runs do
-  local name, _, groups, after = struct.unpack('>c20I8I4', request, at)
-  at = after
-  local p = partitions[name]
-  for _ = 1, groups do
-    local kind = string.byte(request, at)
-    if kind == PLAIN then
-      decisions[#decisions + 1] = struct.pack('>BI8', plain(p, at + 1))
-      at = at + 25
-    elseif kind == IDEMPOTENT then
-      decisions[#decisions + 1] = struct.pack('>BI8', idempotent(p, at + 1))
-      at = at + 31
-    elseif kind == KEYED then
-      decisions[#decisions + 1] = struct.pack('>BI8', keyed(p, at + 1))
-      at = at + 61
-    else
-      at = at + 9
+-- answers are what is remembered of the decisions, as numbers: see chunk.go. One answer stands for accepted batches that follow each other.
+local answers, last_byte, last_offset = {}, 0, 0
+local open = nil -- where in answers the length of the accepted bytes stands that may go on
+local function remember_answer(code, offset, position, length)
+  if code == ACCEPTED and open then
+    answers[open] = answers[open] + length
+  else
+    answers[#answers + 1] = (position - last_byte) * CODES + code
+    answers[#answers + 1] = length
+    open = code == ACCEPTED and #answers or nil
+    if code == ACCEPTED or code == DUPLICATE then
+      answers[#answers + 1] = offset - last_offset
+      last_offset = offset
     end
   end
-  starts[#starts + 1] = struct.pack('>I8', p.start)
+  last_byte = position + length
 end
-decisions, starts = table.concat(decisions), table.concat(starts)
 
-local remembered = redis.call('HGET', KEYS[6], segment) or ''
-local newest = remembered ~= '' and struct.unpack('>I8', remembered) or 0
-local pending = newest > 0 and redis.call('HEXISTS', KEYS[9], decimal(newest)) or 0
-if remembered ~= known then return {'known', remembered, starts, pending} end
+local decisions = {}
+local runs, at = struct.unpack('>I4', request)
+for _ = 1, runs do
+  local name, position, groups, after = struct.unpack('>c20I8I4', request, at)
+  at, open = after, nil
+  local p = partitions[name]
+  for _ = 1, groups do
+    local kind, length = string.byte(request, at), nil
+    local code, offset
+    if kind == PLAIN then
+      length = struct.unpack('>I8', request, at + 9)
+      code, offset = plain(p, at + 1)
+    elseif kind == IDEMPOTENT then
+      length = struct.unpack('>I4', request, at + 5)
+      code, offset = idempotent(p, at + 1)
+    elseif kind == KEYED then
+      length = struct.unpack('>I4', request, at + 5)
+      code, offset = keyed(p, at + 1)
+    else
+      length, open = struct.unpack('>I8', request, at + 1), nil
+    end
+    if code then
+      decisions[#decisions + 1] = struct.pack('>BI8', code, offset)
+      remember_answer(code, offset, position, length)
+    end
+    at, position = at + GROUP[kind], position + length
+  end
+end
+decisions = table.concat(decisions)
 
-local grown = {} -- name and first new offset of each partition that gets records
+local grown = {} -- name, first new offset and the next of each partition that gets records
 for _, p in ipairs(order) do
   if p.usable and p.next > p.first then
     if p.next > 9007199254740991 then return redis.error_reply('FIRNLIMIT offsets end at 2^53') end
-    grown[#grown + 1] = p.name .. struct.pack('>I8', p.first)
+    grown[#grown + 1] = p.name .. struct.pack('>I8I8', p.first, p.next)
   end
 end
 
 -- From here on it is written.
+local DRAWN = 64
+-- forget makes room among the producers of a partition: of some that are drawn at random the older half goes, as Redis itself evicts keys.
 local function forget(p)
-  local all, oldest, newest = redis.call('HGETALL', p.key), math.huge, 0
-  for i = 2, #all, 2 do
-    all[i] = struct.unpack('>I8', all[i], #all[i] - 7)
-    oldest, newest = math.min(oldest, all[i]), math.max(newest, all[i])
+  local drawn, oldest, newest = redis.call('HRANDFIELD', p.key, DRAWN, 'WITHVALUES'), math.huge, 0
+  for i = 2, #drawn, 2 do
+    drawn[i] = struct.unpack('>I8', drawn[i], #drawn[i] - 7)
+    oldest, newest = math.min(oldest, drawn[i]), math.max(newest, drawn[i])
   end
-  for i = 2, #all, 2 do
-    if all[i] <= oldest + math.floor((newest - oldest) / 2) then redis.call('HDEL', p.key, all[i - 1]) end
+  local gone = {}
+  for i = 2, #drawn, 2 do
+    if drawn[i] <= oldest + math.floor((newest - oldest) / 2) then gone[#gone + 1] = drawn[i - 1] end
   end
+  redis.call('HDEL', p.key, unpack(gone))
 end
 
 local function remember(p)
@@ -226,10 +264,14 @@ end
 local ends = {}
 for i, p in ipairs(order) do
   if p.usable and p.next > p.first then
-    ends[#ends + 1], ends[#ends + 2] = p.name, decimal(p.next)
-    local new = 0
-    for id in pairs(p.changed or {}) do new = new + redis.call('HSET', p.key, id, p.producers[id]) end
-    if new > 0 and redis.call('HLEN', p.key) > max_producers then forget(p) end
+    ends[#ends + 1], ends[#ends + 2] = p.name, write_end(p.next, p.confirmed)
+    local new, changed = 0, {}
+    for id in pairs(p.changed or {}) do changed[#changed + 1], changed[#changed + 2] = id, p.producers[id] end
+    for from = 1, #changed, AT_ONCE do new = new + redis.call('HSET', p.key, unpack(changed, from, math.min(from + AT_ONCE - 1, #changed))) end
+    for _ = 1, math.ceil(4 * new / DRAWN) do
+      if redis.call('HLEN', p.key) <= max_producers then break end
+      forget(p)
+    end
     if p.new and #p.new > 0 then remember(p) end
   end
   if #ends > 0 and (#ends >= AT_ONCE or i == #order) then
@@ -239,14 +281,14 @@ for i, p in ipairs(order) do
 end
 
 local number = 0
-local chunk = 'C' .. struct.pack('>I8I4', now, #request) .. request .. decisions
 if #grown > 0 then
   number = redis.call('HINCRBY', KEYS[2], 'seq', 1)
-  redis.call('XADD', KEYS[8], decimal(number) .. '-0', 'commit', segment .. chunk)
-  redis.call('HSET', KEYS[9], decimal(number), 'C' .. table.concat(grown))
-  redis.call('ZADD', KEYS[10], number, decimal(number))
+  append(KEYS[2], KEYS[7], decimal(number), 'commit', segment .. 'C' .. struct.pack('>I8I4', now, #request) .. request .. decisions)
+  redis.call('HSET', KEYS[8], decimal(number), 'C' .. table.concat(grown))
+  redis.call('ZADD', KEYS[9], number, decimal(number))
   newest = number
 end
-redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. struct.pack('>I8I4', number, #chunk) .. chunk)
-redis.call('ZADD', KEYS[7], tonumber(ARGV[3]) + deadline, segment)
-return {'decided', number, now, decisions, starts, pending}
+redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. cmsgpack.pack(answers))
+-- Redis forgets the commits of a second by itself, once none of them may be repeated any more.
+redis.call('EXPIRE', KEYS[6], decimal(math.ceil(((math.floor(tonumber(ARGV[3]) / 1000) + 1) * 1000 + deadline - now) / 1000) + 1))
+return {'decided', number, now, decisions, log_starts, before}

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Returns what there is to know of each live node, and forgets the others: Coordinator.Nodes.
 --
 -- KEYS 1 current, 2 nodes

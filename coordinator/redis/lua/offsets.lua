@@ -16,7 +16,7 @@ now = math.floor(now / 1000)
 
 -- From here on it is written.
 local version, seq = redis.call('HINCRBY', KEYS[2], 'offsets_version', 1), decimal(redis.call('HINCRBY', KEYS[2], 'seq', 1))
-redis.call('XADD', KEYS[4], seq .. '-0', 'offsets', struct.pack('>I8I8', version, now) .. ARGV[4])
+append(KEYS[2], KEYS[4], seq, 'offsets', struct.pack('>I8I8', version, now) .. ARGV[4])
 redis.call('HSET', KEYS[5], seq, '')
 redis.call('ZADD', KEYS[6], seq, seq)
 return {tonumber(seq), version, now}

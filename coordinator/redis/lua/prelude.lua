@@ -2,10 +2,12 @@
 
 -- server tells this server, in its present role, from any other: run_id changes when the process does, master_replid when it has been a
 -- replica in between, or lost the history that it shares with its replicas. It is nil if this is not a master.
+-- LAYOUT is the version of the keys of a generation: what was opened in another one is not trusted either.
+local LAYOUT = '/2'
 local function server()
   local info = redis.call('INFO', 'server', 'replication')
   if not string.find(info, 'role:master', 1, true) then return nil end
-  return string.match(info, 'run_id:(%x+)') .. string.match(info, 'master_replid:(%x+)')
+  return string.match(info, 'run_id:(%x+)') .. string.match(info, 'master_replid:(%x+)') .. LAYOUT
 end
 
 local not_master = 'READONLY this server is a replica'
@@ -37,4 +39,51 @@ end
 -- decimal writes a whole number as Redis reads it: tostring would turn to exponents.
 local function decimal(n)
   return string.format('%.0f', n)
+end
+
+-- AT_ONCE is how many fields one command reads or writes. Few long commands take less time than many short ones.
+local AT_ONCE = 1000
+
+-- read_end takes apart what `ends` has of a partition: its next offset and, behind a space where that is less, the end of its confirmed prefix.
+local function read_end(value)
+  if not value then return 0, 0 end
+  local finish = tonumber(value)
+  if finish then return finish, finish end
+  local both, confirmed = string.match(value, '^(%d+) (%d+)$')
+  return tonumber(both), tonumber(confirmed)
+end
+
+local function write_end(finish, confirmed)
+  if finish == confirmed then return decimal(finish) end
+  return decimal(finish) .. ' ' .. decimal(confirmed)
+end
+
+-- high_watermarks returns the end of the confirmed prefix of each partition of a list of names, false where commits may not use it.
+local function high_watermarks(names, usable_key, ends_key)
+  local marks = {}
+  for from = 1, #names, AT_ONCE do
+    local to = math.min(from + AT_ONCE - 1, #names)
+    local topics = {}
+    for i = from, to do topics[#topics + 1] = string.sub(names[i], 1, 16) end
+    local usable, ends = redis.call('HMGET', usable_key, unpack(topics)), redis.call('HMGET', ends_key, unpack(names, from, to))
+    for i, value in ipairs(ends) do
+      local _, confirmed = read_end(value)
+      marks[#marks + 1] = struct.unpack('>I4', names[from + i - 1], 17) < tonumber(usable[i] or 0) and confirmed
+    end
+  end
+  return marks
+end
+
+-- append adds an entry to the commit stream. The stream is trimmed by bytes: whenever another sixteenth of what it keeps has been added, the entry is noted, in a
+-- ring of one note more than that. confirm.lua trims up to the oldest note.
+local NOTES, ENTRY_BYTES = 16, 64
+local function append(counters, stream, seq, field, value)
+  redis.call('XADD', stream, seq .. '-0', field, value)
+  local total = redis.call('HINCRBY', counters, 'stream_bytes', ENTRY_BYTES + #value)
+  local kept = redis.call('HMGET', counters, 'stream_keep', 'stream_noted')
+  local part, noted = math.floor(total * NOTES / tonumber(kept[1])), tonumber(kept[2] or 0)
+  if part > noted then
+    for i = math.max(noted, part - NOTES - 1) + 1, part do redis.call('HSET', counters, 'note' .. i % (NOTES + 1), seq) end
+    redis.call('HSET', counters, 'stream_noted', part)
+  end
 end

@@ -1,5 +1,6 @@
-#!lua
--- Announces a node, or takes it away: Coordinator.Register.
+#!lua flags=allow-oom
+-- Announces a node, or takes it away: Coordinator.Register. It runs when Redis is full as well: there are few nodes,
+-- and one that is not announced any more is taken for dead.
 --
 -- KEYS 1 current, 2 nodes
 -- ARGV 1 generation, 2 id, 3 how long, in microseconds (0: not any more), 4 what there is to know of it
