@@ -55,20 +55,30 @@
 //	:names                    hash    name -> topic id, of live topics
 //	:settling                 hash    name -> entry of the deletion that has to be confirmed before the name is free
 //	:usable                   hash    topic id -> partitions that commits may use: those that are confirmed; -1 if deleted
-//	:ends, :starts            hash    partition -> next offset, log start offset (if above 0)
-//	:merges                   hash    partition -> version of its newest merge (if there was one)
+//	:ends                     hash    partition -> next offset, and the end of its confirmed prefix where that is less
+//	:starts                   hash    partition -> log start offset (if above 0)
+//	:islands                  hash    confirmed ranges beyond something that is not: see confirm.lua
+//	:merges                   hash    partition -> version of its newest merge (if there was one), and its entry while that awaits its confirmation
 //	:producers:<topic>/<n>    hash    producer id -> epoch, time, its five newest batches
 //	:keyed:<topic>/<n>:<slot> hash    id of a keyed request -> its body's hash, time, offset, records, and how those were made; goes by itself
 //	:requests:<topic>:<slot>  hash    id of a keyed request -> its body's hash, time, and how its records were made; goes by itself
 //	:stream                   stream  the commit stream: entry n has id n-0 and one field (commit, fact, ids, offsets or confirmed)
 //	:pending, :order          hash, zset  facts that await their confirmation, and what that will do
-//	:commits, :commit-times   hash, zset  segment id -> what was decided of it, and until when that is remembered
-//	:changes, :change-times   hash, zset  the same of changes
+//	:commits:<second>         hash    segment id -> what was decided of it, of segments of that second; goes by itself
+//	:change:<id>              hash    what a change became; goes by itself
 //	:leases                   hash    name -> number, end, holder
 //	:nodes                    hash    id -> end, what there is to know
 //
-// A partition's name in fields is its topic id (16 bytes) and index (4). Sizes: about 100 bytes for a partition, 150 for a producer, and for each commit twice
-// its request (57 bytes for a run) while it is remembered (the commit deadline) or in the stream (the newest 16384 entries and all that are not confirmed).
+// A partition's name in fields is its topic id (16 bytes) and index (4). Sizes: about 100 bytes for a partition, 150 for a producer, for each commit five to ten bytes for
+// each of its partitions while it is remembered (the commit deadline; chunk.go says what), and in the stream about 83 for each, of which RetainBytes are kept and all that
+// is not confirmed. Whoever follows from further back reads the bucket (coordinator.ErrTrimmed).
+//
+// # Bounds
+//
+// A script holds everybody up, so what one does is bounded, whatever a client asks for, and does not depend on what others do: it reads no structure as a whole but the few
+// nodes. High watermarks are kept, not worked out from what is pending. Requests of any length are cut here into calls of marksAtOnce, keyedAtOnce, confirmAtOnce partitions; what is decided
+// in one step has a limit in the contract: coordinator.MaxLogStarts, coordinator.MaxCommitDecisions. What there is of a deleted topic's partitions is removed after the decision, in steps, and by
+// forget.go if that is interrupted. bounds_test.go counts the commands.
 //
 // Of keyed requests there may be many, and each has to go after a day. Looking for those that have had their time would cost as much as writing them, so
 // a partition has four slots: the requests of half a day go into one, which Redis throws away as a whole when the last of them has had its time, between a day and a
