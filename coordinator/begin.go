@@ -56,6 +56,11 @@ func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {
 	if err := n.loadView(ctx, g.Incarnation, recovered); err != nil {
 		return nil, err
 	}
+	if Elapsed(c.proved, c.clock()) >= sealsSurely {
+		// Another incarnation may have opened meanwhile, and even the seals of this one be gone: then
+		// nothing shows that the state that was read lacks what was tidied away with them.
+		return nil, fmt.Errorf("%w: reading the bucket took too long", errWait)
+	}
 	return n.live(ctx, c)
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"firn/coordinator"
 	"firn/segments"
@@ -78,4 +80,36 @@ func TestOneChainForAllTries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// frozen takes hours for its first listing of the journal.
+type frozen struct {
+	segments.Store
+	thawed atomic.Bool
+}
+
+func (s *frozen) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
+	if prefix == "journal/" && s.thawed.CompareAndSwap(false, true) {
+		time.Sleep(2 * time.Hour)
+	}
+	return s.Store.List(ctx, prefix, after)
+}
+
+// A process that was frozen while its life began does not live on what it read: by now that may lack what others have written, and tidied away.
+func TestSlowBeginningIsNoLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &frozen{Store: memory.New()}
+		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		state, err := coordinator.Recover(t.Context(), store.Store, coordinator.RecoverOptions{})
+		if err == nil {
+			err = c.Open(t.Context(), state)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		joinShared(t, store, c, 1, 1000)
+		if chains := keys(t, store, "journal/"); !store.thawed.Load() || len(chains) != 2 {
+			t.Errorf("the journal has %v, should have the chain of a life that did not begin, and that of one that did", chains)
+		}
+	})
 }

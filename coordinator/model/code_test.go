@@ -122,13 +122,13 @@ func sites(t *testing.T, dir string) []string {
 }
 
 // ofStore is the method of a store that is called: by its name, and by what it is called on, which
-// everywhere in the project is named after what it is. create is the function of package
-// coordinator that puts.
+// everywhere in the project is named after what it is. create and Delete are functions of
+// package coordinator that put and delete.
 func ofStore(call *ast.CallExpr) string {
 	switch f := call.Fun.(type) {
 	case *ast.Ident:
-		if f.Name == "create" && len(call.Args) == 4 {
-			return "create"
+		if f.Name == "create" && len(call.Args) == 4 || f.Name == "Delete" {
+			return f.Name
 		}
 	case *ast.SelectorExpr:
 		if !slices.Contains([]string{"Put", "Create", "Delete", "List"}, f.Sel.Name) {
@@ -137,7 +137,9 @@ func ofStore(call *ast.CallExpr) string {
 		on := ""
 		switch x := f.X.(type) {
 		case *ast.Ident:
-			on = x.Name
+			if on = x.Name; on == "coordinator" && f.Sel.Name == "Delete" {
+				return f.Sel.Name
+			}
 		case *ast.SelectorExpr:
 			on = x.Sel.Name
 		}

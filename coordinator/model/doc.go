@@ -43,9 +43,9 @@
 //
 // All states within the bounds, as counted on the day this was written:
 //
-//	tiny 9,510   hole 5,362   flush 59,302   open 10,026   rivals 27,143   snapshots 42,133
-//	keys 22,377   thaw 12,352   thawed 8,559   guest 7,397   merge 36,384   again 1,258
-//	merges 11,909   garbage 2,193   cutoff 6,557   collect 14,543
+//	tiny 9,510   hole 5,362   flush 99,229   open 10,222   rivals 40,484   snapshots 42,133
+//	keys 22,377   thaw 15,788   thawed 8,559   guest 7,397   merge 36,776   again 1,262
+//	merges 11,909   garbage 2,193   cutoff 11,042   collect 14,543
 //
 // TestProtocol searches these; make model searches the larger configurations as well.
 package model

@@ -54,18 +54,23 @@ func (w *walk) between(i, k int) {
 		w.createIncarnation(i)
 		return
 	}
-	if int(w.s.nodes[i].lives) == w.m.cfg.Lives {
-		return
-	}
 	n := &w.copy().nodes[i]
 	n.phase, n.in, n.opening = asked, sv.in, sv.opening
+	if int(n.lives) == w.m.cfg.Lives && (n.spare != sv.opening+1 || w.s.chains[w.m.cfg.chain(i, int(n.lives))].in != sv.in) {
+		return // no further life is within the bounds
+	}
 	w.emit(Move{Generation, int8(i), 0, 0})
 }
 
 // end is the end of a life, or of an attempt to begin one.
 func (m *Model) end(s *State, i int) {
 	n := &s.nodes[i]
-	*n = node{lives: n.lives, known: n.known}
+	spare := n.spare
+	switch n.phase {
+	case begun, first, settled, located:
+		spare = n.opening + 1
+	}
+	*n = node{lives: n.lives, known: n.known, spare: spare}
 	if m.rules.HelpOwnGeneration {
 		n.known = 0
 	}
@@ -73,7 +78,7 @@ func (m *Model) end(s *State, i int) {
 
 func (m *Model) crash(s *State, i int) {
 	m.end(s, i)
-	s.nodes[i].known = 0
+	s.nodes[i].known, s.nodes[i].spare = 0, 0
 	for g, owner := range m.cfg.Owners {
 		if owner == i && s.segments[g].state == held {
 			s.segments[g].state = forgotten
@@ -83,6 +88,16 @@ func (m *Model) crash(s *State, i int) {
 
 func (w *walk) begin(i int) {
 	n := &w.s.nodes[i]
+	if w.spare(i) {
+		t := w.copy()
+		c := &t.chains[w.m.cfg.chain(i, int(n.lives))]
+		if c.objects[0] == absent {
+			c.objects[0] = beginning
+		}
+		t.nodes[i].phase, t.nodes[i].next = begun, 1
+		w.emit(Move{Begin, int8(i), 1, 0})
+		return
+	}
 	if int(n.lives) == w.m.cfg.Lives {
 		return // no further life is within the bounds
 	}
@@ -101,8 +116,19 @@ func (w *walk) begin(i int) {
 		t, c = create()
 		c.flight, c.at = beginning, 0
 		w.m.end(t, i)
+		t.nodes[i].spare = n.opening + 1
 		w.emit(Move{BeginLate, int8(i), 0, 0})
 	}
+}
+
+// spare says whether an earlier try has begun the chain of a life that could not begin, with which the next try goes on.
+func (w *walk) spare(i int) bool {
+	n := &w.s.nodes[i]
+	if n.spare == 0 || n.spare != n.opening+1 {
+		return false
+	}
+	c := &w.s.chains[w.m.cfg.chain(i, int(n.lives))]
+	return c.in == n.in && c.silent == 0
 }
 
 func (w *walk) checkNewest(i int) {
@@ -124,7 +150,7 @@ func (w *walk) checkNewest(i int) {
 // live lets a life begin: the node commits in it what is unanswered.
 func (m *Model) live(s *State, i int) {
 	n := &s.nodes[i]
-	n.phase, n.own = alive, 0
+	n.phase, n.own, n.spare = alive, 0, 0
 	for g, owner := range m.cfg.Owners {
 		if owner == i && s.segments[g].state == held {
 			s.segments[g].sent |= generation(n.in, n.opening)

@@ -204,7 +204,7 @@ func (w *walk) rebuild(i int) {
 	if o.keys = found.keys << 1; w.m.rules.KeysInSnapshots {
 		o.keys |= found.keys
 	}
-	*v = node{lives: n.lives, rin: n.rin, phase: rebuilt}
+	*v = node{lives: n.lives, spare: n.spare, rin: n.rin, phase: rebuilt}
 	w.emit(Move{Rebuild, int8(i), 0, 0})
 }
 
@@ -250,7 +250,7 @@ func (w *walk) lookOpened(i, k int) {
 	n, sv := &w.s.nodes[i], &w.s.servers[k]
 	t := w.copy()
 	if sv.in == n.rin && sv.opening == n.opening && sv.trusted != 0 {
-		t.nodes[i] = node{lives: n.lives, in: n.rin, opening: n.opening, own: 1, phase: asked}
+		t.nodes[i] = node{lives: n.lives, spare: n.spare, in: n.rin, opening: n.opening, own: 1, phase: asked}
 	} else {
 		w.m.end(t, i)
 	}

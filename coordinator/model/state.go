@@ -233,7 +233,8 @@ type node struct {
 	loose  uint8 // objects that it listed and found old enough: segments, then merged segments
 	latest uint8 // facts that were decided when it asked
 	stage  uint8
-	_      [2]uint8
+	spare  uint8 // one more than the opening for which its newest chain was begun, if no life has begun with it
+	_      uint8
 }
 
 // loadedFirst is a node's own when it has loaded the bucket before it asks how far the stream is

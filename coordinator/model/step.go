@@ -104,7 +104,7 @@ var names = [steps]string{
 	Snapshot:               "snapshotter.write",
 	SnapshotLands:          "snapshotter.write lands",
 	Tidy:                   "tidier.look",
-	DeleteLands:            "snapshotter.delete lands",
+	DeleteLands:            "snapshotter.tidy's delete lands",
 	SealSilent:             "sealSilent",
 	PlanMerge:              "a merge is planned and its segment put",
 	Propose:                "Propose",

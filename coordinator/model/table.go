@@ -18,7 +18,7 @@ var Code = map[Step][]string{
 	PutOpening:        {"coordinator recovery.open create"},
 	Snapshot:          {"coordinator snapshotter.write create"},
 	Tidy:              {"coordinator tidier.look List"},
-	DeleteLands:       {"coordinator snapshotter.delete Delete"},
+	DeleteLands:       {"coordinator snapshotter.tidy Delete"},
 	PlanMerge:         {"cleanup job.create Create", "cleanup beside.Put Put", "coordinator Node.Archive Put"},
 	CollectList:       {"coordinator collector.list List"},
 	CollectCheck:      {"cleanup collector.collect Delete"},
@@ -41,6 +41,7 @@ var Code = map[Step][]string{
 // Beyond is what the code does that the model does not have, and why.
 var Beyond = map[string]string{
 	"coordinator create Put":      "what all calls of create do: each of them is a step",
+	"coordinator Delete Delete":   "what all calls of Delete do, after they have looked for the newest incarnation",
 	"coordinator audit.list List": "an audit reads, and decides nothing",
 
 	"redis topic":    "topics: facts that commute as commits do; the simulation has them decided before it begins",
