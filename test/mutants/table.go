@@ -1,0 +1,450 @@
+package main
+
+import "time"
+
+// Checks that many mutants share.
+var (
+	simulation = check{
+		pkg: "./coordinator", run: "^TestProtocol$", args: []string{"-firn.seeds=2000"}, most: 4 * time.Minute,
+	}
+	recoveries = check{
+		pkg: "./coordinator",
+		run: "Restart|Second|Recover|Overtaken|Missing|SealIn|Lost|NodesLive|Snapshots|Silent|Begin|OneChain",
+	}
+	embedded = check{pkg: "./coordinator", run: "^TestEmbedded$"}
+	views    = check{pkg: "./coordinator", run: "View|Wait|Watch|Catch|Merge|Unreferenced|Young"}
+	journals = check{pkg: "./coordinator", run: "Journal|Put|Commute|Golden|Keys"}
+	scripts  = check{pkg: "./coordinator/redis", run: "^TestRedis$|^TestAsEmbedded$"}
+	losses   = check{
+		pkg: "./coordinator/redis", run: "Lost|Loss|Restart|Replica|Loading|Cluster|Sentinel|Opening|Opened",
+	}
+	writing    = check{pkg: "./ingest", run: "Lost|Taken|Keys|Order|Duplicate|Help|Lives|Life|Fenced|Watermark|Slow"}
+	direct     = check{pkg: "./ingest", run: "^TestDirect"}
+	collecting = check{pkg: "./cleanup", run: "Merges|Archives|Step|Sift|Cut|Collect|Readers|Lease"}
+)
+
+var mutants = []mutant{
+	// What is acknowledged is in the journal.
+	{
+		name: "ack-early", file: "ingest/settle.go",
+		rule: "a batch is acknowledged only when the high watermark has passed it",
+		old:  "if known && info.HighWatermark <= need || t.ended() {",
+		new:  "if known && info.HighWatermark < 0 || t.ended() {",
+		by:   []check{writing},
+	},
+	{
+		name: "confirm-early", file: "coordinator/journal.go",
+		rule: "a fact is confirmed only after it is in the journal",
+		old:  "\terr := j.persist(ctx, \"journal put\", func(ctx context.Context) error {",
+		new: `	j.confirm(ctx, seqs)
+	err := j.persist(ctx, "journal put", func(ctx context.Context) error {`,
+		by: []check{journals, recoveries, writing},
+	},
+	{
+		name: "confirm-unjournaled", file: "coordinator/journal.go",
+		rule: "a fact is confirmed only if its put succeeded",
+		old: `	if err == nil {
+		err = j.persist(ctx, "confirm"`,
+		new: `	if err == nil || true {
+		err = j.persist(ctx, "confirm"`,
+		by: []check{journals, recoveries, writing},
+	},
+	{
+		name: "help-without-journal", file: "ingest/help.go",
+		rule: "who helps journals the facts before confirming them",
+		old:  "\tif err := l.Settle(w.ctx, theirs...); err != nil {",
+		new: `	for i, e := range theirs {
+		f := coordinator.Fact{Incarnation: e.Fact.Incarnation, ProducerIDs: &coordinator.ProducerIDs{}}
+		theirs[i].Fact = &f
+	}
+	if err := l.Settle(w.ctx, theirs...); err != nil {`,
+		by: []check{writing, direct},
+	},
+	{
+		name: "settle-other-incarnation", file: "coordinator/journal.go",
+		rule: "facts are journaled in a life of the incarnation that decided them only",
+		old:  "if e.Fact.Incarnation != in {",
+		new:  "if false {",
+		by:   []check{journals, recoveries, writing, direct},
+	},
+	{
+		name: "unconfirmed-served", file: "coordinator/view.go",
+		rule: "only the confirmed prefix is served",
+		old:  "if e.Fact != nil {",
+		new: `if e.Fact != nil {
+		v.show(e.Fact)`,
+		by: []check{views, simulation},
+	},
+	{
+		name: "other-put-taken-for-ours", file: "coordinator/recover.go",
+		rule: "a put that meets another object is not ours",
+		old:  "return err == nil && bytes.Equal(there, body), err",
+		new:  "return err == nil, err",
+		by:   []check{simulation, recoveries},
+	},
+	{
+		name: "segment-taken-for-ours", file: "ingest/put.go",
+		rule: "a segment's key that holds other bytes is not ours",
+		old:  "if !bytes.Equal(there, body) {",
+		new:  "if false {",
+		by:   []check{{pkg: "./ingest", run: "^TestKeyTaken$"}},
+	},
+
+	// A recovery ends all that was before it.
+	{
+		name: "no-seal", file: "coordinator/recover.go",
+		rule: "a recovery seals every chain",
+		old: `	created, err := create(ctx, r.store, o.key(), o.encode())
+	if err != nil || !created {
+		return 0, err`,
+		new: `	created, err := true, error(nil)
+	if err != nil || !created {
+		return 0, err`,
+		by: []check{recoveries, simulation},
+	},
+	{
+		name: "seal-unverified", file: "coordinator/recover.go",
+		rule: "a seal counts only when a later listing shows nothing behind it",
+		old: `		for i, c := range open {
+			if numbers[i] > 0 {
+				ends[c.life] = numbers[i]
+			}
+		}
+`,
+		new: `		return chains, nil
+`,
+		by: []check{simulation, recoveries},
+	},
+	{
+		name: "fence-ignored", file: "coordinator/chain.go",
+		rule: "a journal put that meets another object ends the life",
+		old:  "err == nil && !mine {",
+		new:  "err == nil && !mine && false {",
+		by:   []check{recoveries, simulation},
+	},
+	{
+		name: "newest-not-looked-for", file: "coordinator/begin.go",
+		rule: "a life begins only if its incarnation is the newest after its object 0 is there",
+		old:  "\tif newest > g.Incarnation {",
+		new:  "\tif newest > g.Incarnation && false {",
+		by:   []check{recoveries},
+	},
+	{
+		name: "beyond-holes-kept", file: "coordinator/state.go",
+		rule: "a recovery keeps each partition up to the first hole",
+		old: `		p.beyond = nil
+		p.waiting = nil`,
+		new: "\t\tp.waiting = nil",
+		by:  []check{simulation, {pkg: "./coordinator", run: "Truncation|BeyondAHole"}},
+	},
+	{
+		name: "void-not-created", file: "coordinator/recover.go",
+		rule: "a recovery makes its predecessors that have not opened void",
+		old:  "if created, err := create(ctx, r.store, snapshotKey(in, 0), void.encode()); err != nil || created {",
+		new:  "if _ = void.encode; true {",
+		by:   []check{recoveries, simulation},
+	},
+	{
+		name: "gap-ignored", file: "coordinator/load.go",
+		rule: "who finds objects missing that no snapshot covers reads again",
+		old:  "if key := missing[o.life]; key != \"\" && o.incarnation == snapshot.incarnation {",
+		new:  "if key := missing[o.life]; key == \"?\" {",
+		by:   []check{recoveries, simulation},
+	},
+	{
+		name: "settled-after-load", file: "coordinator/begin.go",
+		rule: "a node asks how far the stream is settled before it loads the bucket",
+		old: `	if n.view == nil {
+		n.view = NewView(state)`,
+		new: `	if later, err := n.opts.Coordinator.Latest(ctx, in); err == nil && recovered == nil {
+		seq = later
+	}
+	if n.view == nil {
+		n.view = NewView(state)`,
+		by: []check{{pkg: "./coordinator", run: "Catch|NodesLive|Changes"}, writing},
+	},
+	{
+		name: "slow-beginning-lived", file: "coordinator/begin.go",
+		rule: "a life that took longer to begin than a seal surely lasts does not begin",
+		old:  "if Elapsed(c.proved, c.clock()) >= sealsSurely {",
+		new:  "if false {",
+		by:   []check{recoveries},
+	},
+	{
+		name: "slow-put-trusted", file: "coordinator/chain.go",
+		rule: "a put after a long silence looks for what it missed",
+		old:  "if Elapsed(c.proved, now) >= sealsSurely {",
+		new:  "if false {",
+		by:   []check{journals, simulation},
+	},
+	{
+		name: "silence-unbounded", file: "coordinator/chain.go",
+		rule: "a direct writer gives up a chain that has been silent",
+		old:  "return c.silence > 0 && Elapsed(c.proved, now) >= c.silence",
+		new:  "return false",
+		by:   []check{direct},
+	},
+	{
+		name: "connection-not-looked-for", file: "coordinator/chain.go",
+		rule: "a put after a long silence looks whether the object before is still there",
+		old: `	if errors.Is(err, segments.ErrNotFound) {
+		return fmt.Errorf("%w: its chain was sealed while it was silent", ErrFenced)
+	}
+	return err`,
+		new: "\treturn nil",
+		by:  []check{simulation, {pkg: "./coordinator", run: "Silent"}},
+	},
+
+	// The coordinator notices that it has lost something.
+	{
+		name: "run-id-not-compared", file: "coordinator/redis/lua/prelude.lua",
+		rule: "what a server holds counts only if it was opened in this life of it",
+		old:  "if current[2] ~= here then",
+		new:  "if false then",
+		by:   []check{losses},
+	},
+	{
+		name: "generation-not-compared", file: "coordinator/redis/lua/prelude.lua",
+		rule: "a call of another generation is refused",
+		old:  "if current[1] ~= ARGV[1] then",
+		new:  "if false then",
+		by:   []check{scripts, losses},
+	},
+	{
+		name: "incarnation-not-compared", file: "coordinator/embedded.go",
+		rule: "a call of another incarnation is refused",
+		old: `	case e.decided.incarnation != in:
+		return ErrIncarnation
+`,
+		new: "",
+		by:  []check{embedded, simulation},
+	},
+	{
+		name: "opens-lower", file: "coordinator/embedded.go",
+		rule: "a coordinator opens only a higher incarnation than it holds",
+		old:  "e.decided.incarnation >= state.incarnation",
+		new:  "false",
+		by:   []check{embedded},
+	},
+	{
+		name: "opens-twice", file: "coordinator/generation.go",
+		rule: "the opening call of an incarnation is sent once",
+		old:  "if s.opening == nil || !s.opening.used.CompareAndSwap(nil, &g) {",
+		new:  "if s.opening != nil && s.opening.used.Swap(&g) == &g {",
+		by:   []check{embedded, losses},
+	},
+	{
+		name: "opens-half", file: "coordinator/redis/lua/open.lua",
+		rule: "a coordinator opens only what was loaded into it since it lost its state",
+		old:  "if (redis.call('HGET', KEYS[2], 'parts') or '0') ~= ARGV[3] then",
+		new:  "if false then",
+		by:   []check{losses},
+	},
+	{
+		name: "client-retries", file: "coordinator/redis/script.go",
+		rule: "the client library does not send a script again",
+		old:  "func (once) NoRetry() bool { return true }",
+		new:  "func (once) NoRetry() bool { return false }",
+		by:   []check{losses},
+	},
+	{
+		name: "settled-too-far", file: "coordinator/redis/lua/settled.lua",
+		rule: "everything up to the settled number is confirmed",
+		old:  "if oldest then return tonumber(oldest) - 1 end",
+		new:  "",
+		by:   []check{scripts},
+	},
+
+	// Nothing is written twice.
+	{
+		name: "commit-again", file: "coordinator/embedded_commit.go",
+		rule: "a segment that is committed again gets its first answer",
+		old:  "prior := e.commits.byID[req.Segment]",
+		new:  "prior := (*recentCommit)(nil)",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "commit-again-redis", file: "coordinator/redis/lua/commit.lua",
+		rule: "the same, in Redis",
+		old:  "local remembered = redis.call('HGET', KEYS[6], segment) or ''",
+		new:  "local remembered = known",
+		by:   []check{scripts},
+	},
+	{
+		name: "commits-not-opened", file: "coordinator/redis/open.go",
+		rule: "a coordinator is opened with the young segments that were committed before",
+		old: `	l.commits(state, at)
+`,
+		new: "",
+		by:  []check{scripts},
+	},
+	{
+		name: "commits-not-opened-embedded", file: "coordinator/embedded.go",
+		rule: "the same, in memory",
+		old:  "\t\te.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), &recentCommit{spans: spans})",
+		new:  "\t\t_, _ = id, spans",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "keys-forgotten", file: "coordinator/keyed.go",
+		rule: "a request with a key that is known is not written again",
+		old:  "\tcase !twice || known.time",
+		new:  "\tcase true || known.time",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "keys-not-opened", file: "coordinator/redis/open.go",
+		rule: "a coordinator is opened with the keys of what was recovered",
+		old: `	l.keyed(state, at)
+`,
+		new: "",
+		by:  []check{scripts},
+	},
+	{
+		name: "keys-not-in-snapshots", file: "coordinator/statecodec.go",
+		rule: "snapshots hold keys",
+		old: `		b = appendKeyed(b, 0, p.keyedIn(at))
+`,
+		new: `		b = appendKeyed(b, 0, nil)
+`,
+		by: []check{simulation, journals},
+	},
+	{
+		name: "producers-not-opened", file: "coordinator/redis/open.go",
+		rule: "a coordinator is opened with what producers wrote",
+		old: `			l.hset(key, producerField(rest[0].ProducerID), appendProducer(nil, rest[:n]))
+`,
+		new: `			_ = key
+`,
+		by: []check{scripts},
+	},
+	{
+		name: "old-epoch-admitted", file: "coordinator/producer.go",
+		rule: "a producer of an older epoch is refused",
+		old: `	case b.ProducerEpoch < pr.epoch:
+		return 0, ErrProducerEpoch
+`,
+		new: `	case b.ProducerEpoch < pr.epoch:
+		return 0, nil
+`,
+		by: []check{embedded},
+	},
+	{
+		name: "offsets-version-ignored", file: "coordinator/offsets.go",
+		rule: "of committed offsets the newest version stands",
+		old:  " || o.Version <= g.offsets[p.Partition].version {",
+		new:  " {",
+		by:   []check{{pkg: "./coordinator", run: "Commute|Offsets"}},
+	},
+	{
+		name: "name-free-early", file: "coordinator/embedded_propose.go",
+		rule: "a deleted topic's name is free only when its deletion is confirmed",
+		old:  "if _, settling := e.settling[c.Name]; settling || e.decided.names[c.Name] != nil",
+		new:  "if e.decided.names[c.Name] != nil",
+		by:   []check{embedded},
+	},
+
+	// Nothing is deleted that is needed.
+	{
+		name: "last-object-deleted", file: "coordinator/snapshotter.go",
+		rule: "the last object of a chain is kept until the chain is sealed",
+		old:  "(n < cov.upTo ||",
+		new:  "(n <= cov.upTo ||",
+		by:   []check{simulation, recoveries},
+	},
+	{
+		name: "seals-deleted-young", file: "coordinator/snapshotter.go",
+		rule: "seals outlive a put that comes late, by days",
+		old:  "n == cov.upTo && cov.sealed && old)",
+		new:  "n == cov.upTo && cov.sealed)",
+		by:   []check{simulation, recoveries},
+	},
+	{
+		name: "later-chains-covered", file: "coordinator/load.go",
+		rule: "a snapshot does not cover chains of later incarnations",
+		old: `		case o.incarnation > f.state.incarnation:
+`,
+		new: "",
+		by:  []check{simulation, recoveries},
+	},
+	{
+		name: "collects-young", file: "coordinator/garbage.go",
+		rule: "only what is too old to be committed or merged is collected",
+		old:  "return now.Sub(modified) > age && now.Sub(id.Time()) > age",
+		new:  "return true",
+		by:   []check{views, simulation, collecting},
+	},
+	{
+		name: "deletes-by-history", file: "coordinator/delete.go",
+		rule: "who deletes looks afterwards whether its incarnation is still the newest",
+		old:  "if err != nil || newest == in {",
+		new:  "if err != nil || newest >= in {",
+		by:   []check{collecting, simulation},
+	},
+	{
+		name: "collects-unsettled", file: "coordinator/garbage.go",
+		rule: "a collector waits until what was decided is in the journal",
+		old:  "\t\tif settled >= latest {",
+		new:  "\t\tif settled >= latest || true {",
+		by:   []check{views, collecting},
+	},
+	{
+		name: "collects-what-is-listed", file: "coordinator/garbage.go",
+		rule: "a segment that an index object lists is needed",
+		old: `	needed := state.references()
+	gone, err := needed.read(ctx, c.loader, &c.known)`,
+		new: `	needed := state.references()
+	var gone []archived
+	var err error`,
+		by: []check{views, simulation, collecting},
+	},
+	{
+		name: "commits-old", file: "coordinator/embedded_commit.go",
+		rule: "a segment that is too old is not committed",
+		old:  "age > e.opts.CommitDeadline || ",
+		new:  "",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "merges-old", file: "coordinator/embedded_propose.go",
+		rule: "a merged segment that is too old is not merged in",
+		old:  "(age > allowed || age < -e.opts.CommitDeadline)",
+		new:  "false",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "merges-young", file: "cleanup/plan.go",
+		rule: "only segments that are too old to be committed again are merged",
+		old:  "s.Version == 0 && s.Segment.Time().Before(l.ripe)",
+		new:  "s.Version == 0",
+		by:   []check{{pkg: "./cleanup", run: "Plan|Merges"}},
+	},
+	{
+		name: "merge-without-lease", file: "coordinator/embedded_propose.go",
+		rule: "a merge is decided under its lease's epoch",
+		old:  "!held || l.epoch != epoch || ",
+		new:  "!held || ",
+		by:   []check{embedded},
+	},
+	{
+		name: "merge-out-of-turn", file: "coordinator/embedded_propose.go",
+		rule: "a merge is decided only if its planner knew the one before",
+		old:  "p.merges != c.After || ",
+		new:  "",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "merge-beside-pending", file: "coordinator/embedded_propose.go",
+		rule: "a merge is decided only if the one before is confirmed",
+		old:  "p.merges != c.After || e.merging(c.Merge.Partition)",
+		new:  "p.merges != c.After",
+		by:   []check{embedded, simulation},
+	},
+	{
+		name: "merge-beyond-watermark", file: "coordinator/embedded_propose.go",
+		rule: "only what is confirmed is merged",
+		old:  "\tif c.Merge.Last >= end {",
+		new:  "\tif false {",
+		by:   []check{embedded, simulation},
+	},
+}
