@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,19 +17,37 @@ import (
 
 // Names in a place that a replay writes files into. Engines pass over what begins with an underscore.
 const (
-	jobKey       = "_firn/replay.json"
-	finishedKeys = "_firn/finished/"
-	successKey   = "_SUCCESS"
+	jobKey        = "_firn/replay.json"
+	appendedJobs  = "_firn/replay-"   // and a number: what was appended to it
+	completedJobs = "_firn/complete-" // and the number of one of those
+	finishedKeys  = "_firn/finished/"
+	successKey    = "_SUCCESS"
 )
 
 // Job says what a replay into files is: as long as it is not complete, the same job goes on where it was interrupted.
+// When it is complete, another call appends what was written since, if Append says so.
 type Job struct {
 	Topic   string          `json:"topic"`
 	TopicID string          `json:"topic_id"`
 	Request string          `json:"request"` // places and partitions, as they were asked for
 	Format  string          `json:"format"`
 	Schema  json.RawMessage `json:"schema,omitempty"`
-	Ranges  []Range         `json:"ranges"` // what was found when it began
+	Ranges  []Range         `json:"ranges"` // what was found when it began, without what files hold from before
+	Append  bool            `json:"-"`
+}
+
+// since returns these ranges without what a complete job covers, and how many offsets that leaves.
+func (j *Job) since(ranges []Range) (later []Range, offsets int64) {
+	covered := map[int32]int64{}
+	for _, r := range j.Ranges {
+		covered[r.Partition] = r.To
+	}
+	for _, r := range ranges {
+		r.From = max(r.From, covered[r.Partition])
+		r.To = max(r.To, r.From)
+		later, offsets = append(later, r), offsets+r.To-r.From
+	}
+	return later, offsets
 }
 
 // finished is what a finished file holds.
@@ -41,8 +60,14 @@ type finished struct {
 	Bytes     int64  `json:"bytes"`
 }
 
-// ErrOtherJob says that the files of another replay are in the way.
-var ErrOtherJob = errors.New("another replay was begun there")
+var (
+	// ErrOtherJob says that the files of another replay are in the way.
+	ErrOtherJob = errors.New("another replay was begun there")
+
+	// ErrComplete says that the replay is complete, and that there are records behind it: append them, or write them
+	// somewhere else.
+	ErrComplete = errors.New("the replay there is complete, and does not cover what was written since")
+)
 
 // Files is an Output that writes each partition into files of its own, cut at a size, in a directory or a bucket. A file appears when it is finished, and what it
 // holds is written down behind it; so what was interrupted goes on with the first file that is not finished.
@@ -51,7 +76,9 @@ type Files struct {
 	job       Job
 	format    Format
 	fileBytes int64
+	number    int  // of the job: 0, and one more each time that something is appended
 	began     bool // anew
+	complete  bool // before this call, with nothing to append
 	next      map[int32]int64
 }
 
@@ -75,16 +102,79 @@ func OpenFiles(ctx context.Context, store segments.Store, job Job) (*Files, erro
 	if !errors.Is(err, segments.ErrExists) {
 		return nil, err
 	}
-	if text, err = store.Get(ctx, jobKey, 0, -1); err != nil {
+	appended, err := f.newest(ctx)
+	if err != nil {
 		return nil, err
-	}
-	if err := json.Unmarshal(text, &f.job); err != nil {
-		return nil, fmt.Errorf("%s: %w; remove what is there, or write somewhere else", jobKey, err)
 	}
 	if f.job.TopicID != job.TopicID || f.job.Request != job.Request || f.job.Format != job.Format {
 		return nil, fmt.Errorf("%w: %s as %s, %s; remove it, or write somewhere else", ErrOtherJob, f.job.Topic, f.job.Format, f.job.Request)
 	}
+	f.number = appended
+	_, err = store.Get(ctx, f.doneKey(), 0, -1)
+	switch {
+	case err == nil:
+		err = f.goOn(ctx, job)
+	case errors.Is(err, segments.ErrNotFound) && f.number > 0:
+		err = store.Delete(ctx, successKey) // of the job before
+	case errors.Is(err, segments.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	return f, f.resume(ctx)
+}
+
+// doneKey is the key of what says that the job is complete. What engines look for stands for the first job alone: a
+// crash may leave it behind when the next has begun.
+func (f *Files) doneKey() string {
+	if f.number == 0 {
+		return successKey
+	}
+	return fmt.Sprintf("%s%05d", completedJobs, f.number)
+}
+
+// newest reads the job that was begun last, and says how many were appended to the first.
+func (f *Files) newest(ctx context.Context) (appended int, err error) {
+	key := jobKey
+	for object, err := range f.store.List(ctx, appendedJobs, "") {
+		if err != nil {
+			return 0, err
+		}
+		key = object.Key
+		appended++
+	}
+	text, err := f.store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return 0, err
+	}
+	f.job = Job{}
+	if err := json.Unmarshal(text, &f.job); err != nil {
+		return 0, fmt.Errorf("%s: %w; remove what is there, or write somewhere else", key, err)
+	}
+	return appended, nil
+}
+
+// goOn begins to append what was written since a job was completed.
+func (f *Files) goOn(ctx context.Context, job Job) error {
+	later, offsets := f.job.since(job.Ranges)
+	switch {
+	case offsets == 0:
+		f.complete = true
+		return f.Succeed(ctx) // in case that a crash came in between
+	case !job.Append:
+		return fmt.Errorf("%w: %d offsets", ErrComplete, offsets)
+	}
+	f.job.Ranges = later
+	f.number++
+	text, err := json.MarshalIndent(f.job, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := f.store.Put(ctx, fmt.Sprintf("%s%05d.json", appendedJobs, f.number), append(text, '\n')); err != nil {
+		return err
+	}
+	return f.store.Delete(ctx, successKey)
 }
 
 // Job is the job as it was begun.
@@ -93,8 +183,14 @@ func (f *Files) Job() Job { return f.job }
 // Resumed says whether the job was begun before.
 func (f *Files) Resumed() bool { return !f.began }
 
+// Complete says whether the job was complete before, and nothing was written since.
+func (f *Files) Complete() bool { return f.complete }
+
 // Left are the ranges that are still to be written.
 func (f *Files) Left() []Range {
+	if f.complete {
+		return nil
+	}
 	var left []Range
 	for _, r := range f.job.Ranges {
 		r.From = max(r.From, f.next[r.Partition])
@@ -148,11 +244,12 @@ func (f *Files) resume(ctx context.Context) error {
 
 // Succeed says, for engines that look for it, that all is there. It is called when Run has returned nil.
 func (f *Files) Succeed(ctx context.Context) error {
-	err := f.store.Put(ctx, successKey, []byte("\n"))
-	if errors.Is(err, segments.ErrExists) {
-		return nil
+	for _, key := range slices.Compact([]string{f.doneKey(), successKey}) {
+		if err := f.store.Put(ctx, key, []byte("\n")); err != nil && !errors.Is(err, segments.ErrExists) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // uploadBytes is what an upload into a bucket holds.

@@ -149,6 +149,31 @@ func TestResume(t *testing.T) {
 					t.Errorf("partition %d: offsets %s, want %s", g.Partition, have, want)
 				}
 			}
+			// What is complete does not cover what was written since, unless that is appended: each record once.
+			if err := runFiles(t.Context(), w.open(Options{}), target); !errors.Is(err, ErrComplete) {
+				t.Errorf("called again: %v", err)
+			}
+			for steps := 1; ; steps++ {
+				r := w.open(Options{})
+				err := appendFiles(t.Context(), r, &dying{target, steps % 7}, true)
+				if err == nil {
+					ranges = r.Ranges()
+					break
+				}
+				if !errors.Is(err, errDied) || steps > 1000 {
+					t.Fatal(err)
+				}
+			}
+			got, _ = readFiles(t, target)
+			for _, g := range ranges {
+				want := fmt.Sprint(offsetsOf(w.model()[g.Partition][:g.To]))
+				if have := fmt.Sprint(got[g.Partition]); have != want {
+					t.Errorf("partition %d, appended to: offsets %s, want %s", g.Partition, have, want)
+				}
+			}
+			if err := runFiles(t.Context(), w.open(Options{}), target); err != nil {
+				t.Errorf("complete, with nothing written since: %v", err)
+			}
 			other := w.open(Options{From: Offset(3)})
 			_, err := OpenFiles(t.Context(), target, Job{Topic: "orders", TopicID: w.topic.String(), Request: "another", Format: "ndjson", Ranges: other.Ranges()})
 			if !errors.Is(err, ErrOtherJob) {
@@ -167,7 +192,12 @@ func offsetsOf(records []batch.Record) (offsets []int64) {
 
 // runFiles begins or goes on with a replay into files of 4 KiB.
 func runFiles(ctx context.Context, r *Replay, store segments.Store) error {
-	files, err := OpenFiles(ctx, store, Job{Topic: "orders", TopicID: r.Topic().ID.String(), Request: "all", Format: "ndjson", Ranges: r.Ranges()})
+	return appendFiles(ctx, r, store, false)
+}
+
+func appendFiles(ctx context.Context, r *Replay, store segments.Store, more bool) error {
+	files, err := OpenFiles(ctx, store, Job{Topic: "orders", TopicID: r.Topic().ID.String(), Request: "all", Format: "ndjson",
+		Ranges: r.Ranges(), Append: more})
 	if err != nil {
 		return err
 	}

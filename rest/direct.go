@@ -45,7 +45,7 @@ func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 		return nil
 	}
 	s.mux.Handle("/v1/topics/{topic}/records", s.byMethod([]route{{method: http.MethodPost, handler: produce}}))
-	s.mux.Handle("/", s.byMethod([]route{{method: http.MethodPost, handler: nowhere}}))
+	s.mux.HandleFunc("/", nowhere)
 	return withAddress(s.mux)
 }
 

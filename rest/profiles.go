@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
 )
 
 // profiles serves Go's profiles, as `go tool pprof` asks for them.
@@ -39,7 +40,7 @@ func loopback(address string) bool {
 	if err != nil {
 		host = address
 	}
-	if host == "localhost" {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761
 		return true
 	}
 	ip, err := netip.ParseAddr(trimBrackets(host))

@@ -75,6 +75,10 @@ type Options struct {
 	Index  *index.Index
 	Groups *groups.Manager
 
+	// Profiles serves Go's profiles at /debug/pprof/, to this machine alone. They show what is in memory, and a proxy on
+	// this machine that does not say that it is one would hand them on; so they are off unless somebody asks for them.
+	Profiles bool
+
 	Limits Limits
 }
 
@@ -167,7 +171,7 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rest: %w", err)
 	}
-	s.compress, s.handler = compress, probesFirst(s.mux, withAddress(sameOrigin(s.mux)))
+	s.compress, s.handler = compress, probesFirst(s.mux, withAddress(s.knownHost(sameOrigin(s.mux))))
 	s.routes()
 	s.admin = s.adminRoutes()
 	return s, nil

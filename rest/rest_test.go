@@ -36,6 +36,10 @@ func (n *fakeNode) Life(ctx context.Context) (*coordinator.Life, error) {
 	return &coordinator.Life{}, n.err
 }
 
+func (n *fakeNode) Info() coordinator.NodeInfo {
+	return coordinator.NodeInfo{HTTP: "advertised.example:8080"}
+}
+
 func (n *fakeNode) Err() error { return n.over }
 
 // fakeView has topics t00, t01, … with the given numbers of partitions. Partition i of each has records i+1 to 10 and 100 bytes.
@@ -142,7 +146,8 @@ func TestProblems(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{"GET", "/nowhere", 404}, {"POST", "/healthz", 405}, {"DELETE", "/", 405}, {"PUT", "/metrics", 405}, {"GET", "/debug/pprof/", 403},
+		{"GET", "/nowhere", 404}, {"POST", "/nowhere", 404}, {"DELETE", "/v1/nowhere", 404}, {"POST", "/healthz", 405}, {"DELETE", "/", 405},
+		{"PUT", "/metrics", 405}, {"GET", "/debug/pprof/", 404},
 	} {
 		var p problem
 		resp := ask(t, s, c.method, c.path, &p)
@@ -225,8 +230,35 @@ func TestScrapesAreBounded(t *testing.T) {
 	}
 }
 
-func TestProfilesOnLoopbackOnly(t *testing.T) {
+// A name that a page has bent to a loopback address is refused; this machine's own names, and the advertised one, are not.
+func TestHostsOnLoopback(t *testing.T) {
 	s, _ := server(t, nil)
+	for _, c := range []struct {
+		local, host string
+		status      int
+	}{
+		{"127.0.0.1:80", "127.0.0.1:80", 200}, {"127.0.0.1:80", "localhost", 200}, {"[::1]:80", "[::1]:80", 200},
+		{"127.0.0.1:80", "firn.localhost:80", 200}, {"127.0.0.1:80", "evil.example", 421}, {"[::1]:80", "evil.example:80", 421},
+		{"127.0.0.1:80", "localhost.evil.example", 421}, {"127.0.0.1:80", "10.0.0.7", 421}, {"127.0.0.1:80", "", 421},
+		{"10.0.0.7:80", "firn.example", 200}, {"127.0.0.1:80", "advertised.example", 200},
+	} {
+		local, err := net.ResolveTCPAddr("tcp", c.local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(local))
+		r := httptest.NewRequestWithContext(ctx, "GET", "/healthz", nil)
+		r.Host = c.host
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != c.status {
+			t.Errorf("at %s, for host %q: %d, want %d", c.local, c.host, w.Code, c.status)
+		}
+	}
+}
+
+func TestProfilesOnLoopbackOnly(t *testing.T) {
+	s, _ := server(t, func(o *Options) { o.Profiles = true })
 	for _, c := range []struct {
 		name, remote, local, host, forwarded string
 		status                               int
@@ -236,7 +268,7 @@ func TestProfilesOnLoopbackOnly(t *testing.T) {
 		{"IPv4 in IPv6", "[::ffff:127.0.0.1]:1234", "127.0.0.1:80", "127.0.0.1", "", 200},
 		{"from elsewhere", "10.0.0.7:1234", "127.0.0.1:80", "localhost", "", 403},
 		{"to elsewhere", "127.0.0.1:1234", "10.0.0.7:80", "localhost", "", 403},
-		{"a name that was bent", "127.0.0.1:1234", "127.0.0.1:80", "evil.example", "", 403},
+		{"a name that was bent", "127.0.0.1:1234", "127.0.0.1:80", "evil.example", "", 421},
 		{"through a proxy", "127.0.0.1:1234", "127.0.0.1:80", "localhost", "10.0.0.7", 403},
 		{"nonsense", "", "127.0.0.1:80", "localhost", "", 403},
 	} {

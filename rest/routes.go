@@ -47,8 +47,10 @@ func (s *Server) routes() {
 	for pattern, routes := range byPattern {
 		s.mux.Handle(pattern, s.byMethod(routes))
 	}
-	s.mux.Handle("/debug/pprof/", loopbackOnly(profiles()))
-	s.mux.Handle("/", s.byMethod([]route{{method: http.MethodGet, handler: nowhere}}))
+	if s.opts.Profiles {
+		s.mux.Handle("/debug/pprof/", loopbackOnly(profiles()))
+	}
+	s.mux.HandleFunc("/", nowhere)
 }
 
 // adminRoutes is probes and metrics, for a listener of their own.
@@ -59,13 +61,13 @@ func (s *Server) adminRoutes() http.Handler {
 			mux.Handle(r.pattern, s.byMethod([]route{r}))
 		}
 	}
-	mux.Handle("/", s.byMethod([]route{{method: http.MethodGet, handler: nowhere}}))
+	mux.HandleFunc("/", nowhere)
 	return mux
 }
 
-// nowhere answers for every path that is not there.
-func nowhere(http.ResponseWriter, *http.Request) error {
-	return &problem{Status: http.StatusNotFound, Detail: "nothing is served here; /openapi.json lists what there is"}
+// nowhere answers for every path that is not there, whatever the method.
+func nowhere(w http.ResponseWriter, _ *http.Request) {
+	fail(w, problem{Status: http.StatusNotFound, Detail: "nothing is served here; /openapi.json lists what there is"})
 }
 
 // byMethod answers the requests for one pattern.

@@ -15,7 +15,7 @@ import (
 // auditBucket says of each object in the bucket why it is there: the reason, the size, the key and more for people, one object a line, and a summary. It writes nothing into
 // the bucket, and needs neither node nor coordinator.
 func auditBucket(ctx context.Context, s streams, o *serveOptions) (err error) {
-	b, err := openStore(ctx, o.store)
+	b, err := openStoreToRead(ctx, o.store)
 	if err != nil {
 		return err
 	}
@@ -58,6 +58,9 @@ func summarize(out *bufio.Writer, r coordinator.AuditReport) error {
 		fmt.Fprintf(out, "by the state of incarnation %d\n", r.Incarnation)
 	}
 	fmt.Fprintf(out, "leaked: %d, missing: %d\n", leaked, missing)
+	if r.Incarnation == 0 {
+		return errors.New("there is no cluster to audit: name its bucket, with its prefix, with --store")
+	}
 	if leaked > 0 || missing > 0 {
 		return fmt.Errorf("%d objects are leaked, %d are missing", leaked, missing)
 	}

@@ -134,7 +134,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
-		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
+		Profiles: o.pprof,
+		Limits:   rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
 		return err

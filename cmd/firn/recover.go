@@ -32,7 +32,11 @@ func newRecover(s streams) *cobra.Command {
 			if at.redis == nil && !dryRun {
 				return usagef("--coordinator embedded has nothing to recover: 'firn serve' does so each time it starts; give redis://HOST:PORT, or --dry-run")
 			}
-			b, err := openStore(cmd.Context(), store)
+			open := openStore
+			if dryRun {
+				open = openStoreToRead
+			}
+			b, err := open(cmd.Context(), store)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ type replayOptions struct {
 	compression            string
 	fileBytes, memory      byteSize
 	parallel               int
-	follow, plan           bool
+	follow, plan, append   bool
 	poll                   time.Duration
 	prices                 replay.Prices
 }
@@ -36,7 +37,8 @@ func newReplay(s streams) *cobra.Command {
 			"Formats: ndjson (one object a line), raw (each value and a newline) and parquet, with the columns partition, offset, timestamp, key, value, headers, or,\n" +
 			"with --schema, with a column value whose fields are those of values that are JSON.\n\n" +
 			"--out is a file; or a directory (one that is there, or a path with / at its end) or a bucket's URL, in which each partition gets files of its own. A replay\n" +
-			"into a directory or a bucket that was interrupted goes on, when it is called in the same way again, with the first file that was not finished.\n\n" +
+			"into a directory or a bucket that was interrupted goes on, when it is called in the same way again, with the first file that was not finished. One that is\n" +
+			"complete does not cover what was written since: called again it fails, or, with --append, goes on from where it ended.\n\n" +
 			"What cannot be read, because its producer wrote it so, is skipped and named on standard error; the exit status is then 4, though all else was replayed.\n\n" +
 			"--plan only says what it would take: objects, bytes, requests, and dollars at list prices.",
 		Args: exactly("TOPIC"),
@@ -60,6 +62,7 @@ func newReplay(s streams) *cobra.Command {
 	f.IntVar(&o.parallel, "parallel", 8, "`requests` to the bucket at once")
 	f.BoolVarP(&o.follow, "follow", "f", false, "at the end, go on with what is written from then on; only to standard output, as ndjson or raw")
 	f.DurationVar(&o.poll, "poll", time.Second, "how often --follow looks for more: about how late records come")
+	f.BoolVar(&o.append, "append", false, "when --out has a complete replay, add what was written since: for a job that runs every night")
 	f.BoolVar(&o.plan, "plan", false, "say what the replay would take, and end")
 	f.Float64Var(&o.prices.Get, "price-get", o.prices.Get, "`dollars` for a thousand GET requests")
 	f.Float64Var(&o.prices.List, "price-list", o.prices.List, "`dollars` for a thousand LIST requests")
@@ -121,7 +124,7 @@ func runReplay(ctx context.Context, s streams, o *replayOptions) error {
 	if _, err := o.formatOf(nil); err != nil {
 		return err
 	}
-	b, err := openStore(ctx, o.store)
+	b, err := openStoreToRead(ctx, o.store)
 	if err != nil {
 		return err
 	}
@@ -144,6 +147,9 @@ func runReplay(ctx context.Context, s streams, o *replayOptions) error {
 	}
 	if to.bucket != nil {
 		return o.intoFiles(ctx, s, r, to)
+	}
+	if o.append {
+		return usagef("--append adds files: --out has to be a directory or a bucket")
 	}
 	return o.intoStream(ctx, s, r, to)
 }
@@ -200,9 +206,17 @@ func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Repl
 			return err
 		}
 	}
+	job.Append = o.append
 	files, err := replay.OpenFiles(ctx, store, job)
+	if errors.Is(err, replay.ErrComplete) {
+		return fmt.Errorf("--out %s: %w; add them with --append, or write somewhere else", to.bucket, err)
+	}
 	if err != nil {
 		return fmt.Errorf("--out %s: %w", to.bucket, err)
+	}
+	if files.Complete() {
+		s.note("%s: the replay there is complete: %s; nothing was written since", to.bucket, covered(files.Job().Ranges))
+		return nil
 	}
 	if text := files.Job().Schema; text != nil { // that of the first call: a sample may be another one by now
 		if schema, err = replay.ParseSchema(text); err != nil {
@@ -231,8 +245,28 @@ func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Repl
 	if err := files.Succeed(ctx); err != nil {
 		return err
 	}
+	s.note("%s: complete: %s", to.bucket, covered(files.Job().Ranges))
 	return r.Skipped()
 }
+
+// covered says up to which offsets partitions are replayed.
+func covered(ranges []replay.Range) string {
+	var b strings.Builder
+	for i, r := range ranges {
+		if i == coveredShown {
+			fmt.Fprintf(&b, ", and %d more", len(ranges)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "partition %d up to offset %d", r.Partition, r.To)
+	}
+	return b.String()
+}
+
+// coveredShown is how many partitions are named.
+const coveredShown = 8
 
 // interrupted is what is said of an error that a signal caused.
 func interrupted(ctx context.Context, err error) error {

@@ -57,6 +57,7 @@ type serveOptions struct {
 
 	logLevel  string
 	logFormat string
+	pprof     bool
 }
 
 // noHTTP is the --http-addr that serves no HTTP.
@@ -113,6 +114,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not behind a proxy")
 }
 
 // validate reports every problem at once, each naming its flag. It fills in what follows from other flags.
@@ -170,10 +172,10 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 		check("http-addr", checkAddress(o.httpAddr, 0))
 	}
 	if o.advertiseHTTP != "" {
-		check("advertise-http", checkAddress(o.advertiseHTTP, 1))
+		check("advertise-http", checkAdvertised(o.advertiseHTTP))
 	}
 	if o.advertise != "" {
-		check("advertise", checkAddress(o.advertise, 1))
+		check("advertise", checkAdvertised(o.advertise))
 	} else if host, _, err := net.SplitHostPort(o.kafkaAddr); err == nil && everywhere(host) {
 		check("advertise", fmt.Errorf("is missing: --kafka-addr %s listens on every interface; say under which host:port clients find it", o.kafkaAddr))
 	}
@@ -187,6 +189,17 @@ func checkAddress(addr string, lowest uint64) error {
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n < lowest {
 		return fmt.Errorf("%q: the port is not a number from %d to 65535", addr, lowest)
+	}
+	return nil
+}
+
+// checkAdvertised wants an address that others can come to.
+func checkAdvertised(addr string) error {
+	if err := checkAddress(addr, 1); err != nil {
+		return err
+	}
+	if host, _, _ := net.SplitHostPort(addr); everywhere(host) {
+		return fmt.Errorf("%q names every interface, to which nobody can connect; name the host that others reach this node by", addr)
 	}
 	return nil
 }

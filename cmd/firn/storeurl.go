@@ -112,6 +112,15 @@ type bucket struct {
 
 // open opens the store. Its errors say what to do.
 func (p storePlace) open(ctx context.Context) (*bucket, error) {
+	return p.openWith(ctx, file.Open, "make it writable for this user, or name another")
+}
+
+// openToRead opens a store that is there, for those who write nothing into it.
+func (p storePlace) openToRead(ctx context.Context) (*bucket, error) {
+	return p.openWith(ctx, file.OpenReadOnly, "name the directory that a server writes to")
+}
+
+func (p storePlace) openWith(ctx context.Context, openDirectory func(string) (*file.Store, error), advice string) (*bucket, error) {
 	b := &bucket{storePlace: p, close: func() error { return nil }}
 	var err error
 	switch {
@@ -121,8 +130,8 @@ func (p storePlace) open(ctx context.Context) (*bucket, error) {
 		b.Store, err = minio.Open(*p.minio)
 	default:
 		var files *file.Store
-		if files, err = file.Open(p.dir); err != nil {
-			return nil, fmt.Errorf("%w: make it writable for this user, or name another with --store", err)
+		if files, err = openDirectory(p.dir); err != nil {
+			return nil, fmt.Errorf("%w: %s with --store", err, advice)
 		}
 		b.Store, b.close = files, files.Close
 	}
@@ -142,11 +151,20 @@ func (b *bucket) Close() error { return b.close() }
 
 // openStore opens the store at a URL and says in its errors which flag is concerned and what to do.
 func openStore(ctx context.Context, url string) (*bucket, error) {
+	return openStoreWith(ctx, url, storePlace.open)
+}
+
+// openStoreToRead is openStore for what only reads: it needs no permission to write, and makes no directory.
+func openStoreToRead(ctx context.Context, url string) (*bucket, error) {
+	return openStoreWith(ctx, url, storePlace.openToRead)
+}
+
+func openStoreWith(ctx context.Context, url string, open func(storePlace, context.Context) (*bucket, error)) (*bucket, error) {
 	p, err := parseStore(url)
 	if err != nil {
 		return nil, usagef("--store %w", err)
 	}
-	b, err := p.open(ctx)
+	b, err := open(p, ctx)
 	if err != nil && !p.local() {
 		return nil, fmt.Errorf("--store: %w", err)
 	}

@@ -114,7 +114,10 @@ func ParseURL(text string) (Options, error) {
 	text, hosts := cutHosts(text)
 	u, err := url.Parse(text)
 	if err != nil {
-		return Options{}, errors.New("redis: not a URL: it should be like redis://user:password@host:6379/0?prefix=name")
+		return Options{}, errNotURL
+	}
+	if err := checkWhole(u, hosts); err != nil {
+		return Options{}, err
 	}
 	o := Options{}
 	if u.Scheme != "redis" && u.Scheme != "rediss" {
@@ -136,6 +139,35 @@ func ParseURL(text string) (Options, error) {
 		return Options{}, err
 	}
 	return o, o.withDefaults().Validate()
+}
+
+var (
+	errNotURL    = errors.New("redis: not a URL: it should be like redis://user:password@host:6379/0?prefix=name")
+	errUnescaped = errors.New("redis: the URL comes apart in the wrong place: in a user or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A")
+)
+
+// checkWhole notices a password with characters that end the part of a URL that it stands in. Errors about the parts
+// would otherwise show what is left of it.
+func checkWhole(u *url.URL, hosts string) error {
+	if u.Fragment != "" || u.RawFragment != "" || strings.Contains(u.Path, "@") {
+		return errUnescaped
+	}
+	for name := range u.Query() {
+		if strings.ContainsAny(name, "@:/") {
+			return errUnescaped
+		}
+	}
+	if hosts == "" {
+		return nil
+	}
+	for _, address := range addresses(hosts, "6379") {
+		if _, port, err := net.SplitHostPort(address); err != nil {
+			return errNotURL
+		} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return errUnescaped
+		}
+	}
+	return nil
 }
 
 // cutHosts takes the addresses out of a URL: package url knows of one only.

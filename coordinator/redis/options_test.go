@@ -47,6 +47,11 @@ func TestParseURL(t *testing.T) {
 		"redis://h?prefix={x}":                           "brace",
 		"redis://h?ca=/x":                                "rediss://",
 		"rediss://h?ca=/there/is/no/such/file":           "ca:",
+		"redis://u:p@secret#w@h":                         "%23",
+		"redis://u:secret/w@h":                           "%2F",
+		"redis://u:secret?w@h":                           "%3F",
+		"redis://u:secret#":                              "%23",
+		"redis://u:secret@h:secret":                      "%3A",
 		"redis://u:secret@h?pool=0&colour=red&cluster=7": "unknown option \"colour\"",
 	} {
 		if _, err := redis.ParseURL(url); err == nil || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "secret") {

@@ -26,6 +26,8 @@ type Store struct {
 	dir  string
 	sync func(*os.File) error // syncDirectory, or what a test puts in its place
 
+	readOnly bool // nothing is written: OpenReadOnly
+
 	mu   sync.Mutex
 	root *directory
 	open map[string]*directory // those below the root, by their path with slashes
@@ -59,6 +61,9 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 func (s *Store) put(ctx context.Context, parent, name string, body []byte) error {
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
+	}
+	if s.readOnly {
+		return errReadOnly
 	}
 	d, err := s.acquire(parent)
 	if err != nil {
@@ -128,6 +133,9 @@ func read(name string, offset, length int64) ([]byte, error) {
 
 // Delete implements segments.Store.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
+	if s.readOnly {
+		return fmt.Errorf("delete: %w", errReadOnly)
+	}
 	for _, key := range keys {
 		if err := begin(ctx, key); err != nil {
 			return fmt.Errorf("delete %s: %w", key, err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"firn/segments"
 	"firn/segments/file"
@@ -62,6 +63,36 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 // TestKeysInEachOthersWay are what a directory cannot hold: one error says so, and it is not that the object exists.
+// A reader gets everything and leaves no trace, not even of a directory that is not there.
+func TestOpenReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := open(t, dir).Put(t.Context(), "a/b", []byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := file.OpenReadOnly(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if body, err := s.Get(t.Context(), "a/b", 0, -1); err != nil || string(body) != "body" {
+		t.Errorf("%q, %v", body, err)
+	}
+	_, created := s.Create(t.Context(), "c")
+	_, cleaned := s.Clean(t.Context(), time.Now())
+	for what, err := range map[string]error{"put": s.Put(t.Context(), "c", nil), "create": created, "delete": s.Delete(t.Context(), "a/b"), "clean": cleaned} {
+		if err == nil {
+			t.Errorf("%s: not refused", what)
+		}
+	}
+	missing := filepath.Join(dir, "missing")
+	if _, err := file.OpenReadOnly(missing); err == nil {
+		t.Error("a directory that is not there was opened")
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory was made: %v", err)
+	}
+}
+
 func TestKeysInEachOthersWay(t *testing.T) {
 	s := open(t, t.TempDir())
 	if err := s.Put(t.Context(), "a/b", nil); err != nil {

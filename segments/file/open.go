@@ -23,9 +23,9 @@ func Open(dir string) (*Store, error) {
 	if err := makeDurable(dir); err != nil {
 		return nil, fmt.Errorf("data directory %s cannot be created: %w", dir, cause(err))
 	}
-	s := &Store{dir: dir, sync: syncDirectory, open: map[string]*directory{}}
-	if s.root, err = openDirectory(s, ".", func() (*os.Root, error) { return os.OpenRoot(dir) }); err != nil {
-		return nil, fmt.Errorf("data directory %s cannot be opened: %w", dir, cause(err))
+	s, err := openRoot(dir)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.root.probe(); err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s cannot be written: %w", dir, cause(err)), s.Close())
@@ -35,6 +35,33 @@ func Open(dir string) (*Store, error) {
 	}
 	return s, nil
 }
+
+// OpenReadOnly opens the directory for those who only read. It has to be there, and nothing is written into it, so a
+// directory, a mount or a user without permission to write will do.
+func OpenReadOnly(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	s, err := openRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.readOnly = true
+	return s, nil
+}
+
+func openRoot(dir string) (*Store, error) {
+	s := &Store{dir: dir, sync: syncDirectory, open: map[string]*directory{}}
+	var err error
+	if s.root, err = openDirectory(s, ".", func() (*os.Root, error) { return os.OpenRoot(dir) }); err != nil {
+		return nil, fmt.Errorf("data directory %s cannot be opened: %w", dir, cause(err))
+	}
+	return s, nil
+}
+
+// errReadOnly is returned by whatever would write into a store that was opened to be read.
+var errReadOnly = errors.New("the directory was opened for reading only")
 
 // Close gives back what the store holds open. No operation may be under way or follow.
 func (s *Store) Close() error {
@@ -74,6 +101,9 @@ func makeDurable(dir string) error {
 
 // Clean implements segments.Cleaner: it removes temporary files last written before the given time.
 func (s *Store) Clean(ctx context.Context, before time.Time) (removed int, err error) {
+	if s.readOnly {
+		return 0, errReadOnly
+	}
 	err = filepath.WalkDir(s.dir, func(name string, entry fs.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()

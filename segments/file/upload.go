@@ -47,6 +47,9 @@ func (s *Store) Create(ctx context.Context, key string) (segments.Upload, error)
 }
 
 func (s *Store) create(ctx context.Context, key string) (*upload, error) {
+	if s.readOnly {
+		return nil, errReadOnly
+	}
 	d, err := s.acquire(path.Dir(key))
 	if err != nil {
 		return nil, err

@@ -32,6 +32,9 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 		}
 		firn.command = process.Firn(bin)
 	}
+	if opts.profiles != "" {
+		firn.command = append(firn.command, "--pprof")
+	}
 	kfake, err := process.Build(ctx, dir, "firn/test/bench/kfake")
 	if err != nil {
 		return nil, err
