@@ -115,7 +115,7 @@ func OpenFiles(ctx context.Context, store segments.Store, job Job) (*Files, erro
 	case err == nil:
 		err = f.goOn(ctx, job)
 	case errors.Is(err, segments.ErrNotFound) && f.number > 0:
-		err = store.Delete(ctx, successKey) // of the job before
+		err = f.unmark(ctx)
 	case errors.Is(err, segments.ErrNotFound):
 		err = nil
 	}
@@ -174,8 +174,11 @@ func (f *Files) goOn(ctx context.Context, job Job) error {
 	if err := f.store.Put(ctx, fmt.Sprintf("%s%05d.json", appendedJobs, f.number), append(text, '\n')); err != nil {
 		return err
 	}
-	return f.store.Delete(ctx, successKey)
+	return f.unmark(ctx)
 }
+
+// unmark takes away what says to engines that all is there, because a job that comes after that one has begun.
+func (f *Files) unmark(ctx context.Context) error { return f.store.Delete(ctx, successKey) }
 
 // Job is the job as it was begun.
 func (f *Files) Job() Job { return f.job }

@@ -1,8 +1,8 @@
 // Command firn is the one binary: it serves a bucket as a Kafka-compatible log, and is a client of such a server for the shell.
 //
 // This package holds flags, wiring and words for people; the rooms that it wires together know nothing of it. Data goes to standard
-// output and everything else to standard error; the exit status is 0, 1 (failed), 2 (called wrongly) or 4 (a
-// replay is complete but for records that cannot be read).
+// output and everything else to standard error; the exit status is 0, 1 (failed), 2 (called wrongly), 3 (another
+// server has taken the bucket over) or 4 (a replay is complete but for records that cannot be read).
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/term"
 
+	"firn/coordinator"
 	"firn/replay"
 )
 
@@ -74,6 +75,7 @@ const (
 	statusOK      = 0
 	statusFailed  = 1
 	statusUsage   = 2
+	statusFenced  = 3 // another server has taken the bucket over: a supervisor that starts this one again takes it back, and so on
 	statusSkipped = 4 // a replay is complete, but for records that cannot be read
 )
 
@@ -89,8 +91,11 @@ func run(ctx context.Context, s streams, args []string) int {
 	if wrong := new(usageError); errors.As(err, &wrong) {
 		status, hint = statusUsage, fmt.Sprintf(" (see '%s --help')", cmd.CommandPath())
 	}
-	if errors.Is(err, replay.ErrSkipped) {
+	switch {
+	case errors.Is(err, replay.ErrSkipped):
 		status = statusSkipped
+	case errors.Is(err, coordinator.ErrFenced):
+		status = statusFenced
 	}
 	for line := range strings.Lines(err.Error()) {
 		s.note("%s: %s%s", cmd.CommandPath(), strings.TrimRight(line, "\n"), hint)

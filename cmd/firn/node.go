@@ -77,6 +77,9 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	if n.store, err = segments.Measure(n.bucket, registry); err != nil {
 		return err
 	}
+	if err := segments.Prove(ctx, n.store); err != nil {
+		return fmt.Errorf("trying out %s: %w", n.bucket.storePlace, err)
+	}
 	if !n.bucket.local() {
 		if n.store, err = segments.Hedge(n.store, registry); err != nil {
 			return err

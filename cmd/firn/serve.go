@@ -56,8 +56,11 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 		}
 		defer adminListener.Close()
 	}
-	n, err := startNode(ctx, o, o.logger(s), kafkaListener.Addr(), httpListener, adminListener)
-	if err != nil {
+	logger := o.logger(s)
+	n, err := persist(ctx, logger, []net.Listener{httpListener, adminListener}, func() (*node, error) {
+		return startNode(ctx, o, logger, kafkaListener.Addr(), httpListener, adminListener)
+	})
+	if err != nil || n == nil {
 		return err
 	}
 	s.note("%s", n.banner())

@@ -326,10 +326,20 @@ func (c *Coordinator) checkServers(ctx context.Context) error {
 	return checkServer(ctx, c.client)
 }
 
+// explainInfo tells a server that may answer later from one that somebody has to let this node in to.
+func explainInfo(err error) error {
+	for _, prefix := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return fmt.Errorf("redis: %w; check the user, its password and what it may do", err)
+		}
+	}
+	return translate("INFO", err)
+}
+
 func checkServer(ctx context.Context, server redis.Cmdable) error {
 	info, err := server.Info(ctx, "memory").Result()
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return explainInfo(err)
 	}
 	_, policy, found := strings.Cut(info, "maxmemory_policy:")
 	policy, _, _ = strings.Cut(policy, "\r\n")
