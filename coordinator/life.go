@@ -65,6 +65,16 @@ func (l *Life) Decide(ctx context.Context, change Change) (Entry, error) {
 	return entry, l.check(l.node.view.waitSeen(ctx, l.incarnation, entry.Seq))
 }
 
+// Current returns once it is certain that what the coordinator said before the call was said in the newest incarnation. A node that still talks to a Redis that was given
+// up gets answers there as well, and only the bucket knows better. It ends the life if there is a newer incarnation.
+func (l *Life) Current(ctx context.Context) error {
+	newest, err := newestIncarnation(ctx, l.node.opts.Store, l.incarnation)
+	if err == nil && newest > l.incarnation {
+		err = fmt.Errorf("%w: the bucket is in %d, this life in %d", ErrIncarnation, newest, l.incarnation)
+	}
+	return l.check(err)
+}
+
 func (l *Life) propose(ctx context.Context, change Change) (Entry, error) {
 	if c := change.Merge; c != nil {
 		if err := l.node.view.mergeable(c); err != nil {

@@ -94,7 +94,8 @@ func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{opts: opts, metrics: m, done: make(chan struct{}), changed: make(chan struct{})}
+	n := &Node{opts: opts, metrics: m, done: make(chan struct{}), changed: make(chan struct{}),
+		producers: producerIDs{turn: make(chan struct{}, 1)}}
 	if x, ok := opts.Coordinator.(exclusive); ok {
 		n.exclusive = x.Exclusive()
 	}

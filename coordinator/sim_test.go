@@ -181,7 +181,7 @@ func newSimulation(random *rand.Rand, f flaws) *simulation {
 	s.must(s.bucket.Put(context.Background(), incarnationKey(1), first.encode()))
 	s.must(s.bucket.Put(context.Background(), snapshotKey(1, 0), opening.encode()))
 	s.servers = []*simServer{s.server(nil)}
-	s.backup = s.servers[0].e.copy()
+	s.backup = s.servers[0].e.Copy()
 	for i := range simNodes {
 		n := &simNode{sim: s, name: i, server: s.servers[0]}
 		n.start()
@@ -221,7 +221,7 @@ func (s *simulation) run(steps int) {
 			n.stop()
 			n.start()
 		case p < 25:
-			s.backup = s.servers[len(s.servers)-1].e.copy()
+			s.backup = s.servers[len(s.servers)-1].e.Copy()
 		case p < 33:
 			s.failover()
 		case p < 50:
@@ -261,7 +261,7 @@ func (s *simulation) run(steps int) {
 func (s *simulation) failover() {
 	var from *Embedded
 	if s.pick(3, "rewound") > 0 {
-		from = s.backup.copy()
+		from = s.backup.Copy()
 	}
 	next := s.server(from)
 	s.servers = append(s.servers, next)

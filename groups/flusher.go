@@ -20,7 +20,7 @@ type flusher struct {
 	mu      sync.Mutex
 	waiting []settling
 	roomy   chan struct{} // closed, and replaced, when waiting is taken
-	running sync.Mutex    // held while a batch is being journaled
+	running chan struct{} // of one element: held while a batch is being journaled
 }
 
 // settling is a decided fact and the life in which it was decided.
@@ -30,7 +30,7 @@ type settling struct {
 }
 
 func newFlusher(interval time.Duration, limit int, logger *slog.Logger) *flusher {
-	return &flusher{interval: interval, limit: limit, logger: logger, wake: make(chan struct{}, 1), roomy: make(chan struct{})}
+	return &flusher{interval: interval, limit: limit, logger: logger, wake: make(chan struct{}, 1), roomy: make(chan struct{}), running: make(chan struct{}, 1)}
 }
 
 // add takes a decided fact. Entries without one are left out.
@@ -96,8 +96,12 @@ func (f *flusher) run(ctx context.Context) {
 // flush journals all that waits. What a life that is over has left is not tried again: if its incarnation lives on, another node helps with what
 // it finds unjournaled in the commit stream; if not, the decision is void.
 func (f *flusher) flush(ctx context.Context) error {
-	f.running.Lock()
-	defer f.running.Unlock()
+	select {
+	case f.running <- struct{}{}:
+		defer func() { <-f.running }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	f.mu.Lock()
 	taken := f.waiting
 	f.waiting = nil

@@ -106,6 +106,7 @@ type fakeLife struct {
 
 func (l *fakeLife) Incarnation() coordinator.Incarnation { return l.incarnation }
 func (l *fakeLife) Ended() <-chan struct{}               { return l.ended }
+func (l *fakeLife) Current(context.Context) error        { return l.over() }
 
 func (l *fakeLife) over() error {
 	select {

@@ -20,6 +20,8 @@ type life interface {
 	Incarnation() coordinator.Incarnation
 	Commit(ctx context.Context, req coordinator.CommitRequest) (coordinator.CommitAnswer, error)
 	Settle(ctx context.Context, entries ...coordinator.Entry) error
+	// Current fails if the coordinator's answers may be those of an incarnation that is over.
+	Current(ctx context.Context) error
 	Ended() <-chan struct{}
 }
 

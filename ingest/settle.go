@@ -19,7 +19,42 @@ func (t *tenure) settle(s *segment, e coordinator.Entry) {
 		}
 	}
 	s.lap(t.w.metrics.journal)
+	if s.outOfOrder() && !t.current() {
+		return
+	}
 	t.answer(s)
+}
+
+// outOfOrder says whether a batch is refused because of one that the coordinator does not know. Producers take that for the loss of records, so it has to be true: a coordinator that was
+// given up does not know what the newer one has acknowledged. Every other refusal either rests on something that an older state has and a newer one has as well, or is tried again.
+func (s *segment) outOfOrder() bool {
+	for p := range s.parts {
+		for i := range s.parts[p].items {
+			if errors.Is(s.parts[p].items[i].answer.Err, coordinator.ErrOutOfOrder) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// current makes sure that the answers are those of the newest incarnation, trying until the life ends.
+func (t *tenure) current() bool {
+	for n := 0; ; n++ {
+		err := t.life.Current(t.ctx)
+		switch {
+		case err == nil:
+			return true
+		case lifeOver(err):
+			t.cancel(errLifeOver)
+			return false
+		case t.ctx.Err() != nil:
+			return false
+		}
+		if !t.pause(n) {
+			return false
+		}
+	}
 }
 
 // handOn gives the segment, with its final offsets, to whoever serves the tail. From then on its bytes stay as they are, so a segment

@@ -1,0 +1,52 @@
+package ingest
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"firn/coordinator"
+	"firn/segments/memory"
+)
+
+// givenUp is a coordinator as one node sees it: to others, Redis has failed over meanwhile.
+type givenUp struct{ coordinator.Coordinator }
+
+// A node that goes on with a Redis that was given up tells no producer that its batch is out of order: the one before it is acknowledged elsewhere.
+func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, old := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		join := func(id int32, c coordinator.Coordinator) (*coordinator.Node, *Writer) {
+			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: givenUp{c}, Info: coordinator.NodeInfo{ID: id}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n, openWriter(t, store, n, nil)
+		}
+		behind, slow := join(1, old)
+		defer closeNode(t, behind)
+		defer closeWriter(t, slow)
+		at := createTopic(t, behind, 1)[0]
+		write := func(w *Writer, sequence int32, want int64) {
+			t.Helper()
+			got := mustWait(t, mustAppend(t, w, newBatch(at, 7, sequence, 1, 100)))[0]
+			if got.Err != nil || got.BaseOffset != want {
+				t.Fatalf("sequence %d is answered %+v, should be at offset %d", sequence, got, want)
+			}
+		}
+		write(slow, 0, 0)
+		state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{Who: "the other side"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		promoted := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		if err := promoted.Open(context.Background(), state); err != nil {
+			t.Fatal(err)
+		}
+		ahead, fast := join(2, promoted)
+		write(fast, 1, 1)
+		closeWriter(t, fast)
+		closeNode(t, ahead)
+		write(slow, 2, 2)
+	})
+}
