@@ -8,6 +8,7 @@ HELM      := helm.sh/helm/v4/cmd/helm@v4.3.1
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 DURATION  ?= 5m
+SECONDS   ?= 600
 VERSION   ?= v0.0.0
 PLATFORMS ?=
 STRIKE    ?= kill
@@ -17,7 +18,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +85,9 @@ lint: check ## golangci-lint, pinned (its first build takes minutes)
 
 model: ## search the model of the protocol: every state of the larger configurations (half an hour, 4 GiB)
 	GOMEMLIMIT=5GiB $(GO) test -count=1 -timeout 2h -v ./coordinator/model -model.long
+
+sim: ## simulate clusters with fresh seeds for SECONDS (600), or one SEED; ARGS="-sim.trace -sim.all"
+	$(GO) test -count=1 -timeout 0 -v ./test/sim $(if $(SEED),-run 'TestSimulation$$' -sim.first $(SEED) -sim.seeds 1,-run 'TestFreshSeeds$$' -sim.seconds $(SECONDS)) $(ARGS)
 
 mutants: test-servers ## break one rule of the protocol at a time in the code, and see which test finds it (half an hour); ARGS="-only name,…"
 	$(GO) run ./test/mutants $(ARGS)

@@ -104,7 +104,11 @@ func (s *store) Create(ctx context.Context, key string) (segments.Upload, error)
 	if err != nil {
 		return nil, err
 	}
-	return &upload{ctx: ctx, s: s, u: u}, nil
+	return newUpload(ctx, s, u), nil
+}
+
+func newUpload(ctx context.Context, s *store, u segments.Upload) *upload {
+	return &upload{ctx: ctx, s: s, u: u}
 }
 
 // upload is an upload as its process sees it. Its bytes reach the bucket with the Commit, which is made out of all that was written.
