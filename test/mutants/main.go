@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,7 +77,8 @@ func (c check) String() string { return c.pkg + " " + strings.Trim(c.run, "^$") 
 // finding is the check that found a mutant.
 type finding struct {
 	by    check
-	seeds int // simulations it took; 0 if it is no simulation
+	test  string // of the check
+	seeds int    // simulations it took; 0 if it is no simulation
 	took  time.Duration
 }
 
@@ -88,7 +90,7 @@ func line(m *mutant, f finding, err error) string {
 	if f.seeds > 0 {
 		seeds = fmt.Sprintf(", seed %d", f.seeds)
 	}
-	return fmt.Sprintf("%-34s %-70s %s%s, %.0f s", m.name, m.rule, f.by, seeds, f.took.Seconds())
+	return fmt.Sprintf("%-34s %-70s %s %s%s, %.0f s", m.name, m.rule, f.by.pkg, f.test, seeds, f.took.Seconds())
 }
 
 // try has the checks look for a mutant, one after another.
@@ -103,13 +105,17 @@ func try(root string, m *mutant) (finding, error) {
 		return finding{}, err
 	}
 	for _, c := range m.by {
+		binary, err := c.compile(root, dir, overlay)
+		if err != nil {
+			return finding{}, err
+		}
 		begun := time.Now()
-		out, failed, err := c.test(root, overlay)
+		out, failed, err := c.test(root, binary)
 		if err != nil {
 			return finding{}, err
 		}
 		if failed {
-			return finding{c, seeds(out), time.Since(begun)}, nil
+			return finding{c, failure(out), seeds(out), time.Since(begun)}, nil
 		}
 	}
 	return finding{}, errors.New("all of its checks pass")
@@ -147,18 +153,29 @@ func (m *mutant) mutate(path string) (string, error) {
 	return strings.Replace(string(b), m.old, m.new, 1), nil
 }
 
-// test runs a check, and says whether it failed as a test does. A program that does not compile is
-// an error.
-func (c check) test(root, overlay string) (out string, failed bool, err error) {
-	most := c.most
-	if most == 0 {
-		most = 2 * time.Minute
+// compile builds the tests of a check's package with the mutant in them, unless that was done for a
+// check before.
+func (c check) compile(root, dir, overlay string) (binary string, err error) {
+	binary = filepath.Join(dir, strings.ReplaceAll(c.pkg, "/", "_")+".test")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), most+5*time.Minute) // the rest is for the compiler
+	cmd := exec.Command("go", "test", "-c", "-ldflags=-w", "-overlay", overlay, "-o", binary, c.pkg)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("it does not compile: %w: %s", err, out)
+	}
+	return binary, nil
+}
+
+// test runs a check in the folder of its package, as go test does, and says whether it failed as a
+// test does.
+func (c check) test(root, binary string) (out string, failed bool, err error) {
+	most := cmp.Or(c.most, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), most+30*time.Second)
 	defer cancel()
-	args := []string{"test", "-count=1", "-overlay", overlay, "-timeout", most.String(), "-run", c.run, c.pkg}
-	cmd := exec.CommandContext(ctx, "go", append(args, c.args...)...)
-	cmd.Dir, cmd.WaitDelay = root, 10*time.Second
+	cmd := exec.CommandContext(ctx, binary, append([]string{"-test.timeout", most.String(), "-test.run", c.run}, c.args...)...)
+	cmd.Dir, cmd.WaitDelay = filepath.Join(root, c.pkg), 10*time.Second
 	b, err := cmd.CombinedOutput()
 	out = string(b)
 	switch {
@@ -166,12 +183,21 @@ func (c check) test(root, overlay string) (out string, failed bool, err error) {
 		return out, false, fmt.Errorf("%s: there is no such test", c)
 	case err == nil:
 		return out, false, nil
-	case strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"):
-		return out, false, fmt.Errorf("it does not compile: %s", out)
 	case strings.Contains(out, "--- FAIL"), strings.Contains(out, "panic:"):
 		return out, true, nil
 	}
 	return out, false, fmt.Errorf("%s: %w: %s", c, err, out)
+}
+
+var failing = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|panic: (.*)`)
+
+// failure is the test that failed, the innermost that is named first.
+func failure(out string) string {
+	m := failing.FindStringSubmatch(out)
+	if m == nil {
+		return ""
+	}
+	return cmp.Or(m[1], m[2])
 }
 
 var seed = regexp.MustCompile(`seed (\d+)`)

@@ -58,7 +58,7 @@ var mutants = []mutant{
 		theirs[i].Fact = &f
 	}
 	if err := l.Settle(w.ctx, theirs...); err != nil {`,
-		by: []check{writing, direct},
+		by: []check{{pkg: "./ingest", run: "Help"}},
 	},
 	{
 		name: "settle-other-incarnation", file: "coordinator/journal.go",
@@ -70,10 +70,9 @@ var mutants = []mutant{
 	{
 		name: "unconfirmed-served", file: "coordinator/view.go",
 		rule: "only the confirmed prefix is served",
-		old:  "if e.Fact != nil {",
-		new: `if e.Fact != nil {
-		v.show(e.Fact)`,
-		by: []check{views, simulation},
+		old:  "if e.Fact.Offsets != nil { // committed",
+		new:  "if e.Fact.Offsets != nil || e.Fact.Commit != nil { // committed",
+		by:   []check{views, simulation},
 	},
 	{
 		name: "other-put-taken-for-ours", file: "coordinator/recover.go",
@@ -100,7 +99,7 @@ var mutants = []mutant{
 		new: `	created, err := true, error(nil)
 	if err != nil || !created {
 		return 0, err`,
-		by: []check{recoveries, simulation},
+		by: []check{simulation, recoveries},
 	},
 	{
 		name: "seal-unverified", file: "coordinator/recover.go",
@@ -281,15 +280,15 @@ var mutants = []mutant{
 	{
 		name: "commits-not-opened-embedded", file: "coordinator/embedded.go",
 		rule: "the same, in memory",
-		old:  "\t\te.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), &recentCommit{spans: spans})",
+		old:  "\t\te.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))",
 		new:  "\t\t_, _ = id, spans",
 		by:   []check{embedded, simulation},
 	},
 	{
 		name: "keys-forgotten", file: "coordinator/keyed.go",
 		rule: "a request with a key that is known is not written again",
-		old:  "\tcase !twice || known.time",
-		new:  "\tcase true || known.time",
+		old:  "here = here && known.time >= since",
+		new:  "here = here && known.time > 1<<62",
 		by:   []check{embedded, simulation},
 	},
 	{
@@ -436,8 +435,8 @@ var mutants = []mutant{
 	{
 		name: "merge-beside-pending", file: "coordinator/embedded_propose.go",
 		rule: "a merge is decided only if the one before is confirmed",
-		old:  "p.merges != c.After || e.merging(c.Merge.Partition)",
-		new:  "p.merges != c.After",
+		old:  "p.merges != c.After || merging {",
+		new:  "p.merges != c.After || merging && false {",
 		by:   []check{embedded, simulation},
 	},
 	{
