@@ -14,10 +14,10 @@ import (
 // errWait says that a life cannot begin yet.
 var errWait = errors.New("waiting for another node's recovery")
 
-// nextLife begins the next life, however long that takes. With an exclusive coordinator it does not wait for others.
-func (n *Node) nextLife(ctx context.Context) (*Life, error) {
+// nextLife begins the next life after one in that incarnation, however long that takes. With an exclusive coordinator it does not wait for others.
+func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 	b := beginning{store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(), logger: n.opts.Logger,
-		metrics: n.metrics, patience: n.opts.Patience}
+		metrics: n.metrics, patience: n.opts.Patience, lived: lived}
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		b.insist = n.view != nil
 		life, err := n.tryLife(ctx, &b)
@@ -75,6 +75,8 @@ type beginning struct {
 	patience    time.Duration // with the recovery of somebody else
 	insist      bool          // on opening what was recovered
 	begun       *chain        // of a life that could not begin: the next try goes on with it; nil if there is none
+	lived       Incarnation   // the last that this process lived in; 0: none, or that is not known
+	waitedFor   Incarnation   // the newest recovery that had its time
 }
 
 // generation returns the one that a life can begin in, and the state, if this process recovered it.
@@ -83,11 +85,35 @@ func (b *beginning) generation(ctx context.Context) (Generation, *State, error) 
 	if !errors.Is(err, ErrNotOpen) {
 		return g, nil, err
 	}
+	if err := b.giveWay(ctx); err != nil {
+		return Generation{}, nil, err
+	}
 	recovered, err := b.recover(ctx)
 	if err != nil {
 		return Generation{}, nil, err
 	}
 	return recovered.Generation(), recovered, nil
+}
+
+// giveWay leaves a recovery time that was begun since this process lived in an incarnation. To begin another would end it: of several nodes that notice one after the other
+// that the coordinator has lost its state, each would end the recovery of the one before.
+func (b *beginning) giveWay(ctx context.Context) error {
+	if b.exclusive || b.lived == 0 {
+		return nil
+	}
+	newest, err := newestIncarnation(ctx, b.store, b.lived)
+	if err != nil || newest == b.lived || newest == b.waitedFor {
+		return err
+	}
+	return b.waitFor(ctx, newest, 0)
+}
+
+// waitFor leaves somebody else's recovery time to open an incarnation above one, and more the next time: nobody knows how long a recovery takes here.
+func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) error {
+	b.waitedFor = newest
+	err := b.await(ctx, above)
+	b.patience = min(2*b.patience, time.Minute)
+	return err
 }
 
 // chain begins the chain of a new life, unless an earlier try has. It is the caller who says, with taken, that the life has begun.
@@ -117,12 +143,16 @@ func (b *beginning) taken() { b.begun = nil }
 func (b *beginning) recover(ctx context.Context) (*State, error) {
 	state, err := Recover(ctx, b.store, RecoverOptions{Who: b.who, Logger: b.logger})
 	if errors.Is(err, ErrRecoveryLost) && !b.exclusive {
-		b.patience = min(2*b.patience, time.Minute)
-		return nil, b.await(ctx, 0)
+		newest, err := newestIncarnation(ctx, b.store, b.lived)
+		if err != nil {
+			return nil, err
+		}
+		return nil, b.waitFor(ctx, newest, 0)
 	}
 	if err != nil {
 		return nil, err
 	}
+	b.waitedFor = state.incarnation // if it does not open, nobody has to wait for it
 	if err := b.open(ctx, state); err != nil {
 		return nil, err
 	}
@@ -195,7 +225,7 @@ func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
 	if b.exclusive {
 		return fmt.Errorf("%w: incarnation %d came while %d began", ErrFenced, newest, in)
 	}
-	if err := b.await(ctx, in); !errors.Is(err, errWait) {
+	if err := b.waitFor(ctx, newest, in); !errors.Is(err, errWait) {
 		return err
 	}
 	if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > in {

@@ -127,6 +127,7 @@ func (g *Guest) nextLife(ctx context.Context) error {
 		return err
 	}
 	g.begin.taken()
+	g.begin.lived = in
 	c.silence = g.silence
 	g.life = &GuestLife{guest: g, incarnation: in, seen: seen, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
 		confirm: func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }}}

@@ -101,7 +101,7 @@ func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 	}
 	n.snapshots = newSnapshotter(n)
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	life, err := n.nextLife(ctx)
+	life, err := n.nextLife(ctx, 0)
 	if err != nil {
 		n.cancel()
 		return nil, err
@@ -140,7 +140,7 @@ func (n *Node) run(life *Life) {
 		}
 		n.opts.Logger.Warn("this node's life is over, beginning the next", "life", life.id, "incarnation", life.incarnation, "cause", cause)
 		var err error
-		if life, err = n.nextLife(n.ctx); err != nil {
+		if life, err = n.nextLife(n.ctx, life.incarnation); err != nil {
 			n.fail(err)
 			return
 		}

@@ -269,3 +269,66 @@ func (c *cluster) finish(t *testing.T) {
 	}
 	t.Logf("%d acknowledged", len(c.stored))
 }
+
+// slow is a store whose puts take their time.
+type slow struct{ segments.Store }
+
+func (s slow) Put(ctx context.Context, key string, body []byte) error {
+	time.Sleep(40 * time.Millisecond) // that of an object store
+	return s.Store.Put(ctx, key, body)
+}
+
+// Several nodes that notice one after the other that Redis was wiped leave the recovery to the first of them. Before, each ended the recovery of the one
+// before, for as long as recoveries took longer than they noticed one after the other.
+func TestOneRecoveryForAWipe(t *testing.T) {
+	master := redistest.Start(t)
+	store := slow{memory.New()}
+	prefix := newPrefix()
+	var nodes []*coordinator.Node
+	for id := range int32(5) {
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: connect(t, redis.Options{Addrs: []string{master.Addr}, Prefix: prefix}),
+			Info: coordinator.NodeInfo{ID: id}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Patience: 20 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close(context.Background()) }) //nolint:errcheck // Redis may be gone by then
+		nodes = append(nodes, n)
+	}
+	const wipes = 3
+	for range wipes {
+		before := life(t, nodes[0]).Incarnation()
+		master.Do("FLUSHALL")
+		for i, n := range nodes {
+			go func() { // notices in its turn, while the first recover
+				time.Sleep(time.Duration(i) * 25 * time.Millisecond)
+				n.CatchUp(t.Context()) //nolint:errcheck // it fails if the test does
+			}()
+		}
+		for _, n := range nodes {
+			for life(t, n).Incarnation() == before {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
+	begun := 0
+	for _, err := range store.List(t.Context(), "incarnations/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun++
+	}
+	if begun > 1+wipes {
+		t.Errorf("%d recoveries were begun for the start and %d wipes", begun, wipes)
+	}
+}
+
+func life(t *testing.T, n *coordinator.Node) *coordinator.Life {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	l, err := n.Life(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}

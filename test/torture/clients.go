@@ -116,6 +116,10 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 	}
 	defer client.Close()
 
+	// Records are on their way whatever becomes of ctx, for a while, so that the end of a torture cuts nothing short.
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })()
 	numbers := make([]int64, c.opts.Partitions)
 	for ctx.Err() == nil {
 		for range 1 + random.IntN(100) {
@@ -124,8 +128,7 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 			numbers[partition]++
 			c.sent(partition, record)
 			sent := time.Now()
-			// The record is on its way whatever becomes of ctx, so that the end of a torture cuts nothing short.
-			client.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}, func(r *kgo.Record, err error) {
+			client.Produce(sending, &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}, func(r *kgo.Record, err error) {
 				if err != nil {
 					if !c.opts.Plain || isAnswer(err) {
 						c.failed("producer", err)
