@@ -72,9 +72,15 @@ func bytesOf(names []string, o batch.Options) ([]byte, batch.Header) {
 	return b, h
 }
 
+// errUnknownHere is what a node answers that does not know the topic, perhaps not yet. Clients try again.
+var errUnknownHere = errors.New("this node does not know the topic")
+
 // append has a node write a batch, as the handler of Produce does.
 func (i *instance) append(ctx context.Context, b ingest.Batch) (ingest.Result, error) {
 	return serve(ctx, i, func(ctx context.Context) (ingest.Result, error) {
+		if _, known := i.member.View().Partition(b.Partition); !known {
+			return ingest.Result{}, errUnknownHere
+		}
 		pending, err := i.writer.Append(ctx, []ingest.Batch{b})
 		if err != nil {
 			return ingest.Result{}, err
@@ -188,6 +194,9 @@ func (c *client) insist(w *write, b ingest.Batch, ctx context.Context) bool {
 		case err == nil, errors.Is(err, coordinator.ErrDuplicate):
 			c.w.judge.acknowledges(c.name, w, r.BaseOffset)
 			return true
+		case errors.Is(err, errUnknownHere) && c.w.admin != nil && c.w.topicID() != b.Partition.Topic:
+			c.w.judge.gaveUp(w) // it is another topic now
+			return false
 		case errors.Is(err, coordinator.ErrUnknownPartition):
 			if c.w.admin == nil {
 				c.w.judge.violation("%s is told by node%d of %v, and no topic was ever deleted", c.name, i.member.Info().ID, err)

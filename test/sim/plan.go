@@ -111,7 +111,7 @@ func NewPlan(seed uint64) *Plan {
 	p.CommitDeadline = []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute}[d.n("deadline", 3)]
 	p.Grace = []time.Duration{20 * time.Second, 2 * time.Minute}[d.n("grace", 2)]
 	p.SnapshotObjects = 3 + d.n("snapshots", 30)
-	p.Long = p.Cleanup && p.CommitDeadline < time.Minute && d.chance("long", 0.3)
+	p.Long = p.Cleanup && p.CommitDeadline < time.Minute && d.chance("long", 0.15)
 	for i := range d.n("strikes", 8) {
 		s := p.strike(dice{seed, fmt.Sprint("strike ", i)})
 		p.Strikes = append(p.Strikes, s)
