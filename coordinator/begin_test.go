@@ -35,7 +35,6 @@ func TestOneChainForAllTries(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T, store *listless, c shared){
 		"node": func(t *testing.T, store *listless, c shared) {
 			n := joinShared(t, store, c, 1, 1000)
-			store.prefix = "snapshots/"
 			state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
 			if err == nil {
 				store.refuses.Store(tries)
@@ -54,7 +53,6 @@ func TestOneChainForAllTries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			store.prefix = "incarnations/"
 			store.refuses.Store(tries)
 			g, err := coordinator.NewGuest(coordinator.GuestOptions{Store: store, Coordinator: c})
 			if err == nil {
@@ -66,7 +64,7 @@ func TestOneChainForAllTries(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := &listless{Store: memory.New()}
+			store := &listless{Store: memory.New(), prefix: map[string]string{"node": "snapshots/", "guest": "incarnations/"}[name]}
 			begin(t, store, shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
 			if left := store.refuses.Load(); left >= 0 {
 				t.Fatalf("%d tries were not made", left)
