@@ -15,6 +15,9 @@ import (
 	"firn/test/torture/history"
 )
 
+// attemptLimit is how long a direct writer's request may take before it is given up and made again, as by a function that has reached its time limit.
+const attemptLimit = 30 * time.Second
+
 // guestProducer is the direct writer's number among producers.
 const guestProducer = 1000
 
@@ -102,7 +105,7 @@ func (g *guest) write(ctx context.Context, c *crowd) error {
 // insist makes a request until it is answered.
 func (g *guest) insist(ctx context.Context, records []ingest.Record, key ingest.WriteOption) (written []ingest.Written, err error) {
 	for until := time.Now().Add(comeback); time.Now().Before(until); {
-		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
 		written, err = g.writer.Write(attempt, topic, records, key)
 		cancel()
 		if err == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -176,7 +177,7 @@ func (c *crowd) createTopic(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_, err = kadm.NewClient(client).CreateTopic(ctx, int32(c.opts.Partitions), 1, nil, topic)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) { // the client made the call again by itself, because the server was slow
 		return fmt.Errorf("creating the topic: %w", err)
 	}
 	return nil
