@@ -94,10 +94,12 @@ func rebalanceThroughStall(t *testing.T, length, offset time.Duration) {
 	ctx, gone := context.WithCancel(t.Context())
 	defer gone()
 	group := func(i int) string { return fmt.Sprint("group-", i) }
-	ask := groups.JoinRequest{SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second, ProtocolType: "consumer",
-		Protocols: []groups.Protocol{{Name: "range"}}}
+	ask := func() groups.JoinRequest {
+		return groups.JoinRequest{SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second, ProtocolType: "consumer",
+			Protocols: []groups.Protocol{{Name: "range"}}}
+	}
 	for i := range count {
-		first := o.manager.Join(ctx, group(i), ask)
+		first := o.manager.Join(ctx, group(i), ask())
 		if first.Err != nil {
 			t.Fatal(first.Err)
 		}
@@ -105,7 +107,7 @@ func rebalanceThroughStall(t *testing.T, length, offset time.Duration) {
 	}
 	time.Sleep(offset)
 	for i := range count {
-		go o.manager.Join(ctx, group(i), ask) // waits for the first member, which never comes back
+		go o.manager.Join(ctx, group(i), ask()) // waits for the first member, which never comes back
 	}
 	synctest.Wait()
 	c.stall(length)
