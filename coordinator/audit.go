@@ -45,6 +45,7 @@ const (
 	Young       Reason = "young"       // a segment that nothing refers to, but its commit or merge may be on its way
 	Uncollected Reason = "uncollected" // a segment that nothing refers to, and that a collector will delete in its time
 	Leaked      Reason = "leaked"      // … that it should have deleted long ago
+	InDoubt     Reason = "in doubt"    // a segment that only spans refer to which contradict others: see Doubt
 	Missing     Reason = "missing"     // a segment that spans refer to and that is not there
 	Journaled   Reason = "journal"     // of the journal, and in no snapshot yet
 	ChainEnd    Reason = "chain end"   // the last of a chain that goes on or is not sealed yet
@@ -76,6 +77,7 @@ type AuditReport struct {
 	Tallies     map[Reason]Tally
 	Leaked      []AuditObject // the first of them
 	Missing     []AuditObject // the first of them; nobody knows how large they were
+	Doubts      []Doubt       // what contradicts the rest of the journal, and is left out
 }
 
 // auditNames is how many of the leaked and of the missing an audit names.
@@ -91,7 +93,7 @@ func Audit(ctx context.Context, store segments.Store, opts AuditOptions) (AuditR
 	if err := a.look(ctx); err != nil {
 		return AuditReport{}, err
 	}
-	a.report.Incarnation = a.base
+	a.report.Incarnation, a.report.Doubts = a.base, a.doubtful
 	if err := a.list(ctx); err != nil {
 		return AuditReport{}, err
 	}
@@ -117,6 +119,8 @@ type audit struct {
 	newest *snapshotObject // with covers only; nil if nothing ever opened
 	names  map[segments.TopicID]string
 	needed needs
+
+	doubtful []Doubt
 
 	now   time.Time         // by the store's clock, about
 	ours  []segments.Object // of the coordinator
@@ -145,6 +149,7 @@ func (a *audit) look(ctx context.Context) error {
 			return struct{}{}, err
 		}
 		a.newest = &snapshotObject{incarnation: a.base, n: snapshot.n, covers: snapshot.covers}
+		a.doubtful = found.state.Doubts()
 		return struct{}{}, a.take(ctx, found.state)
 	})
 	return err
@@ -284,7 +289,12 @@ func (a *audit) there(ctx context.Context, key string) (bool, error) {
 // unreferenced says what a segment is that nothing refers to. A collector deletes it a grace after it has first seen it, which is a grace after it could have been
 // needed; it gets a third.
 func (a *audit) unreferenced(o segments.Object) AuditObject {
-	id, _, _ := parseReferredKey(o.Key)
+	id, index, _ := parseReferredKey(o.Key)
+	for i := range a.doubtful {
+		if d := &a.doubtful[i]; d.Span.Segment == id && !index {
+			return AuditObject{o, InDoubt, d.String()}
+		}
+	}
 	age, limit := min(a.now.Sub(o.Modified), a.now.Sub(id.Time())), MergeDeadline(a.CommitDeadline)
 	verdict := AuditObject{o, Young, "its commit or merge may be on its way"}
 	switch {

@@ -20,6 +20,7 @@ func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 		metrics: n.metrics, patience: n.opts.Patience, lived: lived}
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		b.insist = n.view != nil
+		b.distrusted = n.distrusted.Load()
 		life, err := n.tryLife(ctx, &b)
 		switch {
 		case err == nil:
@@ -53,7 +54,7 @@ func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.loadView(ctx, g.Incarnation, recovered); err != nil {
+	if err := n.loadView(ctx, g, recovered); err != nil {
 		return nil, err
 	}
 	if Elapsed(c.proved, c.clock()) >= sealsSurely {
@@ -77,11 +78,15 @@ type beginning struct {
 	begun       *chain        // of a life that could not begin: the next try goes on with it; nil if there is none
 	lived       Incarnation   // the last that this process lived in; 0: none, or that is not known
 	waitedFor   Incarnation   // the newest recovery that had its time
+	distrusted  *Generation   // that contradicts the bucket, and is not lived in; nil if there is none
 }
 
 // generation returns the one that a life can begin in, and the state, if this process recovered it.
 func (b *beginning) generation(ctx context.Context) (Generation, *State, error) {
 	g, err := b.coordinator.Generation(ctx)
+	if err == nil && b.distrusted != nil && g == *b.distrusted {
+		err = ErrNotOpen
+	}
 	if !errors.Is(err, ErrNotOpen) {
 		return g, nil, err
 	}
@@ -247,7 +252,8 @@ func (n *Node) who() string {
 }
 
 // loadView puts the state of an incarnation into the view: the one that was just recovered, if this node did that, else what the bucket has.
-func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) error {
+func (n *Node) loadView(ctx context.Context, g Generation, recovered *State) error {
+	in := g.Incarnation
 	seq, err := n.opts.Coordinator.Settled(ctx, in)
 	if err != nil {
 		return err
@@ -263,9 +269,10 @@ func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) e
 			return err
 		}
 		state = found.state
-		if err := n.sameCluster(ctx, in, state); err != nil {
+		if err := errors.Join(n.sameCluster(ctx, in, state), n.sameOpening(g, state)); err != nil {
 			return err
 		}
+		reportDoubts(n.opts.Logger, state.doubts)
 	} else {
 		seq = 0
 	}
@@ -277,6 +284,21 @@ func (n *Node) loadView(ctx context.Context, in Incarnation, recovered *State) e
 		return nil
 	}
 	return n.view.replace(state, seq)
+}
+
+// sameOpening refuses to go on in a generation if the bucket has facts of another opening of the same incarnation.
+func (n *Node) sameOpening(g Generation, state *State) error {
+	if state.nonce == (Nonce{}) || state.nonce == g.Nonce {
+		return nil
+	}
+	return n.distrust(g, fmt.Errorf("the bucket has facts of %s", Generation{g.Incarnation, state.nonce}))
+}
+
+// distrust ends the lives in a generation: the next one begins with a recovery.
+func (n *Node) distrust(g Generation, why error) error {
+	n.distrusted.Store(&g)
+	n.opts.Logger.Error("this incarnation was opened twice, or its coordinator is broken: recovering anew", "generation", g, "error", why)
+	return fmt.Errorf("%w: %s contradicts what is known: %w", ErrFenced, g, why)
 }
 
 // clustered is implemented by coordinators that several clusters may use by mistake.
@@ -314,7 +336,7 @@ func (n *Node) strangers(ctx context.Context, in Incarnation) error {
 
 // live starts what a life needs.
 func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
-	l := &Life{node: n, id: c.life, incarnation: c.generation.Incarnation}
+	l := &Life{node: n, id: c.life, incarnation: c.generation.Incarnation, generation: c.generation}
 	l.logger = n.opts.Logger.With("life", l.id, "incarnation", l.incarnation)
 	l.ctx, l.end = context.WithCancelCause(n.ctx)
 	if err := l.announce(ctx); err != nil {

@@ -125,6 +125,11 @@ func (d *decoder) id() (id [16]byte) {
 	return id
 }
 
+func (d *decoder) nonce() (n Nonce) {
+	copy(n[:], d.bytes(len(n)))
+	return n
+}
+
 func (d *decoder) byte() byte {
 	if b := d.bytes(1); b != nil {
 		return b[0]

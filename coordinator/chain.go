@@ -32,7 +32,7 @@ func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err 
 		if c.proved.IsZero() {
 			c.proved = c.clock()
 		}
-		o := journalObject{kind: journalBegin, incarnation: c.generation.Incarnation, life: c.life, who: who, when: c.proved.UnixMilli()}
+		o := journalObject{kind: journalBegin, incarnation: c.generation.Incarnation, nonce: c.generation.Nonce, life: c.life, who: who, when: c.proved.UnixMilli()}
 		created, err := create(ctx, c.store, o.key(), o.encode())
 		if err != nil {
 			return 0, err
@@ -47,7 +47,7 @@ func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err 
 
 // object is the next object with these facts.
 func (c *chain) object(facts [][]byte) []byte {
-	o := journalObject{kind: journalFacts, incarnation: c.generation.Incarnation, life: c.life, n: c.next, facts: facts}
+	o := journalObject{kind: journalFacts, incarnation: c.generation.Incarnation, nonce: c.generation.Nonce, life: c.life, n: c.next, facts: facts}
 	return o.encode()
 }
 

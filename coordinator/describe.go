@@ -58,6 +58,9 @@ func (p *printer) journal(object []byte) error {
 		return err
 	}
 	p.linef("journal object %d of life %s: %s, incarnation %d, %d facts, %d bytes", o.n, o.life, o.kind, o.incarnation, len(facts), len(object))
+	if o.nonce != (Nonce{}) {
+		p.linef("  generation %s", Generation{o.incarnation, o.nonce})
+	}
 	switch o.kind {
 	case journalBegin:
 		p.linef("  by %s at %s", o.who, stamp(o.when))
@@ -176,6 +179,12 @@ func (p *printer) snapshot(object []byte) error {
 	s := o.state
 	p.linef("snapshot %d of incarnation %d: cluster %s, %d topics, %d spans, next producer id %d, %d bytes", o.n, o.incarnation, s.clusterID,
 		len(s.topics), s.spans(), s.nextProducerID, len(object))
+	if s.nonce != (Nonce{}) {
+		p.linef("  generation %s", Generation{o.incarnation, s.nonce})
+	}
+	for i := range s.doubts {
+		p.linef("  in doubt: %s", &s.doubts[i])
+	}
 	for _, life := range slices.Sorted(maps.Keys(o.covers)) {
 		sealed := ""
 		if o.covers[life].sealed {

@@ -163,6 +163,14 @@ func samples(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
+	told := facts
+	told.n, told.nonce = 6, Nonce{1, 2, 3, 4, 5, 6, 7, 8}
+	withDoubts := snapshotObject{incarnation: 4, n: 6, covers: map[string]cover{life: {6, false}}, state: withKinds.state.clone(false)}
+	withDoubts.state.nonce = told.nonce
+	withDoubts.state.addDoubts([]Doubt{
+		{segments.Partition{Topic: segments.TopicID{0x40}, Index: 1}, Span{Segment: segments.ID{1, 0x93, 9}, Base: 7, Last: 9, Position: 32, Length: 5, MaxTimestamp: -1},
+			Generation{4, Nonce{8, 7}}},
+		{segments.Partition{Topic: segments.TopicID{0x40}, Index: 1}, Span{Segment: segments.ID{1, 0x93, 8}, Base: 3, Last: 3, Length: 1}, Generation{2, Nonce{}}}})
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -187,6 +195,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-kinds-v1": {kinds.key(), kinds.encode()},
 		"snapshot-v4":      {snapshotKey(4, 5), withKinds.encode()},
+
+		"journal-generation-v2": {told.key(), told.encode()},
+		"snapshot-v5":           {snapshotKey(4, 6), withDoubts.encode()},
 
 		"index-v1": {IndexKey(segments.ID{1, 0x93, 0xb0, 9, 13}), sampleIndex().encode()},
 	}

@@ -14,6 +14,7 @@ type Life struct {
 	node        *Node
 	id          string
 	incarnation Incarnation
+	generation  Generation
 	journal     *journal
 	logger      *slog.Logger
 
@@ -155,7 +156,7 @@ func (l *Life) follow(ctx context.Context) error {
 				break
 			}
 			if err := n.view.follow(entry, time.Now()); err != nil {
-				return fmt.Errorf("%w: the commit stream contradicts what is known: %w", ErrFenced, err)
+				return n.distrust(l.generation, err)
 			}
 			if len(entry.Confirmed) > 0 {
 				n.snapshots.journaled()
@@ -168,7 +169,10 @@ func (l *Life) follow(ctx context.Context) error {
 			return failed
 		case errors.Is(failed, ErrTrimmed):
 			l.logger.Warn("fell behind the commit stream, reading the bucket again")
-			failed = n.loadView(ctx, l.incarnation, nil)
+			failed = n.loadView(ctx, l.generation, nil)
+			if lifeOver(failed) {
+				return failed
+			}
 		}
 		if failed != nil {
 			l.logger.Warn("following the commit stream fails, trying again", "error", failed)

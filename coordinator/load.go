@@ -260,7 +260,17 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 
 // apply adds journal objects, ordered by life and number. Chains of lives in other incarnations have no facts for this state. Those of later ones must
 // not be said to be covered; those of earlier ones are, once they are sealed.
+//
+// Facts of one incarnation do not contradict each other, since it is opened once. Should they, then what others were served first stands, as far as the bucket can tell: the generation that
+// the snapshot tells, else that of the first life, by its id, that has facts and tells one; lives are named by the time at which they began. Facts of another generation are left out. Facts whose generation is not known count with
+// them, as far as they do not contradict (gathered.apply). It never makes the bucket unreadable, and what is left out is in the state's doubts.
 func (f *loaded) apply(objects []*readObject) error {
+	commits, doubtful := gathered{}, gathered{}
+	for _, o := range objects {
+		if f.state.nonce == (Nonce{}) && o.incarnation == f.state.incarnation && len(o.facts) > 0 {
+			f.state.nonce = o.nonce
+		}
+	}
 	for _, o := range objects {
 		switch {
 		case o.incarnation > f.state.incarnation:
@@ -268,15 +278,26 @@ func (f *loaded) apply(objects []*readObject) error {
 			f.covers[o.life] = cover{o.n, true}
 		case o.incarnation == f.state.incarnation:
 			f.covers[o.life] = cover{o.n, false}
+			other := o.nonce != (Nonce{}) && o.nonce != f.state.nonce
 			for _, fact := range o.facts {
-				if err := f.state.Apply(fact); err != nil {
-					return fmt.Errorf("%s: %w", o.key(), err)
+				switch {
+				case fact.Incarnation != f.state.incarnation:
+				case fact.Commit != nil && other:
+					doubtful.add(fact, o.nonce)
+				case fact.Commit != nil:
+					commits.add(fact, o.nonce)
+				case !other:
+					if err := f.state.Apply(fact); err != nil {
+						return fmt.Errorf("%s: %w", o.key(), err)
+					}
 				}
 			}
 		default:
 			delete(f.covers, o.life)
 		}
 	}
+	f.state.addDoubts(commits.apply(f.state))
+	f.state.addDoubts(doubtful.all(f.state.incarnation))
 	return nil
 }
 

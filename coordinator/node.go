@@ -74,6 +74,8 @@ type Node struct {
 	producers producerIDs
 	heard     atomic.Pointer[[]NodeInfo]
 
+	distrusted atomic.Pointer[Generation] // see distrust
+
 	storeClock  passedClock // the store's, by when it created objects
 	commitClock passedClock // the coordinator's, by when it decided what a State remembers
 

@@ -25,16 +25,20 @@ const (
 	snapshotMagic    = "FIRNSNAP"
 	incarnationMagic = "FIRNINCR"
 	objectVersion    = 1
+	journalNonces    = 2 // version of journal objects that tell the generation; one without is written as version 1
+	journalVersion   = journalNonces
 	snapshotGroups   = 2 // version of snapshots with consumer groups; one without is written as version 1
 	snapshotMerges   = 3 // of snapshots with merges or keyed requests
 	snapshotKinds    = 4 // of snapshots with spans that stand for others, or were compacted
-	snapshotVersion  = snapshotKinds
+	snapshotDoubts   = 5 // of snapshots that tell the generation, or what is in doubt
+	snapshotVersion  = snapshotDoubts
 )
 
 // journalObject is one object of a life's chain.
 type journalObject struct {
 	kind        journalKind
 	incarnation Incarnation // that the life is lived in
+	nonce       Nonce       // of the opening that it is lived in; zero if an older version wrote this
 	life        string
 	n           uint64
 	who         string      // of begin and seal
@@ -50,9 +54,16 @@ func (o *journalObject) encode() []byte {
 	for _, f := range o.facts {
 		size += len(f) + binary.MaxVarintLen32
 	}
-	b := appendHeader(make([]byte, 0, size), journalMagic, objectVersion)
+	version := uint16(objectVersion)
+	if o.nonce != (Nonce{}) {
+		version = journalNonces
+	}
+	b := appendHeader(make([]byte, 0, size), journalMagic, version)
 	b = append(b, byte(o.kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(o.incarnation))
+	if version >= journalNonces {
+		b = append(b, o.nonce[:]...)
+	}
 	b = binary.BigEndian.AppendUint64(b, o.n)
 	b = appendString(b, o.life)
 	b = appendString(b, o.who)
@@ -66,12 +77,15 @@ func (o *journalObject) encode() []byte {
 }
 
 func decodeJournalObject(object []byte) (*journalObject, error) {
-	d, err := openObject(object, journalMagic, objectVersion)
+	d, err := openObject(object, journalMagic, journalVersion)
 	if err != nil {
 		return nil, err
 	}
-	o := &journalObject{kind: journalKind(d.byte()), incarnation: Incarnation(d.uint64()), n: d.uint64(),
-		life: d.string(), who: d.string(), when: d.varint(), by: Incarnation(d.uvarint())}
+	o := &journalObject{kind: journalKind(d.byte()), incarnation: Incarnation(d.uint64())}
+	if objectVersionOf(object) >= journalNonces {
+		o.nonce = d.nonce()
+	}
+	o.n, o.life, o.who, o.when, o.by = d.uint64(), d.string(), d.string(), d.varint(), Incarnation(d.uvarint())
 	if d.err == nil && (o.kind < journalBegin || o.kind > journalSeal) {
 		return nil, fmt.Errorf("%w: journal object of kind %d", ErrNewer, o.kind)
 	}
@@ -170,6 +184,9 @@ func (o *snapshotObject) encode() []byte {
 	if version >= snapshotGroups {
 		b = appendGroups(b, o.state)
 	}
+	if version >= snapshotDoubts {
+		b = appendDoubts(b, o.state)
+	}
 	return appendCRC(b)
 }
 
@@ -189,6 +206,9 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 		o.state = d.state(o.incarnation, version)
 		if version >= snapshotGroups {
 			d.groups(o.state)
+		}
+		if version >= snapshotDoubts {
+			d.doubts(o.state)
 		}
 	}
 	if err := d.end(); err != nil {

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -37,16 +38,25 @@ type beyondGap struct {
 	keyed     []Keyed
 }
 
+// errContradiction says that a fact contradicts others. No coordinator decides so; it can only be that an incarnation was opened twice.
+var errContradiction = errors.New("facts contradict each other")
+
 // apply takes a span in: behind the prefix, beyond a hole, or not at all if it is known.
 func (p *partition) apply(span Span, producers []ProducerBatch, keys []Keyed, keepSpans bool) error {
 	switch {
 	case span.Last < p.end:
+		if keepSpans && !p.has(&span) {
+			return fmt.Errorf("%w: span %d-%d of segment %s: others have these offsets", errContradiction, span.Base, span.Last, span.Segment)
+		}
 		return nil
 	case span.Base < p.end:
-		return fmt.Errorf("span %d-%d of segment %s overlaps offsets up to %d that others have", span.Base, span.Last, span.Segment, p.end-1)
+		return fmt.Errorf("%w: span %d-%d of segment %s overlaps offsets up to %d that others have", errContradiction, span.Base, span.Last, span.Segment, p.end-1)
 	case span.Base > p.end:
 		at := sort.Search(len(p.beyond), func(i int) bool { return p.beyond[i].span.Base >= span.Base })
 		if at < len(p.beyond) && p.beyond[at].span.Base == span.Base {
+			if !same(&p.beyond[at].span, &span) {
+				return fmt.Errorf("%w: span %d-%d of segment %s: others have these offsets", errContradiction, span.Base, span.Last, span.Segment)
+			}
 			return nil
 		}
 		p.beyond = append(p.beyond, beyondGap{})
@@ -63,7 +73,7 @@ func (p *partition) apply(span Span, producers []ProducerBatch, keys []Keyed, ke
 	if len(p.beyond) == 0 {
 		p.beyond = nil
 	} else if p.beyond[0].span.Base < p.end {
-		return fmt.Errorf("span %d-%d of segment %s overlaps offsets up to %d that others have",
+		return fmt.Errorf("%w: span %d-%d of segment %s overlaps offsets up to %d that others have", errContradiction,
 			p.beyond[0].span.Base, p.beyond[0].span.Last, p.beyond[0].span.Segment, p.end-1)
 	}
 	if p.waiting != nil {

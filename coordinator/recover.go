@@ -19,6 +19,8 @@ type RecoverOptions struct {
 	Logger   *slog.Logger
 	Clock    func() time.Time
 	Parallel int // objects read or written at once
+
+	ForgetDoubts bool // that somebody has looked at: see Doubt
 }
 
 func (o RecoverOptions) withDefaults() RecoverOptions {
@@ -45,7 +47,7 @@ var ErrRecoveryLost = errors.New("another recovery of this bucket is under way")
 func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*State, error) {
 	opts = opts.withDefaults()
 	now := opts.Clock()
-	r := &recovery{loader: loader{store, opts.Parallel}, now: now,
+	r := &recovery{loader: loader{store, opts.Parallel}, now: now, forget: opts.ForgetDoubts,
 		who: opts.Who + recoveryMark + segments.NewID(now).String()}
 	if err := r.createIncarnation(ctx); err != nil {
 		return nil, err
@@ -64,6 +66,7 @@ func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*S
 	if err := r.open(ctx, found); err != nil {
 		return nil, err
 	}
+	reportDoubts(opts.Logger, found.state.doubts)
 	opts.Logger.Info("recovered from the bucket", "incarnation", r.in, "base", r.base, "snapshot", found.snapshot,
 		"journal_objects", found.objects, "chains_sealed", r.sealed, "spans", found.state.spans(), "spans_beyond_holes", r.dropped,
 		"took", opts.Clock().Sub(now).Round(time.Microsecond))
@@ -77,8 +80,9 @@ const recoveryMark = ", recovery "
 // recovery is one run of Recover.
 type recovery struct {
 	loader
-	who string
-	now time.Time
+	who    string
+	now    time.Time
+	forget bool // what is in doubt
 
 	in        Incarnation     // that it creates
 	clusterID string          // drawn by it, if in is 1
@@ -256,7 +260,7 @@ func (r *recovery) sealChain(ctx context.Context, c *chainListing) (uint64, erro
 	if last.kind == journalSeal {
 		return last.n, nil
 	}
-	o := journalObject{kind: journalSeal, incarnation: last.incarnation, life: c.life, n: last.n + 1, who: r.who, when: r.now.UnixMilli(), by: r.in}
+	o := journalObject{kind: journalSeal, incarnation: last.incarnation, nonce: last.nonce, life: c.life, n: last.n + 1, who: r.who, when: r.now.UnixMilli(), by: r.in}
 	created, err := create(ctx, r.store, o.key(), o.encode())
 	if err != nil || !created {
 		return 0, err
@@ -279,7 +283,10 @@ func (r *recovery) rebuild(ctx context.Context, chains []*chainListing) (*loaded
 		return nil, err
 	}
 	r.dropped = found.state.truncate()
-	found.state.incarnation = r.in
+	found.state.incarnation, found.state.nonce = r.in, Nonce{}
+	if r.forget {
+		found.state.doubts = nil
+	}
 	listed := make(map[string]bool, len(chains))
 	for _, c := range chains {
 		listed[c.life] = true

@@ -62,13 +62,16 @@ func (r *references) add(at segments.Partition, s *Span, logStart int64) {
 	r.archived = append(r.archived, archived{at, *s, logStart})
 }
 
-// references are the objects that the spans of a state refer to, also those that wait: for offsets before them, or for an earlier merge.
+// references are the objects that the spans of a state refer to, also those that wait: for offsets before them, or for an earlier merge; and what is in doubt.
 func (s *State) references() *references {
 	r := &references{}
 	for at, p := range s.partitions {
 		for span := range p.allSpans() {
 			r.add(at, span, p.logStart)
 		}
+	}
+	for i := range s.doubts {
+		r.segments.add(s.doubts[i].Span.Segment)
 	}
 	r.sort()
 	return r

@@ -109,6 +109,10 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 			return fmt.Errorf("the bucket lacks records of partition %s below offset %d that this node has served", at, end)
 		}
 	}
+	if err := n.sameOpening(l.generation, found.state); err != nil {
+		return err
+	}
+	found.state.nonce = l.generation.Nonce
 	spans := found.state.spans()
 	n.metrics.spans.Set(float64(spans))
 	least := int64(n.opts.SnapshotObjects)

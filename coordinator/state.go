@@ -29,6 +29,8 @@ type State struct {
 	requests       map[segments.TopicID]requests
 	bare           bool     // keeps no spans and no groups
 	opening        *opening // nil: nobody may open this state
+	nonce          Nonce    // of the generation that the facts of this incarnation are of; zero: of none that is known
+	doubts         []Doubt  // ordered; never changed, only replaced
 }
 
 // NewState returns the state before any fact, which may be opened once. Nobody but tests opens one that Recover has not returned.
@@ -164,13 +166,20 @@ func (s *State) applyName(t *TopicFact) {
 }
 
 // truncate drops what lies beyond holes. A recovery does it once the journal cannot change any more: what is beyond a hole was never served
-// and never acknowledged.
+// and never acknowledged; unless the hole is there because of something that is in doubt.
 func (s *State) truncate() (spans int) {
-	for _, p := range s.partitions {
+	var doubts []Doubt
+	for at, p := range s.partitions {
 		spans += len(p.beyond)
+		if slices.ContainsFunc(s.doubts, func(d Doubt) bool { return d.Partition == at && d.Generation.Incarnation == s.incarnation }) {
+			for _, b := range p.beyond {
+				doubts = append(doubts, Doubt{at, b.span, Generation{Incarnation: s.incarnation}})
+			}
+		}
 		p.beyond = nil
 		p.waiting = nil // a merge is decided over confirmed spans only, so that none can wait here
 	}
+	s.addDoubts(doubts)
 	return spans
 }
 
@@ -178,7 +187,7 @@ func (s *State) truncate() (spans int) {
 func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
 		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys,
-		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening}
+		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening, s.nonce, s.doubts}
 	for topic, r := range s.requests {
 		c.requests[topic] = r.clone()
 	}

@@ -17,6 +17,9 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
 // a program that does not know it.
 func (s *State) version() uint16 {
+	if s.nonce != (Nonce{}) || len(s.doubts) > 0 {
+		return snapshotDoubts
+	}
 	version := uint16(objectVersion)
 	if s.hasGroups() {
 		version = snapshotGroups
@@ -191,5 +194,33 @@ func (d *decoder) producers(p *partition) {
 			pr.batches[j] = d.sequenced(0)
 		}
 		p.producers[id] = pr
+	}
+}
+
+// appendDoubts encodes the generation of a state's facts, and what is in doubt.
+func appendDoubts(b []byte, s *State) []byte {
+	b = append(b, s.nonce[:]...)
+	b = binary.AppendUvarint(b, uint64(len(s.doubts)))
+	for i := range s.doubts {
+		d := &s.doubts[i]
+		b = appendPartition(b, d.Partition)
+		b = append(b, d.Span.Segment[:]...)
+		b = binary.AppendUvarint(b, uint64(d.Span.Base))
+		b = appendSpan(b, &d.Span)
+		b = binary.AppendUvarint(b, uint64(d.Generation.Incarnation))
+		b = append(b, d.Generation.Nonce[:]...)
+	}
+	return b
+}
+
+func (d *decoder) doubts(s *State) {
+	s.nonce = d.nonce()
+	for i, n := 0, d.count(16+1+16+5+8); i < n && d.err == nil; i++ {
+		at := d.partition()
+		segment := segments.ID(d.id())
+		s.doubts = append(s.doubts, Doubt{at, d.span(segment, d.int64()), Generation{Incarnation(d.uvarint()), d.nonce()}})
+		if i > 0 && compareDoubts(s.doubts[i-1], s.doubts[i]) >= 0 {
+			d.fail("what is in doubt is not in order")
+		}
 	}
 }

@@ -17,6 +17,7 @@ type Survey struct {
 	Chains   int         // in the journal
 	Open     int         // of these, not sealed: their lives may go on, and a recovery would end them
 	Beyond   int         // spans beyond holes, which a recovery would drop
+	Doubts   []Doubt     // what contradicts the rest, and would be left out
 	Summary
 }
 
@@ -54,7 +55,7 @@ func Look(ctx context.Context, store segments.Store) (Survey, error) {
 		if err != nil {
 			return Survey{}, err
 		}
-		s := Survey{Newest: newest, Base: base, Snapshot: found.snapshot, Objects: found.objects, Chains: len(chains)}
+		s := Survey{Newest: newest, Base: base, Snapshot: found.snapshot, Objects: found.objects, Chains: len(chains), Doubts: found.state.Doubts()}
 		for _, c := range chains {
 			if !found.covers[c.life].sealed {
 				s.Open++

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -61,8 +62,27 @@ func summarize(out *bufio.Writer, r coordinator.AuditReport) error {
 	if r.Incarnation == 0 {
 		return errors.New("there is no cluster to audit: name its bucket, with its prefix, with --store")
 	}
+	if err := tellDoubts(out, r.Doubts, len(r.Doubts)); err != nil {
+		return err
+	}
 	if leaked > 0 || missing > 0 {
 		return fmt.Errorf("%d objects are leaked, %d are missing", leaked, missing)
 	}
 	return nil
+}
+
+// tellDoubts names what is in doubt, the first so many. Its error says what to do.
+func tellDoubts(out io.Writer, doubts []coordinator.Doubt, most int) error {
+	records := int64(0)
+	for i := range doubts {
+		records += doubts[i].Records()
+		if i < most {
+			fmt.Fprintf(out, "in doubt: %s\n", &doubts[i])
+		}
+	}
+	if len(doubts) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d records in %d spans are in doubt: an incarnation was opened twice, they contradict others, and nobody reads them; 'firn inspect' shows them in their segments, "+
+		"which are kept until 'firn recover --forget-doubts'", records, len(doubts))
 }

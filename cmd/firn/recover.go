@@ -15,7 +15,7 @@ import (
 
 func newRecover(s streams) *cobra.Command {
 	var store, where string
-	var dryRun bool
+	var dryRun, forget bool
 	var deadline time.Duration
 	cmd := &cobra.Command{
 		Use:   "recover",
@@ -44,18 +44,22 @@ func newRecover(s streams) *cobra.Command {
 			if dryRun {
 				return surveyBucket(cmd.Context(), s, b, at, deadline)
 			}
-			return recoverBucket(cmd.Context(), s, b, at, deadline)
+			return recoverBucket(cmd.Context(), s, b, at, deadline, forget)
 		},
 	}
 	cmd.Flags().StringVar(&store, "store", defaultStore, "`URL` of the bucket")
 	cmd.Flags().StringVar(&where, "coordinator", embedded, "`URL` of Redis")
 	cmd.Flags().DurationVar(&deadline, "commit-deadline", coordinator.DefaultCommitDeadline, "as the nodes have it")
+	cmd.Flags().BoolVar(&forget, "forget-doubts", false, "let go of records that contradict others, which you have looked at: their segments are deleted")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what a recovery would find and do, and change nothing")
 	return cmd
 }
 
+// doubtsTold is how many of what is in doubt are named.
+const doubtsTold = 20
+
 // recoverBucket recovers, and loads the state into the coordinator.
-func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace, deadline time.Duration) error {
+func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace, deadline time.Duration, forget bool) error {
 	decides, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return err
@@ -64,8 +68,9 @@ func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlac
 	begun := time.Now()
 	host, _ := os.Hostname() // for people; it may be unknown
 	state, err := coordinator.Recover(ctx, b, coordinator.RecoverOptions{
-		Who:    fmt.Sprintf("firn recover on %s, process %d", host, os.Getpid()),
-		Logger: slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Who:          fmt.Sprintf("firn recover on %s, process %d", host, os.Getpid()),
+		Logger:       slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		ForgetDoubts: forget,
 	})
 	if errors.Is(err, coordinator.ErrRecoveryLost) {
 		return fmt.Errorf("%w: a node is at it; look again with --dry-run in a moment", err)
@@ -83,6 +88,9 @@ func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlac
 		return fmt.Errorf("loading incarnation %d into %s: %w; run it again: it recovers anew", state.Incarnation(), at, err)
 	}
 	fmt.Fprintf(s.Out, "recovered   incarnation %d in %s: %s\n", state.Incarnation(), at, state.Summary())
+	if err := tellDoubts(s.Out, state.Doubts(), doubtsTold); err != nil {
+		fmt.Fprintf(s.Out, "in doubt    %v\n", err)
+	}
 	fmt.Fprintf(s.Err, "took %s; nodes that are running go on in it by themselves\n", time.Since(begun).Round(time.Millisecond))
 	return nil
 }
@@ -101,6 +109,9 @@ func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace
 	}
 	fmt.Fprintf(s.Out, "chains      %d, of which %d are open: a recovery would seal those, and whoever writes them would begin a new life\n", found.Chains, found.Open)
 	fmt.Fprintf(s.Out, "beyond      %d spans beyond holes, never acknowledged: a recovery would drop them\n", found.Beyond)
+	if err := tellDoubts(s.Out, found.Doubts, doubtsTold); err != nil {
+		fmt.Fprintf(s.Out, "in doubt    %v\n", err)
+	}
 	fmt.Fprintf(s.Out, "next        incarnation %d\n", found.Newest+1)
 	if at.redis == nil {
 		return nil
