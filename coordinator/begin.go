@@ -201,6 +201,7 @@ func (b *beginning) opened(ctx context.Context, sent Generation) error {
 		case err == nil && now == sent:
 			return nil
 		case err == nil, errors.Is(err, ErrNotOpen):
+			b.waitedFor = sent.Incarnation // nobody else is at it
 			return fmt.Errorf("%w: the opening of %s is not current", errWait, sent)
 		case !b.insist:
 			return err
