@@ -2,7 +2,7 @@
 // The code has no hooks for this: a mutant is a few words of one file that are replaced, in a copy
 // that `go test -overlay` builds in the place of the file.
 //
-//	go run ./test/mutants [-only name,…] [-list]
+//	go run ./test/mutants [-only name,…] [-trust] [-list]
 //
 // It prints a line for each mutant: what is broken, which check found it, after how many
 // simulations where the check is one of seeds, and how long it took. It fails if a mutant survives
@@ -29,13 +29,20 @@ import (
 
 func main() {
 	only := flag.String("only", "", "try these mutants alone, separated by commas")
+	trust := flag.Bool("trust", false, "do not look first whether the checks pass on the code as it is")
 	list := flag.Bool("list", false, "say what there is, and do nothing")
 	root := flag.String("root", ".", "the repository")
 	flag.Parse()
 	survived := 0
+	if !*list && !*trust {
+		if err := asItIs(*root, *only); err != nil {
+			fmt.Fprintln(os.Stderr, "mutants:", err)
+			os.Exit(1)
+		}
+	}
 	for i := range mutants {
 		m := &mutants[i]
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), m.name) {
+		if !m.asked(*only) {
 			continue
 		}
 		if *list {
@@ -62,6 +69,11 @@ type mutant struct {
 	old  string // is in the file once
 	new  string
 	by   []check // in the order in which they are tried; one of them has to fail
+}
+
+// asked says whether a mutant is among those that are to be tried.
+func (m *mutant) asked(only string) bool {
+	return only == "" || slices.Contains(strings.Split(only, ","), m.name)
 }
 
 // check is a test that may find a mutant.
@@ -91,6 +103,42 @@ func line(m *mutant, f finding, err error) string {
 		seeds = fmt.Sprintf(", seed %d", f.seeds)
 	}
 	return fmt.Sprintf("%-34s %-70s %s %s%s, %.0f s", m.name, m.rule, f.by.pkg, f.test, seeds, f.took.Seconds())
+}
+
+// asItIs has all checks look at the code as it is: what fails then has found no mutant.
+func asItIs(root, only string) error {
+	dir, err := os.MkdirTemp("", "mutant")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	none := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(none, []byte("{}"), 0o644); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range mutants {
+		for _, c := range mutants[i].by {
+			if !mutants[i].asked(only) || seen[c.String()] {
+				continue
+			}
+			seen[c.String()] = true
+			binary, err := c.compile(root, dir, none)
+			if err != nil {
+				return err
+			}
+			begun := time.Now()
+			out, failed, err := c.test(root, binary)
+			if err != nil {
+				return err
+			}
+			if failed {
+				return fmt.Errorf("%s fails without a mutant: %s", c, out)
+			}
+			fmt.Printf("%s passes on the code as it is, %.0f s\n", c, time.Since(begun).Seconds())
+		}
+	}
+	return nil
 }
 
 // try has the checks look for a mutant, one after another.
@@ -191,11 +239,16 @@ func (c check) test(root, binary string) (out string, failed bool, err error) {
 
 var failing = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|panic: (.*)`)
 
+var hanging = regexp.MustCompile(`panic: test timed out[^\n]*\n\s*running tests:\n\s*(\S+)`)
+
 // failure is the test that failed, the innermost that is named first.
 func failure(out string) string {
 	m := failing.FindStringSubmatch(out)
 	if m == nil {
 		return ""
+	}
+	if running := hanging.FindStringSubmatch(out); running != nil {
+		return running[1] + " hangs"
 	}
 	return cmp.Or(m[1], m[2])
 }

@@ -5,7 +5,7 @@ import "time"
 // Checks that many mutants share.
 var (
 	simulation = check{
-		pkg: "./coordinator", run: "^TestProtocol$", args: []string{"-firn.seeds=2000"}, most: 4 * time.Minute,
+		pkg: "./coordinator", run: "^TestProtocol$", args: []string{"-firn.seeds=1000"}, most: 10 * time.Minute,
 	}
 	recoveries = check{
 		pkg: "./coordinator",
@@ -38,7 +38,7 @@ var mutants = []mutant{
 		old:  "\terr := j.persist(ctx, \"journal put\", func(ctx context.Context) error {",
 		new: `	j.confirm(ctx, seqs)
 	err := j.persist(ctx, "journal put", func(ctx context.Context) error {`,
-		by: []check{journals, recoveries, writing},
+		by: []check{journals, writing, recoveries},
 	},
 	{
 		name: "confirm-unjournaled", file: "coordinator/journal.go",
@@ -47,7 +47,7 @@ var mutants = []mutant{
 		err = j.persist(ctx, "confirm"`,
 		new: `	if err == nil || true {
 		err = j.persist(ctx, "confirm"`,
-		by: []check{journals, recoveries, writing},
+		by: []check{journals, writing, recoveries},
 	},
 	{
 		name: "help-without-journal", file: "ingest/help.go",
@@ -119,7 +119,7 @@ var mutants = []mutant{
 		rule: "a journal put that meets another object ends the life",
 		old:  "err == nil && !mine {",
 		new:  "err == nil && !mine && false {",
-		by:   []check{recoveries, simulation},
+		by:   []check{simulation, recoveries},
 	},
 	{
 		name: "newest-not-looked-for", file: "coordinator/begin.go",
@@ -141,14 +141,14 @@ var mutants = []mutant{
 		rule: "a recovery makes its predecessors that have not opened void",
 		old:  "if created, err := create(ctx, r.store, snapshotKey(in, 0), void.encode()); err != nil || created {",
 		new:  "if _ = void.encode; true {",
-		by:   []check{recoveries, simulation},
+		by:   []check{simulation, recoveries},
 	},
 	{
 		name: "gap-ignored", file: "coordinator/load.go",
 		rule: "who finds objects missing that no snapshot covers reads again",
 		old:  "if key := missing[o.life]; key != \"\" && o.incarnation == snapshot.incarnation {",
 		new:  "if key := missing[o.life]; key == \"?\" {",
-		by:   []check{recoveries, simulation},
+		by:   []check{simulation, recoveries},
 	},
 	{
 		name: "settled-after-load", file: "coordinator/begin.go",
