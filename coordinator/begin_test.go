@@ -111,3 +111,26 @@ func TestSlowBeginningIsNoLife(t *testing.T) {
 		}
 	})
 }
+
+// A coordinator that has not heard of a newer incarnation is lived with by nobody: the recovery that created that may have sealed all chains that it saw, and not seen the new one.
+func TestNoLifeBesideANewerIncarnation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		for range 2 { // the second dies before it opens anything
+			state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
+			if err == nil && state.Incarnation() == 1 {
+				err = c.Open(t.Context(), state)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		life, err := joinShared(t, store, c, 1, 1000).Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := life.Incarnation(); in != 3 {
+			t.Errorf("the life is lived in incarnation %d, should be in 3, which comes after what the bucket knows", in)
+		}
+	})
+}

@@ -126,7 +126,7 @@ var mutants = []mutant{
 		rule: "a life begins only if its incarnation is the newest after its object 0 is there",
 		old:  "\tif newest > g.Incarnation {",
 		new:  "\tif newest > g.Incarnation && false {",
-		by:   []check{recoveries},
+		by:   []check{{pkg: "./coordinator", run: "NoLife|Begin"}},
 	},
 	{
 		name: "beyond-holes-kept", file: "coordinator/state.go",
