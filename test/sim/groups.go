@@ -75,11 +75,14 @@ func (c *client) fetchCommitted(i *instance, group string, at segments.Partition
 	return answer.Offset, true
 }
 
-// groupLosses is how often the coordinator may have lost what a group committed. While some nodes talk to another server than the rest, the owner of a group at either
-// knows nothing of what is committed at the other. And a commit that arrives when its caller has given up undoes what was committed since.
+// ownership is how long the owner of a group may take itself for the owner when the coordinator knows it no more: the time of its lease, and a little.
+const ownership = 6 * time.Second
+
+// groupLosses is how often the coordinator may have lost what a group committed. While some nodes talk to another server than the rest, and for the time of a lease after each
+// loss, two nodes may own a group, and neither knows what is committed at the other. And a commit that arrives when its caller has given up undoes what was committed since.
 func (w *world) groupLosses() int {
 	w.mu.Lock()
-	uncertain := len(w.apart) > 0 || w.counts[LateRequest]+w.counts[Repeated] > 0
+	uncertain := len(w.apart) > 0 || w.counts[LateRequest]+w.counts[Repeated] > 0 || time.Since(w.loss) < ownership
 	w.mu.Unlock()
 	if uncertain {
 		w.judge.loses()

@@ -178,7 +178,7 @@ func (c *client) write(p *process, direct *ingest.Direct, key string, records []
 	if err != nil {
 		return topic, nil, err
 	}
-	if before != c.w.topicID() {
+	if before == (segments.TopicID{}) || before != c.w.topicID() {
 		return topic, nil, errReset // nobody knows to which topic of the name it was written: once more
 	}
 	for _, a := range answers {

@@ -47,7 +47,8 @@ const (
 
 // Strike is one strike.
 type Strike struct {
-	At   time.Duration // since the beginning
+	At   time.Duration // since the beginning, or since that opening
+	Open int           // of an incarnation, the first being 1, that it waits for; 0: none
 	Kind StrikeKind
 	On   int           // which process, replica or server
 	For  time.Duration // how long
@@ -55,6 +56,9 @@ type Strike struct {
 
 func (s Strike) String() string {
 	text := fmt.Sprintf("%9s %s %d", s.At.Round(time.Millisecond), s.Kind, s.On)
+	if s.Open != 0 {
+		text += fmt.Sprintf(", counted from opening %d", s.Open)
+	}
 	if s.For != 0 {
 		text += " for " + s.For.Round(time.Millisecond).String()
 	}
@@ -120,6 +124,13 @@ func NewPlan(seed uint64) *Plan {
 			next.At = s.At + d.between("at", time.Millisecond, 6*time.Second)
 			p.Strikes = append(p.Strikes, next)
 		}
+	}
+	if d.chance("pounce", 0.3) { // what is worst for a recovery that has just opened: Redis forgets, and only one node is there to notice
+		open, at := 1+d.n("opening", 3), d.between("pounce at", 0, 5*time.Second)
+		for i := range p.Nodes {
+			p.Strikes = append(p.Strikes, Strike{At: at, Open: open, Kind: Freeze, On: i, For: d.between(fmt.Sprint("pounce for ", i), 0, 4*time.Second)})
+		}
+		p.Strikes = append(p.Strikes, Strike{At: at, Open: open, Kind: []StrikeKind{Wipe, Rewind, Restart}[d.n("pounce with", 3)], On: d.n("pounce on", 1000)})
 	}
 	slices.SortStableFunc(p.Strikes, func(a, b Strike) int { return int(a.At - b.At) })
 	return p

@@ -125,12 +125,28 @@ func (w *world) strikes() {
 	close(w.trouble)
 	begun := time.Now()
 	for _, s := range w.plan.Strikes {
+		if s.Open > 0 {
+			w.tasks.Go(func() { w.pounce(s) })
+			continue
+		}
 		if !w.until(begun.Add(s.At)) {
 			return
 		}
 		w.strike(s)
 	}
 	w.until(begun.Add(w.plan.Length))
+}
+
+// pounce does a strike some time after an opening.
+func (w *world) pounce(s Strike) {
+	select {
+	case <-w.opening(s.Open):
+	case <-w.calm:
+		return
+	}
+	if w.sleep(s.At, w.judge.over) {
+		w.strike(s)
+	}
 }
 
 // until waits for a moment. It says whether to go on.

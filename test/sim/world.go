@@ -50,13 +50,15 @@ type world struct {
 	counts   map[Fault]int
 	struck   map[StrikeKind]int
 	openings int
+	loss     time.Time             // when Redis last lost anything, or an incarnation was opened
+	awaited  map[int]chan struct{} // openings that strikes wait for
 	lines    []string
 }
 
 func newWorld(plan *Plan, tracing bool) *world {
 	w := &world{plan: plan, tracing: tracing, bucket: memory.New(), judge: newJudge(), calm: make(chan struct{}), trouble: make(chan struct{}), begun: time.Now(),
 		apart: map[int]*server{}, cuts: map[int]chan struct{}{}, cutUntil: map[int]time.Time{}, numbers: map[string]int{}, happens: map[string]Fault{},
-		counts: map[Fault]int{}, struck: map[StrikeKind]int{}}
+		awaited: map[int]chan struct{}{}, counts: map[Fault]int{}, struck: map[StrikeKind]int{}}
 	for _, r := range plan.Rates {
 		w.rates += r
 	}
@@ -121,8 +123,29 @@ func (w *world) opened(who string, in coordinator.Incarnation) {
 	w.trace("%s has opened incarnation %d", who, in)
 	w.mu.Lock()
 	w.openings++
+	w.loss = time.Now()
+	if awaited := w.awaited[w.openings]; awaited != nil {
+		close(awaited)
+		delete(w.awaited, w.openings)
+	}
 	w.mu.Unlock()
 	w.judge.loses()
+}
+
+// opening is closed at that opening of an incarnation, counted from 1; at once if it has been.
+func (w *world) opening(n int) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.awaited[n]
+	if c == nil {
+		c = make(chan struct{})
+		if n <= w.openings {
+			close(c)
+			return c
+		}
+		w.awaited[n] = c
+	}
+	return c
 }
 
 // connect returns the server that a node talks to, and whether it does not reach it.
