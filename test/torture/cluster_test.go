@@ -43,10 +43,12 @@ func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
 	return result
 }
 
-// TestCluster has every kind of strike fall once, in random order. Without root, partitions are made with proxies that go silent, and the table says so.
+// TestCluster has every kind of strike fall once, in random order, but for a clock that jumps: a binary whose clock can be set takes all of Go's library to be
+// built anew, which make torture-cluster does. Without root, partitions are made with proxies that go silent, and the table says so.
 func TestCluster(t *testing.T) {
-	result := tortureCluster(t, ClusterOptions{Options: Options{Strikes: len(ClusterStrikes)}})
-	for _, kind := range ClusterStrikes {
+	kinds := slices.DeleteFunc(slices.Clone(ClusterStrikes), func(s Strike) bool { return s == JumpClock })
+	result := tortureCluster(t, ClusterOptions{Options: Options{Strikes: len(kinds)}, Kinds: kinds})
+	for _, kind := range kinds {
 		if n := result.Table.row(kind).Injected; n != 1 {
 			t.Errorf("%d strikes of kind %s", n, kind)
 		}
