@@ -146,6 +146,7 @@ func (r *zstdReader) Close() error {
 	}
 	r.source = nil
 	r.src.Reset(nil)
-	zstdReaders.Put(r)
-	return r.decoder.Reset(nil)
+	err := r.decoder.Reset(nil)
+	zstdReaders.Put(r) // at the very end: from here on it is another's
+	return err
 }
