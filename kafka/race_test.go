@@ -7,5 +7,6 @@ import "time"
 // With the race detector small allocations are not put together, and everything takes several times as long.
 const (
 	allocationFactor = 2
-	heartbeatFloor   = time.Second
+	heartbeatFloor   = 5 * time.Second
+	heartbeatLimit   = 5 * time.Second
 )

@@ -61,7 +61,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		t.Skip(result.Table)
 	}
-	if result := torture(t, Options{Strike: FillDisk, Strikes: 4}); result.Table.row(FillDisk).Injected != 4 {
+	if result := torture(t, Options{Strike: FillDisk, Strikes: 2}); result.Table.row(FillDisk).Injected != 2 {
 		t.Errorf("the disk was full %d times", result.Table.row(FillDisk).Injected)
 	}
 }
