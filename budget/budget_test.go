@@ -207,6 +207,17 @@ func TestWaitersDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
+// A pool that the largest request fills has no reserve. Requests of every size find room in it all the same.
+func TestPoolWithoutReserve(t *testing.T) {
+	for n := int64(1); n <= 1<<20; n *= 4 {
+		p := New(Options{Limit: "L", Bytes: 1 << 20, Largest: 1 << 20})
+		h := p.Client(here).Hold()
+		if !h.TryGrow(n) || !h.TryGrow(1<<20-n) {
+			t.Errorf("%d bytes find no room in an empty pool", n)
+		}
+	}
+}
+
 // Whatever requests take, wait for, give up and give back, together they never hold more than there is, and nothing is left in the end.
 func TestPoolIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,6 +68,7 @@ func New(opts Options) *Pool {
 	opts = opts.withDefaults()
 	reserve := min(opts.Bytes/4, opts.Bytes-opts.Largest)
 	share := min(max(opts.Bytes/2, opts.Largest), opts.Bytes-reserve)
+	opts.Small = min(opts.Small, reserve/2) // what the reserve has no room for shares the rest
 	return &Pool{
 		opts:      opts,
 		most:      [2]int64{opts.Bytes, opts.Bytes - reserve},
