@@ -117,7 +117,7 @@ func TestNeighboursNoticeLittle(t *testing.T) {
 		p99, rss := v.watch(3 * time.Second)
 		probe := v.probe()
 		t.Logf("%-44s %12v %12v %8d", a.name, p99.Round(time.Microsecond), probe.Round(time.Microsecond), rss>>20)
-		if p99 > time.Second || p99 > max(10*idle, 250*time.Millisecond) {
+		if p99 > heartbeatLimit || p99 > max(10*idle, heartbeatFloor) {
 			t.Errorf("%s: a heartbeat took %v, and %v when the server was idle", a.name, p99, idle)
 		}
 		if rss>>20 > boundMiB() {

@@ -1,0 +1,10 @@
+//go:build !race
+
+package neighbours
+
+import "time"
+
+const (
+	heartbeatFloor = 250 * time.Millisecond // what cannot be told from other load of the machine
+	heartbeatLimit = time.Second
+)
