@@ -37,6 +37,9 @@ func (s *Strike) Set(text string) error {
 // patience is how long a server may take to start, drain, or notice that it was fenced.
 const patience = 30 * time.Second
 
+// statusTakenOver is the exit status of a server whose directory another has taken over.
+const statusTakenOver = 3
+
 // target is the server under torture: one process after another on one directory.
 type target struct {
 	specs    []process.Spec // a takeover needs two sets of addresses, the others one
@@ -140,8 +143,9 @@ func (t *target) takeover(ctx context.Context, before *process.Process) error {
 		return fmt.Errorf("another server has taken the directory over, and the first goes on: %w", err)
 	}
 	t.ends = append(t.ends, time.Since(ready))
-	if output := before.Output(); status != 1 || !strings.Contains(output, "fenced") {
-		return fmt.Errorf("a fenced server ended with exit status %d without saying that it was fenced:\n%s", status, output)
+	if output := before.Output(); status != statusTakenOver || !strings.Contains(output, "fenced") {
+		return fmt.Errorf("a fenced server ended with exit status %d, not %d, or without saying that it was fenced:\n%s",
+			status, statusTakenOver, output)
 	}
 	return nil
 }
