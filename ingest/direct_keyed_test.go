@@ -26,12 +26,23 @@ func keyedRecords() []ingest.Record {
 
 func grow(t *testing.T, store segments.Store, c coordinator.Coordinator, id segments.TopicID, partitions int32) {
 	t.Helper()
+	change(t, store, c, coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: partitions}})
+}
+
+func configure(t *testing.T, store segments.Store, c coordinator.Coordinator, id segments.TopicID, name string, value *string) {
+	t.Helper()
+	change(t, store, c, coordinator.Change{Configure: &coordinator.Configure{Topic: id, Set: map[string]*string{name: value}}})
+}
+
+// change makes a change as a node that comes for it alone.
+func change(t *testing.T, store segments.Store, c coordinator.Coordinator, wanted coordinator.Change) {
+	t.Helper()
 	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer n.Close(context.Background())
-	if _, err := n.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: partitions}}); err != nil {
+	if _, err := n.Change(t.Context(), wanted); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -126,5 +137,32 @@ func TestDirectSecondPassFails(t *testing.T) {
 	}
 	if err := outcomes[1].Err; !errors.Is(err, ingest.ErrInDoubt) || errors.Is(err, ingest.ErrNotWritten) {
 		t.Errorf("the request that another had written: %v", err)
+	}
+}
+
+// A request that was written gets its first answer, whatever its topic has come to refuse since; under another key it is refused.
+func TestDirectRetriesOutliveConfigs(t *testing.T) {
+	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	id := newTopic(t, store, c, "a", 1, nil)
+	records := []ingest.Record{{Value: []byte("a value without a key"), Timestamp: 1000}}
+	first, err := openDirect(t, store, c).Write(t.Context(), "a", records, ingest.IdempotencyKey("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"max.message.bytes": "10", "cleanup.policy": "compact", "message.timestamp.before.max.ms": "1000",
+	} {
+		configure(t, store, c, id, name, &value)
+		again, err := openDirect(t, store, c).Write(t.Context(), "a", records, ingest.IdempotencyKey("k"))
+		if err != nil || !slices.Equal(again, first) {
+			t.Errorf("%s: the retry got %+v, %v; the request %+v", name, again, err, first)
+		}
+		if _, err := openDirect(t, store, c).Write(t.Context(), "a", records); !errors.Is(err, ingest.ErrNotWritten) {
+			t.Errorf("%s: another request: %v", name, err)
+		}
+		configure(t, store, c, id, name, nil)
+	}
+	if n := countRecords(t, store, id, 1); n != 1 {
+		t.Errorf("the log holds %d records", n)
 	}
 }

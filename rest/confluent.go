@@ -57,17 +57,13 @@ func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
 	if mediaType != typeV2JSON && mediaType != typeV2Binary {
 		return refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s or %s; schemas are not served", typeV2JSON, typeV2Binary)
 	}
-	topic, err := s.writable(r.Context(), r.PathValue("topic"))
+	request, err := s.newWriteRequest(r.PathValue("topic"))
 	if err != nil {
 		return err
 	}
-	partition := int32(-1)
-	if text := r.PathValue("partition"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || n < 0 || n >= int64(topic.Partitions) {
-			return refuse(http.StatusNotFound, "partition", "there is no partition %q of topic %q", text, topic.Name)
-		}
-		partition = int32(n)
+	partition, err := s.pathPartition(r, request)
+	if err != nil {
+		return err
 	}
 	memory := s.requestShare(r)
 	defer memory.giveBack()
@@ -79,12 +75,29 @@ func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
 	if err := d.single(func() error { return d.v2(mediaType == typeV2Binary, partition) }); err != nil {
 		return err
 	}
-	done, err := s.write(r.Context(), &writeRequest{topic: topic, records: d.records, key: key, memory: memory})
+	request.records, request.key, request.memory = d.records, key, memory
+	done, err := s.write(r.Context(), request)
 	if err != nil {
 		return err
 	}
 	answer(w, http.StatusOK, typeV2, newV2Answer(done))
 	return nil
+}
+
+// pathPartition is the partition that a path names; negative if it names none.
+func (s *Server) pathPartition(r *http.Request, request *writeRequest) (int32, error) {
+	text, topic := r.PathValue("partition"), request.topic
+	if text == "" {
+		return -1, nil
+	}
+	if topic == nil {
+		topic = s.draft(request.name)
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 || n >= int64(topic.Partitions) {
+		return 0, refuse(http.StatusNotFound, "partition", "there is no partition %q of topic %q", text, topic.Name)
+	}
+	return int32(n), nil
 }
 
 // v2Answer says what became of each record.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"firn/coordinator"
 	"firn/ingest"
 	"firn/segments/batch"
 )
@@ -54,14 +53,14 @@ func (s *Server) confluentV3(w http.ResponseWriter, r *http.Request) error {
 	if err := s.thisCluster(r); err != nil {
 		return err
 	}
-	topic, err := s.writable(r.Context(), r.PathValue("topic"))
+	request, err := s.newWriteRequest(r.PathValue("topic"))
 	if err != nil {
 		return err
 	}
 	memory := s.requestShare(r)
 	defer memory.giveBack()
 	if r.ContentLength < 0 && key == "" && r.Header.Get("Content-Encoding") == "" {
-		return s.streamV3(w, r, topic, memory)
+		return s.streamV3(w, r, request, memory)
 	}
 	body, err := s.readBody(r, memory)
 	if err != nil {
@@ -75,7 +74,8 @@ func (s *Server) confluentV3(w http.ResponseWriter, r *http.Request) error {
 	if len(part.records) == 1 && part.records[0].err != nil {
 		return part.records[0].err
 	}
-	done, err := s.write(r.Context(), &writeRequest{topic: topic, records: d.records, key: key, memory: memory})
+	request.records, request.key, request.memory = d.records, key, memory
+	done, err := s.write(r.Context(), request)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Server) confluentV3(w http.ResponseWriter, r *http.Request) error {
 		return done.records[0].err
 	}
 	w.Header().Set("Content-Type", typeJSON)
-	_, _ = w.Write(s.appendV3(nil, topic, &part, done)) // an error means that the client has gone
+	_, _ = w.Write(s.appendV3(nil, request.name, &part, done)) // an error means that the client has gone
 	return nil
 }
 
@@ -109,7 +109,7 @@ func (p *v3Part) read(d *recordReader) error {
 }
 
 // appendV3 answers each record.
-func (s *Server) appendV3(b []byte, topic *coordinator.Topic, part *v3Part, done *writtenRequest) []byte {
+func (s *Server) appendV3(b []byte, topic string, part *v3Part, done *writtenRequest) []byte {
 	out := bytes.NewBuffer(b)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
@@ -125,7 +125,7 @@ func (s *Server) appendV3(b []byte, topic *coordinator.Topic, part *v3Part, done
 		}
 		at := &done.records[r.record]
 		_ = enc.Encode(v3Answer{
-			ErrorCode: http.StatusOK, Cluster: s.view().ClusterID(), Topic: topic.Name, Partition: at.partition, Offset: at.offset,
+			ErrorCode: http.StatusOK, Cluster: s.view().ClusterID(), Topic: topic, Partition: at.partition, Offset: at.offset,
 			Timestamp: time.UnixMilli(at.timestamp).UTC().Format("2006-01-02T15:04:05.000Z"), Key: r.key, Value: r.value,
 		})
 	}

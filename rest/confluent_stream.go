@@ -47,9 +47,9 @@ func (o *objectScanner) next(b []byte) (int, error) {
 // inside says whether an object has begun and not ended.
 func (o *objectScanner) inside() bool { return o.depth > 0 }
 
-// streamV3 reads records as they come, and answers them in order.
-func (s *Server) streamV3(w http.ResponseWriter, r *http.Request, topic *coordinator.Topic, memory *share) error {
-	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), topic: topic, memory: memory, parts: make(chan v3Pending, maxV3Parts)}
+// streamV3 reads records as they come, and answers them in order. They go to the topic of a request that is empty yet.
+func (s *Server) streamV3(w http.ResponseWriter, r *http.Request, to *writeRequest, memory *share) error {
+	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), name: to.name, topic: to.topic, memory: memory, parts: make(chan v3Pending, maxV3Parts)}
 	return stream.run(r)
 }
 
@@ -61,7 +61,8 @@ type v3Stream struct {
 	s       *Server
 	w       http.ResponseWriter
 	control *http.ResponseController
-	topic   *coordinator.Topic
+	name    string             // of the topic
+	topic   *coordinator.Topic // for who reads the stream; nil: it is created for the first records that it takes
 	memory  *share
 	parts   chan v3Pending
 }
@@ -185,7 +186,11 @@ func (t *v3Stream) grow(ctx context.Context, memory *share, n int64) error {
 
 // hand hands records to the writer. Those that the topic does not take are refused one by one.
 func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Record, memory *share) error {
-	w := &writeRequest{topic: t.topic, memory: memory, now: time.Now(), config: t.s.producers.configs.Of(t.topic)}
+	w := &writeRequest{name: t.name, topic: t.topic, memory: memory, now: time.Now()}
+	if w.topic == nil {
+		w.topic = t.s.draft(t.name)
+	}
+	w.config = t.s.producers.configs.Of(w.topic)
 	for i := range part.records {
 		r := &part.records[i]
 		if r.err != nil {
@@ -199,7 +204,15 @@ func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Recor
 	p := v3Pending{v3Part: part, request: w, memory: memory}
 	var err error
 	if len(w.records) > 0 {
-		if p.packed, err = t.s.pack(w, t.topic.Partitions); err == nil {
+		if t.topic == nil {
+			if err = t.s.createFor(ctx, w); err == nil {
+				t.topic = w.topic
+			}
+		}
+		if err == nil {
+			p.packed, err = t.s.pack(w, w.topic.Partitions)
+		}
+		if err == nil {
 			p.pending, err = t.s.hand(ctx, p.packed)
 		}
 	}
@@ -233,7 +246,7 @@ func (t *v3Stream) answer(ctx context.Context) {
 		} else if p.pending != nil {
 			t.s.settle(ctx, p.request, p.pending, p.packed, done)
 		}
-		b = t.s.appendV3(b[:0], t.topic, &p.v3Part, done)
+		b = t.s.appendV3(b[:0], t.name, &p.v3Part, done)
 		if p.memory != nil {
 			p.memory.giveBack()
 		}

@@ -41,7 +41,7 @@ func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 			done[i] = written{partition: p.Partition, offset: p.Offset, timestamp: p.Timestamp}
 		}
 		rw.Header().Set("Content-Type", typeJSON)
-		_, _ = rw.Write(appendWritten(nil, &coordinator.Topic{Name: topic}, done)) // an error means that the client has gone
+		_, _ = rw.Write(appendWritten(nil, topic, done)) // an error means that the client has gone
 		return nil
 	}
 	s.mux.Handle("/v1/topics/{topic}/records", s.byMethod([]route{{method: http.MethodPost, handler: produce}}))

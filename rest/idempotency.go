@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"strings"
 	"sync"
@@ -95,16 +96,57 @@ func (s *Server) writeOnce(ctx context.Context, w *writeRequest) (*writtenReques
 	if err := s.sameRequest(w, before); err != nil {
 		return nil, err
 	}
+	if len(before) > 0 {
+		return s.resume(ctx, w, before)
+	}
+	if err := w.check(allRecords(w)); err != nil {
+		return nil, err
+	}
 	packed, err := s.pack(w, w.id.Partitions)
 	if err != nil {
 		return nil, err
 	}
 	done := &writtenRequest{records: make([]written, len(w.records))}
+	return done, s.deliver(ctx, w, packed, done)
+}
+
+// resume answers a request of which some was written before, and writes the rest. Only the rest has to be what the topic takes by now.
+func (s *Server) resume(ctx context.Context, w *writeRequest, before []coordinator.Keyed) (*writtenRequest, error) {
+	packed, err := w.split(w.id.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	done := &writtenRequest{records: make([]written, len(w.records))}
 	rest := w.recall(packed, before, done)
-	if done.replayed = len(rest) == 0 && len(packed) > 0; done.replayed || len(packed) == 0 {
+	if done.replayed = len(rest) == 0; done.replayed {
 		return done, nil
 	}
-	return done, s.deliver(ctx, w, rest, done)
+	if err = w.check(recordsOf(rest)); err == nil {
+		err = s.prepare(w, rest)
+	}
+	if err == nil {
+		err = s.deliver(ctx, w, rest, done)
+	}
+	if err != nil {
+		refused := s.problemOf(err)
+		for i := range rest {
+			done.fail(&rest[i], &refused)
+		}
+	}
+	return done, nil
+}
+
+// recordsOf are the indexes of the records of batches.
+func recordsOf(packed []ingest.Packed) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range packed {
+			for _, record := range packed[i].Records {
+				if !yield(record) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // sameRequest wants that what was written with this key before, if anything was, is of the same request. What the first try decided holds for this one as well: else its records would
@@ -126,9 +168,6 @@ func (s *Server) sameRequest(w *writeRequest, before []coordinator.Keyed) error 
 
 // recall notes the records that were written before, and returns the batches that were not.
 func (w *writeRequest) recall(packed []ingest.Packed, before []coordinator.Keyed, done *writtenRequest) (rest []ingest.Packed) {
-	if len(before) == 0 {
-		return packed
-	}
 	given := make([]int64, len(w.records))
 	for i := range w.records {
 		given[i] = w.records[i].Timestamp
@@ -140,7 +179,7 @@ func (w *writeRequest) recall(packed []ingest.Packed, before []coordinator.Keyed
 	for i := range packed {
 		b := &packed[i]
 		if k := known[b.Batch.Partition.Index]; k != nil {
-			done.place(b, k.BaseOffset, given, k.Timestamp)
+			done.place(b, k.BaseOffset, given, k.Timestamp, w.config.LogAppendTime)
 		} else {
 			rest = append(rest, *b)
 		}

@@ -178,6 +178,57 @@ func TestIdempotencyWhileTheTopicGrows(t *testing.T) {
 	f.holdsOnce(t, topic, packed)
 }
 
+// alter sets configs of a topic.
+func (f *firn) alter(t *testing.T, topic *coordinator.Topic, set map[string]string) {
+	t.Helper()
+	if resp := f.call(t, http.MethodPatch, "/v1/topics/"+topic.Name, map[string]any{"configs": set}, nil); resp.StatusCode != 200 {
+		t.Fatal(resp.Status)
+	}
+}
+
+// TestIdempotencyOutlivesConfigs: a request that was written gets its first answer, whatever its topic has come to refuse since; under another key it is refused.
+func TestIdempotencyOutlivesConfigs(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	value := strings.Repeat("long ", 1000)
+	for name, set := range map[string]map[string]string{
+		"size":         {"max.message.bytes": "100"},
+		"keys":         {"cleanup.policy": "compact"},
+		"times":        {"message.timestamp.before.max.ms": "1000"},
+		"recompressed": {"compression.type": "zstd", "max.message.bytes": "50"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			topic := f.makeTopic(t, name, 1)
+			path := "/v1/topics/" + name + "/records?timestamp=1000"
+			first := f.post(t, path, value, idempotencyHeader, "k")
+			f.alter(t, topic, set)
+			again := f.post(t, path, value, idempotencyHeader, "k")
+			if first.status != 200 || again.status != 200 || !cmp.Equal(first.Records, again.Records) || again.header.Get("Idempotent-Replayed") != "true" {
+				t.Errorf("%+v, then %+v", first, again)
+			}
+			if another := f.post(t, path, value, idempotencyHeader, "another"); another.status != 422 && another.status != 413 {
+				t.Errorf("another request: %+v", another)
+			}
+		})
+	}
+}
+
+// TestIdempotencyResumesUnderConfigs: what an earlier try has not written has to be such as the topic takes now; the answer counts what is written.
+func TestIdempotencyResumesUnderConfigs(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "t", 3)
+	body, _, packed := requestOfThree(t, topic, "half")
+	pending, err := f.writer.Append(t.Context(), []ingest.Batch{packed[1].Batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-pending.Done()
+	f.alter(t, topic, map[string]string{"message.timestamp.before.max.ms": "1000", "max.message.bytes": "10"})
+	a := f.post(t, "/v1/topics/t/records", body, "Content-Type", typeNDJSON, idempotencyHeader, "half")
+	if want := fmt.Sprintf("%d of 20 records are written", len(packed[1].Records)); a.status != 413 || !strings.Contains(a.Detail, want) {
+		t.Errorf("%+v, want %s", a, want)
+	}
+}
+
 // TestIdempotencyKeysAreBounded: beyond the limit a new key is refused, and a known one still answered.
 func TestIdempotencyKeysAreBounded(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxIdempotencyKeys = 2 })[0]

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"firn/coordinator"
 	"firn/ingest"
 	"firn/segments/batch"
 )
@@ -54,11 +53,12 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	topic, err := s.writable(r.Context(), r.PathValue("topic"))
+	request, err := s.newWriteRequest(r.PathValue("topic"))
 	if err != nil {
 		return err
 	}
-	done, err := s.write(r.Context(), &writeRequest{topic: topic, records: records, key: key, memory: memory})
+	request.records, request.key, request.memory = records, key, memory
+	done, err := s.write(r.Context(), request)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	w.Header().Set("Content-Type", typeJSON)
-	_, _ = w.Write(appendWritten(nil, topic, done.records)) // an error means that the client has gone
+	_, _ = w.Write(appendWritten(nil, request.name, done.records)) // an error means that the client has gone
 	return nil
 }
 
@@ -83,9 +83,9 @@ func (s *Server) takesWork() error {
 }
 
 // appendWritten is the answer of produce.
-func appendWritten(b []byte, topic *coordinator.Topic, records []written) []byte {
+func appendWritten(b []byte, topic string, records []written) []byte {
 	b = append(b, `{"topic":`...)
-	b = strconv.AppendQuote(b, topic.Name) // names of topics have nothing in them that JSON would quote in another way
+	b = strconv.AppendQuote(b, topic) // names of topics have nothing in them that JSON would quote in another way
 	b = append(b, `,"records":[`...)
 	for i := range records {
 		if i > 0 {

@@ -261,6 +261,47 @@ func TestProduceCreatesTopics(t *testing.T) {
 	}
 }
 
+// TestRefusedRequestsCreateNothing: a topic is created for records that it takes, by whatever path they come.
+func TestRefusedRequestsCreateNothing(t *testing.T) {
+	f := startFirn(t, 1, func(o *Options) { o.AutoCreateTopics, o.DefaultPartitions = true, 3 })[0]
+	v1, v2, v3 := "/v1/topics/t/records", "/topics/t", "/v3/clusters/"+f.view().ClusterID()+"/topics/t/records"
+	large := strings.Repeat("x", 2<<20)
+	for _, c := range []struct {
+		path, contentType, body string
+		status                  int
+		streams                 bool // refuses records in an answer of status 200
+	}{
+		{v1, typeJSON, `[{"value":`, 400, false},
+		{v1, typeJSON, `[{"value":"a"},{"value":"b","partition":3}]`, 422, false},
+		{v1, typeJSON, `[{"value":"a","timestamp":99999999999999}]`, 422, false},
+		{v1, typeBytes, large, 413, false},
+		{v2, typeV2JSON, `{"records":[{"value":`, 400, false},
+		{v2, typeV2JSON, `{"recrods":[]}`, 422, false},
+		{v2, typeV2JSON, `{"records":[{"value":1,"partition":3}]}`, 422, false},
+		{v2 + "/partitions/3", typeV2JSON, `{"records":[{"value":1}]}`, 404, false},
+		{v3, typeJSON, `{"value":`, 400, true},
+		{v3, typeJSON, `{"partition_id":3}`, 422, true},
+		{v3, typeJSON, `{"value":{"type":"AVRO","data":"s"}}{"value":{"type":"NONE","data":"s"}}`, 200, true},
+	} {
+		if status, answers := f.confluentPost(t, c.path, c.contentType, strings.NewReader(c.body)); status != c.status {
+			t.Errorf("%s %.40s: %d %v", c.path, c.body, status, answers)
+		}
+		if c.streams { // a body of unknown length
+			if status, answers := f.confluentPost(t, c.path, c.contentType, io.MultiReader(strings.NewReader(c.body))); status != 200 || answers[0]["error_code"] == 200.0 {
+				t.Errorf("stream of %.40s: %d %v", c.body, status, answers)
+			}
+		}
+		if f.view().Topic("t") != nil {
+			t.Fatalf("%s %.40s created its topic", c.path, c.body)
+		}
+	}
+	// The stream's topic is there with the first record that it takes.
+	if status, answers := f.confluentPost(t, v3, typeJSON, io.MultiReader(strings.NewReader(`{"partition_id":3}{"partition_id":2}{}`))); status != 200 || len(answers) != 3 ||
+		answers[1]["error_code"] != 200.0 || answers[2]["error_code"] != 200.0 || f.view().Topic("t").Partitions != 3 {
+		t.Errorf("%d %v", status, answers)
+	}
+}
+
 // TestLogAppendTime: the answer says the time that the log gave the records, also to a retry.
 func TestLogAppendTime(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]

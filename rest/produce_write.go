@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -38,7 +39,8 @@ func newProducers(opts Options) *producers {
 
 // writeRequest is records that are to be written to a topic.
 type writeRequest struct {
-	topic   *coordinator.Topic
+	name    string             // of the topic
+	topic   *coordinator.Topic // nil: it is created when the records are known to be such as it takes
 	records []ingest.Record
 	key     string // of the request; empty: none
 	memory  *share // given back once the records are batches that the writer holds
@@ -86,41 +88,69 @@ func (w *writtenRequest) failed() error {
 	return &p
 }
 
-// writable finds the topic that producers name, or creates it if that is wanted.
-func (s *Server) writable(ctx context.Context, name string) (*coordinator.Topic, error) {
-	t, err := s.topicNamed(name)
-	if err == nil || !s.opts.AutoCreateTopics {
-		return t, err
+// newWriteRequest is a request to write to the topic that producers name: one that exists, or that may be created.
+func (s *Server) newWriteRequest(name string) (*writeRequest, error) {
+	topic, err := s.topicNamed(name)
+	switch {
+	case err == nil:
+	case !s.opts.AutoCreateTopics:
+		return nil, err
+	default:
+		if err = coordinator.CheckTopicName(name); err == nil {
+			err = coordinator.NamesOf(s.view().Topics()).Check(name)
+		}
+		if err != nil {
+			return nil, refuse(http.StatusUnprocessableEntity, "topic", "%v", err)
+		}
 	}
-	if err := coordinator.CheckTopicName(name); err != nil {
-		return nil, refuse(http.StatusUnprocessableEntity, "topic", "%v", err)
+	return &writeRequest{name: name, topic: topic}, nil
+}
+
+// createFor creates the topic of a request, unless it would not take the records.
+func (s *Server) createFor(ctx context.Context, w *writeRequest) error {
+	trial := writeRequest{topic: s.draft(w.name), records: w.records, config: topicconfig.Default(), now: time.Now()}
+	if err := trial.check(allRecords(&trial)); err != nil {
+		return err
 	}
-	if err := coordinator.NamesOf(s.view().Topics()).Check(name); err != nil {
-		return nil, refuse(http.StatusUnprocessableEntity, "topic", "%v", err)
+	if _, err := s.pack(&trial, trial.topic.Partitions); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Limits.WriteTimeout)
 	defer cancel()
-	_, err = s.opts.Node.Change(ctx, coordinator.Change{
+	_, err := s.opts.Node.Change(ctx, coordinator.Change{
 		ID:          segments.NewID(time.Now()),
-		CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: name, Partitions: s.opts.DefaultPartitions},
+		CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: w.name, Partitions: s.opts.DefaultPartitions},
 	})
 	if errors.Is(err, coordinator.ErrTopicExists) { // another node was faster
 		err = s.opts.Node.CatchUp(ctx)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		w.topic, err = s.topicNamed(w.name)
 	}
-	return s.topicNamed(name)
+	return err
+}
+
+// draft is a topic that does not exist yet, as it would be created.
+func (s *Server) draft(name string) *coordinator.Topic {
+	return &coordinator.Topic{Name: name, Partitions: s.opts.DefaultPartitions}
 }
 
 // write writes the records of a request and returns once they are durable. An error means that nothing was written.
 func (s *Server) write(ctx context.Context, w *writeRequest) (*writtenRequest, error) {
-	w.now, w.config = time.Now(), s.producers.configs.Of(w.topic)
-	if err := w.check(); err != nil {
-		return nil, err
+	if len(w.records) == 0 {
+		return &writtenRequest{}, nil
 	}
+	if w.topic == nil {
+		if err := s.createFor(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	w.now, w.config = time.Now(), s.producers.configs.Of(w.topic)
 	if w.key != "" {
 		return s.writeOnce(ctx, w)
+	}
+	if err := w.check(allRecords(w)); err != nil {
+		return nil, err
 	}
 	w.spread = rand.Uint64()
 	packed, err := s.pack(w, w.topic.Partitions)
@@ -132,11 +162,22 @@ func (s *Server) write(ctx context.Context, w *writeRequest) (*writtenRequest, e
 	return done, err
 }
 
-// check refuses records that the topic does not take, and names them.
-func (w *writeRequest) check() error {
+// allRecords are the indexes of the records of a request.
+func allRecords(w *writeRequest) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range w.records {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// check refuses records, by index, that the topic does not take, and names them.
+func (w *writeRequest) check(which iter.Seq[int]) error {
 	var first *problem
 	var bad []badRecord
-	for i := range w.records {
+	for i := range which {
 		p := w.checkRecord(&w.records[i])
 		if p == nil {
 			continue
@@ -177,29 +218,39 @@ func (w *writeRequest) checkRecord(r *ingest.Record) *problem {
 
 // pack makes the batches of a request for a topic of so many partitions, as they are to be stored.
 func (s *Server) pack(w *writeRequest, partitions int32) ([]ingest.Packed, error) {
-	packed, err := ingest.Pack(w.records, ingest.PackOptions{
+	packed, err := w.split(partitions)
+	if err == nil {
+		err = s.prepare(w, packed)
+	}
+	return packed, err
+}
+
+// split makes the batches of a request for a topic of so many partitions, whatever its configs are.
+func (w *writeRequest) split(partitions int32) ([]ingest.Packed, error) {
+	return ingest.Pack(w.records, ingest.PackOptions{
 		Topic: w.topic.ID, Partitions: partitions, Spread: w.spread, Now: w.now.UnixMilli(), Key: w.id,
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+// prepare makes of batches what is to be stored.
+func (s *Server) prepare(w *writeRequest, packed []ingest.Packed) (err error) {
 	for i := range packed {
 		b := &packed[i].Batch
 		if len(b.Bytes) > int(w.config.MaxMessageBytes) {
 			p := refuse(http.StatusRequestEntityTooLarge, "", "the records for partition %d are a batch of %d bytes; %s of topic %q is %d",
 				b.Partition.Index, len(b.Bytes), topicconfig.MaxMessageBytes, w.topic.Name, w.config.MaxMessageBytes)
 			p.Limit, p.Code = topicconfig.MaxMessageBytes, kerr.MessageTooLarge.Message
-			return nil, p
+			return p
 		}
 		if *b, err = s.producers.preparer.Prepare(*b, &w.config, w.now); errors.Is(err, batch.ErrTooLarge) {
 			p := refuse(http.StatusRequestEntityTooLarge, "", "%v", err)
 			p.Limit = "max.decompressed.message.bytes"
-			return nil, p
+			return p
 		} else if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return packed, nil
+	return nil
 }
 
 // deliver hands batches to the writer, waits until they are durable, and notes what became of their records.
@@ -264,21 +315,25 @@ func (s *Server) settle(ctx context.Context, w *writeRequest, pending *ingest.Pe
 		case errors.Is(result.Err, coordinator.ErrDuplicate): // another node was faster
 			now = s.timestampOf(w, b.Batch.Partition, now)
 		default:
-			failed := unwritten(result.Err)
-			for _, record := range b.Records {
-				done.records[record].err = failed
-			}
+			done.fail(b, unwritten(result.Err))
 			continue
 		}
-		done.place(b, result.BaseOffset, w.timestamps, now)
+		done.place(b, result.BaseOffset, w.timestamps, now, w.config.LogAppendTime)
+	}
+}
+
+// fail notes why the records of a batch are not written.
+func (w *writtenRequest) fail(b *ingest.Packed, err *problem) {
+	for _, record := range b.Records {
+		w.records[record].err = err
 	}
 }
 
 // place notes where the records of a batch are. Those without a timestamp have now, and with log append time all have.
-func (w *writtenRequest) place(b *ingest.Packed, base int64, timestamps []int64, now int64) {
+func (w *writtenRequest) place(b *ingest.Packed, base int64, timestamps []int64, now int64, appendTime bool) {
 	for n, record := range b.Records {
 		at := written{partition: b.Batch.Partition.Index, offset: base + int64(n), timestamp: timestamps[record]}
-		if at.timestamp < 0 || b.Batch.Header.Attributes.LogAppendTime() {
+		if at.timestamp < 0 || appendTime {
 			at.timestamp = now
 		}
 		w.records[record] = at
