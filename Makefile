@@ -50,6 +50,7 @@ test: test-needs test-servers ## install what the tests need and run all of them
 # know, the message says what is missing.
 test-needs:
 	@test/install-package kcat kcat kcat
+	@test/install-package zsh zsh zsh
 	@test/install-package curl curl curl
 	@test/install-package python3 python3 python3
 	@test/install-package dpkg-deb dpkg dpkg

@@ -261,15 +261,16 @@ func (m *manifests) checkSelectors(t *testing.T) {
 
 var serveFlag = regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\|")
 
-// serveVariables are the variables that firn serve knows: README lists its flags, and a test of cmd/firn holds that list true.
+// serveVariables are the variables that firn serve knows: configuration.md lists its flags,
+// and a test of cmd/firn holds that list true.
 func serveVariables(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
-	for _, match := range serveFlag.FindAllStringSubmatch(read(t, "../README.md"), -1) {
+	for _, match := range serveFlag.FindAllStringSubmatch(read(t, "../docs/operating/configuration.md"), -1) {
 		known["FIRN_"+strings.ToUpper(strings.ReplaceAll(match[1], "-", "_"))] = true
 	}
 	if len(known) < 10 {
-		t.Fatal("README lists no flags: the test looks at the wrong place")
+		t.Fatal("docs/operating/configuration.md lists no flags: the test looks at the wrong place")
 	}
 	return known
 }

@@ -17,7 +17,7 @@ import (
 	"firn/segments"
 )
 
-// The benchmarks of this file say what README says of Redis' memory and time:
+// The benchmarks of this file measure what docs/operating/production.md says of Redis's memory and time:
 //
 //	go test ./coordinator/redis -run '^$' -bench 'Memory|Widest' -benchtime 3x
 

@@ -1,4 +1,5 @@
-// Package httpclients has clients of Firn's HTTP paths that need no library, as README shows them, and the test that runs them.
+// Package httpclients has clients of Firn's HTTP paths that need no library, as docs/using/http.md shows
+// them, and the test that runs them.
 package httpclients
 
 import (
@@ -6,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -91,26 +91,6 @@ func TestProducers(t *testing.T) {
 				t.Errorf("%q", values.String())
 			}
 		})
-	}
-}
-
-// TestReadmeWrites runs what README says about writing.
-func TestReadmeWrites(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(readme), "### Writing\n")
-	_, section, _ = strings.Cut(section, "```sh\n")
-	script, _, found := strings.Cut(section, "```")
-	if !found {
-		t.Fatal("README has no commands about writing")
-	}
-	base := startFirn(t)
-	script = strings.NewReplacer("127.0.0.1:8080", base, "curl ", "curl -sS --fail-with-body ", "README.md", "../../README.md").Replace(script)
-	answers := run(t, "sh", "-ec", script)
-	if len(answers) != 5 || answers[3] != answers[4] || !strings.Contains(answers[4], `"offset":4,`) {
-		t.Errorf("%q", answers)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -11,11 +12,11 @@ import (
 	"firn/coordinator/topicconfig"
 )
 
-// flagRow is one row of README's table of flags: | `--flag` | `default` | …
+// flagRow is one row of the table of flags: | `--flag` | `default` | …
 var flagRow = regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (?:`([^`]*)`)? ?\\|")
 
-// TestReadmeKnowsEveryFlag holds README's table against the flags of serve and their defaults.
-func TestReadmeKnowsEveryFlag(t *testing.T) {
+// TestDocsKnowEveryFlag holds the table of flags against the flags of serve and their defaults.
+func TestDocsKnowEveryFlag(t *testing.T) {
 	want := map[string]string{}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	new(serveOptions).addFlags(flags)
@@ -23,32 +24,32 @@ func TestReadmeKnowsEveryFlag(t *testing.T) {
 	want["advertise"], want["advertise-http"] = "--kafka-addr", "--http-addr" // which they follow
 
 	got := map[string]string{}
-	for _, row := range flagRow.FindAllStringSubmatch(readme(t), -1) {
+	for _, row := range flagRow.FindAllStringSubmatch(document(t, "operating/configuration.md"), -1) {
 		got[row[1]] = row[2]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("README's table of flags differs (-flags +README):\n%s", diff)
+		t.Errorf("docs/operating/configuration.md: the table of flags differs (-flags +table):\n%s", diff)
 	}
 }
 
 var configName = regexp.MustCompile("`([a-z]+(?:\\.[a-z]+)+)`")
 
-// TestReadmeKnowsEveryTopicConfig wants every config that Firn honours in README.
-func TestReadmeKnowsEveryTopicConfig(t *testing.T) {
+// TestDocsKnowEveryTopicConfig wants every config that Firn honours in the table of topic configs.
+func TestDocsKnowEveryTopicConfig(t *testing.T) {
 	named := map[string]bool{}
-	for _, match := range configName.FindAllStringSubmatch(readme(t), -1) {
+	for _, match := range configName.FindAllStringSubmatch(document(t, "using/topics.md"), -1) {
 		named[match[1]] = true
 	}
 	for _, d := range topicconfig.All() {
 		if d.Effect == topicconfig.Honoured && !named[d.Name] {
-			t.Errorf("README does not name %s", d.Name)
+			t.Errorf("docs/using/topics.md does not name %s", d.Name)
 		}
 	}
 }
 
-func readme(t *testing.T) string {
+func document(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile(filepath.Join("../../docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,142 @@
+// Package readme runs the commands of README.md and docs/ as they stand, as a reader pastes them.
+package readme
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"firn/test/process"
+)
+
+// TestTour pastes the tour into interactive shells. An interactive zsh takes # for a command, and ? for a pattern that has
+// to match a file, so what bash runs is not what every reader can run.
+func TestTour(t *testing.T) {
+	for name, shell := range map[string][]string{
+		"bash": {"bash", "--noprofile", "--norc", "-i"},
+		"zsh":  {"zsh", "-f", "-i"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := exec.LookPath(shell[0]); err != nil {
+				t.Fatalf("this test needs %s: install it with `apt-get install %[1]s` or your system's equivalent", shell[0])
+			}
+			out := newReader(t).paste(t, shell, commands(t, "README.md", "## A tour"))
+			for _, want := range []string{
+				"created topic tour",
+				`"partition":0,"offset":10,`,
+				"partitions  3",
+				"group        crew",
+				"firn_store_requests_total{",
+				"segment 01", // what firn inspect says first
+			} {
+				if !strings.Contains(out, want) {
+					t.Errorf("the tour does not print %q:\n%s", want, out)
+				}
+			}
+		})
+	}
+}
+
+// TestWriting runs the commands about writing over HTTP: the last one repeats a request under its key, and gets its answer.
+func TestWriting(t *testing.T) {
+	script := commands(t, "docs/using/http.md", "## Writing")
+	var answers []string
+	for line := range strings.Lines(newReader(t).paste(t, []string{"bash"}, script)) {
+		if strings.HasPrefix(line, "{") {
+			answers = append(answers, line)
+		}
+	}
+	if len(answers) != 5 || answers[3] != answers[4] || !strings.Contains(answers[4], `"offset":4,`) {
+		t.Errorf("%q", answers)
+	}
+}
+
+// reader is somebody who has built firn, serves with it, and has a shell in the repository.
+type reader struct {
+	dir    string
+	server *process.Process
+}
+
+func newReader(t *testing.T) reader {
+	t.Helper()
+	dir := t.TempDir()
+	bin, err := process.Build(t.Context(), filepath.Join(dir, "bin"), "firn/cmd/firn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"README.md": read(t, "README.md"),
+		".curlrc":   "silent\nshow-error\nfail-with-body\nwrite-out = \"\\n\"\n", // an answer that is an error ends the script
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spec, err := process.NewSpec(process.Firn(bin), filepath.Join(dir, "firn-data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := process.Start(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Kill)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := server.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return reader{dir, server}
+}
+
+// paste runs a script from a shell's standard input, and returns what it prints. The first command that fails ends it.
+func (r reader) paste(t *testing.T, shell []string, script string) string {
+	t.Helper()
+	const end = "this was command 42" // as the shell prints it, and not as it is pasted
+	script = strings.NewReplacer("127.0.0.1:9092", r.server.Kafka(), "127.0.0.1:8080", r.server.HTTP()).Replace(script)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, shell[0], shell[1:]...)
+	cmd.Dir = r.dir
+	cmd.Env = append(os.Environ(), "HOME="+r.dir, "CURL_HOME="+r.dir, "FIRN_BOOTSTRAP="+r.server.Kafka(),
+		"FIRN_KAFKA_ADDR="+r.server.Kafka(), "FIRN_HTTP_ADDR="+r.server.HTTP(), "GORACE=atexit_sleep_ms=10")
+	cmd.Stdin = strings.NewReader("set -e\n" + script + "echo this was command $((41 + 1))\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), end) {
+		t.Fatalf("%s: %v\n%s", strings.Join(shell, " "), err, out)
+	}
+	return string(out)
+}
+
+// commands are the shell commands in a section of a page, one block behind the other.
+func commands(t *testing.T, page, heading string) string {
+	t.Helper()
+	_, section, found := strings.Cut(read(t, page), heading+"\n")
+	if !found {
+		t.Fatalf("%s has no section %q", page, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var script strings.Builder
+	for _, rest := range strings.Split(section, "```sh\n")[1:] {
+		block, _, _ := strings.Cut(rest, "```")
+		script.WriteString(block)
+	}
+	if script.Len() == 0 {
+		t.Fatalf("%s, section %q, has no commands", page, heading)
+	}
+	return script.String()
+}
+
+// read reads a file of the repository.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
