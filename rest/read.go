@@ -164,6 +164,7 @@ func (s *Server) await(ctx context.Context, read *reading) error {
 
 // sendRecords answers with what was read.
 func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string, read *reading, chunk index.Chunk, memory *share) error {
+	h := w.Header()
 	body, next := []byte(nil), read.offset
 	if kind == typeBatches {
 		body = bytes.Join(chunk.Batches, nil)
@@ -177,8 +178,10 @@ func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string
 		if kind == typeJSON {
 			body = text.whole(read, chunk)
 		}
+		for _, u := range text.skipped {
+			h.Add("Firn-Skipped-Offsets", fmt.Sprintf("%d-%d", u.From, u.To-1))
+		}
 	}
-	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Firn-Next-Offset", strconv.FormatInt(next, 10))
 	h.Set("Firn-High-Watermark", strconv.FormatInt(chunk.HighWatermark, 10))
@@ -205,9 +208,8 @@ func behind(batches [][]byte, offset int64) int64 {
 // textOf makes text of what was read: as many records as the request allows, and at least one if there is one.
 func (s *Server) textOf(ctx context.Context, read *reading, chunk index.Chunk, memory *share) (text *recordText, err error) {
 	text = newRecordText(nil)
-	text.next, err = s.decode(ctx, chunk.Batches, read.offset, func(r batch.Record) (bool, error) {
-		return text.addWithin(r, read.maxRecords, read.maxBytes)
-	})
+	take := func(r batch.Record) (bool, error) { return text.addWithin(r, read.maxRecords, read.maxBytes) }
+	text.next, err = s.decode(ctx, chunk.Batches, read.offset, taker{take, text.skip})
 	if err != nil {
 		return nil, err
 	}

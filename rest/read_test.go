@@ -3,11 +3,14 @@ package rest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -270,17 +273,21 @@ func TestDecode(t *testing.T) {
 		return b
 	}
 	run := append(build(0, "a", "b"), build(7, "c", "d")...)
-	broken := build(9, "e")
-	broken[len(broken)-3] ^= 1
+	var told []unreadable
+	skip := func(u unreadable) (bool, error) {
+		told = append(told, unreadable{From: u.From, To: u.To})
+		return true, nil
+	}
 	decode := func(batches [][]byte, offset int64, most int) (string, int64, error) {
 		var got []string
-		next, err := s.decode(t.Context(), batches, offset, func(r batch.Record) (bool, error) {
+		take := func(r batch.Record) (bool, error) {
 			if len(got) == most {
 				return false, nil
 			}
 			got = append(got, string(r.Value))
 			return true, nil
-		})
+		}
+		next, err := s.decode(t.Context(), batches, offset, taker{take, skip})
 		return strings.Join(got, ""), next, err
 	}
 	for _, c := range []struct {
@@ -293,19 +300,129 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%+v: %q, %d, %v", c, got, next, err)
 		}
 	}
-	if got, next, err := decode([][]byte{run, broken}, 7, 9); got != "cd" || next != 9 || err != nil {
-		t.Errorf("before a broken batch: %q, %d, %v", got, next, err)
-	}
-	if _, next, err := decode([][]byte{broken}, 9, 9); err == nil || next != 9 {
-		t.Errorf("a broken batch: %d, %v", next, err)
+	broken := build(9, "e", "f", "g")
+	broken[len(broken)-3] ^= 1
+	run = append(run, broken...)
+	run = append(run, build(12, "h")...)
+	for _, offset := range []int64{7, 9, 10} {
+		told = nil
+		got, next, err := decode([][]byte{run}, offset, 9)
+		if want := "cdh"; got != want[min(2, offset-7):] || next != 13 || err != nil {
+			t.Errorf("over a broken batch from %d: %q, %d, %v", offset, got, next, err)
+		}
+		if want := []unreadable{{From: max(9, offset), To: 12}}; !slices.Equal(told, want) {
+			t.Errorf("from %d it is told of %+v, not %+v", offset, told, want)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range cap(s.readers.decoding) {
 		s.readers.decoding <- struct{}{}
 	}
-	if _, err := s.decode(ctx, [][]byte{run}, 0, func(batch.Record) (bool, error) { return true, nil }); err == nil {
+	if _, err := s.decode(ctx, [][]byte{run}, 0, taker{func(batch.Record) (bool, error) { return true, nil }, skip}); err == nil {
 		t.Error("a client that has gone is waited for")
+	}
+}
+
+// writeUnreadable writes a batch whose sums are right and whose records are none, as it comes in when nobody looks inside.
+func (f *firn) writeUnreadable(t testing.TB, topic *coordinator.Topic, records int) {
+	t.Helper()
+	b, err := batch.Build(make([]batch.Record, records), batch.NoProducer(batch.Zstd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = append(b[:batch.HeaderLen], "neither a frame nor records"...)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	h, err := batch.Check(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending, err := f.writer.Append(t.Context(), []ingest.Batch{{Partition: segments.Partition{Topic: topic.ID}, Header: h, Bytes: b}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answers, err := pending.Wait(t.Context()); err != nil || answers[0].Err != nil {
+		t.Fatal(answers, err)
+	}
+}
+
+// TestUnreadable: records that cannot be read are skipped and named, by every way to read, and their batch can be had as it is.
+func TestUnreadable(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "orders", 1)
+	f.writeValues(t, topic, 0, "a")
+	f.writeUnreadable(t, topic, 3)
+	f.writeUnreadable(t, topic, 2)
+	f.writeValues(t, topic, 0, "b")
+	f.writeUnreadable(t, topic, 1)
+
+	var read struct {
+		Records []struct{ Offset int64 }
+		Skipped []unreadable
+		Next    int64 `json:"next_offset"`
+	}
+	resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records", nil, &read)
+	if resp.StatusCode != 200 || len(read.Records) != 2 || read.Records[1].Offset != 6 || read.Next != 8 {
+		t.Errorf("%s: %+v", resp.Status, read)
+	}
+	if s := read.Skipped; len(s) != 2 || s[0].From != 1 || s[0].To != 6 || s[1].From != 7 || s[1].To != 8 || !strings.Contains(s[0].Detail, "zstd") {
+		t.Errorf("%+v", s)
+	}
+	if got := resp.Header.Values("Firn-Skipped-Offsets"); !slices.Equal(got, []string{"1-5", "7-7"}) {
+		t.Error(got)
+	}
+	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?offset=7", nil, &read); resp.StatusCode != 200 || len(read.Records) != 0 || read.Next != 8 {
+		t.Errorf("at the end: %s: %+v", resp.Status, read)
+	}
+
+	tail := f.openTail(t, "/v1/topics/orders/tail?from=earliest", "")
+	wantValues(t, tail.take(1), "0:a")
+	for _, want := range []string{`{"partition":0,"from":1,"to":4,`, `{"partition":0,"from":4,"to":6,`} {
+		if e, _ := tail.next(); e.kind != "skipped" || !strings.HasPrefix(e.data, want) {
+			t.Errorf("%+v, want %s", e, want)
+		}
+	}
+	wantValues(t, tail.take(1), "0:b")
+
+	var claims struct {
+		Claims []struct {
+			Problem *problem
+			Read    struct {
+				Skipped []unreadable
+				Next    int64 `json:"next_offset"`
+			}
+		}
+	}
+	f.call(t, "POST", "/v1/groups/g/claims?read=1000", map[string]any{"holder": "h", "topics": []string{"orders"}}, &claims)
+	if len(claims.Claims) != 1 || claims.Claims[0].Problem != nil || len(claims.Claims[0].Read.Skipped) != 2 || claims.Claims[0].Read.Next != 8 {
+		t.Errorf("%+v", claims)
+	}
+}
+
+// TestManyUnreadable: an answer tells of so many ranges and no more, and the next one goes on there.
+func TestManyUnreadable(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "orders", 1)
+	const ranges = 2*maxSkipped + 5
+	for range ranges {
+		f.writeUnreadable(t, topic, 1)
+		f.writeValues(t, topic, 0, "a")
+	}
+	told, offset := 0, int64(0)
+	for offset < 2*ranges {
+		var read struct {
+			Skipped []unreadable
+			Next    int64 `json:"next_offset"`
+		}
+		f.call(t, "GET", fmt.Sprintf("/v1/topics/orders/partitions/0/records?offset=%d", offset), nil, &read)
+		if len(read.Skipped) > maxSkipped || read.Next <= offset {
+			t.Fatalf("%+v", read)
+		}
+		told, offset = told+len(read.Skipped), read.Next
+	}
+	if told != ranges {
+		t.Errorf("told of %d ranges of %d", told, ranges)
 	}
 }
 

@@ -58,7 +58,32 @@ type recordText struct {
 	json    *json.Encoder
 	name    func(*consumed) // adds what the request does not say of the record; may be nil
 	records int
-	next    int64 // where to read on
+	next    int64        // where to read on
+	skipped []unreadable // at most maxSkipped
+}
+
+// unreadable is offsets whose records cannot be read: their producer wrote them so when nobody looked inside. They never will be, so it is told of them, and read on behind them.
+type unreadable struct {
+	Partition *int32 `json:"partition,omitempty"` // where there are several
+	From      int64  `json:"from"`
+	To        int64  `json:"to"` // the first offset behind them
+	Detail    string `json:"detail"`
+}
+
+// maxSkipped is of how many ranges one answer tells.
+const maxSkipped = 20
+
+// skip notes what cannot be read. It says whether there is room for more.
+func (t *recordText) skip(u unreadable) (more bool, err error) {
+	if n := len(t.skipped); n > 0 && t.skipped[n-1].To == u.From {
+		t.skipped[n-1].To = u.To
+		return true, nil
+	}
+	if len(t.skipped) == maxSkipped {
+		return false, nil
+	}
+	t.skipped = append(t.skipped, u)
+	return true, nil
 }
 
 func newRecordText(name func(*consumed)) *recordText {
@@ -106,24 +131,30 @@ func (t *recordText) whole(read *reading, chunk index.Chunk) []byte {
 		}
 		b = append(append(b, '\n'), line...)
 	}
-	return fmt.Appendf(b, "],\n\"next_offset\":%d,\"high_watermark\":%d,\"log_start_offset\":%d}\n", t.next, chunk.HighWatermark, chunk.LogStart)
+	b = append(b, "],\n"...)
+	if len(t.skipped) > 0 {
+		b = fmt.Appendf(b, "\"skipped\":%s,\n", compactJSON(t.skipped))
+	}
+	return fmt.Appendf(b, "\"next_offset\":%d,\"high_watermark\":%d,\"log_start_offset\":%d}\n", t.next, chunk.HighWatermark, chunk.LogStart)
 }
 
-// decode gives the records of batches from offset on to take, one after the other, until it says no. It returns the offset behind the last one that was taken. A batch
-// that cannot be decoded is an error if nothing was taken before it.
-func (s *Server) decode(ctx context.Context, batches [][]byte, offset int64, take func(batch.Record) (bool, error)) (next int64, err error) {
+// taker is given what is read, one after the other, until it says that it takes no more, or has an error.
+type taker struct {
+	take func(batch.Record) (more bool, err error)
+	skip func(unreadable) (more bool, err error)
+}
+
+// decode gives the records of batches from offset on to t. It returns the offset behind the last one that was taken.
+func (s *Server) decode(ctx context.Context, batches [][]byte, offset int64, t taker) (next int64, err error) {
 	next = offset
 	for _, run := range batches {
 		for h, err := range batch.All(run) {
 			if err != nil {
-				return next, s.undecoded(next, offset, err)
+				return next, err
 			}
-			more, err := s.decodeBatch(ctx, h, run[:h.Size()], &next, take)
-			if err != nil {
-				return next, s.undecoded(next, offset, err)
-			}
-			if !more {
-				return next, nil
+			more, err := s.decodeBatch(ctx, h, run[:h.Size()], &next, t)
+			if err != nil || !more {
+				return next, err
 			}
 			run = run[h.Size():]
 		}
@@ -131,16 +162,8 @@ func (s *Server) decode(ctx context.Context, batches [][]byte, offset int64, tak
 	return next, nil
 }
 
-// undecoded is the error for a batch that cannot be decoded.
-func (s *Server) undecoded(next, offset int64, err error) error {
-	if next > offset {
-		return nil // what came before it is answered; who asks for what follows is told
-	}
-	return fmt.Errorf("the batch at offset %d cannot be decoded; it can be read as it is, as %s: %w", offset, typeBatches, err)
-}
-
-// decodeBatch takes the records of one batch from *next on, and moves *next behind them.
-func (s *Server) decodeBatch(ctx context.Context, h batch.Header, b []byte, next *int64, take func(batch.Record) (bool, error)) (more bool, err error) {
+// decodeBatch gives the records of one batch from *next on to t, and moves *next behind them.
+func (s *Server) decodeBatch(ctx context.Context, h batch.Header, b []byte, next *int64, t taker) (more bool, err error) {
 	end := h.BaseOffset + int64(h.LastOffsetDelta) + 1
 	if end <= *next || h.Attributes.Control() {
 		*next = max(*next, end)
@@ -154,12 +177,16 @@ func (s *Server) decodeBatch(ctx context.Context, h batch.Header, b []byte, next
 	}
 	for r, err := range batch.Records(b, batch.MaxDecompressed) {
 		if err != nil {
-			return false, err
+			from := max(*next, h.BaseOffset)
+			if more, err = t.skip(unreadable{From: from, To: end, Detail: err.Error()}); err == nil && more {
+				*next = end
+			}
+			return more, err
 		}
 		if r.Offset < *next {
 			continue
 		}
-		if more, err := take(r); err != nil || !more {
+		if more, err := t.take(r); err != nil || !more {
 			return false, err
 		}
 		*next = r.Offset + 1

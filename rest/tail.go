@@ -279,9 +279,17 @@ func (t *tailing) forward(ctx context.Context, i int) (more bool, err error) {
 func (t *tailing) give(ctx context.Context, i int, chunk index.Chunk) (more bool, err error) {
 	var out bytes.Buffer
 	text := newRecordText(func(c *consumed) { c.Partition = &t.parts[i] })
+	skip := func(u unreadable) (bool, error) {
+		if out.Len() >= tailText {
+			return false, nil
+		}
+		u.Partition, t.next[i] = &t.parts[i], u.To
+		out.Write(tailEvent("skipped", t.id(), u))
+		return true, nil
+	}
 	for size := tailText; size >= tailText; {
 		out.Reset()
-		next, err := t.s.decode(ctx, chunk.Batches, t.next[i], func(r batch.Record) (bool, error) {
+		take := func(r batch.Record) (bool, error) {
 			if out.Len() >= tailText {
 				return false, nil
 			}
@@ -292,7 +300,8 @@ func (t *tailing) give(ctx context.Context, i int, chunk index.Chunk) (more bool
 			t.next[i] = r.Offset + 1
 			fmt.Fprintf(&out, "id: %s\ndata: %s\n", t.id(), text.Bytes()) // the text ends in a newline, and an empty line ends the event
 			return true, nil
-		})
+		}
+		next, err := t.s.decode(ctx, chunk.Batches, t.next[i], taker{take, skip})
 		if err != nil {
 			return false, t.end(t.s.problemOf(err))
 		}

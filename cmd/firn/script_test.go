@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"os"
 	"os/exec"
@@ -14,10 +16,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"firn/localstack"
 	"firn/segments"
+	"firn/segments/batch"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +39,7 @@ func TestMain(m *testing.M) {
 //	terminate              sends SIGTERM to every background command
 //	kill                   sends SIGKILL to every background command
 //	subscribe ADDR GROUP TOPIC  has a consumer of the new protocol (KIP-848) be in a group until the script ends
+//	damage ADDR TOPIC      produces a batch of three records to partition 0 whose sums are right and whose zstd frame is none; with ! it has to be refused
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
 //
 // Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO server, which nobody else uses.
@@ -58,6 +65,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"addresses": addresses,
 			"await":     await,
+			"damage":    damage,
 			"status":    status,
 			"occupy":    occupy,
 			"subscribe": subscribe,
@@ -132,6 +140,30 @@ func subscribe(ts *testscript.TestScript, _ bool, args []string) {
 	case <-assigned:
 	case <-time.After(awaitLimit):
 		ts.Fatalf("no partition of %s is assigned in group %s", args[2], args[1])
+	}
+}
+
+func damage(ts *testscript.TestScript, refused bool, args []string) {
+	b, err := batch.Build(make([]batch.Record, 3), batch.NoProducer(batch.Zstd))
+	ts.Check(err)
+	b = append(b[:batch.HeaderLen], "neither a frame nor records"...)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	partition := kmsg.NewProduceRequestTopicPartition()
+	partition.Records = b
+	topic := kmsg.NewProduceRequestTopic()
+	topic.Topic, topic.Partitions = args[1], []kmsg.ProduceRequestTopicPartition{partition}
+	req := kmsg.NewPtrProduceRequest()
+	req.Acks, req.TimeoutMillis, req.Topics = -1, 10_000, []kmsg.ProduceRequestTopic{topic}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(args[0]), kgo.MaxVersions(kversion.V3_0_0())) // newer ones name topics by id
+	ts.Check(err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), awaitLimit)
+	defer cancel()
+	resp, err := req.RequestWith(ctx, cl)
+	ts.Check(err)
+	if err := kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode); (err != nil) != refused {
+		ts.Fatalf("the batch got %v", err)
 	}
 }
 
