@@ -77,8 +77,10 @@ type beginning struct {
 	insist      bool          // on opening what was recovered
 	begun       *chain        // of a life that could not begin: the next try goes on with it; nil if there is none
 	lived       Incarnation   // the last that this process lived in; 0: none, or that is not known
-	waitedFor   Incarnation   // the newest recovery that had its time
-	distrusted  *Generation   // that contradicts the bucket, and is not lived in; nil if there is none
+	guest       bool
+	waitedFor   Incarnation // the newest recovery that was waited for, by what it began
+	waitUntil   time.Time   // until when it is left alone
+	distrusted  *Generation // that contradicts the bucket, and is not lived in; nil if there is none
 }
 
 // generation returns the one that a life can begin in, and the state, if this process recovered it.
@@ -100,25 +102,30 @@ func (b *beginning) generation(ctx context.Context) (Generation, *State, error) 
 	return recovered.Generation(), recovered, nil
 }
 
-// giveWay leaves a recovery time that was begun since this process lived in an incarnation. To begin another would end it: of several nodes that notice one after the other
-// that the coordinator has lost its state, each would end the recovery of the one before.
+// giveWay leaves a recovery time that was begun since this process lived in an incarnation. To begin another would end it: of several that notice one after the other
+// that the coordinator has lost its state, each would end the recovery of the one before. A guest leaves others that time in any case.
 func (b *beginning) giveWay(ctx context.Context) error {
-	if b.exclusive || b.lived == 0 {
+	if b.exclusive || b.lived == 0 && !b.guest {
 		return nil
 	}
 	newest, err := newestIncarnation(ctx, b.store, b.lived)
-	if err != nil || newest == b.lived || newest == b.waitedFor {
+	if err != nil || newest == b.lived && !b.guest {
 		return err
 	}
 	return b.waitFor(ctx, newest, 0)
 }
 
-// waitFor leaves somebody else's recovery time to open an incarnation above one, and more the next time: nobody knows how long a recovery takes here.
+// waitFor leaves the recovery that began an incarnation time to open one above another, counted from when this process first saw it. It returns errWait, or nil when that
+// time is over. The next one has more: nobody knows how long a recovery takes here.
 func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) error {
-	b.waitedFor = newest
-	err := b.await(ctx, above)
-	b.patience = min(2*b.patience, time.Minute)
-	return err
+	if newest != b.waitedFor {
+		b.waitedFor, b.waitUntil = newest, time.Now().Add(b.patience)
+		b.patience = min(2*b.patience, time.Minute)
+	}
+	if !time.Now().Before(b.waitUntil) {
+		return nil
+	}
+	return b.await(ctx, above, b.waitUntil)
 }
 
 // chain begins the chain of a new life, unless an earlier try has. It is the caller who says, with taken, that the life has begun.
@@ -141,8 +148,8 @@ func (b *beginning) chain(ctx context.Context, g Generation) (*chain, error) {
 	return c, nil
 }
 
-// taken says that a life has begun with the chain.
-func (b *beginning) taken() { b.begun = nil }
+// taken says that a life has begun with the chain. What was waited for is over: should this incarnation be lost as well, others have their time again.
+func (b *beginning) taken() { b.begun, b.waitedFor, b.waitUntil = nil, 0, time.Time{} }
 
 // recover rebuilds the coordinator's state. If somebody else is doing the same, it leaves them time before it tries again.
 func (b *beginning) recover(ctx context.Context) (*State, error) {
@@ -152,12 +159,15 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, b.waitFor(ctx, newest, 0)
+		if err := b.waitFor(ctx, newest, 0); err != nil {
+			return nil, err
+		}
+		return nil, errWait
 	}
 	if err != nil {
 		return nil, err
 	}
-	b.waitedFor = state.incarnation // if it does not open, nobody has to wait for it
+	b.waitedFor, b.waitUntil = state.incarnation, time.Time{} // if it does not open, nobody has to wait for it
 	if err := b.open(ctx, state); err != nil {
 		return nil, err
 	}
@@ -212,9 +222,9 @@ func (b *beginning) opened(ctx context.Context, sent Generation) error {
 	}
 }
 
-// await waits for the coordinator to open an incarnation above one, as long as patience lasts.
-func (b *beginning) await(ctx context.Context, above Incarnation) error {
-	for until := time.Now().Add(b.patience); time.Now().Before(until); {
+// await waits for the coordinator to open an incarnation above one, for a while, and returns errWait.
+func (b *beginning) await(ctx context.Context, above Incarnation, until time.Time) error {
+	for time.Now().Before(until) {
 		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {
 			break
 		}
@@ -231,7 +241,7 @@ func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
 	if b.exclusive {
 		return fmt.Errorf("%w: incarnation %d came while %d began", ErrFenced, newest, in)
 	}
-	if err := b.waitFor(ctx, newest, in); !errors.Is(err, errWait) {
+	if err := b.waitFor(ctx, newest, in); err != nil && !errors.Is(err, errWait) {
 		return err
 	}
 	if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > in {

@@ -134,3 +134,74 @@ func TestNoLifeBesideANewerIncarnation(t *testing.T) {
 		}
 	})
 }
+
+// sluggish is a store each of whose puts takes a while, as one that is overloaded.
+type sluggish struct {
+	segments.Store
+	put time.Duration
+}
+
+func (s sluggish) Put(ctx context.Context, key string, body []byte) error {
+	select {
+	case <-time.After(s.put):
+		return s.Store.Put(ctx, key, body)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A direct writer whose calls end before a recovery could does not end other recoveries with each call: it leaves each of them more time. Before, a function with a
+// time limit of ten seconds kept a whole cluster from recovering, for as long as it was called.
+func TestGuestsGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sluggish{memory.New(), 6 * time.Second}
+		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		g, err := coordinator.NewGuest(coordinator.GuestOptions{Store: store, Coordinator: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for time.Since(began) < 2*time.Minute {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			_, err := g.Life(ctx)
+			cancel()
+			if err == nil {
+				t.Fatal("a recovery ended: the store is too fast for this test")
+			}
+		}
+		if n := len(keys(t, store, "incarnations/")); n > 7 {
+			t.Errorf("%d recoveries were begun in two minutes", n)
+		}
+	})
+}
+
+// forgetful is a coordinator that can lose all that it holds.
+type forgetful struct{ coordinator.Log }
+
+func (f *forgetful) lose() { f.Log = shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})} }
+
+// A direct writer leaves each loss to the nodes first, also one after an incarnation that it waited for, or recovered itself: it costs them less.
+func TestGuestLeavesEveryLossToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c, patience := memory.New(), &forgetful{}, 3*time.Second
+		c.lose()
+		g, err := coordinator.NewGuest(coordinator.GuestOptions{Store: store, Coordinator: c, Patience: patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for in := coordinator.Incarnation(1); in <= 4; in++ {
+			began := time.Now()
+			life, err := g.Life(t.Context())
+			if err != nil || life.Incarnation() != in {
+				t.Fatalf("a life in %v, %v; should be in %d", life, err, in)
+			}
+			if took := time.Since(began); in > 1 && took < patience {
+				t.Errorf("the guest began to recover after %v, should leave others %v", took, patience)
+			}
+			c.lose()
+			if _, err := life.Settled(t.Context()); !errors.Is(err, coordinator.ErrNotOpen) {
+				t.Fatalf("a coordinator that lost everything: %v", err)
+			}
+		}
+	})
+}

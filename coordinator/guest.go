@@ -39,7 +39,6 @@ type Guest struct {
 	fenced   error      // why there will be no life any more
 	silence  time.Duration
 	patience time.Duration
-	waited   bool // for others to recover, in this call
 }
 
 // guestSilence is how long a guest's chain may be silent before the next call begins another: far less than the time for which anybody keeps a seal, which is what tells
@@ -58,7 +57,7 @@ func NewGuest(opts GuestOptions) (*Guest, error) {
 	if opts.Patience == 0 {
 		opts.Patience = time.Second
 	}
-	b := beginning{store: opts.Store, coordinator: opts.Coordinator, who: opts.Who, logger: opts.Logger, metrics: m}
+	b := beginning{store: opts.Store, coordinator: opts.Coordinator, who: opts.Who, logger: opts.Logger, metrics: m, guest: true, patience: opts.Patience}
 	if x, ok := opts.Coordinator.(exclusive); ok {
 		b.exclusive = x.Exclusive()
 	}
@@ -127,7 +126,7 @@ func (g *Guest) nextLife(ctx context.Context) error {
 		return err
 	}
 	g.begin.taken()
-	g.begin.lived = in
+	g.begin.lived, g.begin.patience = in, g.patience
 	c.silence = g.silence
 	g.life = &GuestLife{guest: g, incarnation: in, seen: seen, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
 		confirm: func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }}}
@@ -142,10 +141,6 @@ func (g *Guest) generation(ctx context.Context) (Generation, error) {
 	}
 	now, err := g.begin.coordinator.Generation(ctx)
 	if errors.Is(err, ErrNotOpen) {
-		if !g.waited && !g.begin.exclusive {
-			g.waited = true
-			return Generation{}, g.begin.await(ctx, 0)
-		}
 		now, _, err = g.begin.generation(ctx)
 	}
 	if err == nil {
@@ -156,7 +151,6 @@ func (g *Guest) generation(ctx context.Context) (Generation, error) {
 
 // insist tries until it works, ctx ends, or it cannot work any more.
 func (g *Guest) insist(ctx context.Context, try func(context.Context) error) error {
-	g.begin.patience, g.waited = g.patience, false
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		if g.fenced != nil {
 			return g.fenced

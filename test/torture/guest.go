@@ -16,7 +16,7 @@ import (
 )
 
 // attemptLimit is how long a direct writer's request may take before it is given up and made again, as by a function that has reached its time limit.
-const attemptLimit = 30 * time.Second
+const attemptLimit = 10 * time.Second
 
 // guestProducer is the direct writer's number among producers.
 const guestProducer = 1000
