@@ -1,9 +1,12 @@
 package redistest
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -20,8 +23,10 @@ type Proxy struct {
 	conns   map[net.Conn]struct{}
 	refused chan struct{} // takes one for each connection that was not let through
 	lose    []byte
+	request bool          // lose the request itself, not its reply
 	cut     chan struct{} // not nil: closed, and everybody is cut off, when the reply is lost
 	sent    int
+	nth     *Nth
 	record  []byte
 	seen    []byte // the first request that had the bytes of record
 }
@@ -59,14 +64,47 @@ func (p *Proxy) Lead(target string) {
 func (p *Proxy) LoseReply(request []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lose, p.cut, p.sent = request, nil, 0
+	p.lose, p.request, p.cut, p.sent = request, false, nil, 0
+}
+
+// LoseRequest makes the proxy lose the next request that contains these bytes: the server never hears of it, and the connection breaks.
+func (p *Proxy) LoseRequest(request []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose, p.request, p.cut, p.sent = request, true, nil, 0
+}
+
+// Nth is one request that the proxy loses, or the reply to it.
+type Nth struct {
+	p       *Proxy
+	before  int // requests that are let through before it
+	request bool
+	seen    []byte
+}
+
+// LoseNth makes the proxy lose the nth request from now on, whatever it is: the request itself, or its reply. Requests are counted from 1.
+func (p *Proxy) LoseNth(n int, request bool) *Nth {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nth = &Nth{p: p, before: n - 1, request: request}
+	return p.nth
+}
+
+// Request is the request that was lost, or whose reply was; nil if there were not so many. From now on nothing is lost any more.
+func (n *Nth) Request() []byte {
+	n.p.mu.Lock()
+	defer n.p.mu.Unlock()
+	if n.p.nth == n {
+		n.p.nth = nil
+	}
+	return n.seen
 }
 
 // CutAfter loses the reply to the next request that contains these bytes, and cuts everybody off from then on, until Lead. The channel is closed then.
 func (p *Proxy) CutAfter(request []byte) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lose, p.cut, p.sent = request, make(chan struct{}), 0
+	p.lose, p.request, p.cut, p.sent = request, false, make(chan struct{}), 0
 	return p.cut
 }
 
@@ -154,35 +192,75 @@ type carried struct {
 
 func (c *carried) requests() {
 	defer c.server.Close()
-	buf := make([]byte, 256<<10)
+	r := bufio.NewReaderSize(c.client, 64<<10)
 	for {
-		n, err := c.client.Read(buf)
-		if err != nil {
+		request, err := readRequest(r)
+		if err != nil || c.inspect(request) {
 			return
 		}
-		c.inspect(buf[:n])
-		if _, err := c.server.Write(buf[:n]); err != nil {
+		if _, err := c.server.Write(request); err != nil {
 			return
 		}
 	}
 }
 
-func (c *carried) inspect(request []byte) {
+// readRequest reads one whole request: a list of strings.
+func readRequest(r *bufio.Reader) ([]byte, error) {
+	request, n, err := readCount(r, nil, '*')
+	for range n {
+		if err != nil {
+			return nil, err
+		}
+		var length int
+		if request, length, err = readCount(r, request, '$'); err != nil {
+			return nil, err
+		}
+		from := len(request)
+		request = append(request, make([]byte, length+len("\r\n"))...)
+		_, err = io.ReadFull(r, request[from:])
+	}
+	return request, err
+}
+
+// readCount reads a line that says how much of a kind comes, and appends it to request.
+func readCount(r *bufio.Reader, request []byte, kind byte) ([]byte, int, error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := strconv.Atoi(string(bytes.TrimSpace(line[1:])))
+	if err != nil || line[0] != kind || n < 0 || n > 1<<29 {
+		return nil, 0, fmt.Errorf("redistest: a request has %q where %q should be", line, kind)
+	}
+	return append(request, line...), n, nil
+}
+
+// inspect says whether to lose the request. If it is the reply that is to be lost it notes that.
+func (c *carried) inspect(request []byte) bool {
 	p := c.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.record) > 0 && p.seen == nil && bytes.Contains(request, p.record) {
 		p.seen = bytes.Clone(request)
 	}
-	if len(p.lose) == 0 || !bytes.Contains(request, p.lose) {
-		return
+	hit, whole := false, false
+	if len(p.lose) > 0 && bytes.Contains(request, p.lose) {
+		p.sent++
+		hit, whole = p.sent == 1, p.request
 	}
-	p.sent++
-	if p.sent == 1 {
+	if n := p.nth; n != nil && n.seen == nil {
+		if n.before == 0 {
+			n.seen = bytes.Clone(request)
+			hit, whole = true, n.request
+		}
+		n.before--
+	}
+	if hit && !whole {
 		c.mu.Lock()
 		c.lose = true
 		c.mu.Unlock()
 	}
+	return hit && whole
 }
 
 // lost cuts everybody off, if that was asked for.
