@@ -26,11 +26,11 @@ var deleters = map[string]string{
 	"firn/coordinator Delete":       "looks for a later incarnation first",
 	"firn/coordinator CleanUploads": "looks for a later incarnation first",
 
-	"firn/segments Clean":     "is the request itself",
-	"firn/segments Delete":    "stores that pass the request on to another",
-	"firn/segments Prove":     "deletes the probe that it has put, below a prefix of its own",
-	"firn/segments/file Open": "removes temporary files, of which no Put or Commit has made an object",
-	"firn/cmd/firn Clean":     "a store that passes the request on to another",
+	"firn/segments Clean":        "is the request itself",
+	"firn/segments Delete":       "stores that pass the request on to another",
+	"firn/segments Prove":        "deletes the probe that it has put, below a prefix of its own",
+	"firn/segments/file Open":    "removes temporary files, of which no Put or Commit has made an object",
+	"firn/segments/stores Clean": "a store that passes the request on to another",
 
 	"firn/cmd/firn tidy": "deletes what this probe of the store has put, below a prefix of its own",
 	"firn/replay unmark": "takes away the mark of success, when more is appended, in the store that the replay writes to",

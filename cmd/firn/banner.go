@@ -22,7 +22,7 @@ func (n *node) banner() string {
 	if n.http != nil {
 		line("  HTTP   http://%s  (/healthz /readyz /metrics)", n.http.Addr())
 	}
-	line("  data   %s", n.bucket.storePlace)
+	line("  data   %s", n.bucket.Location)
 	line("Try it:")
 	line("  firn topic create hello --partitions 3%s", flag)
 	line("  echo world | kcat -b %s -t hello -P", kafka)

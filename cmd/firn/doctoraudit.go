@@ -34,7 +34,7 @@ func auditBucket(ctx context.Context, s streams, o *serveOptions) (err error) {
 		return errInterrupted
 	}
 	if err != nil {
-		return fmt.Errorf("auditing %s: %w", b.storePlace, err)
+		return fmt.Errorf("auditing %s: %w", b.Location, err)
 	}
 	return summarize(out, report)
 }

@@ -14,6 +14,7 @@ import (
 
 	"firn/coordinator"
 	"firn/segments"
+	"firn/segments/stores"
 )
 
 // What doctor does to a store, and when it worries.
@@ -37,28 +38,28 @@ const (
 // examineStore yields the findings about the store. Directories and objects that it made are gone again when it returns.
 func examineStore(ctx context.Context, o *serveOptions) func(yield func(finding) bool) {
 	return func(yield func(finding) bool) {
-		at, err := parseStore(o.store)
+		at, err := stores.Parse(o.store)
 		if err != nil {
 			yield(finding{"store", bad("correct --store", "%v", err)})
 			return
 		}
 		existing := ""
-		if at.local() {
-			existing = nearestExisting(at.dir)
+		if at.Local() {
+			existing = nearestExisting(at.Directory())
 			if !yield(finding{"disk space", checkSpace(existing)}) {
 				return
 			}
 		}
-		b, err := at.open(ctx)
+		b, err := at.Open(ctx)
 		if err != nil {
-			yield(finding{"store", bad("", "%v", err)})
+			yield(finding{"store", bad("correct --store", "%v", err)})
 			return
 		}
 		p := probe{store: b, at: at, prefix: "doctor/" + segments.NewID(time.Now()).String() + "/"}
 		p.examine(ctx, o.coordinator, yield)
 		err = errors.Join(p.tidy(context.WithoutCancel(ctx)), b.Close())
-		if at.local() {
-			err = errors.Join(err, removeEmpty(at.dir, existing))
+		if at.Local() {
+			err = errors.Join(err, removeEmpty(at.Directory(), existing))
 		}
 		if err != nil {
 			yield(finding{"store", bad("remove doctor/ by hand", "doctor could not take its probes away: %v", err)})
@@ -107,7 +108,7 @@ func checkSpace(dir string) verdict {
 // probe tries a store out below one prefix of its own.
 type probe struct {
 	store  segments.Store
-	at     storePlace
+	at     stores.Location
 	prefix string
 }
 
@@ -197,7 +198,7 @@ func (p probe) checkPutLatency(ctx context.Context) verdict {
 		return bad("see the error", "%v", err)
 	}
 	slow, mend := slowDiskPut, "a faster disk makes it shorter"
-	if !p.at.local() {
+	if !p.at.Local() {
 		slow, mend = slowBucketPut, "a bucket in this machine's region, or S3 Express One Zone, makes it shorter"
 	}
 	if took.median > slow {

@@ -15,6 +15,7 @@ import (
 
 	"firn/coordinator"
 	"firn/segments"
+	"firn/segments/stores"
 )
 
 // describers write an object as text for people, by the folder of the bucket that it lies in.
@@ -39,11 +40,11 @@ func newInspect(s streams) *cobra.Command {
 }
 
 func inspect(ctx context.Context, s streams, url string) error {
-	at, err := parseStore(url)
+	at, err := stores.Parse(url)
 	if err != nil {
 		return usagef("OBJECT-URL %w", err)
 	}
-	folder, key, err := objectKey(strings.TrimSuffix(at.prefix(), "/"))
+	folder, key, err := objectKey(strings.TrimSuffix(at.Prefix(), "/"))
 	if err != nil {
 		return err
 	}
@@ -58,15 +59,15 @@ func inspect(ctx context.Context, s streams, url string) error {
 }
 
 // readObject reads the object that lies at a place: a file, which may have been copied out of its bucket, or an object in a bucket.
-func readObject(ctx context.Context, at storePlace, key string) ([]byte, error) {
-	if at.local() {
-		object, err := os.ReadFile(at.dir)
+func readObject(ctx context.Context, at stores.Location, key string) ([]byte, error) {
+	if at.Local() {
+		object, err := os.ReadFile(at.Directory())
 		if pathError := new(os.PathError); errors.As(err, &pathError) {
-			return nil, fmt.Errorf("%s: %w", at.dir, pathError.Err)
+			return nil, fmt.Errorf("%s: %w", at.Directory(), pathError.Err)
 		}
 		return object, err
 	}
-	b, err := at.withPrefix(strings.TrimSuffix(at.prefix(), key+"/")).open(ctx)
+	b, err := at.WithPrefix(strings.TrimSuffix(at.Prefix(), key+"/")).Open(ctx)
 	if err != nil {
 		return nil, err
 	}

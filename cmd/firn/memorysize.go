@@ -1,6 +1,10 @@
 package main
 
-import "math"
+import (
+	"math"
+
+	"firn/segments/stores"
+)
 
 // memorySize is the flag value of --cache-bytes and --tail-bytes: a size, or auto, which leaves it to the store.
 type memorySize struct {
@@ -39,11 +43,11 @@ func (m *memorySize) check() error {
 }
 
 // at is the size for a bucket at a place.
-func (m *memorySize) at(p storePlace, onDisk, onNetwork byteSize) int64 {
+func (m *memorySize) at(p stores.Location, onDisk, onNetwork byteSize) int64 {
 	switch {
 	case !m.auto:
 		return int64(m.byteSize)
-	case p.local():
+	case p.Local():
 		return int64(onDisk)
 	}
 	return int64(onNetwork)

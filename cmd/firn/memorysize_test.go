@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"firn/segments/stores"
+)
 
 // TestMemorySize is small where the bucket is a directory, unless somebody says otherwise.
 func TestMemorySize(t *testing.T) {
@@ -14,7 +18,7 @@ func TestMemorySize(t *testing.T) {
 		{"16MiB", "/dir", 16 << 20},
 		{"16MiB", "s3://bucket", 16 << 20},
 	} {
-		at, err := parseStore(test.store)
+		at, err := stores.Parse(test.store)
 		if err != nil {
 			t.Fatal(err)
 		}

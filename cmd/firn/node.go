@@ -20,6 +20,7 @@ import (
 	"firn/kafka"
 	"firn/rest"
 	"firn/segments"
+	"firn/segments/stores"
 )
 
 // node is one running server: the rooms, wired.
@@ -28,7 +29,7 @@ type node struct {
 	options *serveOptions
 	logger  *slog.Logger
 
-	bucket *bucket
+	bucket *stores.Bucket
 	store  segments.Store // the bucket, measured and hedged
 	ended  func() error   // closes the coordinator
 	member *coordinator.Node
@@ -78,9 +79,9 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		return err
 	}
 	if err := segments.Prove(ctx, n.store); err != nil {
-		return fmt.Errorf("trying out %s: %w", n.bucket.storePlace, err)
+		return fmt.Errorf("trying out %s: %w", n.bucket.Location, err)
 	}
-	if !n.bucket.local() {
+	if !n.bucket.Local() {
 		if n.store, err = segments.Hedge(n.store, registry); err != nil {
 			return err
 		}
@@ -94,12 +95,12 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 		CommitDeadline: o.commitDeadline, Logger: n.logger, Registerer: registry,
 	})
 	if err != nil {
-		return fmt.Errorf("recovering the log from %s: %w", n.bucket.storePlace, err)
+		return fmt.Errorf("recovering the log from %s: %w", n.bucket.Location, err)
 	}
 	n.index, err = index.New(index.Options{
 		Store: n.store, View: n.member.View(), Logger: n.logger, Registerer: registry,
-		TailBytes:  o.tailBytes.at(n.bucket.storePlace, tailOnDisk, tailOnNetwork),
-		CacheBytes: o.cacheBytes.at(n.bucket.storePlace, cacheOnDisk, cacheOnNetwork),
+		TailBytes:  o.tailBytes.at(n.bucket.Location, tailOnDisk, tailOnNetwork),
+		CacheBytes: o.cacheBytes.at(n.bucket.Location, cacheOnDisk, cacheOnNetwork),
 		CatchUp:    n.member.CatchUp,
 	})
 	if err != nil {
@@ -112,7 +113,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	n.writer, err = ingest.New(ingest.Options{
 		Store: written, Node: n.member, Logger: n.logger, Registerer: registry,
-		FlushBytes: int(o.flushBytes), FlushInterval: o.flushInterval, PutBudget: o.putBudget.at(n.bucket.storePlace),
+		FlushBytes: int(o.flushBytes), FlushInterval: o.flushInterval, PutBudget: o.putBudget.at(n.bucket.Location),
 		BufferBytes: int64(o.bufferBytes), Sealed: n.index.Keep,
 	})
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"firn/segments/stores"
 )
 
 // putRate is the flag value of --put-budget: object puts per second, none, or auto, which leaves it to the store.
@@ -45,8 +47,8 @@ func (r *putRate) String() string {
 func (*putRate) Type() string { return "rate" }
 
 // at is the budget for a bucket at a place.
-func (r *putRate) at(p storePlace) float64 {
-	if r.auto && p.billed() {
+func (r *putRate) at(p stores.Location) float64 {
+	if r.auto && p.Billed() {
 		return billedPuts
 	}
 	return r.perSecond

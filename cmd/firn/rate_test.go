@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"firn/segments/stores"
+)
 
 // TestPutBudget is a budget where requests are billed, unless somebody says otherwise.
 func TestPutBudget(t *testing.T) {
@@ -15,7 +19,7 @@ func TestPutBudget(t *testing.T) {
 		{"2.5", "s3://bucket", 2.5},
 		{"2.5", "/dir", 2.5},
 	} {
-		at, err := parseStore(test.store)
+		at, err := stores.Parse(test.store)
 		if err != nil {
 			t.Fatal(err)
 		}

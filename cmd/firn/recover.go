@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firn/coordinator"
+	"firn/segments/stores"
 )
 
 func newRecover(s streams) *cobra.Command {
@@ -59,7 +60,7 @@ func newRecover(s streams) *cobra.Command {
 const doubtsTold = 20
 
 // recoverBucket recovers, and loads the state into the coordinator.
-func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace, deadline time.Duration, forget bool) error {
+func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorPlace, deadline time.Duration, forget bool) error {
 	decides, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlac
 		return fmt.Errorf("%w: a node is at it; look again with --dry-run in a moment", err)
 	}
 	if err != nil {
-		return fmt.Errorf("recovering from %s: %w", b.storePlace, err)
+		return fmt.Errorf("recovering from %s: %w", b.Location, err)
 	}
 	err = decides.Open(ctx, state)
 	if errors.Is(err, coordinator.ErrOpening) {
@@ -96,15 +97,15 @@ func recoverBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlac
 }
 
 // surveyBucket says what a recovery would find.
-func surveyBucket(ctx context.Context, s streams, b *bucket, at coordinatorPlace, deadline time.Duration) error {
+func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorPlace, deadline time.Duration) error {
 	found, err := coordinator.Look(ctx, b)
 	if err != nil {
-		return fmt.Errorf("looking at %s: %w", b.storePlace, err)
+		return fmt.Errorf("looking at %s: %w", b.Location, err)
 	}
 	if found.Base == 0 {
-		fmt.Fprintf(s.Out, "bucket      %s holds no cluster: a recovery would begin an empty one\n", b.storePlace)
+		fmt.Fprintf(s.Out, "bucket      %s holds no cluster: a recovery would begin an empty one\n", b.Location)
 	} else {
-		fmt.Fprintf(s.Out, "bucket      %s holds %s\n", b.storePlace, found.Summary)
+		fmt.Fprintf(s.Out, "bucket      %s holds %s\n", b.Location, found.Summary)
 		fmt.Fprintf(s.Out, "base        incarnation %d: its snapshot %d and %d journal objects\n", found.Base, found.Snapshot, found.Objects)
 	}
 	fmt.Fprintf(s.Out, "chains      %d, of which %d are open: a recovery would seal those, and whoever writes them would begin a new life\n", found.Chains, found.Open)

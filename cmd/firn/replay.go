@@ -190,7 +190,7 @@ func (o *replayOptions) intoStream(ctx context.Context, s streams, r *replay.Rep
 
 // intoFiles writes each partition into files of its own, or goes on to do so.
 func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Replay, to *destination) error {
-	store, err := to.bucket.open(ctx)
+	store, err := to.bucket.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}

@@ -10,13 +10,14 @@ import (
 	"strings"
 
 	"firn/replay"
+	"firn/segments/stores"
 )
 
 // destination is where --out leads.
 type destination struct {
-	bucket *storePlace // a directory or a bucket
-	path   string      // a file; empty: standard output
-	silent bool        // nobody wants to see progress: standard output and error are one terminal
+	bucket *stores.Location // a directory or a bucket
+	path   string           // a file; empty: standard output
+	silent bool             // nobody wants to see progress: standard output and error are one terminal
 }
 
 // openDestination finds out what out names. An empty one is standard output.
@@ -32,7 +33,7 @@ func openDestination(out string, s streams) (*destination, error) {
 		}
 		return &destination{path: out}, nil
 	}
-	p, err := parseStore(out)
+	p, err := stores.Parse(out)
 	if err != nil {
 		return nil, usagef("--out %w", err)
 	}

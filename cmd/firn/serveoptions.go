@@ -15,6 +15,7 @@ import (
 
 	"firn/coordinator"
 	"firn/kafka"
+	"firn/segments/stores"
 )
 
 // serveOptions is what serve can be told, by flag or by environment.
@@ -161,7 +162,7 @@ func (o *serveOptions) validate() error {
 
 // checkPlaces checks the flags of addPlaceFlags.
 func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
-	_, err := parseStore(o.store)
+	_, err := stores.Parse(o.store)
 	check("store", err)
 	_, err = parseCoordinator(o.coordinator)
 	check("coordinator", err)

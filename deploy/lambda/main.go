@@ -19,16 +19,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"firn/coordinator/redis"
 	"firn/ingest"
-	"firn/segments"
-	"firn/segments/file"
-	"firn/segments/minio"
-	"firn/segments/s3"
+	"firn/segments/stores"
 )
 
 func main() {
@@ -53,7 +49,11 @@ func open(ctx context.Context, logger *slog.Logger) (*handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(ctx, env["FIRN_STORE"])
+	at, err := stores.Parse(env["FIRN_STORE"])
+	if err != nil {
+		return nil, fmt.Errorf("FIRN_STORE: %w", err)
+	}
+	store, err := at.Open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("FIRN_STORE: %w", err)
 	}
@@ -71,25 +71,4 @@ func open(ctx context.Context, logger *slog.Logger) (*handler, error) {
 		return nil, err
 	}
 	return newHandler(writer, env["FIRN_TOPIC"], key, logger), nil
-}
-
-func openStore(ctx context.Context, url string) (segments.Store, error) {
-	scheme, rest, _ := strings.Cut(url, "://")
-	switch scheme {
-	case "s3":
-		o, err := s3.ParseURL(url)
-		if err != nil {
-			return nil, err
-		}
-		return s3.Open(ctx, o)
-	case "minio":
-		o, err := minio.ParseURL(url)
-		if err != nil {
-			return nil, err
-		}
-		return minio.Open(o)
-	case "file":
-		return file.Open(rest)
-	}
-	return nil, fmt.Errorf("unknown scheme %q; give s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX or file:///DIR", scheme)
 }
