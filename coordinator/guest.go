@@ -250,6 +250,11 @@ func (l *GuestLife) Commit(ctx context.Context, req CommitRequest) (CommitAnswer
 	return answer, l.check(err)
 }
 
+// Current returns once it is certain that what the coordinator said before the call was said in the newest incarnation: see Life.Current.
+func (l *GuestLife) Current(ctx context.Context) error {
+	return l.check(stillNewest(ctx, l.guest.begin.store, l.incarnation))
+}
+
 // HighWatermarks asks the coordinator how far the partitions may be read: see Log.HighWatermarks.
 func (l *GuestLife) HighWatermarks(ctx context.Context, partitions []segments.Partition) ([]int64, error) {
 	marks, err := l.guest.begin.coordinator.HighWatermarks(ctx, l.incarnation, partitions)

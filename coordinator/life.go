@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"firn/segments"
 )
 
 // Life is one life of a node: one journal chain, in one incarnation.
@@ -69,11 +71,16 @@ func (l *Life) Decide(ctx context.Context, change Change) (Entry, error) {
 // Current returns once it is certain that what the coordinator said before the call was said in the newest incarnation. A node that still talks to a Redis that was given
 // up gets answers there as well, and only the bucket knows better. It ends the life if there is a newer incarnation.
 func (l *Life) Current(ctx context.Context) error {
-	newest, err := newestIncarnation(ctx, l.node.opts.Store, l.incarnation)
-	if err == nil && newest > l.incarnation {
-		err = fmt.Errorf("%w: the bucket is in %d, this life in %d", ErrIncarnation, newest, l.incarnation)
+	return l.check(stillNewest(ctx, l.node.opts.Store, l.incarnation))
+}
+
+// stillNewest fails with ErrIncarnation if the bucket knows a newer incarnation.
+func stillNewest(ctx context.Context, store segments.Store, in Incarnation) error {
+	newest, err := newestIncarnation(ctx, store, in)
+	if err == nil && newest > in {
+		err = fmt.Errorf("%w: the bucket is in %d, this life in %d", ErrIncarnation, newest, in)
 	}
-	return l.check(err)
+	return err
 }
 
 func (l *Life) propose(ctx context.Context, change Change) (Entry, error) {

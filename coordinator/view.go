@@ -93,6 +93,18 @@ func (v *View) TopicByID(id segments.TopicID) *Topic {
 	return v.topics[id]
 }
 
+// Deleted says that the topic is gone for ever. One that is neither here nor deleted may still come: others may know it before this view does.
+func (v *View) Deleted(id segments.TopicID) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.deleted(id)
+}
+
+func (v *View) deleted(id segments.TopicID) bool {
+	t := v.state.topics[id]
+	return t != nil && t.Deleted
+}
+
 // Topics returns all topics, ordered by name.
 func (v *View) Topics() []*Topic {
 	v.mu.RLock()

@@ -86,7 +86,7 @@ func (v *View) WaitFor(ctx context.Context, at segments.Partition, offset int64)
 
 // covered says whether waiting is over, and how it ends. A partition that is not known yet may still come.
 func (v *View) covered(at segments.Partition, offset int64) (over bool, err error) {
-	if t := v.state.topics[at.Topic]; t != nil && t.Deleted {
+	if v.deleted(at.Topic) {
 		return true, ErrUnknownPartition
 	}
 	p := v.state.partitions[at]

@@ -146,12 +146,30 @@ func (v *delivery) live(ctx context.Context, life *coordinator.GuestLife) error 
 		v.entry = coordinator.Entry{}
 		v.s.lap(v.d.metrics.journal)
 	}
+	if v.s.outOfOrder() {
+		if err := v.current(ctx, life); err != nil {
+			return err
+		}
+	}
 	if err := v.await(ctx, life); err != nil {
 		return err
 	}
 	v.s.lap(v.d.metrics.visible)
 	v.d.metrics.total.Observe(since(v.s.first))
 	return nil
+}
+
+// current makes sure that the answers are those of the newest incarnation: see tenure.current.
+func (v *delivery) current(ctx context.Context, life *coordinator.GuestLife) error {
+	for n := 0; ; n++ {
+		err := life.Current(ctx)
+		if err == nil || lifeOver(err) {
+			return err
+		}
+		if !sleep(ctx, backoff(n)) {
+			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
+		}
+	}
 }
 
 // commit gets offsets for the batches.

@@ -21,6 +21,8 @@ type cluster struct {
 	gone       error // no next life
 	seq        uint64
 	partitions map[segments.Partition]*fakePartition
+	unseen     map[segments.Partition]bool // the view does not show them yet
+	deleted    map[segments.TopicID]bool
 	pending    map[uint64]pendingFact
 	commits    []segments.ID // in order, also repeated ones
 
@@ -53,6 +55,8 @@ func newCluster() *cluster {
 	c := &cluster{
 		watchers:   map[chan struct{}]struct{}{},
 		partitions: map[segments.Partition]*fakePartition{},
+		unseen:     map[segments.Partition]bool{},
+		deleted:    map[segments.TopicID]bool{},
 		pending:    map[uint64]pendingFact{},
 	}
 	c.moved = sync.NewCond(&c.mu)
@@ -248,10 +252,16 @@ func (c *cluster) Partition(p segments.Partition) (coordinator.PartitionInfo, bo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fp := c.partitions[p]
-	if fp == nil {
+	if fp == nil || c.unseen[p] {
 		return coordinator.PartitionInfo{}, false
 	}
 	return coordinator.PartitionInfo{HighWatermark: fp.hw}, true
+}
+
+func (c *cluster) Deleted(id segments.TopicID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deleted[id]
 }
 
 func (c *cluster) Watch(...segments.Partition) (<-chan struct{}, func()) {

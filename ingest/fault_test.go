@@ -467,10 +467,30 @@ func TestTopicDeletedMeanwhile(t *testing.T) {
 		synctest.Wait()
 		c.mu.Lock()
 		delete(c.partitions, ps[0])
+		c.deleted[ps[0].Topic] = true
 		c.tell()
 		c.mu.Unlock()
 		if r := mustWait(t, p)[0]; !errors.Is(r.Err, coordinator.ErrUnknownPartition) {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestTopicNotSeenYet writes to a partition that this node's view does not show yet, because the news is on its way: the records are written, and nobody is told otherwise.
+func TestTopicNotSeenYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		c.unseen[ps[0]] = true
+		w := newWriter(t, c, memory.New(), nil)
+		p := mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10))
+		synctest.Wait()
+		c.mu.Lock()
+		delete(c.unseen, ps[0])
+		c.tell()
+		c.mu.Unlock()
+		if r := mustWait(t, p)[0]; r.Err != nil || r.BaseOffset != 0 {
+			t.Errorf("%+v, want offset 0", r)
 		}
 	})
 }

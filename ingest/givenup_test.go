@@ -50,3 +50,41 @@ func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		write(slow, 2, 2)
 	})
 }
+
+// Nor does a direct writer.
+func TestDirectOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, old, promoted := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: givenUp{old}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := createTopic(t, n, 1)[0]
+		closeNode(t, n)
+		direct := func(c coordinator.Coordinator) *Direct {
+			d, err := OpenDirect(t.Context(), DirectOptions{Store: store, Coordinator: givenUp{c}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		write := func(d *Direct, sequence int32, want int64) {
+			t.Helper()
+			got, err := d.WriteBatches(t.Context(), []Batch{newBatch(at, 7, sequence, 1, 100)})
+			if err != nil || got[0].Err != nil || got[0].BaseOffset != want {
+				t.Fatalf("sequence %d is answered %+v, %v; should be at offset %d", sequence, got, err, want)
+			}
+		}
+		behind := direct(old)
+		write(behind, 0, 0)
+		state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{Who: "the other side"})
+		if err == nil {
+			err = promoted.Open(t.Context(), state)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(direct(promoted), 1, 1)
+		write(behind, 2, 2)
+	})
+}

@@ -27,7 +27,9 @@ type life interface {
 
 // view is what ingest needs of coordinator.View.
 type view interface {
+	// Partition also says whether the partition is known. Of one that is not, Deleted says whether it is gone, or may still come.
 	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)
+	Deleted(topic segments.TopicID) bool
 	// Watch signals moves of the partitions' high watermarks from the moment of the call on, until stop is called.
 	Watch(ps ...segments.Partition) (moved <-chan struct{}, stop func())
 	// Stalled waits for decided facts that have awaited their confirmation for longer than age, and costs nothing while there is none.

@@ -134,11 +134,11 @@ func (t *tenure) answerReached(s *segment) bool {
 		}
 		need := p.lastOffset()
 		info, known := t.w.view.Partition(p.partition)
-		if known && info.HighWatermark <= need || t.ended() {
+		gone := !known && t.w.view.Deleted(p.partition.Topic)
+		if need >= 0 && !gone && info.HighWatermark <= need || t.ended() {
 			all = false
 			continue
 		}
-		gone := !known && need >= 0
 		t.w.answerPart(p, func(it *item) Result {
 			r := Result{BaseOffset: it.answer.BaseOffset, LogStartOffset: it.answer.LogStartOffset, Err: it.answer.Err}
 			if gone && (r.Err == nil || errors.Is(r.Err, coordinator.ErrDuplicate)) {
