@@ -28,8 +28,8 @@ var mutants = []mutant{
 	{
 		name: "ack-early", file: "ingest/settle.go",
 		rule: "a batch is acknowledged only when the high watermark has passed it",
-		old:  "if known && info.HighWatermark <= need || t.ended() {",
-		new:  "if known && info.HighWatermark < 0 || t.ended() {",
+		old:  "if need >= 0 && !gone && info.HighWatermark <= need || t.ended() {",
+		new:  "if need >= 0 && !gone && info.HighWatermark < 0 || t.ended() {",
 		by:   []check{writing},
 	},
 	{
