@@ -76,10 +76,10 @@ stack: build ## start MinIO and Redis on loopback, without containers; MINIO_POR
 stack-down: ## stop what make stack has started; its data stays in ./localstack/data
 	@$(GO) run ./localstack/stack $(STACK) down
 
-check: ## gofmt, vet, and the layering test: quick
+check: ## gofmt, vet, layering, true pages, widths (lowers the numbers in testdata/widths): quick
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) test -run "TestImports|TestPackages" .
+	$(GO) test -run "TestImports|TestPackages|TestPage|IsNarrow" . -widths.shrink
 
 lint: check ## golangci-lint, pinned (its first build takes minutes)
 	$(GO) run $(GOLANGCI) run ./...

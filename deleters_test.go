@@ -18,10 +18,12 @@ import (
 	"testing"
 )
 
-// deleters are the functions, by package, that delete objects of a store or what uploads have left in it, each with the reason why it may.
+// deleters are the functions, by package, that delete objects of a store or what uploads have left
+// in it, each with the reason why it may.
 //
-// What a cluster's bucket holds is deleted by coordinator.Delete and coordinator.CleanUploads only, because they look first whether the caller judged by the newest
-// incarnation: a node that is cut off with an old coordinator would otherwise delete what the others have acknowledged.
+// What a cluster's bucket holds is deleted by coordinator.Delete and coordinator.CleanUploads only,
+// because they look first whether the caller judged by the newest incarnation: a node that is cut
+// off with an old coordinator would otherwise delete what the others have acknowledged.
 var deleters = map[string]string{
 	"firn/coordinator Delete":       "looks for a later incarnation first",
 	"firn/coordinator CleanUploads": "looks for a later incarnation first",
@@ -34,7 +36,7 @@ var deleters = map[string]string{
 
 	"firn/cmd/firn tidy": "deletes what this probe of the store has put, below a prefix of its own",
 	"firn/replay unmark": "takes away the mark of success, when more is appended, in the store that the replay writes to",
-	"firn/replay resume": "deletes files of a replay that died, in the store that the replay writes to, which holds no cluster",
+	"firn/replay resume": "deletes files of a replay that died, where the replay writes to: no cluster is in that store",
 }
 
 // suites are packages for tests, whose stores hold nothing that anybody needs.
@@ -44,13 +46,15 @@ func TestDeleters(t *testing.T) {
 	packages, exports := listExports(t)
 	found := map[string]token.Position{}
 	for _, p := range packages {
-		if !slices.ContainsFunc(suites, func(s string) bool { return p.ImportPath == s || strings.HasPrefix(p.ImportPath, s+"/") }) {
+		within := func(s string) bool { return p.ImportPath == s || strings.HasPrefix(p.ImportPath, s+"/") }
+		if !slices.ContainsFunc(suites, within) {
 			deletesIn(t, p, exports, found)
 		}
 	}
 	for where, at := range found {
 		if deleters[where] == "" {
-			t.Errorf("%s: %s deletes objects and is not among the deleters; what a cluster's bucket holds is deleted with coordinator.Delete; else list it with its reason", at, where)
+			t.Errorf("%s: %s deletes objects and is not among the deleters; delete what a cluster's bucket holds "+
+				"with coordinator.Delete, else list the function with its reason", at, where)
 		}
 	}
 	for where := range maps.Keys(deleters) {
@@ -67,10 +71,12 @@ type exported struct {
 	Module                  *struct{ Main bool }
 }
 
-// listExports returns the packages of this module, and where what each package exports is written, by import path.
+// listExports returns the packages of this module, and where what each package exports is written,
+// by import path.
 func listExports(t *testing.T) (ours []exported, exports map[string]string) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles,Module", "./...").Output()
+	fields := "-json=ImportPath,Dir,Export,GoFiles,Module"
+	out, err := exec.Command("go", "list", "-export", "-deps", fields, "./...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -90,7 +96,8 @@ func listExports(t *testing.T) (ours []exported, exports map[string]string) {
 	return ours, exports
 }
 
-// deletesIn notes the functions of a package that name a deleting method or function, whether they call it or pass it on.
+// deletesIn notes the functions of a package that name a deleting method or function, whether they
+// call it or pass it on.
 func deletesIn(t *testing.T, p exported, exports map[string]string, found map[string]token.Position) {
 	t.Helper()
 	files := token.NewFileSet()
@@ -103,7 +110,8 @@ func deletesIn(t *testing.T, p exported, exports map[string]string, found map[st
 		parsed = append(parsed, file)
 	}
 	info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
-	config := types.Config{Importer: importer.ForCompiler(files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })}
+	open := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }
+	config := types.Config{Importer: importer.ForCompiler(files, "gc", open)}
 	if _, err := config.Check(p.ImportPath, files, parsed, info); err != nil {
 		t.Fatalf("%s: %v", p.ImportPath, err)
 	}
@@ -123,7 +131,8 @@ func deletesIn(t *testing.T, p exported, exports map[string]string, found map[st
 	}
 }
 
-// deletes says whether something is the Delete of a segments.Store or the Clean of a segments.Cleaner, of whatever type, or segments.Clean.
+// deletes says whether something is the Delete of a segments.Store or the Clean of a
+// segments.Cleaner, of whatever type, or segments.Clean.
 func deletes(o types.Object) bool {
 	f, ok := o.(*types.Func)
 	if !ok {

@@ -16,11 +16,13 @@ import (
 	"testing"
 )
 
-// TestPagesNameWhatIsThere holds every page of documentation against the tree: each link leads somewhere, and each file,
-// folder, identifier, make target and flag in backticks exists. A page that names what is gone sends its reader astray.
+// TestPagesNameWhatIsThere holds every page of documentation against the tree: each link leads
+// somewhere, and each file, folder, identifier, make target and flag in backticks exists. A page
+// that names what is gone sends its reader astray.
 //
-// An identifier directly behind a Go file (`ingest/flush.go` `next`) has to be declared in that file. A file name without
-// a folder is looked for in the folders that its paragraph names, and beside the page.
+// An identifier directly behind a Go file (`ingest/flush.go` `next`) has to be declared in that
+// file. A file name without a folder is looked for in the folders that its paragraph names, and
+// beside the page.
 func TestPagesNameWhatIsThere(t *testing.T) {
 	tree := readTree(t)
 	for _, page := range tree.pages {
@@ -30,7 +32,8 @@ func TestPagesNameWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestPageCheckerFinds holds the checker: what is wrong in these lines must be found, and what is right must not.
+// TestPageCheckerFinds holds the checker: what is wrong in these lines must be found, and what is
+// right must not.
 func TestPageCheckerFinds(t *testing.T) {
 	tree := readTree(t)
 	for text, want := range map[string]string{
@@ -80,7 +83,8 @@ var foreign = []string{".git", "node_modules", "venv", "dist", "bin", "target", 
 var theirs = []string{"readStream", "failOnDataLoss"} // Spark
 
 // written are the extensions of files that people write, apart from pages.
-var written = []string{".go", ".lua", ".py", ".mjs", ".js", ".java", ".sh", ".json", ".yaml", ".yml", ".tf", ".tpl", ".html", ".xml", ".txtar", ""}
+var written = []string{".go", ".lua", ".py", ".mjs", ".js", ".java", ".sh", ".json", ".yaml", ".yml", ".tf", ".tpl",
+	".html", ".xml", ".txtar", ""}
 
 var readTree = func() func(t *testing.T) *tree {
 	read := sync.OnceValues(newTree)
@@ -128,7 +132,8 @@ var (
 	makeTarget = regexp.MustCompile(`(?m)^([a-z-]+):`)
 )
 
-// addFile takes in a file that is no page. This one is left out: its examples name what is not there.
+// addFile takes in a file that is no page. This one is left out: its examples name what is not
+// there.
 func (tr *tree) addFile(name string) error {
 	if !slices.Contains(written, path.Ext(name)) || name == "docs_test.go" {
 		return nil

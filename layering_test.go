@@ -11,11 +11,14 @@ import (
 	"testing"
 )
 
-// rooms are the top-level folders that hold Go code, in layers: code imports its own room and rooms of the layers before it.
+// rooms are the top-level folders that hold Go code, in layers: code imports its own room and rooms
+// of the layers before it.
 //
-// The reason: the bucket's formats and the promises about them (segments, coordinator) must be testable and readable without knowing of
-// any network protocol; the write path, the read path and groups must be replaceable without touching each other; a front door must be
-// addable without touching what lies behind it. A single import in the wrong direction takes that away and is hard to take back.
+// The reason: the bucket's formats and the promises about them (segments, coordinator) must be
+// testable and readable without knowing of any network protocol; the write path, the read path and
+// groups must be replaceable without touching each other; a front door must be addable without
+// touching what lies behind it. A single import in the wrong direction takes that away and is hard
+// to take back.
 var rooms = [][]string{
 	{"segments", "budget"},
 	{"coordinator"},
@@ -25,8 +28,8 @@ var rooms = [][]string{
 	{"test"},
 }
 
-// adapters speak to servers. Only programs choose one, so only programs (and tests) import them: everything else works on the
-// contract, and does not pull a client library in.
+// adapters speak to servers. Only programs choose one, so only programs (and tests) import them:
+// everything else works on the contract, and does not pull a client library in.
 var adapters = []string{"firn/coordinator/redis", "firn/segments/s3", "firn/segments/minio", adapterTable}
 
 // adapterTable is the one package that knows all stores, so that programs need not.
@@ -45,7 +48,8 @@ func TestImportsRunOneWay(t *testing.T) {
 			continue // the root: this test
 		}
 		if layer < 0 {
-			t.Errorf("%s: room %q is not in the layout of ARCHITECTURE.md; a new room needs a place among the layers above", p.ImportPath, room)
+			t.Errorf("%s: room %q is not in the layout of ARCHITECTURE.md; give a new room a place among the layers above",
+				p.ImportPath, room)
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -80,7 +84,8 @@ func TestPackagesAreNamedAfterTheirPurpose(t *testing.T) {
 	}
 }
 
-// place is the room of an import path and its layer: "" for the root of the module and for other modules, -1 for an unknown room.
+// place is the room of an import path and its layer: "" for the root of the module and for other
+// modules, -1 for an unknown room.
 func place(importPath string) (room string, layer int) {
 	rest, ours := strings.CutPrefix(importPath, "firn/")
 	if !ours {
@@ -90,7 +95,8 @@ func place(importPath string) (room string, layer int) {
 	return room, slices.IndexFunc(rooms, func(layer []string) bool { return slices.Contains(layer, room) })
 }
 
-// listed is what go list says of a package. Imports are those of its own code, without tests: tests may look anywhere.
+// listed is what go list says of a package. Imports are those of its own code, without tests: tests
+// may look anywhere.
 type listed struct {
 	ImportPath string
 	Imports    []string

@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// dialTimeout bounds one attempt to reach a server, and requestTimeout one administrative request with its retries.
+// dialTimeout bounds one attempt to reach a server, and requestTimeout one administrative request
+// with its retries.
 const (
 	dialTimeout    = 5 * time.Second
 	requestTimeout = 30 * time.Second
@@ -28,7 +29,8 @@ func (b *bootstrap) addFlag(cmd *cobra.Command) {
 		"`host:port` of one or more servers, comma-separated")
 }
 
-// connect returns a client of a server that answers, so that a wrong address is told at once and in one line.
+// connect returns a client of a server that answers, so that a wrong address is told at once and in
+// one line.
 func (b *bootstrap) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(b.addresses...),
@@ -38,7 +40,8 @@ func (b *bootstrap) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, 
 	if err != nil {
 		return nil, usagef("--bootstrap %s: %w", strings.Join(b.addresses, ","), err)
 	}
-	// The first question is asked without the client's retries, which would hide for half a minute that nobody is there.
+	// The first question is asked without the client's retries, which would hide for half a minute
+	// that nobody is there.
 	ping, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if err := cl.Ping(ping); err != nil {
@@ -60,7 +63,8 @@ func (b *bootstrap) unreachable(ctx context.Context, err error) error {
 	return fmt.Errorf("no Kafka server answers at %s (%w): start one with 'firn serve', or name another with --bootstrap", where, err)
 }
 
-// admin is connect for administrative requests: done closes the client, ctx ends after requestTimeout.
+// admin is connect for administrative requests: done closes the client, ctx ends after
+// requestTimeout.
 func (b *bootstrap) admin(ctx context.Context) (_ context.Context, adm *kadm.Client, done func(), err error) {
 	cl, err := b.connect(ctx)
 	if err != nil {
@@ -73,7 +77,8 @@ func (b *bootstrap) admin(ctx context.Context) (_ context.Context, adm *kadm.Cli
 // errInterrupted ends a command that a signal stopped before it was done.
 var errInterrupted = errors.New("interrupted")
 
-// explain turns a server's answer about a topic into a line that says what to do. message is the server's own, if it sent one.
+// explain turns a server's answer about a topic into a line that says what to do. message is the
+// server's own, if it sent one.
 func explain(topic string, err error, message string) error {
 	switch {
 	case err == nil:

@@ -83,7 +83,8 @@ func environmentName(flag string) string {
 	return "FIRN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fromEnvironment sets the flags that the command line left alone from their variables. An empty variable counts as absent.
+// fromEnvironment sets the flags that the command line left alone from their variables. An empty
+// variable counts as absent.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var problems []error
 	flags.VisitAll(func(f *pflag.Flag) {

@@ -129,7 +129,8 @@ type consumer struct {
 	written  int64
 }
 
-// begin says where to start in each partition that has, or with --follow will have, something to read, and about how many records that is.
+// begin says where to start in each partition that has, or with --follow will have, something to
+// read, and about how many records that is.
 func (c *consumer) begin(parts map[int32]stretch) (offsets map[int32]kgo.Offset, available int64) {
 	offsets = map[int32]kgo.Offset{}
 	for partition, part := range parts {

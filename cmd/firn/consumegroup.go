@@ -9,11 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// groupPoll is how long a member waits for records before it looks whether its group has read everything.
+// groupPoll is how long a member waits for records before it looks whether its group has read
+// everything.
 const groupPoll = 300 * time.Millisecond
 
-// groupConsumer copies the records that a member of a group gets. It commits what it has written out, so a record may come twice and is never
-// skipped.
+// groupConsumer copies the records that a member of a group gets. It commits what it has written
+// out, so a record may come twice and is never skipped.
 type groupConsumer struct {
 	*consumeOptions
 	client   *kgo.Client
@@ -25,7 +26,8 @@ type groupConsumer struct {
 	written  int64
 }
 
-// consumeGroup reads as a member of a group: until the group, not just this member, has read what was there at the start; with --follow on and on.
+// consumeGroup reads as a member of a group: until the group, not just this member, has read what
+// was there at the start; with --follow on and on.
 func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from place, write formatter) error {
 	parts, err := o.plan(ctx, from)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 // embedded is the --coordinator that is this process.
 const embedded = "embedded"
 
-// coordinatorPlace is who decides offsets: what a coordinator URL says. Without redis it is this process.
+// coordinatorPlace is who decides offsets: what a coordinator URL says. Without redis it is this
+// process.
 type coordinatorPlace struct{ redis *redis.Options }
 
 // parseCoordinator reads embedded, redis://… or rediss://…. Its errors do not repeat the password.
@@ -45,7 +46,8 @@ func (p coordinatorPlace) String() string {
 	return u.String()
 }
 
-// open connects to the coordinator, which refuses segments that are older than the deadline. What it returns has to be closed.
+// open connects to the coordinator, which refuses segments that are older than the deadline. What
+// it returns has to be closed.
 func (p coordinatorPlace) open(ctx context.Context, deadline time.Duration) (coordinator.Coordinator, func() error, error) {
 	if p.redis == nil {
 		return coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}), func() error { return nil }, nil

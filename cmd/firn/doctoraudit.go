@@ -13,8 +13,9 @@ import (
 	"firn/coordinator"
 )
 
-// auditBucket says of each object in the bucket why it is there: the reason, the size, the key and more for people, one object a line, and a summary. It writes nothing into
-// the bucket, and needs neither node nor coordinator.
+// auditBucket says of each object in the bucket why it is there: the reason, the size, the key and
+// more for people, one object a line, and a summary. It writes nothing into the bucket, and needs
+// neither node nor coordinator.
 func auditBucket(ctx context.Context, s streams, o *serveOptions) (err error) {
 	b, err := openStoreToRead(ctx, o.store)
 	if err != nil {

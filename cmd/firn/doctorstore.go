@@ -35,7 +35,8 @@ const (
 	journal      = "journal/"
 )
 
-// examineStore yields the findings about the store. Directories and objects that it made are gone again when it returns.
+// examineStore yields the findings about the store. Directories and objects that it made are gone
+// again when it returns.
 func examineStore(ctx context.Context, o *serveOptions) func(yield func(finding) bool) {
 	return func(yield func(finding) bool) {
 		at, err := stores.Parse(o.store)
@@ -76,8 +77,8 @@ func nearestExisting(dir string) string {
 	}
 }
 
-// removeEmpty removes dir and the directories above it as far as existing, which were not there before. Directories that
-// somebody has put something into meanwhile stay.
+// removeEmpty removes dir and the directories above it as far as existing, which were not there
+// before. Directories that somebody has put something into meanwhile stay.
 func removeEmpty(dir, existing string) error {
 	for at := dir; at != existing && at != filepath.Dir(at); at = filepath.Dir(at) {
 		err := os.Remove(at)
@@ -158,7 +159,8 @@ func (p probe) checkRoundTrip(ctx context.Context) verdict {
 	return fine("%s can be written, read and listed", p.at)
 }
 
-// checkRace proves that of several puts of one key exactly one succeeds, that what it put stays, and that it stays when somebody comes later.
+// checkRace proves that of several puts of one key exactly one succeeds, that what it put stays,
+// and that it stays when somebody comes later.
 func (p probe) checkRace(ctx context.Context) verdict {
 	const advice = "do not use this store: without it two nodes overwrite each other's records. It must honour 'If-None-Match: *'"
 	key := p.prefix + "race"
@@ -241,7 +243,8 @@ func timed(request func(i int) error) (latency, error) {
 	return latency{took[len(took)/2].Round(unit), took[len(took)-1].Round(unit)}, nil
 }
 
-// checkCoordinator says what a coordinator will recover from. It takes no incarnation: a doctor fences nobody.
+// checkCoordinator says what a coordinator will recover from. It takes no incarnation: a doctor
+// fences nobody.
 func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	where, err := parseCoordinator(url)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"firn/segments/storetest"
 )
 
-// overwriting is a store that does not know If-None-Match, as many that speak S3 do not: the last put wins.
+// overwriting is a store that does not know If-None-Match, as many that speak S3 do not: the last
+// put wins.
 type overwriting struct{ segments.Store }
 
 func (o overwriting) Put(ctx context.Context, key string, body []byte) error {
@@ -20,7 +21,8 @@ func (o overwriting) Put(ctx context.Context, key string, body []byte) error {
 	return o.Store.Put(ctx, key, body)
 }
 
-// lenient is a store whose check and write are two steps: it honours put-if-absent until two come at once.
+// lenient is a store whose check and write are two steps: it honours put-if-absent until two come
+// at once.
 type lenient struct {
 	segments.Store
 	racing chan struct{}

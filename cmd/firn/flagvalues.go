@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// byteSize is a flag value like 8MiB, 512k or 1048576. Units are binary, whatever way they are written.
+// byteSize is a flag value like 8MiB, 512k or 1048576. Units are binary, whatever way they are
+// written.
 type byteSize int64
 
 var byteUnits = []struct {

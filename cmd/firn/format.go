@@ -36,8 +36,8 @@ func writeKeyValue(w *bufio.Writer, r *kgo.Record) error {
 	return writeValue(w, r)
 }
 
-// jsonRecord is a record as one line of JSON. Bytes that are not UTF-8 come in base64, under a name that says so; a null key or value
-// is null.
+// jsonRecord is a record as one line of JSON. Bytes that are not UTF-8 come in base64, under a name
+// that says so; a null key or value is null.
 type jsonRecord struct {
 	Topic       string       `json:"topic"`
 	Partition   int32        `json:"partition"`

@@ -40,8 +40,8 @@ func parsePlace(flag, text string) (place, error) {
 // stretch is the part of one partition that is there to be read: [start, end) now.
 type stretch struct{ start, end int64 }
 
-// stretches finds where to start in each partition, and where each ends now. An offset below the log start starts there, as with
-// Kafka's auto.offset.reset=earliest.
+// stretches finds where to start in each partition, and where each ends now. An offset below the
+// log start starts there, as with Kafka's auto.offset.reset=earliest.
 func stretches(ctx context.Context, adm *kadm.Client, topic string, from place) (map[int32]stretch, error) {
 	// The ends are asked first, so that no start lies behind its end.
 	ends, err := adm.ListEndOffsets(ctx, topic)

@@ -49,7 +49,8 @@ func describeConsumerGroup(ctx context.Context, s streams, adm *kadm.Client, g *
 	return writeLag(s, lag)
 }
 
-// consumerLag is how far a group of the new protocol has read what it has committed for, or is reading.
+// consumerLag is how far a group of the new protocol has read what it has committed for, or is
+// reading.
 func consumerLag(ctx context.Context, adm *kadm.Client, g *kadm.DescribedConsumerGroup) (kadm.GroupLag, error) {
 	commits, err := adm.FetchOffsets(ctx, g.Group)
 	if err != nil {

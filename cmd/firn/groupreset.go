@@ -91,7 +91,8 @@ func (o *resetOptions) reset(ctx context.Context, s streams) error {
 	return w.Flush()
 }
 
-// target is where a stretch begins, but not behind its end: what is not written yet would be skipped.
+// target is where a stretch begins, but not behind its end: what is not written yet would be
+// skipped.
 func target(part stretch) int64 { return min(part.start, part.end) }
 
 func (o *resetOptions) commit(ctx context.Context, adm *kadm.Client, parts map[int32]stretch) error {

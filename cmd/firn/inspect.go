@@ -58,7 +58,8 @@ func inspect(ctx context.Context, s streams, url string) error {
 	return errors.Join(out.Flush(), err)
 }
 
-// readObject reads the object that lies at a place: a file, which may have been copied out of its bucket, or an object in a bucket.
+// readObject reads the object that lies at a place: a file, which may have been copied out of its
+// bucket, or an object in a bucket.
 func readObject(ctx context.Context, at stores.Location, key string) ([]byte, error) {
 	if at.Local() {
 		object, err := os.ReadFile(at.Directory())

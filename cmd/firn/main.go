@@ -1,8 +1,10 @@
-// Command firn is the one binary: it serves a bucket as a Kafka-compatible log, and is a client of such a server for the shell.
+// Command firn is the one binary: it serves a bucket as a Kafka-compatible log, and is a client of
+// such a server for the shell.
 //
-// This package holds flags, wiring and words for people; the rooms that it wires together know nothing of it. Data goes to standard
-// output and everything else to standard error; the exit status is 0, 1 (failed), 2 (called wrongly), 3 (another
-// server has taken the bucket over) or 4 (a replay is complete but for records that cannot be read).
+// This package holds flags, wiring and words for people; the rooms that it wires together know
+// nothing of it. Data goes to standard output and everything else to standard error; the exit
+// status is 0, 1 (failed), 2 (called wrongly), 3 (another server has taken the bucket over) or 4 (a
+// replay is complete but for records that cannot be read).
 package main
 
 import (
@@ -25,7 +27,8 @@ func main() { os.Exit(mainStatus()) }
 
 // mainStatus runs the command line that the process was started with.
 func mainStatus() int {
-	// A reader that goes away is an error of Write like any other, and not the death of the process: see output.
+	// A reader that goes away is an error of Write like any other, and not the death of the process:
+	// see output.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -47,7 +50,8 @@ type streams struct {
 	Err io.Writer
 }
 
-// errNobodyReads ends a command whose reader has seen enough (firn consume t | head). That is no failure.
+// errNobodyReads ends a command whose reader has seen enough (firn consume t | head). That is no
+// failure.
 var errNobodyReads = errors.New("nobody reads standard output any more")
 
 // output is standard output, which may be a pipe whose reader goes away.

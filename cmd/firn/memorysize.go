@@ -6,14 +6,16 @@ import (
 	"firn/segments/stores"
 )
 
-// memorySize is the flag value of --cache-bytes and --tail-bytes: a size, or auto, which leaves it to the store.
+// memorySize is the flag value of --cache-bytes and --tail-bytes: a size, or auto, which leaves it
+// to the store.
 type memorySize struct {
 	byteSize
 	auto bool
 }
 
-// What auto stands for. A disk is close, and the operating system keeps what was written or read last in memory that nobody else needs; a bucket
-// across a network is far, and each request to it may be billed.
+// What auto stands for. A disk is close, and the operating system keeps what was written or read
+// last in memory that nobody else needs; a bucket across a network is far, and each request to it
+// may be billed.
 const (
 	cacheOnDisk, cacheOnNetwork byteSize = 32 << 20, 64 << 20
 	tailOnDisk, tailOnNetwork   byteSize = 8 << 20, 64 << 20

@@ -46,7 +46,8 @@ type node struct {
 	admin net.Listener // or nil
 }
 
-// startNode opens the store, recovers the state from it and wires the rooms. On failure it leaves nothing running.
+// startNode opens the store, recovers the state from it and wires the rooms. On failure it leaves
+// nothing running.
 func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound net.Addr, http, admin net.Listener) (_ *node, err error) {
 	n := &node{started: time.Now(), options: o, logger: logger, http: http, admin: admin}
 	if n.host, n.port, err = o.advertised(bound); err != nil {
@@ -161,8 +162,8 @@ func (n *node) coordinator(ctx context.Context) (decides coordinator.Coordinator
 	return decides, err
 }
 
-// serve serves until ctx ends, which is the ordinary end, or the node cannot go on. HTTP goes on to the last, so that one can
-// watch a node stop.
+// serve serves until ctx ends, which is the ordinary end, or the node cannot go on. HTTP goes on to
+// the last, so that one can watch a node stop.
 func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
 	outliving, stopHTTP := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHTTP()
@@ -211,7 +212,8 @@ func orNone(d time.Duration) time.Duration {
 	return d
 }
 
-// close ends the rooms in the reverse order of wire: what was taken is written and acknowledged before the membership ends.
+// close ends the rooms in the reverse order of wire: what was taken is written and acknowledged
+// before the membership ends.
 func (n *node) close(ctx context.Context) error {
 	var errs []error
 	if n.tidy != nil {

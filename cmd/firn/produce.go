@@ -17,12 +17,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Bounds of a producer: of memory, and of the time after which a record that no server took is given up, Kafka's delivery.timeout.ms.
+// Bounds of a producer: of memory, and of the time after which a record that no server took is
+// given up, Kafka's delivery.timeout.ms.
 const (
 	produceBufferBytes   = 64 << 20
 	produceBufferRecords = 200_000
 	deliveryTimeout      = 2 * time.Minute
-	// interruptGrace is how long an interrupted producer waits for acknowledgements of what it has read.
+	// interruptGrace is how long an interrupted producer waits for acknowledgements of what it has
+	// read.
 	interruptGrace = 3 * time.Second
 	// batchOverhead is more than what a batch of one record adds to its key and value.
 	batchOverhead = 128
@@ -103,7 +105,8 @@ func produce(ctx context.Context, s streams, o *produceOptions) error {
 	return err
 }
 
-// inspectTopic checks that the topic and the partition exist, and returns the topic's max.message.bytes.
+// inspectTopic checks that the topic and the partition exist, and returns the topic's
+// max.message.bytes.
 func (o *produceOptions) inspectTopic(ctx context.Context) (maxBytes int, err error) {
 	ctx, adm, done, err := o.admin(ctx)
 	if err != nil {
@@ -120,7 +123,8 @@ func (o *produceOptions) inspectTopic(ctx context.Context) (maxBytes int, err er
 	return maxMessageBytes(ctx, adm, o.topic)
 }
 
-// maxMessageBytes returns the topic config of that name, or Kafka's default from a server that does not tell.
+// maxMessageBytes returns the topic config of that name, or Kafka's default from a server that does
+// not tell.
 func maxMessageBytes(ctx context.Context, adm *kadm.Client, topic string) (int, error) {
 	const byDefault = 1048588
 	resources, err := adm.DescribeTopicConfigs(ctx, topic)
@@ -206,7 +210,8 @@ func (p *producer) answered(r *kgo.Record, err error) {
 	p.failure.CompareAndSwap(nil, &err)
 }
 
-// splitLines is bufio.ScanLines without its special treatment of carriage returns: a record is every byte up to the newline.
+// splitLines is bufio.ScanLines without its special treatment of carriage returns: a record is
+// every byte up to the newline.
 func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i], nil
@@ -217,7 +222,8 @@ func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) 
 	return 0, nil, nil
 }
 
-// slabs hands out records and the bytes behind them in large pieces: two allocations for a thousand lines rather than for each.
+// slabs hands out records and the bytes behind them in large pieces: two allocations for a thousand
+// lines rather than for each.
 type slabs struct {
 	records []kgo.Record
 	bytes   []byte

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// progress counts records and, on a terminal, keeps one line on standard error up to date. In a pipe it draws nothing.
+// progress counts records and, on a terminal, keeps one line on standard error up to date. In a
+// pipe it draws nothing.
 type progress struct {
 	s       streams
 	verb    string // "produced", "consumed"

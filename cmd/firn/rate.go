@@ -8,13 +8,15 @@ import (
 	"firn/segments/stores"
 )
 
-// putRate is the flag value of --put-budget: object puts per second, none, or auto, which leaves it to the store.
+// putRate is the flag value of --put-budget: object puts per second, none, or auto, which leaves it
+// to the store.
 type putRate struct {
 	perSecond float64 // 0: no budget
 	auto      bool
 }
 
-// billedPuts is the budget for stores that charge for each put. It comes to 20 million a month at most.
+// billedPuts is the budget for stores that charge for each put. It comes to 20 million a month at
+// most.
 const billedPuts = 8
 
 func (r *putRate) Set(text string) error {
@@ -60,7 +62,8 @@ type byteRate struct {
 	auto      bool
 }
 
-// autoMergeRate is more than a node takes in for long, three times over, and less than the stores that there are give.
+// autoMergeRate is more than a node takes in for long, three times over, and less than the stores
+// that there are give.
 const autoMergeRate = 64 << 20
 
 func (r *byteRate) Set(text string) error {

@@ -19,7 +19,8 @@ func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// TestRecover loses Redis under a node: a dry run says what is there and what would be done, recovering does it, and the node goes on.
+// TestRecover loses Redis under a node: a dry run says what is there and what would be done,
+// recovering does it, and the node goes on.
 func TestRecover(t *testing.T) {
 	dir := t.TempDir()
 	server := redistest.Start(t)

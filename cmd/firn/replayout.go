@@ -45,7 +45,8 @@ func outputIsTerminal(s streams) bool {
 	return ok && streams{Err: o.Writer}.terminal()
 }
 
-// stream opens a file, or standard output. The file appears under its name when it is committed; a device or a pipe is written to as it is.
+// stream opens a file, or standard output. The file appears under its name when it is committed; a
+// device or a pipe is written to as it is.
 func (d *destination) stream(s streams) (w io.Writer, commit func() error, abort func(), err error) {
 	if d.path == "" {
 		return s.Out, func() error { return nil }, func() {}, nil

@@ -11,7 +11,8 @@ import (
 	"firn/replay"
 )
 
-// replayProgress shows how far a replay is: a bar on a terminal, a line every few seconds elsewhere.
+// replayProgress shows how far a replay is: a bar on a terminal, a line every few seconds
+// elsewhere.
 type replayProgress struct {
 	s       streams
 	r       *replay.Replay

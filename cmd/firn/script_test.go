@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"firn": main})
 }
 
-// TestScripts runs testdata/script/*.txtar: firn as its users run it, each command a process of its own. Beside the commands
-// of testscript there are:
+// TestScripts runs testdata/script/*.txtar: firn as its users run it, each command a process of its
+// own. Beside the commands of testscript there are:
 //
 //	addresses NAME…        sets each variable to a loopback address with a free port
 //	await ADDR             waits until a Kafka server answers there
@@ -42,7 +42,8 @@ func TestMain(m *testing.M) {
 //	damage ADDR TOPIC      produces a batch of three records to partition 0 whose sums are right and whose zstd frame is none; with ! it has to be refused
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
 //
-// Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO server, which nobody else uses.
+// Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO
+// server, which nobody else uses.
 func TestScripts(t *testing.T) {
 	server := startMinIO(t)
 	testscript.Run(t, testscript.Params{
@@ -50,7 +51,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			// A process under the race detector sleeps for a second before it exits, unless it is told not to.
+			// A process under the race detector sleeps for a second before it exits, unless it is told not
+			// to.
 			env.Setenv("GORACE", "atexit_sleep_ms=10")
 			for name, value := range localstack.Environment() {
 				env.Setenv(name, value)

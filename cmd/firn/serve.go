@@ -36,7 +36,8 @@ func newServe(s streams) *cobra.Command {
 // serve runs a node until ctx ends or it cannot go on.
 func serve(ctx context.Context, s streams, o *serveOptions) error {
 	boundMemory()
-	// The ports come first: a second server by mistake fails here, before it takes the bucket over from the first.
+	// The ports come first: a second server by mistake fails here, before it takes the bucket over
+	// from the first.
 	kafkaListener, err := listen(ctx, "kafka-addr", o.kafkaAddr)
 	if err != nil {
 		return err

@@ -64,7 +64,8 @@ type serveOptions struct {
 // noHTTP is the --http-addr that serves no HTTP.
 const noHTTP = "none"
 
-// addPlaceFlags adds the flags that serve shares with doctor: where things are, and when an object in the bucket is too old.
+// addPlaceFlags adds the flags that serve shares with doctor: where things are, and when an object
+// in the bucket is too old.
 func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
 	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or rediss://HOST:PORT")
@@ -118,7 +119,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not behind a proxy")
 }
 
-// validate reports every problem at once, each naming its flag. It fills in what follows from other flags.
+// validate reports every problem at once, each naming its flag. It fills in what follows from other
+// flags.
 func (o *serveOptions) validate() error {
 	var problems []error
 	check := func(flag string, err error) {
@@ -256,8 +258,9 @@ func (o *serveOptions) advertised(bound net.Addr) (host string, port int32, err 
 	return host, int32(n), err
 }
 
-// advertisedHTTP is the host:port at which other nodes find this one's HTTP, given the address that was bound: they forward requests about a group to the
-// node that owns it. Where Kafka clients find this node, other nodes do as well.
+// advertisedHTTP is the host:port at which other nodes find this one's HTTP, given the address that
+// was bound: they forward requests about a group to the node that owns it. Where Kafka clients find
+// this node, other nodes do as well.
 func (o *serveOptions) advertisedHTTP(bound net.Addr, kafkaHost string) (string, error) {
 	if o.advertiseHTTP != "" {
 		return o.advertiseHTTP, nil

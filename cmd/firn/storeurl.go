@@ -15,7 +15,8 @@ func openStore(ctx context.Context, url string) (*stores.Bucket, error) {
 	return openStoreWith(ctx, url, stores.Location.Open)
 }
 
-// openStoreToRead is openStore for what only reads: it needs no permission to write, and makes no directory.
+// openStoreToRead is openStore for what only reads: it needs no permission to write, and makes no
+// directory.
 func openStoreToRead(ctx context.Context, url string) (*stores.Bucket, error) {
 	return openStoreWith(ctx, url, stores.Location.OpenToRead)
 }

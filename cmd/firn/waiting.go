@@ -15,15 +15,16 @@ import (
 	"firn/segments/s3api"
 )
 
-// A start that fails for a reason that may pass is tried again, with pauses that grow from the first to the second of
-// these: the machine that holds the bucket or Redis may be starting as well.
+// A start that fails for a reason that may pass is tried again, with pauses that grow from the
+// first to the second of these: the machine that holds the bucket or Redis may be starting as well.
 const (
 	shortestPause = 100 * time.Millisecond
 	longestPause  = 5 * time.Second
 )
 
-// persist starts until that succeeds, ctx ends (it then returns no node), or it fails for a reason that somebody has to mend. Meanwhile the node
-// is alive and not ready, and its HTTP says what it waits for.
+// persist starts until that succeeds, ctx ends (it then returns no node), or it fails for a reason
+// that somebody has to mend. Meanwhile the node is alive and not ready, and its HTTP says what it
+// waits for.
 func persist(ctx context.Context, logger *slog.Logger, listeners []net.Listener, start func() (*node, error)) (*node, error) {
 	var w *waiting
 	defer func() { w.stop() }()
@@ -48,7 +49,8 @@ func persist(ctx context.Context, logger *slog.Logger, listeners []net.Listener,
 	}
 }
 
-// passes says whether a failure may end by itself, without anybody changing anything about this node.
+// passes says whether a failure may end by itself, without anybody changing anything about this
+// node.
 func passes(err error) bool {
 	var unknown x509.UnknownAuthorityError
 	var wrongName x509.HostnameError

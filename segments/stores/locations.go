@@ -15,7 +15,8 @@ import (
 // directory is the absolute path of a bucket on a file system.
 type directory string
 
-// parseDirectory reads file:///DIR, file://./DIR or a path. Nothing is unescaped: what stands behind file:// is the path.
+// parseDirectory reads file:///DIR, file://./DIR or a path. Nothing is unescaped: what stands
+// behind file:// is the path.
 func parseDirectory(url string) (location, error) {
 	path, isURL := strings.CutPrefix(url, "file://")
 	switch {

@@ -1,10 +1,13 @@
-// Package stores is the table of the kinds of bucket that there are: how a URL names one, and how it is opened.
+// Package stores is the table of the kinds of bucket that there are: how a URL names one, and how
+// it is opened.
 //
-// A new kind is a package beside segments/s3 that passes segments/storetest, a location that adapts it, and a line in drivers.
+// A new kind is a package beside segments/s3 that passes segments/storetest, a location that adapts
+// it, and a line in drivers.
 //
-// There are two drivers for stores that speak S3, on purpose. s3 is Amazon's own client: it finds credentials and regions in all the
-// ways that people have on AWS (profiles, SSO, instance and pod roles), and knows directory buckets. minio is a smaller client that is
-// told an endpoint and a key: it starts faster, which functions feel, and needs nothing of AWS in the environment.
+// There are two drivers for stores that speak S3, on purpose. s3 is Amazon's own client: it finds
+// credentials and regions in all the ways that people have on AWS (profiles, SSO, instance and pod
+// roles), and knows directory buckets. minio is a smaller client that is told an endpoint and a
+// key: it starts faster, which functions feel, and needs nothing of AWS in the environment.
 package stores
 
 import (
@@ -45,8 +48,8 @@ type Location struct {
 	driver *driver
 }
 
-// Parse reads the URL of a bucket: file:///dir, file://./dir or a plain path, s3://bucket/prefix, minio://host:port/bucket/prefix. Its
-// errors do not repeat the URL where it may hold secrets.
+// Parse reads the URL of a bucket: file:///dir, file://./dir or a plain path, s3://bucket/prefix,
+// minio://host:port/bucket/prefix. Its errors do not repeat the URL where it may hold secrets.
 func Parse(url string) (Location, error) {
 	scheme, _, isURL := strings.Cut(url, "://")
 	if !isURL {
@@ -106,13 +109,15 @@ type Bucket struct {
 	close func() error
 }
 
-// Open opens the bucket, and makes the directory if it is one that is not there. Its errors say what to do.
+// Open opens the bucket, and makes the directory if it is one that is not there. Its errors say
+// what to do.
 func (l Location) Open(ctx context.Context) (*Bucket, error) {
 	store, closeStore, err := l.open(ctx)
 	return l.opened(store, closeStore, err)
 }
 
-// OpenToRead opens a bucket that is there, for callers that write nothing into it: it needs no permission to write.
+// OpenToRead opens a bucket that is there, for callers that write nothing into it: it needs no
+// permission to write.
 func (l Location) OpenToRead(ctx context.Context) (*Bucket, error) {
 	store, closeStore, err := l.openToRead(ctx)
 	return l.opened(store, closeStore, err)

@@ -13,8 +13,8 @@ import (
 	"firn/test/process"
 )
 
-// TestTour pastes the tour into interactive shells. An interactive zsh takes # for a command, and ? for a pattern that has
-// to match a file, so what bash runs is not what every reader can run.
+// TestTour pastes the tour into interactive shells. An interactive zsh takes # for a command, and ?
+// for a pattern that has to match a file, so what bash runs is not what every reader can run.
 func TestTour(t *testing.T) {
 	for name, shell := range map[string][]string{
 		"bash": {"bash", "--noprofile", "--norc", "-i"},
@@ -41,7 +41,8 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// TestWriting runs the commands about writing over HTTP: the last one repeats a request under its key, and gets its answer.
+// TestWriting runs the commands about writing over HTTP: the last one repeats a request under its
+// key, and gets its answer.
 func TestWriting(t *testing.T) {
 	script := commands(t, "docs/using/http.md", "## Writing")
 	var answers []string
@@ -70,7 +71,8 @@ func newReader(t *testing.T) reader {
 	}
 	for name, text := range map[string]string{
 		"README.md": read(t, "README.md"),
-		".curlrc":   "silent\nshow-error\nfail-with-body\nwrite-out = \"\\n\"\n", // an answer that is an error ends the script
+		// An answer that is an error ends the script.
+		".curlrc": "silent\nshow-error\nfail-with-body\nwrite-out = \"\\n\"\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -93,7 +95,8 @@ func newReader(t *testing.T) reader {
 	return reader{dir, server}
 }
 
-// paste runs a script from a shell's standard input, and returns what it prints. The first command that fails ends it.
+// paste runs a script from a shell's standard input, and returns what it prints. The first command
+// that fails ends it.
 func (r reader) paste(t *testing.T, shell []string, script string) string {
 	t.Helper()
 	const end = "this was command 42" // as the shell prints it, and not as it is pasted
