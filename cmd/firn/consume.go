@@ -29,10 +29,11 @@ func newConsume(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "consume TOPIC",
 		Short: "Read a topic to standard output, one record per line",
-		Long: "Read a topic to standard output, one record per line: from --from to where the topic ends when the command starts,\n" +
-			"or on and on with --follow. Records of one partition come in order; --count ends the reading early.\n\n" +
-			"With --group it reads as a member of that consumer group, from where the group has read to, and commits what it has written. --from is\n" +
-			"then for partitions of which the group has read nothing yet.",
+		Long: "Read a topic to standard output, one record per line, from --from to the end that the topic has when the\n" +
+			"command starts. With --follow, go on with new records. Records of one partition come in order. --count ends\n" +
+			"the reading early.\n\n" +
+			"With --group, read as a member of that consumer group, from the offsets that the group has committed, and commit\n" +
+			"the records that were written out. --from then counts for partitions without a committed offset.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]

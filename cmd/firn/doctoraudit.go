@@ -84,6 +84,7 @@ func tellDoubts(out io.Writer, doubts []coordinator.Doubt, most int) error {
 	if len(doubts) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d records in %d spans are in doubt: an incarnation was opened twice, they contradict others, and nobody reads them; 'firn inspect' shows them in their segments, "+
+	return fmt.Errorf("%d records in %d spans are in doubt: an incarnation was opened twice, and they contradict other "+
+		"records, so no reader gets them; 'firn inspect' shows them in their segments, "+
 		"which are kept until 'firn recover --forget-doubts'", records, len(doubts))
 }

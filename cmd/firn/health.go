@@ -21,8 +21,9 @@ func newHealth(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the node on this machine whether it is ready; exit status 0 or 1",
-		Long:  "Ask the node on this machine whether it is ready for work. It is what a container's health check runs, so it takes the address from where\nserve takes it: --http-addr or FIRN_HTTP_ADDR.",
-		Args:  exactly(),
+		Long: "Ask the node on this machine whether it is ready for work. Health checks of containers run this command, so it\n" +
+			"takes the address as serve does: from --http-addr or FIRN_HTTP_ADDR.",
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if addr == noHTTP {
 				return usagef("--http-addr is %s: a node that serves no HTTP cannot be asked", noHTTP)
@@ -51,7 +52,7 @@ func askReady(ctx context.Context, s streams, addr string) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("nobody answers at %s: %w", addr, err)
+		return fmt.Errorf("no server answers at %s: %w; start one with 'firn serve', or name its address with --http-addr", addr, err)
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // what it says beside its status helps, and is not needed

@@ -189,7 +189,7 @@ func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
 	defer context.AfterFunc(serving, n.rest.Drain)()
 	err := group.Wait()
 	if err == nil {
-		n.logger.Info("stopping: no more is taken, what was taken is written and acknowledged")
+		n.logger.Info("stopping: accepting no more records; writing and acknowledging those that were accepted")
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()

@@ -20,10 +20,10 @@ func newRecover(s streams) *cobra.Command {
 	var deadline time.Duration
 	cmd := &cobra.Command{
 		Use:   "recover",
-		Short: "Rebuild what Redis holds from the bucket",
-		Long: "Rebuild what Redis holds from the bucket, as a node does by itself when Redis has lost it: every journal chain is sealed, so that nodes which\n" +
-			"are running begin a new life, and Redis gets the state that the bucket has. Nothing that was acknowledged is lost by it.\n" +
-			"With --dry-run it says what it would find and do, and changes nothing.",
+		Short: "Rebuild Redis's state from the bucket",
+		Long: "Rebuild Redis's state from the bucket, as a node does by itself when Redis has lost it. A recovery seals every\n" +
+			"journal chain, so that running nodes begin a new life, and loads the bucket's state into Redis. It loses nothing\n" +
+			"that was acknowledged. With --dry-run it says what a recovery would find and do, and changes nothing.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := parseCoordinator(where)

@@ -33,14 +33,17 @@ func newReplay(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay TOPIC",
 		Short: "Read a topic straight from the bucket, without a node",
-		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to (exclusive), the records of each partition in order.\n\n" +
-			"Formats: ndjson (one object a line), raw (each value and a newline) and parquet, with the columns partition, offset, timestamp, key, value, headers, or,\n" +
-			"with --schema, with a column value whose fields are those of values that are JSON.\n\n" +
-			"--out is a file; or a directory (one that is there, or a path with / at its end) or a bucket's URL, in which each partition gets files of its own. A replay\n" +
-			"into a directory or a bucket that was interrupted goes on, when it is called in the same way again, with the first file that was not finished. One that is\n" +
-			"complete does not cover what was written since: called again it fails, or, with --append, goes on from where it ended.\n\n" +
-			"What cannot be read, because its producer wrote it so, is skipped and named on standard error; the exit status is then 4, though all else was replayed.\n\n" +
-			"--plan only says what it would take: objects, bytes, requests, and dollars at list prices.",
+		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to (exclusive),\n" +
+			"the records of each partition in order.\n\n" +
+			"Formats: ndjson (one object a line), raw (each value and a newline) and parquet, with the columns partition,\n" +
+			"offset, timestamp, key, value and headers. With --schema, the column value has the fields of values that are JSON.\n\n" +
+			"--out is a file, a directory (an existing one, or a path that ends with /) or a bucket's URL. In a directory or a\n" +
+			"bucket each partition gets files of its own. When a replay into these was interrupted, the same command goes on\n" +
+			"with the first file that was not finished. When it was complete and more records were written since, the same\n" +
+			"command fails; with --append it goes on where it ended.\n\n" +
+			"Batches that nobody can read, because their producer wrote them so, are skipped and named on standard error. The\n" +
+			"exit status is then 4, though everything else was replayed.\n\n" +
+			"--plan only says how many objects, bytes and requests the replay takes, and how many dollars at list prices.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]
@@ -57,13 +60,13 @@ func newReplay(s streams) *cobra.Command {
 	f.StringVar(&o.schema, "schema", "", "for parquet: values are JSON with the fields in this `file`, or, if it is infer, with those found in a sample")
 	f.IntVar(&o.sample, "sample", 1000, "`records` that --schema infer looks at")
 	f.StringVar(&o.compression, "compression", "zstd", "of parquet: zstd, snappy or none")
-	f.Var(&o.fileBytes, "file-bytes", "where files in a directory or a bucket are cut")
-	f.Var(&o.memory, "memory", "for what is read ahead, decoded and collected; no less than 16MiB")
+	f.Var(&o.fileBytes, "file-bytes", "`size` at which files in a directory or a bucket are cut")
+	f.Var(&o.memory, "memory", "memory for reading ahead, decoding and collecting; no less than 16MiB")
 	f.IntVar(&o.parallel, "parallel", 8, "`requests` to the bucket at once")
-	f.BoolVarP(&o.follow, "follow", "f", false, "at the end, go on with what is written from then on; only to standard output, as ndjson or raw")
-	f.DurationVar(&o.poll, "poll", time.Second, "how often --follow looks for more: about how late records come")
-	f.BoolVar(&o.append, "append", false, "when --out has a complete replay, add what was written since: for a job that runs every night")
-	f.BoolVar(&o.plan, "plan", false, "say what the replay would take, and end")
+	f.BoolVarP(&o.follow, "follow", "f", false, "at the end, wait for new records; only to standard output, as ndjson or raw")
+	f.DurationVar(&o.poll, "poll", time.Second, "how often --follow looks for new records: about how late they come")
+	f.BoolVar(&o.append, "append", false, "when --out has a complete replay, add the records written since: for a job that runs every night")
+	f.BoolVar(&o.plan, "plan", false, "say what the replay would cost, and end")
 	f.Float64Var(&o.prices.Get, "price-get", o.prices.Get, "`dollars` for a thousand GET requests")
 	f.Float64Var(&o.prices.List, "price-list", o.prices.List, "`dollars` for a thousand LIST requests")
 	f.Float64Var(&o.prices.Transfer, "price-transfer", 0, "`dollars` for a GiB that leaves the bucket; within a region it is 0")

@@ -19,8 +19,8 @@ func newServe(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a bucket to Kafka clients",
-		Long: "Serve a bucket to Kafka clients, until SIGTERM or an interrupt: then accept no more, write and acknowledge what was taken,\n" +
-			"and end with status 0. A second signal ends the process at once.",
+		Long: "Serve a bucket to Kafka clients until SIGTERM or an interrupt. Then accept no more records, write and acknowledge\n" +
+			"those that were accepted, and end with status 0. A second signal ends the process at once.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(); err != nil {
@@ -75,7 +75,8 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("--%s %s: %w: stop who has it ('firn doctor' tells who answers), or give another", flag, addr, syscall.EADDRINUSE)
+		return nil, fmt.Errorf("--%s %s: %w: stop the process that has it ('firn doctor' says what answers there), "+
+			"or give another", flag, addr, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("--%s %s: this user may not listen there; give a port from 1024 on", flag, addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -67,15 +67,22 @@ const noHTTP = "none"
 // addPlaceFlags adds the flags that serve shares with doctor: where things are, and when an object
 // in the bucket is too old.
 func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
-	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or rediss://HOST:PORT")
+	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, "+
+		"s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
+	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or "+
+		"rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
-	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, health, metrics), or none")
-	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` to serve /healthz, /readyz and /metrics on alone, beside --http-addr, or none")
-	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients are told to come to (default: --kafka-addr)")
-	f.StringVar(&o.advertiseHTTP, "advertise-http", "", "`host:port` at which other nodes find this one's HTTP (default: --http-addr, with the host of --advertise if that is every interface)")
-	f.DurationVar(&o.commitDeadline, "commit-deadline", coordinator.DefaultCommitDeadline, "how old a segment may be when it gets its offsets; small segments are merged, and garbage found, some time later; the same on all nodes")
-	f.DurationVar(&o.gcGrace, "gc-grace", coordinator.DefaultGrace, "how long objects that nothing needs any more are kept for readers that are behind; the same on all nodes")
+	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, "+
+		"health, metrics), or none")
+	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` that serves /healthz, /readyz and /metrics alone, beside "+
+		"--http-addr, or none")
+	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients connect to (default: --kafka-addr)")
+	f.StringVar(&o.advertiseHTTP, "advertise-http", "", "`host:port` at which other nodes reach this one's HTTP (default: "+
+		"--http-addr, with the host of --advertise if that is every interface)")
+	f.DurationVar(&o.commitDeadline, "commit-deadline", coordinator.DefaultCommitDeadline, "how old a segment may be when "+
+		"it gets its offsets; merging and the search for garbage begin some time later; the same on all nodes")
+	f.DurationVar(&o.gcGrace, "gc-grace", coordinator.DefaultGrace, "how long objects that nothing needs any more are "+
+		"kept for readers that are behind; the same on all nodes")
 }
 
 // addFlags adds all flags with their defaults.
@@ -95,28 +102,35 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
 	f.Var(&o.httpMaxBody, "http-max-body", "largest body of an HTTP producer's request, decompressed")
 	f.Var(&o.httpMemory, "http-memory", "memory for the requests of HTTP producers; beyond it they get 429")
-	f.Var(&o.httpReadMemory, "http-read-memory", "memory for the answers to HTTP consumers; less room makes them smaller, and beyond it they get 429")
+	f.Var(&o.httpReadMemory, "http-read-memory", "memory for the answers to HTTP consumers; less room makes answers "+
+		"smaller, and beyond it they get 429")
 	f.Var(&o.requestMemory, "request-memory", "memory for the requests of Kafka clients; beyond it large ones wait")
-	f.Var(&o.answerMemory, "answer-memory", "memory for the answers to Kafka clients; less room makes Fetch responses smaller, and others wait")
+	f.Var(&o.answerMemory, "answer-memory", "memory for the answers to Kafka clients; less room makes Fetch responses "+
+		"smaller, and other answers wait")
 	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
-	f.StringVar(&o.checkRecords, "check-records", "full", "`what` is looked at of batches that arrive compressed: full (every record) or headers")
+	f.StringVar(&o.checkRecords, "check-records", "full", "`extent` of the check of batches that arrive compressed: full "+
+		"(every record) or headers")
 	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
 
 	o.mergeRate.auto, o.mergeMemory, o.compactMemory = true, 64<<20, 64<<20
-	f.Var(&o.mergeRate, "merge-rate", "bytes per second at which small segments are merged at most, or none; auto: 64MiB, and less while merging slows producers")
+	f.Var(&o.mergeRate, "merge-rate", "most bytes per second that merging of small segments copies, or none; auto: 64MiB, "+
+		"and less while merging slows producers")
 	f.Var(&o.mergeMemory, "merge-memory", "memory for merges under way")
 	f.Var(&o.compactMemory, "compaction-memory", "memory for the keys of partitions that are compacted, 30 bytes each")
 
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
-	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic whose creator names no number")
+	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic that is created without a number of them")
 
-	f.DurationVar(&o.groupRebalanceDelay, "group-rebalance-delay", 200*time.Millisecond, "how long the first rebalance of an empty consumer group waits for more members")
-	f.DurationVar(&o.offsetsRetention, "offsets-retention", 7*24*time.Hour, "how long the committed offsets of a consumer group without members are kept")
+	f.DurationVar(&o.groupRebalanceDelay, "group-rebalance-delay", 200*time.Millisecond, "how long the first rebalance of "+
+		"an empty consumer group waits for more members")
+	f.DurationVar(&o.offsetsRetention, "offsets-retention", 7*24*time.Hour, "how long the committed offsets of a consumer "+
+		"group without members are kept")
 
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not behind a proxy")
+	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not "+
+		"behind a proxy")
 }
 
 // validate reports every problem at once, each naming its flag. It fills in what follows from other
@@ -180,7 +194,8 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 	if o.advertise != "" {
 		check("advertise", checkAdvertised(o.advertise))
 	} else if host, _, err := net.SplitHostPort(o.kafkaAddr); err == nil && everywhere(host) {
-		check("advertise", fmt.Errorf("is missing: --kafka-addr %s listens on every interface; say under which host:port clients find it", o.kafkaAddr))
+		check("advertise", fmt.Errorf("is missing: --kafka-addr %s listens on every interface; name the host:port that "+
+			"clients connect to", o.kafkaAddr))
 	}
 }
 
@@ -202,7 +217,8 @@ func checkAdvertised(addr string) error {
 		return err
 	}
 	if host, _, _ := net.SplitHostPort(addr); everywhere(host) {
-		return fmt.Errorf("%q names every interface, to which nobody can connect; name the host that others reach this node by", addr)
+		return fmt.Errorf("%q names every interface, and no client can connect to that; name the host by which others "+
+			"reach this node", addr)
 	}
 	return nil
 }
