@@ -299,7 +299,8 @@ func (a *audit) unreferenced(o segments.Object) AuditObject {
 	verdict := AuditObject{o, Young, "its commit or merge may be on its way"}
 	switch {
 	case age > limit+a.Grace && a.needed.gone > 0:
-		verdict.Reason, verdict.Detail = Uncollected, fmt.Sprintf("nothing is collected, since %d index objects are missing, and nobody knows what they list", a.needed.gone)
+		verdict.Reason, verdict.Detail = Uncollected, fmt.Sprintf("nothing is collected, since %d index objects are "+
+			"missing, and with them the list of the segments that they refer to", a.needed.gone)
 	case age > limit+3*a.Grace:
 		verdict.Reason, verdict.Detail = Leaked, fmt.Sprintf("nothing refers to it, and it is %s old", age.Round(time.Second))
 	case age > limit+a.Grace:

@@ -38,7 +38,7 @@ func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err 
 			return 0, err
 		}
 		if !created {
-			return 0, fmt.Errorf("%w: object 0 of %s is somebody else's", ErrFenced, c.life)
+			return 0, fmt.Errorf("%w: object 0 of %s is another process's", ErrFenced, c.life)
 		}
 		c.next = 1
 	}

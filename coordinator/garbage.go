@@ -150,7 +150,7 @@ func (c *collector) unreferenced(ctx context.Context, state *State) (Garbage, er
 	needed := state.references()
 	gone, err := needed.read(ctx, c.loader, &c.known)
 	if err == nil && len(gone) > 0 {
-		err = fmt.Errorf("index object %s of %s is missing, so nobody can tell what is garbage", IndexKey(gone[0].span.Segment), gone[0].at)
+		err = fmt.Errorf("index object %s of %s is missing, and without it no node can tell what is garbage; nothing is deleted until it is back", IndexKey(gone[0].span.Segment), gone[0].at)
 	}
 	if err != nil {
 		return Garbage{}, err

@@ -25,7 +25,7 @@ func (s *Server) brokerConfigs() []config {
 		fixed("broker.id", kmsg.ConfigTypeInt, number(int(node.ID)), "This node's id."),
 		fixed("broker.rack", kmsg.ConfigTypeString, node.Zone, "This node's zone."),
 		fixed("advertised.listeners", kmsg.ConfigTypeList, "PLAINTEXT://"+net.JoinHostPort(node.KafkaHost, number(int(node.KafkaPort))),
-			"Where clients are told that this node is."),
+			"The address of this node that clients get."),
 		fixed("auto.create.topics.enable", kmsg.ConfigTypeBoolean, fmt.Sprint(o.AutoCreateTopics), "Whether asking for a topic creates it."),
 		fixed("num.partitions", kmsg.ConfigTypeInt, number(int(o.DefaultPartitions)), "Partitions of a topic whose creator does not say."),
 		fixed("default.replication.factor", kmsg.ConfigTypeInt, number(reportedReplicas), "Copies are the bucket's business; 1 is reported."),

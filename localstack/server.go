@@ -57,7 +57,7 @@ func startAt(ctx context.Context, p program, path string, o Options) (*Server, e
 	// Somebody else who answers there would be taken for the server that could not listen.
 	l, err := net.Listen("tcp", o.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot listen: %w: stop who has the port, or give another", p.name, err)
+		return nil, fmt.Errorf("%s cannot listen: %w: stop the process that has the port, or give another", p.name, err)
 	}
 	l.Close()
 	s := &Server{Addr: o.Addr, name: p.name, done: make(chan struct{})}

@@ -10,7 +10,7 @@ resource "aws_s3_bucket" "log" {
   }
 }
 
-# Versioning is off on purpose: no object is ever overwritten, and what Firn deletes it has proved to be needed by nobody. With versioning, deleted segments
+# Versioning is off on purpose: no object is ever overwritten, and Firn deletes only objects that nothing needs. With versioning, deleted segments
 # would stay and be paid for. Against deletion by people there is the policy below, and a copy of the bucket (deploy/RUNBOOK.md).
 resource "aws_s3_bucket_versioning" "log" {
   bucket = aws_s3_bucket.log.id

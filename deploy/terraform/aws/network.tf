@@ -156,7 +156,7 @@ resource "aws_lb_target_group" "kafka" {
   health_check {
     protocol            = "HTTP"
     port                = "8080"
-    path                = "/healthz" # a node that drains still serves those who are connected
+    path                = "/healthz" # a node that drains still serves the connected clients
     interval            = 10
     healthy_threshold   = 2
     unhealthy_threshold = 2

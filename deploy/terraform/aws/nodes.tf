@@ -1,4 +1,4 @@
-# Nodes on Fargate. Each is a service of one task: a node has a number of its own and is told an address of its own.
+# Nodes on Fargate. Each is a service of one task: a node has a number and an address of its own.
 
 locals {
   kafka_port = 9092

@@ -35,7 +35,7 @@ variable "client_cidr_blocks" {
 
   validation {
     condition     = !contains(var.client_cidr_blocks, "0.0.0.0/0") && !contains(var.client_cidr_blocks, "::/0")
-    error_message = "client_cidr_blocks may not be everywhere: Firn asks nobody for a password yet."
+    error_message = "client_cidr_blocks may not be everywhere: Firn does not ask clients for a password yet."
   }
 }
 

@@ -22,7 +22,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- ternary .Values.autoscaling.maxReplicas .Values.replicas .Values.autoscaling.enabled -}}
 {{- end -}}
 
-{{- /* What a node is told that follows from the values. */ -}}
+{{- /* Settings of a node that follow from the values. */ -}}
 {{- define "firn.check" -}}
 {{- if not .Values.store }}{{ fail "store is missing: the bucket, as s3://my-bucket/firn?region=eu-west-1" }}{{ end -}}
 {{- if and .Values.coordinator.url .Values.coordinator.secret.name }}{{ fail "coordinator.url and coordinator.secret.name exclude each other" }}{{ end -}}
