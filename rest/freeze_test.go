@@ -1,0 +1,174 @@
+package rest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"firn/coordinator"
+	"firn/segments/memory"
+)
+
+// frozen is the coordinator of a process that is stopped now and then, in the middle of its calls: they reach the coordinator before or behind the stop, and are
+// answered behind it, whatever the caller's context says.
+type frozen struct {
+	coordinator.Coordinator
+
+	mu    sync.Mutex
+	until time.Time
+}
+
+// freeze stops the process from now on for that long.
+func (f *frozen) freeze(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = time.Now().Add(d)
+}
+
+func (f *frozen) pass() {
+	f.mu.Lock()
+	until := f.until
+	f.mu.Unlock()
+	time.Sleep(time.Until(until))
+}
+
+func (f *frozen) Generation(ctx context.Context) (coordinator.Generation, error) {
+	defer f.pass()
+	return f.Coordinator.Generation(ctx)
+}
+
+func (f *frozen) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
+	defer f.pass()
+	return f.Coordinator.Acquire(ctx, in, name, holder, ttl)
+}
+
+func (f *frozen) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry, error) {
+	defer f.pass()
+	return f.Coordinator.Propose(ctx, in, c)
+}
+
+func (f *frozen) Latest(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
+	defer f.pass()
+	return f.Coordinator.Latest(ctx, in)
+}
+
+func (f *frozen) Register(ctx context.Context, in coordinator.Incarnation, n coordinator.NodeInfo, ttl time.Duration) error {
+	f.pass()
+	return f.Coordinator.Register(ctx, in, n, ttl)
+}
+
+func (f *frozen) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+	return func(yield func(coordinator.Entry, error) bool) {
+		for e, err := range f.Coordinator.Follow(ctx, in, after) {
+			f.pass()
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// losing is a coordinator that may lose all that it knows.
+type losing struct{ coordinator.Coordinator }
+
+// freezes are shorter than the leases of groups and of nodes, about as long, longer, and longer than a claim or a long poll lasts.
+var freezes = []time.Duration{time.Second, 5 * time.Second, 7 * time.Second, 31 * time.Second, 2 * time.Minute}
+
+// TestFrozenNode freezes a node, for shorter and longer than its leases, while another one writes and, in half of the cases, recovers what the coordinator has lost. Behind that, who waits at
+// the first node has what was written: a tail each record once, in order; a poll the first of them, or nothing if its time is over. A claim that has ended fences its holder.
+func TestFrozenNode(t *testing.T) {
+	for _, length := range freezes {
+		for _, loses := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, loss %v", length, loses), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { freezeNode(t, length, loses) })
+			})
+		}
+	}
+}
+
+func freezeNode(t *testing.T, length time.Duration, loses bool) {
+	store, decides := memory.New(), &losing{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	process := &frozen{Coordinator: sharedCoordinator{decides}}
+	p, q := newPipes(), newPipes()
+	a := startNodeOn(t, p, store, process, 1, nil)
+	b := startNodeOn(t, q, store, sharedCoordinator{decides}, 2, nil)
+	topic := a.makeTopic(t, "orders", 1)
+	a.writeValues(t, topic, 0, "before")
+
+	tail := request(t, p, "GET", "/v1/topics/orders/tail?from=earliest", "")
+	events := &stream{t: t, resp: tail, lines: bufio.NewScanner(tail.Body)}
+	wantValues(t, events.take(1), "0:before")
+	var claimed claimPages
+	decodeBody(t, request(t, p, "POST", "/v1/groups/g/claims", `{"holder":"one","topics":["orders"],"ttl":30}`), &claimed)
+	polled := make(chan *page, 1)
+	go func() {
+		got := new(page)
+		decodeBody(t, request(t, p, "GET", "/v1/topics/orders/partitions/0/records?offset=1&wait=20s", ""), got)
+		polled <- got
+	}()
+	synctest.Wait()
+
+	process.freeze(length)
+	if loses {
+		decides.Coordinator = coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	}
+	var want []string
+	for i := range 5 {
+		b.writeValues(t, b.view().Topic("orders"), 0, fmt.Sprint("while ", i))
+		want = append(want, fmt.Sprintf("0:while %d", i))
+	}
+	wantValues(t, events.take(5), want...)
+	if got := (<-polled).values(); len(got) > 0 && got[0] != "while 0" || len(got) == 0 && length < 20*time.Second {
+		t.Errorf("the poll got %v", got)
+	}
+
+	time.Sleep(length)
+	commit := fmt.Sprintf(`{"holder":"one","claims":[{"topic":"orders","partition":0,"epoch":%q,"offset":1}]}`, claimed.Claims[0].Epoch)
+	resp := request(t, p, "POST", "/v1/groups/g/claims/commit", commit)
+	if ended := length > 30*time.Second || loses; resp.StatusCode != http.StatusConflict && (ended || resp.StatusCode != http.StatusOK) {
+		t.Errorf("a commit of the claim behind that: %s", resp.Status)
+	}
+	resp.Body.Close()
+	time.Sleep(30 * time.Second)
+	var next claimPages
+	decodeBody(t, request(t, p, "POST", "/v1/groups/g/claims?read=1000", `{"holder":"two","topics":["orders"],"ttl":30}`), &next)
+	if len(next.Claims) != 1 || next.Claims[0].Epoch == claimed.Claims[0].Epoch || next.Claims[0].Read == nil {
+		t.Errorf("the next holder gets %+v", next)
+	}
+}
+
+// request sends a request on a connection of its own.
+func request(t *testing.T, p *pipes, method, path, body string) *http.Response {
+	t.Helper()
+	c, _ := p.dial()
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		_, _ = fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
+	}()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// decodeBody reads the whole of an answer that is to be 200.
+func decodeBody(t *testing.T, resp *http.Response, v any) {
+	t.Helper()
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s, %v", resp.Status, b, err)
+	}
+}
