@@ -56,6 +56,33 @@ func TestOwnMemoryWaitsForNobody(t *testing.T) {
 	wantEmpty(t, p)
 }
 
+// A client that goes and comes again has no other share than before while what it took is held.
+func TestSharesOutliveClients(t *testing.T) {
+	p := New(Options{Limit: "L", Bytes: 1000, Largest: 100})
+	first := p.Client(here)
+	held := first.Hold()
+	if err := held.Grow(t.Context(), 400); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	again := p.Client(here)
+	if again.Pressure() != 0.8 {
+		t.Errorf("of its share %v is taken", again.Pressure())
+	}
+	more := again.Hold()
+	if more.TryGrow(101) {
+		t.Error("an address has more than its share")
+	}
+	again.Close()
+	if held.Shrink(300); held.Held() != 100 || len(p.addresses) != 1 {
+		t.Errorf("%d bytes are held, %d addresses known", held.Held(), len(p.addresses))
+	}
+	held.Release()
+	if wantEmpty(t, p); len(p.addresses) != 0 {
+		t.Error("an address is known of which nobody is there")
+	}
+}
+
 // Large requests leave the reserve to small ones, of their own address as well, and one address leaves the other its share.
 func TestSharesAndReserve(t *testing.T) {
 	p := New(Options{Limit: "L", Bytes: 1600, Small: 50})

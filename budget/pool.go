@@ -91,7 +91,7 @@ func (p *Pool) Own() int64 {
 	return p.own
 }
 
-// Client returns a client at an address. It has to be closed after its last hold was released.
+// Client returns a client at an address. It has to be closed. What its holds have taken counts for its address until they give it back, also after that.
 func (p *Pool) Client(at netip.Addr) *Client {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,9 +108,24 @@ func (p *Pool) Client(at netip.Addr) *Client {
 func (c *Client) Close() {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
-	if c.address.clients--; c.address.clients == 0 {
-		delete(c.pool.addresses, c.key)
+	c.address.clients--
+	c.pool.forget(c)
+}
+
+// forget forgets the address of a client once nobody is there any more and nothing is held.
+func (p *Pool) forget(c *Client) {
+	if a := c.address; a.clients == 0 && a.used == [2]int64{} {
+		delete(p.addresses, c.key)
 	}
+}
+
+// Pressure says how much of what the client may take, with a request that is not small, is taken, by itself and others: from 0 to 1.
+func (c *Client) Pressure() float64 {
+	p := c.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(float64(p.used[large])/float64(p.most[large]), float64(p.used[small]+p.used[large])/float64(p.opts.Bytes),
+		float64(c.address.used[large])/float64(p.mostEach[large]))
 }
 
 // Hold returns a hold of nothing.
@@ -228,16 +243,28 @@ func (p *Pool) leave(w *waiter) (given bool) {
 
 // ShrinkTo gives all but n bytes back.
 func (h *Hold) ShrinkTo(n int64) {
+	h.client.pool.mu.Lock()
+	defer h.client.pool.mu.Unlock()
+	h.giveBack(h.own + h.taken - n)
+}
+
+// Shrink gives n bytes back.
+func (h *Hold) Shrink(n int64) {
+	h.client.pool.mu.Lock()
+	defer h.client.pool.mu.Unlock()
+	h.giveBack(min(n, h.own+h.taken))
+}
+
+// giveBack gives bytes of the pool back, then the client's own. The caller holds mu.
+func (h *Hold) giveBack(free int64) {
 	c, p := h.client, h.client.pool
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	free := h.own + h.taken - n
 	if free <= 0 {
 		return
 	}
 	if pooled := min(free, h.taken); pooled > 0 {
 		h.count(-pooled)
 		free -= pooled
+		p.forget(c)
 		p.serve()
 	}
 	h.own -= free

@@ -3,12 +3,14 @@ package ingest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"firn/budget"
 	"firn/coordinator"
 	"firn/segments/memory"
 )
@@ -57,6 +59,57 @@ func TestBufferBound(t *testing.T) {
 		if value(t, w.metrics.fullWaits) == 0 {
 			t.Error("waits for room are not counted")
 		}
+	})
+}
+
+// TestBufferIsShared: a client with many large batches fills its share of the buffer over a store that stands still, and keeps out neither the small
+// batches of others nor their large ones. Connecting again gives it no other share.
+func TestBufferIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		open := make(chan struct{})
+		store := newScripted(func(_ context.Context, n int, put func() error) error {
+			<-open
+			return put()
+		})
+		w := newWriter(t, c, store, func(o *Options) { o.BufferBytes, o.LargestAppend = 1<<20, 128<<10 })
+		appending := func(client *budget.Client, bytes int) bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := w.AppendOf(ctx, client, []Batch{newBatch(ps[0], -1, 0, 1, bytes)})
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			return err == nil
+		}
+		greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+		large, waiting := 0, new(sync.WaitGroup)
+		for range 4 {
+			client := w.Client(greedy)
+			for appending(client, 64<<10) {
+				large++
+			}
+			waiting.Go(func() { // until the store goes on
+				if p, err := w.AppendOf(t.Context(), client, []Batch{newBatch(ps[0], -1, 0, 1, 64<<10)}); err != nil || mustWait(t, p)[0].Err != nil {
+					t.Error("the greedy client is not served in the end")
+				}
+				client.Close()
+			})
+			synctest.Wait()
+		}
+		if large < 6 || large > 8 {
+			t.Errorf("the buffer of 1 MiB took %d batches of 64 KiB from one address", large)
+		}
+		if small := w.Client(greedy); !appending(small, 100) {
+			t.Error("a small batch from the same address has to wait")
+		}
+		beside := w.Client(other)
+		if !appending(beside, 100) || !appending(beside, 64<<10) {
+			t.Error("another address has to wait")
+		}
+		close(open)
+		waiting.Wait()
 	})
 }
 

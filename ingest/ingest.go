@@ -11,12 +11,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"firn/budget"
 	"firn/coordinator"
 	"firn/segments"
 	"firn/segments/batch"
@@ -71,9 +71,10 @@ type Writer struct {
 	node    node
 	view    view
 	metrics *metrics
-	room    *semaphore.Weighted // of opts.BufferBytes
+	room    *budget.Pool   // of opts.BufferBytes
+	insider *budget.Client // of room: whoever appends without being a client
 	puts    *uploader
-	budget  *budget
+	budget  *putBudget
 
 	// ctx ends when the writer fails for good, or is closed without patience; its cause says why.
 	ctx    context.Context
@@ -112,11 +113,12 @@ func start(opts Options, n node, v view) (*Writer, error) {
 		opts:   opts,
 		node:   n,
 		view:   v,
-		room:   semaphore.NewWeighted(opts.BufferBytes),
+		room:   budget.New(budget.Options{Limit: "buffer-bytes", Bytes: opts.BufferBytes, Largest: min(opts.LargestAppend, opts.BufferBytes)}),
 		budget: newBudget(opts.PutBudget),
 		sealed: make(chan *segment, maxUnanswered),
 		wake:   make(chan struct{}, 1),
 	}
+	w.insider = w.room.Client(netip.Addr{})
 	w.metrics = newMetrics(opts.Registerer, &w.buffered)
 	w.puts = newUploader(opts.Store, w.budget, w.metrics, opts.Logger)
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
@@ -126,9 +128,18 @@ func start(opts Options, n node, v view) (*Writer, error) {
 	return w, nil
 }
 
-// Append takes batches in, all or none. It waits for room in the buffer, no longer than ctx; batches of concurrent or later calls come behind. Once it has
-// returned without error the batches will be answered, whatever happens to ctx.
+// Client returns a client of the write buffer, at an address. It has to be closed; that may be before its batches are answered.
+func (w *Writer) Client(at netip.Addr) *budget.Client { return w.room.Client(at) }
+
+// Append is AppendOf for those who are no clients: the process itself.
 func (w *Writer) Append(ctx context.Context, batches []Batch) (*Pending, error) {
+	return w.AppendOf(ctx, w.insider, batches)
+}
+
+// AppendOf takes batches of a client in, all or none. It waits for room in the buffer, no longer than ctx: clients share it as the requests of a budget.Pool
+// do, so that those who have much of it do not keep out those who want little. Batches of later calls of the client come behind, also if those are made
+// before this one returns. Once it has returned without error the batches will be answered, whatever happens to ctx.
+func (w *Writer) AppendOf(ctx context.Context, client *budget.Client, batches []Batch) (*Pending, error) {
 	p := newPending(len(batches))
 	if len(batches) == 0 {
 		return p, nil
@@ -140,25 +151,26 @@ func (w *Writer) Append(ctx context.Context, batches []Batch) (*Pending, error) 
 		}
 		bytes += int64(len(batches[i].Bytes)) + batchOverhead
 	}
-	if err := w.reserve(ctx, bytes); err != nil {
+	p.room = client.Hold()
+	if err := w.reserve(ctx, p, bytes); err != nil {
 		return nil, err
 	}
 	if err := w.collect(p, batches); err != nil {
-		w.release(bytes)
+		w.release(p, bytes)
 		return nil, err
 	}
 	return p, nil
 }
 
 // reserve waits for room in the buffer.
-func (w *Writer) reserve(ctx context.Context, bytes int64) error {
-	if bytes > w.opts.BufferBytes {
-		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, bytes, w.opts.BufferBytes)
-	}
-	if !w.room.TryAcquire(bytes) {
-		w.metrics.fullWaits.Inc()
+func (w *Writer) reserve(ctx context.Context, p *Pending, bytes int64) error {
+	if !p.room.TryGrow(bytes) {
 		start := time.Now()
-		err := w.room.Acquire(ctx, bytes)
+		err := p.room.Grow(ctx, bytes)
+		if errors.Is(err, budget.ErrTooLarge) {
+			return fmt.Errorf("%w: %w", ErrTooLarge, err)
+		}
+		w.metrics.fullWaits.Inc()
 		w.metrics.fullSeconds.Add(time.Since(start).Seconds())
 		if err != nil {
 			return fmt.Errorf("waiting for room in the write buffer: %w", err)
@@ -168,9 +180,10 @@ func (w *Writer) reserve(ctx context.Context, bytes int64) error {
 	return nil
 }
 
-func (w *Writer) release(bytes int64) {
+// release frees room that batches of an Append had.
+func (w *Writer) release(p *Pending, bytes int64) {
 	w.buffered.Add(-bytes)
-	w.room.Release(bytes)
+	p.room.Shrink(bytes)
 }
 
 // Buffered returns the bytes taken and not yet answered, and the bound. Each batch counts a little more than its own bytes.
@@ -222,6 +235,7 @@ func (w *Writer) poke() {
 
 // Pending is an Append on its way.
 type Pending struct {
+	room    *budget.Hold // of its batches that are not answered
 	results []Result
 	left    atomic.Int32
 	done    chan struct{}

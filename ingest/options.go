@@ -25,6 +25,7 @@ type Options struct {
 	PutBudget     float64       // object puts per second, journal objects included; 0: no budget
 	Puts          int           // segment puts under way at once; 4
 	BufferBytes   int64         // of batches taken and not yet answered; more makes Append wait; 256 MiB
+	LargestAppend int64         // what one Append may bring at least, if BufferBytes is as much: a Produce request as large as they come; 104 MiB
 
 	// Sealed, if set, is handed each segment once it is put and committed, before it is confirmed: object with the batches' final base
 	// offsets written into it, and the spans that it became. The bytes are not changed afterwards. The index keeps them for readers of the tail.
@@ -39,6 +40,7 @@ const (
 	defaultLinger        = time.Millisecond
 	defaultPuts          = 4
 	defaultBufferBytes   = 256 << 20
+	defaultLargestAppend = 104 << 20
 )
 
 // maxFlushBytes keeps a segment of the smallest batches below what its format can index.
@@ -59,6 +61,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Puts == 0 {
 		o.Puts = defaultPuts
+	}
+	if o.LargestAppend == 0 {
+		o.LargestAppend = defaultLargestAppend
 	}
 	if o.BufferBytes == 0 {
 		o.BufferBytes = defaultBufferBytes
@@ -90,6 +95,9 @@ func (o Options) validate() error {
 	}
 	if o.Puts < 0 {
 		bad("%d parallel puts", o.Puts)
+	}
+	if o.LargestAppend < 0 {
+		bad("LargestAppend %d is negative", o.LargestAppend)
 	}
 	if o.BufferBytes < 0 {
 		bad("buffer-bytes %d is negative", o.BufferBytes)

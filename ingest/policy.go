@@ -28,9 +28,9 @@ func (w *Writer) due(first, now time.Time) time.Time {
 	return at
 }
 
-// budget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as much: puts that cannot wait
+// putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as much: puts that cannot wait
 // make later ones wait longer.
-type budget struct {
+type putBudget struct {
 	rate  float64 // tokens per second; 0: there is no budget
 	depth float64
 
@@ -39,13 +39,13 @@ type budget struct {
 	at     time.Time // when tokens was right
 }
 
-func newBudget(rate float64) *budget {
+func newBudget(rate float64) *putBudget {
 	depth := max(rate, flushCost)
-	return &budget{rate: rate, depth: depth, tokens: depth, at: time.Now()}
+	return &putBudget{rate: rate, depth: depth, tokens: depth, at: time.Now()}
 }
 
 // wait returns how long it takes until n tokens are there.
-func (b *budget) wait(n float64, now time.Time) time.Duration {
+func (b *putBudget) wait(n float64, now time.Time) time.Duration {
 	if b.rate == 0 {
 		return 0
 	}
@@ -60,7 +60,7 @@ func (b *budget) wait(n float64, now time.Time) time.Duration {
 }
 
 // spend takes n tokens, there or not.
-func (b *budget) spend(n float64, now time.Time) {
+func (b *putBudget) spend(n float64, now time.Time) {
 	if b.rate == 0 {
 		return
 	}
@@ -70,7 +70,7 @@ func (b *budget) spend(n float64, now time.Time) {
 	b.tokens = max(b.tokens-n, -b.depth)
 }
 
-func (b *budget) refill(now time.Time) {
+func (b *putBudget) refill(now time.Time) {
 	if passed := now.Sub(b.at); passed > 0 {
 		b.tokens = min(b.tokens+passed.Seconds()*b.rate, b.depth)
 		b.at = now

@@ -40,13 +40,13 @@ func backoff(n int) time.Duration {
 // uploader puts segments, patiently.
 type uploader struct {
 	objects segments.Store
-	budget  *budget
+	budget  *putBudget
 	metrics *metrics
 	logger  *slog.Logger
 	slow    *segments.Slowness
 }
 
-func newUploader(objects segments.Store, budget *budget, m *metrics, logger *slog.Logger) *uploader {
+func newUploader(objects segments.Store, budget *putBudget, m *metrics, logger *slog.Logger) *uploader {
 	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger, slow: segments.NewSlowness(hedgeFloor, hedgeShare, hedgesAtOnce)}
 }
 

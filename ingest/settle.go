@@ -197,17 +197,15 @@ func (s *segment) refusal(err error) error {
 
 // answerPart answers every batch of the part and frees their room.
 func (w *Writer) answerPart(p *part, result func(*item) Result) {
-	var freed int64
 	for i := range p.items {
 		it := &p.items[i]
 		r := result(it)
 		w.metrics.count(r.Err)
-		freed += int64(it.commit.Length) + batchOverhead
+		w.release(it.pending, int64(it.commit.Length)+batchOverhead)
 		it.pending.answer(it.slot, r)
 		it.pending = nil
 	}
 	p.answered = true
-	w.release(freed)
 }
 
 // finish counts the segment as answered.

@@ -33,6 +33,7 @@ type connection struct {
 	address  netip.Addr
 	requests *budget.Client // memory of its requests
 	answers  *budget.Client // memory of the answers
+	writes   *budget.Client // room in ingest's buffer; nil: it has produced nothing yet
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
@@ -134,7 +135,10 @@ func (c *connection) start(ctx context.Context, r *request) (err error) {
 			return context.Cause(ctx)
 		}
 	}
-	r.produce, err = c.s.startProduce(ctx, r)
+	if c.writes == nil {
+		c.writes = c.s.opts.Writer.Client(c.address)
+	}
+	r.produce, err = c.s.startProduce(ctx, c.writes, r)
 	return err
 }
 

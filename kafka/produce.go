@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn/budget"
 	"firn/coordinator"
 	"firn/coordinator/topicconfig"
 	"firn/ingest"
@@ -37,6 +38,7 @@ func init() {
 // produceCall is one Produce on its way.
 type produceCall struct {
 	s       *Server
+	client  *budget.Client // of ingest's buffer
 	version int16
 	acks    int16
 	expires time.Time
@@ -57,7 +59,7 @@ type produceResult struct {
 
 // startProduce checks the batches of a request and hands those that pass to ingest. While ingest's buffer is full it waits, and with it everything that
 // the client sends behind this request.
-func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, error) {
+func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *request) (*produceCall, error) {
 	req, err := decodeProduce(r.version, r.body)
 	if err != nil {
 		return nil, err
@@ -69,6 +71,7 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 	}
 	p := &produceCall{
 		s:       s,
+		client:  client,
 		version: r.version,
 		acks:    req.Acks,
 		expires: r.received.Add(s.produceTime(&req)),
@@ -83,7 +86,7 @@ func (s *Server) startProduce(ctx context.Context, r *request) (*produceCall, er
 	ctx, cancel := context.WithDeadline(ctx, p.expires)
 	defer cancel()
 	if err = ctx.Err(); err == nil {
-		p.pending, err = s.opts.Writer.Append(ctx, batches)
+		p.pending, err = s.opts.Writer.AppendOf(ctx, client, batches)
 	}
 	if err != nil {
 		p.settle(nil, s.notTaken(err))
@@ -262,7 +265,7 @@ func (p *produceCall) unanswered() error {
 
 func (p *produceCall) response() *produceResponse {
 	resp := &produceResponse{ProduceResponse: kmsg.NewPtrProduceResponse()}
-	resp.ThrottleMillis = p.s.throttle()
+	resp.ThrottleMillis = p.throttle()
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.topics))
 	results := p.results
 	named := maxNamedRecords
@@ -314,16 +317,16 @@ type produceResponse struct {
 
 func (r *produceResponse) firstError() int16 { return r.first }
 
-// Producers are slowed once ingest's buffer is more than throttleFrom full, by up to maxThrottle when it is all full.
+// Producers are slowed once what they may have of ingest's buffer is more than throttleFrom full, by up to maxThrottle when it is all full.
 const (
 	throttleFrom = 0.75
 	maxThrottle  = time.Second
 )
 
-// throttle returns how many milliseconds producers should wait before they send more.
-func (s *Server) throttle() int32 {
-	bytes, limit := s.opts.Writer.Buffered()
-	excess := (float64(bytes)/float64(limit) - throttleFrom) / (1 - throttleFrom)
+// throttle returns how many milliseconds the producer should wait before it sends more.
+func (p *produceCall) throttle() int32 {
+	s := p.s
+	excess := (p.client.Pressure() - throttleFrom) / (1 - throttleFrom)
 	if excess <= 0 {
 		return 0
 	}

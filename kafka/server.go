@@ -150,6 +150,9 @@ func (s *Server) admit(nc net.Conn) (*connection, error) {
 func (s *Server) forget(c *connection) {
 	c.requests.Close()
 	c.answers.Close()
+	if c.writes != nil {
+		c.writes.Close()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.connections, c)

@@ -283,7 +283,9 @@ func (s *Server) hand(ctx context.Context, packed []ingest.Packed) (*ingest.Pend
 	}
 	waiting, cancel := context.WithTimeout(ctx, s.opts.Limits.BusyWait)
 	defer cancel()
-	pending, err := s.opts.Writer.Append(waiting, batches)
+	client := s.opts.Writer.Client(addressFrom(ctx))
+	defer client.Close()
+	pending, err := s.opts.Writer.AppendOf(waiting, client, batches)
 	switch {
 	case err == nil:
 		return pending, nil
