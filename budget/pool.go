@@ -91,7 +91,8 @@ func (p *Pool) Own() int64 {
 	return p.own
 }
 
-// Client returns a client at an address. It has to be closed. What its holds have taken counts for its address until they give it back, also after that.
+// Client returns a client at an address. It has to be closed. What its holds have taken counts for
+// its address until they give it back, also after that.
 func (p *Pool) Client(at netip.Addr) *Client {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,13 +120,15 @@ func (p *Pool) forget(c *Client) {
 	}
 }
 
-// Pressure says how much of what the client may take, with a request that is not small, is taken, by itself and others: from 0 to 1.
+// Pressure says how much of what the client may take, with a request that is not small, is taken,
+// by itself and others: from 0 to 1.
 func (c *Client) Pressure() float64 {
 	p := c.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(float64(p.used[large])/float64(p.most[large]), float64(p.used[small]+p.used[large])/float64(p.opts.Bytes),
-		float64(c.address.used[large])/float64(p.mostEach[large]))
+	taken := func(used, most int64) float64 { return float64(used) / float64(most) }
+	return max(taken(p.used[large], p.most[large]), taken(p.used[small]+p.used[large], p.opts.Bytes),
+		taken(c.address.used[large], p.mostEach[large]))
 }
 
 // Hold returns a hold of nothing.

@@ -62,8 +62,9 @@ func TestBufferBound(t *testing.T) {
 	})
 }
 
-// TestBufferIsShared: a client with many large batches fills its share of the buffer over a store that stands still, and keeps out neither the small
-// batches of others nor their large ones. Connecting again gives it no other share.
+// TestBufferIsShared: a client with many large batches fills its share of the buffer over a store
+// that stands still, and keeps out neither the small batches of others nor their large ones.
+// Connecting again gives it no other share.
 func TestBufferIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -91,7 +92,8 @@ func TestBufferIsShared(t *testing.T) {
 				large++
 			}
 			waiting.Go(func() { // until the store goes on
-				if p, err := w.AppendOf(t.Context(), client, []Batch{newBatch(ps[0], -1, 0, 1, 64<<10)}); err != nil || mustWait(t, p)[0].Err != nil {
+				p, err := w.AppendOf(t.Context(), client, []Batch{newBatch(ps[0], -1, 0, 1, 64<<10)})
+				if err != nil || mustWait(t, p)[0].Err != nil {
 					t.Error("the greedy client is not served in the end")
 				}
 				client.Close()

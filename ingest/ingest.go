@@ -110,10 +110,11 @@ func start(opts Options, n node, v view) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{
-		opts:   opts,
-		node:   n,
-		view:   v,
-		room:   budget.New(budget.Options{Limit: "buffer-bytes", Bytes: opts.BufferBytes, Largest: min(opts.LargestAppend, opts.BufferBytes)}),
+		opts: opts,
+		node: n,
+		view: v,
+		room: budget.New(budget.Options{Limit: "buffer-bytes", Bytes: opts.BufferBytes,
+			Largest: min(opts.LargestAppend, opts.BufferBytes)}),
 		budget: newBudget(opts.PutBudget),
 		sealed: make(chan *segment, maxUnanswered),
 		wake:   make(chan struct{}, 1),
@@ -128,7 +129,8 @@ func start(opts Options, n node, v view) (*Writer, error) {
 	return w, nil
 }
 
-// Client returns a client of the write buffer, at an address. It has to be closed; that may be before its batches are answered.
+// Client returns a client of the write buffer, at an address. It has to be closed; that may be
+// before its batches are answered.
 func (w *Writer) Client(at netip.Addr) *budget.Client { return w.room.Client(at) }
 
 // Append is AppendOf for those who are no clients: the process itself.
@@ -136,9 +138,11 @@ func (w *Writer) Append(ctx context.Context, batches []Batch) (*Pending, error) 
 	return w.AppendOf(ctx, w.insider, batches)
 }
 
-// AppendOf takes batches of a client in, all or none. It waits for room in the buffer, no longer than ctx: clients share it as the requests of a budget.Pool
-// do, so that those who have much of it do not keep out those who want little. Batches of later calls of the client come behind, also if those are made
-// before this one returns. Once it has returned without error the batches will be answered, whatever happens to ctx.
+// AppendOf takes batches of a client in, all or none. It waits for room in the buffer, no longer
+// than ctx: clients share it as the requests of a budget.Pool do, so that those who have much of it
+// do not keep out those who want little. Batches of later calls of the client come behind, also if
+// those are made before this one returns. Once it has returned without error the batches will be
+// answered, whatever happens to ctx.
 func (w *Writer) AppendOf(ctx context.Context, client *budget.Client, batches []Batch) (*Pending, error) {
 	p := newPending(len(batches))
 	if len(batches) == 0 {

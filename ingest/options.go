@@ -25,7 +25,7 @@ type Options struct {
 	PutBudget     float64       // object puts per second, journal objects included; 0: no budget
 	Puts          int           // segment puts under way at once; 4
 	BufferBytes   int64         // of batches taken and not yet answered; more makes Append wait; 256 MiB
-	LargestAppend int64         // what one Append may bring at least, if BufferBytes is as much: a Produce request as large as they come; 104 MiB
+	LargestAppend int64         // what one Append may bring, if BufferBytes is as much; 104 MiB
 
 	// Sealed, if set, is handed each segment once it is put and committed, before it is confirmed: object with the batches' final base
 	// offsets written into it, and the spans that it became. The bytes are not changed afterwards. The index keeps them for readers of the tail.

@@ -28,8 +28,8 @@ func (w *Writer) due(first, now time.Time) time.Time {
 	return at
 }
 
-// putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as much: puts that cannot wait
-// make later ones wait longer.
+// putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as
+// much: puts that cannot wait make later ones wait longer.
 type putBudget struct {
 	rate  float64 // tokens per second; 0: there is no budget
 	depth float64

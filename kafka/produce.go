@@ -317,7 +317,8 @@ type produceResponse struct {
 
 func (r *produceResponse) firstError() int16 { return r.first }
 
-// Producers are slowed once what they may have of ingest's buffer is more than throttleFrom full, by up to maxThrottle when it is all full.
+// Producers are slowed once what they may have of ingest's buffer is more than throttleFrom full,
+// by up to maxThrottle when it is all full.
 const (
 	throttleFrom = 0.75
 	maxThrottle  = time.Second

@@ -17,8 +17,9 @@ import (
 	"firn/segments/memory"
 )
 
-// frozen is the coordinator of a process that is stopped now and then, in the middle of its calls: they reach the coordinator before or behind the stop, and are
-// answered behind it, whatever the caller's context says.
+// frozen is the coordinator of a process that is stopped now and then, in the middle of its calls:
+// they reach the coordinator before or behind the stop, and are answered behind it, whatever the
+// caller's context says.
 type frozen struct {
 	coordinator.Coordinator
 
@@ -45,12 +46,16 @@ func (f *frozen) Generation(ctx context.Context) (coordinator.Generation, error)
 	return f.Coordinator.Generation(ctx)
 }
 
-func (f *frozen) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
+func (f *frozen) Acquire(
+	ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration,
+) (coordinator.Lease, error) {
 	defer f.pass()
 	return f.Coordinator.Acquire(ctx, in, name, holder, ttl)
 }
 
-func (f *frozen) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry, error) {
+func (f *frozen) Propose(
+	ctx context.Context, in coordinator.Incarnation, c coordinator.Change,
+) (coordinator.Entry, error) {
 	defer f.pass()
 	return f.Coordinator.Propose(ctx, in, c)
 }
@@ -60,12 +65,16 @@ func (f *frozen) Latest(ctx context.Context, in coordinator.Incarnation) (uint64
 	return f.Coordinator.Latest(ctx, in)
 }
 
-func (f *frozen) Register(ctx context.Context, in coordinator.Incarnation, n coordinator.NodeInfo, ttl time.Duration) error {
+func (f *frozen) Register(
+	ctx context.Context, in coordinator.Incarnation, n coordinator.NodeInfo, ttl time.Duration,
+) error {
 	f.pass()
 	return f.Coordinator.Register(ctx, in, n, ttl)
 }
 
-func (f *frozen) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+func (f *frozen) Follow(
+	ctx context.Context, in coordinator.Incarnation, after uint64,
+) iter.Seq2[coordinator.Entry, error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		for e, err := range f.Coordinator.Follow(ctx, in, after) {
 			f.pass()
@@ -79,11 +88,14 @@ func (f *frozen) Follow(ctx context.Context, in coordinator.Incarnation, after u
 // losing is a coordinator that may lose all that it knows.
 type losing struct{ coordinator.Coordinator }
 
-// freezes are shorter than the leases of groups and of nodes, about as long, longer, and longer than a claim or a long poll lasts.
+// freezes are shorter than the leases of groups and of nodes, about as long, longer, and longer
+// than a claim or a long poll lasts.
 var freezes = []time.Duration{time.Second, 5 * time.Second, 7 * time.Second, 31 * time.Second, 2 * time.Minute}
 
-// TestFrozenNode freezes a node, for shorter and longer than its leases, while another one writes and, in half of the cases, recovers what the coordinator has lost. Behind that, who waits at
-// the first node has what was written: a tail each record once, in order; a poll the first of them, or nothing if its time is over. A claim that has ended fences its holder.
+// TestFrozenNode freezes a node, for shorter and longer than its leases, while another one writes
+// and, in half of the cases, recovers what the coordinator has lost. Behind that, who waits at the
+// first node has what was written: a tail each record once, in order; a poll the first of them, or
+// nothing if its time is over. A claim that has ended fences its holder.
 func TestFrozenNode(t *testing.T) {
 	for _, length := range freezes {
 		for _, loses := range []bool{false, true} {
@@ -107,7 +119,8 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 	events := &stream{t: t, resp: tail, lines: bufio.NewScanner(tail.Body)}
 	wantValues(t, events.take(1), "0:before")
 	var claimed claimPages
-	decodeBody(t, request(t, p, "POST", "/v1/groups/g/claims", `{"holder":"one","topics":["orders"],"ttl":30}`), &claimed)
+	const group = "/v1/groups/g/claims"
+	decodeBody(t, request(t, p, "POST", group, `{"holder":"one","topics":["orders"],"ttl":30}`), &claimed)
 	polled := make(chan *page, 1)
 	go func() {
 		got := new(page)
@@ -131,15 +144,16 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 	}
 
 	time.Sleep(length)
-	commit := fmt.Sprintf(`{"holder":"one","claims":[{"topic":"orders","partition":0,"epoch":%q,"offset":1}]}`, claimed.Claims[0].Epoch)
-	resp := request(t, p, "POST", "/v1/groups/g/claims/commit", commit)
-	if ended := length > 30*time.Second || loses; resp.StatusCode != http.StatusConflict && (ended || resp.StatusCode != http.StatusOK) {
+	resp := request(t, p, "POST", group+"/commit", fmt.Sprintf(
+		`{"holder":"one","claims":[{"topic":"orders","partition":0,"epoch":%q,"offset":1}]}`, claimed.Claims[0].Epoch))
+	ended := length > 30*time.Second || loses
+	if resp.StatusCode != http.StatusConflict && (ended || resp.StatusCode != http.StatusOK) {
 		t.Errorf("a commit of the claim behind that: %s", resp.Status)
 	}
 	resp.Body.Close()
 	time.Sleep(30 * time.Second)
 	var next claimPages
-	decodeBody(t, request(t, p, "POST", "/v1/groups/g/claims?read=1000", `{"holder":"two","topics":["orders"],"ttl":30}`), &next)
+	decodeBody(t, request(t, p, "POST", group+"?read=1000", `{"holder":"two","topics":["orders"],"ttl":30}`), &next)
 	if len(next.Claims) != 1 || next.Claims[0].Epoch == claimed.Claims[0].Epoch || next.Claims[0].Read == nil {
 		t.Errorf("the next holder gets %+v", next)
 	}
@@ -151,7 +165,8 @@ func request(t *testing.T, p *pipes, method, path, body string) *http.Response {
 	c, _ := p.dial()
 	t.Cleanup(func() { c.Close() })
 	go func() {
-		_, _ = fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
+		_, _ = fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+			"Content-Length: %d\r\n\r\n%s", method, path, len(body), body)
 	}()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
