@@ -203,6 +203,11 @@ func (m *manifests) checkPods(t *testing.T) {
 	if c.ReadinessProbe.HTTPGet.Path != "/readyz" || c.LivenessProbe.HTTPGet.Path != "/healthz" {
 		t.Error("a node that cannot reach its bucket must get no work, and must not be killed for it")
 	}
+	for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+		if port := probe.HTTPGet.Port.String(); port != "admin" {
+			t.Errorf("the probe of %s shares port %s with clients, who may take it away", probe.HTTPGet.Path, port)
+		}
+	}
 	if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
 		t.Error("no resources")
 	}
