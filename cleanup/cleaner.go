@@ -12,6 +12,7 @@ import (
 
 	"firn/coordinator"
 	"firn/coordinator/spans"
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -83,7 +84,7 @@ func (c *Cleaner) run(ctx context.Context) {
 		if c.round(ctx) && ctx.Err() == nil {
 			continue // there may be more of the same
 		}
-		if pause(ctx, c.opts.Interval) != nil {
+		if retry.Pause(ctx, c.opts.Interval) != nil {
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -37,7 +38,7 @@ func (o *Options) between() time.Duration {
 // run looks for garbage again and again, while this node has the lease.
 func (g *collector) run(ctx context.Context) {
 	for {
-		if err := pause(ctx, g.c.opts.between()); err != nil {
+		if err := retry.Pause(ctx, g.c.opts.between()); err != nil {
 			return
 		}
 		h, err := g.c.take(ctx, garbageLease)
@@ -56,7 +57,7 @@ func (g *collector) hold(ctx context.Context, h *hold) {
 		if err := g.collect(h.ctx); err != nil {
 			g.c.failed(ctx, "collecting garbage", err)
 		}
-		if pause(h.ctx, g.c.opts.between()) != nil {
+		if retry.Pause(h.ctx, g.c.opts.between()) != nil {
 			return
 		}
 	}
@@ -115,18 +116,6 @@ func (g *collector) sift(found []segments.Object, begun, ended time.Time) (due [
 	}
 	g.seen = seen
 	return due
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // failed says that something failed which is tried again, unless that is in the nature of things.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -38,7 +39,7 @@ func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 		default:
 			n.opts.Logger.Error("a new life cannot begin, trying again", "error", err)
 		}
-		if err := pause(ctx, delay); err != nil {
+		if err := retry.Pause(ctx, delay); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +196,7 @@ func (b *beginning) open(ctx context.Context, state *State) error {
 		if try == 0 {
 			b.logger.Error("loading the recovered state fails, trying again", "error", err)
 		}
-		if err := pause(ctx, delay); err != nil {
+		if err := retry.Pause(ctx, delay); err != nil {
 			return err
 		}
 	}
@@ -216,7 +217,7 @@ func (b *beginning) opened(ctx context.Context, sent Generation) error {
 		case !b.insist:
 			return err
 		}
-		if err := pause(ctx, delay); err != nil {
+		if err := retry.Pause(ctx, delay); err != nil {
 			return err
 		}
 	}
@@ -228,7 +229,7 @@ func (b *beginning) await(ctx context.Context, above Incarnation, until time.Tim
 		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {
 			break
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := retry.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

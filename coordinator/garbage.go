@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -81,7 +82,7 @@ func (l *Life) settleAll(ctx context.Context) error {
 		if settled >= latest {
 			return nil
 		}
-		if err := pause(ctx, settlePause); err != nil {
+		if err := retry.Pause(ctx, settlePause); err != nil {
 			return fmt.Errorf("entry %d of the commit stream is not in the journal yet: %w", settled+1, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -175,7 +176,7 @@ func (g *Guest) insist(ctx context.Context, try func(context.Context) error) err
 		default:
 			g.begin.logger.Warn("a call of a direct writer fails, trying again", "error", err)
 		}
-		if ended := pause(ctx, delay); ended != nil {
+		if ended := retry.Pause(ctx, delay); ended != nil {
 			return fmt.Errorf("%w, after: %w", ended, err)
 		}
 	}

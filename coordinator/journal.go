@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"firn/retry"
 )
 
 // journal writes a life's chain: one object at a time, and everything that waits meanwhile shares the next.
@@ -50,9 +51,10 @@ func newSettlement(in Incarnation, entries []Entry) (*settlement, error) {
 const (
 	objectBytes = 4 << 20          // a journal object takes no further settlement beyond this
 	putTimeout  = 20 * time.Second // of one try; the next puts the same bytes under the same key
-	minBackoff  = 20 * time.Millisecond
-	maxBackoff  = 2 * time.Second
 )
+
+// journalBackoff is between those tries.
+var journalBackoff = retry.Backoff{First: 20 * time.Millisecond, Most: 2 * time.Second}
 
 func (j *journal) add(s *settlement) {
 	j.mu.Lock()
@@ -139,8 +141,8 @@ func (j *journal) write(ctx context.Context, taken []*settlement) error {
 
 // persist tries until it works, or the life is over. It logs an outage at its beginning and its end, not each try.
 func (j *journal) persist(ctx context.Context, what string, try func(context.Context) error) error {
-	backoff, outage := minBackoff, time.Time{}
-	for {
+	outage := time.Time{}
+	for n := 0; ; n++ {
 		attempt, cancel := context.WithTimeout(ctx, putTimeout)
 		err := try(attempt)
 		cancel()
@@ -160,10 +162,9 @@ func (j *journal) persist(ctx context.Context, what string, try func(context.Con
 			outage = time.Now()
 			j.logger.Error(what+" fails, trying again", "error", err)
 		}
-		if err := pause(ctx, backoff/2+rand.N(backoff/2)); err != nil {
+		if err := journalBackoff.Pause(ctx, n); err != nil {
 			return err
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -183,7 +184,7 @@ func (l *Life) follow(ctx context.Context) error {
 		}
 		if failed != nil {
 			l.logger.Warn("following the commit stream fails, trying again", "error", failed)
-			if err := pause(ctx, time.Second); err != nil {
+			if err := retry.Pause(ctx, time.Second); err != nil {
 				return err
 			}
 		}
@@ -199,7 +200,7 @@ const (
 func (l *Life) register(ctx context.Context) error {
 	swept := time.Now()
 	for {
-		if err := pause(ctx, heartbeat); err != nil {
+		if err := retry.Pause(ctx, heartbeat); err != nil {
 			return err
 		}
 		if err := l.announce(ctx); lifeOver(err) {

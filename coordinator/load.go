@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -88,7 +89,7 @@ func again[T any](ctx context.Context, load func() (T, error)) (T, error) {
 		if !errors.Is(err, errMoved) || try == loads {
 			return found, err
 		}
-		if ended := pause(ctx, time.Duration(try)*10*time.Millisecond); ended != nil {
+		if ended := retry.Pause(ctx, time.Duration(try)*10*time.Millisecond); ended != nil {
 			return found, ended
 		}
 	}
@@ -362,16 +363,4 @@ func (l *loader) each(ctx context.Context, n int, do func(ctx context.Context, i
 		g.Go(func() error { return do(ctx, i) })
 	}
 	return g.Wait()
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -230,7 +231,7 @@ func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
 		}
 		fact, err := life.change(ctx, change)
 		if errors.Is(err, ErrUnavailable) {
-			if err := pause(ctx, changeBackoff); err != nil {
+			if err := retry.Pause(ctx, changeBackoff); err != nil {
 				return Fact{}, err
 			}
 			continue

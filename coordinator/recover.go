@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -320,7 +321,7 @@ func create(ctx context.Context, store segments.Store, key string, body []byte) 
 	var err error
 	for try := range puts {
 		if try > 0 {
-			if ended := pause(ctx, 50*time.Millisecond<<(2*try)); ended != nil {
+			if ended := retry.Pause(ctx, 50*time.Millisecond<<(2*try)); ended != nil {
 				return false, err
 			}
 		}

@@ -170,18 +170,6 @@ type Position struct {
 	Timestamp int64
 }
 
-// wait waits for d, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // Close drops what the index holds, and waits for the fetches under way.
 func (x *Index) Close() error {
 	x.fetcher.close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -70,7 +71,7 @@ func (x *Index) vanished(ctx context.Context, lookup int, gone error) error {
 		cancel()
 	}
 	if lookup < maxLookups {
-		return wait(ctx, vanishedWait)
+		return retry.Pause(ctx, vanishedWait)
 	}
 	if caughtUp != nil {
 		return fmt.Errorf("%w; the segment may have been merged away, but this node could not learn of it: %w", gone, caughtUp)

@@ -48,7 +48,7 @@ func (w *Writer) awaitEnd(l life) {
 	select {
 	case <-l.Ended():
 	case <-w.ctx.Done():
-	case <-time.After(backoffFirst):
+	case <-time.After(backoff.First):
 	}
 }
 
@@ -163,19 +163,9 @@ func (t *tenure) commit(s *segment) bool {
 		}
 		t.w.metrics.commitRetries.Inc()
 		t.w.opts.Logger.Warn("committing a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
-		if !t.pause(n) {
+		if backoff.Pause(t.ctx, n) != nil {
 			return false
 		}
-	}
-}
-
-// pause waits before retry number n; false if the life ended meanwhile.
-func (t *tenure) pause(n int) bool {
-	select {
-	case <-time.After(backoff(n)):
-		return true
-	case <-t.ctx.Done():
-		return false
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firn/coordinator"
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -65,7 +66,7 @@ func (d *Direct) deliver(ctx context.Context, batches []Batch) ([]Result, error)
 		}
 		doubt = v.s.tried
 		late := n+1 == maxIDs || doubt && coordinator.Elapsed(begun, time.Now()) > keyLife
-		if !errors.Is(err, errAgain) || late || !sleep(ctx, backoff(n)) {
+		if !errors.Is(err, errAgain) || late || backoff.Pause(ctx, n) != nil {
 			d.metrics.failed.Add(float64(len(batches)))
 			return nil, v.s.refusal(err)
 		}
@@ -102,7 +103,7 @@ func (v *delivery) run(ctx context.Context) error {
 		}
 		v.d.metrics.lives.Inc()
 		v.d.opts.Logger.Warn("the direct writer's life is over, going on in the next", "segment", v.s.id, "error", err)
-		if n > 0 && !sleep(ctx, backoff(n)) {
+		if n > 0 && backoff.Pause(ctx, n) != nil {
 			return err
 		}
 	}
@@ -166,7 +167,7 @@ func (v *delivery) current(ctx context.Context, life *coordinator.GuestLife) err
 		if err == nil || lifeOver(err) {
 			return err
 		}
-		if !sleep(ctx, backoff(n)) {
+		if backoff.Pause(ctx, n) != nil {
 			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
 		}
 	}
@@ -193,7 +194,7 @@ func (v *delivery) commit(ctx context.Context, life *coordinator.GuestLife) erro
 		v.try(life, mark)
 		v.d.metrics.commitRetries.Inc()
 		v.d.opts.Logger.Warn("committing a segment failed, trying again", "segment", v.s.id, "attempt", n+1, "error", err)
-		if !sleep(ctx, backoff(n)) {
+		if backoff.Pause(ctx, n) != nil {
 			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
 		}
 	}
@@ -298,7 +299,7 @@ func (v *delivery) await(ctx context.Context, life *coordinator.GuestLife) error
 		if lifeOver(err) {
 			return err
 		}
-		if len(waiting) > 0 && !sleep(ctx, look) {
+		if len(waiting) > 0 && retry.Pause(ctx, look) != nil {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
@@ -371,16 +372,4 @@ func (v *delivery) results(n int) []Result {
 		}
 	}
 	return results
-}
-
-// sleep waits; false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

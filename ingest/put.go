@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
+	"firn/retry"
 	"firn/segments"
 )
 
@@ -21,8 +21,6 @@ const (
 	// attemptTimeout is how long one attempt may take before the next is made: a connection that says nothing more must not
 	// use up all of the time that a segment has.
 	attemptTimeout = 15 * time.Second
-	backoffFirst   = 50 * time.Millisecond
-	backoffMost    = time.Second
 
 	// A put that is slower than 99 of 100 of its size is made again beside itself; see segments.Slowness.
 	hedgeFloor   = 50 * time.Millisecond
@@ -30,12 +28,8 @@ const (
 	hedgesAtOnce = 2.0
 )
 
-// backoff is how long to wait before retry number n, counted from 0: doubling, with half of it left to chance so that nodes that failed
-// together do not come back together.
-func backoff(n int) time.Duration {
-	d := min(backoffFirst<<min(n, 16), backoffMost)
-	return d/2 + rand.N(d/2)
-}
+// backoff is between attempts at what a segment needs.
+var backoff = retry.Backoff{First: 50 * time.Millisecond, Most: time.Second}
 
 // uploader puts segments, patiently.
 type uploader struct {
@@ -65,10 +59,8 @@ func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment)
 			u.logger.Warn("putting a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
 			u.budget.spend(1, time.Now())
 		}
-		select {
-		case <-time.After(backoff(n)):
-		case <-ctx.Done():
-			return gaveUp(context.Cause(ctx), last)
+		if ended := backoff.Pause(ctx, n); ended != nil {
+			return gaveUp(ended, last)
 		}
 	}
 }

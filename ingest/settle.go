@@ -51,7 +51,7 @@ func (t *tenure) current() bool {
 		case t.ctx.Err() != nil:
 			return false
 		}
-		if !t.pause(n) {
+		if backoff.Pause(t.ctx, n) != nil {
 			return false
 		}
 	}
@@ -95,7 +95,7 @@ func (t *tenure) journal(e coordinator.Entry) bool {
 		}
 		t.w.metrics.settleRetries.Inc()
 		t.w.opts.Logger.Warn("settling a commit failed, trying again", "seq", e.Seq, "attempt", n+1, "error", err)
-		if !t.pause(n) {
+		if backoff.Pause(t.ctx, n) != nil {
 			return false
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"firn/coordinator"
 	"firn/coordinator/spans"
+	"firn/retry"
 	"firn/segments"
 	"firn/segments/batch"
 )
@@ -182,7 +183,7 @@ func (r *Replay) chunks(ctx context.Context, ranges []Range, take func(*chunk) e
 		case err != nil || !r.opts.Follow:
 			return err
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := retry.Pause(ctx, wait); err != nil {
 			return err
 		}
 		if err := r.reload(ctx, left); err != nil {
@@ -316,17 +317,6 @@ func (r *Replay) appendRecords(to []batch.Record, b []byte, within *Range) []bat
 		}
 	}
 	return to
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // noEnd is the To of a range that goes on and on.

@@ -14,6 +14,7 @@ import (
 
 	"firn/coordinator"
 	"firn/index"
+	"firn/retry"
 	"firn/segments"
 	"firn/segments/batch"
 )
@@ -259,7 +260,7 @@ func (t *tailing) forward(ctx context.Context, i int) (more bool, err error) {
 	memory := t.s.readShare(ctx)
 	defer memory.giveBack()
 	if memory.grow(ctx, tailBytes+tailText) != nil {
-		return true, pauseFor(ctx, t.s.opts.Limits.BusyWait)
+		return true, retry.Pause(ctx, t.s.opts.Limits.BusyWait)
 	}
 	reading, cancel := context.WithTimeout(ctx, bucketTimeout)
 	defer cancel()
@@ -338,16 +339,4 @@ func (t *tailing) send(b []byte) error {
 		return err
 	}
 	return t.control.Flush()
-}
-
-// pauseFor waits, as long as ctx allows.
-func pauseFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

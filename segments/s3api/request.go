@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
+
+	"firn/retry"
 )
 
 // Op is an operation of segments.Store.
@@ -59,10 +60,10 @@ const (
 	unknownBytes = 64 << 20
 	mostBytes    = 1 << 30 // whatever is asked for
 
-	attempts     = 5
-	backoffFirst = 50 * time.Millisecond
-	backoffMost  = 2 * time.Second
+	attempts = 5
 )
+
+var backoff = retry.Backoff{First: 50 * time.Millisecond, Most: 2 * time.Second}
 
 // limit is how long one attempt may take.
 func (r Request) limit() time.Duration {
@@ -71,12 +72,6 @@ func (r Request) limit() time.Duration {
 		n = unknownBytes
 	}
 	return answerTime + time.Duration(n/slowest)*time.Second
-}
-
-// backoff is how long to wait before retry number n, counted from 0: doubling, half of it left to chance.
-func backoff(n int) time.Duration {
-	d := min(backoffFirst<<n, backoffMost)
-	return d/2 + rand.N(d/2)
 }
 
 // Do sends a request, each attempt with a deadline of its own, and again after failures that a second attempt may mend. answer finds the
@@ -94,9 +89,7 @@ func (p Place) Do(ctx context.Context, r Request, answer func(error) Answer, sen
 		if n+1 >= attempts || !again(r.Op, err, a) {
 			return p.explain(r, err, a)
 		}
-		select {
-		case <-time.After(backoff(n)):
-		case <-ctx.Done():
+		if backoff.Pause(ctx, n) != nil {
 			return fmt.Errorf("%s %s: %w, after: %w", r.Op, r.Key, ctx.Err(), p.explain(r, err, a))
 		}
 	}
