@@ -5,7 +5,11 @@ import "time"
 // Checks that many mutants share.
 var (
 	simulation = check{
-		pkg: "./coordinator", run: "^TestProtocol$", args: []string{"-firn.seeds=1000"}, most: 10 * time.Minute,
+		pkg: "./coordinator", run: "^TestProtocol$", seedFlag: "-firn.seeds", seeds: 500, most: 5 * time.Minute,
+	}
+	whole = check{
+		pkg: "./test/sim", run: "^TestSimulation$", args: []string{"-sim.first=0", "-sim.shrink=0", "-sim.repeat=0"},
+		seedFlag: "-sim.seeds", seeds: 1500, most: 5 * time.Minute,
 	}
 	recoveries = check{
 		pkg: "./coordinator",
@@ -30,7 +34,7 @@ var mutants = []mutant{
 		rule: "a batch is acknowledged only when the high watermark has passed it",
 		old:  "if need >= 0 && !gone && info.HighWatermark <= need || t.ended() {",
 		new:  "if need >= 0 && !gone && info.HighWatermark < 0 || t.ended() {",
-		by:   []check{writing},
+		by:   []check{writing, whole},
 	},
 	{
 		name: "confirm-early", file: "coordinator/journal.go",
@@ -38,7 +42,7 @@ var mutants = []mutant{
 		old:  "\terr := j.persist(ctx, \"journal put\", func(ctx context.Context) error {",
 		new: `	j.confirm(ctx, seqs)
 	err := j.persist(ctx, "journal put", func(ctx context.Context) error {`,
-		by: []check{journals, writing, recoveries},
+		by: []check{journals, writing, recoveries, whole},
 	},
 	{
 		name: "confirm-unjournaled", file: "coordinator/journal.go",
@@ -47,7 +51,7 @@ var mutants = []mutant{
 		err = j.persist(ctx, "confirm"`,
 		new: `	if err == nil || true {
 		err = j.persist(ctx, "confirm"`,
-		by: []check{journals, writing, recoveries},
+		by: []check{journals, writing, recoveries, whole},
 	},
 	{
 		name: "help-without-journal", file: "ingest/help.go",
@@ -58,35 +62,35 @@ var mutants = []mutant{
 		theirs[i].Fact = &f
 	}
 	if err := l.Settle(w.ctx, theirs...); err != nil {`,
-		by: []check{{pkg: "./ingest", run: "Help"}},
+		by: []check{{pkg: "./ingest", run: "Help"}, whole},
 	},
 	{
 		name: "settle-other-incarnation", file: "coordinator/journal.go",
 		rule: "facts are journaled in a life of the incarnation that decided them only",
 		old:  "if e.Fact.Incarnation != in {",
 		new:  "if false {",
-		by:   []check{journals, recoveries, writing, direct},
+		by:   []check{journals, recoveries, writing, direct, whole},
 	},
 	{
 		name: "unconfirmed-served", file: "coordinator/view.go",
 		rule: "only the confirmed prefix is served",
 		old:  "if e.Fact.Offsets != nil { // committed",
 		new:  "if e.Fact.Offsets != nil || e.Fact.Commit != nil { // committed",
-		by:   []check{views, simulation},
+		by:   []check{views, simulation, whole},
 	},
 	{
 		name: "other-put-taken-for-ours", file: "coordinator/recover.go",
 		rule: "a put that meets another object is not ours",
 		old:  "return err == nil && bytes.Equal(there, body), err",
 		new:  "return err == nil && (true || bytes.Equal(there, body)), err",
-		by:   []check{simulation, recoveries},
+		by:   []check{recoveries, simulation, whole},
 	},
 	{
 		name: "segment-taken-for-ours", file: "ingest/put.go",
 		rule: "a segment's key that holds other bytes is not ours",
 		old:  "if !bytes.Equal(there, body) {",
 		new:  "if !bytes.Equal(there, body) && false {",
-		by:   []check{{pkg: "./ingest", run: "^TestKeyTaken$"}},
+		by:   []check{{pkg: "./ingest", run: "^TestKeyTaken$"}, whole},
 	},
 
 	// A recovery ends all that was before it.
@@ -99,7 +103,7 @@ var mutants = []mutant{
 		new: `	created, err := true, error(nil)
 	if err != nil || !created {
 		return 0, err`,
-		by: []check{simulation, recoveries},
+		by: []check{recoveries, simulation, whole},
 	},
 	{
 		name: "seal-unverified", file: "coordinator/recover.go",
@@ -112,21 +116,21 @@ var mutants = []mutant{
 `,
 		new: `		return chains, nil
 `,
-		by: []check{simulation, recoveries},
+		by: []check{recoveries, simulation, whole},
 	},
 	{
 		name: "fence-ignored", file: "coordinator/chain.go",
 		rule: "a journal put that meets another object ends the life",
 		old:  "err == nil && !mine {",
 		new:  "err == nil && !mine && false {",
-		by:   []check{simulation, recoveries},
+		by:   []check{recoveries, simulation, whole},
 	},
 	{
 		name: "newest-not-looked-for", file: "coordinator/begin.go",
 		rule: "a life begins only if its incarnation is the newest after its object 0 is there",
 		old:  "\tif newest > g.Incarnation {",
 		new:  "\tif newest > g.Incarnation && false {",
-		by:   []check{{pkg: "./coordinator", run: "NoLife|Begin"}},
+		by:   []check{{pkg: "./coordinator", run: "NoLife|Begin"}, whole},
 	},
 	{
 		name: "beyond-holes-kept", file: "coordinator/state.go",
@@ -134,21 +138,21 @@ var mutants = []mutant{
 		old: `		p.beyond = nil
 		p.waiting = nil`,
 		new: "\t\tp.waiting = nil",
-		by:  []check{simulation, {pkg: "./coordinator", run: "Truncation|BeyondAHole"}},
+		by:  []check{{pkg: "./coordinator", run: "Truncation|BeyondAHole"}, simulation, whole},
 	},
 	{
 		name: "void-not-created", file: "coordinator/recover.go",
 		rule: "a recovery makes its predecessors that have not opened void",
 		old:  "if created, err := create(ctx, r.store, snapshotKey(in, 0), void.encode()); err != nil || created {",
 		new:  "if _ = void.encode; true {",
-		by:   []check{simulation, recoveries},
+		by:   []check{recoveries, simulation, whole},
 	},
 	{
 		name: "gap-ignored", file: "coordinator/load.go",
 		rule: "who finds objects missing that no snapshot covers reads again",
 		old:  "if key := missing[o.life]; key != \"\" && o.incarnation == snapshot.incarnation {",
 		new:  "if key := missing[o.life]; key == \"?\" {",
-		by:   []check{simulation, recoveries},
+		by:   []check{recoveries, simulation, whole},
 	},
 	{
 		name: "settled-after-load", file: "coordinator/begin.go",
@@ -160,28 +164,28 @@ var mutants = []mutant{
 	}
 	if n.view == nil {
 		n.view = NewView(state)`,
-		by: []check{{pkg: "./coordinator", run: "Catch|NodesLive|Changes"}, writing},
+		by: []check{{pkg: "./coordinator", run: "Catch|NodesLive|Changes"}, writing, whole},
 	},
 	{
 		name: "slow-beginning-lived", file: "coordinator/begin.go",
 		rule: "a life that took longer to begin than a seal surely lasts does not begin",
 		old:  "if Elapsed(c.proved, c.clock()) >= sealsSurely {",
 		new:  "if false {",
-		by:   []check{recoveries},
+		by:   []check{recoveries, whole},
 	},
 	{
 		name: "slow-put-trusted", file: "coordinator/chain.go",
 		rule: "a put after a long silence looks for what it missed",
 		old:  "if Elapsed(c.proved, now) >= sealsSurely {",
 		new:  "if false {",
-		by:   []check{journals, simulation},
+		by:   []check{journals, simulation, whole},
 	},
 	{
 		name: "silence-unbounded", file: "coordinator/chain.go",
 		rule: "a direct writer gives up a chain that has been silent",
 		old:  "return c.silence > 0 && Elapsed(c.proved, now) >= c.silence",
 		new:  "return false",
-		by:   []check{direct},
+		by:   []check{direct, whole},
 	},
 	{
 		name: "connection-not-looked-for", file: "coordinator/chain.go",
@@ -192,7 +196,7 @@ var mutants = []mutant{
 	return err`,
 		new: `	_ = err
 	return nil`,
-		by: []check{simulation, {pkg: "./coordinator", run: "Silent"}},
+		by: []check{{pkg: "./coordinator", run: "Silent"}, simulation, whole},
 	},
 
 	// The coordinator notices that it has lost something.
@@ -217,21 +221,28 @@ var mutants = []mutant{
 		return ErrIncarnation
 `,
 		new: "",
-		by:  []check{embedded, simulation},
+		by:  []check{embedded, simulation, whole},
 	},
 	{
 		name: "opens-lower", file: "coordinator/embedded.go",
 		rule: "a coordinator opens only a higher incarnation than it holds",
 		old:  "e.decided.incarnation >= state.incarnation",
 		new:  "false",
-		by:   []check{embedded},
+		by:   []check{embedded, whole},
 	},
 	{
 		name: "opens-twice", file: "coordinator/generation.go",
 		rule: "the opening call of an incarnation is sent once",
 		old:  "if s.opening == nil || !s.opening.used.CompareAndSwap(nil, &g) {",
 		new:  "if s.opening != nil && s.opening.used.Swap(&g) == &g {",
-		by:   []check{embedded, losses},
+		by:   []check{embedded, losses, whole},
+	},
+	{
+		name: "opens-again", file: "coordinator/begin.go",
+		rule: "an opening whose reply is lost is not sent again, as it once was",
+		old:  "\t\t\treturn b.opened(ctx, state.Generation())",
+		new:  "\t\t\tstate.opening, _ = &opening{}, b.opened",
+		by:   []check{whole},
 	},
 	{
 		name: "opens-half", file: "coordinator/redis/lua/open.lua",
@@ -261,7 +272,7 @@ var mutants = []mutant{
 		rule: "a segment that is committed again gets its first answer",
 		old:  "prior := e.commits.byID[req.Segment]",
 		new:  "prior := (*recentCommit)(nil)",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "commit-again-redis", file: "coordinator/redis/lua/commit.lua",
@@ -283,14 +294,14 @@ var mutants = []mutant{
 		rule: "the same, in memory",
 		old:  "\t\te.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))",
 		new:  "\t\t_, _ = id, spans",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "keys-forgotten", file: "coordinator/keyed.go",
 		rule: "a request with a key that is known is not written again",
 		old:  "here = here && known.time >= since",
 		new:  "here = here && known.time > 1<<62",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "keys-not-opened", file: "coordinator/redis/open.go",
@@ -307,7 +318,7 @@ var mutants = []mutant{
 `,
 		new: `		b = appendKeyed(b, 0, nil)
 `,
-		by: []check{simulation, journals},
+		by: []check{journals, simulation, whole},
 	},
 	{
 		name: "producers-not-opened", file: "coordinator/redis/open.go",
@@ -327,21 +338,21 @@ var mutants = []mutant{
 		new: `	case b.ProducerEpoch < pr.epoch:
 		return 0, nil
 `,
-		by: []check{embedded},
+		by: []check{embedded, whole},
 	},
 	{
 		name: "offsets-version-ignored", file: "coordinator/offsets.go",
 		rule: "of committed offsets the newest version stands",
 		old:  " || o.Version <= g.offsets[p.Partition].version {",
 		new:  " {",
-		by:   []check{{pkg: "./coordinator", run: "Commute|Offsets"}},
+		by:   []check{{pkg: "./coordinator", run: "Commute|Offsets"}, whole},
 	},
 	{
 		name: "name-free-early", file: "coordinator/embedded_propose.go",
 		rule: "a deleted topic's name is free only when its deletion is confirmed",
 		old:  "if _, settling := e.settling[c.Name]; settling || e.decided.names[c.Name] != nil",
 		new:  "if e.decided.names[c.Name] != nil",
-		by:   []check{embedded},
+		by:   []check{embedded, whole},
 	},
 
 	// Nothing is deleted that is needed.
@@ -350,14 +361,14 @@ var mutants = []mutant{
 		rule: "the last object of a chain is kept until the chain is sealed",
 		old:  "(n < cov.upTo ||",
 		new:  "(n <= cov.upTo ||",
-		by:   []check{simulation, recoveries},
+		by:   []check{recoveries, simulation, whole},
 	},
 	{
 		name: "seals-deleted-young", file: "coordinator/snapshotter.go",
 		rule: "seals outlive a put that comes late, by days",
 		old:  "n == cov.upTo && cov.sealed && old)",
 		new:  "n == cov.upTo && cov.sealed)",
-		by:   []check{simulation, recoveries},
+		by:   []check{recoveries, simulation, whole},
 	},
 	{
 		name: "later-chains-covered", file: "coordinator/load.go",
@@ -365,28 +376,28 @@ var mutants = []mutant{
 		old: `		case o.incarnation > f.state.incarnation:
 `,
 		new: "",
-		by:  []check{simulation, recoveries},
+		by:  []check{recoveries, simulation, whole},
 	},
 	{
 		name: "collects-young", file: "coordinator/garbage.go",
 		rule: "only what is too old to be committed or merged is collected",
 		old:  "return now.Sub(modified) > age && now.Sub(id.Time()) > age",
 		new:  "return true",
-		by:   []check{views, simulation, collecting},
+		by:   []check{views, collecting, simulation, whole},
 	},
 	{
 		name: "deletes-by-history", file: "coordinator/delete.go",
 		rule: "who deletes looks afterwards whether its incarnation is still the newest",
 		old:  "if err != nil || newest == in {",
 		new:  "if err != nil || newest >= in {",
-		by:   []check{collecting, simulation},
+		by:   []check{collecting, simulation, whole},
 	},
 	{
 		name: "collects-unsettled", file: "coordinator/garbage.go",
 		rule: "a collector waits until what was decided is in the journal",
 		old:  "\t\tif settled >= latest {",
 		new:  "\t\tif settled >= latest || true {",
-		by:   []check{views, collecting},
+		by:   []check{views, collecting, whole},
 	},
 	{
 		name: "collects-what-is-listed", file: "coordinator/garbage.go",
@@ -396,55 +407,55 @@ var mutants = []mutant{
 		new: `	needed := state.references()
 	var gone []archived
 	var err error`,
-		by: []check{views, simulation, collecting},
+		by: []check{views, collecting, simulation, whole},
 	},
 	{
 		name: "commits-old", file: "coordinator/embedded_commit.go",
 		rule: "a segment that is too old is not committed",
 		old:  "age > e.opts.CommitDeadline || ",
 		new:  "",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "merges-old", file: "coordinator/embedded_propose.go",
 		rule: "a merged segment that is too old is not merged in",
 		old:  "(age > allowed || age < -e.opts.CommitDeadline)",
 		new:  "false",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "merges-young", file: "cleanup/plan.go",
 		rule: "only segments that are too old to be committed again are merged",
 		old:  "s.Version == 0 && s.Segment.Time().Before(l.ripe)",
 		new:  "s.Version == 0",
-		by:   []check{{pkg: "./cleanup", run: "Plan|Merges"}},
+		by:   []check{{pkg: "./cleanup", run: "Plan|Merges"}, whole},
 	},
 	{
 		name: "merge-without-lease", file: "coordinator/embedded_propose.go",
 		rule: "a merge is decided under its lease's epoch",
 		old:  "!held || l.epoch != epoch || ",
 		new:  "!held || ",
-		by:   []check{embedded},
+		by:   []check{embedded, whole},
 	},
 	{
 		name: "merge-out-of-turn", file: "coordinator/embedded_propose.go",
 		rule: "a merge is decided only if its planner knew the one before",
 		old:  "p.merges != c.After || ",
 		new:  "",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "merge-beside-pending", file: "coordinator/embedded_propose.go",
 		rule: "a merge is decided only if the one before is confirmed",
 		old:  "p.merges != c.After || merging {",
 		new:  "p.merges != c.After || merging && false {",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 	{
 		name: "merge-beyond-watermark", file: "coordinator/embedded_propose.go",
 		rule: "only what is confirmed is merged",
 		old:  "\tif c.Merge.Last >= end {",
 		new:  "\tif false {",
-		by:   []check{embedded, simulation},
+		by:   []check{embedded, simulation, whole},
 	},
 }

@@ -27,8 +27,12 @@ func call[T any](ctx context.Context, p *process, at *boundary, name string, do 
 	ctx, cancel := context.WithTimeout(ctx, at.patience)
 	defer cancel()
 	answer, err = transmit(ctx, p, at, f, do)
+	late := ctx.Err()
 	if err := p.gate(); err != nil {
 		return none, err
+	}
+	if late == nil && ctx.Err() != nil && f.expires { // it was frozen: of the answer and the deadline, which are both there, it sees the latter
+		answer, err = none, fmt.Errorf("%w: %w", at.silent, ctx.Err())
 	}
 	if f.fault != None {
 		p.w.trace("%s %s: %s: %v", p.name, name, f.fault, err)

@@ -24,7 +24,12 @@ func (w *world) answered(idle <-chan struct{}) bool {
 	case <-idle:
 	case <-w.judge.over:
 	case <-timer.C:
-		w.judge.violation("liveness: %s after the trouble not all clients have their answers", alive)
+		var busy []string
+		w.busy.Range(func(name, _ any) bool {
+			busy = append(busy, name.(string))
+			return true
+		})
+		w.judge.violation("liveness: %s after the trouble these clients have no answers: %v", alive, busy)
 	}
 	return w.judge.found() == nil
 }

@@ -50,12 +50,15 @@ type Strike struct {
 	At   time.Duration // since the beginning, or since that opening
 	Open int           // of an incarnation, the first being 1, that it waits for; 0: none
 	Kind StrikeKind
-	On   int           // which process, replica or server
+	On   int           // which process, replica or server; or opener
 	For  time.Duration // how long
 }
 
 func (s Strike) String() string {
 	text := fmt.Sprintf("%9s %s %d", s.At.Round(time.Millisecond), s.Kind, s.On)
+	if s.On == opener {
+		text = fmt.Sprintf("%9s %s the opener", s.At.Round(time.Millisecond), s.Kind)
+	}
 	if s.Open != 0 {
 		text += fmt.Sprintf(", counted from opening %d", s.Open)
 	}
@@ -132,8 +135,29 @@ func NewPlan(seed uint64) *Plan {
 		}
 		p.Strikes = append(p.Strikes, Strike{At: at, Open: open, Kind: []StrikeKind{Wipe, Rewind, Restart}[d.n("pounce with", 3)], On: d.n("pounce on", 1000)})
 	}
+	if d.chance("ambush", 0.15) {
+		p.ambush(dice{seed, "ambush"})
+	}
 	slices.SortStableFunc(p.Strikes, func(a, b Strike) int { return int(a.At - b.At) })
 	return p
+}
+
+// opener stands for the node that made the opening that a strike waits for.
+const opener = -1
+
+// ambush is what is worst for the reply of an opening. Redis forgets everything, and the node that recovers freezes at the moment of its opening, until it has given up the reply. The
+// others go on in what it opened, until Redis forgets once more and they freeze as well: so it may be the opener that wakes first.
+func (p *Plan) ambush(d dice) {
+	first, asleep := d.between("first", 0, p.Length), toRedis.patience+d.between("asleep", 0, 3*time.Second)
+	open, again := 2+d.n("opening", 2), d.between("again", asleep/4, asleep)
+	p.Length = max(p.Length, first+asleep+10*time.Second)
+	p.Strikes = append(p.Strikes,
+		Strike{At: first, Kind: Wipe},
+		Strike{Open: open, Kind: Freeze, On: opener, For: asleep},
+		Strike{At: again, Open: open, Kind: Wipe})
+	for i := range p.Nodes {
+		p.Strikes = append(p.Strikes, Strike{At: again, Open: open, Kind: Freeze, On: i, For: asleep - again + d.between(fmt.Sprint("for ", i), 0, 6*time.Second)})
+	}
 }
 
 // strikes are drawn from this list, in which some are more than once.

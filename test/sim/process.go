@@ -115,6 +115,7 @@ type fate struct {
 	there, back time.Duration // that request and answer take
 	late        time.Duration // that a late or repeated request takes
 	second      bool          // of two answers, the caller gets the second
+	expires     bool          // the caller sees its deadline before the answer, if it was frozen until then
 }
 
 // rarity is how much more often than others a call suffers that is not made often, and on which much depends.
@@ -135,7 +136,7 @@ func (w *world) draw(program, name string) fate {
 	n := w.number(program, name)
 	call := fmt.Sprint(program, " ", name, " ", n)
 	d := dice{w.plan.Seed, call}
-	f := fate{there: d.between("there", 50*time.Microsecond, 3*time.Millisecond), back: d.between("back", 50*time.Microsecond, 3*time.Millisecond)}
+	f := fate{there: d.between("there", 50*time.Microsecond, 3*time.Millisecond), back: d.between("back", 50*time.Microsecond, 3*time.Millisecond), expires: d.chance("expires", 0.5)}
 	if w.isCalm() || !w.troubled() {
 		return f
 	}

@@ -58,18 +58,22 @@ func (w *world) live() {
 // clients starts them all. What it returns is closed when they are done, which is when the trouble is over.
 func (w *world) clients() (idle <-chan struct{}) {
 	var running sync.WaitGroup
+	run := func(c *client, life func(c *client)) {
+		w.busy.Store(c.name, nil)
+		running.Go(func() {
+			life(c)
+			w.trace("%s is done", c.name)
+			w.busy.Delete(c.name)
+		})
+	}
 	start := func(n int, name string, life func(c *client)) {
 		for i := range n {
-			c := w.newClient(fmt.Sprint(name, i+1))
-			running.Go(func() {
-				life(c)
-				w.trace("%s is done", c.name)
-			})
+			run(w.newClient(fmt.Sprint(name, i+1)), life)
 		}
 	}
 	if w.plan.Admin {
 		w.admin = w.newClient("admin")
-		running.Go(w.admin.administer)
+		run(w.admin, (*client).administer)
 	}
 	start(w.plan.Idempotent, "idempotent", (*client).idempotent)
 	start(w.plan.Plain, "plain", (*client).plain)

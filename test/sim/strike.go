@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"firn/coordinator"
@@ -12,7 +13,10 @@ func (w *world) strike(s Strike) {
 	w.mu.Lock()
 	w.struck[s.Kind]++
 	w.mu.Unlock()
-	node := s.On % len(w.nodes)
+	node, known := w.target(s)
+	if !known {
+		return
+	}
 	switch s.Kind {
 	case Kill:
 		if _, p, _ := w.nodes[node].now(); p != nil {
@@ -39,6 +43,18 @@ func (w *world) strike(s Strike) {
 	default:
 		w.strikeRedis(s)
 	}
+}
+
+// target is the node that a strike is for. An opening may have been made by none.
+func (w *world) target(s Strike) (on int, known bool) {
+	if s.On != opener {
+		return s.On % len(w.nodes), true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	who := w.openers[s.Open-1]
+	on = slices.IndexFunc(w.nodes, func(n *node) bool { return n.name == who })
+	return on, on >= 0
 }
 
 func (w *world) cutOff(d time.Duration, node int) {

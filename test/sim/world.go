@@ -29,6 +29,7 @@ type world struct {
 	cancel context.CancelFunc
 	calm   chan struct{} // closed when the trouble is over
 	tasks  sync.WaitGroup
+	busy   sync.Map // names of clients that are not done
 
 	skew atomic.Int64 // of Redis' clock, a time.Duration
 
@@ -50,6 +51,7 @@ type world struct {
 	counts   map[Fault]int
 	struck   map[StrikeKind]int
 	openings int
+	openers  []string              // who made each of the openings
 	loss     time.Time             // when Redis last lost anything, or an incarnation was opened
 	awaited  map[int]chan struct{} // openings that strikes wait for
 	lines    []string
@@ -123,6 +125,7 @@ func (w *world) opened(who string, in coordinator.Incarnation) {
 	w.trace("%s has opened incarnation %d", who, in)
 	w.mu.Lock()
 	w.openings++
+	w.openers = append(w.openers, who)
 	w.loss = time.Now()
 	if awaited := w.awaited[w.openings]; awaited != nil {
 		close(awaited)
