@@ -92,7 +92,7 @@ func (c *Cleaner) run(ctx context.Context) {
 
 // round does what is to be done in each of this node's partitions, once. It says whether anything was.
 func (c *Cleaner) round(ctx context.Context) bool {
-	now := time.Now()
+	now := c.opts.Node.Now()
 	work, starts := c.look(ctx, now)
 	if len(starts) > 0 {
 		c.retained = now

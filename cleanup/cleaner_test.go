@@ -48,6 +48,35 @@ func TestMergesAndCollects(t *testing.T) {
 	})
 }
 
+// A node whose clock is ahead takes segments for old that may still be committed again. They are not merged before they are old by the coordinator's clock.
+func TestClockAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, memory.New(), 1, nil)
+		right := w.node
+		w.clock = func() time.Time { return time.Now().Add(deadline * 9 / 10) }
+		w.node = w.join()
+		if err := right.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer w.close()
+		c := w.clean(func(o *Options) { o.TargetBytes, o.Stale = mib, deadline })
+		defer func() { w.stop(c) }()
+		const written = 20
+		for range written {
+			w.write(3000, 0)
+		}
+		time.Sleep(deadline - time.Second)
+		if n := len(w.spans(0)); n != written {
+			t.Errorf("%d segments that may be committed again have become %d spans", written, n)
+		}
+		time.Sleep(2 * deadline)
+		if n := len(w.spans(0)); n == written {
+			t.Error("nothing was ever merged")
+		}
+		w.same()
+	})
+}
+
 // Old merged spans become one that stands for them, and go with it when they expire, one by one.
 func TestArchives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

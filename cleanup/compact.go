@@ -64,7 +64,7 @@ func (c *Cleaner) compactionOf(at segments.Partition, config topicconfig.Config,
 // compact compacts the job's partition, if there is reason to, and says whether anything has changed by it. It is looked at anew, since the view has gone on.
 func (j *job) compact() (bool, error) {
 	defer j.c.opts.Pace.begin()()
-	now := time.Now()
+	now := j.c.opts.Node.Now()
 	found, due, _ := j.c.compactionOf(j.at, j.config, now)
 	if !due {
 		return false, nil
@@ -272,7 +272,7 @@ func (r *compacting) one(group []coordinator.Span, final bool) error {
 		s.Compacted, s.Horizon = clean || final, r.earliest
 		return nil
 	}
-	err := r.replace(replacement{base: group[0].Base, last: group[len(group)-1].Last, after: r.after, mark: mark}, out)
+	err := r.replace(replacement{spans: group, after: r.after, mark: mark}, out)
 	if err != nil {
 		return err
 	}

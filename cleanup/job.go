@@ -44,7 +44,7 @@ type sink struct {
 
 // create begins a merged segment.
 func (j *job) create() (*sink, error) {
-	id := segments.NewID(time.Now())
+	id := segments.NewID(j.c.opts.Node.Now())
 	u, err := j.c.opts.Store.Create(j.ctx, id.Key())
 	if err != nil {
 		return nil, err
@@ -90,18 +90,22 @@ func (s *sink) store(mark func(*coordinator.Span) error) (coordinator.Span, erro
 	}
 }
 
-// replacement is what a job does to its partition: the spans from base to last give way.
+// replacement is what a job does to its partition: these spans give way.
 type replacement struct {
-	base, last int64
-	after      uint64                        // of the plan: see coordinator.View.Plan
-	mark       func(*coordinator.Span) error // changes what the fact will say of the new span, or refuses it
+	spans []coordinator.Span
+	after uint64                        // of the plan: see coordinator.View.Plan
+	mark  func(*coordinator.Span) error // changes what the fact will say of the new span, or refuses it
 }
+
+func (r *replacement) base() int64 { return r.spans[0].Base }
+
+func (r *replacement) last() int64 { return r.spans[len(r.spans)-1].Last }
 
 // replace puts a segment in the place of the spans that it was made of, or nothing if s is nil: nothing of them has survived. It returns once the view shows it. Whatever
 // the error, an object that was stored stays: its merge may have been decided, and if it was not, the object is garbage.
 func (j *job) replace(r replacement, s *sink) error {
-	p := &coordinator.ProposeMerge{Lease: j.lease.Name, Epoch: j.lease.Epoch, After: r.after,
-		Merge: coordinator.Merge{Partition: j.at, Base: r.base, Last: r.last}}
+	p := &coordinator.ProposeMerge{Lease: j.lease.Name, Epoch: j.lease.Epoch, After: r.after, Youngest: coordinator.Youngest(r.spans),
+		Merge: coordinator.Merge{Partition: j.at, Base: r.base(), Last: r.last()}}
 	if s != nil {
 		span, err := s.store(r.mark)
 		if err != nil {
@@ -138,11 +142,11 @@ func (j *job) merge(spans []coordinator.Span, after uint64) error {
 
 // finish has a segment take the place of spans whose batches it holds, all of them.
 func (j *job) finish(out *sink, spans []coordinator.Span, after uint64, begun time.Time) error {
-	r := replacement{base: spans[0].Base, last: spans[len(spans)-1].Last, after: after}
+	r := replacement{spans: spans, after: after}
 	length := sumLength(spans)
 	r.mark = func(s *coordinator.Span) error {
-		if s.Base != r.base || s.Last != r.last || s.Length != length {
-			return fmt.Errorf("%w: offsets %d-%d in %d bytes, made of %d-%d in %d", errDiffers, s.Base, s.Last, s.Length, r.base, r.last, length)
+		if s.Base != r.base() || s.Last != r.last() || s.Length != length {
+			return fmt.Errorf("%w: offsets %d-%d in %d bytes, made of %d-%d in %d", errDiffers, s.Base, s.Last, s.Length, r.base(), r.last(), length)
 		}
 		return nil
 	}

@@ -223,7 +223,7 @@ func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config top
 		}
 		info.Bytes -= gone
 	}
-	now := time.Now()
+	now := c.opts.Node.Now()
 	return expired(c.spansFrom(ctx, at, info.LogStart), info, config, now, now.Add(-c.opts.ripeness()))
 }
 

@@ -25,6 +25,8 @@ type world struct {
 	topic   segments.TopicID
 	random  *rand.Rand
 
+	clock func() time.Time // of the node; nil: the right one
+
 	written map[segments.Partition][]byte // batches with their offsets
 	ends    map[segments.Partition]int64
 }
@@ -60,7 +62,7 @@ func (w *world) join() *coordinator.Node {
 	w.t.Helper()
 	n, err := coordinator.Join(w.t.Context(), coordinator.NodeOptions{
 		Store: w.store, Coordinator: w.decides, CommitDeadline: deadline,
-		Info: coordinator.NodeInfo{ID: 1},
+		Info: coordinator.NodeInfo{ID: 1}, Clock: w.clock,
 	})
 	if err != nil {
 		w.t.Fatal(err)

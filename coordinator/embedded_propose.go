@@ -117,6 +117,9 @@ func (e *Embedded) merge(c *ProposeMerge, now time.Time) (*Fact, error) {
 	if age := now.Sub(c.Segment.Time()); len(c.Merge.Spans) > 0 && (age > allowed || age < -e.opts.CommitDeadline) {
 		return nil, fmt.Errorf("%w: merged segment %s is %s old, allowed is %s", ErrTooOld, c.Segment, age, allowed)
 	}
+	if age := now.Sub(c.Youngest.Time()); age <= MergeAge(e.opts.CommitDeadline) {
+		return nil, fmt.Errorf("%w: %s is %s old", ErrTooYoung, c.Youngest, age)
+	}
 	end, exists := e.highWatermark(c.Merge.Partition)
 	if !exists {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownPartition, c.Merge.Partition)

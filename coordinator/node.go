@@ -23,6 +23,7 @@ type NodeOptions struct {
 	Info        NodeInfo // Life is filled in
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
+	Clock       func() time.Time // this machine's, which may be wrong; time.Now
 
 	CommitDeadline time.Duration // as the coordinator has it: how old a segment may be when it is committed; DefaultCommitDeadline
 
@@ -37,6 +38,9 @@ const defaultSealRetention = 7 * 24 * time.Hour
 func (o NodeOptions) withDefaults() NodeOptions {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
 	if o.CommitDeadline == 0 {
 		o.CommitDeadline = DefaultCommitDeadline
@@ -195,6 +199,9 @@ func (n *Node) fail(err error) {
 // View is the state that this node's readers share; it stays the same through all lives.
 func (n *Node) View() *View { return n.view }
 
+// Now is the time by this machine's clock. It may be wrong: what must not go wrong with it goes by the coordinator's clock, or by the store's.
+func (n *Node) Now() time.Time { return n.opts.Clock() }
+
 // Life returns the current life, and waits for it while it begins. It fails with ErrFenced when there will be none any more.
 func (n *Node) Life(ctx context.Context) (*Life, error) {
 	for {
@@ -222,7 +229,7 @@ const changeBackoff = 50 * time.Millisecond
 // as ctx allows for a coordinator that is not available.
 func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
 	if change.ID == (segments.ID{}) {
-		change.ID = segments.NewID(time.Now())
+		change.ID = segments.NewID(n.Now())
 	}
 	for again := false; ; again = true {
 		life, err := n.Life(ctx)

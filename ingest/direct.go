@@ -23,6 +23,7 @@ type DirectOptions struct {
 	Who         string // for people, in the objects that it creates; the host and process by default
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
+	Clock       func() time.Time // this machine's, which may be wrong; time.Now
 
 	MaxBytes      int           // of the batches of one Write; 64 MiB
 	TopicLifetime time.Duration // how long a topic's partition count and configs are taken for granted; a minute
@@ -34,6 +35,9 @@ func (o DirectOptions) withDefaults() DirectOptions {
 	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
 	if o.Who == "" {
 		host, _ := os.Hostname()

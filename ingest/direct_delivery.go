@@ -113,7 +113,7 @@ func (v *delivery) run(ctx context.Context) error {
 func (v *delivery) store(ctx context.Context) error {
 	s := v.s
 	s.sealed = time.Now()
-	s.id = segments.NewID(s.sealed)
+	s.id = segments.NewID(v.d.opts.Clock())
 	s.mark = s.sealed
 	if err := s.encode(); err != nil {
 		return err

@@ -16,6 +16,7 @@ func RunMerges(t *testing.T, open func(t *testing.T) Subject) {
 		"UnderALease":            testMergesUnderLease,
 		"OverConfirmedSpansOnly": testMergesOverConfirmed,
 		"OfNewObjectsOnly":       testMergesOfNewObjects,
+		"OfOldSegmentsOnly":      testMergesOfOldSegments,
 		"IntoOtherKindsOfSpans":  testMergesOfKinds,
 		"GoWithTheirTopic":       testMergesGoWithTopic,
 	} {
@@ -120,6 +121,22 @@ func testMergesOfNewObjects(t *testing.T, f *fixture) {
 	f.want("a merge into an object that may be gone", propose(allowed+f.Deadline, span), coordinator.ErrTooOld)
 	f.want("a merge into an object of the future", propose(-2*f.Deadline, span), coordinator.ErrTooOld)
 	f.want("a merge into an object that is older than a commit's may be", propose(allowed/2, span), nil)
+}
+
+// Whatever the planner takes the time to be: a segment that may be committed again is not merged.
+func testMergesOfOldSegments(t *testing.T, f *fixture) {
+	at := f.filled("a", 5)
+	lease := acquire(t, f, f.in, "a")
+	propose := func(age time.Duration) error {
+		p := &coordinator.ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, Youngest: segments.NewID(time.Now().Add(-age)),
+			Merge: coordinator.Merge{Partition: at, Base: 0, Last: 4}}
+		_, err := f.Propose(t.Context(), f.in, coordinator.Change{ID: segments.NewID(time.Now()), Merge: p})
+		return err
+	}
+	f.want("a merge of a segment that was written now", propose(0), coordinator.ErrTooYoung)
+	f.want("a merge of a segment whose writer's clock is ahead", propose(-f.Deadline/2), coordinator.ErrTooYoung)
+	f.want("a merge of a segment that may be committed again", propose(f.Deadline), coordinator.ErrTooYoung)
+	f.want("a merge of a segment that is too old to be committed", propose(f.Deadline+f.Deadline/5), nil)
 }
 
 // What a merge says of its spans reaches those who follow; what no span can be is refused.

@@ -26,7 +26,8 @@ func (p *proposal) merge(ctx context.Context, c *coordinator.ProposeMerge) (coor
 	at := binary.BigEndian.AppendUint64(appendPartition(nil, c.Merge.Partition), uint64(c.Merge.Last))
 	deadline := p.c.opts.CommitDeadline
 	entry, _, err := p.decide(ctx, "merge", string(coordinator.AppendFact(nil, c.Fact(p.in))), at, c.Lease, uint32(epoch), c.After,
-		written, coordinator.MergeDeadline(deadline).Milliseconds(), deadline.Milliseconds())
+		written, coordinator.MergeDeadline(deadline).Milliseconds(), deadline.Milliseconds(),
+		c.Youngest.Time().UnixMilli(), coordinator.MergeAge(deadline).Milliseconds())
 	if err != nil {
 		err = fmt.Errorf("merge of %s over offsets %d-%d: %w", c.Merge.Partition, c.Merge.Base, c.Merge.Last, err)
 	}
@@ -40,6 +41,8 @@ func refusedMerge(what string, r *reply) error {
 		return coordinator.ErrLeaseLost
 	case "old":
 		return fmt.Errorf("%w: it is %s old", coordinator.ErrTooOld, time.Duration(r.int())*time.Millisecond)
+	case "young":
+		return fmt.Errorf("%w: it is %s old", coordinator.ErrTooYoung, time.Duration(r.int())*time.Millisecond)
 	}
 	return coordinator.ErrMergedMeanwhile
 }

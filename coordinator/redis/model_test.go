@@ -80,7 +80,7 @@ type pair struct {
 var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
 	coordinator.ErrUnknownTopic, coordinator.ErrTopicExists, coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
 	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
-	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile}
+	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile, coordinator.ErrTooYoung}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -393,6 +393,10 @@ func (p *pair) merge(t *rapid.T) {
 		c.Segment = segments.NewID(time.Now().Add(2 * deadline))
 	case 6:
 		c.Merge.Base = -1
+	case 7:
+		c.Youngest = segments.NewID(time.Now().Add(-deadline / 2))
+	case 8:
+		c.Youngest = segments.NewID(time.Now().Add(-2 * deadline))
 	}
 	if rapid.Bool().Draw(t, "survivors") {
 		c.Merge.Spans = []coordinator.Span{{Segment: c.Segment, Base: c.Merge.Base, Last: c.Merge.Base, Position: 32, Length: 9}}

@@ -201,7 +201,7 @@ func (p *proposal) decide(ctx context.Context, kind, fact string, args ...any) (
 		return coordinator.Entry{}, false, nil
 	case "partition", "range":
 		return coordinator.Entry{}, false, refusedMove(what, r, args[0].([]byte))
-	case "lease", "old", "merged":
+	case "lease", "old", "young", "merged":
 		return coordinator.Entry{}, false, refusedMerge(what, r)
 	default:
 		return coordinator.Entry{}, false, fmt.Errorf("redis, propose: answer %q: %w", what, r.err)

@@ -23,7 +23,7 @@ type check struct {
 	args     []string
 	seedFlag string // of a simulation: what says how many of them, from seed 0 on
 	seeds    int
-	most     time.Duration // budget; 2 minutes if 0
+	most     time.Duration // budget; 5 minutes if 0
 }
 
 func (c check) String() string { return c.pkg + " " + strings.Trim(c.run, "^$") }
@@ -42,7 +42,7 @@ func (c check) only(test string, seeds int) check {
 // execute runs a check in the folder of its package, as go test does, and says whether it failed as
 // a test does.
 func (c check) execute(root, binary string) (out string, failed bool, err error) {
-	most := cmp.Or(c.most, 2*time.Minute)
+	most := cmp.Or(c.most, 5*time.Minute)
 	ctx, cancel := context.WithTimeout(context.Background(), most+30*time.Second)
 	defer cancel()
 	dir := filepath.Join(root, c.pkg)

@@ -5,11 +5,11 @@ import "time"
 // Checks that many mutants share.
 var (
 	simulation = check{
-		pkg: "./coordinator", run: "^TestProtocol$", seedFlag: "-firn.seeds", seeds: 500, most: 5 * time.Minute,
+		pkg: "./coordinator", run: "^TestProtocol$", seedFlag: "-firn.seeds", seeds: 500, most: 15 * time.Minute,
 	}
 	whole = check{
 		pkg: "./test/sim", run: "^TestSimulation$", args: []string{"-sim.first=0", "-sim.shrink=0", "-sim.repeat=0"},
-		seedFlag: "-sim.seeds", seeds: 1500, most: 5 * time.Minute,
+		seedFlag: "-sim.seeds", seeds: 1500, most: 15 * time.Minute,
 	}
 	recoveries = check{
 		pkg: "./coordinator",
@@ -145,14 +145,14 @@ var mutants = []mutant{
 		rule: "a recovery makes its predecessors that have not opened void",
 		old:  "if created, err := create(ctx, r.store, snapshotKey(in, 0), void.encode()); err != nil || created {",
 		new:  "if _ = void.encode; true {",
-		by:   []check{recoveries, simulation, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestOvertaken|^TestRecoveriesRace"}, recoveries, simulation, whole},
 	},
 	{
 		name: "gap-ignored", file: "coordinator/load.go",
 		rule: "who finds objects missing that no snapshot covers reads again",
 		old:  "if key := missing[o.life]; key != \"\" && o.incarnation == snapshot.incarnation {",
 		new:  "if key := missing[o.life]; key == \"?\" {",
-		by:   []check{recoveries, simulation, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestMissingJournalObject$"}, recoveries, simulation, whole},
 	},
 	{
 		name: "settled-after-load", file: "coordinator/begin.go",
@@ -171,14 +171,14 @@ var mutants = []mutant{
 		rule: "a life that took longer to begin than a seal surely lasts does not begin",
 		old:  "if Elapsed(c.proved, c.clock()) >= sealsSurely {",
 		new:  "if false {",
-		by:   []check{recoveries, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestSlowBeginning"}, recoveries, whole},
 	},
 	{
 		name: "slow-put-trusted", file: "coordinator/chain.go",
 		rule: "a put after a long silence looks for what it missed",
 		old:  "if Elapsed(c.proved, now) >= sealsSurely {",
 		new:  "if false {",
-		by:   []check{journals, simulation, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestPutAfterALongTime$"}, journals, simulation, whole},
 	},
 	{
 		name: "silence-unbounded", file: "coordinator/chain.go",
@@ -205,7 +205,7 @@ var mutants = []mutant{
 		rule: "what a server holds counts only if it was opened in this life of it",
 		old:  "if current[2] ~= here then",
 		new:  "if false then",
-		by:   []check{losses},
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestRestartIsNoticed$|^TestLossIsNoticed|^TestReplica$"}},
 	},
 	{
 		name: "generation-not-compared", file: "coordinator/redis/lua/prelude.lua",
@@ -235,7 +235,7 @@ var mutants = []mutant{
 		rule: "the opening call of an incarnation is sent once",
 		old:  "if s.opening == nil || !s.opening.used.CompareAndSwap(nil, &g) {",
 		new:  "if s.opening != nil && s.opening.used.Swap(&g) == &g {",
-		by:   []check{embedded, losses, whole},
+		by:   []check{embedded, {pkg: "./coordinator/redis", run: "^TestStateIsOpenedOnce$|^TestOpeningThatArrivesTwice$"}, whole},
 	},
 	{
 		name: "opens-again", file: "coordinator/begin.go",
@@ -249,14 +249,14 @@ var mutants = []mutant{
 		rule: "a coordinator opens only what was loaded into it since it lost its state",
 		old:  "if (redis.call('HGET', KEYS[2], 'parts') or '0') ~= ARGV[3] then",
 		new:  "if false then",
-		by:   []check{losses},
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestLoadingIsWhole$"}, losses},
 	},
 	{
 		name: "client-retries", file: "coordinator/redis/script.go",
 		rule: "the client library does not send a script again",
 		old:  "func (once) NoRetry() bool { return true }",
 		new:  "func (once) NoRetry() bool { return false }",
-		by:   []check{losses},
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestLostRepl"}, losses},
 	},
 	{
 		name: "settled-too-far", file: "coordinator/redis/lua/settled.lua",
@@ -318,7 +318,7 @@ var mutants = []mutant{
 `,
 		new: `		b = appendKeyed(b, 0, nil)
 `,
-		by: []check{journals, simulation, whole},
+		by: []check{{pkg: "./coordinator", run: "^TestFactsCommute$|^TestGolden$"}, simulation, whole},
 	},
 	{
 		name: "producers-not-opened", file: "coordinator/redis/open.go",
@@ -345,7 +345,7 @@ var mutants = []mutant{
 		rule: "of committed offsets the newest version stands",
 		old:  " || o.Version <= g.offsets[p.Partition].version {",
 		new:  " {",
-		by:   []check{{pkg: "./coordinator", run: "Commute|Offsets"}, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestFactsCommute$|Offsets"}, whole},
 	},
 	{
 		name: "name-free-early", file: "coordinator/embedded_propose.go",
@@ -361,14 +361,14 @@ var mutants = []mutant{
 		rule: "the last object of a chain is kept until the chain is sealed",
 		old:  "(n < cov.upTo ||",
 		new:  "(n <= cov.upTo ||",
-		by:   []check{recoveries, simulation, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestSilentChains|^TestSnapshots$"}, recoveries, simulation, whole},
 	},
 	{
 		name: "seals-deleted-young", file: "coordinator/snapshotter.go",
 		rule: "seals outlive a put that comes late, by days",
 		old:  "n == cov.upTo && cov.sealed && old)",
 		new:  "n == cov.upTo && cov.sealed)",
-		by:   []check{recoveries, simulation, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestSilentChains|^TestSnapshots$"}, recoveries, simulation, whole},
 	},
 	{
 		name: "later-chains-covered", file: "coordinator/load.go",
@@ -383,21 +383,21 @@ var mutants = []mutant{
 		rule: "only what is too old to be committed or merged is collected",
 		old:  "return now.Sub(modified) > age && now.Sub(id.Time()) > age",
 		new:  "return true",
-		by:   []check{views, collecting, simulation, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestUnreferenced$"}, views, simulation, whole},
 	},
 	{
 		name: "deletes-by-history", file: "coordinator/delete.go",
 		rule: "who deletes looks afterwards whether its incarnation is still the newest",
 		old:  "if err != nil || newest == in {",
 		new:  "if err != nil || newest >= in {",
-		by:   []check{collecting, simulation, whole},
+		by:   []check{{pkg: "./cleanup", run: "^TestCutOff"}, simulation, whole},
 	},
 	{
 		name: "collects-unsettled", file: "coordinator/garbage.go",
 		rule: "a collector waits until what was decided is in the journal",
 		old:  "\t\tif settled >= latest {",
 		new:  "\t\tif settled >= latest || true {",
-		by:   []check{views, collecting, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestUnreferenced$"}, views, collecting, whole},
 	},
 	{
 		name: "collects-what-is-listed", file: "coordinator/garbage.go",
@@ -407,7 +407,7 @@ var mutants = []mutant{
 		new: `	needed := state.references()
 	var gone []archived
 	var err error`,
-		by: []check{views, collecting, simulation, whole},
+		by: []check{{pkg: "./coordinator", run: "^TestArchive$|^TestUnreferenced$"}, simulation, collecting, whole},
 	},
 	{
 		name: "commits-old", file: "coordinator/embedded_commit.go",
@@ -428,7 +428,21 @@ var mutants = []mutant{
 		rule: "only segments that are too old to be committed again are merged",
 		old:  "s.Version == 0 && s.Segment.Time().Before(l.ripe)",
 		new:  "s.Version == 0",
-		by:   []check{{pkg: "./cleanup", run: "Plan|Merges"}, whole},
+		by:   []check{{pkg: "./cleanup", run: "^TestPlan$"}, whole},
+	},
+	{
+		name: "merges-by-a-wrong-clock", file: "coordinator/embedded_propose.go",
+		rule: "a segment that may be committed again is not merged, by the coordinator's clock",
+		old:  "age <= MergeAge(e.opts.CommitDeadline) {",
+		new:  "age <= MergeAge(e.opts.CommitDeadline) && false {",
+		by:   []check{embedded, whole},
+	},
+	{
+		name: "merges-by-a-wrong-clock-redis", file: "coordinator/redis/lua/propose.lua",
+		rule: "the same, in Redis",
+		old:  "if age <= tonumber(ARGV[14]) then",
+		new:  "if false then",
+		by:   []check{scripts},
 	},
 	{
 		name: "merge-without-lease", file: "coordinator/embedded_propose.go",

@@ -42,6 +42,7 @@ const (
 	Split     StrikeKind = "split"     // the same, but some processes go on with the old server, for For
 	Back      StrikeKind = "back"      // an old server takes over again, as it was left
 	Skew      StrikeKind = "skew"      // Redis' clock jumps
+	Clock     StrikeKind = "clock"     // a process is started again on a machine whose clock is wrong by For
 	Recover   StrikeKind = "recover"   // somebody runs a recovery by hand
 )
 
@@ -161,7 +162,7 @@ func (p *Plan) ambush(d dice) {
 }
 
 // strikes are drawn from this list, in which some are more than once.
-var strikes = []StrikeKind{Kill, Kill, Freeze, Freeze, Cut, CutAll, Storm, Replicate, Replicate, Wipe, Wipe, Restart, Rewind, Rewind, Failover, Failover, Split, Split, Back, Skew, Recover}
+var strikes = []StrikeKind{Kill, Kill, Freeze, Freeze, Cut, CutAll, Storm, Replicate, Replicate, Wipe, Wipe, Restart, Rewind, Rewind, Failover, Failover, Split, Split, Back, Skew, Clock, Clock, Recover}
 
 func (p *Plan) strike(d dice) Strike {
 	s := Strike{Kind: strikes[d.n("kind", len(strikes))], On: d.n("on", 1000)}
@@ -177,6 +178,9 @@ func (p *Plan) strike(d dice) Strike {
 		}
 	case Skew:
 		s.For = d.between("by", -p.Grace/3, p.Grace/3)
+	case Clock:
+		by := time.Duration(d.pick("by about", 0, 0.5, 2, 10, 100) * float64(p.CommitDeadline)) // 0: right again
+		s.For = d.between("by", -by, by)
 	case Replicate, Wipe, Restart, Rewind, Failover, Back, Recover:
 		s.For = 0
 	}

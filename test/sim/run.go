@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -96,13 +97,19 @@ func (w *world) clients() (idle <-chan struct{}) {
 func (w *world) calmDown() {
 	w.trace("CALM")
 	close(w.calm)
+	w.skew.Store(0)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, s := range w.apart {
 		w.disconnect(s)
 	}
 	clear(w.apart)
-	w.skew.Store(0)
+	wrong := maps.Clone(w.clocks)
+	w.mu.Unlock()
+	for _, n := range w.nodes {
+		if wrong[n.name] != 0 {
+			w.setClock(n, 0)
+		}
+	}
 }
 
 func (w *world) createTopic() bool {

@@ -38,6 +38,8 @@ func (w *world) strike(s Strike) {
 		w.mu.Unlock()
 	case Skew:
 		w.skew.Store(int64(s.For))
+	case Clock:
+		w.setClock(w.nodes[node], s.For)
 	case Recover:
 		w.tasks.Go(w.recoverByHand)
 	default:
@@ -55,6 +57,16 @@ func (w *world) target(s Strike) (on int, known bool) {
 	who := w.openers[s.Open-1]
 	on = slices.IndexFunc(w.nodes, func(n *node) bool { return n.name == who })
 	return on, on >= 0
+}
+
+// setClock starts a node again with a clock that is wrong by some time.
+func (w *world) setClock(n *node, by time.Duration) {
+	w.mu.Lock()
+	w.clocks[n.name] = by
+	w.mu.Unlock()
+	if _, p, _ := n.now(); p != nil {
+		p.kill()
+	}
 }
 
 func (w *world) cutOff(d time.Duration, node int) {

@@ -43,7 +43,8 @@ type world struct {
 	apart    map[int]*server       // nodes that talk to another server than the current one
 	cuts     map[int]chan struct{} // nodes that reach no server; closed when that begins
 	cutUntil map[int]time.Time
-	storm    time.Time // until when the bucket refuses
+	storm    time.Time                // until when the bucket refuses
+	clocks   map[string]time.Duration // by how much the clocks of programs are wrong
 	runs     int
 	numbers  map[string]int
 	calls    int
@@ -60,7 +61,7 @@ type world struct {
 func newWorld(plan *Plan, tracing bool) *world {
 	w := &world{plan: plan, tracing: tracing, bucket: memory.New(), judge: newJudge(), calm: make(chan struct{}), trouble: make(chan struct{}), begun: time.Now(),
 		apart: map[int]*server{}, cuts: map[int]chan struct{}{}, cutUntil: map[int]time.Time{}, numbers: map[string]int{}, happens: map[string]Fault{},
-		awaited: map[int]chan struct{}{}, counts: map[Fault]int{}, struck: map[StrikeKind]int{}}
+		awaited: map[int]chan struct{}{}, clocks: map[string]time.Duration{}, counts: map[Fault]int{}, struck: map[StrikeKind]int{}}
 	for _, r := range plan.Rates {
 		w.rates += r
 	}
@@ -191,6 +192,14 @@ func (w *world) streamDelay(program string) time.Duration {
 
 func (w *world) restartDelay(program string) time.Duration {
 	return dice{w.plan.Seed, program}.between(fmt.Sprint("restart ", w.number(program, "restart")), 10*time.Millisecond, 4*time.Second)
+}
+
+// clock is what a program that is started now has for a clock.
+func (w *world) clock(program string) func() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wrong := w.clocks[program]
+	return func() time.Time { return time.Now().Add(wrong) }
 }
 
 // redisTime is what Redis takes the time to be.

@@ -8,9 +8,10 @@
 --      start: 6 a list of partition (20 bytes) and offset (8)
 --      ids: 6 how many; the fact is then the end, in decimal
 --      merge: 6 partition (20 bytes) and last offset (8), 7 lease, 8 its number (the lower half of its epoch), 9 version of the newest merge that the caller knows,
---      10 time of the merged segment (ms; empty if there is none), 11 how old and 12 how young it may be (ms)
+--      10 time of the merged segment (ms; empty if there is none), 11 how old and 12 how young it may be (ms), 13 time of the youngest segment that gives way (ms),
+--      14 how old it has to be (ms)
 -- Returns {'decided', entry}, {'changed'} if the topic or the name is not what the caller thought, {'partition', which} or {'range', which, end}; of a
--- merge also {'lease'}, {'old', age} or {'merged'}.
+-- merge also {'lease'}, {'old', age}, {'young', age} or {'merged'}.
 
 local refused = untrusted()
 if refused then return refused end
@@ -32,6 +33,8 @@ local function refused_merge()
     local age = math.floor(now / 1000) - tonumber(ARGV[10])
     if age > tonumber(ARGV[11]) or age < -tonumber(ARGV[12]) then return {'old', age} end
   end
+  local age = math.floor(now / 1000) - tonumber(ARGV[13])
+  if age <= tonumber(ARGV[14]) then return {'young', age} end
   local name, last = string.sub(ARGV[6], 1, 20), struct.unpack('>I8', ARGV[6], 21)
   local finish = high_watermarks({name}, KEYS[3], KEYS[4])[1]
   if not finish then return {'partition', 0} end
