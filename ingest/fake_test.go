@@ -93,6 +93,8 @@ func (c *cluster) fence() {
 	c.gone = coordinator.ErrFenced
 }
 
+func (c *cluster) Now() time.Time { return time.Now() }
+
 func (c *cluster) Life(ctx context.Context) (life, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -61,7 +61,7 @@ func (w *Writer) next(now time.Time) (s *segment, wait time.Duration, over bool)
 // launch seals the collection and starts its put.
 func (w *Writer) launch(s *segment) {
 	s.sealed = time.Now()
-	s.id = segments.NewID(w.opts.Node.Now())
+	s.id = segments.NewID(w.node.Now())
 	s.byPart = nil
 	s.stored = make(chan struct{})
 	w.budget.spend(flushCost, s.sealed)

@@ -12,6 +12,8 @@ import (
 type node interface {
 	// Life returns the current life, and waits for it while it begins; ErrFenced when there will be none any more.
 	Life(ctx context.Context) (life, error)
+	// Now is the time by this machine's clock.
+	Now() time.Time
 }
 
 // life is what ingest needs of coordinator.Life. Ended must be closed before anything of a later incarnation shows in the view: only

@@ -27,6 +27,8 @@ type Config struct {
 	Split bool
 
 	Exclusive bool // chains belong to processes with coordinators of their own, and are sealed by recoveries only
+
+	States int // within the bounds, as counted; 0: more than anybody has waited for
 }
 
 func (c *Config) chain(node, life int) int { return node*c.Lives + life - 1 }

@@ -6,72 +6,88 @@ var Short = []*Config{
 	{
 		Name: "tiny", About: "two nodes write, follow, help and acknowledge",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 1, Objects: 4,
+		States: 9_510,
 	},
 	{
 		Name: "hole", About: "a commit is journaled behind one that is not, and the coordinator loses everything",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 2, Recoveries: 1, Flushes: 1, Alone: true,
+		States: 5_362,
 	},
 	{
 		Name:  "flush",
 		About: "the coordinator loses everything twice without a restart; two recoveries, whose puts may come late",
 		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Recoveries: 2, Flushes: 2, Late: true, Alone: true,
+		States: 99_229,
 	},
 	{
 		Name: "open", About: "the coordinator loses everything twice, and openings come late and again",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Flushes: 2, Alone: true,
+		States: 10_222,
 	},
 	{
 		Name: "rivals", About: "two recoveries at once, after a restart",
 		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Recoveries: 2, Rewinds: 1, Late: true, Alone: true,
+		States: 40_484,
 	},
 	{
 		Name: "snapshots", About: "snapshots, tidying and a recovery",
 		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Snapshots: 1, Tidy: true,
-		Alone: true,
+		Alone:  true,
+		States: 42_133,
 	},
 	{
 		Name: "keys", About: "two nodes write one request",
 		Nodes: 2, Owners: []int{0, 1}, Keyed: 3, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Snapshots: 1,
-		Alone: true,
+		Alone:  true,
+		States: 22_377,
 	},
 	{
 		Name: "thaw", About: "a process thaws when the seal that a recovery put is gone",
 		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 3, Split: true, Ticks: 1, Tidy: true, Exclusive: true,
-		Alone: true,
+		Alone:  true,
+		States: 15_788,
 	},
 	{
 		Name: "thawed", About: "a direct writer thaws when the seal of its silent chain is gone",
 		Nodes: 2, Guest: 1, Owners: []int{1}, Lives: 1, Objects: 3, Ticks: 2, Snapshots: 1, Tidy: true,
 		Quiet: true, Alone: true,
+		States: 8_559,
 	},
 	{
 		Name: "guest", About: "a direct writer beside a node, and a restart",
 		Nodes: 2, Guest: 1, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Alone: true,
+		States: 7_397,
 	},
 	{
 		Name: "merge", About: "a merge and a recovery",
 		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 4, Merges: 1, Ticks: 1, Recoveries: 1, Rewinds: 1,
-		Alone: true,
+		Alone:  true,
+		States: 36_776,
 	},
 	{
 		Name: "again", About: "a segment is merged, and committed again after a recovery",
 		Nodes: 1, Owners: []int{0}, Lives: 2, Objects: 4, Merges: 1, Ticks: 1, Recoveries: 1, Rewinds: 1,
+		States: 1_262,
 	},
 	{
 		Name: "merges", About: "two merges",
 		Nodes: 1, Owners: []int{0, 0}, Lives: 1, Objects: 4, Merges: 2, Ticks: 1,
+		States: 11_909,
 	},
 	{
 		Name: "garbage", About: "a merge and garbage",
 		Nodes: 1, Owners: []int{0}, Lives: 1, Objects: 4, Merges: 1, Ticks: 3, Collections: 2,
+		States: 2_193,
 	},
 	{
 		Name: "cutoff", About: "a node that is cut off in an old incarnation collects",
 		Nodes: 2, Owners: []int{1}, Lives: 2, Objects: 3, Split: true, Ticks: 2, Collections: 1, Alone: true,
+		States: 11_042,
 	},
 	{
 		Name: "collect", About: "garbage is collected beside commits",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 1, Objects: 3, Ticks: 2, Collections: 1, Alone: true,
+		States: 14_543,
 	},
 }
 
@@ -80,14 +96,17 @@ var Long = []*Config{
 	{
 		Name: "crash", About: "as tiny, and a crash",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Crashes: 1, Loads: true,
+		States: 372_747,
 	},
 	{
 		Name: "restart", About: "the coordinator is restarted, empty or with an earlier state; others help",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Saves: 1,
+		States: 340_022,
 	},
 	{
 		Name: "split", About: "failover, and nodes that go on with the old coordinator",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Failovers: 1, Alone: true,
+		States: 911_036,
 	},
 	{
 		Name: "splits", About: "the same, to an empty one or to an earlier state, and two recoveries",
@@ -96,10 +115,12 @@ var Long = []*Config{
 	{
 		Name: "three", About: "three nodes, two of which write, and a restart",
 		Nodes: 3, Owners: []int{0, 1}, Lives: 2, Objects: 2, Recoveries: 1, Rewinds: 1, Alone: true,
+		States: 53_306,
 	},
 	{
 		Name: "segments", About: "three segments and a restart",
 		Nodes: 2, Owners: []int{0, 0, 1}, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Alone: true,
+		States: 369_202,
 	},
 	{
 		Name: "recoveries", About: "three recoveries, a crash, a restart and a flush; puts come late",
@@ -110,11 +131,13 @@ var Long = []*Config{
 		Name: "old", About: "two recoveries, snapshots of earlier incarnations are deleted",
 		Nodes: 2, Owners: []int{0}, Lives: 3, Objects: 2, Recoveries: 2, Rewinds: 1, Flushes: 1, Tidy: true,
 		Old: true, Alone: true,
+		States: 1_035_739,
 	},
 	{
 		Name: "loads", About: "snapshots and tidying while nodes load, after a crash",
 		Nodes: 2, Owners: []int{0, 0}, Lives: 2, Objects: 3, Crashes: 1, Snapshots: 1, Tidy: true, Loads: true,
-		Alone: true,
+		Alone:  true,
+		States: 237_011,
 	},
 	{
 		Name: "tidy", About: "two snapshots, tidying, and a restart",
@@ -124,12 +147,14 @@ var Long = []*Config{
 	{
 		Name: "silent", About: "a silent chain is sealed, its seal deleted, and its writer thaws",
 		Nodes: 2, Owners: []int{0}, Lives: 1, Objects: 3, Ticks: 2, Snapshots: 1, Tidy: true, Quiet: true,
-		Alone: true,
+		Alone:  true,
+		States: 119_092,
 	},
 	{
 		Name: "seals", About: "the same, and another snapshot",
 		Nodes: 2, Owners: []int{0}, Lives: 1, Objects: 2, Ticks: 2, Snapshots: 2, Tidy: true, Quiet: true,
-		Alone: true,
+		Alone:  true,
+		States: 427_798,
 	},
 	{
 		Name:  "begin",

@@ -41,7 +41,7 @@ func (c check) only(test string, seeds int) check {
 
 // execute runs a check in the folder of its package, as go test does, and says whether it failed as
 // a test does.
-func (c check) execute(root, binary string) (out string, failed bool, err error) {
+func (c check) execute(root, binary, mutant string) (out string, failed bool, err error) {
 	most := cmp.Or(c.most, 5*time.Minute)
 	ctx, cancel := context.WithTimeout(context.Background(), most+30*time.Second)
 	defer cancel()
@@ -58,7 +58,7 @@ func (c check) execute(root, binary string) (out string, failed bool, err error)
 		args = append(args, "-rapid.nofailfile") // a mutant's failure is no case to keep
 	}
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Dir, cmd.WaitDelay = dir, 10*time.Second
+	cmd.Dir, cmd.WaitDelay, cmd.Env = dir, 10*time.Second, append(os.Environ(), variable+"="+mutant)
 	b, err := cmd.CombinedOutput()
 	out = string(b)
 	switch {

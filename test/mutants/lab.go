@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,9 +49,10 @@ type lab struct {
 	by    string // packages whose checks are tried; "": all
 	trust bool
 
-	mu      sync.Mutex        // one look at the code as it is at a time
-	asItIs  map[string]string // binary of a package's tests, by package
-	trusted map[string]error  // what came of a test on the code as it is
+	mu       sync.Mutex        // one build, or look at the code as it is, at a time
+	overlay  map[string]string // files that stand in for others, by what they stand in for
+	binaries map[string]string // of tests that are built
+	trusted  map[string]error  // what came of a test on the code as it is
 }
 
 func newLab(root, by string, trust bool) (*lab, error) {
@@ -58,37 +60,48 @@ func newLab(root, by string, trust bool) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "mutants")
+	texts, err := weave(root, mutants)
 	if err != nil {
 		return nil, err
 	}
-	return &lab{root: root, dir: dir, by: by, trust: trust, asItIs: map[string]string{}, trusted: map[string]error{}}, nil
+	l := &lab{root: root, by: by, trust: trust, overlay: map[string]string{}, binaries: map[string]string{}, trusted: map[string]error{}}
+	if l.dir, err = os.MkdirTemp("", "mutants"); err != nil {
+		return nil, err
+	}
+	for name, text := range texts {
+		if err := l.standIn(l.overlay, name, text); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 func (l *lab) close() { _ = os.RemoveAll(l.dir) }
 
+// standIn has a text stand in for a file of the repository.
+func (l *lab) standIn(overlay map[string]string, name, text string) error {
+	copied, err := os.CreateTemp(l.dir, "*-"+filepath.Base(name))
+	if err != nil {
+		return err
+	}
+	overlay[filepath.Join(l.root, name)] = copied.Name()
+	_, err = copied.WriteString(text)
+	return errors.Join(err, copied.Close())
+}
+
 // try has the checks look for a mutant, one after another.
 func (l *lab) try(m *mutant) result {
-	dir, err := os.MkdirTemp(l.dir, m.name)
-	if err != nil {
-		return result{err: err}
-	}
-	defer os.RemoveAll(dir)
-	overlay, err := m.overlay(l.root, dir)
-	if err != nil {
-		return result{err: err}
-	}
 	doubts := []error{errors.New("all of its checks pass")}
 	for _, c := range m.by {
 		if !named(l.by, c.pkg) {
 			continue
 		}
-		binary, err := l.compile(c.pkg, dir, overlay)
+		binary, err := l.compile(c.pkg, m)
 		if err != nil {
 			return result{err: err}
 		}
 		begun := time.Now()
-		out, failed, err := c.execute(l.root, binary)
+		out, failed, err := c.execute(l.root, binary, m.name)
 		if err != nil {
 			return result{err: err}
 		}
@@ -110,47 +123,59 @@ func (l *lab) passesAsItIs(r result) error {
 	if l.trust {
 		return nil
 	}
+	c := r.by.only(r.test, r.seeds)
+	binary, err := l.compile(c.pkg, nil)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := r.by.only(r.test, r.seeds)
 	key := fmt.Sprint(c.pkg, " ", c.run, " ", c.seeds)
 	if err, known := l.trusted[key]; known {
 		return err
 	}
-	err := l.passes(c)
+	out, failed, err := c.execute(l.root, binary, "none")
+	if err == nil && failed {
+		err = fmt.Errorf("%s fails without a mutant as well: %s", c, out)
+	}
 	l.trusted[key] = err
 	return err
 }
 
-func (l *lab) passes(c check) error {
-	if l.asItIs[c.pkg] == "" {
-		binary, err := l.compile(c.pkg, l.dir, "")
+// compile builds the tests of a package. All mutants of Go code are in them; a mutant of anything
+// else needs a build of its own.
+func (l *lab) compile(pkg string, m *mutant) (binary string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key, overlay := pkg, l.overlay
+	if m != nil && !strings.HasSuffix(m.file, ".go") {
+		key, overlay = pkg+"+"+m.name, maps.Clone(l.overlay)
+		text, err := m.mutate(filepath.Join(l.root, m.file))
 		if err != nil {
-			return err
+			return "", err
 		}
-		l.asItIs[c.pkg] = binary
+		if err := l.standIn(overlay, m.file, text); err != nil {
+			return "", err
+		}
 	}
-	out, failed, err := c.execute(l.root, l.asItIs[c.pkg])
-	if err == nil && failed {
-		err = fmt.Errorf("%s fails without a mutant as well: %s", c, out)
+	if l.binaries[key] != "" {
+		return l.binaries[key], nil
 	}
-	return err
-}
-
-// overlay writes the mutated copy, and what tells the go command of it.
-func (m *mutant) overlay(root, dir string) (string, error) {
-	path := filepath.Join(root, m.file)
-	text, err := m.mutate(path)
+	b, err := json.Marshal(map[string]any{"Replace": overlay})
 	if err != nil {
 		return "", err
 	}
-	copied := filepath.Join(dir, filepath.Base(m.file))
-	b, err := json.Marshal(map[string]any{"Replace": map[string]string{path: copied}})
-	if err != nil {
+	binary = filepath.Join(l.dir, strings.ReplaceAll(key, "/", "_")+".test")
+	if err := os.WriteFile(binary+".json", b, 0o644); err != nil {
 		return "", err
 	}
-	overlay := filepath.Join(dir, "overlay.json")
-	return overlay, errors.Join(os.WriteFile(copied, []byte(text), 0o644), os.WriteFile(overlay, b, 0o644))
+	cmd := exec.Command("go", "test", "-c", "-ldflags=-w", "-overlay", binary+".json", "-o", binary, pkg)
+	cmd.Dir = l.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s does not compile: %w: %s", pkg, err, out)
+	}
+	l.binaries[key] = binary
+	return binary, nil
 }
 
 // mutate returns the mutated file.
@@ -159,28 +184,17 @@ func (m *mutant) mutate(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n := strings.Count(string(b), m.old); n != 1 {
-		return "", fmt.Errorf("%s has the words that the mutant replaces %d times, not once: "+
-			"bring the table up to date", m.file, n)
+	if _, err := m.find(string(b)); err != nil {
+		return "", err
 	}
 	return strings.Replace(string(b), m.old, m.new, 1), nil
 }
 
-// compile builds the tests of a package with the mutant in them, unless that was done for a check
-// before.
-func (l *lab) compile(pkg, dir, overlay string) (binary string, err error) {
-	binary = filepath.Join(dir, strings.ReplaceAll(pkg, "/", "_")+".test")
-	if _, err := os.Stat(binary); err == nil {
-		return binary, nil
+// find returns where the words that are replaced begin in the text of the file.
+func (m *mutant) find(text string) (int, error) {
+	if n := strings.Count(text, m.old); n != 1 {
+		return 0, fmt.Errorf("%s has the words that the mutant replaces %d times, not once: "+
+			"bring the table up to date", m.file, n)
 	}
-	args := []string{"test", "-c", "-ldflags=-w", "-o", binary}
-	if overlay != "" {
-		args = append(args, "-overlay", overlay)
-	}
-	cmd := exec.Command("go", append(args, pkg)...)
-	cmd.Dir = l.root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("it does not compile: %w: %s", err, out)
-	}
-	return binary, nil
+	return strings.Index(text, m.old), nil
 }
