@@ -48,7 +48,8 @@ func TestMergesAndCollects(t *testing.T) {
 	})
 }
 
-// A node whose clock is ahead takes segments for old that may still be committed again. They are not merged before they are old by the coordinator's clock.
+// A node whose clock is ahead takes segments for old that may still be committed again. They are
+// not merged before they are old by the coordinator's clock.
 func TestClockAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 1, nil)

@@ -104,8 +104,8 @@ func (r *replacement) last() int64 { return r.spans[len(r.spans)-1].Last }
 // replace puts a segment in the place of the spans that it was made of, or nothing if s is nil: nothing of them has survived. It returns once the view shows it. Whatever
 // the error, an object that was stored stays: its merge may have been decided, and if it was not, the object is garbage.
 func (j *job) replace(r replacement, s *sink) error {
-	p := &coordinator.ProposeMerge{Lease: j.lease.Name, Epoch: j.lease.Epoch, After: r.after, Youngest: coordinator.Youngest(r.spans),
-		Merge: coordinator.Merge{Partition: j.at, Base: r.base(), Last: r.last()}}
+	p := &coordinator.ProposeMerge{Lease: j.lease.Name, Epoch: j.lease.Epoch, After: r.after,
+		Youngest: coordinator.Youngest(r.spans), Merge: coordinator.Merge{Partition: j.at, Base: r.base(), Last: r.last()}}
 	if s != nil {
 		span, err := s.store(r.mark)
 		if err != nil {
@@ -146,7 +146,8 @@ func (j *job) finish(out *sink, spans []coordinator.Span, after uint64, begun ti
 	length := sumLength(spans)
 	r.mark = func(s *coordinator.Span) error {
 		if s.Base != r.base() || s.Last != r.last() || s.Length != length {
-			return fmt.Errorf("%w: offsets %d-%d in %d bytes, made of %d-%d in %d", errDiffers, s.Base, s.Last, s.Length, r.base(), r.last(), length)
+			return fmt.Errorf("%w: offsets %d-%d in %d bytes, made of %d-%d in %d", errDiffers,
+				s.Base, s.Last, s.Length, r.base(), r.last(), length)
 		}
 		return nil
 	}

@@ -191,7 +191,8 @@ var (
 
 	ErrMergedMeanwhile = errors.New("the partition was merged since this merge was planned")
 
-	// ErrTooYoung refuses to merge a segment that may still be committed again: the planner's clock is ahead of the coordinator's. Plan again later.
+	// ErrTooYoung refuses to merge a segment that may still be committed again: the planner's clock
+	// is ahead of the coordinator's. Plan again later.
 	ErrTooYoung = errors.New("the segment is too young to be merged; is this machine's clock ahead?")
 
 	ErrUnknownChange = errors.New("this coordinator does not know changes of this kind")

@@ -28,11 +28,13 @@ type Merge struct {
 
 // ProposeMerge asks for a merge, under a lease: if that is not held with that epoch by now, by the coordinator's clock, it is refused with ErrLeaseLost.
 // It is refused with ErrMergedMeanwhile if After is not the version of the newest merge of the partition that was decided, with ErrTooOld if the
-// new object is older than MergeDeadline, because a collector may have deleted it, with ErrTooYoung if Youngest is younger than MergeAge, and with ErrOffsetRange beyond the
-// high watermark.
+// new object is older than MergeDeadline, because a collector may have deleted it, with ErrTooYoung
+// if Youngest is younger than MergeAge, and with ErrOffsetRange beyond the high watermark.
 //
-// A segment that may still be committed again is known, after a recovery, by its spans (State.Young): without them its records would be given offsets a second time. So no span of a
-// segment is merged before the coordinator, by the same clock by which it takes commits, takes that segment no more. Planners leave such spans alone for as long by their own clocks.
+// A segment that may still be committed again is known, after a recovery, by its spans
+// (State.Young): without them its records would be given offsets a second time. So no span of a
+// segment is merged before the coordinator, by the same clock by which it takes commits, takes that
+// segment no more. Planners leave such spans alone for as long by their own clocks.
 type ProposeMerge struct {
 	Lease   string
 	Epoch   uint64
@@ -50,11 +52,13 @@ const DefaultCommitDeadline = 5 * time.Minute
 // MergeDeadline is how old a merged segment may be when its merge is decided, by the commit deadline: it takes longer to write.
 func MergeDeadline(commit time.Duration) time.Duration { return 12 * commit }
 
-// MergeAge is how old a segment has to be whose spans are merged, by the commit deadline: more than that, so that a coordinator whose clock is a little behind the one before it
-// does not take it again.
+// MergeAge is how old a segment has to be whose spans are merged, by the commit deadline: more than
+// that, so that a coordinator whose clock is a little behind the one before it does not take it
+// again.
 func MergeAge(commit time.Duration) time.Duration { return commit + commit/10 }
 
-// Youngest is the newest of the segments that spans were committed with; zero if all of them are of merges.
+// Youngest is the newest of the segments that spans were committed with; zero if all of them are of
+// merges.
 func Youngest(spans []Span) (newest segments.ID) {
 	for i := range spans {
 		if s := &spans[i]; s.Version == 0 && s.Segment.Time().After(newest.Time()) {

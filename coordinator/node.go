@@ -199,7 +199,8 @@ func (n *Node) fail(err error) {
 // View is the state that this node's readers share; it stays the same through all lives.
 func (n *Node) View() *View { return n.view }
 
-// Now is the time by this machine's clock. It may be wrong: what must not go wrong with it goes by the coordinator's clock, or by the store's.
+// Now is the time by this machine's clock. It may be wrong: what must not go wrong with it goes by
+// the coordinator's clock, or by the store's.
 func (n *Node) Now() time.Time { return n.opts.Clock() }
 
 // Life returns the current life, and waits for it while it begins. It fails with ErrFenced when there will be none any more.

@@ -128,8 +128,8 @@ func testMergesOfOldSegments(t *testing.T, f *fixture) {
 	at := f.filled("a", 5)
 	lease := acquire(t, f, f.in, "a")
 	propose := func(age time.Duration) error {
-		p := &coordinator.ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, Youngest: segments.NewID(time.Now().Add(-age)),
-			Merge: coordinator.Merge{Partition: at, Base: 0, Last: 4}}
+		p := &coordinator.ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch,
+			Youngest: segments.NewID(time.Now().Add(-age)), Merge: coordinator.Merge{Partition: at, Base: 0, Last: 4}}
 		_, err := f.Propose(t.Context(), f.in, coordinator.Change{ID: segments.NewID(time.Now()), Merge: p})
 		return err
 	}

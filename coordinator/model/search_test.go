@@ -39,7 +39,8 @@ func TestProtocol(t *testing.T) {
 		case !r.Complete:
 			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *states)
 		case r.States != cfg.States:
-			t.Errorf("%s has %d states, and States says %d: has the model changed as it was meant to?", cfg.Name, r.States, cfg.States)
+			t.Errorf("%s has %d states, and States says %d: has the model changed as it was meant to?",
+				cfg.Name, r.States, cfg.States)
 		}
 	}
 	t.Logf("%d states", total)

@@ -64,7 +64,8 @@ func newLab(root, by string, trust bool) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{root: root, by: by, trust: trust, overlay: map[string]string{}, binaries: map[string]string{}, trusted: map[string]error{}}
+	l := &lab{root: root, by: by, trust: trust,
+		overlay: map[string]string{}, binaries: map[string]string{}, trusted: map[string]error{}}
 	if l.dir, err = os.MkdirTemp("", "mutants"); err != nil {
 		return nil, err
 	}
@@ -118,7 +119,8 @@ func (l *lab) try(m *mutant) result {
 	return result{err: errors.Join(doubts...)}
 }
 
-// passesAsItIs runs the test that failed on the code as it is: what fails there has found no mutant.
+// passesAsItIs runs the test that failed on the code as it is: what fails there has found no
+// mutant.
 func (l *lab) passesAsItIs(r result) error {
 	if l.trust {
 		return nil

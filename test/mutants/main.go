@@ -5,8 +5,8 @@
 //	go run ./test/mutants [-only name,…] [-by package,…] [-parallel n] [-trust] [-list]
 //
 // The checks of a mutant are tried in order, narrowest first, until one fails. The same test then
-// has to pass on the code as it is, with the same simulations where it is one of seeds: otherwise it
-// has found nothing. In the end a table says of each mutant what is broken, which test found it,
+// has to pass on the code as it is, with the same simulations where it is one of seeds: otherwise
+// it has found nothing. In the end a table says of each mutant what is broken, which test found it,
 // after how many simulations, and how long that test took. The command fails if a mutant survives
 // all of its checks, if one does not compile, or if its words are not in the file exactly once any
 // more.

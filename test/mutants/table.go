@@ -235,7 +235,11 @@ var mutants = []mutant{
 		rule: "the opening call of an incarnation is sent once",
 		old:  "if s.opening == nil || !s.opening.used.CompareAndSwap(nil, &g) {",
 		new:  "if s.opening != nil && s.opening.used.Swap(&g) == &g {",
-		by:   []check{embedded, {pkg: "./coordinator/redis", run: "^TestStateIsOpenedOnce$|^TestOpeningThatArrivesTwice$"}, whole},
+		by: []check{
+			embedded,
+			{pkg: "./coordinator/redis", run: "^TestStateIsOpenedOnce$|^TestOpeningThatArrivesTwice$"},
+			whole,
+		},
 	},
 	{
 		name: "opens-again", file: "coordinator/begin.go",

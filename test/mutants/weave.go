@@ -156,7 +156,8 @@ func (w *woven) nameArguments(f *ast.FuncDecl) string {
 			if len(field.Names) == 0 {
 				n++
 				names = append(names, fmt.Sprint("argument", n))
-				w.edits = append(w.edits, edit{w.offset(field.Type.Pos()), w.offset(field.Type.Pos()), names[last] + " "})
+				at := w.offset(field.Type.Pos())
+				w.edits = append(w.edits, edit{at, at, names[last] + " "})
 			}
 			if _, variadic := field.Type.(*ast.Ellipsis); variadic {
 				names[len(names)-1] += "..."

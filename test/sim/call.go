@@ -31,7 +31,8 @@ func call[T any](ctx context.Context, p *process, at *boundary, name string, do 
 	if err := p.gate(); err != nil {
 		return none, err
 	}
-	if late == nil && ctx.Err() != nil && f.expires { // it was frozen: of the answer and the deadline, which are both there, it sees the latter
+	// It was frozen: of the answer and the deadline, which are both there, it may see the latter.
+	if late == nil && ctx.Err() != nil && f.expires {
 		answer, err = none, fmt.Errorf("%w: %w", at.silent, ctx.Err())
 	}
 	if f.fault != None {

@@ -106,7 +106,8 @@ func (n *node) start(p *process) (i *instance, err error) {
 	logger := w.logger(n.name)
 	i.member, err = coordinator.Join(p.ctx, coordinator.NodeOptions{
 		Store: i.store, Coordinator: &redis{p, int(n.id) - 1}, Info: coordinator.NodeInfo{ID: n.id, KafkaHost: n.name, KafkaPort: 9092, HTTP: n.name + ":80"},
-		Logger: logger, Clock: w.clock(n.name), CommitDeadline: w.plan.CommitDeadline, SnapshotObjects: w.plan.SnapshotObjects,
+		Logger: logger, Clock: w.clock(n.name),
+		CommitDeadline: w.plan.CommitDeadline, SnapshotObjects: w.plan.SnapshotObjects,
 	})
 	if err != nil {
 		return i, err

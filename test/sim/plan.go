@@ -146,8 +146,10 @@ func NewPlan(seed uint64) *Plan {
 // opener stands for the node that made the opening that a strike waits for.
 const opener = -1
 
-// ambush is what is worst for the reply of an opening. Redis forgets everything, and the node that recovers freezes at the moment of its opening, until it has given up the reply. The
-// others go on in what it opened, until Redis forgets once more and they freeze as well: so it may be the opener that wakes first.
+// ambush is what is worst for the reply of an opening. Redis forgets everything, and the node that
+// recovers freezes at the moment of its opening, until it has given up the reply. The others go on
+// in what it opened, until Redis forgets once more and they freeze as well: so it may be the opener
+// that wakes first.
 func (p *Plan) ambush(d dice) {
 	first, asleep := d.between("first", 0, p.Length), toRedis.patience+d.between("asleep", 0, 3*time.Second)
 	open, again := 2+d.n("opening", 2), d.between("again", asleep/4, asleep)
@@ -157,12 +159,14 @@ func (p *Plan) ambush(d dice) {
 		Strike{Open: open, Kind: Freeze, On: opener, For: asleep},
 		Strike{At: again, Open: open, Kind: Wipe})
 	for i := range p.Nodes {
-		p.Strikes = append(p.Strikes, Strike{At: again, Open: open, Kind: Freeze, On: i, For: asleep - again + d.between(fmt.Sprint("for ", i), 0, 6*time.Second)})
+		longer := d.between(fmt.Sprint("for ", i), 0, 6*time.Second)
+		p.Strikes = append(p.Strikes, Strike{At: again, Open: open, Kind: Freeze, On: i, For: asleep - again + longer})
 	}
 }
 
 // strikes are drawn from this list, in which some are more than once.
-var strikes = []StrikeKind{Kill, Kill, Freeze, Freeze, Cut, CutAll, Storm, Replicate, Replicate, Wipe, Wipe, Restart, Rewind, Rewind, Failover, Failover, Split, Split, Back, Skew, Clock, Clock, Recover}
+var strikes = []StrikeKind{Kill, Kill, Freeze, Freeze, Cut, CutAll, Storm, Replicate, Replicate,
+	Wipe, Wipe, Restart, Rewind, Rewind, Failover, Failover, Split, Split, Back, Skew, Clock, Clock, Recover}
 
 func (p *Plan) strike(d dice) Strike {
 	s := Strike{Kind: strikes[d.n("kind", len(strikes))], On: d.n("on", 1000)}

@@ -136,7 +136,11 @@ func (w *world) draw(program, name string) fate {
 	n := w.number(program, name)
 	call := fmt.Sprint(program, " ", name, " ", n)
 	d := dice{w.plan.Seed, call}
-	f := fate{there: d.between("there", 50*time.Microsecond, 3*time.Millisecond), back: d.between("back", 50*time.Microsecond, 3*time.Millisecond), expires: d.chance("expires", 0.5)}
+	f := fate{
+		there:   d.between("there", 50*time.Microsecond, 3*time.Millisecond),
+		back:    d.between("back", 50*time.Microsecond, 3*time.Millisecond),
+		expires: d.chance("expires", 0.5),
+	}
 	if w.isCalm() || !w.troubled() {
 		return f
 	}
