@@ -20,7 +20,7 @@ func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 	b := beginning{store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(), logger: n.opts.Logger,
 		metrics: n.metrics, patience: n.opts.Patience, lived: lived}
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		b.insist = n.view != nil
+		b.insist = n.insists
 		b.distrusted = n.distrusted.Load()
 		life, err := n.tryLife(ctx, &b)
 		switch {
@@ -34,7 +34,7 @@ func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 			if n.exclusive {
 				return nil, explainFence(ctx, n.opts.Store)
 			}
-		case n.view == nil: // Join: let the caller see what is wrong
+		case !n.insists(err):
 			return nil, err
 		default:
 			n.opts.Logger.Error("a new life cannot begin, trying again", "error", err)
@@ -74,10 +74,10 @@ type beginning struct {
 	who         string
 	logger      *slog.Logger
 	metrics     *metrics
-	patience    time.Duration // with the recovery of somebody else
-	insist      bool          // on opening what was recovered
-	begun       *chain        // of a life that could not begin: the next try goes on with it; nil if there is none
-	lived       Incarnation   // the last that this process lived in; 0: none, or that is not known
+	patience    time.Duration    // with the recovery of somebody else
+	insist      func(error) bool // whether to try again after an error; nil: never
+	begun       *chain           // of a life that could not begin: the next try goes on with it; nil if there is none
+	lived       Incarnation      // the last that this process lived in; 0: none, or that is not known
 	guest       bool
 	waitedFor   Incarnation // the newest recovery that was waited for, by what it began
 	waitUntil   time.Time   // until when it is left alone
@@ -190,7 +190,7 @@ func (b *beginning) open(ctx context.Context, state *State) error {
 			return err
 		case state.Generation() != Generation{}: // it was refused
 			return fmt.Errorf("%w: %w", errWait, err)
-		case !b.insist: // who joins lets the caller see what is wrong
+		case !b.insists(err):
 			return err
 		}
 		if try == 0 {
@@ -214,13 +214,21 @@ func (b *beginning) opened(ctx context.Context, sent Generation) error {
 		case err == nil, errors.Is(err, ErrNotOpen):
 			b.waitedFor = sent.Incarnation // nobody else is at it
 			return fmt.Errorf("%w: the opening of %s is not current", errWait, sent)
-		case !b.insist:
+		case !b.insists(err):
 			return err
 		}
 		if err := retry.Pause(ctx, delay); err != nil {
 			return err
 		}
 	}
+}
+
+func (b *beginning) insists(err error) bool { return b.insist != nil && b.insist(err) }
+
+// insists says whether a life that cannot begin is tried again: always once the node has joined.
+// Before that it is the caller of Join who sees what is wrong.
+func (n *Node) insists(err error) bool {
+	return n.view != nil || n.opts.Retry != nil && n.opts.Retry(err)
 }
 
 // await waits for the coordinator to open an incarnation above one, for a while, and returns errWait.

@@ -29,6 +29,47 @@ func (s *listless) List(ctx context.Context, prefix, after string) iter.Seq2[seg
 	return s.Store.List(ctx, prefix, after)
 }
 
+// A Join that is told to try again leaves one chain and goes on as long as it is told to.
+func TestJoinRetries(t *testing.T) {
+	store := &listless{Store: memory.New(), prefix: "snapshots/"}
+	joinShared(t, store, shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}, 1, 1000)
+	before := len(keys(t, store, "journal/"))
+	c := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
+	if err == nil {
+		err = c.Open(t.Context(), state)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tries = 5
+	store.refuses.Store(1 << 20)
+	told := 0
+	join := func(until int) error {
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: shared{c},
+			Info: coordinator.NodeInfo{ID: 2}, Retry: func(error) bool {
+				if told++; told == until {
+					store.refuses.Store(0)
+				}
+				return told <= tries
+			}})
+		if err == nil {
+			t.Cleanup(func() { n.Close(context.Background()) })
+		}
+		return err
+	}
+	if err := join(tries + 2); err == nil || told != tries+1 {
+		t.Errorf("after %d failures: %v", told, err)
+	}
+	told = 0
+	if err := join(tries); err != nil || told != tries {
+		t.Errorf("after %d failures: %v", told, err)
+	}
+	if n := len(keys(t, store, "journal/")) - before; n > 4 { // one of each Join, and the seal of the first node's
+		t.Errorf("the tries left %d objects in the journal", n)
+	}
+}
+
 // A life that cannot begin for a while leaves one object in the journal, not one for each try: of a node, and of a guest.
 func TestOneChainForAllTries(t *testing.T) {
 	const tries = 6

@@ -29,8 +29,12 @@ type NodeOptions struct {
 
 	SnapshotObjects int           // journal objects after which a snapshot is due; 1000
 	SealRetention   time.Duration // how long the seal of a chain outlives it; 7 days
-	Patience        time.Duration // how long to wait for another node's recovery before starting one; 3 s
-	Probe           time.Duration // with an exclusive coordinator: how often an idle node looks whether it is fenced; 10 s
+	// Retry says whether Join tries again after an error that may pass; nil: it does not. Tries of one
+	// Join leave one chain in the journal, however many they are; calls of Join leave one each.
+	Retry func(error) bool
+
+	Patience time.Duration // how long to wait for another node's recovery before starting one; 3 s
+	Probe    time.Duration // with an exclusive coordinator: how often an idle node looks whether it is fenced; 10 s
 }
 
 const defaultSealRetention = 7 * 24 * time.Hour

@@ -48,7 +48,10 @@ type node struct {
 
 // startNode opens the store, recovers the state from it and wires the rooms. On failure it leaves
 // nothing running.
-func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound net.Addr, http, admin net.Listener) (_ *node, err error) {
+func startNode(
+	ctx context.Context, o *serveOptions, logger *slog.Logger, retry func(error) bool,
+	bound net.Addr, http, admin net.Listener,
+) (_ *node, err error) {
 	n := &node{started: time.Now(), options: o, logger: logger, http: http, admin: admin}
 	if n.host, n.port, err = o.advertised(bound); err != nil {
 		return nil, usagef("--advertise %w", err)
@@ -59,7 +62,7 @@ func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound 
 	if n.bucket, err = openStore(ctx, o.store); err != nil {
 		return nil, err
 	}
-	if err := n.wire(ctx, registry); err != nil {
+	if err := n.wire(ctx, registry, retry); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
 		return nil, errors.Join(err, n.close(closing))
@@ -68,7 +71,7 @@ func startNode(ctx context.Context, o *serveOptions, logger *slog.Logger, bound 
 }
 
 // wire makes the rooms, in the order in which they rest on each other.
-func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err error) {
+func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry func(error) bool) (err error) {
 	o := n.options
 	info := coordinator.NodeInfo{ID: o.nodeID, KafkaHost: n.host, KafkaPort: n.port, Zone: o.zone}
 	if n.http != nil {
@@ -93,7 +96,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry) (err err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
 		Store: n.store, Coordinator: decides, Info: info,
-		CommitDeadline: o.commitDeadline, Logger: n.logger, Registerer: registry,
+		CommitDeadline: o.commitDeadline, Logger: n.logger, Registerer: registry, Retry: retry,
 	})
 	if err != nil {
 		return fmt.Errorf("recovering the log from %s: %w", n.bucket.Location, err)

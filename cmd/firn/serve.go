@@ -58,8 +58,9 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 		defer adminListener.Close()
 	}
 	logger := o.logger(s)
-	n, err := persist(ctx, logger, []net.Listener{httpListener, adminListener}, func() (*node, error) {
-		return startNode(ctx, o, logger, kafkaListener.Addr(), httpListener, adminListener)
+	listeners := []net.Listener{httpListener, adminListener}
+	n, err := persist(ctx, logger, listeners, func(retry func(error) bool) (*node, error) {
+		return startNode(ctx, o, logger, retry, kafkaListener.Addr(), httpListener, adminListener)
 	})
 	if err != nil || n == nil {
 		return err

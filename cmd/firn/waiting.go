@@ -25,13 +25,17 @@ const (
 // persist starts until that succeeds, ctx ends (it then returns no node), or it fails for a reason
 // that somebody has to mend. Meanwhile the node is alive and not ready, and its HTTP says what it
 // waits for.
-func persist(ctx context.Context, logger *slog.Logger, listeners []net.Listener, start func() (*node, error)) (*node, error) {
+//
+// What start can try again by itself it does, if retry says that the failure may pass: to begin
+// anew would leave something in the bucket each time.
+func persist(
+	ctx context.Context, logger *slog.Logger, listeners []net.Listener, start func(retry func(error) bool) (*node, error),
+) (*node, error) {
 	var w *waiting
 	defer func() { w.stop() }()
-	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
-		n, err := start()
-		if err == nil || !passes(err) {
-			return n, err
+	retry := func(err error) bool {
+		if ctx.Err() != nil || !passes(err) {
+			return false
 		}
 		if w == nil {
 			logger.Warn("this node cannot start yet, and tries again until it can", "error", err)
@@ -39,6 +43,17 @@ func persist(ctx context.Context, logger *slog.Logger, listeners []net.Listener,
 		} else {
 			logger.Debug("this node cannot start yet", "error", err)
 			w.reason.Store(new(err.Error()))
+		}
+		return true
+	}
+	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
+		n, err := start(retry)
+		if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			logger.Info("stopped before it could start")
+			return nil, nil
+		}
+		if err == nil || !retry(err) {
+			return n, err
 		}
 		select {
 		case <-time.After(pause):
