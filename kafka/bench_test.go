@@ -33,6 +33,10 @@ func BenchmarkProduce(b *testing.B) {
 		{"none", kgo.NoCompression(), "full"},
 		{"lz4", kgo.Lz4Compression(), "full"},
 		{"lz4-headers", kgo.Lz4Compression(), "headers"},
+		{"snappy", kgo.SnappyCompression(), "full"},
+		{"snappy-headers", kgo.SnappyCompression(), "headers"},
+		{"gzip", kgo.GzipCompression(), "full"},
+		{"gzip-headers", kgo.GzipCompression(), "headers"},
 		{"zstd", kgo.ZstdCompression(), "full"},
 		{"zstd-headers", kgo.ZstdCompression(), "headers"},
 	} {
