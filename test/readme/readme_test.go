@@ -3,9 +3,13 @@ package readme
 
 import (
 	"context"
+	"io/fs"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +58,42 @@ func TestWriting(t *testing.T) {
 	if len(answers) != 5 || answers[3] != answers[4] || !strings.Contains(answers[4], `"offset":4,`) {
 		t.Errorf("%q", answers)
 	}
+}
+
+// TestBlocksCanBePasted looks at the blocks that no test runs, because they need a bucket or a group: they have no comments
+// and no unquoted patterns, which an interactive zsh does not take.
+func TestBlocksCanBePasted(t *testing.T) {
+	for _, page := range pages(t) {
+		for block := range blocks(read(t, page)) {
+			for line := range strings.Lines(quoted.ReplaceAllString(block, "''")) {
+				if unpastable.MatchString(line) {
+					t.Errorf("%s: an interactive zsh does not take this line: %s", page, line)
+				}
+			}
+		}
+	}
+}
+
+var (
+	quoted     = regexp.MustCompile(`(?s)'[^']*'|"[^"]*"`)
+	unpastable = regexp.MustCompile(`(^|\s)#|[?*\[]`)
+)
+
+// pages are README.md and what lies in docs/.
+func pages(t *testing.T) []string {
+	t.Helper()
+	names := []string{"README.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		found, err := fs.Glob(os.DirFS("../.."), pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
+	}
+	if len(names) < 10 {
+		t.Fatalf("there are %d pages: the test looks at the wrong place", len(names))
+	}
+	return names
 }
 
 // reader is somebody who has built firn, serves with it, and has a shell in the repository.
@@ -123,15 +163,22 @@ func commands(t *testing.T, page, heading string) string {
 		t.Fatalf("%s has no section %q", page, heading)
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	var script strings.Builder
-	for _, rest := range strings.Split(section, "```sh\n")[1:] {
-		block, _, _ := strings.Cut(rest, "```")
-		script.WriteString(block)
-	}
-	if script.Len() == 0 {
+	script := strings.Join(slices.Collect(blocks(section)), "")
+	if script == "" {
 		t.Fatalf("%s, section %q, has no commands", page, heading)
 	}
-	return script.String()
+	return script
+}
+
+// blocks are the blocks of shell commands in a text.
+func blocks(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, rest := range strings.Split(text, "```sh\n")[1:] {
+			if block, _, _ := strings.Cut(rest, "```"); !yield(block) {
+				return
+			}
+		}
+	}
 }
 
 // read reads a file of the repository.
