@@ -83,7 +83,8 @@ func TestSharesOutliveClients(t *testing.T) {
 	}
 }
 
-// Large requests leave the reserve to small ones, of their own address as well, and one address leaves the other its share.
+// Large requests leave the reserve to small ones, of their own address as well, and one address
+// leaves the other its share.
 func TestSharesAndReserve(t *testing.T) {
 	p := New(Options{Limit: "L", Bytes: 1600, Small: 50})
 	took := func(at netip.Addr, n int64) (*Hold, bool) {
@@ -203,7 +204,8 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// Requests that all need more, and leave none, do not wait for each other: the older ones get what the younger ones give up, at once.
+// Requests that all need more, and leave none, do not wait for each other: the older ones get what
+// the younger ones give up, at once.
 func TestWaitersDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{Limit: "L", Bytes: 100, Largest: 100, Wait: time.Second})
@@ -234,7 +236,8 @@ func TestWaitersDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// A pool that the largest request fills has no reserve. Requests of every size find room in it all the same.
+// A pool that the largest request fills has no reserve. Requests of every size find room in it all
+// the same.
 func TestPoolWithoutReserve(t *testing.T) {
 	for n := int64(1); n <= 1<<20; n *= 4 {
 		p := New(Options{Limit: "L", Bytes: 1 << 20, Largest: 1 << 20})
@@ -245,7 +248,8 @@ func TestPoolWithoutReserve(t *testing.T) {
 	}
 }
 
-// Whatever requests take, wait for, give up and give back, together they never hold more than there is, and nothing is left in the end.
+// Whatever requests take, wait for, give up and give back, together they never hold more than there
+// is, and nothing is left in the end.
 func TestPoolIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const total = 1000

@@ -1,7 +1,8 @@
-// Package budget gives memory to the requests of many clients, so that none of them can take it from the others. The front doors use it; it knows
-// nothing of protocols.
+// Package budget gives memory to the requests of many clients, so that none of them can take it
+// from the others. The front doors use it; it knows nothing of protocols.
 //
-// A Pool has a number of bytes. Each connection is a Client of it, and each request takes what it needs as a Hold, before it allocates.
+// A Pool has a number of bytes. Each connection is a Client of it, and each request takes what it
+// needs as a Hold, before it allocates.
 //
 //   - Every client has a little memory of its own (Options.Own), beside the pool's. Requests that fit into it wait for nobody, whatever the others do:
 //     heartbeats, commits, lookups.
@@ -43,8 +44,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// AddressOf is the address by which a client is known, given host:port: an IPv4 address, or the network of an IPv6 address, since one host has all of
-// its 2^64 addresses. Transports without addresses share the zero one.
+// AddressOf is the address by which a client is known, given host:port: an IPv4 address, or the
+// network of an IPv6 address, since one host has all of its 2^64 addresses. Transports without
+// addresses share the zero one.
 func AddressOf(hostPort string) netip.Addr {
 	parsed, _ := netip.ParseAddrPort(hostPort)
 	address := parsed.Addr().Unmap()

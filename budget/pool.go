@@ -77,7 +77,8 @@ func New(opts Options) *Pool {
 	}
 }
 
-// Used is how many of the pool's bytes are taken, and Own how many of what clients have beside them.
+// Used is how many of the pool's bytes are taken, and Own how many of what clients have beside
+// them.
 func (p *Pool) Used() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +151,8 @@ func (h *Hold) Room() int64 {
 	return max(room, 0)
 }
 
-// Grow takes n bytes more, or returns an error that names the limit when there is no room for too long.
+// Grow takes n bytes more, or returns an error that names the limit when there is no room for too
+// long.
 func (h *Hold) Grow(ctx context.Context, n int64) error {
 	w, err := h.grow(n)
 	if w == nil {
@@ -232,7 +234,8 @@ func (p *Pool) outcome(given bool, cause error) error {
 	return fmt.Errorf("%w: %s (%d bytes)", ErrFull, p.opts.Limit, p.opts.Bytes)
 }
 
-// leave ends the waiting of a request that has waited for too long. It may have been given what it waited for at that very moment.
+// leave ends the waiting of a request that has waited for too long. It may have been given what it
+// waited for at that very moment.
 func (p *Pool) leave(w *waiter) (given bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -289,7 +292,8 @@ func (h *Hold) classFor(n int64) class {
 	return large
 }
 
-// fitsShare says whether n bytes more fit into the share of the request's address, and fits whether they fit into the pool as well.
+// fitsShare says whether n bytes more fit into the share of the request's address, and fits whether
+// they fit into the pool as well.
 func (h *Hold) fitsShare(n int64) bool {
 	to, a := h.classFor(n), h.client.address
 	if to != h.class {

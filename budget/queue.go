@@ -20,7 +20,8 @@ func (p *Pool) unpark(at int) *waiter {
 	return w
 }
 
-// serve gives those whose turn it is what they need while there is room, and has the youngest give up while those that wait hold too much.
+// serve gives those whose turn it is what they need while there is room, and has the youngest give
+// up while those that wait hold too much.
 func (p *Pool) serve() {
 	for {
 		at := p.turn()
@@ -39,8 +40,8 @@ func (p *Pool) serve() {
 	}
 }
 
-// turn is the waiter whose turn it is, or -1: of those whose address has room in its share, a small one, then one of the address that holds least, then
-// the oldest.
+// turn is the waiter whose turn it is, or -1: of those whose address has room in its share, a small
+// one, then one of the address that holds least, then the oldest.
 func (p *Pool) turn() int {
 	best := -1
 	for at, w := range p.waiting {

@@ -14,8 +14,8 @@ import (
 	"firn/segments/file"
 )
 
-// BenchmarkMerge merges 240 MiB of one of four partitions out of 256 mixed segments in a directory, and then again what came of it, without a limit to the rate. It says how far
-// the heap grew.
+// BenchmarkMerge merges 240 MiB of one of four partitions out of 256 mixed segments in a directory,
+// and then again what came of it, without a limit to the rate. It says how far the heap grew.
 func BenchmarkMerge(b *testing.B) {
 	store, err := file.Open(b.TempDir())
 	if err != nil {
@@ -68,7 +68,8 @@ func BenchmarkMerge(b *testing.B) {
 	b.ReportMetric(float64(grown())/mib, "MiB-heap")
 }
 
-// writeMixed writes a mixed segment with the same batches, of a record each, for each of four partitions.
+// writeMixed writes a mixed segment with the same batches, of a record each, for each of four
+// partitions.
 func writeMixed(b *testing.B, node *coordinator.Node, store segments.Store, topic segments.TopicID, batches [][]byte) {
 	var data []segments.RunData
 	for i := range int32(4) {

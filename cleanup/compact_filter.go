@@ -6,7 +6,8 @@ import (
 	"firn/segments/batch"
 )
 
-// compactor decides which records stay, in one pass over a partition in the order of offsets. Only its counts and what it has met on its way change.
+// compactor decides which records stay, in one pass over a partition in the order of offsets. Only
+// its counts and what it has met on its way change.
 type compactor struct {
 	latest  *offsetMap
 	share   share // which keys it is about; records with others stay
@@ -15,7 +16,8 @@ type compactor struct {
 	last    int64 // offset: the batch that ends there stays, even if it is empty, so that readers come to the end of what was compacted
 	limit   int   // of the bytes of a batch's records
 
-	// unreadable says that a batch was met that cannot be read, and stays as it is. Behind it no tombstone goes: there may be older records of its key in there.
+	// unreadable says that a batch was met that cannot be read, and stays as it is. Behind it no
+	// tombstone goes: there may be older records of its key in there.
 	unreadable bool
 
 	// Of the segment that is being written:
@@ -29,7 +31,8 @@ type compactCounts struct {
 	records, superseded, tombstones, keyless, unreadable int64
 }
 
-// learn takes the keys of a dirty batch into the map, all of them or, if it cannot be read, none. It returns false if there is no room for one.
+// learn takes the keys of a dirty batch into the map, all of them or, if it cannot be read, none.
+// It returns false if there is no room for one.
 func (c *compactor) learn(b []byte) bool {
 	h, err := batch.ReadHeader(b)
 	if err != nil || h.Attributes.Control() {
@@ -56,7 +59,8 @@ func (c *compactor) learn(b []byte) bool {
 	return true
 }
 
-// clean returns what is left of a batch, nil if nothing is, and whether anything but an empty batch went or changed. own says that an earlier compaction wrote the batch.
+// clean returns what is left of a batch, nil if nothing is, and whether anything but an empty batch
+// went or changed. own says that an earlier compaction wrote the batch.
 func (c *compactor) clean(b []byte, own bool) (left []byte, changed bool, err error) {
 	h, err := batch.ReadHeader(b)
 	if err != nil {
@@ -84,7 +88,8 @@ func (c *compactor) clean(b []byte, own bool) (left []byte, changed bool, err er
 	return got.Bytes, changed, nil
 }
 
-// keep says whether a record stays: if it is the last of its key up to the end of what is compacted, as far as the map knows, and no tombstone whose time has come.
+// keep says whether a record stays: if it is the last of its key up to the end of what is
+// compacted, as far as the map knows, and no tombstone whose time has come.
 func (c *compactor) keep(r *batch.Record, passed bool) bool {
 	c.counts.records++
 	if r.Key == nil {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// keyHash stands for a key. It is long and strong enough that no two keys have the same, by chance or by intention: records would be lost.
+// keyHash stands for a key. It is long and strong enough that no two keys have the same, by chance
+// or by intention: records would be lost.
 type keyHash [16]byte
 
 func hashOf(key []byte) keyHash {
@@ -18,13 +19,15 @@ func hashOf(key []byte) keyHash {
 	return keyHash(sum[:16])
 }
 
-// share is a part of all keys: those whose hashes begin with certain bits, counted from byte 8 on (the bytes before choose the slot).
+// share is a part of all keys: those whose hashes begin with certain bits, counted from byte 8 on
+// (the bytes before choose the slot).
 type share struct {
 	bits  int    // how many; 0: all keys
 	value uint32 // of them
 }
 
-// maxShareBits is how small a share may become. Shares that are smaller by one bit hold half as many keys.
+// maxShareBits is how small a share may become. Shares that are smaller by one bit hold half as
+// many keys.
 const maxShareBits = 32
 
 func (s share) has(h keyHash) bool {
@@ -36,7 +39,8 @@ func (s share) halves() (share, share) {
 	return share{s.bits + 1, s.value << 1}, share{s.bits + 1, s.value<<1 | 1}
 }
 
-// offsetMap knows the last offset of each of many keys. It is a hash table with open addressing that never grows.
+// offsetMap knows the last offset of each of many keys. It is a hash table with open addressing
+// that never grows.
 type offsetMap struct {
 	slots []slot
 	used  int
@@ -80,7 +84,8 @@ func (m *offsetMap) find(h keyHash) *slot {
 	}
 }
 
-// put notes that a key has a record at an offset. It returns false if there is no room for another key.
+// put notes that a key has a record at an offset. It returns false if there is no room for another
+// key.
 func (m *offsetMap) put(h keyHash, offset int64) bool {
 	s := m.find(h)
 	if s.next == 0 {

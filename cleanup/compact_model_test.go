@@ -23,8 +23,8 @@ import (
 	"firn/segments/memory"
 )
 
-// history is a compacted partition, all that was ever written to it, and when what of it was cleaned first: enough to say what has to be there, what may be and
-// what must not.
+// history is a compacted partition, all that was ever written to it, and when what of it was
+// cleaned first: enough to say what has to be there, what may be and what must not.
 type history struct {
 	*world
 	cleaner *Cleaner
@@ -39,7 +39,8 @@ type history struct {
 
 var errFault = errors.New("crashed here")
 
-// faults is a store that fails for good after so many requests, as a process does that dies; until it is repaired.
+// faults is a store that fails for good after so many requests, as a process does that dies; until
+// it is repaired.
 type faults struct {
 	segments.Store
 	mu   sync.Mutex
@@ -172,7 +173,8 @@ func (h *history) append(batches ...[]batch.Record) {
 	}
 }
 
-// some are random records: few keys, so that they come again, tombstones, and if need be records without a key.
+// some are random records: few keys, so that they come again, tombstones, and if need be records
+// without a key.
 func (h *history) some(keys int, keyless bool) []batch.Record {
 	records := make([]batch.Record, 1+h.random.IntN(8))
 	for i := range records {
@@ -215,7 +217,8 @@ func (h *history) configure(set map[string]string) {
 	h.did("configs %v", set)
 }
 
-// attempt does one piece of work, which crashes after so many requests, if that is not negative. It says whether it came to its end.
+// attempt does one piece of work, which crashes after so many requests, if that is not negative. It
+// says whether it came to its end.
 func (h *history) attempt(crash int, w work) bool {
 	h.t.Helper()
 	topic := h.node.View().TopicByID(h.topic)
@@ -318,8 +321,9 @@ func (h *history) survivors() map[int64]batch.Record {
 	return found
 }
 
-// check checks what has to be so at any time: nothing is there that was not written, and who reads all from the beginning has the last value of each key and no
-// key that was deleted, and knows of each deletion as long as delete.retention.ms promises.
+// check checks what has to be so at any time: nothing is there that was not written, and who reads
+// all from the beginning has the last value of each key and no key that was deleted, and knows of
+// each deletion as long as delete.retention.ms promises.
 func (h *history) check() map[int64]batch.Record {
 	h.t.Helper()
 	found := h.survivors()
@@ -353,8 +357,9 @@ func (h *history) check() map[int64]batch.Record {
 	return found
 }
 
-// checkClean checks in addition what has to be so after a compaction that has come to its end: up to where it came, each key has one record at most, which is its last up
-// to there, and no tombstone is left whose time has come.
+// checkClean checks in addition what has to be so after a compaction that has come to its end: up
+// to where it came, each key has one record at most, which is its last up to there, and no
+// tombstone is left whose time has come.
 func (h *history) checkClean(end int64) {
 	h.t.Helper()
 	found := h.check()
@@ -394,8 +399,10 @@ func differs(a, b *batch.Record) bool {
 		(a.Value == nil) != (b.Value == nil) || len(a.Headers) != len(b.Headers)
 }
 
-// TestCompactionModel makes random histories: records of few keys, tombstones, compactions that crash anywhere or come to their end, plain merges, configs that change,
-// and time. With a map of a few keys compactions take several rounds, or shares of the keys; with a small target they take many merges.
+// TestCompactionModel makes random histories: records of few keys, tombstones, compactions that
+// crash anywhere or come to their end, plain merges, configs that change, and time. With a map of a
+// few keys compactions take several rounds, or shares of the keys; with a small target they take
+// many merges.
 func TestCompactionModel(t *testing.T) {
 	for seed := range uint64(24) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

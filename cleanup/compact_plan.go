@@ -18,7 +18,8 @@ type compaction struct {
 	passed bool
 }
 
-// maxCompacted is how many spans one compaction is about at most. Those behind have their turn after it.
+// maxCompacted is how many spans one compaction is about at most. Those behind have their turn
+// after it.
 const maxCompacted = 64 << 10
 
 // compactLimits is what a compaction is planned by, beside the topic's configs.
@@ -30,12 +31,16 @@ type compactLimits struct {
 	reach  time.Duration
 }
 
-// compactable says what of a partition is to be compacted now; false if nothing is, and then when that might change by the time alone. spans are all of the partition's.
+// compactable says what of a partition is to be compacted now; false if nothing is, and then when
+// that might change by the time alone. spans are all of the partition's.
 //
-// As in Kafka, that is the case when what is dirty is more than min.cleanable.dirty.ratio of what is clean and dirty, or the oldest dirty record has waited for
-// max.compaction.lag.ms; what has a record that is younger than min.compaction.lag.ms, and all behind it, counts as neither. Where Kafka has the active
-// segment, which is not compacted either, Firn has what was written last: mixed segments that may be committed again (see coordinator.ProposeMerge), and little that is young.
-// Tombstones go when their time has come, whatever else there is to do; Kafka waits for the next compaction.
+// As in Kafka, that is the case when what is dirty is more than min.cleanable.dirty.ratio of what
+// is clean and dirty, or the oldest dirty record has waited for max.compaction.lag.ms; what has a
+// record that is younger than min.compaction.lag.ms, and all behind it, counts as neither. Where
+// Kafka has the active segment, which is not compacted either, Firn has what was written last:
+// mixed segments that may be committed again (see coordinator.ProposeMerge), and little that is
+// young. Tombstones go when their time has come, whatever else there is to do; Kafka waits for the
+// next compaction.
 func compactable(spans []coordinator.Span, config topicconfig.Config, l compactLimits) (compaction, bool, time.Time) {
 	p := compactPlan{l: l, config: config, now: l.now.UnixMilli(), next: math.MaxInt64}
 	c := compaction{spans: spans}
@@ -126,8 +131,9 @@ func saturated(at, later int64) int64 {
 	return at + later
 }
 
-// groups cuts adjacent spans into such as are rewritten into one segment each: they have so many bytes and so many offsets together, or are a single span. With reach,
-// no group is of two stretches of time: see limits.
+// groups cuts adjacent spans into such as are rewritten into one segment each: they have so many
+// bytes and so many offsets together, or are a single span. With reach, no group is of two
+// stretches of time: see limits.
 func groups(spans []coordinator.Span, l limits) (all [][]coordinator.Span) {
 	slots := l.slots(spans, math.MinInt64)
 	for from := 0; from < len(spans); {
@@ -142,5 +148,6 @@ func groups(spans []coordinator.Span, l limits) (all [][]coordinator.Span) {
 	return all
 }
 
-// maxGroupOffsets bounds what a group spans, holes included. Kafka's segments span no more than 2^31 offsets; the index of one segment is bounded by its bytes.
+// maxGroupOffsets bounds what a group spans, holes included. Kafka's segments span no more than
+// 2^31 offsets; the index of one segment is bounded by its bytes.
 const maxGroupOffsets = 1 << 31

@@ -9,7 +9,8 @@ import (
 	"firn/segments/batch"
 )
 
-// TestCompactArchived compacts a topic whose spans lie in index objects, from the time when it was not compacted.
+// TestCompactArchived compacts a topic whose spans lie in index objects, from the time when it was
+// not compacted.
 func TestCompactArchived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHistory(t, 1, map[string]string{"cleanup.policy": "delete"}, func(o *Options) { o.MapBytes = 2 << 10 })
@@ -46,8 +47,9 @@ func TestCompactArchived(t *testing.T) {
 	})
 }
 
-// TestCompactAndDelete lets a Cleaner go on by itself in a topic that is compacted and keeps records for an hour: of each key there is one record at most, the last, and
-// none is much older than that hour. In the end nothing is left of it, in the log or in the bucket.
+// TestCompactAndDelete lets a Cleaner go on by itself in a topic that is compacted and keeps
+// records for an hour: of each key there is one record at most, the last, and none is much older
+// than that hour. In the end nothing is left of it, in the log or in the bucket.
 func TestCompactAndDelete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHistory(t, 5, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "3600000", "delete.retention.ms": "600000"}, nil)

@@ -16,8 +16,9 @@ import (
 // sharedCoordinator is an embedded coordinator that several nodes use, as they use Redis.
 type sharedCoordinator struct{ coordinator.Coordinator }
 
-// A node that is cut off with the old coordinator does not hear of the incarnation in which the others go on. Its collector, to which their segments are garbage, deletes
-// nothing: also when the old incarnation can still be loaded, because deleting its snapshot failed.
+// A node that is cut off with the old coordinator does not hear of the incarnation in which the
+// others go on. Its collector, to which their segments are garbage, deletes nothing: also when the
+// old incarnation can still be loaded, because deleting its snapshot failed.
 func TestCutOffNodeCollectsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bucket := memory.New()

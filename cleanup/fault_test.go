@@ -15,7 +15,8 @@ import (
 	"firn/segments/storetest"
 )
 
-// scene writes what gives several merges, lets them become ripe, and cleans with a store and a change of the options, until it is all done.
+// scene writes what gives several merges, lets them become ripe, and cleans with a store and a
+// change of the options, until it is all done.
 func (w *world) scene(store segments.Store) {
 	for range 40 {
 		w.write(2000, 0, 1)
@@ -48,7 +49,8 @@ func (w *world) tidyUp() {
 	}
 }
 
-// A Cleaner that fails at any step, once or from then on as if it had died, leaves the old or the new, both whole; another one does the rest, and nothing leaks.
+// A Cleaner that fails at any step, once or from then on as if it had died, leaves the old or the
+// new, both whole; another one does the rest, and nothing leaks.
 func TestEveryStepFails(t *testing.T) {
 	steps := 0
 	synctest.Test(t, func(t *testing.T) {

@@ -23,14 +23,16 @@ const (
 	looksInAGrace = 4
 )
 
-// collector deletes what nothing needs. It remembers what it has seen: an object goes once it was garbage twice, a grace apart. What it remembers stays right while
-// another node has the lease, because garbage stays garbage.
+// collector deletes what nothing needs. It remembers what it has seen: an object goes once it was
+// garbage twice, a grace apart. What it remembers stays right while another node has the lease,
+// because garbage stays garbage.
 type collector struct {
 	c    *Cleaner
 	seen map[string]time.Time // by key: when the first look that returned it had ended
 }
 
-// between is the time between two looks. A look's findings go a grace after it, so they go at most a grace and twice this after they could be found.
+// between is the time between two looks. A look's findings go a grace after it, so they go at most
+// a grace and twice this after they could be found.
 func (o *Options) between() time.Duration {
 	return min(max(o.Grace/looksInAGrace, leastBetween), mostBetween)
 }
@@ -99,7 +101,8 @@ func (g *collector) collect(ctx context.Context) error {
 	return err
 }
 
-// sift remembers what is garbage by a look that began and ended then, and returns what may be deleted: what was returned by one that had ended a grace before this one began.
+// sift remembers what is garbage by a look that began and ended then, and returns what may be
+// deleted: what was returned by one that had ended a grace before this one began.
 func (g *collector) sift(found []segments.Object, begun, ended time.Time) (due []segments.Object) {
 	seen := make(map[string]time.Time, min(len(found), maxCandidates))
 	for _, o := range found {

@@ -25,7 +25,8 @@ type hold struct {
 // leaseOf names the lease of a partition.
 func leaseOf(at segments.Partition) string { return fmt.Sprintf("cleanup/%s/%d", at.Topic, at.Index) }
 
-// take takes a lease; coordinator.ErrLeaseHeld says that another node has it. Whoever gets it lets it go. The view shows everything that was done under it before.
+// take takes a lease; coordinator.ErrLeaseHeld says that another node has it. Whoever gets it lets
+// it go. The view shows everything that was done under it before.
 func (c *Cleaner) take(ctx context.Context, name string) (*hold, error) {
 	life, err := c.opts.Node.Life(ctx)
 	if err != nil {

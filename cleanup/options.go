@@ -41,7 +41,8 @@ const (
 	defaultMemory       = 64 << 20
 	defaultMap          = 64 << 20
 	defaultDecompressed = 100 << 20
-	// jobMemory is about what a job holds that streams: the reader's window, and an upload with its parts under way.
+	// jobMemory is about what a job holds that streams: the reader's window, and an upload with its
+	// parts under way.
 	jobMemory = 32 << 20
 	maxJobs   = 4
 	// leastTarget is how far retention may lower the target.
@@ -101,6 +102,7 @@ func (o *Options) validate() error {
 // jobs is how many jobs run at once.
 func (o *Options) jobs() int { return int(min(max(o.MemoryBytes/jobMemory, 1), maxJobs)) }
 
-// ripeness is how old a mixed segment is before its spans may be merged or removed: it cannot be committed again, by whatever clock. See coordinator.ProposeMerge. At
-// the default deadline it is that and a minute.
+// ripeness is how old a mixed segment is before its spans may be merged or removed: it cannot be
+// committed again, by whatever clock. See coordinator.ProposeMerge. At the default deadline it is
+// that and a minute.
 func (o *Options) ripeness() time.Duration { return o.CommitDeadline + o.CommitDeadline/5 }

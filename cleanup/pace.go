@@ -9,9 +9,11 @@ import (
 	"firn/segments"
 )
 
-// Pace is how fast merges go: at most at a rate, and more slowly while they slow down others. It learns what a put of the write path takes while no merge is at work, which
-// it sees to now and then by a short break, and compares with what puts take beside merges: when that is more than a few percent worse, the
-// rate falls, and when it is not, it rises again. Its methods are safe for concurrent use.
+// Pace is how fast merges go: at most at a rate, and more slowly while they slow down others. It
+// learns what a put of the write path takes while no merge is at work, which it sees to now and
+// then by a short break, and compares with what puts take beside merges: when that is more than a
+// few percent worse, the rate falls, and when it is not, it rises again. Its methods are safe for
+// concurrent use.
 type Pace struct {
 	most float64 // bytes per second
 
@@ -162,7 +164,8 @@ func (p *Pace) putEnded(size int, wasIdle, succeeded bool, took time.Duration, n
 // Beside returns the store for the write path, whose puts the pace is set by.
 func (p *Pace) Beside(store segments.Store) segments.Store { return &beside{store, p} }
 
-// beside is a store whose puts are timed. It is no Cleaner: who writes beside merges does not clean.
+// beside is a store whose puts are timed. It is no Cleaner: who writes beside merges does not
+// clean.
 type beside struct {
 	segments.Store
 	pace *Pace

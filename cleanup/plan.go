@@ -8,22 +8,27 @@ import (
 	"firn/coordinator"
 )
 
-// Merging goes in tiers, so that few bytes are written often. Mixed spans become a merged segment once there is a 256th of the target of them, and merged
-// segments become a larger one when those below a tier's limit come, side by side, to the next tier's. So every byte is written at most once for each tier
-// that it begins below: three times for a partition that fills the lowest of them within Options.Stale, less for a busier one. Of a slower one a 4096th of the target is
-// a tier as well, and maxTiny side by side are merged however small they are, so that its segments stay few: its bytes are written up to five times, or a few more,
-// and are few.
+// Merging goes in tiers, so that few bytes are written often. Mixed spans become a merged segment
+// once there is a 256th of the target of them, and merged segments become a larger one when those
+// below a tier's limit come, side by side, to the next tier's. So every byte is written at most
+// once for each tier that it begins below: three times for a partition that fills the lowest of
+// them within Options.Stale, less for a busier one. Of a slower one a 4096th of the target is a
+// tier as well, and maxTiny side by side are merged however small they are, so that its segments
+// stay few: its bytes are written up to five times, or a few more, and are few.
 
-// tiers are what is merged with what, the largest first: runs of segments below a size, in parts of the target, that together have another size.
+// tiers are what is merged with what, the largest first: runs of segments below a size, in parts of
+// the target, that together have another size.
 var tiers = [...]struct{ below, together int64 }{{2, 1}, {16, 16}, {256, 256}, {4096, 4096}}
 
 // maxTiny is how many segments of the lowest tier stay side by side.
 const maxTiny = 128
 
-// mixedPart is the part of the target that mixed spans have to have together before they are merged.
+// mixedPart is the part of the target that mixed spans have to have together before they are
+// merged.
 const mixedPart = 256
 
-// maxRecords is how many records a merged segment is made of at most: what it holds in memory until its end, its index, grows by batches.
+// maxRecords is how many records a merged segment is made of at most: what it holds in memory until
+// its end, its index, grows by batches.
 const maxRecords = 8 << 20
 
 // limits is what a plan goes by.
@@ -35,8 +40,9 @@ type limits struct {
 	stale   time.Time     // mixed segments from before are merged, however little there is
 }
 
-// plan returns which spans are merged next: spans[from:to], adjacent ones, in the order of their offsets. It returns none if nothing is worth it. highest is
-// the largest timestamp of the spans before.
+// plan returns which spans are merged next: spans[from:to], adjacent ones, in the order of their
+// offsets. It returns none if nothing is worth it. highest is the largest timestamp of the spans
+// before.
 func plan(spans []coordinator.Span, highest int64, l limits) (from, to int) {
 	slots := l.slots(spans, highest)
 	if from, to = l.mixed(spans, slots); to > from {
@@ -62,8 +68,9 @@ type tierRule struct {
 	closed   bool  // or will never come to more, because the stretch of time that they lie in is over
 }
 
-// slots says in which stretch of time each span lies, by the largest timestamp up to it: those are in order. No merged segment is of two of them, so that
-// retention by time can let go of them one by one.
+// slots says in which stretch of time each span lies, by the largest timestamp up to it: those are
+// in order. No merged segment is of two of them, so that retention by time can let go of them one
+// by one.
 func (l *limits) slots(spans []coordinator.Span, highest int64) []int64 {
 	slots := make([]int64, len(spans))
 	reach := l.reach.Milliseconds()

@@ -18,8 +18,9 @@ const (
 	mib = 1 << 20
 )
 
-// layout makes spans of words: m is mixed, M merged, C compacted, L listed, each followed by its size; @ and minutes is how old its segment is, # and minutes its
-// largest timestamp. Mixed ones are ten minutes old if nothing else is said.
+// layout makes spans of words: m is mixed, M merged, C compacted, L listed, each followed by its
+// size; @ and minutes is how old its segment is, # and minutes its largest timestamp. Mixed ones
+// are ten minutes old if nothing else is said.
 func layout(t *testing.T, now time.Time, text string) []coordinator.Span {
 	t.Helper()
 	var spans []coordinator.Span
@@ -102,8 +103,9 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// simulate merges a steady stream as rounds would, for some time, and returns how many bytes were written in merges for each that came, the number of spans in the end, and how
-// many merges there were. Every second brings a span.
+// simulate merges a steady stream as rounds would, for some time, and returns how many bytes were
+// written in merges for each that came, the number of spans in the end, and how many merges there
+// were. Every second brings a span.
 func simulate(perSecond int64, length time.Duration, reach time.Duration) (amplification float64, spans []coordinator.Span, merges int) {
 	begun := time.UnixMilli(1_700_000_000_000)
 	random := rand.New(rand.NewPCG(1, 2))

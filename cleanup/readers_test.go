@@ -14,7 +14,8 @@ import (
 	"firn/segments/memory"
 )
 
-// Readers who go on while all is merged, merged again, and what was there before is deleted, read the same bytes as ever.
+// Readers who go on while all is merged, merged again, and what was there before is deleted, read
+// the same bytes as ever.
 func TestReadersMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 3, nil)

@@ -13,12 +13,14 @@ import (
 	"firn/segments"
 )
 
-// expired returns where the log of a partition is to start by its topic's retention: behind the spans that may go, which are those of the segments that Kafka would
-// delete. That is info.LogStart if none may. spans are those of the partition in order, from the log start on.
+// expired returns where the log of a partition is to start by its topic's retention: behind the
+// spans that may go, which are those of the segments that Kafka would delete. That is info.LogStart
+// if none may. spans are those of the partition in order, from the log start on.
 //
-// As in Kafka, old spans go from the oldest on, as long as their newest record is older than retention.ms, and as long as what remains is not less than retention.bytes;
-// a span with a young record stops the first, whatever lies behind it. Spans that may still be committed again, which have no id from before ripe, stay: see
-// coordinator.ProposeMerge.
+// As in Kafka, old spans go from the oldest on, as long as their newest record is older than
+// retention.ms, and as long as what remains is not less than retention.bytes; a span with a young
+// record stops the first, whatever lies behind it. Spans that may still be committed again, which
+// have no id from before ripe, stay: see coordinator.ProposeMerge.
 func expired(spans iter.Seq2[coordinator.Span, error], info coordinator.PartitionInfo, config topicconfig.Config, now, ripe time.Time) (int64, error) {
 	start, left := info.LogStart, info.Bytes
 	if !config.Delete || config.RetentionMillis < 0 && config.RetentionBytes < 0 {
@@ -41,8 +43,9 @@ func expired(spans iter.Seq2[coordinator.Span, error], info coordinator.Partitio
 	return start, nil
 }
 
-// retain moves log starts. It needs no lease: a log start moves up or stays, whoever says so, and does so beside merges. All partitions' go together, and not more often than
-// every Options.Retain, because each time costs a journal object.
+// retain moves log starts. It needs no lease: a log start moves up or stays, whoever says so, and
+// does so beside merges. All partitions' go together, and not more often than every Options.Retain,
+// because each time costs a journal object.
 func (c *Cleaner) retain(ctx context.Context, starts map[segments.Partition]int64) {
 	for some := range slices.Chunk(slices.Collect(maps.Keys(starts)), coordinator.MaxLogStarts) {
 		err := c.moveStarts(ctx, starts, some)

@@ -102,7 +102,8 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// An object goes when a look returned it that ended a grace before this one began, and not when it was needed in between.
+// An object goes when a look returned it that ended a grace before this one began, and not when it
+// was needed in between.
 func TestSift(t *testing.T) {
 	g := &collector{c: &Cleaner{opts: Options{Grace: time.Minute}}}
 	now := time.Now()

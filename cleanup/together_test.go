@@ -10,7 +10,8 @@ import (
 	"firn/segments/storetest"
 )
 
-// Partitions that lie side by side in mixed segments are read together: a get for each segment, not for each partition's part of it.
+// Partitions that lie side by side in mixed segments are read together: a get for each segment, not
+// for each partition's part of it.
 func TestTogether(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -229,7 +229,8 @@ func (m *manifests) checkPods(t *testing.T) {
 	}
 }
 
-// checkSelectors wants everything that selects pods to select these, and every port to be one of theirs.
+// checkSelectors wants everything that selects pods to select these, and every port to be one of
+// theirs.
 func (m *manifests) checkSelectors(t *testing.T) {
 	t.Helper()
 	template := m.set.Spec.Template

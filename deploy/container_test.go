@@ -17,8 +17,9 @@ import (
 	"firn/localstack"
 )
 
-// TestContainerRootRunsByItself makes the image's root file system, as the Dockerfile's last stage says, and runs what it runs in it: chroot, nobody's user id,
-// nothing of this machine but the kernel. It needs the right to make namespaces, as root or by user namespaces.
+// TestContainerRootRunsByItself makes the image's root file system, as the Dockerfile's last stage
+// says, and runs what it runs in it: chroot, nobody's user id, nothing of this machine but the
+// kernel. It needs the right to make namespaces, as root or by user namespaces.
 func TestContainerRootRunsByItself(t *testing.T) {
 	root := t.TempDir()
 	if err := os.Chmod(root, 0o755); err != nil {
@@ -96,7 +97,8 @@ func freeAddr(t *testing.T) string {
 	return addr
 }
 
-// inside is a command in the root file system, with the user id of the image and no other environment.
+// inside is a command in the root file system, with the user id of the image and no other
+// environment.
 func inside(ctx context.Context, root string, environment []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Path, cmd.Err = args[0], nil // found in there

@@ -19,7 +19,8 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// release makes a release for this machine's kind alone, from the sources at root, and returns its files by name.
+// release makes a release for this machine's kind alone, from the sources at root, and returns its
+// files by name.
 func release(t *testing.T, root string) map[string][]byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -38,7 +39,8 @@ func release(t *testing.T, root string) map[string][]byte {
 	return files
 }
 
-// TestReleaseIsStaticAndReproducible makes a release twice, the second time from sources that lie, by their path, elsewhere.
+// TestReleaseIsStaticAndReproducible makes a release twice, the second time from sources that lie,
+// by their path, elsewhere.
 func TestReleaseIsStaticAndReproducible(t *testing.T) {
 	here, err := filepath.Abs("..")
 	if err != nil {
@@ -122,7 +124,8 @@ func checkMaterials(t *testing.T, binary string, bill []byte) {
 	}
 }
 
-// TestDebianPackage makes the package twice and unpacks it. A program of one line stands in for firn, which takes a minute to compress.
+// TestDebianPackage makes the package twice and unpacks it. A program of one line stands in for
+// firn, which takes a minute to compress.
 func TestDebianPackage(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Fatal("dpkg-deb is missing: run 'make test-needs'")

@@ -9,7 +9,8 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// way is what a rule of a security group lets through: between the group and a peer, which is another group or an address.
+// way is what a rule of a security group lets through: between the group and a peer, which is
+// another group or an address.
 type way struct {
 	group, peer string
 	from, to    int64
@@ -22,7 +23,8 @@ const (
 	manyNodes     = 3
 )
 
-// number evaluates an attribute with some nodes, once for each of them. Attributes that are the same for all give one number.
+// number evaluates an attribute with some nodes, once for each of them. Attributes that are the
+// same for all give one number.
 func number(t *testing.T, m module, b *hclsyntax.Block, name string) (values []int64) {
 	t.Helper()
 	var kafkaPort cty.Value
@@ -63,7 +65,8 @@ func ways(t *testing.T, m module, kind string) (all []way) {
 	return all
 }
 
-// TestTerraformLetsTrafficThrough follows each connection that has to be: an open port on one side and none on the other is a cluster that nobody reaches.
+// TestTerraformLetsTrafficThrough follows each connection that has to be: an open port on one side
+// and none on the other is a cluster that nobody reaches.
 func TestTerraformLetsTrafficThrough(t *testing.T) {
 	m := parseModule(t, "terraform/aws")
 	in, out := ways(t, m, "aws_vpc_security_group_ingress_rule"), ways(t, m, "aws_vpc_security_group_egress_rule")

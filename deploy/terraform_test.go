@@ -15,7 +15,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// module is a Terraform module, parsed. Providers are not asked: what is checked is what can be read.
+// module is a Terraform module, parsed. Providers are not asked: what is checked is what can be
+// read.
 type module struct {
 	files  map[string][]byte
 	blocks []*hclsyntax.Block
@@ -100,7 +101,8 @@ func TestTerraformIsFormatted(t *testing.T) {
 	}
 }
 
-// TestTerraformReferencesExist wants every variable described, typed and used, and every resource, data source and local that is referred to, to be there.
+// TestTerraformReferencesExist wants every variable described, typed and used, and every resource,
+// data source and local that is referred to, to be there.
 func TestTerraformReferencesExist(t *testing.T) {
 	m := parseModule(t, "terraform/aws")
 	known, used := map[string]bool{}, map[string]bool{}
@@ -148,7 +150,8 @@ func TestTerraformReferencesExist(t *testing.T) {
 	}
 }
 
-// reference names what a traversal refers to; empty for what a block defines for itself (each, statement, variables of for, types).
+// reference names what a traversal refers to; empty for what a block defines for itself (each,
+// statement, variables of for, types).
 func reference(at hcl.Traversal) string {
 	var parts []string
 	for _, step := range at {
@@ -168,7 +171,8 @@ func reference(at hcl.Traversal) string {
 	return ""
 }
 
-// TestTerraformGrantsNoMoreThanNeeded holds every IAM policy: no wildcard in an allowed action, no action on everything.
+// TestTerraformGrantsNoMoreThanNeeded holds every IAM policy: no wildcard in an allowed action, no
+// action on everything.
 func TestTerraformGrantsNoMoreThanNeeded(t *testing.T) {
 	m := parseModule(t, "terraform/aws")
 	statements := 0

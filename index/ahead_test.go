@@ -9,8 +9,8 @@ import (
 	"firn/segments/batch"
 )
 
-// TestReadAhead: a sequential reader finds nearly all of its blocks on their way or in the cache, and adjacent blocks of a merged segment come
-// with few gets.
+// TestReadAhead: a sequential reader finds nearly all of its blocks on their way or in the cache,
+// and adjacent blocks of a merged segment come with few gets.
 func TestReadAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -38,7 +38,8 @@ func TestReadAhead(t *testing.T) {
 	})
 }
 
-// TestReadAheadLeavesRoom: reading ahead takes no more than half of FetchBytes, and nothing for readers who jump about.
+// TestReadAheadLeavesRoom: reading ahead takes no more than half of FetchBytes, and nothing for
+// readers who jump about.
 func TestReadAheadLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -62,7 +63,8 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 	})
 }
 
-// TestReadAheadFromTheMiddle: a reader that begins anywhere is known for a sequential one by its second read.
+// TestReadAheadFromTheMiddle: a reader that begins anywhere is known for a sequential one by its
+// second read.
 func TestReadAheadFromTheMiddle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -113,8 +115,8 @@ func TestReadAheadWithoutRoom(t *testing.T) {
 	})
 }
 
-// ahead fails the test unless the stream that is expected at offset next knows what was fetched ahead of it: the bytes from there to its end,
-// all of which are in the cache or on their way.
+// ahead fails the test unless the stream that is expected at offset next knows what was fetched
+// ahead of it: the bytes from there to its end, all of which are in the cache or on their way.
 func ahead(t *testing.T, x *Index, next int64) {
 	t.Helper()
 	s, ok := x.ahead.recall(place{part, next})
@@ -178,7 +180,8 @@ func TestTailCostsNoGet(t *testing.T) {
 	}
 }
 
-// TestKeptTwice: a segment whose commit was lost and made again is found under its new offsets, and never under the old.
+// TestKeptTwice: a segment whose commit was lost and made again is found under its new offsets, and
+// never under the old.
 func TestKeptTwice(t *testing.T) {
 	w := newWorld(t)
 	x := w.open(nil)

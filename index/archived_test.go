@@ -13,7 +13,8 @@ import (
 	"firn/segments/batch"
 )
 
-// archive puts an index object into the bucket for the from-th to the to-th span of part, and one span in their place.
+// archive puts an index object into the bucket for the from-th to the to-th span of part, and one
+// span in their place.
 func (w *world) archive(from, to int, version uint64) {
 	w.nth++
 	var id segments.ID
@@ -29,7 +30,8 @@ func (w *world) archive(from, to int, version uint64) {
 	f.spans = slices.Concat(f.spans[:from], []coordinator.Span{listed}, f.spans[to:])
 }
 
-// archivedWorld is a world in which part is merged segments of five batches with holes between them, three and three of them archived, two not, and a mixed one.
+// archivedWorld is a world in which part is merged segments of five batches with holes between
+// them, three and three of them archived, two not, and a mixed one.
 func archivedWorld(t testing.TB) (w *world, batches [][]byte) {
 	batches = blocks(t, 40, 3)
 	w = newWorld(t)
@@ -62,7 +64,8 @@ func behind(t testing.TB, chunk Chunk) int64 {
 	return next
 }
 
-// Reads from every offset, of all sizes, give the same whether spans are archived or not, from a log start within an archived span, and from an index without a cache.
+// Reads from every offset, of all sizes, give the same whether spans are archived or not, from a
+// log start within an archived span, and from an index without a cache.
 func TestArchivedRead(t *testing.T) {
 	for name, change := range map[string]func(*Options){"cached": nil, "uncached": func(o *Options) { o.FooterBytes, o.CacheBytes = -1, -1 }} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +111,8 @@ func TestArchivedByTime(t *testing.T) {
 			}
 		}
 	}
-	// The largest timestamp lies in an archived span; and, when the log start is behind it, in the next.
+	// The largest timestamp lies in an archived span; and, when the log start is behind it, in the
+	// next.
 	w, _ = archivedWorld(t)
 	f := w.view.parts[part]
 	f.end, f.spans = f.spans[1].Last+1, f.spans[:2]
@@ -141,7 +145,8 @@ func TestArchivedScan(t *testing.T) {
 	}
 }
 
-// An index object that is gone is looked up again, like a segment; one that is not what the view says of it is corrupt.
+// An index object that is gone is looked up again, like a segment; one that is not what the view
+// says of it is corrupt.
 func TestArchivedVanished(t *testing.T) {
 	w, batches := archivedWorld(t)
 	f := w.view.parts[part]

@@ -28,7 +28,8 @@ func view(b *testing.B, spans []coordinator.Span) *coordinator.View {
 	return coordinator.NewView(state)
 }
 
-// scan reads part from end to end, again and again, 1 MiB at a time, and reports the bytes of each read.
+// scan reads part from end to end, again and again, 1 MiB at a time, and reports the bytes of each
+// read.
 func scan(b *testing.B, x *Index, end int64) {
 	b.ReportAllocs()
 	var bytes, at int64
@@ -48,8 +49,8 @@ func scan(b *testing.B, x *Index, end int64) {
 	b.SetBytes(bytes / int64(b.N))
 }
 
-// quarters writes n segments with one batch of 256 KiB each into a file store, and opens an index over them; those that are to be in the
-// tail are kept.
+// quarters writes n segments with one batch of 256 KiB each into a file store, and opens an index
+// over them; those that are to be in the tail are kept.
 func quarters(b *testing.B, n int, keep bool, change func(*Options)) *Index {
 	w := newWorld(b)
 	store, err := file.Open(b.TempDir())
@@ -87,7 +88,8 @@ func BenchmarkReadCache(b *testing.B) {
 	scan(b, quarters(b, 64, false, func(*Options) {}), 64)
 }
 
-// BenchmarkReadCold reads from files whose pages the system has in memory: it is the cost of the path, not of a disk.
+// BenchmarkReadCold reads from files whose pages the system has in memory: it is the cost of the
+// path, not of a disk.
 func BenchmarkReadCold(b *testing.B) {
 	scan(b, quarters(b, 64, false, func(o *Options) { o.CacheBytes = 8 << 20 }), 64)
 }
@@ -97,7 +99,8 @@ func BenchmarkReadColdAlone(b *testing.B) {
 	scan(b, quarters(b, 64, false, func(o *Options) { o.CacheBytes, o.ReadAheadBytes = 8<<20, -1 }), 64)
 }
 
-// merged writes one merged segment of 64 MiB, in batches of 16 KiB, into a file store, and opens an index over it.
+// merged writes one merged segment of 64 MiB, in batches of 16 KiB, into a file store, and opens an
+// index over it.
 func merged(b *testing.B, change func(*Options)) (*Index, coordinator.Span) {
 	w := newWorld(b)
 	store, err := file.Open(b.TempDir())
@@ -119,8 +122,9 @@ func merged(b *testing.B, change func(*Options)) (*Index, coordinator.Span) {
 	}), span
 }
 
-// BenchmarkReadMerged reads a merged segment from end to end, 1 MiB at a time, from files whose pages the system has in memory; and, to compare, the same bytes without
-// index, checks and cache, in gets of the same size.
+// BenchmarkReadMerged reads a merged segment from end to end, 1 MiB at a time, from files whose
+// pages the system has in memory; and, to compare, the same bytes without index, checks and cache,
+// in gets of the same size.
 func BenchmarkReadMerged(b *testing.B) {
 	b.Run("index", func(b *testing.B) {
 		x, _ := merged(b, func(o *Options) { o.CacheBytes = 32 << 20 })

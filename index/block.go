@@ -10,18 +10,21 @@ import (
 	"firn/segments"
 )
 
-// block is the bytes of one piece, whole batches with their final offsets. It is shared and never changed.
+// block is the bytes of one piece, whole batches with their final offsets. It is shared and never
+// changed.
 type block struct {
 	bytes  []byte
 	starts []int32 // where each batch begins in bytes
 }
 
-// blockOverhead is what one block costs beside its bytes and starts: the block itself, its key, its places in a map and a list.
+// blockOverhead is what one block costs beside its bytes and starts: the block itself, its key, its
+// places in a map and a list.
 const blockOverhead = 256
 
 func (b *block) size() int64 { return int64(len(b.bytes)) + 4*int64(len(b.starts)) + blockOverhead }
 
-// verify makes a block of bytes as they lie in the bucket. The bytes belong to the block from then on.
+// verify makes a block of bytes as they lie in the bucket. The bytes belong to the block from then
+// on.
 func verify(p piece, bytes []byte) (*block, error) {
 	starts, err := spans.Check(&p, bytes, nil)
 	if err != nil {
@@ -30,7 +33,8 @@ func verify(p piece, bytes []byte) (*block, error) {
 	return &block{bytes, starts}, nil
 }
 
-// posLastOffsetDelta is where a batch header keeps what to add to its base offset to get the offset of its last record.
+// posLastOffsetDelta is where a batch header keeps what to add to its base offset to get the offset
+// of its last record.
 const posLastOffsetDelta = 23
 
 // base is the offset of batch i's first record.
@@ -52,8 +56,9 @@ func (b *block) end(i int) int {
 // batch is the bytes of batch i.
 func (b *block) batch(i int) []byte { return b.bytes[b.starts[i]:b.end(i)] }
 
-// cut returns the batches from the one that holds offset (or the first behind it) on that end below limit and fit into maxBytes, or the
-// first of them even if it does not fit, if force is set. next is the offset behind the last of them; it is 0 if there are none.
+// cut returns the batches from the one that holds offset (or the first behind it) on that end below
+// limit and fit into maxBytes, or the first of them even if it does not fit, if force is set. next
+// is the offset behind the last of them; it is 0 if there are none.
 func (b *block) cut(offset, limit int64, maxBytes int, force bool) (bytes []byte, next int64) {
 	n := len(b.starts)
 	first := sort.Search(n, func(i int) bool { return b.last(i) >= offset })

@@ -12,19 +12,25 @@ import (
 	"firn/segments/batch"
 )
 
-// maxTimeBlocks bounds the blocks that one search reads. One is enough, unless headers promise a timestamp which none of the batch's records has, the log start lies
-// within the block, or a batch cannot be read. Batches have been looked into before they were taken since this version: only older ones do that.
+// maxTimeBlocks bounds the blocks that one search reads. One is enough, unless headers promise a
+// timestamp which none of the batch's records has, the log start lies within the block, or a batch
+// cannot be read. Batches have been looked into before they were taken since this version: only
+// older ones do that.
 const maxTimeBlocks = 64
 
-// ByTime returns the first record with this timestamp or a later one, as Kafka's ListOffsets does; false if there is none. Records
-// below the log start do not count, nor do those of batches that cannot be decompressed, which no consumer could read either. If too many blocks do not have what they
-// promise, the answer is the first place that was not searched: no record before it has the timestamp.
+// ByTime returns the first record with this timestamp or a later one, as Kafka's ListOffsets does;
+// false if there is none. Records below the log start do not count, nor do those of batches that
+// cannot be decompressed, which no consumer could read either. If too many blocks do not have what
+// they promise, the answer is the first place that was not searched: no record before it has the
+// timestamp.
 func (x *Index) ByTime(ctx context.Context, p segments.Partition, timestamp int64) (Position, bool, error) {
 	return x.search(ctx, p, func() (Position, bool, error) { return x.byTime(ctx, p, timestamp) })
 }
 
-// MaxTimestamp returns the record with the largest timestamp, the first of several; false if the partition is empty. Records below the log
-// start do not count, nor do those of batches that cannot be decompressed. If too many blocks do not have what they promise, it is the largest of those that were searched.
+// MaxTimestamp returns the record with the largest timestamp, the first of several; false if the
+// partition is empty. Records below the log start do not count, nor do those of batches that cannot
+// be decompressed. If too many blocks do not have what they promise, it is the largest of those
+// that were searched.
 func (x *Index) MaxTimestamp(ctx context.Context, p segments.Partition) (Position, bool, error) {
 	return x.search(ctx, p, func() (Position, bool, error) { return x.maxTimestamp(ctx, p) })
 }
@@ -76,7 +82,8 @@ func (s *timeSearch) block(ctx context.Context, at piece) (*block, error) {
 // tired says whether the search has read as many blocks as it may.
 func (s *timeSearch) tired() bool { return s.read >= maxTimeBlocks }
 
-// spanBehind returns the first span from offset on that says it has a record with this timestamp or a later one.
+// spanBehind returns the first span from offset on that says it has a record with this timestamp or
+// a later one.
 func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, timestamp int64) (coordinator.Span, bool) {
 	for ctx.Err() == nil {
 		spans := x.view.Spans(p, offset, waveSpans)
@@ -93,7 +100,8 @@ func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, ti
 	return coordinator.Span{}, false
 }
 
-// firstInSpan returns the first record of a span, or of those that it stands for, with this timestamp or a later one.
+// firstInSpan returns the first record of a span, or of those that it stands for, with this
+// timestamp or a later one.
 func (s *timeSearch) firstInSpan(ctx context.Context, span *coordinator.Span, timestamp int64) (Position, bool, error) {
 	spans, err := s.x.resolve(ctx, s.p, span)
 	if err != nil {
@@ -139,8 +147,9 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, t
 	return Position{}, false, nil
 }
 
-// firstInBatch returns the first record of a batch, from offset on, with this timestamp or a later one. It decompresses only if the header says
-// that there may be one, and no further than to it. A batch that cannot be read has none.
+// firstInBatch returns the first record of a batch, from offset on, with this timestamp or a later
+// one. It decompresses only if the header says that there may be one, and no further than to it. A
+// batch that cannot be read has none.
 func firstInBatch(b []byte, offset, timestamp int64) (found Position, ok bool) {
 	h, err := batch.ReadHeader(b)
 	if err != nil || h.MaxTimestamp < timestamp || h.Records == 0 { // compaction keeps a batch without records now and then
@@ -169,7 +178,8 @@ func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Positio
 	if err != nil || ok && best.Timestamp == span.MaxTimestamp {
 		return best, ok, err
 	}
-	// The record that gave the span its timestamp lies below the log start, or there is none: so another span may hold the one wanted.
+	// The record that gave the span its timestamp lies below the log start, or there is none: so
+	// another span may hold the one wanted.
 	for _, other := range x.promising(ctx, p, &span) {
 		if s.tired() || ok && best.Timestamp >= other.MaxTimestamp {
 			break
@@ -181,8 +191,9 @@ func (x *Index) maxTimestamp(ctx context.Context, p segments.Partition) (Positio
 	return best, ok, ctx.Err()
 }
 
-// promising returns the spans beside one with the largest timestamps, those with the largest first, and as many as a search may read. It walks them all,
-// which only a span that does not have what it promises makes necessary.
+// promising returns the spans beside one with the largest timestamps, those with the largest first,
+// and as many as a search may read. It walks them all, which only a span that does not have what it
+// promises makes necessary.
 func (x *Index) promising(ctx context.Context, p segments.Partition, beside *coordinator.Span) []coordinator.Span {
 	var best []coordinator.Span
 	info, _ := x.view.Partition(p)
@@ -207,8 +218,9 @@ func (x *Index) promising(ctx context.Context, p segments.Partition, beside *coo
 	return best
 }
 
-// latestInSpan returns the first of the records of a span, or of those that it stands for, with the largest timestamp, if that is larger than that of best, where there is one, and
-// else best. Like latestInBytes it looks where most is promised first.
+// latestInSpan returns the first of the records of a span, or of those that it stands for, with the
+// largest timestamp, if that is larger than that of best, where there is one, and else best. Like
+// latestInBytes it looks where most is promised first.
 func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span, best Position, ok bool) (Position, bool, error) {
 	spans, err := s.x.resolve(ctx, s.p, span)
 	if err != nil {
@@ -228,8 +240,9 @@ func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span, b
 	return best, ok, nil
 }
 
-// latestInBytes is latestInSpan for a span that stands for no others. It reads the pieces that promise more than was found, those that promise most
-// first: one, unless a piece does not keep its promise.
+// latestInBytes is latestInSpan for a span that stands for no others. It reads the pieces that
+// promise more than was found, those that promise most first: one, unless a piece does not keep its
+// promise.
 func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, best Position, ok bool) (Position, bool, error) {
 	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
@@ -255,8 +268,9 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, 
 	return best, ok, nil
 }
 
-// latestInBatch returns the first of the records with the largest timestamp, from offset on, if it is larger than that of best, where there
-// is one, and else best. It decompresses only if the header says that there may be one. What cannot be read does not count.
+// latestInBatch returns the first of the records with the largest timestamp, from offset on, if it
+// is larger than that of best, where there is one, and else best. It decompresses only if the
+// header says that there may be one. What cannot be read does not count.
 func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bool) {
 	h, err := batch.ReadHeader(b)
 	if err != nil || ok && h.MaxTimestamp <= best.Timestamp || h.Records == 0 {

@@ -184,7 +184,8 @@ func records(t testing.TB, codec batch.Codec, size int, timestamps ...int64) []b
 	return b
 }
 
-// segment writes one object with these runs into the bucket and shows it in the view. It returns what Keep wants.
+// segment writes one object with these runs into the bucket and shows it in the view. It returns
+// what Keep wants.
 func (w *world) segment(runs ...run) ([]coordinator.CommitSpan, []byte) {
 	w.nth++
 	var id segments.ID
@@ -242,7 +243,8 @@ func read(t testing.TB, x *Index, offset int64, maxBytes int) Chunk {
 	return chunk
 }
 
-// offsets returns the first and the last offset of a chunk, and fails if they are not contiguous or a batch is not whole.
+// offsets returns the first and the last offset of a chunk, and fails if they are not contiguous or
+// a batch is not whole.
 func offsets(t testing.TB, chunk Chunk) (first, last int64) {
 	t.Helper()
 	first, last = -1, -1

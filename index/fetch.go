@@ -17,19 +17,21 @@ import (
 const (
 	// maxGetBytes is how far adjacent pieces are joined into one get.
 	maxGetBytes = 4 << 20
-	// minGetWeight is what a get counts at least for, against FetchBytes, which so bounds the number of gets as well.
+	// minGetWeight is what a get counts at least for, against FetchBytes, which so bounds the number
+	// of gets as well.
 	minGetWeight = 256 << 10
-	// brokenFor is how long a corrupt block is answered from memory, so that a consumer that asks again and again costs no gets, and
-	// maxBroken how many are remembered.
+	// brokenFor is how long a corrupt block is answered from memory, so that a consumer that asks
+	// again and again costs no gets, and maxBroken how many are remembered.
 	brokenFor = time.Second
 	maxBroken = 256
 )
 
-// fetcher reads blocks from the bucket, each once however many want it, and puts them into the cache.
+// fetcher reads blocks from the bucket, each once however many want it, and puts them into the
+// cache.
 //
-// Its goroutines hold their room in FetchBytes from before they start until they end. Whoever wants a block waits for that room itself, under
-// its own context, so nothing queues up here for callers that have gone. Once begun, a get belongs to nobody and outlives
-// the caller that began it.
+// Its goroutines hold their room in FetchBytes from before they start until they end. Whoever wants
+// a block waits for that room itself, under its own context, so nothing queues up here for callers
+// that have gone. Once begun, a get belongs to nobody and outlives the caller that began it.
 type fetcher struct {
 	store   segments.Store
 	cache   *cache[piece, *block]
@@ -70,7 +72,8 @@ func newFetcher(opts Options, m *metrics) *fetcher {
 	}
 }
 
-// weight is what a get of these pieces takes of FetchBytes. Several pieces are copied apart, since one must not keep the memory of all.
+// weight is what a get of these pieces takes of FetchBytes. Several pieces are copied apart, since
+// one must not keep the memory of all.
 func weight(pieces []piece) int64 {
 	var n int64
 	for _, s := range pieces {
@@ -82,7 +85,8 @@ func weight(pieces []piece) int64 {
 	return n
 }
 
-// start sees to it that there is a flight for each span whose block is not found yet, and waits for room to begin those that are missing.
+// start sees to it that there is a flight for each span whose block is not found yet, and waits for
+// room to begin those that are missing.
 func (f *fetcher) start(ctx context.Context, p segments.Partition, pieces []piece, found []*block, flights []*flight[*block]) error {
 	for i := 0; i < len(pieces); {
 		if found[i] != nil {
@@ -107,7 +111,8 @@ func (f *fetcher) start(ctx context.Context, p segments.Partition, pieces []piec
 	return nil
 }
 
-// startAhead begins to fetch pieces that nobody waits for, as far as there is room now, and returns how many it dealt with.
+// startAhead begins to fetch pieces that nobody waits for, as far as there is room now, and returns
+// how many it dealt with.
 func (f *fetcher) startAhead(p segments.Partition, pieces []piece) int {
 	flights := make([]*flight[*block], len(pieces))
 	done := 0
@@ -123,7 +128,8 @@ func (f *fetcher) startAhead(p segments.Partition, pieces []piece) int {
 	return done
 }
 
-// underway returns the flight of a block that is being fetched, or one that has ended already if it was found corrupt a moment ago.
+// underway returns the flight of a block that is being fetched, or one that has ended already if it
+// was found corrupt a moment ago.
 func (f *fetcher) underway(span piece) *flight[*block] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,7 +157,8 @@ func (f *fetcher) join(span piece) *flight[*block] {
 	return nil
 }
 
-// launch begins to fetch those of the pieces that are neither under way nor in the cache by now. It gives the room back once that is done.
+// launch begins to fetch those of the pieces that are neither under way nor in the cache by now. It
+// gives the room back once that is done.
 func (f *fetcher) launch(p segments.Partition, pieces []piece, flights []*flight[*block], release func()) {
 	var own []piece
 	var ownFlights []*flight[*block]
@@ -178,8 +185,8 @@ func (f *fetcher) launch(p segments.Partition, pieces []piece, flights []*flight
 	}
 }
 
-// begin runs something that fetches, and gives its room back afterwards. The caller holds mu and knows that the fetcher is not closed, so close cannot have begun to
-// wait.
+// begin runs something that fetches, and gives its room back afterwards. The caller holds mu and
+// knows that the fetcher is not closed, so close cannot have begun to wait.
 func (f *fetcher) begin(release func(), do func(context.Context)) {
 	f.wg.Go(func() {
 		defer release()
@@ -189,7 +196,8 @@ func (f *fetcher) begin(release func(), do func(context.Context)) {
 	})
 }
 
-// spawn is begin for those who do not hold mu. It returns false, and gives the room back, if the fetcher is closed.
+// spawn is begin for those who do not hold mu. It returns false, and gives the room back, if the
+// fetcher is closed.
 func (f *fetcher) spawn(release func(), do func(context.Context)) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -244,7 +252,8 @@ func (f *fetcher) get(ctx context.Context, p segments.Partition, pieces []piece,
 	}
 }
 
-// land ends a flight. A block that is whole goes into the cache before the flight is forgotten, so that there is always one or the other.
+// land ends a flight. A block that is whole goes into the cache before the flight is forgotten, so
+// that there is always one or the other.
 func (f *fetcher) land(p segments.Partition, span piece, fl *flight[*block], b *block, err error) {
 	fl.value, fl.err = b, err
 	if err == nil {

@@ -69,7 +69,8 @@ func TestCallerLeaves(t *testing.T) {
 	})
 }
 
-// TestStoreHangs: a get that never ends fails after its time, for its readers alone, and the next one is tried anew.
+// TestStoreHangs: a get that never ends fails after its time, for its readers alone, and the next
+// one is tried anew.
 func TestStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -85,7 +86,8 @@ func TestStoreHangs(t *testing.T) {
 	})
 }
 
-// TestFetchBytes: however many read, gets under way stay within their bound, and a reader that waits for room can leave.
+// TestFetchBytes: however many read, gets under way stay within their bound, and a reader that
+// waits for room can leave.
 func TestFetchBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -142,7 +144,8 @@ func TestStretch(t *testing.T) {
 	}
 }
 
-// TestHighWatermarkMoves: what is confirmed after a Read has begun is neither served nor fetched by it.
+// TestHighWatermarkMoves: what is confirmed after a Read has begun is neither served nor fetched by
+// it.
 func TestHighWatermarkMoves(t *testing.T) {
 	w := newWorld(t)
 	w.segments(3, 100)
@@ -169,8 +172,8 @@ func TestLargeBlock(t *testing.T) {
 	}
 }
 
-// TestCorrupt: each way in which a block can be wrong is an error that says where it is, for that block alone, and is not asked for again
-// at once, nor remembered for long.
+// TestCorrupt: each way in which a block can be wrong is an error that says where it is, for that
+// block alone, and is not asked for again at once, nor remembered for long.
 func TestCorrupt(t *testing.T) {
 	harm := map[string]func(body []byte) ([]byte, error){
 		"a flipped bit":       func(b []byte) ([]byte, error) { b[len(b)-1] ^= 4; return b, nil },
@@ -232,7 +235,8 @@ func TestRecordCount(t *testing.T) {
 	}
 }
 
-// TestCorruptWithinOneGet: adjacent blocks come with one get, and one that is corrupt spoils no other; nor does an object that ends too early.
+// TestCorruptWithinOneGet: adjacent blocks come with one get, and one that is corrupt spoils no
+// other; nor does an object that ends too early.
 func TestCorruptWithinOneGet(t *testing.T) {
 	for _, short := range []bool{false, true} {
 		w := newWorld(t)
@@ -264,7 +268,8 @@ func TestCorruptWithinOneGet(t *testing.T) {
 	}
 }
 
-// TestVanished: a reader whose segment was merged away looks again: at once, and later, when the news was late.
+// TestVanished: a reader whose segment was merged away looks again: at once, and later, when the
+// news was late.
 func TestVanished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, newsAt := range []int{2, 3, 4} {
@@ -296,7 +301,8 @@ func TestVanished(t *testing.T) {
 	})
 }
 
-// TestDeletedMeanwhile: when the topic went away with its segments, the reader hears of that and not of segments.
+// TestDeletedMeanwhile: when the topic went away with its segments, the reader hears of that and
+// not of segments.
 func TestDeletedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.segments(1, 100)
@@ -360,7 +366,8 @@ func TestClosed(t *testing.T) {
 	})
 }
 
-// TestConcurrent: readers of many partitions from many places, while segments are written and kept, all read what was written.
+// TestConcurrent: readers of many partitions from many places, while segments are written and kept,
+// all read what was written.
 func TestConcurrent(t *testing.T) {
 	w := newWorld(t)
 	parts := make([]segments.Partition, 4)

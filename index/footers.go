@@ -13,8 +13,8 @@ import (
 	"firn/segments"
 )
 
-// footer says where the bytes of a span of a merge lie: in which blocks of a merged segment, or, if the span stands for others, in which spans. It is shared and
-// never changed.
+// footer says where the bytes of a span of a merge lie: in which blocks of a merged segment, or, if
+// the span stands for others, in which spans. It is shared and never changed.
 type footer struct {
 	blocks []segments.Block
 	spans  []coordinator.Span // of an index object; then there are no blocks
@@ -35,7 +35,8 @@ func (f *footer) from(offset int64) []coordinator.Span {
 	return f.spans[sort.Search(len(f.spans), func(i int) bool { return f.spans[i].Last >= offset }):]
 }
 
-// footers reads the footers of merged segments, and index objects, as they are needed, each once however many want it, and keeps those that were needed last.
+// footers reads the footers of merged segments, and index objects, as they are needed, each once
+// however many want it, and keeps those that were needed last.
 type footers struct {
 	store   segments.Store
 	fetcher *fetcher // whose room they take, and which waits for them
@@ -54,7 +55,8 @@ func newFooters(opts Options, f *fetcher, m *metrics) *footers {
 	}
 }
 
-// get returns the footer of the merged segment that a span is of, or what the index object lists that it stands for.
+// get returns the footer of the merged segment that a span is of, or what the index object lists
+// that it stands for.
 func (s *footers) get(ctx context.Context, p segments.Partition, span *coordinator.Span) (*footer, error) {
 	if f := s.cache.get(span.Segment); f != nil {
 		return f, nil
@@ -69,7 +71,8 @@ func (s *footers) get(ctx context.Context, p segments.Partition, span *coordinat
 	return arrive(ctx, s.launch(p, *span, release))
 }
 
-// ready returns the footer if it is at hand. Otherwise it begins to read it, if there is room now, for somebody who comes later.
+// ready returns the footer if it is at hand. Otherwise it begins to read it, if there is room now,
+// for somebody who comes later.
 func (s *footers) ready(p segments.Partition, span *coordinator.Span) *footer {
 	f := s.cache.get(span.Segment)
 	if f == nil && s.underway(span.Segment) == nil {

@@ -1,26 +1,32 @@
-// Package index is the read path: it finds the spans of a partition by offset and by time, reads their bytes from memory or from the
-// bucket, checks them, and gives batches out with their final offsets.
+// Package index is the read path: it finds the spans of a partition by offset and by time, reads
+// their bytes from memory or from the bucket, checks them, and gives batches out with their final
+// offsets.
 //
-// A span of a mixed segment is read as a whole. One of a merged segment may be large, so it is read in the blocks that the segment's footer
-// names; footers are read as they are needed, and kept in a cache of their own, together
-// with index objects: those list the spans of old data, of which the view has one that stands for them all.
+// A span of a mixed segment is read as a whole. One of a merged segment may be large, so it is read
+// in the blocks that the segment's footer names; footers are read as they are needed, and kept in a
+// cache of their own, together with index objects: those list the spans of old data, of which the
+// view has one that stands for them all.
 //
-// The bytes that are read at once are a block. A block comes from one of three places: the tail, which holds the segments that this node wrote
-// last; the cache, which holds blocks that were read from the bucket; or the bucket. Whoever reads a block gets the same bytes, uncopied.
+// The bytes that are read at once are a block. A block comes from one of three places: the tail,
+// which holds the segments that this node wrote last; the cache, which holds blocks that were read
+// from the bucket; or the bucket. Whoever reads a block gets the same bytes, uncopied.
 //
 // # Memory
 //
-// Four numbers bound what the index holds: TailBytes, CacheBytes, FooterBytes and FetchBytes. Each is honoured exactly and at every moment, with the
-// bookkeeping of the blocks counted in; at most half of FetchBytes is ever used for reading ahead. A fetch that finds no room
-// waits, in the goroutine of the reader who wants it and for as long as that reader's context allows. Two things lie outside: blocks
-// that have left the tail or the cache stay alive while the answer to a reader still holds them, so whoever serves readers
-// must bound the bytes of their answers; and a single block larger than FetchBytes is fetched alone.
+// Four numbers bound what the index holds: TailBytes, CacheBytes, FooterBytes and FetchBytes. Each
+// is honoured exactly and at every moment, with the bookkeeping of the blocks counted in; at most
+// half of FetchBytes is ever used for reading ahead. A fetch that finds no room waits, in the
+// goroutine of the reader who wants it and for as long as that reader's context allows. Two things
+// lie outside: blocks that have left the tail or the cache stay alive while the answer to a reader
+// still holds them, so whoever serves readers must bound the bytes of their answers; and a single
+// block larger than FetchBytes is fetched alone.
 //
 // # Live and old
 //
-// Blocks of merged segments, and of others a minute after they were sealed, are old. Gets of old blocks take at most half of FetchBytes, and old blocks that
-// want to stay in the cache push live ones out of at most a quarter of it. So a replay of everything, by however many readers, leaves readers of
-// the tail what they need.
+// Blocks of merged segments, and of others a minute after they were sealed, are old. Gets of old
+// blocks take at most half of FetchBytes, and old blocks that want to stay in the cache push live
+// ones out of at most a quarter of it. So a replay of everything, by however many readers, leaves
+// readers of the tail what they need.
 package index
 
 import (
@@ -37,8 +43,8 @@ import (
 	"firn/segments"
 )
 
-// View is what the index needs to know of the log; coordinator.View is the one. It shows confirmed spans only. Its methods are cheap and
-// safe for concurrent use.
+// View is what the index needs to know of the log; coordinator.View is the one. It shows confirmed
+// spans only. Its methods are cheap and safe for concurrent use.
 type View interface {
 	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)
 	Spans(p segments.Partition, offset int64, n int) []coordinator.Span
@@ -48,7 +54,8 @@ type View interface {
 
 var _ View = (*coordinator.View)(nil)
 
-// Options is what an Index needs. Zero values of the numbers mean their defaults; a negative one means none.
+// Options is what an Index needs. Zero values of the numbers mean their defaults; a negative one
+// means none.
 type Options struct {
 	Store      segments.Store
 	View       View
@@ -62,8 +69,8 @@ type Options struct {
 	ReadAheadBytes int64         // fetched ahead of one sequential reader, at most; 4 MiB
 	FetchTimeout   time.Duration // of one get; 30 s
 
-	// CatchUp returns once View shows all that is decided by now; coordinator.Node.CatchUp is the one. It is called when a segment is gone that
-	// View names. Without it the index waits a moment.
+	// CatchUp returns once View shows all that is decided by now; coordinator.Node.CatchUp is the one.
+	// It is called when a segment is gone that View names. Without it the index waits a moment.
 	CatchUp func(context.Context) error
 }
 
@@ -97,7 +104,8 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.FetchBytes, defaultFetchBytes)
 	fill(&o.ReadAheadBytes, defaultReadAheadBytes)
 	o.FetchBytes = max(o.FetchBytes, minFetchBytes)
-	// What is read ahead, also for a dozen readers at once, has to survive in the cache until it is asked for.
+	// What is read ahead, also for a dozen readers at once, has to survive in the cache until it is
+	// asked for.
 	o.ReadAheadBytes = min(o.ReadAheadBytes, o.CacheBytes/16, o.FetchBytes/4)
 	if o.FetchTimeout <= 0 {
 		o.FetchTimeout = defaultFetchTimeout
@@ -147,8 +155,9 @@ func New(opts Options) (*Index, error) {
 	return x, nil
 }
 
-// Keep takes a segment that this node has just written, with final base offsets, for readers of the tail. The bytes must not change
-// afterwards. It may come before the spans are confirmed: nobody reads a span that the view does not show.
+// Keep takes a segment that this node has just written, with final base offsets, for readers of the
+// tail. The bytes must not change afterwards. It may come before the spans are confirmed: nobody
+// reads a span that the view does not show.
 func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) {
 	if err := x.tail.keep(spans, object); err != nil {
 		// The bucket has the segment as well, so readers lose nothing but speed.

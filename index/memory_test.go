@@ -82,7 +82,8 @@ func TestCacheOrder(t *testing.T) {
 	}
 }
 
-// TestBlocksOfOneGetStandAlone: one block in the cache does not keep the memory of others that came with it.
+// TestBlocksOfOneGetStandAlone: one block in the cache does not keep the memory of others that came
+// with it.
 func TestBlocksOfOneGetStandAlone(t *testing.T) {
 	w := newWorld(t)
 	runs := make([]run, 8)
@@ -99,7 +100,8 @@ func TestBlocksOfOneGetStandAlone(t *testing.T) {
 	}
 }
 
-// TestEvictionOfTheOlderCopy: when a segment was kept twice, the newer one stays when the older one leaves.
+// TestEvictionOfTheOlderCopy: when a segment was kept twice, the newer one stays when the older one
+// leaves.
 func TestEvictionOfTheOlderCopy(t *testing.T) {
 	w := newWorld(t)
 	spans, object := w.segment(run{part, [][]byte{records(t, batch.None, 1000, 1)}})

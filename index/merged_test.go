@@ -35,7 +35,8 @@ func widened(b []byte, by int32) []byte {
 	return b
 }
 
-// writeMerged writes batches, which have their offsets, as a merged segment into the bucket, and returns the span that it is.
+// writeMerged writes batches, which have their offsets, as a merged segment into the bucket, and
+// returns the span that it is.
 func (w *world) writeMerged(p segments.Partition, version uint64, batches ...[]byte) coordinator.Span {
 	w.nth++
 	var id segments.ID
@@ -63,7 +64,8 @@ func (w *world) writeMerged(p segments.Partition, version uint64, batches ...[]b
 	}
 }
 
-// replace puts spans in the place of those of part that lie in [base, last], and deletes the segments of these.
+// replace puts spans in the place of those of part that lie in [base, last], and deletes the
+// segments of these.
 func (w *world) replace(base, last int64, spans ...coordinator.Span) {
 	w.view.mu.Lock()
 	f := w.view.parts[part]
@@ -82,7 +84,8 @@ func (w *world) replace(base, last int64, spans ...coordinator.Span) {
 	}
 }
 
-// blocks returns n batches of one record each and about a third of a block, so that three are one, with offsets from 0 on and a step between them.
+// blocks returns n batches of one record each and about a third of a block, so that three are one,
+// with offsets from 0 on and a step between them.
 func blocks(t testing.TB, n int, step int64) [][]byte {
 	var batches [][]byte
 	for i := range int64(n) {
@@ -100,7 +103,8 @@ func mergedWorld(t testing.TB, batches ...[]byte) *world {
 	return w
 }
 
-// TestMergedSegment reads from each offset of a merged segment, in holes as well, with reads of all sizes.
+// TestMergedSegment reads from each offset of a merged segment, in holes as well, with reads of all
+// sizes.
 func TestMergedSegment(t *testing.T) {
 	batches := blocks(t, 20, 3) // with holes of two
 	batches[7] = placed(widened(batches[7], 1), 21)
@@ -125,7 +129,8 @@ func TestMergedSegment(t *testing.T) {
 	}
 }
 
-// TestMergedSeek: a reader who wants one record fetches the footer and one block, and the next one in that segment a block alone.
+// TestMergedSeek: a reader who wants one record fetches the footer and one block, and the next one
+// in that segment a block alone.
 func TestMergedSeek(t *testing.T) {
 	w := mergedWorld(t, blocks(t, 300, 1)...)
 	x := w.open(func(o *Options) { o.ReadAheadBytes = -1 })
@@ -160,7 +165,8 @@ func TestMergedScan(t *testing.T) {
 	}
 }
 
-// TestMergedHoleAtTheEnd: where the last records of a span were compacted away, readers go on behind it, however little they ask for.
+// TestMergedHoleAtTheEnd: where the last records of a span were compacted away, readers go on
+// behind it, however little they ask for.
 func TestMergedHoleAtTheEnd(t *testing.T) {
 	w := mergedWorld(t, blocks(t, 2, 1)...)
 	f := w.view.parts[part]
@@ -177,7 +183,8 @@ func TestMergedHoleAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestMergedCorrupt damages a merged segment in the bucket: its body, the offsets in it, its footer, its end.
+// TestMergedCorrupt damages a merged segment in the bucket: its body, the offsets in it, its
+// footer, its end.
 func TestMergedCorrupt(t *testing.T) {
 	for name, damage := range map[string]func(object []byte, span coordinator.Span) []byte{
 		"a record":      func(o []byte, s coordinator.Span) []byte { o[s.Position+100] ^= 1; return o },
@@ -216,7 +223,8 @@ func TestMergedCorrupt(t *testing.T) {
 	}
 }
 
-// TestVanishedUnderReader merges the spans that a reader has in hand, and deletes their segments, while its get is under way.
+// TestVanishedUnderReader merges the spans that a reader has in hand, and deletes their segments,
+// while its get is under way.
 func TestVanishedUnderReader(t *testing.T) {
 	w := newWorld(t)
 	w.segments(3, 1000)
@@ -244,7 +252,8 @@ func TestVanishedUnderReader(t *testing.T) {
 	}
 }
 
-// TestVanishedBeforeTheNews: the view of a node that is behind names segments that are gone. It is asked again once it has caught up.
+// TestVanishedBeforeTheNews: the view of a node that is behind names segments that are gone. It is
+// asked again once it has caught up.
 func TestVanishedBeforeTheNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -288,7 +297,8 @@ func TestVanishedBeforeTheNews(t *testing.T) {
 	})
 }
 
-// TestLostSegment: a segment that the newest view names and the bucket does not have is an error that names it.
+// TestLostSegment: a segment that the newest view names and the bucket does not have is an error
+// that names it.
 func TestLostSegment(t *testing.T) {
 	w := mergedWorld(t, blocks(t, 3, 1)...)
 	span := w.view.parts[part].spans[0]
@@ -302,8 +312,8 @@ func TestLostSegment(t *testing.T) {
 	}
 }
 
-// TestReadersWhileMerging: readers go through a partition again and again while its spans are merged, larger and larger, and the old segments deleted. Each sees
-// every record once, in order.
+// TestReadersWhileMerging: readers go through a partition again and again while its spans are
+// merged, larger and larger, and the old segments deleted. Each sees every record once, in order.
 func TestReadersWhileMerging(t *testing.T) {
 	const n = 64
 	w := newWorld(t)
@@ -374,8 +384,8 @@ func TestFootersAreBounded(t *testing.T) {
 	}
 }
 
-// TestReplayLeavesTheCacheAlone: readers of the tail find what they read before in the cache, after a replay of much more than the cache may hold; and
-// a replay alone may use all of it.
+// TestReplayLeavesTheCacheAlone: readers of the tail find what they read before in the cache, after
+// a replay of much more than the cache may hold; and a replay alone may use all of it.
 func TestReplayLeavesTheCacheAlone(t *testing.T) {
 	w := mergedWorld(t, blocks(t, 300, 1)...) // 6 MB
 	w.segments(30, 20_000)                    // behind it, 600 kB of live data

@@ -21,7 +21,8 @@ type stored struct {
 	compacted  *stored // the same batch without its last records, if it can lose any
 }
 
-// machine does the same to a world with an index over it and to a list of batches for each partition, and compares.
+// machine does the same to a world with an index over it and to a list of batches for each
+// partition, and compares.
 type machine struct {
 	w     *world
 	x     *Index
@@ -32,7 +33,8 @@ type machine struct {
 	version uint64 // of the newest merge
 }
 
-// TestModel: whatever was written, kept, merged, trimmed or evicted, reads and searches give what walking a list of all batches gives.
+// TestModel: whatever was written, kept, merged, trimmed or evicted, reads and searches give what
+// walking a list of all batches gives.
 func TestModel(t *testing.T) {
 	// The batches are drawn from a pool: building them is most of the work.
 	var pool []stored
@@ -120,8 +122,9 @@ func (m *machine) pick(rt *rapid.T) segments.Partition {
 	return rapid.SampledFrom(m.parts).Draw(rt, "p")
 }
 
-// merge writes some spans of a partition that follow each other into a merged segment, maybe without some batches and records, and shows
-// that in place of the old ones, whose segments it deletes if no others are in them.
+// merge writes some spans of a partition that follow each other into a merged segment, maybe
+// without some batches and records, and shows that in place of the old ones, whose segments it
+// deletes if no others are in them.
 func (m *machine) merge(rt *rapid.T, p segments.Partition, compact bool) {
 	f := m.w.partition(p)
 	if len(f.spans) == 0 {
@@ -167,7 +170,8 @@ func (m *machine) merge(rt *rapid.T, p segments.Partition, compact bool) {
 	}
 }
 
-// race reads while the spans that the reader was given are merged away. What it gets may end early, but not be other bytes, nor nothing.
+// race reads while the spans that the reader was given are merged away. What it gets may end early,
+// but not be other bytes, nor nothing.
 func (m *machine) race(rt *rapid.T) {
 	p := m.pick(rt)
 	f := m.w.partition(p)

@@ -13,7 +13,8 @@ import (
 // piece is what is read, checked and cached at once.
 type piece = spans.Piece
 
-// oldAge is how long after its segment was sealed a piece counts as old. Who reads that is no reader of the tail, and may wait for those who are.
+// oldAge is how long after its segment was sealed a piece counts as old. Who reads that is no
+// reader of the tail, and may wait for those who are.
 const oldAge = time.Minute
 
 // isOld says whether a piece is read for a replay, or by somebody who is far behind.
@@ -40,7 +41,8 @@ func (w *plan) add(p piece) {
 	w.pieces = append(w.pieces, p)
 }
 
-// addMerged adds the blocks of a merged segment from the one on that holds the offset, or the first behind it.
+// addMerged adds the blocks of a merged segment from the one on that holds the offset, or the first
+// behind it.
 func (w *plan) addMerged(span *coordinator.Span, f *footer) {
 	blocks := f.blocks[sort.Search(len(f.blocks), func(i int) bool { return f.blocks[i].LastOffset >= w.next }):]
 	for i := range blocks {
@@ -51,8 +53,8 @@ func (w *plan) addMerged(span *coordinator.Span, f *footer) {
 	}
 }
 
-// fill adds the pieces of spans, and of those that spans stand for. load finds the footer of a merged segment, or what an index object lists; where it has none, or
-// fails, the plan ends.
+// fill adds the pieces of spans, and of those that spans stand for. load finds the footer of a
+// merged segment, or what an index object lists; where it has none, or fails, the plan ends.
 func (w *plan) fill(spans []coordinator.Span, load func(*coordinator.Span) (*footer, error)) error {
 	for i := range spans {
 		span := &spans[i]

@@ -13,23 +13,27 @@ import (
 )
 
 const (
-	// waveSpans is how many blocks one Read looks for at once, and so the most that it fetches in parallel.
+	// waveSpans is how many blocks one Read looks for at once, and so the most that it fetches in
+	// parallel.
 	waveSpans = 32
-	// smallSpan is how small the spans are that the view is asked for at first, so that a small Read asks for few.
+	// smallSpan is how small the spans are that the view is asked for at first, so that a small Read
+	// asks for few.
 	smallSpan = 4 << 10
-	// maxLookups is how often a Read asks the view for its spans when their segments turn out to be gone: a merge or a deletion takes the
-	// segment away a good while after the news of it has been sent. From the second time on it waits for that news: until the view has caught up, vanishedWait
+	// maxLookups is how often a Read asks the view for its spans when their segments turn out to be
+	// gone: a merge or a deletion takes the segment away a good while after the news of it has been
+	// sent. From the second time on it waits for that news: until the view has caught up, vanishedWait
 	// at least and catchUpWait at most.
 	maxLookups   = 4
 	vanishedWait = 100 * time.Millisecond
 	catchUpWait  = 2 * time.Second
 )
 
-// Read returns whole batches from the one that holds offset on: as many as fit into maxBytes, and at least one if there is one and
-// atLeastOne is set. At the high watermark it returns none. It does not wait for more: coordinator.View has Watch for that.
+// Read returns whole batches from the one that holds offset on: as many as fit into maxBytes, and
+// at least one if there is one and atLeastOne is set. At the high watermark it returns none. It
+// does not wait for more: coordinator.View has Watch for that.
 //
-// A block that cannot be read ends the chunk; it is an error only if nothing comes before it. With ErrOffsetOutOfRange the chunk still says
-// what the range is.
+// A block that cannot be read ends the chunk; it is an error only if nothing comes before it. With
+// ErrOffsetOutOfRange the chunk still says what the range is.
 func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (Chunk, error) {
 	return x.ReadWithin(ctx, p, offset, Bounds{MaxBytes: maxBytes, AtLeastOne: atLeastOne})
 }
@@ -38,9 +42,11 @@ func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, ma
 type Bounds struct {
 	MaxBytes   int
 	AtLeastOne bool // give the first batch even if it is larger than MaxBytes
-	// InMemory leaves the bucket alone: what is not in memory ends the chunk, which then is Missing something. Nothing is waited for.
+	// InMemory leaves the bucket alone: what is not in memory ends the chunk, which then is Missing
+	// something. Nothing is waited for.
 	InMemory bool
-	// Reserve, if there is one, is called before more than MaxBytes are taken into memory or given out, with what is beyond. An error of it ends the read.
+	// Reserve, if there is one, is called before more than MaxBytes are taken into memory or given
+	// out, with what is beyond. An error of it ends the read.
 	Reserve func(ctx context.Context, bytes int64) error
 }
 
@@ -57,8 +63,9 @@ func (x *Index) ReadWithin(ctx context.Context, p segments.Partition, offset int
 	}
 }
 
-// vanished deals with a segment that is gone: the view is asked again at once, and after that when it has had time to learn. After enough of that
-// it returns an error: either the bucket has lost the segment, or this node hears nothing of the others.
+// vanished deals with a segment that is gone: the view is asked again at once, and after that when
+// it has had time to learn. After enough of that it returns an error: either the bucket has lost
+// the segment, or this node hears nothing of the others.
 func (x *Index) vanished(ctx context.Context, lookup int, gone error) error {
 	x.metrics.vanished.Inc()
 	if lookup == 1 {
@@ -123,7 +130,8 @@ type reader struct {
 	reserved int64 // beyond bounds.MaxBytes
 }
 
-// wave reads the next few pieces, those that are in the bucket in parallel. It says whether more might follow.
+// wave reads the next few pieces, those that are in the bucket in parallel. It says whether more
+// might follow.
 func (r *reader) wave(ctx context.Context) (more bool, err error) {
 	var room [waveSpans]piece
 	pieces, err := r.plan(ctx, room[:0:min(1+max(r.left, 0)/smallSpan, waveSpans)])
@@ -165,7 +173,8 @@ func (r *reader) wave(ctx context.Context) (more bool, err error) {
 	return len(pieces) > 0 && !r.missing, nil
 }
 
-// reserve sees to it that there is room for the first block, if it has to be read whatever its size.
+// reserve sees to it that there is room for the first block, if it has to be read whatever its
+// size.
 func (r *reader) reserve(ctx context.Context, pieces []piece, found []*block) error {
 	if !r.force || found[0] != nil {
 		return nil
@@ -185,8 +194,8 @@ func (r *reader) reserveBytes(ctx context.Context, beyond int64) error {
 	return nil
 }
 
-// plan returns the pieces that are needed to fill what is left, as far as there is room. It waits for the footer of a merged segment only if nothing can be read
-// without it.
+// plan returns the pieces that are needed to fill what is left, as far as there is room. It waits
+// for the footer of a merged segment only if nothing can be read without it.
 func (r *reader) plan(ctx context.Context, room []piece) ([]piece, error) {
 	w := plan{next: r.next, limit: r.limit, left: int64(r.left), pieces: room}
 	for w.next < w.limit {
@@ -226,7 +235,8 @@ func (r *reader) find(pieces []piece, found []*block) (missing int) {
 	return missing
 }
 
-// arrive waits for something that is on its way. There is no flight if ctx ended before there was room for one.
+// arrive waits for something that is on its way. There is no flight if ctx ended before there was
+// room for one.
 func arrive[V any](ctx context.Context, fl *flight[V]) (value V, err error) {
 	if fl == nil {
 		return value, context.Cause(ctx)

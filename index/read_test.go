@@ -36,7 +36,8 @@ func TestEndsOfTheRange(t *testing.T) {
 	}
 }
 
-// TestPartOfABlock: when a batch does not fit, the next block is left alone, even if its first batch would.
+// TestPartOfABlock: when a batch does not fit, the next block is left alone, even if its first
+// batch would.
 func TestPartOfABlock(t *testing.T) {
 	w := newWorld(t)
 	w.segment(run{part, [][]byte{records(t, batch.None, 10, 1), records(t, batch.None, 10, 1), records(t, batch.None, 5000, 1)}})

@@ -9,15 +9,18 @@ import (
 )
 
 const (
-	// minWindow is how far ahead of a reader is fetched first; it doubles with each read up to Options.ReadAheadBytes.
+	// minWindow is how far ahead of a reader is fetched first; it doubles with each read up to
+	// Options.ReadAheadBytes.
 	minWindow = 512 << 10
-	// maxStreams is how many sequential readers are remembered, and maxAheadSpans how many spans are fetched for one of them at a time.
+	// maxStreams is how many sequential readers are remembered, and maxAheadSpans how many spans are
+	// fetched for one of them at a time.
 	maxStreams    = 1024
 	maxAheadSpans = 64
 )
 
-// readAhead fetches what sequential readers of the bucket will ask for next. A reader is sequential if it asks for the offset where an earlier read
-// ended, or begins at the log start, so it is known by the place where it is expected: nothing needs to be told about clients.
+// readAhead fetches what sequential readers of the bucket will ask for next. A reader is sequential
+// if it asks for the offset where an earlier read ended, or begins at the log start, so it is known
+// by the place where it is expected: nothing needs to be told about clients.
 type readAhead struct {
 	limit   int64
 	view    View
@@ -49,7 +52,8 @@ func newReadAhead(limit int64, view View, t *tail, f *fetcher, s *footers, m *me
 	return &readAhead{limit: limit, view: view, tail: t, fetcher: f, footers: s, metrics: m, streams: map[place]stream{}}
 }
 
-// note takes note of a read of some bytes, from offset to next, and fetches what follows if that looks useful.
+// note takes note of a read of some bytes, from offset to next, and fetches what follows if that
+// looks useful.
 func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart bool) {
 	if a.limit == 0 {
 		return
@@ -71,7 +75,8 @@ func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart
 // fetch begins to fetch the rest of the window, as far as there is room for it.
 func (a *readAhead) fetch(p segments.Partition, s *stream) {
 	w := plan{next: s.until, limit: math.MaxInt64, left: s.window - s.bytes, pieces: make([]piece, 0, maxAheadSpans)}
-	// A footer that is not at hand ends the plan. It is on its way then, and the next read goes on from there.
+	// A footer that is not at hand ends the plan. It is on its way then, and the next read goes on
+	// from there.
 	_ = w.fill(a.view.Spans(p, s.until, maxAheadSpans), func(span *coordinator.Span) (*footer, error) { return a.footers.ready(p, span), nil })
 	missing := make([]piece, 0, len(w.pieces))
 	ahead := s.bytes
@@ -104,7 +109,8 @@ func (a *readAhead) recall(at place) (stream, bool) {
 	return s, ok
 }
 
-// remember keeps the stream for who comes next. It stays after it was found, as several readers may come along, until others push it out.
+// remember keeps the stream for who comes next. It stays after it was found, as several readers may
+// come along, until others push it out.
 func (a *readAhead) remember(at place, s stream) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

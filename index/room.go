@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// room bounds what gets under way may take. Those of old data together take at most half of it, so that a replay, however many read for it, leaves
-// the rest to live traffic; and so do those that nobody waits for yet.
+// room bounds what gets under way may take. Those of old data together take at most half of it, so
+// that a replay, however many read for it, leaves the rest to live traffic; and so do those that
+// nobody waits for yet.
 type room struct {
 	limit int64
 	all   *semaphore.Weighted

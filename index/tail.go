@@ -8,11 +8,12 @@ import (
 	"firn/segments/batch"
 )
 
-// tail keeps the segments that this node wrote last, whole, so that who reads what was just written costs no request. The oldest
-// leaves first.
+// tail keeps the segments that this node wrote last, whole, so that who reads what was just written
+// costs no request. The oldest leaves first.
 //
-// Blocks are found by the whole span, offsets included: when a commit is lost in a recovery and made again, the same bytes
-// of the same segment may get other offsets, and the older ones must not be found.
+// Blocks are found by the whole span, offsets included: when a commit is lost in a recovery and
+// made again, the same bytes of the same segment may get other offsets, and the older ones must not
+// be found.
 type tail struct {
 	limit int64
 

@@ -24,7 +24,8 @@ import (
 	"firn/segments/memory"
 )
 
-// TestComposeBuildsThePinnedMinIO holds the image's version against the one that runs without containers.
+// TestComposeBuildsThePinnedMinIO holds the image's version against the one that runs without
+// containers.
 func TestComposeBuildsThePinnedMinIO(t *testing.T) {
 	text, err := os.ReadFile("compose/minio.Dockerfile")
 	if err != nil {
@@ -107,7 +108,8 @@ func TestRulesNameMetricsThatExist(t *testing.T) {
 	}
 }
 
-// TestDashboardNamesMetricsThatExist holds the names and labels of every query against what the rooms register.
+// TestDashboardNamesMetricsThatExist holds the names and labels of every query against what the
+// rooms register.
 func TestDashboardNamesMetricsThatExist(t *testing.T) {
 	metrics := registered(t)
 	text, err := os.ReadFile("../deploy/monitoring/dashboards/firn.json")
@@ -160,7 +162,8 @@ func labelsOf(expr, legendFormat string) (labels []string) {
 	return labels
 }
 
-// registered is the labels of every metric of Firn, by name: it wires the rooms as a node does, and listens to what they register.
+// registered is the labels of every metric of Firn, by name: it wires the rooms as a node does, and
+// listens to what they register.
 func registered(t *testing.T) map[string][]string {
 	t.Helper()
 	r := &listener{Registry: prometheus.NewRegistry(), labels: map[string][]string{}}
@@ -198,7 +201,8 @@ func registered(t *testing.T) map[string][]string {
 	return r.labels
 }
 
-// listener is a registry that remembers descriptions. Metrics without series are not gathered, but are described.
+// listener is a registry that remembers descriptions. Metrics without series are not gathered, but
+// are described.
 type listener struct {
 	*prometheus.Registry
 	mu     sync.Mutex

@@ -20,9 +20,9 @@ const (
 
 var programs = map[string]program{MinIO: minioProgram, Versity: versityProgram, RedisDB: redisProgram}
 
-// Install makes the executables of the named servers available, unless they are. What comes from source is built by go install, which takes
-// minutes the first time and is cached afterwards; what comes from the distribution is installed where this user may. It tells
-// on out how it goes.
+// Install makes the executables of the named servers available, unless they are. What comes from
+// source is built by go install, which takes minutes the first time and is cached afterwards; what
+// comes from the distribution is installed where this user may. It tells on out how it goes.
 func Install(ctx context.Context, out *os.File, names ...string) error {
 	var errs []error
 	for _, name := range names {

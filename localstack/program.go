@@ -79,7 +79,8 @@ func answersOK(path string) func(context.Context, string) error {
 	}
 }
 
-// answersPing says whether a Redis serves. One that still loads its data, or that wants a password, is not asked further: the latter serves.
+// answersPing says whether a Redis serves. One that still loads its data, or that wants a password,
+// is not asked further: the latter serves.
 func answersPing(ctx context.Context, addr string) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -24,7 +24,8 @@ type Server struct {
 	err    error // of the process, once done is closed
 }
 
-// start starts a program and waits until it is ready. A port that was free a moment ago may be taken by now: it tries a few.
+// start starts a program and waits until it is ready. A port that was free a moment ago may be
+// taken by now: it tries a few.
 func start(ctx context.Context, p program, o Options) (*Server, error) {
 	path, err := p.find()
 	if err != nil {

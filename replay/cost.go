@@ -51,7 +51,8 @@ type Prices struct {
 	Transfer float64 // a GiB out of the bucket
 }
 
-// ListPrices are those of S3 Standard in us-east-1. Within a region nothing is charged for the transfer.
+// ListPrices are those of S3 Standard in us-east-1. Within a region nothing is charged for the
+// transfer.
 var ListPrices = Prices{Get: 0.0004, List: 0.005}
 
 // Cost is what a replay takes.
@@ -78,8 +79,9 @@ func (c Cost) Write(w io.Writer, p Prices) error {
 	return err
 }
 
-// Cost plans the whole replay without reading segments. For merged segments, of which the index is not read, and with partitions that are read a few at a time, it is about right; for
-// the rest exact, unless segments are merged meanwhile.
+// Cost plans the whole replay without reading segments. For merged segments, of which the index is
+// not read, and with partitions that are read a few at a time, it is about right; for the rest
+// exact, unless segments are merged meanwhile.
 func (r *Replay) Cost(ctx context.Context) (Cost, error) {
 	c := Cost{Partitions: len(r.ranges)}
 	p := r.planner(r.ranges)
@@ -122,7 +124,8 @@ type Request struct {
 	Offset, Length int64
 }
 
-// Requests yields the reads of segments that a replay of the ranges sends, beside those of indexes, in their order.
+// Requests yields the reads of segments that a replay of the ranges sends, beside those of indexes,
+// in their order.
 func (r *Replay) Requests(ctx context.Context) iter.Seq2[Request, error] {
 	return func(yield func(Request, error) bool) {
 		p := r.planner(r.ranges)
@@ -160,7 +163,8 @@ func assumed(span *coordinator.Span) []segments.Block {
 // share is i/n of the whole.
 func share(i, n, whole int64) int64 { return whole/n*i + whole%n*i/n }
 
-// Bytes is how many bytes of segments the ranges have, about: for progress. With Follow it is what they have now.
+// Bytes is how many bytes of segments the ranges have, about: for progress. With Follow it is what
+// they have now.
 func (r *Replay) Bytes() (total int64) {
 	for i := range r.ranges {
 		g := &r.ranges[i]

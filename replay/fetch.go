@@ -52,7 +52,8 @@ type fetcher struct {
 	read     *atomic.Int64       // bytes that came from the store
 }
 
-// chunks calls take with the chunks of all gets in the order of the plan, until it returns an error. take or who it gives the chunk to releases it.
+// chunks calls take with the chunks of all gets in the order of the plan, until it returns an
+// error. take or who it gives the chunk to releases it.
 func (f *fetcher) chunks(ctx context.Context, p *planner, take func(*chunk) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

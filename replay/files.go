@@ -15,7 +15,8 @@ import (
 	"firn/segments/batch"
 )
 
-// Names in a place that a replay writes files into. Engines pass over what begins with an underscore.
+// Names in a place that a replay writes files into. Engines pass over what begins with an
+// underscore.
 const (
 	jobKey        = "_firn/replay.json"
 	appendedJobs  = "_firn/replay-"   // and a number: what was appended to it
@@ -24,8 +25,9 @@ const (
 	successKey    = "_SUCCESS"
 )
 
-// Job says what a replay into files is: as long as it is not complete, the same job goes on where it was interrupted.
-// When it is complete, another call appends what was written since, if Append says so.
+// Job says what a replay into files is: as long as it is not complete, the same job goes on where
+// it was interrupted. When it is complete, another call appends what was written since, if Append
+// says so.
 type Job struct {
 	Topic   string          `json:"topic"`
 	TopicID string          `json:"topic_id"`
@@ -64,13 +66,14 @@ var (
 	// ErrOtherJob says that the files of another replay are in the way.
 	ErrOtherJob = errors.New("another replay was begun there")
 
-	// ErrComplete says that the replay is complete, and that there are records behind it: append them, or write them
-	// somewhere else.
+	// ErrComplete says that the replay is complete, and that there are records behind it: append them,
+	// or write them somewhere else.
 	ErrComplete = errors.New("the replay there is complete, and does not cover what was written since")
 )
 
-// Files is an Output that writes each partition into files of its own, cut at a size, in a directory or a bucket. A file appears when it is finished, and what it
-// holds is written down behind it; so what was interrupted goes on with the first file that is not finished.
+// Files is an Output that writes each partition into files of its own, cut at a size, in a
+// directory or a bucket. A file appears when it is finished, and what it holds is written down
+// behind it; so what was interrupted goes on with the first file that is not finished.
 type Files struct {
 	store     segments.Store
 	job       Job
@@ -82,7 +85,8 @@ type Files struct {
 	next      map[int32]int64
 }
 
-// OpenFiles begins a job, or finds out how far it got. fileBytes is where files are cut. The job that it has, with Job, is the one that was begun.
+// OpenFiles begins a job, or finds out how far it got. fileBytes is where files are cut. The job
+// that it has, with Job, is the one that was begun.
 func OpenFiles(ctx context.Context, store segments.Store, job Job) (*Files, error) {
 	f := &Files{store: store, job: job, next: map[int32]int64{}}
 	for _, r := range job.Ranges {
@@ -125,8 +129,8 @@ func OpenFiles(ctx context.Context, store segments.Store, job Job) (*Files, erro
 	return f, f.resume(ctx)
 }
 
-// doneKey is the key of what says that the job is complete. What engines look for stands for the first job alone: a
-// crash may leave it behind when the next has begun.
+// doneKey is the key of what says that the job is complete. What engines look for stands for the
+// first job alone: a crash may leave it behind when the next has begun.
 func (f *Files) doneKey() string {
 	if f.number == 0 {
 		return successKey
@@ -177,7 +181,8 @@ func (f *Files) goOn(ctx context.Context, job Job) error {
 	return f.unmark(ctx)
 }
 
-// unmark takes away what says to engines that all is there, because a job that comes after that one has begun.
+// unmark takes away what says to engines that all is there, because a job that comes after that one
+// has begun.
 func (f *Files) unmark(ctx context.Context) error { return f.store.Delete(ctx, successKey) }
 
 // Job is the job as it was begun.
@@ -204,7 +209,8 @@ func (f *Files) Left() []Range {
 	return left
 }
 
-// Use says how files are written: in a format that the job names, cut where they reach a size in bytes.
+// Use says how files are written: in a format that the job names, cut where they reach a size in
+// bytes.
 func (f *Files) Use(format Format, fileBytes int64) { f.format, f.fileBytes = format, fileBytes }
 
 // resume finds what is finished, and removes what is not.
@@ -245,7 +251,8 @@ func (f *Files) resume(ctx context.Context) error {
 	return nil
 }
 
-// Succeed says, for engines that look for it, that all is there. It is called when Run has returned nil.
+// Succeed says, for engines that look for it, that all is there. It is called when Run has returned
+// nil.
 func (f *Files) Succeed(ctx context.Context) error {
 	for _, key := range slices.Compact([]string{f.doneKey(), successKey}) {
 		if err := f.store.Put(ctx, key, []byte("\n")); err != nil && !errors.Is(err, segments.ErrExists) {

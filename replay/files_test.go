@@ -55,7 +55,8 @@ func readFiles(t *testing.T, store segments.Store) (map[int32][]int64, int) {
 	return offsets, files
 }
 
-// dying is a store in which everything fails from the n-th call that writes on, as if the process had died.
+// dying is a store in which everything fails from the n-th call that writes on, as if the process
+// had died.
 type dying struct {
 	segments.Store
 	left int
@@ -103,8 +104,8 @@ func (u dyingUpload) Commit() error {
 
 func (dyingUpload) Abort() error { return nil }
 
-// TestResume: a replay that dies at any step, again and again, while records go on being written and merged, ends with each record of its ranges once; files that were
-// finished stay.
+// TestResume: a replay that dies at any step, again and again, while records go on being written
+// and merged, ends with each record of its ranges once; files that were finished stay.
 func TestResume(t *testing.T) {
 	for _, kind := range []string{"memory", "file"} {
 		t.Run(kind, func(t *testing.T) {
@@ -149,7 +150,8 @@ func TestResume(t *testing.T) {
 					t.Errorf("partition %d: offsets %s, want %s", g.Partition, have, want)
 				}
 			}
-			// What is complete does not cover what was written since, unless that is appended: each record once.
+			// What is complete does not cover what was written since, unless that is appended: each record
+			// once.
 			if err := runFiles(t.Context(), w.open(Options{}), target); !errors.Is(err, ErrComplete) {
 				t.Errorf("called again: %v", err)
 			}

@@ -25,7 +25,8 @@ type Format struct {
 	Extension string // of files, without a dot
 	// New begins an output.
 	New func(w io.Writer) (Encoder, error)
-	// Lines says that encoders only append, and give whole lines to each Write: so several can share a stream.
+	// Lines says that encoders only append, and give whole lines to each Write: so several can share a
+	// stream.
 	Lines bool
 	// Memory is what one encoder holds at most, about.
 	Memory int64
@@ -41,7 +42,8 @@ func Raw() Format {
 	})
 }
 
-// NDJSON is one JSON object a line: topic, partition, offset, timestamp (milliseconds), key, value, and headers if there are any. Bytes that are no text are {"base64": …}.
+// NDJSON is one JSON object a line: topic, partition, offset, timestamp (milliseconds), key, value,
+// and headers if there are any. Bytes that are no text are {"base64": …}.
 func NDJSON(topic string) Format {
 	begin := `{"topic":` + strconv.Quote(topic) + `,"partition":` // topics' names need no escapes
 	return lineFormat("ndjson", "ndjson", func(line []byte, partition int32, r *batch.Record) []byte {
@@ -82,7 +84,8 @@ func appendLegible(line, b []byte) []byte {
 	return append(line, '"', '}')
 }
 
-// appendText appends a JSON string. What is no UTF-8 becomes U+FFFD, which only names of headers can have.
+// appendText appends a JSON string. What is no UTF-8 becomes U+FFFD, which only names of headers
+// can have.
 func appendText(line, b []byte) []byte {
 	line, _ = jsontext.AppendQuote(line, b)
 	return line

@@ -20,10 +20,12 @@ type ParquetOptions struct {
 	Memory      int64   // that of the Replay: row groups are cut by it, at 1 MiB to 64 MiB
 }
 
-// Parquet is Apache Parquet. Its columns are partition, offset, timestamp (milliseconds, UTC), key, value, and headers, a list of key and value.
+// Parquet is Apache Parquet. Its columns are partition, offset, timestamp (milliseconds, UTC), key,
+// value, and headers, a list of key and value.
 //
-// With a schema value is a group of its fields, and there is a column more, value_raw: bytes that do not fit into the schema, because they are no JSON object, or have a field that the
-// schema has not or that is of another type. So nothing gets lost; where the value fits, value_raw is null.
+// With a schema value is a group of its fields, and there is a column more, value_raw: bytes that
+// do not fit into the schema, because they are no JSON object, or have a field that the schema has
+// not or that is of another type. So nothing gets lost; where the value fits, value_raw is null.
 func Parquet(o ParquetOptions) (Format, error) {
 	codecs := map[string]compress.Codec{"": &parquet.Zstd, "zstd": &parquet.Zstd, "snappy": &parquet.Snappy, "none": &parquet.Uncompressed}
 	codec := codecs[o.Compression]
@@ -206,7 +208,8 @@ func (e *parquetEncoder) appendTyped(row parquet.Row, value []byte) parquet.Row 
 	return append(row, optional(value, e.raw))
 }
 
-// fieldValue is what a field's column holds for a JSON value; false if it is of another type. No text, and null, are null.
+// fieldValue is what a field's column holds for a JSON value; false if it is of another type. No
+// text, and null, are null.
 func fieldValue(t FieldType, text json.RawMessage) (v parquet.Value, ok bool) {
 	if len(text) == 0 || text[0] == 'n' {
 		return parquet.NullValue(), true

@@ -14,7 +14,8 @@ import (
 	"firn/segments"
 )
 
-// Place is where in a partition to begin, inclusive, or to end, exclusive. The zero value is Earliest.
+// Place is where in a partition to begin, inclusive, or to end, exclusive. The zero value is
+// Earliest.
 type Place struct {
 	kind  placeKind
 	value int64

@@ -12,16 +12,19 @@ import (
 )
 
 const (
-	// maxGapBytes is how much that nobody asked for one get may read, between pieces that were asked for: less than another request costs.
+	// maxGapBytes is how much that nobody asked for one get may read, between pieces that were asked
+	// for: less than another request costs.
 	maxGapBytes = 128 << 10
-	// maxFooters is how many merged segments are read at once. The index of each is in memory: 40 bytes for each 64 KiB.
+	// maxFooters is how many merged segments are read at once. The index of each is in memory: 40
+	// bytes for each 64 KiB.
 	maxFooters = 16
 	// lookAhead is how many spans of a partition are looked up at once.
 	lookAhead = 256
 )
 
-// get is one request for pieces of one segment, of one partition or of many, in the order of their positions. Of a merged segment that is small the whole is
-// asked for, and the pieces are known when it is there.
+// get is one request for pieces of one segment, of one partition or of many, in the order of their
+// positions. Of a merged segment that is small the whole is asked for, and the pieces are known
+// when it is there.
 type get struct {
 	segment          segments.ID
 	position, length int64
@@ -35,8 +38,9 @@ type part struct {
 	piece spans.Piece
 }
 
-// planner says which gets read the ranges, in an order in which the pieces of each partition follow each other. A mixed segment that several partitions come to at the same
-// time, and that is nearly every one, is read for all of them at once.
+// planner says which gets read the ranges, in an order in which the pieces of each partition follow
+// each other. A mixed segment that several partitions come to at the same time, and that is nearly
+// every one, is read for all of them at once.
 type planner struct {
 	view     *coordinator.View
 	topic    segments.TopicID

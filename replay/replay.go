@@ -1,5 +1,7 @@
-// Package replay reads topics straight from the bucket: no node, no coordinator, read access alone. It reads large ranges of objects, several at once, each mixed
-// segment about once however many partitions are in it, and gives batches or records in the order of each partition; or it writes them into files.
+// Package replay reads topics straight from the bucket: no node, no coordinator, read access alone.
+// It reads large ranges of objects, several at once, each mixed segment about once however many
+// partitions are in it, and gives batches or records in the order of each partition; or it writes
+// them into files.
 package replay
 
 import (
@@ -42,7 +44,8 @@ const (
 	defaultMemory = 256 << 20
 	minMemory     = 16 << 20
 	maxGetBytes   = 8 << 20
-	// maxReloads is how often the state is read anew because a segment is gone, before anything else could be read.
+	// maxReloads is how often the state is read anew because a segment is gone, before anything else
+	// could be read.
 	maxReloads = 5
 )
 
@@ -93,7 +96,8 @@ type Replay struct {
 	skipped skipped
 }
 
-// Open reads the state that the bucket has and finds where the ranges begin and end. They stay as they are, whatever is written meanwhile.
+// Open reads the state that the bucket has and finds where the ranges begin and end. They stay as
+// they are, whatever is written meanwhile.
 func Open(ctx context.Context, opts Options) (*Replay, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -122,7 +126,8 @@ func (r *Replay) Ranges() []Range { return slices.Clone(r.ranges) }
 // SetRanges replaces the ranges: for what goes on where another Replay was interrupted.
 func (r *Replay) SetRanges(ranges []Range) { r.ranges = slices.Clone(ranges) }
 
-// Read is how many bytes of segments came from the store so far, and how many records were given to sinks. It may be called at any time.
+// Read is how many bytes of segments came from the store so far, and how many records were given to
+// sinks. It may be called at any time.
 func (r *Replay) Read() (bytes, records int64) { return r.read.Load(), r.records.Load() }
 
 func (r *Replay) load(ctx context.Context) error {
@@ -159,8 +164,9 @@ func (r *Replay) planner(ranges []Range) *planner {
 	return p
 }
 
-// chunks calls take with the chunks of these ranges, the first of which may begin before its range and the last end behind it. It goes on in the newest state when
-// a segment is gone, and with Follow at the end.
+// chunks calls take with the chunks of these ranges, the first of which may begin before its range
+// and the last end behind it. It goes on in the newest state when a segment is gone, and with
+// Follow at the end.
 func (r *Replay) chunks(ctx context.Context, ranges []Range, take func(*chunk) error) error {
 	left := slices.Clone(ranges)
 	ahead := r.opts.Memory / 2
@@ -226,8 +232,9 @@ type Batch struct {
 // errEnough ends an iteration.
 var errEnough = errors.New("the consumer has had enough")
 
-// Batches yields the batches that have records in the ranges, those of each partition in order. The first and the last of a partition may have records outside of it. On failure
-// it yields one error and ends.
+// Batches yields the batches that have records in the ranges, those of each partition in order. The
+// first and the last of a partition may have records outside of it. On failure it yields one error
+// and ends.
 func (r *Replay) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		err := r.chunks(ctx, r.ranges, func(c *chunk) error {
@@ -277,9 +284,9 @@ type Record struct {
 	batch.Record
 }
 
-// Records yields the records of the ranges, those of each partition in order, without the markers of transactions and what cannot be read (see Skipped). A record's bytes are good until
-// the next one is asked for.
-// On failure it yields one error and ends.
+// Records yields the records of the ranges, those of each partition in order, without the markers
+// of transactions and what cannot be read (see Skipped). A record's bytes are good until the next
+// one is asked for. On failure it yields one error and ends.
 func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for b, err := range r.Batches(ctx) {
@@ -297,8 +304,9 @@ func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// appendRecords appends the records of a batch that lie in a range. Those from the first on that cannot be read are skipped: nobody ever will read them, and what lies behind them
-// has to be reached.
+// appendRecords appends the records of a batch that lie in a range. Those from the first on that
+// cannot be read are skipped: nobody ever will read them, and what lies behind them has to be
+// reached.
 func (r *Replay) appendRecords(to []batch.Record, b []byte, within *Range) []batch.Record {
 	h, err := batch.ReadHeader(b)
 	if err == nil && h.Attributes.Control() {

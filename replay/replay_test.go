@@ -17,7 +17,8 @@ import (
 	"firn/segments/memory"
 )
 
-// TestRun: everything comes as it was written, in order, through the sinks and the iterators, and the plan is what is sent.
+// TestRun: everything comes as it was written, in order, through the sinks and the iterators, and
+// the plan is what is sent.
 func TestRun(t *testing.T) {
 	for name, store := range stores(t) {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +104,8 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// TestMergedMeanwhile: segments are merged away and removed between the look at the state and the reading; records come once each all the same.
+// TestMergedMeanwhile: segments are merged away and removed between the look at the state and the
+// reading; records come once each all the same.
 func TestMergedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 3)
@@ -137,7 +139,8 @@ func TestMergedMeanwhile(t *testing.T) {
 	})
 }
 
-// TestFollow: what is written while a replay follows comes soon after, once each, whatever is merged meanwhile.
+// TestFollow: what is written while a replay follows comes soon after, once each, whatever is
+// merged meanwhile.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 3)
@@ -165,7 +168,8 @@ func TestFollow(t *testing.T) {
 	})
 }
 
-// TestDeleted: records that go while they are to be replayed are an error, unless what is there is wanted.
+// TestDeleted: records that go while they are to be replayed are an error, unless what is there is
+// wanted.
 func TestDeleted(t *testing.T) {
 	for _, from := range []Place{Earliest, Offset(0)} {
 		w := newWorld(t, memory.New(), 1)
@@ -200,7 +204,8 @@ func (d *damaging) Get(ctx context.Context, key string, offset, length int64) ([
 	return b, err
 }
 
-// TestDamaged: what is damaged is an error that names the object and says what to do, and never a panic.
+// TestDamaged: what is damaged is an error that names the object and says what to do, and never a
+// panic.
 func TestDamaged(t *testing.T) {
 	w := newWorld(t, memory.New(), 2)
 	w.fill(20, 0)

@@ -15,13 +15,15 @@ import (
 type Output interface {
 	// Open begins with a partition. Different partitions are written concurrently.
 	Open(ctx context.Context, r Range) (Sink, error)
-	// Memory is what one open sink holds at most, about. It bounds how many partitions are read at once.
+	// Memory is what one open sink holds at most, about. It bounds how many partitions are read at
+	// once.
 	Memory() int64
 }
 
 // Sink takes the records of one partition.
 type Sink interface {
-	// Write takes records in order, without keeping them; there may be none. All that the partition has below next was written then.
+	// Write takes records in order, without keeping them; there may be none. All that the partition
+	// has below next was written then.
 	Write(records []batch.Record, next int64) error
 	// Idle is called when there is nothing more for now: what was written should be seen.
 	Idle() error
@@ -31,7 +33,9 @@ type Sink interface {
 	Abort()
 }
 
-// Run reads all and gives it to an output, without what cannot be read (see Skipped). Partitions are decoded and written concurrently, as many at once as their sinks fit into a quarter of the memory.
+// Run reads all and gives it to an output, without what cannot be read (see Skipped). Partitions
+// are decoded and written concurrently, as many at once as their sinks fit into a quarter of the
+// memory.
 func (r *Replay) Run(ctx context.Context, out Output) error {
 	atOnce := int(max(1, r.opts.Memory/4/max(out.Memory(), 1)))
 	if r.opts.Follow {

@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// ErrSkipped says that a replay is complete but for records that cannot be read: their producer wrote them so.
+// ErrSkipped says that a replay is complete but for records that cannot be read: their producer
+// wrote them so.
 var ErrSkipped = errors.New("records that cannot be read were skipped")
 
 // maxSkippedNotes is how many skipped ranges are told of one by one.
@@ -37,7 +38,8 @@ func (s *skipped) add(r Range, err error, note func(string, ...any)) {
 	}
 }
 
-// Skipped says what was skipped so far because it cannot be read, as an ErrSkipped; nil if nothing was. The bytes of such batches are in Batches.
+// Skipped says what was skipped so far because it cannot be read, as an ErrSkipped; nil if nothing
+// was. The bytes of such batches are in Batches.
 func (r *Replay) Skipped() error {
 	s := &r.skipped
 	s.mu.Lock()

@@ -13,7 +13,8 @@ import (
 	"firn/segments/memory"
 )
 
-// TestWhatCannotBeReadIsSkipped replays what an earlier version took: batches whose records are no records. All others come, and what was skipped is told.
+// TestWhatCannotBeReadIsSkipped replays what an earlier version took: batches whose records are no
+// records. All others come, and what was skipped is told.
 func TestWhatCannotBeReadIsSkipped(t *testing.T) {
 	w := newWorld(t, memory.New(), 1)
 	defer w.close()

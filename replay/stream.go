@@ -8,7 +8,8 @@ import (
 	"firn/segments/batch"
 )
 
-// Stream is an Output that writes all partitions into one writer. It has to be closed when Run has returned nil.
+// Stream is an Output that writes all partitions into one writer. It has to be closed when Run has
+// returned nil.
 type Stream struct {
 	format Format
 	mu     sync.Mutex

@@ -66,7 +66,8 @@ func (w *world) close() {
 	}
 }
 
-// write writes a batch to each of some partitions, of a few records each, and returns when they are acknowledged.
+// write writes a batch to each of some partitions, of a few records each, and returns when they are
+// acknowledged.
 func (w *world) write(random *rand.Rand, parts ...int32) {
 	w.t.Helper()
 	w.mu.Lock()

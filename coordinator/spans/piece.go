@@ -1,5 +1,7 @@
-// Package spans reads the bytes of spans: in which pieces, whether they are what the span says, and a partition's batches one after the other, straight from
-// the bucket. It keeps nothing: the cache of a node is index's. Read path, merges and replay share it, so that there is one answer to what a whole batch is.
+// Package spans reads the bytes of spans: in which pieces, whether they are what the span says, and
+// a partition's batches one after the other, straight from the bucket. It keeps nothing: the cache
+// of a node is index's. Read path, merges and replay share it, so that there is one answer to what
+// a whole batch is.
 package spans
 
 import (
@@ -17,14 +19,16 @@ import (
 // ErrCorrupt says that bytes in the bucket are not what the index says of them.
 var ErrCorrupt = errors.New("stored data is corrupt")
 
-// Piece is what is read and checked at once: a span of a mixed segment, or one block of a merged one. For the latter it is the span that the block
-// would be by itself, and the CRC that the segment's footer has for it. It can be compared, and is a key for caches.
+// Piece is what is read and checked at once: a span of a mixed segment, or one block of a merged
+// one. For the latter it is the span that the block would be by itself, and the CRC that the
+// segment's footer has for it. It can be compared, and is a key for caches.
 type Piece struct {
 	coordinator.Span
 	CRC uint32
 }
 
-// Merged says whether the piece is of a merged segment: its batches have their offsets, maybe with holes.
+// Merged says whether the piece is of a merged segment: its batches have their offsets, maybe with
+// holes.
 func (p *Piece) Merged() bool { return p.Version != 0 }
 
 // PieceOf is a block of the merged segment that span is of, as a piece.
@@ -35,7 +39,8 @@ func PieceOf(span *coordinator.Span, b *segments.Block) Piece {
 	}, b.CRC}
 }
 
-// Pieces returns the pieces of a span. For one of a merged segment it reads the footer: one request, a few for the largest.
+// Pieces returns the pieces of a span. For one of a merged segment it reads the footer: one
+// request, a few for the largest.
 func Pieces(ctx context.Context, store segments.Store, span *coordinator.Span) ([]Piece, error) {
 	if span.Version == 0 {
 		return []Piece{{Span: *span}}, nil
@@ -84,7 +89,8 @@ func Split(bytes []byte, starts []int32) iter.Seq[[]byte] {
 	}
 }
 
-// Check checks the bytes of a piece as they lie in the bucket, writes the final offsets into its batches, and appends to starts where each begins.
+// Check checks the bytes of a piece as they lie in the bucket, writes the final offsets into its
+// batches, and appends to starts where each begins.
 func Check(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 	if p.Merged() {
 		return checkMerged(p, bytes, starts)
@@ -92,7 +98,8 @@ func Check(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 	return checkMixed(p, bytes, starts)
 }
 
-// checkMixed checks that batches tile the bytes and have as many records as the span has offsets, checks the CRC of each, and writes the offsets in.
+// checkMixed checks that batches tile the bytes and have as many records as the span has offsets,
+// checks the CRC of each, and writes the offsets in.
 func checkMixed(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 	offset := p.Base
 	for pos := 0; pos < len(bytes); {
@@ -111,8 +118,9 @@ func checkMixed(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 	return starts, nil
 }
 
-// checkMerged checks the CRC of the block, which covers offsets as well, that batches tile it, the CRC of each, and that their offsets ascend and begin and end
-// as the index says. Between them there may be holes.
+// checkMerged checks the CRC of the block, which covers offsets as well, that batches tile it, the
+// CRC of each, and that their offsets ascend and begin and end as the index says. Between them
+// there may be holes.
 func checkMerged(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 	if got := crc32.Checksum(bytes, castagnoli); got != p.CRC {
 		return nil, fmt.Errorf("%w: CRC-32C %08x instead of %08x", ErrCorrupt, got, p.CRC)
@@ -154,7 +162,8 @@ func Describe(span *coordinator.Span, err error) error {
 		span.Base, span.Last, span.Segment, span.Position, span.Position+span.Length, err)
 }
 
-// Join returns how many of pieces one get of at most so many bytes can read: those that follow each other without a gap in one segment, and one at least.
+// Join returns how many of pieces one get of at most so many bytes can read: those that follow each
+// other without a gap in one segment, and one at least.
 func Join(pieces []Piece, most int64) int {
 	n, length := 1, pieces[0].Length
 	for ; n < len(pieces); n++ {

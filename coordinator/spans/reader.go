@@ -14,8 +14,9 @@ import (
 	"firn/segments"
 )
 
-// Reader streams the batches of spans from the bucket. Its memory is bounded: gets that are under way or waited for take Ahead bytes at most, or one get if that is
-// larger. Zero values mean the defaults.
+// Reader streams the batches of spans from the bucket. Its memory is bounded: gets that are under
+// way or waited for take Ahead bytes at most, or one get if that is larger. Zero values mean the
+// defaults.
 type Reader struct {
 	Store    segments.Store
 	GetBytes int64 // the largest get that reads several pieces; 4 MiB
@@ -28,9 +29,11 @@ const (
 	maxFlights      = 64 // gets ahead of the consumer, however small they are
 )
 
-// Batches yields the batches of these spans of one partition, whole, with their final offsets, in the order of the spans. A batch is the caller's until the
-// next is asked for: its bytes stay as they are, but those of a whole get stay in memory with it. On failure it yields one error, which names the object, and ends;
-// segments.ErrNotFound is in it if a segment is gone, which mostly was merged away: look the spans up again.
+// Batches yields the batches of these spans of one partition, whole, with their final offsets, in
+// the order of the spans. A batch is the caller's until the next is asked for: its bytes stay as
+// they are, but those of a whole get stay in memory with it. On failure it yields one error, which
+// names the object, and ends; segments.ErrNotFound is in it if a segment is gone, which mostly was
+// merged away: look the spans up again.
 func (r *Reader) Batches(ctx context.Context, list []coordinator.Span) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

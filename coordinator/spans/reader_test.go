@@ -108,7 +108,8 @@ func (b *bucket) merged(t *testing.T, n, size int) {
 	b.spans = append(b.spans, coordinator.Span{Segment: id, Base: body.BaseOffset, Last: body.LastOffset, Position: body.Position, Length: body.Length, Version: 1})
 }
 
-// TestBatches: the batches of mixed and merged segments come out as they went in, with their offsets, however small the gets are.
+// TestBatches: the batches of mixed and merged segments come out as they went in, with their
+// offsets, however small the gets are.
 func TestBatches(t *testing.T) {
 	for _, r := range []Reader{{}, {GetBytes: 1, Ahead: 1}, {GetBytes: 64 << 10, Ahead: 256 << 10}} {
 		b := &bucket{Store: memory.New()}
@@ -138,7 +139,8 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// TestGets: small merged segments take one get each, and pieces that follow each other are read together.
+// TestGets: small merged segments take one get each, and pieces that follow each other are read
+// together.
 func TestGets(t *testing.T) {
 	b := &bucket{Store: memory.New()}
 	for range 5 {
@@ -194,7 +196,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestFaults: whatever is wrong in the bucket ends the stream with one error that says where, after all that comes before it.
+// TestFaults: whatever is wrong in the bucket ends the stream with one error that says where, after
+// all that comes before it.
 func TestFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(object []byte, position int64) []byte // nil: it is gone

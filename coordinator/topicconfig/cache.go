@@ -7,7 +7,8 @@ import (
 	"firn/segments"
 )
 
-// Cache keeps the configs of topics that have some, so that a front door need not parse them for each request. Its zero value is empty.
+// Cache keeps the configs of topics that have some, so that a front door need not parse them for
+// each request. Its zero value is empty.
 type Cache struct {
 	mu     sync.RWMutex
 	topics map[segments.TopicID]cached

@@ -46,7 +46,8 @@ type Effect uint8
 const (
 	// Honoured configs do what they do in Kafka.
 	Honoured Effect = iota
-	// Meaningless configs are checked and kept, and that is all: what they are about does not exist in Firn, or is so always.
+	// Meaningless configs are checked and kept, and that is all: what they are about does not exist in
+	// Firn, or is so always.
 	Meaningless
 )
 
@@ -75,7 +76,8 @@ type rule struct {
 	Type  Type
 	Valid string // the values allowed, for people; empty if the type says it all
 
-	// parse reads a trimmed value, and keeps it in c if Config has a field for it. After an error c is as before.
+	// parse reads a trimmed value, and keeps it in c if Config has a field for it. After an error c is
+	// as before.
 	parse func(c *Config, value string) error
 }
 
@@ -137,7 +139,8 @@ func integer(least int32, field func(*Config) *int32) rule {
 // long is a 64-bit number of at least least.
 func long(least int64, field func(*Config) *int64) rule { return number(least, math.MaxInt64, field) }
 
-// orElse also allows one number that lies outside the rule's range. Nothing reads those that there are.
+// orElse also allows one number that lies outside the rule's range. Nothing reads those that there
+// are.
 func orElse(other int32, r rule) rule {
 	within := r.parse
 	r.Valid = fmt.Sprintf("%s, or %d", r.Valid, other)

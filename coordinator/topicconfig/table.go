@@ -24,7 +24,8 @@ var codecs = map[string]batch.Codec{
 	"zstd":         batch.Zstd,
 }
 
-// table holds all topic configs of Kafka 4.4 with its defaults and limits, ordered by name. byName and defaults follow from it.
+// table holds all topic configs of Kafka 4.4 with its defaults and limits, ordered by name. byName
+// and defaults follow from it.
 var (
 	table    = ordered(slices.Concat(writing, cleaning, layout, replication, tiering))
 	byName   = indexed(table)
@@ -90,8 +91,8 @@ var cleaning = []Definition{
 		ratio(func(c *Config) *float64 { return &c.MinCleanableDirtyRatio })},
 }
 
-// layout is about files on brokers' disks, of which there are none: segments are sealed by the flush policy and are durable
-// before the answer.
+// layout is about files on brokers' disks, of which there are none: segments are sealed by the
+// flush policy and are durable before the answer.
 var layout = []Definition{
 	{"segment.bytes", "1073741824", Honoured, "log.segment.bytes",
 		"Size of a log file. Firn merges what was written into segments of up to that size, or the server's own target if that is smaller.",
@@ -126,7 +127,8 @@ var replication = []Definition{
 		"Whether share groups may use the topic as dead letter queue. Firn has no share groups.", boolean()},
 }
 
-// tiering is about moving old log files to a bucket. In Firn all records are in the bucket from the beginning.
+// tiering is about moving old log files to a bucket. In Firn all records are in the bucket from the
+// beginning.
 var tiering = []Definition{
 	{"remote.storage.enable", "false", Meaningless, "",
 		"Whether old records move to a bucket. In Firn all records are there from the beginning.", boolean()},
@@ -156,7 +158,8 @@ func indexed(defs []Definition) map[string]*Definition {
 	return m
 }
 
-// parsed reads every default, so that a table whose defaults break its own rules does not get past its first test.
+// parsed reads every default, so that a table whose defaults break its own rules does not get past
+// its first test.
 func parsed(defs []Definition) Config {
 	var c Config
 	for _, d := range defs {

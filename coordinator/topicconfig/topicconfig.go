@@ -1,8 +1,10 @@
-// Package topicconfig knows the topic configs of Kafka 4.x: their types, defaults and limits, which of them Firn honours and
-// which it accepts because clients send them although they have no meaning here.
+// Package topicconfig knows the topic configs of Kafka 4.x: their types, defaults and limits, which
+// of them Firn honours and which it accepts because clients send them although they have no meaning
+// here.
 //
-// Definitions are in table.go, one row for each config. Parse turns what was set on a topic into a Config, which the write path
-// reads; a config that is not set has its default. Everything in this package is read-only and safe for concurrent use.
+// Definitions are in table.go, one row for each config. Parse turns what was set on a topic into a
+// Config, which the write path reads; a config that is not set has its default. Everything in this
+// package is read-only and safe for concurrent use.
 package topicconfig
 
 import (
@@ -42,7 +44,8 @@ type Problem struct {
 	Reason string
 }
 
-// Problems is everything that is wrong with a set of configs, ordered by name. Kafka's error code for it is INVALID_CONFIG.
+// Problems is everything that is wrong with a set of configs, ordered by name. Kafka's error code
+// for it is INVALID_CONFIG.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -56,8 +59,9 @@ func (p Problems) Error() string {
 // Default returns the Config of a topic on which nothing was set.
 func Default() Config { return defaults }
 
-// Parse returns what the configs that were set on a topic amount to, defaults for the others included. Its error is a Problems
-// with all that is wrong; the Config is then the default for each config with a problem.
+// Parse returns what the configs that were set on a topic amount to, defaults for the others
+// included. Its error is a Problems with all that is wrong; the Config is then the default for each
+// config with a problem.
 func Parse(set map[string]string) (Config, error) {
 	c := defaults
 	var problems Problems
@@ -88,7 +92,8 @@ func Validate(set map[string]string) error {
 	return err
 }
 
-// Changes returns what leads from one set of configs to another, as coordinator.Configure wants it: nil for those that are not set any more.
+// Changes returns what leads from one set of configs to another, as coordinator.Configure wants it:
+// nil for those that are not set any more.
 func Changes(from, to map[string]string) map[string]*string {
 	changes := map[string]*string{}
 	for name := range from {

@@ -12,7 +12,8 @@ import (
 	"firn/segments/batch"
 )
 
-// Every config of Kafka 4.4 with its type and default, as its own LogConfig prints them, without those that are internal.
+// Every config of Kafka 4.4 with its type and default, as its own LogConfig prints them, without
+// those that are internal.
 var kafka = map[string]struct {
 	kind  Type
 	value string

@@ -49,7 +49,8 @@ func parseKey(text string) (keyKind, error) {
 // grace is how long before its deadline an invocation gives up, so that the answer says why.
 const grace = 200 * time.Millisecond
 
-// shape is what tells the events apart. Names are matched without regard to case: SNS writes some of them large.
+// shape is what tells the events apart. Names are matched without regard to case: SNS writes some
+// of them large.
 type shape struct {
 	Records []struct {
 		EventSource string `json:"eventSource"`
@@ -151,7 +152,8 @@ func (h *handler) partly(ctx context.Context, event json.RawMessage, parse func(
 	return answer, nil
 }
 
-// wholly handles an event whose source hands it over again as a whole. What was written of it is not written again then.
+// wholly handles an event whose source hands it over again as a whole. What was written of it is
+// not written again then.
 func (h *handler) wholly(ctx context.Context, event json.RawMessage, parse func(json.RawMessage) ([]message, error)) error {
 	messages, err := parse(event)
 	if err != nil {

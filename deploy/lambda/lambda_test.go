@@ -138,7 +138,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// A message that cannot be written fails alone; in a FIFO queue what is behind it in its group fails too.
+// A message that cannot be written fails alone; in a FIFO queue what is behind it in its group
+// fails too.
 func TestPartialFailures(t *testing.T) {
 	b := newBench(t)
 	large := strings.Repeat("x", 2000)
@@ -185,8 +186,9 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// The function is frozen between and during invocations, killed in the middle of them, and Redis is lost meanwhile; events are handed over until they are answered, and once
-// more. Each record is there once.
+// The function is frozen between and during invocations, killed in the middle of them, and Redis is
+// lost meanwhile; events are handed over until they are answered, and once more. Each record is
+// there once.
 func TestFrozenAndKilled(t *testing.T) {
 	b := newBench(t)
 	var want []string

@@ -1,6 +1,8 @@
-// Lambda is a function for AWS Lambda that appends what it is handed to a topic, without any Firn server: requests to a Function URL or an API Gateway (the bodies of
-// POST /v1/topics/{topic}/records), and events of SQS, SNS, S3, EventBridge and Kinesis. It answers once the records are durable, and writes each message once, however often it
-// is handed over: its id is the idempotency key.
+// Lambda is a function for AWS Lambda that appends what it is handed to a topic, without any Firn
+// server: requests to a Function URL or an API Gateway (the bodies of POST
+// /v1/topics/{topic}/records), and events of SQS, SNS, S3, EventBridge and Kinesis. It answers once
+// the records are durable, and writes each message once, however often it is handed over: its id is
+// the idempotency key.
 //
 // It is configured by its environment:
 //
@@ -10,8 +12,9 @@
 //	FIRN_KEY          keys of records that come from events: "source" (the default: SQS message group, Kinesis partition key, S3 bucket and key, SNS topic,
 //	                  EventBridge source), "id" (of the message) or "none"
 //
-// SQS and Kinesis need ReportBatchItemFailures in their event source mappings. A message that its topic does not take (too large, say) fails each time and belongs into a dead
-// letter queue; in a FIFO queue and in a Kinesis shard what is behind it waits.
+// SQS and Kinesis need ReportBatchItemFailures in their event source mappings. A message that its
+// topic does not take (too large, say) fails each time and belongs into a dead letter queue; in a
+// FIFO queue and in a Kinesis shard what is behind it waits.
 package main
 
 import (
@@ -37,7 +40,8 @@ func main() {
 	lambda.Start(h.handle)
 }
 
-// open makes the handler that the environment describes. It is used for all invocations that the process lives to see.
+// open makes the handler that the environment describes. It is used for all invocations that the
+// process lives to see.
 func open(ctx context.Context, logger *slog.Logger) (*handler, error) {
 	env := map[string]string{}
 	for _, name := range []string{"FIRN_STORE", "FIRN_COORDINATOR", "FIRN_TOPIC"} {

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// gatewayRequest is a request as Function URLs and API Gateway hand it over: format 1.0 and 2.0 in one.
+// gatewayRequest is a request as Function URLs and API Gateway hand it over: format 1.0 and 2.0 in
+// one.
 type gatewayRequest struct {
 	Body            string `json:"body"`
 	IsBase64Encoded bool   `json:"isBase64Encoded"`
@@ -39,7 +40,8 @@ type gatewayResponse struct {
 	Body       string            `json:"body"`
 }
 
-// request answers a request. The function has one topic, whatever the path: paths are for the gateway to map.
+// request answers a request. The function has one topic, whatever the path: paths are for the
+// gateway to map.
 func (h *handler) request(ctx context.Context, event json.RawMessage) (any, error) {
 	var g gatewayRequest
 	if err := json.Unmarshal(event, &g); err != nil {

@@ -31,7 +31,8 @@ func sqsMessages(event json.RawMessage) ([]message, error) {
 	return list, nil
 }
 
-// kinesisMessages are records of a shard, which keeps its order: Kinesis hands everything from the first failure on over again.
+// kinesisMessages are records of a shard, which keeps its order: Kinesis hands everything from the
+// first failure on over again.
 func kinesisMessages(event json.RawMessage) ([]message, error) {
 	var e events.KinesisEvent
 	if err := json.Unmarshal(event, &e); err != nil {
@@ -57,7 +58,8 @@ func snsMessages(event json.RawMessage) ([]message, error) {
 	return list, nil
 }
 
-// s3Messages are notifications, each as S3 wrote it. They have no id: which change of which object they tell of is one.
+// s3Messages are notifications, each as S3 wrote it. They have no id: which change of which object
+// they tell of is one.
 func s3Messages(event json.RawMessage) ([]message, error) {
 	var e struct{ Records []json.RawMessage }
 	if err := json.Unmarshal(event, &e); err != nil {

@@ -1,4 +1,5 @@
-// Command stack runs MinIO and Redis as ordinary processes on loopback, for development: what `make stack` and `make stack-down` call.
+// Command stack runs MinIO and Redis as ordinary processes on loopback, for development: what `make
+// stack` and `make stack-down` call.
 //
 //	stack up       installs what is missing, starts what is not running, and says what to paste next
 //	stack down     stops what up has started; the data stays

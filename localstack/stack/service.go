@@ -17,7 +17,8 @@ import (
 	"firn/localstack"
 )
 
-// service is one server of the stack. Its data lies in dir/name, its log and its process id beside that.
+// service is one server of the stack. Its data lies in dir/name, its log and its process id beside
+// that.
 type service struct {
 	name, dir, addr string
 	start           func(context.Context, localstack.Options) (*localstack.Server, error)
@@ -89,8 +90,8 @@ func (s service) forget() error {
 	return nil
 }
 
-// running returns the process that up has started, if it is still there. Another process may have its id by now: ours has the
-// data directory on its command line.
+// running returns the process that up has started, if it is still there. Another process may have
+// its id by now: ours has the data directory on its command line.
 func (s service) running() (pid int, running bool) {
 	text, err := os.ReadFile(s.pidFile())
 	if err != nil {
@@ -102,7 +103,8 @@ func (s service) running() (pid int, running bool) {
 	return pid, bytes.Contains(commandLine(pid), []byte(s.dataDir()))
 }
 
-// commandLine is the command line of a process, or nothing: from /proc, or from ps where there is none.
+// commandLine is the command line of a process, or nothing: from /proc, or from ps where there is
+// none.
 func commandLine(pid int) []byte {
 	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
 		return line

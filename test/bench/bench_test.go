@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestEveryMeasure runs each measure as briefly as it goes, so that the program works on the day when somebody wants numbers.
+// TestEveryMeasure runs each measure as briefly as it goes, so that the program works on the day
+// when somebody wants numbers.
 func TestEveryMeasure(t *testing.T) {
 	var out bytes.Buffer
 	opts := options{dir: t.TempDir(), measures: allMeasures, seconds: 20 * time.Millisecond, rounds: 1, segments: 20, log: t.Output()}

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// latency has a lone producer write one record at a time, and measures beside it what the disk asks for the same.
+// latency has a lone producer write one record at a time, and measures beside it what the disk asks
+// for the same.
 func (b *bench) latency(ctx context.Context) error {
 	took := map[string][]time.Duration{}
 	for round := range b.rounds {
@@ -122,7 +123,8 @@ func fsyncTwice(dir string, _ int) error {
 	return nil
 }
 
-// putTwice makes two durable files of 1 KiB, as a store of objects does for a segment and for the journal.
+// putTwice makes two durable files of 1 KiB, as a store of objects does for a segment and for the
+// journal.
 func putTwice(dir string, i int) error {
 	for n := range 2 {
 		name := filepath.Join(dir, fmt.Sprintf("%d-%d", i, n))

@@ -1,5 +1,6 @@
-// Command bench measures firn serve beside other Kafka servers that keep every acknowledged record on disk: the same client, the same
-// settings, alternating, each server a process of its own on a fresh directory. It prints a Markdown table.
+// Command bench measures firn serve beside other Kafka servers that keep every acknowledged record
+// on disk: the same client, the same settings, alternating, each server a process of its own on a
+// fresh directory. It prints a Markdown table.
 //
 //	go run ./test/bench
 //	go run ./test/bench --kafka test/bench/apache/lib     (Apache Kafka as well: make bench-kafka)

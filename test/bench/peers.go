@@ -55,7 +55,8 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 	return peers, nil
 }
 
-// apache is Apache Kafka in KRaft mode, one process. Out of the box it acknowledges before its data is on disk: replicas are its durability.
+// apache is Apache Kafka in KRaft mode, one process. Out of the box it acknowledges before its data
+// is on disk: replicas are its durability.
 func apache(lib, name, extra string) peer {
 	java := []string{"java", "-Xmx1g", "-cp", filepath.Join(lib, "*")}
 	return peer{

@@ -13,8 +13,8 @@ import (
 	"firn/test/process"
 )
 
-// profiled does something while a CPU profile of the server is taken, and an allocation profile after it. Servers that serve no profiles over
-// HTTP are left alone.
+// profiled does something while a CPU profile of the server is taken, and an allocation profile
+// after it. Servers that serve no profiles over HTTP are left alone.
 func (b *bench) profiled(ctx context.Context, server *process.Process, name string, do func() error) error {
 	if b.profiles == "" || !strings.HasPrefix(name, "firn") {
 		return do()

@@ -92,7 +92,8 @@ func (b *bench) startFull(ctx context.Context, p peer, row *startRow) (err error
 	return nil
 }
 
-// fill writes many small batches, each acknowledged before the next one: each is a flush of its own.
+// fill writes many small batches, each acknowledged before the next one: each is a flush of its
+// own.
 func fill(ctx context.Context, spec process.Spec, flushes int) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*patience)
 	defer cancel()

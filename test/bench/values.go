@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 )
 
-// pool is how many different values are written, again and again: 8 MiB, more than any batch that is compressed as one.
+// pool is how many different values are written, again and again: 8 MiB, more than any batch that
+// is compressed as one.
 const pool = 8192
 
 // randomValues cannot be compressed.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// patience is how long compaction may take: what is written last waits for twelve commit deadlines. Then it takes as long as it takes.
+// patience is how long compaction may take: what is written last waits for twelve commit deadlines.
+// Then it takes as long as it takes.
 func (t *trial) patience() time.Duration { return 12*t.Deadline + 2*time.Minute }
 
 // pause is how long to wait before looking again.
@@ -64,7 +65,8 @@ func (t *trial) look(ctx context.Context) (survey, error) {
 	return s, nil
 }
 
-// settle waits until everything is compacted and the tombstones are gone. At every look the last values are all there.
+// settle waits until everything is compacted and the tombstones are gone. At every look the last
+// values are all there.
 func (t *trial) settle(ctx context.Context) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, t.patience()+t.Retention)
@@ -94,7 +96,8 @@ func (t *trial) settle(ctx context.Context) error {
 	}
 }
 
-// tombstones watches tombstones: they are there for as long as they should, counted from when what they delete is gone, and then they go.
+// tombstones watches tombstones: they are there for as long as they should, counted from when what
+// they delete is gone, and then they go.
 func (t *trial) tombstones(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.patience()+t.Retention)
 	defer cancel()
@@ -140,7 +143,8 @@ func (t *trial) tombstones(ctx context.Context) error {
 	}
 }
 
-// others compares what the other clients read, from the beginning and from offsets of which most are gone, with what our own requests find there.
+// others compares what the other clients read, from the beginning and from offsets of which most
+// are gone, with what our own requests find there.
 func (t *trial) others(ctx context.Context) error {
 	s, err := t.look(ctx)
 	if err == nil {

@@ -1,7 +1,9 @@
-// Command compaction writes many updates of few keys into a compacted topic of a real server, deletes some of them, waits until the server has compacted, and
-// compares what is left with the rule: of each key the last record, at the offset and with the timestamp that it was written with, and of deleted keys nothing once
-// delete.retention.ms has passed, and not before. It reads with requests of its own, with franz-go, and with kcat, from the beginning and from offsets that are gone; kills
-// the server while it compacts; and lets the producer go on afterwards.
+// Command compaction writes many updates of few keys into a compacted topic of a real server,
+// deletes some of them, waits until the server has compacted, and compares what is left with the
+// rule: of each key the last record, at the offset and with the timestamp that it was written with,
+// and of deleted keys nothing once delete.retention.ms has passed, and not before. It reads with
+// requests of its own, with franz-go, and with kcat, from the beginning and from offsets that are
+// gone; kills the server while it compacts; and lets the producer go on afterwards.
 //
 //	go run ./test/compaction --firn bin/firn --updates 1000000 --keys 10000
 package main

@@ -74,7 +74,8 @@ func (t *trial) steps(ctx context.Context) error {
 	if err := t.others(ctx); err != nil {
 		return err
 	}
-	// The producer goes on, as a duplicate of nothing and out of no order, and deletes keys whose tombstones are then watched.
+	// The producer goes on, as a duplicate of nothing and out of no order, and deletes keys whose
+	// tombstones are then watched.
 	if err := t.write(ctx, t.Keys/10, 0); err != nil {
 		return fmt.Errorf("the producer after compaction: %w", err)
 	}

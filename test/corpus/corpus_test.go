@@ -23,7 +23,8 @@ import (
 	"firn/test/process"
 )
 
-// The topics take the same batches, and store them as they came, in another codec, and with the last of each key alone.
+// The topics take the same batches, and store them as they came, in another codec, and with the
+// last of each key alone.
 const (
 	asTheyCame = "as-they-came"
 	recoded    = "recoded"
@@ -42,8 +43,9 @@ type trial struct {
 	end    int64
 }
 
-// TestCorpusThroughAServer takes what others have made through everything that looks at bytes: produce, fetch, lookups by time, HTTP, replay, and the same again once
-// segments are merged and compacted.
+// TestCorpusThroughAServer takes what others have made through everything that looks at bytes:
+// produce, fetch, lookups by time, HTTP, replay, and the same again once segments are merged and
+// compacted.
 func TestCorpusThroughAServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()

@@ -1,5 +1,7 @@
-// Command corpus captures record batches as other people's clients send them: it is a broker that writes the batches of each Produce into files named after their
-// topics, and it produces with the clients that are written in Go. generate.sh runs it beside the other clients; README.md says what comes of it.
+// Command corpus captures record batches as other people's clients send them: it is a broker that
+// writes the batches of each Produce into files named after their topics, and it produces with the
+// clients that are written in Go. generate.sh runs it beside the other clients; README.md says what
+// comes of it.
 package main
 
 import (

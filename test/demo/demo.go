@@ -57,7 +57,8 @@ func (d demo) run(ctx context.Context, command []string, dir string) (err error)
 	return err
 }
 
-// writeAndRead works on a server that is there. Without an HTTP address it does not ask for the requests to the bucket.
+// writeAndRead works on a server that is there. Without an HTTP address it does not ask for the
+// requests to the bucket.
 func (d demo) writeAndRead(ctx context.Context, kafka, http string) error {
 	if err := createTopic(ctx, kafka); err != nil {
 		return err

@@ -9,7 +9,8 @@ import (
 	"firn/test/process"
 )
 
-// TestDemo is the demo on a part of Go's source: 40,000 lines or so, through the real kcat and kafkajs.
+// TestDemo is the demo on a part of Go's source: 40,000 lines or so, through the real kcat and
+// kafkajs.
 func TestDemo(t *testing.T) {
 	firn, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
 	if err != nil {
@@ -57,7 +58,8 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestCopyFileKeepsEveryByte checks the source side of the comparison against files with what tends to get lost.
+// TestCopyFileKeepsEveryByte checks the source side of the comparison against files with what tends
+// to get lost.
 func TestCopyFileKeepsEveryByte(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "odd.go")
 	if err := os.WriteFile(path, []byte("a\tb\r\n\n\xff\x00\nlast"), 0o600); err != nil {

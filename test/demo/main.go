@@ -1,6 +1,7 @@
-// Command demo takes real input through a real server: every line of every .go file of Go's own source, keyed by file path, is written by
-// kcat into a freshly started firn, and read back by two clients that share no code with it or with each other, kafkajs and
-// franz-go. For every key the lines have to come back complete and in order.
+// Command demo takes real input through a real server: every line of every .go file of Go's own
+// source, keyed by file path, is written by kcat into a freshly started firn, and read back by two
+// clients that share no code with it or with each other, kafkajs and franz-go. For every key the
+// lines have to come back complete and in order.
 //
 //	go run ./test/demo -firn bin/firn
 //	go run ./test/demo -bootstrap 127.0.0.1:9092    on servers that are there, and have no topic of that name yet
@@ -34,7 +35,8 @@ func main() {
 	}
 }
 
-// demonstrate runs the demo, on a temporary directory which it removes if all is well, unless it is told of a server.
+// demonstrate runs the demo, on a temporary directory which it removes if all is well, unless it is
+// told of a server.
 func demonstrate(ctx context.Context, firn, bootstrap, source, reader string) error {
 	if source == "" {
 		var err error

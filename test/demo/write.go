@@ -14,10 +14,12 @@ import (
 	"time"
 )
 
-// write pipes every line of every .go file into kcat, as path, tab, line, and returns what it piped and the bytes of the lines.
+// write pipes every line of every .go file into kcat, as path, tab, line, and returns what it piped
+// and the bytes of the lines.
 //
-// kcat drops a line of input that is wholly empty. None is: every line carries its key, and what stands behind the tab arrives as it is, be it
-// empty, or with tabs, carriage returns and bytes that are not UTF-8 in it.
+// kcat drops a line of input that is wholly empty. None is: every line carries its key, and what
+// stands behind the tab arrives as it is, be it empty, or with tabs, carriage returns and bytes
+// that are not UTF-8 in it.
 func (d demo) write(ctx context.Context, bootstrap string) (digests, int64, error) {
 	kcat := exec.CommandContext(ctx, "kcat", "-P", "-b", bootstrap, "-t", topic, "-K", "\t",
 		"-X", "enable.idempotence=true", "-X", fmt.Sprintf("message.max.bytes=%d", maxMessageBytes))

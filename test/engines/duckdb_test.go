@@ -17,7 +17,8 @@ func (s server) replay(t *testing.T, args ...string) (dir string) {
 	return dir
 }
 
-// TestDuckDBReadsParquet: what DuckDB counts and sums of the files of a replay is what was written, also of a range of time and with typed values.
+// TestDuckDBReadsParquet: what DuckDB counts and sums of the files of a replay is what was written,
+// also of a range of time and with typed values.
 func TestDuckDBReadsParquet(t *testing.T) {
 	s := start(t)
 	all, some := map[int32]stretch{}, map[int32]stretch{}

@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// ranges are stretches that Spark is asked for: a whole partition, one inside, one at the end, and an empty one.
+// ranges are stretches that Spark is asked for: a whole partition, one inside, one at the end, and
+// an empty one.
 var ranges = map[int32][2]int64{0: {0, each}, 1: {137, 15_001}, 2: {each - 1, each}, 3: {500, 500}}
 
-// TestSparkReadsOffsets: what Spark's Kafka source counts and sums of a range of offsets is what was written, and what firn consume and firn replay say.
+// TestSparkReadsOffsets: what Spark's Kafka source counts and sums of a range of offsets is what
+// was written, and what firn consume and firn replay say.
 func TestSparkReadsOffsets(t *testing.T) {
 	s := start(t)
 	starts, ends, want := map[int32]int64{}, map[int32]int64{}, map[int32]stretch{}

@@ -1,4 +1,5 @@
-// Package engines has what README.md beside it shows of reading a topic with engines for analytics, and the tests that run it on a real server.
+// Package engines has what README.md beside it shows of reading a topic with engines for analytics,
+// and the tests that run it on a real server.
 package engines
 
 import (
@@ -33,7 +34,8 @@ type stretch struct {
 	Count, Sum  int64 // of records, and of their amounts
 }
 
-// amount is what the record of an offset is worth: the sum over a stretch tells which records were in it.
+// amount is what the record of an offset is worth: the sum over a stretch tells which records were
+// in it.
 func amount(partition int32, offset int64) int64 {
 	return int64(partition+1)*1_000_003 + offset*offset%1009
 }

@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// chain is three stages, each a group that reads a topic, changes every record, and writes it to the next. Groups grow and shrink meanwhile. Because every
-// member writes, and commits what it read, before it gives a partition up, each record has to come out once.
+// chain is three stages, each a group that reads a topic, changes every record, and writes it to
+// the next. Groups grow and shrink meanwhile. Because every member writes, and commits what it
+// read, before it gives a partition up, each record has to come out once.
 type chain struct {
 	cluster *cluster
 	balance string // a classic assignor, or "consumer protocol"

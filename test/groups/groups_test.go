@@ -28,7 +28,8 @@ func start(t *testing.T) (c *cluster, firn, worker string) {
 	return c, firn, worker
 }
 
-// TestGroups is the short version: every client in one group, two of them killed; a live upgrade; a chain; replay.
+// TestGroups is the short version: every client in one group, two of them killed; a live upgrade; a
+// chain; replay.
 func TestGroups(t *testing.T) {
 	for _, needed := range []string{"members/venv/bin/python", "members/java/lib/member-1.jar"} {
 		if _, err := os.Stat(needed); err != nil {

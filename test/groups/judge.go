@@ -17,8 +17,8 @@ type event struct {
 	args   string
 }
 
-// judge collects what members say, and says whether a group's rules were kept: no two members have a partition at one time, every record is
-// processed, and none twice unless somebody died.
+// judge collects what members say, and says whether a group's rules were kept: no two members have
+// a partition at one time, every record is processed, and none twice unless somebody died.
 type judge struct {
 	mu     sync.Mutex
 	events []event

@@ -1,5 +1,6 @@
-// Command groups has members of one consumer group, on clients that other people wrote and in processes of their own, come, go and be killed while a node
-// is killed as well, and judges what they did with every record. See README.md for what it showed.
+// Command groups has members of one consumer group, on clients that other people wrote and in
+// processes of their own, come, go and be killed while a node is killed as well, and judges what
+// they did with every record. See README.md for what it showed.
 //
 //	go run ./test/groups --firn bin/firn
 //	go run ./test/groups --firn bin/firn --only mixed --clients java,confluent --protocol consumer --assignor range

@@ -32,7 +32,8 @@ type mixed struct {
 
 const mixedPartitions = 12
 
-// choose takes those clients that know the protocol and the assignor, of the named ones if names are given.
+// choose takes those clients that know the protocol and the assignor, of the named ones if names
+// are given.
 func (m *mixed) choose(all []client, names string) {
 	for _, c := range all {
 		if c.knows(m.protocol, m.assignor) && (names == "" || slices.Contains(strings.Split(names, ","), c.name)) {
@@ -178,7 +179,8 @@ func (m *mixed) strike(ctx context.Context) error {
 	return m.replace(ctx, i)
 }
 
-// succeeded waits until another node answers for the group, and tells how long that took. With a single node nobody does.
+// succeeded waits until another node answers for the group, and tells how long that took. With a
+// single node nobody does.
 func (m *mixed) succeeded(ctx context.Context, dead int) error {
 	if len(m.cluster.nodes) == 1 {
 		return nil

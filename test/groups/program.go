@@ -27,8 +27,9 @@ type client struct {
 	command []string
 	classic []string // assignors
 	modern  []string // assignors of the consumer protocol
-	// bare is kcat: it prints "partition offset" of records and nothing else, and commits records that it has not printed yet, so that one may get lost in it
-	// when it is told to end. So it stays to the last.
+	// bare is kcat: it prints "partition offset" of records and nothing else, and commits records that
+	// it has not printed yet, so that one may get lost in it when it is told to end. So it stays to
+	// the last.
 	bare bool
 }
 

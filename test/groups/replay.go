@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// replay shows two things: groups that read one topic know nothing of each other, and a group that is reset to a time reads exactly the records from that
-// time on.
+// replay shows two things: groups that read one topic know nothing of each other, and a group that
+// is reset to a time reads exactly the records from that time on.
 func replay(ctx context.Context, c *cluster, firn string, records int) error {
 	const topic, partitions = "replay", 6
 	if err := c.create(ctx, partitions, topic); err != nil {
@@ -63,7 +63,8 @@ func replay(ctx context.Context, c *cluster, firn string, records int) error {
 	return nil
 }
 
-// readGroup reads as the only member of a group: at least so many records, and then until nothing more comes.
+// readGroup reads as the only member of a group: at least so many records, and then until nothing
+// more comes.
 func readGroup(ctx context.Context, c *cluster, group, topic string, least int) (map[int]int, error) {
 	client, err := c.client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(),
 		kgo.FetchMaxWait(50*time.Millisecond))

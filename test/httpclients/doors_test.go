@@ -13,8 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestBothDoors: what was written over HTTP comes out of a Kafka client as it went in, at the offset that the answer said; and records with one key are in one
-// partition, whichever of the two doors they came through.
+// TestBothDoors: what was written over HTTP comes out of a Kafka client as it went in, at the
+// offset that the answer said; and records with one key are in one partition, whichever of the two
+// doors they came through.
 func TestBothDoors(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -18,7 +18,8 @@ import (
 	"firn/test/process/processtest"
 )
 
-// flood is more than a server has memory for: requests at once, each of a body that does not compress.
+// flood is more than a server has memory for: requests at once, each of a body that does not
+// compress.
 type flood struct {
 	t       *testing.T
 	base    string
@@ -37,8 +38,9 @@ const (
 	floodSlow        = 40 // requests whose last byte comes when somebody was refused: more than fit into the memory, so that no machine is fast enough
 )
 
-// TestFlood: a server that is asked for a multiple of its memory at once refuses with 429 and Retry-After, stays within its limits as the operating system sees it, and has
-// exactly what it acknowledged.
+// TestFlood: a server that is asked for a multiple of its memory at once refuses with 429 and
+// Retry-After, stays within its limits as the operating system sees it, and has exactly what it
+// acknowledged.
 func TestFlood(t *testing.T) {
 	const mib = 1 << 20
 	server := processtest.Firn(t, "--http-memory", "16MiB", "--http-max-body", "1MiB", "--buffer-bytes", "16MiB", "--flush-bytes", "4MiB", "--cache-bytes", "8MiB", "--tail-bytes", "8MiB")
@@ -55,7 +57,8 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d requests were taken, %d refused, and the server had %d MiB at most", floodSize, f.refused.Load(), usage.PeakBytes/mib)
-	// What the flags allow, half as much again for the garbage collector (GOGC=50), and a program's own 64 MiB. All bodies at once, and the batches made of them, are 312 MiB.
+	// What the flags allow, half as much again for the garbage collector (GOGC=50), and a program's
+	// own 64 MiB. All bodies at once, and the batches made of them, are 312 MiB.
 	if limit := int64((16+16+8+8)*3/2+64) * mib; usage.PeakBytes > limit {
 		t.Errorf("the server had %d MiB, which is more than %d", usage.PeakBytes/mib, limit/mib)
 	}

@@ -1,5 +1,5 @@
-// Package httpclients has clients of Firn's HTTP paths that need no library, as docs/using/http.md shows
-// them, and the test that runs them.
+// Package httpclients has clients of Firn's HTTP paths that need no library, as docs/using/http.md
+// shows them, and the test that runs them.
 package httpclients
 
 import (
@@ -21,7 +21,8 @@ const (
 	records    = 300
 )
 
-// TestWorkers: two workers at a time share a topic and get every record once, and the group is where the topic ends.
+// TestWorkers: two workers at a time share a topic and get every record once, and the group is
+// where the topic ends.
 func TestWorkers(t *testing.T) {
 	base := startFirn(t)
 	want := writeRecords(t, base)
@@ -68,7 +69,8 @@ func TestWorkers(t *testing.T) {
 	})
 }
 
-// TestProducers: a producer that is run again with the same key writes nothing more, and prints the same.
+// TestProducers: a producer that is run again with the same key writes nothing more, and prints the
+// same.
 func TestProducers(t *testing.T) {
 	base := startFirn(t)
 	for name, producer := range map[string][]string{"python": {"python3", "produce.py"}, "node": {"node", "produce.mjs"}} {

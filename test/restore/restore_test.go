@@ -1,4 +1,5 @@
-// Package restore copies a bucket that is being written to, in the order that the runbook gives, and restores a cluster from the copy.
+// Package restore copies a bucket that is being written to, in the order that the runbook gives,
+// and restores a cluster from the copy.
 package restore
 
 import (
@@ -22,7 +23,8 @@ import (
 
 const topic = "numbers"
 
-// TestRestoreFromACopyOfABusyBucket: what was acknowledged before the copy began is in it, in order, and the audit misses nothing.
+// TestRestoreFromACopyOfABusyBucket: what was acknowledged before the copy began is in it, in
+// order, and the audit misses nothing.
 func TestRestoreFromACopyOfABusyBucket(t *testing.T) {
 	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
 	if err != nil {
@@ -124,7 +126,8 @@ func (w *writer) write(ctx context.Context, kafka string) error {
 	}
 }
 
-// copyObjects copies what is not in the copy yet. An object that goes away meanwhile is needed no more.
+// copyObjects copies what is not in the copy yet. An object that goes away meanwhile is needed no
+// more.
 func copyObjects(t *testing.T, from, to string, prefixes ...string) {
 	t.Helper()
 	for _, prefix := range prefixes {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// cluster is Firn's nodes, any of which can be asked: it forwards what is about a group to the group's owner. It is used by one goroutine, as Lambda has one invocation
-// at a time in a process.
+// cluster is Firn's nodes, any of which can be asked: it forwards what is about a group to the
+// group's owner. It is used by one goroutine, as Lambda has one invocation at a time in a process.
 type cluster struct {
 	addrs  []string
 	client http.Client
@@ -41,7 +41,8 @@ func (c *conflict) Error() string { return c.Detail }
 // errAgain is about what may pass: a node that is gone, busy or not yet the owner of its groups.
 var errAgain = errors.New("no node has answered in time")
 
-// post asks one node after the other until one answers, and decodes that into answer. A *conflict is told at once, as is what is wrong with the request.
+// post asks one node after the other until one answers, and decodes that into answer. A *conflict
+// is told at once, as is what is wrong with the request.
 func (c *cluster) post(ctx context.Context, path string, request, answer any) error {
 	body, err := json.Marshal(request)
 	if err != nil {

@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// grace is how long before its deadline an invocation stops to work: it has to commit, and give back what it has.
+	// grace is how long before its deadline an invocation stops to work: it has to commit, and give
+	// back what it has.
 	grace = 2 * time.Second
-	// longest is how long an invocation works when Lambda names no deadline, and how long a claim may last.
+	// longest is how long an invocation works when Lambda names no deadline, and how long a claim may
+	// last.
 	longest = 15 * time.Minute
 
 	claimsAtOnce = 4
@@ -86,7 +88,8 @@ func (c *consumer) handle(ctx context.Context) (r report, err error) {
 	return r, nil
 }
 
-// claim takes the partitions that have most to do. Those whose claim was answered and the answer lost are among them, because it names the same holder.
+// claim takes the partitions that have most to do. Those whose claim was answered and the answer
+// lost are among them, because it names the same holder.
 func (c *consumer) claim(ctx context.Context, holder string, ttl time.Duration) ([]claim, error) {
 	var answer struct{ Claims []claim }
 	ttl = min(max(ttl, time.Second), longest)
@@ -95,8 +98,9 @@ func (c *consumer) claim(ctx context.Context, holder string, ttl time.Duration) 
 	return answer.Claims, err
 }
 
-// workThrough works on the records of claims, one partition after the other, commits them and gives the claims back. It says whether there were any. A partition whose
-// records could not be worked on is left where it was, and the others are committed all the same.
+// workThrough works on the records of claims, one partition after the other, commits them and gives
+// the claims back. It says whether there were any. A partition whose records could not be worked on
+// is left where it was, and the others are committed all the same.
 func (c *consumer) workThrough(working, finishing context.Context, holder string, claims []claim, r *report) (found bool, err error) {
 	var done []held
 	records := map[string]int{}

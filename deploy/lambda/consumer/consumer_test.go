@@ -132,8 +132,8 @@ func (p *place) write(n int) {
 	p.call(http.MethodPost, "/v1/topics/"+p.name+"/records", string(body), nil)
 }
 
-// wantAll wants every partition's offsets up to end to have come, in order and once, except that those from again on may have come again. Nothing may be left to do, and
-// nothing be claimed.
+// wantAll wants every partition's offsets up to end to have come, in order and once, except that
+// those from again on may have come again. Nothing may be left to do, and nothing be claimed.
 func (p *place) wantAll(end int64, twice bool) {
 	p.t.Helper()
 	p.mu.Lock()
@@ -179,7 +179,8 @@ func (p *place) want(got lambdatest.Result, want string) {
 	}
 }
 
-// testWoken: a function that is woken works through all there is, and has nothing to do when it is woken again. What could not be sent on comes again.
+// testWoken: a function that is woken works through all there is, and has nothing to do when it is
+// woken again. What could not be sent on comes again.
 func testWoken(p *place) {
 	p.write(50)
 	f := p.function()
@@ -219,7 +220,8 @@ func testSideBySide(p *place) {
 	p.wantAll(200, false)
 }
 
-// testKilled: a function that dies in the middle keeps its partitions from others until its time would have been over, and no longer. Its records come again.
+// testKilled: a function that dies in the middle keeps its partitions from others until its time
+// would have been over, and no longer. Its records come again.
 func testKilled(p *place) {
 	p.write(10)
 	f := p.function()
@@ -237,7 +239,8 @@ func testKilled(p *place) {
 	p.wantAll(10, true)
 }
 
-// testFrozen: a function that is frozen for longer than its claims last is refused when it commits, and sets nobody back.
+// testFrozen: a function that is frozen for longer than its claims last is refused when it commits,
+// and sets nobody back.
 func testFrozen(p *place) {
 	p.write(10)
 	f, other := p.function(), p.function()
@@ -262,7 +265,8 @@ func testFrozen(p *place) {
 	p.wantAll(11, true)
 }
 
-// until wakes a function again and again until the group has nothing left to read, and nothing is claimed.
+// until wakes a function again and again until the group has nothing left to read, and nothing is
+// claimed.
 func (p *place) until(f *lambdatest.Platform) {
 	p.t.Helper()
 	for began := time.Now(); time.Since(began) < 30*time.Second; {

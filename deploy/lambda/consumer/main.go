@@ -1,8 +1,10 @@
-// Consumer is an example of a function for AWS Lambda that reads as a group does, without being a member of one: a schedule wakes it, it claims partitions for as long as the
-// invocation may last, works through their records, commits, and ends when nothing is left or its time is nearly over. As many as you like may run at once, each on
-// partitions of its own.
+// Consumer is an example of a function for AWS Lambda that reads as a group does, without being a
+// member of one: a schedule wakes it, it claims partitions for as long as the invocation may last,
+// works through their records, commits, and ends when nothing is left or its time is nearly over.
+// As many as you like may run at once, each on partitions of its own.
 //
-// What it does with records is in work.go, which is yours to replace: here they are sent on to an HTTP endpoint.
+// What it does with records is in work.go, which is yours to replace: here they are sent on to an
+// HTTP endpoint.
 //
 // It is configured by its environment:
 //
@@ -11,8 +13,10 @@
 //	FIRN_TOPICS  the topics, separated by commas
 //	FIRN_TARGET  the URL to which records are sent
 //
-// A function that ends in the middle (a timeout, a crash) has its partitions until its time would have been over anyway; then the next one begins where the group is. So
-// records that were worked on and not committed are worked on again: each at least once. Whoever was frozen for longer is refused when it commits.
+// A function that ends in the middle (a timeout, a crash) has its partitions until its time would
+// have been over anyway; then the next one begins where the group is. So records that were worked
+// on and not committed are worked on again: each at least once. Whoever was frozen for longer is
+// refused when it commits.
 package main
 
 import (

@@ -10,15 +10,17 @@ import (
 	"strconv"
 )
 
-// batch is the next records of a partition, in their order, as Firn's HTTP has them: offset, timestamp, key, value and headers.
+// batch is the next records of a partition, in their order, as Firn's HTTP has them: offset,
+// timestamp, key, value and headers.
 type batch struct {
 	group, topic string
 	partition    int32
 	records      []json.RawMessage
 }
 
-// work does with records what the function is for. They are committed when it returns no error; otherwise they come again, with the next invocation. They also come again
-// when the function dies before they are committed: topic, partition and offset say which ones have been here before.
+// work does with records what the function is for. They are committed when it returns no error;
+// otherwise they come again, with the next invocation. They also come again when the function dies
+// before they are committed: topic, partition and offset say which ones have been here before.
 type work func(ctx context.Context, b batch) error
 
 // sendTo sends records to a URL, one on each line, and wants a 2xx for them.

@@ -1,4 +1,5 @@
-// Package lambdatest plays AWS Lambda for tests of functions: the runtime API, and what happens to the process behind it.
+// Package lambdatest plays AWS Lambda for tests of functions: the runtime API, and what happens to
+// the process behind it.
 package lambdatest
 
 import (
@@ -16,7 +17,8 @@ import (
 	"time"
 )
 
-// Main builds the function in the current directory, once for all tests, and runs them; binary is set to where it is.
+// Main builds the function in the current directory, once for all tests, and runs them; binary is
+// set to where it is.
 func Main(m *testing.M, binary *string) {
 	dir, err := os.MkdirTemp("", "firn-lambda-")
 	if err != nil {

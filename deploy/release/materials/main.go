@@ -1,5 +1,6 @@
-// Command materials writes the bill of materials (CycloneDX 1.6, JSON) of a Go binary to standard output: what the linker says is in it. It has neither serial
-// number nor time, so that the same binary gives the same bytes.
+// Command materials writes the bill of materials (CycloneDX 1.6, JSON) of a Go binary to standard
+// output: what the linker says is in it. It has neither serial number nor time, so that the same
+// binary gives the same bytes.
 //
 //	materials BINARY VERSION
 package main

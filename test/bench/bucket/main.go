@@ -1,5 +1,6 @@
-// Bucket measures firn on MinIO and Redis, everything on this machine, beside a plain uploader that puts the same bytes in objects of the same size into the
-// same MinIO; and where the time of a lone produce goes. Every measure is bounded, and everything that it starts ends with it.
+// Bucket measures firn on MinIO and Redis, everything on this machine, beside a plain uploader that
+// puts the same bytes in objects of the same size into the same MinIO; and where the time of a lone
+// produce goes. Every measure is bounded, and everything that it starts ends with it.
 package main
 
 import (

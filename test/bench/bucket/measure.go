@@ -67,7 +67,8 @@ func (m *measurement) measure(ctx context.Context) error {
 	return nil
 }
 
-// produce writes incompressible records as fast as firn takes them, and waits for every acknowledgement.
+// produce writes incompressible records as fast as firn takes them, and waits for every
+// acknowledgement.
 func (m *measurement) produce(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(100_000))

@@ -1,6 +1,7 @@
-// Command http measures what a request costs that writes one record: over HTTP, on connections that stay and on one for each request, with and without an
-// idempotency key, and beside them a Kafka client that waits for each record. One server, a fresh topic for each run, as many clients as connections. It prints a
-// Markdown table.
+// Command http measures what a request costs that writes one record: over HTTP, on connections that
+// stay and on one for each request, with and without an idempotency key, and beside them a Kafka
+// client that waits for each record. One server, a fresh topic for each run, as many clients as
+// connections. It prints a Markdown table.
 //
 //	go run ./test/bench/http
 package main
@@ -138,7 +139,8 @@ func measure(ctx context.Context, server *process.Process, spec process.Spec, d 
 	return nil
 }
 
-// load has each client write one record after the other until a time, and returns how long each took.
+// load has each client write one record after the other until a time, and returns how long each
+// took.
 func load(ctx context.Context, clients []client, until time.Time) ([]time.Duration, error) {
 	var running sync.WaitGroup
 	took := make([][]time.Duration, len(clients))

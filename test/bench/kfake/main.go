@@ -1,5 +1,6 @@
-// Command kfake serves franz-go's in-memory broker with its data on disk and an fsync for every write: the nearest thing in Go to
-// what firn serve does on its file store, and so the peer that it is measured beside.
+// Command kfake serves franz-go's in-memory broker with its data on disk and an fsync for every
+// write: the nearest thing in Go to what firn serve does on its file store, and so the peer that it
+// is measured beside.
 package main
 
 import (

@@ -1,6 +1,8 @@
-// Merge measures what merging does: it writes Go's own source again and again until so many bytes of it are in the log, has a node merge it while a lone producer and
-// a consumer at the tail go on, and reads every partition back. What is compared is the order and the bytes of every record; what is measured is how many objects
-// and how much index there are before and after, how long it takes, and what the producer and the consumer notice.
+// Merge measures what merging does: it writes Go's own source again and again until so many bytes
+// of it are in the log, has a node merge it while a lone producer and a consumer at the tail go on,
+// and reads every partition back. What is compared is the order and the bytes of every record; what
+// is measured is how many objects and how much index there are before and after, how long it takes,
+// and what the producer and the consumer notice.
 //
 //	go run ./test/bench/merge -firn bin/firn -gib 20
 package main

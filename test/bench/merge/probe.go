@@ -59,7 +59,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// merge waits until everything is merged, and then until what is left over is collected. It says how long it took and what was noticed while the merges went on.
+// merge waits until everything is merged, and then until what is left over is collected. It says
+// how long it took and what was noticed while the merges went on.
 func (m *measurement) merge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("after %s there is still something to merge or to collect", patience))
 	defer cancel()
@@ -106,8 +107,8 @@ const (
 	left        = 200     // segments: fewer than any part of the source had, more than it takes
 )
 
-// await looks at the node's metrics until they are as wanted for as long as hold: merging and collecting go in steps. It returns them as they were when that began, and
-// when that was.
+// await looks at the node's metrics until they are as wanted for as long as hold: merging and
+// collecting go in steps. It returns them as they were when that began, and when that was.
 func (m *measurement) await(ctx context.Context, hold time.Duration, wanted func(process.Metrics) bool) (seen process.Metrics, since time.Time, err error) {
 	for {
 		now, err := process.Scrape(ctx, m.node.HTTP())
@@ -160,7 +161,8 @@ func (m *measurement) probeFor(ctx context.Context, when string, howLong time.Du
 	return nil
 }
 
-// probe writes a record, waits for its acknowledgement and for a consumer to see it, and so on, until ctx ends.
+// probe writes a record, waits for its acknowledgement and for a consumer to see it, and so on,
+// until ctx ends.
 func (m *measurement) probe(ctx context.Context) (n noticed) {
 	const probes, every = "probes", 20 * time.Millisecond
 	forever := context.WithoutCancel(ctx)

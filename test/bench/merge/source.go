@@ -90,7 +90,8 @@ func (s *sums) records() (n int64) {
 	return n
 }
 
-// write writes the source until there is enough of it, and returns what each partition has and how many bytes all have.
+// write writes the source until there is enough of it, and returns what each partition has and how
+// many bytes all have.
 func (m *measurement) write(ctx context.Context) (*sums, int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

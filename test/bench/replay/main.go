@@ -1,5 +1,6 @@
-// Command replay measures replays beside the plain reading of the same ranges: of a directory and of MinIO, in one run, alternating. Both sides send the same requests, as
-// many at once; the plain side throws the bytes away. It prints a Markdown table of bytes stored read per second.
+// Command replay measures replays beside the plain reading of the same ranges: of a directory and
+// of MinIO, in one run, alternating. Both sides send the same requests, as many at once; the plain
+// side throws the bytes away. It prints a Markdown table of bytes stored read per second.
 //
 //	go run ./test/bench/replay --firn bin/firn
 package main

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// tail sends records at a steady rate, whether or not earlier ones have been answered, and returns how long after it was due each came to a consumer at the tail.
+// tail sends records at a steady rate, whether or not earlier ones have been answered, and returns
+// how long after it was due each came to a consumer at the tail.
 func (s *stack) tail(ctx context.Context) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.howLong+time.Minute)
 	defer cancel()
@@ -84,7 +85,8 @@ func (s *stack) send(ctx context.Context, producer *kgo.Client, n int, began tim
 	return producer.Flush(ctx)
 }
 
-// throughNode has clients read the whole history through the node, each some partitions of it, again and again.
+// throughNode has clients read the whole history through the node, each some partitions of it,
+// again and again.
 func (s *stack) throughNode(ctx context.Context) (int64, error) {
 	var read atomic.Int64
 	var readers errgroup.Group

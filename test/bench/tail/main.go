@@ -1,6 +1,7 @@
-// Tail measures what a consumer at the tail notices of a full replay: from the moment at which a record was due to be sent until the consumer has it, alone, while
-// clients read the whole history through the node, and while firn replay reads it straight from the bucket. MinIO, Redis, the node and all clients run on this
-// machine, so they share its CPU.
+// Tail measures what a consumer at the tail notices of a full replay: from the moment at which a
+// record was due to be sent until the consumer has it, alone, while clients read the whole history
+// through the node, and while firn replay reads it straight from the bucket. MinIO, Redis, the node
+// and all clients run on this machine, so they share its CPU.
 //
 //	go run ./test/bench/tail -firn bin/firn -gib 4
 package main

@@ -13,7 +13,8 @@ var balancers = map[string]func() kgo.GroupBalancer{
 	"range": kgo.RangeBalancer, "roundrobin": kgo.RoundRobinBalancer, "sticky": kgo.StickyBalancer, "cooperative-sticky": kgo.CooperativeStickyBalancer,
 }
 
-// franz is a member on franz-go. A rebalance waits until what was polled is processed and committed.
+// franz is a member on franz-go. A rebalance waits until what was polled is processed and
+// committed.
 func franz(ctx context.Context, m membership) error {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(m.bootstrap...), kgo.ConsumerGroup(m.group), kgo.ConsumeTopics(m.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),

@@ -1,5 +1,5 @@
-// Command worker is a member of a consumer group on franz-go or sarama. See ../README.md for what members print. It leaves the group when its standard
-// input ends.
+// Command worker is a member of a consumer group on franz-go or sarama. See ../README.md for what
+// members print. It leaves the group when its standard input ends.
 //
 //	worker CLIENT BOOTSTRAP GROUP TOPIC classic|consumer ASSIGNOR
 package main
