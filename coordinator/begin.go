@@ -356,7 +356,8 @@ func (n *Node) strangers(ctx context.Context, in Incarnation) error {
 
 // live starts what a life needs.
 func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
-	l := &Life{node: n, id: c.life, incarnation: c.generation.Incarnation, generation: c.generation}
+	l := &Life{node: n, id: c.life, incarnation: c.generation.Incarnation, generation: c.generation,
+		looks: looks{turn: make(chan struct{}, 1)}}
 	l.logger = n.opts.Logger.With("life", l.id, "incarnation", l.incarnation)
 	l.ctx, l.end = context.WithCancelCause(n.ctx)
 	if err := l.announce(ctx); err != nil {

@@ -88,7 +88,10 @@ func (e *Embedded) commitOffsets(in Incarnation, c *CommitOffsets, now time.Time
 	if err := e.holds(c.Lease, c.Epoch, now); err != nil {
 		return Entry{}, err
 	}
-	o := &Offsets{Group: c.Group, Version: e.decided.offsetsVersion + 1, Epoch: c.Epoch, Time: now.UnixMilli(), Forget: c.Forget}
+	o := &Offsets{Group: c.Group, Version: c.Version, Epoch: c.Epoch, Time: now.UnixMilli(), Forget: c.Forget}
+	if o.Version == 0 {
+		o.Version = e.decided.offsetsVersion + 1
+	}
 	o.Partitions = slices.SortedFunc(slices.Values(c.Offsets), func(a, b GroupOffset) int { return comparePartitions(a.Partition, b.Partition) })
 	fact := &Fact{Incarnation: in, Offsets: o}
 	if err := e.decided.Apply(fact); err != nil {

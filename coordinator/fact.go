@@ -99,7 +99,7 @@ type ProducerIDs struct {
 // Offsets is what one consumer group committed, or what of it was deleted, in one step. For each partition the highest Version stands.
 type Offsets struct {
 	Group      string
-	Version    uint64 // grows with each fact of this kind, of whatever group
+	Version    uint64 // grows with each fact of one group, and from one holder of its lease to the next
 	Epoch      uint64 // of the lease under which it was decided
 	Time       int64  // when it was decided, in milliseconds by the coordinator's clock
 	Forget     bool   // the group is deleted: all that it committed with lower versions is gone
@@ -127,12 +127,19 @@ type Change struct {
 	Merge       *ProposeMerge
 }
 
-// CommitOffsets asks for a group's offsets to be stored, under a lease: if that is not held with that epoch by now, by the coordinator's clock, the
-// change is refused with ErrLeaseLost. Change.ID is not looked at: to decide the same again does no harm, and there are too many to remember.
-// One without group and offsets changes nothing; who holds the lease and has seen its entry has seen all that was decided under the lease before.
+// CommitOffsets asks for a group's offsets to be stored, under a lease: if that is not held with
+// that epoch by now, by the coordinator's clock, the change is refused with ErrLeaseLost.
+// Change.ID is not looked at: there are too many to remember. What makes a commit idempotent is
+// its Version, which the holder of the lease gives it: of two commits of a group the higher
+// stands, in whatever order they arrive, so one that comes late or twice undoes nothing.
+//
+// One without group and offsets changes nothing. Who holds the lease and has seen its entry has
+// seen all that was decided under the lease before; and above its version, the holder may count on
+// by itself.
 type CommitOffsets struct {
 	Lease   string
 	Epoch   uint64
+	Version uint64 // 0: one that is higher than all so far
 	Group   string
 	Forget  bool          // delete the group
 	Offsets []GroupOffset // of different partitions

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"firn/retry"
-	"firn/segments"
 )
 
 // Life is one life of a node: one journal chain, in one incarnation.
@@ -20,6 +19,7 @@ type Life struct {
 	generation  Generation
 	journal     *journal
 	logger      *slog.Logger
+	looks       looks
 
 	ctx   context.Context // ends with the life
 	end   context.CancelCauseFunc
@@ -67,21 +67,6 @@ func (l *Life) Decide(ctx context.Context, change Change) (Entry, error) {
 		return Entry{}, err
 	}
 	return entry, l.check(l.node.view.waitSeen(ctx, l.incarnation, entry.Seq))
-}
-
-// Current returns once it is certain that what the coordinator said before the call was said in the newest incarnation. A node that still talks to a Redis that was given
-// up gets answers there as well, and only the bucket knows better. It ends the life if there is a newer incarnation.
-func (l *Life) Current(ctx context.Context) error {
-	return l.check(stillNewest(ctx, l.node.opts.Store, l.incarnation))
-}
-
-// stillNewest fails with ErrIncarnation if the bucket knows a newer incarnation.
-func stillNewest(ctx context.Context, store segments.Store, in Incarnation) error {
-	newest, err := newestIncarnation(ctx, store, in)
-	if err == nil && newest > in {
-		err = fmt.Errorf("%w: the bucket is in %d, this life in %d", ErrIncarnation, newest, in)
-	}
-	return err
 }
 
 func (l *Life) propose(ctx context.Context, change Change) (Entry, error) {

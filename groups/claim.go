@@ -72,7 +72,7 @@ func (m *Manager) Claim(ctx context.Context, group string, r ClaimRequest) (clai
 		view := m.opts.Node.View()
 		asked := claiming{holder: r.Holder, partitions: partitions, max: r.Max, ttl: r.TTL, epoch: t.claimEpoch,
 			lag: func(at segments.Partition) int64 { return lag(view, group, at) }}
-		return t.alone(ctx, l, func() error {
+		err := t.alone(ctx, l, func() error {
 			return l.ask(func(now time.Time, g *party) *kerr.Error {
 				c, refused := g.claims()
 				if refused != nil {
@@ -84,6 +84,10 @@ func (m *Manager) Claim(ctx context.Context, group string, r ClaimRequest) (clai
 				return refused
 			})
 		})
+		if err != nil || len(claimed) == 0 {
+			return err
+		}
+		return t.current(ctx) // the holder reads on from where the group is
 	})
 	if told := m.told(err); told != nil {
 		if told == kerr.GroupMaxSizeReached {
@@ -262,11 +266,11 @@ func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimC
 
 // Claims returns the claims that a group has, ordered by partition.
 func (m *Manager) Claims(ctx context.Context, group string) (all []Claim, _ *kerr.Error) {
-	err := m.with(ctx, group, false, func(_ *tenure, l *live) error {
+	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
 		if l == nil {
 			return nil
 		}
-		return l.ask(func(now time.Time, g *party) *kerr.Error {
+		err := l.ask(func(now time.Time, g *party) *kerr.Error {
 			c, is := g.kind.(*claims)
 			if is {
 				c.tick(now)
@@ -274,6 +278,10 @@ func (m *Manager) Claims(ctx context.Context, group string) (all []Claim, _ *ker
 			}
 			return nil
 		})
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		return t.current(ctx)
 	})
 	return all, m.told(err)
 }
@@ -304,18 +312,13 @@ func (m *Manager) assignClaims(d *Description) {
 	}
 }
 
-// A claim's epoch is the incarnation (20 bits), the number of the group's lease in it (22), and a count (22). So it grows with each claim, with each owner and with each
-// recovery. When the count runs out, the lease is handed back, and the next has a higher number.
-const (
-	claimBits = 22
-	leaseBits = 22
-)
-
-func (t *tenure) epochsLeft(n int) bool { return t.claimed.Load()+uint64(n) < 1<<claimBits }
+func (t *tenure) epochsLeft(n int) bool {
+	return t.m.shards[t.shard].claimed.Load()+uint64(n) < 1<<claimBits
+}
 
 func (t *tenure) claimEpoch() uint64 {
 	incarnation, number := t.lease.Epoch>>32, t.lease.Epoch&(1<<leaseBits-1)
-	return incarnation<<(leaseBits+claimBits) | number<<claimBits | t.claimed.Add(1)
+	return incarnation<<(leaseBits+claimBits) | number<<claimBits | t.m.shards[t.shard].claimed.Add(1)
 }
 
 // alone runs f when no commit of the group is being decided.

@@ -35,21 +35,26 @@ func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r Consume
 	return a
 }
 
-// Fetch makes sure that this node owns the group, so that what View.Committed says is what was committed last.
-func (m *Manager) Fetch(ctx context.Context, group string) (*coordinator.View, *kerr.Error) {
-	return m.FetchAs(ctx, group, "", -1)
+// Fetch has read look at what a group has committed. Without an error that is what was committed
+// last: every commit that was answered before the call is in it, at whatever node, and what a
+// later call reads is not older.
+func (m *Manager) Fetch(ctx context.Context, group string, read func(view *coordinator.View)) *kerr.Error {
+	return m.FetchAs(ctx, group, "", -1, read)
 }
 
 // FetchAs is Fetch for a member of the new protocol, which says who it is.
-func (m *Manager) FetchAs(ctx context.Context, group, member string, epoch int32) (*coordinator.View, *kerr.Error) {
+func (m *Manager) FetchAs(
+	ctx context.Context, group, member string, epoch int32, read func(view *coordinator.View),
+) *kerr.Error {
 	t, err := m.tenure(ctx, group)
 	if err == nil && member != "" && epoch >= 0 {
 		err = t.mayFetch(group, member, epoch)
 	}
 	if err != nil {
-		return nil, m.told(err)
+		return m.told(err)
 	}
-	return m.opts.Node.View(), nil
+	read(m.opts.Node.View())
+	return m.told(t.current(ctx)) // looked at afterwards: another may have become the owner while this node was reading
 }
 
 // mayFetch says whether a member that asks for committed offsets is one. Where there is no group of the new protocol it is not known: its next heartbeat will tell

@@ -42,6 +42,7 @@ const shardCount = 32
 type shard struct {
 	taking chan struct{} // holds an element while somebody takes the lease
 	held   atomic.Pointer[tenure]
+	numbers
 }
 
 // New returns a manager.
@@ -175,12 +176,14 @@ func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tenure{m: m, shard: shard, life: life, lease: lease, until: asked.Add(m.opts.LeaseTTL), groups: map[string]*live{}, ended: make(chan struct{})}
+	t := &tenure{m: m, shard: shard, life: life, lease: lease, until: asked.Add(m.opts.LeaseTTL),
+		groups: map[string]*live{}, ended: make(chan struct{})}
 	entry, err := life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
 	m.flusher.add(life, entry)
 	if err != nil {
 		return nil, err
 	}
+	m.shards[shard].begin(lease.Epoch, entry.Fact.Offsets.Version)
 	t.takeOver()
 	m.opts.Logger.Debug("groups are this node's now", "shard", shard, "epoch", lease.Epoch)
 	return t, nil

@@ -138,9 +138,11 @@ var outsider = groups.Committer{Generation: -1}
 func wantCommitted(t *testing.T, o *owner, group string, at segments.Partition, want int64) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		view, err := o.manager.Fetch(t.Context(), group)
+		var c coordinator.CommittedOffset
+		var there bool
+		err := o.manager.Fetch(t.Context(), group, func(view *coordinator.View) { c, there = view.Committed(group, at) })
 		if err == nil {
-			if c, there := view.Committed(group, at); there != (want >= 0) || there && c.Offset != want {
+			if there != (want >= 0) || there && c.Offset != want {
 				t.Errorf("group %s: committed is %+v (%v), want %d", group, c, there, want)
 			}
 			return
@@ -223,7 +225,7 @@ func TestTheNextOwnerContinues(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second) // a is alive again, and the group goes back to it
 		wantCommitted(t, a, group, at, 9)
-		if _, err := b.manager.Fetch(t.Context(), group); err != kerr.NotCoordinator {
+		if err := b.manager.Fetch(t.Context(), group, func(*coordinator.View) {}); err != kerr.NotCoordinator {
 			t.Errorf("both own the group: %v", err)
 		}
 	})

@@ -170,26 +170,30 @@ type Description struct {
 // Describe describes a group. One that has neither members nor committed offsets is GroupIDNotFound.
 func (m *Manager) Describe(ctx context.Context, group string) (Description, *kerr.Error) {
 	d := Description{Group: group}
-	err := m.with(ctx, group, false, func(_ *tenure, l *live) error {
+	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
 		if l == nil {
-			return m.stored(group)
+			return t.stored(ctx, group)
 		}
 		l.step(func(_ time.Time, g *party) { g.describe(&d) })
 		m.assignClaims(&d)
 		if d.State == Empty && len(d.Members) == 0 {
-			return m.stored(group)
+			return t.stored(ctx, group)
 		}
 		return nil
 	})
 	return d, m.told(err)
 }
 
-// stored is nil if the group has committed offsets.
-func (m *Manager) stored(group string) error {
-	if len(m.opts.Node.View().CommittedOffsets(group)) == 0 {
-		return kerr.GroupIDNotFound
+// stored is nil if the group has committed offsets, and GroupIDNotFound if that is certainly not
+// so.
+func (t *tenure) stored(ctx context.Context, group string) error {
+	if len(t.m.opts.Node.View().CommittedOffsets(group)) > 0 {
+		return nil
 	}
-	return nil
+	if err := t.current(ctx); err != nil {
+		return err
+	}
+	return kerr.GroupIDNotFound
 }
 
 func (g *machine) describe(d *Description) {

@@ -52,8 +52,11 @@ func (m *Manager) mayStore(group string) *kerr.Error {
 	return nil
 }
 
-// commit has the coordinator decide what a group commits or gives up, as plan says, which may refuse. The commits of one group are planned and decided one
-// after the other: so none of an earlier generation comes behind one of a later, and what plan finds committed is what was committed last.
+// commit has the coordinator decide what a group commits or gives up, as plan says, which may
+// refuse. The commits of one group are planned and decided one after the other, and numbered as
+// they are planned: so none of an earlier generation comes behind one of a later, one whose answer
+// was lost undoes nothing if it arrives after the next, and what plan finds committed is what was
+// committed last.
 func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g *party) (coordinator.CommitOffsets, *kerr.Error)) error {
 	select {
 	case l.committing <- struct{}{}:
@@ -64,9 +67,16 @@ func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g
 	if err := t.m.flusher.room(ctx); err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err // who went away while it waited for its turn commits nothing any more
+	}
 	var c coordinator.CommitOffsets
 	err := l.ask(func(now time.Time, g *party) (refused *kerr.Error) {
+		if g.dead {
+			return kerr.NotCoordinator
+		}
 		c, refused = plan(now, g)
+		c.Version = t.m.shards[t.shard].nextVersion() // before this tenure can end
 		return refused
 	})
 	if err != nil || len(c.Offsets) == 0 && !c.Forget {

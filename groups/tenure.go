@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,8 +21,7 @@ type tenure struct {
 	lease coordinator.Lease
 	ended chan struct{} // closed by end
 
-	claimed atomic.Uint64 // epochs that claims were given
-
+	ending sync.Once
 	mu     sync.Mutex
 	over   bool
 	until  time.Time // the lease's end, by this node's clock and on the safe side
@@ -68,15 +66,49 @@ func (t *tenure) renew() error {
 	t.mu.Unlock()
 	ctx, cancel := context.WithDeadline(t.m.ctx, until)
 	defer cancel()
+	if err := t.held(ctx); err != nil && (t.m.told(err) == kerr.NotCoordinator || !time.Now().Before(until)) {
+		return err
+	}
+	return nil
+}
+
+// held asks the coordinator for the lease once more. Without an error nobody else has had it since
+// this tenure began.
+func (t *tenure) held(ctx context.Context) error {
 	asked := time.Now()
 	lease, err := t.life.Acquire(ctx, t.lease.Name, t.m.opts.LeaseTTL)
-	switch {
-	case err == nil && lease.Epoch != t.lease.Epoch:
-		return coordinator.ErrLeaseLost // and taken again: what was decided meanwhile is not known here
-	case err == nil:
-		t.extend(asked.Add(t.m.opts.LeaseTTL))
-	case t.m.told(err) == kerr.NotCoordinator || !time.Now().Before(until):
+	if err != nil {
 		return err
+	}
+	if lease.Epoch != t.lease.Epoch {
+		return coordinator.ErrLeaseLost // and taken again: what was decided meanwhile is not known here
+	}
+	t.extend(asked.Add(t.m.opts.LeaseTTL))
+	return nil
+}
+
+// current returns once it is certain that what the view showed before the call was all that
+// anybody had been told of this tenure's groups. That takes two questions, because each may be
+// answered wrongly by itself: whether the lease is still held, by a coordinator whose clock may
+// have jumped; and whether that coordinator is still the one that decides, which only the bucket
+// knows. No clock of this node is asked, so it may have been stopped at any point for any time.
+func (t *tenure) current(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
+	select {
+	case <-t.ended:
+		return kerr.NotCoordinator
+	default:
+	}
+	err := t.held(ctx)
+	if err == nil {
+		err = t.life.Current(ctx)
+	}
+	if told := t.m.told(err); told != nil {
+		if told == kerr.NotCoordinator {
+			t.end()
+		}
+		return told
 	}
 	return nil
 }
@@ -115,22 +147,21 @@ func (t *tenure) release(ctx context.Context) {
 	}
 }
 
-// end tells everybody who waits that this node does not own their group any more.
+// end tells everybody who waits that this node does not own their group any more. When it returns,
+// nothing more is planned under this tenure, whoever called it first.
 func (t *tenure) end() {
-	t.mu.Lock()
-	if t.over {
+	t.ending.Do(func() {
+		t.mu.Lock()
+		t.over = true
+		close(t.ended)
+		groups := t.groups
+		t.groups = nil
 		t.mu.Unlock()
-		return
-	}
-	t.over = true
-	close(t.ended)
-	groups := t.groups
-	t.groups = nil
-	t.mu.Unlock()
-	for _, l := range groups {
-		l.step(func(_ time.Time, g *party) { g.die() })
-		t.m.groups.Add(-1)
-	}
+		for _, l := range groups {
+			l.step(func(_ time.Time, g *party) { g.die() })
+			t.m.groups.Add(-1)
+		}
+	})
 }
 
 // enter returns a group and keeps it from being forgotten until leave. Without create, a group that nobody is in is nil.

@@ -62,17 +62,18 @@ func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchR
 func (s *Server) fetchOffsets(ctx context.Context, g *kmsg.OffsetFetchRequestGroup, version int16) kmsg.OffsetFetchResponseGroup {
 	a := kmsg.NewOffsetFetchResponseGroup()
 	a.Group = g.Group
-	view, err := s.opts.Groups.FetchAs(ctx, g.Group, orEmpty(g.MemberID), g.MemberEpoch)
-	switch {
-	case err != nil:
-		a.ErrorCode = err.Code
-	case g.Topics == nil:
-		a.Topics = allOffsets(view, g.Group)
-	default:
+	err := s.opts.Groups.FetchAs(ctx, g.Group, orEmpty(g.MemberID), g.MemberEpoch, func(view *coordinator.View) {
+		if g.Topics == nil {
+			a.Topics = allOffsets(view, g.Group)
+			return
+		}
 		seen := map[segments.Partition]bool{}
 		for i := range g.Topics {
 			a.Topics = append(a.Topics, s.topicOffsets(view, g.Group, &g.Topics[i], version >= 10, seen))
 		}
+	})
+	if err != nil {
+		a.ErrorCode, a.Topics = err.Code, nil
 	}
 	return a
 }

@@ -174,7 +174,11 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request) error {
 	if refused != nil {
 		return refused
 	}
-	offsets := s.offsetsOf(group)
+	var offsets []groupOffset
+	refused = s.opts.Groups.Fetch(r.Context(), group, func(*coordinator.View) { offsets = s.offsetsOf(group) })
+	if refused != nil {
+		return refused
+	}
 	details := groupDetails{groupSummary: s.groupSummary(&d, offsets), Protocol: d.Protocol, Members: []groupMember{}, Claims: s.claimed(claims), Offsets: offsets}
 	for i := range d.Members {
 		m := &d.Members[i]
@@ -232,10 +236,6 @@ func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	group := r.PathValue("group")
-	view, refused := s.opts.Groups.Fetch(r.Context(), group)
-	if refused != nil {
-		return refused
-	}
 	_ = s.catchUp(r.Context())
 	result := resetAnswer{Topic: t.Name, Offsets: []resetOffset{}}
 	var commits []coordinator.GroupOffset
@@ -245,12 +245,18 @@ func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		reset := resetOffset{Partition: p, Offset: offset}
-		if c, there := view.Committed(group, at); there {
-			reset.Before = &c.Offset
-		}
-		result.Offsets = append(result.Offsets, reset)
+		result.Offsets = append(result.Offsets, resetOffset{Partition: p, Offset: offset})
 		commits = append(commits, coordinator.GroupOffset{Partition: at, Offset: offset, LeaderEpoch: -1})
+	}
+	refused := s.opts.Groups.Fetch(r.Context(), group, func(view *coordinator.View) {
+		for i := range commits {
+			if c, there := view.Committed(group, commits[i].Partition); there {
+				result.Offsets[i].Before = &c.Offset
+			}
+		}
+	})
+	if refused != nil {
+		return refused
 	}
 	if !asked.DryRun {
 		if refused := s.opts.Groups.Commit(r.Context(), group, groups.Committer{Generation: -1}, commits); refused != nil {

@@ -54,6 +54,22 @@ func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
 			before = o.Version
 		}
 	})
+	t.Run("NumberedByTheHolder", func(t *testing.T) {
+		c := newFixture(t, open(t))
+		first := acquire(t, c, c.in, "a")
+		barrier := barrierVersion(t, c, first)
+		for _, n := range []uint64{3, 1, 2, 3} { // late, and twice
+			if got := numbered(t, c, first, barrier+n); got != barrier+n {
+				t.Errorf("version %d became %d", barrier+n, got)
+			}
+		}
+		if err := c.Release(t.Context(), c.in, first.Name, first.Holder, first.Epoch); err != nil {
+			t.Fatal(err)
+		}
+		if next := barrierVersion(t, c, acquire(t, c, c.in, "b")); next <= barrier+3 {
+			t.Errorf("the next holder begins with version %d, not above %d", next, barrier+3)
+		}
+	})
 	t.Run("AnEmptyOneIsABarrier", func(t *testing.T) {
 		c := newFixture(t, open(t))
 		in := c.in
@@ -82,6 +98,28 @@ func commitOffsets(t *testing.T, c coordinator.Coordinator, in coordinator.Incar
 		t.Fatal(err)
 	}
 	return entry
+}
+
+// numbered commits under a version, and returns that which was decided.
+func numbered(t *testing.T, c *fixture, l coordinator.Lease, n uint64) uint64 {
+	t.Helper()
+	at := segments.Partition{Topic: segments.TopicID{1}}
+	return proposed(t, c, &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Version: n, Group: "g",
+		Offsets: []coordinator.GroupOffset{{Partition: at}}})
+}
+
+func barrierVersion(t *testing.T, c *fixture, l coordinator.Lease) uint64 {
+	t.Helper()
+	return proposed(t, c, &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch})
+}
+
+func proposed(t *testing.T, c *fixture, o *coordinator.CommitOffsets) uint64 {
+	t.Helper()
+	entry, err := c.Propose(t.Context(), c.in, coordinator.Change{Offsets: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry.Fact.Offsets.Version
 }
 
 func wantRefused(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease, when string) {

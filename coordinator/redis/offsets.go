@@ -23,7 +23,7 @@ func (p *proposal) commitOffsets(ctx context.Context, o *coordinator.CommitOffse
 	fact := &coordinator.Fact{Incarnation: p.in, Offsets: offsets}
 	g := p.g
 	answer, err := p.c.run(ctx, offsetsScript, []string{g.current(), g.counters(), g.leases(), g.stream(), g.pending(), g.order()},
-		g.name, o.Lease, uint32(o.Epoch), coordinator.AppendFact(nil, fact))
+		g.name, o.Lease, uint32(o.Epoch), coordinator.AppendFact(nil, fact), o.Version)
 	if err != nil {
 		return coordinator.Entry{}, err
 	}

@@ -6,6 +6,7 @@
 package linear
 
 import (
+	"cmp"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -188,9 +189,19 @@ func (s partition) shows(offset int64, records []string) bool {
 	return true
 }
 
-// explain names the first operations that the longest of the orders that porcupine found leaves out.
+// explain says how far the longest of the orders that porcupine found comes, and names the first
+// operations that it leaves out.
 func explain(ops []porcupine.Operation, info porcupine.LinearizationInfo) string {
-	var longest []int
+	longest, end := longestOrder(info), int64(0)
+	for _, i := range longest {
+		end += int64(len(ops[i].Input.(Input).Append))
+	}
+	return fmt.Sprintf("no list of records has this history: %d of %d operations can be put in order, "+
+		"which fills the offsets below %d; then none of these can come next:%s",
+		len(longest), len(ops), end, misfits(ops, info))
+}
+
+func longestOrder(info porcupine.LinearizationInfo) (longest []int) {
 	for _, orders := range info.PartialLinearizations() {
 		for _, order := range orders {
 			if len(order) > len(longest) {
@@ -198,29 +209,39 @@ func explain(ops []porcupine.Operation, info porcupine.LinearizationInfo) string
 			}
 		}
 	}
-	end := int64(0)
+	return longest
+}
+
+// misfits names the first operations that the longest order leaves out.
+func misfits(ops []porcupine.Operation, info porcupine.LinearizationInfo) string {
 	left := map[int]bool{}
 	for i := range ops {
 		left[i] = true
 	}
-	for _, i := range longest {
+	for _, i := range longestOrder(info) {
 		delete(left, i)
-		end += int64(len(ops[i].Input.(Input).Append))
 	}
-	var misfits []porcupine.Operation
+	var out []porcupine.Operation
 	for i := range left {
-		misfits = append(misfits, ops[i])
+		out = append(out, ops[i])
 	}
-	slices.SortFunc(misfits, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+	slices.SortFunc(out, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
 	var b strings.Builder
-	fmt.Fprintf(&b, "no list of records has this history: %d of %d operations can be put in order, which fills the offsets below %d; then none of these can come next:", len(longest), len(ops), end)
-	for _, o := range misfits[:min(len(misfits), 5)] {
-		fmt.Fprintf(&b, "\n  client %d, from %d to %d: %s", o.ClientId, o.Call, o.Return, describe(o.Input.(Input), o.Output.(Output)))
+	for _, o := range out[:min(len(out), 5)] {
+		fmt.Fprintf(&b, "\n  %s", describe(o))
 	}
 	return b.String()
 }
 
-func describe(in Input, out Output) string {
+func describe(o porcupine.Operation) string {
+	in, of := o.Input.(Input)
+	if !of {
+		return o.Input.(OffsetOperation).String()
+	}
+	return fmt.Sprintf("client %d, from %d to %d: %s", o.ClientId, o.Call, o.Return, told(in, o.Output.(Output)))
+}
+
+func told(in Input, out Output) string {
 	switch {
 	case len(in.Append) == 0:
 		return fmt.Sprintf("read %d: %v", in.Offset, out.Records)

@@ -9,9 +9,9 @@ import (
 	"firn/segments"
 )
 
-// member is the one member of a group. It commits more and more, and asks now and then for what is committed.
-func (c *client) member() {
-	group, next := c.name, int64(0)
+// member is one of those who commit what one group has read, and ask now and then for what is
+// committed. They know nothing of each other, and each asks at whichever node.
+func (c *client) member(team string) {
 	for c.think() {
 		i, err := c.node(c.w.ctx)
 		if err != nil {
@@ -22,10 +22,8 @@ func (c *client) member() {
 			continue
 		}
 		at := segments.Partition{Topic: t.ID}
-		group = c.name + t.ID.String()
-		if c.dice().chance("commit", 0.6) {
-			next++
-			c.commit(i, group, at, next)
+		if group := team + t.ID.String(); c.dice().chance("commit", 0.5) {
+			c.commit(i, group, at)
 		} else {
 			c.fetchCommitted(i, group, at)
 		}
@@ -33,12 +31,13 @@ func (c *client) member() {
 }
 
 // commit commits once, at whichever node owns the group.
-func (c *client) commit(i *instance, group string, at segments.Partition, offset int64) bool {
+func (c *client) commit(i *instance, group string, at segments.Partition) {
 	ctx, cancel := context.WithTimeout(c.w.ctx, requestTime)
 	defer cancel()
-	c.w.judge.commits(group, offset)
-	losses := c.w.groupLosses()
-	_, err := serve(ctx, i, func(ctx context.Context) (struct{}, error) {
+	offset := c.w.judge.commits(c.name, group, at.Topic)
+	_, err := serve(ctx, i, func(server context.Context) (struct{}, error) {
+		ctx, leave := leaving(server, ctx)
+		defer leave()
 		refused := i.groups.Commit(ctx, group, groups.Committer{Generation: -1}, []coordinator.GroupOffset{{Partition: at, Offset: offset, LeaderEpoch: -1}})
 		if refused != nil {
 			return struct{}{}, refused
@@ -46,48 +45,27 @@ func (c *client) commit(i *instance, group string, at segments.Partition, offset
 		return struct{}{}, nil
 	})
 	c.w.trace("%s: %s commits %d: %v", c.name, i.name, offset, err)
-	if err != nil {
-		return false
+	if err == nil {
+		c.w.judge.committed(group, offset)
 	}
-	c.w.judge.committed(group, offset, losses)
-	return true
 }
 
-// fetchCommitted asks once. It says whether it was answered.
-func (c *client) fetchCommitted(i *instance, group string, at segments.Partition) (offset int64, ok bool) {
+// fetchCommitted asks once.
+func (c *client) fetchCommitted(i *instance, group string, at segments.Partition) {
 	ctx, cancel := context.WithTimeout(c.w.ctx, requestTime)
 	defer cancel()
-	losses := c.w.groupLosses()
-	since := c.w.judge.lossless(group)
-	answer, err := serve(ctx, i, func(ctx context.Context) (coordinator.CommittedOffset, error) {
-		view, refused := i.groups.Fetch(ctx, group)
+	asked := c.w.judge.asks()
+	answer, err := serve(ctx, i, func(ctx context.Context) (committed coordinator.CommittedOffset, _ error) {
+		refused := i.groups.Fetch(ctx, group, func(view *coordinator.View) { committed, _ = view.Committed(group, at) })
 		if refused != nil {
-			return coordinator.CommittedOffset{}, refused
+			return committed, refused
 		}
-		committed, _ := view.Committed(group, at)
 		return committed, nil
 	})
 	c.w.trace("%s: %s says that %d is committed: %v", c.name, i.name, answer.Offset, err)
-	if err != nil {
-		return 0, false
+	if err == nil {
+		c.w.judge.fetched(i.name, group, at.Topic, asked, answer.Offset)
 	}
-	c.w.judge.fetched(i.name, group, answer.Offset, since, losses)
-	return answer.Offset, true
-}
-
-// ownership is how long the owner of a group may take itself for the owner when the coordinator knows it no more: the time of its lease, and a little.
-const ownership = 6 * time.Second
-
-// groupLosses is how often the coordinator may have lost what a group committed. While some nodes talk to another server than the rest, and for the time of a lease after each
-// loss, two nodes may own a group, and neither knows what is committed at the other. And a commit that arrives when its caller has given up undoes what was committed since.
-func (w *world) groupLosses() int {
-	w.mu.Lock()
-	uncertain := len(w.apart) > 0 || w.counts[LateRequest]+w.counts[Repeated] > 0 || time.Since(w.loss) < ownership
-	w.mu.Unlock()
-	if uncertain {
-		w.judge.loses()
-	}
-	return w.judge.losses()
 }
 
 // administer makes topics grow, deletes records, and deletes the topic and makes it again.
@@ -127,6 +105,10 @@ func (c *client) administer() {
 func (c *client) change(i *instance, change coordinator.Change) {
 	ctx, cancel := context.WithTimeout(c.w.ctx, requestTime)
 	defer cancel()
-	_, err := serve(ctx, i, func(ctx context.Context) (coordinator.Fact, error) { return i.member.Change(ctx, change) })
+	_, err := serve(ctx, i, func(server context.Context) (coordinator.Fact, error) {
+		ctx, leave := leaving(server, ctx)
+		defer leave()
+		return i.member.Change(ctx, change)
+	})
 	c.w.trace("%s: change at %s: %v", c.name, i.name, err)
 }

@@ -18,8 +18,9 @@ type judge struct {
 	partitions map[segments.Partition]*history
 	places     map[string][]place // of every record that was served
 	refused    map[string]string  // records of which clients know that they are not written, and why
-	groups     map[string]*committed
-	lost       int // how often the coordinator may have lost what was not journaled
+	groups     map[string]*groupHistory
+	offsets    map[decision]*groupCommit
+	opened     []incarnationOpened
 	begun      time.Time
 	verdict    error // the first contradiction
 	over       chan struct{}
@@ -51,7 +52,8 @@ const (
 )
 
 func newJudge() *judge {
-	return &judge{partitions: map[segments.Partition]*history{}, places: map[string][]place{}, refused: map[string]string{}, groups: map[string]*committed{},
+	return &judge{partitions: map[segments.Partition]*history{}, places: map[string][]place{}, refused: map[string]string{},
+		groups: map[string]*groupHistory{}, offsets: map[decision]*groupCommit{},
 		begun: time.Now(), over: make(chan struct{})}
 }
 
@@ -286,4 +288,5 @@ func (j *judge) linearizable() {
 			j.violated("porcupine: %s: %s", at, explanation)
 		}
 	}
+	j.committedOffsets()
 }

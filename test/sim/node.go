@@ -188,6 +188,16 @@ func serve[T any](ctx context.Context, i *instance, do func(ctx context.Context)
 	}
 }
 
+// leaving is the context of a request at a server whose client hangs up when it gives up.
+func leaving(server, client context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(server)
+	stop := context.AfterFunc(client, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // traced is a logger whose lines go into the trace.
 type traced struct {
 	w    *world

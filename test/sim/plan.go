@@ -114,7 +114,7 @@ func NewPlan(seed uint64) *Plan {
 	}
 	p.Partitions = 1 + d.n("partitions", 3)
 	p.Idempotent, p.Plain, p.Keyed, p.Direct = 1+d.n("idempotent", 2), d.n("plain", 2), d.n("keyed", 2), d.n("direct", 2)
-	p.Groups, p.Readers = d.n("groups", 2), d.n("readers", 2)
+	p.Groups, p.Readers = d.n("groups", 3), d.n("readers", 2)
 	p.Admin, p.Cleanup = d.chance("admin", 0.3), d.chance("cleanup", 0.5)
 	p.CommitDeadline = []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute}[d.n("deadline", 3)]
 	p.Grace = []time.Duration{20 * time.Second, 2 * time.Minute}[d.n("grace", 2)]

@@ -195,14 +195,22 @@ func (r *redis) Commit(ctx context.Context, in coordinator.Incarnation, req coor
 // Propose implements coordinator.Log.
 func (r *redis) Propose(ctx context.Context, in coordinator.Incarnation, change coordinator.Change) (coordinator.Entry, error) {
 	return ask(ctx, r, "Propose", func(ctx context.Context, e *coordinator.Embedded) (coordinator.Entry, error) {
-		return e.Propose(ctx, in, change)
+		entry, err := e.Propose(ctx, in, change)
+		if err == nil {
+			r.p.w.judge.decides(entry)
+		}
+		return entry, err
 	})
 }
 
 // Confirm implements coordinator.Log.
 func (r *redis) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []uint64) error {
 	_, err := ask(ctx, r, "Confirm", func(ctx context.Context, e *coordinator.Embedded) (struct{}, error) {
-		return done(e.Confirm(ctx, in, seqs))
+		err := e.Confirm(ctx, in, seqs)
+		if err == nil {
+			r.p.w.judge.confirms(in, seqs)
+		}
+		return done(err)
 	})
 	return err
 }

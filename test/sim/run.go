@@ -80,7 +80,9 @@ func (w *world) clients() (idle <-chan struct{}) {
 	start(w.plan.Plain, "plain", (*client).plain)
 	start(w.plan.Keyed, "keyed", (*client).keyed)
 	start(w.plan.Direct, "direct", (*client).function)
-	start(w.plan.Groups, "group", (*client).member)
+	for team := range w.plan.Groups {
+		start(2, fmt.Sprint("group", team+1, "-"), func(c *client) { c.member(fmt.Sprint("group", team+1, "-")) })
+	}
 	start(w.plan.Readers, "reader", (*client).reader)
 	for i, n := range w.nodes {
 		start(1, fmt.Sprint("consumer", i+1, "-"), func(c *client) { c.consumer(n) })

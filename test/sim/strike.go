@@ -85,8 +85,6 @@ func (w *world) strikeRedis(s Strike) {
 	if len(w.replicas) > 0 {
 		old = w.replicas[s.On%len(w.replicas)].replica() // it stays as it was, for the next time
 	}
-	w.loss = time.Now()
-	w.judge.loses()
 	switch {
 	case s.Kind == Replicate:
 		w.replicas = append(w.replicas, w.current.replica())
@@ -110,7 +108,6 @@ func (w *world) strikeRedis(s Strike) {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				delete(w.apart, s.On%len(w.nodes))
-				w.loss = time.Now()
 				w.disconnect(before)
 			})
 		}

@@ -53,7 +53,6 @@ type world struct {
 	struck   map[StrikeKind]int
 	openings int
 	openers  []string              // who made each of the openings
-	loss     time.Time             // when Redis last lost anything, or an incarnation was opened
 	awaited  map[int]chan struct{} // openings that strikes wait for
 	lines    []string
 }
@@ -127,13 +126,12 @@ func (w *world) opened(who string, in coordinator.Incarnation) {
 	w.mu.Lock()
 	w.openings++
 	w.openers = append(w.openers, who)
-	w.loss = time.Now()
 	if awaited := w.awaited[w.openings]; awaited != nil {
 		close(awaited)
 		delete(w.awaited, w.openings)
 	}
 	w.mu.Unlock()
-	w.judge.loses()
+	w.judge.opens(in)
 }
 
 // opening is closed at that opening of an incarnation, counted from 1; at once if it has been.

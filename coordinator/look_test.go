@@ -1,0 +1,73 @@
+package coordinator_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"firn/segments"
+	"firn/segments/memory"
+)
+
+// gatedStore is a store whose listings wait to be let through.
+type gatedStore struct {
+	segments.Store
+	gated    atomic.Bool
+	listings chan chan struct{} // of those that have begun: close what it yields
+}
+
+func (s *gatedStore) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
+	if s.gated.Load() && prefix == "incarnations/" && after != "" { // not the tidier
+		pass := make(chan struct{})
+		s.listings <- pass
+		<-pass
+	}
+	return s.Store.List(ctx, prefix, after)
+}
+
+// However many ask whether their incarnation is the newest, the bucket is asked by one at a time,
+// and nobody gets an answer that was on its way before they asked.
+func TestLooksAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &gatedStore{Store: memory.New(), listings: make(chan chan struct{})}
+		life, err := join(t, store).Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.gated.Store(true)
+		defer store.gated.Store(false)
+		var answered atomic.Int64
+		ask := func() {
+			if err := life.Current(t.Context()); err != nil {
+				t.Error(err)
+			}
+			answered.Add(1)
+		}
+		go ask()
+		first := <-store.listings
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := life.Current(gone); !errors.Is(err, context.Canceled) {
+			t.Errorf("who is gone gets %v", err)
+		}
+		const many = 100
+		for range many {
+			go ask()
+		}
+		synctest.Wait()
+		close(first)
+		second := <-store.listings // begun after the first, for those who asked meanwhile
+		synctest.Wait()
+		if n := answered.Load(); n != 1 {
+			t.Errorf("%d have their answers while the second look is on its way", n)
+		}
+		close(second)
+		synctest.Wait()
+		if n := answered.Load(); n != many+1 {
+			t.Errorf("after two looks %d of %d have their answers", n, many+1)
+		}
+	})
+}
