@@ -24,6 +24,7 @@ var (
 	}
 	writing    = check{pkg: "./ingest", run: "Lost|Taken|Keys|Order|Duplicate|Help|Lives|Life|Fenced|Watermark|Slow"}
 	direct     = check{pkg: "./ingest", run: "^TestDirect"}
+	committing = check{pkg: "./groups", run: "Late|GivenUp|GivenAway"}
 	collecting = check{pkg: "./cleanup", run: "Merges|Archives|Step|Sift|Cut|Collect|Readers|Lease"}
 )
 
@@ -475,5 +476,63 @@ var mutants = []mutant{
 		old:  "\tif c.Merge.Last >= end {",
 		new:  "\tif false {",
 		by:   []check{embedded, simulation, whole},
+	},
+
+	// What a group committed is what it is told.
+	{
+		name: "offsets-unnumbered", file: "groups/offsets.go",
+		rule: "the owner of a group numbers its commits, so that a late one undoes nothing",
+		old:  "\t\tc.Version = t.m.shards[t.shard].nextVersion()",
+		new:  "\t\tc.Version = 0",
+		by:   []check{committing},
+	},
+	{
+		name: "offsets-numbered-by-arrival", file: "coordinator/embedded_propose.go",
+		rule: "a commit has the number that its owner gave it",
+		old:  "\tif o.Version == 0 {",
+		new:  "\tif o.Version >= 0 {",
+		by:   []check{embedded, committing},
+	},
+	{
+		name: "offsets-counter-left-behind", file: "coordinator/redis/lua/offsets.lua",
+		rule: "the next owner of a group counts on above all that its owners before it committed",
+		old:  "if version > highest then",
+		new:  "if version > highest and ARGV[5] == '0' then",
+		by:   []check{scripts},
+	},
+	{
+		name: "offsets-numbers-forgotten", file: "groups/numbers.go",
+		rule: "an owner that takes its lease again with the same epoch goes on counting",
+		old:  "last >= barrier || n.version",
+		new:  "n.version",
+		by:   []check{committing},
+	},
+	{
+		name: "offsets-told-unasked", file: "groups/consumers.go",
+		rule: "who says what is committed makes sure afterwards that nobody else could have decided",
+		old:  "return m.told(t.current(ctx))",
+		new:  "return nil",
+		by:   []check{committing},
+	},
+	{
+		name: "offsets-told-without-lease", file: "groups/tenure.go",
+		rule: "who says what is committed still held the lease afterwards, by the coordinator",
+		old:  "\terr := t.held(ctx)\n",
+		new:  "\tvar err error\n",
+		by:   []check{committing},
+	},
+	{
+		name: "offsets-told-without-bucket", file: "groups/tenure.go",
+		rule: "who says what is committed still lived in the newest incarnation afterwards, by the bucket",
+		old:  "\t\terr = t.life.Current(ctx)\n",
+		new:  "\t\terr = nil\n",
+		by:   []check{committing},
+	},
+	{
+		name: "look-of-before", file: "coordinator/look.go",
+		rule: "a look for newer incarnations answers nobody who asked after it began",
+		old:  "\tl.looks.leave()\n",
+		new:  "\tdefer l.looks.leave()\n",
+		by:   []check{{pkg: "./coordinator", run: "^TestLooksAreShared$"}},
 	},
 }
