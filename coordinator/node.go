@@ -297,6 +297,9 @@ func (n *Node) CatchUp(ctx context.Context) error {
 			return err
 		}
 		newest, err := n.opts.Coordinator.Latest(ctx, life.incarnation)
+		if errors.Is(err, ErrUnavailable) { // one reply may be lost; of two the coordinator is away
+			newest, err = n.opts.Coordinator.Latest(ctx, life.incarnation)
+		}
 		if err == nil {
 			err = n.view.waitSeen(ctx, life.incarnation, newest)
 		}

@@ -214,15 +214,10 @@ func TestEachRequestAndReplyLost(t *testing.T) {
 // loseOne makes a call whose nth request, or the reply to that, is lost. It returns false if there are not so many.
 func loseOne(t *testing.T, server *redistest.Server, row lostCall, n int, request bool, what string) bool {
 	t.Helper()
-	ids := newLostIDs()
-	model := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
-	want := &lostWorld{t: t, ids: ids, via: model, direct: model}
-	want.open(row)
-	right := want.must(row.call(want, model))
-
+	want, right := modelOf(t, row)
 	proxy := redistest.StartProxy(t, server.Addr)
 	prefix := newPrefix()
-	w := &lostWorld{t: t, ids: ids, via: connect(t, redis.Options{Addrs: []string{proxy.Addr}, Prefix: prefix}),
+	w := &lostWorld{t: t, ids: want.ids, via: connect(t, redis.Options{Addrs: []string{proxy.Addr}, Prefix: prefix}),
 		direct: connect(t, redis.Options{Addrs: []string{server.Addr}, Prefix: prefix})}
 	w.open(row)
 	lost := proxy.LoseNth(n, request)
@@ -251,6 +246,15 @@ func loseOne(t *testing.T, server *redistest.Server, row lostCall, n int, reques
 		t.Errorf("%s: afterwards there is\n%sshould be\n%s", what, got, want)
 	}
 	return late != nil
+}
+
+// modelOf makes the call in the model, and returns the right answer.
+func modelOf(t *testing.T, row lostCall) (*lostWorld, string) {
+	t.Helper()
+	model := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	w := &lostWorld{t: t, ids: newLostIDs(), via: model, direct: model}
+	w.open(row)
+	return w, w.must(row.call(w, model))
 }
 
 // lostIDs are the names of what a call is about: the same for the model and for Redis.

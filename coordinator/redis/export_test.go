@@ -51,6 +51,9 @@ func ScriptHash(name string) string { return newScript(name).hash }
 // LoadScripts makes Redis know all scripts, so that each is called by its hash.
 func (c *Coordinator) LoadScripts(ctx context.Context) error {
 	files, err := sources.ReadDir("lua")
+	if err == nil {
+		err = c.client.ScriptLoad(ctx, deleteScript.source).Err()
+	}
 	for _, file := range files {
 		if name, _, _ := strings.Cut(file.Name(), "."); err == nil && name != "prelude" {
 			err = c.client.ScriptLoad(ctx, newScript(name).source).Err()

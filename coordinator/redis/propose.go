@@ -188,7 +188,11 @@ func (p *proposal) decide(ctx context.Context, kind, fact string, args ...any) (
 	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(), g.change(p.id),
 		g.topics(), g.names(), g.settling(), g.merges(), g.leases()}
 	all := append([]any{g.name, "", int64(math.Ceil(p.c.opts.CommitDeadline.Seconds())), kind, fact}, args...)
-	answer, err := p.c.run(ctx, proposeScript, keys, all...)
+	s := proposeScript
+	if kind == "delete" {
+		s = deleteScript
+	}
+	answer, err := p.c.run(ctx, s, keys, all...)
 	if err != nil {
 		return coordinator.Entry{}, false, err
 	}

@@ -23,7 +23,16 @@ type script struct{ name, source, hash string }
 // newScript reads a script and puts the prelude behind its first line, which tells Redis what kind of script it is.
 func newScript(name string) script {
 	head, body, _ := strings.Cut(read(name), "\n")
-	source := head + "\n" + read("prelude") + body
+	return ofSource(name, head+"\n"+read("prelude")+body)
+}
+
+// whenFull is the same script, which Redis runs also when it is full.
+func (s script) whenFull() script {
+	_, body, _ := strings.Cut(s.source, "\n")
+	return ofSource(s.name, "#!lua flags=allow-oom\n"+body)
+}
+
+func ofSource(name, source string) script {
 	sum := sha1.Sum([]byte(source))
 	return script{name, source, hex.EncodeToString(sum[:])}
 }
@@ -49,6 +58,7 @@ var (
 	marksScript    = newScript("marks")
 	keyedScript    = newScript("keyed")
 	proposeScript  = newScript("propose")
+	deleteScript   = proposeScript.whenFull() // deletions make room
 	offsetsScript  = newScript("offsets")
 	forgetScript   = newScript("forget")
 	acquireScript  = newScript("acquire")
@@ -63,7 +73,7 @@ func Scripts() map[string]string {
 	if err != nil {
 		panic(err) // they are not in the program
 	}
-	names := map[string]string{}
+	names := map[string]string{deleteScript.hash: deleteScript.name}
 	for _, file := range files {
 		if name := strings.TrimSuffix(file.Name(), ".lua"); name != "prelude" {
 			names[newScript(name).hash] = name

@@ -1,0 +1,48 @@
+package redis_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"firn/coordinator"
+	"firn/coordinator/redis"
+	"firn/coordinator/redis/redistest"
+)
+
+// refusedWhenFull are the calls that need room. All others work on a full Redis: nodes stay announced and hold their leases, what was decided is confirmed, everything can be read, and
+// topics can be deleted, which makes room.
+var refusedWhenFull = []string{"Open", "Open, in many parts", "Commit", "Commit, known", "Propose.CreateTopic", "Propose.Grow", "Propose.Configure",
+	"Propose.LogStart", "Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge"}
+
+// Each call is made while Redis is full, and once more when it has room: what needs room is refused whole, as trouble that passes, and done then.
+func TestEachCallOnAFullRedis(t *testing.T) {
+	server := redistest.Start(t)
+	for name, row := range eachCall {
+		t.Run(name, func(t *testing.T) {
+			want, right := modelOf(t, row)
+			c := connect(t, redis.Options{Addrs: []string{server.Addr}})
+			w := &lostWorld{t: t, ids: want.ids, via: c, direct: c}
+			w.open(row)
+			server.Do("CONFIG", "SET", "maxmemory", "1")
+			answer, err := row.call(w, c)
+			server.Do("CONFIG", "SET", "maxmemory", "0")
+			if refused := slices.Contains(refusedWhenFull, name); refused != errors.Is(err, coordinator.ErrUnavailable) || refused != (err != nil) {
+				t.Errorf("while Redis is full: %v; should be refused: %v", err, refused)
+			}
+			if err != nil {
+				if answer, err = row.call(w, c); err != nil {
+					t.Error(err)
+				}
+			}
+			if answer != right {
+				t.Errorf("answered %q, should be %q", answer, right)
+			}
+			want.goOn(row)
+			w.goOn(row)
+			if got, want := w.story(row), want.story(row); got != want {
+				t.Errorf("afterwards there is\n%sshould be\n%s", got, want)
+			}
+		})
+	}
+}
