@@ -1,9 +1,12 @@
 package coordinator_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -242,6 +245,54 @@ func TestGuestLeavesEveryLossToOthers(t *testing.T) {
 			c.lose()
 			if _, err := life.Settled(t.Context()); !errors.Is(err, coordinator.ErrNotOpen) {
 				t.Fatalf("a coordinator that lost everything: %v", err)
+			}
+		}
+	})
+}
+
+// Nodes that use one bucket with two coordinators take it from each other again and again. Nothing is lost or moved, and each of them says what is wrong and what to do.
+func TestTwoCoordinatorsOnOneBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		var nodes []*coordinator.Node
+		var at segments.Partition
+		var logs [2]bytes.Buffer // of one goroutine each: nextLife
+		for id := range logs {
+			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})},
+				Info: coordinator.NodeInfo{ID: int32(id)}, Patience: 50 * time.Millisecond,
+				Logger: slog.New(slog.NewTextHandler(&logs[id], &slog.HandlerOptions{Level: slog.LevelError}))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close(context.Background()) //nolint:errcheck // its life may be over
+			if nodes = append(nodes, n); id == 0 {
+				at.Topic = createTopic(t, n, "a", 1)
+			}
+		}
+		acked := map[segments.ID]int64{}
+		for i := range 8 {
+			req := request(at, 1)
+			base, err := insist(t.Context(), nodes[i/2%2], req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked[req.Segment] = base
+		}
+		state, err := coordinator.Load(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[segments.ID]int64{}
+		for _, s := range coordinator.NewView(state).Spans(at, 0, 100) {
+			found[s.Segment] = s.Base
+		}
+		if !maps.Equal(acked, found) {
+			t.Errorf("acknowledged is %v, the bucket has %v", acked, found)
+		}
+		synctest.Wait()
+		for id := range logs {
+			if log := logs[id].String(); !strings.Contains(log, "give all of them the same --coordinator") || !strings.Contains(log, "begun=\"by node") {
+				t.Errorf("node %d says %q", id, log)
 			}
 		}
 	})

@@ -57,11 +57,16 @@ func current(ctx context.Context, store segments.Store, in Incarnation) error {
 	if err != nil || newest == in {
 		return err
 	}
-	by := "by another process"
-	if o, err := readIncarnation(ctx, store, newest); err == nil {
-		who, _, _ := strings.Cut(o.who, recoveryMark)
-		by = fmt.Sprintf("by %s, at %s", who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
-	}
 	return fmt.Errorf("%w: incarnation %d was begun %s, and this node lives in %d; if that lasts, restart this node with the coordinator that the others use",
-		ErrSuperseded, newest, by, in)
+		ErrSuperseded, newest, begunBy(ctx, store, newest), in)
+}
+
+// begunBy says for people who began an incarnation, and when.
+func begunBy(ctx context.Context, store segments.Store, in Incarnation) string {
+	o, err := readIncarnation(ctx, store, in)
+	if err != nil {
+		return "by another process"
+	}
+	who, _, _ := strings.Cut(o.who, recoveryMark)
+	return fmt.Sprintf("by %s, at %s", who, time.UnixMilli(o.when).UTC().Format(time.RFC3339))
 }
