@@ -250,7 +250,8 @@ func TestGuestLeavesEveryLossToOthers(t *testing.T) {
 	})
 }
 
-// Nodes that use one bucket with two coordinators take it from each other again and again. Nothing is lost or moved, and each of them says what is wrong and what to do.
+// Nodes that use one bucket with two coordinators take it from each other again and again. Nothing
+// is lost or moved, and each of them says what is wrong and what to do.
 func TestTwoCoordinatorsOnOneBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
@@ -258,8 +259,9 @@ func TestTwoCoordinatorsOnOneBucket(t *testing.T) {
 		var at segments.Partition
 		var logs [2]bytes.Buffer // of one goroutine each: nextLife
 		for id := range logs {
-			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})},
-				Info: coordinator.NodeInfo{ID: int32(id)}, Patience: 50 * time.Millisecond,
+			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store,
+				Coordinator: shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})},
+				Info:        coordinator.NodeInfo{ID: int32(id)}, Patience: 50 * time.Millisecond,
 				Logger: slog.New(slog.NewTextHandler(&logs[id], &slog.HandlerOptions{Level: slog.LevelError}))})
 			if err != nil {
 				t.Fatal(err)
@@ -291,8 +293,10 @@ func TestTwoCoordinatorsOnOneBucket(t *testing.T) {
 		}
 		synctest.Wait()
 		for id := range logs {
-			if log := logs[id].String(); !strings.Contains(log, "give all of them the same --coordinator") || !strings.Contains(log, "begun=\"by node") {
-				t.Errorf("node %d says %q", id, log)
+			for _, want := range []string{"give all of them the same --coordinator", "begun=\"by node"} {
+				if log := logs[id].String(); !strings.Contains(log, want) {
+					t.Errorf("node %d says %q, should say %q", id, log, want)
+				}
 			}
 		}
 	})

@@ -129,8 +129,10 @@ func script(t *testing.T, name string) []byte {
 	return nil
 }
 
-// A node's opening takes effect, and the reply is lost. While the node is cut off another lives in that incarnation and acknowledges; then Redis loses its state. The first node does
-// not open what it had recovered a second time: it recovers anew, with the next number, and commits what it has not acknowledged yet behind all that the other did.
+// A node's opening takes effect, and the reply is lost. While the node is cut off another lives in
+// that incarnation and acknowledges; then Redis loses its state. The first node does not open what
+// it had recovered a second time: it recovers anew, with the next number, and commits what it has
+// not acknowledged yet behind all that the other did.
 func TestWriterAfterALostOpening(t *testing.T) {
 	w := newRedisWorld(t)
 	first := w.join(1, w.proxy.Addr)
@@ -169,8 +171,10 @@ func lives(t *testing.T, n *redisNode) coordinator.Incarnation {
 	return life.Incarnation()
 }
 
-// Two nodes and their direct writers write, and make every other call. Of each script the next request of the first node is lost, and then the reply to one: whoever sends it, a life, a follower, a
-// heartbeat, a recovery. Everything goes on, and nothing is lost, written twice or moved.
+// Two nodes and their direct writers write, and make every other call. Of each script the next
+// request of the first node is lost, and then the reply to one: whoever sends it, a life, a
+// follower, a heartbeat, a recovery. Everything goes on, and nothing is lost, written twice or
+// moved.
 func TestNodesLoseEachScript(t *testing.T) {
 	for hash, name := range redis.Scripts() {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +224,8 @@ func (w *redisWorld) everything(nodes ...*redisNode) {
 		}
 		w.ids[fact.ProducerIDs.End] = true
 		when := fmt.Sprint(w.n)
-		change := coordinator.Change{Configure: &coordinator.Configure{Topic: w.at.Topic, Set: map[string]*string{"retention.ms": &when}}}
+		change := coordinator.Change{Configure: &coordinator.Configure{Topic: w.at.Topic,
+			Set: map[string]*string{"retention.ms": &when}}}
 		if _, err := n.node.Change(ctx, change); err != nil {
 			w.t.Fatalf("a config: %v", err)
 		}
@@ -254,7 +259,8 @@ func (w *redisWorld) topic(ctx context.Context, n *redisNode) {
 
 const leaseTTL = time.Second
 
-// offsets commits a group's offset under a lease, which is given back. A caller of these insists by itself.
+// offsets commits a group's offset under a lease, which is given back. A caller of these insists by
+// itself.
 func (w *redisWorld) offsets(ctx context.Context, n *redisNode) {
 	w.t.Helper()
 	life, err := n.node.Life(ctx)
@@ -265,7 +271,8 @@ func (w *redisWorld) offsets(ctx context.Context, n *redisNode) {
 	if err != nil {
 		return
 	}
-	_, _ = life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch, Group: "g",
+	_, _ = life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{
+		Lease: lease.Name, Epoch: lease.Epoch, Group: "g",
 		Offsets: []coordinator.GroupOffset{{Partition: w.at, Offset: 1, LeaderEpoch: -1}}}})
 	_ = life.Release(ctx, lease)
 }

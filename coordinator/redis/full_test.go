@@ -10,12 +10,15 @@ import (
 	"firn/coordinator/redis/redistest"
 )
 
-// refusedWhenFull are the calls that need room. All others work on a full Redis: nodes stay announced and hold their leases, what was decided is confirmed, everything can be read, and
+// refusedWhenFull are the calls that need room. All others work on a full Redis: nodes stay
+// announced and hold their leases, what was decided is confirmed, everything can be read, and
 // topics can be deleted, which makes room.
-var refusedWhenFull = []string{"Open", "Open, in many parts", "Commit", "Commit, known", "Propose.CreateTopic", "Propose.Grow", "Propose.Configure",
-	"Propose.LogStart", "Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge"}
+var refusedWhenFull = []string{"Open", "Open, in many parts", "Commit", "Commit, known",
+	"Propose.CreateTopic", "Propose.Grow", "Propose.Configure", "Propose.LogStart",
+	"Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge"}
 
-// Each call is made while Redis is full, and once more when it has room: what needs room is refused whole, as trouble that passes, and done then.
+// Each call is made while Redis is full, and once more when it has room: what needs room is refused
+// whole, as trouble that passes, and done then.
 func TestEachCallOnAFullRedis(t *testing.T) {
 	server := redistest.Start(t)
 	for name, row := range eachCall {
@@ -27,7 +30,8 @@ func TestEachCallOnAFullRedis(t *testing.T) {
 			server.Do("CONFIG", "SET", "maxmemory", "1")
 			answer, err := row.call(w, c)
 			server.Do("CONFIG", "SET", "maxmemory", "0")
-			if refused := slices.Contains(refusedWhenFull, name); refused != errors.Is(err, coordinator.ErrUnavailable) || refused != (err != nil) {
+			refused := slices.Contains(refusedWhenFull, name)
+			if refused != errors.Is(err, coordinator.ErrUnavailable) || refused != (err != nil) {
 				t.Errorf("while Redis is full: %v; should be refused: %v", err, refused)
 			}
 			if err != nil {

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Takes or renews a lease: Coordinator.Acquire. It runs when Redis is full as well: there are few leases, and without them groups are served by nobody, and nothing is tidied up.
+-- Takes or renews a lease: Coordinator.Acquire. It runs when Redis is full as well: there are few leases,
+-- and without them groups are served by nobody, and nothing is tidied up.
 --
 -- KEYS 1 current, 2 counters, 3 leases
 -- ARGV 1 generation, 2 name, 3 holder, 4 how long, in microseconds

@@ -1,6 +1,6 @@
 #!lua
--- Decides a change of anything but records: Coordinator.Propose. Everything is checked before anything is written. Of these changes deletions alone are made when
--- Redis is full as well: script.go, deleteScript.
+-- Decides a change of anything but records: Coordinator.Propose. Everything is checked before anything is written.
+-- Of these changes deletions alone are made when Redis is full as well: script.go, deleteScript.
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 stream, 7 pending, 8 order, 9 what is remembered of this change, 10 topics, 11 names, 12 settling,
 --      13 merges, 14 leases
