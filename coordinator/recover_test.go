@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -212,5 +213,26 @@ func TestLostReply(t *testing.T) {
 	w.must(bucket.Put(t.Context(), journalKey("life", 2), []byte("not ours")))
 	if err := w.chain.put(t.Context(), w.chain.object(nil)); !errors.Is(err, ErrFenced) {
 		t.Errorf("somebody else's object in the chain: %v", err)
+	}
+}
+
+// A snapshot of an incarnation says of its own chains alone how far it covers them. The beginning
+// of a life in a later incarnation is not a part of it: nothing of such a chain may be tidied away
+// by it.
+func TestLaterChainsAreNotCovered(t *testing.T) {
+	f := loaded{state: NewState(2, "cluster"), covers: map[string]cover{}}
+	var objects []*readObject
+	for in, life := range []string{1: "before", 2: "now", 3: "later"} {
+		if life != "" {
+			begin := &journalObject{kind: journalBegin, life: life, incarnation: Incarnation(in)}
+			seal := &journalObject{kind: journalSeal, life: life, incarnation: Incarnation(in), n: 1}
+			objects = append(objects, &readObject{journalObject: begin}, &readObject{journalObject: seal})
+		}
+	}
+	if err := f.apply(objects); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]cover{"before": {1, true}, "now": {1, true}}; !maps.Equal(f.covers, want) {
+		t.Errorf("covered is %v, want %v", f.covers, want)
 	}
 }

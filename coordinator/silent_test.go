@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -70,4 +71,75 @@ func TestSilentChainsAreSealed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A direct writer is not known to live on, so its chain may be sealed, and the seal be deleted,
+// while it is frozen. It does not go on with a chain that has been silent, long before that can be.
+func TestGuestGivesUpASilentChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(t, memory.New())
+		w.chain.silence = guestSilence
+		w.must(w.write())
+		time.Sleep(guestSilence - time.Second)
+		w.must(w.write())
+		time.Sleep(guestSilence)
+		if err := w.write(); !errors.Is(err, ErrFenced) {
+			t.Errorf("a chain that was silent for %s is gone on with: %v", guestSilence, err)
+		}
+	})
+}
+
+// A fact is journaled in a life of the incarnation that decided it, or not at all: a chain says for
+// all of its facts in which one they were decided.
+func TestSettleOfAnotherIncarnation(t *testing.T) {
+	for in := Incarnation(1); in <= 3; in++ {
+		entry := Entry{Seq: 1, Fact: &Fact{Incarnation: in, ProducerIDs: &ProducerIDs{End: 1}}}
+		if _, err := newSettlement(2, []Entry{entry}); errors.Is(err, ErrIncarnation) != (in != 2) {
+			t.Errorf("a fact of incarnation %d, to be settled in 2: %v", in, err)
+		}
+	}
+}
+
+// What was decided and is not in the journal yet may need a segment that nothing in the bucket
+// refers to. A collector judges when it is there.
+func TestCollectorWaitsForTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := Join(t.Context(), NodeOptions{Store: memory.New(), Coordinator: NewEmbedded(EmbeddedOptions{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := n.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		create := Change{CreateTopic: &CreateTopic{ID: mergeAt.Topic, Name: "a", Partitions: 1}}
+		if _, err := n.Change(t.Context(), create); err != nil {
+			t.Fatal(err)
+		}
+		life, err := n.Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := life.Commit(t.Context(), CommitRequest{Segment: segments.NewID(time.Now()), Runs: []CommitRun{
+			{Partition: mergeAt, Position: 32, Batches: []CommitBatch{{Length: 100, Records: 10, ProducerID: -1}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		judged := make(chan error, 1)
+		go func() {
+			_, err := n.Unreferenced(t.Context(), time.Minute)
+			judged <- err
+		}()
+		time.Sleep(time.Minute)
+		select {
+		case err := <-judged:
+			t.Errorf("judged while a commit is not journaled: %v", err)
+			judged <- nil
+		default:
+		}
+		if err := errors.Join(life.Settle(t.Context(), answer.Entry), <-judged); err != nil {
+			t.Error(err)
+		}
+	})
 }

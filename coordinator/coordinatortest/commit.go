@@ -54,6 +54,25 @@ func testCommit(t *testing.T, f *fixture) {
 	f.want("a segment older than the deadline", err, coordinator.ErrTooOld)
 }
 
+// testProducersReopened has producers go on after a recovery: a batch that was written is known
+// again, in whatever segment it comes, and the next one continues the sequence.
+func testProducersReopened(t *testing.T, f *fixture) {
+	topic, created := f.newTopic(2)
+	at, other := segments.Partition{Topic: topic}, segments.Partition{Topic: topic, Index: 1}
+	entries := []coordinator.Entry{
+		created,
+		f.commit(request(at, idempotent(2, 0, 3), idempotent(2, 3, 1))).Entry,
+		f.commit(request(other, plain(1), idempotent(2, 0, 5))).Entry,
+	}
+	f.recover(entries...)
+	f.wantDuplicate("the first batch again", f.commit(request(at, idempotent(2, 0, 3))), 0)
+	f.wantDuplicate("the last batch again", f.commit(request(at, idempotent(2, 3, 1))), 3)
+	f.wantDuplicate("a batch of another partition again", f.commit(request(other, idempotent(2, 0, 5))), 1)
+	f.wantBatches("an older epoch", f.commit(request(at, idempotent(1, 4, 1))), coordinator.ErrProducerEpoch)
+	f.wantBatches("a gap", f.commit(request(at, idempotent(2, 5, 1))), coordinator.ErrOutOfOrder)
+	f.wantBatches("the next batch", f.commit(request(at, idempotent(2, 4, 1))), 4)
+}
+
 func testProducers(t *testing.T, f *fixture) {
 	at := segments.Partition{Topic: f.topic("a", 1)}
 	f.wantBatches("an unknown producer may begin anywhere", f.commit(request(at, idempotent(0, 7, 3))), 0)

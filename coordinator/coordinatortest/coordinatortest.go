@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"Commit":    testCommit,
 		"Producers": testProducers,
+		"Reopened":  testProducersReopened,
 		"Topics":    testTopics,
 		"Stream":    testStream,
 		"Leases":    testLeases,

@@ -161,11 +161,13 @@ var Long = []*Config{
 		About: "a life begins slowly, while another incarnation opens and the one before is tidied away",
 		Nodes: 2, Guest: 1, Owners: []int{1}, Lives: 2, Objects: 3, Recoveries: 1, Failovers: 1, Ticks: 1,
 		Tidy: true, Alone: true,
+		States: 2_329_220,
 	},
 	{
 		Name: "lagging", About: "a node that is cut off in an old incarnation writes snapshots and tidies",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Split: true, Ticks: 1, Tidy: true, Snapshots: 1,
-		Alone: true,
+		Alone:  true,
+		States: 6_504_741,
 	},
 	{
 		Name: "requests", About: "two nodes write one request, with help, snapshots and two recoveries",

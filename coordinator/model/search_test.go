@@ -36,9 +36,10 @@ func TestProtocol(t *testing.T) {
 		switch {
 		case r.Violation != "":
 			t.Error(r.Explain())
+		case !r.Complete && cfg.States == 0: // nobody has waited for its end: what was seen is right
 		case !r.Complete:
 			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *states)
-		case r.States != cfg.States:
+		case cfg.States != 0 && r.States != cfg.States:
 			t.Errorf("%s has %d states, and States says %d: has the model changed as it was meant to?",
 				cfg.Name, r.States, cfg.States)
 		}

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -98,6 +99,27 @@ func TestLostReply(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The client of a cluster sends again whatever MaxRetries says, but not a script.
+func TestLostReplyOfACluster(t *testing.T) {
+	server := redistest.Cluster(t, 1)[0]
+	proxy := redistest.StartProxy(t, server.Addr)
+	_, port, err := net.SplitHostPort(proxy.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Do("config", "set", "cluster-announce-port", port)
+	c := connect(t, redis.Options{Addrs: []string{proxy.Addr}, Cluster: true})
+	in, at := open(t, c)
+	if _, err := c.Commit(t.Context(), in, request(at)); err != nil { // so that Redis knows the script
+		t.Fatal(err)
+	}
+	req := request(at, coordinator.CommitBatch{Length: 10, Records: 2, ProducerID: -1})
+	proxy.LoseReply(req.Segment[:])
+	if _, err := c.Commit(t.Context(), in, req); err == nil || proxy.Sent() != 1 {
+		t.Errorf("a script whose reply was lost was sent %d times: %v", proxy.Sent(), err)
 	}
 }
 

@@ -19,6 +19,7 @@ var (
 	views    = check{pkg: "./coordinator", run: "View|Wait|Watch|Catch|Merge|Unreferenced|Young"}
 	journals = check{pkg: "./coordinator", run: "Journal|Put|Commute|Golden|Keys"}
 	scripts  = check{pkg: "./coordinator/redis", run: "^TestRedis$|^TestAsEmbedded$"}
+	reopened = check{pkg: "./coordinator/redis", run: "^TestRedis$/^Reopened$"}
 	losses   = check{
 		pkg: "./coordinator/redis", run: "Lost|Loss|Restart|Replica|Loading|Cluster|Sentinel|Opening|Opened",
 	}
@@ -70,7 +71,7 @@ var mutants = []mutant{
 		rule: "facts are journaled in a life of the incarnation that decided them only",
 		old:  "if e.Fact.Incarnation != in {",
 		new:  "if false {",
-		by:   []check{journals, recoveries, writing, direct, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestSettleOfAnotherIncarnation$"}, simulation, whole},
 	},
 	{
 		name: "unconfirmed-served", file: "coordinator/view.go",
@@ -186,7 +187,7 @@ var mutants = []mutant{
 		rule: "a direct writer gives up a chain that has been silent",
 		old:  "return c.silence > 0 && Elapsed(c.proved, now) >= c.silence",
 		new:  "return false",
-		by:   []check{direct, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestGuestGivesUpASilentChain$"}, direct, whole},
 	},
 	{
 		name: "connection-not-looked-for", file: "coordinator/chain.go",
@@ -257,11 +258,11 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./coordinator/redis", run: "^TestLoadingIsWhole$"}, losses},
 	},
 	{
-		name: "client-retries", file: "coordinator/redis/script.go",
-		rule: "the client library does not send a script again",
+		name: "cluster-client-retries", file: "coordinator/redis/script.go",
+		rule: "the client library of a cluster does not send a script again",
 		old:  "func (once) NoRetry() bool { return true }",
 		new:  "func (once) NoRetry() bool { return false }",
-		by:   []check{{pkg: "./coordinator/redis", run: "^TestLostRepl"}, losses},
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestLostReplyOfACluster$"}},
 	},
 	{
 		name: "settled-too-far", file: "coordinator/redis/lua/settled.lua",
@@ -332,7 +333,7 @@ var mutants = []mutant{
 `,
 		new: `			_ = key
 `,
-		by: []check{scripts},
+		by: []check{reopened, scripts},
 	},
 	{
 		name: "old-epoch-admitted", file: "coordinator/producer.go",
@@ -381,7 +382,7 @@ var mutants = []mutant{
 		old: `		case o.incarnation > f.state.incarnation:
 `,
 		new: "",
-		by:  []check{recoveries, simulation, whole},
+		by:  []check{{pkg: "./coordinator", run: "^TestLaterChains"}, simulation, whole},
 	},
 	{
 		name: "collects-young", file: "coordinator/garbage.go",
@@ -402,7 +403,7 @@ var mutants = []mutant{
 		rule: "a collector waits until what was decided is in the journal",
 		old:  "\t\tif settled >= latest {",
 		new:  "\t\tif settled >= latest || true {",
-		by:   []check{{pkg: "./coordinator", run: "^TestUnreferenced$"}, views, collecting, whole},
+		by:   []check{{pkg: "./coordinator", run: "^TestCollectorWaits"}, whole},
 	},
 	{
 		name: "collects-what-is-listed", file: "coordinator/garbage.go",
