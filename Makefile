@@ -18,7 +18,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ sim: ## simulate clusters with fresh seeds for SECONDS (600), or one SEED; ARGS=
 
 mutants: test-servers ## break one rule of the protocol at a time in the code, and see which test finds it (half an hour); ARGS="-only name,…"
 	$(GO) run ./test/mutants $(ARGS)
+
+quirks: ## the drivers on a stand-in for S3 that does what some stores do otherwise
+	$(GO) test -count=1 -v ./test/quirks
 
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \

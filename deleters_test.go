@@ -32,6 +32,8 @@ var deleters = map[string]string{
 	"firn/segments Delete":       "stores that pass the request on to another",
 	"firn/segments Prove":        "deletes the probe that it has put, below a prefix of its own",
 	"firn/segments/file Open":    "removes temporary files, of which no Put or Commit has made an object",
+	"firn/segments/s3 Delete":    "is the request itself, in whichever way the store takes",
+	"firn/segments/minio Delete": "is the request itself, in whichever way the store takes",
 	"firn/segments/stores Clean": "a store that passes the request on to another",
 
 	"firn/cmd/firn tidy": "deletes what this probe of the store has put, below a prefix of its own",

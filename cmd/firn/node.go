@@ -59,7 +59,7 @@ func startNode(
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	if n.bucket, err = openStore(ctx, o.store); err != nil {
+	if n.bucket, err = openStoreLogging(ctx, o.store, logger); err != nil {
 		return nil, err
 	}
 	if err := n.wire(ctx, registry, retry); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"firn/segments/stores"
 )
@@ -13,6 +14,14 @@ const defaultStore = "file://./firn-data"
 // openStore opens the bucket at a URL. Its errors say which flag is concerned and what to do.
 func openStore(ctx context.Context, url string) (*stores.Bucket, error) {
 	return openStoreWith(ctx, url, stores.Location.Open)
+}
+
+// openStoreLogging is openStore with a logger that is told once what the store does not do as S3
+// does.
+func openStoreLogging(ctx context.Context, url string, logger *slog.Logger) (*stores.Bucket, error) {
+	return openStoreWith(ctx, url, func(l stores.Location, ctx context.Context) (*stores.Bucket, error) {
+		return l.Logging(logger).Open(ctx)
+	})
 }
 
 // openStoreToRead is openStore for what only reads: it needs no permission to write, and makes no

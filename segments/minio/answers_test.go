@@ -33,8 +33,11 @@ func TestPutIsSentAgainOnlyIfRefused(t *testing.T) {
 		t.Errorf("the put whose answer was lost was not made: %v", err)
 	}
 
-	for _, code := range []string{"SlowDown", "ConditionalRequestConflict"} {
-		status := map[string]int{"ConditionalRequestConflict": http.StatusConflict}[code]
+	for code, status := range map[string]int{
+		"SlowDown": http.StatusServiceUnavailable, "ConditionalRequestConflict": http.StatusConflict,
+		// These two are what MinIO says while a delete beside the put empties its folder.
+		"AccessDenied": http.StatusForbidden, "IncompleteBody": http.StatusBadRequest,
+	} {
 		proxy.Script(storetest.FirstOnly(http.MethodPut, storetest.Exchange{Refuse: code, Status: status}))
 		if err := s.Put(t.Context(), code, []byte("body")); err != nil {
 			t.Error(err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -22,6 +21,8 @@ type Store struct {
 	opts   Options
 	sse    encrypt.ServerSide
 	place  s3api.Place
+
+	deletes s3api.Deletes
 }
 
 var _ segments.Store = (*Store)(nil)
@@ -48,6 +49,7 @@ func Open(opts Options) (*Store, error) {
 		return nil, fmt.Errorf("MinIO at %s: %w", opts.Endpoint, err)
 	}
 	s := &Store{client: *client, opts: opts, place: s3api.Place{Bucket: opts.Bucket, Endpoint: client.EndpointURL().String()}}
+	s.deletes = s3api.Deletes{Place: s.place, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
 	switch opts.SSE {
 	case "AES256":
 		s.sse = encrypt.NewSSE()
@@ -83,7 +85,9 @@ func (s *Store) options(metadata map[string]string) minio.PutObjectOptions {
 }
 
 func (s *Store) put(ctx context.Context, op s3api.Op, key string, body []byte, metadata map[string]string) error {
-	metadata["x-amz-checksum-crc32c"] = s3api.CRC32C(body)
+	if !s.opts.NoChecksum {
+		metadata["x-amz-checksum-crc32c"] = s3api.CRC32C(body)
+	}
 	opts := s.options(metadata)
 	opts.SetMatchETagExcept("*")
 	return s.do(ctx, op, key, int64(len(body)), func(ctx context.Context) error {
@@ -187,42 +191,6 @@ func (s *Store) page(ctx context.Context, prefix, after string) (page []segments
 		return ctx.Err() // the client ends its listing without a word
 	})
 	return page, err
-}
-
-// Delete implements segments.Store.
-func (s *Store) Delete(ctx context.Context, keys ...string) error {
-	for _, key := range keys {
-		if err := segments.CheckKey(key); err != nil {
-			return fmt.Errorf("delete: %w", err)
-		}
-	}
-	const most = 1000 // of one request
-	for some := range slices.Chunk(keys, most) {
-		err := s.do(ctx, s3api.Delete, some[0], 0, func(ctx context.Context) error { return s.deleteSome(ctx, some) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Store) deleteSome(ctx context.Context, keys []string) error {
-	results, err := s.client.RemoveObjectsWithIter(ctx, s.opts.Bucket, func(yield func(minio.ObjectInfo) bool) {
-		for _, key := range keys {
-			if !yield(minio.ObjectInfo{Key: s.opts.Prefix + key}) {
-				return
-			}
-		}
-	}, minio.RemoveObjectsOptions{})
-	if err != nil {
-		return err
-	}
-	for r := range results {
-		if r.Err != nil && minio.ToErrorResponse(r.Err).Code != minio.NoSuchKey {
-			return r.Err
-		}
-	}
-	return ctx.Err() // the client ends its deleting without a word
 }
 
 // answer finds what the server said in an error of minio-go.

@@ -3,6 +3,7 @@ package minio
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -22,11 +23,15 @@ type Options struct {
 	SSE          string // server-side encryption: empty, AES256, aws:kms
 	SSEKey       string // the KMS key of aws:kms
 	StorageClass string // empty: the server's default
+	NoChecksum   bool   // for stores that refuse x-amz-checksum-crc32c
+
+	Logger *slog.Logger // is told what the store does not do as S3 does; may be nil
 }
 
-// ParseURL reads minio://[key:secret@]host:port/bucket[/prefix][?secure=false&region=…], with the further parameters sse, sse-key and
-// storage-class. Without credentials in it they come from MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or the
-// AWS_… variables. It reports all that is wrong at once.
+// ParseURL reads minio://[key:secret@]host:port/bucket[/prefix][?secure=false&region=…], with the
+// further parameters sse, sse-key, storage-class and checksum. Without credentials in it they come
+// from MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or the AWS_…
+// variables. It reports all that is wrong at once.
 func ParseURL(rawURL string) (Options, error) {
 	u, err := s3api.ParseURL(rawURL)
 	if err != nil {
@@ -42,6 +47,7 @@ func ParseURL(rawURL string) (Options, error) {
 		SSE:          q.OneOf("sse", "AES256", "aws:kms"),
 		SSEKey:       q.Text("sse-key"),
 		StorageClass: q.Text("storage-class"),
+		NoChecksum:   q.OneOf("checksum", "crc32c", "none") == "none",
 	}
 	bad := func(format string, args ...any) { q.Errs = append(q.Errs, fmt.Errorf(format, args...)) }
 	if o.Prefix, err = s3api.Prefix(path); err != nil {

@@ -36,7 +36,11 @@ func (m multipart) PutMarked(ctx context.Context, key string, body []byte, mark 
 
 // Begin implements s3api.Multipart.
 func (m multipart) Begin(ctx context.Context, key, mark string) (id string, err error) {
-	opts := m.options(map[string]string{s3api.MarkName: mark, "x-amz-checksum-algorithm": "CRC32C"})
+	metadata := map[string]string{s3api.MarkName: mark}
+	if !m.opts.NoChecksum {
+		metadata["x-amz-checksum-algorithm"] = "CRC32C"
+	}
+	opts := m.options(metadata)
 	err = m.do(ctx, s3api.Create, key, 0, func(ctx context.Context) error {
 		id, err = m.client.NewMultipartUpload(ctx, m.opts.Bucket, m.opts.Prefix+key, opts)
 		return err
@@ -46,14 +50,16 @@ func (m multipart) Begin(ctx context.Context, key, mark string) (id string, err 
 
 // SendPart implements s3api.Multipart.
 func (m multipart) SendPart(ctx context.Context, key, id string, number int, body []byte) (s3api.Part, error) {
-	part := s3api.Part{Number: number, CRC32C: s3api.CRC32C(body)}
+	part := s3api.Part{Number: number}
+	opts := minio.PutObjectPartOptions{DisableContentSha256: true}
+	if !m.opts.NoChecksum {
+		part.CRC32C = s3api.CRC32C(body)
+		opts.CustomHeader = http.Header{"X-Amz-Checksum-Crc32c": {part.CRC32C}}
+	}
 	err := m.do(ctx, s3api.Write, key, int64(len(body)), func(ctx context.Context) error {
 		reader := s3api.NewBody(body)
 		defer reader.Release()
-		sent, err := m.client.PutObjectPart(ctx, m.opts.Bucket, m.opts.Prefix+key, id, number, reader, int64(len(body)), minio.PutObjectPartOptions{
-			DisableContentSha256: true,
-			CustomHeader:         http.Header{"X-Amz-Checksum-Crc32c": {part.CRC32C}},
-		})
+		sent, err := m.client.PutObjectPart(ctx, m.opts.Bucket, m.opts.Prefix+key, id, number, reader, int64(len(body)), opts)
 		part.ETag = sent.ETag
 		return err
 	})

@@ -3,6 +3,7 @@ package s3
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -23,6 +24,8 @@ type Options struct {
 	StorageClass string // empty: the bucket's default
 	Directory    bool   // a directory bucket of S3 Express One Zone, which lists in no order
 	NoChecksum   bool   // for stores that refuse x-amz-checksum-crc32c
+
+	Logger *slog.Logger // is told what the store does not do as S3 does; may be nil
 }
 
 // ParseURL reads s3://bucket[/prefix][?region=…&endpoint=…], with the further parameters path-style, sse, sse-key, storage-class, directory-bucket

@@ -25,6 +25,8 @@ type Store struct {
 	client *s3.Client
 	opts   Options
 	place  s3api.Place
+
+	deletes s3api.Deletes
 }
 
 var _ segments.Store = (*Store)(nil)
@@ -65,7 +67,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.ContinueHeaderThresholdBytes = -1
 	})
-	return &Store{client: client, opts: opts, place: s3api.Place{Bucket: opts.Bucket, Endpoint: opts.Endpoint}}, nil
+	s := &Store{client: client, opts: opts, place: s3api.Place{Bucket: opts.Bucket, Endpoint: opts.Endpoint}}
+	s.deletes = s3api.Deletes{Place: s.place, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
+	return s, nil
 }
 
 var errNoCredentials = errors.New("there are no AWS credentials")
@@ -154,45 +158,6 @@ func (s *Store) empty(ctx context.Context, key string, offset, length int64) ([]
 		return nil, err
 	}
 	return s3api.Empty(aws.ToInt64(head.ContentLength), offset, length)
-}
-
-// Delete implements segments.Store, a thousand keys a request.
-func (s *Store) Delete(ctx context.Context, keys ...string) error {
-	for _, key := range keys {
-		if err := segments.CheckKey(key); err != nil {
-			return fmt.Errorf("delete: %w", err)
-		}
-	}
-	const most = 1000
-	for len(keys) > 0 {
-		n := min(most, len(keys))
-		err := s.do(ctx, s3api.Delete, keys[0], 0, func(ctx context.Context) error { return s.deleteSome(ctx, keys[:n]) })
-		if err != nil {
-			return err
-		}
-		keys = keys[n:]
-	}
-	return nil
-}
-
-func (s *Store) deleteSome(ctx context.Context, keys []string) error {
-	objects := make([]types.ObjectIdentifier, len(keys))
-	for i, key := range keys {
-		objects[i].Key = s.key(key)
-	}
-	out, err := s.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
-		Bucket: &s.opts.Bucket,
-		Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
-	})
-	if err != nil {
-		return err
-	}
-	for _, e := range out.Errors {
-		if code := aws.ToString(e.Code); code != "NoSuchKey" {
-			return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf("%s: %s", aws.ToString(e.Key), aws.ToString(e.Message))}
-		}
-	}
-	return nil
 }
 
 func (s *Store) key(key string) *string { return aws.String(s.opts.Prefix + key) }

@@ -82,14 +82,27 @@ func (p Place) explain(r Request, err error, a Answer) error {
 	case is(ErrClock):
 		return say(ErrClock, "set it by NTP: %v", a)
 	case is(ErrUnsupported):
-		return say(ErrUnsupported, "%s must honour If-None-Match on puts, byte ranges and ListObjectsV2: %v", p, a)
+		return say(ErrUnsupported, "%s must honour If-None-Match on puts, byte ranges and ListObjectsV2%s: %v",
+			p, r.checksumAdvice(a), a)
 	case is(ErrBusy):
 		return say(ErrBusy, "%v", a)
 	}
 	if a != (Answer{}) {
-		return fmt.Errorf("%s %s: %s refuses: %v", r.Op, r.Key, p, a)
+		return fmt.Errorf("%s %s: %s refuses: %v%s", r.Op, r.Key, p, a, r.checksumAdvice(a))
 	}
 	return p.explainSilence(r, err)
+}
+
+// checksumAdvice is for what is sent with a checksum header, which some stores refuse.
+func (r Request) checksumAdvice(a Answer) string {
+	switch r.Op {
+	case Put, Create, Write, Commit:
+		switch a.Code {
+		case "InvalidRequest", "InvalidArgument", "NotImplemented", "":
+			return "; if it knows no x-amz-checksum-crc32c, add checksum=none to the store's URL"
+		}
+	}
+	return ""
 }
 
 // kind is the error that an answer stands for, or nil.
@@ -112,7 +125,7 @@ func kind(a Answer) error {
 		return ErrUnsupported
 	}
 	switch a.Status {
-	case http.StatusPreconditionFailed:
+	case http.StatusPreconditionFailed, http.StatusNotModified: // some stores answer a put as a get
 		return segments.ErrExists
 	case http.StatusNotFound:
 		if a.Code == "" || a.Code == "NotFound" { // answers to HEAD have no body, so no code
@@ -132,6 +145,9 @@ func kind(a Answer) error {
 
 // NoSuchUpload says whether the server knows nothing of an upload in parts: it is completed, or aborted, or so old that the server has dropped it.
 func NoSuchUpload(a Answer) bool { return a.Code == "NoSuchUpload" }
+
+// NoSuchObject says whether the server knows nothing of an object, which is what a delete wants.
+func NoSuchObject(a Answer) bool { return errors.Is(kind(a), segments.ErrNotFound) }
 
 // explainSilence is explain for a request that got no answer.
 func (p Place) explainSilence(r Request, err error) error {

@@ -77,20 +77,27 @@ func (r Request) limit() time.Duration {
 // Do sends a request, each attempt with a deadline of its own, and again after failures that a second attempt may mend. answer finds the
 // server's answer in an error of send. What Do returns is an error of segments, or one that says what to do.
 func (p Place) Do(ctx context.Context, r Request, answer func(error) Answer, send func(context.Context) error) error {
+	_, err := p.do(ctx, r, answer, send)
+	return err
+}
+
+// do is Do. It returns the server's last answer with the error.
+func (p Place) do(ctx context.Context, r Request, answer func(error) Answer,
+	send func(context.Context) error) (Answer, error) {
 	for n := 0; ; n++ {
 		err := attempt(ctx, r, send)
 		if err == nil {
-			return nil
+			return Answer{}, nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s %s: %w", r.Op, r.Key, ctx.Err())
+			return Answer{}, fmt.Errorf("%s %s: %w", r.Op, r.Key, ctx.Err())
 		}
 		a := answer(err)
 		if n+1 >= attempts || !again(r.Op, err, a) {
-			return p.explain(r, err, a)
+			return a, p.explain(r, err, a)
 		}
 		if backoff.Pause(ctx, n) != nil {
-			return fmt.Errorf("%s %s: %w, after: %w", r.Op, r.Key, ctx.Err(), p.explain(r, err, a))
+			return a, fmt.Errorf("%s %s: %w, after: %w", r.Op, r.Key, ctx.Err(), p.explain(r, err, a))
 		}
 	}
 }
@@ -138,10 +145,16 @@ func again(op Op, err error, a Answer) bool {
 
 // refused says whether the server has told us that it did nothing, and may do it later. MinIO's SlowDownWrite and 500 are not among these: they come
 // from writes that some of its drives may have done.
+//
+// AccessDenied is among these because MinIO also says it when it makes an object's folder while a
+// delete elsewhere removes the empty folder above, twice in a row; when the same happens a moment
+// later it says IncompleteBody of a body that came whole. It says both only if so many drives
+// refused that the object cannot be read. Somebody who has no right hears of it after the retries,
+// within two seconds.
 func refused(a Answer) bool {
 	switch a.Code {
 	case "SlowDown", "ServiceUnavailable", "TooManyRequests", "ServerBusy", "RequestTimeout", // RequestTimeout: the body did not arrive
-		"ConditionalRequestConflict", "OperationAborted":
+		"ConditionalRequestConflict", "OperationAborted", "AccessDenied", "IncompleteBody":
 		return true
 	}
 	return a.Status == http.StatusTooManyRequests

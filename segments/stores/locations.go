@@ -3,6 +3,7 @@ package stores
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 
@@ -32,6 +33,7 @@ func parseDirectory(url string) (location, error) {
 func (d directory) String() string                    { return string(d) }
 func (d directory) prefix() string                    { return string(d) }
 func (d directory) withPrefix(prefix string) location { return directory(prefix) }
+func (d directory) logging(*slog.Logger) location     { return d }
 
 func (d directory) open(context.Context) (segments.Store, func() error, error) {
 	return d.opened(file.Open, "make it writable for this user, or name another")
@@ -72,6 +74,11 @@ func (b s3Bucket) withPrefix(prefix string) location {
 	return b
 }
 
+func (b s3Bucket) logging(logger *slog.Logger) location {
+	b.Logger = logger
+	return b
+}
+
 func (b s3Bucket) open(ctx context.Context) (segments.Store, func() error, error) {
 	store, err := s3.Open(ctx, s3.Options(b))
 	return store, nothingToClose, err
@@ -97,6 +104,11 @@ func (b minioBucket) prefix() string { return b.Prefix }
 
 func (b minioBucket) withPrefix(prefix string) location {
 	b.Prefix = prefix
+	return b
+}
+
+func (b minioBucket) logging(logger *slog.Logger) location {
+	b.Logger = logger
 	return b
 }
 

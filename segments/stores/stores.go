@@ -13,6 +13,7 @@ package stores
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ type location interface {
 	String() string // without secrets
 	prefix() string // what stands before the keys
 	withPrefix(prefix string) location
+	logging(logger *slog.Logger) location
 	open(ctx context.Context) (segments.Store, func() error, error)
 	openToRead(ctx context.Context) (segments.Store, func() error, error)
 }
@@ -89,6 +91,10 @@ func (l Location) Prefix() string { return l.prefix() }
 
 // WithPrefix is the location with another prefix, or path.
 func (l Location) WithPrefix(prefix string) Location { return Location{l.withPrefix(prefix), l.driver} }
+
+// Logging is the location with a logger for its store, which tells it once what the server does not
+// do as S3 does.
+func (l Location) Logging(logger *slog.Logger) Location { return Location{l.logging(logger), l.driver} }
 
 // Directory is the absolute path of a bucket that is a directory, and empty for any other.
 func (l Location) Directory() string {

@@ -43,7 +43,7 @@ func strikes(all ...strike) func(*http.Request) Exchange {
 func RunUploadFaults(t *testing.T, proxy *Proxy, open func(t *testing.T) segments.Store) {
 	const small, parts = 1000, partBytes + 1000
 	slow, internal := Exchange{Refuse: "SlowDown"}, Exchange{Refuse: "InternalError", Status: http.StatusInternalServerError}
-	denied, lost := Exchange{Refuse: "AccessDenied", Status: http.StatusForbidden}, Exchange{Lose: true}
+	refused, lost := Exchange{Refuse: "InvalidRequest", Status: http.StatusBadRequest}, Exchange{Lose: true}
 	for _, test := range []struct {
 		name    string
 		size    int
@@ -53,16 +53,16 @@ func RunUploadFaults(t *testing.T, proxy *Proxy, open func(t *testing.T) segment
 		{"PartRefused", parts, []strike{{sendPart, slow}, {sendPart, internal}}, 1},
 		{"PartLost", parts, []strike{{sendPart, lost}, {sendPart, lost}}, 1},
 		{"PartCorrupted", parts, []strike{{sendPart, Exchange{Corrupt: true}}}, 0},
-		{"PartDenied", parts, []strike{{sendPart, denied}}, 0},
+		{"PartRefused", parts, []strike{{sendPart, refused}}, 0},
 		{"BeginRefused", parts, []strike{{beginUpload, slow}}, 1},
-		{"BeginDenied", parts, []strike{{beginUpload, denied}}, 0},
+		{"BeginRefused", parts, []strike{{beginUpload, refused}}, 0},
 		{"CommitLost", parts, []strike{{completeUpload, lost}}, 1},
 		{"CommitLostSmall", small, []strike{{putWhole, lost}}, 1},
 		{"CommitRefused", parts, []strike{{completeUpload, slow}}, 1},
 		{"CommitFails", parts, []strike{{completeUpload, internal}}, 2},
 		{"CommitFailsSmall", small, []strike{{putWhole, internal}}, 2},
-		{"CommitLostAndLookFails", parts, []strike{{completeUpload, lost}, {headObject, denied}}, 2},
-		{"CommitLostAndLookFailsSmall", small, []strike{{putWhole, lost}, {headObject, denied}}, 2},
+		{"CommitLostAndLookFails", parts, []strike{{completeUpload, lost}, {headObject, refused}}, 2},
+		{"CommitLostAndLookFailsSmall", small, []strike{{putWhole, lost}, {headObject, refused}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			proxy.Script(nil)
