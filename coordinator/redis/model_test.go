@@ -75,6 +75,7 @@ type pair struct {
 	requests  []coordinator.CommitRequest
 	changes   []coordinator.Change
 	sequences map[int64]int32 // next sequence numbers of producers, about
+	version   uint64          // highest that a group's owner gave a commit
 }
 
 var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
@@ -361,6 +362,10 @@ func (p *pair) offsets(t *rapid.T) {
 	}
 	c := &coordinator.CommitOffsets{Lease: rapid.SampledFrom([]string{"l", "m"}).Draw(t, "lease"), Epoch: lease.Epoch,
 		Group: rapid.SampledFrom([]string{"", "g"}).Draw(t, "group"), Forget: rapid.Bool().Draw(t, "forget")}
+	if rapid.Bool().Draw(t, "numbered") {
+		p.version += 1000 // which those that are numbered by the coordinator do not reach
+		c.Version = p.version
+	}
 	for index := range rapid.Int32Range(0, 2).Draw(t, "offsets") {
 		c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: segments.Partition{Topic: segments.TopicID{1}, Index: 9 - index},
 			Offset: rapid.Int64Range(-1, 3).Draw(t, "offset"), LeaderEpoch: -1, Metadata: "m"})
