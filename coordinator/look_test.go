@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"firn/segments"
 	"firn/segments/memory"
@@ -59,7 +60,12 @@ func TestLooksAreShared(t *testing.T) {
 		}
 		synctest.Wait()
 		close(first)
-		second := <-store.listings // begun after the first, for those who asked meanwhile
+		var second chan struct{} // begun after the first, for those who asked meanwhile
+		select {
+		case second = <-store.listings:
+		case <-time.After(time.Minute):
+			t.Fatal("who asked while a look was on its way got the answer of that")
+		}
 		synctest.Wait()
 		if n := answered.Load(); n != 1 {
 			t.Errorf("%d have their answers while the second look is on its way", n)
