@@ -31,8 +31,9 @@ type segment struct {
 	stored  chan struct{} // closed when the put has ended; then putErr says how
 	putErr  error
 
-	mark     time.Time // when the last stage ended
-	tried    bool      // a commit was asked for and may have been made
+	mark     time.Time               // when the last stage ended
+	tried    bool                    // a commit was asked for and may have been made
+	triedIn  coordinator.Incarnation // the last in which it was asked for
 	answered atomic.Bool
 }
 
@@ -59,6 +60,7 @@ type part struct {
 	items     []item
 	batches   [][]byte // of the items; nil once they are in the object
 	answered  bool
+	floor     int64 // the high watermark before the first commit: its records have no lower offsets
 }
 
 // item is one batch and whom to answer.
@@ -68,6 +70,16 @@ type item struct {
 	answer   coordinator.BatchAnswer // of the last commit
 	pending  *Pending
 	slot     int32
+}
+
+// recognizable says whether the coordinator knows every batch again by its producer or its key.
+func (p *part) recognizable() bool {
+	for i := range p.items {
+		if p.items[i].commit.ProducerID < 0 && p.items[i].commit.Key == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // lastOffset is the offset that the high watermark has to pass before the part may be answered; -1 if all of it was rejected. Of the original of a duplicate the first

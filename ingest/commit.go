@@ -19,7 +19,8 @@ const commitDeadline = 90 * time.Second
 // errLifeOver ends a tenure.
 var errLifeOver = errors.New("the life is over")
 
-// commit takes the sealed segments in their order through one life of the node after another, until there are no more.
+// commit takes the sealed segments in their order through one life of the node after another, until
+// there are no more.
 func (w *Writer) commit() {
 	var unanswered []*segment
 	for {
@@ -111,7 +112,8 @@ func (t *tenure) run() (over bool) {
 	}
 }
 
-// answeredOff drops answered segments from the front. Most answers come in order, so this keeps the list short.
+// answeredOff drops answered segments from the front. Most answers come in order, so this keeps the
+// list short.
 func answeredOff(list []*segment) []*segment {
 	n := 0
 	for n < len(list) && list[n].answered.Load() {
@@ -128,7 +130,8 @@ func (t *tenure) end() (unanswered []*segment) {
 	return slices.DeleteFunc(t.segments, func(s *segment) bool { return s.answered.Load() })
 }
 
-// commit waits for the segment's put, gets offsets for it and starts to settle those. It returns false if the life ended before that.
+// commit waits for the segment's put, gets offsets for it and starts to settle those. It returns
+// false if the life ended before that.
 func (t *tenure) commit(s *segment) bool {
 	select {
 	case <-s.stored:
@@ -139,9 +142,14 @@ func (t *tenure) commit(s *segment) bool {
 		t.w.refuse(s, s.putErr)
 		return true
 	}
+	if t.giveUp(s); s.unanswered() == 0 {
+		t.w.finish(s)
+		return true
+	}
 	s.leaveOut()
 	for n := 0; ; n++ {
 		answer, err := t.life.Commit(t.ctx, s.request)
+		s.triedIn = t.life.Incarnation()
 		s.tried = s.tried || !errors.Is(err, coordinator.ErrTooOld) && !errors.Is(err, coordinator.ErrMalformed)
 		switch {
 		case err == nil:
@@ -169,8 +177,32 @@ func (t *tenure) commit(s *segment) bool {
 	}
 }
 
-// leaveOut takes out of the request what has its answer from the life before. The coordinator knows it again by its spans only while those are there: if its records have been deleted
-// since, it would give them new offsets, and they would be back.
+// giveUp answers the parts of which nobody can tell any more whether they were committed. A
+// recovery knows a commit again by its spans, or by the producers of its batches. If records above
+// the part's floor were deleted since the first try, the spans may be gone with them, and a commit
+// made again would bring deleted records back.
+func (t *tenure) giveUp(s *segment) {
+	for i := range s.parts {
+		p := &s.parts[i]
+		info, _ := t.w.view.Partition(p.partition)
+		switch {
+		case !s.tried:
+			p.floor = info.HighWatermark
+		case s.triedIn != t.life.Incarnation() && !p.answered && info.LogStart > p.floor && !p.recognizable():
+			err := s.refusal(errDeletedSince)
+			t.w.opts.Logger.Error("a part of a segment was not committed again", "segment", s.id,
+				"partition", p.partition, "batches", len(p.items), "error", err)
+			t.w.answerPart(p, func(*item) Result { return Result{BaseOffset: -1, LogStartOffset: -1, Err: err} })
+		}
+	}
+}
+
+// errDeletedSince says why a part is not committed again.
+var errDeletedSince = errors.New("there was a recovery, and records were deleted since it was first committed")
+
+// leaveOut takes out of the request what has its answer from the life before. The coordinator knows
+// it again by its spans only while those are there: if its records have been deleted since, it
+// would give them new offsets, and they would be back.
 func (s *segment) leaveOut() {
 	if !slices.ContainsFunc(s.parts, func(p part) bool { return p.answered }) {
 		return

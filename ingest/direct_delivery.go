@@ -240,10 +240,8 @@ func (v *delivery) late(ctx context.Context, life *coordinator.GuestLife, refuse
 // recognizable says whether the coordinator knows every batch again.
 func (v *delivery) recognizable() bool {
 	for i := range v.s.parts {
-		for _, it := range v.s.parts[i].items {
-			if it.commit.ProducerID < 0 && it.commit.Key == nil {
-				return false
-			}
+		if !v.s.parts[i].recognizable() {
+			return false
 		}
 	}
 	return true

@@ -32,8 +32,9 @@ type cluster struct {
 }
 
 type fakePartition struct {
-	log []*logged
-	hw  int64
+	log   []*logged
+	hw    int64
+	start int64 // of the log
 }
 
 // logged is one batch that was given offsets.
@@ -72,7 +73,8 @@ func (c *cluster) create(ps ...segments.Partition) {
 	}
 }
 
-// nextLife ends the current life and loses everything that was not confirmed, as a recovery does.
+// nextLife ends the current life and loses everything that was not confirmed, as a recovery does,
+// and what was deleted.
 func (c *cluster) nextLife() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +83,9 @@ func (c *cluster) nextLife() {
 	c.seq = 0
 	clear(c.pending)
 	for _, p := range c.partitions {
-		p.log = slices.DeleteFunc(p.log, func(l *logged) bool { return l.base >= p.hw })
+		p.log = slices.DeleteFunc(p.log, func(l *logged) bool {
+			return l.base >= p.hw || l.base+int64(l.batch.Records) <= p.start
+		})
 	}
 }
 
@@ -257,7 +261,7 @@ func (c *cluster) Partition(p segments.Partition) (coordinator.PartitionInfo, bo
 	if fp == nil || c.unseen[p] {
 		return coordinator.PartitionInfo{}, false
 	}
-	return coordinator.PartitionInfo{HighWatermark: fp.hw}, true
+	return coordinator.PartitionInfo{LogStart: fp.start, HighWatermark: fp.hw}, true
 }
 
 func (c *cluster) Deleted(id segments.TopicID) bool {

@@ -295,3 +295,36 @@ func TestAnsweredIsNotCommittedAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestDeletedIsNotCommittedAgain has a commit confirmed by another node, and its records deleted,
+// before a recovery. The writer was told of none of that. Of the batches without a producer it
+// cannot know; those of another partition, and those that the coordinator knows again, are
+// answered.
+func TestDeletedIsNotCommittedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ps := newCluster(), newPartitions(2)
+		c.create(ps...)
+		another(c, ps[0])
+		ended := c.current.ended
+		c.onSettle = func([]coordinator.Entry) error { <-ended; return coordinator.ErrFenced }
+		w := newWriter(t, c, memory.New(), nil)
+		plain := mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10), newBatch(ps[1], -1, 0, 1, 10))
+		synctest.Wait() // committed at offset 10, and not settled
+		c.mu.Lock()
+		c.confirm(c.seq)
+		c.onSettle = nil
+		c.partitions[ps[0]].start = 20
+		c.mu.Unlock()
+		c.nextLife()
+		r := mustWait(t, plain)
+		if !errors.Is(r[0].Err, ErrInDoubt) || r[0].BaseOffset != -1 {
+			t.Errorf("the batch whose records may have been deleted: %+v", r[0])
+		}
+		if r[1].Err != nil || r[1].BaseOffset != 0 {
+			t.Errorf("the batch of another partition: %+v", r[1])
+		}
+		if n := len(c.partitions[ps[0]].log); n != 0 {
+			t.Errorf("%d batches came back", n)
+		}
+	})
+}

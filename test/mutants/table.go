@@ -530,6 +530,13 @@ var mutants = []mutant{
 		by:   []check{committing},
 	},
 	{
+		name: "deleted-comes-back", file: "ingest/commit.go",
+		rule: "after a recovery nothing is committed again that may have been committed, and deleted since",
+		old:  "\tif t.giveUp(s); s.unanswered() == 0 {\n",
+		new:  "\tif s.unanswered() == 0 {\n",
+		by:   []check{{pkg: "./ingest", run: "^TestDeletedIsNotCommittedAgain$"}, whole},
+	},
+	{
 		name: "look-of-before", file: "coordinator/look.go",
 		rule: "a look for newer incarnations answers nobody who asked after it began",
 		old:  "\tl.looks.leave()\n",
