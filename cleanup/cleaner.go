@@ -25,6 +25,7 @@ type Cleaner struct {
 	maps     *mapRoom
 	failures rate.Sometimes // of which much is said
 
+	ahead  atomic.Int64 // nanoseconds by which the coordinator's clock is ahead of this node's
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
@@ -90,9 +91,19 @@ func (c *Cleaner) run(ctx context.Context) {
 	}
 }
 
-// round does what is to be done in each of this node's partitions, once. It says whether anything was.
+// round does what is to be done in each of this node's partitions, once. It says whether anything
+// was. What is old is judged by the coordinator's clock: this node's may be wrong, and would remove
+// what others still have to keep.
 func (c *Cleaner) round(ctx context.Context) bool {
-	now := c.opts.Node.Now()
+	now, err := c.opts.Node.CoordinatorTime(ctx)
+	if err != nil {
+		c.failed(ctx, "asking the coordinator for the time", err)
+		return false
+	}
+	c.ahead.Store(int64(now.Sub(c.opts.Node.Now())))
+	if now.Before(c.retained) { // the coordinator's clock went back, as when another Redis took over
+		c.looked, c.retained = map[segments.Partition]glance{}, time.Time{}
+	}
 	work, starts := c.look(ctx, now)
 	if len(starts) > 0 {
 		c.retained = now
@@ -115,6 +126,12 @@ func (c *Cleaner) round(ctx context.Context) bool {
 	}
 	_ = g.Wait()
 	return done.Load()
+}
+
+// newID draws the id of a segment, by the coordinator's clock: one of a wrong clock would be
+// refused as too old, or be collected as late as that clock is ahead.
+func (c *Cleaner) newID() segments.ID {
+	return segments.NewID(c.opts.Node.Now().Add(time.Duration(c.ahead.Load())))
 }
 
 // afterFailure is how many intervals a partition is left alone in which something failed.
@@ -145,7 +162,7 @@ func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error
 		return false, err
 	}
 	defer h.letGo()
-	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
+	j := &job{hold: h, at: w.at, topic: w.topic, config: w.config, looked: w.now}
 	switch {
 	case w.compact:
 		return j.compact()

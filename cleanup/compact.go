@@ -64,7 +64,7 @@ func (c *Cleaner) compactionOf(at segments.Partition, config topicconfig.Config,
 // compact compacts the job's partition, if there is reason to, and says whether anything has changed by it. It is looked at anew, since the view has gone on.
 func (j *job) compact() (bool, error) {
 	defer j.c.opts.Pace.begin()()
-	now := j.c.opts.Node.Now()
+	begun, now := time.Now(), j.looked
 	found, due, _ := j.c.compactionOf(j.at, j.config, now)
 	if !due {
 		return false, nil
@@ -88,7 +88,7 @@ func (j *job) compact() (bool, error) {
 	} else {
 		err = r.dirtyOnes()
 	}
-	r.report(now, err)
+	r.report(begun, err)
 	return r.after > found.after, err
 }
 

@@ -253,7 +253,7 @@ func (h *history) note() {
 // compact compacts, and says up to which offset everything is clean then; -1 if it crashed before.
 func (h *history) compact(crash int) int64 {
 	h.t.Helper()
-	done := h.attempt(crash, work{compact: true})
+	done := h.attempt(crash, work{compact: true, now: time.Now()})
 	clean := int64(-1)
 	for _, s := range h.spans(0) {
 		if s.Compacted {

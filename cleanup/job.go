@@ -18,6 +18,7 @@ type job struct {
 	at     segments.Partition
 	topic  *coordinator.Topic
 	config topicconfig.Config
+	looked time.Time // by the coordinator's clock, when the partition was looked at
 }
 
 // batches streams the batches of spans, in order, each checked and with its final offsets, at the pace of merges. The bytes are valid until the next.
@@ -44,7 +45,7 @@ type sink struct {
 
 // create begins a merged segment.
 func (j *job) create() (*sink, error) {
-	id := segments.NewID(j.c.opts.Node.Now())
+	id := j.c.newID()
 	u, err := j.c.opts.Store.Create(j.ctx, id.Key())
 	if err != nil {
 		return nil, err

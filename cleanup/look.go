@@ -17,6 +17,7 @@ type work struct {
 	topic  *coordinator.Topic
 	at     segments.Partition
 	config topicconfig.Config
+	now    time.Time // by the coordinator's clock, when it was looked at
 
 	compact bool               // there may be something to compact
 	archive bool               // there may be spans to put into an index object
@@ -58,7 +59,7 @@ func (c *Cleaner) look(ctx context.Context, now time.Time) ([]work, map[segments
 			if !c.mine(nodes, at) {
 				continue
 			}
-			w, g := c.lookAt(ctx, work{topic: t, at: at, config: config}, c.looked[at], starts, now)
+			w, g := c.lookAt(ctx, work{topic: t, at: at, config: config, now: now}, c.looked[at], starts, now)
 			looked[at] = g
 			total.add(g.behind)
 			if w.any() {
@@ -88,7 +89,7 @@ func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, starts map[
 	}
 	g := glance{topic: w.topic, info: info, after: after, until: now.Add(longestGlance), failed: &atomic.Bool{}}
 	w.failed = g.failed
-	start, err := c.expired(ctx, w.at, w.config)
+	start, err := c.expired(ctx, w.at, w.config, now)
 	if err != nil {
 		c.failed(ctx, "looking for expired records", err, "topic", w.topic.Name, "partition", w.at.Index)
 	}
@@ -214,7 +215,8 @@ const (
 )
 
 // expired is where the log of a partition is to start by now.
-func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config topicconfig.Config) (int64, error) {
+func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config topicconfig.Config,
+	now time.Time) (int64, error) {
 	info, _ := c.view.Partition(at)
 	if config.RetentionBytes >= 0 {
 		gone, err := c.goneBytes(ctx, at, info.LogStart)
@@ -223,7 +225,6 @@ func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config top
 		}
 		info.Bytes -= gone
 	}
-	now := c.opts.Node.Now()
 	return expired(c.spansFrom(ctx, at, info.LogStart), info, config, now, now.Add(-c.opts.ripeness()))
 }
 

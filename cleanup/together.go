@@ -84,7 +84,7 @@ func (c *Cleaner) together(ctx context.Context, group []work) (rest []work, done
 			failed(w, err)
 			continue
 		}
-		j := &job{hold: h, at: w.at, topic: w.topic, config: w.config}
+		j := &job{hold: h, at: w.at, topic: w.topic, config: w.config, looked: w.now}
 		held = append(held, &gathered{w, j, make([]byte, sumLength(w.merge))})
 	}
 	defer c.opts.Pace.begin()()

@@ -25,7 +25,8 @@ type world struct {
 	topic   segments.TopicID
 	random  *rand.Rand
 
-	clock func() time.Time // of the node; nil: the right one
+	clock   func() time.Time // of the node; nil: the right one
+	writers func() time.Time // the clock of those that write
 
 	written map[segments.Partition][]byte // batches with their offsets
 	ends    map[segments.Partition]int64
@@ -47,6 +48,7 @@ func newWorld(t *testing.T, store segments.Store, partitions int32, configs map[
 func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs map[string]string, decides coordinator.Coordinator) *world {
 	t.Helper()
 	w := &world{t: t, store: store, decides: decides, topic: segments.NewTopicID(), random: rand.New(rand.NewPCG(1, 2)),
+		writers: time.Now,
 		written: map[segments.Partition][]byte{}, ends: map[segments.Partition]int64{}}
 	w.node = w.join()
 	time.Sleep(2 * time.Second) // until it has heard of itself
@@ -103,7 +105,7 @@ func (w *world) part(i int32) segments.Partition { return segments.Partition{Top
 // write writes one segment with a batch of about that size for each of these partitions.
 func (w *world) write(size int, parts ...int32) segments.ID {
 	w.t.Helper()
-	now := time.Now()
+	now := w.writers()
 	id := segments.NewID(now)
 	var data []segments.RunData
 	for _, i := range parts {

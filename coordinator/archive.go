@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"firn/segments"
 )
@@ -36,12 +35,16 @@ func (n *Node) Archive(ctx context.Context, lease Lease, at segments.Partition, 
 	if len(spans) == 0 {
 		return false, nil
 	}
-	c, object := archiving(at, segments.NewID(time.Now()), spans, after)
+	now, err := n.CoordinatorTime(ctx)
+	if err != nil {
+		return false, err
+	}
+	c, object := archiving(at, segments.NewID(now), spans, after)
 	if err := n.opts.Store.Put(ctx, IndexKey(c.Segment), object); err != nil {
 		return false, fmt.Errorf("index object %s of %s: %w", c.Segment, at, err)
 	}
 	c.Lease, c.Epoch = lease.Name, lease.Epoch
-	_, err := n.Change(ctx, Change{Merge: c})
+	_, err = n.Change(ctx, Change{Merge: c})
 	return err == nil, err
 }
 

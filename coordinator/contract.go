@@ -80,6 +80,10 @@ type Leases interface {
 	Acquire(ctx context.Context, in Incarnation, name, holder string, ttl time.Duration) (Lease, error)
 	// Release gives the lease up, if holder still holds it with that epoch; otherwise it returns ErrLeaseLost.
 	Release(ctx context.Context, in Incarnation, name, holder string, epoch uint64) error
+
+	// Now returns the time by the coordinator's clock, by which it also judges how old segments are. A
+	// node asks for it when it decides what is old: its own clock may be wrong.
+	Now(ctx context.Context, in Incarnation) (time.Time, error)
 }
 
 // Lease is a right as it stands.

@@ -28,11 +28,14 @@ type Garbage struct {
 // The order of its steps is what makes it safe:
 //
 //  1. List segments and index objects. Objects that come later are none of this call's business.
-//  2. Ask for the newest entry of the commit stream. A segment that is too old to be committed or merged was decided before this, or will never be. Too old is
-//     one that is older than MergeDeadline and grace in both ways of telling: by the time in its id, which the coordinator refuses by, and by when the
-//     store created it, so that a node whose clock was behind when it drew the id makes nobody delete what it has just put. Both are measured against
-//     what the store's clock has passed (passedClock), not against this node's, which may be ahead. The grace has to be longer than the store's clock and the coordinator's
-//     ever differ.
+//  2. Ask for the newest entry of the commit stream. A segment that is too old to be committed or
+//     merged was decided before this, or will never be. Too old is one that is older than
+//     MergeDeadline and grace in both ways of telling: by the time in its id, which the
+//     coordinator refuses by, and by when the store created it, so that a node whose clock was
+//     behind when it drew the id makes nobody delete what it has just put. The creation is
+//     measured against what the store's clock has passed (passedClock), the id against that and
+//     the coordinator's clock, neither against this node's, which may be ahead. The grace has to
+//     be longer than the store's clock and the coordinator's ever differ.
 //  3. Wait until everything up to there is confirmed, and so in the journal: by now a decision in flight is in the bucket.
 //  4. Load the state from the bucket, as a recovery would, and not from the view, which somebody else's decisions reach when they reach it. It is that of this life's
 //     incarnation, which may be history by now without this node's knowing: then segments of the incarnations after it look like garbage here.
@@ -52,6 +55,9 @@ func (n *Node) Unreferenced(ctx context.Context, grace time.Duration) (Garbage, 
 		return Garbage{}, err
 	}
 	c.now = n.storeClock.passed(c.now)
+	if c.decided, err = n.opts.Coordinator.Now(ctx, life.incarnation); err != nil {
+		return Garbage{}, life.check(err)
+	}
 	if err := life.settleAll(ctx); err != nil {
 		return Garbage{}, err
 	}
@@ -95,9 +101,10 @@ type collector struct {
 	needed *references // as the view has it: what is needed there is not looked at, which spares memory and does no harm
 	known  idSet       // index objects whose segments are in needed
 
-	listed int
-	now    time.Time // by the store's clock, about
-	loose  []loose
+	listed  int
+	now     time.Time // by the store's clock, about
+	decided time.Time // by the coordinator's, afterwards
+	loose   []loose
 }
 
 // loose is a segment, or an index object, that the view does not need.
@@ -158,7 +165,7 @@ func (c *collector) unreferenced(ctx context.Context, state *State) (Garbage, er
 	}
 	g := Garbage{Listed: c.listed, Now: c.now}
 	for _, o := range c.loose {
-		if !needed.has(o.id, o.index) && tooOld(o.id, o.modified, c.now, c.age) {
+		if !needed.has(o.id, o.index) && tooOld(o.id, o.modified, c.decided, c.now, c.age) {
 			g.Objects = append(g.Objects, segments.Object{Key: referredKey(o.id, o.index), Size: o.size, Modified: o.modified})
 			g.Bytes += o.size
 		}
@@ -166,9 +173,10 @@ func (c *collector) unreferenced(ctx context.Context, state *State) (Garbage, er
 	return g, nil
 }
 
-// tooOld says whether a segment is older than that by the time in its id and by its store's.
-func tooOld(id segments.ID, modified, now time.Time, age time.Duration) bool {
-	return now.Sub(modified) > age && now.Sub(id.Time()) > age
+// tooOld says whether a segment is older than that: by when it was created, for the store's clock, and by the time in its id, for the coordinator's or the store's: a
+// store whose clock is behind does not keep it for as long as that.
+func tooOld(id segments.ID, created, coordinators, stores time.Time, age time.Duration) bool {
+	return stores.Sub(created) > age && max(coordinators.Sub(id.Time()), stores.Sub(id.Time())) > age
 }
 
 // parseSegmentKey reads what segments.ID.Key wrote.

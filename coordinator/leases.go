@@ -45,6 +45,13 @@ func (e *Embedded) Acquire(_ context.Context, in Incarnation, name, holder strin
 	return Lease{name, l.holder, l.epoch, ttl}, nil
 }
 
+// Now implements Leases.
+func (e *Embedded) Now(_ context.Context, in Incarnation) (time.Time, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.opts.Clock(), e.check(in)
+}
+
 // Release implements Leases.
 func (e *Embedded) Release(_ context.Context, in Incarnation, name, holder string, epoch uint64) error {
 	e.mu.Lock()

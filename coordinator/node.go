@@ -312,6 +312,16 @@ func (n *Node) CatchUp(ctx context.Context) error {
 	}
 }
 
+// CoordinatorTime returns the time by the coordinator's clock: see Leases.
+func (n *Node) CoordinatorTime(ctx context.Context) (time.Time, error) {
+	life, err := n.Life(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now, err := n.opts.Coordinator.Now(ctx, life.incarnation)
+	return now, life.check(err)
+}
+
 // succeeded says whether another process has begun to take the bucket over from a coordinator that serves this process alone, which may hear of it much later. By then
 // the other may have told clients more than this node knows.
 func (l *Life) succeeded(ctx context.Context) error {

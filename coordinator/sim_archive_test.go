@@ -83,7 +83,7 @@ func (s *simulation) judgeObjects(state *State) {
 func (s *simulation) unlisted(state *State) (garbage Garbage) {
 	needed := state.references()
 	for object := range s.bucket.List(context.Background(), segments.Prefix, "") {
-		if id, ok := parseSegmentKey(object.Key); ok && !needed.segments.has(id) && tooOld(id, object.Modified, time.Now(), MergeDeadline(simDeadline)+simGrace) {
+		if id, ok := parseSegmentKey(object.Key); ok && !needed.segments.has(id) && tooOld(id, object.Modified, time.Now(), time.Now(), MergeDeadline(simDeadline)+simGrace) {
 			garbage.Objects = append(garbage.Objects, object)
 		}
 	}

@@ -179,6 +179,7 @@ func (n *simNode) collect() error {
 	if c.list(ctx, n.view) != nil {
 		return nil
 	}
+	c.decided = time.Now()
 	state := n.view.state
 	if !n.sim.flaws.collectByView {
 		var err error

@@ -236,7 +236,20 @@ func (w *redisWorld) everything(nodes ...*redisNode) {
 		if err := n.node.CatchUp(ctx); err != nil {
 			w.t.Fatalf("catching up: %v", err)
 		}
+		w.time(ctx, n)
 		w.offsets(ctx, n)
+	}
+}
+
+// time asks for the coordinator's time, as a cleaner does, which asks again in its next round.
+func (w *redisWorld) time(ctx context.Context, n *redisNode) {
+	w.t.Helper()
+	now, err := n.node.CoordinatorTime(ctx)
+	if err != nil {
+		now, err = n.node.CoordinatorTime(ctx)
+	}
+	if off := time.Since(now); err != nil || off.Abs() > time.Minute {
+		w.t.Errorf("the coordinator's clock is %v off, %v", off, err)
 	}
 }
 

@@ -2,12 +2,21 @@ package coordinatortest
 
 import (
 	"testing"
+	"time"
 
 	"firn/coordinator"
 )
 
 func testLeases(t *testing.T, f *fixture) {
 	ctx := t.Context()
+	before, err := f.Now(ctx, f.in)
+	if err != nil || time.Since(before).Abs() > 24*time.Hour {
+		t.Errorf("it is %v, %v", before, err)
+	}
+	f.Advance(TTL + 1)
+	if after, err := f.Now(ctx, f.in); err != nil || after.Sub(before) < TTL {
+		t.Errorf("it is %v, %v; it was %v", after, err, before)
+	}
 	a, err := f.Acquire(ctx, f.in, "l", "a", TTL)
 	if err != nil || a.Holder != "a" || a.Name != "l" || a.Expires <= 0 || a.Expires > TTL {
 		t.Fatalf("first acquire: %+v, %v", a, err)

@@ -51,6 +51,7 @@ var Beyond = map[string]string{
 	"redis forget":   "producers that have been silent for a day are no retry any more",
 	"redis acquire":  "leases spare work: two holders at once are searched; those of groups are in Offsets",
 	"redis release":  "as acquire",
+	"redis now":      "a clock: what is old may be judged late, and is needless whenever it is",
 	"redis register": "the registry is for clients",
 	"redis nodes":    "as register",
 }
@@ -71,6 +72,7 @@ var Methods = map[string]string{
 	"Topic":          "none: a lookup of a topic",
 	"Acquire":        "none: leases spare work, and what two holders do at once is searched; a step of Offsets",
 	"Release":        "none: as Acquire",
+	"Now":            "none: a clock",
 	"Register":       "none: the registry is for clients",
 	"Nodes":          "none: as Register",
 }

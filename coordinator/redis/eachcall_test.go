@@ -110,6 +110,10 @@ var eachCall = map[string]lostCall{
 		n, err := c.Latest(w.t.Context(), w.in)
 		return fmt.Sprint(n), err
 	}},
+	"Now": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+		now, err := c.Now(w.t.Context(), w.in)
+		return fmt.Sprint(time.Since(now).Abs() < time.Minute), err
+	}},
 	"Topic": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		topic, err := c.Topic(w.t.Context(), w.in, "a")
 		return fmt.Sprintf("%+v", topic), err

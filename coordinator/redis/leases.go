@@ -39,6 +39,20 @@ func (c *Coordinator) Acquire(ctx context.Context, in coordinator.Incarnation, n
 	return lease, nil
 }
 
+// Now implements coordinator.Leases.
+func (c *Coordinator) Now(ctx context.Context, in coordinator.Incarnation) (time.Time, error) {
+	g, err := c.generation(ctx, in)
+	if err != nil {
+		return time.Time{}, err
+	}
+	answer, err := c.run(ctx, nowScript, []string{c.shard.current()}, g.name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	r := newReply([]any{answer})
+	return time.UnixMicro(r.int()), r.err
+}
+
 // Release implements coordinator.Leases.
 func (c *Coordinator) Release(ctx context.Context, in coordinator.Incarnation, name, holder string, held uint64) error {
 	g, err := c.generation(ctx, in)

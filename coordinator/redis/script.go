@@ -53,6 +53,7 @@ var (
 	confirmScript  = newScript("confirm")
 	settledScript  = newScript("settled")
 	latestScript   = newScript("latest")
+	nowScript      = newScript("now")
 	topicScript    = newScript("topic")
 	namedScript    = newScript("named")
 	marksScript    = newScript("marks")

@@ -253,6 +253,11 @@ func (r *redis) Acquire(ctx context.Context, in coordinator.Incarnation, name, h
 	})
 }
 
+// Now implements coordinator.Leases.
+func (r *redis) Now(ctx context.Context, in coordinator.Incarnation) (time.Time, error) {
+	return ask(ctx, r, "Now", func(ctx context.Context, e *coordinator.Embedded) (time.Time, error) { return e.Now(ctx, in) })
+}
+
 // Release implements coordinator.Leases.
 func (r *redis) Release(ctx context.Context, in coordinator.Incarnation, name, holder string, epoch uint64) error {
 	_, err := ask(ctx, r, "Release", func(ctx context.Context, e *coordinator.Embedded) (struct{}, error) {
