@@ -93,8 +93,8 @@ sim: ## simulate clusters with fresh seeds for SECONDS (600), or one SEED; ARGS=
 mutants: test-servers ## break one rule of the protocol at a time in the code, and see which test finds it (half an hour); ARGS="-only name,…"
 	$(GO) run ./test/mutants $(ARGS)
 
-quirks: ## the drivers on a stand-in for S3 that does what some stores do otherwise
-	$(GO) test -count=1 -v ./test/quirks
+quirks: ## the drivers, and a server, on a stand-in for S3 that does what some stores do otherwise; prints a table
+	$(GO) test -count=1 -v ./test/quirks -quirks.long
 
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \

@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,8 +50,9 @@ func TestWrongClock(t *testing.T) {
 // may: retention goes on from there.
 func TestCoordinatorsClockGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		off := 24 * time.Hour
-		clock := func() time.Time { return time.Now().Add(off) }
+		var off atomic.Int64
+		off.Store(int64(24 * time.Hour))
+		clock := func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 		decides := coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline, Clock: clock})
 		w := newWorldWith(t, memory.New(), 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{decides})
 		defer w.close()
@@ -62,7 +64,7 @@ func TestCoordinatorsClockGoesBack(t *testing.T) {
 		if info, _ := w.node.View().Partition(w.part(0)); info.LogStart != 2 {
 			t.Errorf("the log starts at %d", info.LogStart)
 		}
-		off = 0
+		off.Store(0)
 		w.write(1000, 0)
 		time.Sleep(2 * time.Hour)
 		if info, _ := w.node.View().Partition(w.part(0)); info.LogStart != 4 {

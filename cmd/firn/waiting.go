@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"firn/coordinator"
+	"firn/segments"
 	"firn/segments/s3api"
 )
 
@@ -72,7 +73,8 @@ func passes(err error) bool {
 	if errors.As(err, &unknown) || errors.As(err, &wrongName) {
 		return false
 	}
-	for _, passing := range []error{s3api.ErrUnreachable, s3api.ErrTimeout, s3api.ErrBusy, coordinator.ErrUnavailable, coordinator.ErrNotOpen} {
+	for _, passing := range []error{s3api.ErrUnreachable, s3api.ErrTimeout, s3api.ErrBusy, segments.ErrListsLate,
+		coordinator.ErrUnavailable, coordinator.ErrNotOpen} {
 		if errors.Is(err, passing) {
 			return true
 		}

@@ -113,10 +113,14 @@ func (j *judge) confirms(in coordinator.Incarnation, seqs []uint64) {
 }
 
 // opens notes that an incarnation is open. What groups committed before and was not in the journal
-// is lost.
+// is lost. One that opens when a later one is open, in another Redis, changes nothing: nobody
+// journals what it decides.
 func (j *judge) opens(in coordinator.Incarnation) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if n := len(j.opened); n > 0 && in < j.opened[n-1].in {
+		return
+	}
 	j.opened = append(j.opened, incarnationOpened{in, j.now()})
 }
 
