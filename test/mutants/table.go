@@ -387,7 +387,7 @@ var mutants = []mutant{
 	{
 		name: "collects-young", file: "coordinator/garbage.go",
 		rule: "only what is too old to be committed or merged is collected",
-		old:  "return now.Sub(modified) > age && now.Sub(id.Time()) > age",
+		old:  "return stores.Sub(created) > age && max(coordinators.Sub(id.Time()), stores.Sub(id.Time())) > age",
 		new:  "return true",
 		by:   []check{{pkg: "./coordinator", run: "^TestUnreferenced$"}, views, simulation, whole},
 	},
