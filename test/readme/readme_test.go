@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"firn/test/process"
+	"firn/test/process/processtest"
 )
 
 // TestTour pastes the tour into interactive shells. An interactive zsh takes # for a command, and ?
@@ -122,17 +123,7 @@ func newReader(t *testing.T) reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := process.Start(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Kill)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := server.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return reader{dir, server}
+	return reader{dir, processtest.Start(t, spec)}
 }
 
 // paste runs a script from a shell's standard input, and returns what it prints. The first command

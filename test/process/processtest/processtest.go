@@ -20,6 +20,12 @@ func Firn(t testing.TB, flags ...string) *process.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return Start(t, spec)
+}
+
+// Start starts a server for the length of the test, and waits until it answers.
+func Start(t testing.TB, spec process.Spec) *process.Process {
+	t.Helper()
 	server, err := process.Start(spec)
 	if err != nil {
 		t.Fatal(err)
