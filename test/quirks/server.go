@@ -26,7 +26,7 @@ type Quirks struct {
 	DemandMD5       bool          // DeleteObjects is refused without Content-MD5
 	RefuseChecksums bool          // x-amz-checksum-… is refused, on whatever it is sent
 	NoDeleteObjects bool          // DeleteObjects is not implemented
-	BusyUntil       time.Time     // 503 SlowDown to everything until then
+	Busy            time.Duration // 503 SlowDown to everything for so long, from the next request on
 	ListLag         time.Duration // a listing shows the bucket as it was so long ago
 	Clock           time.Duration // by how much the store's clock is ahead
 	DenyEvery       int           // one of so many requests is refused with 403 AccessDenied, though nothing is wrong
@@ -36,6 +36,7 @@ type Quirks struct {
 type Bucket struct {
 	mu       sync.Mutex
 	quirks   Quirks
+	busy     time.Time // until when everything is refused; zero if nothing has come since Set
 	objects  map[string]*object
 	uploads  map[string]*upload
 	requests int
@@ -67,7 +68,7 @@ var _ http.Handler = (*Bucket)(nil)
 func (b *Bucket) Set(q Quirks) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.quirks = q
+	b.quirks, b.busy = q, time.Time{}
 }
 
 // Count is how many objects there are below a prefix.
@@ -138,8 +139,11 @@ func (b *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuse is what the quirks refuse of a request before anybody looks what it asks for.
 func (b *Bucket) refuse(r *http.Request) *refusal {
 	b.requests++
+	if b.busy.IsZero() {
+		b.busy = time.Now().Add(b.quirks.Busy)
+	}
 	switch {
-	case time.Now().Before(b.quirks.BusyUntil):
+	case time.Now().Before(b.busy):
 		return slowDown
 	case b.quirks.DenyEvery > 0 && b.requests%b.quirks.DenyEvery == 0:
 		return denied

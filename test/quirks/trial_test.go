@@ -33,7 +33,7 @@ type trial struct {
 	name       string
 	parameters string                    // of the store's URL
 	always     quirks.Quirks             // from before the start on
-	later      func() quirks.Quirks      // from the middle on, over the restart; nil: as always
+	later      quirks.Quirks             // from the middle on, over the restart; zero: as always
 	passes     bool                      // the quirk ends by itself, or is ended, before what was written is read
 	refuses    string                    // what the server says before it ends with status 1; empty: it serves
 	want       func(*quirks.Bucket) bool // whether the quirk was met at all; nil: nobody can see that
@@ -44,7 +44,7 @@ func met(code string) func(*quirks.Bucket) bool {
 }
 
 func trials() []trial {
-	busy := func() quirks.Quirks { return quirks.Quirks{BusyUntil: time.Now().Add(lasts())} }
+	busy := quirks.Quirks{Busy: lasts()}
 	return []trial{
 		{name: "as S3"},
 		{name: "condition ignored", always: quirks.Quirks{IgnoreCondition: true}, refuses: "does not honour If-None-Match"},
@@ -55,10 +55,10 @@ func trials() []trial {
 		{name: "checksums refused, and nobody said so", always: quirks.Quirks{RefuseChecksums: true},
 			refuses: "checksum=none"},
 		{name: "no DeleteObjects", always: quirks.Quirks{NoDeleteObjects: true}, want: met("NotImplemented")},
-		{name: "503 at start", always: busy(), passes: true, want: met("SlowDown")},
+		{name: "503 at start", always: busy, passes: true, want: met("SlowDown")},
 		{name: "503 while it serves", later: busy, passes: true, want: met("SlowDown")},
 		{name: "403 now and then", always: quirks.Quirks{DenyEvery: 20}, want: met("AccessDenied")},
-		{name: "lists late", later: func() quirks.Quirks { return quirks.Quirks{ListLag: 4 * lasts()} }, passes: true},
+		{name: "lists late", later: quirks.Quirks{ListLag: 4 * lasts()}, passes: true},
 		{name: "clock a day ahead", always: quirks.Quirks{Clock: 24 * time.Hour}},
 		{name: "clock a day behind", always: quirks.Quirks{Clock: -24 * time.Hour}},
 	}
@@ -137,8 +137,8 @@ func (tr trial) run(t *testing.T, bin, scheme string) (outcome string, right boo
 	w := &writing{}
 	w.run(ctx, t, spec.Kafka, func() {
 		w.until(ctx, t, 200)
-		if tr.later != nil {
-			bucket.Set(tr.later())
+		if tr.later != (quirks.Quirks{}) {
+			bucket.Set(tr.later)
 			w.until(ctx, t, w.count()+writers)
 		}
 		server.Kill()
