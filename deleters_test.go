@@ -25,24 +25,24 @@ import (
 // because they look first whether the caller judged by the newest incarnation: a node that is cut
 // off with an old coordinator would otherwise delete what the others have acknowledged.
 var deleters = map[string]string{
-	"firn/coordinator Delete":       "looks for a later incarnation first",
-	"firn/coordinator CleanUploads": "looks for a later incarnation first",
+	"firn.dev/coordinator Delete":       "looks for a later incarnation first",
+	"firn.dev/coordinator CleanUploads": "looks for a later incarnation first",
 
-	"firn/segments Clean":        "is the request itself",
-	"firn/segments Delete":       "stores that pass the request on to another",
-	"firn/segments Prove":        "deletes the probe that it has put, below a prefix of its own",
-	"firn/segments/file Open":    "removes temporary files, of which no Put or Commit has made an object",
-	"firn/segments/s3 Delete":    "is the request itself, in whichever way the store takes",
-	"firn/segments/minio Delete": "is the request itself, in whichever way the store takes",
-	"firn/segments/stores Clean": "a store that passes the request on to another",
+	"firn.dev/segments Clean":        "is the request itself",
+	"firn.dev/segments Delete":       "stores that pass the request on to another",
+	"firn.dev/segments Prove":        "deletes the probe that it has put, below a prefix of its own",
+	"firn.dev/segments/file Open":    "removes temporary files, of which no Put or Commit has made an object",
+	"firn.dev/segments/s3 Delete":    "is the request itself, in whichever way the store takes",
+	"firn.dev/segments/minio Delete": "is the request itself, in whichever way the store takes",
+	"firn.dev/segments/stores Clean": "a store that passes the request on to another",
 
-	"firn/cmd/firn tidy": "deletes what this probe of the store has put, below a prefix of its own",
-	"firn/replay unmark": "takes away the mark of success, when more is appended, in the store that the replay writes to",
-	"firn/replay resume": "deletes files of a replay that died, where the replay writes to: no cluster is in that store",
+	"firn.dev/cmd/firn tidy": "deletes what this probe of the store has put, below a prefix of its own",
+	"firn.dev/replay unmark": "takes away the mark of success before more is appended, where the replay writes to",
+	"firn.dev/replay resume": "deletes files of a replay that died, where it wrote to: no cluster is there",
 }
 
 // suites are packages for tests, whose stores hold nothing that anybody needs.
-var suites = []string{"firn/segments/storetest", "firn/test"}
+var suites = []string{"firn.dev/segments/storetest", "firn.dev/test"}
 
 func TestDeleters(t *testing.T) {
 	packages, exports := listExports(t)
@@ -142,7 +142,7 @@ func deletes(o types.Object) bool {
 	}
 	s := f.Signature()
 	if s.Recv() == nil {
-		return f.FullName() == "firn/segments.Clean"
+		return f.FullName() == "firn.dev/segments.Clean"
 	}
 	var parameters []string
 	for v := range s.Params().Variables() {

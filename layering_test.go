@@ -31,10 +31,10 @@ var rooms = [][]string{
 
 // adapters speak to servers. Only programs choose one, so only programs (and tests) import them:
 // everything else works on the contract, and does not pull a client library in.
-var adapters = []string{"firn/coordinator/redis", "firn/segments/s3", "firn/segments/minio", adapterTable}
+var adapters = []string{"firn.dev/coordinator/redis", "firn.dev/segments/s3", "firn.dev/segments/minio", adapterTable}
 
 // adapterTable is the one package that knows all stores, so that programs need not.
-const adapterTable = "firn/segments/stores"
+const adapterTable = "firn.dev/segments/stores"
 
 // programs may import adapters.
 var programs = []string{"cmd", "deploy", "localstack", "test"}
@@ -88,7 +88,7 @@ func TestPackagesAreNamedAfterTheirPurpose(t *testing.T) {
 // place is the room of an import path and its layer: "" for the root of the module and for other
 // modules, -1 for an unknown room.
 func place(importPath string) (room string, layer int) {
-	rest, ours := strings.CutPrefix(importPath, "firn/")
+	rest, ours := strings.CutPrefix(importPath, "firn.dev/")
 	if !ours {
 		return "", -1
 	}

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/file"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/file"
 )
 
 // BenchmarkMerge merges 240 MiB of one of four partitions out of 256 mixed segments in a directory,

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // Cleaner is one node's part of keeping the bucket tidy.

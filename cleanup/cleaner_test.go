@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments/memory"
 )
 
 // Small mixed segments become few merged ones, what they held stays as it was, and they are collected.

@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // TestWrongClock tidies up on a node, and in a store, whose clocks are a day ahead of the

@@ -7,10 +7,10 @@ import (
 	"math"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Compaction leaves of each key the last record, up to the end of what is compacted. The spans of a compacted topic's partition are clean ones, which

@@ -3,7 +3,7 @@ package cleanup
 import (
 	"time"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // compactor decides which records stay, in one pass over a partition in the order of offsets. Only

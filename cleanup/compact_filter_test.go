@@ -3,7 +3,7 @@ package cleanup
 import (
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // testCompactor compacts with nothing in its map.

@@ -15,12 +15,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // history is a compacted partition, all that was ever written to it, and when what of it was

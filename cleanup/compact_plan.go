@@ -4,8 +4,8 @@ import (
 	"math"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
 )
 
 // compaction is what is to be compacted in a partition, as its spans were at one moment.

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 // planNow is the time in these tests.

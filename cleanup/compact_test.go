@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments/batch"
 )
 
 // TestCompactArchived compacts a topic whose spans lie in index objects, from the time when it was

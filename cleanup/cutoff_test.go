@@ -8,9 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/coordinator"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // sharedCoordinator is an embedded coordinator that several nodes use, as they use Redis.

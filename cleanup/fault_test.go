@@ -9,10 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // scene writes what gives several merges, lets them become ripe, and cleans with a store and a

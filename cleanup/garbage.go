@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // garbageLease is the lease whose holder collects.

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // hold is a lease that is held, and renewed for as long as that.

@@ -7,9 +7,9 @@ import (
 	"iter"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 // job is work on one partition, under its lease. Its context ends with that.

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 // work is what is to be done in one partition.

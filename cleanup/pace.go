@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Pace is how fast merges go: at most at a rate, and more slowly while they slow down others. It

@@ -8,9 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // TestPace has a writer put beside merges that disturb it as much as they are fast.

@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Merging goes in tiers, so that few bytes are written often. Mixed spans become a merged segment

@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/index"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/index"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // Readers who go on while all is merged, merged again, and what was there before is deleted, read

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 // expired returns where the log of a partition is to start by its topic's retention: behind the

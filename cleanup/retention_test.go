@@ -6,10 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 func all(spans []coordinator.Span) iter.Seq2[coordinator.Span, error] {

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 // Partitions whose records are few lie side by side in mixed segments, thousands of which it may take to make a merged one. Read one partition at a time, each of them

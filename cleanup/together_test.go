@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // Partitions that lie side by side in mixed segments are read together: a get for each segment, not

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // world is a node on a store, with one topic, what was written to it, and maybe a Cleaner.

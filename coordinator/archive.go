@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // ArchiveOptions say how much of a partition's index is put into an index object at once. Zero values mean their defaults.

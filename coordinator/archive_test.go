@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // archivedPartition is a node on a bucket with one partition of so many merged spans of ten records, and a lease to archive them under.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // AuditOptions says what an audit measures by. Zero values mean their defaults, which are those of a cluster.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // coordinators says why an object of this package is in the bucket: what tidier keeps, and why.

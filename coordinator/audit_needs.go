@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // need is what refers to a segment, or to an index object.

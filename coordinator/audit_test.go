@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // An audit says of each object why it is there, finds what is leaked and what is missing, and looks again before it says so.

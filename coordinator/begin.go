@@ -8,8 +8,8 @@ import (
 	"os"
 	"time"
 
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // errWait says that a life cannot begin yet.

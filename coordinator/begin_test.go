@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // listless refuses some listings.

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/file"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
+	"firn.dev/segments/memory"
 )
 
 var benchTopic = segments.TopicID{9}

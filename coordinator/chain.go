@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // chain is the journal of one life, as its writer sees it. One goroutine uses it.

@@ -6,7 +6,7 @@ import (
 	"iter"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Incarnation numbers the times that coordinator state was built from the bucket. It grows by one each time.

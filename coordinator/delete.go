@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // ErrSuperseded is returned instead of deleting anything when the bucket has gone on to a later incarnation than the one that the caller judged by. The caller keeps

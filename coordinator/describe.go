@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Describe writes what an object of the bucket says, as text for people. It knows the objects of this package by their keys: journal

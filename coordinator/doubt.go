@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Doubt is a span that was given offsets, and that others contradict: it is not in the state. That cannot happen unless an incarnation was opened twice. Its records may have

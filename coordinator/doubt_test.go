@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // openedTwice is a bucket in which two lives wrote to one incarnation, each in a generation of its own: what one said, the other did not know.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // EmbeddedOptions is what an Embedded needs. Zero values mean their defaults.

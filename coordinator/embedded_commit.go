@@ -10,7 +10,7 @@ import (
 	"sort"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // recentCommit is what is remembered of a committed segment, to give the same answers again.

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Copy returns a coordinator with the same state, as a backup or a lagging replica of a server has it. Leases and registrations are not in it: no two

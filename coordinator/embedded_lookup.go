@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"maps"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Topic implements Log.

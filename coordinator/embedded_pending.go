@@ -1,6 +1,6 @@
 package coordinator
 
-import "firn/segments"
+import "firn.dev/segments"
 
 // pending are the facts that await their confirmation, by number, and what is confirmed in spite of them.
 type pending struct {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Propose implements Log.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/coordinatortest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/coordinatortest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 func TestEmbedded(t *testing.T) {

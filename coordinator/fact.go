@@ -3,7 +3,7 @@ package coordinator
 import (
 	"fmt"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Fact is one decision. Facts commute and are idempotent: applied in any order, any number of times, they give the same State. Exactly

@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Kinds of facts, as FORMAT.md numbers them.

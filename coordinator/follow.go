@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Reader reads the state that the bucket has again and again, as Load does, without any coordinator and without writing. What it has read before it does not read

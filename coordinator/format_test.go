@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // newGolden writes golden files that do not exist yet, for a new version or kind. Those that exist are promises, and stay as they are.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // Garbage is what a collector may delete once it has been garbage for a grace time.

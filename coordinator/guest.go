@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // GuestOptions is what a Guest needs. Zero values mean their defaults.

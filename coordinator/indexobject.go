@@ -8,7 +8,7 @@ import (
 	"math"
 	"strings"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Index objects hold the spans of old, merged data, which so need not be in everybody's memory: FORMAT.md. In a State one span stands for all that an object

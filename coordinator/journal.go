@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/retry"
+	"firn.dev/retry"
 )
 
 // journal writes a life's chain: one object at a time, and everything that waits meanwhile shares the next.

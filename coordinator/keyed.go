@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // RequestKey says which request a batch is of. A batch whose partition knows the request's ID is a duplicate, whoever writes it and however often; and one whose topic knows it

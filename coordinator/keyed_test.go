@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // keysFact is a commit of one batch of each of n requests, from number first on, at the end of partitions that have as many already.

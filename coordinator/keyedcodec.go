@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // The bytes of keyed requests, in commit facts and in snapshots: FORMAT.md.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/retry"
+	"firn.dev/retry"
 )
 
 // Life is one life of a node: one journal chain, in one incarnation.

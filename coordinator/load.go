@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // ErrEmptyBucket says that no incarnation ever opened in this bucket.

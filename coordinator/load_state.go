@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // What a coordinator outside of this package needs of a recovered State, to load it.

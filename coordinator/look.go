@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // looks are those into the bucket for newer incarnations. They are made one after the other, and

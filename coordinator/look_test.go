@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // gatedStore is a store whose listings wait to be let through.

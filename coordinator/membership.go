@@ -1,6 +1,6 @@
 package coordinator
 
-import "firn/segments"
+import "firn.dev/segments"
 
 // Besides offsets, a group may store who its members are, so that the next owner knows them: an entry for a partition that no topic has, whose metadata
 // is whatever the owner wants its successor to know. So it has all that offsets have: versions, journal, snapshots, and the same moment from which it shows.

@@ -9,7 +9,7 @@ import (
 	"sort"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Merge replaces the spans of one partition in [Base, Last] with those of one merged segment, or with none where nothing survived compaction, or with one that

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 var mergeAt = segments.Partition{Topic: segments.TopicID{1}}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // The bytes of merges, in facts and in snapshots: FORMAT.md.

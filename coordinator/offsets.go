@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // group is what a consumer group has committed. Deletions leave a trace with their version, so that a commit decided before them that is applied

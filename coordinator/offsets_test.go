@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // decide commits one offset under a lease of this life.

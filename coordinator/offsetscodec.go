@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // The bytes of committed offsets, in facts and in snapshots: FORMAT.md.

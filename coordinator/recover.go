@@ -10,8 +10,8 @@ import (
 	"log/slog"
 	"time"
 
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // RecoverOptions is what a recovery needs. Zero values mean their defaults.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // hooked calls before, once, ahead of the first put of a key with this prefix.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // idSet is a set of ids, 16 bytes for each, and up to three times that while it grows.

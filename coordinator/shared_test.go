@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // shared is an embedded coordinator that several nodes use, as they use Redis: being fenced is not the end.

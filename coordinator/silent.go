@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // silentChain is how long nothing was written behind the last object of a chain, by the store's clock, when others take its life for over. It is twice what the life

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // tidy is what the snapshotter does behind a snapshot.

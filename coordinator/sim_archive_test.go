@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Index objects in the simulation: nodes archive what was merged, merge again what was archived, and collect.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Merging and collecting in the simulation. Time passes in it: commits come too late, chains are silent for so long that they are sealed, and

@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // The simulation runs several nodes, made of the same chain, View, Embedded, Recover and snapshot code that Node is made of, on one bucket.

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // snapshotLease is the lease whose holder writes snapshots.

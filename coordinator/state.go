@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // State is what facts add up to: topics, and for every partition its offsets, spans and producers. It holds confirmed facts only,

@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // history draws facts as a coordinator decides them: by asking one.

@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {

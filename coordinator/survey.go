@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Survey is what a recovery would find, without making one.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // View is the State that all readers of a node share, kept current by the commit stream. Only confirmed facts show in it. Its

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // feeder feeds a view as the coordinator does.

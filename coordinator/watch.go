@@ -3,7 +3,7 @@ package coordinator
 import (
 	"context"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Watch is a subscription to some partitions.

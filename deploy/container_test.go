@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/localstack"
+	"firn.dev/localstack"
 )
 
 // TestContainerRootRunsByItself makes the image's root file system, as the Dockerfile's last stage

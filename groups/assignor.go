@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // assignors are the ways in which a group of the new protocol can divide its partitions, by the names that members ask for them. They know nothing of racks.

@@ -7,8 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // drawTopics makes some topics.

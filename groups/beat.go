@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // ConsumerHeartbeat is what a member of the new protocol says: that it is alive, and whatever has changed. What is nil, or -1, is as it was.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // A thousand groups of ten members: what a heartbeat and a commit cost, and how much memory a member takes.

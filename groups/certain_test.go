@@ -11,10 +11,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // holding is a coordinator to which commits come late: while it holds, what is proposed is not

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // claims is one group of holders, who lease partitions one by one instead of being members. Like machine it is a transition function: it knows no clock

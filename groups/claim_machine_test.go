@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"pgregory.net/rapid"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // claimDriver sends events to a machine of claims.

@@ -12,10 +12,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // claimOne claims one partition of a topic, as a client does: again and again while nobody is the group's owner yet.

@@ -7,10 +7,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // consumer is the first heartbeat of a member of the new protocol.

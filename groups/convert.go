@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // A group becomes one of the new protocol when its first member of that joins, and one of the classic protocol again when the last of them is gone and others are

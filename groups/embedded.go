@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // Consumers of the classic protocol embed a protocol of their own in it, which a server that assigns for them has to read and write: Kafka's

@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // told is how a client gets to know an error of the coordinator: as one after which it looks for the group's owner again, and tries again there.

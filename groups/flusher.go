@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // flusher has decided offsets journaled: not each alone, which would cost an object each, but all that come within an interval together. So what the loss of a

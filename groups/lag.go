@@ -3,8 +3,8 @@ package groups
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // lag is how many records of a partition a group has not read: from what it has committed, or from the log start, to the high watermark.

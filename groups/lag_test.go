@@ -9,10 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // TestLagIsToldByTheOwner wants each group's lag once in the cluster, from the node that owns it.

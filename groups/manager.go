@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/time/rate"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Manager coordinates the consumer groups that this node owns. Its methods are safe for concurrent use.

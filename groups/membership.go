@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Join makes somebody a member of a group, or keeps them one, and returns when the generation that they are in begins. It takes as long as the other

@@ -7,8 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // modern is one group of the new protocol (KIP-848), as a Kafka 4 broker keeps it: a transition function, like machine. Here the server decides who

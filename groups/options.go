@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Options is what a Manager needs. Zero values mean their defaults.

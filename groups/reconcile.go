@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // advance begins an epoch of the group: somebody came or went, or there are other topics or subscriptions. Who should have what is decided here; members

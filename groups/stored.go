@@ -10,8 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // What the next owner of a group has to know of its members is stored as a fact, like committed offsets, whenever they have come to a new agreement. So when a

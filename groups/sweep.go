@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Offsets of a group without members are deleted when nobody has committed any for OffsetsRetention. When a group was left is nowhere stored, so the

@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // tenure is the time for which this node owns a shard of groups.

@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 	"unsafe"
 
-	"firn/coordinator"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments/batch"
 )
 
 // TestReadAhead: a sequential reader finds nearly all of its blocks on their way or in the cache,

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // archive puts an index object into the bucket for the from-th to the to-th span of part, and one

@@ -4,10 +4,10 @@ import (
 	"runtime"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/file"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/file"
 )
 
 // view makes a coordinator.View of spans of part.

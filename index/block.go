@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"sort"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 // block is the bytes of one piece, whole batches with their final offsets. It is shared and never

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // maxTimeBlocks bounds the blocks that one search reads. One is enough, unless headers promise a

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 const (

@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // TestSingleFlight: many readers of one cold block cost one get.

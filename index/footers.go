@@ -9,8 +9,8 @@ import (
 	"time"
 	"unsafe"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // footer says where the bytes of a span of a merge lie: in which blocks of a merged segment, or, if

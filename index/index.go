@@ -38,9 +38,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 // View is what the index needs to know of the log; coordinator.View is the one. It shows confirmed

@@ -3,8 +3,8 @@ package index
 import (
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments/batch"
 )
 
 // blockOf makes a block of batches with so many records each, from offset base on.

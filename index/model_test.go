@@ -8,9 +8,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // stored is one batch as the model knows it.

@@ -5,9 +5,9 @@ import (
 	"sort"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 // piece is what is read, checked and cached at once.

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 const (

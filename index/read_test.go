@@ -4,9 +4,9 @@ import (
 	"errors"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 func TestEndsOfTheRange(t *testing.T) {

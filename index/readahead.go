@@ -4,8 +4,8 @@ import (
 	"math"
 	"sync"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 const (

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sync"
 
-	"firn/coordinator"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments/batch"
 )
 
 // tail keeps the segments that this node wrote last, whole, so that who reads what was just written

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // BenchmarkEncode takes batches in, collects them into segments of 8 MiB over twelve partitions, and encodes those: all that the processor has to do

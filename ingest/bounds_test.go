@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/budget"
-	"firn/coordinator"
-	"firn/segments/memory"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
+	"firn.dev/segments/memory"
 )
 
 // TestBufferBound writes faster than the store takes: the buffer never holds more than it may, all is written, and waiting ends with its context.

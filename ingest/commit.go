@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // commitDeadline is how long after its sealing a segment may still be put and committed: longer than clients wait, and well below the coordinator's own

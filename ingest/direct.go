@@ -11,9 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 // DirectOptions is what a Direct needs. Zero values of the rest mean their defaults.

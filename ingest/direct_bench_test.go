@@ -7,14 +7,14 @@ import (
 	"strconv"
 	"testing"
 
-	"firn/coordinator"
-	"firn/coordinator/redis/redistest"
-	"firn/ingest"
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/file"
-	"firn/segments/minio"
-	"firn/segments/storetest"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/ingest"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
+	"firn.dev/segments/minio"
+	"firn.dev/segments/storetest"
 )
 
 // BenchmarkDirect writes one record of 1 KiB: in a process that has done nothing before (cold: the writer is opened and a life begun), in one that has (warm), and with an

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/coordinator"
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // How a Direct writes each batch once, although it may be frozen at any step and thawed at any time.

@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // sandbox is what a function runs in. Between any two of its steps, which are the moments before and after each request that it makes, it may be frozen.

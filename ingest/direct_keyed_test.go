@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // keyedRecords are records that have their partitions by their keys.

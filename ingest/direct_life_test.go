@@ -10,10 +10,10 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // misfortune strikes a sandbox after some steps.

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"testing"
 
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 func connectRedis(t testing.TB, addr string) *redis.Coordinator {

@@ -11,12 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // shared is an embedded coordinator that several processes use, as they use Redis.

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // WriteOption is an option of Direct.Write.

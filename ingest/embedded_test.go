@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/file"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/file"
+	"firn.dev/segments/memory"
 )
 
 // openNode joins with an embedded coordinator.

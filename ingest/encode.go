@@ -3,8 +3,8 @@ package ingest
 import (
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // encode lays the batches out as an object, and writes the request that asks for their offsets. Afterwards the batches' own bytes are let go.

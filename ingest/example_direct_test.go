@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // A function opens its writer once, outside of the handler, and uses it for every invocation that the process lives to see. In a function the store would be an s3.Store

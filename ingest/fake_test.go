@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // cluster is a coordinator, a node and a view in a few lines, in which tests can end lives, fail calls and hold confirmations back.

@@ -15,10 +15,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // scripted is a store whose puts follow a script: it is called with the number of the put, from 0 on, and does the real one when it likes.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // flush seals collections, one after another, and has each put by a goroutine of its own. It decides alone, so that the order of

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"firn/coordinator"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments/memory"
 )
 
 // givenUp is a coordinator as one node sees it: to others, Redis has failed over meanwhile.

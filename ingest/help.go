@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // helpAge is how long a commit may await its confirmation before others help. Chance adds up to as much, so that not all nodes come at once.

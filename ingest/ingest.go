@@ -16,10 +16,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"firn/budget"
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Errors of this package, beside coordinator's. After ErrClosed and ErrNotWritten it is certain that the batch is not written and never will be by

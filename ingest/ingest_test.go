@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // shared is an embedded coordinator that several nodes use, as they use Redis: being fenced is not the end.

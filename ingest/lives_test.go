@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // TestFenced ends the only life: nothing that waits is acknowledged, and nothing is taken any more.

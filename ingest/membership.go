@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // node is what ingest needs of coordinator.Node.

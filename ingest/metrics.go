@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // metrics of the write path, all of them:

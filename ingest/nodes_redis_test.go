@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // redisNode is a node with its writer, and a direct writer that goes the same way to Redis.

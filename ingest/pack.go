@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Record is a record on its way in from producers that bring no batches of their own.

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator/topicconfig"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Errors of records that their topic does not take, beside those of batch.

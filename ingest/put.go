@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/retry"
-	"firn/segments"
+	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // errTaken says that another object lies where a segment was to go. Ids are random, so this is a broken store or a broken clock and

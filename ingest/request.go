@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"hash"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // NewRequestKey returns what a request is known by: its ID from the key that the client gave it, its Body from the records, as they were asked for. All front doors

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // settle has the segment's fact journaled and confirmed, and answers its batches. If the life ends first it leaves the rest to the next.

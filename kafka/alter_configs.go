@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
 )
 
 // AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 // What the parts of an answer take while it is made, about: kmsg's structs, and what they are made from.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // peer is the client at the other end of a connection, as it described itself.

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // benchmarkValue is 1 KiB, of which LZ4 saves about half.

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator/topicconfig"
+	"firn.dev/coordinator/topicconfig"
 )
 
 // brokerConfigs returns what Kafka tools look for in a broker's configs, ordered by name: what follows from this node's options,

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // How long a change may take when its request does not say or says more than is sensible.

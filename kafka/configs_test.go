@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator/topicconfig"
-	"firn/segments"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/segments"
 )
 
 func somePartition(f *firn, topic string, index int32) segments.Partition {

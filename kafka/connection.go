@@ -19,7 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // connection is one client. Its reader reads requests and starts Produces; its responder takes them in the same order, runs every other

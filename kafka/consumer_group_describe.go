@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // ConsumerGroupDescribe, versions 0 and 1, as Kafka 4: groups of the new protocol, with what each member has and is to have. Others are GROUP_ID_NOT_FOUND, after

@@ -7,8 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // ConsumerGroupHeartbeat, versions 0 and 1, as Kafka 4: the one call by which members of the new protocol (KIP-848) join, stay, get their partitions, and leave.

@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.

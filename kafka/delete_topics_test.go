@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 func TestDeleteTopics(t *testing.T) {

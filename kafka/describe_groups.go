@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/groups"
+	"firn.dev/groups"
 )
 
 // DescribeGroups, versions 0 to 6, as Kafka 4. A group that does not exist, or is of the new protocol, is Dead, from version 6 on with

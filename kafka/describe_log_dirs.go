@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // DescribeLogDirs, versions 0 to 5, as Kafka 4 (0 is older).

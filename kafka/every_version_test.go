@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Every API in the register, in every version, answers an empty request and one in which every field is set with something that decodes to

@@ -8,10 +8,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/budget"
-	"firn/coordinator"
-	"firn/index"
-	"firn/segments"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/segments"
 )
 
 // Fetch v4-v18: topics by name up to v12 and by id from v13 on.

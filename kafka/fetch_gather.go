@@ -8,11 +8,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/budget"
-	"firn/coordinator"
-	"firn/index"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // How a Fetch is answered: what is in memory is there at once. What is not is read from the bucket, each partition on its own, and the answer does not wait

@@ -3,7 +3,7 @@ package kafka
 import (
 	"strings"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // readsLZ4 are the clients, by the name that they give themselves (KIP-511), that are known to read LZ4 without anything installed beside them.

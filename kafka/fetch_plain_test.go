@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // TestPlainStaysPlain writes plain batches, which are stored as LZ4, and reads them as a client that does not say who it is: it gets them plain.

@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // FindCoordinator v0-v6: of a group its owner, which takes the lease of the group's shard when it is first asked for the group; of other keys the live

@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // Errors that end a connection. All are the client's doing, apart from the last two.

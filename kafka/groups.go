@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // What the APIs of consumer groups share. Package groups decides; here its answers get Kafka's shape.

@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // honest writes records and reads them back, in order and complete, for as long as the hostile are at work.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // TestInFlightBytes pipelines requests of which each is more than may be in flight: each has the connection to itself, and all are answered.

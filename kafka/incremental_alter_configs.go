@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator/topicconfig"
+	"firn.dev/coordinator/topicconfig"
 )
 
 // IncrementalAlterConfigs, versions 0 and 1, as Kafka 4. Any node serves it.

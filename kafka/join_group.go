@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/groups"
+	"firn.dev/groups"
 )
 
 // JoinGroup, versions 0 to 9, as Kafka 4.

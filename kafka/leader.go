@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // Any node serves any partition, but Kafka clients want one leader for each. Every node names the same: the live node that wins

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 func nodes(ids ...int32) []coordinator.NodeInfo {

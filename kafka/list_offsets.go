@@ -7,9 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/index"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/segments"
 )
 
 // ListOffsets, versions 1 to 11, as Kafka 4. Any node serves every partition.

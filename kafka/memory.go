@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // smallAnswerBytes is what a Fetch response may have when memory is short: as much as a connection may hold of the reserve.

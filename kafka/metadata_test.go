@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // metadataOf asks for topics by name; none asks for all.

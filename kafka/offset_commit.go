@@ -6,9 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // OffsetCommit, versions 2 to 10, as Kafka 4; topics have ids from version 10 on.

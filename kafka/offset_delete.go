@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // OffsetDelete, version 0, as Kafka 4: deletes what a group has committed for partitions. Those of topics that its members are subscribed to

@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // OffsetFetch, versions 1 to 10, as Kafka 4: of one group, from version 8 on of several; topics have ids from version 10 on.

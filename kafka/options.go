@@ -9,10 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/index"
-	"firn/ingest"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/index"
+	"firn.dev/ingest"
 )
 
 // Options is what a Server needs. Zero values of the limits mean their defaults.

@@ -11,11 +11,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/budget"
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/ingest"
-	"firn/segments"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/ingest"
+	"firn.dev/segments"
 )
 
 // Produce v3-v13: topics by name up to v12 and by id in v13. One batch for each partition, in format v2.

@@ -6,10 +6,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // incomingBatch is what a batch is checked against.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // TestCompactedTopicsNeedKeys writes to a compacted topic with and without keys, plain and compressed.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // prepare makes of a sound batch what is to be stored. What is wrong with records is answered as Kafka answers it: INVALID_TIMESTAMP if that is what is wrong with one of

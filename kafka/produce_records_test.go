@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 var allCodecs = []batch.Codec{batch.None, batch.Gzip, batch.Snappy, batch.LZ4, batch.Zstd}

@@ -3,7 +3,7 @@ package kafka
 import (
 	"fmt"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // produceRequest is a decoded Produce request. It is decoded by hand and not by kmsg, because records then stay where they were read and nothing

@@ -7,8 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/ingest"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
 )
 
 // refusal is why something was not done: Kafka's error, and what to do about it in words for people.

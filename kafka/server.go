@@ -17,9 +17,9 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"firn/budget"
-	"firn/coordinator/topicconfig"
-	"firn/ingest"
+	"firn.dev/budget"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/ingest"
 )
 
 // Server serves Kafka clients.

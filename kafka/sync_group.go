@@ -5,7 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/groups"
+	"firn.dev/groups"
 )
 
 // SyncGroup, versions 0 to 5, as Kafka 4. It is answered when the leader has brought the assignment.

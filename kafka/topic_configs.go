@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
 )
 
 // topicConfigs returns every config of a topic on which some were set, ordered by name.

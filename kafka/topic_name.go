@@ -3,7 +3,7 @@ package kafka
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // checkTopicName applies Kafka's rules for the names of topics.

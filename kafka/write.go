@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // writePieceBytes is how much of a response is written under one deadline: a client that takes it slowly is waited for, one that takes nothing is not.

@@ -13,15 +13,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 
-	"firn/cleanup"
-	"firn/coordinator"
-	"firn/groups"
-	"firn/index"
-	"firn/ingest"
-	"firn/kafka"
-	"firn/rest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/cleanup"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/index"
+	"firn.dev/ingest"
+	"firn.dev/kafka"
+	"firn.dev/rest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // TestComposeBuildsThePinnedMinIO holds the image's version against the one that runs without

@@ -13,7 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"firn/localstack"
+	"firn.dev/localstack"
 )
 
 // dataDir is a directory on a real disk: MinIO does not work on tmpfs, which /tmp may be.

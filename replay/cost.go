@@ -7,8 +7,8 @@ import (
 	"iter"
 	"sync/atomic"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // counting is a store that counts requests.

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 // chunk is the checked bytes of one piece: whole batches with their offsets.

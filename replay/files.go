@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Names in a place that a replay writes files into. Engines pass over what begins with an

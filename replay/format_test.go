@@ -11,8 +11,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 var samples = []batch.Record{

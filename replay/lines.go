@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Encoder writes records in a format.

@@ -10,7 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // ParquetOptions say how Parquet is written. Zero values mean the defaults.

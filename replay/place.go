@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"firn/coordinator"
-	"firn/index"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/segments"
 )
 
 // Place is where in a partition to begin, inclusive, or to end, exclusive. The zero value is

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"sort"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 )
 
 const (

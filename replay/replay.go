@@ -17,11 +17,11 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"firn/coordinator"
-	"firn/coordinator/spans"
-	"firn/retry"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/retry"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Options say what to replay. Zero values mean the defaults.

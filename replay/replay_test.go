@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator/spans"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // TestRun: everything comes as it was written, in order, through the sinks and the iterators, and

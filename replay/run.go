@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Output is where Run puts records.

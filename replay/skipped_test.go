@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // TestWhatCannotBeReadIsSkipped replays what an earlier version took: batches whose records are no

@@ -5,7 +5,7 @@ import (
 	"io"
 	"sync"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Stream is an Output that writes all partitions into one writer. It has to be closed when Run has

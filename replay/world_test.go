@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"firn/cleanup"
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/file"
-	"firn/segments/memory"
+	"firn.dev/cleanup"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/file"
+	"firn.dev/segments/memory"
 )
 
 // world is a node that writes a topic into a bucket, and the model of what is in it.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/ingest"
+	"firn.dev/ingest"
 )
 
 // BenchmarkReadRecords reads a thousand records of 1 KiB out of the tail, in each representation.

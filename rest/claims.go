@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // Bounds and defaults of claims.

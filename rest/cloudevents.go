@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // CloudEvents 1.0, in the three modes of its HTTP binding: binary (attributes in header fields, the body is the data), structured (one JSON object) and batched

@@ -3,7 +3,7 @@ package rest
 import (
 	"net/http"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // clusterInfo is the cluster in numbers.

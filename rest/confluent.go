@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"firn/ingest"
+	"firn.dev/ingest"
 )
 
 // What Confluent's REST Proxy serves to producers, for clients that were made for it: v2 here, v3 in confluent_records.go. Schemas are not served.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // POST /v3/clusters/{cluster}/topics/{topic}/records of Confluent's REST Proxy v3: records as JSON objects, one after the other, and an answer for

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
 )
 
 var errObjects = errors.New("records have to be JSON objects, one after the other")

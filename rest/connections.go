@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // Connections beyond the limits are not left to wait: a probe might be among them, and an orchestrator would end a process that answers none. As many as

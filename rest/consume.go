@@ -6,8 +6,8 @@ import (
 	"runtime"
 	"time"
 
-	"firn/budget"
-	"firn/coordinator"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
 )
 
 // consuming is for consumers and for those who manage topics and groups.

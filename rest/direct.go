@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // DirectWriter writes records without a node; ingest.Direct is the one.

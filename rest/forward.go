@@ -16,7 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Requests about a group are answered by the node that owns it. Other nodes forward them to it, once: a request that was forwarded and has still not come to the owner,

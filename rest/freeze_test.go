@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments/memory"
 )
 
 // frozen is the coordinator of a process that is stopped now and then, in the middle of its calls:

@@ -13,9 +13,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // groupSummary is a group in a list.

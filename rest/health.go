@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // readyWait is how long /readyz waits for a life that is about to begin.

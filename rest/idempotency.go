@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
 )
 
 // The header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) makes a request that is made again, at whichever node, write nothing twice: for 24 hours it gets

@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
 )
 
 // TestIdempotencyKeyHeader: a key is a string in quotes or bare.

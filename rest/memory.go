@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // ownBytes is memory that each request has beside what all share, for its body and as much for its answer: small ones wait for nobody.

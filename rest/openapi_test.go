@@ -16,9 +16,9 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	validation "github.com/pb33f/libopenapi-validator/errors"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // description is what the test needs of the document.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // place is from where on to read: the beginning, the end, an offset, or a time.

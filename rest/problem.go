@@ -11,8 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/index"
+	"firn.dev/coordinator"
+	"firn.dev/index"
 )
 
 // problem is an error as clients get it (RFC 9457). Its type is about:blank, which is left out: the status says it all.

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // producing is for producers.

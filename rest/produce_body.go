@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // contentCodings are the content codings that bodies may have. LZ4 is the frame format.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"firn/ingest"
-	"firn/segments/batch"
+	"firn.dev/ingest"
+	"firn.dev/segments/batch"
 )
 
 // What records and headers take in memory beside their bytes, about.

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // slowStore is a store whose puts of segments wait until they are let go.

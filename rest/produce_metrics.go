@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"firn/budget"
+	"firn.dev/budget"
 )
 
 // produceMetrics count what producers do.

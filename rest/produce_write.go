@@ -11,12 +11,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/budget"
-	"firn/coordinator"
-	"firn/coordinator/topicconfig"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/budget"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/topicconfig"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // producers is what requests that write share.

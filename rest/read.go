@@ -11,10 +11,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/index"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Bounds of a request that reads.

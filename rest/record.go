@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"firn/index"
-	"firn/segments/batch"
+	"firn.dev/index"
+	"firn.dev/segments/batch"
 )
 
 // consumed is a record as consumers get it.

@@ -14,11 +14,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/index"
-	"firn/ingest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/index"
+	"firn.dev/ingest"
+	"firn.dev/segments"
 )
 
 // Node is what the HTTP server asks of this process's membership; coordinator.Node is the one.

@@ -12,11 +12,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn/coordinator"
-	"firn/index"
-	"firn/retry"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/retry"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // A tail gives the records of a topic as Server-Sent Events, one for each record. The id of an event says where every partition is to be read on, so that a client that

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // event is one that a tail has sent.

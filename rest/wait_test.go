@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments/memory"
 )
 
 // inBubble runs a node in a bubble, where time passes when nothing else happens, and a connection to it.

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/retry"
+	"firn.dev/retry"
 )
 
 func TestBackoff(t *testing.T) {

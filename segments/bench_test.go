@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 func BenchmarkEncodeMixed(b *testing.B) {

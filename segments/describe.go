@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 func (k Kind) String() string {

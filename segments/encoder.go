@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // runEncoder appends batches to a mixed segment that begins with its header, cuts them into runs and keeps the index.

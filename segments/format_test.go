@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 var (

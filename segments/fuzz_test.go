@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // FuzzDecode feeds any bytes. Nothing panics; memory for the index stays below a small multiple of the input; what Validate takes,

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // TestGolden reads segments that were written once and for all: they are valid, say what they said then, and today's encoder makes the

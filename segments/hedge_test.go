@@ -9,9 +9,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/segments"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // hedging is a hedged store that has one object and has seen enough reads of a millisecond to know what is slow.

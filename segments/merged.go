@@ -6,7 +6,7 @@ import (
 	"io"
 	"math"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // BlockBytes is where the runs of a merged segment are cut: a reader that seeks an offset or a time fetches no more than it needs.

@@ -6,8 +6,8 @@ import (
 	"iter"
 	"testing"
 
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // overwriting is a store that ignores the condition of a put.

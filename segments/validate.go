@@ -3,7 +3,7 @@ package segments
 import (
 	"math"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Decode reads the index of a whole segment. It checks header, footer and trailer, not the runs: that is Validate.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
 )
 
 // embedded is the --coordinator that is this process.

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
-	"firn/coordinator/topicconfig"
+	"firn.dev/coordinator/topicconfig"
 )
 
 // flagRow is one row of the table of flags: | `--flag` | `default` | …

@@ -10,7 +10,7 @@ import (
 	"maps"
 	"slices"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // auditBucket says of each object in the bucket why it is there: the reason, the size, the key and

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/stores"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/stores"
 )
 
 // What doctor does to a store, and when it worries.

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 // overwriting is a store that does not know If-None-Match, as many that speak S3 do not: the last

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/stores"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/stores"
 )
 
 // describers write an object as text for people, by the folder of the bucket that it lies in.

@@ -19,8 +19,8 @@ import (
 
 	"golang.org/x/term"
 
-	"firn/coordinator"
-	"firn/replay"
+	"firn.dev/coordinator"
+	"firn.dev/replay"
 )
 
 func main() { os.Exit(mainStatus()) }

@@ -3,7 +3,7 @@ package main
 import (
 	"math"
 
-	"firn/segments/stores"
+	"firn.dev/segments/stores"
 )
 
 // memorySize is the flag value of --cache-bytes and --tail-bytes: a size, or auto, which leaves it

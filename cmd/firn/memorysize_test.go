@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"firn/segments/stores"
+	"firn.dev/segments/stores"
 )
 
 // TestMemorySize is small where the bucket is a directory, unless somebody says otherwise.

@@ -12,15 +12,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
-	"firn/cleanup"
-	"firn/coordinator"
-	"firn/groups"
-	"firn/index"
-	"firn/ingest"
-	"firn/kafka"
-	"firn/rest"
-	"firn/segments"
-	"firn/segments/stores"
+	"firn.dev/cleanup"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/index"
+	"firn.dev/ingest"
+	"firn.dev/kafka"
+	"firn.dev/rest"
+	"firn.dev/segments"
+	"firn.dev/segments/stores"
 )
 
 // node is one running server: the rooms, wired.

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strconv"
 
-	"firn/segments/stores"
+	"firn.dev/segments/stores"
 )
 
 // putRate is the flag value of --put-budget: object puts per second, none, or auto, which leaves it

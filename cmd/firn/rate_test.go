@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"firn/segments/stores"
+	"firn.dev/segments/stores"
 )
 
 // TestPutBudget is a budget where requests are billed, unless somebody says otherwise.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"firn/coordinator"
-	"firn/segments/stores"
+	"firn.dev/coordinator"
+	"firn.dev/segments/stores"
 )
 
 func newRecover(s streams) *cobra.Command {

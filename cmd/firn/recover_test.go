@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"firn/coordinator"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
-	"firn/segments/file"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
 )
 
 // command runs one command line in this process.

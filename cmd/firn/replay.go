@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"firn/replay"
+	"firn.dev/replay"
 )
 
 type replayOptions struct {

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"firn/replay"
-	"firn/segments/stores"
+	"firn.dev/replay"
+	"firn.dev/segments/stores"
 )
 
 // destination is where --out leads.

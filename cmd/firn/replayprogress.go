@@ -8,7 +8,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"firn/replay"
+	"firn.dev/replay"
 )
 
 // replayProgress shows how far a replay is: a bar on a terminal, a line every few seconds

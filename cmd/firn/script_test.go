@@ -21,9 +21,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 func TestMain(m *testing.M) {

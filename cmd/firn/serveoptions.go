@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"firn/coordinator"
-	"firn/kafka"
-	"firn/segments/stores"
+	"firn.dev/coordinator"
+	"firn.dev/kafka"
+	"firn.dev/segments/stores"
 )
 
 // serveOptions is what serve can be told, by flag or by environment.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"firn/segments/stores"
+	"firn.dev/segments/stores"
 )
 
 // defaultStore is where data goes unless --store says otherwise.

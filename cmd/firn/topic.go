@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 func newTopic(s streams) *cobra.Command {

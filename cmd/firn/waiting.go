@@ -11,9 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 // A start that fails for a reason that may pass is tried again, with pauses that grow from the

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 func testCommit(t *testing.T, f *fixture) {

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // Subject is a coordinator under test. It holds no state yet.

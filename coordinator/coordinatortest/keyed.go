@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // RunKeys runs the part of the suite that is about requests with a key.

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 func testLeases(t *testing.T, f *fixture) {

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // What callers without a View are told: of topics, what commits may use; of partitions, what is confirmed.

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // RunMerges runs the part of the suite that is about merges. open returns a new coordinator, each time it is called.

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // RunOffsets runs the part of the suite that is about what consumer groups commit. open returns a new coordinator, each time it is called.

@@ -3,7 +3,7 @@ package coordinatortest
 import (
 	"testing"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // testOpensOnce opens one recovered state in several coordinators: as it looks to a caller who repeats an opening, and finds that the coordinator has forgotten the first.

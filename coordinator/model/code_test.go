@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // The model is worth what it has in common with the code. These tests fail when the code gains a

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
 )
 
 // BenchmarkCommit commits segments of a number of runs, each of one batch, from a number of callers, each of which waits for its answer.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"sort"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // A chunk is what was asked of a commit and what was decided, from which every node makes the same fact. An entry `commit` of the stream is the segment's

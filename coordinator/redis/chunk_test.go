@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // What Redis has of a commit may be damaged; decoding it never panics, takes no more memory than it is long, and gives spans that lie in the segment. Whoever

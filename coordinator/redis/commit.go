@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // Commit implements coordinator.Log. A segment that is new takes one call; one that Redis knows takes one as well, if it knows all of it; and one of

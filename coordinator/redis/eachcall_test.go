@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
 )
 
 // eachCall are the calls of a coordinator, and of Propose each kind of change: "Commit", or "Commit, known" for another case of the same.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // RetryInLibrary makes go-redis retry scripts by itself, as it does by default, to see what that would do.

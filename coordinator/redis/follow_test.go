@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
 )
 
 // The stream is bounded, but keeps everything from the oldest unconfirmed fact on.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Most of what Redis remembers for a time goes by itself, because Redis is told when: answers to commits and changes, and requests with a key. Here is what has to be

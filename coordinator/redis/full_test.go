@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
 )
 
 // refusedWhenFull are the calls that need room. All others work on a full Redis: nodes stay

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // shard is the part of the state that lies in one slot of a Redis Cluster, and so is changed by one script at a time: its hash tag,

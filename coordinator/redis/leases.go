@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // A lease's epoch is the incarnation in its upper half and, in its lower half, a number that Redis counts up in each incarnation: so that it grows across

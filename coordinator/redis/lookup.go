@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // marksAtOnce is how many partitions one script looks at.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // merge decides a merge, if nothing of what it was planned with has changed.

@@ -14,10 +14,10 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
 )
 
 // The embedded coordinator is the model: the same random operations, on it and on Redis, have the same answers, entry by entry and batch by batch, also

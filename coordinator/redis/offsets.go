@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // commitOffsets decides what a consumer group has committed.

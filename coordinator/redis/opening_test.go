@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // A node recovers, its opening takes effect, and the reply is lost. While it is cut off, another lives in that incarnation and acknowledges; then Redis loses its state. When the

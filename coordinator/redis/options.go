@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Options says where Redis is and how it is used. Zero values mean their defaults.

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"firn/coordinator/redis"
+	"firn.dev/coordinator/redis"
 )
 
 func TestParseURL(t *testing.T) {

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // Whatever is lost with Redis, or comes back of it, the next call notices; one node recovers from the bucket, the other goes on with it; and every write

@@ -9,8 +9,8 @@ import (
 	"math"
 	"strconv"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // Propose implements coordinator.Log. What a topic becomes is worked out here, from the topic as Redis has it, and takes effect only if it is

@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // Coordinator is a coordinator.Coordinator whose state is in Redis. It holds none itself but a name that Redis checks at each call. Close

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator/coordinatortest"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
+	"firn.dev/coordinator/coordinatortest"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
 )
 
 const deadline = 5 * time.Minute

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // A commit request as commit.lua reads it; all numbers are big-endian.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 //go:embed lua

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
 )
 
 // The URL may name sentinels. After they have failed over, the same coordinator talks to the new master, which is not trusted until it is opened.

@@ -11,10 +11,10 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/segments"
 )
 
 // The benchmarks of this file measure what docs/operating/production.md says of Redis's memory and time:

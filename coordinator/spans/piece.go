@@ -11,9 +11,9 @@ import (
 	"hash/crc32"
 	"iter"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // ErrCorrupt says that bytes in the bucket are not what the index says of them.

@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 var part = segments.Partition{Topic: segments.TopicID{1}, Index: 3}

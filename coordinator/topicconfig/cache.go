@@ -3,8 +3,8 @@ package topicconfig
 import (
 	"sync"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // Cache keeps the configs of topics that have some, so that a front door need not parse them for

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Names that are used outside of the table.

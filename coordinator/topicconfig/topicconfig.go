@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Config is what the configs of one topic say, typed: those that Firn honours, or will.

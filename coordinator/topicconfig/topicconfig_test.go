@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // Every config of Kafka 4.4 with its type and default, as its own LogConfig prints them, without

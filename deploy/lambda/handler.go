@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"firn/ingest"
-	"firn/rest"
+	"firn.dev/ingest"
+	"firn.dev/rest"
 )
 
 // handler handles every event that the function is handed.

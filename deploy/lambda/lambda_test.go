@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"firn/coordinator"
-	"firn/coordinator/redis"
-	"firn/coordinator/redis/redistest"
-	"firn/deploy/lambda/lambdatest"
-	"firn/segments"
-	"firn/segments/batch"
-	"firn/segments/file"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
+	"firn.dev/coordinator/redis/redistest"
+	"firn.dev/deploy/lambda/lambdatest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/file"
 )
 
 // binary is the function.

@@ -25,9 +25,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"firn/coordinator/redis"
-	"firn/ingest"
-	"firn/segments/stores"
+	"firn.dev/coordinator/redis"
+	"firn.dev/ingest"
+	"firn.dev/segments/stores"
 )
 
 func main() {

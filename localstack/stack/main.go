@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"firn/localstack"
+	"firn.dev/localstack"
 )
 
 // bucket is the one that up creates.

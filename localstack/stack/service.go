@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"firn/localstack"
+	"firn.dev/localstack"
 )
 
 // service is one server of the stack. Its data lies in dir/name, its log and its process id beside

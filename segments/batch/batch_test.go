@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 const maxLen = 8 << 20

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // logLines are records of about 1 KiB that look like a program's log.

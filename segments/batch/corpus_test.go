@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments/batch"
-	"firn/segments/batch/corpus"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/batch/corpus"
 )
 
 // TestCorpus reads what other implementations have compressed. It is to be run with -tags noasm as well: decoders of amd64 are others.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // TestZstdWithoutContentSize decompresses frames as streaming encoders write them: they do not say how much there is in them, and may need a large window. The

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 const horizon = 1_900_000_000_000

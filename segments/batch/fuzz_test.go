@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // FuzzBytes feeds any bytes. Nothing panics; what Check takes, ReadHeader takes and has the length of the input; decompressing stays

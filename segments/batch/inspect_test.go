@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // largeRecords do not fit into the buffer that records are scanned in.

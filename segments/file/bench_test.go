@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"firn/segments/storetest"
+	"firn.dev/segments/storetest"
 )
 
 // BenchmarkTwoSyncs is the floor below BenchmarkPut: a file created, written and synced, and its directory synced.

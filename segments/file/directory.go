@@ -11,7 +11,7 @@ import (
 	"slices"
 	"syscall"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // temporaryPrefix begins the names of temporary files. No key holds this character.

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Store is a directory.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/file"
-	"firn/segments/storetest"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
+	"firn.dev/segments/storetest"
 )
 
 func open(t testing.TB, dir string) *file.Store {

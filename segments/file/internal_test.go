@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // spy records which directories are synced, and what is in them at that moment.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // List implements segments.Store.

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments"
-	"firn/segments/file"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // syncBytes is how much of an upload is written between two fsyncs. Without them its Commit would have hundreds of megabytes to flush, and with it, on

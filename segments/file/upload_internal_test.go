@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // temporaries returns the temporary files of a store.

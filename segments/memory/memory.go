@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Store holds objects in memory.

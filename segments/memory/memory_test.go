@@ -3,9 +3,9 @@ package memory_test
 import (
 	"testing"
 
-	"firn/segments"
-	"firn/segments/memory"
-	"firn/segments/storetest"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
+	"firn.dev/segments/storetest"
 )
 
 func TestStore(t *testing.T) {

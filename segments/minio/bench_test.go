@@ -10,9 +10,9 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/storetest"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/storetest"
 )
 
 // BenchmarkPut has four puts under way, as ingest has, beside the client as it comes.

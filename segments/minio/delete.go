@@ -6,8 +6,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 // Delete implements segments.Store.

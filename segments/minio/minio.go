@@ -11,8 +11,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
 
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 // Store is a bucket of a MinIO server, or the part of it below a prefix.

@@ -6,9 +6,9 @@ import (
 	"os"
 	"testing"
 
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/storetest"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/storetest"
 )
 
 // servers are what the tests of this package run against, by name. TestMain starts them.

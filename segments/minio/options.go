@@ -8,7 +8,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"firn/segments/s3api"
+	"firn.dev/segments/s3api"
 )
 
 // Options says which bucket of which server, and how it is reached.

@@ -3,9 +3,9 @@ package minio
 import (
 	"testing"
 
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/storetest"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/storetest"
 )
 
 // TestUploadFaults breaks uploads on the way to MinIO.

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/s3api"
-	"firn/segments/storetest"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
+	"firn.dev/segments/storetest"
 )
 
 // TestPutIsSentAgainOnlyIfRefused loses the answer to a put, which must not be sent again, and refuses one, which may be.

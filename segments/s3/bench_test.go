@@ -13,10 +13,10 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"firn/localstack"
-	"firn/segments"
-	"firn/segments/s3api"
-	"firn/segments/storetest"
+	"firn.dev/localstack"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
+	"firn.dev/segments/storetest"
 )
 
 var sizes = []int{4 << 10, 1 << 20, 8 << 20}

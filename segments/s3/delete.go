@@ -11,8 +11,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 // Delete implements segments.Store.

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 // List implements segments.Store.

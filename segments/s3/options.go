@@ -9,7 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"firn/segments/s3api"
+	"firn.dev/segments/s3api"
 )
 
 // Options says which bucket and how it is reached.

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 // Store is a bucket, or the part of it below a prefix.

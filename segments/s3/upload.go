@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"firn/segments"
-	"firn/segments/s3api"
+	"firn.dev/segments"
+	"firn.dev/segments/s3api"
 )
 
 var (

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // DeleteWay is one way to delete objects. Stores differ in which they take: DeleteObjects carries a

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // What is wrong when it is not the request itself. The message that wraps one says what to do.

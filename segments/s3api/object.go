@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"sync"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Range is HTTP's Range header for a Get, empty for the whole object. There is none for no bytes: HasRange.

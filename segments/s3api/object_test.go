@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 func TestRange(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // ParseURL parses a store's URL. Its errors never hold what stands in it: that may be a secret.

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"firn/retry"
+	"firn.dev/retry"
 )
 
 // Op is an operation of segments.Store.

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // refusal is an error with a server's answer in it.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 const (

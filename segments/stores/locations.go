@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"firn/segments"
-	"firn/segments/file"
-	"firn/segments/minio"
-	"firn/segments/s3"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
+	"firn.dev/segments/minio"
+	"firn.dev/segments/s3"
 )
 
 // directory is the absolute path of a bucket on a file system.

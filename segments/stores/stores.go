@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // driver is one kind of bucket.

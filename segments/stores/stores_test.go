@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments/stores"
+	"firn.dev/segments/stores"
 )
 
 func TestParse(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // BenchmarkLarge writes 256 MiB as one upload, or, if part is not 0, as puts of that many bytes, one after the other. It reports how far the heap grew

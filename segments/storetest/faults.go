@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // ErrInjected is the failure that faults inject, where the script names no other.

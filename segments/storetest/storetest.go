@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // Run checks everything that the contract of segments.Store promises. Each call of open returns an empty store; it closes it by

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // partBytes is how much of an upload S3's drivers send at once. The suite crosses it, whatever a store makes of that.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"firn/segments"
+	"firn.dev/segments"
 )
 
 // The requests of an upload to an S3 server.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // peer is a server that is measured.
@@ -26,7 +26,7 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 	wanted := func(p peer) bool { return strings.Contains(p.name, opts.only) }
 	firn := peer{name: "firn", command: process.Firn(opts.firn)}
 	if opts.firn == "" && wanted(firn) {
-		bin, err := process.Build(ctx, dir, "firn/cmd/firn")
+		bin, err := process.Build(ctx, dir, "firn.dev/cmd/firn")
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +35,7 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 	if opts.profiles != "" {
 		firn.command = append(firn.command, "--pprof")
 	}
-	kfake, err := process.Build(ctx, dir, "firn/test/bench/kfake")
+	kfake, err := process.Build(ctx, dir, "firn.dev/test/bench/kfake")
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // profiled does something while a CPU profile of the server is taken, and an allocation profile

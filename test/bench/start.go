@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // recordsPerSegment is how many records each flush of the full directory has.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // The program, with less of everything.
@@ -14,7 +14,7 @@ func TestCompaction(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
-	firn, err := process.Build(ctx, dir, "firn/cmd/firn")
+	firn, err := process.Build(ctx, dir, "firn.dev/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // Options says how much is written.
@@ -57,7 +57,7 @@ func temporary(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Firn == "" {
-		if o.Firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+		if o.Firn, err = process.Build(ctx, dir, "firn.dev/cmd/firn"); err != nil {
 			return err
 		}
 	}

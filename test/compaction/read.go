@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // record is one as a client got it.

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 const topic = "updates"

@@ -18,9 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/segments/batch"
-	"firn/segments/batch/corpus"
-	"firn/test/process"
+	"firn.dev/segments/batch"
+	"firn.dev/segments/batch/corpus"
+	"firn.dev/test/process"
 )
 
 // The topics take the same batches, and store them as they came, in another codec, and with the
@@ -74,7 +74,7 @@ func TestCorpusThroughAServer(t *testing.T) {
 func start(t *testing.T, ctx context.Context) *trial {
 	tr := &trial{dir: t.TempDir()}
 	var err error
-	if tr.firn, err = process.Build(ctx, t.TempDir(), "firn/cmd/firn"); err != nil {
+	if tr.firn, err = process.Build(ctx, t.TempDir(), "firn.dev/cmd/firn"); err != nil {
 		t.Fatal(err)
 	}
 	spec, err := process.NewSpec(append(process.Firn(tr.firn), "--commit-deadline", "5s", "--gc-grace", "3s", "--compress-plain", "none"), tr.dir)

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // TestDemo is the demo on a part of Go's source: 40,000 lines or so, through the real kcat and
 // kafkajs.
 func TestDemo(t *testing.T) {
-	firn, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
+	firn, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}

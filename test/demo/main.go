@@ -18,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 func main() {
@@ -53,7 +53,7 @@ func demonstrate(ctx context.Context, firn, bootstrap, source, reader string) er
 		return err
 	}
 	if firn == "" {
-		if firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+		if firn, err = process.Build(ctx, dir, "firn.dev/cmd/firn"); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // requestsMetric counts requests to the bucket, by kind.

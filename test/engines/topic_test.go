@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process/processtest"
+	"firn.dev/test/process/processtest"
 )
 
 const (

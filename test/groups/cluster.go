@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
 // patience is how long anything may take.

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // start starts a node on a directory, and builds what members need.
@@ -14,10 +14,10 @@ func start(t *testing.T) (c *cluster, firn, worker string) {
 	t.Helper()
 	dir := t.TempDir()
 	var err error
-	if firn, err = process.Build(t.Context(), dir, "firn/cmd/firn"); err != nil {
+	if firn, err = process.Build(t.Context(), dir, "firn.dev/cmd/firn"); err != nil {
 		t.Fatal(err)
 	}
-	if worker, err = process.Build(t.Context(), dir, "firn/test/groups/worker"); err != nil {
+	if worker, err = process.Build(t.Context(), dir, "firn.dev/test/groups/worker"); err != nil {
 		t.Fatal(err)
 	}
 	c, err = startCluster(t.Context(), firn, dir, 1)

@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 func main() {
@@ -75,7 +75,7 @@ func (o options) run(ctx context.Context) error {
 		}
 	}
 	if o.wants("mixed") {
-		worker, err := process.Build(ctx, dir, "firn/test/groups/worker")
+		worker, err := process.Build(ctx, dir, "firn.dev/test/groups/worker")
 		if err != nil {
 			return err
 		}

@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
 // clients says how members on each client library are started; {…} stand for what membership has.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process/processtest"
+	"firn.dev/test/process/processtest"
 )
 
 // flood is more than a server has memory for: requests at once, each of a body that does not

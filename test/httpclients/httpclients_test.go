@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"firn/test/process/processtest"
+	"firn.dev/test/process/processtest"
 )
 
 const (

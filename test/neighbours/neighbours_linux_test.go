@@ -23,7 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // limits are the flags that bound memory, in MiB. What else is bounded has no flag: index footers (16) and gets under way (32).
@@ -61,7 +61,7 @@ type victim struct {
 }
 
 func start(t *testing.T) *victim {
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
+	bin, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"firn/localstack"
+	"firn.dev/localstack"
 )
 
 // Spec says how a server is started. In Command, {dir}, {kafka} and {http} stand for the fields below.

@@ -11,7 +11,7 @@ import (
 // newServer starts the one other server that is built from this tree.
 func newServer(t *testing.T) *Process {
 	t.Helper()
-	bin, err := Build(t.Context(), t.TempDir(), "firn/test/bench/kfake")
+	bin, err := Build(t.Context(), t.TempDir(), "firn.dev/test/bench/kfake")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"firn/segments"
-	"firn/segments/minio"
-	"firn/segments/s3"
-	"firn/segments/s3api"
-	"firn/segments/storetest"
-	"firn/test/quirks"
+	"firn.dev/segments"
+	"firn.dev/segments/minio"
+	"firn.dev/segments/s3"
+	"firn.dev/segments/s3api"
+	"firn.dev/segments/storetest"
+	"firn.dev/test/quirks"
 )
 
 // drivers open a store on a stand-in, by name.

@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
-	"firn/test/quirks"
+	"firn.dev/test/process"
+	"firn.dev/test/quirks"
 )
 
 var long = flag.Bool("quirks.long", false, "let each fault last as long as it may, and try both drivers")
@@ -68,7 +68,7 @@ func trials() []trial {
 // and tidies up. Nothing that was acknowledged may be lost or there twice, nothing that nobody
 // needs may stay, and it ends by itself only where no log can be kept.
 func TestServer(t *testing.T) {
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
+	bin, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/test/process"
-	"firn/test/process/processtest"
+	"firn.dev/test/process"
+	"firn.dev/test/process/processtest"
 )
 
 // TestTour pastes the tour into interactive shells. An interactive zsh takes # for a command, and ?
@@ -106,7 +106,7 @@ type reader struct {
 func newReader(t *testing.T) reader {
 	t.Helper()
 	dir := t.TempDir()
-	bin, err := process.Build(t.Context(), filepath.Join(dir, "bin"), "firn/cmd/firn")
+	bin, err := process.Build(t.Context(), filepath.Join(dir, "bin"), "firn.dev/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}

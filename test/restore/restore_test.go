@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 const topic = "numbers"
@@ -26,7 +26,7 @@ const topic = "numbers"
 // TestRestoreFromACopyOfABusyBucket: what was acknowledged before the copy began is in it, in
 // order, and the audit misses nothing.
 func TestRestoreFromACopyOfABusyBucket(t *testing.T) {
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn")
+	bin, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // Every call of the coordinator, of the bucket and of an upload can suffer faults: a method that is new passes through call as well.

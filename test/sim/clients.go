@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // client is somebody outside who works with the cluster.

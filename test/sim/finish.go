@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"firn/coordinator"
-	"firn/index"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/coordinator"
+	"firn.dev/index"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // alive is how long it may take, when the trouble is over, until all works again.

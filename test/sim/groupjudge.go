@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"slices"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/test/linear"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/test/linear"
 )
 
 // groupHistory is what is known of the offset that a group has committed for one partition. Each

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"firn/coordinator"
-	"firn/groups"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // member is one of those who commit what one group has read, and ask now and then for what is

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/segments"
-	"firn/test/linear"
+	"firn.dev/segments"
+	"firn.dev/test/linear"
 )
 
 // judge knows what clients were told, and finds contradictions in it. Records are known by their values, each of which is sent by one client, in one request.

@@ -10,9 +10,9 @@ import (
 	"net/http/httptest"
 	"time"
 
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
 )
 
 // written is where a record of a request with a key is.

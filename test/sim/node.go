@@ -9,13 +9,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"firn/cleanup"
-	"firn/coordinator"
-	"firn/groups"
-	"firn/index"
-	"firn/ingest"
-	"firn/rest"
-	"firn/segments"
+	"firn.dev/cleanup"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/index"
+	"firn.dev/ingest"
+	"firn.dev/rest"
+	"firn.dev/segments"
 )
 
 // node is a program that runs as one process after the other: a whole Firn server, without its listeners.

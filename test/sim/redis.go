@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 var toRedis = boundary{

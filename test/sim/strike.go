@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"firn/coordinator"
+	"firn.dev/coordinator"
 )
 
 // strike does one strike. Those that last end by themselves.

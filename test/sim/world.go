@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/memory"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // topicName is the topic that all clients work with.

@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
-	"firn/test/process"
-	"firn/test/torture/history"
+	"firn.dev/test/process"
+	"firn.dev/test/torture/history"
 )
 
 // CleanupOptions says how a server is killed while it merges, removes what is old and collects garbage.

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/torture/history"
+	"firn.dev/test/torture/history"
 )
 
 // topic is where the numbered records go.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // A node's wall clock jumps while the node runs. Namespaces do not help: there is one real-time clock for a whole machine. So the torture builds a firn

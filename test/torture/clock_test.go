@@ -13,7 +13,7 @@ import (
 // TestClock sets the clock of a program while it runs, and back. Its monotonic clock does not jump.
 func TestClock(t *testing.T) {
 	dir := t.TempDir()
-	bin, err := buildWithClock(t.Context(), dir, "firn/test/torture/testdata/clock")
+	bin, err := buildWithClock(t.Context(), dir, "firn.dev/test/torture/testdata/clock")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
 // clusterNodes is how many nodes a cluster has.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
 // tortureCluster runs a short torture of a real cluster, built from this tree.
@@ -75,7 +75,7 @@ func TestFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn/cmd/firn", buildFlags...)
+	bin, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn", buildFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/localstack"
+	"firn.dev/localstack"
 )
 
 func (c *cluster) startMinIO(ctx context.Context) (err error) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/torture/history"
+	"firn.dev/test/torture/history"
 )
 
 // ClusterOptions says what to do to a cluster, beyond what Options says of clients and times.

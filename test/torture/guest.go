@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"firn/coordinator/redis"
-	"firn/ingest"
-	"firn/segments/minio"
-	"firn/test/torture/history"
+	"firn.dev/coordinator/redis"
+	"firn.dev/ingest"
+	"firn.dev/segments/minio"
+	"firn.dev/test/torture/history"
 )
 
 // attemptLimit is how long a direct writer's request may take before it is given up and made again, as by a function that has reached its time limit.

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/test/linear"
-	"firn/test/torture/history"
+	"firn.dev/test/linear"
+	"firn.dev/test/torture/history"
 )
 
 // trace keeps what clients did, with times, so that somebody else's judge can look at it: see package linear.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"firn/coordinator/redis"
+	"firn.dev/coordinator/redis"
 )
 
 // loss is one reply of Redis that is to be lost: Redis carries the call out, and the connection breaks before anybody hears so. Several gates may wait

@@ -42,11 +42,11 @@ import (
 	"syscall"
 	"time"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
-const firnPackage = "firn/cmd/firn"
+const firnPackage = "firn.dev/cmd/firn"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -7,7 +7,7 @@ import (
 	"hash/crc64"
 	"math/rand/v2"
 
-	"firn/test/torture/history"
+	"firn.dev/test/torture/history"
 )
 
 // headLen is the length of what each value begins with: producer, number, and a hash of the key and of all other bytes of the value.

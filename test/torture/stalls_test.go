@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn/test/torture/history"
+	"firn.dev/test/torture/history"
 )
 
 // TestStalls has one producer write to two partitions, and stand still in ways that are known.

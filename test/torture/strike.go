@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // Strike is how a server's life is ended.

@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"firn/test/torture/history"
+	"firn.dev/test/torture/history"
 )
 
 // Table says of each kind of strike what it did. Tables of several runs can be added up.

@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
-	"firn/test/process"
-	"firn/test/torture/history"
+	"firn.dev/test/process"
+	"firn.dev/test/torture/history"
 )
 
 // Options says what to do to which server. Zero numbers mean their defaults.

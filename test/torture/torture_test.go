@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // torture runs a short torture of a real server, built from this tree.
@@ -14,7 +14,7 @@ func torture(t *testing.T, opts Options) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	bin, err := process.Build(ctx, t.TempDir(), "firn/cmd/firn", buildFlags...)
+	bin, err := process.Build(ctx, t.TempDir(), "firn.dev/cmd/firn", buildFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestAdminChurn(t *testing.T) {
 func TestCleanup(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	bin, err := process.Build(ctx, t.TempDir(), "firn/cmd/firn", buildFlags...)
+	bin, err := process.Build(ctx, t.TempDir(), "firn.dev/cmd/firn", buildFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}

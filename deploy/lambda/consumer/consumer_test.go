@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"firn/deploy/lambda/lambdatest"
-	"firn/test/process/processtest"
+	"firn.dev/deploy/lambda/lambdatest"
+	"firn.dev/test/process/processtest"
 )
 
 // binary is the function.

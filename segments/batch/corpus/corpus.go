@@ -16,7 +16,7 @@ import (
 	"strings"
 	"testing"
 
-	"firn/segments/batch"
+	"firn.dev/segments/batch"
 )
 
 // File is one file of the corpus.

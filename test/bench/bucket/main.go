@@ -11,9 +11,9 @@ import (
 	"os/signal"
 	"time"
 
-	"firn/localstack"
-	"firn/segments/minio"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/segments/minio"
+	"firn.dev/test/process"
 )
 
 const bucket = "firn"

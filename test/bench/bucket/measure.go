@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
-	"firn/segments"
-	"firn/test/process"
+	"firn.dev/segments"
+	"firn.dev/test/process"
 )
 
 const (

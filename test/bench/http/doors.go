@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 // door is a way to write a record.

@@ -23,7 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/test/process"
+	"firn.dev/test/process"
 )
 
 const (
@@ -70,7 +70,7 @@ func run(ctx context.Context, opts options) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	if opts.firn == "" {
-		if opts.firn, err = process.Build(ctx, dir, "firn/cmd/firn"); err != nil {
+		if opts.firn, err = process.Build(ctx, dir, "firn.dev/cmd/firn"); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
 func main() {

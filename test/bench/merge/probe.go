@@ -11,10 +11,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn/coordinator"
-	"firn/segments"
-	"firn/segments/file"
-	"firn/test/process"
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
+	"firn.dev/test/process"
 )
 
 // state is what the bucket holds.

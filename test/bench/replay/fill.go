@@ -7,11 +7,11 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"firn/cleanup"
-	"firn/coordinator"
-	"firn/ingest"
-	"firn/segments"
-	"firn/segments/batch"
+	"firn.dev/cleanup"
+	"firn.dev/coordinator"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 const (

@@ -21,11 +21,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"firn/localstack"
-	"firn/replay"
-	"firn/segments"
-	"firn/segments/file"
-	"firn/segments/minio"
+	"firn.dev/localstack"
+	"firn.dev/replay"
+	"firn.dev/segments"
+	"firn.dev/segments/file"
+	"firn.dev/segments/minio"
 )
 
 type options struct {

@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"firn/localstack"
-	"firn/test/process"
+	"firn.dev/localstack"
+	"firn.dev/test/process"
 )
 
 const (
