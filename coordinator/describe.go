@@ -124,15 +124,15 @@ func (p *printer) offsets(o *Offsets, in Incarnation) {
 	p.linef("  group %q %s at %s, version %d, lease epoch %d, incarnation %d", o.Group, what, stamp(o.Time), o.Version, o.Epoch, in)
 	for i := range o.Partitions {
 		q := &o.Partitions[i]
-		p.linef("    %s  %s", q.Partition, offsetText(q.Offset, q.LeaderEpoch, q.Metadata))
+		p.linef("    %s  %s", q.Partition, offsetText(q))
 	}
 }
 
-func offsetText(offset int64, leaderEpoch int32, metadata string) string {
-	if offset < 0 {
+func offsetText(p *GroupOffset) string {
+	if p.Deleted {
 		return "deleted"
 	}
-	return fmt.Sprintf("offset %d, leader epoch %d, metadata %q", offset, leaderEpoch, metadata)
+	return fmt.Sprintf("offset %d, leader epoch %d, metadata %q", p.Offset, p.LeaderEpoch, p.Metadata)
 }
 
 func spanText(s *Span) string {
@@ -232,7 +232,8 @@ func (p *printer) groups(s *State) {
 		}
 		for _, at := range sortedPartitions(g.offsets) {
 			c := g.offsets[at]
-			p.linef("    %s  %s, at %s, version %d", at, offsetText(c.offset, c.leaderEpoch, c.metadata), stamp(c.time), c.version)
+			q := c.of(at)
+			p.linef("    %s  %s, at %s, version %d", at, offsetText(&q), stamp(c.time), c.version)
 		}
 	}
 }

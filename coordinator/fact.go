@@ -109,9 +109,15 @@ type Offsets struct {
 // GroupOffset is one partition's part of it.
 type GroupOffset struct {
 	Partition   segments.Partition
-	Offset      int64 // of the next record to read; -1: what was committed is deleted
+	Offset      int64 // of the next record to read, or whatever number the client committed
 	LeaderEpoch int32 // of the last record read; -1: unknown
+	Deleted     bool  // what was committed is deleted: see DeletedOffset
 	Metadata    string
+}
+
+// DeletedOffset deletes what a group has committed for a partition.
+func DeletedOffset(at segments.Partition) GroupOffset {
+	return GroupOffset{Partition: at, Offset: -1, LeaderEpoch: -1, Deleted: true}
 }
 
 // Change asks Propose for a fact. Exactly one of the pointers is set.

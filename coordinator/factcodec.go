@@ -43,7 +43,9 @@ func AppendFact(dst []byte, f *Fact) []byte {
 	case f.ProducerIDs != nil:
 		return binary.AppendUvarint(head(factProducerIDs), uint64(f.ProducerIDs.End))
 	case f.Offsets != nil:
-		return appendOffsets(head(factOffsets), f.Offsets)
+		version := f.Offsets.version()
+		dst = binary.AppendUvarint(append(dst, factOffsets, version), uint64(f.Incarnation))
+		return appendOffsets(dst, f.Offsets, version)
 	case f.Merge != nil:
 		version := f.Merge.version()
 		dst = binary.AppendUvarint(append(dst, factMerge, version), uint64(f.Incarnation))
@@ -57,6 +59,8 @@ func newestVersion(kind byte) byte {
 	switch kind {
 	case factCommit:
 		return keyedVersion
+	case factOffsets:
+		return anyOffsetVersion
 	case factMerge:
 		return kindsVersion
 	}
@@ -84,7 +88,7 @@ func DecodeFact(b []byte) (*Fact, error) {
 	case factProducerIDs:
 		f.ProducerIDs = &ProducerIDs{End: d.int64()}
 	case factOffsets:
-		f.Offsets = d.offsets()
+		f.Offsets = d.offsets(version)
 	case factMerge:
 		f.Merge = d.merge(version)
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"hash/crc32"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,10 +59,26 @@ func sampleOffsets() []*Fact {
 		{Incarnation: 4, Offsets: &Offsets{Group: "facturación", Version: 7, Epoch: 4<<32 | 2, Time: 1_700_000_000_900, Partitions: []GroupOffset{
 			{Partition: segments.Partition{Topic: topic}, Offset: 0, LeaderEpoch: -1},
 			{Partition: at, Offset: 300, LeaderEpoch: 0, Metadata: "host-1"}}}},
-		{Incarnation: 4, Offsets: &Offsets{Group: "facturación", Version: 8, Epoch: 4<<32 | 2, Time: 1_700_000_001_000, Partitions: []GroupOffset{
-			{Partition: segments.Partition{Topic: topic}, Offset: -1, LeaderEpoch: -1}}}},
+		{Incarnation: 4, Offsets: &Offsets{Group: "facturación", Version: 8, Epoch: 4<<32 | 2, Time: 1_700_000_001_000,
+			Partitions: []GroupOffset{DeletedOffset(segments.Partition{Topic: topic})}}},
 		{Incarnation: 4, Offsets: &Offsets{Group: "gone", Version: 9, Epoch: 4<<32 | 3, Time: 1_700_000_001_100, Forget: true}},
 	}
+}
+
+// sampleAnyOffsets commit the numbers that the first version of the fact cannot hold.
+func sampleAnyOffsets() []*Fact {
+	at := func(index int32) segments.Partition {
+		return segments.Partition{Topic: segments.TopicID{0x40, 1, 2}, Index: index}
+	}
+	return []*Fact{{Incarnation: 4, Offsets: &Offsets{Group: "kafkajs", Version: 10, Epoch: 4<<32 | 3, Time: 1_700_000_002_000,
+		Partitions: []GroupOffset{
+			{Partition: at(0), Offset: -1, LeaderEpoch: -1, Metadata: "latest"},
+			{Partition: at(1), Offset: -2, LeaderEpoch: -1},
+			{Partition: at(2), Offset: math.MinInt64, LeaderEpoch: math.MaxInt32},
+			{Partition: at(3), Offset: math.MaxInt64, LeaderEpoch: 0},
+			{Partition: at(4), Offset: 7, LeaderEpoch: 3},
+			DeletedOffset(at(5)),
+		}}}}
 }
 
 // sampleKeyed are commits of requests with keys: one that joins the prefix and one beyond a hole.
@@ -171,6 +188,14 @@ func samples(t testing.TB) map[string]struct {
 		{segments.Partition{Topic: segments.TopicID{0x40}, Index: 1}, Span{Segment: segments.ID{1, 0x93, 9}, Base: 7, Last: 9, Position: 32, Length: 5, MaxTimestamp: -1},
 			Generation{4, Nonce{8, 7}}},
 		{segments.Partition{Topic: segments.TopicID{0x40}, Index: 1}, Span{Segment: segments.ID{1, 0x93, 8}, Base: 3, Last: 3, Length: 1}, Generation{2, Nonce{}}}})
+	withAnyOffsets := snapshotObject{incarnation: 4, n: 7, covers: map[string]cover{life: {7, false}}, state: withDoubts.state.clone(false)}
+	anyOffsets := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 7}
+	for _, f := range sampleAnyOffsets() {
+		anyOffsets.facts = append(anyOffsets.facts, AppendFact(nil, f))
+		if err := withAnyOffsets.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -198,6 +223,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-generation-v2": {told.key(), told.encode()},
 		"snapshot-v5":           {snapshotKey(4, 6), withDoubts.encode()},
+
+		"journal-anyoffset-v1": {anyOffsets.key(), anyOffsets.encode()},
+		"snapshot-v6":          {snapshotKey(4, 7), withAnyOffsets.encode()},
 
 		"index-v1": {IndexKey(segments.ID{1, 0x93, 0xb0, 9, 13}), sampleIndex().encode()},
 	}
@@ -264,7 +292,7 @@ func TestDamage(t *testing.T) {
 // FuzzDecodeFact: decoding never panics and takes no more memory than a small multiple of the input; what decodes, encodes, and decodes to
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
-	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleKeyed(), sampleMerges(), sampleKinds()) {
+	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleAnyOffsets(), sampleKeyed(), sampleMerges(), sampleKinds()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -11,7 +11,7 @@ var memberships = segments.Partition{}
 // Membership is the entry that stores a group's members; empty: it has none.
 func Membership(members []byte) GroupOffset {
 	if len(members) == 0 {
-		return GroupOffset{Partition: memberships, Offset: -1, LeaderEpoch: -1}
+		return DeletedOffset(memberships)
 	}
 	return GroupOffset{Partition: memberships, LeaderEpoch: -1, Metadata: string(members)}
 }

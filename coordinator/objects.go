@@ -31,7 +31,9 @@ const (
 	snapshotMerges   = 3 // of snapshots with merges or keyed requests
 	snapshotKinds    = 4 // of snapshots with spans that stand for others, or were compacted
 	snapshotDoubts   = 5 // of snapshots that tell the generation, or what is in doubt
-	snapshotVersion  = snapshotDoubts
+
+	snapshotAnyOffset = 6 // of snapshots with a committed offset that version 2 has no number for
+	snapshotVersion   = snapshotAnyOffset
 )
 
 // journalObject is one object of a life's chain.
@@ -182,7 +184,7 @@ func (o *snapshotObject) encode() []byte {
 		b = appendState(b, o.state, version)
 	}
 	if version >= snapshotGroups {
-		b = appendGroups(b, o.state)
+		b = appendGroups(b, o.state, version)
 	}
 	if version >= snapshotDoubts {
 		b = appendDoubts(b, o.state)
@@ -205,7 +207,7 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 		version := objectVersionOf(object)
 		o.state = d.state(o.incarnation, version)
 		if version >= snapshotGroups {
-			d.groups(o.state)
+			d.groups(o.state, version)
 		}
 		if version >= snapshotDoubts {
 			d.doubts(o.state)

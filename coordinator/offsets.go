@@ -15,13 +15,22 @@ type group struct {
 	offsets       map[segments.Partition]committed
 }
 
-// committed is what stands for one partition of a group. An offset of -1 is the trace of a deletion.
+// committed is what stands for one partition of a group. A deleted one is the trace of a deletion.
 type committed struct {
 	version     uint64
 	time        int64
 	offset      int64
 	leaderEpoch int32
+	deleted     bool
 	metadata    string
+}
+
+func (c *committed) take(p *GroupOffset) {
+	c.offset, c.leaderEpoch, c.deleted, c.metadata = p.Offset, p.LeaderEpoch, p.Deleted, p.Metadata
+}
+
+func (c *committed) of(at segments.Partition) GroupOffset {
+	return GroupOffset{at, c.offset, c.leaderEpoch, c.deleted, c.metadata}
 }
 
 func (g *group) clone() *group {
@@ -51,7 +60,9 @@ func (s *State) applyOffsets(o *Offsets) {
 		if t := s.topics[p.Partition.Topic]; t != nil && t.Deleted || o.Version <= g.forgotten || o.Version <= g.offsets[p.Partition].version {
 			continue
 		}
-		g.offsets[p.Partition] = committed{o.Version, o.Time, p.Offset, p.LeaderEpoch, p.Metadata}
+		c := committed{version: o.Version, time: o.Time}
+		c.take(p)
+		g.offsets[p.Partition] = c
 	}
 	if !g.empty() {
 		s.groups[o.Group] = g
@@ -71,7 +82,7 @@ func (s *State) dropOffsets(topic segments.TopicID) {
 // forgetOffsets takes away the traces of deletions that were decided before a time.
 func (s *State) forgetOffsets(before int64) {
 	for name, g := range s.groups {
-		maps.DeleteFunc(g.offsets, func(_ segments.Partition, c committed) bool { return c.offset < 0 && c.time < before })
+		maps.DeleteFunc(g.offsets, func(_ segments.Partition, c committed) bool { return c.deleted && c.time < before })
 		if g.forgottenTime < before {
 			g.forgotten, g.forgottenTime = 0, 0
 		}
@@ -92,7 +103,7 @@ type CommittedOffset struct {
 
 func (g *group) committed(at segments.Partition) (CommittedOffset, bool) {
 	c, known := g.offsets[at]
-	return CommittedOffset{GroupOffset{at, c.offset, c.leaderEpoch, c.metadata}, c.time}, known && c.offset >= 0
+	return CommittedOffset{c.of(at), c.time}, known && !c.deleted
 }
 
 // Committed returns what a group has committed for a partition; false if that is nothing. Unlike all else in a View it shows from the moment that it was
@@ -147,7 +158,7 @@ func (v *View) Groups() []string {
 	var names []string
 	for name, g := range v.state.groups {
 		for at, c := range g.offsets {
-			if c.offset >= 0 && at != memberships {
+			if !c.deleted && at != memberships {
 				names = append(names, name)
 				break
 			}

@@ -2,6 +2,8 @@ package coordinator_test
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,10 +37,11 @@ func TestCommittedOffsetsSurvive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const none = math.MinInt64
 	want := func(n *coordinator.Node, group string, at segments.Partition, offset int64) {
 		t.Helper()
 		c, there := n.View().Committed(group, at)
-		if there != (offset >= 0) || there && c.Offset != offset {
+		if there != (offset != none) || there && c.Offset != offset {
 			t.Errorf("group %s, partition %s: %+v (%v), want offset %d", group, at, c, there, offset)
 		}
 	}
@@ -46,13 +49,15 @@ func TestCommittedOffsetsSurvive(t *testing.T) {
 		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: at, Offset: 7, LeaderEpoch: 3, Metadata: "m"},
 			coordinator.GroupOffset{Partition: beside, Offset: 8, LeaderEpoch: -1}),
 		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: segments.Partition{Topic: other}, Offset: 1, LeaderEpoch: -1}),
-		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: beside, Offset: -1, LeaderEpoch: -1}),
+		decide(t, life, lease, "g", false, coordinator.DeletedOffset(beside)),
 		decide(t, life, lease, "h", false, coordinator.GroupOffset{Partition: at, Offset: 4, LeaderEpoch: -1}),
 		decide(t, life, lease, "h", true),
+		decide(t, life, lease, "back", false, coordinator.GroupOffset{Partition: at, Offset: -2, LeaderEpoch: -1}),
 	}
+	want(n, "back", at, -2)
 	want(n, "g", at, 7)
-	want(n, "g", beside, -1)
-	want(n, "h", at, -1)
+	want(n, "g", beside, none)
+	want(n, "h", at, none)
 	if err := life.Settle(t.Context(), settled...); err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +69,14 @@ func TestCommittedOffsetsSurvive(t *testing.T) {
 
 	next := join(t, store)
 	want(next, "g", at, 7)
-	want(next, "g", beside, -1)
-	want(next, "g", segments.Partition{Topic: other}, -1)
-	want(next, "h", at, -1)
+	want(next, "back", at, -2)
+	want(next, "g", beside, none)
+	want(next, "g", segments.Partition{Topic: other}, none)
+	want(next, "h", at, none)
 	if c, _ := next.View().Committed("g", at); c.LeaderEpoch != 3 || c.Metadata != "m" || c.Time == 0 {
 		t.Errorf("recovered %+v", c)
 	}
-	if groups := next.View().Groups(); len(groups) != 1 || groups[0] != "g" || len(next.View().CommittedOffsets("g")) != 1 {
+	if groups := next.View().Groups(); !slices.Equal(groups, []string{"back", "g"}) || len(next.View().CommittedOffsets("g")) != 1 {
 		t.Errorf("recovered groups %v, of g %v", groups, next.View().CommittedOffsets("g"))
 	}
 }

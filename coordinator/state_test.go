@@ -107,10 +107,17 @@ func drawOffsets(t *rapid.T, topics []segments.TopicID, lease Lease) *CommitOffs
 	for _, topic := range topics {
 		if rapid.Bool().Draw(t, "topic") {
 			at := segments.Partition{Topic: topic, Index: rapid.Int32Range(0, 1).Draw(t, "index")}
-			c.Offsets = append(c.Offsets, GroupOffset{at, rapid.Int64Range(-1, 9).Draw(t, "offset"), -1, "m"})
+			c.Offsets = append(c.Offsets, drawOffset(t, at))
 		}
 	}
 	return c
+}
+
+func drawOffset(t *rapid.T, at segments.Partition) GroupOffset {
+	if rapid.IntRange(0, 9).Draw(t, "delete") == 0 {
+		return DeletedOffset(at)
+	}
+	return GroupOffset{Partition: at, Offset: rapid.Int64Range(-2, 9).Draw(t, "offset"), LeaderEpoch: -1, Metadata: "m"}
 }
 
 func confirm(t *rapid.T, e *Embedded, entry Entry) {

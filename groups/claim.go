@@ -143,7 +143,7 @@ func (m *Manager) shown(group string, granted []grant, now time.Time) []Claim {
 	for i, c := range granted {
 		all[i] = Claim{Partition: c.partition, Holder: c.holder, Epoch: c.epoch, TTL: c.until.Sub(now), Offset: -1}
 		if committed, there := view.Committed(group, c.partition); there {
-			all[i].Offset = committed.Offset
+			all[i].Offset = max(committed.Offset, -1) // a negative one is no place to read from
 		}
 	}
 	return all

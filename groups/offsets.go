@@ -134,7 +134,7 @@ func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []
 				if topic := view.TopicByID(at.Topic); topic != nil && subscribed(topic.Name) {
 					answers[i] = kerr.GroupSubscribedToTopic
 				} else if _, committed := view.Committed(group, at); committed && !seen[at] {
-					c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: at, Offset: -1, LeaderEpoch: -1})
+					c.Offsets = append(c.Offsets, coordinator.DeletedOffset(at))
 					seen[at] = true
 				}
 			}

@@ -67,7 +67,7 @@ func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) e
 				case g.members() > 0 && age >= m.opts.renewal():
 					c.Offsets = append(c.Offsets, committed.GroupOffset)
 				case g.members() == 0 && age >= m.opts.OffsetsRetention+m.opts.renewal():
-					c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: committed.Partition, Offset: -1, LeaderEpoch: -1})
+					c.Offsets = append(c.Offsets, coordinator.DeletedOffset(committed.Partition))
 				}
 			}
 			return c, nil

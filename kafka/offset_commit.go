@@ -15,6 +15,8 @@ import (
 //
 //   - What is committed is decided, and everybody who asks this node sees it, when the answer arrives. It is journaled within a second: when the
 //     coordinator is lost before that, the group reads those records again.
+//   - Any offset is stored and returned as the number that it is, as Kafka does: kafkajs commits
+//     -1 and -2 on its way back from out of range.
 //   - The retention time of versions 2 to 4 is not looked at: offsets live as long as the server's retention says.
 //   - A commit of a generation that the group is not in any more is ILLEGAL_GENERATION, also when the group has a new owner that knows of no generation;
 //     from version 9 on, when it may be a member epoch, that is UNKNOWN_MEMBER_ID. A wrong member epoch is STALE_MEMBER_EPOCH, unless the member has had those
@@ -77,8 +79,6 @@ func (s *Server) checkCommit(topic *coordinator.Topic, p *kmsg.OffsetCommitReque
 	switch {
 	case p.Partition < 0 || p.Partition >= topic.Partitions:
 		return kerr.UnknownTopicOrPartition
-	case p.Offset < 0:
-		return kerr.InvalidCommitOffsetSize
 	case len(orEmpty(p.Metadata)) > s.opts.Groups.Limits().OffsetMetadataBytes:
 		return kerr.OffsetMetadataTooLarge
 	}

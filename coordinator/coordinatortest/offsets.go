@@ -3,6 +3,7 @@ package coordinatortest
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -68,6 +69,29 @@ func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
 		}
 		if next := barrierVersion(t, c, acquire(t, c, c.in, "b")); next <= barrier+3 {
 			t.Errorf("the next holder begins with version %d, not above %d", next, barrier+3)
+		}
+	})
+	t.Run("AnyNumber", func(t *testing.T) {
+		c := newFixture(t, open(t))
+		lease := acquire(t, c, c.in, "a")
+		at := func(index int32) segments.Partition {
+			return segments.Partition{Topic: segments.TopicID{1}, Index: index}
+		}
+		want := []coordinator.GroupOffset{
+			{Partition: at(0), Offset: -1, LeaderEpoch: -1, Metadata: "m"},
+			{Partition: at(1), Offset: math.MinInt64, LeaderEpoch: math.MaxInt32},
+			{Partition: at(2), Offset: math.MaxInt64, LeaderEpoch: 0},
+			coordinator.DeletedOffset(at(3)),
+		}
+		entry := commitOffsets(t, c, c.in, lease, want...)
+		for e, err := range c.Follow(t.Context(), c.in, entry.Seq-1) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := e.Fact.Offsets.Partitions; !slices.Equal(got, want) {
+				t.Errorf("followers get %+v, want %+v", got, want)
+			}
+			break
 		}
 	})
 	t.Run("AnEmptyOneIsABarrier", func(t *testing.T) {

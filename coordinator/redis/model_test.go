@@ -368,7 +368,8 @@ func (p *pair) offsets(t *rapid.T) {
 	}
 	for index := range rapid.Int32Range(0, 2).Draw(t, "offsets") {
 		c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: segments.Partition{Topic: segments.TopicID{1}, Index: 9 - index},
-			Offset: rapid.Int64Range(-1, 3).Draw(t, "offset"), LeaderEpoch: -1, Metadata: "m"})
+			Offset: rapid.Int64Range(-2, 3).Draw(t, "offset"), LeaderEpoch: -1,
+			Deleted: rapid.Bool().Draw(t, "deleted"), Metadata: "m"})
 	}
 	p.propose(coordinator.Change{ID: segments.ID{1}, Offsets: c})
 }
