@@ -48,8 +48,9 @@ type Embedded struct {
 	usable   map[segments.TopicID]int32
 	settling map[string]uint64 // names of topics whose deletion is not confirmed yet, and so not free: by number of the fact
 
-	commits rememberedIDs[*recentCommit]
-	changes rememberedIDs[Entry]
+	commits   rememberedIDs[*recentCommit]
+	forgotten time.Time // commits of segments of this time, or older, may be forgotten, whatever the clock says now
+	changes   rememberedIDs[Entry]
 
 	leases leases
 	nodes  nodes
@@ -112,7 +113,9 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 		}
 	}
 	e.commits, e.changes = rememberedIDs[*recentCommit]{}, rememberedIDs[Entry]{}
-	for id, spans := range state.Young(e.opts.Clock().Add(-e.opts.CommitDeadline)) {
+	young, older := state.Young(e.opts.Clock().Add(-e.opts.CommitDeadline))
+	e.forgotten = older
+	for id, spans := range young {
 		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))
 	}
 	e.leases, e.nodes = leases{incarnation: state.incarnation}, nodes{}
@@ -205,12 +208,16 @@ func (m *rememberedIDs[V]) remember(id segments.ID, until time.Time, v V) {
 	m.byID[id] = v
 }
 
-// expire forgets what has had its time. Entries come nearly in order of their times; one that lasts longer keeps those behind it a little longer.
-func (m *rememberedIDs[V]) expire(now time.Time) {
+// expire forgets what has had its time, and returns the newest id's time of that. Entries come nearly
+// in order of their times; one that lasts longer keeps those behind it a little longer.
+func (m *rememberedIDs[V]) expire(now time.Time) (forgotten time.Time) {
 	for len(m.queue) > 0 && m.queue[0].until.Before(now) {
-		delete(m.byID, m.queue[0].id)
+		id := m.queue[0].id
+		forgotten = later(forgotten, id.Time())
+		delete(m.byID, id)
 		m.queue = m.queue[1:]
 	}
+	return forgotten
 }
 
 // highWatermark is the end of a partition's confirmed prefix; false if there is no such partition.

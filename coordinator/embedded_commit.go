@@ -65,10 +65,11 @@ func (e *Embedded) Commit(_ context.Context, in Incarnation, req CommitRequest) 
 		return CommitAnswer{}, err
 	}
 	now := e.opts.Clock()
-	e.commits.expire(now)
+	e.forgotten = later(e.forgotten, e.commits.expire(now))
 	e.forgetProducers(now)
-	if age := now.Sub(req.Segment.Time()); age > e.opts.CommitDeadline || age < -e.opts.CommitDeadline {
-		return CommitAnswer{}, fmt.Errorf("%w: segment %s is %s old, allowed is %s", ErrTooOld, req.Segment, age, e.opts.CommitDeadline)
+	age := now.Sub(req.Segment.Time())
+	if age > e.opts.CommitDeadline || age < -e.opts.CommitDeadline || !req.Segment.Time().After(e.forgotten) {
+		return CommitAnswer{}, TooOld(req.Segment, age, e.opts.CommitDeadline)
 	}
 	prior := e.commits.byID[req.Segment]
 	d := decision{e: e, req: &req, prior: prior, now: now.UnixMilli()}

@@ -21,6 +21,15 @@ func TestEmbedded(t *testing.T) {
 	t.Run("KeyExpiration", func(t *testing.T) {
 		coordinatortest.RunKeyExpiration(t, embedded(2*coordinator.KeyExpiration), coordinator.KeyExpiration)
 	})
+	t.Run("Forgotten", func(t *testing.T) {
+		coordinatortest.RunForgotten(t, func(t *testing.T) (coordinatortest.Subject, func() coordinator.Coordinator) {
+			s := embedded(time.Minute)
+			return s, func() coordinator.Coordinator {
+				s.Advance(-s.Deadline - s.Deadline/5)
+				return s.Coordinator
+			}
+		})
+	})
 }
 
 // embedded is one whose clock can be moved.

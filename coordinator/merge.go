@@ -57,6 +57,15 @@ func MergeDeadline(commit time.Duration) time.Duration { return 12 * commit }
 // again.
 func MergeAge(commit time.Duration) time.Duration { return commit + commit/10 }
 
+// TooOld says why a segment is not committed.
+func TooOld(segment segments.ID, age, allowed time.Duration) error {
+	if age <= allowed && age >= -allowed {
+		return fmt.Errorf("%w: the coordinator's clock was ahead, and commits as old as segment %s are forgotten",
+			ErrTooOld, segment)
+	}
+	return fmt.Errorf("%w: segment %s is %s old, allowed is %s", ErrTooOld, segment, age, allowed)
+}
+
 // Youngest is the newest of the segments that spans were committed with; zero if all of them are of
 // merges.
 func Youngest(spans []Span) (newest segments.ID) {

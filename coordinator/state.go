@@ -256,18 +256,31 @@ func (s *State) spans() int {
 	return n
 }
 
-// Young returns the spans of mixed segments whose ids are not older than since, by segment: what has survived of those that may be committed again. Nobody
-// merges spans so young: see ProposeMerge.
-func (s *State) Young(since time.Time) map[segments.ID][]CommitSpan {
-	found := map[segments.ID][]CommitSpan{}
+// Young returns the spans of mixed segments whose ids are not older than since, by segment: what has
+// survived of those that may be committed again. Nobody merges spans so young: see ProposeMerge.
+// It also returns the time of the newest of the other mixed segments, zero if there is none.
+func (s *State) Young(since time.Time) (young map[segments.ID][]CommitSpan, older time.Time) {
+	young = map[segments.ID][]CommitSpan{}
 	for at, p := range s.partitions {
 		for _, span := range p.spans {
-			if span.Version == 0 && !span.Segment.Time().Before(since) {
-				found[span.Segment] = append(found[span.Segment], CommitSpan{Partition: at, Span: span.Span})
+			if span.Version > 0 {
+				continue
+			}
+			if t := span.Segment.Time(); t.Before(since) {
+				older = later(older, t)
+			} else {
+				young[span.Segment] = append(young[span.Segment], CommitSpan{Partition: at, Span: span.Span})
 			}
 		}
 	}
-	return found
+	return young, older
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func comparePartitions(a, b segments.Partition) int {

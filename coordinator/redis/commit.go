@@ -66,8 +66,7 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	r := newReply(answer)
 	switch kind := r.string(); kind {
 	case "old":
-		return false, fmt.Errorf("%w: segment %s is %s old, allowed is %s", coordinator.ErrTooOld, id,
-			time.Duration(r.int())*time.Millisecond, a.c.opts.CommitDeadline)
+		return false, coordinator.TooOld(id, time.Duration(r.int())*time.Millisecond, a.c.opts.CommitDeadline)
 	case "known":
 		return a.remember(r, request.partitions)
 	case "decided":

@@ -201,7 +201,10 @@ func (l *loading) requests(state *coordinator.State, now looked) {
 // commits loads what survived of segments that may still be committed again.
 func (l *loading) commits(state *coordinator.State, at looked) {
 	deadline := l.c.opts.CommitDeadline
-	young := state.Young(at.now.Add(-deadline))
+	young, older := state.Young(at.now.Add(-deadline))
+	if !older.IsZero() {
+		l.hset(l.g.counters(), "forgotten", older.UnixMilli())
+	}
 	ids := slices.SortedFunc(maps.Keys(young), func(a, b segments.ID) int { return bytes.Compare(a[:], b[:]) })
 	for i, id := range ids {
 		key := l.g.commits(id)

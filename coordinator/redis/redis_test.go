@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/redis"
 	"firn.dev/coordinator/redis/redistest"
@@ -63,4 +64,16 @@ func TestRedisCluster(t *testing.T) {
 		addrs = append(addrs, s.Addr)
 	}
 	suite(t, redis.Options{Addrs: addrs, Cluster: true})
+}
+
+// The clock of Redis cannot be set. One that is set back makes segments younger, and so does a caller
+// who allows them to be older.
+func TestForgotten(t *testing.T) {
+	server := redistest.Start(t)
+	coordinatortest.RunForgotten(t, func(t *testing.T) (coordinatortest.Subject, func() coordinator.Coordinator) {
+		opts := redis.Options{Addrs: []string{server.Addr}, Prefix: newPrefix(), CommitDeadline: time.Second}
+		s := coordinatortest.Subject{Coordinator: connect(t, opts), Advance: time.Sleep, Deadline: opts.CommitDeadline}
+		opts.CommitDeadline = deadline
+		return s, func() coordinator.Coordinator { return connect(t, opts) }
+	})
 }

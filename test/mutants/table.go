@@ -416,6 +416,27 @@ var mutants = []mutant{
 		by: []check{{pkg: "./coordinator", run: "^TestArchive$|^TestUnreferenced$"}, simulation, collecting, whole},
 	},
 	{
+		name: "forgotten-committed", file: "coordinator/embedded_commit.go",
+		rule: "a commit that was forgotten is refused, also when the clock is set back",
+		old:  " || !req.Segment.Time().After(e.forgotten)",
+		new:  "",
+		by:   []check{embedded, whole},
+	},
+	{
+		name: "forgotten-committed-redis", file: "coordinator/redis/lua/commit.lua",
+		rule: "the same, in Redis",
+		old:  " or tonumber(ARGV[3]) <= forgotten",
+		new:  "",
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestForgotten$"}},
+	},
+	{
+		name: "merged-not-forgotten-redis", file: "coordinator/redis/lua/propose.lua",
+		rule: "what was merged is forgotten, also when the clock is set back",
+		old:  "  forgotten = ARGV[13]",
+		new:  "  forgotten = 0",
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestForgotten$"}},
+	},
+	{
 		name: "commits-old", file: "coordinator/embedded_commit.go",
 		rule: "a segment that is too old is not committed",
 		old:  "age > e.opts.CommitDeadline || ",

@@ -25,7 +25,15 @@ local segment, known, request = ARGV[2], ARGV[5], ARGV[6]
 local max_producers, now = tonumber(ARGV[7]), milliseconds()
 local silent = now - tonumber(ARGV[8])
 local age, deadline = now - tonumber(ARGV[3]), tonumber(ARGV[4])
-if age > deadline or age < -deadline then return {'old', age} end
+-- Commits of segments of the time `forgotten`, or older, may be forgotten, whatever the clock says
+-- now; `committed` is the time of the newest segment that was committed.
+local times = redis.call('HMGET', KEYS[2], 'forgotten', 'committed')
+local committed = tonumber(times[2] or 0)
+local forgotten = math.max(tonumber(times[1] or 0), math.min(now - deadline, committed))
+if age > deadline or age < -deadline or tonumber(ARGV[3]) <= forgotten then
+  redis.call('HSET', KEYS[2], 'forgotten', decimal(forgotten))
+  return {'old', age}
+end
 
 -- What is known of the partitions, by name.
 local partitions, order, log_starts = {}, {}, {}
@@ -288,6 +296,8 @@ if #grown > 0 then
   redis.call('ZADD', KEYS[9], number, decimal(number))
   newest = number
 end
+redis.call('HSET', KEYS[2], 'forgotten', decimal(forgotten), 'committed',
+  decimal(math.max(committed, tonumber(ARGV[3]))))
 redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. cmsgpack.pack(answers))
 -- Redis forgets the commits of a second by itself, once none of them may be repeated any more.
 redis.call('EXPIRE', KEYS[6], decimal(math.ceil(((math.floor(tonumber(ARGV[3]) / 1000) + 1) * 1000 + deadline - now) / 1000) + 1))
