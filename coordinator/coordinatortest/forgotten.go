@@ -8,9 +8,9 @@ import (
 	"firn.dev/segments"
 )
 
-// RunForgotten lets the coordinator's clock run ahead, so that it forgets commits, and then be set
-// back: what it does not know any more it must refuse, or it would write it a second time. A subject
-// comes with a function that returns the coordinator as it is when its clock is set back.
+// RunForgotten lets the coordinator's clock run ahead, so that it forgets commits, and then be
+// set back: what it does not know any more it must refuse, or it would write it a second time. A
+// subject comes with a function that returns the coordinator as it is when its clock is set back.
 func RunForgotten(t *testing.T, open func(t *testing.T) (Subject, func() coordinator.Coordinator)) {
 	for name, test := range map[string]func(*testing.T, *fixture, func() coordinator.Coordinator){
 		"Expired":  testForgottenExpired,

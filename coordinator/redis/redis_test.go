@@ -72,7 +72,7 @@ func TestForgotten(t *testing.T) {
 	server := redistest.Start(t)
 	coordinatortest.RunForgotten(t, func(t *testing.T) (coordinatortest.Subject, func() coordinator.Coordinator) {
 		opts := redis.Options{Addrs: []string{server.Addr}, Prefix: newPrefix(), CommitDeadline: time.Second}
-		s := coordinatortest.Subject{Coordinator: connect(t, opts), Advance: time.Sleep, Deadline: opts.CommitDeadline}
+		s := coordinatortest.Subject{Coordinator: connect(t, opts), Advance: time.Sleep, Deadline: time.Second}
 		opts.CommitDeadline = deadline
 		return s, func() coordinator.Coordinator { return connect(t, opts) }
 	})
