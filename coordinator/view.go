@@ -40,6 +40,8 @@ type Topic struct {
 	Name       string
 	Partitions int32
 	Configs    map[string]string // those that were set; defaults are the front door's
+
+	ReplicationFactor int16 // that clients asked for; 0: none
 }
 
 // PartitionInfo is where a partition stands.
@@ -249,7 +251,7 @@ func (v *View) showTopic(id segments.TopicID) {
 	if t := v.state.topics[id]; t.Deleted {
 		delete(v.topics, id)
 	} else {
-		v.topics[id] = &Topic{t.ID, t.Name, t.Partitions, t.Configs}
+		v.topics[id] = shown(t)
 	}
 }
 

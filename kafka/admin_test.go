@@ -19,7 +19,7 @@ func TestAdminClient(t *testing.T) {
 	}
 	created, err := admin.CreateTopic(ctx, 2, 3, map[string]*string{"retention.ms": new("1000")}, "life")
 	must("create", err)
-	if created.NumPartitions != 2 || created.ReplicationFactor != 1 || *created.Configs["retention.ms"].Value != "1000" {
+	if created.NumPartitions != 2 || created.ReplicationFactor != 3 || *created.Configs["retention.ms"].Value != "1000" {
 		t.Errorf("created %+v", created)
 	}
 	_, err = admin.UpdatePartitions(ctx, 3, "life")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
 )
@@ -13,6 +14,7 @@ import (
 const (
 	describedTopicBytes     = 256
 	describedPartitionBytes = 192
+	replicaBytes            = 12 // the structure, and its encoding twice: replicas and ISR
 	describedConfigBytes    = 256
 	describedGroupBytes     = 320
 	committedOffsetBytes    = 256
@@ -26,7 +28,8 @@ func (s *Server) bound(req kmsg.Request) int64 {
 	case *kmsg.MetadataRequest:
 		return s.metadataBound(req)
 	case *kmsg.DescribeTopicPartitionsRequest:
-		return int64(len(req.Topics)+s.topicCount(len(req.Topics) == 0))*describedTopicBytes/4 + maxPagePartitions*describedPartitionBytes
+		const page = maxPagePartitions * (describedPartitionBytes + MaxReplicas*replicaBytes)
+		return int64(len(req.Topics)+s.topicCount(len(req.Topics) == 0))*describedTopicBytes/4 + page
 	case *kmsg.DescribeLogDirsRequest:
 		if req.Topics != nil {
 			return 0 // no longer than the request
@@ -73,7 +76,7 @@ func (s *Server) metadataBound(req *kmsg.MetadataRequest) (n int64) {
 			t = view.Topic(*name)
 		}
 		if t != nil {
-			n += int64(t.Partitions) * describedPartitionBytes
+			n += s.partitionsBound(t)
 		}
 	}
 	return n
@@ -81,9 +84,13 @@ func (s *Server) metadataBound(req *kmsg.MetadataRequest) (n int64) {
 
 func (s *Server) allTopicsBound() (n int64) {
 	for _, t := range s.opts.Node.View().Topics() {
-		n += describedTopicBytes + int64(t.Partitions)*describedPartitionBytes
+		n += describedTopicBytes + s.partitionsBound(t)
 	}
 	return n
+}
+
+func (s *Server) partitionsBound(t *coordinator.Topic) int64 {
+	return int64(t.Partitions) * (describedPartitionBytes + int64(s.replicationFactor(t))*replicaBytes)
 }
 
 func (s *Server) topicCount(all bool) int {

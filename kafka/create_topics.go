@@ -2,7 +2,8 @@ package kafka
 
 import (
 	"context"
-	"slices"
+	"maps"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -14,14 +15,12 @@ import (
 // CreateTopics, versions 0 to 7; Kafka 4 begins at 2. Any node serves it.
 //
 //   - A partition count of -1, also before version 4, stands for the server's default.
-//   - Any replication factor is accepted and 1 is reported: one node leads a partition, and copies are the bucket's business.
-//     A manual assignment says how many partitions there are, and is forgotten otherwise; brokers in it need not exist.
+//   - The replication factor is remembered, and told (replicas.go). A manual assignment says how
+//     many partitions and replicas there are, and is forgotten otherwise; brokers in it need not
+//     exist.
 //   - A name that stands twice in a request is refused wherever it stands; the other topics are created.
 //   - Topics are created by the time of the answer, or the answer is REQUEST_TIMED_OUT: then they may still be.
 func init() { register(0, 7, createTopics) }
-
-// reportedReplicas is the replication factor that clients are told.
-const reportedReplicas = 1
 
 func createTopics(ctx context.Context, s *Server, _ *peer, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
@@ -38,7 +37,8 @@ func createTopics(ctx context.Context, s *Server, _ *peer, req *kmsg.CreateTopic
 // topicPlan is a topic that is to be created, or why it cannot be.
 type topicPlan struct {
 	coordinator.CreateTopic
-	refused *refusal
+	replicas int16
+	refused  *refusal
 }
 
 // planTopics checks the topics of a request one by one and against each other. The answer has each name once.
@@ -60,7 +60,7 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 		if n > 1 {
 			plan.refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
 		} else {
-			plan.Partitions, plan.Configs, plan.refused = s.checkNewTopic(t, claimed)
+			plan.refused = s.planNewTopic(&plan, t, claimed)
 		}
 		if limit := s.opts.Limits.MaxPartitions; plan.refused == nil {
 			if total += int(plan.Partitions); total > limit {
@@ -73,74 +73,73 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 	return plans
 }
 
-// checkNewTopic checks all that can be known of one topic without creating it.
-func (s *Server) checkNewTopic(t kmsg.CreateTopicsRequestTopic, claimed coordinator.TopicNames) (
-	partitions int32, configs map[string]string, refused *refusal) {
+// planNewTopic checks all that can be known of one topic without creating it.
+func (s *Server) planNewTopic(plan *topicPlan, t kmsg.CreateTopicsRequestTopic, claimed coordinator.TopicNames) (
+	refused *refusal) {
 	if refused := checkTopicName(t.Topic); refused != nil {
-		return 0, nil, refused
+		return refused
 	}
 	if s.opts.Node.View().Topic(t.Topic) != nil {
-		return 0, nil, refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
+		return refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
 	}
 	if refused := badName(claimed.Check(t.Topic)); refused != nil {
-		return 0, nil, refused
+		return refused
 	}
-	if partitions, refused = s.countPartitions(t); refused != nil {
-		return 0, nil, refused
+	if plan.Partitions, plan.replicas, refused = s.countPartitions(t); refused != nil {
+		return refused
 	}
-	configs, refused = newTopicConfigs(t.Configs)
-	return partitions, configs, refused
+	plan.Configs, refused = newTopicConfigs(t.Configs)
+	return refused
 }
 
-func (s *Server) countPartitions(t kmsg.CreateTopicsRequestTopic) (int32, *refusal) {
-	n := t.NumPartitions
+func (s *Server) countPartitions(t kmsg.CreateTopicsRequestTopic) (n int32, replicas int16, refused *refusal) {
+	n = t.NumPartitions
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
-			return 0, refuse(kerr.InvalidRequest, "with a manual assignment, partition count and replication factor must be -1")
-		}
-		if refused := checkAssignment(t.ReplicaAssignment); refused != nil {
-			return 0, refused
+			return 0, 0, refuse(kerr.InvalidRequest,
+				"with a manual assignment, partition count and replication factor must be -1")
 		}
 		n = int32(len(t.ReplicaAssignment))
-	} else if t.ReplicationFactor < -1 || t.ReplicationFactor == 0 {
-		return 0, refuse(kerr.InvalidReplicationFactor, "replication factor is %d; it must be at least 1, or -1 for the default", t.ReplicationFactor)
+		replicas, refused = checkAssignment(t.ReplicaAssignment)
+	} else {
+		replicas, refused = checkReplicationFactor(t.ReplicationFactor)
+	}
+	if refused != nil {
+		return 0, 0, refused
 	}
 	switch limit := s.opts.Limits.MaxPartitions; {
 	case n == -1:
 		n = s.opts.DefaultPartitions
 	case n < 1:
-		return 0, refuse(kerr.InvalidPartitions, "partition count is %d; it must be at least 1, or -1 for the default", n)
+		return 0, 0, refuse(kerr.InvalidPartitions, "partition count is %d; it must be at least 1, or -1 for the default", n)
 	case int(n) > limit:
-		return 0, refuse(kerr.InvalidPartitions, "partition count is %d; a topic may have at most %d (MaxPartitions)", n, limit)
+		return 0, 0, refuse(kerr.InvalidPartitions,
+			"partition count is %d; a topic may have at most %d (MaxPartitions)", n, limit)
 	}
-	return n, nil
+	return n, replicas, nil
 }
 
-// checkAssignment checks that a manual assignment is one, though nobody will follow it: partitions from 0 on, each on one or more
-// brokers, all different.
-func checkAssignment(assigned []kmsg.CreateTopicsRequestTopicReplicaAssignment) *refusal {
+// checkAssignment checks that a manual assignment is one, though nobody will follow it: partitions
+// from 0 on, each on as many brokers as the others. It returns how many that are.
+func checkAssignment(assigned []kmsg.CreateTopicsRequestTopicReplicaAssignment) (replicas int16, refused *refusal) {
 	seen := make([]bool, len(assigned))
 	for _, a := range assigned {
 		if a.Partition < 0 || int(a.Partition) >= len(seen) || seen[a.Partition] {
-			return refuse(kerr.InvalidReplicaAssignment, "partitions of a manual assignment must be numbered from 0 on, each once; there is a %d", a.Partition)
+			return 0, refuse(kerr.InvalidReplicaAssignment,
+				"partitions of a manual assignment must be numbered from 0 on, each once; there is a %d", a.Partition)
 		}
 		seen[a.Partition] = true
 		if refused := checkReplicas(a.Partition, a.Replicas); refused != nil {
-			return refused
+			return 0, refused
+		}
+		if n := int16(len(a.Replicas)); replicas == 0 {
+			replicas = n
+		} else if n != replicas {
+			return 0, refuse(kerr.InvalidReplicaAssignment,
+				"partition %d is assigned to %d brokers, and others to %d: the number must be the same", a.Partition, n, replicas)
 		}
 	}
-	return nil
-}
-
-func checkReplicas(partition int32, brokers []int32) *refusal {
-	if len(brokers) == 0 {
-		return refuse(kerr.InvalidReplicaAssignment, "partition %d is assigned to no broker", partition)
-	}
-	sorted := slices.Sorted(slices.Values(brokers))
-	if sorted[0] < 0 || len(slices.Compact(sorted)) < len(brokers) {
-		return refuse(kerr.InvalidReplicaAssignment, "partition %d is assigned to %v: brokers must be different and not negative", partition, brokers)
-	}
-	return nil
+	return replicas, nil
 }
 
 // newTopicConfigs checks the configs of a new topic. Later ones of the same name replace earlier ones, as in Kafka.
@@ -162,7 +161,12 @@ func (s *Server) createTopic(ctx context.Context, plan topicPlan, validateOnly b
 	refused := plan.refused
 	if refused == nil && !validateOnly {
 		plan.ID = segments.NewTopicID()
-		_, err := s.change(ctx, coordinator.Change{CreateTopic: &plan.CreateTopic})
+		create := plan.CreateTopic
+		if plan.replicas != defaultReplicas {
+			create.Configs = maps.Clone(plan.Configs)
+			create.Configs[coordinator.ReplicationFactorConfig] = strconv.Itoa(int(plan.replicas))
+		}
+		_, err := s.change(ctx, coordinator.Change{CreateTopic: &create})
 		refused = s.refusalOf(err)
 	}
 	a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
@@ -170,7 +174,8 @@ func (s *Server) createTopic(ctx context.Context, plan topicPlan, validateOnly b
 		return a
 	}
 	a.TopicID = plan.ID
-	a.NumPartitions, a.ReplicationFactor = plan.Partitions, reportedReplicas
+	a.NumPartitions = plan.Partitions
+	a.ReplicationFactor = s.replicationFactor(&coordinator.Topic{ReplicationFactor: plan.replicas})
 	for _, c := range topicConfigs(plan.Configs) {
 		a.Configs = append(a.Configs, kmsg.CreateTopicsResponseTopicConfig{Name: c.name, Value: &c.value, Source: int8(c.source)})
 	}

@@ -60,11 +60,13 @@ func TestCreateTopics(t *testing.T) {
 		{newTopic("rest", 9, 1), kerr.PolicyViolation, 0}, // 12 of 20 are gone
 		{newTopic("no-copy", 1, 0), kerr.InvalidReplicationFactor, 0},
 		{newTopic("fewer-copies", 1, -2), kerr.InvalidReplicationFactor, 0},
+		{newTopic("many-copies", 1, MaxReplicas+1), kerr.InvalidReplicationFactor, 0},
 		{withConfig(newTopic("unknown-config", 1, 1), "retention.hours", value("1")), kerr.InvalidConfig, 0},
 		{withConfig(newTopic("bad-config", 1, 1), "retention.ms", value("soon")), kerr.InvalidConfig, 0},
 		{withConfig(newTopic("null-config", 1, 1), "retention.ms", nil), kerr.InvalidConfig, 0},
 		{assigned("hole", []int32{0, 1}, []int32{2, 1}), kerr.InvalidReplicaAssignment, 0},
 		{assigned("twice", []int32{0, 1}, []int32{0, 1}), kerr.InvalidReplicaAssignment, 0},
+		{assigned("uneven", []int32{0, 1}, []int32{1, 1, 2}), kerr.InvalidReplicaAssignment, 0},
 		{assigned("nobody", []int32{0}), kerr.InvalidReplicaAssignment, 0},
 		{assigned("same-broker", []int32{0, 1, 1}), kerr.InvalidReplicaAssignment, 0},
 		{func() kmsg.CreateTopicsRequestTopic {
@@ -91,7 +93,12 @@ func TestCreateTopics(t *testing.T) {
 			continue
 		}
 		topic := f.node.View().Topic(name)
-		if topic == nil || topic.Partitions != c.partitions || topic.ID != got.TopicID || got.NumPartitions != c.partitions || got.ReplicationFactor != 1 {
+		replicas := max(c.topic.ReplicationFactor, 1)
+		if by := c.topic.ReplicaAssignment; len(by) > 0 {
+			replicas = int16(len(by[0].Replicas))
+		}
+		if topic == nil || topic.Partitions != c.partitions || topic.ID != got.TopicID ||
+			got.NumPartitions != c.partitions || got.ReplicationFactor != replicas {
 			t.Errorf("%s: topic %+v, answer %+v", name, topic, got)
 		}
 	}

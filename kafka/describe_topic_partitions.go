@@ -32,7 +32,8 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg
 		}
 		return resp, nil
 	}
-	leaders := nearby(s.opts.Node.Nodes(), from.ClientID)
+	nodes := s.opts.Node.Nodes()
+	place := placement{nodes, nearby(nodes, from.ClientID)}
 	room := min(max(req.ResponsePartitionLimit, 1), maxPagePartitions)
 	for _, name := range names {
 		first := int32(0)
@@ -53,7 +54,7 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg
 		}
 		first = min(first, t.Partitions)
 		end := min(t.Partitions, first+room)
-		resp.Topics = append(resp.Topics, pagePartitions(t, leaders, first, end))
+		resp.Topics = append(resp.Topics, s.pagePartitions(t, place, first, end))
 		room -= end - first
 		if end < t.Partitions {
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: end}
@@ -92,11 +93,13 @@ func pageTopic(name string, refused *refusal) kmsg.DescribeTopicPartitionsRespon
 	return a
 }
 
-func pagePartitions(t *coordinator.Topic, nodes []coordinator.NodeInfo, first, end int32) kmsg.DescribeTopicPartitionsResponseTopic {
-	a := pageTopic(t.Name, nil)
+func (s *Server) pagePartitions(t *coordinator.Topic, place placement, first, end int32) (
+	a kmsg.DescribeTopicPartitionsResponseTopic) {
+	a = pageTopic(t.Name, nil)
 	a.TopicID, a.AuthorizedOperations = t.ID, topicOperations
+	replicas := s.replicationFactor(t)
 	for i := first; i < end; i++ {
-		m := metadataPartition(nodes, segments.Partition{Topic: t.ID, Index: i})
+		m := place.metadata(segments.Partition{Topic: t.ID, Index: i}, replicas)
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.ErrorCode, p.Partition, p.LeaderID, p.LeaderEpoch = m.ErrorCode, m.Partition, m.Leader, m.LeaderEpoch
 		p.Replicas, p.ISR = m.Replicas, m.ISR

@@ -16,8 +16,9 @@ import (
 //   - Topics are asked for by name, or by id from version 10 on; null (in version 0 an empty list) asks for all.
 //   - A topic that does not exist is created if both the client and the server allow that. It is there when the answer arrives;
 //     Kafka answers before.
-//   - The leader of a partition is one node that all nodes agree on (leader.go), and is all of its replicas, because copies are
-//     the bucket's business. Its leader epoch is 0 for ever. The controller is any live node: each of them makes every change.
+//   - The leader of a partition is one node that all nodes agree on (leader.go). Its replicas are
+//     as many as were declared (replicas.go), and all in sync. Its leader epoch is 0 for ever. The
+//     controller is any live node: each of them makes every change.
 //   - Authorized operations, if asked for, are all that there are.
 func init() { register(0, 13, metadata) }
 
@@ -32,13 +33,14 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
-	leaders := nearby(nodes, from.ClientID)
+	p := placement{nodes, nearby(nodes, from.ClientID)}
 	for _, found := range s.metadataTopics(ctx, req) {
 		if req.IncludeTopicAuthorizedOperations && found.ErrorCode == 0 {
 			found.AuthorizedOperations = topicOperations
 		}
+		replicas := s.replicationFactor(s.opts.Node.View().TopicByID(found.TopicID))
 		for i := range found.Partitions {
-			found.Partitions[i] = metadataPartition(leaders, segments.Partition{Topic: found.TopicID, Index: int32(i)})
+			found.Partitions[i] = p.metadata(segments.Partition{Topic: found.TopicID, Index: int32(i)}, replicas)
 		}
 		resp.Topics = append(resp.Topics, found)
 	}
@@ -166,14 +168,17 @@ func metadataTopic(t *coordinator.Topic) kmsg.MetadataResponseTopic {
 	return a
 }
 
-func metadataPartition(nodes []coordinator.NodeInfo, p segments.Partition) kmsg.MetadataResponseTopicPartition {
+// placement is which nodes a client is told: all that live, and those of them that may lead.
+type placement struct{ nodes, leaders []coordinator.NodeInfo }
+
+func (p placement) metadata(at segments.Partition, replicas int16) kmsg.MetadataResponseTopicPartition {
 	a := kmsg.NewMetadataResponseTopicPartition()
-	a.Partition, a.Leader, a.LeaderEpoch = p.Index, leaderOf(nodes, p), leaderEpoch
+	a.Partition, a.Leader, a.LeaderEpoch = at.Index, leaderOf(p.leaders, at), leaderEpoch
 	if a.Leader < 0 {
 		a.ErrorCode = kerr.LeaderNotAvailable.Code
 		return a
 	}
-	a.Replicas = []int32{a.Leader}
+	a.Replicas = replicasOf(p.nodes, a.Leader, replicas)
 	a.ISR = a.Replicas
 	return a
 }

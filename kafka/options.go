@@ -26,8 +26,11 @@ type Options struct {
 
 	AutoCreateTopics  bool
 	DefaultPartitions int32
-	CompressPlain     string // "lz4" (default) or "none": what becomes of batches that arrive uncompressed
-	CheckRecords      string // "full" (default) or "headers": what is looked at of batches that arrive compressed
+
+	ReportedReplicationFactor int16 // of every topic, as clients are told; 0: what each was created with
+
+	CompressPlain string // "lz4" (default) or "none": what becomes of batches that arrive uncompressed
+	CheckRecords  string // "full" (default) or "headers": what is looked at of batches that arrive compressed
 
 	Limits Limits
 }
@@ -107,6 +110,8 @@ func (o Options) validate() error {
 	}
 	l := o.Limits
 	bad(o.DefaultPartitions < 1, "DefaultPartitions is %d", o.DefaultPartitions)
+	bad(o.ReportedReplicationFactor < 0 || o.ReportedReplicationFactor > MaxReplicas,
+		"ReportedReplicationFactor is %d; it must be 0 to %d", o.ReportedReplicationFactor, MaxReplicas)
 	bad(l.MaxPartitions < 1, "MaxPartitions is %d", l.MaxPartitions)
 	bad(int(o.DefaultPartitions) > l.MaxPartitions, "DefaultPartitions (%d) is more than MaxPartitions (%d)", o.DefaultPartitions, l.MaxPartitions)
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)

@@ -28,8 +28,8 @@ var unserved = []struct {
 	{"not planned: metrics that clients push, and their configs", []kmsg.Key{
 		kmsg.GetTelemetrySubscriptions, kmsg.PushTelemetry, kmsg.ListConfigResources,
 	}},
-	{"no meaning: there are no replicas to move, no leaders to elect and no disks to choose", []kmsg.Key{
-		kmsg.ElectLeaders, kmsg.AlterPartitionAssignments, kmsg.ListPartitionReassignments, kmsg.AlterReplicaLogDirs, kmsg.AssignReplicasToDirs,
+	{"no meaning: there are no leaders to elect and no disks to choose", []kmsg.Key{
+		kmsg.ElectLeaders, kmsg.AlterReplicaLogDirs, kmsg.AssignReplicasToDirs,
 	}},
 	{"no meaning: there is no quorum of controllers, and no feature levels", []kmsg.Key{
 		kmsg.Vote, kmsg.BeginQuorumEpoch, kmsg.EndQuorumEpoch, kmsg.DescribeQuorum, kmsg.FetchSnapshot, kmsg.UpdateFeatures,

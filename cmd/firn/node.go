@@ -133,8 +133,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
 		AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
-		CheckRecords: o.checkRecords,
-		Limits:       kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
+		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
+		Limits: kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
 	})
 	if err != nil {
 		return err

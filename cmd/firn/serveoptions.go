@@ -52,6 +52,7 @@ type serveOptions struct {
 
 	autoCreateTopics  bool
 	defaultPartitions int32
+	reportedReplicas  int32
 
 	groupRebalanceDelay time.Duration
 	offsetsRetention    time.Duration
@@ -121,6 +122,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic that is created without a number of them")
+	f.Int32Var(&o.reportedReplicas, "reported-replication-factor", 0, "replication factor of every topic, as Kafka "+
+		"clients are told; 0: what each was created with")
 
 	f.DurationVar(&o.groupRebalanceDelay, "group-rebalance-delay", 200*time.Millisecond, "how long the first rebalance of "+
 		"an empty consumer group waits for more members")
@@ -166,6 +169,7 @@ func (o *serveOptions) validate() error {
 	check("merge-memory", within(int64(o.mergeMemory), 32<<20, math.MaxInt64))
 	check("compaction-memory", within(int64(o.compactMemory), 1<<20, math.MaxInt64))
 	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
+	check("reported-replication-factor", within(int64(o.reportedReplicas), 0, kafka.MaxReplicas))
 	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
 	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))

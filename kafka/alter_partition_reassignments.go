@@ -1,0 +1,78 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/coordinator"
+)
+
+// AlterPartitionReassignments, versions 0 and 1, as Kafka 4. Any node serves it.
+//
+//   - A reassignment is done when the answer arrives: any node serves any partition, so nothing has
+//     to move. Of an assignment only the number of brokers is remembered, as the replication factor
+//     of the topic, which is the largest in the request. The brokers need not exist.
+//   - Nothing is ever under way, so cancelling is NO_REASSIGNMENT_IN_PROGRESS.
+//   - Each topic is changed wholly or not at all, unlike in Kafka.
+func init() { register(0, 1, alterPartitionReassignments) }
+
+func alterPartitionReassignments(ctx context.Context, s *Server, _ *peer, req *kmsg.AlterPartitionAssignmentsRequest) (
+	kmsg.Response, error) {
+	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
+	defer cancel()
+	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
+	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
+	resp.Topics = make([]kmsg.AlterPartitionAssignmentsResponseTopic, len(req.Topics))
+	inParallel(len(req.Topics), func(i int) {
+		fixed := req.Version >= 1 && !req.AllowReplicationFactorChange
+		resp.Topics[i] = s.reassignTopic(ctx, &req.Topics[i], fixed)
+	})
+	return resp, nil
+}
+
+// reassignTopic takes the number of replicas on, unless that is fixed, and answers.
+func (s *Server) reassignTopic(ctx context.Context, asked *kmsg.AlterPartitionAssignmentsRequestTopic, fixed bool) (
+	a kmsg.AlterPartitionAssignmentsResponseTopic) {
+	t := s.opts.Node.View().Topic(asked.Topic)
+	most, bad := int16(0), false
+	a.Topic = asked.Topic
+	for i := range asked.Partitions {
+		p := &asked.Partitions[i]
+		refused := checkReassignment(t, p)
+		if n := int16(len(p.Replicas)); refused == nil && fixed && n != s.replicationFactor(t) {
+			refused = refuse(kerr.InvalidReplicationFactor,
+				"partition %d has %d replicas and would have %d, which the request does not allow",
+				p.Partition, s.replicationFactor(t), n)
+		} else {
+			most = max(most, n)
+		}
+		bad = bad || refused != nil
+		a.Partitions = append(a.Partitions, kmsg.AlterPartitionAssignmentsResponseTopicPartition{
+			Partition: p.Partition, ErrorCode: refused.code(), ErrorMessage: refused.text()})
+	}
+	if bad || most == 0 || most == t.ReplicationFactor {
+		return a
+	}
+	_, err := s.change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: t.ID,
+		Set: coordinator.DeclareReplicationFactor(most)}})
+	if refused := s.refusalOf(err); refused != nil {
+		for i := range a.Partitions {
+			a.Partitions[i].ErrorCode, a.Partitions[i].ErrorMessage = refused.code(), refused.text()
+		}
+	}
+	return a
+}
+
+func checkReassignment(t *coordinator.Topic, p *kmsg.AlterPartitionAssignmentsRequestTopicPartition) *refusal {
+	switch {
+	case t == nil:
+		return refuse(kerr.UnknownTopicOrPartition, "there is no such topic")
+	case p.Partition < 0 || p.Partition >= t.Partitions:
+		return refuse(kerr.UnknownTopicOrPartition, "topic %q has partitions 0 to %d", t.Name, t.Partitions-1)
+	case p.Replicas == nil:
+		return refuse(kerr.NoReassignmentInProgress, "a reassignment is done at once: there is none to cancel")
+	}
+	return checkReplicas(p.Partition, p.Replicas)
+}

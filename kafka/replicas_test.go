@@ -1,0 +1,174 @@
+package kafka
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/coordinator"
+)
+
+// declared is a topic as the common Terraform provider keeps it: partitions, replication factor,
+// and the configs that are not defaults.
+type declared struct {
+	partitions int
+	replicas   int
+	configs    map[string]string
+}
+
+// read is what the provider finds, from Metadata and DescribeConfigs.
+func read(t *testing.T, admin *kadm.Client, topic string) declared {
+	t.Helper()
+	topics, err := admin.ListTopics(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs, err := admin.DescribeTopicConfigs(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := declared{len(topics[topic].Partitions), topics[topic].Partitions.NumReplicas(), map[string]string{}}
+	for _, c := range configs[0].Configs {
+		if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
+			found.configs[c.Key] = *c.Value
+		}
+	}
+	return found
+}
+
+func (d declared) differs(from declared) bool { return fmt.Sprint(d) != fmt.Sprint(from) }
+
+// apply is what it does about the difference: create, reassign, set configs.
+func apply(t *testing.T, f *firn, topic string, want declared, create bool) {
+	t.Helper()
+	admin, configs := f.admin(t), map[string]*string{}
+	for name, value := range want.configs {
+		configs[name] = &value
+	}
+	if create {
+		_, err := admin.CreateTopic(t.Context(), int32(want.partitions), int16(want.replicas), configs, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var assign kadm.AlterPartitionAssignmentsReq
+	for p := range int32(want.partitions) {
+		replicas := []int32{}
+		for id := range int32(want.replicas) {
+			replicas = append(replicas, id+1)
+		}
+		assign.Assign(topic, p, replicas)
+	}
+	answers, err := admin.AlterPartitionAssignments(t.Context(), assign)
+	if err != nil || answers.Error() != nil {
+		t.Fatal(err, answers.Error())
+	}
+	under, err := admin.ListPartitionReassignments(t.Context(), kadm.TopicsSet{})
+	if err != nil || len(under) != 0 {
+		t.Errorf("under way: %v, error %v", under, err)
+	}
+	var set []kadm.AlterConfig
+	for name, value := range configs {
+		set = append(set, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: value})
+	}
+	if _, err := admin.AlterTopicConfigsState(t.Context(), set, topic); err != nil { // replaces what was set
+		t.Fatal(err)
+	}
+}
+
+// What was declared reads back, so that nobody finds a difference the second time: with one node
+// and three replicas, with configs set to their defaults, and after each change.
+func TestDeclaredReadsBack(t *testing.T) {
+	f := startFirn(t, Options{})
+	want := declared{3, 3, map[string]string{"min.insync.replicas": "2", "retention.ms": "604800000"}}
+	apply(t, f, "log", want, true)
+	for _, change := range []declared{want,
+		{3, 2, map[string]string{"min.insync.replicas": "2", "cleanup.policy": "compact"}},
+		{3, 5, map[string]string{}},
+		{3, 1, map[string]string{"cleanup.policy": "delete"}},
+	} {
+		if read(t, f.admin(t), "log").differs(change) {
+			apply(t, f, "log", change, false)
+		}
+		if got := read(t, f.admin(t), "log"); got.differs(change) {
+			t.Errorf("declared %+v, read %+v", change, got)
+		}
+	}
+}
+
+// No partition is under-replicated, or has fewer replicas in sync than its topic asks for.
+func TestAllReplicasAreInSync(t *testing.T) {
+	f := startFirn(t, Options{})
+	apply(t, f, "log", declared{4, 3, map[string]string{"min.insync.replicas": "3"}}, true)
+	topics, err := f.admin(t).ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range topics["log"].Partitions {
+		if len(p.ISR) < 3 || !slices.Equal(p.ISR, p.Replicas) || p.Replicas[0] != p.Leader || len(p.OfflineReplicas) > 0 {
+			t.Errorf("partition %+v", p)
+		}
+	}
+	page := ask[*kmsg.DescribeTopicPartitionsResponse](t, f,
+		&kmsg.DescribeTopicPartitionsRequest{ResponsePartitionLimit: 9})
+	if p := page.Topics[0].Partitions[0]; len(p.ISR) != 3 || len(p.Replicas) != 3 {
+		t.Errorf("described %+v", p)
+	}
+}
+
+func TestReplicasAreDistinctNodes(t *testing.T) {
+	nodes := []coordinator.NodeInfo{{ID: 1}, {ID: 4}, {ID: 9}}
+	for _, c := range []struct {
+		leader int32
+		count  int16
+		want   []int32
+	}{{4, 1, []int32{4}}, {4, 2, []int32{4, 9}}, {9, 3, []int32{9, 1, 4}}, {1, 4, []int32{1, 4, 9, 1}}} {
+		if got := replicasOf(nodes, c.leader, c.count); !slices.Equal(got, c.want) {
+			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
+		}
+	}
+}
+
+func TestReportedReplicationFactor(t *testing.T) {
+	f := startFirn(t, Options{ReportedReplicationFactor: 1})
+	apply(t, f, "log", declared{1, 3, nil}, true)
+	if got := read(t, f.admin(t), "log"); got.replicas != 1 {
+		t.Errorf("%d replicas are told", got.replicas)
+	}
+}
+
+func TestReassignmentsAreRefused(t *testing.T) {
+	f := startFirn(t, Options{})
+	apply(t, f, "log", declared{1, 3, nil}, true)
+	for name, c := range map[string]struct {
+		topic     string
+		partition int32
+		replicas  []int32
+		fixed     bool
+		want      *kerr.Error
+	}{
+		"no topic":         {"none", 0, []int32{1}, false, kerr.UnknownTopicOrPartition},
+		"no partition":     {"log", 1, []int32{1}, false, kerr.UnknownTopicOrPartition},
+		"cancelled":        {"log", 0, nil, false, kerr.NoReassignmentInProgress},
+		"no broker":        {"log", 0, []int32{}, false, kerr.InvalidReplicaAssignment},
+		"a broker twice":   {"log", 0, []int32{1, 1}, false, kerr.InvalidReplicaAssignment},
+		"a fixed number":   {"log", 0, []int32{1}, true, kerr.InvalidReplicationFactor},
+		"the fixed number": {"log", 0, []int32{3, 2, 1}, true, nil},
+		"too many":         {"log", 0, make([]int32, MaxReplicas+1), false, kerr.InvalidReplicaAssignment},
+	} {
+		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+		req.Version, req.AllowReplicationFactorChange = 1, !c.fixed
+		req.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: c.topic,
+			Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: c.partition, Replicas: c.replicas}}}}
+		answer := ask[*kmsg.AlterPartitionAssignmentsResponse](t, f, req).Topics[0].Partitions[0]
+		wantCode(t, name, answer.ErrorCode, c.want)
+	}
+	if got := read(t, f.admin(t), "log"); got.replicas != 3 {
+		t.Errorf("what was refused was done: %d replicas", got.replicas)
+	}
+}
