@@ -20,7 +20,7 @@ import (
 // touching what lies behind it. A single import in the wrong direction takes that away and is hard
 // to take back.
 var rooms = [][]string{
-	{"retry"},
+	{"retry", "access"},
 	{"segments", "budget"},
 	{"coordinator"},
 	{"index", "groups", "ingest", "cleanup"},

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 )
@@ -16,9 +17,13 @@ import (
 //     take back what somebody else has set.
 //   - Each resource is changed wholly or not at all. Brokers' configs are read-only.
 //   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
-func init() { register(0, 2, alterConfigs) }
+func init() {
+	register(0, 2, alterConfigs, rules{
+		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster)},
+		quota: access.Requests})
+}
 
-func alterConfigs(ctx context.Context, s *Server, _ *peer, req *kmsg.AlterConfigsRequest) (kmsg.Response, error) {
+func alterConfigs(ctx context.Context, s *Server, from *peer, req *kmsg.AlterConfigsRequest) (kmsg.Response, error) {
 	times := map[resource]int{}
 	for _, r := range req.Resources {
 		times[resource{r.ResourceType, r.ResourceName}]++
@@ -28,7 +33,7 @@ func alterConfigs(ctx context.Context, s *Server, _ *peer, req *kmsg.AlterConfig
 	inParallel(len(req.Resources), func(i int) {
 		asked := req.Resources[i]
 		r := resource{asked.ResourceType, asked.ResourceName}
-		refused := s.alterTopic(ctx, r, times[r], req.ValidateOnly, func(map[string]string) (map[string]string, *refusal) {
+		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly, func(map[string]string) (map[string]string, *refusal) {
 			return replacedConfigs(asked.Configs)
 		})
 		a := kmsg.NewAlterConfigsResponseResource()
@@ -52,11 +57,16 @@ func replacedConfigs(asked []kmsg.AlterConfigsRequestResourceConfig) (map[string
 
 // alterTopic changes the configs of a topic, which the request names so many times, to what next makes of those that were set
 // before.
-func (s *Server) alterTopic(ctx context.Context, r resource, times int, validateOnly bool,
+func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times int, validateOnly bool,
 	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
 	switch {
 	case times > 1:
 		return refuse(kerr.InvalidRequest, "the request names %s %q %d times", r.kind, r.name, times)
+	}
+	if refused := from.mayWithConfigs(access.AlterConfigs, r); refused != nil {
+		return refused
+	}
+	switch {
 	case r.kind == kmsg.ConfigResourceTypeBroker:
 		return refuse(kerr.InvalidRequest, "a broker's configs are read-only: they follow from the flags that the node was started with")
 	case r.kind != kmsg.ConfigResourceTypeTopic:

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 )
 
@@ -16,13 +17,20 @@ import (
 //     of the topic, which is the largest in the request. The brokers need not exist.
 //   - Nothing is ever under way, so cancelling is NO_REASSIGNMENT_IN_PROGRESS.
 //   - Each topic is changed wholly or not at all, unlike in Kafka.
-func init() { register(0, 1, alterPartitionReassignments) }
+func init() {
+	register(0, 1, alterPartitionReassignments, rules{
+		needs: []access.Need{access.Alter.On(access.Cluster)}, quota: access.Requests})
+}
 
-func alterPartitionReassignments(ctx context.Context, s *Server, _ *peer, req *kmsg.AlterPartitionAssignmentsRequest) (
-	kmsg.Response, error) {
+func alterPartitionReassignments(ctx context.Context, s *Server, from *peer,
+	req *kmsg.AlterPartitionAssignmentsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
 	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
+	if refused := from.mayWithCluster(access.Alter); refused != nil {
+		resp.ErrorCode, resp.ErrorMessage = refused.code(), refused.text()
+		return resp, nil
+	}
 	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
 	resp.Topics = make([]kmsg.AlterPartitionAssignmentsResponseTopic, len(req.Topics))
 	inParallel(len(req.Topics), func(i int) {

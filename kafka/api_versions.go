@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/access"
 )
 
 // ApiVersions v0-v4: what is served, from the register. A version that is not served is answered in v0 with UNSUPPORTED_VERSION and the list, as
@@ -20,7 +22,7 @@ func init() {
 			from.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
 		}
 		return apiVersions(0), nil
-	})
+	}, rules{open: true, quota: access.Unthrottled})
 }
 
 // produceMinAnnounced is the lowest Produce version that ApiVersions names, although v3 is the lowest served. Brokers 4.x do the same: librdkafka

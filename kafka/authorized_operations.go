@@ -1,19 +1,15 @@
 package kafka
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import "firn.dev/access"
 
-// Without an authorizer everybody may do everything that there is to do with a topic and the cluster (KIP-430). Bit n stands for
-// operation n.
-var (
-	topicOperations = operations(kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationCreate, kmsg.ACLOperationDelete,
-		kmsg.ACLOperationAlter, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs, kmsg.ACLOperationAlterConfigs)
-	clusterOperations = operations(kmsg.ACLOperationCreate, kmsg.ACLOperationAlter, kmsg.ACLOperationDescribe, kmsg.ACLOperationClusterAction,
-		kmsg.ACLOperationDescribeConfigs, kmsg.ACLOperationAlterConfigs, kmsg.ACLOperationIdempotentWrite)
-)
-
-func operations(ops ...kmsg.ACLOperation) (bits int32) {
-	for _, op := range ops {
-		bits |= 1 << op
+// clusterOperations is what a client is told that it may do with the cluster (KIP-430): nothing,
+// unless it may describe it.
+func (p *peer) clusterOperations() int32 {
+	if p.mayWithCluster(access.Describe) != nil {
+		return 0
 	}
-	return bits
+	return p.asks.Operations(access.Cluster, access.ClusterName)
 }
+
+// topicOperations is what a client is told that it may do with a topic.
+func (p *peer) topicOperations(name string) int32 { return p.asks.Operations(access.Topic, name) }

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 )
 
@@ -34,6 +35,8 @@ type connection struct {
 	requests *budget.Client // memory of its requests
 	answers  *budget.Client // memory of the answers
 	writes   *budget.Client // room in ingest's buffer; nil: it has produced nothing yet
+
+	client access.Client // who it has proved to be
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
@@ -53,6 +56,8 @@ func newConnection(s *Server, nc net.Conn, address netip.Addr) *connection {
 		in:   bufio.NewReaderSize(nc, 4<<10),
 		log:  s.opts.Logger.With("peer", nc.RemoteAddr()),
 		peer: peer{Address: nc.RemoteAddr().String()},
+
+		client: access.Client{Principal: access.Anonymous, Host: address.String()},
 
 		address:  address,
 		requests: s.requests.Client(address),
@@ -124,7 +129,12 @@ func (c *connection) read(ctx context.Context) error {
 func (c *connection) start(ctx context.Context, r *request) (err error) {
 	defer c.recover(r, &err)
 	r.done = make(chan struct{})
-	if r.api == nil || r.api.key != kmsg.Produce {
+	if r.api == nil {
+		c.last = r.done
+		return nil
+	}
+	r.asks = access.Asker{Authorizer: c.s.opts.Authorizer, Client: c.client, Needs: r.api.needs}
+	if r.api.key != kmsg.Produce {
 		c.last = r.done
 		return nil
 	}
@@ -183,10 +193,11 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	defer c.recover(r, &err)
 	memory := c.answers.Hold()
 	defer memory.Release()
-	c.peer.ClientID, c.peer.request, c.peer.answer = r.clientID, r.memory, memory
+	c.peer.ClientID, c.peer.asks, c.peer.request, c.peer.answer = r.clientID, &r.asks, r.memory, memory
 	resp, err := c.handle(ctx, r)
 	var bufs net.Buffers
 	if err == nil && resp != nil {
+		c.throttle(r, resp)
 		bufs, err = c.encode(ctx, r, resp, memory)
 	}
 	if err != nil {
@@ -235,7 +246,7 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 	if err := c.s.takeMemory(ctx, c.peer.answer, c.s.bound(req)); err != nil {
 		return nil, err
 	}
-	if r.api.parks() {
+	if r.api.parks {
 		r.memory.Release()
 	}
 	if long := c.peer.answer.Held() > c.s.opts.Limits.ConnectionBytes; long && computes(req) {

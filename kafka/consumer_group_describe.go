@@ -8,22 +8,32 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/groups"
 	"firn.dev/segments"
 )
 
 // ConsumerGroupDescribe, versions 0 and 1, as Kafka 4: groups of the new protocol, with what each member has and is to have. Others are GROUP_ID_NOT_FOUND, after
 // which tools ask with DescribeGroups. One that is named twice is answered once. Version 1 says which protocol a member speaks.
-func init() { register(0, 1, consumerGroupDescribe) }
+func init() {
+	register(0, 1, consumerGroupDescribe, rules{
+		needs: []access.Need{access.Describe.On(access.Group), access.Describe.On(access.Topic)}, quota: access.Requests})
+}
 
-func consumerGroupDescribe(ctx context.Context, s *Server, _ *peer, req *kmsg.ConsumerGroupDescribeRequest) (kmsg.Response, error) {
+func consumerGroupDescribe(ctx context.Context, s *Server, from *peer,
+	req *kmsg.ConsumerGroupDescribeRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
 	named := slices.Collect(distinct(req.Groups))
 	resp.Groups = make([]kmsg.ConsumerGroupDescribeResponseGroup, len(named))
 	inParallel(len(named), func(i int) { // who asks first for a group of a shard waits for its lease
 		group := named[i]
-		d, err := s.opts.Groups.Describe(ctx, group)
 		a := kmsg.NewConsumerGroupDescribeResponseGroup()
+		if refused := from.may(access.Describe, access.Group, group); refused != nil {
+			a.Group, a.ErrorCode, a.ErrorMessage = group, refused.code(), refused.text()
+			resp.Groups[i] = a
+			return
+		}
+		d, err := s.opts.Groups.Describe(ctx, group)
 		a.Group, a.ErrorCode, a.ErrorMessage = group, codeOf(err), textOf(err)
 		switch {
 		case err == kerr.GroupIDNotFound:
@@ -35,13 +45,35 @@ func consumerGroupDescribe(ctx context.Context, s *Server, _ *peer, req *kmsg.Co
 			for i := range d.Members {
 				a.Members = append(a.Members, s.describedConsumer(&d.Members[i]))
 			}
+			if refused := from.mayDescribeTopics(a.Members); refused != nil {
+				a.ErrorCode, a.ErrorMessage, a.Members = refused.code(), refused.text(), nil
+			}
 			if req.IncludeAuthorizedOperations {
-				a.AuthorizedOperations = groupOperations
+				a.AuthorizedOperations = from.asks.Operations(access.Group, group)
 			}
 		}
 		resp.Groups[i] = a
 	})
 	return resp, nil
+}
+
+// mayDescribeTopics refuses the description of members that would name topics which the client may
+// not know of, as Kafka does.
+func (p *peer) mayDescribeTopics(members []kmsg.ConsumerGroupDescribeResponseGroupMember) *refusal {
+	for i := range members {
+		m := &members[i]
+		for _, name := range m.SubscribedTopics {
+			if refused := p.may(access.Describe, access.Topic, name); refused != nil {
+				return refused
+			}
+		}
+		for _, t := range slices.Concat(m.Assignment.TopicPartitions, m.TargetAssignment.TopicPartitions) {
+			if refused := p.may(access.Describe, access.Topic, t.Topic); refused != nil {
+				return refused
+			}
+		}
+	}
+	return nil
 }
 
 // describedConsumer is a member as ConsumerGroupDescribe shows it.

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/groups"
 	"firn.dev/segments"
 )
@@ -17,10 +18,24 @@ import (
 //   - The server-side assignors are uniform, the default, and range.
 //   - A group of consumers of the classic protocol becomes one of the new when the first member of that joins.
 //   - A member that this node does not know, because the group had another owner before, is told UNKNOWN_MEMBER_ID, after which it joins again.
-func init() { register(0, 1, consumerGroupHeartbeat) }
+func init() {
+	register(0, 1, consumerGroupHeartbeat, rules{
+		needs: []access.Need{access.Read.On(access.Group), access.Describe.On(access.Topic)}, quota: access.Requests})
+}
 
-func consumerGroupHeartbeat(ctx context.Context, s *Server, from *peer, req *kmsg.ConsumerGroupHeartbeatRequest) (kmsg.Response, error) {
+func consumerGroupHeartbeat(ctx context.Context, s *Server, from *peer,
+	req *kmsg.ConsumerGroupHeartbeatRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
+	refused := from.may(access.Read, access.Group, req.Group)
+	for _, name := range req.SubscribedTopicNames {
+		if refused == nil {
+			refused = from.may(access.Describe, access.Topic, name)
+		}
+	}
+	if refused != nil {
+		resp.ErrorCode, resp.ErrorMessage = refused.code(), refused.text()
+		return resp, nil
+	}
 	if req.Version >= 1 && req.MemberID == "" {
 		resp.ErrorCode, resp.ErrorMessage = kerr.InvalidRequest.Code, new("MemberId can't be empty.")
 		return resp, nil

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 )
 
@@ -15,9 +16,12 @@ import (
 //   - A manual assignment must have as many entries as partitions are new, and is forgotten otherwise; brokers in it need not
 //     exist.
 //   - A topic that stands twice in a request is refused, and is answered once.
-func init() { register(0, 3, createPartitions) }
+func init() {
+	register(0, 3, createPartitions, rules{needs: []access.Need{access.Alter.On(access.Topic)}, quota: access.Mutations})
+}
 
-func createPartitions(ctx context.Context, s *Server, _ *peer, req *kmsg.CreatePartitionsRequest) (kmsg.Response, error) {
+func createPartitions(ctx context.Context, s *Server, from *peer,
+	req *kmsg.CreatePartitionsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
 	times := map[string]int{}
@@ -34,7 +38,7 @@ func createPartitions(ctx context.Context, s *Server, _ *peer, req *kmsg.CreateP
 		var refused *refusal
 		if n := times[t.Topic]; n > 1 {
 			refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
-		} else {
+		} else if refused = from.may(access.Alter, access.Topic, t.Topic); refused == nil {
 			refused = s.growTopic(ctx, t, req.ValidateOnly)
 		}
 		a := kmsg.NewCreatePartitionsResponseTopic()

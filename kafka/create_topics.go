@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -20,16 +21,33 @@ import (
 //     exist.
 //   - A name that stands twice in a request is refused wherever it stands; the other topics are created.
 //   - Topics are created by the time of the answer, or the answer is REQUEST_TIMED_OUT: then they may still be.
-func init() { register(0, 7, createTopics) }
+//   - A client creates topics if it may create anything in the cluster, or topics of these names.
+//     Its answer has the topic's configs if it may describe them.
+func init() {
+	register(0, 7, createTopics, rules{
+		needs: []access.Need{access.Create.On(access.Cluster), access.Create.On(access.Topic),
+			access.DescribeConfigs.On(access.Topic)},
+		quota: access.Mutations,
+	})
+}
 
-func createTopics(ctx context.Context, s *Server, _ *peer, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
+// mayCreateTopic asks whether the client may create a topic, either because it may create anything
+// or this one.
+func (p *peer) mayCreateTopic(name string) *refusal {
+	if p.asks.May(access.Create, access.Cluster, access.ClusterName) {
+		return nil
+	}
+	return p.may(access.Create, access.Topic, name)
+}
+
+func createTopics(ctx context.Context, s *Server, from *peer, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
-	plans := s.planTopics(req.Topics)
+	plans := s.planTopics(from, req.Topics)
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(plans))
 	inParallel(len(plans), func(i int) {
-		resp.Topics[i] = s.createTopic(ctx, plans[i], req.ValidateOnly)
+		resp.Topics[i] = s.createTopic(ctx, from, plans[i], req.ValidateOnly)
 	})
 	return resp, nil
 }
@@ -42,7 +60,7 @@ type topicPlan struct {
 }
 
 // planTopics checks the topics of a request one by one and against each other. The answer has each name once.
-func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
+func (s *Server) planTopics(from *peer, asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 	times := map[string]int{}
 	for _, t := range asked {
 		times[t.Topic]++
@@ -59,7 +77,7 @@ func (s *Server) planTopics(asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 		plan := topicPlan{CreateTopic: coordinator.CreateTopic{Name: t.Topic}}
 		if n > 1 {
 			plan.refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
-		} else {
+		} else if plan.refused = from.mayCreateTopic(t.Topic); plan.refused == nil {
 			plan.refused = s.planNewTopic(&plan, t, claimed)
 		}
 		if limit := s.opts.Limits.MaxPartitions; plan.refused == nil {
@@ -155,7 +173,8 @@ func newTopicConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) (map[string]st
 }
 
 // createTopic creates one topic, if it may be and should be, and answers.
-func (s *Server) createTopic(ctx context.Context, plan topicPlan, validateOnly bool) kmsg.CreateTopicsResponseTopic {
+func (s *Server) createTopic(ctx context.Context, from *peer, plan topicPlan,
+	validateOnly bool) kmsg.CreateTopicsResponseTopic {
 	a := kmsg.NewCreateTopicsResponseTopic()
 	a.Topic = plan.Name
 	refused := plan.refused
@@ -174,6 +193,10 @@ func (s *Server) createTopic(ctx context.Context, plan topicPlan, validateOnly b
 		return a
 	}
 	a.TopicID = plan.ID
+	if refused := from.may(access.DescribeConfigs, access.Topic, plan.Name); refused != nil {
+		a.ConfigErrorCode = refused.code()
+		return a
+	}
 	a.NumPartitions = plan.Partitions
 	a.ReplicationFactor = s.replicationFactor(&coordinator.Topic{ReplicationFactor: plan.replicas})
 	for _, c := range topicConfigs(plan.Configs) {

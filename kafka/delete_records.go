@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
@@ -19,22 +20,28 @@ import (
 //     objects leave the bucket later. An offset at or below the log start changes nothing and is no error.
 //   - Partitions of one topic are changed together, as many at once as a change may have.
 //   - A topic whose cleanup policy is only "compact" is a POLICY_VIOLATION.
-func init() { register(0, 2, deleteRecords) }
+func init() {
+	register(0, 2, deleteRecords, rules{needs: []access.Need{access.Delete.On(access.Topic)}, quota: access.Requests})
+}
 
-func deleteRecords(ctx context.Context, s *Server, _ *peer, req *kmsg.DeleteRecordsRequest) (kmsg.Response, error) {
+func deleteRecords(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteRecordsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
 	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
 	resp.Topics = make([]kmsg.DeleteRecordsResponseTopic, len(req.Topics))
-	inParallel(len(req.Topics), func(i int) { resp.Topics[i] = s.deleteTopicRecords(ctx, req.Topics[i]) })
+	inParallel(len(req.Topics), func(i int) { resp.Topics[i] = s.deleteTopicRecords(ctx, from, req.Topics[i]) })
 	return resp, nil
 }
 
-func (s *Server) deleteTopicRecords(ctx context.Context, asked kmsg.DeleteRecordsRequestTopic) kmsg.DeleteRecordsResponseTopic {
+func (s *Server) deleteTopicRecords(ctx context.Context, from *peer,
+	asked kmsg.DeleteRecordsRequestTopic) kmsg.DeleteRecordsResponseTopic {
 	starts := map[segments.Partition]int64{}
 	refused := make([]*refusal, len(asked.Partitions))
+	forbidden := from.may(access.Delete, access.Topic, asked.Topic)
 	for i, p := range asked.Partitions {
-		refused[i] = s.planDelete(asked.Topic, p, starts)
+		if refused[i] = forbidden; forbidden == nil {
+			refused[i] = s.planDelete(asked.Topic, p, starts)
+		}
 	}
 	failed := s.moveStarts(ctx, starts)
 	for i, p := range asked.Partitions {

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -15,16 +16,20 @@ import (
 //   - Topics are deleted by name, or from version 6 on by name or id. A topic that the request names twice, in either way, is
 //     refused, and answered once.
 //   - A topic is gone, from every node's answers soon after, by the time of this answer. Its objects leave the bucket later.
-func init() { register(0, 6, deleteTopics) }
+//   - A topic that the client may delete but not describe is not named to it by its id.
+func init() {
+	register(0, 6, deleteTopics, rules{
+		needs: []access.Need{access.Delete.On(access.Topic), access.Describe.On(access.Topic)}, quota: access.Mutations})
+}
 
-func deleteTopics(ctx context.Context, s *Server, _ *peer, req *kmsg.DeleteTopicsRequest) (kmsg.Response, error) {
+func deleteTopics(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteTopicsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
 	asked := req.Topics
 	for _, name := range req.TopicNames {
 		asked = append(asked, kmsg.DeleteTopicsRequestTopic{Topic: &name})
 	}
-	plans := s.planDeletions(asked)
+	plans := s.planDeletions(from, asked)
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(plans))
 	inParallel(len(plans), func(i int) { resp.Topics[i] = s.deleteTopic(ctx, plans[i]) })
@@ -39,12 +44,12 @@ type deletion struct {
 }
 
 // planDeletions finds the topics of a request. Those that it names twice are answered once.
-func (s *Server) planDeletions(asked []kmsg.DeleteTopicsRequestTopic) []deletion {
+func (s *Server) planDeletions(from *peer, asked []kmsg.DeleteTopicsRequestTopic) []deletion {
 	var plans []deletion
 	found := map[segments.TopicID]int{} // where in plans
 	for _, a := range asked {
 		d := deletion{asked: a}
-		if d.topic, d.refused = s.topicToDelete(a); d.topic != nil {
+		if d.topic, d.refused = s.topicToDelete(from, a); d.topic != nil {
 			if first, twice := found[d.topic.ID]; twice {
 				plans[first].refused = refuse(kerr.InvalidRequest, "the request names topic %q more than once", d.topic.Name)
 				continue
@@ -57,19 +62,26 @@ func (s *Server) planDeletions(asked []kmsg.DeleteTopicsRequestTopic) []deletion
 }
 
 // topicToDelete finds the topic that is asked for.
-func (s *Server) topicToDelete(asked kmsg.DeleteTopicsRequestTopic) (*coordinator.Topic, *refusal) {
+func (s *Server) topicToDelete(from *peer, asked kmsg.DeleteTopicsRequestTopic) (*coordinator.Topic, *refusal) {
 	view := s.opts.Node.View()
 	byID := asked.TopicID != segments.TopicID{}
 	switch {
 	case byID && asked.Topic != nil:
 		return nil, refuse(kerr.InvalidRequest, "a topic is deleted by name or by id, not by both")
 	case byID:
-		if t := view.TopicByID(asked.TopicID); t != nil {
-			return t, nil
+		t := view.TopicByID(asked.TopicID)
+		switch {
+		case t == nil:
+			return nil, refuse(kerr.UnknownTopicID, "there is no topic with id %s", segments.TopicID(asked.TopicID))
+		case !from.asks.May(access.Describe, access.Topic, t.Name):
+			return nil, refuse(kerr.TopicAuthorizationFailed, "no permission to describe this topic")
 		}
-		return nil, refuse(kerr.UnknownTopicID, "there is no topic with id %s", segments.TopicID(asked.TopicID))
+		return t, from.may(access.Delete, access.Topic, t.Name)
 	case asked.Topic == nil:
 		return nil, refuse(kerr.InvalidRequest, "neither name nor id of a topic was given")
+	}
+	if refused := from.may(access.Delete, access.Topic, *asked.Topic); refused != nil {
+		return nil, refused
 	}
 	if t := view.Topic(*asked.Topic); t != nil {
 		return t, nil

@@ -5,11 +5,19 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/access"
 )
 
 // DescribeCluster, versions 0 to 2, as Kafka 4. The nodes are those alive; none is ever fenced in Kafka's sense. There are no
 // endpoints of controllers: any node is one.
-func init() { register(0, 2, describeCluster) }
+//
+// Everybody is told the nodes, as Metadata tells them. Only a client that may describe the cluster
+// is told what else it may do with it.
+func init() {
+	register(0, 2, describeCluster, rules{
+		needs: []access.Need{access.Describe.On(access.Cluster)}, quota: access.Requests})
+}
 
 // Endpoint types of KIP-919.
 const (
@@ -17,7 +25,8 @@ const (
 	controllerEndpoints = 2
 )
 
-func describeCluster(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeClusterRequest) (kmsg.Response, error) {
+func describeCluster(_ context.Context, s *Server, from *peer,
+	req *kmsg.DescribeClusterRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
 	var refused *refusal
 	switch {
@@ -40,7 +49,7 @@ func describeCluster(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeCl
 		resp.Brokers = append(resp.Brokers, b)
 	}
 	if req.IncludeClusterAuthorizedOperations {
-		resp.ClusterAuthorizedOperations = clusterOperations
+		resp.ClusterAuthorizedOperations = from.clusterOperations()
 	}
 	return resp, nil
 }

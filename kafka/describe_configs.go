@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/access"
 )
 
 // DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
@@ -17,16 +19,21 @@ import (
 //     name.
 //   - A resource that the request names twice is INVALID_REQUEST the second time; otherwise small requests could have huge answers.
 //   - Documentation says what a config does in Firn, which may be nothing: see package topicconfig.
-func init() { register(0, 4, describeConfigs) }
+func init() {
+	register(0, 4, describeConfigs, rules{
+		needs: []access.Need{access.DescribeConfigs.On(access.Topic), access.DescribeConfigs.On(access.Cluster)},
+		quota: access.Requests})
+}
 
-func describeConfigs(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeConfigsRequest) (kmsg.Response, error) {
+func describeConfigs(_ context.Context, s *Server, from *peer,
+	req *kmsg.DescribeConfigsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	seen := map[resource]bool{}
 	for _, asked := range req.Resources {
 		r := resource{asked.ResourceType, asked.ResourceName}
 		a := kmsg.NewDescribeConfigsResponseResource()
 		a.ResourceType, a.ResourceName = r.kind, r.name
-		configs, refused := s.configsOf(r, seen[r])
+		configs, refused := s.configsOf(from, r, seen[r])
 		seen[r] = true
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
 		for _, c := range configs {
@@ -40,9 +47,12 @@ func describeConfigs(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeCo
 }
 
 // configsOf returns all configs of a resource, ordered by name, unless the request has asked for them before.
-func (s *Server) configsOf(r resource, before bool) ([]config, *refusal) {
+func (s *Server) configsOf(from *peer, r resource, before bool) ([]config, *refusal) {
 	if before {
 		return nil, refuse(kerr.InvalidRequest, "the request names %s %q more than once", r.kind, r.name)
+	}
+	if refused := from.mayWithConfigs(access.DescribeConfigs, r); refused != nil {
+		return nil, refused
 	}
 	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:

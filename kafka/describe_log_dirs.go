@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -16,13 +17,21 @@ import (
 //   - A size is what the partition's records take in the bucket, from the log start to the high watermark, as they are stored
 //     there.
 //   - Partitions that do not exist, or are led elsewhere, are left out of the answer.
-func init() { register(0, 5, describeLogDirs) }
+func init() {
+	register(0, 5, describeLogDirs, rules{
+		needs: []access.Need{access.Describe.On(access.Cluster)}, quota: access.Requests})
+}
 
 // bucketDir is what the one log directory is called.
 const bucketDir = "/bucket"
 
-func describeLogDirs(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeLogDirsRequest) (kmsg.Response, error) {
+func describeLogDirs(_ context.Context, s *Server, from *peer,
+	req *kmsg.DescribeLogDirsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	if refused := from.mayWithCluster(access.Describe); refused != nil {
+		resp.ErrorCode = refused.code()
+		return resp, nil
+	}
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = bucketDir
 	view := s.opts.Node.View()

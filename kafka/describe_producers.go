@@ -5,21 +5,28 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/access"
+	"firn.dev/segments"
 )
 
 // DescribeProducers, version 0, as Kafka 4. Any node serves every partition. The producers are the idempotent ones that the
 // partition remembers; there are no transactions, so none has one open, and no coordinator epoch.
-func init() { register(0, 0, describeProducers) }
+func init() {
+	register(0, 0, describeProducers, rules{needs: []access.Need{access.Read.On(access.Topic)}, quota: access.Requests})
+}
 
-func describeProducers(_ context.Context, s *Server, _ *peer, req *kmsg.DescribeProducersRequest) (kmsg.Response, error) {
+func describeProducers(_ context.Context, s *Server, from *peer,
+	req *kmsg.DescribeProducersRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
 	seen := map[topicPartition]bool{}
 	for _, t := range req.Topics {
 		topic := kmsg.NewDescribeProducersResponseTopic()
 		topic.Topic = t.Topic
+		refused := from.may(access.Read, access.Topic, t.Topic)
 		for _, number := range t.Partitions {
 			name := topicPartition{t.Topic, number}
-			topic.Partitions = append(topic.Partitions, s.producersOf(name, seen[name]))
+			topic.Partitions = append(topic.Partitions, s.producersOf(name, refused, seen[name]))
 			seen[name] = true
 		}
 		resp.Topics = append(resp.Topics, topic)
@@ -28,12 +35,17 @@ func describeProducers(_ context.Context, s *Server, _ *peer, req *kmsg.Describe
 }
 
 // producersOf answers for one partition, unless the request has asked for it before: small requests must not have huge answers.
-func (s *Server) producersOf(name topicPartition, before bool) kmsg.DescribeProducersResponseTopicPartition {
+func (s *Server) producersOf(name topicPartition, refused *refusal,
+	before bool) kmsg.DescribeProducersResponseTopicPartition {
 	a := kmsg.NewDescribeProducersResponseTopicPartition()
 	a.Partition = name.partition
-	p, _, refused := s.partition(name.topic, name.partition, -1)
-	if before {
+	var p segments.Partition
+	switch {
+	case refused != nil:
+	case before:
 		refused = refuse(kerr.InvalidRequest, "the request names partition %d of topic %q more than once", name.partition, name.topic)
+	default:
+		p, _, refused = s.partition(name.topic, name.partition, -1)
 	}
 	if refused != nil {
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -18,14 +19,19 @@ import (
 //   - Topics are never created. There are no eligible leader replicas to speak of: any node can lead. Their lists are empty and not null, which
 //     Java clients up to 3.9 fail on.
 //   - A cursor at a negative partition, or at a topic that the request does not list, is INVALID_REQUEST for every topic listed.
-func init() { register(0, 0, describeTopicPartitions) }
+//   - Of all topics, a client gets those that it may describe.
+func init() {
+	register(0, 0, describeTopicPartitions, rules{
+		needs: []access.Need{access.Describe.On(access.Topic)}, quota: access.Requests})
+}
 
 // maxPagePartitions is Kafka's max.request.partition.size.limit.
 const maxPagePartitions = 2000
 
-func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg.DescribeTopicPartitionsRequest) (kmsg.Response, error) {
+func describeTopicPartitions(_ context.Context, s *Server, from *peer,
+	req *kmsg.DescribeTopicPartitionsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
-	names, refused := s.pageTopics(req)
+	names, refused := s.pageTopics(from, req)
 	if refused != nil {
 		for _, t := range req.Topics {
 			resp.Topics = append(resp.Topics, pageTopic(t.Topic, refused))
@@ -44,6 +50,10 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: first}
 			break
 		}
+		if refused := from.may(access.Describe, access.Topic, name); refused != nil {
+			resp.Topics = append(resp.Topics, pageTopic(name, refused))
+			continue
+		}
 		t := s.opts.Node.View().Topic(name)
 		if t == nil {
 			if refused = checkTopicName(name); refused == nil {
@@ -54,7 +64,9 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg
 		}
 		first = min(first, t.Partitions)
 		end := min(t.Partitions, first+room)
-		resp.Topics = append(resp.Topics, s.pagePartitions(t, place, first, end))
+		page := s.pagePartitions(t, place, first, end)
+		page.AuthorizedOperations = from.topicOperations(name)
+		resp.Topics = append(resp.Topics, page)
 		room -= end - first
 		if end < t.Partitions {
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: end}
@@ -65,14 +77,16 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer, req *kmsg
 }
 
 // pageTopics returns the names of the topics to answer, from the cursor on, in order and each once.
-func (s *Server) pageTopics(req *kmsg.DescribeTopicPartitionsRequest) ([]string, *refusal) {
+func (s *Server) pageTopics(from *peer, req *kmsg.DescribeTopicPartitionsRequest) ([]string, *refusal) {
 	var names []string
 	for _, t := range req.Topics {
 		names = append(names, t.Topic)
 	}
 	if len(names) == 0 {
 		for _, t := range s.opts.Node.View().Topics() {
-			names = append(names, t.Name)
+			if from.asks.May(access.Describe, access.Topic, t.Name) {
+				names = append(names, t.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -96,7 +110,7 @@ func pageTopic(name string, refused *refusal) kmsg.DescribeTopicPartitionsRespon
 func (s *Server) pagePartitions(t *coordinator.Topic, place placement, first, end int32) (
 	a kmsg.DescribeTopicPartitionsResponseTopic) {
 	a = pageTopic(t.Name, nil)
-	a.TopicID, a.AuthorizedOperations = t.ID, topicOperations
+	a.TopicID = t.ID
 	replicas := s.replicationFactor(t)
 	for i := first; i < end; i++ {
 		m := place.metadata(segments.Partition{Topic: t.ID, Index: i}, replicas)

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 	"firn.dev/coordinator"
 	"firn.dev/index"
@@ -26,7 +27,9 @@ import (
 //   - The leader epoch is always 0. The client's rack is not looked at here: Metadata has named a leader nearby.
 //   - Clients that are not known to read LZ4 get such batches decompressed: see wantsPlain.
 //   - Stored data that is corrupt or cannot be read is KAFKA_STORAGE_ERROR for its partition alone: consumers try again.
-func init() { register(4, 18, fetch) }
+func init() {
+	register(4, 18, fetch, rules{needs: []access.Need{access.Read.On(access.Topic)}, quota: access.FetchedBytes})
+}
 
 const (
 	fetchTopicIDs   = 13 // the first version that names topics by id
@@ -133,7 +136,7 @@ func newFetchCall(ctx context.Context, s *Server, from *peer, req *kmsg.FetchReq
 
 // addTopic adds the partitions of one topic of a request.
 func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopic, once *distinctPartitions) {
-	topic, unknown := f.s.fetchedTopic(version, t)
+	topic, invalid := f.s.fetchedTopic(from, version, t)
 	number, first := once.topic(t.Topic, t.TopicID), len(f.partitions)
 	for _, asked := range t.Partitions {
 		if !once.add(number, asked.Partition) {
@@ -143,7 +146,7 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 			Partition: segments.Partition{Index: asked.Partition},
 			offset:    asked.FetchOffset,
 			maxBytes:  max(int(asked.PartitionMaxBytes), 1),
-			invalid:   unknown,
+			invalid:   invalid,
 		}
 		if topic != nil {
 			p.Topic = topic.ID
@@ -157,18 +160,25 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 	f.topics = append(f.topics, fetchTopic{name: t.Topic, id: t.TopicID, partitions: len(f.partitions) - first})
 }
 
-func (s *Server) fetchedTopic(version int16, t *kmsg.FetchRequestTopic) (*coordinator.Topic, *refusal) {
+// fetchedTopic finds a topic that the client may read.
+func (s *Server) fetchedTopic(from *peer, version int16, t *kmsg.FetchRequestTopic) (*coordinator.Topic, *refusal) {
 	view := s.opts.Node.View()
-	if version >= fetchTopicIDs {
-		if topic := view.TopicByID(t.TopicID); topic != nil {
-			return topic, nil
-		}
+	name := t.Topic
+	var topic *coordinator.Topic
+	if version < fetchTopicIDs {
+		topic = view.Topic(name)
+	} else if topic = view.TopicByID(t.TopicID); topic != nil {
+		name = topic.Name
+	} else {
 		return nil, refuse(kerr.UnknownTopicID, "there is no topic with this id")
 	}
-	if topic := view.Topic(t.Topic); topic != nil {
-		return topic, nil
+	if refused := from.may(access.Read, access.Topic, name); refused != nil {
+		return nil, refused
 	}
-	return nil, refuse(kerr.UnknownTopicOrPartition, "there is no topic of this name")
+	if topic == nil {
+		return nil, refuse(kerr.UnknownTopicOrPartition, "there is no topic of this name")
+	}
+	return topic, nil
 }
 
 // distinctPartitions finds the partitions that a request names again.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 )
 
@@ -32,6 +33,7 @@ type request struct {
 	body        []byte // what follows the header
 	buffer      []byte // that body lies in, and the header
 	received    time.Time
+	asks        access.Asker // what the client may do, of a request whose api is known
 
 	memory  *budget.Hold  // that it takes
 	taken   int64         // bytes taken from connection.inFlight
@@ -69,7 +71,7 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	key := int16(binary.BigEndian.Uint16(head[4:]))
 	r.version = int16(binary.BigEndian.Uint16(head[6:]))
 	if a, known := apis[key]; known && a.serves(r.version) {
-		r.api = &a
+		r.api = a
 	} else if key != int16(kmsg.ApiVersions) {
 		return r, fmt.Errorf("%w: %s version %d", errUnsupported, kmsg.Key(key).Name(), r.version)
 	}

@@ -75,9 +75,6 @@ func (p *peer) clientHost() string {
 	return "/" + host
 }
 
-// groupOperations is what everybody may do with a group.
-var groupOperations = operations(kmsg.ACLOperationRead, kmsg.ACLOperationDelete, kmsg.ACLOperationDescribe)
-
 // describedMember is a member as DescribeGroups shows it.
 func describedMember(m *groups.Member) kmsg.DescribeGroupsResponseGroupMember {
 	a := kmsg.NewDescribeGroupsResponseGroupMember()

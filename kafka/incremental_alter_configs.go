@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator/topicconfig"
 )
 
@@ -19,9 +20,14 @@ import (
 //   - Each resource is changed wholly or not at all. A config may be named once for each resource. Brokers' configs are
 //     read-only.
 //   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
-func init() { register(0, 1, incrementalAlterConfigs) }
+func init() {
+	register(0, 1, incrementalAlterConfigs, rules{
+		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster)},
+		quota: access.Requests})
+}
 
-func incrementalAlterConfigs(ctx context.Context, s *Server, _ *peer, req *kmsg.IncrementalAlterConfigsRequest) (kmsg.Response, error) {
+func incrementalAlterConfigs(ctx context.Context, s *Server, from *peer,
+	req *kmsg.IncrementalAlterConfigsRequest) (kmsg.Response, error) {
 	times := map[resource]int{}
 	for _, r := range req.Resources {
 		times[resource{r.ResourceType, r.ResourceName}]++
@@ -31,7 +37,7 @@ func incrementalAlterConfigs(ctx context.Context, s *Server, _ *peer, req *kmsg.
 	inParallel(len(req.Resources), func(i int) {
 		asked := req.Resources[i]
 		r := resource{asked.ResourceType, asked.ResourceName}
-		refused := s.alterTopic(ctx, r, times[r], req.ValidateOnly, func(set map[string]string) (map[string]string, *refusal) {
+		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly, func(set map[string]string) (map[string]string, *refusal) {
 			return changedConfigs(set, asked.Configs)
 		})
 		a := kmsg.NewIncrementalAlterConfigsResponseResource()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/groups"
 )
 
@@ -15,9 +16,17 @@ import (
 //     The first generation of an empty group waits for group.initial.rebalance.delay.ms, which is 200 ms here and not 3 s.
 //   - From version 4 on a new member is given an id first (MEMBER_ID_REQUIRED) and joins with it; from version 5 on members can be static.
 //   - A member that would be too much for the group or the node is refused with GROUP_MAX_SIZE_REACHED.
-func init() { register(0, 9, joinGroup) }
+func init() {
+	register(0, 9, joinGroup, rules{
+		needs: []access.Need{access.Read.On(access.Group)}, parks: true, quota: access.Requests})
+}
 
 func joinGroup(ctx context.Context, s *Server, from *peer, req *kmsg.JoinGroupRequest) (kmsg.Response, error) {
+	resp := kmsg.NewPtrJoinGroupResponse()
+	if refused := from.may(access.Read, access.Group, req.Group); refused != nil {
+		resp.ErrorCode, resp.Generation, resp.Protocol = refused.code(), -1, new("")
+		return resp, nil
+	}
 	ctx, cancel := s.untilDraining(ctx)
 	defer cancel()
 	r := groups.JoinRequest{
@@ -33,7 +42,6 @@ func joinGroup(ctx context.Context, s *Server, from *peer, req *kmsg.JoinGroupRe
 		r.Protocols = append(r.Protocols, groups.Protocol{Name: p.Name, Metadata: p.Metadata})
 	}
 	a := s.opts.Groups.Join(ctx, req.Group, r)
-	resp := kmsg.NewPtrJoinGroupResponse()
 	resp.ErrorCode, resp.MemberID, resp.Generation = codeOf(a.Err), a.MemberID, a.Generation
 	resp.LeaderID, resp.SkipAssignment = a.Leader, a.SkipAssignment
 	resp.ProtocolType, resp.Protocol = orNull(a.ProtocolType), orNull(a.Protocol)

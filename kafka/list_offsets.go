@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/index"
 	"firn.dev/segments"
@@ -22,7 +23,9 @@ import (
 //     is the newest that this node knows.
 //   - Isolation levels make no difference: there are no open transactions.
 //   - The timeout (version 10 on) bounds lookups by time, which may have to read the bucket.
-func init() { register(1, 11, listOffsets) }
+func init() {
+	register(1, 11, listOffsets, rules{needs: []access.Need{access.Describe.On(access.Topic)}, quota: access.Requests})
+}
 
 // Special timestamps.
 const (
@@ -39,16 +42,18 @@ var specialSince = map[int64]int16{
 	latestOffset: 1, earliestOffset: 1, maxTimestampOffset: 7, earliestLocalOffset: 8, latestTieredOffset: 9, earliestPendingCopy: 11,
 }
 
-func listOffsets(ctx context.Context, s *Server, _ *peer, req *kmsg.ListOffsetsRequest) (kmsg.Response, error) {
+func listOffsets(ctx context.Context, s *Server, from *peer, req *kmsg.ListOffsetsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
 	twice := listedTwice(req.Topics)
 	s.catchUp(ctx)
+	forbidden := make([]*refusal, len(req.Topics))
 	var all [][2]int // topic and partition of the request: a lookup by time may have to read the bucket, whichever topic it is of
 	for i, t := range req.Topics {
 		resp.Topics[i].Topic = t.Topic
+		forbidden[i] = from.may(access.Describe, access.Topic, t.Topic)
 		resp.Topics[i].Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			all = append(all, [2]int{i, j})
@@ -59,9 +64,12 @@ func listOffsets(ctx context.Context, s *Server, _ *peer, req *kmsg.ListOffsetsR
 		name, asked := req.Topics[i].Topic, req.Topics[i].Partitions[j]
 		a := kmsg.NewListOffsetsResponseTopicPartition()
 		a.Partition = asked.Partition
-		if twice[topicPartition{name, asked.Partition}] {
+		switch {
+		case forbidden[i] != nil:
+			a.ErrorCode = forbidden[i].code()
+		case twice[topicPartition{name, asked.Partition}]:
 			a.ErrorCode = kerr.InvalidRequest.Code
-		} else {
+		default:
 			a.ErrorCode = s.listOffset(ctx, req.Version, name, asked, &a).code()
 		}
 		resp.Topics[i].Partitions[j] = a

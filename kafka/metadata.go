@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -19,8 +20,14 @@ import (
 //   - The leader of a partition is one node that all nodes agree on (leader.go). Its replicas are
 //     as many as were declared (replicas.go), and all in sync. Its leader epoch is 0 for ever. The
 //     controller is any live node: each of them makes every change.
-//   - Authorized operations, if asked for, are all that there are.
-func init() { register(0, 13, metadata) }
+//   - Of all topics, a client gets those that it may describe. Everybody is told the nodes.
+func init() {
+	register(0, 13, metadata, rules{
+		needs: []access.Need{access.Describe.On(access.Topic), access.Create.On(access.Topic),
+			access.Create.On(access.Cluster), access.Describe.On(access.Cluster)},
+		quota: access.Requests,
+	})
+}
 
 func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
@@ -31,12 +38,12 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: n.ID, Host: n.KafkaHost, Port: n.KafkaPort, Rack: rackOf(n)})
 	}
 	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = clusterOperations
+		resp.AuthorizedOperations = from.clusterOperations()
 	}
 	p := placement{nodes, nearby(nodes, from.ClientID)}
-	for _, found := range s.metadataTopics(ctx, req) {
+	for _, found := range s.metadataTopics(ctx, from, req) {
 		if req.IncludeTopicAuthorizedOperations && found.ErrorCode == 0 {
-			found.AuthorizedOperations = topicOperations
+			found.AuthorizedOperations = from.topicOperations(*found.Topic)
 		}
 		replicas := s.replicationFactor(s.opts.Node.View().TopicByID(found.TopicID))
 		for i := range found.Partitions {
@@ -48,11 +55,14 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 }
 
 // metadataTopics answers for each topic that is asked for, once; its partitions are counted and not filled in.
-func (s *Server) metadataTopics(ctx context.Context, req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
+func (s *Server) metadataTopics(ctx context.Context, from *peer,
+	req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
 	var answers []kmsg.MetadataResponseTopic
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		for _, t := range s.opts.Node.View().Topics() {
-			answers = append(answers, metadataTopic(t))
+			if from.asks.May(access.Describe, access.Topic, t.Name) {
+				answers = append(answers, metadataTopic(t))
+			}
 		}
 		return answers
 	}
@@ -74,12 +84,12 @@ func (s *Server) metadataTopics(ctx context.Context, req *kmsg.MetadataRequest) 
 	var missing []int // that may be created
 	for i, asked := range wanted {
 		if asked.TopicID != (segments.TopicID{}) {
-			found[i] = s.metadataByID(asked.TopicID)
-		} else if found[i] = s.metadataByName(*asked.Topic); create && found[i].ErrorCode == kerr.UnknownTopicOrPartition.Code {
+			found[i] = s.metadataByID(from, asked.TopicID)
+		} else if found[i] = s.metadataByName(from, *asked.Topic); create && found[i].ErrorCode == kerr.UnknownTopicOrPartition.Code {
 			missing = append(missing, i)
 		}
 	}
-	s.autoCreateAll(ctx, found, missing)
+	s.autoCreateAll(ctx, from, found, missing)
 	ids := map[segments.TopicID]bool{}
 	for _, a := range found {
 		if id := segments.TopicID(a.TopicID); id != (segments.TopicID{}) {
@@ -93,17 +103,28 @@ func (s *Server) metadataTopics(ctx context.Context, req *kmsg.MetadataRequest) 
 	return answers
 }
 
-func (s *Server) metadataByID(id segments.TopicID) kmsg.MetadataResponseTopic {
-	if t := s.opts.Node.View().TopicByID(id); t != nil {
-		return metadataTopic(t)
+func (s *Server) metadataByID(from *peer, id segments.TopicID) kmsg.MetadataResponseTopic {
+	t := s.opts.Node.View().TopicByID(id)
+	switch {
+	case t == nil:
+		return noMetadataByID(id, kerr.UnknownTopicID)
+	case !from.asks.May(access.Describe, access.Topic, t.Name):
+		return noMetadataByID(id, kerr.TopicAuthorizationFailed) // and does not tell the name
 	}
+	return metadataTopic(t)
+}
+
+func noMetadataByID(id segments.TopicID, refused *kerr.Error) kmsg.MetadataResponseTopic {
 	a := kmsg.NewMetadataResponseTopic()
 	a.TopicID = id
-	a.ErrorCode = kerr.UnknownTopicID.Code
+	a.ErrorCode = refused.Code
 	return a
 }
 
-func (s *Server) metadataByName(name string) kmsg.MetadataResponseTopic {
+func (s *Server) metadataByName(from *peer, name string) kmsg.MetadataResponseTopic {
+	if refused := from.may(access.Describe, access.Topic, name); refused != nil {
+		return noMetadata(&name, refused)
+	}
 	if t := s.opts.Node.View().Topic(name); t != nil {
 		return metadataTopic(t)
 	}
@@ -120,7 +141,7 @@ func noMetadata(name *string, refused *refusal) kmsg.MetadataResponseTopic {
 }
 
 // autoCreateAll creates topics with the server's defaults because a client asked for them by name: side by side, so that they share journal objects.
-func (s *Server) autoCreateAll(ctx context.Context, answers []kmsg.MetadataResponseTopic, missing []int) {
+func (s *Server) autoCreateAll(ctx context.Context, from *peer, answers []kmsg.MetadataResponseTopic, missing []int) {
 	if len(missing) == 0 {
 		return
 	}
@@ -128,6 +149,10 @@ func (s *Server) autoCreateAll(ctx context.Context, answers []kmsg.MetadataRespo
 	var create []int
 	for _, i := range missing {
 		name := answers[i].Topic
+		if refused := from.mayCreateTopic(*name); refused != nil {
+			answers[i] = noMetadata(name, refused)
+			continue
+		}
 		if refused := badName(claimed.Check(*name)); refused != nil {
 			answers[i] = noMetadata(name, refused)
 			continue

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/segments"
@@ -21,16 +22,19 @@ import (
 //   - A commit of a generation that the group is not in any more is ILLEGAL_GENERATION, also when the group has a new owner that knows of no generation;
 //     from version 9 on, when it may be a member epoch, that is UNKNOWN_MEMBER_ID. A wrong member epoch is STALE_MEMBER_EPOCH, unless the member has had those
 //     partitions since then (KIP-1251).
-func init() { register(2, 10, offsetCommit) }
+func init() {
+	register(2, 10, offsetCommit, rules{
+		needs: []access.Need{access.Read.On(access.Group), access.Read.On(access.Topic)}, quota: access.Requests})
+}
 
-func offsetCommit(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
+func offsetCommit(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	offsets := map[segments.Partition]coordinator.GroupOffset{}
 	for i := range req.Topics {
 		topic := &req.Topics[i]
 		answer := kmsg.NewOffsetCommitResponseTopic()
 		answer.Topic, answer.TopicID = topic.Topic, topic.TopicID
-		known, err := s.groupTopic(req.Version >= 10, topic.Topic, topic.TopicID)
+		known, err := s.groupTopic(from, access.Read, req.Version >= 10, topic.Topic, topic.TopicID)
 		for j := range topic.Partitions {
 			p := &topic.Partitions[j]
 			a := kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: codeOf(err)}
@@ -45,34 +49,50 @@ func offsetCommit(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetCommi
 		}
 		resp.Topics = append(resp.Topics, answer)
 	}
+	if refused := from.may(access.Read, access.Group, req.Group); refused != nil {
+		failCommits(resp, refused.code())
+		return resp, nil
+	}
 	all := make([]coordinator.GroupOffset, 0, len(offsets))
 	for _, o := range offsets {
 		all = append(all, o)
 	}
 	committer := groups.Committer{MemberID: req.MemberID, InstanceID: orEmpty(req.InstanceID), Generation: req.Generation, Epochs: req.Version >= 9}
 	if err := s.opts.Groups.Commit(ctx, req.Group, committer, all); err != nil {
-		for i := range resp.Topics {
-			for j := range resp.Topics[i].Partitions {
-				resp.Topics[i].Partitions[j].ErrorCode = err.Code
-			}
-		}
+		failCommits(resp, err.Code)
 	}
 	return resp, nil
 }
 
-// groupTopic finds a topic by name, or in the newest versions by id.
-func (s *Server) groupTopic(byID bool, name string, id [16]byte) (*coordinator.Topic, *kerr.Error) {
-	view := s.opts.Node.View()
-	if byID {
-		if t := view.TopicByID(id); t != nil {
-			return t, nil
+// failCommits answers each partition with an error.
+func failCommits(resp *kmsg.OffsetCommitResponse, code int16) {
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			resp.Topics[i].Partitions[j].ErrorCode = code
 		}
+	}
+}
+
+// groupTopic finds a topic by name, or in the newest versions by id, with which the client may do
+// something.
+func (s *Server) groupTopic(from *peer, may access.Operation, byID bool, name string,
+	id [16]byte) (*coordinator.Topic, *kerr.Error) {
+	view := s.opts.Node.View()
+	var t *coordinator.Topic
+	if !byID {
+		t = view.Topic(name)
+	} else if t = view.TopicByID(id); t != nil {
+		name = t.Name
+	} else {
 		return nil, kerr.UnknownTopicID
 	}
-	if t := view.Topic(name); t != nil {
-		return t, nil
+	switch {
+	case !from.asks.May(may, access.Topic, name):
+		return nil, kerr.TopicAuthorizationFailed
+	case t == nil:
+		return nil, kerr.UnknownTopicOrPartition
 	}
-	return nil, kerr.UnknownTopicOrPartition
+	return t, nil
 }
 
 func (s *Server) checkCommit(topic *coordinator.Topic, p *kmsg.OffsetCommitRequestTopicPartition) *kerr.Error {

@@ -3,8 +3,10 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -15,9 +17,13 @@ import (
 //   - A topic, partition or group that is asked for twice is answered once.
 //   - From version 9 on a member of the new protocol says who it is: UNKNOWN_MEMBER_ID or STALE_MEMBER_EPOCH if that is not so.
 //   - There are no transactions, so all offsets are stable.
-func init() { register(1, 10, offsetFetch) }
+//   - Of all topics, a client gets those that it may describe.
+func init() {
+	register(1, 10, offsetFetch, rules{
+		needs: []access.Need{access.Describe.On(access.Group), access.Describe.On(access.Topic)}, quota: access.Requests})
+}
 
-func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
+func offsetFetch(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if req.Version >= 8 {
 		seen := map[string]bool{}
@@ -30,7 +36,7 @@ func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchR
 		}
 		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(distinct))
 		inParallel(len(distinct), func(i int) { // who asks first for a group of a shard waits for its lease
-			resp.Groups[i] = s.fetchOffsets(ctx, distinct[i], req.Version)
+			resp.Groups[i] = s.fetchOffsets(ctx, from, distinct[i], req.Version)
 		})
 		return resp, nil
 	}
@@ -42,7 +48,7 @@ func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchR
 	for _, t := range req.Topics {
 		only.Topics = append(only.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
 	}
-	a := s.fetchOffsets(ctx, &only, req.Version)
+	a := s.fetchOffsets(ctx, from, &only, req.Version)
 	resp.ErrorCode = a.ErrorCode
 	if a.ErrorCode != 0 {
 		a.Topics = refusedOffsets(only.Topics, a.ErrorCode) // version 1 has room for the error nowhere else
@@ -59,17 +65,22 @@ func offsetFetch(ctx context.Context, s *Server, _ *peer, req *kmsg.OffsetFetchR
 }
 
 // fetchOffsets answers for one group.
-func (s *Server) fetchOffsets(ctx context.Context, g *kmsg.OffsetFetchRequestGroup, version int16) kmsg.OffsetFetchResponseGroup {
+func (s *Server) fetchOffsets(ctx context.Context, from *peer, g *kmsg.OffsetFetchRequestGroup,
+	version int16) kmsg.OffsetFetchResponseGroup {
 	a := kmsg.NewOffsetFetchResponseGroup()
 	a.Group = g.Group
+	if refused := from.may(access.Describe, access.Group, g.Group); refused != nil {
+		a.ErrorCode = refused.code()
+		return a
+	}
 	err := s.opts.Groups.FetchAs(ctx, g.Group, orEmpty(g.MemberID), g.MemberEpoch, func(view *coordinator.View) {
 		if g.Topics == nil {
-			a.Topics = allOffsets(view, g.Group)
+			a.Topics = allOffsets(from, view, g.Group)
 			return
 		}
 		seen := map[segments.Partition]bool{}
 		for i := range g.Topics {
-			a.Topics = append(a.Topics, s.topicOffsets(view, g.Group, &g.Topics[i], version >= 10, seen))
+			a.Topics = append(a.Topics, s.topicOffsets(from, view, g.Group, &g.Topics[i], version >= 10, seen))
 		}
 	})
 	if err != nil {
@@ -79,11 +90,11 @@ func (s *Server) fetchOffsets(ctx context.Context, g *kmsg.OffsetFetchRequestGro
 }
 
 // allOffsets returns all that a group has committed.
-func allOffsets(view *coordinator.View, group string) []kmsg.OffsetFetchResponseGroupTopic {
+func allOffsets(from *peer, view *coordinator.View, group string) []kmsg.OffsetFetchResponseGroupTopic {
 	var topics []kmsg.OffsetFetchResponseGroupTopic
 	for _, c := range view.CommittedOffsets(group) { // ordered by topic
 		t := view.TopicByID(c.Partition.Topic)
-		if t == nil {
+		if t == nil || !from.asks.May(access.Describe, access.Topic, t.Name) {
 			continue
 		}
 		if n := len(topics); n == 0 || topics[n-1].TopicID != t.ID {
@@ -96,14 +107,14 @@ func allOffsets(view *coordinator.View, group string) []kmsg.OffsetFetchResponse
 }
 
 // topicOffsets answers for those partitions of one topic that are not in seen, and adds them.
-func (s *Server) topicOffsets(view *coordinator.View, group string, t *kmsg.OffsetFetchRequestGroupTopic, byID bool,
-	seen map[segments.Partition]bool) kmsg.OffsetFetchResponseGroupTopic {
+func (s *Server) topicOffsets(from *peer, view *coordinator.View, group string, t *kmsg.OffsetFetchRequestGroupTopic,
+	byID bool, seen map[segments.Partition]bool) kmsg.OffsetFetchResponseGroupTopic {
 	a := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic, TopicID: t.TopicID}
-	topic, err := s.groupTopic(byID, t.Topic, t.TopicID)
+	topic, err := s.groupTopic(from, access.Describe, byID, t.Topic, t.TopicID)
 	for _, index := range t.Partitions {
 		if topic == nil {
 			p := noOffset(index)
-			if byID {
+			if byID || err == kerr.TopicAuthorizationFailed {
 				p.ErrorCode = codeOf(err)
 			}
 			a.Partitions = append(a.Partitions, p)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/index"
@@ -23,6 +24,7 @@ type Options struct {
 	Groups     *groups.Manager
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 
 	AutoCreateTopics  bool
 	DefaultPartitions int32
@@ -77,6 +79,9 @@ func (o Options) withDefaults() Options {
 	o.CompressPlain = cmp.Or(o.CompressPlain, "lz4")
 	o.CheckRecords = cmp.Or(o.CheckRecords, "full")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Authorizer == nil {
+		o.Authorizer = access.Everything{}
+	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}

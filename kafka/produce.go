@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
@@ -32,13 +33,15 @@ import (
 //
 // Neither is KAFKA_STORAGE_ERROR, which sarama takes for final.
 func init() {
-	registerAPI(api{key: kmsg.Produce, minVersion: 3, maxVersion: produceTopicIDs})
+	registerAPI(api{key: kmsg.Produce, minVersion: 3, maxVersion: produceTopicIDs, rules: rules{
+		needs: []access.Need{access.Write.On(access.Topic)}, quota: access.ProducedBytes}})
 }
 
 // produceCall is one Produce on its way.
 type produceCall struct {
 	s       *Server
 	client  *budget.Client // of ingest's buffer
+	asks    *access.Asker
 	version int16
 	acks    int16
 	expires time.Time
@@ -72,6 +75,7 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 	p := &produceCall{
 		s:       s,
 		client:  client,
+		asks:    &r.asks,
 		version: r.version,
 		acks:    req.Acks,
 		expires: r.received.Add(s.produceTime(&req)),
@@ -166,17 +170,33 @@ func (p *produceCall) topic(req *produceRequest, t *produceTopic) (*coordinator.
 	case req.Transactional:
 		return nil, none, refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served")
 	}
+	topic, refused := p.find(t)
+	if refused != nil {
+		return nil, none, refused
+	}
+	return topic, p.s.configs.Of(topic), nil
+}
+
+// find finds a topic of the request, if the client may write to it.
+func (p *produceCall) find(t *produceTopic) (*coordinator.Topic, *refusal) {
 	view := p.s.opts.Node.View()
-	if p.version >= produceTopicIDs {
-		if topic := view.TopicByID(t.ID); topic != nil {
-			return topic, p.s.configs.Of(topic), nil
+	var topic *coordinator.Topic
+	if p.version < produceTopicIDs {
+		topic = view.Topic(string(t.Name))
+	} else if topic = view.TopicByID(t.ID); topic == nil {
+		return nil, refuse(kerr.UnknownTopicID, "there is no topic with id %s", t.ID)
+	}
+	if topic == nil {
+		name := string(t.Name)
+		if !p.asks.May(access.Write, access.Topic, name) {
+			return nil, forbid(p.asks, access.Write, access.Resource{Type: access.Topic, Name: name})
 		}
-		return nil, none, refuse(kerr.UnknownTopicID, "there is no topic with id %s", t.ID)
+		return nil, unknownTopic(name)
 	}
-	if topic := view.Topic(string(t.Name)); topic != nil {
-		return topic, p.s.configs.Of(topic), nil
+	if !p.asks.May(access.Write, access.Topic, topic.Name) {
+		return nil, forbid(p.asks, access.Write, access.Resource{Type: access.Topic, Name: topic.Name})
 	}
-	return nil, none, refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", t.Name)
+	return topic, nil
 }
 
 // wait waits until the batches are durable, or the request's time is over, and returns the response.
@@ -265,7 +285,6 @@ func (p *produceCall) unanswered() error {
 
 func (p *produceCall) response() *produceResponse {
 	resp := &produceResponse{ProduceResponse: kmsg.NewPtrProduceResponse()}
-	resp.ThrottleMillis = p.throttle()
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.topics))
 	results := p.results
 	named := maxNamedRecords
@@ -316,24 +335,6 @@ type produceResponse struct {
 }
 
 func (r *produceResponse) firstError() int16 { return r.first }
-
-// Producers are slowed once what they may have of ingest's buffer is more than throttleFrom full,
-// by up to maxThrottle when it is all full.
-const (
-	throttleFrom = 0.75
-	maxThrottle  = time.Second
-)
-
-// throttle returns how many milliseconds the producer should wait before it sends more.
-func (p *produceCall) throttle() int32 {
-	s := p.s
-	excess := (p.client.Pressure() - throttleFrom) / (1 - throttleFrom)
-	if excess <= 0 {
-		return 0
-	}
-	s.metrics.throttled.Inc()
-	return int32(min(excess, 1) * float64(maxThrottle.Milliseconds()))
-}
 
 // partitionOf names one of a topic's partitions; false if the topic has no such partition.
 func partitionOf(t *coordinator.Topic, index int32) (segments.Partition, bool) {

@@ -5,13 +5,22 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/groups"
 )
 
 // SyncGroup, versions 0 to 5, as Kafka 4. It is answered when the leader has brought the assignment.
-func init() { register(0, 5, syncGroup) }
+func init() {
+	register(0, 5, syncGroup, rules{
+		needs: []access.Need{access.Read.On(access.Group)}, parks: true, quota: access.Requests})
+}
 
-func syncGroup(ctx context.Context, s *Server, _ *peer, req *kmsg.SyncGroupRequest) (kmsg.Response, error) {
+func syncGroup(ctx context.Context, s *Server, from *peer, req *kmsg.SyncGroupRequest) (kmsg.Response, error) {
+	resp := kmsg.NewPtrSyncGroupResponse()
+	if refused := from.may(access.Read, access.Group, req.Group); refused != nil {
+		resp.ErrorCode = refused.code()
+		return resp, nil
+	}
 	ctx, cancel := s.untilDraining(ctx)
 	defer cancel()
 	r := groups.SyncRequest{
@@ -22,7 +31,6 @@ func syncGroup(ctx context.Context, s *Server, _ *peer, req *kmsg.SyncGroupReque
 		r.Assignments[a.MemberID] = a.MemberAssignment
 	}
 	a := s.opts.Groups.Sync(ctx, req.Group, r)
-	resp := kmsg.NewPtrSyncGroupResponse()
 	resp.ErrorCode, resp.ProtocolType, resp.Protocol = codeOf(a.Err), orNull(a.ProtocolType), orNull(a.Protocol)
 	resp.MemberAssignment = a.Assignment
 	return resp, nil

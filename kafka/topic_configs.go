@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 )
@@ -46,6 +47,15 @@ func (s *Server) configuredTopic(name string) (*coordinator.Topic, *refusal) {
 type resource struct {
 	kind kmsg.ConfigResourceType
 	name string
+}
+
+// mayWithConfigs asks whether the client may do something with the configs of a resource. A
+// broker's are the cluster's.
+func (p *peer) mayWithConfigs(operation access.Operation, r resource) *refusal {
+	if r.kind == kmsg.ConfigResourceTypeTopic {
+		return p.may(operation, access.Topic, r.name)
+	}
+	return p.mayWithCluster(operation)
 }
 
 // validateConfigs refuses configs that a topic cannot have, naming all that is wrong.

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
+	"firn.dev/access"
+	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/segments"
 )
@@ -54,11 +56,12 @@ type claimList struct {
 	Claims []claimed `json:"claims"`
 }
 
-// claimed shows claims. Those of topics that are gone are left out.
-func (s *Server) claimed(claims []groups.Claim) []claimed {
+// claimed shows claims. Those of topics that are gone, or with which the client may
+// not do something, are left out.
+func (s *Server) claimed(r *http.Request, may access.Operation, claims []groups.Claim) []claimed {
 	shown := []claimed{}
 	for _, c := range claims {
-		if t := s.view().TopicByID(c.Partition.Topic); t != nil {
+		if t := s.view().TopicByID(c.Partition.Topic); t != nil && allows(r, may, access.Topic, t.Name) {
 			shown = append(shown, claimed{partitionName: partitionName{t.Name, c.Partition.Index}, Holder: c.Holder,
 				Epoch: strconv.FormatUint(c.Epoch, 10), TTL: seconds(c.TTL.Round(time.Millisecond)), Offset: c.Offset})
 		}
@@ -75,7 +78,7 @@ func (s *Server) listClaims(w http.ResponseWriter, r *http.Request) error {
 	if refused != nil {
 		return refused
 	}
-	answer(w, http.StatusOK, typeJSON, claimList{s.claimed(claims)})
+	answer(w, http.StatusOK, typeJSON, claimList{s.claimed(r, access.Describe, claims)})
 	return nil
 }
 
@@ -90,7 +93,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &asked); err != nil {
 		return err
 	}
-	request, err := s.claimRequest(&asked)
+	request, err := s.claimRequest(r, &asked)
 	if err != nil {
 		return err
 	}
@@ -98,7 +101,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
 	if refused != nil {
 		return refused
 	}
-	shown := s.claimed(claims)
+	shown := s.claimed(r, access.Read, claims)
 	for i := range shown {
 		if err := s.startOf(&shown[i], asked.From); err != nil {
 			return err
@@ -113,7 +116,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
 }
 
 // claimRequest checks what is asked for.
-func (s *Server) claimRequest(asked *claimRequest) (request groups.ClaimRequest, err error) {
+func (s *Server) claimRequest(r *http.Request, asked *claimRequest) (request groups.ClaimRequest, err error) {
 	n := defaultClaims
 	if asked.Max != nil {
 		n = *asked.Max
@@ -132,20 +135,36 @@ func (s *Server) claimRequest(asked *claimRequest) (request groups.ClaimRequest,
 	}
 	request = groups.ClaimRequest{Holder: asked.Holder, Max: n, TTL: time.Duration(asked.TTL)}
 	for _, name := range asked.Topics {
-		t, err := s.topicNamed(name)
+		t, err := s.readableTopic(r, name)
 		if err != nil {
 			return request, err
 		}
 		request.Topics = append(request.Topics, t.ID)
 	}
 	for _, p := range asked.Partitions {
-		at, err := s.partitionNamed(p)
+		at, err := s.readablePartition(r, p)
 		if err != nil {
 			return request, err
 		}
 		request.Partitions = append(request.Partitions, at)
 	}
 	return request, nil
+}
+
+// readableTopic finds a topic that a body names, if the client may read it.
+func (s *Server) readableTopic(r *http.Request, name string) (*coordinator.Topic, error) {
+	if err := s.may(r, access.Read, access.Topic, name); err != nil {
+		return nil, err
+	}
+	return s.topicNamed(name)
+}
+
+// readablePartition finds a partition that a body names, if the client may read its topic.
+func (s *Server) readablePartition(r *http.Request, p partitionName) (segments.Partition, error) {
+	if err := s.may(r, access.Read, access.Topic, p.Topic); err != nil {
+		return segments.Partition{}, err
+	}
+	return s.partitionNamed(p)
 }
 
 func (s *Server) partitionNamed(p partitionName) (segments.Partition, error) {
@@ -271,7 +290,7 @@ func (s *Server) readHeld(w http.ResponseWriter, r *http.Request) (asked heldCla
 		if err != nil {
 			return asked, nil, invalid("claims.epoch", "is %q; it has to be what the claim had", c.Epoch)
 		}
-		at, err := s.partitionNamed(c.partitionName)
+		at, err := s.readablePartition(r, c.partitionName)
 		if err != nil {
 			return asked, nil, err
 		}

@@ -57,7 +57,7 @@ func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
 	if mediaType != typeV2JSON && mediaType != typeV2Binary {
 		return refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s or %s; schemas are not served", typeV2JSON, typeV2Binary)
 	}
-	request, err := s.newWriteRequest(r.PathValue("topic"))
+	request, err := s.newWriteRequest(r)
 	if err != nil {
 		return err
 	}

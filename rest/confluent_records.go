@@ -53,7 +53,7 @@ func (s *Server) confluentV3(w http.ResponseWriter, r *http.Request) error {
 	if err := s.thisCluster(r); err != nil {
 		return err
 	}
-	request, err := s.newWriteRequest(r.PathValue("topic"))
+	request, err := s.newWriteRequest(r)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 	"firn.dev/coordinator"
 )
@@ -15,34 +17,79 @@ func (s *Server) consuming() []route {
 	if s.opts.Index == nil || s.opts.Groups == nil {
 		return nil
 	}
+	return within(s.compressed, slices.Concat(s.topicRoutes(), s.groupRoutes(), []route{
+		{method: http.MethodGet, pattern: "/v1/cluster", handler: s.cluster, summary: "the cluster in numbers",
+			rules: needs(access.Requests, access.Describe.On(access.Cluster))},
+		{method: http.MethodGet, pattern: "/v1/nodes", handler: s.nodes, summary: "the nodes that are alive",
+			rules: needs(access.Requests, access.Describe.On(access.Cluster))},
+		{method: http.MethodGet, pattern: "/openapi.json", handler: openAPI, summary: "this list, as an OpenAPI document",
+			rules: rules{open: true, quota: access.Unthrottled}},
+	}))
+}
+
+// topicRoutes are about topics.
+func (s *Server) topicRoutes() []route {
 	get, post, patch, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
-	const topic, group = "/v1/topics/{topic}", "/v1/groups/{group}"
-	routes := []route{
-		{get, "/v1/cluster", s.cluster, "the cluster in numbers"},
-		{get, "/v1/nodes", s.nodes, "the nodes that are alive"},
-		{get, "/v1/topics", s.listTopics, "topics, by name"},
-		{post, "/v1/topics", s.createTopic, "create a topic"},
-		{get, topic, s.describeTopic, "a topic: its partitions and configs"},
-		{patch, topic, s.alterTopic, "change a topic's configs, or add partitions"},
-		{del, topic, s.deleteTopic, "delete a topic"},
-		{get, topic + "/tail", s.tail, "the records of a topic as they come, as Server-Sent Events"},
-		{get, topic + "/partitions/{partition}/records", s.readRecords, "the records of a partition from an offset or a time on, waiting for some if asked to"},
-		{del, topic + "/partitions/{partition}/records", s.deleteRecords, "delete the records before an offset"},
-		{get, "/v1/groups", s.listGroups, "consumer groups, of all nodes"},
-		{get, group, s.ofGroup(s.describeGroup), "a group: its members or claims, its offsets and how far behind they are"},
-		{del, group, s.ofGroup(s.deleteGroup), "delete a group and what it has committed"},
-		{post, group + "/reset", s.ofGroup(s.resetGroup), "set from where a group reads a topic on"},
-		{get, group + "/claims", s.ofGroup(s.listClaims), "the partitions of a group that are claimed"},
-		{post, group + "/claims", s.ofGroup(s.claim), "claim partitions for a time, and read their next records if asked to"},
-		{post, group + "/claims/renew", s.ofGroup(s.renewClaims), "keep claims for longer"},
-		{post, group + "/claims/commit", s.ofGroup(s.commitClaims), "commit offsets under claims"},
-		{post, group + "/claims/release", s.ofGroup(s.releaseClaims), "give claims up"},
-		{get, "/openapi.json", openAPI, "this list, as an OpenAPI document"},
+	const topics, topic, records = "/v1/topics", "/v1/topics/{topic}", "/v1/topics/{topic}/partitions/{partition}/records"
+	read, describe := access.Read.On(access.Topic), access.Describe.On(access.Topic)
+	alter, alterConfigs := access.Alter.On(access.Topic), access.AlterConfigs.On(access.Topic)
+	configs := access.DescribeConfigs.On(access.Topic)
+	return []route{
+		{method: get, pattern: topics, handler: s.listTopics, summary: "topics, by name",
+			rules: needs(access.Requests).asking(describe)},
+		{method: post, pattern: topics, handler: s.createTopic, summary: "create a topic",
+			rules: needs(access.Mutations).asking(access.Create.On(access.Cluster), access.Create.On(access.Topic), configs)},
+		{method: get, pattern: topic, handler: s.describeTopic, summary: "a topic: its partitions and configs",
+			rules: needs(access.Requests, describe).asking(configs)},
+		{method: patch, pattern: topic, handler: s.alterTopic, summary: "change a topic's configs, or add partitions",
+			rules: needs(access.Mutations, describe).
+				asking(alter, alterConfigs, configs)},
+		{method: del, pattern: topic, handler: s.deleteTopic, summary: "delete a topic",
+			rules: needs(access.Mutations, access.Delete.On(access.Topic))},
+		{method: get, pattern: topic + "/tail", handler: s.tail, rules: needs(access.FetchedBytes, read).parking(),
+			summary: "the records of a topic as they come, as Server-Sent Events"},
+		{method: get, pattern: records, handler: s.readRecords, rules: needs(access.FetchedBytes, read).parking(),
+			summary: "the records of a partition from an offset or a time on, waiting for some if asked to"},
+		{method: del, pattern: records, handler: s.deleteRecords, summary: "delete the records before an offset",
+			rules: needs(access.Requests, access.Delete.On(access.Topic))},
 	}
-	for i := range routes {
-		routes[i].handler = s.compressed(routes[i].handler)
+}
+
+// groupRoutes are about groups. Those about one are answered by the node that owns it.
+func (s *Server) groupRoutes() []route {
+	get, post, del := http.MethodGet, http.MethodPost, http.MethodDelete
+	const group, claims = "/v1/groups/{group}", "/v1/groups/{group}/claims"
+	read, describe := access.Read.On(access.Group), access.Describe.On(access.Group)
+	readTopics, describeTopics := access.Read.On(access.Topic), access.Describe.On(access.Topic)
+	owned := []route{
+		{method: get, pattern: group, handler: s.describeGroup,
+			rules:   needs(access.Requests, describe).asking(describeTopics),
+			summary: "a group: its members or claims, its offsets and how far behind they are"},
+		{method: del, pattern: group, handler: s.deleteGroup, rules: needs(access.Requests, access.Delete.On(access.Group)),
+			summary: "delete a group and what it has committed"},
+		{method: post, pattern: group + "/reset", handler: s.resetGroup,
+			rules:   needs(access.Requests, read).asking(readTopics),
+			summary: "set from where a group reads a topic on"},
+		{method: get, pattern: claims, handler: s.listClaims, rules: needs(access.Requests, describe).asking(describeTopics),
+			summary: "the partitions of a group that are claimed"},
+		{method: post, pattern: claims, handler: s.claim, rules: needs(access.FetchedBytes, read).asking(readTopics),
+			summary: "claim partitions for a time, and read their next records if asked to"},
+		{method: post, pattern: claims + "/renew", handler: s.renewClaims,
+			rules:   needs(access.Requests, read).asking(readTopics),
+			summary: "keep claims for longer"},
+		{method: post, pattern: claims + "/commit", handler: s.commitClaims,
+			rules:   needs(access.Requests, read).asking(readTopics),
+			summary: "commit offsets under claims"},
+		{method: post, pattern: claims + "/release", handler: s.releaseClaims,
+			rules:   needs(access.Requests, read).asking(readTopics),
+			summary: "give claims up"},
 	}
-	return routes
+	for i := range owned {
+		owned[i].handler = s.ofGroup(owned[i].handler) // which may send it on, once it was asked for
+	}
+	return append(owned, route{method: get, pattern: "/v1/groups", handler: s.listGroups,
+		summary: "consumer groups, of all nodes",
+		rules:   needs(access.Requests).asking(access.Describe.On(access.Cluster), describe)})
 }
 
 // readers is what requests that read share.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/ingest"
 	"firn.dev/segments/batch"
@@ -18,7 +19,8 @@ type DirectWriter interface {
 
 // Direct is POST /v1/topics/{topic}/records for programs that are no node, such as a function behind a URL: the same bodies, headers and answers.
 func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
-	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger}, mux: http.NewServeMux()}
+	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger, Authorizer: access.Everything{}},
+		mux: http.NewServeMux()}
 	s.producers = &producers{memory: newRequestMemory(s.opts.Limits)}
 	produce := func(rw http.ResponseWriter, r *http.Request) error {
 		key, err := idempotencyKey(r.Header)
@@ -44,7 +46,8 @@ func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 		_, _ = rw.Write(appendWritten(nil, topic, done)) // an error means that the client has gone
 		return nil
 	}
-	s.mux.Handle("/v1/topics/{topic}/records", s.byMethod([]route{{method: http.MethodPost, handler: produce}}))
+	s.mux.Handle("/v1/topics/{topic}/records", s.byMethod([]route{{method: http.MethodPost, handler: produce,
+		rules: needs(access.ProducedBytes, access.Write.On(access.Topic))}}))
 	s.mux.HandleFunc("/", nowhere)
 	return withAddress(s.mux)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/segments"
@@ -71,7 +72,7 @@ func (s *Server) listGroups(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	list, more := groupList{Groups: s.ownGroups(after, limit)}, false
+	list, more := groupList{Groups: s.ownGroups(r, after, limit)}, false
 	if r.Header.Get(forwardedField) == "" {
 		more = s.addPeersGroups(r, &list)
 	}
@@ -86,9 +87,12 @@ func (s *Server) listGroups(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ownGroups are this node's, one more than limit so that the list knows whether there are more.
-func (s *Server) ownGroups(after string, limit int) []groupSummary {
+func (s *Server) ownGroups(r *http.Request, after string, limit int) []groupSummary {
 	known := s.opts.Groups.List()
-	known = slices.DeleteFunc(known, func(d groups.Description) bool { return d.Group <= after })
+	all := allows(r, access.Describe, access.Cluster, access.ClusterName)
+	known = slices.DeleteFunc(known, func(d groups.Description) bool {
+		return d.Group <= after || !all && !allows(r, access.Describe, access.Group, d.Group)
+	})
 	slices.SortFunc(known, func(a, b groups.Description) int { return strings.Compare(a.Group, b.Group) })
 	own := []groupSummary{}
 	for i := range known[:min(len(known), limit+1)] {
@@ -179,7 +183,11 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request) error {
 	if refused != nil {
 		return refused
 	}
-	details := groupDetails{groupSummary: s.groupSummary(&d, offsets), Protocol: d.Protocol, Members: []groupMember{}, Claims: s.claimed(claims), Offsets: offsets}
+	offsets = slices.DeleteFunc(offsets, func(o groupOffset) bool {
+		return !allows(r, access.Describe, access.Topic, o.Topic)
+	})
+	details := groupDetails{groupSummary: s.groupSummary(&d, offsets), Protocol: d.Protocol, Members: []groupMember{},
+		Claims: s.claimed(r, access.Describe, claims), Offsets: offsets}
 	for i := range d.Members {
 		m := &d.Members[i]
 		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID, strings.TrimPrefix(m.ClientHost, "/")})
@@ -231,7 +239,7 @@ func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.topicNamed(asked.Topic)
+	t, err := s.readableTopic(r, asked.Topic)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+
+	"firn.dev/access"
 )
 
 // home is what / says to programs.
@@ -48,12 +50,17 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	topics := s.opts.View.Topics()
-	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Total: len(topics), Topics: []topic{}, Paths: map[string]string{}}
-	for _, r := range s.routeList() {
-		h.Paths[r.method+" "+strings.TrimSuffix(r.pattern, "{$}")] = r.summary
+	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Topics: []topic{}, Paths: map[string]string{}}
+	for _, route := range s.routeList() {
+		h.Paths[route.method+" "+strings.TrimSuffix(route.pattern, "{$}")] = route.summary
 	}
-	for _, t := range topics[:min(len(topics), maxListed)] {
-		h.Topics = append(h.Topics, s.summary(t))
+	for _, t := range topics {
+		if !allows(r, access.Describe, access.Topic, t.Name) {
+			continue
+		}
+		if h.Total++; h.Total <= maxListed {
+			h.Topics = append(h.Topics, s.summary(t))
+		}
 	}
 	answer(w, http.StatusOK, typeJSON, h)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"firn.dev/access"
 	"firn.dev/ingest"
 	"firn.dev/segments/batch"
 )
@@ -16,15 +17,26 @@ func (s *Server) producing() []route {
 		return nil
 	}
 	get, post := http.MethodGet, http.MethodPost
-	confluent := func(h handler) handler { return s.counted(h, failAsConfluent) }
-	return []route{
-		{post, "/v1/topics/{topic}/records", s.counted(s.produce, fail), "write records; the answer says where they are, once they are durable"},
-		{get, "/v3/clusters", confluent(s.confluentClusters), "the one cluster there is, as Confluent's REST Proxy v3 lists it"},
-		{get, "/v3/clusters/{cluster}", confluent(s.confluentCluster), "the cluster, as Confluent's REST Proxy v3 shows it"},
-		{post, "/v3/clusters/{cluster}/topics/{topic}/records", confluent(s.confluentV3), "write records, one or a stream of them, as Confluent's REST Proxy v3 does"},
-		{post, "/topics/{topic}", confluent(s.confluentV2), "write records, as Confluent's REST Proxy v2 does"},
-		{post, "/topics/{topic}/partitions/{partition}", confluent(s.confluentV2), "write records to a partition, as Confluent's REST Proxy v2 does"},
+	describes := needs(access.Requests, access.Describe.On(access.Cluster))
+	writes := needs(access.ProducedBytes, access.Write.On(access.Topic)).
+		asking(access.Create.On(access.Cluster), access.Create.On(access.Topic)) // of topics that are not there
+	confluent := []route{
+		{method: get, pattern: "/v3/clusters", handler: s.confluentClusters, rules: describes,
+			summary: "the one cluster there is, as Confluent's REST Proxy v3 lists it"},
+		{method: get, pattern: "/v3/clusters/{cluster}", handler: s.confluentCluster, rules: describes,
+			summary: "the cluster, as Confluent's REST Proxy v3 shows it"},
+		{method: post, pattern: "/v3/clusters/{cluster}/topics/{topic}/records", handler: s.confluentV3,
+			rules:   writes.parking(),
+			summary: "write records, one or a stream of them, as Confluent's REST Proxy v3 does"},
+		{method: post, pattern: "/topics/{topic}", handler: s.confluentV2, rules: writes,
+			summary: "write records, as Confluent's REST Proxy v2 does"},
+		{method: post, pattern: "/topics/{topic}/partitions/{partition}", handler: s.confluentV2, rules: writes,
+			summary: "write records to a partition, as Confluent's REST Proxy v2 does"},
 	}
+	native := []route{{method: post, pattern: "/v1/topics/{topic}/records", handler: s.produce, rules: writes,
+		summary: "write records; the answer says where they are, once they are durable"}}
+	return append(within(func(h handler) handler { return s.counted(h, fail) }, native),
+		within(func(h handler) handler { return s.counted(h, failAsConfluent) }, confluent)...)
 }
 
 // Content types of bodies. All others are refused, except in the binary mode of CloudEvents.
@@ -53,7 +65,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	request, err := s.newWriteRequest(r.PathValue("topic"))
+	request, err := s.newWriteRequest(r)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,8 @@ func (w *writtenRequest) failed() error {
 }
 
 // newWriteRequest is a request to write to the topic that producers name: one that exists, or that may be created.
-func (s *Server) newWriteRequest(name string) (*writeRequest, error) {
+func (s *Server) newWriteRequest(r *http.Request) (*writeRequest, error) {
+	name := r.PathValue("topic")
 	topic, err := s.topicNamed(name)
 	switch {
 	case err == nil:
@@ -101,6 +102,9 @@ func (s *Server) newWriteRequest(name string) (*writeRequest, error) {
 		}
 		if err != nil {
 			return nil, refuse(http.StatusUnprocessableEntity, "topic", "%v", err)
+		}
+		if err := s.mayCreateTopic(r, name); err != nil {
+			return nil, err
 		}
 	}
 	return &writeRequest{name: name, topic: topic}, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/index"
@@ -59,6 +60,7 @@ type Options struct {
 	Gatherer   prometheus.Gatherer   // what /metrics gives out
 	Registerer prometheus.Registerer // where the gauges of partitions are added, usually the same registry
 	Logger     *slog.Logger
+	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 
 	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of their names, as long as they and
 	// their partitions fit. All others are added up under the topic "(others)", which no topic can be called.
@@ -151,6 +153,9 @@ func New(opts Options) (*Server, error) {
 	if l := opts.Limits; l.RequestMemoryBytes < 2*bodyFactor*int64(l.MaxBodyBytes) {
 		return nil, fmt.Errorf("rest: RequestMemoryBytes (%d) holds no compressed body of MaxBodyBytes (%d), which may take %d times that", l.RequestMemoryBytes, l.MaxBodyBytes, 2*bodyFactor)
 	}
+	if opts.Authorizer == nil {
+		opts.Authorizer = access.Everything{}
+	}
 	opts.DefaultPartitions = cmp.Or(opts.DefaultPartitions, 1)
 	opts.CompressPlain = cmp.Or(opts.CompressPlain, "lz4")
 	if opts.Logger == nil {
@@ -172,6 +177,9 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("rest: %w", err)
 	}
 	s.compress, s.handler = compress, probesFirst(s.mux, withAddress(s.knownHost(sameOrigin(s.mux))))
+	if err := checkRoutes(s.routeList()); err != nil {
+		return nil, err
+	}
 	s.routes()
 	s.admin = s.adminRoutes()
 	return s, nil

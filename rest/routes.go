@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"firn.dev/access"
 )
 
 // route is something that is served. The OpenAPI document describes each but those that are Go's own profiles.
@@ -13,6 +15,8 @@ type route struct {
 	pattern string // of http.ServeMux, without a method
 	handler handler
 	summary string // what it does, in a few words
+	rules
+	around func(handler) handler // what the handler runs in; nil: nothing
 }
 
 // handler answers a request, or returns why it does not: a *problem, or an error that problemOf knows. After it has written something it returns nil.
@@ -26,11 +30,25 @@ func (s *Server) routeList() []route {
 // observing is for those who look after the process.
 func (s *Server) observing() []route {
 	return []route{
-		{http.MethodGet, "/healthz", plain(s.healthz), "whether the process is alive"},
-		{http.MethodGet, "/readyz", plain(s.readyz), "whether it takes work, and if not, why"},
-		{http.MethodGet, "/metrics", plain(s.metrics().ServeHTTP), "metrics for Prometheus"},
-		{http.MethodGet, "/{$}", s.home, "what there is"},
+		{method: http.MethodGet, pattern: "/healthz", handler: plain(s.healthz), summary: "whether the process is alive",
+			rules: rules{open: true, quota: access.Unthrottled}},
+		{method: http.MethodGet, pattern: "/readyz", handler: plain(s.readyz),
+			summary: "whether it takes work, and if not, why",
+			rules:   rules{open: true, quota: access.Unthrottled}},
+		{method: http.MethodGet, pattern: "/metrics", handler: plain(s.metrics().ServeHTTP),
+			summary: "metrics for Prometheus",
+			rules:   needs(access.Unthrottled, access.Describe.On(access.Cluster))},
+		{method: http.MethodGet, pattern: "/{$}", handler: s.home, summary: "what there is",
+			rules: needs(access.Requests).asking(access.Describe.On(access.Topic))},
 	}
+}
+
+// within has the handlers of routes run in something.
+func within(around func(handler) handler, routes []route) []route {
+	for i := range routes {
+		routes[i].around = around
+	}
+	return routes
 }
 
 // plain is a handler that tells its problems itself.
@@ -48,7 +66,8 @@ func (s *Server) routes() {
 		s.mux.Handle(pattern, s.byMethod(routes))
 	}
 	if s.opts.Profiles {
-		s.mux.Handle("/debug/pprof/", loopbackOnly(profiles()))
+		s.mux.Handle("/debug/pprof/", s.answers(s.asking(&route{handler: plain(loopbackOnly(profiles()).ServeHTTP),
+			rules: needs(access.Unthrottled, access.ClusterAction.On(access.Cluster))})))
 	}
 	s.mux.HandleFunc("/", nowhere)
 }
@@ -73,10 +92,15 @@ func nowhere(w http.ResponseWriter, _ *http.Request) {
 // byMethod answers the requests for one pattern.
 func (s *Server) byMethod(routes []route) http.Handler {
 	methods := map[string]handler{}
-	for _, r := range routes {
-		methods[r.method] = r.handler
+	for i := range routes {
+		r := &routes[i]
+		h := s.asking(r)
+		if r.around != nil {
+			h = r.around(h)
+		}
+		methods[r.method] = h
 		if r.method == http.MethodGet {
-			methods[http.MethodHead] = r.handler
+			methods[http.MethodHead] = h
 		}
 	}
 	allow := allowed(methods)
@@ -84,9 +108,7 @@ func (s *Server) byMethod(routes []route) http.Handler {
 		h, served := methods[r.Method]
 		switch {
 		case served:
-			if err := h(w, r); err != nil {
-				fail(w, s.problemOf(err))
-			}
+			s.answers(h)(w, r)
 		case r.Method == http.MethodOptions:
 			w.Header().Set("Allow", allow)
 			w.WriteHeader(http.StatusNoContent)
@@ -95,6 +117,15 @@ func (s *Server) byMethod(routes []route) http.Handler {
 			fail(w, problem{Status: http.StatusMethodNotAllowed, Detail: r.URL.Path + " takes " + allow})
 		}
 	})
+}
+
+// answers has a handler's problems told.
+func (s *Server) answers(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			fail(w, s.problemOf(err))
+		}
+	}
 }
 
 // allowed lists methods as the header Allow has them.

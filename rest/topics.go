@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
@@ -65,16 +66,19 @@ func (s *Server) listTopics(w http.ResponseWriter, r *http.Request) error {
 		return q.err
 	}
 	topics := s.opts.View.Topics()
-	list := topicList{Topics: []topic{}, Total: len(topics)}
+	list := topicList{Topics: []topic{}}
 	for _, t := range topics {
-		if t.Name <= after {
+		if !allows(r, access.Describe, access.Topic, t.Name) {
 			continue
 		}
-		if len(list.Topics) == limit {
+		list.Total++
+		switch {
+		case t.Name <= after:
+		case len(list.Topics) < limit:
+			list.Topics = append(list.Topics, s.summary(t))
+		default:
 			list.Next = list.Topics[limit-1].Name
-			break
 		}
-		list.Topics = append(list.Topics, s.summary(t))
 	}
 	answer(w, http.StatusOK, typeJSON, list)
 	return nil
@@ -101,15 +105,18 @@ func (s *Server) describeTopic(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, typeJSON, s.details(t))
+	answer(w, http.StatusOK, typeJSON, s.details(r, t))
 	return nil
 }
 
-func (s *Server) details(t *coordinator.Topic) topicDetails {
-	d := topicDetails{topic: s.summary(t), PartitionList: []partitionDetails{}}
+func (s *Server) details(r *http.Request, t *coordinator.Topic) topicDetails {
+	d := topicDetails{topic: s.summary(t), PartitionList: []partitionDetails{}, Configs: []topicConfig{}}
 	for i := range t.Partitions {
 		info, _ := s.view().Partition(segments.Partition{Topic: t.ID, Index: i})
 		d.PartitionList = append(d.PartitionList, partitionDetails{i, info.LogStart, info.HighWatermark, info.Bytes})
+	}
+	if !allows(r, access.DescribeConfigs, access.Topic, t.Name) {
+		return d
 	}
 	for _, known := range topicconfig.All() {
 		c := topicConfig{Name: known.Name, Value: known.Default, Default: known.Default}
@@ -132,6 +139,9 @@ type newTopic struct {
 func (s *Server) createTopic(w http.ResponseWriter, r *http.Request) error {
 	asked := newTopic{}
 	if err := readJSON(w, r, &asked); err != nil {
+		return err
+	}
+	if err := s.mayCreateTopic(r, asked.Name); err != nil {
 		return err
 	}
 	partitions := s.opts.DefaultPartitions
@@ -163,7 +173,7 @@ func (s *Server) createTopic(w http.ResponseWriter, r *http.Request) error {
 		return err // deleted already
 	}
 	w.Header().Set("Location", "/v1/topics/"+url.PathEscape(t.Name))
-	answer(w, http.StatusCreated, typeJSON, s.details(t))
+	answer(w, http.StatusCreated, typeJSON, s.details(r, t))
 	return nil
 }
 
@@ -203,6 +213,16 @@ func (s *Server) alterTopic(w http.ResponseWriter, r *http.Request) error {
 	t, err := s.namedTopic(r)
 	if err != nil {
 		return err
+	}
+	if asked.Partitions != nil {
+		if err := s.may(r, access.Alter, access.Topic, t.Name); err != nil {
+			return err
+		}
+	}
+	if asked.Configs != nil {
+		if err := s.may(r, access.AlterConfigs, access.Topic, t.Name); err != nil {
+			return err
+		}
 	}
 	grow, err := s.growth(t, asked.Partitions)
 	if err != nil {

@@ -1,0 +1,189 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/access"
+	"firn.dev/coordinator"
+	"firn.dev/groups"
+	"firn.dev/segments"
+)
+
+// guard allows what it is told to, and remembers what it was asked.
+type guard struct {
+	mu      sync.Mutex
+	allowed func(access.Operation, access.Resource) bool
+	asked   []access.Need
+}
+
+func (g *guard) Allows(_ access.Client, operation access.Operation, on access.Resource) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = append(g.asked, operation.On(on.Type))
+	return g.allowed(operation, on)
+}
+
+// from makes the guard allow other things from now on, and forget what it was asked.
+func (g *guard) from(allowed func(access.Operation, access.Resource) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.allowed, g.asked = allowed, nil
+}
+
+// wasAsked is what the guard was asked since from.
+func (g *guard) wasAsked() []access.Need {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.asked)
+}
+
+func everything(access.Operation, access.Resource) bool { return true }
+func nothing(access.Operation, access.Resource) bool    { return false }
+
+// guarded is a node with a topic, "secret", and a group of the same name, in which it has an
+// offset.
+func guarded(t *testing.T) (*firn, *guard) {
+	t.Helper()
+	g := &guard{allowed: everything}
+	f := startFirn(t, 1, func(o *Options) { o.Authorizer, o.AutoCreateTopics, o.Profiles = g, true, true })[0]
+	topic := f.makeTopic(t, "secret", 1)
+	f.writeValues(t, topic, 0, "a", "b")
+	offsets := []coordinator.GroupOffset{{Partition: segments.Partition{Topic: topic.ID}, LeaderEpoch: -1}}
+	if err := f.opts.Groups.Commit(t.Context(), "secret", groups.Committer{Generation: -1}, offsets); err != nil {
+		t.Fatal(err)
+	}
+	return f, g
+}
+
+// request makes a request for a route, with a body that its handler can read.
+func (f *firn) request(t *testing.T, r *route) *http.Request {
+	t.Helper()
+	body := map[string]any{"name": "other", "topic": "secret", "to": "earliest", "holder": "h",
+		"partitions": []object{{"topic": "secret", "partition": 0}},
+		"claims":     []object{{"topic": "secret", "partition": 0, "epoch": "1", "offset": 1}}}
+	known := map[string][]string{
+		"POST /v1/topics":               {"name"},
+		"POST /v1/groups/{group}/reset": {"topic", "to"}, "POST /v1/groups/{group}/claims": {"holder", "partitions"},
+		"POST /v1/groups/{group}/claims/renew":   {"holder", "claims"},
+		"POST /v1/groups/{group}/claims/commit":  {"holder", "claims"},
+		"POST /v1/groups/{group}/claims/release": {"holder", "claims"},
+	}
+	sent := object{}
+	for _, name := range known[r.method+" "+r.pattern] {
+		sent[name] = body[name]
+	}
+	text, err := json.Marshal(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := strings.NewReplacer("{$}", "", "{topic}", "secret", "{group}", "secret", "{partition}", "0",
+		"{cluster}", f.node.View().ClusterID()).Replace(r.pattern)
+	req := httptest.NewRequest(r.method, path, bytes.NewReader(text))
+	req.Header.Set("Content-Type", typeJSON)
+	return req
+}
+
+// Every route asks for something that its row declares, unless it is open. When all is refused, the
+// answer is 403 with an authorization error of Kafka's, or names nothing.
+func TestEveryRouteAsks(t *testing.T) {
+	f, g := guarded(t)
+	for _, r := range f.routeList() {
+		t.Run(r.method+" "+r.pattern, func(t *testing.T) {
+			g.from(nothing)
+			status, body := serve(f.Server, f.request(t, &r))
+			asked := g.wasAsked()
+			if r.open != (len(asked) == 0) {
+				t.Errorf("open is %v, and it asked for %v", r.open, asked)
+			}
+			for _, need := range asked {
+				if !slices.Contains(r.needs, need) && !slices.Contains(r.asks, need) {
+					t.Errorf("it asked for %v, which its row does not declare", need)
+				}
+			}
+			switch {
+			case r.open:
+			case status == http.StatusOK && !bytes.Contains(body, []byte("secret")):
+			case status == http.StatusForbidden && bytes.Contains(body, []byte("no permission")):
+			default:
+				t.Errorf("answer %d: %s", status, body)
+			}
+		})
+	}
+	if f.node.View().Topic("other") != nil || f.node.View().Topic("secret") == nil {
+		t.Error("a topic was created or deleted")
+	}
+	req := httptest.NewRequest("GET", "/debug/pprof/cmdline", nil)
+	req.Host, req.RemoteAddr = "localhost", "127.0.0.1:1"
+	if status, _ := serve(f.Server, req); status != http.StatusForbidden {
+		t.Errorf("profiles: answer %d", status)
+	}
+}
+
+// A path may be allowed, and the topic that the body names refused, and the other way round.
+func TestBodiesAreAskedFor(t *testing.T) {
+	f, g := guarded(t)
+	for _, r := range f.routeList() {
+		if len(r.asks) == 0 || strings.Contains(r.pattern, "{topic}") || r.method == http.MethodGet {
+			continue
+		}
+		g.from(func(_ access.Operation, on access.Resource) bool { return on.Type == access.Group })
+		status, body := serve(f.Server, f.request(t, &r))
+		if status != http.StatusForbidden || !bytes.Contains(body, []byte(kerr.TopicAuthorizationFailed.Message)) {
+			t.Errorf("%s %s: answer %d: %s", r.method, r.pattern, status, body)
+		}
+	}
+	onlyDescribe := func(op access.Operation, _ access.Resource) bool { return op == access.Describe }
+	for _, change := range []object{{"partitions": 2}, {"configs": object{"retention.ms": "1"}}} {
+		g.from(onlyDescribe)
+		var refused problem
+		if resp := f.call(t, "PATCH", "/v1/topics/secret", change, &refused); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%v: answer %d: %+v", change, resp.StatusCode, refused)
+		}
+	}
+	g.from(onlyDescribe)
+	var details topicDetails
+	if f.call(t, "GET", "/v1/topics/secret", nil, &details); len(details.Configs) > 0 || len(details.PartitionList) != 1 {
+		t.Errorf("a topic without permission to describe its configs: %+v", details)
+	}
+}
+
+// A producer that may write to a topic that is not there, and not create it, does not create it.
+func TestProducersAskBeforeTopicsAreCreated(t *testing.T) {
+	f, g := guarded(t)
+	for _, c := range []struct {
+		operation access.Operation
+		want      int
+	}{{access.Write, http.StatusForbidden}, {access.Create, http.StatusForbidden}} {
+		g.from(func(op access.Operation, _ access.Resource) bool { return op == c.operation })
+		got := f.post(t, "/v1/topics/fresh/records", `{"value":"a"}`)
+		if got.status != c.want || f.node.View().Topic("fresh") != nil {
+			t.Errorf("with %s alone: answer %d", c.operation, got.status)
+		}
+	}
+	g.from(func(op access.Operation, _ access.Resource) bool { return op == access.Create || op == access.Write })
+	if got := f.post(t, "/v1/topics/fresh/records", `{"value":"a"}`); got.status != http.StatusOK {
+		t.Errorf("with both: answer %d", got.status)
+	}
+}
+
+// A row that does not say what its requests need, or what they count against, does not start.
+func TestRoutesSayWhatTheyNeed(t *testing.T) {
+	for name, r := range map[string]rules{
+		"nothing": {quota: access.Requests}, "no quota": {open: true},
+		"both":    {open: true, needs: []access.Need{access.Read.On(access.Cluster)}, quota: access.Requests},
+		"no name": needs(access.Requests, access.Read.On(access.Topic)),
+	} {
+		if checkRoutes([]route{{method: "GET", pattern: "/", rules: r}}) == nil {
+			t.Errorf("%s: registered", name)
+		}
+	}
+}
