@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"firn.dev/retry"
@@ -297,6 +299,9 @@ func (n *Node) loadView(ctx context.Context, g Generation, recovered *State) err
 			return err
 		}
 		reportDoubts(n.opts.Logger, state.doubts)
+		if err := confirmLoaded(ctx, n.opts.Coordinator, state, seq); err != nil {
+			return err
+		}
 	} else {
 		seq = 0
 	}
@@ -308,6 +313,60 @@ func (n *Node) loadView(ctx context.Context, g Generation, recovered *State) err
 		return nil
 	}
 	return n.view.replace(state, seq)
+}
+
+// confirmLoaded confirms the commits that a state has from the journal, and whose writer may have
+// died before it did: those that were decided after an entry. The state shows their records, so the
+// other nodes have to show them as well.
+func confirmLoaded(ctx context.Context, c Log, state *State, after uint64) error {
+	latest, err := c.Latest(ctx, state.incarnation)
+	for err == nil && after < latest {
+		found := journaled{state: state, seqs: map[uint64]bool{}}
+		for e, err := range c.Follow(ctx, state.incarnation, after) {
+			if errors.Is(err, ErrTrimmed) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			found.look(&e)
+			if after = e.Seq; after >= latest {
+				return found.confirm(ctx, c)
+			}
+		}
+		after, err = c.Settled(ctx, state.incarnation) // entries after this one are kept
+	}
+	return err
+}
+
+// journaled are the numbers of commits that await their confirmation though a state has them.
+type journaled struct {
+	state *State
+	seqs  map[uint64]bool
+}
+
+func (j *journaled) look(e *Entry) {
+	if e.Fact != nil && e.Fact.Commit != nil && j.state.hasAll(e.Fact.Commit.Spans) {
+		j.seqs[e.Seq] = true
+	}
+	for _, seq := range e.Confirmed {
+		delete(j.seqs, seq)
+	}
+}
+
+func (j *journaled) confirm(ctx context.Context, c Log) error {
+	if len(j.seqs) == 0 {
+		return nil
+	}
+	return c.Confirm(ctx, j.state.incarnation, slices.Sorted(maps.Keys(j.seqs)))
+}
+
+// hasAll says whether the state has all spans of a commit.
+func (s *State) hasAll(spans []CommitSpan) bool {
+	return !slices.ContainsFunc(spans, func(c CommitSpan) bool {
+		p := s.partitions[c.Partition]
+		return p == nil || !p.has(&c.Span)
+	})
 }
 
 // sameOpening refuses to go on in a generation if the bucket has facts of another opening of the same incarnation.

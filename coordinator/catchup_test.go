@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,5 +76,51 @@ func TestCatchUpWithSuccessor(t *testing.T) {
 	}
 	if err := second.CatchUp(t.Context()); err != nil {
 		t.Errorf("the second says %v", err)
+	}
+}
+
+// unconfirming is a coordinator that does not get a node's confirmations.
+type unconfirming struct {
+	coordinator.Coordinator
+	asked chan<- struct{}
+}
+
+func (u unconfirming) Confirm(ctx context.Context, _ coordinator.Incarnation, _ []uint64) error {
+	select {
+	case u.asked <- struct{}{}:
+	case <-ctx.Done():
+	}
+	return coordinator.ErrUnavailable
+}
+
+// What a node has from the journal, others show as well, also if its writer dies before it confirms.
+func TestLoadedIsConfirmed(t *testing.T) {
+	store, c, asked := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}, make(chan struct{})
+	others := joinShared(t, store, c, 1, 1000)
+	at := segments.Partition{Topic: createTopic(t, others, "a", 1)}
+
+	writer := joinShared(t, store, unconfirming{c, asked}, 2, 1000)
+	life, err := writer.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := life.Commit(t.Context(), request(at, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, die := context.WithCancel(t.Context())
+	var settling sync.WaitGroup
+	settling.Go(func() { _ = life.Settle(ctx, answer.Entry) })
+	<-asked // it is in the journal
+	die()
+	settling.Wait()
+
+	started := joinShared(t, store, c, 3, 1000)
+	if info, _ := started.View().Partition(at); info.HighWatermark != 3 {
+		t.Errorf("a node that starts shows records up to %d, and up to 3 they are in the journal", info.HighWatermark)
+	}
+	ends, err := c.HighWatermarks(t.Context(), life.Incarnation(), []segments.Partition{at})
+	if err != nil || ends[0] != 3 {
+		t.Errorf("the coordinator shows the others records up to %d (%v), and up to 3 to the node that starts", ends, err)
 	}
 }

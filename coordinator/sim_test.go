@@ -44,7 +44,7 @@ type flaws struct {
 const (
 	simNodes      = 3
 	simPartitions = 2
-	simSteps      = 1500
+	simSteps      = 1700
 )
 
 // simSeeds is how many random simulations TestProtocol runs; -firn.seeds asks for more.
@@ -525,6 +525,9 @@ func (n *simNode) load(in Incarnation) error {
 	if err != nil {
 		return err
 	}
+	if err := n.confirmLoaded(found.state, seq); err != nil {
+		return err
+	}
 	if n.view == nil {
 		n.view = NewView(found.state)
 		n.view.seq = seq
@@ -533,6 +536,26 @@ func (n *simNode) load(in Incarnation) error {
 	}
 	n.sim.judge(n.who()+" loading", n.view.state)
 	return nil
+}
+
+// confirmLoaded is what the function of that name does.
+func (n *simNode) confirmLoaded(state *State, after uint64) error {
+	var entries []Entry
+	err := n.call("follow", func(e *Embedded) (err error) {
+		entries, err = e.read(state.incarnation, after, make([]Entry, 0, 1000))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	found := journaled{state: state, seqs: map[uint64]bool{}}
+	for i := range entries {
+		found.look(&entries[i])
+	}
+	if len(found.seqs) == 0 {
+		return nil
+	}
+	return n.call("confirm", func(e *Embedded) error { return found.confirm(context.Background(), e) })
 }
 
 // act does one of the things that a living node does. An error ends the life.

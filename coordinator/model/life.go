@@ -219,6 +219,7 @@ func (w *walk) load(i int) {
 		w.m.end(t, i)
 	default:
 		v.view, v.snapshot = found.facts, 0
+		t.confirm(v, found.facts) // what is in the journal, and its writer may not live to confirm
 		w.m.live(t, i)
 	}
 	w.emit(Move{Load, int8(i), 0, 0})

@@ -416,6 +416,13 @@ var mutants = []mutant{
 		by: []check{{pkg: "./coordinator", run: "^TestArchive$|^TestUnreferenced$"}, simulation, collecting, whole},
 	},
 	{
+		name: "loaded-unconfirmed", file: "coordinator/begin.go",
+		rule: "a node confirms what it read in the journal before it shows it",
+		old:  "confirmLoaded(ctx, n.opts.Coordinator, state, seq); err != nil",
+		new:  "ctx.Err(); err != nil",
+		by:   []check{{pkg: "./coordinator", run: "^TestLoadedIsConfirmed$"}, whole},
+	},
+	{
 		name: "forgotten-committed", file: "coordinator/embedded_commit.go",
 		rule: "a commit that was forgotten is refused, also when the clock is set back",
 		old:  " || !req.Segment.Time().After(e.forgotten)",

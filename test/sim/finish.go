@@ -89,14 +89,8 @@ func (c *client) writeTo(ctx context.Context, n *node) error {
 	return nil
 }
 
-// helped is how long others take, at most, to confirm what is in the journal when its writer died
-// before it did. Until then a node that started since may have answered from the journal what the
-// others do not show yet.
-const helped = 5 * time.Second
-
 // finish compares what everybody serves in the end with what was promised.
 func (w *world) finish() {
-	w.sleepAlways(helped)
 	ctx, cancel := context.WithTimeout(w.ctx, 2*alive)
 	defer cancel()
 	for _, n := range w.nodes {
