@@ -3,6 +3,7 @@ package coordinator
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +40,13 @@ func notInTopicName(r rune) bool {
 // Tools rely on it, so Firn does as well; it is checked by each node for itself, so two nodes asked at the same moment may let
 // such a pair pass.
 
+// internalTopics are the topics that Kafka keeps its own state in. Firn keeps it elsewhere, and
+// tools that read them would wait for ever at an ordinary topic of that name.
+var internalTopics = []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"}
+
+// IsInternalTopic says that a name is of a topic that Kafka keeps its own state in.
+func IsInternalTopic(name string) bool { return slices.Contains(internalTopics, name) }
+
 // TopicNames are the names that new topics may collide with, by what they would have in common.
 type TopicNames map[string]string
 
@@ -58,8 +66,12 @@ func (n TopicNames) Add(name string) {
 	}
 }
 
-// Check refuses a name that collides with another.
+// Check refuses a name that no new topic may have: one that collides with another, or is of one of
+// Kafka's internal topics.
 func (n TopicNames) Check(name string) error {
+	if IsInternalTopic(name) {
+		return fmt.Errorf("%w: %q is internal to Kafka; Firn keeps what would be in it elsewhere", ErrTopicName, name)
+	}
 	if other, taken := n[collisionKey(name)]; taken && other != name {
 		return fmt.Errorf("%w: %q collides with %q: names must differ in more than '.' and '_'", ErrTopicName, name, other)
 	}

@@ -21,7 +21,8 @@ func TestCheckTopicName(t *testing.T) {
 func TestTopicNames(t *testing.T) {
 	names := NamesOf([]*Topic{{Name: "a.b_c"}, {Name: "plain"}})
 	for name, allowed := range map[string]bool{
-		"a.b_c": true, // it exists, which is another error
+		"a.b_c":              true, // it exists, which is another error
+		"__consumer_offsets": false, "__cluster_metadata": false, "__consumer_offset": true,
 		"a_b.c": false, "a_b_c": false, "a.b.c": false, "a.b-c": true, "plain": true, "pla.in": true,
 	} {
 		if err := names.Check(name); (err == nil) != allowed {

@@ -37,6 +37,8 @@ func (s *Server) bound(req kmsg.Request) int64 {
 		return s.allTopicsBound()
 	case *kmsg.DescribeConfigsRequest:
 		return s.configsBound(req)
+	case *kmsg.ListConfigResourcesRequest:
+		return int64(s.topicCount(true)) * describedTopicBytes
 	case *kmsg.CreateTopicsRequest:
 		return int64(min(len(req.Topics), s.opts.Limits.MaxPartitions)) * int64(configCount) * describedConfigBytes
 	case *kmsg.ListGroupsRequest:

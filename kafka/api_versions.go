@@ -11,15 +11,26 @@ import (
 	"firn.dev/access"
 )
 
-// ApiVersions v0-v4: what is served, from the register. A version that is not served is answered in v0 with UNSUPPORTED_VERSION and the list, as
-// KIP-511 has it.
+// ApiVersions v0-v5: what is served, from the register, and the levels of features.
+//
+//   - A version that is not served is answered in v0 with UNSUPPORTED_VERSION and the list, as
+//     KIP-511 has it.
+//   - A client that means another cluster is told so with REBOOTSTRAP_REQUIRED (KIP-1242). One that
+//     means another node is served, unlike by Kafka: any node serves it, and several may be behind
+//     one address.
 func init() {
-	register(0, 4, func(_ context.Context, _ *Server, from *peer, req *kmsg.ApiVersionsRequest) (kmsg.Response, error) {
+	register(0, 5, func(_ context.Context, s *Server, from *peer, req *kmsg.ApiVersionsRequest) (kmsg.Response, error) {
 		if req.Version >= 3 {
 			if !validSoftware(req.ClientSoftwareName) || !validSoftware(req.ClientSoftwareVersion) {
 				return apiVersions(kerr.InvalidRequest.Code), nil
 			}
 			from.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
+		}
+		if (req.ClusterID == nil) != (req.NodeID < 0) {
+			return apiVersions(kerr.InvalidRequest.Code), nil
+		}
+		if req.ClusterID != nil && *req.ClusterID != s.opts.Node.View().ClusterID() {
+			return apiVersions(kerr.RebootstrapRequired.Code), nil
 		}
 		return apiVersions(0), nil
 	}, rules{open: true, quota: access.Unthrottled})
@@ -32,8 +43,15 @@ const produceMinAnnounced = 0
 func apiVersions(code int16) *kmsg.ApiVersionsResponse {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.ErrorCode = code
-	if code == kerr.InvalidRequest.Code {
+	if code == kerr.InvalidRequest.Code || code == kerr.RebootstrapRequired.Code {
 		return resp
+	}
+	resp.FinalizedFeaturesEpoch = featuresEpoch
+	for _, f := range features {
+		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{
+			Name: f.name, MinVersion: f.lowest, MaxVersion: f.level})
+		resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{
+			Name: f.name, MinVersionLevel: f.finalizedMinimum, MaxVersionLevel: f.level})
 	}
 	for _, a := range apis {
 		k := kmsg.NewApiVersionsResponseApiKey()

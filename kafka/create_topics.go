@@ -100,6 +100,9 @@ func (s *Server) planNewTopic(plan *topicPlan, t kmsg.CreateTopicsRequestTopic, 
 	if s.opts.Node.View().Topic(t.Topic) != nil {
 		return refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
 	}
+	if coordinator.IsInternalTopic(t.Topic) {
+		return refuse(kerr.TopicAlreadyExists, "topic %q is internal; there is nothing to create", t.Topic)
+	}
 	if refused := badName(claimed.Check(t.Topic)); refused != nil {
 		return refused
 	}

@@ -103,7 +103,7 @@ func (s *Server) pageTopics(from *peer, req *kmsg.DescribeTopicPartitionsRequest
 
 func pageTopic(name string, refused *refusal) kmsg.DescribeTopicPartitionsResponseTopic {
 	a := kmsg.NewDescribeTopicPartitionsResponseTopic()
-	a.Topic, a.ErrorCode = &name, refused.code()
+	a.Topic, a.ErrorCode, a.IsInternal = &name, refused.code(), coordinator.IsInternalTopic(name)
 	return a
 }
 

@@ -136,7 +136,7 @@ func (s *Server) metadataByName(from *peer, name string) kmsg.MetadataResponseTo
 
 func noMetadata(name *string, refused *refusal) kmsg.MetadataResponseTopic {
 	a := kmsg.NewMetadataResponseTopic()
-	a.Topic, a.ErrorCode = name, refused.code()
+	a.Topic, a.ErrorCode, a.IsInternal = name, refused.code(), coordinator.IsInternalTopic(*name)
 	return a
 }
 
@@ -188,7 +188,7 @@ func (s *Server) autoCreate(ctx context.Context, name string) (*coordinator.Topi
 func metadataTopic(t *coordinator.Topic) kmsg.MetadataResponseTopic {
 	a := kmsg.NewMetadataResponseTopic()
 	a.Topic = &t.Name
-	a.TopicID = t.ID
+	a.TopicID, a.IsInternal = t.ID, coordinator.IsInternalTopic(t.Name)
 	a.Partitions = make([]kmsg.MetadataResponseTopicPartition, t.Partitions)
 	return a
 }

@@ -10,11 +10,9 @@ var unserved = []struct {
 }{
 	{"until transactions are here", []kmsg.Key{
 		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,
-		kmsg.DescribeTransactions, kmsg.ListTransactions,
 	}},
 	{"until clients can authenticate, and so be told apart", []kmsg.Key{
-		kmsg.SASLHandshake, kmsg.SASLAuthenticate, kmsg.DescribeACLs, kmsg.CreateACLs, kmsg.DeleteACLs,
-		kmsg.DescribeUserSCRAMCredentials, kmsg.AlterUserSCRAMCredentials, kmsg.DescribeClientQuotas, kmsg.AlterClientQuotas,
+		kmsg.AlterUserSCRAMCredentials, kmsg.AlterClientQuotas,
 		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
 	}},
 	{"not planned: share groups", []kmsg.Key{
@@ -25,18 +23,15 @@ var unserved = []struct {
 	{"not planned: Kafka Streams' own groups; Streams runs on consumer groups as well", []kmsg.Key{
 		kmsg.StreamsGroupHeartbeat, kmsg.StreamsGroupDescribe, kmsg.StreamsGroupTopologyDescriptionUpdate,
 	}},
-	{"not planned: metrics that clients push, and their configs", []kmsg.Key{
-		kmsg.GetTelemetrySubscriptions, kmsg.PushTelemetry, kmsg.ListConfigResources,
+	{"as Kafka without a plugin that takes the metrics that clients push", []kmsg.Key{
+		kmsg.GetTelemetrySubscriptions, kmsg.PushTelemetry,
 	}},
-	{"no meaning: there are no leaders to elect and no disks to choose", []kmsg.Key{
-		kmsg.ElectLeaders, kmsg.AlterReplicaLogDirs, kmsg.AssignReplicasToDirs,
-	}},
-	{"no meaning: there is no quorum of controllers, and no feature levels", []kmsg.Key{
-		kmsg.Vote, kmsg.BeginQuorumEpoch, kmsg.EndQuorumEpoch, kmsg.DescribeQuorum, kmsg.FetchSnapshot, kmsg.UpdateFeatures,
+	{"no meaning: there is no quorum of controllers", []kmsg.Key{
+		kmsg.Vote, kmsg.BeginQuorumEpoch, kmsg.EndQuorumEpoch, kmsg.FetchSnapshot,
 		kmsg.AddRaftVoter, kmsg.RemoveRaftVoter, kmsg.UpdateRaftVoter, kmsg.ControllerRegistration, kmsg.UnregisterController,
 	}},
 	{"no meaning: what Kafka's brokers say to each other", []kmsg.Key{
 		kmsg.LeaderAndISR, kmsg.StopReplica, kmsg.UpdateMetadata, kmsg.ControlledShutdown, kmsg.AlterPartition, kmsg.Envelope,
-		kmsg.BrokerRegistration, kmsg.BrokerHeartbeat, kmsg.UnregisterBroker, kmsg.AllocateProducerIDs,
+		kmsg.BrokerRegistration, kmsg.BrokerHeartbeat, kmsg.AllocateProducerIDs, kmsg.AssignReplicasToDirs,
 	}},
 }
