@@ -21,7 +21,7 @@ var errWait = errors.New("waiting for another node's recovery")
 func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 	b := beginning{store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(), logger: n.opts.Logger,
 		metrics: n.metrics, patience: n.opts.Patience, lived: lived}
-	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+	for try := 0; ; try++ {
 		b.insist = n.insists
 		b.distrusted = n.distrusted.Load()
 		life, err := n.tryLife(ctx, &b)
@@ -38,14 +38,17 @@ func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 			}
 		case !n.insists(err):
 			return nil, err
-		default:
+		case retry.Told(try):
 			n.opts.Logger.Error("a new life cannot begin, trying again", "error", err)
 		}
-		if err := retry.Pause(ctx, delay); err != nil {
+		if err := beginBackoff.Pause(ctx, try); err != nil {
 			return nil, err
 		}
 	}
 }
+
+// beginBackoff is short: nobody can write meanwhile.
+var beginBackoff = retry.Backoff{First: 20 * time.Millisecond, Most: 400 * time.Millisecond}
 
 // tryLife begins a life, if it can.
 func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {

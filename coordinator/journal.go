@@ -54,7 +54,7 @@ const (
 )
 
 // journalBackoff is between those tries.
-var journalBackoff = retry.Backoff{First: 20 * time.Millisecond, Most: 2 * time.Second}
+var journalBackoff = retry.Backoff{First: 20 * time.Millisecond, Most: 500 * time.Millisecond}
 
 func (j *journal) add(s *settlement) {
 	j.mu.Lock()

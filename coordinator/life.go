@@ -138,10 +138,13 @@ func (l *Life) start(task func(ctx context.Context) error) {
 	})
 }
 
+// followBackoff is short: whoever waits for an acknowledgement waits for the stream as well.
+var followBackoff = retry.Backoff{First: 50 * time.Millisecond, Most: 500 * time.Millisecond}
+
 // follow keeps the view current.
 func (l *Life) follow(ctx context.Context) error {
 	n := l.node
-	for {
+	for tries := 0; ; tries++ {
 		var failed error
 		for entry, err := range n.opts.Coordinator.Follow(ctx, l.incarnation, n.view.seen()) {
 			if err != nil {
@@ -154,6 +157,7 @@ func (l *Life) follow(ctx context.Context) error {
 			if len(entry.Confirmed) > 0 {
 				n.snapshots.journaled()
 			}
+			tries = 0
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -168,8 +172,10 @@ func (l *Life) follow(ctx context.Context) error {
 			}
 		}
 		if failed != nil {
-			l.logger.Warn("following the commit stream fails, trying again", "error", failed)
-			if err := retry.Pause(ctx, time.Second); err != nil {
+			if retry.Told(tries) {
+				l.logger.Warn("following the commit stream fails, trying again", "error", failed)
+			}
+			if err := followBackoff.Pause(ctx, tries); err != nil {
 				return err
 			}
 		}
@@ -177,21 +183,27 @@ func (l *Life) follow(ctx context.Context) error {
 }
 
 const (
-	registrationTTL = 3 * time.Second // after which a node that died is gone from Metadata
-	heartbeat       = time.Second
+	registrationTTL = 2 * time.Second // after which a node that died is gone from Metadata
+	heartbeat       = 500 * time.Millisecond
 )
 
 // register announces the node again and again, and hears of the others.
 func (l *Life) register(ctx context.Context) error {
 	swept := time.Now()
-	for {
+	for failures := 0; ; {
 		if err := retry.Pause(ctx, heartbeat); err != nil {
 			return err
 		}
-		if err := l.announce(ctx); lifeOver(err) {
+		switch err := l.announce(ctx); {
+		case lifeOver(err):
 			return err
-		} else if err != nil && ctx.Err() == nil {
-			l.logger.Warn("registering this node fails, trying again", "error", err)
+		case err == nil:
+			failures = 0
+		case ctx.Err() == nil:
+			if retry.Told(failures) {
+				l.logger.Warn("registering this node fails, trying again", "error", err)
+			}
+			failures++
 		}
 		if time.Since(swept) >= producerSweep {
 			l.node.view.forget(l.node.commitClock.passed)

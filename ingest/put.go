@@ -29,7 +29,7 @@ const (
 )
 
 // backoff is between attempts at what a segment needs.
-var backoff = retry.Backoff{First: 50 * time.Millisecond, Most: time.Second}
+var backoff = retry.Backoff{First: 50 * time.Millisecond, Most: 500 * time.Millisecond}
 
 // uploader puts segments, patiently.
 type uploader struct {

@@ -33,5 +33,9 @@ func (b Backoff) Wait(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
+// Told says whether retry number n, counted from 0, is worth a line in the log: the first few are,
+// then fewer and fewer.
+func Told(n int) bool { return n&(n+1) == 0 }
+
 // Pause waits before retry number n, as the function Pause does.
 func (b Backoff) Pause(ctx context.Context, n int) error { return Pause(ctx, b.Wait(n)) }

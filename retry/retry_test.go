@@ -40,3 +40,15 @@ func TestPause(t *testing.T) {
 		}
 	})
 }
+
+func TestTold(t *testing.T) {
+	told := 0
+	for n := range 1000 {
+		if retry.Told(n) {
+			told++
+		}
+	}
+	if !retry.Told(0) || told != 10 {
+		t.Errorf("of 1000 retries %d are told", told)
+	}
+}
