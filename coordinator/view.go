@@ -107,6 +107,13 @@ func (v *View) deleted(id segments.TopicID) bool {
 	return t != nil && t.Deleted
 }
 
+// TopicCount is how many topics there are.
+func (v *View) TopicCount() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.topics)
+}
+
 // Topics returns all topics, ordered by name.
 func (v *View) Topics() []*Topic {
 	v.mu.RLock()

@@ -73,10 +73,23 @@ type timeSearch struct {
 	read   int // blocks
 }
 
-// block reads the block of one piece.
-func (s *timeSearch) block(ctx context.Context, at piece) (*block, error) {
+// searchBytes bounds the blocks that all searches have before them at once.
+const searchBytes = 64 << 20
+
+// block reads the block of one piece, once there is room for it among those of other searches. When
+// there is no error, the search has to say when it is done with it.
+func (s *timeSearch) block(ctx context.Context, at piece) (b *block, done func(), err error) {
 	s.read++
-	return s.x.block(ctx, s.p, at)
+	n := min(at.Length, searchBytes)
+	if err := s.x.searched.Acquire(ctx, n); err != nil {
+		return nil, nil, err
+	}
+	done = func() { s.x.searched.Release(n) }
+	if b, err = s.x.block(ctx, s.p, at); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return b, done, nil
 }
 
 // tired says whether the search has read as many blocks as it may.
@@ -131,17 +144,25 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, t
 		if s.tired() {
 			return Position{max(at.Base, s.offset), timestamp}, true, nil
 		}
-		b, err := s.block(ctx, at)
-		if err != nil {
-			return Position{}, false, err
+		if found, ok, err := s.firstInBlock(ctx, at, timestamp); ok || err != nil {
+			return found, ok, err
 		}
-		for i := range b.starts {
-			if b.last(i) < s.offset {
-				continue
-			}
-			if found, ok := firstInBatch(b.batch(i), s.offset, timestamp); ok {
-				return found, true, nil
-			}
+	}
+	return Position{}, false, nil
+}
+
+func (s *timeSearch) firstInBlock(ctx context.Context, at piece, timestamp int64) (Position, bool, error) {
+	b, done, err := s.block(ctx, at)
+	if err != nil {
+		return Position{}, false, err
+	}
+	defer done()
+	for i := range b.starts {
+		if b.last(i) < s.offset {
+			continue
+		}
+		if found, ok := firstInBatch(b.batch(i), s.offset, timestamp); ok {
+			return found, true, nil
 		}
 	}
 	return Position{}, false, nil
@@ -254,7 +275,7 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, 
 		if s.tired() || ok && at.MaxTimestamp <= best.Timestamp {
 			break
 		}
-		b, err := s.block(ctx, at)
+		b, done, err := s.block(ctx, at)
 		if err != nil {
 			return Position{}, false, err
 		}
@@ -264,6 +285,7 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, 
 			}
 			best, ok = latestInBatch(b.batch(i), s.offset, best, ok)
 		}
+		done()
 	}
 	return best, ok, nil
 }

@@ -19,7 +19,8 @@
 // goroutine of the reader who wants it and for as long as that reader's context allows. Two things
 // lie outside: blocks that have left the tail or the cache stay alive while the answer to a reader
 // still holds them, so whoever serves readers must bound the bytes of their answers; and a single
-// block larger than FetchBytes is fetched alone.
+// block larger than FetchBytes is fetched alone. The blocks that searches by time have before them
+// take at most 64 MiB together: others wait.
 //
 // # Live and old
 //
@@ -37,6 +38,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/spans"
@@ -133,6 +135,8 @@ type Index struct {
 	fetcher *fetcher
 	footers *footers
 	ahead   *readAhead
+
+	searched *semaphore.Weighted // bytes that searches by time have before them
 }
 
 // New returns an index.
@@ -142,7 +146,8 @@ func New(opts Options) (*Index, error) {
 		return nil, err
 	}
 	m := newMetrics()
-	x := &Index{view: opts.View, catchUp: opts.CatchUp, logger: opts.Logger, metrics: m, tail: newTail(opts.TailBytes)}
+	x := &Index{view: opts.View, catchUp: opts.CatchUp, logger: opts.Logger, metrics: m, tail: newTail(opts.TailBytes),
+		searched: semaphore.NewWeighted(searchBytes)}
 	x.fetcher = newFetcher(opts, m)
 	x.footers = newFooters(opts, x.fetcher, m)
 	x.ahead = newReadAhead(opts.ReadAheadBytes, opts.View, x.tail, x.fetcher, x.footers, m)

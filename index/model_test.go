@@ -268,6 +268,10 @@ func (m *machine) search(rt *rapid.T) {
 // check looks at the bounds.
 func (m *machine) check(rt *rapid.T) {
 	x := m.x
+	if !x.searched.TryAcquire(searchBytes) {
+		rt.Fatal("searches that are over still hold something")
+	}
+	x.searched.Release(searchBytes)
 	if held := x.tail.held(); held > x.tail.limit || held < 0 {
 		rt.Fatalf("the tail holds %d bytes, its bound is %d", held, x.tail.limit)
 	}

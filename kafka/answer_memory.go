@@ -99,7 +99,7 @@ func (s *Server) topicCount(all bool) int {
 	if !all {
 		return 0
 	}
-	return len(s.opts.Node.View().Topics())
+	return s.opts.Node.View().TopicCount()
 }
 
 func (s *Server) configsBound(req *kmsg.DescribeConfigsRequest) (n int64) {

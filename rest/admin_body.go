@@ -14,11 +14,20 @@ import (
 // maxAdminBody is how long the body of a request may be that brings no records.
 const maxAdminBody = 1 << 20
 
-// readJSON reads a body that is one JSON object into v. Fields that v does not have are refused, because a misspelt one would otherwise do silently something else.
-func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+// readJSON reads a body that is one JSON object into v. What that takes is counted before it is read.
+// Fields that v does not have are refused, because a misspelt one would otherwise do silently
+// something else.
+func readJSON(w http.ResponseWriter, r *http.Request, v any, memory *share) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != typeJSON && kind != "application/merge-patch+json" {
 		return refuse(http.StatusUnsupportedMediaType, "Content-Type", "the body has to be %s, and to say so", typeJSON)
+	}
+	length := min(r.ContentLength, maxAdminBody)
+	if length < 0 {
+		length = maxAdminBody
+	}
+	if err := memory.grow(r.Context(), adminBodyFactor*length); err != nil {
+		return err
 	}
 	body := http.MaxBytesReader(w, r.Body, maxAdminBody)
 	d := json.NewDecoder(body)

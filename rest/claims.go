@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
@@ -70,27 +71,39 @@ func (s *Server) claimed(r *http.Request, may access.Operation, claims []groups.
 }
 
 // listClaims lists the claims of a group.
-func (s *Server) listClaims(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) listClaims(w http.ResponseWriter, r *http.Request, memory *share) error {
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
-	claims, refused := s.opts.Groups.Claims(r.Context(), r.PathValue("group"))
-	if refused != nil {
-		return refused
+	claims, err := s.claimsOf(r, memory)
+	if err != nil {
+		return err
 	}
-	answer(w, http.StatusOK, typeJSON, claimList{s.claimed(r, access.Describe, claims)})
+	answer(w, http.StatusOK, typeJSON, claimList{claims})
 	return nil
 }
 
+// claimsOf is what is claimed of the group that a request is about, as far as the client may know.
+func (s *Server) claimsOf(r *http.Request, memory *share) ([]claimed, error) {
+	claims, refused := s.opts.Groups.Claims(r.Context(), r.PathValue("group"))
+	if refused != nil {
+		return nil, refused
+	}
+	if err := memory.grow(r.Context(), int64(len(claims))*claimBytes); err != nil {
+		return nil, err
+	}
+	return s.claimed(r, access.Describe, claims), nil
+}
+
 // claim gives partitions to a holder, with their first records if it asks for them.
-func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) claim(w http.ResponseWriter, r *http.Request, memory *share) error {
 	q := queryOf(r, "read")
 	readBytes := int(q.number("read", 0, 1, maxReadBytes))
 	if q.err != nil {
 		return q.err
 	}
 	asked := claimRequest{From: "earliest"}
-	if err := readJSON(w, r, &asked); err != nil {
+	if err := readJSON(w, r, &asked, memory); err != nil {
 		return err
 	}
 	request, err := s.claimRequest(r, &asked)
@@ -110,8 +123,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
 	if readBytes > 0 {
 		defer s.readClaims(r.Context(), shown, readBytes)()
 	}
-	w.Header().Set("Content-Type", typeJSON)
-	_, _ = w.Write(append(compactJSON(claimList{shown}), '\n')) // an error means that the client has gone
+	answerAs(w, http.StatusOK, typeJSON, claimList{shown}, jsontext.Multiline(false)) // with records in it, which are many
 	return nil
 }
 
@@ -275,8 +287,9 @@ type claimAnswers struct {
 }
 
 // readHeld reads a request that names claims.
-func (s *Server) readHeld(w http.ResponseWriter, r *http.Request) (asked heldClaims, held []groups.Held, err error) {
-	if err := readJSON(w, r, &asked); err != nil {
+func (s *Server) readHeld(w http.ResponseWriter, r *http.Request, memory *share) (
+	asked heldClaims, held []groups.Held, err error) {
+	if err := readJSON(w, r, &asked, memory); err != nil {
 		return asked, nil, err
 	}
 	switch {
@@ -300,8 +313,8 @@ func (s *Server) readHeld(w http.ResponseWriter, r *http.Request) (asked heldCla
 }
 
 // renewClaims keeps claims for longer.
-func (s *Server) renewClaims(w http.ResponseWriter, r *http.Request) error {
-	asked, held, err := s.readHeld(w, r)
+func (s *Server) renewClaims(w http.ResponseWriter, r *http.Request, memory *share) error {
+	asked, held, err := s.readHeld(w, r, memory)
 	if err != nil {
 		return err
 	}
@@ -311,8 +324,8 @@ func (s *Server) renewClaims(w http.ResponseWriter, r *http.Request) error {
 }
 
 // releaseClaims gives claims up.
-func (s *Server) releaseClaims(w http.ResponseWriter, r *http.Request) error {
-	asked, held, err := s.readHeld(w, r)
+func (s *Server) releaseClaims(w http.ResponseWriter, r *http.Request, memory *share) error {
+	asked, held, err := s.readHeld(w, r, memory)
 	if err != nil {
 		return err
 	}
@@ -321,8 +334,8 @@ func (s *Server) releaseClaims(w http.ResponseWriter, r *http.Request) error {
 }
 
 // commitClaims stores offsets under claims.
-func (s *Server) commitClaims(w http.ResponseWriter, r *http.Request) error {
-	asked, held, err := s.readHeld(w, r)
+func (s *Server) commitClaims(w http.ResponseWriter, r *http.Request, memory *share) error {
+	asked, held, err := s.readHeld(w, r, memory)
 	if err != nil {
 		return err
 	}

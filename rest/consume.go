@@ -35,13 +35,14 @@ func (s *Server) topicRoutes() []route {
 	alter, alterConfigs := access.Alter.On(access.Topic), access.AlterConfigs.On(access.Topic)
 	configs := access.DescribeConfigs.On(access.Topic)
 	return []route{
-		{method: get, pattern: topics, handler: s.listTopics, summary: "topics, by name",
+		{method: get, pattern: topics, handler: s.counting(s.listTopics), summary: "topics, by name",
 			rules: needs(access.Requests).asking(describe)},
-		{method: post, pattern: topics, handler: s.createTopic, summary: "create a topic",
+		{method: post, pattern: topics, handler: s.counting(s.createTopic), summary: "create a topic",
 			rules: needs(access.Mutations).asking(access.Create.On(access.Cluster), access.Create.On(access.Topic), configs)},
-		{method: get, pattern: topic, handler: s.describeTopic, summary: "a topic: its partitions and configs",
+		{method: get, pattern: topic, handler: s.counting(s.describeTopic), summary: "a topic: its partitions and configs",
 			rules: needs(access.Requests, describe).asking(configs)},
-		{method: patch, pattern: topic, handler: s.alterTopic, summary: "change a topic's configs, or add partitions",
+		{method: patch, pattern: topic, handler: s.counting(s.alterTopic),
+			summary: "change a topic's configs, or add partitions",
 			rules: needs(access.Mutations, describe).
 				asking(alter, alterConfigs, configs)},
 		{method: del, pattern: topic, handler: s.deleteTopic, summary: "delete a topic",
@@ -62,32 +63,34 @@ func (s *Server) groupRoutes() []route {
 	read, describe := access.Read.On(access.Group), access.Describe.On(access.Group)
 	readTopics, describeTopics := access.Read.On(access.Topic), access.Describe.On(access.Topic)
 	owned := []route{
-		{method: get, pattern: group, handler: s.describeGroup,
+		{method: get, pattern: group, handler: s.counting(s.describeGroup),
 			rules:   needs(access.Requests, describe).asking(describeTopics),
 			summary: "a group: its members or claims, its offsets and how far behind they are"},
 		{method: del, pattern: group, handler: s.deleteGroup, rules: needs(access.Requests, access.Delete.On(access.Group)),
 			summary: "delete a group and what it has committed"},
-		{method: post, pattern: group + "/reset", handler: s.resetGroup,
+		{method: post, pattern: group + "/reset", handler: s.counting(s.resetGroup),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "set from where a group reads a topic on"},
-		{method: get, pattern: claims, handler: s.listClaims, rules: needs(access.Requests, describe).asking(describeTopics),
+		{method: get, pattern: claims, handler: s.counting(s.listClaims),
+			rules:   needs(access.Requests, describe).asking(describeTopics),
 			summary: "the partitions of a group that are claimed"},
-		{method: post, pattern: claims, handler: s.claim, rules: needs(access.FetchedBytes, read).asking(readTopics),
+		{method: post, pattern: claims, handler: s.counting(s.claim),
+			rules:   needs(access.FetchedBytes, read).asking(readTopics),
 			summary: "claim partitions for a time, and read their next records if asked to"},
-		{method: post, pattern: claims + "/renew", handler: s.renewClaims,
+		{method: post, pattern: claims + "/renew", handler: s.counting(s.renewClaims),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "keep claims for longer"},
-		{method: post, pattern: claims + "/commit", handler: s.commitClaims,
+		{method: post, pattern: claims + "/commit", handler: s.counting(s.commitClaims),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "commit offsets under claims"},
-		{method: post, pattern: claims + "/release", handler: s.releaseClaims,
+		{method: post, pattern: claims + "/release", handler: s.counting(s.releaseClaims),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "give claims up"},
 	}
 	for i := range owned {
 		owned[i].handler = s.ofGroup(owned[i].handler) // which may send it on, once it was asked for
 	}
-	return append(owned, route{method: get, pattern: "/v1/groups", handler: s.listGroups,
+	return append(owned, route{method: get, pattern: "/v1/groups", handler: s.counting(s.listGroups),
 		summary: "consumer groups, of all nodes",
 		rules:   needs(access.Requests).asking(access.Describe.On(access.Cluster), describe)})
 }

@@ -66,11 +66,15 @@ type groupOffset struct {
 func hostPort(host string, port int32) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
 
 // listGroups lists the groups of all nodes.
-func (s *Server) listGroups(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *share) error {
 	q := queryOf(r, "after", "limit")
 	limit, after := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", "")
 	if q.err != nil {
 		return q.err
+	}
+	known, listed := int64(s.opts.Groups.GroupCount()), int64((1+len(s.opts.Node.Nodes()))*limit)
+	if err := memory.grow(r.Context(), known*groupBytes+listed*listedGroupBytes); err != nil {
+		return err
 	}
 	list, more := groupList{Groups: s.ownGroups(r, after, limit)}, false
 	if r.Header.Get(forwardedField) == "" {
@@ -96,7 +100,7 @@ func (s *Server) ownGroups(r *http.Request, after string, limit int) []groupSumm
 	slices.SortFunc(known, func(a, b groups.Description) int { return strings.Compare(a.Group, b.Group) })
 	own := []groupSummary{}
 	for i := range known[:min(len(known), limit+1)] {
-		own = append(own, s.groupSummary(&known[i], s.offsetsOf(known[i].Group)))
+		own = append(own, s.groupSummary(&known[i], s.lagOf(known[i].Group)))
 	}
 	return own
 }
@@ -134,10 +138,18 @@ func (s *Server) addPeersGroups(r *http.Request, list *groupList) (more bool) {
 	return more
 }
 
-func (s *Server) groupSummary(d *groups.Description, offsets []groupOffset) groupSummary {
-	sum := groupSummary{Group: d.Group, State: d.State.String(), Type: d.Type.String(), Node: s.opts.Node.Info().ID}
-	for i := range offsets {
-		sum.Lag += offsets[i].Lag
+func (s *Server) groupSummary(d *groups.Description, lag int64) groupSummary {
+	return groupSummary{Group: d.Group, State: d.State.String(), Type: d.Type.String(),
+		Node: s.opts.Node.Info().ID, Lag: lag}
+}
+
+// lagOf is how far a group is behind.
+func (s *Server) lagOf(group string) (sum int64) {
+	view := s.view()
+	for _, c := range view.CommittedOffsets(group) {
+		if info, there := view.Partition(c.Partition); there {
+			sum += info.HighWatermark - min(max(c.Offset, info.LogStart), info.HighWatermark)
+		}
 	}
 	return sum
 }
@@ -165,18 +177,21 @@ func (s *Server) offsetsOf(group string) []groupOffset {
 }
 
 // describeGroup says all there is to say of a group.
-func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *share) error {
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
 	group := r.PathValue("group")
+	if err := memory.grow(r.Context(), describedBytes+int64(s.view().CommittedCount(group))*offsetBytes); err != nil {
+		return err
+	}
 	d, refused := s.opts.Groups.Describe(r.Context(), group)
 	if refused != nil {
 		return refused
 	}
-	claims, refused := s.opts.Groups.Claims(r.Context(), group)
-	if refused != nil {
-		return refused
+	claims, err := s.claimsOf(r, memory)
+	if err != nil {
+		return err
 	}
 	var offsets []groupOffset
 	refused = s.opts.Groups.Fetch(r.Context(), group, func(*coordinator.View) { offsets = s.offsetsOf(group) })
@@ -186,8 +201,12 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request) error {
 	offsets = slices.DeleteFunc(offsets, func(o groupOffset) bool {
 		return !allows(r, access.Describe, access.Topic, o.Topic)
 	})
-	details := groupDetails{groupSummary: s.groupSummary(&d, offsets), Protocol: d.Protocol, Members: []groupMember{},
-		Claims: s.claimed(r, access.Describe, claims), Offsets: offsets}
+	lag := int64(0)
+	for i := range offsets {
+		lag += offsets[i].Lag
+	}
+	details := groupDetails{groupSummary: s.groupSummary(&d, lag), Protocol: d.Protocol, Members: []groupMember{},
+		Claims: claims, Offsets: offsets}
 	for i := range d.Members {
 		m := &d.Members[i]
 		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID, strings.TrimPrefix(m.ClientHost, "/")})
@@ -230,9 +249,9 @@ type resetAnswer struct {
 }
 
 // resetGroup sets from where a group that has no members reads a topic on. Offsets are moved into the range that there is.
-func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request, memory *share) error {
 	var asked groupReset
-	if err := readJSON(w, r, &asked); err != nil {
+	if err := readJSON(w, r, &asked, memory); err != nil {
 		return err
 	}
 	to, err := parsePlace("to", asked.To)
@@ -244,6 +263,9 @@ func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	group := r.PathValue("group")
+	if err := memory.grow(r.Context(), int64(t.Partitions)*offsetBytes); err != nil {
+		return err
+	}
 	_ = s.catchUp(r.Context())
 	result := resetAnswer{Topic: t.Name, Offsets: []resetOffset{}}
 	var commits []coordinator.GroupOffset

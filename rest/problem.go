@@ -2,13 +2,15 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
@@ -169,14 +171,17 @@ func (p *problem) advise(h http.Header) {
 	}
 }
 
-// answer writes v as JSON.
+// answer writes v as JSON for people to read too, piece by piece: the text of a long list is never
+// in memory as a whole.
 func answer(w http.ResponseWriter, status int, contentType string, v any) {
-	body, err := json.MarshalIndent(v, "", "  ")
-	if err != nil { // nothing that is answered here can fail to be JSON
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
+	answerAs(w, status, contentType, v, jsontext.WithIndent("  "))
+}
+
+// answerAs is answer with the form in which the JSON is to be.
+func answerAs(w http.ResponseWriter, status int, contentType string, v any, form jsontext.Options) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // an error means that the client has gone
+	out := jsontext.NewEncoder(w, form)
+	// An error means that the client has gone: nothing that is answered can fail to be JSON.
+	_ = json.MarshalEncode(out, v, jsonv1.DefaultOptionsV1())
 }

@@ -43,6 +43,7 @@ type Node interface {
 // View is what the HTTP server needs to know of topics; coordinator.View is the one.
 type View interface {
 	ClusterID() string
+	TopicCount() int
 	Topics() []*coordinator.Topic
 	Topic(name string) *coordinator.Topic
 	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)

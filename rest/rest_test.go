@@ -56,6 +56,8 @@ func (v fakeView) Topic(name string) *coordinator.Topic {
 
 func (v fakeView) ClusterID() string { return "cluster" }
 
+func (v fakeView) TopicCount() int { return len(v) }
+
 func (v fakeView) Topics() (topics []*coordinator.Topic) {
 	for i, n := range v {
 		topics = append(topics, &coordinator.Topic{ID: segments.TopicID{byte(i)}, Name: fmt.Sprintf("t%02d", i), Partitions: n})

@@ -59,11 +59,15 @@ type topicConfig struct {
 }
 
 // listTopics lists topics by name.
-func (s *Server) listTopics(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) listTopics(w http.ResponseWriter, r *http.Request, memory *share) error {
 	q := queryOf(r, "after", "limit")
 	limit, after := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", "")
 	if q.err != nil {
 		return q.err
+	}
+	n := s.opts.View.TopicCount()
+	if err := memory.grow(r.Context(), int64(n)*pointerBytes+int64(min(n, limit))*listedTopicBytes); err != nil {
+		return err
 	}
 	topics := s.opts.View.Topics()
 	list := topicList{Topics: []topic{}}
@@ -97,7 +101,7 @@ func (s *Server) summary(t *coordinator.Topic) topic {
 }
 
 // describeTopic says all there is to say of a topic.
-func (s *Server) describeTopic(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) describeTopic(w http.ResponseWriter, r *http.Request, memory *share) error {
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
@@ -105,7 +109,16 @@ func (s *Server) describeTopic(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, typeJSON, s.details(r, t))
+	return s.answerDetails(w, r, http.StatusOK, t, memory)
+}
+
+// answerDetails answers with all there is to say of a topic.
+func (s *Server) answerDetails(w http.ResponseWriter, r *http.Request, status int, t *coordinator.Topic,
+	memory *share) error {
+	if err := memory.grow(r.Context(), describedBytes+int64(t.Partitions)*partitionBytes); err != nil {
+		return err
+	}
+	answer(w, status, typeJSON, s.details(r, t))
 	return nil
 }
 
@@ -136,9 +149,9 @@ type newTopic struct {
 }
 
 // createTopic creates a topic.
-func (s *Server) createTopic(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) createTopic(w http.ResponseWriter, r *http.Request, memory *share) error {
 	asked := newTopic{}
-	if err := readJSON(w, r, &asked); err != nil {
+	if err := readJSON(w, r, &asked, memory); err != nil {
 		return err
 	}
 	if err := s.mayCreateTopic(r, asked.Name); err != nil {
@@ -173,8 +186,7 @@ func (s *Server) createTopic(w http.ResponseWriter, r *http.Request) error {
 		return err // deleted already
 	}
 	w.Header().Set("Location", "/v1/topics/"+url.PathEscape(t.Name))
-	answer(w, http.StatusCreated, typeJSON, s.details(r, t))
-	return nil
+	return s.answerDetails(w, r, http.StatusCreated, t, memory)
 }
 
 func (s *Server) create(ctx context.Context, c *coordinator.CreateTopic) error {
@@ -205,9 +217,9 @@ type topicChange struct {
 }
 
 // alterTopic changes a topic's configs, and then adds partitions.
-func (s *Server) alterTopic(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) alterTopic(w http.ResponseWriter, r *http.Request, memory *share) error {
 	var asked topicChange
-	if err := readJSON(w, r, &asked); err != nil {
+	if err := readJSON(w, r, &asked, memory); err != nil {
 		return err
 	}
 	t, err := s.namedTopic(r)
@@ -244,7 +256,7 @@ func (s *Server) alterTopic(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return s.describeTopic(w, r)
+	return s.describeTopic(w, r, memory)
 }
 
 // growth is the change that gives a topic more partitions, nil if it has as many.

@@ -21,7 +21,9 @@ func Recompress(b []byte, codec Codec, maxDecompressed int) ([]byte, error) {
 		return b, err
 	}
 	b = b[:h.Size()]
-	records, err := decompress(h.Attributes.Codec(), b[HeaderLen:], maxDecompressed)
+	p := placeFor(len(b))
+	defer p.leave()
+	records, err := p.decompress(h.Attributes.Codec(), b[HeaderLen:], maxDecompressed)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +41,8 @@ func CompressPlain(b []byte) []byte {
 	if err != nil || h.Attributes.Codec() != None || h.Attributes.Control() || h.Size() != len(b) {
 		return b
 	}
+	p := placeFor(len(b))
+	defer p.leave()
 	scratch := scratchPool.Get().(*[]byte)
 	defer scratchPool.Put(scratch)
 	*scratch = slices.Grow((*scratch)[:0], len(b)+lz4BlockLen)

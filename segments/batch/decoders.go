@@ -15,7 +15,6 @@ import (
 var (
 	gzipReaders = sync.Pool{New: func() any { return new(gzipReader) }}
 	lz4Readers  = sync.Pool{New: func() any { return &lz4Reader{Reader: lz4.NewReader(nil)} }}
-	zstdReaders = sync.Pool{New: func() any { return new(zstdReader) }}
 )
 
 type gzipReader struct {
@@ -64,38 +63,38 @@ func (r *lz4Reader) Close() error {
 // A zstd decoder takes as much memory as a frame's window, as soon as the frame states it. Encoders use up to 8 MiB unless they are told otherwise, and decoders with
 // such a window are kept. What needs more, up to what Kafka's own clients read, is decompressed one at a time in the process.
 const (
-	usualZstdWindow = 8 << 20
+	usualZstdWindow = usualBytes
 	maxZstdWindow   = 128 << 20
 )
-
-// largeWindow is held by the one decoder that has a large window.
-var largeWindow sync.Mutex
 
 // zstdReader reads frames, one or several. Whatever the decoder with the usual window cannot read, one with a large window tries from the beginning: a frame
 // anywhere in the source may need it, and which error a decoder returns for that is its own affair.
 type zstdReader struct {
-	decoder *zstd.Decoder // with the usual window
-	large   *zstd.Decoder // if it was needed
+	place   *place
+	decoder *zstd.Decoder
+	large   bool // the decoder has a large window
 	source  []byte
 	src     bytes.Reader
 	read    int64 // bytes of the result
 }
 
-func openZstd(src []byte) (io.ReadCloser, error) {
+// zstdDecoders are those with the usual window.
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := newZstdDecoder(usualZstdWindow)
+	if err != nil {
+		panic(err) // of its options
+	}
+	return d
+}}
+
+func (p *place) openZstd(src []byte) (io.ReadCloser, error) {
 	if len(src) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	r := zstdReaders.Get().(*zstdReader)
-	var err error
-	if r.decoder == nil {
-		r.decoder, err = newZstdDecoder(usualZstdWindow)
-	}
-	if err == nil {
-		r.source, r.read = src, 0
-		r.src.Reset(src)
-		err = r.decoder.Reset(&r.src)
-	}
-	if err != nil {
+	r := &zstdReader{place: p, decoder: zstdDecoders.Get().(*zstd.Decoder), source: src}
+	r.src.Reset(src)
+	if err := r.decoder.Reset(&r.src); err != nil {
+		_ = r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -108,45 +107,43 @@ func newZstdDecoder(window uint64) (*zstd.Decoder, error) {
 }
 
 func (r *zstdReader) Read(b []byte) (int, error) {
-	if r.large != nil {
-		return r.large.Read(b)
-	}
 	n, err := r.decoder.Read(b)
 	r.read += int64(n)
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) || r.large {
 		return n, err
 	}
-	if failed := r.enlarge(); failed != nil {
-		return n, failed
-	}
-	return n, nil
+	return n, r.enlarge()
 }
 
 // enlarge begins again with a large window, and skips what was read already.
-func (r *zstdReader) enlarge() error {
-	decoder, err := newZstdDecoder(maxZstdWindow)
-	if err != nil {
+func (r *zstdReader) enlarge() (err error) {
+	r.putBack()
+	r.place.enlarge()
+	if r.decoder, err = newZstdDecoder(maxZstdWindow); err != nil {
 		return err
 	}
-	largeWindow.Lock()
-	r.large = decoder
+	r.large = true
 	r.src.Reset(r.source)
-	if err := decoder.Reset(&r.src); err != nil {
+	if err := r.decoder.Reset(&r.src); err != nil {
 		return err
 	}
-	_, err = io.CopyN(io.Discard, decoder, r.read)
+	_, err = io.CopyN(io.Discard, r.decoder, r.read)
 	return err
 }
 
-func (r *zstdReader) Close() error {
-	if r.large != nil {
-		r.large.Close()
-		r.large = nil
-		largeWindow.Unlock()
+// putBack lets go of the decoder.
+func (r *zstdReader) putBack() {
+	switch {
+	case r.decoder == nil:
+	case r.large:
+		r.decoder.Close()
+	case r.decoder.Reset(nil) == nil:
+		zstdDecoders.Put(r.decoder)
 	}
-	r.source = nil
-	r.src.Reset(nil)
-	err := r.decoder.Reset(nil)
-	zstdReaders.Put(r) // at the very end: from here on it is another's
-	return err
+	r.decoder = nil
+}
+
+func (r *zstdReader) Close() error {
+	r.putBack()
+	return nil
 }

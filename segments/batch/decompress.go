@@ -12,8 +12,8 @@ import (
 )
 
 // decompress returns the bytes of a batch's records.
-func decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
-	out, err := Decompress(codec, src, maxLen)
+func (p *place) decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
+	out, err := p.whole(codec, src, maxLen)
 	return out, undecoded(codec, err)
 }
 
@@ -26,28 +26,59 @@ func undecoded(codec Codec, err error) error {
 	return err
 }
 
-// Decompress returns what src is the compressed form of, or ErrTooLarge; for None it is src, whatever its size. It allocates a small multiple of maxLen at most, and no more than a small
-// multiple of the result, whatever src says of itself; beside that the decoder may take a window (see zstdReader).
+// Decompress returns what src is the compressed form of, or ErrTooLarge; for None it is src,
+// whatever its size. It allocates no more than a small multiple of the result, and never more than
+// half as much again as maxLen, whatever src says of itself; beside that the decoder may take a
+// window (see zstdReader). The process decodes few at a time.
 func Decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
-	switch {
-	case codec == None:
+	if codec == None {
 		return src, nil
-	case codec == Snappy && !isXerial(src):
+	}
+	p := takePlace()
+	defer p.leave()
+	return p.whole(codec, src, maxLen)
+}
+
+// whole is Decompress at a place. Few results are larger than usual: such a one is begun again at
+// the large place.
+func (p *place) whole(codec Codec, src []byte, maxLen int) ([]byte, error) {
+	if codec == None {
+		return src, nil
+	}
+	out, err := p.within(codec, src, min(maxLen, usualBytes))
+	if errors.Is(err, ErrTooLarge) && maxLen > usualBytes {
+		p.enlarge()
+		out, err = p.within(codec, src, maxLen)
+	}
+	return out, err
+}
+
+func (p *place) within(codec Codec, src []byte, maxLen int) ([]byte, error) {
+	if codec == Snappy && !isXerial(src) {
 		return readSnappyBlock(nil, src, maxLen)
 	}
-	r, err := open(codec, src, maxLen)
+	r, err := p.open(codec, src, maxLen)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	out := bytes.NewBuffer(make([]byte, 0, min(4*len(src), maxLen)+bytes.MinRead))
-	if _, err := out.ReadFrom(io.LimitReader(r, int64(maxLen)+1)); err != nil {
-		return nil, err
+	out := make([]byte, 0, min(4*len(src), maxLen)+1) // one more, to see that there is more
+	for {
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		switch {
+		case len(out) > maxLen:
+			return nil, tooLarge(maxLen)
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, err
+		case len(out) == cap(out):
+			larger := make([]byte, len(out), min(2*len(out), maxLen+1))
+			copy(larger, out)
+			out = larger
+		}
 	}
-	if out.Len() > maxLen {
-		return nil, tooLarge(maxLen)
-	}
-	return out.Bytes(), nil
 }
 
 func tooLarge(maxLen int) error {
@@ -56,18 +87,18 @@ func tooLarge(maxLen int) error {
 
 // open returns a reader of what src is the compressed form of. It knows no bound but that of a single snappy block, which is decompressed at once.
 // Whoever opened it closes it, since decoders are used again.
-func open(codec Codec, src []byte, maxLen int) (io.ReadCloser, error) {
+func (p *place) open(codec Codec, src []byte, maxLen int) (io.ReadCloser, error) {
 	switch codec {
 	case None:
 		return io.NopCloser(bytes.NewReader(src)), nil
 	case Gzip:
 		return openGzip(src)
 	case Snappy:
-		return openSnappy(src, maxLen)
+		return p.openSnappy(src, maxLen)
 	case LZ4:
 		return openLZ4(src)
 	case Zstd:
-		return openZstd(src)
+		return p.openZstd(src)
 	}
 	return nil, fmt.Errorf("%w: %s", ErrCodec, codec)
 }
@@ -92,15 +123,16 @@ const maxSnappyRoom = 1 << 20
 
 // snappyReader reads blocks, each decompressed at once.
 type snappyReader struct {
+	place  *place
 	src    []byte // blocks behind their lengths
 	room   []byte // for a block
 	block  []byte // what is left of the last one
 	maxLen int
 }
 
-func openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
+func (p *place) openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
 	r := snappyReaders.Get().(*snappyReader)
-	r.maxLen = maxLen
+	r.place, r.maxLen = p, maxLen
 	if isXerial(src) {
 		r.src = src[xerialHeaderLen:]
 		return r, nil
@@ -114,6 +146,10 @@ func openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
 
 // decompress makes a block what is read next.
 func (r *snappyReader) decompress(block []byte) error {
+	if n, err := snappy.DecodedLen(block); err == nil && n > usualBytes && n <= r.maxLen {
+		r.room = nil
+		r.place.enlarge()
+	}
 	out, err := readSnappyBlock(r.room, block, r.maxLen)
 	if err == nil {
 		r.room, r.block = out, out

@@ -42,7 +42,9 @@ func Retain(b []byte, o RetainOptions, keep func(*Record) bool) (Retained, error
 		}
 		return Retained{Bytes: b}, nil
 	}
-	records, err := decompress(h.Attributes.Codec(), b[HeaderLen:], o.MaxDecompressed)
+	p := placeFor(len(b))
+	defer p.leave()
+	records, err := p.decompress(h.Attributes.Codec(), b[HeaderLen:], o.MaxDecompressed)
 	if err != nil {
 		return Retained{}, err
 	}

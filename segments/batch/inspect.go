@@ -23,7 +23,8 @@ type Scanned struct {
 
 // Scan goes through the records of a batch without taking them apart: they are well formed, as many as it says, and nothing is between or behind them. It decompresses as it
 // goes, holds no more than a buffer and what the decoder needs, and allocates nothing for a record. visit is called for each record in order, until it returns false;
-// it must not read batches itself, since there may be but one decoder. Records that decompress to more than maxDecompressed bytes are ErrTooLarge.
+// it must not read batches itself, since it has the place of a decoder, and must not wait for
+// anything. Records that decompress to more than maxDecompressed bytes are ErrTooLarge.
 func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 	h, err := ReadHeader(b)
 	if err != nil {
@@ -37,7 +38,9 @@ func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 		s.buf, s.end = records, len(records)
 		return s.scan(h, visit)
 	}
-	r, err := open(codec, records, maxDecompressed)
+	p := takePlace()
+	defer p.leave()
+	r, err := p.open(codec, records, maxDecompressed)
 	if err != nil {
 		return undecoded(codec, err)
 	}

@@ -23,7 +23,9 @@ type RecordHeader struct {
 }
 
 // Records yields the records of a batch in order, decompressed if need be to no more than maxDecompressed bytes. It ends with an error
-// at the first thing that is not right. The records' bytes are slices of b, or of memory that is theirs.
+// at the first thing that is not right. The records' bytes are slices of b, or of memory that is
+// theirs. Of a batch that is compressed, the loop over its records has the place of a decoder: it
+// must not read other batches, nor wait for anything.
 func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		h, err := ReadHeader(b)
@@ -31,7 +33,12 @@ func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 			yield(Record{}, err)
 			return
 		}
-		rest, err := decompress(h.Attributes.Codec(), b[HeaderLen:h.Size()], maxDecompressed)
+		rest := b[HeaderLen:h.Size()]
+		if codec := h.Attributes.Codec(); codec != None {
+			p := takePlace()
+			defer p.leave()
+			rest, err = p.decompress(codec, rest, maxDecompressed)
+		}
 		if err != nil {
 			yield(Record{}, err)
 			return

@@ -23,10 +23,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/segments/batch"
 	"firn.dev/test/process"
 )
 
-// limits are the flags that bound memory, in MiB. What else is bounded has no flag: index footers (16) and gets under way (32).
+// limits are the flags that bound memory, in MiB. What else is bounded has no flag: index footers
+// (16), gets under way (32), lookups by time (64), and decoders.
 var limits = []struct {
 	flag string
 	mib  int64
@@ -36,7 +38,7 @@ var limits = []struct {
 }
 
 const (
-	unflaggedMiB = 16 + 32
+	unflaggedMiB = 16 + 32 + 64
 	// The collector runs when there is half as much garbage as live memory (GOGC=50).
 	garbage = 1.5
 	// What a server takes that does nothing, its connections and stacks, and one segment that is being written.
@@ -45,7 +47,7 @@ const (
 
 // boundMiB is what the process may take.
 func boundMiB() int64 {
-	sum := int64(unflaggedMiB)
+	sum := int64(unflaggedMiB) + batch.PlacesBytes()>>20
 	for _, l := range limits {
 		sum += l.mib
 	}
@@ -112,6 +114,8 @@ func TestNeighboursNoticeLittle(t *testing.T) {
 		{"40 HTTP streams that read no answer", v.streams},
 		{"2,500 idle HTTP connections", v.idleHTTP},
 		{"16 HTTP readers of 8 MiB that read nothing", v.slowReaders},
+		{"70 producers of batches that grow to 90 MiB", v.bombs},
+		{"200 HTTP descriptions of a group, unread", v.descriptions},
 	} {
 		a.run()
 		p99, rss := v.watch(3 * time.Second)
@@ -258,10 +262,16 @@ func frame(req kmsg.Request) []byte {
 
 func (v *victim) producers() {
 	// The batch is none, but the server has to read all of it to see that.
+	v.attack(v.Kafka(), 70, slices.Repeat([][]byte{produced(make([]byte, 16<<20))}, 20)...)
+}
+
+// produced is a Produce of a batch.
+func produced(records []byte) []byte {
 	req := kmsg.NewPtrProduceRequest()
 	req.Version, req.Acks, req.TimeoutMillis = 9, -1, 30_000
-	req.Topics = []kmsg.ProduceRequestTopic{{Topic: "small", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: make([]byte, 16<<20)}}}}
-	v.attack(v.Kafka(), 70, slices.Repeat([][]byte{frame(req)}, 20)...)
+	partitions := []kmsg.ProduceRequestTopicPartition{{Records: records}}
+	req.Topics = []kmsg.ProduceRequestTopic{{Topic: "small", Partitions: partitions}}
+	return frame(req)
 }
 
 func (v *victim) parkedFetches() {
@@ -311,6 +321,23 @@ func (v *victim) streams() {
 	chunk := fmt.Appendf(nil, "%x\r\n%s\r\n", len(record), record)
 	head := fmt.Appendf(nil, "POST /v3/clusters/%s/topics/small/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", cluster)
 	v.attack(v.HTTP(), 40, append([][]byte{head}, slices.Repeat([][]byte{chunk}, 200)...)...)
+}
+
+// bombs are small and sound. To look inside, the server has to decompress them: snappy in one
+// piece, zstd with a large window.
+func (v *victim) bombs() {
+	for _, codec := range []batch.Codec{batch.Snappy, batch.Zstd} {
+		b, err := batch.Build([]batch.Record{{Value: make([]byte, 90<<20)}}, batch.NoProducer(codec))
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		v.attack(v.Kafka(), 35, slices.Repeat([][]byte{produced(b)}, 20)...)
+	}
+}
+
+// descriptions are of a group with 2,500 offsets, each with 4,000 bytes of metadata.
+func (v *victim) descriptions() {
+	v.attack(v.HTTP(), 200, []byte("GET /v1/groups/g HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 }
 
 func (v *victim) idleHTTP() {
