@@ -198,7 +198,7 @@ func damaged(p *spans.Piece, id segments.ID, err error) error {
 	at.Segment = id
 	err = fmt.Errorf("%s: %w", id.Key(), spans.Describe(&at, err))
 	if errors.Is(err, spans.ErrCorrupt) {
-		err = fmt.Errorf("%w (restore the object from a copy of the bucket, or replay around it with --from and --to)", err)
+		err = fmt.Errorf("%w (restore the object from a copy of the bucket, or replay what is before and behind it)", err)
 	}
 	return err
 }

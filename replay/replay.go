@@ -61,13 +61,13 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	var problems []error
 	if o.Memory < minMemory {
-		problems = append(problems, fmt.Errorf("--memory: %d bytes is less than %d MiB", o.Memory, minMemory>>20))
+		problems = append(problems, fmt.Errorf("Memory: %d bytes is less than %d MiB", o.Memory, minMemory>>20))
 	}
 	if o.Parallel < 1 || o.Parallel > 1024 {
-		problems = append(problems, fmt.Errorf("--parallel: %d is not within 1 and 1024", o.Parallel))
+		problems = append(problems, fmt.Errorf("Parallel: %d is not within 1 and 1024", o.Parallel))
 	}
 	if o.Follow && o.To != Latest {
-		problems = append(problems, errors.New("--follow has no end: it does not go with --to"))
+		problems = append(problems, errors.New("Follow has no end: it does not go with To"))
 	}
 	return o, errors.Join(problems...)
 }
@@ -214,7 +214,8 @@ func (r *Replay) reload(ctx context.Context, left []Range) error {
 			continue
 		}
 		if r.opts.From != Earliest {
-			return fmt.Errorf("%w: offsets %d to %d of partition %d are gone, by retention or DeleteRecords; begin at %d or with --from earliest",
+			return fmt.Errorf("%w: offsets %d to %d of partition %d are gone, by retention or DeleteRecords; "+
+				"begin at %d or at the earliest offset",
 				ErrDeleted, left[i].From, start-1, part.Index, start)
 		}
 		r.opts.Note("offsets %d to %d of partition %d were deleted meanwhile; going on behind them", left[i].From, start-1, part.Index)

@@ -88,7 +88,8 @@ func (r *Replay) InferSchema(ctx context.Context, records int) (*Schema, error) 
 		}
 	}
 	if len(types) == 0 {
-		return nil, fmt.Errorf("--schema infer: of the records in the sample %d are JSON objects, and they have no fields; give a schema file, or leave --schema out", objects)
+		return nil, fmt.Errorf("of the records in the sample %d are JSON objects, and they have no fields: "+
+			"no schema can be inferred from them; give one, or go without", objects)
 	}
 	s := &Schema{}
 	for _, name := range slices.Sorted(maps.Keys(types)) {

@@ -26,7 +26,7 @@ const progressEvery = 200 * time.Millisecond
 func startProgress(s streams, verb string, total int64, draw bool) *progress {
 	p := &progress{s: s, verb: verb, total: total, started: time.Now(), stop: make(chan struct{})}
 	if draw && s.terminal() {
-		p.drawer.Go(p.draw)
+		p.drawer.Go(func() { s.draw(p.line, p.stop) })
 	}
 	return p
 }
@@ -36,16 +36,16 @@ func (p *progress) add(records, bytes int64) {
 	p.bytes.Add(bytes)
 }
 
-// draw redraws the line until finish, and then wipes it.
-func (p *progress) draw() {
+// draw keeps one line on the terminal up to date until stop is closed, and then wipes it.
+func (s streams) draw(line func() string, stop <-chan struct{}) {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			fmt.Fprintf(p.s.Err, "\r\x1b[K%s", p.line())
-		case <-p.stop:
-			fmt.Fprint(p.s.Err, "\r\x1b[K")
+			fmt.Fprintf(s.Err, "\r\x1b[K%s", line())
+		case <-stop:
+			fmt.Fprint(s.Err, "\r\x1b[K")
 			return
 		}
 	}

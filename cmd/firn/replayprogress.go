@@ -5,14 +5,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-
 	"firn.dev/replay"
 )
 
-// replayProgress shows how far a replay is: a bar on a terminal, a line every few seconds
-// elsewhere.
+// replayProgress shows how far a replay is: a line that is kept up to date on a terminal, and one
+// every few seconds elsewhere.
 type replayProgress struct {
 	s       streams
 	r       *replay.Replay
@@ -30,33 +27,11 @@ func startReplayProgress(s streams, r *replay.Replay, silent bool) *replayProgre
 	switch {
 	case silent:
 	case s.terminal():
-		p.showing.Go(p.draw)
+		p.showing.Go(func() { s.draw(p.estimate, p.stop) })
 	default:
 		p.showing.Go(p.tell)
 	}
 	return p
-}
-
-// draw keeps a bar up to date.
-func (p *replayProgress) draw() {
-	bars := mpb.New(mpb.WithOutput(p.s.Err), mpb.WithRefreshRate(progressEvery))
-	bar := bars.AddBar(max(p.total, 1),
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return p.line() })),
-		mpb.AppendDecorators(decor.Percentage(), decor.Any(func(decor.Statistics) string { return " ETA " + p.eta() })),
-		mpb.BarRemoveOnComplete())
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			read, _ := p.r.Read()
-			bar.SetCurrent(min(read, max(p.total, 1)-1))
-		case <-p.stop:
-			bar.Abort(true)
-			bars.Wait()
-			return
-		}
-	}
 }
 
 // tell writes a line now and then.
@@ -66,7 +41,7 @@ func (p *replayProgress) tell() {
 	for {
 		select {
 		case <-tick.C:
-			p.s.note("%s, ETA %s", p.line(), p.eta())
+			p.s.note("%s", p.estimate())
 		case <-p.stop:
 			return
 		}
@@ -86,6 +61,12 @@ func (p *replayProgress) line() string {
 	bytes, records := p.r.Read()
 	seconds := max(time.Since(p.started).Seconds(), 0.001)
 	return fmt.Sprintf("replayed %d records, %s of %s, %s/s", records, byteCount(bytes), byteCount(max(p.total, bytes)), byteCount(int64(float64(bytes)/seconds)))
+}
+
+// estimate is line, and how much is left.
+func (p *replayProgress) estimate() string {
+	bytes, _ := p.r.Read()
+	return fmt.Sprintf("%s (%d%%), ETA %s", p.line(), 100*min(bytes, p.total)/max(p.total, 1), p.eta())
 }
 
 // eta is how long it will take, at the average speed so far.
