@@ -8,6 +8,7 @@ package access
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -15,8 +16,10 @@ import (
 // Operation is Kafka's AclOperation.
 type Operation int8
 
-// The operations that requests need.
+// The operations that requests need, All that ACLs may name beside them, and those with what Firn
+// does not have: ACLs of them are kept.
 const (
+	All             Operation = 2
 	Read            Operation = 3
 	Write           Operation = 4
 	Create          Operation = 5
@@ -27,12 +30,16 @@ const (
 	DescribeConfigs Operation = 10
 	AlterConfigs    Operation = 11
 	IdempotentWrite Operation = 12
+	CreateTokens    Operation = 13
+	DescribeTokens  Operation = 14
+	TwoPhaseCommit  Operation = 15
 )
 
 var operationNames = map[Operation]string{
 	Read: "Read", Write: "Write", Create: "Create", Delete: "Delete", Alter: "Alter", Describe: "Describe",
 	ClusterAction: "ClusterAction", DescribeConfigs: "DescribeConfigs", AlterConfigs: "AlterConfigs",
-	IdempotentWrite: "IdempotentWrite",
+	IdempotentWrite: "IdempotentWrite", All: "All", CreateTokens: "CreateTokens", DescribeTokens: "DescribeTokens",
+	TwoPhaseCommit: "TwoPhaseCommit",
 }
 
 func (o Operation) String() string { return operationNames[o] }
@@ -46,6 +53,8 @@ const (
 	Group           ResourceType = 3
 	Cluster         ResourceType = 4
 	TransactionalID ResourceType = 5
+	DelegationToken ResourceType = 6 // Firn has none; ACLs of them are kept
+	User            ResourceType = 7
 )
 
 // ClusterName is the name of the one resource of type Cluster.
@@ -64,6 +73,8 @@ var resourceTypes = map[ResourceType]struct {
 	Cluster: {"Cluster", kerr.ClusterAuthorizationFailed,
 		[]Operation{Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite}},
 	TransactionalID: {"TransactionalId", kerr.TransactionalIDAuthorizationFailed, []Operation{Write, Describe}},
+	DelegationToken: {"DelegationToken", kerr.DelegationTokenAuthorizationFailed, []Operation{Describe}},
+	User:            {"User", kerr.ClusterAuthorizationFailed, []Operation{CreateTokens, DescribeTokens}},
 }
 
 func (t ResourceType) String() string { return resourceTypes[t].name }
@@ -99,10 +110,19 @@ var Anonymous = Principal{"User", "ANONYMOUS"}
 
 func (p Principal) String() string { return p.Type + ":" + p.Name }
 
+// ParsePrincipal reads what String writes.
+func ParsePrincipal(text string) (Principal, error) {
+	kind, name, found := strings.Cut(text, ":")
+	if !found || kind == "" || name == "" {
+		return Principal{}, fmt.Errorf("%q is no principal: write its type and name, as in User:alice", text)
+	}
+	return Principal{kind, name}, nil
+}
+
 // Client is the one at the other end of a connection, as an authorizer sees it.
 type Client struct {
 	Principal Principal
-	Host      string // its address, without a port
+	Host      string // its address as netip.Addr writes it, without a port
 }
 
 // Authorizer decides what clients may do.

@@ -16,7 +16,8 @@ func TestNumbersAreKafkas(t *testing.T) {
 		access.Delete: kmsg.ACLOperationDelete, access.Alter: kmsg.ACLOperationAlter,
 		access.Describe: kmsg.ACLOperationDescribe, access.ClusterAction: kmsg.ACLOperationClusterAction,
 		access.DescribeConfigs: kmsg.ACLOperationDescribeConfigs, access.AlterConfigs: kmsg.ACLOperationAlterConfigs,
-		access.IdempotentWrite: kmsg.ACLOperationIdempotentWrite,
+		access.IdempotentWrite: kmsg.ACLOperationIdempotentWrite, access.All: kmsg.ACLOperationAll,
+		access.CreateTokens: kmsg.ACLOperationCreateTokens, access.DescribeTokens: kmsg.ACLOperationDescribeTokens,
 	} {
 		if int8(operation) != int8(want) {
 			t.Errorf("%s is %d; Kafka's %s is %d", operation, operation, want, want)
@@ -25,6 +26,7 @@ func TestNumbersAreKafkas(t *testing.T) {
 	for kind, want := range map[access.ResourceType]kmsg.ACLResourceType{
 		access.Topic: kmsg.ACLResourceTypeTopic, access.Group: kmsg.ACLResourceTypeGroup,
 		access.Cluster: kmsg.ACLResourceTypeCluster, access.TransactionalID: kmsg.ACLResourceTypeTransactionalId,
+		access.DelegationToken: kmsg.ACLResourceTypeDelegationToken, access.User: kmsg.ACLResourceTypeUser,
 	} {
 		if int8(kind) != int8(want) {
 			t.Errorf("%s is %d; Kafka's %s is %d", kind, kind, want, want)

@@ -1,0 +1,64 @@
+// Package acl decides by access control lists what clients may do, as Kafka's StandardAuthorizer
+// does (KIP-11, KIP-290, KIP-679).
+package acl
+
+import (
+	"fmt"
+	"strings"
+
+	"firn.dev/access"
+)
+
+// Wildcard stands for every name in a literal pattern, and for every host.
+const Wildcard = "*"
+
+// Everybody stands for every principal, whatever its type.
+var Everybody = access.Principal{Type: "User", Name: Wildcard}
+
+// Pattern is the resources that an ACL is about.
+type Pattern struct {
+	Type     access.ResourceType
+	Name     string // of the one resource, or Wildcard
+	Prefixed bool   // Name is how the names begin
+}
+
+// Matches reports whether the resource of a name is one of the pattern's.
+func (p Pattern) Matches(name string) bool {
+	if p.Prefixed {
+		return strings.HasPrefix(name, p.Name)
+	}
+	return p.Name == name || p.Name == Wildcard
+}
+
+// Binding is one ACL.
+type Binding struct {
+	Pattern
+	Principal access.Principal
+	Host      string // an address, or Wildcard
+	Operation access.Operation
+	Deny      bool // and not allow
+}
+
+// maxText bounds the name, the principal and the host of an ACL, each.
+const maxText = 1024
+
+// Valid refuses what Kafka refuses, and what Kafka has no bound for.
+func (b Binding) Valid() error {
+	switch {
+	case b.Type < access.Topic || b.Type > access.User:
+		return fmt.Errorf("%d is no type of a resource", b.Type)
+	case b.Operation < access.All || b.Operation > access.TwoPhaseCommit:
+		return fmt.Errorf("%d is no operation", b.Operation)
+	case b.Name == "":
+		return fmt.Errorf("the name of the resource is empty; write %s for all of them", Wildcard)
+	case b.Type == access.Cluster && b.Name != access.ClusterName:
+		return fmt.Errorf("the only valid name for the Cluster resource is %s", access.ClusterName)
+	case b.Principal.Type == "" || b.Principal.Name == "":
+		return fmt.Errorf("%q is no principal: write its type and name, as in User:alice", b.Principal)
+	case b.Host == "":
+		return fmt.Errorf("the host is empty; write %s for all of them", Wildcard)
+	case len(b.Name) > maxText || len(b.Principal.String()) > maxText || len(b.Host) > maxText:
+		return fmt.Errorf("a name, a principal or a host has more than %d bytes", maxText)
+	}
+	return nil
+}
