@@ -16,15 +16,12 @@ func Membership(members []byte) GroupOffset {
 	return GroupOffset{Partition: memberships, LeaderEpoch: -1, Metadata: string(members)}
 }
 
-// Memberships returns what groups have stored of their members, by group, of those that the caller wants.
-func (v *View) Memberships(want func(group string) bool) map[string][]byte {
+// Membership returns what a group has stored of its members, nil if that is nothing.
+func (v *View) Membership(name string) []byte {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	found := map[string][]byte{}
-	for name, g := range v.state.groups {
-		if c := g.offsets[memberships]; c.metadata != "" && want(name) {
-			found[name] = []byte(c.metadata)
-		}
+	if g := v.state.groups[name]; g != nil && g.offsets[memberships].metadata != "" {
+		return []byte(g.offsets[memberships].metadata)
 	}
-	return found
+	return nil
 }

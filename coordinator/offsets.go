@@ -151,14 +151,15 @@ func (v *View) GroupCount() int {
 	return len(v.state.groups)
 }
 
-// Groups returns the names of the groups that have committed offsets, in order.
+// Groups returns the names of the groups that have committed offsets, or stored their members, in
+// order.
 func (v *View) Groups() []string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var names []string
 	for name, g := range v.state.groups {
-		for at, c := range g.offsets {
-			if !c.deleted && at != memberships {
+		for _, c := range g.offsets {
+			if !c.deleted {
 				names = append(names, name)
 				break
 			}

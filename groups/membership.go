@@ -167,33 +167,29 @@ type Description struct {
 	Members      []Member
 }
 
-// Describe describes a group. One that has neither members nor committed offsets is GroupIDNotFound.
+// Describe describes a group. One of which nothing is stored is GroupIDNotFound.
 func (m *Manager) Describe(ctx context.Context, group string) (Description, *kerr.Error) {
 	d := Description{Group: group}
 	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
+		stored, exists := m.dormant(group)
 		if l == nil {
-			return t.stored(ctx, group)
+			d = stored
+		} else {
+			l.step(func(_ time.Time, g *party) {
+				g.describe(&d)
+				exists = exists || g.remembers() || len(d.Members) > 0
+			})
+			m.assignClaims(&d)
 		}
-		l.step(func(_ time.Time, g *party) { g.describe(&d) })
-		m.assignClaims(&d)
-		if d.State == Empty && len(d.Members) == 0 {
-			return t.stored(ctx, group)
+		if exists {
+			return nil
 		}
-		return nil
+		if err := t.current(ctx); err != nil { // nor does another node know of it
+			return err
+		}
+		return kerr.GroupIDNotFound
 	})
 	return d, m.told(err)
-}
-
-// stored is nil if the group has committed offsets, and GroupIDNotFound if that is certainly not
-// so.
-func (t *tenure) stored(ctx context.Context, group string) error {
-	if len(t.m.opts.Node.View().CommittedOffsets(group)) > 0 {
-		return nil
-	}
-	if err := t.current(ctx); err != nil {
-		return err
-	}
-	return kerr.GroupIDNotFound
 }
 
 func (g *machine) describe(d *Description) {
@@ -210,7 +206,8 @@ func (g *machine) describe(d *Description) {
 	}
 }
 
-// List returns the groups that are this node's: those with members, and those with committed offsets. Members are left out.
+// List returns the groups that are this node's: those with members, and those of which something is
+// stored. Members are left out.
 func (m *Manager) List() []Description {
 	var all []Description
 	seen := map[string]bool{}
@@ -222,7 +219,7 @@ func (m *Manager) List() []Description {
 		for _, l := range t.all() {
 			d := Description{Group: l.name}
 			l.mu.Lock()
-			idle := l.party.vacant()
+			idle := l.party.vacant() && !l.party.remembers()
 			l.party.describe(&d)
 			d.Members = nil
 			l.mu.Unlock()
@@ -234,7 +231,9 @@ func (m *Manager) List() []Description {
 	}
 	for _, group := range m.opts.Node.View().Groups() {
 		if !seen[group] && m.mine(shardOf(group)) {
-			all = append(all, Description{Group: group, State: Empty})
+			d, _ := m.dormant(group)
+			d.Members = nil
+			all = append(all, d)
 		}
 	}
 	return all

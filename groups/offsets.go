@@ -89,6 +89,9 @@ func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g
 	t.m.flusher.add(t.life, entry)
 	if err == nil {
 		t.m.metrics.commits.Add(float64(len(c.Offsets)))
+		if c.Forget {
+			l.forget() // before the next commit is planned, which might store what the group was
+		}
 		return nil
 	}
 	told := t.m.told(err)
@@ -105,14 +108,21 @@ func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
 			switch {
 			case g.dead:
 				return c, kerr.NotCoordinator
-			case !g.vacant():
+			case g.inUse():
 				return c, kerr.NonEmptyGroup
-			case len(m.opts.Node.View().CommittedOffsets(group)) == 0:
+			case !m.exists(group, g):
 				return c, kerr.GroupIDNotFound
 			}
 			return coordinator.CommitOffsets{Forget: true}, nil
 		})
 	}))
+}
+
+// exists says that there is something to tell of a group: what it has committed, or what its
+// members have made it.
+func (m *Manager) exists(group string, g *party) bool {
+	_, stored := m.dormant(group)
+	return stored || g.remembers()
 }
 
 // DeleteOffsets deletes what a group has committed for partitions, and answers for each of them: those of topics that members are subscribed to stay.
@@ -126,7 +136,7 @@ func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []
 				return c, kerr.NotCoordinator
 			case g.members() > 0 && !g.consumers():
 				return c, kerr.NonEmptyGroup
-			case g.members() == 0 && len(view.CommittedOffsets(group)) == 0:
+			case g.members() == 0 && !m.exists(group, g):
 				return c, kerr.GroupIDNotFound
 			}
 			subscribed, seen := g.subscriptions(), map[segments.Partition]bool{}

@@ -41,7 +41,7 @@ type Options struct {
 // Limits bound what members can make a server keep. Who goes beyond is told GROUP_MAX_SIZE_REACHED.
 type Limits struct {
 	MaxGroups           int   // with members, on this node; 10,000
-	MaxStoredGroups     int   // with committed offsets, in the cluster; 100,000
+	MaxStoredGroups     int   // with committed offsets, or left by their members, in the cluster; 100,000
 	MaxMembers          int   // of one group; 1,000
 	MemberBytes         int   // of one member's metadata; 256 KiB
 	GroupBytes          int   // of all members' metadata; 16 MiB

@@ -55,7 +55,8 @@ func (g *party) classic() (classicMembers, *kerr.Error) {
 	if g.dead {
 		return nil, kerr.NotCoordinator
 	}
-	if members, ok := g.kind.(classicMembers); ok {
+	_, modern := g.kind.(*modern)
+	if members, ok := g.kind.(classicMembers); ok && !(modern && g.idle()) {
 		return members, nil
 	}
 	if !g.vacant() {
@@ -88,6 +89,14 @@ func (g *party) vacant() bool {
 		return c.vacant()
 	}
 	return g.idle()
+}
+
+// inUse says that somebody is in the group. Those who were only given an id are not.
+func (g *party) inUse() bool {
+	if c, ok := g.kind.(*claims); ok {
+		return !c.vacant()
+	}
+	return g.members() > 0
 }
 
 // claimed is how many claims are kept in memory.

@@ -65,7 +65,7 @@ func (g *machine) complete(now time.Time) {
 	}
 	g.joinBy, g.initial = time.Time{}, false
 	if len(g.order) == 0 {
-		g.state, g.protocol, g.protocolType, g.leader = Empty, "", "", ""
+		g.state, g.protocol, g.leader = Empty, "", ""
 		g.generation++
 		g.agreed++
 		return

@@ -22,12 +22,17 @@ import (
 
 // storedGroup is a group as it is stored: JSON.
 type storedGroup struct {
-	Format   int            `json:"format"` // 1
+	Format   int            `json:"format"`
 	Classic  *storedClassic `json:"classic,omitempty"`
 	Consumer *storedModern  `json:"consumer,omitempty"`
 }
 
-const storedFormat = 1
+// storedFormat is the format of a group with members. One without has the next: a program that only
+// knows the first would wait for the members of a generation that nobody is in.
+const (
+	storedFormat      = 1
+	storedEmptyFormat = 2
+)
 
 type storedClassic struct {
 	Generation   int32          `json:"generation"`
@@ -87,6 +92,10 @@ type storedHold struct {
 	Since int32  `json:"since,omitempty"`
 }
 
+// A group that its members have left stays what it was, as in Kafka: its protocol, and the number
+// of its generation or epoch, until it is deleted or the sweep finds no offsets in it. It is not
+// kept in memory.
+
 // export is what the next owner has to know, empty if that is nothing. False: the members are in the middle of an agreement, whose end is stored.
 func (g *party) export() ([]byte, bool) {
 	stored := storedGroup{Format: storedFormat}
@@ -102,12 +111,15 @@ func (g *party) export() ([]byte, bool) {
 	if stored.Classic == nil && stored.Consumer == nil {
 		return nil, true
 	}
+	if g.members() == 0 {
+		stored.Format = storedEmptyFormat
+	}
 	b, err := json.Marshal(stored)
 	return b, err == nil // it holds nothing that cannot be marshalled
 }
 
 func (g *machine) export() *storedClassic {
-	if len(g.order) == 0 {
+	if len(g.order) == 0 && g.generation == 0 {
 		return nil
 	}
 	stored := &storedClassic{Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, Leader: g.leader}
@@ -119,7 +131,7 @@ func (g *machine) export() *storedClassic {
 }
 
 func (g *modern) export() *storedModern {
-	if len(g.order) == 0 {
+	if len(g.order) == 0 && g.epoch == 0 {
 		return nil
 	}
 	stored := &storedModern{Epoch: g.epoch, Assignor: g.assignor}
@@ -152,7 +164,7 @@ func (g *party) restore(now time.Time, stored []byte, topics *catalog) error {
 		return err
 	}
 	switch {
-	case from.Format != storedFormat:
+	case from.Format != storedFormat && from.Format != storedEmptyFormat:
 		return fmt.Errorf("members are stored in format %d", from.Format)
 	case from.Classic != nil:
 		m := g.fresh()
@@ -167,7 +179,10 @@ func (g *party) restore(now time.Time, stored []byte, topics *catalog) error {
 }
 
 func (g *machine) restore(now time.Time, from *storedClassic) {
-	g.state, g.generation, g.protocolType, g.protocol, g.leader = Stable, from.Generation, from.ProtocolType, from.Protocol, from.Leader
+	g.generation, g.protocolType, g.protocol, g.leader = from.Generation, from.ProtocolType, from.Protocol, from.Leader
+	if len(from.Members) > 0 {
+		g.state = Stable
+	}
 	for _, s := range from.Members {
 		m := &member{id: s.ID, instance: s.Instance, clientID: s.ClientID, clientHost: s.ClientHost, session: milliseconds(s.SessionMs),
 			rebalance: milliseconds(s.RebalanceMs), protocols: s.Protocols, assignment: s.Assignment, synced: true}
@@ -246,15 +261,22 @@ func (l *live) keep(ctx context.Context) {
 		if !due {
 			return
 		}
+		planned := false
 		err := l.t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, refused *kerr.Error) {
 			if g.dead {
 				return c, kerr.NotCoordinator
 			}
-			c.Offsets = []coordinator.GroupOffset{coordinator.Membership(members)}
+			// The group may have gone on, or been deleted, while this waited for its turn.
+			if stored, agreed := g.export(); agreed {
+				now, members, planned = g.agreement(), stored, true
+				c.Offsets = []coordinator.GroupOffset{coordinator.Membership(members)}
+			}
 			return c, nil
 		})
 		if err == nil {
-			l.didKeep(now, len(members) > 0)
+			if planned {
+				l.didKeep(now, len(members) > 0)
+			}
 			continue
 		}
 		l.t.m.failures.Do(func() {
@@ -275,7 +297,7 @@ func (l *live) unkept(ctx context.Context) (now agreement, members []byte, due b
 	now = l.party.agreement()
 	if !l.party.dead && ctx.Err() == nil && now != l.kept {
 		if members, due = l.party.export(); due {
-			if len(members) > 0 || l.stored {
+			if len(members) > 0 && l.mayKeep() || l.stored {
 				return now, members, true
 			}
 			l.kept = now
@@ -283,6 +305,12 @@ func (l *live) unkept(ctx context.Context) (now agreement, members []byte, due b
 	}
 	l.keeping = false
 	return now, nil, false
+}
+
+// mayKeep says whether there is room to store the group. One that is empty is worth less than one
+// that wants to commit.
+func (l *live) mayKeep() bool {
+	return l.party.members() > 0 || l.stored || l.t.m.mayStore(l.name) == nil
 }
 
 // didKeep notes what was stored.
@@ -318,20 +346,63 @@ func (t *tenure) keepAll(ctx context.Context) {
 
 // takeOver brings the groups of this shard back as former owners stored them.
 func (t *tenure) takeOver() {
-	stored := t.m.opts.Node.View().Memberships(func(group string) bool { return shardOf(group) == t.shard })
-	for name, members := range stored {
+	view := t.m.opts.Node.View()
+	for _, name := range view.Groups() {
+		if shardOf(name) != t.shard || view.Membership(name) == nil {
+			continue
+		}
 		t.mu.Lock()
 		l, err := t.enterLocked(name, true) // also when this took so long that the lease has to be renewed first
 		t.mu.Unlock()
-		if err != nil {
-			continue // MaxGroups, which enterLocked tells of
+		if err == nil { // or MaxGroups, which enterLocked tells of
+			t.leave(l)
 		}
-		l.step(func(now time.Time, g *party) {
-			if err := g.restore(now, members, t.m.topics.Load()); err != nil {
-				t.m.opts.Logger.Warn("the stored members of a group cannot be read; they have to join again", "group", name, "error", err)
-			}
-			l.kept, l.stored = g.agreement(), true
-		})
-		t.leave(l)
 	}
+}
+
+// recall brings a group that was not in memory back as it was stored, if it was.
+func (l *live) recall() {
+	stored := l.t.m.opts.Node.View().Membership(l.name)
+	if stored == nil {
+		return
+	}
+	l.step(func(now time.Time, g *party) {
+		if err := g.restore(now, stored, l.t.m.topics.Load()); err != nil {
+			l.t.m.opts.Logger.Warn("the stored members of a group cannot be read; they have to join again",
+				"group", l.name, "error", err)
+		}
+		l.kept, l.stored = g.agreement(), true
+	})
+}
+
+// remembers says that the group is, or was, something that members have made it.
+func (g *party) remembers() bool {
+	stored, agreed := g.export()
+	return !agreed || len(stored) > 0
+}
+
+// forget makes a group that was deleted one that never had a member, unless somebody has joined
+// meanwhile.
+func (l *live) forget() {
+	l.step(func(_ time.Time, g *party) {
+		if _, claims := g.kind.(*claims); claims || g.dead || g.members() > 0 {
+			return
+		}
+		g.kind = g.fresh()
+		l.kept, l.stored = g.agreement(), false
+	})
+}
+
+// dormant describes a group that is not in memory; false if nothing is stored of it.
+func (m *Manager) dormant(group string) (d Description, exists bool) {
+	d.Group = group
+	view := m.opts.Node.View()
+	stored := view.Membership(group)
+	if stored == nil {
+		return d, len(view.CommittedOffsets(group)) > 0
+	}
+	if g := newParty(&m.opts); g.restore(time.Now(), stored, m.topics.Load()) == nil {
+		g.describe(&d)
+	}
+	return d, true
 }

@@ -60,3 +60,60 @@ func TestStoredMembersAreBroughtBack(t *testing.T) {
 		}
 	}
 }
+
+// A group that its members have left is what it was for the next owner, too.
+func TestEmptyGroupsAreBroughtBack(t *testing.T) {
+	opts := Options{}.withDefaults()
+	now := time.Unix(1000, 0)
+	classic := newParty(&opts)
+	classic.kind.(*machine).join(now, &JoinRequest{ClientID: "c",
+		SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, ProtocolType: "connect",
+		Protocols: []Protocol{{"sessioned", nil}}, spare: 1 << 30}, "a", 1)
+	classic.tick(now.Add(opts.InitialRebalanceDelay))
+	classic.tick(now.Add(2 * time.Minute)) // it never asked for its assignment
+
+	s := newScene(t, nil)
+	joined := s.say(joining("a", "log"))
+	s.say(ConsumerHeartbeat{MemberID: joined.MemberID, Epoch: leaving, RebalanceTimeout: -1})
+
+	for name, c := range map[string]struct {
+		g    *party
+		want Description
+	}{
+		"classic": {classic, Description{State: Empty, ProtocolType: "connect"}},
+		"consumer": {s.party, Description{State: Empty, Type: Consumer, ProtocolType: "consumer", Protocol: "uniform",
+			Epoch: 2}},
+	} {
+		stored, ok := c.g.export()
+		if !ok || !c.g.idle() || c.g.inUse() {
+			t.Fatalf("%s: the group is not empty, but %+v", name, c.g.kind)
+		}
+		next := newParty(&opts)
+		if err := next.restore(now, stored, s.topics); err != nil {
+			t.Fatal(err)
+		}
+		var got Description
+		next.describe(&got)
+		if got.State != c.want.State || got.Type != c.want.Type || got.ProtocolType != c.want.ProtocolType ||
+			got.Protocol != c.want.Protocol || got.Epoch != c.want.Epoch {
+			t.Errorf("%s: brought back as %+v, want %+v", name, got, c.want)
+		}
+		_, _, before := c.g.weight()
+		if _, _, generation := next.weight(); generation != before || generation == 0 {
+			t.Errorf("%s: the generation was %d and is %d", name, before, generation)
+		}
+	}
+}
+
+// A program that only knows groups with members must not take an empty one for one of those.
+func TestEmptyGroupsHaveAFormatOfTheirOwn(t *testing.T) {
+	opts := Options{}.withDefaults()
+	g := newParty(&opts)
+	if stored, _ := g.export(); stored != nil {
+		t.Errorf("of a group that nobody was ever in %s is stored", stored)
+	}
+	g.kind.(*machine).generation = 3
+	if stored, _ := g.export(); !bytes.HasPrefix(stored, []byte(`{"format":2,`)) {
+		t.Errorf("stored is %s", stored)
+	}
+}

@@ -44,33 +44,52 @@ func (m *Manager) sweepOnce(ctx context.Context, now time.Time) {
 	}
 }
 
-// aged says whether a group has commits that are old enough to look at it more closely.
+// aged says whether a group has commits that are old enough to look at it more closely, or none.
 func (m *Manager) aged(group string, now time.Time) bool {
-	for _, c := range m.opts.Node.View().CommittedOffsets(group) {
+	offsets := m.opts.Node.View().CommittedOffsets(group)
+	for _, c := range offsets {
 		if now.Sub(time.UnixMilli(c.Time)) >= m.opts.renewal() {
 			return true
 		}
 	}
-	return false
+	return len(offsets) == 0
 }
 
-// sweepGroup deletes the old offsets of a group without members, and renews those of one with members.
+// sweepGroup deletes the old offsets of a group without members, and the group with the last of
+// them. It renews those of a group with members, except for topics that they do not read any more.
 func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) error {
 	return m.with(ctx, group, true, func(t *tenure, l *live) error {
 		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			if g.dead {
 				return c, kerr.NotCoordinator
 			}
-			for _, committed := range m.opts.Node.View().CommittedOffsets(group) {
-				age := now.Sub(time.UnixMilli(committed.Time))
-				switch {
-				case g.members() > 0 && age >= m.opts.renewal():
-					c.Offsets = append(c.Offsets, committed.GroupOffset)
-				case g.members() == 0 && age >= m.opts.OffsetsRetention+m.opts.renewal():
-					c.Offsets = append(c.Offsets, coordinator.DeletedOffset(committed.Partition))
-				}
+			offsets := m.opts.Node.View().CommittedOffsets(group)
+			c.Offsets = m.swept(offsets, now, g)
+			if kept := len(offsets) - len(c.Offsets); kept == 0 && g.vacant() && m.exists(group, g) {
+				c = coordinator.CommitOffsets{Forget: true}
 			}
 			return c, nil
 		})
 	})
+}
+
+// swept is what becomes of those of a group's offsets that do not stay as they are.
+func (m *Manager) swept(offsets []coordinator.CommittedOffset, now time.Time, g *party) (
+	all []coordinator.GroupOffset) {
+	reads := func(string) bool { return true }
+	if g.consumers() {
+		reads = g.subscriptions()
+	}
+	for _, committed := range offsets {
+		age, in := now.Sub(time.UnixMilli(committed.Time)), g.members() > 0
+		topic := m.opts.Node.View().TopicByID(committed.Partition.Topic)
+		used := in && (topic == nil || reads(topic.Name))
+		switch {
+		case used && age >= m.opts.renewal():
+			all = append(all, committed.GroupOffset)
+		case !used && age >= m.opts.OffsetsRetention+m.opts.renewal():
+			all = append(all, coordinator.DeletedOffset(committed.Partition))
+		}
+	}
+	return all
 }

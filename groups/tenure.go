@@ -189,6 +189,7 @@ func (t *tenure) enterLocked(group string, create bool) (*live, error) {
 		}
 		l = newLive(t, group)
 		t.groups[group] = l
+		l.recall()
 	}
 	l.users++
 	return l, nil
