@@ -17,6 +17,7 @@ type peer struct {
 	Software string
 
 	asks    *access.Asker // of the request that is being answered
+	large   bool          // it has more than MaxAdminRequestBytes: of APIs that answer those
 	request *budget.Hold  // memory of the request that is being answered
 	answer  *budget.Hold  // memory of the answer to it
 }
@@ -59,6 +60,10 @@ type rules struct {
 	// parks says that a request waits for other clients, for minutes perhaps, and keeps nothing of its
 	// own meanwhile: what a group keeps of it is counted against the group's limits.
 	parks bool
+	// answersLarge says that requests larger than MaxAdminRequestBytes, up to largeRequests times
+	// that, get an error (peer.large): a member of a group takes a closed connection for a node that
+	// is gone, and sends the same again.
+	answersLarge bool
 	// quota is what requests count against: see connection.throttle.
 	quota access.Quota
 }

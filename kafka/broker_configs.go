@@ -57,6 +57,12 @@ func (s *Server) groupConfigs() []config {
 	millis := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	members := strconv.Itoa(o.Limits.MaxMembers)
 	return []config{
+		fixed("offsets.retention.minutes", kmsg.ConfigTypeInt, strconv.Itoa(int(o.OffsetsRetention.Minutes())),
+			"How long the committed offsets of a group without members are kept."),
+		fixed("offsets.retention.check.interval.ms", kmsg.ConfigTypeLong, millis(o.SweepInterval),
+			"How often old offsets are looked for."),
+		fixed("offset.metadata.max.bytes", kmsg.ConfigTypeInt, strconv.Itoa(o.Limits.OffsetMetadataBytes),
+			"Metadata with one committed offset."),
 		fixed("group.initial.rebalance.delay.ms", kmsg.ConfigTypeInt, millis(max(o.InitialRebalanceDelay, 0)), "How long an empty classic group waits for more members."),
 		fixed("group.min.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.MinSessionTimeout), "Shortest session timeout of members of classic groups."),
 		fixed("group.max.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.MaxSessionTimeout), "Longest session timeout of members of classic groups."),

@@ -193,7 +193,8 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	defer c.recover(r, &err)
 	memory := c.answers.Hold()
 	defer memory.Release()
-	c.peer.ClientID, c.peer.asks, c.peer.request, c.peer.answer = r.clientID, &r.asks, r.memory, memory
+	c.peer.ClientID, c.peer.asks, c.peer.large = r.clientID, &r.asks, r.large
+	c.peer.request, c.peer.answer = r.memory, memory
 	resp, err := c.handle(ctx, r)
 	var bufs net.Buffers
 	if err == nil && resp != nil {

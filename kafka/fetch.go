@@ -18,6 +18,8 @@ import (
 // Fetch v4-v18: topics by name up to v12 and by id from v13 on.
 //
 //   - A fetch that finds less than min_bytes waits for more, up to max_wait_ms, and is woken by the view; it holds no data meanwhile.
+//   - Topics and partitions that do not exist, or may not be read, do not end the wait for others,
+//     as in Kafka. An error that is found by looking for data does.
 //   - What has to be read from the bucket holds up nothing else (fetch_gather.go): the answer has what is there, and the next fetch finds the rest.
 //   - The first batch is returned even if it is larger than max_bytes (KIP-74). Partitions are served in the order of the request, which
 //     clients rotate. A partition that is named again is answered once, as in Kafka.
@@ -67,6 +69,7 @@ type fetchPartition struct {
 	maxBytes int
 	maxPlain int      // bytes of records that a plain batch of its topic can have; 0: the client reads LZ4
 	invalid  *refusal // found before looking for data
+	nowhere  bool     // invalid because there is nothing to look for: the fetch waits for the others
 
 	refused       *refusal
 	highWatermark int64
@@ -147,10 +150,14 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 			offset:    asked.FetchOffset,
 			maxBytes:  max(int(asked.PartitionMaxBytes), 1),
 			invalid:   invalid,
+			nowhere:   topic == nil,
 		}
 		if topic != nil {
 			p.Topic = topic.ID
 			p.invalid = checkLeaderEpoch(asked.CurrentLeaderEpoch)
+			if p.Index < 0 || p.Index >= topic.Partitions {
+				p.invalid, p.nowhere = noPartition(p.Index), true
+			}
 			if from.wantsPlain() {
 				p.maxPlain = int(f.s.configs.Of(topic).MaxMessageBytes)
 			}
@@ -158,6 +165,10 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 		f.partitions = append(f.partitions, p)
 	}
 	f.topics = append(f.topics, fetchTopic{name: t.Topic, id: t.TopicID, partitions: len(f.partitions) - first})
+}
+
+func noPartition(index int32) *refusal {
+	return refuse(kerr.UnknownTopicOrPartition, "there is no partition %d", index)
 }
 
 // fetchedTopic finds a topic that the client may read.

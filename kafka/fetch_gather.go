@@ -53,7 +53,9 @@ func (f *fetchCall) gather(ctx context.Context) error {
 	}
 	watched := make([]segments.Partition, 0, len(f.partitions))
 	for i := range f.partitions {
-		watched = append(watched, f.partitions[i].Partition)
+		if !f.partitions[i].nowhere {
+			watched = append(watched, f.partitions[i].Partition)
+		}
 	}
 	watch := f.s.opts.Node.View().Watch(watched...)
 	defer watch.Close()
@@ -154,12 +156,17 @@ func (f *fetchCall) round() state {
 }
 
 // locate finds out where each partition stands, without reading: which have something for the client, whether any
-// has an error, and how many bytes are to be read at most.
+// has an error that ends the wait, and how many bytes are to be read at most.
 func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int) {
 	view := f.s.opts.Node.View()
+	nowhere := 0
 	for i := range f.partitions {
 		p := &f.partitions[i]
 		p.refused = p.invalid
+		if p.nowhere {
+			nowhere++
+			continue
+		}
 		info, ok := coordinator.PartitionInfo{}, false
 		if p.refused == nil {
 			info, ok = view.Partition(p.Partition)
@@ -167,7 +174,7 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		switch {
 		case p.refused != nil:
 		case !ok:
-			p.refused = refuse(kerr.UnknownTopicOrPartition, "there is no partition %d", p.Index)
+			p.refused = noPartition(p.Index) // deleted meanwhile
 		case p.offset > info.HighWatermark && f.behind:
 			p.refused = refuse(kerr.NotLeaderForPartition, "this node is cut off and knows partition %d up to %d only; try another", p.Index, info.HighWatermark)
 		case p.offset < info.LogStart || p.offset > info.HighWatermark:
@@ -179,7 +186,7 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		p.highWatermark, p.logStart = info.HighWatermark, info.LogStart
 		failed = failed || p.refused != nil
 	}
-	return readable, failed, want
+	return readable, failed || nowhere == len(f.partitions), want
 }
 
 // reserve takes memory for a response of up to want bytes. It takes at most a quarter of what is left, so that a few clients who take their answers

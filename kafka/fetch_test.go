@@ -202,3 +202,33 @@ func TestFetchOfADeletedTopicEnds(t *testing.T) {
 		t.Error("the partition is still there")
 	}
 }
+
+// A topic or partition that there is not ends the wait of a Fetch only if there is no other, as in
+// Kafka: one deleted topic of many would make a consumer ask again and again.
+func TestFetchWaitsBesideWhatThereIsNot(t *testing.T) {
+	f := startFirn(t, Options{})
+	topic := f.createTopic(t, "log", 1)
+	unknown := kmsg.FetchRequestTopic{TopicID: [16]byte{9},
+		Partitions: []kmsg.FetchRequestTopicPartition{{CurrentLeaderEpoch: -1, PartitionMaxBytes: 1 << 20}}}
+	beyond := kmsg.FetchRequestTopic{TopicID: topic.ID,
+		Partitions: []kmsg.FetchRequestTopicPartition{{Partition: 5, CurrentLeaderEpoch: -1, PartitionMaxBytes: 1 << 20}}}
+	empty := kmsg.FetchRequestTopic{TopicID: topic.ID,
+		Partitions: []kmsg.FetchRequestTopicPartition{{CurrentLeaderEpoch: -1, PartitionMaxBytes: 1 << 20}}}
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MinBytes, req.MaxBytes, req.MaxWaitMillis = 18, 1, 1<<20, 15_000
+
+	req.Topics = []kmsg.FetchRequestTopic{unknown, beyond}
+	alone := ask[*kmsg.FetchResponse](t, f, req) // or else it takes 15 s
+	wantCode(t, "an unknown topic", alone.Topics[0].Partitions[0].ErrorCode, kerr.UnknownTopicID)
+	wantCode(t, "an unknown partition", alone.Topics[1].Partitions[0].ErrorCode, kerr.UnknownTopicOrPartition)
+
+	req.Topics = []kmsg.FetchRequestTopic{unknown, empty, beyond}
+	answers := make(chan *kmsg.FetchResponse)
+	go func() { answers <- ask[*kmsg.FetchResponse](t, f, req) }()
+	f.produce(t, "log", 0, time.Now(), "woken")
+	got := <-answers
+	wantCode(t, "an unknown topic beside others", got.Topics[0].Partitions[0].ErrorCode, kerr.UnknownTopicID)
+	if p := got.Topics[1].Partitions[0]; p.ErrorCode != 0 || len(p.RecordBatches) == 0 {
+		t.Errorf("the fetch did not wait for records: %+v", p)
+	}
+}

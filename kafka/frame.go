@@ -33,6 +33,7 @@ type request struct {
 	body        []byte // what follows the header
 	buffer      []byte // that body lies in, and the header
 	received    time.Time
+	large       bool         // it has more than MaxAdminRequestBytes
 	asks        access.Asker // what the client may do, of a request whose api is known
 
 	memory  *budget.Hold  // that it takes
@@ -48,6 +49,9 @@ const (
 	stepFactor     = 64
 	readPieceBytes = 256 << 10
 )
+
+// largeRequests is how much larger than the limit requests may be that get an error.
+const largeRequests = 16
 
 // readRequest reads one request. It returns io.EOF when the client has closed the connection between requests. Whatever it
 // returns, the request is to be released.
@@ -78,6 +82,10 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	name, limit := "MaxAdminRequestBytes", c.s.opts.Limits.MaxAdminRequestBytes
 	if key == int16(kmsg.Produce) {
 		name, limit = "MaxRequestBytes", c.s.opts.Limits.MaxRequestBytes
+	}
+	if r.api != nil && r.api.answersLarge {
+		r.large = size > limit
+		limit *= largeRequests
 	}
 	switch {
 	case size < 8: // key, version, correlation id

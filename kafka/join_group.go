@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
@@ -18,13 +19,18 @@ import (
 //   - A member that would be too much for the group or the node is refused with GROUP_MAX_SIZE_REACHED.
 func init() {
 	register(0, 9, joinGroup, rules{
-		needs: []access.Need{access.Read.On(access.Group)}, parks: true, quota: access.Requests})
+		needs: []access.Need{access.Read.On(access.Group)}, parks: true, answersLarge: true, quota: access.Requests})
 }
 
 func joinGroup(ctx context.Context, s *Server, from *peer, req *kmsg.JoinGroupRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrJoinGroupResponse()
 	if refused := from.may(access.Read, access.Group, req.Group); refused != nil {
 		resp.ErrorCode, resp.Generation, resp.Protocol = refused.code(), -1, new("")
+		return resp, nil
+	}
+	if from.large {
+		resp.ErrorCode, resp.Generation, resp.Protocol = kerr.GroupMaxSizeReached.Code, -1, new("")
+		resp.MemberID = req.MemberID
 		return resp, nil
 	}
 	ctx, cancel := s.untilDraining(ctx)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -50,4 +51,28 @@ func TestKafkaJSComesBackIntoRange(t *testing.T) {
 	if want := []string{"set 3", "read 12", "reset -2"}; !slices.Equal(lines, want) {
 		t.Errorf("kafkajs said %q, want %q", lines, want)
 	}
+}
+
+// Members of groups that say too much are told so, and keep their connection.
+func TestLargeGroupRequestsGetErrors(t *testing.T) {
+	f := startFirn(t, Options{Limits: Limits{MaxAdminRequestBytes: 4096}})
+	f.createTopic(t, "log", 1)
+	large := make([]byte, 5000)
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Version, commit.Group, commit.Generation = 9, "g", -1
+	for range 300 {
+		commit.Topics = append(commit.Topics, kmsg.OffsetCommitRequestTopic{Topic: "log",
+			Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 1, LeaderEpoch: -1}}})
+	}
+	for _, topic := range ask[*kmsg.OffsetCommitResponse](t, f, commit).Topics {
+		wantCode(t, "OffsetCommit", topic.Partitions[0].ErrorCode, kerr.InvalidCommitOffsetSize)
+	}
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Version, sync.Group = 5, "g"
+	sync.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: "m", MemberAssignment: large}}
+	wantCode(t, "SyncGroup", ask[*kmsg.SyncGroupResponse](t, f, sync).ErrorCode, kerr.GroupMaxSizeReached)
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Version, join.Group, join.SessionTimeoutMillis, join.ProtocolType = 9, "g", 10_000, "consumer"
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: large}}
+	wantCode(t, "JoinGroup", ask[*kmsg.JoinGroupResponse](t, f, join).ErrorCode, kerr.GroupMaxSizeReached)
 }

@@ -98,11 +98,12 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 	return p, nil
 }
 
-// produceTime is how long a Produce may take. In Kafka timeout_ms is for the acknowledgements of other brokers, so with acks=0 and 1 clients may leave it
-// at next to nothing; here these wait for the bucket as well.
+// produceTime is how long a Produce may take. In Kafka timeout_ms is for the acknowledgements of
+// other brokers: with acks=0 and 1 clients may leave it at next to nothing, and with acks=all and
+// no time a topic of one replica is written all the same. Here all of these wait for the bucket.
 func (s *Server) produceTime(req *produceRequest) time.Duration {
 	timeout := time.Duration(req.TimeoutMillis) * time.Millisecond
-	if req.Acks != -1 {
+	if req.Acks != -1 || timeout <= 0 {
 		timeout = max(timeout, s.opts.Limits.ReadTimeout)
 	}
 	return timeout

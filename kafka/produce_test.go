@@ -122,7 +122,6 @@ func TestProduceRefusesWhatItShould(t *testing.T) {
 		"unknown name":      {sound(), func(r *kmsg.ProduceRequest) { r.Version, r.Topics[0].Topic = 9, "other" }, kerr.UnknownTopicOrPartition},
 		"unknown partition": {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = 1 }, kerr.UnknownTopicOrPartition},
 		"partition -1":      {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = -1 }, kerr.UnknownTopicOrPartition},
-		"no time":           {sound(), func(r *kmsg.ProduceRequest) { r.TimeoutMillis = 0 }, kerr.RequestTimedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := produceRaw(topic, test.records)
@@ -351,11 +350,13 @@ func TestClientWritesAndReads(t *testing.T) {
 	}
 }
 
-// TestProduceTimeoutIsForAcksAll writes with timeout_ms 0, which in Kafka means nothing to producers that do not wait for replicas.
-func TestProduceTimeoutIsForAcksAll(t *testing.T) {
+// A timeout_ms of 0 is for the acknowledgements of other brokers: the records are written.
+func TestProduceWithoutTimeWrites(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)
 	req := produceRaw(topic, build(t, batch.None, "v"))
-	req.Acks, req.TimeoutMillis = 1, 0
-	wantCode(t, "acks=1", f.write(t, req).ErrorCode, nil)
+	for _, acks := range []int16{1, -1} {
+		req.Acks, req.TimeoutMillis = acks, 0
+		wantCode(t, fmt.Sprintf("acks=%d", acks), f.write(t, req).ErrorCode, nil)
+	}
 }

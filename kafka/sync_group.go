@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
@@ -10,15 +11,20 @@ import (
 )
 
 // SyncGroup, versions 0 to 5, as Kafka 4. It is answered when the leader has brought the assignment.
+// Assignments beyond MaxAdminRequestBytes are GROUP_MAX_SIZE_REACHED.
 func init() {
 	register(0, 5, syncGroup, rules{
-		needs: []access.Need{access.Read.On(access.Group)}, parks: true, quota: access.Requests})
+		needs: []access.Need{access.Read.On(access.Group)}, parks: true, answersLarge: true, quota: access.Requests})
 }
 
 func syncGroup(ctx context.Context, s *Server, from *peer, req *kmsg.SyncGroupRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrSyncGroupResponse()
 	if refused := from.may(access.Read, access.Group, req.Group); refused != nil {
 		resp.ErrorCode = refused.code()
+		return resp, nil
+	}
+	if from.large {
+		resp.ErrorCode = kerr.GroupMaxSizeReached.Code
 		return resp, nil
 	}
 	ctx, cancel := s.untilDraining(ctx)

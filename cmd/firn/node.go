@@ -126,6 +126,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.groups, err = groups.New(groups.Options{
 		Node: n.member, Logger: n.logger, Registerer: registry,
 		InitialRebalanceDelay: orNone(o.groupRebalanceDelay), OffsetsRetention: o.offsetsRetention,
+		MinSessionTimeout: o.groupMinSession, MaxSessionTimeout: o.groupMaxSession,
+		ConsumerSessionTimeout: o.consumerSession, ConsumerHeartbeatInterval: o.consumerHeartbeat,
 	})
 	if err != nil {
 		return err

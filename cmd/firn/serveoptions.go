@@ -55,6 +55,10 @@ type serveOptions struct {
 	reportedReplicas  int32
 
 	groupRebalanceDelay time.Duration
+	groupMinSession     time.Duration
+	groupMaxSession     time.Duration
+	consumerSession     time.Duration
+	consumerHeartbeat   time.Duration
 	offsetsRetention    time.Duration
 
 	logLevel  string
@@ -127,6 +131,14 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 
 	f.DurationVar(&o.groupRebalanceDelay, "group-rebalance-delay", 200*time.Millisecond, "how long the first rebalance of "+
 		"an empty consumer group waits for more members")
+	f.DurationVar(&o.groupMinSession, "group-min-session-timeout", 6*time.Second,
+		"shortest session timeout of members of classic groups")
+	f.DurationVar(&o.groupMaxSession, "group-max-session-timeout", 30*time.Minute,
+		"longest session timeout of members of classic groups")
+	f.DurationVar(&o.consumerSession, "consumer-session-timeout", 45*time.Second,
+		"session timeout of members of consumer groups (KIP-848)")
+	f.DurationVar(&o.consumerHeartbeat, "consumer-heartbeat-interval", 5*time.Second,
+		"how often members of consumer groups (KIP-848) are to send heartbeats")
 	f.DurationVar(&o.offsetsRetention, "offsets-retention", 7*24*time.Hour, "how long the committed offsets of a consumer "+
 		"group without members are kept")
 
@@ -171,6 +183,10 @@ func (o *serveOptions) validate() error {
 	check("default-partitions", within(int64(o.defaultPartitions), 1, 10_000))
 	check("reported-replication-factor", within(int64(o.reportedReplicas), 0, kafka.MaxReplicas))
 	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
+	check("group-min-session-timeout", within(o.groupMinSession, time.Millisecond, o.groupMaxSession))
+	check("group-max-session-timeout", within(o.groupMaxSession, time.Millisecond, 24*time.Hour))
+	check("consumer-session-timeout", within(o.consumerSession, time.Second, 24*time.Hour))
+	check("consumer-heartbeat-interval", within(o.consumerHeartbeat, 10*time.Millisecond, o.consumerSession-1))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
 	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))
 	check("log-format", oneOf(o.logFormat, "text", "json"))
