@@ -23,7 +23,7 @@ var rooms = [][]string{
 	{"retry", "access"},
 	{"segments", "budget"},
 	{"coordinator"},
-	{"index", "groups", "ingest", "cleanup"},
+	{"index", "groups", "ingest", "cleanup", "topics"},
 	{"kafka", "rest", "replay"},
 	{"cmd", "deploy", "localstack"},
 	{"test"},

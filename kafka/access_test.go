@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/topics"
 )
 
 // guard allows what it is told to, and remembers what it was asked.
@@ -53,7 +54,7 @@ var refusals = []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizat
 // is refused, the answer is an authorization error wherever it has room for one, or tells nothing.
 func TestEveryAPIAsks(t *testing.T) {
 	g := &guard{allowed: everything}
-	f := startFirn(t, Options{Authorizer: g, AutoCreateTopics: true})
+	f := startFirn(t, Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
 	for _, key := range slices.Sorted(maps.Keys(apis)) {
 		a := apis[key]
 		for version := a.minVersion; version <= a.maxVersion; version++ {
@@ -148,7 +149,7 @@ func eachErrorCode(v reflect.Value, path string, do func(path string, code int16
 // other.
 func TestOneOfTwoTopicsIsRefused(t *testing.T) {
 	g := &guard{allowed: everything}
-	f := startFirn(t, Options{Authorizer: g, AutoCreateTopics: true})
+	f := startFirn(t, Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
 	mine, theirs := f.createTopic(t, "mine", 1), f.createTopic(t, "theirs", 1)
 	g.from(func(_ access.Operation, on access.Resource) bool { return on.Type != access.Topic || on.Name == "mine" })
 

@@ -7,8 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
-	"firn.dev/coordinator"
-	"firn.dev/coordinator/topicconfig"
 )
 
 // AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.
@@ -59,8 +57,7 @@ func replacedConfigs(asked []kmsg.AlterConfigsRequestResourceConfig) (map[string
 // before.
 func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times int, validateOnly bool,
 	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
-	switch {
-	case times > 1:
+	if times > 1 {
 		return refuse(kerr.InvalidRequest, "the request names %s %q %d times", r.kind, r.name, times)
 	}
 	if refused := from.mayWithConfigs(access.AlterConfigs, r); refused != nil {
@@ -80,15 +77,11 @@ func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times i
 	if refused != nil {
 		return refused
 	}
-	if refused := validateConfigs(set); refused != nil {
-		return refused
-	}
-	changes := topicconfig.Changes(t.Configs, set)
-	if validateOnly || len(changes) == 0 {
-		return nil
+	changes, err := s.topics.CheckConfigs(t, set)
+	if validateOnly || err != nil {
+		return s.refusalOf(err)
 	}
 	ctx, cancel := withTimeout(ctx, 0)
 	defer cancel()
-	_, err := s.change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: t.ID, Set: changes}})
-	return s.refusalOf(err)
+	return s.refusalOf(s.topics.Configure(ctx, changes))
 }

@@ -63,9 +63,7 @@ func (s *Server) reassignTopic(ctx context.Context, asked *kmsg.AlterPartitionAs
 	if bad || most == 0 || most == t.ReplicationFactor {
 		return a
 	}
-	_, err := s.change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: t.ID,
-		Set: coordinator.DeclareReplicationFactor(most)}})
-	if refused := s.refusalOf(err); refused != nil {
+	if refused := s.refusalOf(s.topics.DeclareReplicas(ctx, t, most)); refused != nil {
 		for i := range a.Partitions {
 			a.Partitions[i].ErrorCode, a.Partitions[i].ErrorMessage = refused.code(), refused.text()
 		}

@@ -40,7 +40,7 @@ func (s *Server) bound(req kmsg.Request) int64 {
 	case *kmsg.ListConfigResourcesRequest:
 		return int64(s.topicCount(true)) * describedTopicBytes
 	case *kmsg.CreateTopicsRequest:
-		return int64(min(len(req.Topics), s.opts.Limits.MaxPartitions)) * int64(configCount) * describedConfigBytes
+		return int64(min(len(req.Topics), s.opts.Topics.MaxPartitions)) * int64(configCount) * describedConfigBytes
 	case *kmsg.ListGroupsRequest:
 		return int64(s.opts.Groups.GroupCount()) * describedGroupBytes
 	case *kmsg.DescribeGroupsRequest:

@@ -3,9 +3,6 @@ package kafka
 import (
 	"context"
 	"time"
-
-	"firn.dev/coordinator"
-	"firn.dev/segments"
 )
 
 // How long a change may take when its request does not say or says more than is sensible.
@@ -13,12 +10,6 @@ const (
 	defaultChangeTimeout = 30 * time.Second
 	maxChangeTimeout     = 5 * time.Minute
 )
-
-// change has the cluster make a change, and returns once it is durable and this node shows it.
-func (s *Server) change(ctx context.Context, c coordinator.Change) (coordinator.Fact, error) {
-	c.ID = segments.NewID(time.Now())
-	return s.opts.Node.Change(ctx, c)
-}
 
 // withTimeout bounds ctx by the timeout of a request. Requests that have none carry 0 or less.
 func withTimeout(ctx context.Context, millis int32) (context.Context, context.CancelFunc) {

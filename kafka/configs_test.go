@@ -12,6 +12,7 @@ import (
 
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 func somePartition(f *firn, topic string, index int32) segments.Partition {
@@ -67,7 +68,7 @@ func TestDescribeTopicConfigs(t *testing.T) {
 }
 
 func TestDescribeBrokerConfigs(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true, DefaultPartitions: 5})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 5}})
 	all, code := describe(t, f, kmsg.ConfigResourceTypeBroker, "7")
 	wantCode(t, "7", code, nil)
 	for name, want := range map[string]string{

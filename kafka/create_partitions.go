@@ -7,7 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
-	"firn.dev/coordinator"
 )
 
 // CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.
@@ -53,11 +52,8 @@ func (s *Server) growTopic(ctx context.Context, asked kmsg.CreatePartitionsReque
 	if t == nil {
 		return unknownTopic(asked.Topic)
 	}
-	switch limit := s.opts.Limits.MaxPartitions; {
-	case asked.Count <= t.Partitions:
-		return refuse(kerr.InvalidPartitions, "topic %q has %d partitions; it can only get more, and %d is not", t.Name, t.Partitions, asked.Count)
-	case int(asked.Count) > limit:
-		return refuse(kerr.InvalidPartitions, "partition count is %d; a topic may have at most %d (MaxPartitions)", asked.Count, limit)
+	if err := s.topics.CheckGrowth(t, asked.Count); err != nil {
+		return s.refusalOf(err)
 	}
 	if more := asked.Count - t.Partitions; len(asked.Assignment) > 0 && int(more) != len(asked.Assignment) {
 		return refuse(kerr.InvalidReplicaAssignment, "the manual assignment is for %d new partitions; there would be %d", len(asked.Assignment), more)
@@ -70,6 +66,5 @@ func (s *Server) growTopic(ctx context.Context, asked kmsg.CreatePartitionsReque
 	if validateOnly {
 		return nil
 	}
-	_, err := s.change(ctx, coordinator.Change{Grow: &coordinator.Grow{Topic: t.ID, Partitions: asked.Count}})
-	return s.refusalOf(err)
+	return s.refusalOf(s.topics.Grow(ctx, t, asked.Count))
 }

@@ -5,10 +5,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/topics"
 )
 
 func TestCreatePartitions(t *testing.T) {
-	f := startFirn(t, Options{Limits: Limits{MaxPartitions: 10}})
+	f := startFirn(t, Options{Topics: topics.Options{MaxPartitions: 10}})
 	for _, name := range []string{"grows", "same", "shrinks", "limit", "assigned", "misassigned", "twin"} {
 		f.createTopic(t, name, 2)
 	}

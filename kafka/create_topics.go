@@ -2,15 +2,13 @@ package kafka
 
 import (
 	"context"
-	"maps"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
 	"firn.dev/coordinator"
-	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // CreateTopics, versions 0 to 7; Kafka 4 begins at 2. Any node serves it.
@@ -54,37 +52,30 @@ func createTopics(ctx context.Context, s *Server, from *peer, req *kmsg.CreateTo
 
 // topicPlan is a topic that is to be created, or why it cannot be.
 type topicPlan struct {
-	coordinator.CreateTopic
+	topics.Planned
 	replicas int16
 	refused  *refusal
 }
 
-// planTopics checks the topics of a request one by one and against each other. The answer has each name once.
+// planTopics checks the topics of a request. The answer has each name once.
 func (s *Server) planTopics(from *peer, asked []kmsg.CreateTopicsRequestTopic) []topicPlan {
 	times := map[string]int{}
 	for _, t := range asked {
 		times[t.Topic]++
 	}
 	var plans []topicPlan
-	total := 0
-	claimed := coordinator.NamesOf(s.opts.Node.View().Topics())
+	together := s.topics.Plan()
 	for _, t := range asked {
 		n := times[t.Topic]
 		if n == 0 {
 			continue // answered
 		}
 		times[t.Topic] = 0
-		plan := topicPlan{CreateTopic: coordinator.CreateTopic{Name: t.Topic}}
+		plan := topicPlan{Planned: topics.Planned{Name: t.Topic}}
 		if n > 1 {
 			plan.refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
 		} else if plan.refused = from.mayCreateTopic(t.Topic); plan.refused == nil {
-			plan.refused = s.planNewTopic(&plan, t, claimed)
-		}
-		if limit := s.opts.Limits.MaxPartitions; plan.refused == nil {
-			if total += int(plan.Partitions); total > limit {
-				plan.refused = refuse(kerr.PolicyViolation, "the request creates more than %d partitions (MaxPartitions); use several requests", limit)
-			}
-			claimed.Add(t.Topic)
+			plan.refused = s.planNewTopic(&plan, t, together)
 		}
 		plans = append(plans, plan)
 	}
@@ -92,52 +83,44 @@ func (s *Server) planTopics(from *peer, asked []kmsg.CreateTopicsRequestTopic) [
 }
 
 // planNewTopic checks all that can be known of one topic without creating it.
-func (s *Server) planNewTopic(plan *topicPlan, t kmsg.CreateTopicsRequestTopic, claimed coordinator.TopicNames) (
-	refused *refusal) {
-	if refused := checkTopicName(t.Topic); refused != nil {
-		return refused
-	}
-	if s.opts.Node.View().Topic(t.Topic) != nil {
-		return refuse(kerr.TopicAlreadyExists, "topic %q already exists", t.Topic)
-	}
+func (s *Server) planNewTopic(plan *topicPlan, t kmsg.CreateTopicsRequestTopic, together *topics.Plan) *refusal {
 	if coordinator.IsInternalTopic(t.Topic) {
 		return refuse(kerr.TopicAlreadyExists, "topic %q is internal; there is nothing to create", t.Topic)
 	}
-	if refused := badName(claimed.Check(t.Topic)); refused != nil {
+	if refused := s.refusalOf(together.CheckName(t.Topic)); refused != nil {
 		return refused
 	}
-	if plan.Partitions, plan.replicas, refused = s.countPartitions(t); refused != nil {
+	partitions, replicas, refused := countPartitions(t)
+	if refused != nil {
 		return refused
 	}
-	plan.Configs, refused = newTopicConfigs(t.Configs)
-	return refused
+	configs, refused := newTopicConfigs(t.Configs)
+	if refused != nil {
+		return refused
+	}
+	var err error
+	plan.replicas = replicas
+	plan.Planned, err = together.Add(topics.Spec{
+		Name: t.Topic, Partitions: partitions, Configs: configs, ReplicationFactor: replicas})
+	return s.refusalOf(err)
 }
 
-func (s *Server) countPartitions(t kmsg.CreateTopicsRequestTopic) (n int32, replicas int16, refused *refusal) {
-	n = t.NumPartitions
+// countPartitions returns how many partitions are asked for, nil for the default, and the
+// replication factor.
+func countPartitions(t kmsg.CreateTopicsRequestTopic) (n *int32, replicas int16, refused *refusal) {
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
-			return 0, 0, refuse(kerr.InvalidRequest,
+			return nil, 0, refuse(kerr.InvalidRequest,
 				"with a manual assignment, partition count and replication factor must be -1")
 		}
-		n = int32(len(t.ReplicaAssignment))
 		replicas, refused = checkAssignment(t.ReplicaAssignment)
-	} else {
-		replicas, refused = checkReplicationFactor(t.ReplicationFactor)
+		return new(int32(len(t.ReplicaAssignment))), replicas, refused
 	}
-	if refused != nil {
-		return 0, 0, refused
+	if t.NumPartitions != -1 {
+		n = &t.NumPartitions
 	}
-	switch limit := s.opts.Limits.MaxPartitions; {
-	case n == -1:
-		n = s.opts.DefaultPartitions
-	case n < 1:
-		return 0, 0, refuse(kerr.InvalidPartitions, "partition count is %d; it must be at least 1, or -1 for the default", n)
-	case int(n) > limit:
-		return 0, 0, refuse(kerr.InvalidPartitions,
-			"partition count is %d; a topic may have at most %d (MaxPartitions)", n, limit)
-	}
-	return n, replicas, nil
+	replicas, refused = checkReplicationFactor(t.ReplicationFactor)
+	return n, replicas, refused
 }
 
 // checkAssignment checks that a manual assignment is one, though nobody will follow it: partitions
@@ -172,7 +155,7 @@ func newTopicConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) (map[string]st
 		}
 		configs[c.Name] = *c.Value
 	}
-	return configs, validateConfigs(configs)
+	return configs, nil
 }
 
 // createTopic creates one topic, if it may be and should be, and answers.
@@ -182,20 +165,15 @@ func (s *Server) createTopic(ctx context.Context, from *peer, plan topicPlan,
 	a.Topic = plan.Name
 	refused := plan.refused
 	if refused == nil && !validateOnly {
-		plan.ID = segments.NewTopicID()
-		create := plan.CreateTopic
-		if plan.replicas != defaultReplicas {
-			create.Configs = maps.Clone(plan.Configs)
-			create.Configs[coordinator.ReplicationFactorConfig] = strconv.Itoa(int(plan.replicas))
+		created, err := s.topics.Create(ctx, plan.Planned)
+		if refused = s.refusalOf(err); refused == nil {
+			a.TopicID = created.ID
 		}
-		_, err := s.change(ctx, coordinator.Change{CreateTopic: &create})
-		refused = s.refusalOf(err)
 	}
 	a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
 	if refused != nil {
 		return a
 	}
-	a.TopicID = plan.ID
 	if refused := from.may(access.DescribeConfigs, access.Topic, plan.Name); refused != nil {
 		a.ConfigErrorCode = refused.code()
 		return a

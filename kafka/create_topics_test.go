@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/topics"
 )
 
 func newTopic(name string, partitions int32, replicas int16) kmsg.CreateTopicsRequestTopic {
@@ -35,7 +37,7 @@ func createTopicsRequest(topics ...kmsg.CreateTopicsRequestTopic) *kmsg.CreateTo
 }
 
 func TestCreateTopics(t *testing.T) {
-	f := startFirn(t, Options{DefaultPartitions: 4, Limits: Limits{MaxPartitions: 20}})
+	f := startFirn(t, Options{Topics: topics.Options{DefaultPartitions: 4, MaxPartitions: 20}})
 	f.createTopic(t, "taken.name", 1)
 	value := kmsg.StringPtr
 	cases := []struct {

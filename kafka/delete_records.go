@@ -2,16 +2,12 @@ package kafka
 
 import (
 	"context"
-	"maps"
-	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
-	"firn.dev/coordinator"
-	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // DeleteRecords, versions 0 to 2, as Kafka 4. Any node serves every partition.
@@ -35,18 +31,18 @@ func deleteRecords(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteR
 
 func (s *Server) deleteTopicRecords(ctx context.Context, from *peer,
 	asked kmsg.DeleteRecordsRequestTopic) kmsg.DeleteRecordsResponseTopic {
-	starts := map[segments.Partition]int64{}
-	refused := make([]*refusal, len(asked.Partitions))
+	starts := topics.Trimming{}
+	places, refused := make([]segments.Partition, len(asked.Partitions)), make([]*refusal, len(asked.Partitions))
 	forbidden := from.may(access.Delete, access.Topic, asked.Topic)
 	for i, p := range asked.Partitions {
 		if refused[i] = forbidden; forbidden == nil {
-			refused[i] = s.planDelete(asked.Topic, p, starts)
+			places[i], refused[i] = s.planDelete(asked.Topic, p, starts)
 		}
 	}
-	failed := s.moveStarts(ctx, starts)
-	for i, p := range asked.Partitions {
+	failed := s.topics.Trim(ctx, starts)
+	for i := range asked.Partitions {
 		if refused[i] == nil {
-			refused[i] = s.refusalOf(failed[p.Partition])
+			refused[i] = s.refusalOf(failed[places[i]])
 		}
 	}
 	a := kmsg.NewDeleteRecordsResponseTopic()
@@ -64,43 +60,17 @@ func (s *Server) deleteTopicRecords(ctx context.Context, from *peer,
 	return a
 }
 
-// moveStarts moves the log starts of partitions of one topic, and says of which that failed, and why.
-func (s *Server) moveStarts(ctx context.Context, starts map[segments.Partition]int64) map[int32]error {
-	failed := map[int32]error{}
-	for some := range slices.Chunk(slices.Collect(maps.Keys(starts)), coordinator.MaxLogStarts) {
-		l := &coordinator.LogStart{Offsets: make(map[segments.Partition]int64, len(some))}
-		for _, at := range some {
-			l.Offsets[at] = starts[at]
-		}
-		if _, err := s.change(ctx, coordinator.Change{LogStart: l}); err != nil {
-			for _, at := range some {
-				failed[at.Index] = err
-			}
-		}
-	}
-	return failed
-}
-
 // planDelete notes where the log of one partition has to start, if that is further up than it does.
-func (s *Server) planDelete(topic string, asked kmsg.DeleteRecordsRequestTopicPartition, starts map[segments.Partition]int64) *refusal {
+func (s *Server) planDelete(topic string, asked kmsg.DeleteRecordsRequestTopicPartition, starts topics.Trimming) (
+	segments.Partition, *refusal) {
 	p, info, refused := s.partition(topic, asked.Partition, -1)
 	if refused != nil {
-		return refused
+		return p, refused
 	}
 	if t := s.opts.Node.View().TopicByID(p.Topic); t != nil {
-		if c, _ := topicconfig.Parse(t.Configs); c.Compact && !c.Delete {
-			return refuse(kerr.PolicyViolation, "topic %q is only compacted: records are deleted by writing their keys without values", topic)
+		if err := s.topics.CheckTrim(t); err != nil {
+			return p, s.refusalOf(err)
 		}
 	}
-	offset := asked.Offset
-	if offset == -1 {
-		offset = info.HighWatermark
-	}
-	if offset < 0 || offset > info.HighWatermark {
-		return refuse(kerr.OffsetOutOfRange, "offset %d lies beyond the high watermark %d", offset, info.HighWatermark)
-	}
-	if offset > info.LogStart {
-		starts[p] = max(starts[p], offset)
-	}
-	return nil
+	return p, s.refusalOf(starts.Add(p, info, asked.Offset))
 }

@@ -97,8 +97,7 @@ func (s *Server) deleteTopic(ctx context.Context, d deletion) kmsg.DeleteTopicsR
 		a.Topic, a.TopicID = &d.topic.Name, d.topic.ID
 	}
 	if d.refused == nil {
-		_, err := s.change(ctx, coordinator.Change{DeleteTopic: &d.topic.ID})
-		d.refused = s.refusalOf(err)
+		d.refused = s.refusalOf(s.topics.Delete(ctx, d.topic))
 	}
 	a.ErrorCode, a.ErrorMessage = d.refused.code(), d.refused.text()
 	return a

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/topics"
 )
 
 func TestDescribeCluster(t *testing.T) {
@@ -63,7 +65,7 @@ func TestDescribeTopicPartitionsInPages(t *testing.T) {
 }
 
 func TestDescribeTopicPartitionsRefuses(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
 	f.createTopic(t, "a", 1)
 	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
 	req.ResponsePartitionLimit = 10

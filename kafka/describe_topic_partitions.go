@@ -10,6 +10,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // DescribeTopicPartitions, version 0, as Kafka 4 (KIP-966): Metadata in pages.
@@ -56,7 +57,7 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer,
 		}
 		t := s.opts.Node.View().Topic(name)
 		if t == nil {
-			if refused = checkTopicName(name); refused == nil {
+			if refused = s.refusalOf(topics.CheckName(name)); refused == nil {
 				refused = unknownTopic(name)
 			}
 			resp.Topics = append(resp.Topics, pageTopic(name, refused))

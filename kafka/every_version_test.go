@@ -11,12 +11,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/topics"
 )
 
 // Every API in the register, in every version, answers an empty request and one in which every field is set with something that decodes to
 // its last byte as that version's response.
 func TestEveryVersionOfEveryAPIAnswers(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
 	for _, key := range slices.Sorted(maps.Keys(apis)) {
 		a := apis[key]
 		for version := a.minVersion; version <= a.maxVersion; version++ {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"firn.dev/topics"
 )
 
 // kcat runs kcat against the server and returns what it prints. kcat stands for every client that is built on an old librdkafka.
@@ -31,7 +33,7 @@ func kcat(t *testing.T, f *firn, input string, args ...string) string {
 // Everything that a user of kcat does first: look around, write into a topic that does not exist, read it from either end and from a time,
 // and ask for offsets.
 func TestKcat(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
 	if got := kcat(t, f, "", "-L"); !strings.Contains(got, "broker 7 at "+f.address+" (controller)") {
 		t.Errorf("kcat -L:\n%s", got)
 	}

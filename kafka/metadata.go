@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -10,6 +9,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // Metadata, versions 0 to 13, as Kafka 4.
@@ -66,7 +66,7 @@ func (s *Server) metadataTopics(ctx context.Context, from *peer,
 		}
 		return answers
 	}
-	create := s.opts.AutoCreateTopics && (req.AllowAutoTopicCreation || req.Version < 4)
+	create := s.opts.Topics.AutoCreate && (req.AllowAutoTopicCreation || req.Version < 4)
 	names := map[string]bool{}
 	wanted := make([]*kmsg.MetadataRequestTopic, 0, len(req.Topics))
 	for i := range req.Topics {
@@ -128,7 +128,7 @@ func (s *Server) metadataByName(from *peer, name string) kmsg.MetadataResponseTo
 	if t := s.opts.Node.View().Topic(name); t != nil {
 		return metadataTopic(t)
 	}
-	if refused := checkTopicName(name); refused != nil {
+	if refused := s.refusalOf(topics.CheckName(name)); refused != nil {
 		return noMetadata(&name, refused)
 	}
 	return noMetadata(&name, refuse(kerr.UnknownTopicOrPartition, "there is no topic %q", name))
@@ -145,44 +145,31 @@ func (s *Server) autoCreateAll(ctx context.Context, from *peer, answers []kmsg.M
 	if len(missing) == 0 {
 		return
 	}
-	claimed := coordinator.NamesOf(s.opts.Node.View().Topics())
+	together := s.topics.Plan()
 	var create []int
 	for _, i := range missing {
 		name := answers[i].Topic
-		if refused := from.mayCreateTopic(*name); refused != nil {
+		refused := from.mayCreateTopic(*name)
+		if refused == nil {
+			_, err := together.Add(topics.Spec{Name: *name})
+			refused = s.refusalOf(err)
+		}
+		if refused != nil {
 			answers[i] = noMetadata(name, refused)
 			continue
 		}
-		if refused := badName(claimed.Check(*name)); refused != nil {
-			answers[i] = noMetadata(name, refused)
-			continue
-		}
-		claimed.Add(*name)
 		create = append(create, i)
 	}
 	inParallel(len(create), func(n int) {
 		a := &answers[create[n]]
-		if t, refused := s.autoCreate(ctx, *a.Topic); refused != nil {
-			*a = noMetadata(a.Topic, refused)
+		ctx, cancel := withTimeout(ctx, 0)
+		defer cancel()
+		if t, err := s.topics.Ensure(ctx, *a.Topic); err != nil {
+			*a = noMetadata(a.Topic, s.refusalOf(err))
 		} else {
 			*a = metadataTopic(t)
 		}
 	})
-}
-
-func (s *Server) autoCreate(ctx context.Context, name string) (*coordinator.Topic, *refusal) {
-	ctx, cancel := withTimeout(ctx, 0)
-	defer cancel()
-	_, err := s.change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{
-		ID: segments.NewTopicID(), Name: name, Partitions: s.opts.DefaultPartitions,
-	}})
-	if err != nil && !errors.Is(err, coordinator.ErrTopicExists) {
-		return nil, s.refusalOf(err)
-	}
-	if t := s.opts.Node.View().Topic(name); t != nil {
-		return t, nil
-	}
-	return nil, refuse(kerr.LeaderNotAvailable, "topic %q was created by another node a moment ago; try again", name)
 }
 
 func metadataTopic(t *coordinator.Topic) kmsg.MetadataResponseTopic {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // metadataOf asks for topics by name; none asks for all.
@@ -54,7 +55,7 @@ func TestMetadataDescribesTheCluster(t *testing.T) {
 }
 
 func TestMetadataFindsTopics(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true, DefaultPartitions: 2})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
 	topic := f.createTopic(t, "orders", 1)
 
 	if all := ask[*kmsg.MetadataResponse](t, f, metadataOf(0)).Topics; len(all) != 1 {
@@ -79,7 +80,7 @@ func TestMetadataFindsTopics(t *testing.T) {
 }
 
 func TestMetadataCreatesTopics(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true, DefaultPartitions: 2})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
 	created := ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "old-client")).Topics // cannot say that it does not want that
 	if len(created) != 1 || created[0].ErrorCode != 0 || len(created[0].Partitions) != 2 {
 		t.Errorf("auto creation answers %+v", created)

@@ -16,6 +16,7 @@ import (
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
+	"firn.dev/topics"
 )
 
 // slowStore is a store whose puts and gets wait for what a test makes them wait for.
@@ -334,7 +335,7 @@ func TestLookupsByTimeReadSideBySide(t *testing.T) {
 
 // Topics that are missing are created side by side: that takes far fewer objects than topics.
 func TestMissingTopicsAreCreatedTogether(t *testing.T) {
-	const topics = 60
+	const missing = 60
 	var puts atomic.Int32
 	store := &slowStore{Store: memory.New(), put: func(ctx context.Context, key string) {
 		if !strings.HasPrefix(key, "journal/") {
@@ -346,17 +347,17 @@ func TestMissingTopicsAreCreatedTogether(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}}
-	f := startFirnOn(t, Options{AutoCreateTopics: true}, store, 0)
+	f := startFirnOn(t, Options{Topics: topics.Options{AutoCreate: true}}, store, 0)
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version, req.AllowAutoTopicCreation = 8, true
-	for i := range topics {
+	for i := range missing {
 		req.Topics = append(req.Topics, kmsg.MetadataRequestTopic{Topic: new(fmt.Sprint("t", i))})
 	}
 	before := puts.Load()
 	for _, topic := range ask[*kmsg.MetadataResponse](t, f, req).Topics {
 		wantCode(t, *topic.Topic, topic.ErrorCode, nil)
 	}
-	if n := puts.Load() - before; n > topics/2 {
-		t.Errorf("%d topics took %d objects", topics, n)
+	if n := puts.Load() - before; n > missing/2 {
+		t.Errorf("%d topics took %d objects", missing, n)
 	}
 }

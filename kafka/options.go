@@ -14,6 +14,7 @@ import (
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/topics"
 )
 
 // Options is what a Server needs. Zero values of the limits mean their defaults.
@@ -26,8 +27,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 
-	AutoCreateTopics  bool
-	DefaultPartitions int32
+	Topics topics.Options // limits and defaults of topics
 
 	ReportedReplicationFactor int16 // of every topic, as clients are told; 0: what each was created with
 
@@ -56,8 +56,6 @@ type Limits struct {
 	AnswerMemoryBytes  int64 // of all other answers that are made or written; 512 MiB. Less room makes Fetch responses smaller, and other answers wait
 	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB; a first batch may be larger
 
-	MaxPartitions int // of one topic, and of all topics that one request creates; 10,000
-
 	IdleTimeout  time.Duration // between requests: Kafka's connections.max.idle.ms, 10 min
 	ReadTimeout  time.Duration // for each piece (at most 256 KiB) of a request that has begun, and for room in RequestMemoryBytes; 30 s
 	WriteTimeout time.Duration // for each piece (at most 1 MiB) of a response; 30 s
@@ -75,7 +73,7 @@ const defaultMaxRequestBytes = 100 << 20
 
 // withDefaults returns the options with every zero value replaced by its default.
 func (o Options) withDefaults() Options {
-	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
+	o.Topics = o.Topics.WithDefaults()
 	o.CompressPlain = cmp.Or(o.CompressPlain, "lz4")
 	o.CheckRecords = cmp.Or(o.CheckRecords, "full")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
@@ -97,7 +95,6 @@ func (o Options) withDefaults() Options {
 	l.AnswerMemoryBytes = cmp.Or(l.AnswerMemoryBytes, 512<<20)
 	l.ConnectionBytes = cmp.Or(l.ConnectionBytes, 16<<10)
 	l.MinBytesPerSecond = cmp.Or(l.MinBytesPerSecond, 128<<10)
-	l.MaxPartitions = cmp.Or(l.MaxPartitions, 10_000)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 10*time.Minute)
 	l.ReadTimeout = cmp.Or(l.ReadTimeout, 30*time.Second)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
@@ -107,18 +104,15 @@ func (o Options) withDefaults() Options {
 
 // validate reports every problem of options that have their defaults.
 func (o Options) validate() error {
-	var problems []error
+	problems := []error{o.Topics.Validate()}
 	bad := func(wrong bool, format string, args ...any) {
 		if wrong {
 			problems = append(problems, fmt.Errorf("kafka: "+format, args...))
 		}
 	}
 	l := o.Limits
-	bad(o.DefaultPartitions < 1, "DefaultPartitions is %d", o.DefaultPartitions)
 	bad(o.ReportedReplicationFactor < 0 || o.ReportedReplicationFactor > MaxReplicas,
 		"ReportedReplicationFactor is %d; it must be 0 to %d", o.ReportedReplicationFactor, MaxReplicas)
-	bad(l.MaxPartitions < 1, "MaxPartitions is %d", l.MaxPartitions)
-	bad(int(o.DefaultPartitions) > l.MaxPartitions, "DefaultPartitions (%d) is more than MaxPartitions (%d)", o.DefaultPartitions, l.MaxPartitions)
 	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
 	bad(o.CheckRecords != "full" && o.CheckRecords != "headers", "CheckRecords is %q, neither full nor headers", o.CheckRecords)
 	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")

@@ -9,6 +9,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/ingest"
+	"firn.dev/topics"
 )
 
 // refusal is why something was not done: Kafka's error, and what to do about it in words for people.
@@ -69,6 +70,9 @@ func (s *Server) refusalOf(err error) *refusal {
 	}
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
+	}
+	if e, ok := errors.AsType[*topics.Error](err); ok {
+		return &refusal{kind: e.Kind, message: e.Message}
 	}
 	for _, k := range kinds {
 		if !errors.Is(err, k.err) {

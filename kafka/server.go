@@ -20,11 +20,13 @@ import (
 	"firn.dev/budget"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/ingest"
+	"firn.dev/topics"
 )
 
 // Server serves Kafka clients.
 type Server struct {
 	opts    Options
+	topics  *topics.Topics
 	metrics *metrics
 
 	requests *budget.Pool // memory of requests
@@ -58,6 +60,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:      opts,
+		topics:    topics.New(opts.Node, opts.Topics),
 		requests:  budget.New(opts.Limits.requestMemory()),
 		answers:   budget.New(opts.Limits.answerMemory()),
 		computing: make(chan struct{}, runtime.GOMAXPROCS(0)),

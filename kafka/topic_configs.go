@@ -3,12 +3,12 @@ package kafka
 import (
 	"cmp"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
+	"firn.dev/topics"
 )
 
 // topicConfigs returns every config of a topic on which some were set, ordered by name.
@@ -37,7 +37,7 @@ func (s *Server) configuredTopic(name string) (*coordinator.Topic, *refusal) {
 	if t := s.opts.Node.View().Topic(name); t != nil {
 		return t, nil
 	}
-	if refused := checkTopicName(name); refused != nil {
+	if refused := s.refusalOf(topics.CheckName(name)); refused != nil {
 		return nil, refused
 	}
 	return nil, unknownTopic(name)
@@ -56,12 +56,4 @@ func (p *peer) mayWithConfigs(operation access.Operation, r resource) *refusal {
 		return p.may(operation, access.Topic, r.name)
 	}
 	return p.mayWithCluster(operation)
-}
-
-// validateConfigs refuses configs that a topic cannot have, naming all that is wrong.
-func validateConfigs(set map[string]string) *refusal {
-	if err := topicconfig.Validate(set); err != nil {
-		return refuse(kerr.InvalidConfig, "%v", err)
-	}
-	return nil
 }

@@ -54,7 +54,7 @@ func nothing(access.Operation, access.Resource) bool    { return false }
 func guarded(t *testing.T) (*firn, *guard) {
 	t.Helper()
 	g := &guard{allowed: everything}
-	f := startFirn(t, 1, func(o *Options) { o.Authorizer, o.AutoCreateTopics, o.Profiles = g, true, true })[0]
+	f := startFirn(t, 1, func(o *Options) { o.Authorizer, o.Topics.AutoCreate, o.Profiles = g, true, true })[0]
 	topic := f.makeTopic(t, "secret", 1)
 	f.writeValues(t, topic, 0, "a", "b")
 	offsets := []coordinator.GroupOffset{{Partition: segments.Partition{Topic: topic.ID}, LeaderEpoch: -1}}

@@ -49,7 +49,7 @@ func TestTopics(t *testing.T) {
 	}{
 		{"POST", "", `{"name": "orders"}`, 409, "TOPIC_ALREADY_EXISTS", ""},
 		{"POST", "", `{"name": "a b"}`, 400, "INVALID_TOPIC_EXCEPTION", "name"},
-		{"POST", "", `{"name": "x", "partitions": 0}`, 400, "", "partitions"},
+		{"POST", "", `{"name": "x", "partitions": 0}`, 400, "INVALID_PARTITIONS", "partitions"},
 		{"POST", "", `{"name": "x", "partitions": 10001}`, 400, "INVALID_PARTITIONS", "partitions"},
 		{"POST", "", `{"name": "x", "configs": {"no.such": "1"}}`, 400, "INVALID_CONFIG", "configs"},
 		{"POST", "", `{"name": "x", "partitions": "2"}`, 400, "", "partitions"},

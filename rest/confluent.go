@@ -91,7 +91,7 @@ func (s *Server) pathPartition(r *http.Request, request *writeRequest) (int32, e
 		return -1, nil
 	}
 	if topic == nil {
-		topic = s.draft(request.name)
+		topic = s.topics.Draft(request.name)
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < 0 || n >= int64(topic.Partitions) {

@@ -188,7 +188,7 @@ func (t *v3Stream) grow(ctx context.Context, memory *share, n int64) error {
 func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Record, memory *share) error {
 	w := &writeRequest{name: t.name, topic: t.topic, memory: memory, now: time.Now()}
 	if w.topic == nil {
-		w.topic = t.s.draft(t.name)
+		w.topic = t.s.topics.Draft(t.name)
 	}
 	w.config = t.s.producers.configs.Of(w.topic)
 	for i := range part.records {

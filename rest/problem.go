@@ -15,6 +15,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/index"
+	"firn.dev/topics"
 )
 
 // problem is an error as clients get it (RFC 9457). Its type is about:blank, which is left out: the status says it all.
@@ -128,6 +129,9 @@ func (s *Server) problemOf(err error) problem {
 	if k, ok := errors.AsType[*kerr.Error](err); ok {
 		return kafkaProblem(k, "")
 	}
+	if e, ok := errors.AsType[*topics.Error](err); ok {
+		return topicProblem(e)
+	}
 	for _, k := range errorKinds {
 		if errors.Is(err, k.err) {
 			return retryable(problem{Status: k.status, Code: k.code.Message, Detail: err.Error()})
@@ -135,6 +139,16 @@ func (s *Server) problemOf(err error) problem {
 	}
 	s.opts.Logger.Error("an HTTP request failed", "error", err)
 	return problem{Status: http.StatusInternalServerError, Code: kerr.UnknownServerError.Message, Detail: err.Error()}
+}
+
+// topicProblem is why a topic is not changed.
+func topicProblem(e *topics.Error) problem {
+	p := kafkaProblem(e.Kind, e.Message)
+	p.Field, p.Limit = e.Field, e.Limit
+	if errors.Is(e, coordinator.ErrPartitionCount) { // what is wrong is not the number, but what there is
+		p.Status = http.StatusConflict
+	}
+	return p
 }
 
 // kafkaProblem is the problem for one of Kafka's errors, with Kafka's words for it unless there are better ones.

@@ -250,7 +250,7 @@ func TestProduceRefuses(t *testing.T) {
 
 // TestProduceCreatesTopics: with AutoCreateTopics the first record creates its topic, unless no topic can be called so.
 func TestProduceCreatesTopics(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.AutoCreateTopics, o.DefaultPartitions = true, 3 })[0]
+	f := startFirn(t, 1, func(o *Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
 	if a := f.post(t, "/v1/topics/new.topic/records", "x"); a.status != 200 || f.view().Topic("new.topic").Partitions != 3 {
 		t.Errorf("%+v", a)
 	}
@@ -263,7 +263,7 @@ func TestProduceCreatesTopics(t *testing.T) {
 
 // TestRefusedRequestsCreateNothing: a topic is created for records that it takes, by whatever path they come.
 func TestRefusedRequestsCreateNothing(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.AutoCreateTopics, o.DefaultPartitions = true, 3 })[0]
+	f := startFirn(t, 1, func(o *Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
 	v1, v2, v3 := "/v1/topics/t/records", "/topics/t", "/v3/clusters/"+f.view().ClusterID()+"/topics/t/records"
 	large := strings.Repeat("x", 2<<20)
 	for _, c := range []struct {

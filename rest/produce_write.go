@@ -94,13 +94,10 @@ func (s *Server) newWriteRequest(r *http.Request) (*writeRequest, error) {
 	topic, err := s.topicNamed(name)
 	switch {
 	case err == nil:
-	case !s.opts.AutoCreateTopics:
+	case !s.opts.Topics.AutoCreate:
 		return nil, err
 	default:
-		if err = coordinator.CheckTopicName(name); err == nil {
-			err = coordinator.NamesOf(s.view().Topics()).Check(name)
-		}
-		if err != nil {
+		if err := s.topics.Plan().CheckName(name); err != nil {
 			return nil, refuse(http.StatusUnprocessableEntity, "topic", "%v", err)
 		}
 		if err := s.mayCreateTopic(r, name); err != nil {
@@ -112,7 +109,8 @@ func (s *Server) newWriteRequest(r *http.Request) (*writeRequest, error) {
 
 // createFor creates the topic of a request, unless it would not take the records.
 func (s *Server) createFor(ctx context.Context, w *writeRequest) error {
-	trial := writeRequest{topic: s.draft(w.name), records: w.records, config: topicconfig.Default(), now: time.Now()}
+	trial := writeRequest{topic: s.topics.Draft(w.name), records: w.records,
+		config: topicconfig.Default(), now: time.Now()}
 	if err := trial.check(allRecords(&trial)); err != nil {
 		return err
 	}
@@ -121,22 +119,9 @@ func (s *Server) createFor(ctx context.Context, w *writeRequest) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Limits.WriteTimeout)
 	defer cancel()
-	_, err := s.opts.Node.Change(ctx, coordinator.Change{
-		ID:          segments.NewID(time.Now()),
-		CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: w.name, Partitions: s.opts.DefaultPartitions},
-	})
-	if errors.Is(err, coordinator.ErrTopicExists) { // another node was faster
-		err = s.opts.Node.CatchUp(ctx)
-	}
-	if err == nil {
-		w.topic, err = s.topicNamed(w.name)
-	}
+	var err error
+	w.topic, err = s.topics.Ensure(ctx, w.name)
 	return err
-}
-
-// draft is a topic that does not exist yet, as it would be created.
-func (s *Server) draft(name string) *coordinator.Topic {
-	return &coordinator.Topic{Name: name, Partitions: s.opts.DefaultPartitions}
 }
 
 // write writes the records of a request and returns once they are durable. An error means that nothing was written.

@@ -20,6 +20,7 @@ import (
 	"firn.dev/index"
 	"firn.dev/ingest"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // Node is what the HTTP server asks of this process's membership; coordinator.Node is the one.
@@ -69,10 +70,9 @@ type Options struct {
 	MaxPartitions int // 2,000
 
 	// Writer takes the records of producers. Without one, no paths for producers are served.
-	Writer            *ingest.Writer
-	AutoCreateTopics  bool   // create topics that producers write to and that do not exist
-	DefaultPartitions int32  // of such topics; 1
-	CompressPlain     string // codec of what producers send: "lz4" (where it makes a batch smaller) or "none"; "lz4"
+	Writer        *ingest.Writer
+	Topics        topics.Options // limits and defaults of topics
+	CompressPlain string         // codec of what producers send: "lz4" (where it makes a batch smaller) or "none"; "lz4"
 
 	// Index and Groups are for consumers, and for those who manage topics and groups. Without them, no paths for either are served.
 	Index  *index.Index
@@ -98,7 +98,6 @@ type Limits struct {
 	ReadMemoryBytes     int64         // of all answers to consumers under way; 128 MiB
 	MaxLongPolls        int           // requests that wait for records; 2,048
 	MaxTails            int           // tails of topics; 512
-	MaxTopicPartitions  int           // of a topic that is created or grows; 10,000
 }
 
 const (
@@ -119,13 +118,13 @@ func (l Limits) withDefaults() Limits {
 	l.ReadMemoryBytes = cmp.Or(l.ReadMemoryBytes, 128<<20)
 	l.MaxLongPolls = cmp.Or(l.MaxLongPolls, 2048)
 	l.MaxTails = cmp.Or(l.MaxTails, 512)
-	l.MaxTopicPartitions = cmp.Or(l.MaxTopicPartitions, 10_000)
 	return l
 }
 
 // Server answers HTTP requests.
 type Server struct {
 	opts      Options
+	topics    *topics.Topics
 	mux       *http.ServeMux
 	handler   http.Handler // the mux, guarded
 	admin     http.Handler // probes and metrics alone
@@ -157,12 +156,16 @@ func New(opts Options) (*Server, error) {
 	if opts.Authorizer == nil {
 		opts.Authorizer = access.Everything{}
 	}
-	opts.DefaultPartitions = cmp.Or(opts.DefaultPartitions, 1)
+	opts.Topics = opts.Topics.WithDefaults()
+	if err := opts.Topics.Validate(); err != nil {
+		return nil, err
+	}
 	opts.CompressPlain = cmp.Or(opts.CompressPlain, "lz4")
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{opts: opts, mux: http.NewServeMux(), scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
+	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics), mux: http.NewServeMux(),
+		scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
 	s.peers = newPeers()
 	s.owners = s.newForwarder()
 	if opts.Writer != nil {

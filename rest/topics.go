@@ -7,12 +7,11 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // changeTimeout bounds how long a change may take.
@@ -157,28 +156,14 @@ func (s *Server) createTopic(w http.ResponseWriter, r *http.Request, memory *sha
 	if err := s.mayCreateTopic(r, asked.Name); err != nil {
 		return err
 	}
-	partitions := s.opts.DefaultPartitions
-	if asked.Partitions != nil {
-		partitions = *asked.Partitions
-	}
-	if err := coordinator.CheckTopicName(asked.Name); err != nil {
-		return badTopicName(err)
-	}
-	if err := coordinator.NamesOf(s.view().Topics()).Check(asked.Name); err != nil {
-		return badTopicName(err)
-	}
-	if partitions < 1 {
-		return invalid("partitions", "is %d; a topic has at least 1", partitions)
-	}
-	if err := s.checkPartitions(partitions); err != nil {
+	planned, err := s.topics.Plan().Add(topics.Spec{
+		Name: asked.Name, Partitions: asked.Partitions, Configs: asked.Configs})
+	if err != nil {
 		return err
-	}
-	if err := topicconfig.Validate(asked.Configs); err != nil {
-		return badConfigs(err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	if err := s.create(ctx, &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: asked.Name, Partitions: partitions, Configs: asked.Configs}); err != nil {
+	if _, err := s.topics.Create(ctx, planned); err != nil {
 		return err
 	}
 	t, err := s.topicNamed(asked.Name)
@@ -187,27 +172,6 @@ func (s *Server) createTopic(w http.ResponseWriter, r *http.Request, memory *sha
 	}
 	w.Header().Set("Location", "/v1/topics/"+url.PathEscape(t.Name))
 	return s.answerDetails(w, r, http.StatusCreated, t, memory)
-}
-
-func (s *Server) create(ctx context.Context, c *coordinator.CreateTopic) error {
-	_, err := s.opts.Node.Change(ctx, coordinator.Change{CreateTopic: c})
-	return err
-}
-
-func badTopicName(err error) error {
-	return &problem{Status: http.StatusBadRequest, Code: kerr.InvalidTopicException.Message, Field: "name", Detail: err.Error()}
-}
-
-func badConfigs(err error) error {
-	return &problem{Status: http.StatusBadRequest, Code: kerr.InvalidConfig.Message, Field: "configs", Detail: err.Error()}
-}
-
-func (s *Server) checkPartitions(n int32) error {
-	if limit := s.opts.Limits.MaxTopicPartitions; int(n) > limit {
-		return &problem{Status: http.StatusBadRequest, Code: kerr.InvalidPartitions.Message, Field: "partitions", Limit: "MaxTopicPartitions",
-			Detail: invalid("partitions", "is %d; a topic may have at most %d", n, limit).Detail}
-	}
-	return nil
 }
 
 // topicChange is what alterTopic is asked for; what is not named stays.
@@ -236,43 +200,31 @@ func (s *Server) alterTopic(w http.ResponseWriter, r *http.Request, memory *shar
 			return err
 		}
 	}
-	grow, err := s.growth(t, asked.Partitions)
-	if err != nil {
-		return err
+	grows := asked.Partitions != nil && *asked.Partitions != t.Partitions
+	if grows {
+		if err := s.topics.CheckGrowth(t, *asked.Partitions); err != nil {
+			return err
+		}
 	}
-	configs, err := changedConfigs(t, asked.Configs)
+	configs, err := s.topics.CheckConfigs(t, changedConfigs(t, asked.Configs))
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	if configs != nil {
-		if _, err := s.opts.Node.Change(ctx, coordinator.Change{Configure: configs}); err != nil {
-			return err
-		}
+	if err := s.topics.Configure(ctx, configs); err != nil {
+		return err
 	}
-	if grow != nil {
-		if _, err := s.opts.Node.Change(ctx, coordinator.Change{Grow: grow}); err != nil {
+	if grows {
+		if err := s.topics.Grow(ctx, t, *asked.Partitions); err != nil {
 			return err
 		}
 	}
 	return s.describeTopic(w, r, memory)
 }
 
-// growth is the change that gives a topic more partitions, nil if it has as many.
-func (s *Server) growth(t *coordinator.Topic, partitions *int32) (*coordinator.Grow, error) {
-	switch {
-	case partitions == nil || *partitions == t.Partitions:
-		return nil, nil
-	case *partitions < t.Partitions:
-		return nil, &problem{Status: http.StatusConflict, Code: kerr.InvalidPartitions.Message, Field: "partitions",
-			Detail: invalid("partitions", "is %d; the topic has %d, and can only get more", *partitions, t.Partitions).Detail}
-	}
-	return &coordinator.Grow{Topic: t.ID, Partitions: *partitions}, s.checkPartitions(*partitions)
-}
-
-// changedConfigs is the change of a topic's configs, nil if nothing changes.
-func changedConfigs(t *coordinator.Topic, asked map[string]*string) (*coordinator.Configure, error) {
+// changedConfigs is what will be set on a topic.
+func changedConfigs(t *coordinator.Topic, asked map[string]*string) map[string]string {
 	set := map[string]string{}
 	maps.Copy(set, t.Configs)
 	for name, value := range asked {
@@ -282,14 +234,7 @@ func changedConfigs(t *coordinator.Topic, asked map[string]*string) (*coordinato
 			set[name] = *value
 		}
 	}
-	if err := topicconfig.Validate(set); err != nil {
-		return nil, badConfigs(err)
-	}
-	changes := topicconfig.Changes(t.Configs, set)
-	if len(changes) == 0 {
-		return nil, nil
-	}
-	return &coordinator.Configure{Topic: t.ID, Set: changes}, nil
+	return set
 }
 
 // deleteTopic deletes a topic.
@@ -303,7 +248,7 @@ func (s *Server) deleteTopic(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	if _, err := s.opts.Node.Change(ctx, coordinator.Change{DeleteTopic: &t.ID}); err != nil {
+	if err := s.topics.Delete(ctx, t); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -325,9 +270,8 @@ func (s *Server) deleteRecords(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if c, _ := topicconfig.Parse(t.Configs); c.Compact && !c.Delete {
-		return &problem{Status: http.StatusForbidden, Code: kerr.PolicyViolation.Message,
-			Detail: "the topic is only compacted: records are deleted by writing their keys without values"}
+	if err := s.topics.CheckTrim(t); err != nil {
+		return err
 	}
 	_ = s.catchUp(r.Context())
 	offset, err := s.in(r.Context(), at, before)
@@ -335,18 +279,16 @@ func (s *Server) deleteRecords(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	info, _ := s.view().Partition(at)
-	if offset > info.HighWatermark {
-		return s.outOfRange(&reading{topic: t, at: at, offset: offset}, coordinator.ErrOffsetRange)
+	starts := topics.Trimming{}
+	if err := starts.Add(at, info, offset); err != nil {
+		return s.outOfRange(&reading{topic: t, at: at, offset: offset}, err)
 	}
-	if offset > info.LogStart {
-		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
-		defer cancel()
-		change := coordinator.Change{LogStart: &coordinator.LogStart{Offsets: map[segments.Partition]int64{at: offset}}}
-		if _, err := s.opts.Node.Change(ctx, change); err != nil {
-			return err
-		}
-		info, _ = s.view().Partition(at)
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	if err := s.topics.Trim(ctx, starts)[at]; err != nil {
+		return err
 	}
+	info, _ = s.view().Partition(at)
 	answer(w, http.StatusOK, typeJSON, partitionDetails{at.Index, info.LogStart, info.HighWatermark, info.Bytes})
 	return nil
 }

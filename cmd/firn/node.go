@@ -21,6 +21,7 @@ import (
 	"firn.dev/rest"
 	"firn.dev/segments"
 	"firn.dev/segments/stores"
+	"firn.dev/topics"
 )
 
 // node is one running server: the rooms, wired.
@@ -132,9 +133,10 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	if err != nil {
 		return err
 	}
+	ofTopics := topics.Options{AutoCreate: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions}
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
-		AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
+		Topics: ofTopics, CompressPlain: o.compressPlain,
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Limits: kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
 	})
@@ -143,7 +145,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
-		Writer: n.writer, AutoCreateTopics: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions, CompressPlain: o.compressPlain,
+		Writer: n.writer, Topics: ofTopics, CompressPlain: o.compressPlain,
 		Profiles: o.pprof,
 		Limits:   rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
