@@ -123,10 +123,9 @@ func (g *collector) sift(found []segments.Object, begun, ended time.Time) (due [
 
 // failed says that something failed which is tried again, unless that is in the nature of things.
 func (c *Cleaner) failed(ctx context.Context, what string, err error, args ...any) {
-	switch {
+	switch class := coordinator.ClassOf(err); {
 	case ctx.Err() != nil || errors.Is(err, coordinator.ErrLeaseHeld):
-	case errors.Is(err, coordinator.ErrLeaseLost), errors.Is(err, coordinator.ErrFenced), errors.Is(err, coordinator.ErrIncarnation),
-		errors.Is(err, coordinator.ErrMergedMeanwhile), errors.Is(err, coordinator.ErrUnknownPartition), errors.Is(err, context.Canceled):
+	case class != coordinator.ClassInDoubt, errors.Is(err, context.Canceled):
 		c.opts.Logger.Debug(what+" ended early", append(args, "cause", err)...)
 	default:
 		c.metrics.failures.Inc()

@@ -167,8 +167,3 @@ func (j *journal) persist(ctx context.Context, what string, try func(context.Con
 		}
 	}
 }
-
-// lifeOver says whether an error of the coordinator or the journal ends a life.
-func lifeOver(err error) bool {
-	return errors.Is(err, ErrFenced) || errors.Is(err, ErrIncarnation) || errors.Is(err, ErrNotOpen)
-}

@@ -17,9 +17,8 @@ func (m *Manager) told(err error) *kerr.Error {
 	if known, ok := errors.AsType[*kerr.Error](err); ok {
 		return known
 	}
-	switch {
-	case errors.Is(err, coordinator.ErrLeaseHeld), errors.Is(err, coordinator.ErrLeaseLost), errors.Is(err, coordinator.ErrFenced),
-		errors.Is(err, coordinator.ErrIncarnation), errors.Is(err, coordinator.ErrNotOpen), errors.Is(err, coordinator.ErrClosed):
+	switch class := coordinator.ClassOf(err); {
+	case class == coordinator.ClassNewLife, class == coordinator.ClassLater:
 		return kerr.NotCoordinator
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return kerr.CoordinatorNotAvailable

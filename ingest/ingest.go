@@ -280,7 +280,17 @@ func (p *Pending) answer(slot int32, r Result) {
 	}
 }
 
-// lifeOver says whether err means that a node's life has ended.
-func lifeOver(err error) bool {
-	return errors.Is(err, coordinator.ErrFenced) || errors.Is(err, coordinator.ErrIncarnation) || errors.Is(err, coordinator.ErrNotOpen)
+// ClassOf says what the error of an answer means: as coordinator.ClassOf does, and for the errors
+// of this package.
+func ClassOf(err error) coordinator.Class {
+	switch {
+	case errors.Is(err, ErrInDoubt):
+		return coordinator.ClassInDoubt
+	case errors.Is(err, ErrNotWritten), errors.Is(err, ErrClosed):
+		return coordinator.ClassLater
+	}
+	return coordinator.ClassOf(err)
 }
+
+// lifeOver says whether err means that a node's life has ended.
+func lifeOver(err error) bool { return err != nil && coordinator.ClassOf(err) == coordinator.ClassNewLife }

@@ -268,10 +268,11 @@ func (s *Server) unwritten(err error, version int16) *refusal {
 			return refuse(kerr.UnknownTopicID, "the topic was deleted")
 		}
 		return refuse(kerr.UnknownTopicOrPartition, "the topic was deleted")
-	case errors.Is(err, coordinator.ErrTooOld), errors.Is(err, ingest.ErrClosed):
-		return refuse(kerr.NotLeaderForPartition, "nothing was written: %v", err)
 	}
-	return s.inDoubt(err)
+	if ingest.ClassOf(err) == coordinator.ClassInDoubt {
+		return s.inDoubt(err)
+	}
+	return refuse(kerr.NotLeaderForPartition, "nothing was written: %v", err)
 }
 
 // unanswered is what a Produce with acks=0 ends with: an error closes the connection.

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -67,29 +66,6 @@ func busy(field, format string, args ...any) *problem {
 	return &problem{Status: http.StatusTooManyRequests, Field: field, Detail: fmt.Sprintf(format, args...), retryAfter: time.Second}
 }
 
-// errorKinds says what a client gets to know an error of another room as. Where a code has a text of its own, that of the error is used.
-var errorKinds = []struct {
-	err    error
-	status int
-	code   *kerr.Error
-}{
-	{coordinator.ErrUnknownTopic, http.StatusNotFound, kerr.UnknownTopicOrPartition},
-	{coordinator.ErrUnknownPartition, http.StatusNotFound, kerr.UnknownTopicOrPartition},
-	{coordinator.ErrTopicExists, http.StatusConflict, kerr.TopicAlreadyExists},
-	{coordinator.ErrPartitionCount, http.StatusConflict, kerr.InvalidPartitions},
-	{coordinator.ErrOffsetRange, http.StatusRequestedRangeNotSatisfiable, kerr.OffsetOutOfRange},
-	{index.ErrOffsetOutOfRange, http.StatusRequestedRangeNotSatisfiable, kerr.OffsetOutOfRange},
-	{index.ErrCorrupt, http.StatusInternalServerError, kerr.KafkaStorageError},
-
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, kerr.RequestTimedOut},
-	{context.Canceled, http.StatusServiceUnavailable, kerr.NotController},
-	{coordinator.ErrClosed, http.StatusServiceUnavailable, kerr.NotController},
-	{coordinator.ErrFenced, http.StatusServiceUnavailable, kerr.NotController},
-	{coordinator.ErrIncarnation, http.StatusServiceUnavailable, kerr.NotController},
-	{coordinator.ErrUnavailable, http.StatusServiceUnavailable, kerr.NotController},
-	{coordinator.ErrNotOpen, http.StatusServiceUnavailable, kerr.NotController},
-}
-
 // kafkaStatus is the status for an error of Kafka's; those that are not here are a bad request.
 var kafkaStatus = map[*kerr.Error]int{
 	kerr.UnknownTopicOrPartition:    http.StatusNotFound,
@@ -129,16 +105,17 @@ func (s *Server) problemOf(err error) problem {
 	if k, ok := errors.AsType[*kerr.Error](err); ok {
 		return kafkaProblem(k, "")
 	}
-	if e, ok := errors.AsType[*topics.Error](err); ok {
-		return topicProblem(e)
+	switch {
+	case errors.Is(err, index.ErrOffsetOutOfRange):
+		return kafkaProblem(kerr.OffsetOutOfRange, err.Error())
+	case errors.Is(err, index.ErrCorrupt):
+		return problem{Status: http.StatusInternalServerError, Code: kerr.KafkaStorageError.Message, Detail: err.Error()}
 	}
-	for _, k := range errorKinds {
-		if errors.Is(err, k.err) {
-			return retryable(problem{Status: k.status, Code: k.code.Message, Detail: err.Error()})
-		}
+	told, foreseen := topics.ErrorOf(err)
+	if !foreseen {
+		s.opts.Logger.Error("an HTTP request failed", "error", err)
 	}
-	s.opts.Logger.Error("an HTTP request failed", "error", err)
-	return problem{Status: http.StatusInternalServerError, Code: kerr.UnknownServerError.Message, Detail: err.Error()}
+	return topicProblem(told)
 }
 
 // topicProblem is why a topic is not changed.

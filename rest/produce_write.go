@@ -350,7 +350,7 @@ func unwritten(err error) *problem {
 		return underWay()
 	case errors.Is(err, coordinator.ErrUnknownPartition), errors.Is(err, coordinator.ErrUnknownTopic):
 		return notFound(kerr.UnknownTopicOrPartition, "the topic was deleted")
-	case errors.Is(err, ingest.ErrClosed), errors.Is(err, ingest.ErrNotWritten), errors.Is(err, coordinator.ErrTooOld):
+	case ingest.ClassOf(err) != coordinator.ClassInDoubt:
 		p := retryable(*refuse(http.StatusServiceUnavailable, "", "nothing was written: %v", err))
 		return &p
 	}
