@@ -176,7 +176,8 @@ func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error
 
 // archive puts the oldest merged spans into an index object, if there are that many, so that nobody has to keep them in memory.
 func (j *job) archive() (bool, error) {
-	archived, err := j.c.opts.Node.Archive(j.ctx, j.lease, j.at, coordinator.ArchiveOptions{Batch: j.c.opts.ArchiveBatch, Keep: j.c.opts.ArchiveKeep})
+	archived, err := j.c.opts.Node.Archive(j.ctx, j.lease.Lease, j.at,
+		coordinator.ArchiveOptions{Batch: j.c.opts.ArchiveBatch, Keep: j.c.opts.ArchiveKeep})
 	if archived {
 		j.c.metrics.archived.Inc()
 	}

@@ -28,7 +28,8 @@ func TestCompactArchived(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if some, err := h.node.Archive(t.Context(), hold.lease, h.at, coordinator.ArchiveOptions{Batch: 2, Keep: 1}); err != nil || !some {
+			some, err := h.node.Archive(t.Context(), hold.lease.Lease, h.at, coordinator.ArchiveOptions{Batch: 2, Keep: 1})
+			if err != nil || !some {
 				t.Fatal(some, err)
 			}
 		}

@@ -2,24 +2,19 @@ package cleanup
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
 
-// hold is a lease that is held, and renewed for as long as that.
+// hold is a lease that is held for some work, which ends with ctx when the lease is lost.
 type hold struct {
 	c     *Cleaner
-	life  *coordinator.Life
-	lease coordinator.Lease
-
-	ctx     context.Context // ends when the lease is lost, the life is over or the hold is let go
-	end     context.CancelCauseFunc
-	renewal sync.WaitGroup
+	lease *coordinator.Hold
+	ctx   context.Context
+	stop  func()
 }
 
 // leaseOf names the lease of a partition.
@@ -32,14 +27,12 @@ func (c *Cleaner) take(ctx context.Context, name string) (*hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := time.Now()
-	lease, err := life.Acquire(ctx, name, c.opts.LeaseTTL)
+	lease, err := life.Hold(ctx, name, c.opts.LeaseTTL)
 	if err != nil {
 		return nil, err
 	}
-	h := &hold{c: c, life: life, lease: lease}
-	h.ctx, h.end = context.WithCancelCause(ctx)
-	h.renewal.Go(func() { h.renew(asked.Add(c.opts.LeaseTTL)) })
+	h := &hold{c: c, lease: lease}
+	h.ctx, h.stop = lease.While(ctx, nil)
 	if err := c.opts.Node.CatchUp(h.ctx); err != nil {
 		h.letGo()
 		return nil, err
@@ -47,45 +40,15 @@ func (c *Cleaner) take(ctx context.Context, name string) (*hold, error) {
 	return h, nil
 }
 
-// renew renews the lease until it is lost or let go.
-func (h *hold) renew(until time.Time) {
-	ttl := h.c.opts.LeaseTTL
-	timer := time.NewTicker(ttl / 3)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-h.life.Ended():
-			h.end(coordinator.ErrLeaseLost)
-			return
-		case <-h.ctx.Done():
-			return
-		}
-		asked := time.Now()
-		ctx, cancel := context.WithDeadline(h.ctx, until)
-		lease, err := h.life.Acquire(ctx, h.lease.Name, ttl)
-		cancel()
-		switch {
-		case err == nil && lease.Epoch == h.lease.Epoch:
-			until = asked.Add(ttl)
-		case errors.Is(err, coordinator.ErrUnavailable) && time.Now().Before(until):
-		case h.ctx.Err() == nil:
-			h.end(fmt.Errorf("%w: %s", coordinator.ErrLeaseLost, h.lease.Name))
-			return
-		}
-	}
-}
-
 // releaseTimeout bounds how long a lease takes to be given back. It ends by itself otherwise.
 const releaseTimeout = 2 * time.Second
 
 // letGo gives the lease back.
 func (h *hold) letGo() {
-	h.end(context.Canceled)
-	h.renewal.Wait()
+	h.stop()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), releaseTimeout)
 	defer cancel()
-	if err := h.life.Release(ctx, h.lease); err != nil {
-		h.c.opts.Logger.Debug("handing a lease back failed", "lease", h.lease.Name, "error", err)
+	if err := h.lease.Release(ctx); err != nil {
+		h.c.opts.Logger.Debug("letting a lease go failed", "error", err)
 	}
 }

@@ -24,6 +24,7 @@ type snapshotter struct {
 	count atomic.Int64 // journal objects since the last snapshot, about
 	due   atomic.Int64 // at how many the next is written
 	wake  chan struct{}
+	held  atomic.Pointer[Hold] // the lease that was taken last, or nil
 }
 
 func newSnapshotter(n *Node) *snapshotter {
@@ -72,24 +73,30 @@ func (s *snapshotter) run(ctx context.Context, l *Life) error {
 
 // exclusively calls do if this node holds the lease, or can have it.
 func (s *snapshotter) exclusively(ctx context.Context, l *Life, do func(context.Context, *Life) error) error {
-	_, err := s.node.opts.Coordinator.Acquire(ctx, l.incarnation, snapshotLease, l.id, snapshotTTL)
+	lease, err := l.Hold(ctx, snapshotLease, snapshotTTL)
 	if errors.Is(err, ErrLeaseHeld) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return do(ctx, l)
+	s.held.Store(lease)
+	held, stop := lease.While(ctx, nil)
+	defer stop()
+	err = do(held, l)
+	if ctx.Err() == nil && held.Err() != nil { // another node has the lease now, or this life is over
+		return context.Cause(held)
+	}
+	return err
 }
 
 // release hands the lease back.
 func (s *snapshotter) release(ctx context.Context, l *Life) {
-	c := s.node.opts.Coordinator
-	lease, err := c.Acquire(ctx, l.incarnation, snapshotLease, l.id, snapshotTTL)
-	if err == nil {
-		err = c.Release(ctx, l.incarnation, snapshotLease, l.id, lease.Epoch)
+	lease := s.held.Load()
+	if lease == nil {
+		return
 	}
-	if err != nil && !errors.Is(err, ErrLeaseHeld) {
+	if err := lease.Release(ctx); err != nil {
 		l.logger.Debug("handing the snapshot lease back failed", "error", err)
 	}
 }

@@ -171,12 +171,11 @@ func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := time.Now()
-	lease, err := life.Acquire(ctx, leaseName(shard), m.opts.LeaseTTL)
+	lease, err := life.Hold(ctx, leaseName(shard), m.opts.LeaseTTL)
 	if err != nil {
 		return nil, err
 	}
-	t := &tenure{m: m, shard: shard, life: life, lease: lease, until: asked.Add(m.opts.LeaseTTL),
+	t := &tenure{m: m, shard: shard, life: life, lease: lease,
 		groups: map[string]*live{}, ended: make(chan struct{})}
 	entry, err := life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
 	m.flusher.add(life, entry)
@@ -184,6 +183,7 @@ func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
 		return nil, err
 	}
 	m.shards[shard].begin(lease.Epoch, entry.Fact.Offsets.Version)
+	t.renewed, t.stop = lease.While(m.ctx, t.regained)
 	t.takeOver()
 	m.opts.Logger.Debug("groups are this node's now", "shard", shard, "epoch", lease.Epoch)
 	return t, nil

@@ -2,7 +2,6 @@ package groups
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -18,13 +17,16 @@ type tenure struct {
 	m     *Manager
 	shard int
 	life  *coordinator.Life
-	lease coordinator.Lease
+	lease *coordinator.Hold
+	// renewed ends when the lease is lost. stop ends it, and the renewing.
+	renewed context.Context
+	stop    func()
+
 	ended chan struct{} // closed by end
 
 	ending sync.Once
 	mu     sync.Mutex
 	over   bool
-	until  time.Time // the lease's end, by this node's clock and on the safe side
 	groups map[string]*live
 }
 
@@ -32,18 +34,22 @@ type tenure struct {
 func (t *tenure) holds() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.over && time.Now().Before(t.until)
+	return !t.over && t.lease.Held()
 }
 
-// run renews the lease until it is lost, or is another node's to have.
+// run has the lease renewed until it is lost, or is another node's to have.
 func (t *tenure) run() {
 	defer t.end()
-	renewal := time.NewTicker(t.m.opts.LeaseTTL / 5)
-	defer renewal.Stop()
+	defer t.stop()
+	look := time.NewTicker(t.m.opts.LeaseTTL / 5)
+	defer look.Stop()
 	for {
 		select {
-		case <-renewal.C:
-		case <-t.life.Ended():
+		case <-look.C:
+		case <-t.renewed.Done():
+			if t.m.ctx.Err() == nil {
+				t.m.opts.Logger.Info("groups are not this node's any more", "shard", t.shard, "cause", context.Cause(t.renewed))
+			}
 			return
 		case <-t.ended:
 			return
@@ -52,39 +58,17 @@ func (t *tenure) run() {
 			t.handOver()
 			return
 		}
-		if err := t.renew(); err != nil {
-			t.m.opts.Logger.Info("groups are not this node's any more", "shard", t.shard, "cause", err)
-			return
-		}
 	}
-}
-
-// renew fails when the lease is lost. Other errors are tried again, until it would have ended.
-func (t *tenure) renew() error {
-	t.mu.Lock()
-	until := t.until
-	t.mu.Unlock()
-	ctx, cancel := context.WithDeadline(t.m.ctx, until)
-	defer cancel()
-	if err := t.held(ctx); err != nil && (t.m.told(err) == kerr.NotCoordinator || !time.Now().Before(until)) {
-		return err
-	}
-	return nil
 }
 
 // held asks the coordinator for the lease once more. Without an error nobody else has had it since
 // this tenure began.
 func (t *tenure) held(ctx context.Context) error {
-	asked := time.Now()
-	lease, err := t.life.Acquire(ctx, t.lease.Name, t.m.opts.LeaseTTL)
-	if err != nil {
-		return err
+	doubted, err := t.lease.Renew(ctx)
+	if doubted {
+		t.regained()
 	}
-	if lease.Epoch != t.lease.Epoch {
-		return coordinator.ErrLeaseLost // and taken again: what was decided meanwhile is not known here
-	}
-	t.extend(asked.Add(t.m.opts.LeaseTTL))
-	return nil
+	return err
 }
 
 // current returns once it is certain that what the view showed before the call was all that
@@ -113,15 +97,11 @@ func (t *tenure) current(ctx context.Context) error {
 	return nil
 }
 
-// extend notes until when the lease is held. While it was in doubt, timers of groups rang in vain: what they were set
-// for is done now, and they are set anew.
-func (t *tenure) extend(until time.Time) {
+// regained sets the timers of groups anew: while the lease was in doubt they rang in vain, and what
+// they were set for is done now.
+func (t *tenure) regained() {
 	t.mu.Lock()
-	var missed []*live
-	if now := time.Now(); !now.Before(t.until) && now.Before(until) {
-		missed = slices.Collect(maps.Values(t.groups))
-	}
-	t.until = until
+	missed := slices.Collect(maps.Values(t.groups))
 	t.mu.Unlock()
 	for _, l := range missed {
 		l.ring()
@@ -137,13 +117,14 @@ func (t *tenure) handOver() {
 	if err := t.m.flusher.flush(ctx); err != nil {
 		t.m.opts.Logger.Debug("journaling offsets before handing groups over", "error", err)
 	}
+	t.stop()
 	t.release(ctx)
 	t.m.opts.Logger.Info("groups were handed over to another node", "shard", t.shard)
 }
 
 func (t *tenure) release(ctx context.Context) {
-	if err := t.life.Release(ctx, t.lease); err != nil && !errors.Is(err, coordinator.ErrLeaseLost) {
-		t.m.opts.Logger.Debug("handing a lease back failed", "lease", t.lease.Name, "error", err)
+	if err := t.lease.Release(ctx); err != nil {
+		t.m.opts.Logger.Debug("handing groups back failed", "error", err)
 	}
 }
 
@@ -168,7 +149,7 @@ func (t *tenure) end() {
 func (t *tenure) enter(group string, create bool) (*live, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over || !time.Now().Before(t.until) {
+	if t.over || !t.lease.Held() {
 		return nil, kerr.NotCoordinator
 	}
 	return t.enterLocked(group, create)

@@ -148,7 +148,7 @@ func (v *delivery) live(ctx context.Context, life *coordinator.GuestLife) error 
 		v.s.lap(v.d.metrics.journal)
 	}
 	if v.s.outOfOrder() {
-		if err := v.current(ctx, life); err != nil {
+		if err := untilCurrent(ctx, life); err != nil {
 			return err
 		}
 	}
@@ -158,19 +158,6 @@ func (v *delivery) live(ctx context.Context, life *coordinator.GuestLife) error 
 	v.s.lap(v.d.metrics.visible)
 	v.d.metrics.total.Observe(since(v.s.first))
 	return nil
-}
-
-// current makes sure that the answers are those of the newest incarnation: see tenure.current.
-func (v *delivery) current(ctx context.Context, life *coordinator.GuestLife) error {
-	for n := 0; ; n++ {
-		err := life.Current(ctx)
-		if err == nil || lifeOver(err) {
-			return err
-		}
-		if backoff.Pause(ctx, n) != nil {
-			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
-		}
-	}
 }
 
 // commit gets offsets for the batches.

@@ -293,4 +293,6 @@ func ClassOf(err error) coordinator.Class {
 }
 
 // lifeOver says whether err means that a node's life has ended.
-func lifeOver(err error) bool { return err != nil && coordinator.ClassOf(err) == coordinator.ClassNewLife }
+func lifeOver(err error) bool {
+	return err != nil && coordinator.ClassOf(err) == coordinator.ClassNewLife
+}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 
@@ -38,21 +39,25 @@ func (s *segment) outOfOrder() bool {
 	return false
 }
 
-// current makes sure that the answers are those of the newest incarnation, trying until the life ends.
+// current makes sure that the answers are those of the newest incarnation.
 func (t *tenure) current() bool {
+	err := untilCurrent(t.ctx, t.life)
+	if lifeOver(err) {
+		t.cancel(errLifeOver)
+	}
+	return err == nil
+}
+
+// untilCurrent asks a life whether it lives in the newest incarnation until it knows, the life is
+// over, or ctx ends.
+func untilCurrent(ctx context.Context, life interface{ Current(context.Context) error }) error {
 	for n := 0; ; n++ {
-		err := t.life.Current(t.ctx)
-		switch {
-		case err == nil:
-			return true
-		case lifeOver(err):
-			t.cancel(errLifeOver)
-			return false
-		case t.ctx.Err() != nil:
-			return false
+		err := life.Current(ctx)
+		if err == nil || lifeOver(err) {
+			return err
 		}
-		if backoff.Pause(t.ctx, n) != nil {
-			return false
+		if backoff.Pause(ctx, n) != nil {
+			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
 		}
 	}
 }

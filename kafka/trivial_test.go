@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/topics"
 )
 
 // What tools ask of every Kafka cluster, and the answer where there is nothing of the kind.
@@ -140,7 +142,7 @@ func TestApiVersionsTellsTheCluster(t *testing.T) {
 
 // Topics in which Kafka keeps its own state are not created, neither on purpose nor by asking.
 func TestInternalTopicsAreNotCreated(t *testing.T) {
-	f := startFirn(t, Options{AutoCreateTopics: true})
+	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
 	for _, name := range []string{"__consumer_offsets", "__transaction_state"} {
 		resp := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic(name, 1, 1)))
 		wantCode(t, "CreateTopics "+name, resp.Topics[0].ErrorCode, kerr.TopicAlreadyExists)
