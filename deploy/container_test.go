@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,8 +46,12 @@ func TestContainerRootRunsByItself(t *testing.T) {
 	if stage.from != "scratch" || stage.user != "65532:65532" {
 		t.Errorf("the image is from %s and runs as %s", stage.from, stage.user)
 	}
-	kafka, http := freeAddr(t), freeAddr(t)
-	environment := append(stage.env, "FIRN_KAFKA_ADDR="+kafka, "FIRN_HTTP_ADDR="+http, "FIRN_ADVERTISE="+kafka)
+	if !slices.ContainsFunc(stage.env, func(v string) bool { return strings.HasPrefix(v, "FIRN_ADMIN_ADDR=") }) {
+		t.Error("the image's health check waits for clients: there is no FIRN_ADMIN_ADDR")
+	}
+	kafka := freeAddr(t)
+	environment := append(stage.env, "FIRN_KAFKA_ADDR="+kafka, "FIRN_ADVERTISE="+kafka,
+		"FIRN_HTTP_ADDR="+freeAddr(t), "FIRN_ADMIN_ADDR="+freeAddr(t))
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

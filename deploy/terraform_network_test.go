@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -93,7 +94,11 @@ func TestTerraformLetsTrafficThrough(t *testing.T) {
 	for _, group := range m.all("resource", "aws_lb_target_group") {
 		ports := number(t, m, group, "port")
 		for _, health := range inner(group, "health_check") {
-			ports = append(ports, number(t, m, health, "port")...)
+			asked := number(t, m, health, "port")
+			if slices.Equal(asked, ports) {
+				t.Errorf("the health checks of %s wait for clients: FIRN_ADMIN_ADDR has a port of their own", group.Labels[1])
+			}
+			ports = append(ports, asked...)
 		}
 		for _, port := range ports {
 			open("balancer to "+group.Labels[1], out, balancerGroup, nodeGroup, port)
@@ -104,7 +109,7 @@ func TestTerraformLetsTrafficThrough(t *testing.T) {
 	open("nodes to Redis", in, redisGroup, nodeGroup, 6379)
 	open("nodes to the bucket", out, nodeGroup, "", 443)
 	for _, w := range in {
-		if w.group != balancerGroup && w.peer == "" && w.from != 8080 {
+		if w.group != balancerGroup && w.peer == "" && w.from != 8081 {
 			t.Errorf("%+v: clients come by the load balancer", w)
 		}
 	}

@@ -17,29 +17,35 @@ const healthTimeout = 2 * time.Second
 
 // newHealth returns the command that container images check themselves with: they have no curl.
 func newHealth(s streams) *cobra.Command {
-	var addr string
+	var addr, adminAddr string
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the node on this machine whether it is ready; exit status 0 or 1",
 		Long: "Ask the node on this machine whether it is ready for work. Health checks of containers run this command, so it\n" +
-			"takes the address as serve does: from --http-addr or FIRN_HTTP_ADDR.",
+			"takes the address as serve does: from --admin-addr or FIRN_ADMIN_ADDR, where it waits for no client, or\n" +
+			"else from --http-addr or FIRN_HTTP_ADDR.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if addr == noHTTP {
-				return usagef("--http-addr is %s: a node that serves no HTTP cannot be asked", noHTTP)
+			flag, asked := "admin-addr", adminAddr
+			if asked == noHTTP {
+				flag, asked = "http-addr", addr
 			}
-			if err := checkAddress(addr, 1); err != nil {
-				return usagef("--http-addr %w", err)
+			if asked == noHTTP {
+				return usagef("--http-addr is %s, and so is --admin-addr: a node that serves no HTTP cannot be asked", noHTTP)
 			}
-			return askReady(cmd.Context(), s, addr)
+			if err := checkAddress(asked, 1); err != nil {
+				return usagef("--%s %w", flag, err)
+			}
+			return askReady(cmd.Context(), s, flag, asked)
 		},
 	}
+	cmd.Flags().StringVar(&adminAddr, "admin-addr", noHTTP, "`host:port` on which the node serves probes alone")
 	cmd.Flags().StringVar(&addr, "http-addr", "127.0.0.1:8080", "`host:port` on which the node serves HTTP")
 	return cmd
 }
 
 // askReady fails unless the node at addr says that it is ready.
-func askReady(ctx context.Context, s streams, addr string) error {
+func askReady(ctx context.Context, s streams, flag, addr string) error {
 	host, port, _ := net.SplitHostPort(addr)
 	if everywhere(host) {
 		addr = net.JoinHostPort("127.0.0.1", port)
@@ -52,7 +58,8 @@ func askReady(ctx context.Context, s streams, addr string) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("no server answers at %s: %w; start one with 'firn serve', or name its address with --http-addr", addr, err)
+		return fmt.Errorf("no server answers at %s: %w; start one with 'firn serve', or name its address with --%s",
+			addr, err, flag)
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // what it says beside its status helps, and is not needed

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,10 +244,11 @@ func checkAdvertised(addr string) error {
 	return nil
 }
 
-// everywhere says whether a listener on host takes connections on every interface.
+// everywhere says whether a listener on host takes connections on every interface. Resolvers take a
+// bare 0 for 0.0.0.0.
 func everywhere(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "" || ip != nil && ip.IsUnspecified()
+	ip, err := netip.ParseAddr(host)
+	return host == "" || host == "0" || err == nil && ip.Unmap().WithZone("").IsUnspecified()
 }
 
 func within[N int64 | time.Duration](n, low, high N) error {

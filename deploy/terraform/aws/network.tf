@@ -21,7 +21,7 @@ resource "aws_vpc_security_group_ingress_rule" "node_http" {
   referenced_security_group_id = aws_security_group.balancer.id
   ip_protocol                  = "tcp"
   from_port                    = 8080
-  to_port                      = 8080
+  to_port                      = 8081
 }
 
 resource "aws_vpc_security_group_ingress_rule" "node_metrics" {
@@ -30,8 +30,8 @@ resource "aws_vpc_security_group_ingress_rule" "node_metrics" {
   description       = "Metrics of each node, for Prometheus"
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
-  from_port         = 8080
-  to_port           = 8080
+  from_port         = 8081
+  to_port           = 8081
 }
 
 resource "aws_vpc_security_group_egress_rule" "node_https" {
@@ -112,7 +112,7 @@ resource "aws_vpc_security_group_egress_rule" "balancer_http" {
   referenced_security_group_id = aws_security_group.node.id
   ip_protocol                  = "tcp"
   from_port                    = 8080
-  to_port                      = 8080
+  to_port                      = 8081
 }
 
 resource "aws_security_group" "redis" {
@@ -155,7 +155,7 @@ resource "aws_lb_target_group" "kafka" {
 
   health_check {
     protocol            = "HTTP"
-    port                = "8080"
+    port                = "8081"
     path                = "/healthz" # a node that drains still serves the connected clients
     interval            = 10
     healthy_threshold   = 2
@@ -186,7 +186,7 @@ resource "aws_lb_target_group" "http" {
 
   health_check {
     protocol            = "HTTP"
-    port                = "8080"
+    port                = "8081"
     path                = "/readyz"
     interval            = 10
     healthy_threshold   = 2
@@ -219,7 +219,7 @@ resource "aws_lb_target_group" "peer" {
 
   health_check {
     protocol            = "HTTP"
-    port                = "8080"
+    port                = "8081"
     path                = "/healthz"
     interval            = 10
     healthy_threshold   = 2

@@ -43,6 +43,7 @@ resource "aws_ecs_task_definition" "node" {
     portMappings = [
       { containerPort = local.kafka_port + each.value, protocol = "tcp" },
       { containerPort = 8080, protocol = "tcp" },
+      { containerPort = 8081, protocol = "tcp" },
     ]
     environment = [
       { name = "FIRN_NODE_ID", value = each.key },
@@ -50,6 +51,7 @@ resource "aws_ecs_task_definition" "node" {
       { name = "FIRN_KAFKA_ADDR", value = "0.0.0.0:${local.kafka_port + each.value}" },
       { name = "FIRN_ADVERTISE", value = "${aws_lb.firn.dns_name}:${local.kafka_port + each.value}" },
       { name = "FIRN_HTTP_ADDR", value = "0.0.0.0:8080" },
+      { name = "FIRN_ADMIN_ADDR", value = "0.0.0.0:8081" },
       { name = "FIRN_ADVERTISE_HTTP", value = "${aws_lb.firn.dns_name}:${8080 + each.value}" },
       { name = "FIRN_LOG_FORMAT", value = "json" },
       { name = "GOMEMLIMIT", value = "${floor(var.node_memory * 0.85)}MiB" },
