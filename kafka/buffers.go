@@ -5,26 +5,34 @@ import (
 	"sync"
 )
 
-// buffers keeps the memory of large Produce requests for the next ones: getting it anew for each, and having it collected, would be a good part of
-// what a Produce costs. What is not used for a while goes to the garbage collector.
+// buffers keeps the memory of large Produce requests for the next ones, whatever became of them. To
+// get it anew for each, to clear it and to have it collected would be a good part of what a Produce
+// costs, and all other requests wait meanwhile: for the cores, and for the collector. What is not used
+// for a while goes to the garbage collector.
 type buffers struct {
-	classes [maxBufferBits - minBufferBits + 1]sync.Pool // by the power of two of their size
+	classes [(maxBufferBits - minBufferBits + 1) * classSteps]sync.Pool
 }
 
 const (
 	minBufferBits = 15 // those up to firstStepBytes are cheap
-	maxBufferBits = 24 // larger ones are rare
+	maxBufferBits = 27 // as large as requests are
+	classSteps    = 4  // to the double: a buffer has at most a quarter more than was asked for
 )
 
-// class is where a buffer of size bytes belongs, rounded up; false if it is not kept.
-func (*buffers) class(size int) (int, bool) {
+// class is where a buffer of size bytes belongs, and how long those are; false if it is not kept.
+func (*buffers) class(size int) (class, length int, kept bool) {
 	n := bits.Len(uint(size - 1))
-	return n - minBufferBits, n >= minBufferBits && n <= maxBufferBits
+	if n < minBufferBits || n > maxBufferBits {
+		return 0, 0, false
+	}
+	step := 1 << (n - 1) / classSteps
+	steps := (size + step - 1) / step // of the power of two and up to its double
+	return (n-minBufferBits)*classSteps + steps - classSteps - 1, steps * step, true
 }
 
 // take returns a buffer of size bytes with anything in it, or nil.
 func (b *buffers) take(size int) []byte {
-	class, kept := b.class(size)
+	class, _, kept := b.class(size)
 	if !kept {
 		return nil
 	}
@@ -37,15 +45,15 @@ func (b *buffers) take(size int) []byte {
 
 // give takes a buffer back that nobody uses any more.
 func (b *buffers) give(buffer []byte) {
-	if class, kept := b.class(cap(buffer)); kept && cap(buffer) == 1<<(class+minBufferBits) {
+	if class, length, kept := b.class(cap(buffer)); kept && cap(buffer) == length {
 		b.classes[class].Put(&buffer)
 	}
 }
 
 // make returns a new buffer that give will keep.
 func (b *buffers) make(size int) []byte {
-	if class, kept := b.class(size); kept {
-		return make([]byte, size, 1<<(class+minBufferBits))
+	if _, length, kept := b.class(size); kept {
+		return make([]byte, size, length)
 	}
 	return make([]byte, size)
 }

@@ -177,12 +177,14 @@ func (c *connection) enter(ctx context.Context, r *request, size int) error {
 	return nil
 }
 
-// release gives back the memory that a request holds. Only of a Produce that was written is it certain that nobody looks at its bytes any more.
+// release gives back the memory that a request holds. A buffer is used again when nobody looks at its
+// bytes any more: that is certain of a Produce that was not begun or is done with.
 func (c *connection) release(r *request) {
 	r.memory.Release()
 	c.inFlight.Release(r.taken)
 	r.taken = 0
-	if r.produce != nil && r.produce.written() {
+	unbegun := r.produce == nil && r.api != nil && r.api.key == kmsg.Produce
+	if unbegun || r.produce != nil && r.produce.done() {
 		c.s.buffers.give(r.buffer)
 	}
 	r.buffer = nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"time"
 
@@ -47,7 +48,7 @@ type request struct {
 const (
 	firstStepBytes = 16 << 10
 	stepFactor     = 64
-	readPieceBytes = 256 << 10
+	readPieceBytes = 64 << 10
 )
 
 // largeRequests is how much larger than the limit requests may be that get an error.
@@ -137,7 +138,9 @@ func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte
 	return r.buffer, c.readPieces(r.buffer[filled:], finish)
 }
 
-// readPieces fills b. The client may take ReadTimeout for each piece, and has until finish.
+// readPieces fills b. The client may take ReadTimeout for each piece, and has until finish. After each
+// piece others have their turn: where much arrives at once, a reader would else have a core for as
+// long as the scheduler allows, and a few of them keep a heartbeat waiting.
 func (c *connection) readPieces(b []byte, finish time.Time) error {
 	for piece := range slices.Chunk(b, readPieceBytes) {
 		if err := c.setReadDeadline(min(c.s.opts.Limits.ReadTimeout, time.Until(finish))); err != nil {
@@ -146,6 +149,7 @@ func (c *connection) readPieces(b []byte, finish time.Time) error {
 		if _, err := io.ReadFull(c.in, piece); err != nil {
 			return err
 		}
+		runtime.Gosched()
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ type produceCall struct {
 	version int16
 	acks    int16
 	expires time.Time
+	handed  bool // ingest was given batches
 	pending *ingest.Pending
 
 	topics  []produceTopic
@@ -90,6 +91,7 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 	ctx, cancel := context.WithDeadline(ctx, p.expires)
 	defer cancel()
 	if err = ctx.Err(); err == nil {
+		p.handed = true
 		p.pending, err = s.opts.Writer.AppendOf(ctx, client, batches)
 	}
 	if err != nil {
@@ -214,9 +216,10 @@ func (p *produceCall) wait(ctx context.Context) (kmsg.Response, error) {
 	return p.response(), nil
 }
 
-// written reports whether every batch is written.
-func (p *produceCall) written() bool {
-	return p.settled && !slices.ContainsFunc(p.results, func(r produceResult) bool { return r.refused != nil })
+// done reports whether nobody needs the request's bytes any more: ingest got none of them, or has
+// written every batch.
+func (p *produceCall) done() bool {
+	return !p.handed || p.settled && !slices.ContainsFunc(p.results, func(r produceResult) bool { return r.refused != nil })
 }
 
 // settle sets what became of the batches that were not refused.

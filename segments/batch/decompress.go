@@ -64,8 +64,9 @@ func (p *place) within(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	defer r.Close()
 	out := make([]byte, 0, min(4*len(src), maxLen)+1) // one more, to see that there is more
 	for {
-		n, err := r.Read(out[len(out):cap(out)])
+		n, err := r.Read(out[len(out):min(cap(out), len(out)+paceBytes)])
 		out = out[:len(out)+n]
+		p.pace(n)
 		switch {
 		case len(out) > maxLen:
 			return nil, tooLarge(maxLen)

@@ -46,6 +46,7 @@ func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 	}
 	defer r.Close()
 	s.from(r, maxDecompressed)
+	s.place = p
 	err = s.scan(h, visit)
 	if s.failed != nil {
 		err = undecoded(codec, s.failed)
@@ -96,6 +97,7 @@ var scanners = sync.Pool{New: func() any { return new(scanner) }}
 // scanner reads records from a stream. Its first failure is sticky, and ends every loop over what a record claims.
 type scanner struct {
 	r      io.Reader
+	place  *place
 	buf    []byte // all of the records if r is nil
 	own    []byte // for buf, if r is not nil
 	pos    int
@@ -235,6 +237,7 @@ func (s *scanner) fill() bool {
 		n, err := s.r.Read(s.buf[s.end:])
 		s.end += n
 		s.came += n
+		s.place.pace(n)
 		switch {
 		case s.came > s.most:
 			s.failed = tooLarge(s.most)

@@ -27,7 +27,10 @@ var (
 )
 
 // place is where one decoder works.
-type place struct{ large bool }
+type place struct {
+	large bool
+	paced int // bytes decoded since the last turn of others
+}
 
 // takePlace waits for the place of a usual decoder.
 func takePlace() *place {
@@ -52,6 +55,18 @@ func (p *place) enlarge() {
 		<-usualPlaces
 		largePlace.Lock()
 		p.large = true
+	}
+}
+
+// paceBytes is how much is decoded before whoever waits for a core has its turn: a heartbeat that
+// came meanwhile, say. The scheduler would let a few decoders have 10 ms each, one after the other.
+const paceBytes = 256 << 10
+
+// pace is called when n bytes more were decoded.
+func (p *place) pace(n int) {
+	if p.paced += n; p.paced >= paceBytes {
+		p.paced = 0
+		runtime.Gosched()
 	}
 }
 

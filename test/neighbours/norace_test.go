@@ -5,6 +5,6 @@ package neighbours
 import "time"
 
 const (
-	heartbeatFloor = 250 * time.Millisecond // what cannot be told from other load of the machine
+	heartbeatFloor = 100 * time.Millisecond // what cannot be told from other load of the machine
 	heartbeatLimit = time.Second
 )
