@@ -17,7 +17,8 @@ import (
 //   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
 func init() {
 	register(0, 2, alterConfigs, rules{
-		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster)},
+		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster),
+			access.AlterConfigs.On(access.Group)},
 		quota: access.Requests})
 }
 
@@ -66,6 +67,9 @@ func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times i
 	switch {
 	case r.kind == kmsg.ConfigResourceTypeBroker:
 		return refuse(kerr.InvalidRequest, "a broker's configs are read-only: they follow from the flags that the node was started with")
+	case r.kind == kmsg.ConfigResourceTypeGroupConfig:
+		return refuse(kerr.InvalidRequest,
+			"a group's configs are read-only: they follow from the flags that nodes are started with")
 	case r.kind != kmsg.ConfigResourceTypeTopic:
 		return refuse(kerr.InvalidRequest, "%s resources have no configs here; topics have", r.kind)
 	}

@@ -76,6 +76,21 @@ func (s *Server) groupConfigs() []config {
 	}
 }
 
+// configsOfGroups are the configs of every group: the broker's.
+func (s *Server) configsOfGroups() []config {
+	const group, consumer = "group.", "consumer."
+	var configs []config
+	for _, c := range s.groupConfigs() {
+		switch name := strings.TrimPrefix(c.name, group); name {
+		case consumer + "session.timeout.ms", consumer + "heartbeat.interval.ms":
+			c.name, c.source = name, kmsg.ConfigSourceDefaultConfig
+			configs = append(configs, c)
+		}
+	}
+	slices.SortFunc(configs, func(a, b config) int { return cmp.Compare(a.name, b.name) })
+	return configs
+}
+
 func fixed(name string, kind kmsg.ConfigType, value, documentation string) config {
 	return config{
 		name: name, value: value, fallback: value, synonym: name,

@@ -81,6 +81,20 @@ func TestDescribeBrokerConfigs(t *testing.T) {
 	}
 }
 
+func TestDescribeConfigsOfGroups(t *testing.T) {
+	f := startFirn(t, Options{})
+	all, code := describe(t, f, kmsg.ConfigResourceTypeGroupConfig, "any")
+	wantCode(t, "a group", code, nil)
+	for name, want := range map[string]string{
+		"consumer.session.timeout.ms": "1000", "consumer.heartbeat.interval.ms": "100"} {
+		if c := all[name]; c.Value == nil || *c.Value != want || c.Source != kmsg.ConfigSourceDefaultConfig {
+			t.Errorf("%s is %+v, want %s", name, c, want)
+		}
+	}
+	_, code = describe(t, f, kmsg.ConfigResourceTypeClientMetrics, "any")
+	wantCode(t, "a subscription", code, nil)
+}
+
 func TestDescribeConfigsRefuses(t *testing.T) {
 	f := startFirn(t, Options{})
 	for _, c := range []struct {

@@ -12,8 +12,10 @@ import (
 
 // DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
 //
-//   - Topics and brokers have configs; other resources are INVALID_REQUEST. A broker answers for itself alone
-//     (broker_configs.go), and for the broker without a name, which has Kafka's cluster-wide dynamic configs and therefore none.
+//   - Topics and brokers have configs. Any group has those that the broker gives all groups, and a
+//     subscription to clients' metrics none. Other resources are INVALID_REQUEST.
+//   - A broker answers for itself alone (broker_configs.go), and for the broker without a name,
+//     which has Kafka's cluster-wide dynamic configs and therefore none.
 //   - No or an empty list of names asks for all configs. Names that there are not are left out, as in Kafka.
 //   - Synonyms of a topic's config are the value that was set and the default that stands behind it, under the broker config's
 //     name.
@@ -21,7 +23,8 @@ import (
 //   - Documentation says what a config does in Firn, which may be nothing: see package topicconfig.
 func init() {
 	register(0, 4, describeConfigs, rules{
-		needs: []access.Need{access.DescribeConfigs.On(access.Topic), access.DescribeConfigs.On(access.Cluster)},
+		needs: []access.Need{access.DescribeConfigs.On(access.Topic), access.DescribeConfigs.On(access.Cluster),
+			access.DescribeConfigs.On(access.Group)},
 		quota: access.Requests})
 }
 
@@ -69,6 +72,10 @@ func (s *Server) configsOf(from *peer, r resource, before bool) ([]config, *refu
 			return nil, refused
 		}
 		return s.brokerConfigs(), nil
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return s.configsOfGroups(), nil
+	case kmsg.ConfigResourceTypeClientMetrics:
+		return nil, nil
 	}
 	return nil, refuse(kerr.InvalidRequest, "%s resources have no configs here; topics and brokers have", r.kind)
 }

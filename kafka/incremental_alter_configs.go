@@ -22,7 +22,8 @@ import (
 //   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
 func init() {
 	register(0, 1, incrementalAlterConfigs, rules{
-		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster)},
+		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster),
+			access.AlterConfigs.On(access.Group)},
 		quota: access.Requests})
 }
 

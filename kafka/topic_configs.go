@@ -50,10 +50,13 @@ type resource struct {
 }
 
 // mayWithConfigs asks whether the client may do something with the configs of a resource. A
-// broker's are the cluster's.
+// broker's are the cluster's, and so are those of subscriptions to clients' metrics.
 func (p *peer) mayWithConfigs(operation access.Operation, r resource) *refusal {
-	if r.kind == kmsg.ConfigResourceTypeTopic {
+	switch r.kind {
+	case kmsg.ConfigResourceTypeTopic:
 		return p.may(operation, access.Topic, r.name)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return p.may(operation, access.Group, r.name)
 	}
 	return p.mayWithCluster(operation)
 }
