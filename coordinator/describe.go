@@ -103,6 +103,11 @@ func (p *printer) fact(f *Fact) {
 	case f.Merge != nil:
 		p.linef("  %s, incarnation %d", mergeText(f.Merge), f.Incarnation)
 		p.mergedSpans(f.Merge)
+	case f.Settings != nil:
+		p.linef("  settings version %d at %s, incarnation %d", f.Settings.Version, stamp(f.Settings.Time), f.Incarnation)
+		for _, c := range f.Settings.Changes {
+			p.linef("    %s", settingText(settingKey{c.Kind, c.Key}, c.Value, c.Deleted))
+		}
 	}
 }
 
@@ -220,6 +225,10 @@ func (p *printer) snapshot(object []byte) error {
 		}
 	}
 	p.groups(s)
+	for _, at := range s.settings.sorted() {
+		v := s.settings.byKey[at]
+		p.linef("  %s, at %s, version %d", settingText(at, v.value, v.deleted), stamp(v.time), v.version)
+	}
 	return nil
 }
 

@@ -79,6 +79,13 @@ func (e *Embedded) propose(c Change, now time.Time) (*Fact, error) {
 		return &Fact{ProducerIDs: &ProducerIDs{End: e.decided.nextProducerID + c.ProducerIDs}}, nil
 	case c.Merge != nil:
 		return e.merge(c.Merge, now)
+	case len(c.Settings) > 0:
+		f, err := NewSettings(c.Settings)
+		if err != nil {
+			return nil, err
+		}
+		f.Version, f.Time = e.decided.settings.version+1, now.UnixMilli()
+		return &Fact{Settings: f}, nil
 	}
 	return nil, fmt.Errorf("%w: it has no content", ErrUnknownChange)
 }

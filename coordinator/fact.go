@@ -16,6 +16,7 @@ type Fact struct {
 	ProducerIDs *ProducerIDs
 	Offsets     *Offsets
 	Merge       *Merge
+	Settings    *Settings
 }
 
 // Commit gives offsets to (parts of) a segment's runs.
@@ -131,6 +132,7 @@ type Change struct {
 	ProducerIDs int64 // how many ids to hand out: [fact.End-n, fact.End)
 	Offsets     *CommitOffsets
 	Merge       *ProposeMerge
+	Settings    []Setting // of different keys, MaxSettings at most
 }
 
 // CommitOffsets asks for a group's offsets to be stored, under a lease: if that is not held with

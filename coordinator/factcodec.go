@@ -18,6 +18,7 @@ const (
 	factProducerIDs = 4
 	factOffsets     = 5
 	factMerge       = 6
+	factSettings    = 7
 )
 
 const factVersion = 1
@@ -50,6 +51,8 @@ func AppendFact(dst []byte, f *Fact) []byte {
 		version := f.Merge.version()
 		dst = binary.AppendUvarint(append(dst, factMerge, version), uint64(f.Incarnation))
 		return appendMerge(dst, f.Merge, version)
+	case f.Settings != nil:
+		return appendSettings(head(factSettings), f.Settings)
 	}
 	panic("coordinator: a fact without content")
 }
@@ -71,7 +74,7 @@ func newestVersion(kind byte) byte {
 func DecodeFact(b []byte) (*Fact, error) {
 	d := &decoder{rest: b}
 	kind, version := d.byte(), d.byte()
-	if d.err == nil && (kind < factCommit || kind > factMerge || version > newestVersion(kind)) {
+	if d.err == nil && (kind < factCommit || kind > factSettings || version > newestVersion(kind)) {
 		return nil, fmt.Errorf("%w: fact of kind %d, version %d", ErrNewer, kind, version)
 	}
 	if d.err == nil && version == 0 {
@@ -91,6 +94,8 @@ func DecodeFact(b []byte) (*Fact, error) {
 		f.Offsets = d.offsets(version)
 	case factMerge:
 		f.Merge = d.merge(version)
+	case factSettings:
+		f.Settings = d.settings()
 	}
 	if err := d.end(); err != nil {
 		return nil, err

@@ -130,6 +130,19 @@ func sampleKinds() []*Fact {
 	}
 }
 
+// sampleSettings set, replace and delete settings, one of them late.
+func sampleSettings() []*Fact {
+	at := func(version uint64, changes ...Setting) *Fact {
+		return &Fact{Incarnation: 4, Settings: &Settings{Version: version, Time: 1_700_000_003_000, Changes: changes}}
+	}
+	return []*Fact{
+		at(2, Setting{Kind: UserSetting, Key: "SCRAM-SHA-256 zoë", Value: "\x00\xff secret"},
+			Setting{Kind: ACLSetting, Key: "a", Value: "allow"}, Setting{Kind: ACLSetting, Key: "b", Value: "allow"}),
+		at(3, Setting{Kind: ACLSetting, Key: "b", Deleted: true}, Setting{Kind: QuotaSetting, Key: "zoë", Value: "1048576"}),
+		at(1, Setting{Kind: ACLSetting, Key: "b", Value: "late"}, Setting{Kind: ACLSetting, Key: "c"}),
+	}
+}
+
 // samples are one object of each kind, by name of the golden file and with their keys.
 func samples(t testing.TB) map[string]struct {
 	key    string
@@ -196,6 +209,15 @@ func samples(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
+	withSettings := snapshotObject{incarnation: 4, n: 8, covers: map[string]cover{life: {8, false}},
+		state: withAnyOffsets.state.clone(false)}
+	settings := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 8}
+	for _, f := range sampleSettings() {
+		settings.facts = append(settings.facts, AppendFact(nil, f))
+		if err := withSettings.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -226,6 +248,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-anyoffset-v1": {anyOffsets.key(), anyOffsets.encode()},
 		"snapshot-v6":          {snapshotKey(4, 7), withAnyOffsets.encode()},
+
+		"journal-settings-v1": {settings.key(), settings.encode()},
+		"snapshot-v7":         {snapshotKey(4, 8), withSettings.encode()},
 
 		"index-v1": {IndexKey(segments.ID{1, 0x93, 0xb0, 9, 13}), sampleIndex().encode()},
 	}
@@ -292,7 +317,8 @@ func TestDamage(t *testing.T) {
 // FuzzDecodeFact: decoding never panics and takes no more memory than a small multiple of the input; what decodes, encodes, and decodes to
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
-	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleAnyOffsets(), sampleKeyed(), sampleMerges(), sampleKinds()) {
+	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleAnyOffsets(), sampleKeyed(),
+		sampleMerges(), sampleKinds(), sampleSettings()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

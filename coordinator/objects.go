@@ -33,7 +33,8 @@ const (
 	snapshotDoubts   = 5 // of snapshots that tell the generation, or what is in doubt
 
 	snapshotAnyOffset = 6 // of snapshots with a committed offset that version 2 has no number for
-	snapshotVersion   = snapshotAnyOffset
+	snapshotSettings  = 7 // of snapshots with settings
+	snapshotVersion   = snapshotSettings
 )
 
 // journalObject is one object of a life's chain.
@@ -189,6 +190,9 @@ func (o *snapshotObject) encode() []byte {
 	if version >= snapshotDoubts {
 		b = appendDoubts(b, o.state)
 	}
+	if version >= snapshotSettings {
+		b = appendAllSettings(b, &o.state.settings)
+	}
 	return appendCRC(b)
 }
 
@@ -211,6 +215,9 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 		}
 		if version >= snapshotDoubts {
 			d.doubts(o.state)
+		}
+		if version >= snapshotSettings {
+			o.state.settings = d.allSettings()
 		}
 	}
 	if err := d.end(); err != nil {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -31,6 +30,7 @@ type State struct {
 	opening        *opening // nil: nobody may open this state
 	nonce          Nonce    // of the generation that the facts of this incarnation are of; zero: of none that is known
 	doubts         []Doubt  // ordered; never changed, only replaced
+	settings       settings
 }
 
 // NewState returns the state before any fact, which may be opened once. Nobody but tests opens one that Recover has not returned.
@@ -86,6 +86,8 @@ func (s *State) Apply(f *Fact) error {
 		s.applyOffsets(f.Offsets)
 	case f.Merge != nil:
 		s.applyMerge(f.Merge)
+	case f.Settings != nil:
+		s.settings.apply(f.Settings)
 	}
 	return nil
 }
@@ -187,7 +189,7 @@ func (s *State) truncate() (spans int) {
 func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
 		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys,
-		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening, s.nonce, s.doubts}
+		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening, s.nonce, s.doubts, s.settings.clone()}
 	for topic, r := range s.requests {
 		c.requests[topic] = r.clone()
 	}
@@ -203,7 +205,7 @@ func (s *State) clone(bare bool) *State {
 }
 
 // forget drops, at a time by the coordinator's clock, idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
-// before that, and the traces of offsets that were deleted before that.
+// before that, and the traces of offsets and settings that were deleted before that.
 func (s *State) forget(now time.Time) {
 	before := now.Add(-producerExpiration).UnixMilli()
 	keysBefore := now.Add(-KeyExpiration).UnixMilli()
@@ -218,13 +220,14 @@ func (s *State) forget(now time.Time) {
 		})
 	}
 	s.forgetOffsets(before)
+	s.settings.forget(before)
 }
 
 const producerExpiration = 24 * time.Hour
 
 // newest is the newest time, by the coordinator's clock, of what the state remembers; zero if it remembers nothing that has one.
 func (s *State) newest() time.Time {
-	millis := int64(math.MinInt64)
+	millis := s.settings.newest()
 	for _, p := range s.partitions {
 		for _, pr := range p.producers {
 			millis = max(millis, pr.lastTimestamp)

@@ -28,7 +28,7 @@ func history(t *rapid.T) []*Fact {
 	for i := range rapid.IntRange(0, 40).Draw(t, "facts") {
 		topic := rapid.SampledFrom(topics).Draw(t, "topic")
 		change := Change{ID: segments.ID{1, byte(i)}}
-		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 8, 9, 10, 11, 11, 11}).Draw(t, "kind") {
+		switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 8, 9, 10, 11, 11, 11, 12, 12}).Draw(t, "kind") {
 		case 0, 1:
 			change.CreateTopic = &CreateTopic{ID: topic, Name: fmt.Sprint("t", topic[0]%2), Partitions: 2}
 		case 2:
@@ -45,6 +45,12 @@ func history(t *rapid.T) []*Fact {
 			change.ProducerIDs = 1000
 		case 7:
 			change.Offsets = drawOffsets(t, topics, lease)
+		case 12:
+			key := Setting{Kind: ACLSetting, Key: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")}
+			if key.Deleted = rapid.Bool().Draw(t, "deleted"); !key.Deleted {
+				key.Value = fmt.Sprint(i)
+			}
+			change.Settings = []Setting{key, {Kind: QuotaSetting, Key: "q", Value: fmt.Sprint(i)}}
 		case 11:
 			if change.Merge = drawMerge(t, shown, lease, topic); change.Merge == nil {
 				continue

@@ -17,6 +17,9 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
 // a program that does not know it.
 func (s *State) version() uint16 {
+	if s.settings.version > 0 || len(s.settings.byKey) > 0 {
+		return snapshotSettings
+	}
 	if s.hasAnyOffsets() {
 		return snapshotAnyOffset
 	}

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"firn.dev/segments"
@@ -22,6 +23,8 @@ type View struct {
 	seq     uint64        // of the newest entry seen
 	stirred chan struct{} // closed, and replaced, when a fact begins to await its confirmation; nil if nobody waits
 	changed chan struct{} // closed, and replaced, when a change other than a commit is applied or the incarnation changes; nil if nobody waits
+
+	settingsChanged atomic.Uint64 // counts changes of the state's settings, and new states
 
 	waiters map[segments.Partition][]waiter
 	watches map[segments.Partition]map[*Watch]struct{}
@@ -229,6 +232,7 @@ func (v *View) replace(state *State, seq uint64) error {
 		}
 	}
 	v.state, v.seq, v.pending = state, seq, map[uint64]awaiting{}
+	v.settingsChanged.Add(1)
 	v.topics = make(map[segments.TopicID]*Topic, len(state.topics))
 	for id := range state.topics {
 		v.showTopic(id)
@@ -294,6 +298,11 @@ func (v *View) follow(e Entry, now time.Time) error {
 func (v *View) show(f *Fact) {
 	if f.Offsets != nil {
 		return // nobody waits for offsets
+	}
+	if f.Settings != nil {
+		v.settingsChanged.Add(1)
+		v.wakeChanged()
+		return
 	}
 	if f.Merge != nil {
 		v.wakeChanged() // its proposer waits; to readers it is all the same

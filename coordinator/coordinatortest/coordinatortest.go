@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"Leases":    testLeases,
 		"Registry":  testRegistry,
 		"Lookups":   testLookups,
+		"Settings":  testSettings,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newFixture(t, open(t))) })
 	}

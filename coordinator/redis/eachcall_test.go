@@ -59,6 +59,11 @@ var eachCall = map[string]lostCall{
 	"Propose.ProducerIDs": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		return w.propose(c, coordinator.Change{ProducerIDs: 10})
 	}},
+	"Propose.Settings": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+		set := coordinator.Setting{Kind: coordinator.ACLSetting, Key: "k", Value: "v"}
+		_, err := w.propose(c, coordinator.Change{Settings: []coordinator.Setting{set}})
+		return "", err // its time is the server's
+	}},
 	"Propose.Offsets": {
 		prepare: (*lostWorld).acquire,
 		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {

@@ -15,7 +15,7 @@ import (
 // topics can be deleted, which makes room.
 var refusedWhenFull = []string{"Open", "Open, in many parts", "Commit", "Commit, known",
 	"Propose.CreateTopic", "Propose.Grow", "Propose.Configure", "Propose.LogStart",
-	"Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge"}
+	"Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge", "Propose.Settings"}
 
 // Each call is made while Redis is full, and once more when it has room: what needs room is refused
 // whole, as trouble that passes, and done then.

@@ -43,6 +43,7 @@ func TestAsEmbedded(t *testing.T) {
 			"configure":     p.configure,
 			"log start":     p.logStart,
 			"producer ids":  p.producerIDs,
+			"settings":      p.settings,
 			"propose again": p.proposeAgain,
 			"confirm":       p.confirm,
 			"confirm more":  p.confirm,
@@ -117,6 +118,9 @@ func factBytes(f *coordinator.Fact) string {
 	}
 	if same.Offsets != nil {
 		same.Offsets.Time = 0
+	}
+	if same.Settings != nil {
+		same.Settings.Time = 0
 	}
 	if same.Commit != nil {
 		for i := range same.Commit.Spans {
@@ -275,6 +279,16 @@ func (p *pair) logStart(t *rapid.T) {
 func (p *pair) producerIDs(t *rapid.T) {
 	p.T = t
 	p.propose(coordinator.Change{ProducerIDs: rapid.Int64Range(0, 5).Draw(t, "ids")})
+}
+
+func (p *pair) settings(t *rapid.T) {
+	p.T = t
+	key := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
+	changes := []coordinator.Setting{{Kind: coordinator.ACLSetting, Key: key}}
+	if changes[0].Deleted = rapid.Bool().Draw(t, "deleted"); !changes[0].Deleted {
+		changes[0].Value = rapid.SampledFrom([]string{"1", "2"}).Draw(t, "value")
+	}
+	p.propose(coordinator.Change{Settings: changes})
 }
 
 func (p *pair) proposeAgain(t *rapid.T) {

@@ -98,6 +98,7 @@ func (l *loading) load(state *coordinator.State, at looked) error {
 	l.commits(state, at)
 	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
 	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
+	l.hset(l.g.counters(), "settings_version", state.SettingsVersion())
 	l.hset(l.g.counters(), "stream_keep", l.c.opts.RetainBytes)
 	l.flush()
 	return l.err

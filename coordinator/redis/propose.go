@@ -51,6 +51,8 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 		return p.commitOffsets(ctx, change.Offsets)
 	case change.Merge != nil:
 		return p.merge(ctx, change.Merge)
+	case len(change.Settings) > 0:
+		return p.settings(ctx, change.Settings)
 	}
 	return coordinator.Entry{}, fmt.Errorf("%w: it has no content", coordinator.ErrUnknownChange)
 }
@@ -179,6 +181,19 @@ func (p *proposal) moveLogStart(ctx context.Context, l *coordinator.LogStart) (c
 	}
 	fact := coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: p.in, LogStart: l})
 	entry, _, err := p.decide(ctx, "start", string(fact), moves)
+	return entry, err
+}
+
+// settings decides settings. Redis writes version and time into the fact: they are the two numbers
+// that its body begins with.
+func (p *proposal) settings(ctx context.Context, changes []coordinator.Setting) (coordinator.Entry, error) {
+	s, err := coordinator.NewSettings(changes)
+	if err != nil {
+		return coordinator.Entry{}, err
+	}
+	fact := coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: p.in, Settings: s})
+	body := len(binary.AppendUvarint([]byte{0, 0}, uint64(p.in)))
+	entry, _, err := p.decide(ctx, "settings", string(fact[:body]), fact[body+8+8:])
 	return entry, err
 }
 

@@ -8,6 +8,7 @@
 --      create, delete, alter: 6 topic, 7 the fact that it replaces, 8 name, 9 partitions. What there is of a deleted topic's partitions the caller removes
 --      start: 6 a list of partition (20 bytes) and offset (8)
 --      ids: 6 how many; the fact is then the end, in decimal
+--      settings: 6 the rest of the fact, behind version and time
 --      merge: 6 partition (20 bytes) and last offset (8), 7 lease, 8 its number (the lower half of its epoch), 9 version of the newest merge that the caller knows,
 --      10 time of the merged segment (ms; empty if there is none), 11 how old and 12 how young it may be (ms), 13 time of the youngest segment that gives way (ms),
 --      14 how old it has to be (ms)
@@ -56,7 +57,7 @@ elseif kind == 'start' then
     if not finish then return {'partition', i - 1} end
     if offset < 0 or offset > finish then return {'range', i - 1, decimal(finish)} end
   end
-elseif kind ~= 'ids' then
+elseif kind ~= 'ids' and kind ~= 'settings' then
   if (redis.call('HGET', KEYS[10], ARGV[6]) or '') ~= ARGV[7] then return {'changed'} end
   if kind == 'create' and redis.call('HEXISTS', KEYS[11], ARGV[8]) + redis.call('HEXISTS', KEYS[12], ARGV[8]) > 0 then return {'changed'} end
 end
@@ -74,6 +75,9 @@ if kind == 'start' then
   end
 elseif kind == 'ids' then
   fact = decimal(redis.call('HINCRBY', KEYS[2], 'producer_ids', ARGV[6]))
+elseif kind == 'settings' then
+  local version = redis.call('HINCRBY', KEYS[2], 'settings_version', 1)
+  fact = fact .. struct.pack('>I8I8', version, milliseconds()) .. ARGV[6]
 elseif kind == 'merge' then
   if tonumber(forgotten) > tonumber(redis.call('HGET', KEYS[2], 'forgotten') or 0) then redis.call('HSET', KEYS[2], 'forgotten', forgotten) end
   redis.call('HSET', KEYS[13], string.sub(ARGV[6], 1, 20), decimal(tonumber(ARGV[9]) + 1) .. ' ' .. seq)
