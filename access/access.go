@@ -44,6 +44,16 @@ var operationNames = map[Operation]string{
 
 func (o Operation) String() string { return operationNames[o] }
 
+// ParseOperation finds the operation of a name, whatever its case; 0 if there is none.
+func ParseOperation(name string) Operation {
+	for o, known := range operationNames {
+		if strings.EqualFold(name, known) {
+			return o
+		}
+	}
+	return 0
+}
+
 // ResourceType is Kafka's ResourceType.
 type ResourceType int8
 
@@ -78,6 +88,16 @@ var resourceTypes = map[ResourceType]struct {
 }
 
 func (t ResourceType) String() string { return resourceTypes[t].name }
+
+// ParseResourceType finds the type of a name, whatever its case; 0 if there is none.
+func ParseResourceType(name string) ResourceType {
+	for t, known := range resourceTypes {
+		if strings.EqualFold(name, known.name) {
+			return t
+		}
+	}
+	return 0
+}
 
 // Refused is the error of Kafka's for a request that may not do something with a resource of this
 // type.

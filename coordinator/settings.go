@@ -162,6 +162,16 @@ func (v *View) Settings(kind SettingKind) (byKey map[string]string, version uint
 	return maps.Collect(v.state.settings.of(kind)), v.settingsChanged.Load()
 }
 
+// SettingsCount is how many settings of a kind there are.
+func (v *View) SettingsCount(kind SettingKind) (n int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for range v.state.settings.of(kind) {
+		n++
+	}
+	return n
+}
+
 // Setting returns what stands for a key; false if there is none.
 func (v *View) Setting(kind SettingKind, key string) (value string, set bool) {
 	v.mu.RLock()

@@ -13,7 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/access"
+	"firn.dev/access/acl"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
@@ -37,6 +40,14 @@ func startFirn(t testing.TB, opts Options) *firn {
 // startFirnOn is startFirn on a store, with an index that keeps so many bytes of what was written last.
 func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int64) *firn {
 	t.Helper()
+	return startNode(t, opts, store, tailBytes, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 7)
+}
+
+// startNode is startFirnOn with a coordinator that other nodes may have too. If the authorizer is
+// underRules, it becomes that of the node's ACLs.
+func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64,
+	c coordinator.Coordinator, id int32) *firn {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -48,11 +59,14 @@ func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int
 	metrics := prometheus.NewRegistry()
 	opts.Registerer = metrics
 	opts.Node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
-		Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Logger: opts.Logger, Registerer: metrics,
-		Info: coordinator.NodeInfo{ID: 7, KafkaHost: address.IP.String(), KafkaPort: int32(address.Port), Zone: "zone-a"},
+		Store: store, Coordinator: c, Logger: opts.Logger, Registerer: metrics,
+		Info: coordinator.NodeInfo{ID: id, KafkaHost: address.IP.String(), KafkaPort: int32(address.Port), Zone: "zone-a"},
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if rules, acls := opts.Authorizer.(underRules); acls {
+		opts.Authorizer = security.NewACLs(opts.Node.View(), rules.Rules, opts.Logger)
 	}
 	opts.Index, err = index.New(index.Options{Store: store, TailBytes: tailBytes, View: opts.Node.View(), Logger: opts.Logger, Registerer: metrics})
 	if err != nil {
@@ -88,6 +102,12 @@ func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int
 		}
 	})
 	return &firn{s, l.Addr().String(), opts.Node}
+}
+
+// underRules stands for the ACLs of a node that does not run yet.
+type underRules struct {
+	access.Authorizer
+	acl.Rules
 }
 
 // client returns a franz-go client of the server.

@@ -12,7 +12,7 @@ var unserved = []struct {
 		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,
 	}},
 	{"until clients can authenticate, and so be told apart", []kmsg.Key{
-		kmsg.AlterUserSCRAMCredentials, kmsg.AlterClientQuotas,
+		kmsg.AlterClientQuotas,
 		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
 	}},
 	{"not planned: share groups", []kmsg.Key{

@@ -3,6 +3,7 @@
 package acl
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -61,4 +62,48 @@ func (b Binding) Valid() error {
 		return fmt.Errorf("a name, a principal or a host has more than %d bytes", maxText)
 	}
 	return nil
+}
+
+// Names of pattern types and permissions in keys and for people.
+const (
+	literal  = "Literal"
+	prefixed = "Prefixed"
+	allow    = "Allow"
+	deny     = "Deny"
+)
+
+// Key is the whole ACL as text: two ACLs are the same if their keys are. It is what lies in the
+// bucket: coordinator/security/FORMAT.md.
+func (b Binding) Key() string {
+	pattern, permission := literal, allow
+	if b.Prefixed {
+		pattern = prefixed
+	}
+	if b.Deny {
+		permission = deny
+	}
+	key, err := json.Marshal([7]string{b.Type.String(), pattern, b.Name, b.Principal.String(), b.Host,
+		b.Operation.String(), permission})
+	if err != nil {
+		panic(err) // strings can always be written
+	}
+	return string(key)
+}
+
+// ParseKey reads what Key writes.
+func ParseKey(key string) (Binding, error) {
+	var f []string
+	if err := json.Unmarshal([]byte(key), &f); err != nil || len(f) != 7 {
+		return Binding{}, fmt.Errorf("%q is no ACL", key)
+	}
+	principal, err := access.ParsePrincipal(f[3])
+	if err != nil {
+		return Binding{}, err
+	}
+	b := Binding{Pattern: Pattern{Type: access.ParseResourceType(f[0]), Name: f[2], Prefixed: f[1] == prefixed},
+		Principal: principal, Host: f[4], Operation: access.ParseOperation(f[5]), Deny: f[6] == deny}
+	if b.Key() != key {
+		return Binding{}, fmt.Errorf("%q is no ACL that this version of firn knows", key)
+	}
+	return b, b.Valid()
 }

@@ -134,11 +134,16 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		return err
 	}
 	ofTopics := topics.Options{AutoCreate: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions}
+	authorizer, err := o.access.authorizer(n.member.View(), n.logger)
+	if err != nil {
+		return err
+	}
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
 		Topics: ofTopics, CompressPlain: o.compressPlain,
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
-		Limits: kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
+		Authorizer: authorizer,
+		Limits:     kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
 	})
 	if err != nil {
 		return err
@@ -146,8 +151,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, CompressPlain: o.compressPlain,
-		Profiles: o.pprof,
-		Limits:   rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
+		Profiles: o.pprof, Authorizer: authorizer,
+		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
 		return err

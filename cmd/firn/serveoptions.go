@@ -62,6 +62,8 @@ type serveOptions struct {
 	consumerHeartbeat   time.Duration
 	offsetsRetention    time.Duration
 
+	access authorizerOptions
+
 	logLevel  string
 	logFormat string
 	pprof     bool
@@ -143,6 +145,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.offsetsRetention, "offsets-retention", 7*24*time.Hour, "how long the committed offsets of a consumer "+
 		"group without members are kept")
 
+	o.access.addFlags(f)
+
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not "+
@@ -189,6 +193,7 @@ func (o *serveOptions) validate() error {
 	check("consumer-session-timeout", within(o.consumerSession, time.Second, 24*time.Hour))
 	check("consumer-heartbeat-interval", within(o.consumerHeartbeat, 10*time.Millisecond, o.consumerSession-1))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
+	o.access.validate(check)
 	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))
 	check("log-format", oneOf(o.logFormat, "text", "json"))
 	if len(problems) > 0 {
