@@ -173,6 +173,7 @@ type Asker struct {
 	Authorizer Authorizer
 	Client     Client
 	Needs      []Need // what requests of this kind may ask for, and nothing else
+	Audit      *Audit // hears of what is refused and changed
 }
 
 // May asks whether the client may do something with the resource of a name. A need that the

@@ -102,7 +102,7 @@ func createACLs(ctx context.Context, s *Server, from *peer, req *kmsg.CreateACLs
 			}
 		}
 		for _, b := range created {
-			s.audit(from, "CreateAcls", b.Key(), failed)
+			from.changed("CreateAcls", b.Key(), failed)
 		}
 	}
 	for _, refused := range refusals {
@@ -170,7 +170,7 @@ func deleteACLs(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteACLs
 			}
 		}
 		for _, b := range all {
-			s.audit(from, "DeleteAcls", b.Key(), failed)
+			from.changed("DeleteAcls", b.Key(), failed)
 		}
 	}
 	for i := range results {

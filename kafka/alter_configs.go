@@ -87,5 +87,7 @@ func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times i
 	}
 	ctx, cancel := withTimeout(ctx, 0)
 	defer cancel()
-	return s.refusalOf(s.topics.Configure(ctx, changes))
+	refused = s.refusalOf(s.topics.Configure(ctx, changes))
+	from.changed("AlterConfigs", r.name, refused)
+	return refused
 }

@@ -35,14 +35,14 @@ func alterPartitionReassignments(ctx context.Context, s *Server, from *peer,
 	resp.Topics = make([]kmsg.AlterPartitionAssignmentsResponseTopic, len(req.Topics))
 	inParallel(len(req.Topics), func(i int) {
 		fixed := req.Version >= 1 && !req.AllowReplicationFactorChange
-		resp.Topics[i] = s.reassignTopic(ctx, &req.Topics[i], fixed)
+		resp.Topics[i] = s.reassignTopic(ctx, from, &req.Topics[i], fixed)
 	})
 	return resp, nil
 }
 
 // reassignTopic takes the number of replicas on, unless that is fixed, and answers.
-func (s *Server) reassignTopic(ctx context.Context, asked *kmsg.AlterPartitionAssignmentsRequestTopic, fixed bool) (
-	a kmsg.AlterPartitionAssignmentsResponseTopic) {
+func (s *Server) reassignTopic(ctx context.Context, from *peer, asked *kmsg.AlterPartitionAssignmentsRequestTopic,
+	fixed bool) (a kmsg.AlterPartitionAssignmentsResponseTopic) {
 	t := s.opts.Node.View().Topic(asked.Topic)
 	most, bad := int16(0), false
 	a.Topic = asked.Topic
@@ -63,7 +63,9 @@ func (s *Server) reassignTopic(ctx context.Context, asked *kmsg.AlterPartitionAs
 	if bad || most == 0 || most == t.ReplicationFactor {
 		return a
 	}
-	if refused := s.refusalOf(s.topics.DeclareReplicas(ctx, t, most)); refused != nil {
+	refused := s.refusalOf(s.topics.DeclareReplicas(ctx, t, most))
+	from.changed("AlterPartitionReassignments", t.Name, refused)
+	if refused != nil {
 		for i := range a.Partitions {
 			a.Partitions[i].ErrorCode, a.Partitions[i].ErrorMessage = refused.code(), refused.text()
 		}

@@ -34,7 +34,7 @@ func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 			if a.refused[user] == nil {
 				a.refused[user] = failed
 			}
-			s.audit(from, "AlterUserScramCredentials", user, a.refused[user])
+			from.changed("AlterUserScramCredentials", user, a.refused[user])
 		}
 	}
 	for _, user := range a.users {

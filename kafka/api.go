@@ -38,6 +38,7 @@ func (p *peer) mayWithCluster(operation access.Operation) *refusal {
 
 // forbid refuses what the authorizer did not allow.
 func forbid(asks *access.Asker, operation access.Operation, on access.Resource) *refusal {
+	asks.Audit.Refused(asks.Client, operation, on)
 	return refuse(on.Type.Refused(), "%s has no permission: %s on %s", asks.Client.Principal, operation, on)
 }
 

@@ -1,13 +1,22 @@
 package kafka
 
-// audit logs that a client has changed something that an administrator answers for, or has tried
-// to: who, from where, what, and with what result. It never tells secrets: subject names what was
-// changed.
-func (s *Server) audit(from *peer, action, subject string, failed *refusal) {
-	result := "done"
+import "github.com/twmb/franz-go/pkg/kerr"
+
+// changed says in the audit log what has become of a change that the client asked for. The subject
+// is what was to be changed; never a secret.
+func (p *peer) changed(action, subject string, failed *refusal) {
+	var err error
 	if failed != nil {
-		result = failed.Error()
+		err = failed
 	}
-	s.opts.Logger.Info("audit", "action", action, "subject", subject, "result", result,
-		"principal", from.asks.Client.Principal.String(), "peer", from.Address, "client", from.ClientID)
+	p.asks.Audit.Changed(p.asks.Client, action, subject, err)
+}
+
+// changedGroup is changed for what groups say.
+func (p *peer) changedGroup(action, group string, failed *kerr.Error) {
+	var err error
+	if failed != nil {
+		err = failed
+	}
+	p.asks.Audit.Changed(p.asks.Client, action, group, err)
 }

@@ -133,7 +133,7 @@ func (c *connection) start(ctx context.Context, r *request) (err error) {
 		c.last = r.done
 		return nil
 	}
-	r.asks = access.Asker{Authorizer: c.s.opts.Authorizer, Client: c.client, Needs: r.api.needs}
+	r.asks = access.Asker{Authorizer: c.s.opts.Authorizer, Client: c.client, Needs: r.api.needs, Audit: c.s.audit}
 	if r.api.key != kmsg.Produce {
 		c.last = r.done
 		return nil

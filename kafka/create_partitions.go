@@ -39,6 +39,9 @@ func createPartitions(ctx context.Context, s *Server, from *peer,
 			refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
 		} else if refused = from.may(access.Alter, access.Topic, t.Topic); refused == nil {
 			refused = s.growTopic(ctx, t, req.ValidateOnly)
+			if !req.ValidateOnly {
+				from.changed("CreatePartitions", t.Topic, refused)
+			}
 		}
 		a := kmsg.NewCreatePartitionsResponseTopic()
 		a.Topic, a.ErrorCode, a.ErrorMessage = t.Topic, refused.code(), refused.text()

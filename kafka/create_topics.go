@@ -169,6 +169,7 @@ func (s *Server) createTopic(ctx context.Context, from *peer, plan topicPlan,
 		if refused = s.refusalOf(err); refused == nil {
 			a.TopicID = created.ID
 		}
+		from.changed("CreateTopics", plan.Name, refused)
 	}
 	a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
 	if refused != nil {

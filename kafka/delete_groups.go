@@ -22,6 +22,7 @@ func init() {
 				return
 			}
 			err := s.opts.Groups.Delete(ctx, named[i])
+			from.changedGroup("DeleteGroups", named[i], err)
 			resp.Groups[i] = kmsg.DeleteGroupsResponseGroup{Group: named[i], ErrorCode: codeOf(err), ErrorMessage: textOf(err)}
 		})
 		return resp, nil

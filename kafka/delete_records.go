@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -43,6 +44,11 @@ func (s *Server) deleteTopicRecords(ctx context.Context, from *peer,
 	for i := range asked.Partitions {
 		if refused[i] == nil {
 			refused[i] = s.refusalOf(failed[places[i]])
+		}
+	}
+	for i, p := range asked.Partitions {
+		if forbidden == nil {
+			from.changed("DeleteRecords", fmt.Sprintf("%s/%d before offset %d", asked.Topic, p.Partition, p.Offset), refused[i])
 		}
 	}
 	a := kmsg.NewDeleteRecordsResponseTopic()

@@ -32,7 +32,7 @@ func deleteTopics(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteTo
 	plans := s.planDeletions(from, asked)
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(plans))
-	inParallel(len(plans), func(i int) { resp.Topics[i] = s.deleteTopic(ctx, plans[i]) })
+	inParallel(len(plans), func(i int) { resp.Topics[i] = s.deleteTopic(ctx, from, plans[i]) })
 	return resp, nil
 }
 
@@ -90,7 +90,7 @@ func (s *Server) topicToDelete(from *peer, asked kmsg.DeleteTopicsRequestTopic) 
 }
 
 // deleteTopic deletes one topic, if it may be, and answers.
-func (s *Server) deleteTopic(ctx context.Context, d deletion) kmsg.DeleteTopicsResponseTopic {
+func (s *Server) deleteTopic(ctx context.Context, from *peer, d deletion) kmsg.DeleteTopicsResponseTopic {
 	a := kmsg.NewDeleteTopicsResponseTopic()
 	a.Topic, a.TopicID = d.asked.Topic, d.asked.TopicID
 	if d.topic != nil {
@@ -98,6 +98,7 @@ func (s *Server) deleteTopic(ctx context.Context, d deletion) kmsg.DeleteTopicsR
 	}
 	if d.refused == nil {
 		d.refused = s.refusalOf(s.topics.Delete(ctx, d.topic))
+		from.changed("DeleteTopics", d.topic.Name, d.refused)
 	}
 	a.ErrorCode, a.ErrorMessage = d.refused.code(), d.refused.text()
 	return a

@@ -49,6 +49,7 @@ func offsetDelete(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetDe
 		}
 	}
 	errs, err := s.opts.Groups.DeleteOffsets(ctx, req.Group, asked)
+	from.changedGroup("OffsetDelete", req.Group, err)
 	if err != nil {
 		resp.ErrorCode, resp.Topics = err.Code, nil
 		return resp, nil

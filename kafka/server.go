@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/ingest"
@@ -28,6 +29,7 @@ type Server struct {
 	opts    Options
 	topics  *topics.Topics
 	metrics *metrics
+	audit   *access.Audit
 
 	requests *budget.Pool // memory of requests
 	answers  *budget.Pool // memory of answers
@@ -61,6 +63,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts:      opts,
 		topics:    topics.New(opts.Node, opts.Topics),
+		audit:     access.NewAudit(opts.Logger),
 		requests:  budget.New(opts.Limits.requestMemory()),
 		answers:   budget.New(opts.Limits.answerMemory()),
 		computing: make(chan struct{}, runtime.GOMAXPROCS(0)),

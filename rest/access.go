@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func (s *Server) asking(route *route) handler {
 	declared := slices.Concat(route.needs, route.asks)
 	return func(w http.ResponseWriter, r *http.Request) error {
 		client := access.Client{Principal: access.Anonymous, Host: budget.AddressOf(r.RemoteAddr).String()}
-		asker := &access.Asker{Authorizer: s.opts.Authorizer, Client: client, Needs: declared}
+		asker := &access.Asker{Authorizer: s.opts.Authorizer, Client: client, Needs: declared, Audit: s.audit}
 		r = r.WithContext(context.WithValue(r.Context(), askerKey{}, asker))
 		for _, need := range route.needs {
 			name := access.ClusterName
@@ -86,6 +87,17 @@ func (s *Server) asking(route *route) handler {
 	}
 }
 
+// audited has the audit log told what becomes of requests that change what somebody answers for.
+func audited(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		asker := r.Context().Value(askerKey{}).(*access.Asker)
+		subject := cmp.Or(w.Header().Get("Location"), r.URL.RequestURI()) // of what is created, the body has the name
+		asker.Audit.Changed(asker.Client, r.Method, subject, err)
+		return err
+	}
+}
+
 // allows reports whether the client of a request may do something with a resource.
 func allows(r *http.Request, operation access.Operation, on access.ResourceType, name string) bool {
 	return r.Context().Value(askerKey{}).(*access.Asker).May(operation, on, name)
@@ -97,6 +109,7 @@ func (s *Server) may(r *http.Request, operation access.Operation, on access.Reso
 		return nil
 	}
 	asker := r.Context().Value(askerKey{}).(*access.Asker)
+	asker.Audit.Refused(asker.Client, operation, access.Resource{Type: on, Name: name})
 	p := kafkaProblem(on.Refused(), fmt.Sprintf("%s has no permission: %s on %s",
 		asker.Client.Principal, operation, access.Resource{Type: on, Name: name}))
 	return &p

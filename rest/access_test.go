@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -184,6 +185,36 @@ func TestRoutesSayWhatTheyNeed(t *testing.T) {
 	} {
 		if checkRoutes([]route{{method: "GET", pattern: "/", rules: r}}) == nil {
 			t.Errorf("%s: registered", name)
+		}
+	}
+}
+
+// Changes over HTTP leave a line in the audit log, and so do refusals.
+func TestAuditLog(t *testing.T) {
+	var log bytes.Buffer
+	g := &guard{allowed: everything}
+	f := startFirn(t, 1, func(o *Options) {
+		o.Authorizer, o.Logger = g, slog.New(slog.NewTextHandler(&log, nil))
+	})[0]
+	f.makeTopic(t, "log", 1)
+	for _, status := range []int{http.StatusNoContent, http.StatusNotFound, http.StatusForbidden} {
+		if status == http.StatusForbidden {
+			g.from(nothing)
+		}
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/v1/topics/log", nil)
+		f.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("status %d, want %d", w.Code, status)
+		}
+	}
+	for _, want := range []string{
+		`action=DELETE subject=/v1/topics/log result=done principal=User:ANONYMOUS host=192.0.2.1`,
+		`action=DELETE subject=/v1/topics/log result="Not Found: there is no topic`,
+		`action=Delete subject="Topic \"log\"" result=refused principal=User:ANONYMOUS host=192.0.2.1`,
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no line has %s; logged was\n%s", want, &log)
 		}
 	}
 }

@@ -125,6 +125,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	opts      Options
 	topics    *topics.Topics
+	audit     *access.Audit
 	mux       *http.ServeMux
 	handler   http.Handler // the mux, guarded
 	admin     http.Handler // probes and metrics alone
@@ -164,7 +165,8 @@ func New(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics), mux: http.NewServeMux(),
+	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics), audit: access.NewAudit(opts.Logger),
+		mux:     http.NewServeMux(),
 		scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
 	s.peers = newPeers()
 	s.owners = s.newForwarder()
