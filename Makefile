@@ -94,7 +94,7 @@ mutants: test-servers ## break one rule of the protocol at a time in the code, a
 	$(GO) run ./test/mutants $(ARGS)
 
 quirks: ## the drivers, and a server, on a stand-in for S3 that does what some stores do otherwise; prints a table
-	$(GO) test -count=1 -v ./test/quirks -quirks.long
+	$(GO) test -count=1 -v -timeout 40m ./test/quirks -quirks.long
 
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \

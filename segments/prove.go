@@ -18,11 +18,17 @@ var (
 	ErrListsLate = errors.New("the store does not list an object that it has just taken, so a recovery could miss acknowledged records")
 )
 
+// ErrKeepsDeleted is returned when a store says that an object is deleted and has it all the same, and
+// all else is well: a log can be kept there, but what is garbage is never gone.
+var ErrKeepsDeleted = errors.New("the store says that an object is deleted, and still has it: the bucket " +
+	"grows without bound, unless rules of its own delete what is old (versions, say)")
+
 // probePrefix is where Prove puts its objects. One that a crash leaves behind is in nobody's way.
 const probePrefix = "probes/"
 
 // Prove tries the two properties of a store that everything rests on: a put of a key that exists is refused, and an
-// object that was put is listed. It costs two puts, a listing and a delete.
+// object that was put is listed. Then it looks whether deletes delete; ErrKeepsDeleted is no reason not
+// to go on. It costs two puts, a listing, a delete and a get.
 func Prove(ctx context.Context, store Store) error {
 	key := probePrefix + NewID(time.Now()).String()
 	if err := store.Put(ctx, key, []byte("first")); err != nil {
@@ -43,5 +49,15 @@ func Prove(ctx context.Context, store Store) error {
 	case !listed:
 		return fmt.Errorf("%w (%s)", ErrListsLate, key)
 	}
-	return store.Delete(ctx, key)
+	if err := store.Delete(ctx, key); err != nil {
+		return err
+	}
+	switch _, err := store.Get(ctx, key, 0, 1); {
+	case err == nil:
+		return fmt.Errorf("%w (%s)", ErrKeepsDeleted, key)
+	case errors.Is(err, ErrNotFound):
+		return nil
+	default:
+		return err
+	}
 }

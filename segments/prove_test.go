@@ -27,6 +27,11 @@ func (late) List(context.Context, string, string) iter.Seq2[segments.Object, err
 	return func(func(segments.Object, error) bool) {}
 }
 
+// keeping is a store that deletes nothing, and does not say so.
+type keeping struct{ segments.Store }
+
+func (keeping) Delete(context.Context, ...string) error { return nil }
+
 func TestProve(t *testing.T) {
 	store := memory.New()
 	if err := segments.Prove(t.Context(), store); err != nil {
@@ -40,5 +45,8 @@ func TestProve(t *testing.T) {
 	}
 	if err := segments.Prove(t.Context(), late{memory.New()}); !errors.Is(err, segments.ErrListsLate) {
 		t.Errorf("a store that lists late: %v", err)
+	}
+	if err := segments.Prove(t.Context(), keeping{memory.New()}); !errors.Is(err, segments.ErrKeepsDeleted) {
+		t.Errorf("a store that deletes nothing: %v", err)
 	}
 }

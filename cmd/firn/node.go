@@ -83,7 +83,10 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	if n.store, err = segments.Measure(n.bucket, registry); err != nil {
 		return err
 	}
-	if err := segments.Prove(ctx, n.store); err != nil {
+	err = segments.Prove(ctx, n.store)
+	if errors.Is(err, segments.ErrKeepsDeleted) {
+		n.logger.Warn("trying out the store", "store", n.bucket.Location, "error", err)
+	} else if err != nil {
 		return fmt.Errorf("trying out %s: %w", n.bucket.Location, err)
 	}
 	if !n.bucket.Local() {
