@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,53 +11,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
 
-// stalling is a coordinator whose leases and decisions take effect at once and are answered only when the stall is over,
-// whatever the caller's context says: what a process sees that was stopped in the middle of a call.
-type stalling struct {
-	coordinator.Coordinator
-
-	mu    sync.Mutex
-	until time.Time
-}
-
-// stall begins a stall of that length.
-func (s *stalling) stall(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.until = time.Now().Add(d)
-}
-
-func (s *stalling) wait() {
-	s.mu.Lock()
-	until := s.until
-	s.mu.Unlock()
-	time.Sleep(time.Until(until))
-}
-
-func (s *stalling) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
-	lease, err := s.Coordinator.Acquire(ctx, in, name, holder, ttl)
-	s.wait()
-	return lease, err
-}
-
-func (s *stalling) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry, error) {
-	entry, err := s.Coordinator.Propose(ctx, in, c)
-	s.wait()
-	return entry, err
-}
-
-// stalls are shorter than the lease of a group, about as long, longer, and longer than its members' sessions.
-var stalls = []time.Duration{3 * time.Second, 5 * time.Second, 6500 * time.Millisecond, 12 * time.Second, time.Minute}
-
 // startStalling returns a node that is alone, and the coordinator that it stalls on.
-func startStalling(t *testing.T) (*owner, *stalling) {
+func startStalling(t *testing.T) (*owner, *coordinatortest.Frozen) {
 	t.Helper()
-	c := &stalling{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	c := &coordinatortest.Frozen{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
 	logger := slog.New(slog.DiscardHandler)
 	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: memory.New(), Coordinator: c,
 		Info: coordinator.NodeInfo{ID: 1}, Logger: logger})
@@ -79,7 +41,7 @@ func startStalling(t *testing.T) (*owner, *stalling) {
 // A node that stalls while its groups rebalance, and whose clients are gone when it goes on, comes to an end with each
 // of them: the timers that rang while the lease looked lost are made up for when it is renewed.
 func TestGroupsComeToAnEndAfterAStall(t *testing.T) {
-	for _, length := range stalls {
+	for _, length := range coordinatortest.Freezes {
 		for _, offset := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
 			t.Run(fmt.Sprint(length, "+", offset), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { rebalanceThroughStall(t, length, offset) })
@@ -110,7 +72,7 @@ func rebalanceThroughStall(t *testing.T, length, offset time.Duration) {
 		go o.manager.Join(ctx, group(i), ask()) // waits for the first member, which never comes back
 	}
 	synctest.Wait()
-	c.stall(length)
+	c.Freeze(length)
 	gone()
 	time.Sleep(length + time.Minute)
 	for i := range count {
@@ -124,13 +86,13 @@ func rebalanceThroughStall(t *testing.T, length, offset time.Duration) {
 // A holder whose node stalled for longer than the claim lasts has lost it to nobody's harm: another gets the partition,
 // and the first can commit nothing any more.
 func TestClaimsEndThroughAStall(t *testing.T) {
-	for _, length := range stalls {
+	for _, length := range coordinatortest.Freezes {
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o, c := startStalling(t)
 				topic := single(t, o.node)
 				first, _ := claimOne(t, o, "workers", "x", topic)
-				c.stall(length)
+				c.Freeze(length)
 				time.Sleep(length + 6*time.Second) // the claim lasts 5 s
 				second, ok := claimOne(t, o, "workers", "y", topic)
 				if !ok || second.Epoch <= first.Epoch {

@@ -2,102 +2,28 @@ package rest
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/segments/memory"
 )
 
-// frozen is the coordinator of a process that is stopped now and then, in the middle of its calls:
-// they reach the coordinator before or behind the stop, and are answered behind it, whatever the
-// caller's context says.
-type frozen struct {
-	coordinator.Coordinator
-
-	mu    sync.Mutex
-	until time.Time
-}
-
-// freeze stops the process from now on for that long.
-func (f *frozen) freeze(d time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.until = time.Now().Add(d)
-}
-
-func (f *frozen) pass() {
-	f.mu.Lock()
-	until := f.until
-	f.mu.Unlock()
-	time.Sleep(time.Until(until))
-}
-
-func (f *frozen) Generation(ctx context.Context) (coordinator.Generation, error) {
-	defer f.pass()
-	return f.Coordinator.Generation(ctx)
-}
-
-func (f *frozen) Acquire(
-	ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration,
-) (coordinator.Lease, error) {
-	defer f.pass()
-	return f.Coordinator.Acquire(ctx, in, name, holder, ttl)
-}
-
-func (f *frozen) Propose(
-	ctx context.Context, in coordinator.Incarnation, c coordinator.Change,
-) (coordinator.Entry, error) {
-	defer f.pass()
-	return f.Coordinator.Propose(ctx, in, c)
-}
-
-func (f *frozen) Latest(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
-	defer f.pass()
-	return f.Coordinator.Latest(ctx, in)
-}
-
-func (f *frozen) Register(
-	ctx context.Context, in coordinator.Incarnation, n coordinator.NodeInfo, ttl time.Duration,
-) error {
-	f.pass()
-	return f.Coordinator.Register(ctx, in, n, ttl)
-}
-
-func (f *frozen) Follow(
-	ctx context.Context, in coordinator.Incarnation, after uint64,
-) iter.Seq2[coordinator.Entry, error] {
-	return func(yield func(coordinator.Entry, error) bool) {
-		for e, err := range f.Coordinator.Follow(ctx, in, after) {
-			f.pass()
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
-}
-
 // losing is a coordinator that may lose all that it knows.
 type losing struct{ coordinator.Coordinator }
-
-// freezes are shorter than the leases of groups and of nodes, about as long, longer, and longer
-// than a claim or a long poll lasts.
-var freezes = []time.Duration{time.Second, 5 * time.Second, 7 * time.Second, 31 * time.Second, 2 * time.Minute}
 
 // TestFrozenNode freezes a node, for shorter and longer than its leases, while another one writes
 // and, in half of the cases, recovers what the coordinator has lost. Behind that, who waits at the
 // first node has what was written: a tail each record once, in order; a poll the first of them, or
 // nothing if its time is over. A claim that has ended fences its holder.
 func TestFrozenNode(t *testing.T) {
-	for _, length := range freezes {
+	for _, length := range coordinatortest.Freezes {
 		for _, loses := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v, loss %v", length, loses), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { freezeNode(t, length, loses) })
@@ -108,7 +34,7 @@ func TestFrozenNode(t *testing.T) {
 
 func freezeNode(t *testing.T, length time.Duration, loses bool) {
 	store, decides := memory.New(), &losing{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
-	process := &frozen{Coordinator: sharedCoordinator{decides}}
+	process := &coordinatortest.Frozen{Coordinator: sharedCoordinator{decides}}
 	p, q := newPipes(), newPipes()
 	a := startNodeOn(t, p, store, process, 1, nil)
 	b := startNodeOn(t, q, store, sharedCoordinator{decides}, 2, nil)
@@ -129,7 +55,7 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 	}()
 	synctest.Wait()
 
-	process.freeze(length)
+	process.Freeze(length)
 	if loses {
 		decides.Coordinator = coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
 	}
