@@ -18,8 +18,8 @@ var (
 	ErrListsLate = errors.New("the store does not list an object that it has just taken, so a recovery could miss acknowledged records")
 )
 
-// ErrKeepsDeleted is returned when a store says that an object is deleted and has it all the same, and
-// all else is well: a log can be kept there, but what is garbage is never gone.
+// ErrKeepsDeleted is returned when a store says that an object is deleted and has it all the same,
+// and all else is well: a log can be kept there, but what is garbage is never gone.
 var ErrKeepsDeleted = errors.New("the store says that an object is deleted, and still has it: the bucket " +
 	"grows without bound, unless rules of its own delete what is old (versions, say)")
 
@@ -27,8 +27,8 @@ var ErrKeepsDeleted = errors.New("the store says that an object is deleted, and 
 const probePrefix = "probes/"
 
 // Prove tries the two properties of a store that everything rests on: a put of a key that exists is refused, and an
-// object that was put is listed. Then it looks whether deletes delete; ErrKeepsDeleted is no reason not
-// to go on. It costs two puts, a listing, a delete and a get.
+// object that was put is listed. Then it looks whether deletes delete; ErrKeepsDeleted is no reason
+// not to go on. It costs two puts, a listing, a delete and a get.
 func Prove(ctx context.Context, store Store) error {
 	key := probePrefix + NewID(time.Now()).String()
 	if err := store.Put(ctx, key, []byte("first")); err != nil {
