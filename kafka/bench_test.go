@@ -65,7 +65,7 @@ func BenchmarkProduce(b *testing.B) {
 // BenchmarkFetch is one franz-go consumer over loopback, reading 12 partitions from their beginning again and again.
 func BenchmarkFetch(b *testing.B) {
 	const records = 50_000
-	f := startFirn(b, Options{CompressPlain: "none"})
+	f := startFirn(b, Options{KeepPlain: true})
 	f.createTopic(b, "t", 12)
 	producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	value := benchmarkValue()
@@ -95,7 +95,7 @@ func BenchmarkFetch(b *testing.B) {
 
 // BenchmarkFetchRaw is the server's side alone: one connection that asks for 12 partitions of 1 MiB and throws the answer away.
 func BenchmarkFetchRaw(b *testing.B) {
-	f := startFirn(b, Options{CompressPlain: "none"})
+	f := startFirn(b, Options{KeepPlain: true})
 	topic := f.createTopic(b, "t", 12)
 	req := fetchRaw(topic, 0)
 	req.MaxBytes = 50 << 20

@@ -109,7 +109,7 @@ func TestDescribeProducers(t *testing.T) {
 }
 
 func TestDescribeLogDirs(t *testing.T) {
-	f := startFirn(t, Options{CompressPlain: "none"})
+	f := startFirn(t, Options{KeepPlain: true})
 	f.createTopic(t, "log", 2)
 	f.createTopic(t, "empty", 1)
 	f.produce(t, "log", 1, time.Now(), string(make([]byte, 5000)))

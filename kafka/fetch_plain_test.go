@@ -9,7 +9,7 @@ import (
 
 // TestPlainStaysPlain writes plain batches, which are stored as LZ4, and reads them as a client that does not say who it is: it gets them plain.
 func TestPlainStaysPlain(t *testing.T) {
-	f := startFirn(t, Options{CompressPlain: "lz4"})
+	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)
 	value := strings.Repeat("snow ", 200)
 	for range 10 {

@@ -92,7 +92,7 @@ func TestFetchSessionsAreNotKept(t *testing.T) {
 }
 
 func TestFetchLimits(t *testing.T) {
-	f := startFirn(t, Options{CompressPlain: "none"})
+	f := startFirn(t, Options{KeepPlain: true})
 	topic := f.createTopic(t, "t", 2)
 	value := strings.Repeat("x", 1000)
 	for partition := range int32(2) {

@@ -95,7 +95,7 @@ func (f *firn) provoke(t *testing.T, sent []byte) {
 
 // Consumers that ask for much and take nothing: what is held for them is bounded, they are cut off, and others read on.
 func TestGreedyReadersThatReadNothing(t *testing.T) {
-	f := startFirn(t, Options{CompressPlain: "none", Limits: Limits{
+	f := startFirn(t, Options{KeepPlain: true, Limits: Limits{
 		AnswerMemoryBytes: 16 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20, WriteTimeout: 500 * time.Millisecond,
 	}})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "20000000")
@@ -170,7 +170,7 @@ func TestThousandsOfConnections(t *testing.T) {
 
 // A client that goes on writing without reading its answers is stopped by TCP and then cut off; what it wrote before stays.
 func TestWriterThatReadsNoAnswers(t *testing.T) {
-	f := startFirn(t, Options{CompressPlain: "none", Limits: Limits{WriteTimeout: 200 * time.Millisecond, MaxInFlight: 4}})
+	f := startFirn(t, Options{KeepPlain: true, Limits: Limits{WriteTimeout: 200 * time.Millisecond, MaxInFlight: 4}})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "2000000")
 	nc := dial(t, f.address)
 	nc.Write(frame(produceRaw(topic, build(t, batch.None, strings.Repeat("x", 1<<20))), 1))

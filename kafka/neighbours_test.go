@@ -109,7 +109,7 @@ func TestHeartbeatsUnderAttack(t *testing.T) {
 					puts.pass(ctx)
 				}
 			}}
-			f := startFirnOn(t, Options{CompressPlain: "none", Limits: tightLimits}, store, 0)
+			f := startFirnOn(t, Options{KeepPlain: true, Limits: tightLimits}, store, 0)
 			idle := f.heartbeats(t)
 			c.attack(t, f)
 			attacked := f.heartbeats(t)

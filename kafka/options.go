@@ -31,8 +31,8 @@ type Options struct {
 
 	ReportedReplicationFactor int16 // of every topic, as clients are told; 0: what each was created with
 
-	CompressPlain string // "lz4" (default) or "none": what becomes of batches that arrive uncompressed
-	CheckRecords  string // "full" (default) or "headers": what is looked at of batches that arrive compressed
+	KeepPlain    bool   // batches that arrive uncompressed stay so; otherwise LZ4, where that is smaller
+	CheckRecords string // "full" (default) or "headers": what is looked at of batches that arrive compressed
 
 	Limits Limits
 }
@@ -74,7 +74,6 @@ const defaultMaxRequestBytes = 100 << 20
 // withDefaults returns the options with every zero value replaced by its default.
 func (o Options) withDefaults() Options {
 	o.Topics = o.Topics.WithDefaults()
-	o.CompressPlain = cmp.Or(o.CompressPlain, "lz4")
 	o.CheckRecords = cmp.Or(o.CheckRecords, "full")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Authorizer == nil {
@@ -113,7 +112,6 @@ func (o Options) validate() error {
 	l := o.Limits
 	bad(o.ReportedReplicationFactor < 0 || o.ReportedReplicationFactor > MaxReplicas,
 		"ReportedReplicationFactor is %d; it must be 0 to %d", o.ReportedReplicationFactor, MaxReplicas)
-	bad(o.CompressPlain != "lz4" && o.CompressPlain != "none", "CompressPlain is %q, neither lz4 nor none", o.CompressPlain)
 	bad(o.CheckRecords != "full" && o.CheckRecords != "headers", "CheckRecords is %q, neither full nor headers", o.CheckRecords)
 	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")

@@ -49,7 +49,7 @@ func TestWhatABatchSaysOfItselfIsNotBelieved(t *testing.T) {
 
 // TestMaxTimestampIsThatOfTheRecords sends batches whose header names an earlier or a later timestamp than their records have.
 func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
-	f := startFirn(t, Options{CompressPlain: "none"})
+	f := startFirn(t, Options{KeepPlain: true})
 	now := time.Now()
 	for _, codec := range allCodecs {
 		topic := f.createTopic(t, codec.String(), 1)

@@ -67,7 +67,7 @@ func New(opts Options) (*Server, error) {
 		requests:  budget.New(opts.Limits.requestMemory()),
 		answers:   budget.New(opts.Limits.answerMemory()),
 		computing: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		preparer: ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", TrustHeaders: opts.CheckRecords == "headers",
+		preparer: ingest.Preparer{CompressPlain: !opts.KeepPlain, TrustHeaders: opts.CheckRecords == "headers",
 			MaxDecompressed: opts.Limits.MaxRequestBytes},
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 
 	"firn.dev/coordinator"
@@ -16,61 +15,22 @@ import (
 
 // Place is where in a partition to begin, inclusive, or to end, exclusive. The zero value is
 // Earliest.
-type Place struct {
-	kind  placeKind
-	value int64
-}
-
-type placeKind int8
-
-const (
-	atEarliest placeKind = iota
-	atLatest
-	atOffset
-	atTime
-)
+type Place = index.Place
 
 // Places that every partition has: its first record that is still there, and behind its last one.
 var (
-	Earliest = Place{}
-	Latest   = Place{kind: atLatest}
+	Earliest = index.Earliest
+	Latest   = index.Latest
 )
 
 // Offset is an offset. Where the partition begins later or ends before, it means that.
-func Offset(offset int64) Place { return Place{atOffset, offset} }
+func Offset(offset int64) Place { return index.AtOffset(offset) }
 
 // At is the first record with this timestamp or a later one.
-func At(t time.Time) Place { return Place{atTime, t.UnixMilli()} }
+func At(t time.Time) Place { return index.AtTime(t) }
 
 // ParsePlace reads earliest, latest, an offset, or an RFC 3339 time.
-func ParsePlace(text string) (Place, error) {
-	switch text {
-	case "earliest":
-		return Earliest, nil
-	case "latest":
-		return Latest, nil
-	}
-	if offset, err := strconv.ParseInt(text, 10, 64); err == nil && offset >= 0 {
-		return Offset(offset), nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return Place{}, fmt.Errorf("%q is none of earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z", text)
-	}
-	return At(t), nil
-}
-
-func (p Place) String() string {
-	switch p.kind {
-	case atOffset:
-		return strconv.FormatInt(p.value, 10)
-	case atTime:
-		return time.UnixMilli(p.value).UTC().Format(time.RFC3339Nano)
-	case atLatest:
-		return "latest"
-	}
-	return "earliest"
-}
+func ParsePlace(text string) (Place, error) { return index.ParsePlace(text) }
 
 // resolve finds the ranges of the partitions that were asked for.
 func (r *Replay) resolve(ctx context.Context) ([]Range, error) {
@@ -95,11 +55,10 @@ func (r *Replay) resolve(ctx context.Context) ([]Range, error) {
 		if !ok {
 			return nil, fmt.Errorf("topic %q has partitions 0 to %d, not %d", r.topic.Name, r.topic.Partitions-1, i)
 		}
-		end := info.HighWatermark
-		from, err := resolve(ctx, search, part, r.opts.From, info.LogStart, end)
-		to := end
+		from, err := resolve(ctx, search, part, r.opts.From, info)
+		to := info.HighWatermark
 		if err == nil {
-			to, err = resolve(ctx, search, part, r.opts.To, info.LogStart, end)
+			to, err = resolve(ctx, search, part, r.opts.To, info)
 		}
 		if err != nil {
 			return nil, err
@@ -112,24 +71,14 @@ func (r *Replay) resolve(ctx context.Context) ([]Range, error) {
 	return ranges, nil
 }
 
-// resolve finds the offset of a place.
-func resolve(ctx context.Context, search *index.Index, part segments.Partition, p Place, start, end int64) (int64, error) {
-	switch p.kind {
-	case atLatest:
-		return end, nil
-	case atOffset:
-		return min(max(p.value, start), end), nil
-	case atTime:
-		found, some, err := search.ByTime(ctx, part, p.value)
-		if errors.Is(err, index.ErrCorrupt) {
-			err = fmt.Errorf("looking for %s: %w (give an offset instead)", p, err)
-		}
-		if err != nil || !some {
-			return end, err
-		}
-		return min(found.Offset, end), nil
+// resolve finds the offset of a place, within what the partition has.
+func resolve(ctx context.Context, search *index.Index, part segments.Partition, p Place,
+	info coordinator.PartitionInfo) (int64, error) {
+	offset, err := search.Find(ctx, part, p, info)
+	if errors.Is(err, index.ErrCorrupt) {
+		err = fmt.Errorf("looking for %s: %w (give an offset instead)", p, err)
 	}
-	return start, nil
+	return min(max(offset, info.LogStart), info.HighWatermark), err
 }
 
 // lookUp is the newest view that a Replay has.

@@ -15,6 +15,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
+	"firn.dev/index"
 	"firn.dev/segments"
 )
 
@@ -102,7 +103,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request, memory *share) er
 	if q.err != nil {
 		return q.err
 	}
-	asked := claimRequest{From: "earliest"}
+	asked := claimRequest{From: index.Earliest.String()}
 	if err := readJSON(w, r, &asked, memory); err != nil {
 		return err
 	}
@@ -115,8 +116,9 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request, memory *share) er
 		return refused
 	}
 	shown := s.claimed(r, access.Read, claims)
+	from, _ := index.ParsePlace(asked.From) // which claimRequest has checked
 	for i := range shown {
-		if err := s.startOf(&shown[i], asked.From); err != nil {
+		if err := s.startOf(&shown[i], from); err != nil {
 			return err
 		}
 	}
@@ -129,6 +131,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request, memory *share) er
 
 // claimRequest checks what is asked for.
 func (s *Server) claimRequest(r *http.Request, asked *claimRequest) (request groups.ClaimRequest, err error) {
+	from, malformed := index.ParsePlace(asked.From)
 	n := defaultClaims
 	if asked.Max != nil {
 		n = *asked.Max
@@ -142,7 +145,7 @@ func (s *Server) claimRequest(r *http.Request, asked *claimRequest) (request gro
 		return request, invalid("max", "is %d; it has to be from 1 to %d", n, maxClaims)
 	case (len(asked.Topics) == 0) == (len(asked.Partitions) == 0):
 		return request, invalid("topics", "or partitions have to be given, and not both")
-	case asked.From != "earliest" && asked.From != "latest":
+	case malformed != nil || from != index.Earliest && from != index.Latest:
 		return request, invalid("from", "is %q; it has to be earliest or latest", asked.From)
 	}
 	request = groups.ClaimRequest{Holder: asked.Holder, Max: n, TTL: time.Duration(asked.TTL)}
@@ -191,7 +194,7 @@ func (s *Server) partitionNamed(p partitionName) (segments.Partition, error) {
 }
 
 // startOf says where to read a claimed partition on: where the group is, but not before the log start, or where it wants to begin.
-func (s *Server) startOf(c *claimed, from string) error {
+func (s *Server) startOf(c *claimed, from index.Place) error {
 	at, err := s.partitionNamed(c.partitionName)
 	if err != nil {
 		return err
@@ -200,7 +203,7 @@ func (s *Server) startOf(c *claimed, from string) error {
 	switch {
 	case c.Offset >= 0:
 		c.Offset = max(c.Offset, info.LogStart)
-	case from == "latest":
+	case from == index.Latest:
 		c.Offset = info.HighWatermark
 	default:
 		c.Offset = info.LogStart

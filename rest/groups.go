@@ -16,6 +16,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
+	"firn.dev/index"
 	"firn.dev/segments"
 )
 
@@ -310,7 +311,7 @@ func partitionsOr(named []int32, t *coordinator.Topic) []int32 {
 }
 
 // resetTo is the offset of a place, moved into the range that there is.
-func (s *Server) resetTo(ctx context.Context, at segments.Partition, to place) (int64, error) {
+func (s *Server) resetTo(ctx context.Context, at segments.Partition, to index.Place) (int64, error) {
 	info, ok := s.view().Partition(at)
 	if !ok {
 		return 0, notFound(kerr.UnknownTopicOrPartition, "the topic has no partition %d", at.Index)

@@ -65,7 +65,7 @@ func slowFirn(t *testing.T, buffer int64, change func(*Options)) (f *firn, relea
 func TestFlood(t *testing.T) {
 	const clients, size, limit = 64, 8 << 10, 256 << 10
 	f, release := slowFirn(t, 200<<10, func(o *Options) {
-		o.CompressPlain = "none"
+		o.KeepPlain = true
 		o.Limits.MaxBodyBytes, o.Limits.RequestMemoryBytes, o.Limits.BusyWait = 16<<10, limit, 10*time.Millisecond
 	})
 	body := strings.Repeat("x", size)

@@ -31,7 +31,7 @@ type producers struct {
 func newProducers(opts Options) *producers {
 	p := &producers{
 		memory:   newRequestMemory(opts.Limits),
-		preparer: ingest.Preparer{CompressPlain: opts.CompressPlain == "lz4", MaxDecompressed: 2 * opts.Limits.MaxBodyBytes},
+		preparer: ingest.Preparer{CompressPlain: !opts.KeepPlain, MaxDecompressed: 2 * opts.Limits.MaxBodyBytes},
 	}
 	p.metrics = newProduceMetrics(opts.Registerer, p.memory)
 	return p

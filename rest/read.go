@@ -57,7 +57,7 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 	if read.topic, read.at, err = s.namedPartition(r); err != nil {
 		return err
 	}
-	if from.newest() {
+	if newest(from) {
 		_ = s.catchUp(r.Context()) // a node that is cut off answers as well as it can, like ListOffsets
 	}
 	if read.offset, err = s.in(r.Context(), read.at, from); err != nil {

@@ -70,9 +70,9 @@ type Options struct {
 	MaxPartitions int // 2,000
 
 	// Writer takes the records of producers. Without one, no paths for producers are served.
-	Writer        *ingest.Writer
-	Topics        topics.Options // limits and defaults of topics
-	CompressPlain string         // codec of what producers send: "lz4" (where it makes a batch smaller) or "none"; "lz4"
+	Writer    *ingest.Writer
+	Topics    topics.Options // limits and defaults of topics
+	KeepPlain bool           // batches of producers stay uncompressed; otherwise LZ4, where that is smaller
 
 	// Index and Groups are for consumers, and for those who manage topics and groups. Without them, no paths for either are served.
 	Index  *index.Index
@@ -161,7 +161,6 @@ func New(opts Options) (*Server, error) {
 	if err := opts.Topics.Validate(); err != nil {
 		return nil, err
 	}
-	opts.CompressPlain = cmp.Or(opts.CompressPlain, "lz4")
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

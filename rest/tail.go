@@ -92,7 +92,7 @@ func (t *tailing) choose(list string) error {
 }
 
 // begin finds out where to begin. Partitions that a Last-Event-ID does not name are newer than it, and begin with their first record.
-func (t *tailing) begin(ctx context.Context, from place, lastID string) error {
+func (t *tailing) begin(ctx context.Context, from index.Place, lastID string) error {
 	known, err := parsePositions(lastID)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (t *tailing) begin(ctx context.Context, from place, lastID string) error {
 		if t.next[i], err = t.s.in(ctx, at, from); err != nil {
 			return err
 		}
-		if lastID == "" && from.kind != atOffset {
+		if _, byOffset := from.Offset(); lastID == "" && !byOffset {
 			continue
 		}
 		info, _ := t.s.view().Partition(at)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn.dev/index"
 )
 
 // idleFlush is how long records may wait in the output buffer when no more come.
@@ -99,7 +101,7 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 }
 
 // plan finds the stretches to read.
-func (o *consumeOptions) plan(ctx context.Context, from place) (map[int32]stretch, error) {
+func (o *consumeOptions) plan(ctx context.Context, from index.Place) (map[int32]stretch, error) {
 	ctx, adm, done, err := o.admin(ctx)
 	if err != nil {
 		return nil, err

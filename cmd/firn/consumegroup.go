@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn.dev/index"
 )
 
 // groupPoll is how long a member waits for records before it looks whether its group has read
@@ -28,19 +30,21 @@ type groupConsumer struct {
 
 // consumeGroup reads as a member of a group: until the group, not just this member, has read what
 // was there at the start; with --follow on and on.
-func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from place, write formatter) error {
+func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from index.Place, write formatter) error {
 	parts, err := o.plan(ctx, from)
 	if err != nil {
 		return err
 	}
 	reset := kgo.NewOffset().AtStart()
+	offset, _ := from.Offset()
+	millis, byTime := from.Millis()
 	switch {
-	case from.latest:
+	case from == index.Latest:
 		reset = kgo.NewOffset().AtEnd()
-	case from.offset < 0:
-		reset = kgo.NewOffset().AfterMilli(from.millis)
-	case from.offset > 0:
-		reset = kgo.NewOffset().At(from.offset)
+	case byTime:
+		reset = kgo.NewOffset().AfterMilli(millis)
+	case offset > 0:
+		reset = kgo.NewOffset().At(offset)
 	}
 	cl, err := o.connect(ctx, kgo.ConsumerGroup(o.group), kgo.ConsumeTopics(o.topic), kgo.ConsumeResetOffset(reset), kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(groupPoll))

@@ -2,39 +2,19 @@ package main
 
 import (
 	"context"
-	"strconv"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"firn.dev/index"
 )
 
-// place is where in a topic to start: the values of --from.
-type place struct {
-	latest   bool
-	earliest bool
-	millis   int64 // a time, if offset is -1
-	offset   int64
-}
-
 // parsePlace reads earliest, latest, an offset, or an RFC 3339 time. flag names the flag in errors.
-func parsePlace(flag, text string) (place, error) {
-	switch text {
-	case "earliest":
-		return place{earliest: true}, nil
-	case "latest":
-		return place{latest: true}, nil
-	}
-	if offset, err := strconv.ParseInt(text, 10, 64); err == nil {
-		if offset < 0 {
-			return place{}, usagef("%s %s: offsets start at 0", flag, text)
-		}
-		return place{offset: offset}, nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
+func parsePlace(flag, text string) (index.Place, error) {
+	p, err := index.ParsePlace(text)
 	if err != nil {
-		return place{}, usagef("%s %q is none of earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z", flag, text)
+		return p, usagef("%s %v", flag, err)
 	}
-	return place{offset: -1, millis: at.UnixMilli()}, nil
+	return p, nil
 }
 
 // stretch is the part of one partition that is there to be read: [start, end) now.
@@ -42,17 +22,19 @@ type stretch struct{ start, end int64 }
 
 // stretches finds where to start in each partition, and where each ends now. An offset below the
 // log start starts there, as with Kafka's auto.offset.reset=earliest.
-func stretches(ctx context.Context, adm *kadm.Client, topic string, from place) (map[int32]stretch, error) {
+func stretches(ctx context.Context, adm *kadm.Client, topic string, from index.Place) (map[int32]stretch, error) {
 	// The ends are asked first, so that no start lies behind its end.
 	ends, err := adm.ListEndOffsets(ctx, topic)
 	if err != nil {
 		return nil, explain(topic, err, "")
 	}
 	starts := ends
+	offset, _ := from.Offset()
+	millis, byTime := from.Millis()
 	switch {
-	case from.latest:
-	case from.offset < 0:
-		starts, err = adm.ListOffsetsAfterMilli(ctx, from.millis, topic)
+	case from == index.Latest:
+	case byTime:
+		starts, err = adm.ListOffsetsAfterMilli(ctx, millis, topic)
 	default:
 		starts, err = adm.ListStartOffsets(ctx, topic)
 	}
@@ -67,7 +49,7 @@ func stretches(ctx context.Context, adm *kadm.Client, topic string, from place) 
 				return nil, err
 			}
 		}
-		found[partition] = stretch{max(start.Offset, from.offset), end.Offset}
+		found[partition] = stretch{max(start.Offset, offset), end.Offset}
 	}
 	return found, nil
 }

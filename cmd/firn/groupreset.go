@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"firn.dev/index"
 )
 
 type resetOptions struct {
@@ -51,7 +53,7 @@ func newGroupReset(s streams, b *bootstrap) *cobra.Command {
 
 // reset finds the offsets, sets and prints them.
 func (o *resetOptions) reset(ctx context.Context, s streams) error {
-	to := place{offset: -1, millis: time.Now().Add(-o.by).UnixMilli()}
+	to := index.AtTime(time.Now().Add(-o.by))
 	if o.to != "" {
 		var err error
 		if to, err = parsePlace("--to", o.to); err != nil {

@@ -20,6 +20,7 @@ import (
 	"firn.dev/kafka"
 	"firn.dev/rest"
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 	"firn.dev/segments/stores"
 	"firn.dev/topics"
 )
@@ -143,7 +144,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
-		Topics: ofTopics, CompressPlain: o.compressPlain,
+		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer,
 		Limits:     kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
@@ -153,7 +154,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
-		Writer: n.writer, Topics: ofTopics, CompressPlain: o.compressPlain,
+		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})

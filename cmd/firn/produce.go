@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn.dev/segments/batch"
 )
 
 // Bounds of a producer: of memory, and of the time after which a record that no server took is
@@ -57,20 +59,21 @@ func newProduce(s streams) *cobra.Command {
 	o.addFlag(cmd)
 	cmd.Flags().StringVar(&o.keySeparator, "key-separator", "", "`text` that ends the key of each line, for example a tab")
 	cmd.Flags().Int32Var(&o.partition, "partition", -1, "write to this partition alone; by default the key decides")
-	cmd.Flags().StringVar(&o.compression, "compression", "lz4", "`codec` of the batches: none, gzip, snappy, lz4 or zstd")
+	cmd.Flags().StringVar(&o.compression, "compression", batch.LZ4.String(),
+		"`codec` of the batches: none, gzip, snappy, lz4 or zstd")
 	return cmd
 }
 
 // codec returns kgo's codec of that name.
 func codec(name string) (kgo.CompressionCodec, error) {
-	codecs := map[string]kgo.CompressionCodec{
-		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
-		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+	c, err := batch.ParseCodec(name)
+	if err != nil {
+		return kgo.CompressionCodec{}, usagef("--compression: %v", err)
 	}
-	if c, ok := codecs[name]; ok {
-		return c, nil
-	}
-	return kgo.CompressionCodec{}, usagef("--compression %q is not one of none, gzip, snappy, lz4, zstd", name)
+	return map[batch.Codec]kgo.CompressionCodec{
+		batch.None: kgo.NoCompression(), batch.Gzip: kgo.GzipCompression(), batch.Snappy: kgo.SnappyCompression(),
+		batch.LZ4: kgo.Lz4Compression(), batch.Zstd: kgo.ZstdCompression(),
+	}[c], nil
 }
 
 func produce(ctx context.Context, s streams, o *produceOptions) error {

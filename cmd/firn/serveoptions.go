@@ -16,6 +16,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/kafka"
+	"firn.dev/segments/batch"
 	"firn.dev/segments/stores"
 )
 
@@ -119,7 +120,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
 	f.StringVar(&o.checkRecords, "check-records", "full", "`extent` of the check of batches that arrive compressed: full "+
 		"(every record) or headers")
-	f.StringVar(&o.compressPlain, "compress-plain", "lz4", "`codec` for batches that arrive uncompressed: lz4 or none")
+	f.StringVar(&o.compressPlain, "compress-plain", batch.LZ4.String(),
+		"`codec` for batches that arrive uncompressed: lz4 or none")
 
 	o.mergeRate.auto, o.mergeMemory, o.compactMemory = true, 64<<20, 64<<20
 	f.Var(&o.mergeRate, "merge-rate", "most bytes per second that merging of small segments copies, or none; auto: 64MiB, "+
@@ -180,7 +182,7 @@ func (o *serveOptions) validate() error {
 	check("answer-memory", within(int64(o.answerMemory), kafka.MinMemoryBytes, math.MaxInt64))
 	check("cache-bytes", o.cacheBytes.check())
 	check("tail-bytes", o.tailBytes.check())
-	check("compress-plain", oneOf(o.compressPlain, "lz4", "none"))
+	check("compress-plain", oneOf(o.compressPlain, batch.LZ4.String(), batch.None.String()))
 	check("check-records", oneOf(o.checkRecords, "full", "headers"))
 	check("merge-rate", o.mergeRate.check())
 	check("merge-memory", within(int64(o.mergeMemory), 32<<20, math.MaxInt64))

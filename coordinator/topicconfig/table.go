@@ -15,15 +15,6 @@ const (
 	maxCompactionLag = "max.compaction.lag.ms"
 )
 
-// codecs are the values of compression.type beside "producer".
-var codecs = map[string]batch.Codec{
-	"uncompressed": batch.None,
-	"gzip":         batch.Gzip,
-	"snappy":       batch.Snappy,
-	"lz4":          batch.LZ4,
-	"zstd":         batch.Zstd,
-}
-
 // table holds all topic configs of Kafka 4.4 with its defaults and limits, ordered by name. byName
 // and defaults follow from it.
 var (
@@ -36,7 +27,10 @@ var (
 var writing = []Definition{
 	{"compression.type", "producer", Honoured, "compression.type",
 		"Codec in which batches are kept. 'producer' keeps them as they came; batches that came uncompressed may be kept as lz4.",
-		oneOf(func(c *Config, v string) { c.KeepCodec, c.Codec = v == "producer", codecs[v] },
+		oneOf(func(c *Config, v string) {
+			c.KeepCodec = v == "producer"
+			c.Codec, _ = batch.ParseCodec(v) // None is "uncompressed"
+		},
 			"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")},
 	{"compression.gzip.level", "-1", Meaningless, "compression.gzip.level",
 		"Level at which gzip compresses, if compression.type is gzip. Firn compresses at a level of its own.",

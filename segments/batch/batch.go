@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
+	"slices"
+	"strings"
 )
 
 // HeaderLen is the length of a batch before its records.
@@ -57,6 +59,14 @@ const (
 )
 
 var codecNames = [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
+
+// ParseCodec is the codec of a name that String gives.
+func ParseCodec(name string) (Codec, error) {
+	if i := slices.Index(codecNames[:], name); i >= 0 {
+		return Codec(i), nil
+	}
+	return None, fmt.Errorf("%w %q: there are %s", ErrCodec, name, strings.Join(codecNames[:], ", "))
+}
 
 // String is the codec's name in Kafka's compression.type.
 func (c Codec) String() string {

@@ -379,3 +379,16 @@ func TestAll(t *testing.T) {
 		}
 	}
 }
+
+func TestParseCodec(t *testing.T) {
+	for _, codec := range codecs {
+		if got, err := batch.ParseCodec(codec.String()); err != nil || got != codec {
+			t.Errorf("%s is read as %s, %v", codec, got, err)
+		}
+	}
+	for _, name := range []string{"", "LZ4", "brotli"} {
+		if got, err := batch.ParseCodec(name); !errors.Is(err, batch.ErrCodec) {
+			t.Errorf("%q is %s, %v", name, got, err)
+		}
+	}
+}

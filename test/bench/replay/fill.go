@@ -22,8 +22,6 @@ const (
 	patience   = 5 * time.Minute
 )
 
-var codecs = map[string]batch.Codec{"none": batch.None, "lz4": batch.LZ4, "zstd": batch.Zstd}
-
 // filled is a bucket with a topic in it, and the node that wrote it.
 type filled struct {
 	store      segments.Store
@@ -34,12 +32,11 @@ type filled struct {
 
 // fill writes records that look like log lines.
 func fill(ctx context.Context, store segments.Store, o options) (*filled, error) {
-	codec, ok := codecs[o.codec]
-	if !ok {
-		return nil, fmt.Errorf("--codec %q is none of none, lz4, zstd", o.codec)
+	codec, err := batch.ParseCodec(o.codec)
+	if err != nil {
+		return nil, fmt.Errorf("--codec: %w", err)
 	}
 	f := &filled{store: store}
-	var err error
 	f.node, err = coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Info: coordinator.NodeInfo{ID: 1}, CommitDeadline: deadline,
 		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline})})
 	if err != nil {
