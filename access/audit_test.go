@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +14,35 @@ import (
 	"firn.dev/access"
 )
 
+// lockedBuffer is a buffer that a timer may write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lockedBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // One line for each refusal that is new, one with the number of those that came again, and a bound
 // for what is different each time.
 func TestRefusalsAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer
 		a := access.NewAudit(slog.New(slog.NewTextHandler(&log, nil)))
 		alice := access.Client{Principal: access.Principal{Type: "User", Name: "alice"}, Host: "10.0.0.1"}
 		topic := access.Resource{Type: access.Topic, Name: "log"}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -120,13 +119,11 @@ func newACLList(s streams, b *bootstrap) *cobra.Command {
 		Short: "List all ACLs, one a line",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := b.connect(cmd.Context())
+			ctx, cl, done, err := b.ask(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer cl.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
-			defer cancel()
+			defer done()
 			req := kmsg.NewPtrDescribeACLsRequest()
 			req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
 			req.Operation, req.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
@@ -179,13 +176,11 @@ func newACLCreate(s streams, b *bootstrap) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cl, err := b.connect(cmd.Context())
+		ctx, cl, done, err := b.ask(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer cl.Close()
-		ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
-		defer cancel()
+		defer done()
 		req := kmsg.NewPtrCreateACLsRequest()
 		for _, a := range bindings {
 			req.Creations = append(req.Creations, kmsg.CreateACLsRequestCreation{
@@ -223,13 +218,11 @@ func newACLDelete(s streams, b *bootstrap) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cl, err := b.connect(cmd.Context())
+		ctx, cl, done, err := b.ask(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer cl.Close()
-		ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
-		defer cancel()
+		defer done()
 		req := kmsg.NewPtrDeleteACLsRequest()
 		for _, a := range bindings {
 			req.Filters = append(req.Filters, kmsg.DeleteACLsRequestFilter{

@@ -63,15 +63,24 @@ func (b *bootstrap) unreachable(ctx context.Context, err error) error {
 	return fmt.Errorf("no Kafka server answers at %s (%w): start one with 'firn serve', or name another with --bootstrap", where, err)
 }
 
-// admin is connect for administrative requests: done closes the client, ctx ends after
+// ask is connect for administrative requests: done closes the client, ctx ends after
 // requestTimeout.
-func (b *bootstrap) admin(ctx context.Context) (_ context.Context, adm *kadm.Client, done func(), err error) {
-	cl, err := b.connect(ctx)
+func (b *bootstrap) ask(ctx context.Context) (_ context.Context, cl *kgo.Client, done func(), err error) {
+	cl, err = b.connect(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	return ctx, kadm.NewClient(cl), func() { cancel(); cl.Close() }, nil
+	return ctx, cl, func() { cancel(); cl.Close() }, nil
+}
+
+// admin is ask with a client that knows such requests.
+func (b *bootstrap) admin(ctx context.Context) (_ context.Context, adm *kadm.Client, done func(), err error) {
+	ctx, cl, done, err := b.ask(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return ctx, kadm.NewClient(cl), done, nil
 }
 
 // errInterrupted ends a command that a signal stopped before it was done.
