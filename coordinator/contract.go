@@ -107,10 +107,19 @@ type Registry interface {
 type NodeInfo struct {
 	ID        int32 // Kafka's broker id
 	Life      string
-	KafkaHost string
+	KafkaHost string // of the first of its listeners
 	KafkaPort int32
-	HTTP      string // host:port, empty if none
-	Zone      string // Kafka's rack
+	Listeners []Listener `json:",omitempty"`
+	HTTP      string     // host:port, or https://host:port; empty if none
+	Zone      string     // Kafka's rack
+}
+
+// Listener is where clients that came through the listener of a name, of whichever node, reach this
+// node.
+type Listener struct {
+	Name string
+	Host string
+	Port int32
 }
 
 // CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and Decisions is MaxCommitDecisions at most.

@@ -15,6 +15,7 @@ type peer struct {
 	Address  string
 	ClientID string
 	Software string
+	listener string // that it came through
 
 	asks    *access.Asker // of the request that is being answered
 	large   bool          // it has more than MaxAdminRequestBytes: of APIs that answer those

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 )
 
@@ -24,8 +25,7 @@ func (s *Server) brokerConfigs() []config {
 		fixed("node.id", kmsg.ConfigTypeInt, number(int(node.ID)), "This node's id."),
 		fixed("broker.id", kmsg.ConfigTypeInt, number(int(node.ID)), "This node's id."),
 		fixed("broker.rack", kmsg.ConfigTypeString, node.Zone, "This node's zone."),
-		fixed("advertised.listeners", kmsg.ConfigTypeList, "PLAINTEXT://"+net.JoinHostPort(node.KafkaHost, number(int(node.KafkaPort))),
-			"The address of this node that clients get."),
+		fixed("advertised.listeners", kmsg.ConfigTypeList, advertisedListeners(node), "The addresses of this node that clients get."),
 		fixed("auto.create.topics.enable", kmsg.ConfigTypeBoolean, fmt.Sprint(o.Topics.AutoCreate), "Whether asking for a topic creates it."),
 		fixed("num.partitions", kmsg.ConfigTypeInt, number(int(o.Topics.DefaultPartitions)), "Partitions of a topic whose creator does not say."),
 		fixed("default.replication.factor", kmsg.ConfigTypeInt, number(int(s.replicationFactor(nil))),
@@ -49,6 +49,15 @@ func (s *Server) brokerConfigs() []config {
 	}
 	slices.SortFunc(configs, func(a, b config) int { return cmp.Compare(a.name, b.name) })
 	return configs
+}
+
+// advertisedListeners is a node's listeners as Kafka's config has them: NAME://host:port, in a list.
+func advertisedListeners(n coordinator.NodeInfo) string {
+	var all []string
+	for _, l := range n.Listeners {
+		all = append(all, l.Name+"://"+net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))))
+	}
+	return strings.Join(all, ",")
 }
 
 // groupConfigs are those of consumer groups.

@@ -73,7 +73,7 @@ func TestDescribeBrokerConfigs(t *testing.T) {
 	wantCode(t, "7", code, nil)
 	for name, want := range map[string]string{
 		"node.id": "7", "broker.rack": "zone-a", "auto.create.topics.enable": "true", "num.partitions": "5",
-		"log.retention.ms": "604800000", "message.max.bytes": "1048588", "advertised.listeners": "PLAINTEXT://" + f.address,
+		"log.retention.ms": "604800000", "message.max.bytes": "1048588", "advertised.listeners": "plaintext://" + f.address,
 	} {
 		if c, ok := all[name]; !ok || *c.Value != want || !c.ReadOnly || len(c.ConfigSynonyms) != 1 {
 			t.Errorf("%s: %+v, want %q", name, c, want)

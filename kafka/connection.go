@@ -3,6 +3,7 @@ package kafka
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ import (
 // handler, and writes the answers. So Produces are pipelined, and everything else happens one after the other as in Kafka.
 type connection struct {
 	s   *Server
-	nc  net.Conn
+	raw net.Conn // the TCP connection
+	nc  net.Conn // what clients write to and read from: TLS, or raw
 	in  *bufio.Reader
 	log *slog.Logger
 
@@ -49,13 +51,18 @@ type connection struct {
 	stopped bool // no more reading
 }
 
-func newConnection(s *Server, nc net.Conn, address netip.Addr) *connection {
+func newConnection(s *Server, raw net.Conn, l *Listener, address netip.Addr) *connection {
+	nc := raw
+	if l.TLS != nil {
+		nc = tls.Server(&beneathTLS{Conn: raw, timeout: s.opts.Limits.WriteTimeout}, l.TLS)
+	}
 	return &connection{
 		s:    s,
+		raw:  raw,
 		nc:   nc,
 		in:   bufio.NewReaderSize(nc, 4<<10),
 		log:  s.opts.Logger.With("peer", nc.RemoteAddr()),
-		peer: peer{Address: nc.RemoteAddr().String()},
+		peer: peer{Address: nc.RemoteAddr().String(), listener: l.Name},
 
 		client: access.Client{Principal: access.Anonymous, Host: address.String()},
 
@@ -74,8 +81,13 @@ func newConnection(s *Server, nc net.Conn, address netip.Addr) *connection {
 func (c *connection) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	unblock := context.AfterFunc(ctx, func() { c.nc.Close() })
+	unblock := context.AfterFunc(ctx, func() { c.raw.Close() })
 	defer unblock()
+	defer c.raw.Close()
+	if err := c.shakeHands(ctx); err != nil {
+		c.logEnd(err, nil)
+		return
+	}
 
 	var responder sync.WaitGroup
 	responder.Go(func() { c.respond(ctx, cancel) })
@@ -86,7 +98,6 @@ func (c *connection) serve(ctx context.Context) {
 	}
 	responder.Wait()
 	cancel(nil)
-	c.nc.Close()
 	c.logEnd(err, context.Cause(ctx))
 }
 
@@ -99,6 +110,8 @@ func (c *connection) logEnd(read, cause error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		c.log.Debug("Kafka connection ended", "reason", err)
+	case errors.Is(err, errHandshake): // as many as strangers like
+		c.s.refusals.Do(func() { c.log.Warn("Kafka connection closed", "error", err) })
 	default:
 		c.s.metrics.broken.Inc()
 		c.log.Info("Kafka connection closed", "error", err, "client", c.peer.ClientID, "software", c.peer.Software)

@@ -40,7 +40,7 @@ func describeCluster(_ context.Context, s *Server, from *peer,
 		resp.ErrorCode, resp.ErrorMessage = refused.code(), refused.text()
 		return resp, nil
 	}
-	nodes := s.opts.Node.Nodes()
+	nodes := s.nodes(from)
 	resp.ClusterID = s.opts.Node.View().ClusterID()
 	resp.ControllerID = controllerOf(nodes)
 	for _, n := range nodes {

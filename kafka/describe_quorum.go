@@ -34,8 +34,8 @@ func describeQuorum(_ context.Context, s *Server, from *peer,
 		}
 		resp.Topics = append(resp.Topics, a)
 	}
-	for _, n := range s.opts.Node.Nodes() {
-		at := kmsg.DescribeQuorumResponseNodeListener{Name: "PLAINTEXT", Host: n.KafkaHost, Port: uint16(n.KafkaPort)}
+	for _, n := range s.nodes(from) {
+		at := kmsg.DescribeQuorumResponseNodeListener{Name: from.listener, Host: n.KafkaHost, Port: uint16(n.KafkaPort)}
 		resp.Nodes = append(resp.Nodes, kmsg.DescribeQuorumResponseNode{NodeID: n.ID,
 			Listeners: []kmsg.DescribeQuorumResponseNodeListener{at}})
 	}

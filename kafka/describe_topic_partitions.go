@@ -39,7 +39,7 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer,
 		}
 		return resp, nil
 	}
-	nodes := s.opts.Node.Nodes()
+	nodes := s.nodes(from)
 	place := placement{nodes, nearby(nodes, from.ClientID)}
 	room := min(max(req.ResponsePartitionLimit, 1), maxPagePartitions)
 	for _, name := range names {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,7 +17,7 @@ func init() {
 	register(0, 6, func(_ context.Context, s *Server, from *peer,
 		req *kmsg.FindCoordinatorRequest) (kmsg.Response, error) {
 		resp := kmsg.NewPtrFindCoordinatorResponse()
-		nodes := s.opts.Node.Nodes()
+		nodes := s.nodes(from)
 		if req.Version < 4 {
 			c := s.coordinatorOf(from, nodes, req.CoordinatorType, req.CoordinatorKey)
 			resp.ErrorCode, resp.ErrorMessage = c.ErrorCode, c.ErrorMessage
@@ -64,10 +65,15 @@ func (s *Server) coordinatorOf(from *peer, nodes []coordinator.NodeInfo, keyType
 	}
 	node, ok := coordinator.Rendezvous(nodes, append([]byte{byte(keyType)}, key...))
 	if keyType == groupKey {
-		node, ok = s.opts.Groups.Owner(key)
+		if node, ok = s.opts.Groups.Owner(key); ok {
+			at := slices.IndexFunc(nodes, func(n coordinator.NodeInfo) bool { return n.ID == node.ID })
+			if ok = at >= 0; ok {
+				node = nodes[at]
+			}
+		}
 	}
 	if !ok {
-		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, new("no node is alive")
+		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, new("no node is alive that has a listener "+from.listener)
 		return c
 	}
 	c.NodeID, c.Host, c.Port = node.ID, node.KafkaHost, node.KafkaPort

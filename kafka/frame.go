@@ -21,6 +21,7 @@ var (
 	errFrame        = errors.New("malformed request")
 	errTooLarge     = errors.New("request too large")
 	errUnsupported  = errors.New("API or version not served")
+	errHandshake    = errors.New("TLS handshake failed")
 	errPanic        = errors.New("panic while answering a request")
 	errDrainTimeout = errors.New("DrainTimeout: the server stops")
 )

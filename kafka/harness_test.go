@@ -52,7 +52,25 @@ func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().(*net.TCPAddr)
+	return startAt(t, opts, store, tailBytes, c, id, Listener{Listener: l, Name: DefaultListener})
+}
+
+// startFirnBehind is startFirn with listeners of the caller's.
+func startFirnBehind(t testing.TB, opts Options, listeners ...Listener) *firn {
+	t.Helper()
+	return startAt(t, opts, memory.New(), 0, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 7, listeners...)
+}
+
+// startAt is startNode with listeners of the caller's.
+func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
+	c coordinator.Coordinator, id int32, listeners ...Listener) *firn {
+	t.Helper()
+	var told []coordinator.Listener
+	for _, l := range listeners {
+		at := l.Addr().(*net.TCPAddr)
+		told = append(told, coordinator.Listener{Name: l.Name, Host: at.IP.String(), Port: int32(at.Port)})
+	}
+	var err error
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -60,7 +78,7 @@ func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64
 	opts.Registerer = metrics
 	opts.Node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store: store, Coordinator: c, Logger: opts.Logger, Registerer: metrics,
-		Info: coordinator.NodeInfo{ID: id, KafkaHost: address.IP.String(), KafkaPort: int32(address.Port), Zone: "zone-a"},
+		Info: coordinator.NodeInfo{ID: id, KafkaHost: told[0].Host, KafkaPort: told[0].Port, Listeners: told, Zone: "zone-a"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +108,7 @@ func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, l) }()
+	go func() { done <- s.Serve(ctx, listeners...) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -101,7 +119,7 @@ func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64
 			}
 		}
 	})
-	return &firn{s, l.Addr().String(), opts.Node}
+	return &firn{s, listeners[0].Addr().String(), opts.Node}
 }
 
 // underRules stands for the ACLs of a node that does not run yet.

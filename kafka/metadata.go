@@ -32,7 +32,7 @@ func init() {
 func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	resp.ClusterID = new(s.opts.Node.View().ClusterID())
-	nodes := s.opts.Node.Nodes()
+	nodes := s.nodes(from)
 	resp.ControllerID = controllerOf(nodes)
 	for _, n := range nodes {
 		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: n.ID, Host: n.KafkaHost, Port: n.KafkaPort, Rack: rackOf(n)})

@@ -19,6 +19,8 @@ type metrics struct {
 	broken    prometheus.Counter
 	panics    prometheus.Counter
 	throttled prometheus.Counter
+
+	handshakes *prometheus.CounterVec // result
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -44,8 +46,11 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		broken:    counter("connections_broken_total", "Connections closed because of a malformed, too large or unsupported request, or a failure."),
 		panics:    counter("panics_total", "Panics while answering a request. Each closed one connection."),
 		throttled: counter("throttled_total", "Produce answers that told the client to slow down."),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firn_kafka_tls_handshakes_total", Help: "TLS handshakes, by their result: done or failed.",
+		}, []string{"result"}),
 	}
-	reg.MustRegister(m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
+	reg.MustRegister(m.handshakes, m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
 		gauge("connections", "Open connections.", func() float64 { return float64(s.openConnections()) }),
 		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 { return float64(s.requests.Used() + s.requests.Own()) }),
 		gauge("answer_memory_bytes", "Memory of answers being made or written.", func() float64 { return float64(s.answers.Used() + s.answers.Own()) }),

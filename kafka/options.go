@@ -56,6 +56,8 @@ type Limits struct {
 	AnswerMemoryBytes  int64 // of all other answers that are made or written; 512 MiB. Less room makes Fetch responses smaller, and other answers wait
 	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB; a first batch may be larger
 
+	MaxStrangers int           // connections whose clients have not yet proved who they are; 1,000. One more closes the oldest
+	LoginTimeout time.Duration // for that proof: TLS and SASL; 10 s
 	IdleTimeout  time.Duration // between requests: Kafka's connections.max.idle.ms, 10 min
 	ReadTimeout  time.Duration // for each piece (at most 256 KiB) of a request that has begun, and for room in RequestMemoryBytes; 30 s
 	WriteTimeout time.Duration // for each piece (at most 1 MiB) of a response; 30 s
@@ -94,6 +96,8 @@ func (o Options) withDefaults() Options {
 	l.AnswerMemoryBytes = cmp.Or(l.AnswerMemoryBytes, 512<<20)
 	l.ConnectionBytes = cmp.Or(l.ConnectionBytes, 16<<10)
 	l.MinBytesPerSecond = cmp.Or(l.MinBytesPerSecond, 128<<10)
+	l.MaxStrangers = cmp.Or(l.MaxStrangers, 1000)
+	l.LoginTimeout = cmp.Or(l.LoginTimeout, 10*time.Second)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 10*time.Minute)
 	l.ReadTimeout = cmp.Or(l.ReadTimeout, 30*time.Second)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
@@ -113,7 +117,7 @@ func (o Options) validate() error {
 	bad(o.ReportedReplicationFactor < 0 || o.ReportedReplicationFactor > MaxReplicas,
 		"ReportedReplicationFactor is %d; it must be 0 to %d", o.ReportedReplicationFactor, MaxReplicas)
 	bad(o.CheckRecords != "full" && o.CheckRecords != "headers", "CheckRecords is %q, neither full nor headers", o.CheckRecords)
-	bad(min(l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
+	bad(min(l.MaxStrangers, l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
 	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")
 	bad(l.ConnectionBytes < 1 || l.MinBytesPerSecond < 1, "ConnectionBytes or MinBytesPerSecond is below 1")
 	bad(int64(max(l.MaxRequestBytes, l.MaxAdminRequestBytes)) > l.RequestMemoryBytes,
@@ -121,6 +125,6 @@ func (o Options) validate() error {
 		l.RequestMemoryBytes, l.MaxRequestBytes, l.MaxAdminRequestBytes)
 	bad(int64(max(l.FetchMaxBytes, l.MaxRequestBytes)) > l.AnswerMemoryBytes,
 		"AnswerMemoryBytes (%d) holds no response of FetchMaxBytes (%d) or no batch of MaxRequestBytes (%d)", l.AnswerMemoryBytes, l.FetchMaxBytes, l.MaxRequestBytes)
-	bad(min(l.IdleTimeout, l.ReadTimeout, l.WriteTimeout, l.DrainTimeout) < 0, "a timeout is negative")
+	bad(min(l.LoginTimeout, l.IdleTimeout, l.ReadTimeout, l.WriteTimeout, l.DrainTimeout) < 0, "a timeout is negative")
 	return errors.Join(problems...)
 }

@@ -6,6 +6,7 @@
 package kafka
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"firn.dev/access"
@@ -49,6 +51,7 @@ type Server struct {
 	mu          sync.Mutex
 	connections map[*connection]struct{}
 	perAddress  map[netip.Addr]int
+	strangers   strangers
 
 	refusals     rate.Sometimes // logs of refused connections
 	readFailures rate.Sometimes // logs of partitions that cannot be read
@@ -72,6 +75,7 @@ func New(opts Options) (*Server, error) {
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},
 		perAddress:   map[netip.Addr]int{},
+		strangers:    strangers{most: opts.Limits.MaxStrangers, places: map[*connection]*list.Element{}},
 		refusals:     rate.Sometimes{First: 3, Interval: time.Second},
 		readFailures: rate.Sometimes{First: 3, Interval: time.Second},
 	}
@@ -80,21 +84,28 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and returns. It closes l. A
-// server serves once.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+// Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and
+// returns. It closes the listeners. When one of them fails, it ends as well. A server serves once.
+func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
 
 	var running sync.WaitGroup
-	err := s.accept(ctx, l, func(c *connection) {
-		running.Go(func() {
-			defer s.forget(c)
-			c.serve(base)
+	accepting, acceptingCtx := errgroup.WithContext(ctx)
+	for i := range listeners {
+		l := &listeners[i]
+		accepting.Go(func() error {
+			stop := context.AfterFunc(acceptingCtx, func() { l.Close() })
+			defer stop()
+			return s.accept(acceptingCtx, l, func(c *connection) {
+				running.Go(func() {
+					defer s.forget(c)
+					c.serve(base)
+				})
+			})
 		})
-	})
+	}
+	err := accepting.Wait()
 	s.startDraining()
 	deadline := time.AfterFunc(s.opts.Limits.DrainTimeout, func() { cancel(errDrainTimeout) })
 	running.Wait()
@@ -103,7 +114,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // accept hands each connection that the limits allow to start. It returns nil when ctx ended.
-func (s *Server) accept(ctx context.Context, l net.Listener, start func(*connection)) error {
+func (s *Server) accept(ctx context.Context, l *Listener, start func(*connection)) error {
 	pause := time.Duration(0)
 	for {
 		nc, err := l.Accept()
@@ -125,7 +136,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, start func(*connect
 			continue
 		}
 		pause = 0
-		c, err := s.admit(nc)
+		c, err := s.admit(nc, l)
 		if err != nil {
 			nc.Close()
 			s.metrics.refused.Inc()
@@ -137,7 +148,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, start func(*connect
 }
 
 // admit counts a connection, unless a limit forbids it.
-func (s *Server) admit(nc net.Conn) (*connection, error) {
+func (s *Server) admit(nc net.Conn, l *Listener) (*connection, error) {
 	address := budget.AddressOf(nc.RemoteAddr().String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,9 +158,12 @@ func (s *Server) admit(nc net.Conn) (*connection, error) {
 	if limit := s.opts.Limits.MaxConnectionsPerIP; s.perAddress[address] >= limit {
 		return nil, fmt.Errorf("MaxConnectionsPerIP: %d connections are open from %s", limit, address)
 	}
-	c := newConnection(s, nc, address)
+	c := newConnection(s, nc, l, address)
 	s.connections[c] = struct{}{}
 	s.perAddress[address]++
+	if l.provesSomething() {
+		s.strangers.add(c)
+	}
 	return c, nil
 }
 
@@ -161,6 +175,7 @@ func (s *Server) forget(c *connection) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.strangers.remove(c)
 	delete(s.connections, c)
 	if s.perAddress[c.address]--; s.perAddress[c.address] == 0 {
 		delete(s.perAddress, c.address)

@@ -28,7 +28,7 @@ func serve(t *testing.T, opts Options) (s *Server, address string) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, l) }()
+	go func() { done <- s.Serve(ctx, Listener{Listener: l, Name: DefaultListener}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,6 +38,19 @@ func (c *connection) write(bufs net.Buffers, memory *budget.Hold) error {
 	binary.BigEndian.PutUint32(bufs[0], uint32(whole-4))
 	limits := &c.s.opts.Limits
 	finish := time.Now().Add(limits.WriteTimeout + limits.timeFor(whole))
+	if err := c.writeAll(&out, finish); err != nil {
+		return fmt.Errorf("writing a response: %w", err)
+	}
+	c.s.metrics.bytesOut.Add(float64(whole))
+	return nil
+}
+
+// writeAll writes what is left until finish.
+func (c *connection) writeAll(out *outgoing, finish time.Time) error {
+	limits := &c.s.opts.Limits
+	if secure, is := c.nc.(*tls.Conn); is {
+		return out.encrypt(secure, limits.WriteTimeout, finish)
+	}
 	for out.left > 0 {
 		patience := limits.WriteTimeout
 		if !out.aside {
@@ -55,10 +69,9 @@ func (c *connection) write(bufs net.Buffers, memory *budget.Hold) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("writing a response: %w", err)
+			return err
 		}
 	}
-	c.s.metrics.bytesOut.Add(float64(whole))
 	return nil
 }
 

@@ -61,5 +61,5 @@ func (s *Server) nodes(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) nodeInfo(n coordinator.NodeInfo) nodeInfo {
-	return nodeInfo{n.ID, hostPort(n.KafkaHost, n.KafkaPort), n.HTTP, n.Zone, n.ID == s.opts.Node.Info().ID}
+	return nodeInfo{n.ID, hostPort(n.KafkaHost, n.KafkaPort), peerURL(n).Host, n.Zone, n.ID == s.opts.Node.Info().ID}
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -101,6 +102,9 @@ func (c *counted) Close() error {
 type reserveKey struct{}
 
 func withConnection(ctx context.Context, c net.Conn) context.Context {
+	if secure, is := c.(*tls.Conn); is {
+		c = secure.NetConn()
+	}
 	if counted, is := c.(*counted); is && counted.reserve {
 		return context.WithValue(ctx, reserveKey{}, true)
 	}

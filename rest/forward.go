@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -63,7 +65,7 @@ func (s *Server) newForwarder() http.Handler {
 		ErrorLog:  slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			owner := r.In.Context().Value(ownerKey{}).(coordinator.NodeInfo)
-			r.SetURL(&url.URL{Scheme: "http", Host: owner.HTTP})
+			r.SetURL(peerURL(owner))
 			r.Out.Header.Set(forwardedField, strconv.Itoa(int(s.opts.Node.Info().ID)))
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -84,10 +86,18 @@ func (s *Server) newForwarder() http.Handler {
 }
 
 // newPeers returns the client for other nodes.
-func newPeers() *http.Client {
+func newPeers(secure func() *tls.Config) *http.Client {
 	dialer := &net.Dialer{Timeout: forwardDial}
+	if secure == nil {
+		secure = func() *tls.Config { return nil }
+	}
 	return &http.Client{Transport: &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext: dialer.DialContext,
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, forwardDial)
+			defer cancel()
+			return (&tls.Dialer{NetDialer: dialer, Config: secure()}).DialContext(ctx, network, addr)
+		},
 		ResponseHeaderTimeout: forwardAnswer,
 		IdleConnTimeout:       30 * time.Second, // shorter than what the other side waits
 		MaxIdleConnsPerHost:   32,
@@ -95,11 +105,19 @@ func newPeers() *http.Client {
 	}}
 }
 
+// peerURL is where another node serves HTTP, or HTTPS.
+func peerURL(n coordinator.NodeInfo) *url.URL {
+	if host, secure := strings.CutPrefix(n.HTTP, "https://"); secure {
+		return &url.URL{Scheme: "https", Host: host}
+	}
+	return &url.URL{Scheme: "http", Host: n.HTTP}
+}
+
 // askPeer asks another node for what is at path.
 func (s *Server) askPeer(ctx context.Context, peer coordinator.NodeInfo, path string, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, askPeerTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+peer.HTTP+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, peerURL(peer).String()+path, nil)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 func (s *Server) knownHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		if known && loopback(local.String()) && !loopback(r.Host) && hostName(r.Host) != hostName(s.opts.Node.Info().HTTP) {
+		if known && loopback(local.String()) && !loopback(r.Host) && hostName(r.Host) != hostName(peerURL(s.opts.Node.Info()).Host) {
 			fail(w, problem{Status: http.StatusMisdirectedRequest, Field: "Host",
 				Detail: "this server listens on a loopback address, and the request is for another host: " +
 					"ask 127.0.0.1 or localhost, or name the host with --advertise-http"})

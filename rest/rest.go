@@ -5,6 +5,7 @@ package rest
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,6 +82,9 @@ type Options struct {
 	// Profiles serves Go's profiles at /debug/pprof/, to this machine alone. They show what is in memory, and a proxy on
 	// this machine that does not say that it is one would hand them on; so they are off unless somebody asks for them.
 	Profiles bool
+
+	TLS     *tls.Config        // for HTTPS; nil: HTTP
+	PeerTLS func() *tls.Config // for connections to other nodes that serve HTTPS; asked for each of them
 
 	Limits Limits
 }
@@ -167,7 +171,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics), audit: access.NewAudit(opts.Logger),
 		mux:     http.NewServeMux(),
 		scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
-	s.peers = newPeers()
+	s.peers = newPeers(opts.PeerTLS)
 	s.owners = s.newForwarder()
 	if opts.Writer != nil {
 		s.producers = newProducers(opts)

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -21,14 +22,20 @@ const (
 
 // Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and returns. Call Drain some time before, so that
 // load balancers learn of it from /readyz.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.serve(ctx, l, s) }
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, s.opts.TLS, s)
+}
 
 // ServeAdmin is Serve for a listener that has probes and metrics alone.
 func (s *Server) ServeAdmin(ctx context.Context, l net.Listener) error {
-	return s.serve(ctx, l, s.admin)
+	return s.serve(ctx, l, nil, s.admin)
 }
 
-func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config, handler http.Handler) error {
+	l = newLimited(l, s.opts.Limits)
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -37,7 +44,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler
 		ConnContext:    withConnection,
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(newLimited(l, s.opts.Limits)) }()
+	go func() { served <- server.Serve(l) }()
 	select {
 	case err := <-served:
 		return err

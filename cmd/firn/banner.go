@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"firn.dev/coordinator"
 )
 
 // banner says what is served, where the data is and how to try it.
 func (n *node) banner() string {
-	kafka := net.JoinHostPort(n.host, strconv.Itoa(int(n.port)))
+	kafka := addressOf(n.kafkaAt[0])
 	flag := ""
 	if kafka != "127.0.0.1:9092" {
 		flag = " --bootstrap " + kafka
@@ -18,9 +20,15 @@ func (n *node) banner() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("firn serves, after %s:", time.Since(n.started).Round(time.Millisecond))
-	line("  Kafka  %s", kafka)
+	for i, d := range n.doors {
+		how := ""
+		if d.protocol != "plaintext" {
+			how = "  (" + d.protocol + ")"
+		}
+		line("  Kafka  %s%s", addressOf(n.kafkaAt[i]), how)
+	}
 	if n.http != nil {
-		line("  HTTP   http://%s  (/healthz /readyz /metrics)", n.http.Addr())
+		line("  HTTP   %s  (/healthz /readyz /metrics)", webURL(n.options.https, n.http.Addr().String()))
 	}
 	line("  data   %s", n.bucket.Location)
 	line("Try it:")
@@ -28,4 +36,8 @@ func (n *node) banner() string {
 	line("  echo world | kcat -b %s -t hello -P", kafka)
 	b.WriteString("  firn consume hello" + flag)
 	return b.String()
+}
+
+func addressOf(l coordinator.Listener) string {
+	return net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port)))
 }

@@ -115,9 +115,14 @@ func examine(ctx context.Context, o *serveOptions) func(yield func(finding) bool
 				return
 			}
 		}
-		if !yield(finding{"kafka-addr", checkKafkaAddress(ctx, o.kafkaAddr)}) || o.httpAddr == noHTTP {
+		for _, l := range o.kafkaListeners() {
+			if !yield(finding{l.flag, checkKafkaAddress(ctx, l)}) {
+				return
+			}
+		}
+		if o.httpAddr == noHTTP {
 			return
 		}
-		yield(finding{"http-addr", checkHTTPAddress(ctx, o.httpAddr)})
+		yield(finding{"http-addr", checkHTTPAddress(ctx, o.https, o.httpAddr)})
 	}
 }

@@ -41,9 +41,13 @@ func checkClock() verdict {
 }
 
 // checkKafkaAddress says whether serve could listen there, and otherwise who does.
-func checkKafkaAddress(ctx context.Context, addr string) verdict {
-	return checkListen(ctx, "kafka-addr", addr, func(ctx context.Context) (string, error) {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DialTimeout(2*time.Second))
+func checkKafkaAddress(ctx context.Context, l listenerFlag) verdict {
+	return checkListen(ctx, l.flag, l.bind, func(ctx context.Context) (string, error) {
+		opts := []kgo.Opt{kgo.SeedBrokers(l.bind), kgo.DialTimeout(2 * time.Second)}
+		if l.secure() {
+			opts = append(opts, kgo.DialTLSConfig(anyServer))
+		}
+		cl, err := kgo.NewClient(opts...)
 		if err != nil {
 			return "", err
 		}
@@ -57,13 +61,13 @@ func checkKafkaAddress(ctx context.Context, addr string) verdict {
 }
 
 // checkHTTPAddress is checkKafkaAddress for the HTTP side.
-func checkHTTPAddress(ctx context.Context, addr string) verdict {
+func checkHTTPAddress(ctx context.Context, https bool, addr string) verdict {
 	return checkListen(ctx, "http-addr", addr, func(ctx context.Context) (string, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, webURL(https, addr)+"/healthz", nil)
 		if err != nil {
 			return "", err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := strangerClient.Do(req)
 		if err != nil {
 			return "", err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"firn.dev/access/login"
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
@@ -42,21 +43,27 @@ type node struct {
 	rest   *rest.Server
 	tidy   *cleanup.Cleaner
 
-	host  string // as clients are told
-	port  int32
-	http  net.Listener // or nil
-	admin net.Listener // or nil
+	certificates *login.Certificates // or nil
+
+	kafkaAt []coordinator.Listener // as clients are told
+	doors   []door
+	http    net.Listener // or nil
+	admin   net.Listener // or nil
 }
 
 // startNode opens the store, recovers the state from it and wires the rooms. On failure it leaves
 // nothing running.
 func startNode(
 	ctx context.Context, o *serveOptions, logger *slog.Logger, retry func(error) bool,
-	bound net.Addr, http, admin net.Listener,
+	certificates *login.Certificates, doors []door, http, admin net.Listener,
 ) (_ *node, err error) {
-	n := &node{started: time.Now(), options: o, logger: logger, http: http, admin: admin}
-	if n.host, n.port, err = o.advertised(bound); err != nil {
-		return nil, usagef("--advertise %w", err)
+	n := &node{started: time.Now(), options: o, logger: logger, certificates: certificates, doors: doors, http: http, admin: admin}
+	for _, d := range doors {
+		at, err := d.advertised()
+		if err != nil {
+			return nil, usagef("--%s %w", d.flag, err)
+		}
+		n.kafkaAt = append(n.kafkaAt, at)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -75,9 +82,10 @@ func startNode(
 // wire makes the rooms, in the order in which they rest on each other.
 func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry func(error) bool) (err error) {
 	o := n.options
-	info := coordinator.NodeInfo{ID: o.nodeID, KafkaHost: n.host, KafkaPort: n.port, Zone: o.zone}
+	info := coordinator.NodeInfo{ID: o.nodeID, KafkaHost: n.kafkaAt[0].Host, KafkaPort: n.kafkaAt[0].Port,
+		Listeners: n.kafkaAt, Zone: o.zone}
 	if n.http != nil {
-		if info.HTTP, err = o.advertisedHTTP(n.http.Addr(), n.host); err != nil {
+		if info.HTTP, err = o.advertisedHTTP(n.http.Addr(), info.KafkaHost); err != nil {
 			return usagef("--advertise-http %w", err)
 		}
 	}
@@ -155,7 +163,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
-		Profiles: o.pprof, Authorizer: authorizer,
+		Profiles: o.pprof, Authorizer: authorizer, TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
@@ -180,7 +188,7 @@ func (n *node) coordinator(ctx context.Context) (decides coordinator.Coordinator
 
 // serve serves until ctx ends, which is the ordinary end, or the node cannot go on. HTTP goes on to
 // the last, so that one can watch a node stop.
-func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
+func (n *node) serve(ctx context.Context, listeners []kafka.Listener) error {
 	outliving, stopHTTP := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHTTP()
 	http, httpFailed := errgroup.WithContext(outliving)
@@ -191,7 +199,7 @@ func (n *node) serve(ctx context.Context, kafkaListener net.Listener) error {
 		http.Go(func() error { return n.rest.ServeAdmin(outliving, n.admin) })
 	}
 	group, serving := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.kafka.Serve(serving, kafkaListener) })
+	group.Go(func() error { return n.kafka.Serve(serving, listeners...) })
 	group.Go(func() error {
 		select {
 		case <-serving.Done():

@@ -38,11 +38,16 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 	boundMemory()
 	// The ports come first: a second server by mistake fails here, before it takes the bucket over
 	// from the first.
-	kafkaListener, err := listen(ctx, "kafka-addr", o.kafkaAddr)
+	logger := o.logger(s)
+	certificates, err := o.certificates(logger)
 	if err != nil {
 		return err
 	}
-	defer kafkaListener.Close()
+	doors, err := o.openDoors(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeDoors(doors)
 	var httpListener net.Listener
 	if o.httpAddr != noHTTP {
 		if httpListener, err = listen(ctx, "http-addr", o.httpAddr); err != nil {
@@ -57,16 +62,15 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 		}
 		defer adminListener.Close()
 	}
-	logger := o.logger(s)
-	listeners := []net.Listener{httpListener, adminListener}
+	listeners := []web{{httpListener, o.httpTLS(certificates)}, {adminListener, nil}}
 	n, err := persist(ctx, logger, listeners, func(retry func(error) bool) (*node, error) {
-		return startNode(ctx, o, logger, retry, kafkaListener.Addr(), httpListener, adminListener)
+		return startNode(ctx, o, logger, retry, certificates, doors, httpListener, adminListener)
 	})
 	if err != nil || n == nil {
 		return err
 	}
 	s.note("%s", n.banner())
-	return n.serve(ctx, kafkaListener)
+	return n.serve(ctx, listenersOf(doors, certificates))
 }
 
 // listen binds the address that a flag gives.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/kafka"
 	"firn.dev/segments/batch"
@@ -29,6 +30,9 @@ type serveOptions struct {
 	adminAddr     string
 	advertise     string
 	advertiseHTTP string
+	listeners     []string
+	https         bool
+	tls           login.Files
 	nodeID        int32
 	zone          string
 
@@ -65,6 +69,8 @@ type serveOptions struct {
 
 	access authorizerOptions
 
+	flags *pflag.FlagSet // that all of this came from
+
 	logLevel  string
 	logFormat string
 	pprof     bool
@@ -76,11 +82,20 @@ const noHTTP = "none"
 // addPlaceFlags adds the flags that serve shares with doctor: where things are, and when an object
 // in the bucket is too old.
 func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
+	o.flags = f
 	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, "+
 		"s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
 	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or "+
 		"rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
+	f.StringSliceVar(&o.listeners, "listener", nil, "`NAME=URL` where Kafka clients come in, instead of --kafka-addr and "+
+		"--advertise; repeated: NAME=PROTOCOL://host:port?advertise=host:port, with plaintext or ssl")
+	f.StringVar(&o.tls.Certificate, "tls-cert", "", "`file` with the certificate of TLS listeners and of --https, PEM; "+
+		"read again when it changes, as the files below are")
+	f.StringVar(&o.tls.Key, "tls-key", "", "`file` with the key of --tls-cert, PEM")
+	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "`file` with the authorities of clients' certificates, PEM")
+	f.StringVar(&o.tls.ClientAuth, "tls-client-auth", "none", "whether clients show certificates: none, request or require")
+	f.BoolVar(&o.https, "https", false, "serve HTTPS instead of HTTP at --http-addr, with --tls-cert")
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, "+
 		"health, metrics), or none")
 	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` that serves /healthz, /readyz and /metrics alone, beside "+
@@ -212,18 +227,12 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 	check("coordinator", err)
 	check("commit-deadline", within(o.commitDeadline, time.Second, 24*time.Hour))
 	check("gc-grace", within(o.gcGrace, time.Second, 30*24*time.Hour))
-	check("kafka-addr", checkAddress(o.kafkaAddr, 0))
+	o.checkListeners(check)
 	if o.httpAddr != noHTTP {
 		check("http-addr", checkAddress(o.httpAddr, 0))
 	}
 	if o.advertiseHTTP != "" {
 		check("advertise-http", checkAdvertised(o.advertiseHTTP))
-	}
-	if o.advertise != "" {
-		check("advertise", checkAdvertised(o.advertise))
-	} else if host, _, err := net.SplitHostPort(o.kafkaAddr); err == nil && everywhere(host) {
-		check("advertise", fmt.Errorf("is missing: --kafka-addr %s listens on every interface; name the host:port that "+
-			"clients connect to", o.kafkaAddr))
 	}
 }
 
@@ -286,35 +295,27 @@ func (o *serveOptions) logger(s streams) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Err, options))
 }
 
-// advertised is the host and port that clients are told, given the address that was bound.
-func (o *serveOptions) advertised(bound net.Addr) (host string, port int32, err error) {
-	addr := o.advertise
-	if addr == "" {
-		named, _, _ := net.SplitHostPort(o.kafkaAddr)
-		if addr, err = withPortOf(named, bound); err != nil {
-			return "", 0, err
-		}
-	}
-	host, text, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	return host, int32(n), err
-}
-
 // advertisedHTTP is the host:port at which other nodes find this one's HTTP, given the address that
 // was bound: they forward requests about a group to the node that owns it. Where Kafka clients find
 // this node, other nodes do as well.
 func (o *serveOptions) advertisedHTTP(bound net.Addr, kafkaHost string) (string, error) {
 	if o.advertiseHTTP != "" {
-		return o.advertiseHTTP, nil
+		return o.httpScheme() + o.advertiseHTTP, nil
 	}
 	named, _, _ := net.SplitHostPort(o.httpAddr)
 	if everywhere(named) {
 		named = kafkaHost
 	}
-	return withPortOf(named, bound)
+	addr, err := withPortOf(named, bound)
+	return o.httpScheme() + addr, err
+}
+
+// httpScheme is what other nodes have to be told of the protocol: nothing means HTTP without TLS.
+func (o *serveOptions) httpScheme() string {
+	if o.https {
+		return "https://"
+	}
+	return ""
 }
 
 // withPortOf is a host with the port that was bound.

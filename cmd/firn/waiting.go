@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ const (
 // What start can try again by itself it does, if retry says that the failure may pass: to begin
 // anew would leave something in the bucket each time.
 func persist(
-	ctx context.Context, logger *slog.Logger, listeners []net.Listener, start func(retry func(error) bool) (*node, error),
+	ctx context.Context, logger *slog.Logger, listeners []web, start func(retry func(error) bool) (*node, error),
 ) (*node, error) {
 	var w *waiting
 	defer func() { w.stop() }()
@@ -91,17 +92,27 @@ type waiting struct {
 	bound  []net.Listener
 }
 
+// web is a listener for HTTP, or for HTTPS.
+type web struct {
+	net.Listener
+	tls *tls.Config // or nil
+}
+
 // wait begins to answer on the listeners, which stay open when it ends.
-func wait(listeners []net.Listener, reason error) *waiting {
+func wait(listeners []web, reason error) *waiting {
 	w := &waiting{served: make(chan struct{}, len(listeners))}
 	w.reason.Store(new(reason.Error()))
 	w.server = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	for _, l := range listeners {
-		if l != nil {
+		if l.Listener != nil {
 			w.count++
-			w.bound = append(w.bound, l)
+			w.bound = append(w.bound, l.Listener)
+			served := net.Listener(kept{l.Listener})
+			if l.tls != nil {
+				served = tls.NewListener(served, l.tls)
+			}
 			go func() {
-				_ = w.server.Serve(kept{l}) // ends with stop
+				_ = w.server.Serve(served) // ends with stop
 				w.served <- struct{}{}
 			}()
 		}

@@ -1,6 +1,7 @@
 package coordinatortest
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -55,11 +56,12 @@ func testLeases(t *testing.T, f *fixture) {
 
 func testRegistry(t *testing.T, f *fixture) {
 	ctx := t.Context()
-	two := coordinator.NodeInfo{ID: 2, Life: "x", KafkaHost: "h", KafkaPort: 9092, HTTP: "h:80", Zone: "z"}
+	two := coordinator.NodeInfo{ID: 2, Life: "x", KafkaHost: "h", KafkaPort: 9092, HTTP: "h:80", Zone: "z",
+		Listeners: []coordinator.Listener{{Name: "in", Host: "h", Port: 9092}, {Name: "out", Host: "o", Port: 9093}}}
 	f.want("register", f.Register(ctx, f.in, two, TTL), nil)
 	f.want("register", f.Register(ctx, f.in, coordinator.NodeInfo{ID: 1}, TTL), nil)
 	nodes, err := f.Nodes(ctx, f.in)
-	if err != nil || len(nodes) != 2 || nodes[0].ID != 1 || nodes[1] != two {
+	if err != nil || len(nodes) != 2 || nodes[0].ID != 1 || !reflect.DeepEqual(nodes[1], two) {
 		t.Errorf("nodes are %+v, %v", nodes, err)
 	}
 	f.want("leave", f.Register(ctx, f.in, coordinator.NodeInfo{ID: 1}, 0), nil)

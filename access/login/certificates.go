@@ -1,0 +1,159 @@
+package login
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// Files are where a server's certificate is, and what it asks of its clients.
+type Files struct {
+	Certificate string // PEM: the server's, then those between it and its authority
+	Key         string // PEM
+	ClientCA    string // PEM: the authorities of clients' certificates; empty: none
+	ClientAuth  string // none, request or require; empty: none
+}
+
+// The choices of Files.ClientAuth, as Kafka's ssl.client.auth.
+var clientAuths = map[string]tls.ClientAuthType{
+	"": tls.NoClientCert, "none": tls.NoClientCert,
+	"request": tls.VerifyClientCertIfGiven, "require": tls.RequireAndVerifyClientCert,
+}
+
+// lookAgainAfter is how old the certificates in use may be before a handshake looks whether their
+// files have changed.
+const lookAgainAfter = time.Second
+
+// Certificates are a server's TLS settings. They are read again when their files change: the next
+// handshake uses the new ones, and connections that are open go on.
+type Certificates struct {
+	files  Files
+	logger *slog.Logger
+
+	lookAfter time.Duration
+
+	mu     sync.Mutex
+	config *tls.Config
+	looked time.Time
+	seen   [3]version
+	failed string // what was wrong with the files as they are now
+}
+
+// version tells one state of a file from another.
+type version struct {
+	modified time.Time
+	size     int64
+}
+
+// LoadCertificates reads the files.
+func LoadCertificates(files Files, logger *slog.Logger) (*Certificates, error) {
+	c := &Certificates{files: files, logger: logger, lookAfter: lookAgainAfter}
+	c.seen = c.versions()
+	var err error
+	if c.config, err = files.load(); err != nil {
+		return nil, err
+	}
+	c.looked = time.Now()
+	return c, nil
+}
+
+// Config is for tls.Server and http.Server.
+func (c *Certificates) Config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil }}
+}
+
+// Peers is for connections to other nodes of the cluster. Their certificates have to come from an
+// authority that this machine trusts, or from those that this node's own files name.
+func (c *Certificates) Peers() *tls.Config {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if c != nil {
+		for _, name := range []string{c.files.Certificate, c.files.ClientCA} {
+			if pem, err := os.ReadFile(name); err == nil {
+				roots.AppendCertsFromPEM(pem)
+			}
+		}
+	}
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+// current looks at the files now and then, and keeps what it has when they cannot be used: the two
+// files of a pair change one after the other.
+func (c *Certificates) current() *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Sub(c.looked) < c.lookAfter {
+		return c.config
+	}
+	c.looked = now
+	seen := c.versions()
+	if seen == c.seen && c.failed == "" {
+		return c.config
+	}
+	config, err := c.files.load()
+	switch {
+	case err != nil && err.Error() != c.failed:
+		c.failed = err.Error()
+		c.logger.Error("the new TLS files cannot be used; the old ones stay in use", "error", err)
+	case err == nil:
+		c.config, c.failed = config, ""
+		leaf := config.Certificates[0].Leaf
+		c.logger.Info("TLS files read again", "subject", leaf.Subject.String(), "until", leaf.NotAfter)
+	}
+	c.seen = seen
+	return c.config
+}
+
+func (c *Certificates) versions() (seen [3]version) {
+	for i, name := range []string{c.files.Certificate, c.files.Key, c.files.ClientCA} {
+		if info, err := os.Stat(name); err == nil {
+			seen[i] = version{modified: info.ModTime(), size: info.Size()}
+		}
+	}
+	return seen
+}
+
+// load reads the files and checks that they fit together.
+func (f Files) load() (*tls.Config, error) {
+	if f.Certificate == "" || f.Key == "" {
+		return nil, errors.New("TLS needs a certificate and its key: give --tls-cert and --tls-key")
+	}
+	auth, known := clientAuths[f.ClientAuth]
+	if !known {
+		return nil, fmt.Errorf("--tls-client-auth %q is not one of none, request, require", f.ClientAuth)
+	}
+	// Errors of crypto/tls name neither the files nor what is in them.
+	pair, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert %s with --tls-key %s: %w", f.Certificate, f.Key, err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"}, ClientAuth: auth}
+	if auth == tls.NoClientCert {
+		return config, nil
+	}
+	if f.ClientCA == "" {
+		return nil, fmt.Errorf("--tls-client-auth %s needs --tls-client-ca: the authorities of clients' certificates",
+			f.ClientAuth)
+	}
+	pem, err := os.ReadFile(f.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-client-ca: %w", err)
+	}
+	config.ClientCAs = x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--tls-client-ca %s has no certificate in PEM", f.ClientCA)
+	}
+	// A session that is resumed would outlive the authority that its certificate was checked with.
+	config.SessionTicketsDisabled = true
+	return config, nil
+}
