@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -16,6 +17,11 @@ type peer struct {
 	ClientID string
 	Software string
 	listener string // that it came through
+	address  netip.Addr
+
+	session *session // on a listener with SASL
+	known   func()   // is called when it has logged in
+	end     error    // closes the connection after the answer
 
 	asks    *access.Asker // of the request that is being answered
 	large   bool          // it has more than MaxAdminRequestBytes: of APIs that answer those

@@ -38,7 +38,8 @@ type connection struct {
 	answers  *budget.Client // memory of the answers
 	writes   *budget.Client // room in ingest's buffer; nil: it has produced nothing yet
 
-	client access.Client // who it has proved to be
+	loginTimer *time.Timer   // ends a client that does not prove who it is
+	client     access.Client // who it has proved to be
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
@@ -56,7 +57,7 @@ func newConnection(s *Server, raw net.Conn, l *Listener, address netip.Addr) *co
 	if l.TLS != nil {
 		nc = tls.Server(&beneathTLS{Conn: raw, timeout: s.opts.Limits.WriteTimeout}, l.TLS)
 	}
-	return &connection{
+	c := &connection{
 		s:    s,
 		raw:  raw,
 		nc:   nc,
@@ -74,6 +75,14 @@ func newConnection(s *Server, raw net.Conn, l *Listener, address netip.Addr) *co
 
 		inFlight: semaphore.NewWeighted(int64(s.opts.Limits.MaxInFlightBytes)),
 	}
+	if l.SASL {
+		c.peer.session = &session{}
+	}
+	if l.provesSomething() {
+		c.loginTimer = time.AfterFunc(s.opts.Limits.LoginTimeout, func() { raw.Close() })
+	}
+	c.peer.address, c.peer.known = address, func() { s.known(c) }
+	return c
 }
 
 // serve runs the connection to its end. A client that closes it, or breaks the protocol, hears no more answers; when the server drains, those that are
@@ -84,6 +93,9 @@ func (c *connection) serve(ctx context.Context) {
 	unblock := context.AfterFunc(ctx, func() { c.raw.Close() })
 	defer unblock()
 	defer c.raw.Close()
+	if c.loginTimer != nil {
+		defer c.loginTimer.Stop()
+	}
 	if err := c.shakeHands(ctx); err != nil {
 		c.logEnd(err, nil)
 		return
@@ -110,7 +122,7 @@ func (c *connection) logEnd(read, cause error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		c.log.Debug("Kafka connection ended", "reason", err)
-	case errors.Is(err, errHandshake): // as many as strangers like
+	case errors.Is(err, errHandshake), errors.Is(err, errLoginFailed), errors.Is(err, errNotLoggedIn): // as many as strangers like
 		c.s.refusals.Do(func() { c.log.Warn("Kafka connection closed", "error", err) })
 	default:
 		c.s.metrics.broken.Inc()
@@ -121,7 +133,13 @@ func (c *connection) logEnd(read, cause error) {
 // read reads and starts requests until there are no more.
 func (c *connection) read(ctx context.Context) error {
 	for {
+		if err := c.awaitLogin(ctx); err != nil {
+			return err
+		}
 		r, err := c.readRequest(ctx)
+		if err == nil {
+			err = c.checkLogin(r)
+		}
 		if err == nil {
 			err = c.start(ctx, r)
 		}
@@ -206,6 +224,9 @@ func (c *connection) release(r *request) {
 // answer runs the request's handler and writes the answer.
 func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	defer c.recover(r, &err)
+	if r.raw {
+		return c.answerToken(ctx, r)
+	}
 	memory := c.answers.Hold()
 	defer memory.Release()
 	c.peer.ClientID, c.peer.asks, c.peer.large = r.clientID, &r.asks, r.large
@@ -224,7 +245,10 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	if resp == nil {
 		return nil // a Produce with acks=0
 	}
-	return c.write(bufs, memory)
+	if err := c.write(bufs, memory); err != nil {
+		return err
+	}
+	return c.peer.end
 }
 
 // encode makes the bytes of an answer, once there is memory for them.

@@ -39,6 +39,7 @@ type request struct {
 	asks        access.Asker // what the client may do, of a request whose api is known
 
 	memory  *budget.Hold  // that it takes
+	raw     bool          // a message of SASL without Kafka's header
 	taken   int64         // bytes taken from connection.inFlight
 	produce *produceCall  // the started call of a Produce
 	done    chan struct{} // closed when it is answered
@@ -61,6 +62,9 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	r = &request{memory: c.requests.Hold()}
 	if err := c.setReadDeadline(c.s.opts.Limits.IdleTimeout); err != nil {
 		return r, err
+	}
+	if ses := c.peer.session; ses != nil && !c.loggedIn() && ses.raw {
+		return r, c.readToken(ctx, r)
 	}
 	var head [8]byte // length, API key, version: enough to know how long the request may be
 	if _, err := io.ReadFull(c.in, head[:1]); err != nil {
@@ -88,6 +92,9 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	if r.api != nil && r.api.answersLarge {
 		r.large = size > limit
 		limit *= largeRequests
+	}
+	if !c.loggedIn() && limit > maxLoginBytes {
+		name, limit = "before the login the limit", maxLoginBytes
 	}
 	switch {
 	case size < 8: // key, version, correlation id

@@ -21,10 +21,11 @@ type Listener struct {
 	// the addresses of the listener that they came through.
 	Name string
 	TLS  *tls.Config // nil: plaintext
+	SASL bool        // clients log in, by Options.Passwords
 }
 
 // provesSomething says whether a client has something to prove before it is served.
-func (l *Listener) provesSomething() bool { return l.TLS != nil }
+func (l *Listener) provesSomething() bool { return l.TLS != nil || l.SASL }
 
 // strangers are the connections whose clients have not yet proved who they are: their handshakes are
 // under way. They are few, whatever many of them do: when one more comes than there may be, the
@@ -53,6 +54,7 @@ func (s *strangers) remove(c *connection) {
 
 // known is called when a client has proved who it is.
 func (s *Server) known(c *connection) {
+	c.loginTimer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.strangers.remove(c)
@@ -74,8 +76,10 @@ func (c *connection) shakeHands(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	c.s.metrics.handshakes.WithLabelValues("done").Inc()
-	c.client.Principal = login.PrincipalOfTLS(secure.ConnectionState())
-	c.s.known(c)
+	if c.peer.session == nil {
+		c.client.Principal = login.PrincipalOfTLS(secure.ConnectionState())
+		c.s.known(c)
+	}
 	return nil
 }
 

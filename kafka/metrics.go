@@ -21,6 +21,7 @@ type metrics struct {
 	throttled prometheus.Counter
 
 	handshakes *prometheus.CounterVec // result
+	logins     *prometheus.CounterVec // mechanism, result
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -50,7 +51,10 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 			Name: "firn_kafka_tls_handshakes_total", Help: "TLS handshakes, by their result: done or failed.",
 		}, []string{"result"}),
 	}
-	reg.MustRegister(m.handshakes, m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
+	m.logins = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firn_kafka_logins_total", Help: "Logins by SASL, by their mechanism and result: done or failed.",
+	}, []string{"mechanism", "result"})
+	reg.MustRegister(m.handshakes, m.logins, m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
 		gauge("connections", "Open connections.", func() float64 { return float64(s.openConnections()) }),
 		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 { return float64(s.requests.Used() + s.requests.Own()) }),
 		gauge("answer_memory_bytes", "Memory of answers being made or written.", func() float64 { return float64(s.answers.Used() + s.answers.Own()) }),

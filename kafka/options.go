@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/access"
+	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/index"
@@ -25,6 +26,9 @@ type Options struct {
 	Groups     *groups.Manager
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Passwords  *login.Passwords // of listeners with SASL
+	MaxReauth  time.Duration    // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
+
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 
 	Topics topics.Options // limits and defaults of topics

@@ -113,13 +113,8 @@ func (c *Certificates) current() *tls.Config {
 	return c.config
 }
 
-func (c *Certificates) versions() (seen [3]version) {
-	for i, name := range []string{c.files.Certificate, c.files.Key, c.files.ClientCA} {
-		if info, err := os.Stat(name); err == nil {
-			seen[i] = version{modified: info.ModTime(), size: info.Size()}
-		}
-	}
-	return seen
+func (c *Certificates) versions() [3]version {
+	return [3]version{versionOf(c.files.Certificate), versionOf(c.files.Key), versionOf(c.files.ClientCA)}
 }
 
 // load reads the files and checks that they fit together.

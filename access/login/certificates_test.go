@@ -89,13 +89,14 @@ func TestWhatIsWrongWithFiles(t *testing.T) {
 	} {
 		files := good
 		spoil(&files)
-		if _, err := login.LoadCertificates(files, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := login.LoadCertificates(files, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error %v does not contain %q", err, want)
 		}
 	}
 }
 
-// subjects are names as Java's X500Principal.getName() writes them, which is what Kafka's ACLs have.
+// subjects are names as Java's X500Principal.getName() writes them: Kafka's ACLs have those.
 var subjects = []struct {
 	name pkix.Name
 	want string

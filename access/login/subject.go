@@ -10,8 +10,8 @@ import (
 	"firn.dev/access"
 )
 
-// PrincipalOfTLS is who a client has proved to be in a handshake: the subject of its certificate, or
-// nobody.
+// PrincipalOfTLS is who a client has proved to be in a handshake: the subject of its
+// certificate, or nobody.
 func PrincipalOfTLS(state tls.ConnectionState) access.Principal {
 	if len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
 		return access.Anonymous

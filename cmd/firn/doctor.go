@@ -115,6 +115,11 @@ func examine(ctx context.Context, o *serveOptions) func(yield func(finding) bool
 				return
 			}
 		}
+		for _, what := range o.exposed() {
+			if !yield(finding{"exposed", doubtful(openAdvice, "%s", what)}) {
+				return
+			}
+		}
 		for _, l := range o.kafkaListeners() {
 			if !yield(finding{l.flag, checkKafkaAddress(ctx, l)}) {
 				return

@@ -73,8 +73,8 @@ func askReady(ctx context.Context, s streams, flag, addr string, https bool) err
 	return err
 }
 
-// strangerClient asks nodes what they tell everybody. It tells no secret, so it needs no proof of who
-// answers: the certificate names the host that clients connect to, and not this machine.
+// strangerClient asks nodes what they tell everybody. It tells no secret, so it needs no proof of
+// who answers: the certificate names the host that clients connect to, and not this machine.
 var strangerClient = &http.Client{Transport: &http.Transport{TLSClientConfig: anyServer}}
 
 var anyServer = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}

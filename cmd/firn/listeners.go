@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"firn.dev/access/login"
 	"firn.dev/coordinator"
@@ -27,10 +28,15 @@ type listenerFlag struct {
 	advertise string // host:port, or empty: bind
 }
 
-// protocols are Kafka's security protocols, and whether they have TLS.
-var protocols = map[string]bool{"plaintext": false, "ssl": true}
+// protocols are Kafka's security protocols.
+var protocols = map[string]struct{ tls, sasl bool }{
+	"plaintext": {}, "ssl": {tls: true}, "sasl-plaintext": {sasl: true}, "sasl-ssl": {tls: true, sasl: true},
+}
 
-func (l listenerFlag) secure() bool { return protocols[l.protocol] }
+func (l listenerFlag) secure() bool { return protocols[l.protocol].tls }
+
+// asksForLogin says whether clients have to log in.
+func (l listenerFlag) asksForLogin() bool { return protocols[l.protocol].sasl }
 
 var listenerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
@@ -47,7 +53,8 @@ func parseListener(text string) (l listenerFlag, err error) {
 	if _, known := protocols[u.Scheme]; !known {
 		return l, fmt.Errorf("%s: protocol %q is not one of %s", name, u.Scheme, strings.Join(protocolNames(), ", "))
 	}
-	l = listenerFlag{flag: "listener", name: name, protocol: u.Scheme, bind: u.Host, advertise: u.Query().Get("advertise")}
+	l = listenerFlag{flag: "listener", name: name, protocol: u.Scheme, bind: u.Host,
+		advertise: u.Query().Get("advertise")}
 	for key := range u.Query() {
 		if key != "advertise" {
 			return l, fmt.Errorf("%s: unknown setting %q; there is advertise", name, key)
@@ -126,6 +133,7 @@ func (o *serveOptions) checkListeners(check func(flag string, err error)) {
 	if needed && (o.tls.Certificate == "" || o.tls.Key == "") {
 		check("tls-cert", errors.New("and --tls-key are missing: TLS needs them"))
 	}
+	check("max-reauth", within(o.maxReauth, 0, 365*24*time.Hour))
 	check("tls-client-auth", oneOf(o.tls.ClientAuth, "none", "request", "require"))
 }
 
@@ -189,7 +197,7 @@ func (o *serveOptions) certificates(logger *slog.Logger) (*login.Certificates, e
 func listenersOf(doors []door, certificates *login.Certificates) []kafka.Listener {
 	var all []kafka.Listener
 	for _, d := range doors {
-		l := kafka.Listener{Listener: d.Listener, Name: d.name}
+		l := kafka.Listener{Listener: d.Listener, Name: d.name, SASL: d.asksForLogin()}
 		if d.secure() {
 			l.TLS = certificates.Config()
 		}

@@ -44,6 +44,7 @@ type node struct {
 	tidy   *cleanup.Cleaner
 
 	certificates *login.Certificates // or nil
+	users        *login.UsersFile    // or nil
 
 	kafkaAt []coordinator.Listener // as clients are told
 	doors   []door
@@ -55,9 +56,10 @@ type node struct {
 // nothing running.
 func startNode(
 	ctx context.Context, o *serveOptions, logger *slog.Logger, retry func(error) bool,
-	certificates *login.Certificates, doors []door, http, admin net.Listener,
+	certificates *login.Certificates, users *login.UsersFile, doors []door, http, admin net.Listener,
 ) (_ *node, err error) {
-	n := &node{started: time.Now(), options: o, logger: logger, certificates: certificates, doors: doors, http: http, admin: admin}
+	n := &node{started: time.Now(), options: o, logger: logger, certificates: certificates, users: users,
+		doors: doors, http: http, admin: admin}
 	for _, d := range doors {
 		at, err := d.advertised()
 		if err != nil {
@@ -152,6 +154,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
+		Passwords: n.passwords(), MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer,

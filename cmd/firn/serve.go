@@ -11,6 +11,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// openAdvice is what to do about a port that others reach.
+const openAdvice = "let only clients that you trust reach it, or see docs/operating/security.md"
+
 // drainTimeout bounds how long a node that was told to stop goes on to answer what it has taken.
 const drainTimeout = 30 * time.Second
 
@@ -43,6 +46,10 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
+	users, err := o.users(logger)
+	if err != nil {
+		return err
+	}
 	doors, err := o.openDoors(ctx)
 	if err != nil {
 		return err
@@ -64,12 +71,15 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 	}
 	listeners := []web{{httpListener, o.httpTLS(certificates)}, {adminListener, nil}}
 	n, err := persist(ctx, logger, listeners, func(retry func(error) bool) (*node, error) {
-		return startNode(ctx, o, logger, retry, certificates, doors, httpListener, adminListener)
+		return startNode(ctx, o, logger, retry, certificates, users, doors, httpListener, adminListener)
 	})
 	if err != nil || n == nil {
 		return err
 	}
 	s.note("%s", n.banner())
+	for _, what := range o.exposed() {
+		logger.Warn("open to strangers: "+what, "advice", openAdvice)
+	}
 	return n.serve(ctx, listenersOf(doors, certificates))
 }
 

@@ -33,6 +33,8 @@ type serveOptions struct {
 	listeners     []string
 	https         bool
 	tls           login.Files
+	usersFile     string
+	maxReauth     time.Duration
 	nodeID        int32
 	zone          string
 
@@ -89,12 +91,17 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 		"rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
 	f.StringSliceVar(&o.listeners, "listener", nil, "`NAME=URL` where Kafka clients come in, instead of --kafka-addr and "+
-		"--advertise; repeated: NAME=PROTOCOL://host:port?advertise=host:port, with plaintext or ssl")
+		"--advertise; repeated: NAME=PROTOCOL://host:port?advertise=host:port, with "+
+		"plaintext, ssl, sasl-plaintext or sasl-ssl")
 	f.StringVar(&o.tls.Certificate, "tls-cert", "", "`file` with the certificate of TLS listeners and of --https, PEM; "+
 		"read again when it changes, as the files below are")
 	f.StringVar(&o.tls.Key, "tls-key", "", "`file` with the key of --tls-cert, PEM")
 	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "`file` with the authorities of clients' certificates, PEM")
 	f.StringVar(&o.tls.ClientAuth, "tls-client-auth", "none", "whether clients show certificates: none, request or require")
+	f.StringVar(&o.usersFile, "users-file", "", "`file` of the users who may log in, by SASL and on HTTP; lines of "+
+		"'firn user hash'; read again when it changes")
+	f.DurationVar(&o.maxReauth, "max-reauth", 0, "how long a login by SASL is good for before the client has to log in "+
+		"again, Kafka's connections.max.reauth.ms; 0: for ever")
 	f.BoolVar(&o.https, "https", false, "serve HTTPS instead of HTTP at --http-addr, with --tls-cert")
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, "+
 		"health, metrics), or none")

@@ -19,7 +19,7 @@ func newUser(s streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "user", Short: "List, set and delete users and their passwords"}
 	b := &bootstrap{}
 	b.addFlag(cmd)
-	cmd.AddCommand(newUserList(s, b), newUserSet(s, b), newUserDelete(s, b))
+	cmd.AddCommand(newUserList(s, b), newUserSet(s, b), newUserDelete(s, b), newUserHash(s))
 	onlySubcommands(cmd)
 	return cmd
 }
