@@ -40,7 +40,7 @@ type Log interface {
 	// state and takes the next offsets or rejects that batch alone. Committing a segment again gives the first answer again; if only some
 	// of its batches survived a recovery, those keep their offsets and the others, rejected ones among them, are decided anew. A segment
 	// whose id is older than the commit deadline, by the coordinator's clock, is refused with ErrTooOld.
-	// Commits of that age are forgotten, so it stays refused if the clock is set back.
+	// Commits of that age are forgotten, so it stays refused if that clock is set back.
 	Commit(ctx context.Context, in Incarnation, req CommitRequest) (CommitAnswer, error)
 
 	// Propose decides a change of anything but records: see Change. A change that cannot be made is refused with one of this package's errors, one of

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ type Embedded struct {
 	settling map[string]uint64 // names of topics whose deletion is not confirmed yet, and so not free: by number of the fact
 
 	commits   rememberedIDs[*recentCommit]
-	forgotten time.Time // commits of segments of this time, or older, may be forgotten, whatever the clock says now
+	forgotten []int64 // seconds of segments whose commits are forgotten, whatever the clock says now
 	changes   rememberedIDs[Entry]
 
 	leases leases
@@ -113,9 +114,9 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 		}
 	}
 	e.commits, e.changes = rememberedIDs[*recentCommit]{}, rememberedIDs[Entry]{}
-	young, older := state.Young(e.opts.Clock().Add(-e.opts.CommitDeadline))
-	e.forgotten = older
-	for id, spans := range young {
+	since := e.opts.Clock().Add(-e.opts.CommitDeadline)
+	e.forgotten = slices.DeleteFunc(state.CommitSeconds(), func(second int64) bool { return second >= since.Unix() })
+	for id, spans := range state.Young(since) {
 		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))
 	}
 	e.leases, e.nodes = leases{incarnation: state.incarnation}, nodes{}
@@ -208,16 +209,26 @@ func (m *rememberedIDs[V]) remember(id segments.ID, until time.Time, v V) {
 	m.byID[id] = v
 }
 
-// expire forgets what has had its time, and returns the newest id's time of that. Entries come nearly
-// in order of their times; one that lasts longer keeps those behind it a little longer.
-func (m *rememberedIDs[V]) expire(now time.Time) (forgotten time.Time) {
+// expire forgets what has had its time, and returns the ids. Entries come nearly in order of their
+// times; one that lasts longer keeps those behind it a little longer.
+func (m *rememberedIDs[V]) expire(now time.Time) (forgotten []segments.ID) {
 	for len(m.queue) > 0 && m.queue[0].until.Before(now) {
 		id := m.queue[0].id
-		forgotten = later(forgotten, id.Time())
+		forgotten = append(forgotten, id)
 		delete(m.byID, id)
 		m.queue = m.queue[1:]
 	}
 	return forgotten
+}
+
+// forgetCommits forgets the commits that have had their time, but for the seconds of their segments.
+func (e *Embedded) forgetCommits(now time.Time) {
+	for _, id := range e.commits.expire(now) {
+		if second := id.Time().Unix(); !slices.Contains(e.forgotten, second) {
+			e.forgotten = append(e.forgotten, second)
+		}
+	}
+	e.forgotten = e.forgotten[max(0, len(e.forgotten)-MaxCommitSeconds):]
 }
 
 // highWatermark is the end of a partition's confirmed prefix; false if there is no such partition.

@@ -65,13 +65,14 @@ func (e *Embedded) Commit(_ context.Context, in Incarnation, req CommitRequest) 
 		return CommitAnswer{}, err
 	}
 	now := e.opts.Clock()
-	e.forgotten = later(e.forgotten, e.commits.expire(now))
+	e.forgetCommits(now)
 	e.forgetProducers(now)
+	prior := e.commits.byID[req.Segment]
 	age := now.Sub(req.Segment.Time())
-	if age > e.opts.CommitDeadline || age < -e.opts.CommitDeadline || !req.Segment.Time().After(e.forgotten) {
+	if age > e.opts.CommitDeadline || age < -e.opts.CommitDeadline ||
+		prior == nil && slices.Contains(e.forgotten, req.Segment.Time().Unix()) {
 		return CommitAnswer{}, TooOld(req.Segment, age, e.opts.CommitDeadline)
 	}
-	prior := e.commits.byID[req.Segment]
 	d := decision{e: e, req: &req, prior: prior, now: now.UnixMilli()}
 	answer := CommitAnswer{Runs: d.runs()}
 	recent := prior

@@ -19,7 +19,7 @@ func (e *Embedded) Copy() *Embedded {
 	c.generation, c.decided = e.generation, e.decided.clone(true)
 	c.stream.first, c.stream.entries = e.stream.first, slices.Clone(e.stream.entries)
 	c.pending = e.pending.copy()
-	c.forgotten = e.forgotten
+	c.forgotten = slices.Clone(e.forgotten)
 	c.usable, c.settling = maps.Clone(e.usable), maps.Clone(e.settling)
 	c.commits = rememberedIDs[*recentCommit]{byID: map[segments.ID]*recentCommit{}, queue: slices.Clone(e.commits.queue)}
 	for id, r := range e.commits.byID {

@@ -141,7 +141,6 @@ func (e *Embedded) merge(c *ProposeMerge, now time.Time) (*Fact, error) {
 	if p := e.decided.partitions[c.Merge.Partition]; p == nil || p.merges != c.After || merging {
 		return nil, fmt.Errorf("%w: %s", ErrMergedMeanwhile, c.Merge.Partition)
 	}
-	e.forgotten = later(e.forgotten, c.Youngest.Time())
 	return c.Fact(0), nil
 }
 

@@ -25,7 +25,7 @@ func TestEmbedded(t *testing.T) {
 		coordinatortest.RunForgotten(t, func(t *testing.T) (coordinatortest.Subject, func() coordinator.Coordinator) {
 			s := embedded(time.Minute)
 			return s, func() coordinator.Coordinator {
-				s.Advance(-s.Deadline - s.Deadline/5)
+				s.Advance(-coordinatortest.RunAhead(s.Deadline))
 				return s.Coordinator
 			}
 		})

@@ -261,30 +261,37 @@ func (s *State) spans() int {
 
 // Young returns the spans of mixed segments whose ids are not older than since, by segment: what has
 // survived of those that may be committed again. Nobody merges spans so young: see ProposeMerge.
-// It also returns the time of the newest of the other mixed segments, zero if there is none.
-func (s *State) Young(since time.Time) (young map[segments.ID][]CommitSpan, older time.Time) {
-	young = map[segments.ID][]CommitSpan{}
+func (s *State) Young(since time.Time) map[segments.ID][]CommitSpan {
+	found := map[segments.ID][]CommitSpan{}
 	for at, p := range s.partitions {
 		for _, span := range p.spans {
-			if span.Version > 0 {
-				continue
-			}
-			if t := span.Segment.Time(); t.Before(since) {
-				older = later(older, t)
-			} else {
-				young[span.Segment] = append(young[span.Segment], CommitSpan{Partition: at, Span: span.Span})
+			if span.Version == 0 && !span.Segment.Time().Before(since) {
+				found[span.Segment] = append(found[span.Segment], CommitSpan{Partition: at, Span: span.Span})
 			}
 		}
 	}
-	return young, older
+	return found
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// CommitSeconds returns the seconds, since 1970, in which the mixed segments were sealed that spans
+// are of: the newest MaxCommitSeconds of them, in order.
+func (s *State) CommitSeconds() []int64 {
+	seconds := map[int64]bool{}
+	for _, p := range s.partitions {
+		for _, span := range p.spans {
+			if span.Version == 0 {
+				seconds[span.Segment.Time().Unix()] = true
+			}
+		}
 	}
-	return b
+	found := slices.Sorted(maps.Keys(seconds))
+	return found[max(0, len(found)-MaxCommitSeconds):]
 }
+
+// MaxCommitSeconds is how many of the seconds in which segments were committed a coordinator
+// remembers, when it has forgotten the commits themselves: many more than pass within the commit
+// deadline.
+const MaxCommitSeconds = 1200
 
 func comparePartitions(a, b segments.Partition) int {
 	return cmp.Or(bytes.Compare(a.Topic[:], b.Topic[:]), cmp.Compare(a.Index, b.Index))

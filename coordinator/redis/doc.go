@@ -51,7 +51,7 @@
 // and for each generation, behind :<incarnation>.<random>:
 //
 //	:counters                 hash    seq (entries), lease (epochs), producer_ids, offsets_version,
-//	                                   parts (loaded), committed and forgotten (times of segments)
+//	                                   parts (loaded), seconds (in which segments were committed)
 //	:topics                   hash    topic id -> its newest fact; deleted topics stay
 //	:names                    hash    name -> topic id, of live topics
 //	:settling                 hash    name -> entry of the deletion that has to be confirmed before the name is free

@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -202,10 +203,12 @@ func (l *loading) requests(state *coordinator.State, now looked) {
 // commits loads what survived of segments that may still be committed again.
 func (l *loading) commits(state *coordinator.State, at looked) {
 	deadline := l.c.opts.CommitDeadline
-	young, older := state.Young(at.now.Add(-deadline))
-	if !older.IsZero() {
-		l.hset(l.g.counters(), "forgotten", older.UnixMilli())
+	young := state.Young(at.now.Add(-deadline).Truncate(time.Second)) // each second whole, or not at all
+	var seconds []byte
+	for _, second := range state.CommitSeconds() {
+		seconds = binary.BigEndian.AppendUint32(seconds, uint32(second))
 	}
+	l.hset(l.g.counters(), "seconds", seconds)
 	ids := slices.SortedFunc(maps.Keys(young), func(a, b segments.ID) int { return bytes.Compare(a[:], b[:]) })
 	for i, id := range ids {
 		key := l.g.commits(id)

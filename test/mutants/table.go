@@ -425,22 +425,15 @@ var mutants = []mutant{
 	{
 		name: "forgotten-committed", file: "coordinator/embedded_commit.go",
 		rule: "a commit that was forgotten is refused, also when the clock is set back",
-		old:  " || !req.Segment.Time().After(e.forgotten)",
-		new:  "",
+		old:  "prior == nil && slices.Contains(e.forgotten, req.Segment.Time().Unix())",
+		new:  "false",
 		by:   []check{embedded, whole},
 	},
 	{
 		name: "forgotten-committed-redis", file: "coordinator/redis/lua/commit.lua",
 		rule: "the same, in Redis",
-		old:  " or tonumber(ARGV[3]) <= forgotten",
+		old:  "    if string.sub(seconds, at, at + 3) == second then return {'old', age} end\n",
 		new:  "",
-		by:   []check{{pkg: "./coordinator/redis", run: "^TestForgotten$"}},
-	},
-	{
-		name: "merged-not-forgotten-redis", file: "coordinator/redis/lua/propose.lua",
-		rule: "what was merged is forgotten, also when the clock is set back",
-		old:  "  forgotten = ARGV[13]",
-		new:  "  forgotten = 0",
 		by:   []check{{pkg: "./coordinator/redis", run: "^TestForgotten$"}},
 	},
 	{

@@ -19,21 +19,14 @@ local GROUP = {[PLAIN] = 25, [IDEMPOTENT] = 31, [ANSWERED] = 9, [KEYED] = 61} --
 local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED, OTHER_PARTITIONS = 0, 1, 2, 3, 4, 5, 6
 local CODES = 7
 local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
+local SECONDS = 1200 -- coordinator.MaxCommitSeconds
 local SLOTS = 4 -- of requests, each of half of the time for which they are remembered
 
 local segment, known, request = ARGV[2], ARGV[5], ARGV[6]
 local max_producers, now = tonumber(ARGV[7]), milliseconds()
 local silent = now - tonumber(ARGV[8])
 local age, deadline = now - tonumber(ARGV[3]), tonumber(ARGV[4])
--- Commits of segments of the time `forgotten`, or older, may be forgotten, whatever the clock says
--- now; `committed` is the time of the newest segment that was committed.
-local times = redis.call('HMGET', KEYS[2], 'forgotten', 'committed')
-local committed = tonumber(times[2] or 0)
-local forgotten = math.max(tonumber(times[1] or 0), math.min(now - deadline, committed))
-if age > deadline or age < -deadline or tonumber(ARGV[3]) <= forgotten then
-  redis.call('HSET', KEYS[2], 'forgotten', decimal(forgotten))
-  return {'old', age}
-end
+if age > deadline or age < -deadline then return {'old', age} end
 
 -- What is known of the partitions, by name.
 local partitions, order, log_starts = {}, {}, {}
@@ -72,6 +65,17 @@ local function pending(number)
 end
 
 local remembered = redis.call('HGET', KEYS[6], segment) or ''
+-- When Redis has forgotten the commits of a second, the second itself is remembered for longer: the
+-- clock may be set back, and a segment be young enough again that was committed.
+local seconds
+if remembered == '' and redis.call('EXISTS', KEYS[6]) == 0 then
+  seconds = redis.call('HGET', KEYS[2], 'seconds') or ''
+  local second = struct.pack('>I4', math.floor(tonumber(ARGV[3]) / 1000))
+  for at = 1, #seconds, 4 do
+    if string.sub(seconds, at, at + 3) == second then return {'old', age} end
+  end
+  seconds = string.sub(seconds .. second, -4 * SECONDS)
+end
 local newest = remembered ~= '' and struct.unpack('>I8', remembered) or 0
 local before = pending(newest)
 if remembered ~= known then return {'known', remembered, log_starts, before} end
@@ -296,8 +300,7 @@ if #grown > 0 then
   redis.call('ZADD', KEYS[9], number, decimal(number))
   newest = number
 end
-redis.call('HSET', KEYS[2], 'forgotten', decimal(forgotten), 'committed',
-  decimal(math.max(committed, tonumber(ARGV[3]))))
+if seconds then redis.call('HSET', KEYS[2], 'seconds', seconds) end
 redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. cmsgpack.pack(answers))
 -- Redis forgets the commits of a second by itself, once none of them may be repeated any more.
 redis.call('EXPIRE', KEYS[6], decimal(math.ceil(((math.floor(tonumber(ARGV[3]) / 1000) + 1) * 1000 + deadline - now) / 1000) + 1))

@@ -24,7 +24,6 @@ if before then return {'decided', before} end
 local kind, fact = ARGV[4], ARGV[5]
 local names = {} -- of the partitions whose logs start further up
 local awaited = '' -- what confirm.lua has to know of it
-local forgotten -- of a merge: commits of segments of this time cannot be known again
 
 -- refused_merge returns why a merge cannot be decided, or nil.
 local function refused_merge()
@@ -44,7 +43,6 @@ local function refused_merge()
   if last >= finish then return {'range', 0, decimal(finish)} end
   if (redis.call('HGET', KEYS[13], name) or '0') ~= ARGV[9] then return {'merged'} end -- also while one awaits its confirmation: its entry is noted behind the version
   awaited = 'M' .. name
-  forgotten = ARGV[13]
 end
 
 if kind == 'merge' then
@@ -79,7 +77,6 @@ elseif kind == 'settings' then
   local version = redis.call('HINCRBY', KEYS[2], 'settings_version', 1)
   fact = fact .. struct.pack('>I8I8', version, milliseconds()) .. ARGV[6]
 elseif kind == 'merge' then
-  if tonumber(forgotten) > tonumber(redis.call('HGET', KEYS[2], 'forgotten') or 0) then redis.call('HSET', KEYS[2], 'forgotten', forgotten) end
   redis.call('HSET', KEYS[13], string.sub(ARGV[6], 1, 20), decimal(tonumber(ARGV[9]) + 1) .. ' ' .. seq)
 elseif kind == 'delete' then
   redis.call('HSET', KEYS[3], ARGV[6], '-1')
