@@ -68,7 +68,7 @@ local remembered = redis.call('HGET', KEYS[6], segment) or ''
 -- When Redis has forgotten the commits of a second, the second itself is remembered for longer: the
 -- clock may be set back, and a segment be young enough again that was committed.
 local seconds
-if remembered == '' and redis.call('EXISTS', KEYS[6]) == 0 then
+if remembered == '' and redis.call('HLEN', KEYS[6]) == 0 then
   seconds = redis.call('HGET', KEYS[2], 'seconds') or ''
   local second = struct.pack('>I4', math.floor(tonumber(ARGV[3]) / 1000))
   for at = 1, #seconds, 4 do
