@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/coordinator"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -76,4 +77,32 @@ func TestLooksAreShared(t *testing.T) {
 			t.Errorf("after two looks %d of %d have their answers", n, many+1)
 		}
 	})
+}
+
+// A server whose bucket another one took over says so, however it learns of it: a supervisor must
+// not start it again.
+func TestTakenOverByALook(t *testing.T) {
+	store := memory.New()
+	alone := func() *coordinator.Node {
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store,
+			Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Probe: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close(context.Background()) })
+		return n
+	}
+	first := alone()
+	life, err := first.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone()
+	if err := life.Current(t.Context()); !errors.Is(err, coordinator.ErrIncarnation) {
+		t.Errorf("a look says %v", err)
+	}
+	<-first.Done()
+	if err := first.Err(); !errors.Is(err, coordinator.ErrFenced) {
+		t.Errorf("the server that was taken over ends with %v", err)
+	}
 }

@@ -158,9 +158,10 @@ func (n *Node) run(life *Life) {
 	}
 }
 
-// takenOver explains the end of a node with an embedded coordinator.
+// takenOver explains the end of a node with an embedded coordinator. It meets another's seal, or it
+// looks and finds a newer incarnation: both say that another has recovered.
 func (n *Node) takenOver(cause error) error {
-	if !errors.Is(cause, ErrFenced) {
+	if !errors.Is(cause, ErrFenced) && !errors.Is(cause, ErrIncarnation) {
 		return fmt.Errorf("this node cannot go on: %w", cause)
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, 5*time.Second)
