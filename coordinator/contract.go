@@ -145,8 +145,10 @@ type CommitBatch struct {
 	BaseSequence  int32
 
 	// Key says which request the batch is of; nil for all but keyed requests. Such a batch has no producer id. If its partition knows the request, of the last
-	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another. If other partitions of the topic know it, it has to be the
-	// same request and to have the same Partitions, else it is rejected with ErrOtherPartitions: its records would be written twice, here and where they were the first time.
+	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with
+	// ErrKeyReused if it is another. If any partition of the topic knows it, it has to have the same
+	// Partitions, else it is rejected with ErrOtherPartitions: its records may be spread over the
+	// partitions in another way, so some would be written twice, and others be told a wrong offset.
 	Key *RequestKey
 }
 

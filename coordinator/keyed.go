@@ -119,6 +119,8 @@ func (p *partition) admitKey(k *RequestKey, now int64) (original int64, err erro
 	switch {
 	case here && known.body != k.Body:
 		return 0, ErrKeyReused
+	case here && known.partitions != k.Partitions:
+		return 0, ErrOtherPartitions // of its records others may be here than there were then
 	case here:
 		return known.baseOffset, ErrDuplicate
 	case q == nil || q.time < since:

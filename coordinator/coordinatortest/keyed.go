@@ -123,8 +123,11 @@ func testKeyDuplicates(t *testing.T, f *fixture) {
 	f.wantBatches("the same key in another partition", f.commit(request(other, withKey(3, newKey(1, 1)))), 0)
 	f.wantBatches("another key", f.commit(request(at, withKey(1, newKey(2, 1)))), 8)
 	retried := newKey(1, 1)
-	retried.Partitions, retried.Timestamp = 7, 9
-	f.wantDuplicate("what is noted with a key does not tell requests apart", f.commit(request(at, withKey(3, retried))), 5)
+	retried.Timestamp = 9
+	f.wantDuplicate("another timestamp does not tell requests apart", f.commit(request(at, withKey(3, retried))), 5)
+	retried.Partitions = 7
+	f.wantBatches("the same, spread over more partitions", f.commit(request(at, withKey(3, retried))),
+		coordinator.ErrOtherPartitions)
 
 	both := withKey(1, newKey(3, 1))
 	both.ProducerID = 1

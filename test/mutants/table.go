@@ -310,6 +310,13 @@ var mutants = []mutant{
 		by:   []check{embedded, simulation, whole},
 	},
 	{
+		name: "keys-spread-otherwise", file: "coordinator/keyed.go",
+		rule: "a request is known again only as it was spread over the partitions",
+		old:  "case here && known.partitions != k.Partitions:",
+		new:  "case false:",
+		by:   []check{embedded, whole},
+	},
+	{
 		name: "keys-not-opened", file: "coordinator/redis/open.go",
 		rule: "a coordinator is opened with the keys of what was recovered",
 		old: `	l.keyed(state, at)

@@ -168,6 +168,8 @@ local function keyed(p, at)
   local state = written(p, id)
   if state then
     if string.sub(state, 1, 16) ~= body then return KEY_REUSED, 0 end
+    -- Of its records others may be in this partition than there were then.
+    if string.sub(state, 37, 40) ~= string.sub(made, 1, 4) then return OTHER_PARTITIONS, 0 end
     return DUPLICATE, (struct.unpack('>I8', state, 25))
   end
   local elsewhere = written(p.topic, id)
