@@ -114,7 +114,7 @@ func (e *Embedded) Open(_ context.Context, state *State) error {
 		}
 	}
 	e.commits, e.changes = rememberedIDs[*recentCommit]{}, rememberedIDs[Entry]{}
-	since := e.opts.Clock().Add(-e.opts.CommitDeadline)
+	since := e.opts.Clock().Add(-e.opts.CommitDeadline).Truncate(time.Second) // each second whole, or not at all
 	e.forgotten = slices.DeleteFunc(state.CommitSeconds(), func(second int64) bool { return second >= since.Unix() })
 	for id, spans := range state.Young(since) {
 		e.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))

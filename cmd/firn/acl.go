@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
@@ -163,13 +165,11 @@ func permissionText(deny bool) string {
 	return "may"
 }
 
-func newACLCreate(s streams, b *bootstrap) *cobra.Command {
+// newACLChange is a command that does something with the ACLs that its flags name.
+func newACLChange(b *bootstrap, use, short string,
+	do func(ctx context.Context, cl *kgo.Client, bindings []acl.Binding) error) *cobra.Command {
 	var flags aclFlags
-	cmd := &cobra.Command{
-		Use:   "create --principal P --operation O --topic NAME",
-		Short: "Create ACLs, one for each operation",
-		Args:  exactly(),
-	}
+	cmd := &cobra.Command{Use: use, Short: short, Args: exactly()}
 	flags.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		bindings, err := flags.bindings()
@@ -181,6 +181,13 @@ func newACLCreate(s streams, b *bootstrap) *cobra.Command {
 			return err
 		}
 		defer done()
+		return do(ctx, cl, bindings)
+	}
+	return cmd
+}
+
+func newACLCreate(s streams, b *bootstrap) *cobra.Command {
+	do := func(ctx context.Context, cl *kgo.Client, bindings []acl.Binding) error {
 		req := kmsg.NewPtrCreateACLsRequest()
 		for _, a := range bindings {
 			req.Creations = append(req.Creations, kmsg.CreateACLsRequestCreation{
@@ -202,27 +209,11 @@ func newACLCreate(s streams, b *bootstrap) *cobra.Command {
 		}
 		return nil
 	}
-	return cmd
+	return newACLChange(b, "create --principal P --operation O --topic NAME", "Create ACLs, one for each operation", do)
 }
 
 func newACLDelete(s streams, b *bootstrap) *cobra.Command {
-	var flags aclFlags
-	cmd := &cobra.Command{
-		Use:   "delete --principal P --operation O --topic NAME",
-		Short: "Delete ACLs, which are named as for create",
-		Args:  exactly(),
-	}
-	flags.addFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		bindings, err := flags.bindings()
-		if err != nil {
-			return err
-		}
-		ctx, cl, done, err := b.ask(cmd.Context())
-		if err != nil {
-			return err
-		}
-		defer done()
+	do := func(ctx context.Context, cl *kgo.Client, bindings []acl.Binding) error {
 		req := kmsg.NewPtrDeleteACLsRequest()
 		for _, a := range bindings {
 			req.Filters = append(req.Filters, kmsg.DeleteACLsRequestFilter{
@@ -254,5 +245,6 @@ func newACLDelete(s streams, b *bootstrap) *cobra.Command {
 		s.note("deleted %d ACLs", deleted)
 		return nil
 	}
-	return cmd
+	return newACLChange(b, "delete --principal P --operation O --topic NAME",
+		"Delete ACLs, which are named as for create", do)
 }
