@@ -174,8 +174,8 @@ func keysOnce(t *testing.T, seed uint64) {
 	store.mu.Lock()
 	store.calm = true
 	store.mu.Unlock()
-	store.late.Wait()
 	closeAll(t, nodes, writers)
+	store.late.Wait() // after the last put has begun
 	told.check(t, store)
 }
 

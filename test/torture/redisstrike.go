@@ -26,33 +26,45 @@ func (s *striker) toRedis() []*gate {
 	return gates
 }
 
-// loseReply loses one reply. Every call has its turn: all scripts of the coordinator, and the reading of the commit stream.
+// loseReply loses one reply. Every call has its turn: all scripts of the coordinator, and the
+// reading of the commit stream. A call that does not come gives its turn to the next one.
 func (s *striker) loseReply(ctx context.Context) error {
-	if len(s.calls) == 0 {
-		s.calls = append(slices.Sorted(maps.Values(scriptNames)), "xread")
-		s.random.Shuffle(len(s.calls), func(i, j int) { s.calls[i], s.calls[j] = s.calls[j], s.calls[i] })
+	for range len(scriptNames) {
+		if len(s.calls) == 0 {
+			s.calls = append(slices.Sorted(maps.Values(scriptNames)), "xread")
+			s.random.Shuffle(len(s.calls), func(i, j int) { s.calls[i], s.calls[j] = s.calls[j], s.calls[i] })
+		}
+		call := s.calls[0]
+		s.calls = s.calls[1:]
+		if lost, err := s.loseReplyOf(ctx, call); lost || err != nil {
+			return err
+		}
+		s.note(LoseReply, "no call of %s came within %v", call, callWait)
 	}
-	l := newLoss(s.calls[0])
-	s.calls = s.calls[1:]
+	return errNothing
+}
+
+// loseReplyOf loses the reply of the next call of this name, unless none comes.
+func (s *striker) loseReplyOf(ctx context.Context, call string) (lost bool, err error) {
+	l := newLoss(call)
 	for _, g := range s.toRedis() {
 		g.lose(l)
 		defer g.lose(nil)
 	}
-	if err := s.provoke(ctx, l.call); err != nil {
-		return err
+	if err := s.provoke(ctx, call); err != nil {
+		return false, err
 	}
 	select {
 	case <-l.done:
 	case <-time.After(callWait):
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	if !l.withdraw() {
-		s.note(LoseReply, "no call of %s came within %v", l.call, callWait)
-		return errNothing
+		return false, nil
 	}
-	s.note(LoseReply, "a reply of %s", l.call)
-	return nil
+	s.note(LoseReply, "a reply of %s", call)
+	return true, nil
 }
 
 // provoke has a call made that does not come by itself. Whether it succeeds is not its concern: its reply is lost on the way.
