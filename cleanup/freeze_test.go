@@ -49,3 +49,40 @@ func freezeCleaner(t *testing.T, length, after time.Duration) {
 	}
 	w.audit(0)
 }
+
+// TestFrozenRetention freezes a node while it removes old records and writes on. When it goes on,
+// old records go as before.
+func TestFrozenRetention(t *testing.T) {
+	for _, length := range coordinatortest.Freezes {
+		for _, after := range []time.Duration{9 * time.Second, 3 * time.Minute} {
+			t.Run(fmt.Sprintf("%v, after %v", length, after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { freezeRetention(t, length, after) })
+			})
+		}
+	}
+}
+
+func freezeRetention(t *testing.T, length, after time.Duration) {
+	process := &coordinatortest.Frozen{Coordinator: embedded()}
+	w := newWorldWith(t, memory.New(), 1, map[string]string{"retention.ms": "600000"}, process)
+	defer w.close()
+	for range 30 {
+		w.write(500, 0)
+	}
+	time.Sleep(10*time.Minute - 10*time.Second) // they expire ten seconds after the cleaner begins
+	c := w.clean(nil)
+	time.Sleep(after)
+	process.Freeze(length)
+	time.Sleep(length + time.Minute)
+	for range 30 {
+		w.write(500, 0)
+	}
+	time.Sleep(40 * time.Minute)
+	w.stop(c)
+	info, _ := w.node.View().Partition(w.part(0))
+	if info.LogStart != info.HighWatermark {
+		t.Errorf("half an hour after all is old, offsets %d to %d are left", info.LogStart, info.HighWatermark)
+	}
+	w.same()
+	w.audit(0)
+}

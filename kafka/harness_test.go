@@ -185,6 +185,12 @@ func ask[Resp kmsg.Response](t testing.TB, f *firn, req kmsg.Request) Resp {
 	}
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	return askOn[Resp](t, nc, req)
+}
+
+// askOn is ask on a connection that is there.
+func askOn[Resp kmsg.Response](t testing.TB, nc net.Conn, req kmsg.Request) Resp {
+	t.Helper()
 	if _, err := nc.Write(frame(req, 1)); err != nil {
 		t.Fatal(err)
 	}
