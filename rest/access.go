@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"firn.dev/access"
-	"firn.dev/budget"
 )
 
 // rules are what is so of all requests of a route.
@@ -71,9 +70,16 @@ type askerKey struct{}
 func (s *Server) asking(route *route) handler {
 	declared := slices.Concat(route.needs, route.asks)
 	return func(w http.ResponseWriter, r *http.Request) error {
-		client := access.Client{Principal: access.Anonymous, Host: budget.AddressOf(r.RemoteAddr).String()}
-		asker := &access.Asker{Authorizer: s.opts.Authorizer, Client: client, Needs: declared, Audit: s.audit}
-		r = r.WithContext(context.WithValue(r.Context(), askerKey{}, asker))
+		who := stranger(r)
+		if !route.open {
+			var err error
+			if who, err = s.authenticate(r); err != nil {
+				return err
+			}
+		}
+		asker := &access.Asker{Authorizer: s.opts.Authorizer, Client: who.Client, Needs: declared, Audit: s.audit}
+		ctx := context.WithValue(r.Context(), callerKey{}, who)
+		r = r.WithContext(context.WithValue(ctx, askerKey{}, asker))
 		for _, need := range route.needs {
 			name := access.ClusterName
 			if in, named := wildcards[need.On]; named {

@@ -35,6 +35,7 @@ type problem struct {
 	LogStart      *int64 `json:"log_start_offset,omitempty"`
 	HighWatermark *int64 `json:"high_watermark,omitempty"`
 
+	challenges []string      // as headers WWW-Authenticate: how the client may log in
 	retryAfter time.Duration // as a header: when it may be better; zero: it will not
 }
 
@@ -155,8 +156,11 @@ func fail(w http.ResponseWriter, p problem) {
 	answer(w, p.Status, "application/problem+json", p)
 }
 
-// advise says in the header when to try again.
+// advise says in the header how to log in, and when to try again.
 func (p *problem) advise(h http.Header) {
+	for _, challenge := range p.challenges {
+		h.Add("WWW-Authenticate", challenge)
+	}
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(max(p.retryAfter, time.Second)/time.Second)))
 	}

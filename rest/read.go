@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/index"
 	"firn.dev/segments"
@@ -69,6 +70,11 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 	chunk, err := s.poll(r.Context(), read, memory)
 	if err != nil {
 		return s.outOfRange(read, err)
+	}
+	if read.wait > 0 { // the client may have lost its login or a permission meanwhile
+		if err := s.goesOn(r, access.Read, access.Topic, read.topic.Name); err != nil {
+			return err
+		}
 	}
 	return s.sendRecords(w, r, kind, read, chunk, memory)
 }

@@ -64,6 +64,7 @@ type Options struct {
 	Registerer prometheus.Registerer // where the gauges of partitions are added, usually the same registry
 	Logger     *slog.Logger
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
+	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS
 
 	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of their names, as long as they and
 	// their partitions fit. All others are added up under the topic "(others)", which no topic can be called.
@@ -130,6 +131,7 @@ type Server struct {
 	opts      Options
 	topics    *topics.Topics
 	audit     *access.Audit
+	logins    *prometheus.CounterVec // scheme, result
 	mux       *http.ServeMux
 	handler   http.Handler // the mux, guarded
 	admin     http.Handler // probes and metrics alone
@@ -180,6 +182,10 @@ func New(opts Options) (*Server, error) {
 		if err := opts.Registerer.Register(&partitionGauges{opts.View, opts.MaxTopics, opts.MaxPartitions}); err != nil {
 			return nil, fmt.Errorf("rest: %w", err)
 		}
+	}
+	var err error
+	if s.logins, err = newLoginCounter(opts.Registerer); err != nil {
+		return nil, fmt.Errorf("rest: %w", err)
 	}
 	compress, err := newCompressor()
 	if err != nil {

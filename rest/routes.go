@@ -72,11 +72,12 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("/", nowhere)
 }
 
-// adminRoutes is probes and metrics, for a listener of their own.
+// adminRoutes is probes and metrics, for a listener of their own. Scrapers do not log in there.
 func (s *Server) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range s.observing() {
 		if r.pattern != "/{$}" {
+			r.rules = rules{open: true, quota: access.Unthrottled}
 			mux.Handle(r.pattern, s.byMethod([]route{r}))
 		}
 	}

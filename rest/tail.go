@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/index"
 	"firn.dev/retry"
@@ -36,9 +37,11 @@ type tailing struct {
 	out     http.ResponseWriter
 	control *http.ResponseController
 	topic   *coordinator.Topic
-	all     bool    // of the topic's partitions, those included that are still to come
-	parts   []int32 // in ascending order
-	next    []int64 // where each is to be read on
+	all     bool         // of the topic's partitions, those included that are still to come
+	parts   []int32      // in ascending order
+	next    []int64      // where each is to be read on
+	goesOn  func() error // why the client may not have more
+	asked   time.Time    // when that was last asked
 }
 
 // tail streams the records of a topic.
@@ -52,7 +55,8 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := &tailing{s: s, out: w, control: http.NewResponseController(w), topic: topic, all: !q.values.Has("partitions")}
+	t := &tailing{s: s, out: w, control: http.NewResponseController(w), topic: topic, all: !q.values.Has("partitions"), asked: time.Now()}
+	t.goesOn = func() error { return s.goesOn(r, access.Read, access.Topic, topic.Name) }
 	if err := t.choose(q.text("partitions", "")); err != nil {
 		return err
 	}
@@ -233,9 +237,24 @@ func (t *tailing) end(p problem) error {
 	return errTailEnds
 }
 
+// stillAllowed ends a tail whose client has lost its login or its permission.
+func (t *tailing) stillAllowed() error {
+	if time.Since(t.asked) < stillGoodAfter {
+		return nil
+	}
+	t.asked = time.Now()
+	if err := t.goesOn(); err != nil {
+		return t.end(t.s.problemOf(err))
+	}
+	return nil
+}
+
 // round reads a little of each partition that has something. It says whether there may be more.
 func (t *tailing) round(ctx context.Context) (more bool, err error) {
 	for i := range t.parts {
+		if err := t.stillAllowed(); err != nil {
+			return false, err
+		}
 		left, err := t.forward(ctx, i)
 		if err != nil {
 			return false, err

@@ -31,7 +31,7 @@ func (o *serveOptions) exposed() []string {
 		add(l.flag, l.bind, l.secure(), l.asksForLogin() || l.secure() && certificates)
 	}
 	if o.httpAddr != noHTTP {
-		add("http-addr", o.httpAddr, o.https, o.https && certificates)
+		add("http-addr", o.httpAddr, o.https, o.https && certificates || o.httpAuth() == requiredHTTPAuth)
 	}
 	return found
 }

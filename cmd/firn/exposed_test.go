@@ -19,7 +19,9 @@ func TestExposed(t *testing.T) {
 			[]string{"--kafka-addr 0.0.0.0:9092 serves other machines without TLS and without authentication"}},
 		{[]string{"--listener", "a=sasl-ssl://10.0.0.1:1", "--listener", "b=ssl://10.0.0.1:2", "--http-addr", ":8080"},
 			[]string{"--listener 10.0.0.1:2 serves other machines without authentication",
-				"--http-addr :8080 serves other machines without TLS and without authentication"}},
+				"--http-addr :8080 serves other machines without TLS: the network can read passwords and records"}},
+		{[]string{"--authorizer", "acl", "--http-addr", ":8080", "--http-auth", "none"}, []string{
+			"--http-addr :8080 serves other machines without TLS and without authentication"}},
 		{[]string{"--listener", "b=ssl://10.0.0.1:2", "--tls-client-auth", "require"}, nil},
 		{[]string{"--listener", "a=sasl-plaintext://10.0.0.1:1"}, []string{
 			"--listener 10.0.0.1:1 serves other machines without TLS: the network can read passwords and records"}},

@@ -45,6 +45,7 @@ type node struct {
 
 	certificates *login.Certificates // or nil
 	users        *login.UsersFile    // or nil
+	passwords    *login.Passwords
 
 	kafkaAt []coordinator.Listener // as clients are told
 	doors   []door
@@ -152,9 +153,10 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	if err != nil {
 		return err
 	}
+	n.passwords = n.allPasswords()
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
-		Passwords: n.passwords(), MaxReauth: o.maxReauth,
+		Passwords: n.passwords, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer,
@@ -166,7 +168,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
-		Profiles: o.pprof, Authorizer: authorizer, TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
+		Profiles: o.pprof, Authorizer: authorizer, Logins: n.logins(), TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {

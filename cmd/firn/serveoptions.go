@@ -69,7 +69,8 @@ type serveOptions struct {
 	consumerHeartbeat   time.Duration
 	offsetsRetention    time.Duration
 
-	access authorizerOptions
+	access     authorizerOptions
+	httpLogins httpLoginOptions
 
 	flags *pflag.FlagSet // that all of this came from
 
@@ -103,6 +104,7 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.maxReauth, "max-reauth", 0, "how long a login by SASL is good for before the client has to log in "+
 		"again, Kafka's connections.max.reauth.ms; 0: for ever")
 	f.BoolVar(&o.https, "https", false, "serve HTTPS instead of HTTP at --http-addr, with --tls-cert")
+	o.httpLogins.addFlags(f)
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, "+
 		"health, metrics), or none")
 	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` that serves /healthz, /readyz and /metrics alone, beside "+
@@ -235,6 +237,7 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 	check("commit-deadline", within(o.commitDeadline, time.Second, 24*time.Hour))
 	check("gc-grace", within(o.gcGrace, time.Second, 30*24*time.Hour))
 	o.checkListeners(check)
+	o.httpLogins.validate(check)
 	if o.httpAddr != noHTTP {
 		check("http-addr", checkAddress(o.httpAddr, 0))
 	}

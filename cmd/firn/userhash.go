@@ -61,8 +61,8 @@ func (o *serveOptions) users(logger *slog.Logger) (*login.UsersFile, error) {
 	return users, nil
 }
 
-// passwords checks those of --users-file, and of the users in the bucket.
-func (n *node) passwords() *login.Passwords {
+// allPasswords checks those of --users-file, and of the users in the bucket.
+func (n *node) allPasswords() *login.Passwords {
 	all := login.Either{security.Users{View: n.member.View()}}
 	if n.users != nil {
 		all = login.Either{n.users, all[0]}

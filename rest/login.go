@@ -1,0 +1,156 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firn.dev/access"
+	"firn.dev/access/login"
+	"firn.dev/budget"
+)
+
+// Logins say how clients of HTTP prove who they are: by Basic (RFC 7617), or by the certificate of
+// their connection.
+type Logins struct {
+	Passwords *login.Passwords // what Basic is checked with
+	// Required says that a client that proves nothing gets 401. Otherwise it is User:ANONYMOUS.
+	Required bool
+	// Plaintext says that passwords of other machines are taken over HTTP without TLS as well.
+	Plaintext bool
+}
+
+const (
+	// loginPatience is how long a password may wait to be checked.
+	loginPatience = 10 * time.Second
+	// failureDelay is how late a login that failed is answered, as on a Kafka listener.
+	failureDelay = 100 * time.Millisecond
+	// stillGoodAfter is how long a request that goes on does not ask whether it is still allowed to.
+	stillGoodAfter = time.Second
+)
+
+// caller is who makes a request.
+type caller struct {
+	access.Client
+	// holds says whether what the client has proved is still true; nil: it is for as long as the
+	// request lasts.
+	holds func() bool
+}
+
+// stranger is a caller that has proved nothing.
+func stranger(r *http.Request) *caller {
+	return &caller{Client: access.Client{Principal: access.Anonymous, Host: budget.AddressOf(r.RemoteAddr).String()}}
+}
+
+// authenticate finds out who makes a request, or says why it is not served.
+func (s *Server) authenticate(r *http.Request) (*caller, error) {
+	who := stranger(r)
+	logins := s.opts.Logins
+	if logins == nil {
+		return who, nil
+	}
+	if given := r.Header.Get("Authorization"); given != "" {
+		return who, s.checkAuthorization(r, who, given)
+	}
+	if r.TLS != nil {
+		who.Principal = login.PrincipalOfTLS(*r.TLS)
+	}
+	if who.Principal == access.Anonymous && logins.Required {
+		return who, s.unauthorized(r, "log in: send a user's name and password as Basic authentication")
+	}
+	return who, nil
+}
+
+// checkAuthorization checks what the header Authorization says.
+func (s *Server) checkAuthorization(r *http.Request, who *caller, given string) error {
+	if !s.confidential(r) {
+		return s.unauthorized(r, "")
+	}
+	scheme, _, _ := strings.Cut(given, " ")
+	err := errUnknownScheme
+	if scheme = strings.ToLower(scheme); scheme == "basic" {
+		err = s.checkBasic(r, who)
+	}
+	switch {
+	case err == nil:
+		s.logins.WithLabelValues(scheme, "done").Inc()
+		return nil
+	case errors.Is(err, errUnknownScheme):
+		return s.unauthorized(r, "the header Authorization has none of the schemes that are taken here")
+	case !errors.Is(err, login.ErrFailed):
+		return full("checks of passwords", "too many passwords from this address wait to be checked")
+	}
+	s.logins.WithLabelValues(scheme, "failed").Inc()
+	select {
+	case <-time.After(failureDelay):
+	case <-r.Context().Done():
+	}
+	return s.unauthorized(r, "authentication failed: "+err.Error())
+}
+
+var errUnknownScheme = errors.New("unknown scheme of authentication")
+
+func (s *Server) checkBasic(r *http.Request, who *caller) error {
+	user, password, sound := r.BasicAuth()
+	if !sound {
+		return login.ErrFailed
+	}
+	passwords := s.opts.Logins.Passwords
+	ctx, cancel := context.WithTimeout(r.Context(), loginPatience)
+	defer cancel()
+	proof, err := passwords.Check(ctx, budget.AddressOf(r.RemoteAddr), user, password)
+	if err != nil {
+		return err
+	}
+	who.Principal = access.Principal{Type: "User", Name: proof.User}
+	who.holds = func() bool { return passwords.Holds(proof) }
+	return nil
+}
+
+// confidential says whether secrets may come this way: over TLS, or from this machine.
+func (s *Server) confidential(r *http.Request) bool {
+	return r.TLS != nil || s.opts.Logins.Plaintext || loopback(r.RemoteAddr)
+}
+
+// unauthorized is what a client gets that has not proved who it is. Over a connection that others
+// can read it is not asked to.
+func (s *Server) unauthorized(r *http.Request, detail string) error {
+	if !s.confidential(r) {
+		return &problem{Status: http.StatusForbidden, Detail: "passwords are not taken over HTTP without TLS, because the " +
+			"network can read them: use https, where the server has --https, or --http-plaintext-logins on the server"}
+	}
+	return &problem{Status: http.StatusUnauthorized, Detail: detail, challenges: []string{`Basic realm="firn", charset="UTF-8"`}}
+}
+
+// callerKey is where a request's context has its caller.
+type callerKey struct{}
+
+// callerOf is who makes a request.
+func callerOf(ctx context.Context) *caller {
+	who, _ := ctx.Value(callerKey{}).(*caller)
+	return who
+}
+
+// goesOn says, of a request that lasts, why its client may not have more: it has lost what it logged
+// in with, or a permission.
+func (s *Server) goesOn(r *http.Request, operation access.Operation, on access.ResourceType, name string) error {
+	if who := callerOf(r.Context()); who != nil && who.holds != nil && !who.holds() {
+		return s.unauthorized(r, "the login is over: log in again")
+	}
+	return s.may(r, operation, on, name)
+}
+
+// newLoginCounter counts logins.
+func newLoginCounter(r prometheus.Registerer) (*prometheus.CounterVec, error) {
+	logins := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firn_http_logins_total", Help: "Requests with a login, by its scheme and result: done or failed.",
+	}, []string{"scheme", "result"})
+	if r == nil {
+		return logins, nil
+	}
+	return logins, r.Register(logins)
+}
