@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/file"
@@ -24,7 +26,7 @@ func BenchmarkMerge(b *testing.B) {
 	defer store.Close()
 	const deadline = time.Second
 	node, err := coordinator.Join(b.Context(), coordinator.NodeOptions{Store: store, CommitDeadline: deadline,
-		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}), Info: coordinator.NodeInfo{ID: 1}})
+		Coordinator: embedded.New(embedded.Options{CommitDeadline: deadline}), Info: coordinator.NodeInfo{ID: 1}})
 	if err != nil {
 		b.Fatal(err)
 	}

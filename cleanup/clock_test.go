@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -20,7 +20,7 @@ func TestWrongClock(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				right := func() time.Time { return time.Now().Add(-ahead) }
 				bucket := memory.New()
-				decides := coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline, Clock: right})
+				decides := embedded.New(embedded.Options{CommitDeadline: deadline, Clock: right})
 				w := newWorldWith(t, bucket, 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{decides})
 				defer w.close()
 				w.writers = right
@@ -53,7 +53,7 @@ func TestCoordinatorsClockGoesBack(t *testing.T) {
 		var off atomic.Int64
 		off.Store(int64(24 * time.Hour))
 		clock := func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
-		decides := coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline, Clock: clock})
+		decides := embedded.New(embedded.Options{CommitDeadline: deadline, Clock: clock})
 		w := newWorldWith(t, memory.New(), 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{decides})
 		defer w.close()
 		w.writers = clock

@@ -22,7 +22,7 @@ type sharedCoordinator struct{ coordinator.Coordinator }
 func TestCutOffNodeCollectsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bucket := memory.New()
-		cutOff := newWorldWith(t, bucket, 2, nil, sharedCoordinator{embedded()})
+		cutOff := newWorldWith(t, bucket, 2, nil, sharedCoordinator{inMemory()})
 		defer cutOff.close()
 		cutOff.write(1000, 0, 1)
 		collector := cutOff.clean(func(o *Options) { o.Interval = 24 * time.Hour }) // a merge would tell the node that its journal is sealed
@@ -31,7 +31,7 @@ func TestCutOffNodeCollectsNothing(t *testing.T) {
 			return r.Op == storetest.Delete && strings.HasPrefix(r.Key, "snapshots/")
 		}, storetest.Fault{Before: storetest.ErrInjected}))
 		others := *cutOff
-		others.store, others.decides = faults, sharedCoordinator{embedded()}
+		others.store, others.decides = faults, sharedCoordinator{inMemory()}
 		others.written, others.ends = maps.Clone(cutOff.written), maps.Clone(cutOff.ends)
 		others.node = others.join()
 		defer func() {

@@ -136,7 +136,7 @@ func (f *flaky) Acquire(ctx context.Context, in coordinator.Incarnation, name, h
 func TestReplyOfMergeLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, merges atomic.Int32
-		w := newWorldWith(t, memory.New(), 2, nil, &flaky{Coordinator: embedded(), proposed: func(c coordinator.Change) error {
+		w := newWorldWith(t, memory.New(), 2, nil, &flaky{Coordinator: inMemory(), proposed: func(c coordinator.Change) error {
 			if c.Merge == nil {
 				return nil
 			}
@@ -158,7 +158,7 @@ func TestReplyOfMergeLost(t *testing.T) {
 func TestLeaseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var held atomic.Bool
-		w := newWorldWith(t, memory.New(), 2, nil, &flaky{Coordinator: embedded(), acquire: func(name string) error {
+		w := newWorldWith(t, memory.New(), 2, nil, &flaky{Coordinator: inMemory(), acquire: func(name string) error {
 			if held.Load() && strings.HasPrefix(name, "cleanup/") {
 				return coordinator.ErrLeaseHeld
 			}

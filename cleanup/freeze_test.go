@@ -25,7 +25,7 @@ func TestFrozenCleaner(t *testing.T) {
 }
 
 func freezeCleaner(t *testing.T, length, after time.Duration) {
-	process := &coordinatortest.Frozen{Coordinator: embedded()}
+	process := &coordinatortest.Frozen{Coordinator: inMemory()}
 	w := newWorldWith(t, memory.New(), 2, nil, process)
 	defer w.close()
 	for range 30 {
@@ -63,7 +63,7 @@ func TestFrozenRetention(t *testing.T) {
 }
 
 func freezeRetention(t *testing.T, length, after time.Duration) {
-	process := &coordinatortest.Frozen{Coordinator: embedded()}
+	process := &coordinatortest.Frozen{Coordinator: inMemory()}
 	w := newWorldWith(t, memory.New(), 1, map[string]string{"retention.ms": "600000"}, process)
 	defer w.close()
 	for range 30 {

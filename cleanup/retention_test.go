@@ -158,7 +158,7 @@ func TestRetainBesideAPartitionThatIsGone(t *testing.T) {
 func TestRetainsNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		moves := 0
-		w := newWorldWith(t, memory.New(), 2, map[string]string{"retention.ms": "60000"}, &flaky{Coordinator: embedded(), proposed: func(c coordinator.Change) error {
+		w := newWorldWith(t, memory.New(), 2, map[string]string{"retention.ms": "60000"}, &flaky{Coordinator: inMemory(), proposed: func(c coordinator.Change) error {
 			if c.LogStart != nil {
 				moves++
 			}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
+
 	"firn.dev/coordinator/spans"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -35,14 +37,14 @@ type world struct {
 // deadline is the tests' commit deadline.
 const deadline = time.Minute
 
-// embedded is a coordinator with the tests' deadline.
-func embedded() coordinator.Coordinator {
-	return coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline})
+// inMemory is a coordinator with the tests' deadline.
+func inMemory() coordinator.Coordinator {
+	return embedded.New(embedded.Options{CommitDeadline: deadline})
 }
 
 func newWorld(t *testing.T, store segments.Store, partitions int32, configs map[string]string) *world {
 	t.Helper()
-	return newWorldWith(t, store, partitions, configs, embedded())
+	return newWorldWith(t, store, partitions, configs, inMemory())
 }
 
 func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs map[string]string, decides coordinator.Coordinator) *world {

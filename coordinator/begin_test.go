@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -35,9 +36,9 @@ func (s *listless) List(ctx context.Context, prefix, after string) iter.Seq2[seg
 // A Join that is told to try again leaves one chain and goes on as long as it is told to.
 func TestJoinRetries(t *testing.T) {
 	store := &listless{Store: memory.New(), prefix: "snapshots/"}
-	joinShared(t, store, shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}, 1, 1000)
+	joinShared(t, store, shared{embedded.New(embedded.Options{})}, 1, 1000)
 	before := len(keys(t, store, "journal/"))
-	c := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	c := embedded.New(embedded.Options{})
 	state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
 	if err == nil {
 		err = c.Open(t.Context(), state)
@@ -109,7 +110,7 @@ func TestOneChainForAllTries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &listless{Store: memory.New(), prefix: map[string]string{"node": "snapshots/", "guest": "incarnations/"}[name]}
-			begin(t, store, shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+			begin(t, store, shared{embedded.New(embedded.Options{})})
 			if left := store.refuses.Load(); left >= 0 {
 				t.Fatalf("%d tries were not made", left)
 			}
@@ -141,7 +142,7 @@ func (s *frozen) List(ctx context.Context, prefix, after string) iter.Seq2[segme
 func TestSlowBeginningIsNoLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &frozen{Store: memory.New()}
-		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		c := shared{embedded.New(embedded.Options{})}
 		state, err := coordinator.Recover(t.Context(), store.Store, coordinator.RecoverOptions{})
 		if err == nil {
 			err = c.Open(t.Context(), state)
@@ -159,7 +160,7 @@ func TestSlowBeginningIsNoLife(t *testing.T) {
 // A coordinator that has not heard of a newer incarnation is lived with by nobody: the recovery that created that may have sealed all chains that it saw, and not seen the new one.
 func TestNoLifeBesideANewerIncarnation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 		for range 2 { // the second dies before it opens anything
 			state, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{})
 			if err == nil && state.Incarnation() == 1 {
@@ -199,7 +200,7 @@ func (s sluggish) Put(ctx context.Context, key string, body []byte) error {
 func TestGuestsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := sluggish{memory.New(), 6 * time.Second}
-		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		c := shared{embedded.New(embedded.Options{})}
 		g, err := coordinator.NewGuest(coordinator.GuestOptions{Store: store, Coordinator: c})
 		if err != nil {
 			t.Fatal(err)
@@ -220,9 +221,9 @@ func TestGuestsGiveWay(t *testing.T) {
 }
 
 // forgetful is a coordinator that can lose all that it holds.
-type forgetful struct{ coordinator.Log }
+type forgetful struct{ coordinator.GuestCoordinator }
 
-func (f *forgetful) lose() { f.Log = shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})} }
+func (f *forgetful) lose() { f.GuestCoordinator = shared{embedded.New(embedded.Options{})} }
 
 // A direct writer leaves each loss to the nodes first, also one after an incarnation that it waited for, or recovered itself: it costs them less.
 func TestGuestLeavesEveryLossToOthers(t *testing.T) {
@@ -260,7 +261,7 @@ func TestTwoCoordinatorsOnOneBucket(t *testing.T) {
 		var logs [2]bytes.Buffer // of one goroutine each: nextLife
 		for id := range logs {
 			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store,
-				Coordinator: shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})},
+				Coordinator: shared{embedded.New(embedded.Options{})},
 				Info:        coordinator.NodeInfo{ID: int32(id)}, Patience: 50 * time.Millisecond,
 				Logger: slog.New(slog.NewTextHandler(&logs[id], &slog.HandlerOptions{Level: slog.LevelError}))})
 			if err != nil {

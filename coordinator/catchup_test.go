@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -32,7 +33,7 @@ func (l late) Follow(ctx context.Context, in coordinator.Incarnation, after uint
 
 // A node that has heard nothing of what another acknowledged says so, and shows it as soon as it has caught up.
 func TestCatchUp(t *testing.T) {
-	store, c, heard := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}, make(chan struct{})
+	store, c, heard := memory.New(), shared{embedded.New(embedded.Options{})}, make(chan struct{})
 	writes := joinShared(t, store, c, 1, 1000)
 	at := segments.Partition{Topic: createTopic(t, writes, "a", 1)}
 	reads := joinShared(t, store, late{c, heard}, 2, 1000)
@@ -58,7 +59,7 @@ func TestCatchUp(t *testing.T) {
 func TestCatchUpWithSuccessor(t *testing.T) {
 	store := memory.New()
 	alone := func() *coordinator.Node {
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}),
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{}),
 			Info: coordinator.NodeInfo{ID: 1}, Probe: time.Hour})
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +96,7 @@ func (u unconfirming) Confirm(ctx context.Context, _ coordinator.Incarnation, _ 
 
 // What a node has from the journal, others show as well, also if its writer dies before it confirms.
 func TestLoadedIsConfirmed(t *testing.T) {
-	store, c, asked := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}, make(chan struct{})
+	store, c, asked := memory.New(), shared{embedded.New(embedded.Options{})}, make(chan struct{})
 	others := joinShared(t, store, c, 1, 1000)
 	at := segments.Partition{Topic: createTopic(t, others, "a", 1)}
 

@@ -12,67 +12,101 @@ import (
 // Incarnation numbers the times that coordinator state was built from the bucket. It grows by one each time.
 type Incarnation uint64
 
-// Coordinator decides order. It is fast and may forget: everything that it decided and that somebody was told of is in the bucket, and
-// when it has lost anything its incarnation is over. Implementations pass the suite in coordinatortest.
+// Coordinator decides order. It is fast and may forget: everything that it decided and that a client
+// was told of is in the bucket, and when it has lost anything its incarnation is over.
+// Implementations pass the suite in coordinatortest.
 //
-// Every call that decides carries the incarnation that the caller lives in and fails with ErrIncarnation if that is not the
-// current one: the caller must then begin a new life. Calls may be repeated after any error: Commit is idempotent by
-// segment id, Propose by change id, Confirm by itself. The exception is Open.
+// Every call that decides carries the incarnation that the caller lives in and fails with
+// ErrIncarnation if that is not the current one: the caller must then begin a new life. Calls may be
+// repeated after any error: Commit is idempotent by segment id, Propose by change id, Confirm by
+// itself. The exception is Open.
 type Coordinator interface {
 	Log
+	Lookups
 	Leases
 	Registry
 }
 
-// Log is the heart of the contract: decisions, numbered in one stream.
+// Log decides, and numbers its decisions in one stream.
 type Log interface {
-	// Generation returns what is open: the current incarnation, and which opening of it this is. It returns ErrNotOpen if there is no state that can be trusted: then
-	// somebody has to Recover and Open.
+	// Generation returns what is open: the current incarnation, and which opening of it this is. It
+	// returns ErrNotOpen if there is no state that can be trusted: then a node has to Recover and Open.
 	Generation(ctx context.Context) (Generation, error)
 
-	// Open loads recovered state as that of a new incarnation, if it holds none or a lower one. Otherwise it returns ErrIncarnation.
+	// Open loads recovered state as that of a new incarnation, if it holds none or a lower one.
+	// Otherwise it returns ErrIncarnation.
 	//
-	// A state is opened at most once, whatever comes of it. Parts may be loaded again: after any other error than the following the same state may be tried again.
-	// ErrOpening says that the opening itself was sent and its outcome is not known: see there. ErrOpenedBefore refuses all further tries with the state.
+	// A state is opened at most once, whatever comes of it. Parts may be loaded again: after any other
+	// error than the following the same state may be tried again. ErrOpening says that the opening
+	// itself was sent and its outcome is not known: see there. ErrOpenedBefore refuses all further
+	// tries with the state.
 	Open(ctx context.Context, state *State) error
 
-	// Commit gives the batches of a segment their offsets, in one atomic step: for each batch, in order, it checks partition and producer
-	// state and takes the next offsets or rejects that batch alone. Committing a segment again gives the first answer again; if only some
-	// of its batches survived a recovery, those keep their offsets and the others, rejected ones among them, are decided anew. A segment
-	// whose id is older than the commit deadline, by the coordinator's clock, is refused with ErrTooOld.
-	// Commits of that age are forgotten, so it stays refused if that clock is set back.
+	// Commit gives the batches of a segment their offsets, in one atomic step: for each batch, in
+	// order, it checks partition and producer state and takes the next offsets or rejects that batch
+	// alone. Committing a segment again gives the first answer again; if only some of its batches
+	// survived a recovery, those keep their offsets and the others, rejected ones among them, are
+	// decided anew. A segment whose id is older than the commit deadline, by the coordinator's clock,
+	// is refused with ErrTooOld. Commits of that age are forgotten, so it stays refused if that clock
+	// is set back.
 	Commit(ctx context.Context, in Incarnation, req CommitRequest) (CommitAnswer, error)
 
-	// Propose decides a change of anything but records: see Change. A change that cannot be made is refused with one of this package's errors, one of
-	// a kind that the implementation does not know with ErrUnknownChange.
+	// Propose decides a change of anything but records: see Change. A change that cannot be made is
+	// refused with one of this package's errors, one of a kind that the implementation does not know
+	// with ErrUnknownChange.
 	Propose(ctx context.Context, in Incarnation, change Change) (Entry, error)
 
-	// Confirm says that the facts with these stream numbers are in the journal. Their effects become visible to everybody: high
-	// watermarks move over the confirmed prefix. Numbers already confirmed are no error.
+	// Confirm says that the facts with these stream numbers are in the journal. Their effects become
+	// visible to every reader: high watermarks move over the confirmed prefix. Numbers that are
+	// confirmed already are no error.
 	Confirm(ctx context.Context, in Incarnation, seqs []uint64) error
 
-	// Settled returns a number up to which every fact is confirmed, and so in the journal. Who reads the bucket after this call, and
-	// then follows from that number, misses nothing.
+	Stream
+}
+
+// Stream is the commit stream of a Log.
+type Stream interface {
+	// Settled returns a number up to which every fact is confirmed, and so in the journal. A follower
+	// that reads the bucket after this call, and then follows from that number, misses nothing.
 	Settled(ctx context.Context, in Incarnation) (uint64, error)
 
-	// Latest returns the number of the newest entry of the commit stream. Who has taken that in knows everything that anybody was told before this call.
+	// Latest returns the number of the newest entry. A follower that has applied this entry has seen
+	// everything that was acknowledged before the call.
 	Latest(ctx context.Context, in Incarnation) (uint64, error)
 
-	// Topic returns the live topic of that name, for callers that have no View: as the newest decision left it, but with as many partitions as
-	// commits may use. It returns ErrUnknownTopic if there is no such topic, or none yet that commits may use.
-	Topic(ctx context.Context, in Incarnation, name string) (TopicFact, error)
-
-	// HighWatermarks returns, for the same callers, the end of each partition's confirmed prefix; -1 for partitions that commits may not use.
-	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
-
-	// Keyed returns, for the same callers, what a topic remembers of each of these requests, confirmed or not; nil for one that it does not know.
-	Keyed(ctx context.Context, in Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error)
-
-	// Follow yields the entries of the commit stream with numbers greater than after, in order, and waits for more until ctx ends. It
-	// ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when entries after `after` are no longer kept: the follower
-	// then starts again from the bucket. Entries of facts that await their confirmation are always kept.
+	// Follow yields the entries with numbers greater than after, in order, and waits for more until
+	// ctx ends. It ends with ErrIncarnation when the incarnation does, and with ErrTrimmed when
+	// entries after `after` are no longer kept: the follower then starts again from the bucket.
+	// Entries of facts that await their confirmation are always kept.
 	Follow(ctx context.Context, in Incarnation, after uint64) iter.Seq2[Entry, error]
 }
+
+// Lookups answer callers that have no View: guests.
+type Lookups interface {
+	// Topic returns the live topic of that name: as the newest decision left it, but with as many
+	// partitions as commits may use. It returns ErrUnknownTopic if there is no such topic, or none yet
+	// that commits may use.
+	Topic(ctx context.Context, in Incarnation, name string) (TopicFact, error)
+
+	// HighWatermarks returns the end of each partition's confirmed prefix; -1 for partitions that
+	// commits may not use.
+	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
+
+	// Keyed returns what a topic remembers of each of these requests, confirmed or not; nil for one
+	// that it does not know.
+	Keyed(ctx context.Context, in Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error)
+}
+
+// GuestCoordinator is what a Guest needs of a Coordinator.
+type GuestCoordinator interface {
+	Log
+	Lookups
+}
+
+// DefaultRetainBytes is how much of the commit stream a coordinator keeps: room for some ten seconds
+// of a hundred commits per second into a thousand partitions each, in which a node reads the bucket
+// before it follows.
+const DefaultRetainBytes = 64 << 20
 
 // Leases are named, timed rights. Time is the coordinator's.
 type Leases interface {

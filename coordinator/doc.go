@@ -3,7 +3,7 @@
 //
 // The room is laid out around four things:
 //
-//   - Coordinator is the contract: the fast, forgetful decider. Embedded keeps it in memory; package redis in Redis.
+//   - Coordinator is the contract: the fast, forgetful decider. package embedded keeps it in memory, package redis in Redis.
 //   - Fact is one decision, as bytes. State is what facts add up to, and State.Apply is the only code that adds them.
 //   - Node is one process's membership: its life's journal chain, and the View that all readers share, kept current by following the
 //     coordinator's commit stream.

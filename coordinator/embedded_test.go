@@ -1,111 +1,17 @@
 package coordinator_test
 
 import (
-	"errors"
-	"sync/atomic"
-	"testing"
-	"time"
-
 	"firn.dev/coordinator"
-	"firn.dev/coordinator/coordinatortest"
-	"firn.dev/segments"
-	"firn.dev/segments/memory"
+	"firn.dev/coordinator/embedded"
 )
 
-func TestEmbedded(t *testing.T) {
-	open := func(t *testing.T) coordinatortest.Subject { return embedded(5 * time.Minute) }
-	coordinatortest.Run(t, open)
-	t.Run("Offsets", func(t *testing.T) { coordinatortest.RunOffsets(t, open) })
-	t.Run("Merges", func(t *testing.T) { coordinatortest.RunMerges(t, open) })
-	t.Run("Keys", func(t *testing.T) { coordinatortest.RunKeys(t, open) })
-	t.Run("KeyExpiration", func(t *testing.T) {
-		coordinatortest.RunKeyExpiration(t, embedded(2*coordinator.KeyExpiration), coordinator.KeyExpiration)
-	})
-	t.Run("Forgotten", func(t *testing.T) {
-		coordinatortest.RunForgotten(t, func(t *testing.T) (coordinatortest.Subject, func() coordinator.Coordinator) {
-			s := embedded(time.Minute)
-			return s, func() coordinator.Coordinator {
-				s.Advance(-coordinatortest.RunAhead(s.Deadline))
-				return s.Coordinator
-			}
-		})
-	})
-}
+// inMemory is the coordinator of package embedded, as tests inside of package coordinator see it.
+type inMemory struct{ *embedded.Coordinator }
 
-// embedded is one whose clock can be moved.
-func embedded(deadline time.Duration) coordinatortest.Subject {
-	var ahead atomic.Int64
-	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	return coordinatortest.Subject{
-		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{Clock: clock, CommitDeadline: deadline}),
-		Advance:     func(d time.Duration) { ahead.Add(int64(d)) },
-		Deadline:    deadline,
-	}
-}
+func (c inMemory) Copy() coordinator.Embedded { return inMemory{c.Coordinator.Copy()} }
 
-// opened returns an embedded coordinator on an empty bucket, and its topic of one partition.
-func opened(t testing.TB, opts coordinator.EmbeddedOptions) (*coordinator.Embedded, segments.Partition) {
-	t.Helper()
-	e := coordinator.NewEmbedded(opts)
-	state, err := coordinator.Recover(t.Context(), memory.New(), coordinator.RecoverOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Open(t.Context(), state); err != nil {
-		t.Fatal(err)
-	}
-	id := segments.NewTopicID()
-	entry, err := e.Propose(t.Context(), 1, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "a", Partitions: 12}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Confirm(t.Context(), 1, []uint64{entry.Seq}); err != nil {
-		t.Fatal(err)
-	}
-	return e, segments.Partition{Topic: id}
-}
-
-// The stream is bounded, but keeps everything from the oldest unconfirmed fact on.
-func TestStreamIsTrimmed(t *testing.T) {
-	const retain = 64
-	e, at := opened(t, coordinator.EmbeddedOptions{Retain: retain})
-	var first, last uint64
-	commit := func() uint64 {
-		answer, err := e.Commit(t.Context(), 1, request(at, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.Entry.Seq
-	}
-	confirm := func(seq uint64) {
-		if err := e.Confirm(t.Context(), 1, []uint64{seq}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first = commit()
-	for range 10 * retain {
-		last = commit()
-		confirm(last)
-	}
-	// follow returns the number of the first entry after a number, or an error.
-	follow := func(after uint64) (uint64, error) {
-		for entry, err := range e.Follow(t.Context(), 1, after) {
-			return entry.Seq, err
-		}
-		return 0, nil
-	}
-	if got, err := follow(first - 1); err != nil || got != first {
-		t.Errorf("an unconfirmed fact is not kept: %d, %v", got, err)
-	}
-	confirm(first)
-	for range 4 * retain {
-		last = commit()
-		confirm(last)
-	}
-	if _, err := follow(first - 1); !errors.Is(err, coordinator.ErrTrimmed) {
-		t.Errorf("a confirmed one is kept for ever: %v", err)
-	}
-	if got, err := follow(last - retain/2); err != nil || got != last-retain/2+1 {
-		t.Errorf("the newest are not kept: %d, %v", got, err)
+func init() {
+	coordinator.NewEmbedded = func(o coordinator.EmbeddedOptions) coordinator.Embedded {
+		return inMemory{embedded.New(embedded.Options{Clock: o.Clock, CommitDeadline: o.CommitDeadline, Retain: o.Retain})}
 	}
 }

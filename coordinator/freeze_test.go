@@ -9,6 +9,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/coordinatortest"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -30,7 +31,7 @@ func TestFrozenSnapshotter(t *testing.T) {
 
 func freezeSnapshotter(t *testing.T, length time.Duration, before int, alone bool) {
 	const every = 20
-	store, decides := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, decides := memory.New(), shared{embedded.New(embedded.Options{})}
 	process := &coordinatortest.Frozen{Coordinator: decides}
 	n := joinShared(t, store, process, 1, every)
 	other := n

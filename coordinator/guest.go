@@ -17,7 +17,7 @@ import (
 // GuestOptions is what a Guest needs. Zero values mean their defaults.
 type GuestOptions struct {
 	Store       segments.Store
-	Coordinator Log
+	Coordinator GuestCoordinator
 	Who         string // for people, in the objects that the guest creates
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
@@ -34,6 +34,7 @@ type GuestOptions struct {
 // A Guest is used by one goroutine at a time.
 type Guest struct {
 	begin    beginning
+	lookups  Lookups
 	metrics  *metrics
 	now      Generation // as last heard; zero: ask
 	life     *GuestLife // nil until one begins
@@ -62,29 +63,29 @@ func NewGuest(opts GuestOptions) (*Guest, error) {
 	if x, ok := opts.Coordinator.(exclusive); ok {
 		b.exclusive = x.Exclusive()
 	}
-	return &Guest{begin: b, metrics: m, silence: guestSilence, patience: opts.Patience}, nil
+	return &Guest{begin: b, lookups: opts.Coordinator, metrics: m, silence: guestSilence, patience: opts.Patience}, nil
 }
 
-// Topic looks a topic up: see Log.Topic. A coordinator without state is recovered first.
+// Topic looks a topic up: see Lookups.Topic. A coordinator without state is recovered first.
 func (g *Guest) Topic(ctx context.Context, name string) (TopicFact, error) {
 	var found TopicFact
 	err := g.insist(ctx, func(ctx context.Context) error {
 		now, err := g.generation(ctx)
 		if err == nil {
-			found, err = g.begin.coordinator.Topic(ctx, now.Incarnation, name)
+			found, err = g.lookups.Topic(ctx, now.Incarnation, name)
 		}
 		return err
 	})
 	return found, err
 }
 
-// Keyed looks requests up that were written to a topic: see Log.Keyed.
+// Keyed looks requests up that were written to a topic: see Lookups.Keyed.
 func (g *Guest) Keyed(ctx context.Context, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error) {
 	var found []*RequestKey
 	err := g.insist(ctx, func(ctx context.Context) error {
 		now, err := g.generation(ctx)
 		if err == nil {
-			found, err = g.begin.coordinator.Keyed(ctx, now.Incarnation, topic, ids...)
+			found, err = g.lookups.Keyed(ctx, now.Incarnation, topic, ids...)
 		}
 		return err
 	})
@@ -256,9 +257,9 @@ func (l *GuestLife) Current(ctx context.Context) error {
 	return l.check(stillNewest(ctx, l.guest.begin.store, l.incarnation))
 }
 
-// HighWatermarks asks the coordinator how far the partitions may be read: see Log.HighWatermarks.
+// HighWatermarks asks the coordinator how far the partitions may be read: see Lookups.HighWatermarks.
 func (l *GuestLife) HighWatermarks(ctx context.Context, partitions []segments.Partition) ([]int64, error) {
-	marks, err := l.guest.begin.coordinator.HighWatermarks(ctx, l.incarnation, partitions)
+	marks, err := l.guest.lookups.HighWatermarks(ctx, l.incarnation, partitions)
 	return marks, l.check(err)
 }
 
@@ -300,7 +301,7 @@ func (l *GuestLife) Stream(ctx context.Context, after, upTo uint64) ([]Entry, er
 	return entries, nil
 }
 
-// Settled returns the number up to which every fact is confirmed: see Log.Settled.
+// Settled returns the number up to which every fact is confirmed: see Stream.Settled.
 func (l *GuestLife) Settled(ctx context.Context) (uint64, error) {
 	seq, err := l.guest.begin.coordinator.Settled(ctx, l.incarnation)
 	return seq, l.check(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/memory"
 )
 
@@ -33,7 +34,7 @@ const holdTTL = 10 * time.Second
 // holding runs a test in virtual time with a lease that is held.
 func holding(t *testing.T, test func(t *testing.T, l *leases, life *coordinator.Life, h *coordinator.Hold)) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &leases{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		l := &leases{Coordinator: embedded.New(embedded.Options{})}
 		node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: memory.New(), Coordinator: l,
 			Info: coordinator.NodeInfo{ID: 1}})
 		if err != nil {

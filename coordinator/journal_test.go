@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -54,7 +55,7 @@ func TestJournalOutlivesAnOutage(t *testing.T) {
 		}}
 		var log bytes.Buffer
 		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+			Coordinator: embedded.New(embedded.Options{})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,7 @@ func TestCloseTellsWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		store := &faulty{Store: memory.New(), fault: func() (bool, bool) { return down.Load(), false }}
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +130,7 @@ func TestCloseTellsWaiters(t *testing.T) {
 func TestJoinWithABrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &faulty{Store: memory.New(), fault: func() (bool, bool) { return true, false }}
-		_, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})})
+		_, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{})})
 		if !errors.Is(err, errOutage) {
 			t.Errorf("got %v", err)
 		}

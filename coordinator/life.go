@@ -182,6 +182,9 @@ func (l *Life) follow(ctx context.Context) error {
 	}
 }
 
+// producerSweep is how often a node's View forgets silent producers.
+const producerSweep = 10 * time.Minute
+
 const (
 	registrationTTL = 2 * time.Second // after which a node that died is gone from Metadata
 	heartbeat       = 500 * time.Millisecond

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -85,7 +86,7 @@ func TestTakenOverByALook(t *testing.T) {
 	store := memory.New()
 	alone := func() *coordinator.Node {
 		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store,
-			Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Probe: time.Hour})
+			Coordinator: embedded.New(embedded.Options{}), Probe: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -17,7 +18,7 @@ func join(t *testing.T, store segments.Store) *coordinator.Node {
 	t.Helper()
 	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store:       store,
-		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}),
+		Coordinator: embedded.New(embedded.Options{}),
 		Info:        coordinator.NodeInfo{ID: 1},
 		Logger:      slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Probe:       20 * time.Millisecond,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -78,7 +79,7 @@ func answerPartition(req coordinator.CommitRequest) segments.Partition { return 
 // Nodes on one coordinator see each other's records, and go on through recoveries: nothing acknowledged moves, nothing is twice.
 func TestNodesLiveOn(t *testing.T) {
 	store := memory.New()
-	c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	c := shared{embedded.New(embedded.Options{})}
 	nodes := []*coordinator.Node{joinShared(t, store, c, 1, 10), joinShared(t, store, c, 2, 10)}
 	at := segments.Partition{Topic: createTopic(t, nodes[0], "a", 1)}
 
@@ -140,7 +141,7 @@ func TestNodesLiveOn(t *testing.T) {
 // Changes go on through lives as well.
 func TestChangesLiveOn(t *testing.T) {
 	store := memory.New()
-	c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	c := shared{embedded.New(embedded.Options{})}
 	n := joinShared(t, store, c, 1, 1000)
 	stop := make(chan struct{})
 	var group sync.WaitGroup
@@ -192,7 +193,7 @@ func keys(t *testing.T, store segments.Store, prefix string) []string {
 // Snapshots appear, and journal objects that they cover go, while writes go on; what is left is enough.
 func TestSnapshots(t *testing.T) {
 	store := memory.New()
-	n := joinShared(t, store, shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}, 1, 20)
+	n := joinShared(t, store, shared{embedded.New(embedded.Options{})}, 1, 20)
 	at := segments.Partition{Topic: createTopic(t, n, "a", 1)}
 	for i := int64(0); ; i++ {
 		write(t, n, request(at, 1))

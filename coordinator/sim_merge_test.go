@@ -91,7 +91,7 @@ func (n *simNode) merge() error {
 func (n *simNode) proposeMerge(at segments.Partition, c *ProposeMerge, count *int) error {
 	ctx := context.Background()
 	var lease Lease
-	err := n.call("lease", func(e *Embedded) (err error) {
+	err := n.call("lease", func(e Embedded) (err error) {
 		lease, err = e.Acquire(ctx, n.chain.generation.Incarnation, "merges", n.chain.life, 10*time.Minute)
 		return err
 	})
@@ -105,12 +105,12 @@ func (n *simNode) proposeMerge(at segments.Partition, c *ProposeMerge, count *in
 	change := Change{ID: n.sim.newID(), Merge: c}
 	for range 3 {
 		var entry Entry
-		err = n.call("propose merge", func(e *Embedded) (err error) {
-			if p := e.decided.partitions[at]; n.sim.flaws.mergeBlindly && p != nil {
-				c.After = p.merges
-				e.pending = pending{}
-			}
+		err = n.call("propose merge", func(e Embedded) (err error) {
 			entry, err = e.Propose(ctx, n.chain.generation.Incarnation, change)
+			for planned := c.After; n.sim.flaws.mergeBlindly && errors.Is(err, ErrMergedMeanwhile) && c.After < planned+64; {
+				c.After++
+				entry, err = e.Propose(ctx, n.chain.generation.Incarnation, change)
+			}
 			return err
 		})
 		if err == nil {
@@ -217,10 +217,10 @@ func (n *simNode) collect() error {
 func (n *simNode) settledState() (*State, error) {
 	ctx, in := context.Background(), n.chain.generation.Incarnation
 	var latest, settled uint64
-	if err := n.call("latest", func(e *Embedded) (err error) { latest, err = e.Latest(ctx, in); return err }); err != nil {
+	if err := n.call("latest", func(e Embedded) (err error) { latest, err = e.Latest(ctx, in); return err }); err != nil {
 		return nil, n.ifOver(err)
 	}
-	if err := n.call("settled", func(e *Embedded) (err error) { settled, err = e.Settled(ctx, in); return err }); err != nil || settled < latest {
+	if err := n.call("settled", func(e Embedded) (err error) { settled, err = e.Settled(ctx, in); return err }); err != nil || settled < latest {
 		return nil, n.ifOver(err)
 	}
 	l := loader{simStore{n}, 1}

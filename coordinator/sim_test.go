@@ -41,6 +41,44 @@ type flaws struct {
 	collectArchived      bool // what only index objects list is collected
 }
 
+// commit has a commit decided by a coordinator that remembers only what it is to remember: what it
+// is not to know again has another name each time that it is asked, and in the fact its own.
+func (f *flaws) commit(e Embedded, in Incarnation, req CommitRequest) (CommitAnswer, error) {
+	asked := req
+	if f.forgetCommits {
+		asked.Segment = segments.NewID(req.Segment.Time())
+	}
+	names := map[[16]byte][16]byte{} // of requests
+	if f.forgetKeys {
+		asked.Runs = slices.Clone(req.Runs)
+		for i := range asked.Runs {
+			asked.Runs[i].Batches = slices.Clone(req.Runs[i].Batches)
+			for j := range asked.Runs[i].Batches {
+				if b := &asked.Runs[i].Batches[j]; b.Key != nil {
+					key := *b.Key
+					key.ID = segments.NewTopicID()
+					names[key.ID] = b.Key.ID
+					b.Key = &key
+				}
+			}
+		}
+	}
+	answer, err := e.Commit(context.Background(), in, asked)
+	if fact := answer.Entry.Fact; err == nil && fact != nil {
+		fact.Commit.Segment = req.Segment
+		for i := range fact.Commit.Spans {
+			s := &fact.Commit.Spans[i]
+			s.Span.Segment = req.Segment
+			for j := range s.Keyed {
+				if name, renamed := names[s.Keyed[j].ID]; renamed {
+					s.Keyed[j].ID = name
+				}
+			}
+		}
+	}
+	return answer, err
+}
+
 const (
 	simNodes      = 3
 	simPartitions = 2
@@ -131,7 +169,7 @@ type simulation struct {
 
 	servers []*simServer
 	nodes   []*simNode
-	backup  *Embedded // an earlier state of the coordinator
+	backup  Embedded // an earlier state of the coordinator
 	ids     int
 
 	recoveries   int
@@ -162,7 +200,7 @@ type lateOpening struct {
 }
 
 func (o lateOpening) arrive() bool {
-	if o.server.e.generation != o.before || o.server.e.Open(context.Background(), o.state) != nil {
+	if o.server.generation() != o.before || o.server.e.Open(context.Background(), o.state) != nil {
 		return false
 	}
 	o.server.trusted = true
@@ -259,7 +297,7 @@ func (s *simulation) run(steps int) {
 
 // failover puts another coordinator in place of the present one: empty, or in an earlier state. Some nodes go on talking to the old one.
 func (s *simulation) failover() {
-	var from *Embedded
+	var from Embedded
 	if s.pick(3, "rewound") > 0 {
 		from = s.backup.Copy()
 	}
@@ -273,7 +311,7 @@ func (s *simulation) failover() {
 }
 
 // server is a coordinator; one that was replaced does not trust what it holds, because it was not opened on this server.
-func (s *simulation) server(e *Embedded) *simServer {
+func (s *simulation) server(e Embedded) *simServer {
 	trusted := e != nil && s.flaws.trustRewound
 	if e == nil {
 		e = NewEmbedded(EmbeddedOptions{CommitDeadline: simDeadline, Retain: 64,
@@ -326,8 +364,14 @@ func simPartition(i int32) segments.Partition { return segments.Partition{Topic:
 
 // simServer is one coordinator process.
 type simServer struct {
-	e       *Embedded
+	e       Embedded
 	trusted bool // what it holds was opened on it: the run_id check
+}
+
+// generation is what is open on the server; zero if nothing is.
+func (s *simServer) generation() Generation {
+	g, _ := s.e.Generation(context.Background())
+	return g
 }
 
 var errLost = errors.New("reply lost")
@@ -403,7 +447,7 @@ func (n *simNode) live() {
 func (n *simNode) who() string { return fmt.Sprintf("node %d", n.name) }
 
 // call makes a coordinator call, whose reply may be lost.
-func (n *simNode) call(what string, do func(e *Embedded) error) error {
+func (n *simNode) call(what string, do func(e Embedded) error) error {
 	n.pausing(what)
 	if !n.on.trusted {
 		return ErrNotOpen
@@ -450,7 +494,7 @@ func (n *simNode) begin() error {
 }
 
 func (n *simNode) generation() (now Generation, err error) {
-	err = n.call("generation", func(e *Embedded) (err error) { now, err = e.Generation(context.Background()); return err })
+	err = n.call("generation", func(e Embedded) (err error) { now, err = e.Generation(context.Background()); return err })
 	return now, err
 }
 
@@ -483,16 +527,21 @@ func (n *simNode) open(state *State) error {
 	n.pausing("open")
 	n.sim.judge(n.who()+" recovering", state)
 	if n.lost() {
-		n.sim.opening = append(n.sim.opening, lateOpening{n.on, n.on.e.generation, state})
+		n.sim.opening = append(n.sim.opening, lateOpening{n.on, n.on.generation(), state})
 		return errLost
 	}
-	if err := n.on.e.Open(context.Background(), state); err != nil {
+	loaded := state
+	if n.sim.flaws.openWithoutKeys {
+		loaded = state.clone(false)
+		for _, p := range loaded.partitions {
+			p.keys = nil
+			clear(p.requests)
+		}
+	}
+	if err := n.on.e.Open(context.Background(), loaded); err != nil {
 		return err
 	}
 	n.on.trusted = true
-	if n.sim.flaws.openWithoutKeys {
-		n.on.e.forgetKeys()
-	}
 	if n.lost() {
 		n.sim.lostOpenings++
 		return errLost
@@ -516,7 +565,7 @@ func (n *simNode) opened(sent Generation) error {
 func (n *simNode) load(in Incarnation) error {
 	ctx := context.Background()
 	var seq uint64
-	err := n.call("settled", func(e *Embedded) (err error) { seq, err = e.Settled(ctx, in); return err })
+	err := n.call("settled", func(e Embedded) (err error) { seq, err = e.Settled(ctx, in); return err })
 	if err != nil {
 		return err
 	}
@@ -541,8 +590,8 @@ func (n *simNode) load(in Incarnation) error {
 // confirmLoaded is what the function of that name does.
 func (n *simNode) confirmLoaded(state *State, after uint64) error {
 	var entries []Entry
-	err := n.call("follow", func(e *Embedded) (err error) {
-		entries, err = e.read(state.incarnation, after, make([]Entry, 0, 1000))
+	err := n.call("follow", func(e Embedded) (err error) {
+		entries, err = followed(e, state.incarnation, after, 1000)
 		return err
 	})
 	if err != nil {
@@ -555,7 +604,7 @@ func (n *simNode) confirmLoaded(state *State, after uint64) error {
 	if len(found.seqs) == 0 {
 		return nil
 	}
-	return n.call("confirm", func(e *Embedded) error { return found.confirm(context.Background(), e) })
+	return n.call("confirm", func(e Embedded) error { return found.confirm(context.Background(), e) })
 }
 
 // act does one of the things that a living node does. An error ends the life.
@@ -588,10 +637,27 @@ func (n *simNode) act() error {
 	}
 }
 
+// followed returns the entries behind a number that are there, up to most of them.
+func followed(e Embedded, in Incarnation, after uint64, most int) (entries []Entry, err error) {
+	latest, err := e.Latest(context.Background(), in)
+	if err != nil || latest <= after {
+		return nil, err
+	}
+	for entry, err := range e.Follow(context.Background(), in, after) {
+		if err != nil {
+			return nil, err
+		}
+		if entries = append(entries, entry); entry.Seq == latest || len(entries) == most {
+			break
+		}
+	}
+	return entries, nil
+}
+
 func (n *simNode) follow() error {
 	var entries []Entry
-	err := n.call("follow", func(e *Embedded) (err error) {
-		entries, err = e.read(n.chain.generation.Incarnation, n.view.seq, make([]Entry, 0, 4))
+	err := n.call("follow", func(e Embedded) (err error) {
+		entries, err = followed(e, n.chain.generation.Incarnation, n.view.seq, 4)
 		return err
 	})
 	if errors.Is(err, ErrTrimmed) {
@@ -630,14 +696,8 @@ func (n *simNode) commit() error {
 	}
 	req := n.unsettle[n.sim.pick(len(n.unsettle), "segment")]
 	var answer CommitAnswer
-	err := n.call("commit", func(e *Embedded) (err error) {
-		if n.sim.flaws.forgetCommits {
-			e.commits = rememberedIDs[*recentCommit]{}
-		}
-		if n.sim.flaws.forgetKeys {
-			e.forgetKeys()
-		}
-		answer, err = e.Commit(context.Background(), n.chain.generation.Incarnation, req)
+	err := n.call("commit", func(e Embedded) (err error) {
+		answer, err = n.sim.flaws.commit(e, n.chain.generation.Incarnation, req)
 		return err
 	})
 	if lifeOver(err) {
@@ -668,7 +728,7 @@ func (n *simNode) settle(entries []Entry) error {
 	if len(facts) == 0 {
 		return nil
 	}
-	confirm := func(e *Embedded) error { return e.Confirm(context.Background(), n.chain.generation.Incarnation, seqs) }
+	confirm := func(e Embedded) error { return e.Confirm(context.Background(), n.chain.generation.Incarnation, seqs) }
 	if n.sim.flaws.confirmBeforeJournal {
 		if err := n.call("confirm", confirm); lifeOver(err) {
 			return err

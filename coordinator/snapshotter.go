@@ -124,7 +124,7 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 	n.metrics.spans.Set(float64(spans))
 	least := int64(n.opts.SnapshotObjects)
 	s.due.Store(min(max(least, int64(spans)/64), 10*least)) // so that the cost of a snapshot stays in proportion to what is new
-	found.state.forget(n.commitClock.passed(found.state.newest()))
+	found.state.Forget(n.commitClock.passed(found.state.newest()))
 	o := snapshotObject{incarnation: l.incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
 	created, err := create(ctx, n.opts.Store, snapshotKey(o.incarnation, o.n), o.encode())
 	if err != nil || !created {

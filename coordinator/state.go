@@ -11,8 +11,9 @@ import (
 	"firn.dev/segments"
 )
 
-// State is what facts add up to: topics, and for every partition its offsets, spans and producers. It holds confirmed facts only,
-// except in Embedded, which keeps a second one of everything decided. It is not safe for concurrent use.
+// State is what facts add up to: topics, and for every partition its offsets, spans and producers. It
+// holds confirmed facts only, except in package embedded, whose coordinator keeps one of everything
+// that was decided. It is not safe for concurrent use.
 //
 // The high watermark is nowhere stored: it is the end of a partition's contiguous prefix, because only confirmed facts get in.
 type State struct {
@@ -204,9 +205,9 @@ func (s *State) clone(bare bool) *State {
 	return c
 }
 
-// forget drops, at a time by the coordinator's clock, idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
+// Forget drops, at a time by the coordinator's clock, idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
 // before that, and the traces of offsets and settings that were deleted before that.
-func (s *State) forget(now time.Time) {
+func (s *State) Forget(now time.Time) {
 	before := now.Add(-producerExpiration).UnixMilli()
 	keysBefore := now.Add(-KeyExpiration).UnixMilli()
 	for _, p := range s.partitions {

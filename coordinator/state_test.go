@@ -67,7 +67,11 @@ func history(t *rapid.T) []*Fact {
 		}
 	}
 	var facts []*Fact
-	for _, entry := range e.stream.entries {
+	decided, err := followed(e, 7, 0, math.MaxInt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range decided {
 		if entry.Fact != nil {
 			facts = append(facts, entry.Fact)
 		}
@@ -126,13 +130,13 @@ func drawOffset(t *rapid.T, at segments.Partition) GroupOffset {
 	return GroupOffset{Partition: at, Offset: rapid.Int64Range(-2, 9).Draw(t, "offset"), LeaderEpoch: -1, Metadata: "m"}
 }
 
-func confirm(t *rapid.T, e *Embedded, entry Entry) {
+func confirm(t *rapid.T, e Embedded, entry Entry) {
 	if err := e.Confirm(t.Context(), 7, []uint64{entry.Seq}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func commit(t *rapid.T, e *Embedded, topics []segments.TopicID, i int) (entry Entry, confirmed bool) {
+func commit(t *rapid.T, e Embedded, topics []segments.TopicID, i int) (entry Entry, confirmed bool) {
 	req := CommitRequest{Segment: segments.NewID(time.UnixMilli(1e12))}
 	for range rapid.IntRange(1, 4).Draw(t, "runs") {
 		run := CommitRun{Partition: segments.Partition{Topic: rapid.SampledFrom(topics).Draw(t, "topic"),

@@ -329,7 +329,7 @@ func (v *View) show(f *Fact) {
 func (v *View) forget(passed func(newest time.Time) time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.state.forget(passed(v.state.newest()))
+	v.state.Forget(passed(v.state.newest()))
 }
 
 // seen is the number of the newest entry of the commit stream that the view has taken in.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -15,7 +17,7 @@ import (
 
 // A thousand groups of ten members: what a heartbeat and a commit cost, and how much memory a member takes.
 func BenchmarkThousandGroups(b *testing.B) {
-	node, err := coordinator.Join(b.Context(), coordinator.NodeOptions{Store: memory.New(), Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}),
+	node, err := coordinator.Join(b.Context(), coordinator.NodeOptions{Store: memory.New(), Coordinator: embedded.New(embedded.Options{}),
 		Info: coordinator.NodeInfo{ID: 1}})
 	if err != nil {
 		b.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -59,7 +61,7 @@ func (h *holding) arrive(n int) {
 // A commit that comes late, or twice, undoes nothing that was committed after it.
 func TestALateCommitUndoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &holding{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		h := &holding{Coordinator: embedded.New(embedded.Options{})}
 		o := start(t, memory.New(), h, 1, groups.Options{})
 		defer o.stop(t)
 		at := segments.Partition{Topic: createTopic(t, o.node)}
@@ -91,7 +93,7 @@ func TestALateCommitUndoesNothing(t *testing.T) {
 // it sent before is still older than what it sends now.
 func TestALateCommitOfAFormerTenureUndoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &holding{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		h := &holding{Coordinator: embedded.New(embedded.Options{})}
 		o := start(t, memory.New(), h, 1, groups.Options{})
 		defer o.stop(t)
 		at := segments.Partition{Topic: createTopic(t, o.node)}
@@ -139,14 +141,14 @@ func TestAnOwnerThatWasGivenUpSaysNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memory.New()
-				a := start(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{})
+				a := start(t, store, embedded.New(embedded.Options{}), 1, groups.Options{})
 				topic := createTopic(t, a.node)
 				at := segments.Partition{Topic: topic}
 				if err := a.commit(t, "g", outsider, at, 5); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Second) // it is in the journal
-				b := start(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 2, groups.Options{})
+				b := start(t, store, embedded.New(embedded.Options{}), 2, groups.Options{})
 				defer b.stop(t)
 				if err := b.commit(t, "g", outsider, at, 6); err != nil {
 					t.Fatal(err)
@@ -170,7 +172,7 @@ func TestAnOwnerWhoseLeaseWasGivenAwayEarlySaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
 		clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-		c := coordinator.NewEmbedded(coordinator.EmbeddedOptions{Clock: clock})
+		c := embedded.New(embedded.Options{Clock: clock})
 		store := memory.New()
 		a := start(t, store, c, 1, groups.Options{})
 		defer a.stop(t)

@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -59,7 +61,7 @@ func single(t *testing.T, n *coordinator.Node) segments.TopicID {
 // the last commit was.
 func TestClaimsEndWithTheirOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		b := start(t, store, c, 2, groups.Options{})
 		defer b.stop(t)
@@ -104,7 +106,7 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 // A group has members or claims, never both. Tools see holders as members, with what they have.
 func TestMembersOrClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := start(t, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{})
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{})
 		defer a.stop(t)
 		topic := createTopic(t, a.node)
 		const group = "workers"
@@ -165,7 +167,7 @@ func wantHolder(t *testing.T, o *owner, group, holder string) {
 // Whoever asks for what is not there, or for too much, is told so.
 func TestClaimsThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := start(t, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{Limits: groups.Limits{MaxClaims: 3, OffsetMetadataBytes: 30}})
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{Limits: groups.Limits{MaxClaims: 3, OffsetMetadataBytes: 30}})
 		defer a.stop(t)
 		topics := []segments.TopicID{createTopic(t, a.node)}
 		good := groups.ClaimRequest{Holder: "x", Topics: topics, Max: 9, TTL: time.Minute}
@@ -249,7 +251,7 @@ func TestNoCommitBehindALaterClaim(t *testing.T) {
 	all := int64(0)
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
-			slow := &slowly{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), chance: rand.New(rand.NewPCG(seed, 0))}
+			slow := &slowly{Coordinator: embedded.New(embedded.Options{}), chance: rand.New(rand.NewPCG(seed, 0))}
 			counted, granted := int64(0), uint64(0)
 			slow.landed = func(o coordinator.GroupOffset) {
 				if counted++; o.Offset != counted || o.Metadata < fmt.Sprintf("%020d", granted) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -27,7 +27,7 @@ func alive(id string, epoch int32) groups.ConsumerHeartbeat {
 // loses no committed offset.
 func TestConsumerGroupOnNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		b := start(t, store, c, 2, groups.Options{})
 		defer b.stop(t)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -40,7 +40,7 @@ func wantGroup(t *testing.T, o *owner, want groups.Description) {
 // finds no offsets in it, or somebody deletes it.
 func TestEmptyGroupsStayWhatTheyWere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		createTopic(t, a.node)
 		member := join(t, a, "classic", "")
@@ -94,7 +94,7 @@ func TestEmptyGroupsStayWhatTheyWere(t *testing.T) {
 // Offsets of a topic that a group with members does not read any more go as if it had none.
 func TestOffsetsOfUnreadTopicsAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := start(t, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1,
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1,
 			groups.Options{OffsetsRetention: time.Hour})
 		defer a.stop(t)
 		at := segments.Partition{Topic: createTopic(t, a.node)}

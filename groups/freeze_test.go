@@ -11,7 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+
 	"firn.dev/coordinator/coordinatortest"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -20,7 +22,7 @@ import (
 // startStalling returns a node that is alone, and the coordinator that it stalls on.
 func startStalling(t *testing.T) (*owner, *coordinatortest.Frozen) {
 	t.Helper()
-	c := &coordinatortest.Frozen{Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	c := &coordinatortest.Frozen{Coordinator: embedded.New(embedded.Options{})}
 	logger := slog.New(slog.DiscardHandler)
 	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: memory.New(), Coordinator: c,
 		Info: coordinator.NodeInfo{ID: 1}, Logger: logger})

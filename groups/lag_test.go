@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -18,7 +18,7 @@ import (
 // TestLagIsToldByTheOwner wants each group's lag once in the cluster, from the node that owns it.
 func TestLagIsToldByTheOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		registries := []*prometheus.Registry{prometheus.NewRegistry(), prometheus.NewRegistry()}
 		a := start(t, store, c, 1, groups.Options{Registerer: registries[0]})
 		defer a.stop(t)
@@ -58,7 +58,7 @@ func TestLagIsToldByTheOwner(t *testing.T) {
 // TestLagOfGroupsThatNobodyAsksFor: a group whose consumers are all gone is the one whose lag has to be seen, also by a node that has never been asked for it.
 func TestLagOfGroupsThatNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		at := segments.Partition{Topic: createTopic(t, a.node), Index: 1}
 		if err := a.commit(t, "readers", outsider, at, 0); err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -176,7 +178,7 @@ func join(t *testing.T, o *owner, group, id string) groups.JoinAnswer {
 // its members so.
 func TestTheNextOwnerContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		b := start(t, store, c, 2, groups.Options{})
 		defer b.stop(t)
@@ -234,7 +236,7 @@ func TestTheNextOwnerContinues(t *testing.T) {
 // An owner whose view is behind does not answer before it has seen what the owner before it decided.
 func TestTheNextOwnerHasSeenEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		b := start(t, store, c, 2, groups.Options{})
 		defer b.stop(t)
@@ -256,7 +258,7 @@ func TestTheNextOwnerHasSeenEverything(t *testing.T) {
 // A node that stops hands its groups over at once: who waits in one is told, and the next owner knows everything.
 func TestStoppingHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		b := start(t, store, c, 2, groups.Options{})
 		defer b.stop(t)
@@ -282,7 +284,7 @@ func TestStoppingHandsOver(t *testing.T) {
 func TestCommitsAreJournaledWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
-		a := start(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{})
+		a := start(t, store, embedded.New(embedded.Options{}), 1, groups.Options{})
 		defer a.stop(t)
 		at := segments.Partition{Topic: createTopic(t, a.node)}
 		for i := range int64(10) {
@@ -304,7 +306,7 @@ func TestCommitsAreJournaledWithinASecond(t *testing.T) {
 // Offsets of a group that nobody uses go after their retention, those of one with members stay.
 func TestOldOffsetsAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := start(t, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{OffsetsRetention: time.Hour})
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{OffsetsRetention: time.Hour})
 		defer a.stop(t)
 		at := segments.Partition{Topic: createTopic(t, a.node)}
 		for _, group := range []string{"left", "used"} {
@@ -338,7 +340,7 @@ func TestOldOffsetsAreDeleted(t *testing.T) {
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := groups.Limits{MaxGroups: 3, MaxStoredGroups: 2, MaxMembers: 2, TotalBytes: 4000}
-		a := start(t, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, groups.Options{Limits: limits})
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{Limits: limits})
 		defer a.stop(t)
 		big := groups.JoinRequest{SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second, ProtocolType: "consumer",
 			Protocols: []groups.Protocol{{Name: "range", Metadata: make([]byte, 4000)}}}

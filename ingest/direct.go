@@ -19,7 +19,7 @@ import (
 // DirectOptions is what a Direct needs. Zero values of the rest mean their defaults.
 type DirectOptions struct {
 	Store       segments.Store
-	Coordinator coordinator.Log
+	Coordinator coordinator.GuestCoordinator
 	Who         string // for people, in the objects that it creates; the host and process by default
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/redis/redistest"
 	"firn.dev/ingest"
 	"firn.dev/localstack"
@@ -26,8 +28,8 @@ func BenchmarkDirect(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer store.Close()
-		newTopic(b, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), "a", 1, nil)
-		benchmarkDirect(b, store, func() coordinator.Log { return coordinator.NewEmbedded(coordinator.EmbeddedOptions{}) }, func() int { return 0 })
+		newTopic(b, store, embedded.New(embedded.Options{}), "a", 1, nil)
+		benchmarkDirect(b, store, func() coordinator.GuestCoordinator { return embedded.New(embedded.Options{}) }, func() int { return 0 })
 	})
 	b.Run("minio+redis", func(b *testing.B) {
 		dir, err := localstack.TempDir()
@@ -53,13 +55,13 @@ func BenchmarkDirect(b *testing.B) {
 			n, _ := strconv.Atoi(scripts.FindStringSubmatch(server.Do("INFO", "commandstats"))[1])
 			return n
 		}
-		benchmarkDirect(b, store, func() coordinator.Log { return connectRedis(b, server.Addr) }, count)
+		benchmarkDirect(b, store, func() coordinator.GuestCoordinator { return connectRedis(b, server.Addr) }, count)
 	})
 }
 
-func benchmarkDirect(b *testing.B, store segments.Store, connect func() coordinator.Log, scripts func() int) {
+func benchmarkDirect(b *testing.B, store segments.Store, connect func() coordinator.GuestCoordinator, scripts func() int) {
 	record := []ingest.Record{{Partition: -1, Value: make([]byte, 1024), Timestamp: -1}}
-	open := func(counted segments.Store, c coordinator.Log) *ingest.Direct {
+	open := func(counted segments.Store, c coordinator.GuestCoordinator) *ingest.Direct {
 		d, err := ingest.OpenDirect(b.Context(), ingest.DirectOptions{Store: counted, Coordinator: c, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)

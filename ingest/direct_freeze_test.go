@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -80,8 +82,8 @@ func (f sandboxedStore) List(ctx context.Context, prefix, after string) iter.Seq
 }
 
 type sandboxedLog struct {
-	coordinator.Log // none: calls that are missing below are not for guests
-	s               *sandbox
+	coordinator.GuestCoordinator // none: calls that are missing below are not for guests
+	s                            *sandbox
 }
 
 func (f sandboxedLog) Generation(ctx context.Context) (coordinator.Generation, error) {
@@ -166,7 +168,7 @@ func happenings() []happening {
 		}
 	}
 	loss := func(t *testing.T, w *world, store segments.Store) {
-		w.Coordinator = coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		w.Coordinator = embedded.New(embedded.Options{})
 	}
 	both := func(t *testing.T, w *world, store segments.Store) {
 		others(t, w, store)
@@ -211,7 +213,7 @@ type frozen struct {
 
 // freezeAt writes twice, and is frozen at one step. It returns true if there are fewer.
 func freezeAt(t *testing.T, step int, h happening, how frozen, doubts *int) (last bool) {
-	store, w := memory.New(), &world{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, w := memory.New(), &world{embedded.New(embedded.Options{})}
 	topic := newTopic(t, store, shared{w.Coordinator}, "a", 1, nil)
 	s := newSandbox(store, w)
 	last = true

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -74,7 +76,7 @@ func TestDirectRetriesAcrossGrowth(t *testing.T) {
 	records, key := keyedRecords(), ingest.IdempotencyKey("request")
 	for name, ahead := range map[string]bool{"written before": false, "written meanwhile": true} {
 		t.Run(name, func(t *testing.T) {
-			store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+			store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 			id := newTopic(t, store, c, "a", 2, nil)
 			var first []ingest.Written
 			another := func() {
@@ -120,7 +122,7 @@ func (f *flakyTopics) Topic(ctx context.Context, in coordinator.Incarnation, nam
 
 // Of requests that were written in the first pass none is said not to be because the second fails, which another of them needs.
 func TestDirectSecondPassFails(t *testing.T) {
-	store, c := memory.New(), &flakyTopics{shared: shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}}
+	store, c := memory.New(), &flakyTopics{shared: shared{embedded.New(embedded.Options{})}}
 	newTopic(t, store, c, "a", 1, nil)
 	faults := storetest.NewFaults(store, atPut(func() {
 		if _, err := openDirect(t, store, c).Write(t.Context(), "a", values("twice"), ingest.IdempotencyKey("k")); err != nil {
@@ -142,7 +144,7 @@ func TestDirectSecondPassFails(t *testing.T) {
 
 // A request that was written gets its first answer, whatever its topic has come to refuse since; under another key it is refused.
 func TestDirectRetriesOutliveConfigs(t *testing.T) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	id := newTopic(t, store, c, "a", 1, nil)
 	records := []ingest.Record{{Value: []byte("a value without a key"), Timestamp: 1000}}
 	first, err := openDirect(t, store, c).Write(t.Context(), "a", records, ingest.IdempotencyKey("k"))

@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -46,7 +46,7 @@ func TestDirectLives(t *testing.T) {
 
 // live writes some keys, each again and again until it is acknowledged, and once more.
 func live(t *testing.T, plan []misfortune) {
-	store, w := memory.New(), &world{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, w := memory.New(), &world{embedded.New(embedded.Options{})}
 	topic := newTopic(t, store, shared{w.Coordinator}, "a", 1, nil)
 	var s *sandbox
 	var d *ingest.Direct

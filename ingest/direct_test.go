@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -22,7 +24,7 @@ import (
 // shared is an embedded coordinator that several processes use, as they use Redis.
 type shared struct{ coordinator.Coordinator }
 
-func openDirect(t testing.TB, store segments.Store, c coordinator.Log) *ingest.Direct {
+func openDirect(t testing.TB, store segments.Store, c coordinator.GuestCoordinator) *ingest.Direct {
 	t.Helper()
 	d, err := ingest.OpenDirect(t.Context(), ingest.DirectOptions{Store: store, Coordinator: c, Who: "test",
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
@@ -57,7 +59,7 @@ func values(list ...string) []ingest.Record {
 }
 
 func TestDirectWrites(t *testing.T) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	newTopic(t, store, c, "a", 3, nil)
 	d := openDirect(t, store, c)
 	for i := range 3 {
@@ -93,7 +95,7 @@ func goroutines() int {
 func TestDirectLeavesNothingRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		faults := storetest.NewFaults(memory.New(), nil)
-		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		c := shared{embedded.New(embedded.Options{})}
 		newTopic(t, faults, c, "a", 1, nil)
 		d := openDirect(t, faults, c)
 		before := goroutines()
@@ -134,12 +136,12 @@ func TestDirectLeavesNothingRunning(t *testing.T) {
 // With an embedded coordinator a direct writer recovers the bucket, and is over when another process takes it.
 func TestDirectEmbedded(t *testing.T) {
 	store := memory.New()
-	id := newTopic(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), "a", 1, nil)
-	first := openDirect(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}))
+	id := newTopic(t, store, embedded.New(embedded.Options{}), "a", 1, nil)
+	first := openDirect(t, store, embedded.New(embedded.Options{}))
 	if _, err := first.Write(t.Context(), "a", values("x", "y")); err != nil {
 		t.Fatal(err)
 	}
-	second := openDirect(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}))
+	second := openDirect(t, store, embedded.New(embedded.Options{}))
 	written, err := second.Write(t.Context(), "a", values("z"))
 	if err != nil || written[0].Offset != 2 {
 		t.Errorf("the second process wrote at %v, %v", written, err)
@@ -157,7 +159,7 @@ func TestDirectEmbedded(t *testing.T) {
 // What other writers leave pending when they die is helped along after a second.
 func TestDirectHelps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 		at := segments.Partition{Topic: newTopic(t, store, c, "a", 1, nil)}
 		dying := storetest.NewFaults(store, nil)
 		d := openDirect(t, dying, c)
@@ -188,7 +190,7 @@ func TestDirectHelps(t *testing.T) {
 
 // Topics say what they take.
 func TestDirectChecks(t *testing.T) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	newTopic(t, store, c, "compacted", 1, map[string]string{"cleanup.policy": "compact"})
 	newTopic(t, store, c, "small", 1, map[string]string{"max.message.bytes": "200"})
 	newTopic(t, store, c, "stamped", 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
@@ -216,7 +218,7 @@ func TestDirectChecks(t *testing.T) {
 
 // A topic that was deleted and created anew has another id than the one that is remembered.
 func TestDirectTopicCreatedAnew(t *testing.T) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	first := newTopic(t, store, c, "a", 1, nil)
 	d := openDirect(t, store, c)
 	if _, err := d.Write(t.Context(), "a", values("x")); err != nil {
@@ -241,7 +243,7 @@ func TestDirectTopicCreatedAnew(t *testing.T) {
 
 // A topic that grows between a request and its retry sends keys to other partitions; the retry goes where the request went.
 func TestDirectRetriesAfterGrowth(t *testing.T) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	id := newTopic(t, store, c, "a", 2, nil)
 	records, key := keyedRecords(), ingest.IdempotencyKey("request")
 	first, err := openDirect(t, store, c).Write(t.Context(), "a", records, key)
@@ -263,7 +265,7 @@ func TestDirectClockIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong time.Duration
 		store := memory.New()
-		c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{Clock: func() time.Time { return time.Now().Add(wrong) }})}
+		c := shared{embedded.New(embedded.Options{Clock: func() time.Time { return time.Now().Add(wrong) }})}
 		newTopic(t, store, c, "a", 1, nil)
 		d := openDirect(t, store, c)
 		for _, wrong = range []time.Duration{time.Hour, -time.Hour} {
@@ -280,7 +282,7 @@ func TestDirectClockIsWrong(t *testing.T) {
 
 // Requests of one call share a segment and fail alone; in a group none is written behind one that is not.
 func TestDirectWriteAll(t *testing.T) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	id := newTopic(t, store, c, "a", 1, map[string]string{"max.message.bytes": "500"})
 	faults := storetest.NewFaults(store, nil)
 	d := openDirect(t, faults, c)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/file"
@@ -19,7 +21,7 @@ import (
 func openNode(t testing.TB, store segments.Store) *coordinator.Node {
 	t.Helper()
 	n, err := coordinator.Join(context.Background(), coordinator.NodeOptions{
-		Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Info: coordinator.NodeInfo{ID: 1},
+		Store: store, Coordinator: embedded.New(embedded.Options{}), Info: coordinator.NodeInfo{ID: 1},
 		Probe: 20 * time.Millisecond,
 	})
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -68,8 +70,8 @@ func ExampleIdempotencyKey() {
 }
 
 // prepared is a bucket with a topic. The coordinator is the embedded one; several writers share it here, as processes share Redis.
-func prepared(ctx context.Context) (segments.Store, coordinator.Log) {
-	store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+func prepared(ctx context.Context) (segments.Store, coordinator.GuestCoordinator) {
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c})
 	if err != nil {
 		panic(err)

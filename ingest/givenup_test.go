@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/memory"
 )
 
@@ -15,7 +17,7 @@ type givenUp struct{ coordinator.Coordinator }
 // A node that goes on with a Redis that was given up tells no producer that its batch is out of order: the one before it is acknowledged elsewhere.
 func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, old := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, old := memory.New(), embedded.New(embedded.Options{})
 		join := func(id int32, c coordinator.Coordinator) (*coordinator.Node, *Writer) {
 			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: givenUp{c}, Info: coordinator.NodeInfo{ID: id}})
 			if err != nil {
@@ -39,7 +41,7 @@ func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		promoted := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		promoted := embedded.New(embedded.Options{})
 		if err := promoted.Open(context.Background(), state); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +56,7 @@ func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 // Nor does a direct writer.
 func TestDirectOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, old, promoted := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, old, promoted := memory.New(), embedded.New(embedded.Options{}), embedded.New(embedded.Options{})
 		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: givenUp{old}})
 		if err != nil {
 			t.Fatal(err)

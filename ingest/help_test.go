@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
@@ -15,7 +17,7 @@ import (
 func TestHelpIsJournaled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		store, c := memory.New(), embedded.New(embedded.Options{})
 		n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c, Info: coordinator.NodeInfo{ID: 1}})
 		if err != nil {
 			t.Fatal(err)

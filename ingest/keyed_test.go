@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
@@ -52,7 +54,7 @@ func startNodes(t *testing.T, store segments.Store, c coordinator.Coordinator, n
 // A retry, on whatever node, is answered with the place of the first try; a key that is used for something else is refused alone.
 func TestKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, c := memory.New(), shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+		store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 		nodes, writers := startNodes(t, store, c, 2)
 		ps := createTopic(t, nodes[0], 2)
 		synctest.Wait() // until both nodes have heard of it, as front doors do
@@ -138,7 +140,7 @@ func TestKeysOnce(t *testing.T) {
 func keysOnce(t *testing.T, seed uint64) {
 	const clients, requests = 8, 25
 	store := &faulty{Store: memory.New(), random: rand.New(rand.NewPCG(seed, 2))}
-	c := shared{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	c := shared{embedded.New(embedded.Options{})}
 	nodes, writers := startNodes(t, store, c, 3)
 	ps := createTopic(t, nodes[0], 3)
 	told := keyAnswers{offsets: map[keyPlace]int64{}}

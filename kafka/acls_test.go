@@ -12,6 +12,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/access/acl"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/memory"
 )
 
@@ -107,7 +108,7 @@ type sharedCoordinator struct{ coordinator.Coordinator }
 
 // An ACL that is deleted on one node stops the open connections to every node.
 func TestRevokedACLStopsOpenConnectionsOnEveryNode(t *testing.T) {
-	store, c := memory.New(), sharedCoordinator{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, c := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
 	one := startNode(t, Options{Authorizer: everybodyIsSuper}, store, 0, c, 1)
 	two := startNode(t, Options{Authorizer: underRules{}}, store, 0, c, 2)
 	one.createTopic(t, "log", 1)

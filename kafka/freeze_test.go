@@ -9,7 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+
 	"firn.dev/coordinator/coordinatortest"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
 )
@@ -60,7 +62,7 @@ func TestFrozenFetch(t *testing.T) {
 
 func freezeFetch(t *testing.T, length time.Duration) {
 	const maxWait = 20 * time.Second
-	store, decides := memory.New(), manyNodes{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
 	process, near, far := &coordinatortest.Frozen{Coordinator: decides}, newPipes(), newPipes()
 	a := startAt(t, Options{}, store, 0, process, 1, Listener{Listener: near, Name: DefaultListener})
 	startAt(t, Options{}, store, 0, decides, 2, Listener{Listener: far, Name: DefaultListener})

@@ -16,6 +16,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/access/acl"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/index"
@@ -40,7 +41,7 @@ func startFirn(t testing.TB, opts Options) *firn {
 // startFirnOn is startFirn on a store, with an index that keeps so many bytes of what was written last.
 func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int64) *firn {
 	t.Helper()
-	return startNode(t, opts, store, tailBytes, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 7)
+	return startNode(t, opts, store, tailBytes, embedded.New(embedded.Options{}), 7)
 }
 
 // startNode is startFirnOn with a coordinator that other nodes may have too. If the authorizer is
@@ -58,7 +59,7 @@ func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64
 // startFirnBehind is startFirn with listeners of the caller's.
 func startFirnBehind(t testing.TB, opts Options, listeners ...Listener) *firn {
 	t.Helper()
-	return startAt(t, opts, memory.New(), 0, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 7, listeners...)
+	return startAt(t, opts, memory.New(), 0, embedded.New(embedded.Options{}), 7, listeners...)
 }
 
 // startAt is startNode with listeners of the caller's.

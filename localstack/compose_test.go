@@ -15,6 +15,7 @@ import (
 
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
@@ -178,7 +179,7 @@ func registered(t *testing.T) map[string][]string {
 	store, err = segments.Hedge(store, r)
 	must(err)
 	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
-		Store: store, Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Info: coordinator.NodeInfo{ID: 1}, Registerer: r,
+		Store: store, Coordinator: embedded.New(embedded.Options{}), Info: coordinator.NodeInfo{ID: 1}, Registerer: r,
 	})
 	must(err)
 	defer func() { must(node.Close(t.Context())) }()

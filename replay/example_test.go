@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/replay"
 	"firn.dev/segments"
@@ -32,7 +34,7 @@ func ExampleOpen() {
 
 // written is a bucket with a topic of one partition.
 func written(ctx context.Context, values ...string) segments.Store {
-	store, c := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	store, c := memory.New(), embedded.New(embedded.Options{})
 	n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c})
 	if err != nil {
 		panic(err)

@@ -13,6 +13,7 @@ import (
 
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -41,7 +42,7 @@ func newWorld(t *testing.T, store segments.Store, partitions int32) *world {
 	var err error
 	w.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store: store, CommitDeadline: deadline, Info: coordinator.NodeInfo{ID: 1},
-		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}),
+		Coordinator: embedded.New(embedded.Options{CommitDeadline: deadline}),
 	})
 	if err != nil {
 		t.Fatal(err)

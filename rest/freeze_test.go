@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
 	"firn.dev/coordinator/coordinatortest"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/memory"
 )
 
@@ -33,7 +35,7 @@ func TestFrozenNode(t *testing.T) {
 }
 
 func freezeNode(t *testing.T, length time.Duration, loses bool) {
-	store, decides := memory.New(), &losing{coordinator.NewEmbedded(coordinator.EmbeddedOptions{})}
+	store, decides := memory.New(), &losing{embedded.New(embedded.Options{})}
 	process := &coordinatortest.Frozen{Coordinator: sharedCoordinator{decides}}
 	p, q := newPipes(), newPipes()
 	a := startNodeOn(t, p, store, process, 1, nil)
@@ -57,7 +59,7 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 
 	process.Freeze(length)
 	if loses {
-		decides.Coordinator = coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+		decides.Coordinator = embedded.New(embedded.Options{})
 	}
 	var want []string
 	for i := range 5 {

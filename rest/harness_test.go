@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
@@ -39,7 +41,7 @@ type firn struct {
 // startFirn starts nodes of one cluster for the length of the test.
 func startFirn(t testing.TB, n int, change func(*Options)) []*firn {
 	t.Helper()
-	store, decides := memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	store, decides := memory.New(), embedded.New(embedded.Options{})
 	nodes := make([]*firn, n)
 	for i := range nodes {
 		nodes[i] = startNode(t, store, sharedCoordinator{decides}, int32(i+1), change)

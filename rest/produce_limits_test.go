@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -42,7 +44,7 @@ func slowFirn(t *testing.T, buffer int64, change func(*Options)) (f *firn, relea
 	t.Helper()
 	store := &slowStore{Store: memory.New(), held: func() bool { return true }, gate: make(chan struct{})}
 	release = sync.OnceFunc(func() { close(store.gate) })
-	f = startNode(t, store, coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, func(o *Options) {
+	f = startNode(t, store, embedded.New(embedded.Options{}), 1, func(o *Options) {
 		w, err := ingest.New(ingest.Options{Store: store, Node: o.Node.(*coordinator.Node), BufferBytes: buffer, FlushBytes: 1 << 10})
 		if err != nil {
 			t.Fatal(err)

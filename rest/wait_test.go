@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/memory"
 )
 
@@ -19,7 +19,7 @@ import (
 func inBubble(t *testing.T, body func(t *testing.T, f *firn, c net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
-		f := startNodeOn(t, p, memory.New(), coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), 1, nil)
+		f := startNodeOn(t, p, memory.New(), embedded.New(embedded.Options{}), 1, nil)
 		f.writeValues(t, f.makeTopic(t, "orders", 1), 0, "a")
 		c, _ := p.dial()
 		defer c.Close()

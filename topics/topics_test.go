@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 	"firn.dev/topics"
@@ -18,7 +20,7 @@ import (
 func join(t *testing.T) *coordinator.Node {
 	t.Helper()
 	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: memory.New(),
-		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{}), Info: coordinator.NodeInfo{ID: 1}})
+		Coordinator: embedded.New(embedded.Options{}), Info: coordinator.NodeInfo{ID: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
+
 	"firn.dev/coordinator/redis"
 )
 
-// embedded is the --coordinator that is this process.
-const embedded = "embedded"
+// inProcess is the --coordinator that is this process.
+const inProcess = "embedded"
 
 // coordinatorPlace is who decides offsets: what a coordinator URL says. Without redis it is this
 // process.
@@ -23,7 +25,7 @@ type coordinatorPlace struct{ redis *redis.Options }
 func parseCoordinator(text string) (coordinatorPlace, error) {
 	scheme, _, isURL := strings.Cut(text, "://")
 	switch {
-	case text == embedded:
+	case text == inProcess:
 		return coordinatorPlace{}, nil
 	case isURL && (scheme == "redis" || scheme == "rediss"):
 		o, err := redis.ParseURL(text)
@@ -37,7 +39,7 @@ func parseCoordinator(text string) (coordinatorPlace, error) {
 // String says who coordinates, without secrets.
 func (p coordinatorPlace) String() string {
 	if p.redis == nil {
-		return embedded
+		return inProcess
 	}
 	u := url.URL{Scheme: "redis", Host: strings.Join(p.redis.Addrs, ",")}
 	if p.redis.TLS != nil {
@@ -50,7 +52,7 @@ func (p coordinatorPlace) String() string {
 // it returns has to be closed.
 func (p coordinatorPlace) open(ctx context.Context, deadline time.Duration) (coordinator.Coordinator, func() error, error) {
 	if p.redis == nil {
-		return coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}), func() error { return nil }, nil
+		return embedded.New(embedded.Options{CommitDeadline: deadline}), func() error { return nil }, nil
 	}
 	o := *p.redis
 	o.CommitDeadline = deadline

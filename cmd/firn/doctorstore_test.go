@@ -68,7 +68,7 @@ func TestDoctorRefusesStoresThatOverwrite(t *testing.T) {
 func TestDoctorStopsAtAStoreThatDoesNotWork(t *testing.T) {
 	broken := storetest.NewFaults(memory.New(), func(storetest.Request) storetest.Fault { return storetest.Fault{Before: storetest.ErrInjected} })
 	var found []finding
-	probe{store: broken, prefix: "doctor/test/"}.examine(t.Context(), embedded, func(f finding) bool {
+	probe{store: broken, prefix: "doctor/test/"}.examine(t.Context(), inProcess, func(f finding) bool {
 		found = append(found, f)
 		return true
 	})

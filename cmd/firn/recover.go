@@ -49,7 +49,7 @@ func newRecover(s streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&store, "store", defaultStore, "`URL` of the bucket")
-	cmd.Flags().StringVar(&where, "coordinator", embedded, "`URL` of Redis")
+	cmd.Flags().StringVar(&where, "coordinator", inProcess, "`URL` of Redis")
 	cmd.Flags().DurationVar(&deadline, "commit-deadline", coordinator.DefaultCommitDeadline, "as the nodes have it")
 	cmd.Flags().BoolVar(&forget, "forget-doubts", false, "let go of records that contradict others, which you have looked at: their segments are deleted")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what a recovery would find and do, and change nothing")

@@ -88,7 +88,7 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	o.flags = f
 	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, "+
 		"s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
-	f.StringVar(&o.coordinator, "coordinator", embedded, "`URL` of the coordinator: embedded, redis://HOST:PORT or "+
+	f.StringVar(&o.coordinator, "coordinator", inProcess, "`URL` of the coordinator: embedded, redis://HOST:PORT or "+
 		"rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
 	f.StringSliceVar(&o.listeners, "listener", nil, "`NAME=URL` where Kafka clients come in, instead of --kafka-addr and "+

@@ -1,5 +1,5 @@
 // Package redis is the coordinator in Redis (7.0 or later, or Valkey): one server, a master that sentinels watch, or Redis Cluster. It gives the same
-// answers as coordinator.Embedded, and a test compares them.
+// answers as embedded.Coordinator, and a test compares them.
 //
 // Redis is fast here, not safe: everything that anybody was told of is in the bucket, and when Redis has lost anything, its state is not used any
 // more and coordinator.Recover builds a new one. So this package has to do two things well: decide in one step, and notice every loss.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/redis"
 	"firn.dev/coordinator/redis/redistest"
 	"firn.dev/segments"
@@ -260,7 +262,7 @@ func loseOne(t *testing.T, server *redistest.Server, row lostCall, n int, reques
 // modelOf makes the call in the model, and returns the right answer.
 func modelOf(t *testing.T, row lostCall) (*lostWorld, string) {
 	t.Helper()
-	model := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	model := embedded.New(embedded.Options{})
 	w := &lostWorld{t: t, ids: newLostIDs(), via: model, direct: model}
 	w.open(row)
 	return w, w.must(row.call(w, model))

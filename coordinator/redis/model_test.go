@@ -15,6 +15,8 @@ import (
 	"pgregory.net/rapid"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/redis"
 	"firn.dev/coordinator/redis/redistest"
 	"firn.dev/segments"
@@ -30,7 +32,7 @@ func TestAsEmbedded(t *testing.T) {
 			r.Fatal(err)
 		}
 		defer c.Close()
-		p := &pair{T: r, ctx: t.Context(), model: coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline}), redis: c,
+		p := &pair{T: r, ctx: t.Context(), model: embedded.New(embedded.Options{CommitDeadline: deadline}), redis: c,
 			sequences: map[int64]int32{1: math.MaxInt32 - 8}} // soon it wraps
 		p.recover()
 		r.Repeat(map[string]func(*rapid.T){
@@ -64,7 +66,7 @@ func TestAsEmbedded(t *testing.T) {
 type pair struct {
 	*rapid.T
 	ctx   context.Context
-	model *coordinator.Embedded
+	model *embedded.Coordinator
 	redis *redis.Coordinator
 
 	in        coordinator.Incarnation

@@ -15,7 +15,7 @@ var (
 		pkg: "./coordinator",
 		run: "Restart|Second|Recover|Overtaken|Missing|SealIn|Lost|NodesLive|Snapshots|Silent|Begin|OneChain",
 	}
-	embedded = check{pkg: "./coordinator", run: "^TestEmbedded$"}
+	embedded = check{pkg: "./coordinator/embedded", run: "^TestEmbedded$"}
 	views    = check{pkg: "./coordinator", run: "View|Wait|Watch|Catch|Merge|Unreferenced|Young"}
 	journals = check{pkg: "./coordinator", run: "Journal|Put|Commute|Golden|Keys"}
 	scripts  = check{pkg: "./coordinator/redis", run: "^TestRedis$|^TestAsEmbedded$"}
@@ -217,18 +217,18 @@ var mutants = []mutant{
 		by:   []check{scripts, losses},
 	},
 	{
-		name: "incarnation-not-compared", file: "coordinator/embedded.go",
+		name: "incarnation-not-compared", file: "coordinator/embedded/embedded.go",
 		rule: "a call of another incarnation is refused",
-		old: `	case e.decided.incarnation != in:
-		return ErrIncarnation
+		old: `	case e.decided.Incarnation() != in:
+		return coordinator.ErrIncarnation
 `,
 		new: "",
 		by:  []check{embedded, simulation, whole},
 	},
 	{
-		name: "opens-lower", file: "coordinator/embedded.go",
+		name: "opens-lower", file: "coordinator/embedded/embedded.go",
 		rule: "a coordinator opens only a higher incarnation than it holds",
-		old:  "e.decided.incarnation >= state.incarnation",
+		old:  "e.decided.Incarnation() >= state.Incarnation()",
 		new:  "false",
 		by:   []check{embedded, whole},
 	},
@@ -274,7 +274,7 @@ var mutants = []mutant{
 
 	// Nothing is written twice.
 	{
-		name: "commit-again", file: "coordinator/embedded_commit.go",
+		name: "commit-again", file: "coordinator/embedded/commit.go",
 		rule: "a segment that is committed again gets its first answer",
 		old:  "prior := e.commits.byID[req.Segment]",
 		new:  "prior := (*recentCommit)(nil)",
@@ -296,11 +296,12 @@ var mutants = []mutant{
 		by:  []check{scripts},
 	},
 	{
-		name: "commits-not-opened-embedded", file: "coordinator/embedded.go",
+		name: "commits-not-opened-embedded", file: "coordinator/embedded/embedded.go",
 		rule: "the same, in memory",
-		old:  "\t\te.commits.remember(id, id.Time().Add(e.opts.CommitDeadline), newRecentCommit(spans))",
-		new:  "\t\t_, _ = id, spans",
-		by:   []check{embedded, simulation, whole},
+		old: "\t\te.commits.remember(id, id.Time().Add(e.opts.CommitDeadline),\n" +
+			"\t\t\t&recentCommit{segment: coordinator.NewCommittedSegment(spans)})",
+		new: "\t\t_, _ = id, spans",
+		by:  []check{embedded, simulation, whole},
 	},
 	{
 		name: "keys-forgotten", file: "coordinator/keyed.go",
@@ -361,10 +362,10 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./coordinator", run: "^TestFactsCommute$|Offsets"}, whole},
 	},
 	{
-		name: "name-free-early", file: "coordinator/embedded_propose.go",
+		name: "name-free-early", file: "coordinator/embedded/propose.go",
 		rule: "a deleted topic's name is free only when its deletion is confirmed",
-		old:  "if _, settling := e.settling[c.Name]; settling || e.decided.names[c.Name] != nil",
-		new:  "if e.decided.names[c.Name] != nil",
+		old:  "if _, settling := e.settling[c.Name]; settling || e.decided.TopicNamed(c.Name) != nil",
+		new:  "if e.decided.TopicNamed(c.Name) != nil",
 		by:   []check{embedded, whole},
 	},
 
@@ -430,7 +431,7 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./coordinator", run: "^TestLoadedIsConfirmed$"}, whole},
 	},
 	{
-		name: "forgotten-committed", file: "coordinator/embedded_commit.go",
+		name: "forgotten-committed", file: "coordinator/embedded/commit.go",
 		rule: "a commit that was forgotten is refused, also when the clock is set back",
 		old:  "prior == nil && slices.Contains(e.forgotten, req.Segment.Time().Unix())",
 		new:  "false",
@@ -444,14 +445,14 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./coordinator/redis", run: "^TestForgotten$"}},
 	},
 	{
-		name: "commits-old", file: "coordinator/embedded_commit.go",
+		name: "commits-old", file: "coordinator/embedded/commit.go",
 		rule: "a segment that is too old is not committed",
 		old:  "age > e.opts.CommitDeadline || ",
 		new:  "",
 		by:   []check{embedded, simulation, whole},
 	},
 	{
-		name: "merges-old", file: "coordinator/embedded_propose.go",
+		name: "merges-old", file: "coordinator/embedded/propose.go",
 		rule: "a merged segment that is too old is not merged in",
 		old:  "(age > allowed || age < -e.opts.CommitDeadline)",
 		new:  "false",
@@ -465,10 +466,10 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./cleanup", run: "^TestPlan$"}, whole},
 	},
 	{
-		name: "merges-by-a-wrong-clock", file: "coordinator/embedded_propose.go",
+		name: "merges-by-a-wrong-clock", file: "coordinator/embedded/propose.go",
 		rule: "a segment that may be committed again is not merged, by the coordinator's clock",
-		old:  "age <= MergeAge(e.opts.CommitDeadline) {",
-		new:  "age <= MergeAge(e.opts.CommitDeadline) && false {",
+		old:  "age <= coordinator.MergeAge(e.opts.CommitDeadline) {",
+		new:  "age <= coordinator.MergeAge(e.opts.CommitDeadline) && false {",
 		by:   []check{embedded, whole},
 	},
 	{
@@ -479,28 +480,28 @@ var mutants = []mutant{
 		by:   []check{scripts},
 	},
 	{
-		name: "merge-without-lease", file: "coordinator/embedded_propose.go",
+		name: "merge-without-lease", file: "coordinator/embedded/propose.go",
 		rule: "a merge is decided under its lease's epoch",
 		old:  "!held || l.epoch != epoch || ",
 		new:  "!held || ",
 		by:   []check{embedded, whole},
 	},
 	{
-		name: "merge-out-of-turn", file: "coordinator/embedded_propose.go",
+		name: "merge-out-of-turn", file: "coordinator/embedded/propose.go",
 		rule: "a merge is decided only if its planner knew the one before",
-		old:  "p.merges != c.After || ",
-		new:  "",
+		old:  "merges != c.After || ",
+		new:  "merges != c.After && false || ",
 		by:   []check{embedded, simulation, whole},
 	},
 	{
-		name: "merge-beside-pending", file: "coordinator/embedded_propose.go",
+		name: "merge-beside-pending", file: "coordinator/embedded/propose.go",
 		rule: "a merge is decided only if the one before is confirmed",
-		old:  "p.merges != c.After || merging {",
-		new:  "p.merges != c.After || merging && false {",
+		old:  "merges != c.After || merging {",
+		new:  "merges != c.After || merging && false {",
 		by:   []check{embedded, simulation, whole},
 	},
 	{
-		name: "merge-beyond-watermark", file: "coordinator/embedded_propose.go",
+		name: "merge-beyond-watermark", file: "coordinator/embedded/propose.go",
 		rule: "only what is confirmed is merged",
 		old:  "\tif c.Merge.Last >= end {",
 		new:  "\tif false {",
@@ -516,7 +517,7 @@ var mutants = []mutant{
 		by:   []check{committing},
 	},
 	{
-		name: "offsets-numbered-by-arrival", file: "coordinator/embedded_propose.go",
+		name: "offsets-numbered-by-arrival", file: "coordinator/embedded/propose.go",
 		rule: "a commit has the number that its owner gave it",
 		old:  "\tif o.Version == 0 {",
 		new:  "\tif o.Version >= 0 {",

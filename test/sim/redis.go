@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 )
 
@@ -23,7 +25,7 @@ var errCut = fmt.Errorf("%w: connection refused", coordinator.ErrUnavailable)
 // server is one Redis. Its run id changes with each start; what was opened on another run is not trusted, as the Redis scripts have it.
 type server struct {
 	mu       sync.Mutex
-	state    *coordinator.Embedded
+	state    *embedded.Coordinator
 	run      int
 	openedOn int           // the run on which the state was opened
 	lost     int           // how often it lost what it held
@@ -37,12 +39,12 @@ func (w *world) newServer() *server {
 	return s
 }
 
-func (s *server) empty(w *world) *coordinator.Embedded {
-	return coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: w.plan.CommitDeadline, Clock: w.redisTime, Retain: 64})
+func (s *server) empty(w *world) *embedded.Coordinator {
+	return embedded.New(embedded.Options{CommitDeadline: w.plan.CommitDeadline, Clock: w.redisTime, Retain: 64})
 }
 
 // replace has the server go on with another state.
-func (s *server) replace(state *coordinator.Embedded, openedOn, run int) {
+func (s *server) replace(state *embedded.Coordinator, openedOn, run int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state, s.openedOn, s.run = state, openedOn, run
@@ -74,7 +76,7 @@ func (s *server) connect() connection {
 }
 
 // trusted returns what decides, and what is closed when it does no more.
-func (c connection) trusted() (*coordinator.Embedded, <-chan struct{}, error) {
+func (c connection) trusted() (*embedded.Coordinator, <-chan struct{}, error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	switch {
@@ -91,7 +93,7 @@ type opening struct {
 	c        connection
 	lost     int
 	held     coordinator.Incarnation
-	prepared *coordinator.Embedded
+	prepared *embedded.Coordinator
 }
 
 // look is the beginning of an Open.
@@ -135,7 +137,7 @@ type redis struct {
 var _ coordinator.Coordinator = (*redis)(nil)
 
 // ask makes a call to the server that the process talks to. Names are those of the methods of coordinator.Coordinator.
-func ask[T any](ctx context.Context, r *redis, name string, do func(ctx context.Context, e *coordinator.Embedded) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, r *redis, name string, do func(ctx context.Context, e *embedded.Coordinator) (T, error)) (T, error) {
 	c, cut := r.p.w.connect(r.node)
 	return call(ctx, r.p, &toRedis, name, func(ctx context.Context) (answer T, err error) {
 		if cut {
@@ -151,7 +153,7 @@ func ask[T any](ctx context.Context, r *redis, name string, do func(ctx context.
 
 // Generation implements coordinator.Log.
 func (r *redis) Generation(ctx context.Context) (coordinator.Generation, error) {
-	return ask(ctx, r, "Generation", func(ctx context.Context, e *coordinator.Embedded) (coordinator.Generation, error) {
+	return ask(ctx, r, "Generation", func(ctx context.Context, e *embedded.Coordinator) (coordinator.Generation, error) {
 		return e.Generation(ctx)
 	})
 }
@@ -187,14 +189,14 @@ func (r *redis) Open(ctx context.Context, state *coordinator.State) error {
 
 // Commit implements coordinator.Log.
 func (r *redis) Commit(ctx context.Context, in coordinator.Incarnation, req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
-	return ask(ctx, r, "Commit", func(ctx context.Context, e *coordinator.Embedded) (coordinator.CommitAnswer, error) {
+	return ask(ctx, r, "Commit", func(ctx context.Context, e *embedded.Coordinator) (coordinator.CommitAnswer, error) {
 		return e.Commit(ctx, in, req)
 	})
 }
 
 // Propose implements coordinator.Log.
 func (r *redis) Propose(ctx context.Context, in coordinator.Incarnation, change coordinator.Change) (coordinator.Entry, error) {
-	return ask(ctx, r, "Propose", func(ctx context.Context, e *coordinator.Embedded) (coordinator.Entry, error) {
+	return ask(ctx, r, "Propose", func(ctx context.Context, e *embedded.Coordinator) (coordinator.Entry, error) {
 		entry, err := e.Propose(ctx, in, change)
 		if err == nil {
 			r.p.w.judge.decides(entry)
@@ -205,7 +207,7 @@ func (r *redis) Propose(ctx context.Context, in coordinator.Incarnation, change 
 
 // Confirm implements coordinator.Log.
 func (r *redis) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []uint64) error {
-	_, err := ask(ctx, r, "Confirm", func(ctx context.Context, e *coordinator.Embedded) (struct{}, error) {
+	_, err := ask(ctx, r, "Confirm", func(ctx context.Context, e *embedded.Coordinator) (struct{}, error) {
 		err := e.Confirm(ctx, in, seqs)
 		if err == nil {
 			r.p.w.judge.confirms(in, seqs)
@@ -217,50 +219,50 @@ func (r *redis) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []
 
 // Settled implements coordinator.Log.
 func (r *redis) Settled(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
-	return ask(ctx, r, "Settled", func(ctx context.Context, e *coordinator.Embedded) (uint64, error) { return e.Settled(ctx, in) })
+	return ask(ctx, r, "Settled", func(ctx context.Context, e *embedded.Coordinator) (uint64, error) { return e.Settled(ctx, in) })
 }
 
 // Latest implements coordinator.Log.
 func (r *redis) Latest(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
-	return ask(ctx, r, "Latest", func(ctx context.Context, e *coordinator.Embedded) (uint64, error) { return e.Latest(ctx, in) })
+	return ask(ctx, r, "Latest", func(ctx context.Context, e *embedded.Coordinator) (uint64, error) { return e.Latest(ctx, in) })
 }
 
 // Topic implements coordinator.Log.
 func (r *redis) Topic(ctx context.Context, in coordinator.Incarnation, name string) (coordinator.TopicFact, error) {
-	return ask(ctx, r, "Topic", func(ctx context.Context, e *coordinator.Embedded) (coordinator.TopicFact, error) {
+	return ask(ctx, r, "Topic", func(ctx context.Context, e *embedded.Coordinator) (coordinator.TopicFact, error) {
 		return e.Topic(ctx, in, name)
 	})
 }
 
 // HighWatermarks implements coordinator.Log.
 func (r *redis) HighWatermarks(ctx context.Context, in coordinator.Incarnation, ps []segments.Partition) ([]int64, error) {
-	return ask(ctx, r, "HighWatermarks", func(ctx context.Context, e *coordinator.Embedded) ([]int64, error) {
+	return ask(ctx, r, "HighWatermarks", func(ctx context.Context, e *embedded.Coordinator) ([]int64, error) {
 		return e.HighWatermarks(ctx, in, ps)
 	})
 }
 
 // Keyed implements coordinator.Log.
 func (r *redis) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
-	return ask(ctx, r, "Keyed", func(ctx context.Context, e *coordinator.Embedded) ([]*coordinator.RequestKey, error) {
+	return ask(ctx, r, "Keyed", func(ctx context.Context, e *embedded.Coordinator) ([]*coordinator.RequestKey, error) {
 		return e.Keyed(ctx, in, topic, ids...)
 	})
 }
 
 // Acquire implements coordinator.Leases.
 func (r *redis) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
-	return ask(ctx, r, "Acquire", func(ctx context.Context, e *coordinator.Embedded) (coordinator.Lease, error) {
+	return ask(ctx, r, "Acquire", func(ctx context.Context, e *embedded.Coordinator) (coordinator.Lease, error) {
 		return e.Acquire(ctx, in, name, holder, ttl)
 	})
 }
 
 // Now implements coordinator.Leases.
 func (r *redis) Now(ctx context.Context, in coordinator.Incarnation) (time.Time, error) {
-	return ask(ctx, r, "Now", func(ctx context.Context, e *coordinator.Embedded) (time.Time, error) { return e.Now(ctx, in) })
+	return ask(ctx, r, "Now", func(ctx context.Context, e *embedded.Coordinator) (time.Time, error) { return e.Now(ctx, in) })
 }
 
 // Release implements coordinator.Leases.
 func (r *redis) Release(ctx context.Context, in coordinator.Incarnation, name, holder string, epoch uint64) error {
-	_, err := ask(ctx, r, "Release", func(ctx context.Context, e *coordinator.Embedded) (struct{}, error) {
+	_, err := ask(ctx, r, "Release", func(ctx context.Context, e *embedded.Coordinator) (struct{}, error) {
 		return done(e.Release(ctx, in, name, holder, epoch))
 	})
 	return err
@@ -268,7 +270,7 @@ func (r *redis) Release(ctx context.Context, in coordinator.Incarnation, name, h
 
 // Register implements coordinator.Registry.
 func (r *redis) Register(ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo, ttl time.Duration) error {
-	_, err := ask(ctx, r, "Register", func(ctx context.Context, e *coordinator.Embedded) (struct{}, error) {
+	_, err := ask(ctx, r, "Register", func(ctx context.Context, e *embedded.Coordinator) (struct{}, error) {
 		return done(e.Register(ctx, in, node, ttl))
 	})
 	return err
@@ -276,7 +278,7 @@ func (r *redis) Register(ctx context.Context, in coordinator.Incarnation, node c
 
 // Nodes implements coordinator.Registry.
 func (r *redis) Nodes(ctx context.Context, in coordinator.Incarnation) ([]coordinator.NodeInfo, error) {
-	return ask(ctx, r, "Nodes", func(ctx context.Context, e *coordinator.Embedded) ([]coordinator.NodeInfo, error) {
+	return ask(ctx, r, "Nodes", func(ctx context.Context, e *embedded.Coordinator) ([]coordinator.NodeInfo, error) {
 		return e.Nodes(ctx, in)
 	})
 }
@@ -286,7 +288,7 @@ func (r *redis) Follow(ctx context.Context, in coordinator.Incarnation, after ui
 	return func(yield func(coordinator.Entry, error) bool) {
 		c, cut := r.p.w.connect(r.node)
 		type followed struct {
-			e      *coordinator.Embedded
+			e      *embedded.Coordinator
 			broken <-chan struct{}
 		}
 		f, err := call(ctx, r.p, &toRedis, "Follow", func(context.Context) (f followed, err error) {

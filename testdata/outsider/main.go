@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"firn.dev/coordinator"
+
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/replay"
 	"firn.dev/segments"
@@ -42,7 +44,7 @@ func run(ctx context.Context, dir string) error {
 }
 
 func write(ctx context.Context, store segments.Store, order string) error {
-	c := coordinator.NewEmbedded(coordinator.EmbeddedOptions{})
+	c := embedded.New(embedded.Options{})
 	n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c})
 	if err != nil {
 		return err

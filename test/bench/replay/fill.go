@@ -9,6 +9,7 @@ import (
 
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -38,7 +39,7 @@ func fill(ctx context.Context, store segments.Store, o options) (*filled, error)
 	}
 	f := &filled{store: store}
 	f.node, err = coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Info: coordinator.NodeInfo{ID: 1}, CommitDeadline: deadline,
-		Coordinator: coordinator.NewEmbedded(coordinator.EmbeddedOptions{CommitDeadline: deadline})})
+		Coordinator: embedded.New(embedded.Options{CommitDeadline: deadline})})
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,18 @@
-package coordinator
+package embedded
 
 import (
 	"cmp"
 	"context"
 	"slices"
 	"time"
+
+	"firn.dev/coordinator"
 )
 
-// leases are the embedded coordinator's. Epochs begin anew in each incarnation, above all earlier ones: the incarnation is their upper half.
+// leases are those of one incarnation. Their epochs are above those of all earlier incarnations:
+// the incarnation is their upper half.
 type leases struct {
-	incarnation Incarnation
+	incarnation coordinator.Incarnation
 	epochs      uint32
 	held        map[string]heldLease
 }
@@ -20,18 +23,20 @@ type heldLease struct {
 	expires time.Time
 }
 
-// Acquire implements Leases.
-func (e *Embedded) Acquire(_ context.Context, in Incarnation, name, holder string, ttl time.Duration) (Lease, error) {
+// Acquire implements coordinator.Leases.
+func (e *Coordinator) Acquire(_ context.Context, in coordinator.Incarnation, name, holder string,
+	ttl time.Duration) (coordinator.Lease, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {
-		return Lease{}, err
+		return coordinator.Lease{}, err
 	}
 	now := e.opts.Clock()
 	l, known := e.leases.held[name]
 	live := known && now.Before(l.expires)
 	if live && l.holder != holder {
-		return Lease{name, l.holder, l.epoch, l.expires.Sub(now)}, ErrLeaseHeld
+		return coordinator.Lease{Name: name, Holder: l.holder, Epoch: l.epoch, Expires: l.expires.Sub(now)},
+			coordinator.ErrLeaseHeld
 	}
 	if !known || l.holder != holder {
 		e.leases.epochs++
@@ -42,18 +47,18 @@ func (e *Embedded) Acquire(_ context.Context, in Incarnation, name, holder strin
 		e.leases.held = map[string]heldLease{}
 	}
 	e.leases.held[name] = l
-	return Lease{name, l.holder, l.epoch, ttl}, nil
+	return coordinator.Lease{Name: name, Holder: l.holder, Epoch: l.epoch, Expires: ttl}, nil
 }
 
-// Now implements Leases.
-func (e *Embedded) Now(_ context.Context, in Incarnation) (time.Time, error) {
+// Now implements coordinator.Leases.
+func (e *Coordinator) Now(_ context.Context, in coordinator.Incarnation) (time.Time, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.opts.Clock(), e.check(in)
 }
 
-// Release implements Leases.
-func (e *Embedded) Release(_ context.Context, in Incarnation, name, holder string, epoch uint64) error {
+// Release implements coordinator.Leases.
+func (e *Coordinator) Release(_ context.Context, in coordinator.Incarnation, name, holder string, epoch uint64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {
@@ -61,7 +66,7 @@ func (e *Embedded) Release(_ context.Context, in Incarnation, name, holder strin
 	}
 	l, known := e.leases.held[name]
 	if !known || l.holder != holder || l.epoch != epoch || !e.opts.Clock().Before(l.expires) {
-		return ErrLeaseLost
+		return coordinator.ErrLeaseLost
 	}
 	delete(e.leases.held, name)
 	return nil
@@ -71,12 +76,13 @@ func (e *Embedded) Release(_ context.Context, in Incarnation, name, holder strin
 type nodes map[int32]registration
 
 type registration struct {
-	info    NodeInfo
+	info    coordinator.NodeInfo
 	expires time.Time
 }
 
-// Register implements Registry.
-func (e *Embedded) Register(_ context.Context, in Incarnation, node NodeInfo, ttl time.Duration) error {
+// Register implements coordinator.Registry.
+func (e *Coordinator) Register(_ context.Context, in coordinator.Incarnation, node coordinator.NodeInfo,
+	ttl time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {
@@ -90,15 +96,15 @@ func (e *Embedded) Register(_ context.Context, in Incarnation, node NodeInfo, tt
 	return nil
 }
 
-// Nodes implements Registry.
-func (e *Embedded) Nodes(_ context.Context, in Incarnation) ([]NodeInfo, error) {
+// Nodes implements coordinator.Registry.
+func (e *Coordinator) Nodes(_ context.Context, in coordinator.Incarnation) ([]coordinator.NodeInfo, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {
 		return nil, err
 	}
 	now := e.opts.Clock()
-	var live []NodeInfo
+	var live []coordinator.NodeInfo
 	for id, r := range e.nodes {
 		if !now.Before(r.expires) {
 			delete(e.nodes, id)
@@ -106,6 +112,6 @@ func (e *Embedded) Nodes(_ context.Context, in Incarnation) ([]NodeInfo, error) 
 		}
 		live = append(live, r.info)
 	}
-	slices.SortFunc(live, func(a, b NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(live, func(a, b coordinator.NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return live, nil
 }

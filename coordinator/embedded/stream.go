@@ -1,24 +1,22 @@
-package coordinator
+package embedded
 
 import (
 	"context"
 	"iter"
+
+	"firn.dev/coordinator"
 )
 
-// stream is the embedded coordinator's commit stream: entries numbered from 1 in each incarnation. The newest are kept, and all from the
-// oldest unconfirmed fact on. The owner's mutex guards it; only next and its signal channels are used outside.
+// stream is the commit stream: entries numbered from 1 in each incarnation. The newest are kept,
+// and all from the oldest unconfirmed fact on. The coordinator's mutex guards it.
 type stream struct {
 	first     uint64 // number of entries[0]
-	entries   []Entry
+	entries   []coordinator.Entry
 	retain    int
 	bytes     int // of entries, about
 	keepBytes int
 	followers map[chan struct{}]struct{}
 }
-
-// DefaultRetainBytes is how much of the commit stream is kept: room for some ten seconds of a hundred commits per second into a thousand partitions each, in which a node
-// reads the bucket before it follows.
-const DefaultRetainBytes = 64 << 20
 
 func newStream(retain, keepBytes int) stream {
 	return stream{first: 1, retain: retain, keepBytes: keepBytes, followers: map[chan struct{}]struct{}{}}
@@ -28,10 +26,10 @@ func newStream(retain, keepBytes int) stream {
 func (s *stream) last() uint64 { return s.first + uint64(len(s.entries)) - 1 }
 
 // append numbers e and wakes the followers. Nothing from unconfirmed on is trimmed.
-func (s *stream) append(e Entry, unconfirmed uint64) Entry {
+func (s *stream) append(e coordinator.Entry, unconfirmed uint64) coordinator.Entry {
 	e.Seq = s.last() + 1
 	s.entries = append(s.entries, e)
-	s.bytes += e.weight()
+	s.bytes += weight(&e)
 	if len(s.entries) >= 2*s.retain || s.bytes >= 2*s.keepBytes {
 		s.trim(unconfirmed)
 	}
@@ -39,7 +37,8 @@ func (s *stream) append(e Entry, unconfirmed uint64) Entry {
 	return e
 }
 
-// trim drops the oldest entries, if they are many: it copies those that stay. Nothing from unconfirmed on is dropped.
+// trim drops the oldest entries, if they are many: it copies those that stay. Nothing from
+// unconfirmed on is dropped.
 func (s *stream) trim(unconfirmed uint64) {
 	most := int(max(unconfirmed, s.first) - s.first)
 	if most < len(s.entries)/4 {
@@ -47,15 +46,15 @@ func (s *stream) trim(unconfirmed uint64) {
 	}
 	drop := 0
 	for drop < most && (len(s.entries)-drop > s.retain || s.bytes > s.keepBytes) {
-		s.bytes -= s.entries[drop].weight()
+		s.bytes -= weight(&s.entries[drop])
 		drop++
 	}
-	s.entries = append(make([]Entry, 0, 2*(len(s.entries)-drop)), s.entries[drop:]...)
+	s.entries = append(make([]coordinator.Entry, 0, 2*(len(s.entries)-drop)), s.entries[drop:]...)
 	s.first += uint64(drop)
 }
 
 // weight is how much memory an entry takes, about.
-func (e *Entry) weight() int {
+func weight(e *coordinator.Entry) int {
 	const entry, span, batch, offset = 64, 160, 48, 48
 	n := entry + 8*len(e.Confirmed)
 	switch f := e.Fact; {
@@ -85,9 +84,9 @@ func (s *stream) wake() {
 }
 
 // after appends entries behind number seq to buf, up to its capacity.
-func (s *stream) after(seq uint64, buf []Entry) ([]Entry, error) {
+func (s *stream) after(seq uint64, buf []coordinator.Entry) ([]coordinator.Entry, error) {
 	if seq+1 < s.first {
-		return nil, ErrTrimmed
+		return nil, coordinator.ErrTrimmed
 	}
 	if seq >= s.last() {
 		return buf, nil
@@ -96,9 +95,10 @@ func (s *stream) after(seq uint64, buf []Entry) ([]Entry, error) {
 	return append(buf, from[:min(len(from), cap(buf)-len(buf))]...), nil
 }
 
-// Follow implements Log.
-func (e *Embedded) Follow(ctx context.Context, in Incarnation, after uint64) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
+// Follow implements coordinator.Stream.
+func (e *Coordinator) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry,
+	error] {
+	return func(yield func(coordinator.Entry, error) bool) {
 		signal := make(chan struct{}, 1)
 		e.mu.Lock()
 		e.stream.followers[signal] = struct{}{}
@@ -108,11 +108,11 @@ func (e *Embedded) Follow(ctx context.Context, in Incarnation, after uint64) ite
 			defer e.mu.Unlock()
 			delete(e.stream.followers, signal)
 		}()
-		buf := make([]Entry, 0, 64)
+		buf := make([]coordinator.Entry, 0, 64)
 		for {
 			entries, err := e.read(in, after, buf)
 			if err != nil {
-				yield(Entry{}, err)
+				yield(coordinator.Entry{}, err)
 				return
 			}
 			for _, entry := range entries {
@@ -127,14 +127,15 @@ func (e *Embedded) Follow(ctx context.Context, in Incarnation, after uint64) ite
 			select {
 			case <-signal:
 			case <-ctx.Done():
-				yield(Entry{}, ctx.Err())
+				yield(coordinator.Entry{}, ctx.Err())
 				return
 			}
 		}
 	}
 }
 
-func (e *Embedded) read(in Incarnation, after uint64, buf []Entry) ([]Entry, error) {
+func (e *Coordinator) read(in coordinator.Incarnation, after uint64, buf []coordinator.Entry) ([]coordinator.Entry,
+	error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {

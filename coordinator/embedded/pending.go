@@ -1,10 +1,14 @@
-package coordinator
+package embedded
 
-import "firn.dev/segments"
+import (
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+)
 
-// pending are the facts that await their confirmation, by number, and what is confirmed in spite of them.
+// pending are the facts that await their confirmation, by number, and how far partitions are
+// confirmed nevertheless.
 type pending struct {
-	facts    map[uint64]*Fact
+	facts    map[uint64]*coordinator.Fact
 	order    []uint64 // ascending; confirmed ones go when they reach the front
 	prefixes map[segments.Partition]*confirmedPrefix
 	merging  map[segments.Partition]struct{}
@@ -18,10 +22,11 @@ type confirmedPrefix struct {
 }
 
 func newPending() pending {
-	return pending{facts: map[uint64]*Fact{}, prefixes: map[segments.Partition]*confirmedPrefix{}, merging: map[segments.Partition]struct{}{}}
+	return pending{facts: map[uint64]*coordinator.Fact{}, prefixes: map[segments.Partition]*confirmedPrefix{},
+		merging: map[segments.Partition]struct{}{}}
 }
 
-func (p *pending) add(seq uint64, f *Fact) {
+func (p *pending) add(seq uint64, f *coordinator.Fact) {
 	p.facts[seq] = f
 	p.order = append(p.order, seq)
 	if f.Merge != nil {
@@ -42,7 +47,7 @@ func (p *pending) add(seq uint64, f *Fact) {
 }
 
 // take removes and returns a fact; nil if it is not pending.
-func (p *pending) take(seq uint64) *Fact {
+func (p *pending) take(seq uint64) *coordinator.Fact {
 	f := p.facts[seq]
 	delete(p.facts, seq)
 	for len(p.order) > 0 && p.facts[p.order[0]] == nil {
@@ -60,8 +65,9 @@ func (p *pending) take(seq uint64) *Fact {
 	return f
 }
 
-// confirm moves the prefix of a partition over a span, and over those that follow it and were confirmed before.
-func (p *pending) confirm(s *CommitSpan) {
+// confirm moves the prefix of a partition over a span, and over those that follow it and were
+// confirmed before.
+func (p *pending) confirm(s *coordinator.CommitSpan) {
 	prefix := p.prefixes[s.Partition]
 	prefix.pending--
 	if prefix.pending == 0 {

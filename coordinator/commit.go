@@ -1,0 +1,77 @@
+package coordinator
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// MaxCommitDecisions bounds one commit, which is one atomic step that everybody else waits for: see
+// CommitRequest.Decisions. Redis takes some ten milliseconds for as many.
+const MaxCommitDecisions = 4096
+
+// Decisions is how many decisions the request asks for: one for each batch of a producer or request
+// that the coordinator has to look up, and one for all other batches that follow each other in a
+// run.
+func (r *CommitRequest) Decisions() int {
+	n := 0
+	for i := range r.Runs {
+		plain := false
+		for j := range r.Runs[i].Batches {
+			if known := r.Runs[i].Batches[j].LookedUp(); known || !plain {
+				n++
+				plain = !known
+			}
+		}
+	}
+	return n
+}
+
+// LookedUp says whether the coordinator has to look up what it knows of the batch's producer or
+// request.
+func (b *CommitBatch) LookedUp() bool { return b.ProducerID >= 0 || b.Key != nil }
+
+// Validate refuses what no segment can contain; the numbers of records and bytes are added up
+// below.
+func (r *CommitRequest) Validate() error {
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		if run.Position < 0 {
+			return fmt.Errorf("%w: run of %s at position %d", ErrMalformed, run.Partition, run.Position)
+		}
+		for j := range run.Batches {
+			if b := &run.Batches[j]; b.Records < 1 || b.Length < 1 || b.ProducerID >= 0 &&
+				(b.BaseSequence < 0 || b.ProducerEpoch < 0 || b.Key != nil) ||
+				b.Key != nil && b.Key.Partitions < 0 {
+				return fmt.Errorf("%w: batch %d of run %d of segment %s: %+v", ErrMalformed, j, i, r.Segment, *b)
+			}
+		}
+	}
+	if n := r.Decisions(); n > MaxCommitDecisions {
+		return fmt.Errorf("%w: the commit of segment %s asks for %d decisions, at most %d are allowed: "+
+			"write it as several segments", ErrMalformed, r.Segment, n, MaxCommitDecisions)
+	}
+	return r.validateBytes()
+}
+
+// validateBytes refuses runs that share bytes. Most requests have their runs in the order of their
+// bytes.
+func (r *CommitRequest) validateBytes() error {
+	inOrder := func(a, b CommitRun) int { return cmp.Compare(a.Position, b.Position) }
+	runs := r.Runs
+	if !slices.IsSortedFunc(runs, inOrder) {
+		runs = slices.SortedStableFunc(slices.Values(runs), inOrder)
+	}
+	end := int64(0)
+	for i := range runs {
+		if runs[i].Position < end {
+			return fmt.Errorf("%w: the run of %s at position %d of segment %s begins inside of another", ErrMalformed,
+				runs[i].Partition, runs[i].Position, r.Segment)
+		}
+		end = runs[i].Position
+		for j := range runs[i].Batches {
+			end += int64(runs[i].Batches[j].Length)
+		}
+	}
+	return nil
+}
