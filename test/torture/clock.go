@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,7 +62,8 @@ func init() {
 }
 `
 
-// buildWithClock builds a program whose clock can be set. The first time takes minutes, because all of Go's library is built anew.
+// buildWithClock builds a program whose clock can be set. The first time takes minutes, because all
+// of Go's library is built anew. Go's cache knows what replaces it by where it lies: always the same.
 func buildWithClock(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
@@ -76,19 +78,35 @@ func buildWithClock(ctx context.Context, dir, pkg string, flags ...string) (stri
 	if strings.Count(string(source), clockNow) != 1 {
 		return "", errors.New("this Go's time.Now is not as expected: correct clockNow in test/torture/clock.go")
 	}
-	patched, added, overlay := filepath.Join(dir, "time.go"), filepath.Join(dir, "jump.go"), filepath.Join(dir, "overlay.json")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	at := filepath.Join(cache, "firn-torture")
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return "", err
+	}
+	patched, added, overlay := filepath.Join(at, "time.go"), filepath.Join(at, "jump.go"), filepath.Join(at, "overlay.json")
 	files, err := json.Marshal(map[string]map[string]string{"Replace": {original: patched, filepath.Join(root, "jump.go"): added}})
 	if err != nil {
 		return "", err
 	}
 	err = errors.Join(
-		os.WriteFile(patched, []byte(strings.Replace(string(source), clockNow, jumpedNow, 1)), 0o600),
-		os.WriteFile(added, []byte(clockSource), 0o600),
-		os.WriteFile(overlay, files, 0o600))
+		keep(patched, []byte(strings.Replace(string(source), clockNow, jumpedNow, 1))),
+		keep(added, []byte(clockSource)),
+		keep(overlay, files))
 	if err != nil {
 		return "", err
 	}
 	return process.Build(ctx, dir, pkg, append(flags, "-overlay", overlay)...)
+}
+
+// keep writes a file, unless it is there: another build may read it.
+func keep(path string, content []byte) error {
+	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
+		return nil
+	}
+	return os.WriteFile(path, content, 0o600)
 }
 
 // setClock sets the node's clock ahead.
