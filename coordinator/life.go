@@ -185,9 +185,11 @@ func (l *Life) follow(ctx context.Context) error {
 // producerSweep is how often a node's View forgets silent producers.
 const producerSweep = 10 * time.Minute
 
+// A node that died is gone from the Metadata of the others after both of these: soon enough for
+// clients that wait 2.5 s before they ask again whom to write to, as franz-go does.
 const (
-	registrationTTL = 2 * time.Second // after which a node that died is gone from Metadata
-	heartbeat       = 500 * time.Millisecond
+	registrationTTL = 2 * time.Second
+	heartbeat       = 300 * time.Millisecond
 )
 
 // register announces the node again and again, and hears of the others.
