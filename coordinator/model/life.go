@@ -1,6 +1,6 @@
 package model
 
-// What a node does in and between its lives: begin.go, chain.go, journal.go, life.go, ingest.
+// What a node does in and between its lives: node_begin.go, node_chain.go, node_journal.go, node_life.go, ingest.
 
 // coordinators are those that a node may reach. After a failover each call may come to either.
 func (s *State) coordinators() []server {

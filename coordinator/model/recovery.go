@@ -1,6 +1,6 @@
 package model
 
-// What a recovery does: recover.go and beginning.open.
+// What a recovery does: bucket_recover.go and beginning.open.
 
 // createIncarnation is step 1. Of two recoveries that want one number one loses, which here is the
 // same as not to have begun.

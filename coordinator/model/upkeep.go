@@ -1,7 +1,7 @@
 package model
 
-// Snapshots, tidying, the ends of silent chains, merges and the collector: snapshotter.go,
-// silent.go, merge.go, garbage.go.
+// Snapshots, tidying, the ends of silent chains, merges and the collector: node_snapshotter.go,
+// node_silent.go, state_merge.go, bucket_garbage.go.
 
 func (w *walk) snapshots(i int) {
 	n := &w.s.nodes[i]

@@ -39,7 +39,7 @@ var mutants = []mutant{
 		by:   []check{writing, whole},
 	},
 	{
-		name: "confirm-early", file: "coordinator/journal.go",
+		name: "confirm-early", file: "coordinator/node_journal.go",
 		rule: "a fact is confirmed only after it is in the journal",
 		old:  "\terr := j.persist(ctx, \"journal put\", func(ctx context.Context) error {",
 		new: `	j.confirm(ctx, seqs)
@@ -47,7 +47,7 @@ var mutants = []mutant{
 		by: []check{journals, writing, recoveries, whole},
 	},
 	{
-		name: "confirm-unjournaled", file: "coordinator/journal.go",
+		name: "confirm-unjournaled", file: "coordinator/node_journal.go",
 		rule: "a fact is confirmed only if its put succeeded",
 		old: `	if err == nil {
 		err = j.persist(ctx, "confirm"`,
@@ -67,7 +67,7 @@ var mutants = []mutant{
 		by: []check{{pkg: "./ingest", run: "Help"}, whole},
 	},
 	{
-		name: "settle-other-incarnation", file: "coordinator/journal.go",
+		name: "settle-other-incarnation", file: "coordinator/node_journal.go",
 		rule: "facts are journaled in a life of the incarnation that decided them only",
 		old:  "if e.Fact.Incarnation != in {",
 		new:  "if false {",
@@ -81,7 +81,7 @@ var mutants = []mutant{
 		by:   []check{views, simulation, whole},
 	},
 	{
-		name: "other-put-taken-for-ours", file: "coordinator/recover.go",
+		name: "other-put-taken-for-ours", file: "coordinator/bucket_recover.go",
 		rule: "a put that meets another object is not ours",
 		old:  "return err == nil && bytes.Equal(there, body), err",
 		new:  "return err == nil && (true || bytes.Equal(there, body)), err",
@@ -97,7 +97,7 @@ var mutants = []mutant{
 
 	// A recovery ends all that was before it.
 	{
-		name: "no-seal", file: "coordinator/recover.go",
+		name: "no-seal", file: "coordinator/bucket_recover.go",
 		rule: "a recovery seals every chain",
 		old: `	created, err := create(ctx, r.store, o.key(), o.encode())
 	if err != nil || !created {
@@ -108,7 +108,7 @@ var mutants = []mutant{
 		by: []check{recoveries, simulation, whole},
 	},
 	{
-		name: "seal-unverified", file: "coordinator/recover.go",
+		name: "seal-unverified", file: "coordinator/bucket_recover.go",
 		rule: "a seal counts only when a later listing shows nothing behind it",
 		old: `		for i, c := range open {
 			if numbers[i] > 0 {
@@ -121,14 +121,14 @@ var mutants = []mutant{
 		by: []check{recoveries, simulation, whole},
 	},
 	{
-		name: "fence-ignored", file: "coordinator/chain.go",
+		name: "fence-ignored", file: "coordinator/node_chain.go",
 		rule: "a journal put that meets another object ends the life",
 		old:  "err == nil && !mine {",
 		new:  "err == nil && !mine && false {",
 		by:   []check{recoveries, simulation, whole},
 	},
 	{
-		name: "newest-not-looked-for", file: "coordinator/begin.go",
+		name: "newest-not-looked-for", file: "coordinator/node_begin.go",
 		rule: "a life begins only if its incarnation is the newest after its object 0 is there",
 		old:  "\tif newest > g.Incarnation {",
 		new:  "\tif newest > g.Incarnation && false {",
@@ -143,21 +143,21 @@ var mutants = []mutant{
 		by:  []check{{pkg: "./coordinator", run: "Truncation|BeyondAHole"}, simulation, whole},
 	},
 	{
-		name: "void-not-created", file: "coordinator/recover.go",
+		name: "void-not-created", file: "coordinator/bucket_recover.go",
 		rule: "a recovery makes its predecessors that have not opened void",
 		old:  "if created, err := create(ctx, r.store, snapshotKey(in, 0), void.encode()); err != nil || created {",
 		new:  "if _ = void.encode; true {",
 		by:   []check{{pkg: "./coordinator", run: "^TestOvertaken|^TestRecoveriesRace"}, recoveries, simulation, whole},
 	},
 	{
-		name: "gap-ignored", file: "coordinator/load.go",
+		name: "gap-ignored", file: "coordinator/bucket_load.go",
 		rule: "who finds objects missing that no snapshot covers reads again",
 		old:  "if key := missing[o.life]; key != \"\" && o.incarnation == snapshot.incarnation {",
 		new:  "if key := missing[o.life]; key == \"?\" {",
 		by:   []check{{pkg: "./coordinator", run: "^TestMissingJournalObject$"}, recoveries, simulation, whole},
 	},
 	{
-		name: "settled-after-load", file: "coordinator/begin.go",
+		name: "settled-after-load", file: "coordinator/node_begin.go",
 		rule: "a node asks how far the stream is settled before it loads the bucket",
 		old: `	if n.view == nil {
 		n.view = NewView(state)`,
@@ -169,28 +169,28 @@ var mutants = []mutant{
 		by: []check{{pkg: "./coordinator", run: "Catch|NodesLive|Changes"}, writing, whole},
 	},
 	{
-		name: "slow-beginning-lived", file: "coordinator/begin.go",
+		name: "slow-beginning-lived", file: "coordinator/node_begin.go",
 		rule: "a life that took longer to begin than a seal surely lasts does not begin",
 		old:  "if Elapsed(c.proved, c.clock()) >= sealsSurely {",
 		new:  "if false {",
 		by:   []check{{pkg: "./coordinator", run: "^TestSlowBeginning"}, recoveries, whole},
 	},
 	{
-		name: "slow-put-trusted", file: "coordinator/chain.go",
+		name: "slow-put-trusted", file: "coordinator/node_chain.go",
 		rule: "a put after a long silence looks for what it missed",
 		old:  "if Elapsed(c.proved, now) >= sealsSurely {",
 		new:  "if false {",
 		by:   []check{{pkg: "./coordinator", run: "^TestPutAfterALongTime$"}, journals, simulation, whole},
 	},
 	{
-		name: "silence-unbounded", file: "coordinator/chain.go",
+		name: "silence-unbounded", file: "coordinator/node_chain.go",
 		rule: "a direct writer gives up a chain that has been silent",
 		old:  "return c.silence > 0 && Elapsed(c.proved, now) >= c.silence",
 		new:  "return false",
 		by:   []check{{pkg: "./coordinator", run: "^TestGuestGivesUpASilentChain$"}, direct, whole},
 	},
 	{
-		name: "connection-not-looked-for", file: "coordinator/chain.go",
+		name: "connection-not-looked-for", file: "coordinator/node_chain.go",
 		rule: "a put after a long silence looks whether the object before is still there",
 		old: `	if errors.Is(err, segments.ErrNotFound) {
 		return fmt.Errorf("%w: its chain was sealed while it was silent", ErrFenced)
@@ -244,7 +244,7 @@ var mutants = []mutant{
 		},
 	},
 	{
-		name: "opens-again", file: "coordinator/begin.go",
+		name: "opens-again", file: "coordinator/node_begin.go",
 		rule: "an opening whose reply is lost is not sent again, as it once was",
 		old:  "\t\t\treturn b.opened(ctx, state.Generation())",
 		new:  "\t\t\tstate.opening, _ = &opening{}, b.opened",
@@ -304,14 +304,14 @@ var mutants = []mutant{
 		by:  []check{embedded, simulation, whole},
 	},
 	{
-		name: "keys-forgotten", file: "coordinator/keyed.go",
+		name: "keys-forgotten", file: "coordinator/state_keyed.go",
 		rule: "a request with a key that is known is not written again",
 		old:  "here = here && known.time >= since",
 		new:  "here = here && known.time > 1<<62",
 		by:   []check{embedded, simulation, whole},
 	},
 	{
-		name: "keys-spread-otherwise", file: "coordinator/keyed.go",
+		name: "keys-spread-otherwise", file: "coordinator/state_keyed.go",
 		rule: "a request is known again only as it was spread over the partitions",
 		old:  "case here && known.partitions != k.Partitions:",
 		new:  "case false:",
@@ -326,7 +326,7 @@ var mutants = []mutant{
 		by:  []check{scripts},
 	},
 	{
-		name: "keys-not-in-snapshots", file: "coordinator/statecodec.go",
+		name: "keys-not-in-snapshots", file: "coordinator/state_codec.go",
 		rule: "snapshots hold keys",
 		old: `		b = appendKeyed(b, 0, p.keyedIn(at))
 `,
@@ -344,7 +344,7 @@ var mutants = []mutant{
 		by: []check{reopened, scripts},
 	},
 	{
-		name: "old-epoch-admitted", file: "coordinator/producer.go",
+		name: "old-epoch-admitted", file: "coordinator/state_producer.go",
 		rule: "a producer of an older epoch is refused",
 		old: `	case b.ProducerEpoch < pr.epoch:
 		return 0, ErrProducerEpoch
@@ -355,7 +355,7 @@ var mutants = []mutant{
 		by: []check{embedded, whole},
 	},
 	{
-		name: "offsets-version-ignored", file: "coordinator/offsets.go",
+		name: "offsets-version-ignored", file: "coordinator/state_offsets.go",
 		rule: "of committed offsets the newest version stands",
 		old:  " || o.Version <= g.offsets[p.Partition].version {",
 		new:  " {",
@@ -371,21 +371,21 @@ var mutants = []mutant{
 
 	// Nothing is deleted that is needed.
 	{
-		name: "last-object-deleted", file: "coordinator/snapshotter.go",
+		name: "last-object-deleted", file: "coordinator/node_snapshotter.go",
 		rule: "the last object of a chain is kept until the chain is sealed",
 		old:  "(n < cov.upTo ||",
 		new:  "(n <= cov.upTo ||",
 		by:   []check{{pkg: "./coordinator", run: "^TestSilentChains|^TestSnapshots$"}, recoveries, simulation, whole},
 	},
 	{
-		name: "seals-deleted-young", file: "coordinator/snapshotter.go",
+		name: "seals-deleted-young", file: "coordinator/node_snapshotter.go",
 		rule: "seals outlive a put that comes late, by days",
 		old:  "n == cov.upTo && cov.sealed && old)",
 		new:  "n == cov.upTo && cov.sealed)",
 		by:   []check{{pkg: "./coordinator", run: "^TestSilentChains|^TestSnapshots$"}, recoveries, simulation, whole},
 	},
 	{
-		name: "later-chains-covered", file: "coordinator/load.go",
+		name: "later-chains-covered", file: "coordinator/bucket_load.go",
 		rule: "a snapshot does not cover chains of later incarnations",
 		old: `		case o.incarnation > f.state.incarnation:
 `,
@@ -393,28 +393,28 @@ var mutants = []mutant{
 		by:  []check{{pkg: "./coordinator", run: "^TestLaterChains"}, simulation, whole},
 	},
 	{
-		name: "collects-young", file: "coordinator/garbage.go",
+		name: "collects-young", file: "coordinator/bucket_garbage.go",
 		rule: "only what is too old to be committed or merged is collected",
 		old:  "return stores.Sub(created) > age && max(coordinators.Sub(id.Time()), stores.Sub(id.Time())) > age",
 		new:  "return true",
 		by:   []check{{pkg: "./coordinator", run: "^TestUnreferenced$"}, views, simulation, whole},
 	},
 	{
-		name: "deletes-by-history", file: "coordinator/delete.go",
+		name: "deletes-by-history", file: "coordinator/bucket_delete.go",
 		rule: "who deletes looks afterwards whether its incarnation is still the newest",
 		old:  "if err != nil || newest == in {",
 		new:  "if err != nil || newest >= in {",
 		by:   []check{{pkg: "./cleanup", run: "^TestCutOff"}, simulation, whole},
 	},
 	{
-		name: "collects-unsettled", file: "coordinator/garbage.go",
+		name: "collects-unsettled", file: "coordinator/bucket_garbage.go",
 		rule: "a collector waits until what was decided is in the journal",
 		old:  "\t\tif settled >= latest {",
 		new:  "\t\tif settled >= latest || true {",
 		by:   []check{{pkg: "./coordinator", run: "^TestCollectorWaits"}, whole},
 	},
 	{
-		name: "collects-what-is-listed", file: "coordinator/garbage.go",
+		name: "collects-what-is-listed", file: "coordinator/bucket_garbage.go",
 		rule: "a segment that an index object lists is needed",
 		old: `	needed := state.references()
 	gone, err := needed.read(ctx, c.loader, &c.known)`,
@@ -424,7 +424,7 @@ var mutants = []mutant{
 		by: []check{{pkg: "./coordinator", run: "^TestArchive$|^TestUnreferenced$"}, simulation, collecting, whole},
 	},
 	{
-		name: "loaded-unconfirmed", file: "coordinator/begin.go",
+		name: "loaded-unconfirmed", file: "coordinator/node_begin.go",
 		rule: "a node confirms what it read in the journal before it shows it",
 		old:  "confirmLoaded(ctx, n.opts.Coordinator, state, seq); err != nil",
 		new:  "ctx.Err(); err != nil",
@@ -566,7 +566,7 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./ingest", run: "^TestDeletedIsNotCommittedAgain$"}, whole},
 	},
 	{
-		name: "look-of-before", file: "coordinator/look.go",
+		name: "look-of-before", file: "coordinator/node_look.go",
 		rule: "a look for newer incarnations answers nobody who asked after it began",
 		old:  "\tl.looks.leave()\n",
 		new:  "\tdefer l.looks.leave()\n",
