@@ -1,6 +1,7 @@
 package model
 
-// What a node does in and between its lives: node_begin.go, node_chain.go, node_journal.go, node_life.go, ingest.
+// What a node does in and between its lives: node_begin.go, node_chain.go, node_journal.go,
+// node_life.go, ingest.
 
 // coordinators are those that a node may reach. After a failover each call may come to either.
 func (s *State) coordinators() []server {
@@ -56,7 +57,8 @@ func (w *walk) between(i, k int) {
 	}
 	n := &w.copy().nodes[i]
 	n.phase, n.in, n.opening = asked, sv.in, sv.opening
-	if int(n.lives) == w.m.cfg.Lives && (n.spare != sv.opening+1 || w.s.chains[w.m.cfg.chain(i, int(n.lives))].in != sv.in) {
+	if int(n.lives) == w.m.cfg.Lives && (n.spare != sv.opening+1 ||
+		w.s.chains[w.m.cfg.chain(i, int(n.lives))].in != sv.in) {
 		return // no further life is within the bounds
 	}
 	w.emit(Move{Generation, int8(i), 0, 0})
@@ -121,7 +123,8 @@ func (w *walk) begin(i int) {
 	}
 }
 
-// spare says whether an earlier try has begun the chain of a life that could not begin, with which the next try goes on.
+// spare says whether an earlier try has begun the chain of a life that could not begin, with which
+// the next try goes on.
 func (w *walk) spare(i int) bool {
 	n := &w.s.nodes[i]
 	if n.spare == 0 || n.spare != n.opening+1 {
