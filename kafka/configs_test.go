@@ -72,7 +72,7 @@ func TestDescribeBrokerConfigs(t *testing.T) {
 	all, code := describe(t, f, kmsg.ConfigResourceTypeBroker, "7")
 	wantCode(t, "7", code, nil)
 	for name, want := range map[string]string{
-		"node.id": "7", "broker.rack": "zone-a", "auto.create.topics.enable": "true", "num.partitions": "5",
+		"node.id": "7", "broker.rack": "zone-7", "auto.create.topics.enable": "true", "num.partitions": "5",
 		"log.retention.ms": "604800000", "message.max.bytes": "1048588", "advertised.listeners": "plaintext://" + f.address,
 	} {
 		if c, ok := all[name]; !ok || *c.Value != want || !c.ReadOnly || len(c.ConfigSynonyms) != 1 {

@@ -26,7 +26,9 @@ import (
 //   - Fetch sessions (KIP-227) are not kept: session id 0 says so, and every fetch is a full one. An incremental fetch gets
 //     FETCH_SESSION_ID_NOT_FOUND, as from a broker without room for sessions.
 //   - There are no open transactions: the last stable offset is the high watermark, and no transaction is aborted.
-//   - The leader epoch is always 0. The client's rack is not looked at here: Metadata has named a leader nearby.
+//   - The leader epoch is always 0.
+//   - A client that says which rack it is in is told of a replica there (KIP-392), together with what it asked for: one that
+//     cannot follow has the records all the same.
 //   - Clients that are not known to read LZ4 get such batches decompressed: see wantsPlain.
 //   - Stored data that is corrupt or cannot be read is KAFKA_STORAGE_ERROR for its partition alone: consumers try again.
 func init() {
@@ -70,6 +72,7 @@ type fetchPartition struct {
 	maxPlain int      // bytes of records that a plain batch of its topic can have; 0: the client reads LZ4
 	invalid  *refusal // found before looking for data
 	nowhere  bool     // invalid because there is nothing to look for: the fetch waits for the others
+	closer   int32    // a node to read from instead, or nowhereCloser
 
 	refused       *refusal
 	highWatermark int64
@@ -130,6 +133,7 @@ func newFetchCall(ctx context.Context, s *Server, from *peer, req *kmsg.FetchReq
 	for i := range req.Topics {
 		f.addTopic(from, req.Version, &req.Topics[i], once)
 	}
+	f.sendCloser(from, req.Rack)
 	if len(f.partitions) < n/2 { // the others were named before
 		f.partitions = append(make([]fetchPartition, 0, len(f.partitions)), f.partitions...)
 	}
@@ -151,6 +155,7 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 			maxBytes:  max(int(asked.PartitionMaxBytes), 1),
 			invalid:   invalid,
 			nowhere:   topic == nil,
+			closer:    nowhereCloser,
 		}
 		if topic != nil {
 			p.Topic = topic.ID
@@ -165,6 +170,22 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 		f.partitions = append(f.partitions, p)
 	}
 	f.topics = append(f.topics, fetchTopic{name: t.Topic, id: t.TopicID, partitions: len(f.partitions) - first})
+}
+
+// sendCloser finds for each partition whether a node in the client's rack serves it.
+func (f *fetchCall) sendCloser(from *peer, rack string) {
+	self := f.s.opts.Node.Info()
+	if rack == "" || rack == self.Zone {
+		return
+	}
+	nodes := f.s.nodes(from)
+	place := placement{nodes, nearby(nodes, from.ClientID)}
+	for i := range f.partitions {
+		if p := &f.partitions[i]; p.invalid == nil {
+			factor := f.s.replicationFactor(f.s.opts.Node.View().TopicByID(p.Topic))
+			p.closer = place.closerTo(rack, self, p.Partition, factor)
+		}
+	}
 }
 
 func noPartition(index int32) *refusal {

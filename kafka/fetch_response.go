@@ -138,7 +138,7 @@ func (w *fetchWriter) partition(p *fetchPartition, committed bool) {
 		w.count(-1)
 	}
 	if w.version >= fetchPreferredReplica {
-		w.int32(-1)
+		w.int32(p.closer)
 	}
 	w.count(p.bytes)
 	if p.bytes > 0 {

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // A partition's copies are the bucket's business, and any node serves it. But tools declare a
@@ -32,14 +33,54 @@ func (s *Server) replicationFactor(t *coordinator.Topic) int16 {
 	return t.ReplicationFactor
 }
 
-// replicasOf returns so many replicas, beginning with the leader.
+// replicasOf returns so many replicas, beginning with the leader, of as many zones as there are: then
+// each zone has one to read from.
 func replicasOf(nodes []coordinator.NodeInfo, leader int32, count int16) []int32 {
-	replicas := make([]int32, count)
 	at := slices.IndexFunc(nodes, func(n coordinator.NodeInfo) bool { return n.ID == leader })
+	picked := make([]int, 0, count) // of nodes
+	least := func() (best int) {
+		fewest := len(picked) + 1
+		for i := range nodes {
+			next, same := (at+i)%len(nodes), 0
+			for _, p := range picked {
+				if nodes[p].Zone == nodes[next].Zone {
+					same++
+				}
+			}
+			if same < fewest && !slices.Contains(picked, next) {
+				best, fewest = next, same
+			}
+		}
+		return best
+	}
+	replicas := make([]int32, count)
 	for i := range replicas {
-		replicas[i] = nodes[(at+i)%len(nodes)].ID
+		if i < len(nodes) {
+			picked = append(picked, least())
+		}
+		replicas[i] = nodes[picked[i%len(nodes)]].ID
 	}
 	return replicas
+}
+
+// nowhereCloser says that a client reads from where it is.
+const nowhereCloser = -1
+
+// closerTo returns the replica of a partition that is in the client's rack, if this node is not, and
+// one is (KIP-392). Clients go to none but the replicas that Metadata names.
+func (p placement) closerTo(rack string, self coordinator.NodeInfo, at segments.Partition, replicas int16) int32 {
+	leader := leaderOf(p.leaders, at)
+	if rack == self.Zone || leader < 0 {
+		return nowhereCloser
+	}
+	for _, id := range replicasOf(p.nodes, leader, replicas) {
+		for _, n := range p.nodes {
+			if n.ID == id && n.Zone == rack {
+				return id
+			}
+		}
+	}
+	return nowhereCloser
 }
 
 // checkReplicationFactor checks what a client asks for; -1 stands for the default.

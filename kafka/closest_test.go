@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
+	"firn.dev/segments/memory"
+)
+
+func TestReplicasAreOfAllZones(t *testing.T) {
+	nodes := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "a"}, {ID: 3, Zone: "b"}, {ID: 4, Zone: "b"}, {ID: 5, Zone: "c"}}
+	for _, c := range []struct {
+		leader int32
+		count  int16
+		want   []int32
+	}{
+		{1, 1, []int32{1}}, {1, 3, []int32{1, 3, 5}}, {2, 3, []int32{2, 3, 5}}, {3, 2, []int32{3, 5}},
+		{5, 4, []int32{5, 1, 3, 2}}, {4, 6, []int32{4, 5, 1, 2, 3, 4}},
+	} {
+		if got := replicasOf(nodes, c.leader, c.count); !slices.Equal(got, c.want) {
+			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
+		}
+	}
+}
+
+// Each partition of zoned has so many batches of one record, of so many bytes.
+const zonedBatches, zonedBatch = 12, 16 << 10
+
+// zoned are three nodes in zones of their own, and a topic of six partitions with a replica in each.
+func zoned(t *testing.T) []*firn {
+	t.Helper()
+	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
+	var nodes []*firn
+	for id := range int32(3) {
+		nodes = append(nodes, startNode(t, Options{}, store, 0, decides, id+1))
+	}
+	first := nodes[0]
+	for deadline := time.Now().Add(time.Minute); len(first.node.Nodes()) < len(nodes); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the first node knows of %v", first.node.Nodes())
+		}
+	}
+	if _, err := first.admin(t).CreateTopic(t.Context(), 6, 3, nil, "log"); err != nil {
+		t.Fatal(err)
+	}
+	random := rand.NewChaCha8([32]byte{1})
+	for p := range int32(6) {
+		for range zonedBatches {
+			value := make([]byte, zonedBatch)
+			_, _ = random.Read(value)
+			first.produce(t, "log", p, time.Now(), string(value))
+		}
+	}
+	return nodes
+}
+
+// TestConsumersStayInTheirZone has a consumer in each zone read everything, and counts the bytes
+// that it takes from other zones: all but those of its first fetches come from its own.
+func TestConsumersStayInTheirZone(t *testing.T) {
+	nodes := zoned(t)
+	for i, home := range nodes {
+		crossed, read := readAll(t, nodes, home, kgo.Rack(fmt.Sprint("zone-", i+1)))
+		if share := float64(crossed) / float64(read); share > 0.25 {
+			t.Errorf("zone %d: %d of %d bytes crossed zones", i+1, crossed, read)
+		}
+		t.Logf("zone %d: %.0f %% of %d bytes cross zones", i+1, 100*float64(crossed)/float64(read), read)
+		crossed, read = readAll(t, nodes, home)
+		if share := float64(crossed) / float64(read); share < 0.3 {
+			t.Errorf("without a rack %d of %d bytes cross zones: the test shows nothing", crossed, read)
+		}
+		t.Logf("without a rack: %.0f %%", 100*float64(crossed)/float64(read))
+	}
+}
+
+// readAll reads the topic and returns how many bytes came from other nodes than home, and from all.
+func readAll(t *testing.T, nodes []*firn, home *firn, opts ...kgo.Opt) (crossed, all int64) {
+	t.Helper()
+	var near, far atomic.Int64
+	dial := func(ctx context.Context, network, host string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, host)
+		if err != nil {
+			return nil, err
+		}
+		if host == home.address {
+			return &counting{nc, &near}, nil
+		}
+		return &counting{nc, &far}, nil
+	}
+	cl := nodes[0].client(t, append(opts, kgo.Dialer(dial), kgo.ConsumeTopics("log"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(16<<10), kgo.FetchMaxWait(100*time.Millisecond))...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for got := 0; got < 6*zonedBatches; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		got += fetches.NumRecords()
+	}
+	return far.Load(), near.Load() + far.Load()
+}
+
+// counting is a connection whose bytes are counted.
+type counting struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// TestKcatFollowsToItsRack: librdkafka goes where it is sent, and reads everything.
+func TestKcatFollowsToItsRack(t *testing.T) {
+	kcat, err := exec.LookPath("kcat")
+	if err != nil {
+		t.Fatal("install kcat: ", err)
+	}
+	nodes := zoned(t)
+	before := counterValue(t, nodes[1].metrics.bytesOut)
+	out, err := exec.CommandContext(t.Context(), kcat, "-b", nodes[0].address, "-C", "-t", "log", "-o", "beginning", "-e", "-q",
+		"-f", "%p\n", "-X", "client.rack=zone-2", "-X", "fetch.message.max.bytes=16384").CombinedOutput()
+	if err != nil || bytes.Count(out, []byte("\n")) != 6*zonedBatches {
+		t.Fatalf("kcat read %d records: %v", bytes.Count(out, []byte("\n")), err)
+	}
+	if sent := counterValue(t, nodes[1].metrics.bytesOut) - before; sent < 6*zonedBatches*zonedBatch*3/4 {
+		t.Errorf("%.0f bytes came from its own zone", sent)
+	}
+}
