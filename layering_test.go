@@ -21,7 +21,7 @@ import (
 // to take back.
 var rooms = [][]string{
 	{"retry", "access"},
-	{"segments", "budget"},
+	{"segments", "budget", "health"},
 	{"coordinator"},
 	{"index", "groups", "ingest", "cleanup", "topics"},
 	{"kafka", "rest", "replay"},

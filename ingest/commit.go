@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/retry"
 	"firn.dev/segments"
 )
 
@@ -170,7 +171,9 @@ func (t *tenure) commit(s *segment) bool {
 			return true
 		}
 		t.w.metrics.commitRetries.Inc()
-		t.w.opts.Logger.Warn("committing a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+		if retry.Told(n) {
+			t.w.opts.Logger.Warn("committing a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+		}
 		if backoff.Pause(t.ctx, n) != nil {
 			return false
 		}

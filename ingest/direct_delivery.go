@@ -180,7 +180,9 @@ func (v *delivery) commit(ctx context.Context, life *coordinator.GuestLife) erro
 		}
 		v.try(life, mark)
 		v.d.metrics.commitRetries.Inc()
-		v.d.opts.Logger.Warn("committing a segment failed, trying again", "segment", v.s.id, "attempt", n+1, "error", err)
+		if retry.Told(n) {
+			v.d.opts.Logger.Warn("committing a segment failed, trying again", "segment", v.s.id, "attempt", n+1, "error", err)
+		}
 		if backoff.Pause(ctx, n) != nil {
 			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
 		}

@@ -56,7 +56,9 @@ func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment)
 		if ctx.Err() == nil {
 			last = err
 			u.metrics.putRetries.Inc()
-			u.logger.Warn("putting a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+			if retry.Told(n) {
+				u.logger.Warn("putting a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+			}
 			u.budget.spend(1, time.Now())
 		}
 		if ended := backoff.Pause(ctx, n); ended != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"firn.dev/coordinator"
+	"firn.dev/retry"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -99,7 +100,9 @@ func (t *tenure) journal(e coordinator.Entry) bool {
 			return false
 		}
 		t.w.metrics.settleRetries.Inc()
-		t.w.opts.Logger.Warn("settling a commit failed, trying again", "seq", e.Seq, "attempt", n+1, "error", err)
+		if retry.Told(n) {
+			t.w.opts.Logger.Warn("settling a commit failed, trying again", "seq", e.Seq, "attempt", n+1, "error", err)
+		}
 		if backoff.Pause(t.ctx, n) != nil {
 			return false
 		}

@@ -174,7 +174,7 @@ func registered(t *testing.T) map[string][]string {
 			t.Fatal(err)
 		}
 	}
-	store, err := segments.Measure(memory.New(), r)
+	store, err := segments.Measure(memory.New(), r, nil)
 	must(err)
 	store, err = segments.Hedge(store, r)
 	must(err)

@@ -12,14 +12,14 @@ import (
 // readyWait is how long /readyz waits for a life that is about to begin.
 const readyWait = 200 * time.Millisecond
 
-// health is the answer of /healthz and /readyz when all is well.
-type health struct {
+// wellness is the answer of /healthz and /readyz when all is well.
+type wellness struct {
 	Status string `json:"status"`
 }
 
 // healthz says that the process is alive. It asks nobody: a node that cannot reach its bucket should not be killed for it.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, "application/json", health{"alive"})
+	answer(w, http.StatusOK, "application/json", wellness{"alive"})
 }
 
 // readyz says whether work may be sent here.
@@ -29,7 +29,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusServiceUnavailable, Detail: "this node takes no work now", Reasons: reasons})
 		return
 	}
-	answer(w, http.StatusOK, "application/json", health{"ready"})
+	answer(w, http.StatusOK, "application/json", wellness{"ready"})
 }
 
 // notReady lists why this node should get no work.
@@ -39,6 +39,9 @@ func (s *Server) notReady(ctx context.Context) (reasons []string) {
 	}
 	if err := s.opts.Node.Err(); err != nil {
 		return append(reasons, err.Error())
+	}
+	for _, outage := range s.opts.Health.Down() {
+		reasons = append(reasons, outage.String())
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()

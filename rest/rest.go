@@ -18,6 +18,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
+	"firn.dev/health"
 	"firn.dev/index"
 	"firn.dev/ingest"
 	"firn.dev/segments"
@@ -63,6 +64,7 @@ type Options struct {
 	Gatherer   prometheus.Gatherer   // what /metrics gives out
 	Registerer prometheus.Registerer // where the gauges of partitions are added, usually the same registry
 	Logger     *slog.Logger
+	Health     health.Node       // what this node depends on: /readyz tells of outages
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS
 

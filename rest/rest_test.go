@@ -12,11 +12,13 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
+	"firn.dev/health"
 	"firn.dev/segments"
 )
 
@@ -140,6 +142,27 @@ func TestHealth(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A node whose coordinator does not answer takes no work, and says since when and why. What it can
+// do without does not keep it from work.
+func TestReadyTellsOfOutages(t *testing.T) {
+	redis, deletes := &health.Dependency{Name: "coordinator", Vital: true}, &health.Dependency{Name: "bucket delete"}
+	serving(t, func(o *Options) { o.Health = health.Node{redis, deletes} }, func(t *testing.T, p *pipes, _ func() error) {
+		deletes.Did(errors.New("access denied"))
+		redis.Did(errors.New("connection refused"))
+		time.Sleep(2 * health.Patience)
+		var told problem
+		resp := request(t, p, "GET", "/readyz", "")
+		if err := json.NewDecoder(resp.Body).Decode(&told); err != nil || resp.StatusCode != 503 ||
+			fmt.Sprint(told.Reasons) != "[coordinator has failed for 10s: connection refused]" {
+			t.Errorf("%s, %v, %v", resp.Status, told.Reasons, err)
+		}
+		redis.Did(nil)
+		if resp := request(t, p, "GET", "/readyz", ""); resp.StatusCode != 200 {
+			t.Errorf("when it works again: %s", resp.Status)
+		}
+	})
 }
 
 func TestProblems(t *testing.T) {

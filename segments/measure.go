@@ -16,9 +16,15 @@ import (
 //	firn_store_request_seconds{op}        of whole requests; a list's time includes that of whoever reads it, an upload's that of whoever writes it
 //
 // A list counts as one request, whatever it took a driver to page through it, and a delete of several keys and an upload of many parts as well.
-func Measure(store Store, registerer prometheus.Registerer) (Store, error) {
+//
+// If told is not nil, it is called with the name of each operation that ends, unless it was given up,
+// and with the error if it failed. That an object exists, or does not, is no failure.
+func Measure(store Store, registerer prometheus.Registerer, told func(op string, err error)) (Store, error) {
+	if told == nil {
+		told = func(string, error) {}
+	}
 	m := &measured{
-		store: store,
+		store: store, told: told,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firn_store_requests_total", Help: "Requests to the object store, by operation and result.",
 		}, []string{"op", "result"}),
@@ -57,6 +63,7 @@ var operations = [...]string{opPut: "put", opUpload: "upload", opGet: "get", opL
 
 type measured struct {
 	store                   Store
+	told                    func(op string, err error)
 	requests                *prometheus.CounterVec
 	bytes                   *prometheus.CounterVec
 	seconds                 *prometheus.HistogramVec
@@ -66,7 +73,14 @@ type measured struct {
 
 func (m *measured) done(op operation, start time.Time, err error) {
 	m.timers[op].Observe(time.Since(start).Seconds())
-	m.requests.WithLabelValues(operations[op], result(err)).Inc()
+	outcome := result(err)
+	m.requests.WithLabelValues(operations[op], outcome).Inc()
+	switch {
+	case outcome == "error", errors.Is(err, context.DeadlineExceeded):
+		m.told(operations[op], err)
+	case outcome != "cancelled":
+		m.told(operations[op], nil)
+	}
 }
 
 // result is the label for the outcome of a request.

@@ -15,7 +15,7 @@ import (
 
 func TestMeasure(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	s, err := segments.Measure(memory.New(), registry)
+	s, err := segments.Measure(memory.New(), registry, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestMeasure(t *testing.T) {
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := segments.Measure(memory.New(), registry); err == nil {
+	if _, err := segments.Measure(memory.New(), registry, nil); err == nil {
 		t.Error("measured twice under one name")
 	}
 }

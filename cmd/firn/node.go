@@ -16,6 +16,7 @@ import (
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
+	"firn.dev/health"
 	"firn.dev/index"
 	"firn.dev/ingest"
 	"firn.dev/kafka"
@@ -32,6 +33,7 @@ type node struct {
 	options *serveOptions
 	logger  *slog.Logger
 
+	health health.Node
 	bucket *stores.Bucket
 	store  segments.Store // the bucket, measured and hedged
 	ended  func() error   // closes the coordinator
@@ -92,9 +94,11 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 			return usagef("--advertise-http %w", err)
 		}
 	}
-	if n.store, err = segments.Measure(n.bucket, registry); err != nil {
+	depends := newDependencies()
+	if n.store, err = segments.Measure(n.bucket, registry, depends.bucketDid); err != nil {
 		return err
 	}
+	depends.probeBucket(n.store)
 	err = segments.Prove(ctx, n.store)
 	if errors.Is(err, segments.ErrKeepsDeleted) {
 		n.logger.Warn("trying out the store", "store", n.bucket.Location, "error", err)
@@ -106,8 +110,12 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 			return err
 		}
 	}
-	decides, err := n.coordinator(ctx)
+	decides, err := n.coordinator(ctx, depends.coordinatorDid)
 	if err != nil {
+		return err
+	}
+	n.health = depends.all()
+	if err := errors.Join(n.health.Register(registry), registry.Register(depends.calls)); err != nil {
 		return err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
@@ -168,7 +176,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
-		Profiles: o.pprof, Authorizer: authorizer, Logins: n.logins(), TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
+		Profiles: o.pprof, Authorizer: authorizer, Health: n.health, Logins: n.logins(), TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
@@ -182,10 +190,13 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 }
 
 // coordinator connects to who decides.
-func (n *node) coordinator(ctx context.Context) (decides coordinator.Coordinator, err error) {
+func (n *node) coordinator(ctx context.Context, told func(string, error)) (decides coordinator.Coordinator, err error) {
 	where, err := parseCoordinator(n.options.coordinator)
 	if err != nil {
 		return nil, usagef("--coordinator %w", err)
+	}
+	if where.redis != nil {
+		where.redis.Told = told
 	}
 	decides, n.ended, err = where.open(ctx, n.options.commitDeadline)
 	return decides, err
@@ -215,6 +226,7 @@ func (n *node) serve(ctx context.Context, listeners []kafka.Listener) error {
 			return fmt.Errorf("this node stops: %w", n.member.Err())
 		}
 	})
+	go n.health.Watch(serving, n.logger)
 	defer context.AfterFunc(serving, n.rest.Drain)()
 	err := group.Wait()
 	if err == nil {

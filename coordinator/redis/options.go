@@ -44,6 +44,10 @@ type Options struct {
 	MaxProducers       int           // idempotent producers that one partition remembers; 65536. The longest silent go first
 	ProducerExpiration time.Duration // how long a silent one is remembered; a day
 	KeyExpiration      time.Duration // how long a request with a key is remembered; coordinator.KeyExpiration
+
+	// Told, if it is not nil, is called when a call to Redis has ended, with the error if Redis did
+	// not answer, or could not do it.
+	Told func(call string, err error)
 }
 
 func (o Options) withDefaults() Options {

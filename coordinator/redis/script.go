@@ -97,9 +97,21 @@ func (c *Coordinator) run(ctx context.Context, s script, keys []string, args ...
 		reply, err = c.eval(ctx, "eval", s.source, keys, args)
 	}
 	if err != nil {
-		return nil, translate(s.name, err)
+		err = translate(s.name, err)
 	}
-	return reply, nil
+	c.told(s.name, err)
+	return reply, err
+}
+
+// told tells whoever wants to know how a call ended. A script that refuses has answered.
+func (c *Coordinator) told(call string, err error) {
+	if c.opts.Told == nil {
+		return
+	}
+	if !errors.Is(err, coordinator.ErrUnavailable) {
+		err = nil
+	}
+	c.opts.Told(call, err)
 }
 
 func (c *Coordinator) eval(ctx context.Context, command, script string, keys []string, args []any) (any, error) {

@@ -22,7 +22,7 @@ func TestWrappersConform(t *testing.T) {
 	})
 	t.Run("Measure", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) segments.Store {
-			s, err := segments.Measure(memory.New(), prometheus.NewPedanticRegistry())
+			s, err := segments.Measure(memory.New(), prometheus.NewPedanticRegistry(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
