@@ -17,8 +17,8 @@ import (
 //
 // A list counts as one request, whatever it took a driver to page through it, and a delete of several keys and an upload of many parts as well.
 //
-// If told is not nil, it is called with the name of each operation that ends, unless it was given up,
-// and with the error if it failed. That an object exists, or does not, is no failure.
+// If told is not nil, it is called with the name of each operation that ends, unless it was given
+// up, and with the error if it failed. That an object exists, or does not, is no failure.
 func Measure(store Store, registerer prometheus.Registerer, told func(op string, err error)) (Store, error) {
 	if told == nil {
 		told = func(string, error) {}
