@@ -25,7 +25,8 @@ type NodeOptions struct {
 	Registerer  prometheus.Registerer
 	Clock       func() time.Time // this machine's, which may be wrong; time.Now
 
-	CommitDeadline time.Duration // as the coordinator has it: how old a segment may be when it is committed; DefaultCommitDeadline
+	// as the coordinator has it: how old a segment may be when it is committed; DefaultCommitDeadline
+	CommitDeadline time.Duration
 
 	SnapshotObjects int           // journal objects after which a snapshot is due; 1000
 	SealRetention   time.Duration // how long the seal of a chain outlives it; 7 days
@@ -67,13 +68,14 @@ func (o NodeOptions) withDefaults() NodeOptions {
 // ErrClosed is what a node's calls return after Close.
 var ErrClosed = errors.New("the node is closed")
 
-// exclusive is implemented by coordinators that serve one process alone. For such a process to be fenced means that another one has taken
-// the bucket over: it must not fight back.
+// exclusive is implemented by coordinators that serve one process alone. For such a process to be
+// fenced means that another one has taken the bucket over: it must not fight back.
 type exclusive interface{ Exclusive() bool }
 
-// Node is this process's membership of a cluster. It lives one life after another: when a recovery seals its journal chain, or
-// the incarnation changes, the life ends and Life returns the next. With an embedded coordinator, being fenced means that another process has
-// taken the bucket over: then there is no next life, Done is closed and Err says so.
+// Node is this process's membership of a cluster. It lives one life after another: when a recovery
+// seals its journal chain, or the incarnation changes, the life ends and Life returns the next.
+// With an embedded coordinator, being fenced means that another process has taken the bucket over:
+// then there is no next life, Done is closed and Err says so.
 type Node struct {
 	opts      NodeOptions
 	exclusive bool
@@ -98,7 +100,8 @@ type Node struct {
 	err     error
 }
 
-// Join recovers the coordinator's state if it has none, begins the first life, loads the view and follows the commit stream.
+// Join recovers the coordinator's state if it has none, begins the first life, loads the view and
+// follows the commit stream.
 func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 	opts = opts.withDefaults()
 	m, err := newMetrics(opts.Registerer)
@@ -149,7 +152,8 @@ func (n *Node) run(life *Life) {
 			n.fail(n.takenOver(cause))
 			return
 		}
-		n.opts.Logger.Warn("this node's life is over, beginning the next", "life", life.id, "incarnation", life.incarnation, "cause", cause)
+		n.opts.Logger.Warn("this node's life is over, beginning the next", "life", life.id, "incarnation", life.incarnation,
+			"cause", cause)
 		var err error
 		if life, err = n.nextLife(n.ctx, life.incarnation); err != nil {
 			n.fail(err)
@@ -208,7 +212,8 @@ func (n *Node) View() *View { return n.view }
 // the coordinator's clock, or by the store's.
 func (n *Node) Now() time.Time { return n.opts.Clock() }
 
-// Life returns the current life, and waits for it while it begins. It fails with ErrFenced when there will be none any more.
+// Life returns the current life, and waits for it while it begins. It fails with ErrFenced when
+// there will be none any more.
 func (n *Node) Life(ctx context.Context) (*Life, error) {
 	for {
 		n.mu.Lock()
@@ -231,8 +236,9 @@ func (n *Node) Life(ctx context.Context) (*Life, error) {
 // changeBackoff is how long a change waits for a coordinator that is not available.
 const changeBackoff = 50 * time.Millisecond
 
-// Change proposes, journals and confirms a change, and returns once this node's view shows it. It goes on in the next life when one ends, and waits as long
-// as ctx allows for a coordinator that is not available.
+// Change proposes, journals and confirms a change, and returns once this node's view shows it. It
+// goes on in the next life when one ends, and waits as long as ctx allows for a coordinator that is
+// not available.
 func (n *Node) Change(ctx context.Context, change Change) (Fact, error) {
 	if change.ID == (segments.ID{}) {
 		change.ID = segments.NewID(n.Now())
@@ -272,8 +278,8 @@ func (l *Life) change(ctx context.Context, change Change) (Fact, error) {
 	return *entry.Fact, nil
 }
 
-// madeBefore says whether a change that is refused in this life was made in the life before: its fact was journaled, but that life was over before
-// it could say so.
+// madeBefore says whether a change that is refused in this life was made in the life before: its
+// fact was journaled, but that life was over before it could say so.
 func (n *Node) madeBefore(c Change, refused error) bool {
 	fact := n.view.topicFact(c)
 	switch {
@@ -289,8 +295,9 @@ func (n *Node) madeBefore(c Change, refused error) bool {
 	return false
 }
 
-// CatchUp returns once this node's view shows all that any node has told anybody before the call. A view is a little behind those of other nodes, and
-// far behind while this node is cut off: then CatchUp waits as long as ctx allows.
+// CatchUp returns once this node's view shows all that any node has told anybody before the call. A
+// view is a little behind those of other nodes, and far behind while this node is cut off: then
+// CatchUp waits as long as ctx allows.
 func (n *Node) CatchUp(ctx context.Context) error {
 	for {
 		life, err := n.Life(ctx)
@@ -305,7 +312,7 @@ func (n *Node) CatchUp(ctx context.Context) error {
 			err = n.view.waitSeen(ctx, life.incarnation, newest)
 		}
 		if err == nil && n.exclusive {
-			err = life.succeeded(ctx)
+			err = life.takenOver(ctx)
 		}
 		if err = life.check(err); err == nil || !lifeOver(err) {
 			return err
@@ -323,9 +330,10 @@ func (n *Node) CoordinatorTime(ctx context.Context) (time.Time, error) {
 	return now, life.check(err)
 }
 
-// succeeded says whether another process has begun to take the bucket over from a coordinator that serves this process alone, which may hear of it much later. By then
-// the other may have told clients more than this node knows.
-func (l *Life) succeeded(ctx context.Context) error {
+// takenOver says whether another process has begun to take the bucket over from a coordinator that
+// serves this process alone, which may hear of it much later. By then the other may have told
+// clients more than this node knows.
+func (l *Life) takenOver(ctx context.Context) error {
 	_, err := readIncarnation(ctx, l.node.opts.Store, l.incarnation+1)
 	switch {
 	case errors.Is(err, segments.ErrNotFound):
@@ -357,7 +365,8 @@ func (n *Node) Err() error {
 	return n.err
 }
 
-// Close ends the membership: it hands leases back, leaves the registry and waits for everything that it started.
+// Close ends the membership: it hands leases back, leaves the registry and waits for everything
+// that it started.
 func (n *Node) Close(ctx context.Context) error {
 	n.mu.Lock()
 	life := n.life

@@ -15,14 +15,17 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// A thousand groups of ten members: what a heartbeat and a commit cost, and how much memory a member takes.
+// A thousand groups of ten members: what a heartbeat and a commit cost, and how much memory a
+// member takes.
 func BenchmarkThousandGroups(b *testing.B) {
-	node, err := coordinator.Join(b.Context(), coordinator.NodeOptions{Store: memory.New(), Coordinator: embedded.New(embedded.Options{}),
-		Info: coordinator.NodeInfo{ID: 1}})
+	node, err := coordinator.Join(b.Context(), coordinator.NodeOptions{Store: memory.New(),
+		Coordinator: embedded.New(embedded.Options{}),
+		Info:        coordinator.NodeInfo{ID: 1}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := groups.New(groups.Options{Node: node, InitialRebalanceDelay: time.Second / 2}) // on a busy machine some come late
+	// on a busy machine some come late
+	m, err := groups.New(groups.Options{Node: node, InitialRebalanceDelay: time.Second / 2})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,13 +38,15 @@ func BenchmarkThousandGroups(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	members := make([]groups.JoinAnswer, groupCount*memberCount)
-	for first := 0; first < len(members); first += 50 * memberCount { // not all at once: who comes late to a group makes the others join again
+	// not all at once: who comes late to a group makes the others join again
+	for first := 0; first < len(members); first += 50 * memberCount {
 		var joining sync.WaitGroup
 		for i := first; i < first+50*memberCount; i++ {
 			joining.Go(func() {
 				group := fmt.Sprint("group-", i/memberCount)
-				members[i] = m.Join(b.Context(), group, groups.JoinRequest{ClientID: "bench", SessionTimeout: time.Hour / 2, RebalanceTimeout: time.Minute,
-					ProtocolType: "consumer", Protocols: []groups.Protocol{{Name: "range", Metadata: make([]byte, 100)}}})
+				members[i] = m.Join(b.Context(), group, groups.JoinRequest{ClientID: "bench", SessionTimeout: time.Hour / 2,
+					RebalanceTimeout: time.Minute,
+					ProtocolType:     "consumer", Protocols: []groups.Protocol{{Name: "range", Metadata: make([]byte, 100)}}})
 				m.Sync(b.Context(), group, groups.SyncRequest{MemberID: members[i].MemberID, Generation: members[i].Generation})
 			})
 		}
@@ -68,7 +73,8 @@ func BenchmarkThousandGroups(b *testing.B) {
 			n := i % len(members)
 			who := groups.Committer{MemberID: members[n].MemberID, Generation: members[n].Generation}
 			at.Index = int32(n % memberCount)
-			if err := m.Commit(b.Context(), group(n), who, []coordinator.GroupOffset{{Partition: at, Offset: int64(i), LeaderEpoch: -1}}); err != nil {
+			if err := m.Commit(b.Context(), group(n), who, []coordinator.GroupOffset{{Partition: at, Offset: int64(i),
+				LeaderEpoch: -1}}); err != nil {
 				b.Fatal(err)
 			}
 		}

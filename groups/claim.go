@@ -13,11 +13,13 @@ import (
 	"firn.dev/segments"
 )
 
-// Consumers that cannot hold a session (a function that is started for each piece of work) lease partitions one by one: they claim one for a time, read from where
-// the group is, commit under the claim's epoch, and renew the claim or give it up. A group is made of members or of claims, never of both at once; who
-// comes as the other is told INCONSISTENT_GROUP_PROTOCOL.
+// Consumers that cannot hold a session (a function that is started for each piece of work) lease
+// partitions one by one: they claim one for a time, read from where the group is, commit under the
+// claim's epoch, and renew the claim or give it up. A group is made of members or of claims, never
+// of both at once; who comes as the other is told INCONSISTENT_GROUP_PROTOCOL.
 //
-// Claims are nowhere stored. When the group's owner dies or hands the group over, all claims end, and each holder is told so as soon as it renews or commits.
+// Claims are nowhere stored. When the group's owner dies or hands the group over, all claims end,
+// and each holder is told so as soon as it renews or commits.
 
 // Claim is a partition that a holder has for a time.
 type Claim struct {
@@ -30,22 +32,13 @@ type Claim struct {
 
 // ClaimRequest asks for partitions.
 type ClaimRequest struct {
-	Holder     string // names who claims. Two that are at work at one time must have different names: the same one has the same claims
+	// names who claims. Two that are at work at one time must have different names: the same one has
+	// the same claims
+	Holder     string
 	Topics     []segments.TopicID
 	Partitions []segments.Partition // empty: any of Topics
 	Max        int                  // how many the holder wants to have of these
 	TTL        time.Duration        // from 1 s to 15 min
-}
-
-const (
-	minClaimTTL = time.Second
-	maxClaimTTL = 15 * time.Minute
-)
-
-// Held names a claim.
-type Held struct {
-	Partition segments.Partition
-	Epoch     uint64
 }
 
 // ClaimCommit is the offset of the next record to read in a claimed partition.
@@ -57,14 +50,15 @@ type ClaimCommit struct {
 	Release     bool // and gives the claim up, once the offset is committed
 }
 
-// Claim gives a holder up to Max partitions, for TTL. Those that it has already come first and last for TTL from now on, so that a request whose answer was lost can be
-// made again. Fewer, or none, are no error: others have the rest.
+// Claim gives a holder up to Max partitions, for TTL. Those that it has already come first and last
+// for TTL from now on, so that a request whose answer was lost can be made again. Fewer, or none,
+// are no error: others have the rest.
 func (m *Manager) Claim(ctx context.Context, group string, r ClaimRequest) (claimed []Claim, _ *kerr.Error) {
 	partitions, refused := m.claimable(&r)
 	if refused != nil {
 		return nil, refused
 	}
-	err := m.with(ctx, group, true, func(t *tenure, l *live) error {
+	err := m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
 		if !t.epochsLeft(r.Max) {
 			t.handOver()
 			return kerr.NotCoordinator
@@ -73,7 +67,7 @@ func (m *Manager) Claim(ctx context.Context, group string, r ClaimRequest) (clai
 		asked := claiming{holder: r.Holder, partitions: partitions, max: r.Max, ttl: r.TTL, epoch: t.claimEpoch,
 			lag: func(at segments.Partition) int64 { return lag(view, group, at) }}
 		err := t.alone(ctx, l, func() error {
-			return l.ask(func(now time.Time, g *party) *kerr.Error {
+			return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
 				c, refused := g.claims()
 				if refused != nil {
 					return refused
@@ -149,28 +143,37 @@ func (m *Manager) shown(group string, granted []grant, now time.Time) []Claim {
 	return all
 }
 
-// RenewClaims lets claims last for ttl from now on, and answers for each: FENCED_MEMBER_EPOCH if it has ended.
-func (m *Manager) RenewClaims(ctx context.Context, group, holder string, held []Held, ttl time.Duration) ([]*kerr.Error, *kerr.Error) {
+// RenewClaims lets claims last for ttl from now on, and answers for each: FENCED_MEMBER_EPOCH if it
+// has ended.
+func (m *Manager) RenewClaims(ctx context.Context, group, holder string, held []Held, ttl time.Duration) ([]*kerr.Error,
+	*kerr.Error) {
 	if refused := checkTTL(ttl); refused != nil {
 		return nil, refused
 	}
-	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims, h Held) *kerr.Error { return g.renew(now, h, holder, ttl) })
+	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims,
+		h Held) *kerr.Error {
+		return g.renew(now, h, holder, ttl)
+	})
 }
 
 // ReleaseClaims gives claims up, and answers for each: FENCED_MEMBER_EPOCH if it has ended before.
 func (m *Manager) ReleaseClaims(ctx context.Context, group, holder string, held []Held) ([]*kerr.Error, *kerr.Error) {
-	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims, h Held) *kerr.Error { return g.release(now, h, holder) })
+	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims,
+		h Held) *kerr.Error {
+		return g.release(now, h, holder)
+	})
 }
 
 // eachClaim runs an event for each claim that somebody names.
-func (m *Manager) eachClaim(ctx context.Context, group string, held []Held, event func(now time.Time, g *claims, h Held) *kerr.Error) ([]*kerr.Error, *kerr.Error) {
+func (m *Manager) eachClaim(ctx context.Context, group string, held []Held,
+	event func(now time.Time, g *claims, h Held) *kerr.Error) ([]*kerr.Error, *kerr.Error) {
 	answers := make([]*kerr.Error, len(held))
-	err := m.with(ctx, group, false, func(_ *tenure, l *live) error {
+	err := m.with(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			fenceAll(answers)
 			return nil
 		}
-		return l.ask(func(now time.Time, g *party) *kerr.Error {
+		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
 			c, refused := g.claims()
 			if refused != nil {
 				return refused
@@ -190,17 +193,19 @@ func fenceAll(answers []*kerr.Error) {
 	}
 }
 
-// CommitClaims stores offsets under claims, and answers for each: FENCED_MEMBER_EPOCH if the claim has ended, so that
-// somebody else may have the partition; OFFSET_OUT_OF_RANGE beyond the partition's end, where every later holder would
-// wait for records that do not come. Like all commits they are decided when it returns, and journaled within a second.
-func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commits []ClaimCommit) ([]*kerr.Error, *kerr.Error) {
+// CommitClaims stores offsets under claims, and answers for each: FENCED_MEMBER_EPOCH if the claim
+// has ended, so that somebody else may have the partition; OFFSET_OUT_OF_RANGE beyond the
+// partition's end, where every later holder would wait for records that do not come. Like all
+// commits they are decided when it returns, and journaled within a second.
+func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commits []ClaimCommit) ([]*kerr.Error,
+	*kerr.Error) {
 	answers := make([]*kerr.Error, len(commits))
 	if slices.ContainsFunc(commits, m.beyond) {
 		if err := m.opts.Node.CatchUp(ctx); err != nil { // another node may have served the holder more than this one knows
 			return nil, m.told(err)
 		}
 	}
-	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
+	err := m.with(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			fenceAll(answers)
 			return nil
@@ -209,18 +214,19 @@ func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commit
 			return refused
 		}
 		var planned []ClaimCommit
-		err := t.commit(ctx, l, func(now time.Time, g *party) (o coordinator.CommitOffsets, _ *kerr.Error) {
+		err := t.commit(ctx, l, func(now time.Time, g *anyGroup) (o coordinator.CommitOffsets, _ *kerr.Error) {
 			c, refused := g.claims()
 			if refused != nil {
 				return o, refused
 			}
 			planned = m.plan(now, c, holder, commits, answers)
 			for _, p := range planned {
-				o.Offsets = append(o.Offsets, coordinator.GroupOffset{Partition: p.Partition, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata})
+				o.Offsets = append(o.Offsets, coordinator.GroupOffset{Partition: p.Partition, Offset: p.Offset,
+					LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata})
 			}
 			return o, nil
 		})
-		l.step(func(now time.Time, g *party) {
+		l.step(func(now time.Time, g *anyGroup) {
 			if c, refused := g.claims(); refused == nil {
 				for _, p := range planned {
 					c.decided(now, p.Held, err != nil, p.Release)
@@ -239,7 +245,8 @@ func (m *Manager) beyond(c ClaimCommit) bool {
 }
 
 // plan answers the commits that cannot be made, and returns the others.
-func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimCommit, answers []*kerr.Error) (planned []ClaimCommit) {
+func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimCommit,
+	answers []*kerr.Error) (planned []ClaimCommit) {
 	seen := make(map[segments.Partition]bool, len(commits))
 	for i, p := range commits {
 		_, exists := m.opts.Node.View().Partition(p.Partition)
@@ -266,11 +273,11 @@ func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimC
 
 // Claims returns the claims that a group has, ordered by partition.
 func (m *Manager) Claims(ctx context.Context, group string) (all []Claim, _ *kerr.Error) {
-	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
+	err := m.with(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			return nil
 		}
-		err := l.ask(func(now time.Time, g *party) *kerr.Error {
+		err := l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
 			c, is := g.kind.(*claims)
 			if is {
 				c.tick(now)
@@ -312,17 +319,17 @@ func (m *Manager) assignClaims(d *Description) {
 	}
 }
 
-func (t *tenure) epochsLeft(n int) bool {
+func (t *shardOwnership) epochsLeft(n int) bool {
 	return t.m.shards[t.shard].claimed.Load()+uint64(n) < 1<<claimBits
 }
 
-func (t *tenure) claimEpoch() uint64 {
+func (t *shardOwnership) claimEpoch() uint64 {
 	incarnation, number := t.lease.Epoch>>32, t.lease.Epoch&(1<<leaseBits-1)
 	return incarnation<<(leaseBits+claimBits) | number<<claimBits | t.m.shards[t.shard].claimed.Add(1)
 }
 
 // alone runs f when no commit of the group is being decided.
-func (t *tenure) alone(ctx context.Context, l *live, f func() error) error {
+func (t *shardOwnership) alone(ctx context.Context, l *hostedGroup, f func() error) error {
 	select {
 	case l.committing <- struct{}{}:
 		defer func() { <-l.committing }()

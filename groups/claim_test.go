@@ -20,11 +20,13 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// claimOne claims one partition of a topic, as a client does: again and again while nobody is the group's owner yet.
+// claimOne claims one partition of a topic, as a client does: again and again while nobody is the
+// group's owner yet.
 func claimOne(t *testing.T, o *owner, group, holder string, topic segments.TopicID) (groups.Claim, bool) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		claimed, err := o.manager.Claim(t.Context(), group, groups.ClaimRequest{Holder: holder, Topics: []segments.TopicID{topic}, Max: 1, TTL: 5 * time.Second})
+		claimed, err := o.manager.Claim(t.Context(), group, groups.ClaimRequest{Holder: holder,
+			Topics: []segments.TopicID{topic}, Max: 1, TTL: 5 * time.Second})
 		if err == nil && len(claimed) > 0 {
 			return claimed[0], true
 		}
@@ -39,7 +41,8 @@ func claimOne(t *testing.T, o *owner, group, holder string, topic segments.Topic
 
 // commitClaim commits under a claim, and says what came of it.
 func commitClaim(o *owner, group string, c groups.Claim, offset int64, release bool) *kerr.Error {
-	commit := groups.ClaimCommit{Held: groups.Held{Partition: c.Partition, Epoch: c.Epoch}, Offset: offset, LeaderEpoch: -1, Metadata: fmt.Sprintf("%020d", c.Epoch), Release: release}
+	commit := groups.ClaimCommit{Held: groups.Held{Partition: c.Partition, Epoch: c.Epoch}, Offset: offset,
+		LeaderEpoch: -1, Metadata: fmt.Sprintf("%020d", c.Epoch), Release: release}
 	answers, err := o.manager.CommitClaims(context.Background(), group, c.Holder, []groups.ClaimCommit{commit})
 	if err != nil {
 		return err
@@ -50,15 +53,16 @@ func commitClaim(o *owner, group string, c groups.Claim, offset int64, release b
 func single(t *testing.T, n *coordinator.Node) segments.TopicID {
 	t.Helper()
 	id := segments.NewTopicID()
-	if _, err := n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "one", Partitions: 1}}); err != nil {
+	if _, err := n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "one",
+		Partitions: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, n, segments.Partition{Topic: id}, 100)
 	return id
 }
 
-// Claims end with the group's owner. Holders of before can commit nothing, neither there nor with the next owner, whose claims have higher epochs and begin where
-// the last commit was.
+// Claims end with the group's owner. Holders of before can commit nothing, neither there nor with
+// the next owner, whose claims have higher epochs and begin where the last commit was.
 func TestClaimsEndWithTheirOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -132,7 +136,8 @@ func TestMembersOrClaims(t *testing.T) {
 		if answers, err := a.manager.ReleaseClaims(t.Context(), group, "x", held); err != nil || answers[0] != nil {
 			t.Fatal(err, answers)
 		}
-		if answers, err := a.manager.RenewClaims(t.Context(), group, "x", held, time.Minute); err != nil || answers[0] != kerr.FencedMemberEpoch {
+		if answers, err := a.manager.RenewClaims(t.Context(), group, "x", held, time.Minute); err != nil ||
+			answers[0] != kerr.FencedMemberEpoch {
 			t.Errorf("what was given up is renewed: %v, %v", err, answers)
 		}
 		if d, err := a.manager.Describe(t.Context(), group); err != nil || d.State != groups.Empty {
@@ -141,7 +146,8 @@ func TestMembersOrClaims(t *testing.T) {
 		if got := join(t, a, group, ""); got.Err != nil {
 			t.Errorf("a member joins what has no claims: %v", got.Err)
 		}
-		_, err := a.manager.Claim(t.Context(), group, groups.ClaimRequest{Holder: "x", Topics: []segments.TopicID{topic}, Max: 1, TTL: time.Second})
+		_, err := a.manager.Claim(t.Context(), group, groups.ClaimRequest{Holder: "x", Topics: []segments.TopicID{topic},
+			Max: 1, TTL: time.Second})
 		if err != kerr.InconsistentGroupProtocol {
 			t.Errorf("a partition is claimed while there are members: %v", err)
 		}
@@ -152,11 +158,13 @@ func TestMembersOrClaims(t *testing.T) {
 func wantHolder(t *testing.T, o *owner, group, holder string) {
 	t.Helper()
 	d, err := o.manager.Describe(t.Context(), group)
-	if err != nil || d.State != groups.Stable || d.ProtocolType != "consumer" || len(d.Members) != 1 || d.Members[0].ID != holder {
+	if err != nil || d.State != groups.Stable || d.ProtocolType != "consumer" || len(d.Members) != 1 ||
+		d.Members[0].ID != holder {
 		t.Fatalf("the group is %+v, %v", d, err)
 	}
 	var has kmsg.ConsumerMemberAssignment
-	if err := has.ReadFrom(d.Members[0].Assignment); err != nil || len(has.Topics) != 1 || has.Topics[0].Topic != "log" || len(has.Topics[0].Partitions) != 1 {
+	if err := has.ReadFrom(d.Members[0].Assignment); err != nil || len(has.Topics) != 1 || has.Topics[0].Topic != "log" ||
+		len(has.Topics[0].Partitions) != 1 {
 		t.Errorf("the holder has %+v, %v", has, err)
 	}
 	if listed := o.manager.List(); len(listed) != 1 || listed[0].State != groups.Stable {
@@ -167,7 +175,8 @@ func wantHolder(t *testing.T, o *owner, group, holder string) {
 // Whoever asks for what is not there, or for too much, is told so.
 func TestClaimsThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{Limits: groups.Limits{MaxClaims: 3, OffsetMetadataBytes: 30}})
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1,
+			groups.Options{Limits: groups.Limits{MaxClaims: 3, OffsetMetadataBytes: 30}})
 		defer a.stop(t)
 		topics := []segments.TopicID{createTopic(t, a.node)}
 		good := groups.ClaimRequest{Holder: "x", Topics: topics, Max: 9, TTL: time.Minute}
@@ -185,8 +194,10 @@ func TestClaimsThatAreRefused(t *testing.T) {
 			{change(func(r *groups.ClaimRequest) { r.Max = 0 }), kerr.InvalidRequest},
 			{change(func(r *groups.ClaimRequest) { r.TTL = time.Millisecond }), kerr.InvalidSessionTimeout},
 			{change(func(r *groups.ClaimRequest) { r.TTL = time.Hour }), kerr.InvalidSessionTimeout},
-			{change(func(r *groups.ClaimRequest) { r.Topics = []segments.TopicID{segments.NewTopicID()} }), kerr.UnknownTopicOrPartition},
-			{change(func(r *groups.ClaimRequest) { r.Partitions = []segments.Partition{{Topic: topics[0], Index: 4}} }), kerr.UnknownTopicOrPartition},
+			{change(func(r *groups.ClaimRequest) { r.Topics = []segments.TopicID{segments.NewTopicID()} }),
+				kerr.UnknownTopicOrPartition},
+			{change(func(r *groups.ClaimRequest) { r.Partitions = []segments.Partition{{Topic: topics[0], Index: 4}} }),
+				kerr.UnknownTopicOrPartition},
 		} {
 			if _, err := a.manager.Claim(t.Context(), "g", c.r); err != c.want {
 				t.Errorf("%+v: %v, want %v", c.r, err, c.want)
@@ -201,9 +212,12 @@ func TestClaimsThatAreRefused(t *testing.T) {
 		}
 		held := groups.Held{Partition: claimed[0].Partition, Epoch: claimed[0].Epoch}
 		fill(t, a.node, held.Partition, 2)
-		answers, err := a.manager.CommitClaims(t.Context(), "g", "x", []groups.ClaimCommit{{Held: held, Offset: -1}, {Held: held, Offset: 1, Metadata: string(make([]byte, 31))},
-			{Held: held, Offset: 3}, {Held: held, Offset: 2}, {Held: held, Offset: 1}, {Held: groups.Held{Partition: held.Partition}, Offset: 2}})
-		want := []*kerr.Error{kerr.InvalidRequest, kerr.OffsetMetadataTooLarge, kerr.OffsetOutOfRange, nil, kerr.InvalidRequest, kerr.FencedMemberEpoch}
+		answers, err := a.manager.CommitClaims(t.Context(), "g", "x",
+			[]groups.ClaimCommit{{Held: held, Offset: -1}, {Held: held, Offset: 1, Metadata: string(make([]byte, 31))},
+				{Held: held, Offset: 3}, {Held: held, Offset: 2}, {Held: held, Offset: 1},
+				{Held: groups.Held{Partition: held.Partition}, Offset: 2}})
+		want := []*kerr.Error{kerr.InvalidRequest, kerr.OffsetMetadataTooLarge, kerr.OffsetOutOfRange, nil,
+			kerr.InvalidRequest, kerr.FencedMemberEpoch}
 		if err != nil || fmt.Sprint(answers) != fmt.Sprint(want) {
 			t.Errorf("answered %v, %v", answers, err)
 		}
@@ -211,7 +225,8 @@ func TestClaimsThatAreRefused(t *testing.T) {
 	})
 }
 
-// slowly is a coordinator that takes its time to decide, and now and then does so only after it has failed to answer.
+// slowly is a coordinator that takes its time to decide, and now and then does so only after it has
+// failed to answer.
 type slowly struct {
 	coordinator.Coordinator
 
@@ -221,7 +236,8 @@ type slowly struct {
 	late   sync.WaitGroup
 }
 
-func (s *slowly) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry, error) {
+func (s *slowly) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry,
+	error) {
 	if c.Offsets == nil || c.Offsets.Group == "" {
 		return s.Coordinator.Propose(ctx, in, c)
 	}
@@ -245,8 +261,9 @@ func (s *slowly) Propose(ctx context.Context, in coordinator.Incarnation, c coor
 	return decide(ctx)
 }
 
-// However slow the coordinator is, and whatever it does not answer: no commit under a claim is decided once the partition was granted with a higher epoch. So
-// holders that each add one to what they find, once, count without a gap.
+// However slow the coordinator is, and whatever it does not answer: no commit under a claim is
+// decided once the partition was granted with a higher epoch. So holders that each add one to what
+// they find, once, count without a gap.
 func TestNoCommitBehindALaterClaim(t *testing.T) {
 	all := int64(0)
 	for seed := range uint64(20) {
@@ -255,7 +272,8 @@ func TestNoCommitBehindALaterClaim(t *testing.T) {
 			counted, granted := int64(0), uint64(0)
 			slow.landed = func(o coordinator.GroupOffset) {
 				if counted++; o.Offset != counted || o.Metadata < fmt.Sprintf("%020d", granted) {
-					t.Errorf("seed %d: commit %d is of offset %d, epoch %s; granted is %d", seed, counted, o.Offset, o.Metadata, granted)
+					t.Errorf("seed %d: commit %d is of offset %d, epoch %s; granted is %d", seed, counted, o.Offset, o.Metadata,
+						granted)
 				}
 			}
 			a := start(t, memory.New(), slow, 1, groups.Options{})

@@ -17,13 +17,13 @@ func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r Consume
 		return ConsumerAnswer{Err: err}
 	}
 	var a ConsumerAnswer
-	err := m.with(ctx, group, r.joins(), func(_ *tenure, l *live) error {
+	err := m.with(ctx, group, r.joins(), func(_ *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
 		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
-		return l.ask(func(now time.Time, g *party) *kerr.Error {
-			a = g.beat(now, &r, randomID(), m.topics.Load())
+		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
+			a = g.consumerHeartbeat(now, &r, randomID(), m.topics.Load())
 			return a.Err
 		})
 	})
@@ -46,7 +46,7 @@ func (m *Manager) Fetch(ctx context.Context, group string, read func(view *coord
 func (m *Manager) FetchAs(
 	ctx context.Context, group, member string, epoch int32, read func(view *coordinator.View),
 ) *kerr.Error {
-	t, err := m.tenure(ctx, group)
+	t, err := m.ownership(ctx, group)
 	if err == nil && member != "" && epoch >= 0 {
 		err = t.mayFetch(group, member, epoch)
 	}
@@ -57,16 +57,16 @@ func (m *Manager) FetchAs(
 	return m.told(t.current(ctx)) // looked at afterwards: another may have become the owner while this node was reading
 }
 
-// mayFetch says whether a member that asks for committed offsets is one. Where there is no group of the new protocol it is not known: its next heartbeat will tell
-// it.
-func (t *tenure) mayFetch(group, member string, epoch int32) error {
+// mayFetch says whether a member that asks for committed offsets is one. Where there is no group of
+// the new protocol it is not known: its next heartbeat will tell it.
+func (t *shardOwnership) mayFetch(group, member string, epoch int32) error {
 	l, err := t.enter(group, false)
 	if err != nil || l == nil {
 		return err
 	}
 	defer t.leave(l)
-	return l.ask(func(_ time.Time, g *party) *kerr.Error {
-		if members, ok := g.kind.(*modern); ok {
+	return l.ask(func(_ time.Time, g *anyGroup) *kerr.Error {
+		if members, ok := g.kind.(*consumerGroup); ok {
 			return members.mayFetch(member, epoch)
 		}
 		return nil
@@ -108,9 +108,9 @@ func (m *Manager) learnTopics() {
 }
 
 // see tells a group of the new protocol which topics there are.
-func (l *live) see(topics *catalog) {
-	l.step(func(_ time.Time, g *party) {
-		if members, ok := g.kind.(*modern); ok {
+func (l *hostedGroup) see(topics *catalog) {
+	l.step(func(_ time.Time, g *anyGroup) {
+		if members, ok := g.kind.(*consumerGroup); ok {
 			members.see(topics)
 		}
 	})

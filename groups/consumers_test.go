@@ -15,7 +15,8 @@ import (
 
 // consumer is the first heartbeat of a member of the new protocol.
 func consumer(id string) groups.ConsumerHeartbeat {
-	return groups.ConsumerHeartbeat{MemberID: id, RebalanceTimeout: time.Minute, Regex: new(".*"), Owned: []segments.Partition{}}
+	return groups.ConsumerHeartbeat{MemberID: id, RebalanceTimeout: time.Minute, Regex: new(".*"),
+		Owned: []segments.Partition{}}
 }
 
 // alive is one by which nothing has changed.
@@ -23,8 +24,8 @@ func alive(id string, epoch int32) groups.ConsumerHeartbeat {
 	return groups.ConsumerHeartbeat{MemberID: id, Epoch: epoch, RebalanceTimeout: -1}
 }
 
-// A group of the new protocol on a node: it learns of topics by itself, its members time out by the clock, and the next owner tells them to join again, which
-// loses no committed offset.
+// A group of the new protocol on a node: it learns of topics by itself, its members time out by the
+// clock, and the next owner tells them to join again, which loses no committed offset.
 func TestConsumerGroupOnNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -34,32 +35,33 @@ func TestConsumerGroupOnNodes(t *testing.T) {
 		defer a.stop(t)
 		time.Sleep(6 * time.Second) // until both have heard of each other
 		group := groupOf(t, a)
-		beat := func(o *owner, r groups.ConsumerHeartbeat) groups.ConsumerAnswer {
+		consumerHeartbeat := func(o *owner, r groups.ConsumerHeartbeat) groups.ConsumerAnswer {
 			return o.manager.ConsumerHeartbeat(t.Context(), group, r)
 		}
-		if got := beat(b, consumer("m")); got.Err != kerr.NotCoordinator {
+		if got := consumerHeartbeat(b, consumer("m")); got.Err != kerr.NotCoordinator {
 			t.Fatalf("who does not own the group answers %+v", got)
 		}
-		if got := beat(a, consumer("m")); got.Err != nil || got.Epoch != 1 || got.Interval != 5*time.Second || !got.Assigns || len(got.Assigned) != 0 {
+		if got := consumerHeartbeat(a, consumer("m")); got.Err != nil || got.Epoch != 1 || got.Interval != 5*time.Second ||
+			!got.Assigns || len(got.Assigned) != 0 {
 			t.Fatalf("joining: %+v", got)
 		}
 		at := segments.Partition{Topic: createTopic(t, a.node), Index: 1}
 		synctest.Wait()
-		if got := beat(a, alive("m", 1)); got.Err != nil || got.Epoch != 2 || len(got.Assigned) != 4 {
+		if got := consumerHeartbeat(a, alive("m", 1)); got.Err != nil || got.Epoch != 2 || len(got.Assigned) != 4 {
 			t.Fatalf("after a topic has come: %+v", got)
 		}
 		who := groups.Committer{MemberID: "m", Generation: 2, Epochs: true}
 		if err := a.commit(t, group, who, at, 7); err != nil {
 			t.Fatal(err)
 		}
-		if got := beat(a, consumer("silent")); got.Err != nil || got.Epoch != 3 {
+		if got := consumerHeartbeat(a, consumer("silent")); got.Err != nil || got.Epoch != 3 {
 			t.Fatalf("another joins: %+v", got)
 		}
 		for range 10 {
 			time.Sleep(5 * time.Second)
-			beat(a, alive("m", 2))
+			consumerHeartbeat(a, alive("m", 2))
 		}
-		if got := beat(a, alive("silent", 3)); got.Err != kerr.UnknownMemberID {
+		if got := consumerHeartbeat(a, alive("silent", 3)); got.Err != kerr.UnknownMemberID {
 			t.Errorf("who was silent for too long is told %+v", got)
 		}
 		if err := a.manager.Delete(t.Context(), group); err != kerr.NonEmptyGroup {
@@ -68,14 +70,14 @@ func TestConsumerGroupOnNodes(t *testing.T) {
 
 		a.cut.Store(true)
 		wantCommitted(t, b, group, at, 7)
-		if got := beat(b, alive("m", 2)); got.Err != nil || got.Epoch != 2 || got.Assigns {
+		if got := consumerHeartbeat(b, alive("m", 2)); got.Err != nil || got.Epoch != 2 || got.Assigns {
 			t.Errorf("the next owner, who knows the member from what was stored, answers %+v", got)
 		}
 		if err := b.commit(t, group, who, at, 8); err != nil {
 			t.Errorf("a member goes on with the next owner, and commits: %v", err)
 		}
 		wantCommitted(t, b, group, at, 8)
-		if got := beat(b, alive("m", -1)); got.Err != nil {
+		if got := consumerHeartbeat(b, alive("m", -1)); got.Err != nil {
 			t.Errorf("leaving: %+v", got)
 		}
 		if err := b.manager.Delete(t.Context(), group); err != nil {

@@ -48,13 +48,13 @@ func TestEmptyGroupsStayWhatTheyWere(t *testing.T) {
 		if err := a.manager.Leave(t.Context(), "classic", member.MemberID, ""); err != nil {
 			t.Fatal(err)
 		}
-		beat := groups.ConsumerHeartbeat{MemberID: "m", RebalanceTimeout: time.Minute, Names: []string{"log"},
+		consumerHeartbeat := groups.ConsumerHeartbeat{MemberID: "m", RebalanceTimeout: time.Minute, Names: []string{"log"},
 			Owned: []segments.Partition{}}
-		if answer := a.manager.ConsumerHeartbeat(t.Context(), "consumer", beat); answer.Err != nil {
+		if answer := a.manager.ConsumerHeartbeat(t.Context(), "consumer", consumerHeartbeat); answer.Err != nil {
 			t.Fatal(answer.Err)
 		}
-		beat.Epoch = -1
-		a.manager.ConsumerHeartbeat(t.Context(), "consumer", beat)
+		consumerHeartbeat.Epoch = -1
+		a.manager.ConsumerHeartbeat(t.Context(), "consumer", consumerHeartbeat)
 		classic := groups.Description{Group: "classic", State: groups.Empty, ProtocolType: "consumer"}
 		consumer := groups.Description{Group: "consumer", State: groups.Empty, Type: groups.Consumer,
 			ProtocolType: "consumer", Epoch: 2}
@@ -101,14 +101,14 @@ func TestOffsetsOfUnreadTopicsAreDeleted(t *testing.T) {
 		if err := a.commit(t, "g", outsider, at, 3); err != nil {
 			t.Fatal(err)
 		}
-		beat := groups.ConsumerHeartbeat{MemberID: "m", RebalanceTimeout: time.Minute, Names: []string{"other"},
+		consumerHeartbeat := groups.ConsumerHeartbeat{MemberID: "m", RebalanceTimeout: time.Minute, Names: []string{"other"},
 			Owned: []segments.Partition{}}
 		for began := time.Now(); time.Since(began) < 3*time.Hour; time.Sleep(10 * time.Second) {
-			answer := a.manager.ConsumerHeartbeat(t.Context(), "g", beat)
+			answer := a.manager.ConsumerHeartbeat(t.Context(), "g", consumerHeartbeat)
 			if answer.Err != nil {
 				t.Fatal(answer.Err)
 			}
-			beat.Epoch = answer.Epoch
+			consumerHeartbeat.Epoch = answer.Epoch
 			if time.Since(began) < time.Hour {
 				wantCommitted(t, a, "g", at, 3)
 			}

@@ -9,8 +9,9 @@ import (
 	"firn.dev/coordinator"
 )
 
-// flusher has decided offsets journaled: not each alone, which would cost an object each, but all that come within an interval together. So what the loss of a
-// coordinator can undo is bounded by the interval and one put.
+// flusher has decided offsets journaled: not each alone, which would cost an object each, but all
+// that come within an interval together. So what the loss of a coordinator can undo is bounded by
+// the interval and one put.
 type flusher struct {
 	interval time.Duration
 	limit    int
@@ -30,7 +31,8 @@ type settling struct {
 }
 
 func newFlusher(interval time.Duration, limit int, logger *slog.Logger) *flusher {
-	return &flusher{interval: interval, limit: limit, logger: logger, wake: make(chan struct{}, 1), roomy: make(chan struct{}), running: make(chan struct{}, 1)}
+	return &flusher{interval: interval, limit: limit, logger: logger, wake: make(chan struct{}, 1),
+		roomy: make(chan struct{}), running: make(chan struct{}, 1)}
 }
 
 // add takes a decided fact. Entries without one are left out.
@@ -93,8 +95,9 @@ func (f *flusher) run(ctx context.Context) {
 	}
 }
 
-// flush journals all that waits. What a life that is over has left is not tried again: if its incarnation lives on, another node helps with what
-// it finds unjournaled in the commit stream; if not, the decision is void.
+// flush journals all that waits. What a life that is over has left is not tried again: if its
+// incarnation lives on, another node helps with what it finds unjournaled in the commit stream; if
+// not, the decision is void.
 func (f *flusher) flush(ctx context.Context) error {
 	select {
 	case f.running <- struct{}{}:

@@ -40,8 +40,9 @@ func startStalling(t *testing.T) (*owner, *coordinatortest.Frozen) {
 	return o, c
 }
 
-// A node that stalls while its groups rebalance, and whose clients are gone when it goes on, comes to an end with each
-// of them: the timers that rang while the lease looked lost are made up for when it is renewed.
+// A node that stalls while its groups rebalance, and whose clients are gone when it goes on, comes
+// to an end with each of them: the timers that rang while the lease looked lost are made up for
+// when it is renewed.
 func TestGroupsComeToAnEndAfterAStall(t *testing.T) {
 	for _, length := range coordinatortest.Freezes {
 		for _, offset := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
@@ -59,8 +60,9 @@ func rebalanceThroughStall(t *testing.T, length, offset time.Duration) {
 	defer gone()
 	group := func(i int) string { return fmt.Sprint("group-", i) }
 	ask := func() groups.JoinRequest {
-		return groups.JoinRequest{SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second, ProtocolType: "consumer",
-			Protocols: []groups.Protocol{{Name: "range"}}}
+		return groups.JoinRequest{SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second,
+			ProtocolType: "consumer",
+			Protocols:    []groups.Protocol{{Name: "range"}}}
 	}
 	for i := range count {
 		first := o.manager.Join(ctx, group(i), ask())
@@ -85,8 +87,8 @@ func rebalanceThroughStall(t *testing.T, length, offset time.Duration) {
 	}
 }
 
-// A holder whose node stalled for longer than the claim lasts has lost it to nobody's harm: another gets the partition,
-// and the first can commit nothing any more.
+// A holder whose node stalled for longer than the claim lasts has lost it to nobody's harm: another
+// gets the partition, and the first can commit nothing any more.
 func TestClaimsEndThroughAStall(t *testing.T) {
 	for _, length := range coordinatortest.Freezes {
 		t.Run(fmt.Sprint(length), func(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 	"firn.dev/segments"
 )
 
-// lag is how many records of a partition a group has not read: from what it has committed, or from the log start, to the high watermark.
+// lag is how many records of a partition a group has not read: from what it has committed, or from
+// the log start, to the high watermark.
 func lag(view *coordinator.View, group string, at segments.Partition) int64 {
 	info, exists := view.Partition(at)
 	if !exists {
@@ -20,17 +21,21 @@ func lag(view *coordinator.View, group string, at segments.Partition) int64 {
 	return max(0, info.HighWatermark-from)
 }
 
-// maxLagSeries bounds the series of firn_group_lag. What does not fit is added up under the group "(others)".
+// maxLagSeries bounds the series of firn_group_lag. What does not fit is added up under the group
+// "(others)".
 const maxLagSeries = 2000
 
 const otherGroups = "(others)"
 
 var (
-	lagDesc    = prometheus.NewDesc("firn_group_lag", "Records that a consumer group has not read yet, of the topics that it commits offsets for; told by the group's owner.", []string{"group", "topic"}, nil)
-	claimsDesc = prometheus.NewDesc("firn_group_claims", "Partitions of consumer groups that are leased to holders on this node.", nil, nil)
+	lagDesc = prometheus.NewDesc("firn_group_lag",
+		"Records that a consumer group has not read yet, of the topics that it commits offsets for; told by the group's owner.", []string{"group", "topic"}, nil)
+	claimsDesc = prometheus.NewDesc("firn_group_claims",
+		"Partitions of consumer groups that are leased to holders on this node.", nil, nil)
 )
 
-// lagGauges tells Prometheus how far behind the groups are that this node owns, in the order of their names.
+// lagGauges tells Prometheus how far behind the groups are that this node owns, in the order of
+// their names.
 type lagGauges struct{ m *Manager }
 
 func (g lagGauges) Describe(to chan<- *prometheus.Desc) { to <- lagDesc; to <- claimsDesc }
@@ -38,7 +43,9 @@ func (g lagGauges) Describe(to chan<- *prometheus.Desc) { to <- lagDesc; to <- c
 func (g lagGauges) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(claimsDesc, prometheus.GaugeValue, float64(g.m.claims.Load()))
 	view := g.m.opts.Node.View()
-	var mine [shardCount]bool // whether or not its lease was taken: a group that nobody asks for any more is the one whose lag has to be seen
+	// whether or not its lease was taken: a group that nobody asks for any more is the one whose lag
+	// has to be seen
+	var mine [shardCount]bool
 	for shard := range mine {
 		mine[shard] = g.m.mine(shard)
 	}

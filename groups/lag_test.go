@@ -55,7 +55,8 @@ func TestLagIsToldByTheOwner(t *testing.T) {
 	})
 }
 
-// TestLagOfGroupsThatNobodyAsksFor: a group whose consumers are all gone is the one whose lag has to be seen, also by a node that has never been asked for it.
+// TestLagOfGroupsThatNobodyAsksFor: a group whose consumers are all gone is the one whose lag has
+// to be seen, also by a node that has never been asked for it.
 func TestLagOfGroupsThatNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -73,7 +74,10 @@ func TestLagOfGroupsThatNobodyAsksFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "firn_group_lag" && len(f.GetMetric()) == 1 }) {
+		if !slices.ContainsFunc(families, func(f *dto.MetricFamily) bool {
+			return f.GetName() == "firn_group_lag" &&
+				len(f.GetMetric()) == 1
+		}) {
 			t.Error("the lag is not told")
 		}
 	})

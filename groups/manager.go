@@ -15,9 +15,11 @@ import (
 	"firn.dev/coordinator"
 )
 
-// Manager coordinates the consumer groups that this node owns. Its methods are safe for concurrent use.
+// Manager coordinates the consumer groups that this node owns. Its methods are safe for concurrent
+// use.
 type Manager struct {
 	opts     Options
+	ofGroups groupOptions // the same, as groups know them
 	metrics  *metrics
 	failures rate.Sometimes
 	flusher  *flusher
@@ -41,7 +43,7 @@ const shardCount = 32
 // shard is a part of all groups: those with one hash. They are owned together.
 type shard struct {
 	taking chan struct{} // holds an element while somebody takes the lease
-	held   atomic.Pointer[tenure]
+	held   atomic.Pointer[shardOwnership]
 	numbers
 }
 
@@ -51,7 +53,7 @@ func New(opts Options) (*Manager, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{opts: opts, failures: rate.Sometimes{First: 3, Interval: time.Second}}
+	m := &Manager{opts: opts, ofGroups: opts.ofGroups(), failures: rate.Sometimes{First: 3, Interval: time.Second}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	for i := range m.shards {
 		m.shards[i].taking = make(chan struct{}, 1)
@@ -71,15 +73,17 @@ func (m *Manager) Options() Options { return m.opts }
 // Limits are those that hold.
 func (m *Manager) Limits() Limits { return m.opts.Limits }
 
-// GroupCount is how many groups this node may have to list: those with members, and all with committed offsets.
+// GroupCount is how many groups this node may have to list: those with members, and all with
+// committed offsets.
 func (m *Manager) GroupCount() int { return int(m.groups.Load()) + m.opts.Node.View().GroupCount() }
 
 // MemberBytes is how much memory the members of all groups take.
 func (m *Manager) MemberBytes() int64 { return m.bytes.Load() }
 
-// Close tells everybody who waits to look for another node, has what was committed journaled, and hands the leases back.
+// Close tells everybody who waits to look for another node, has what was committed journaled, and
+// hands the leases back.
 func (m *Manager) Close(ctx context.Context) error {
-	var held []*tenure
+	var held []*shardOwnership
 	for i := range m.shards {
 		select {
 		case m.shards[i].taking <- struct{}{}: // for good: nobody takes the lease any more
@@ -110,8 +114,9 @@ func shardOf(group string) int {
 // leaseName names the lease of a shard.
 func leaseName(shard int) string { return "group/" + strconv.Itoa(shard) }
 
-// Owner returns the node that owns a group, or should: the live node that wins the rendezvous hash of the group's shard. Every node gives the same
-// answer once it has heard of the same nodes. False: no node is alive.
+// Owner returns the node that owns a group, or should: the live node that wins the rendezvous hash
+// of the group's shard. Every node gives the same answer once it has heard of the same nodes.
+// False: no node is alive.
 func (m *Manager) Owner(group string) (coordinator.NodeInfo, bool) { return m.ownerOf(shardOf(group)) }
 
 func (m *Manager) ownerOf(shard int) (coordinator.NodeInfo, bool) {
@@ -124,11 +129,9 @@ func (m *Manager) mine(shard int) bool {
 	return any && owner.ID == m.opts.Node.Info().ID
 }
 
-// takeTimeout is how long a request waits for its group's lease to be taken.
-const takeTimeout = 10 * time.Second
-
-// tenure returns this node's ownership of a group, and takes it if it is free and this node's to take.
-func (m *Manager) tenure(ctx context.Context, group string) (*tenure, error) {
+// ownership returns this node's ownership of a group, and takes it if it is free and this node's to
+// take.
+func (m *Manager) ownership(ctx context.Context, group string) (*shardOwnership, error) {
 	if group == "" {
 		return nil, kerr.InvalidGroupID
 	}
@@ -165,8 +168,9 @@ func (m *Manager) tenure(ctx context.Context, group string) (*tenure, error) {
 	return t, nil
 }
 
-// take acquires the lease of a shard. Everything that former owners committed shows in the view when it returns: the barrier was decided after it.
-func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
+// take acquires the lease of a shard. Everything that former owners committed shows in the view
+// when it returns: the barrier was decided after it.
+func (m *Manager) take(ctx context.Context, shard int) (*shardOwnership, error) {
 	life, err := m.opts.Node.Life(ctx)
 	if err != nil {
 		return nil, err
@@ -175,9 +179,10 @@ func (m *Manager) take(ctx context.Context, shard int) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tenure{m: m, shard: shard, life: life, lease: lease,
-		groups: map[string]*live{}, ended: make(chan struct{})}
-	entry, err := life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
+	t := &shardOwnership{m: m, shard: shard, life: life, lease: lease,
+		groups: map[string]*hostedGroup{}, ended: make(chan struct{})}
+	entry, err := life.Decide(ctx, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name,
+		Epoch: lease.Epoch}})
 	m.flusher.add(life, entry)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// shared is an embedded coordinator that several nodes use, as they use Redis. A node that is cut off from it reaches it no more.
+// shared is an embedded coordinator that several nodes use, as they use Redis. A node that is cut
+// off from it reaches it no more.
 type shared struct {
 	coordinator.Coordinator
 	cut  *atomic.Bool
@@ -30,21 +31,24 @@ type shared struct {
 
 var errCut = errors.New("the network is down")
 
-func (s shared) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
+func (s shared) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string,
+	ttl time.Duration) (coordinator.Lease, error) {
 	if s.cut.Load() {
 		return coordinator.Lease{}, errCut
 	}
 	return s.Coordinator.Acquire(ctx, in, name, holder, ttl)
 }
 
-func (s shared) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry, error) {
+func (s shared) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry,
+	error) {
 	if s.cut.Load() {
 		return coordinator.Entry{}, errCut
 	}
 	return s.Coordinator.Propose(ctx, in, c)
 }
 
-func (s shared) Register(ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo, ttl time.Duration) error {
+func (s shared) Register(ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo,
+	ttl time.Duration) error {
 	if s.cut.Load() {
 		return errCut
 	}
@@ -58,7 +62,8 @@ func (s shared) Nodes(ctx context.Context, in coordinator.Incarnation) ([]coordi
 	return s.Coordinator.Nodes(ctx, in)
 }
 
-func (s shared) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+func (s shared) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry,
+	error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		for entry, err := range s.Coordinator.Follow(ctx, in, after) {
 			if late := time.Duration(s.late.Load()); late > 0 {
@@ -84,7 +89,8 @@ func start(t *testing.T, store segments.Store, c coordinator.Coordinator, id int
 	o := &owner{cut: new(atomic.Bool), late: new(atomic.Int64)}
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	var err error
-	o.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: shared{c, o.cut, o.late}, Info: coordinator.NodeInfo{ID: id}, Logger: logger})
+	o.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store,
+		Coordinator: shared{c, o.cut, o.late}, Info: coordinator.NodeInfo{ID: id}, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +112,8 @@ func (o *owner) stop(t *testing.T) {
 func createTopic(t *testing.T, n *coordinator.Node) segments.TopicID {
 	t.Helper()
 	id := segments.NewTopicID()
-	if _, err := n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "log", Partitions: 4}}); err != nil {
+	if _, err := n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "log",
+		Partitions: 4}}); err != nil {
 		t.Fatal(err)
 	}
 	return id
@@ -120,7 +127,8 @@ func fill(t *testing.T, n *coordinator.Node, at segments.Partition, records int3
 		t.Fatal(err)
 	}
 	answer, err := life.Commit(t.Context(), coordinator.CommitRequest{Segment: segments.NewID(time.Now()),
-		Runs: []coordinator.CommitRun{{Partition: at, Batches: []coordinator.CommitBatch{{Length: 100, Records: records, ProducerID: -1}}}}})
+		Runs: []coordinator.CommitRun{{Partition: at, Batches: []coordinator.CommitBatch{{Length: 100, Records: records,
+			ProducerID: -1}}}}})
 	if err == nil {
 		err = life.Settle(t.Context(), answer.Entry)
 	}
@@ -129,9 +137,11 @@ func fill(t *testing.T, n *coordinator.Node, at segments.Partition, records int3
 	}
 }
 
-func (o *owner) commit(t *testing.T, group string, who groups.Committer, at segments.Partition, offset int64) *kerr.Error {
+func (o *owner) commit(t *testing.T, group string, who groups.Committer, at segments.Partition,
+	offset int64) *kerr.Error {
 	t.Helper()
-	return o.manager.Commit(t.Context(), group, who, []coordinator.GroupOffset{{Partition: at, Offset: offset, LeaderEpoch: -1}})
+	return o.manager.Commit(t.Context(), group, who, []coordinator.GroupOffset{{Partition: at, Offset: offset,
+		LeaderEpoch: -1}})
 }
 
 var outsider = groups.Committer{Generation: -1}
@@ -170,12 +180,13 @@ func groupOf(t *testing.T, o *owner) string {
 
 func join(t *testing.T, o *owner, group, id string) groups.JoinAnswer {
 	t.Helper()
-	return o.manager.Join(t.Context(), group, groups.JoinRequest{MemberID: id, SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
-		ProtocolType: "consumer", Protocols: []groups.Protocol{{Name: "range"}}})
+	return o.manager.Join(t.Context(), group, groups.JoinRequest{MemberID: id, SessionTimeout: 10 * time.Second,
+		RebalanceTimeout: 10 * time.Second,
+		ProtocolType:     "consumer", Protocols: []groups.Protocol{{Name: "range"}}})
 }
 
-// When the owner of a group is cut off, another takes over with all that was committed, and with the members. The former owner can commit nothing from then on, and tells
-// its members so.
+// When the owner of a group is cut off, another takes over with all that was committed, and with
+// the members. The former owner can commit nothing from then on, and tells its members so.
 func TestTheNextOwnerContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -193,7 +204,8 @@ func TestTheNextOwnerContinues(t *testing.T) {
 		if member.Err != nil {
 			t.Fatal(member.Err)
 		}
-		if got := a.manager.Sync(t.Context(), group, groups.SyncRequest{MemberID: member.MemberID, Generation: member.Generation}); got.Err != nil {
+		if got := a.manager.Sync(t.Context(), group, groups.SyncRequest{MemberID: member.MemberID,
+			Generation: member.Generation}); got.Err != nil {
 			t.Fatal(got.Err)
 		}
 		who := groups.Committer{MemberID: member.MemberID, Generation: member.Generation}
@@ -233,7 +245,8 @@ func TestTheNextOwnerContinues(t *testing.T) {
 	})
 }
 
-// An owner whose view is behind does not answer before it has seen what the owner before it decided.
+// An owner whose view is behind does not answer before it has seen what the owner before it
+// decided.
 func TestTheNextOwnerHasSeenEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -255,7 +268,8 @@ func TestTheNextOwnerHasSeenEverything(t *testing.T) {
 	})
 }
 
-// A node that stops hands its groups over at once: who waits in one is told, and the next owner knows everything.
+// A node that stops hands its groups over at once: who waits in one is told, and the next owner
+// knows everything.
 func TestStoppingHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -336,14 +350,16 @@ func TestOldOffsetsAreDeleted(t *testing.T) {
 	})
 }
 
-// No more groups and members are kept than the limits say, and nothing is kept of those that are gone.
+// No more groups and members are kept than the limits say, and nothing is kept of those that are
+// gone.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := groups.Limits{MaxGroups: 3, MaxStoredGroups: 2, MaxMembers: 2, TotalBytes: 4000}
 		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{Limits: limits})
 		defer a.stop(t)
-		big := groups.JoinRequest{SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second, ProtocolType: "consumer",
-			Protocols: []groups.Protocol{{Name: "range", Metadata: make([]byte, 4000)}}}
+		big := groups.JoinRequest{SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
+			ProtocolType: "consumer",
+			Protocols:    []groups.Protocol{{Name: "range", Metadata: make([]byte, 4000)}}}
 		if got := a.manager.Join(t.Context(), "big", big); got.Err != kerr.GroupMaxSizeReached {
 			t.Errorf("beyond TotalBytes: %v", got.Err)
 		}
@@ -371,7 +387,7 @@ func TestLimits(t *testing.T) {
 		if got := join(t, a, "0", "nobody"); got.Err != kerr.UnknownMemberID {
 			t.Errorf("an unknown member: %v", got.Err)
 		}
-		time.Sleep(time.Minute) // nobody beats; for what these groups were, there is no room
+		time.Sleep(time.Minute) // nobody sends heartbeats; for what these groups were, there is no room
 		if err := a.manager.Delete(t.Context(), "a"); err != nil {
 			t.Error(err)
 		}

@@ -8,15 +8,14 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-
-	"firn.dev/segments"
 )
 
-// Join makes somebody a member of a group, or keeps them one, and returns when the generation that they are in begins. It takes as long as the other
-// members take; when ctx ends before, the error is CoordinatorNotAvailable.
+// Join makes somebody a member of a group, or keeps them one, and returns when the generation that
+// they are in begins. It takes as long as the other members take; when ctx ends before, the error
+// is CoordinatorNotAvailable.
 func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAnswer {
 	var reply Reply
-	err := m.with(ctx, group, r.MemberID == "", func(_ *tenure, l *live) (err error) {
+	err := m.with(ctx, group, r.MemberID == "", func(_ *shardOwnership, l *hostedGroup) (err error) {
 		if r.SessionTimeout < m.opts.MinSessionTimeout || r.SessionTimeout > m.opts.MaxSessionTimeout {
 			return kerr.InvalidSessionTimeout
 		}
@@ -32,7 +31,7 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 			id = r.ClientID
 		}
 		newID := id[:min(len(id), maxIDPrefix)] + "-" + randomID()
-		reply, err = l.await(ctx, func(now time.Time, g *party, t Ticket) *kerr.Error {
+		reply, err = l.await(ctx, func(now time.Time, g *anyGroup, t Ticket) *kerr.Error {
 			members, refused := g.classic()
 			if refused == nil {
 				members.join(now, &r, newID, t)
@@ -64,14 +63,14 @@ func randomID() string {
 // Sync returns a member's assignment, once the leader has brought it.
 func (m *Manager) Sync(ctx context.Context, group string, r SyncRequest) SyncAnswer {
 	var reply Reply
-	err := m.with(ctx, group, false, func(_ *tenure, l *live) (err error) {
+	err := m.with(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) (err error) {
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
 		for id, assignment := range r.Assignments {
 			r.Assignments[id] = bytes.Clone(assignment)
 		}
-		reply, err = l.await(ctx, func(now time.Time, g *party, t Ticket) *kerr.Error {
+		reply, err = l.await(ctx, func(now time.Time, g *anyGroup, t Ticket) *kerr.Error {
 			members, refused := g.classic()
 			if refused == nil {
 				members.sync(now, &r, t)
@@ -88,7 +87,7 @@ func (m *Manager) Sync(ctx context.Context, group string, r SyncRequest) SyncAns
 
 // Heartbeat says that a member is alive.
 func (m *Manager) Heartbeat(ctx context.Context, group, member, instance string, generation int32) *kerr.Error {
-	return m.told(m.with(ctx, group, false, func(_ *tenure, l *live) error {
+	return m.told(m.with(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
@@ -100,7 +99,7 @@ func (m *Manager) Heartbeat(ctx context.Context, group, member, instance string,
 
 // Leave takes a member out of its group. A static member can be named by its instance id alone.
 func (m *Manager) Leave(ctx context.Context, group, member, instance string) *kerr.Error {
-	return m.told(m.with(ctx, group, false, func(_ *tenure, l *live) error {
+	return m.told(m.with(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
@@ -109,9 +108,9 @@ func (m *Manager) Leave(ctx context.Context, group, member, instance string) *ke
 }
 
 // ask runs an event that is answered at once.
-func (l *live) ask(event func(now time.Time, g *party) *kerr.Error) error {
+func (l *hostedGroup) ask(event func(now time.Time, g *anyGroup) *kerr.Error) error {
 	var answer *kerr.Error
-	l.step(func(now time.Time, g *party) { answer = event(now, g) })
+	l.step(func(now time.Time, g *anyGroup) { answer = event(now, g) })
 	if answer != nil {
 		return answer
 	}
@@ -119,8 +118,8 @@ func (l *live) ask(event func(now time.Time, g *party) *kerr.Error) error {
 }
 
 // askClassic is ask for what members of the classic protocol ask.
-func (l *live) askClassic(event func(now time.Time, g classicMembers) *kerr.Error) error {
-	return l.ask(func(now time.Time, g *party) *kerr.Error {
+func (l *hostedGroup) askClassic(event func(now time.Time, g classicMembers) *kerr.Error) error {
+	return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
 		members, refused := g.classic()
 		if refused != nil {
 			return refused
@@ -129,53 +128,15 @@ func (l *live) askClassic(event func(now time.Time, g classicMembers) *kerr.Erro
 	})
 }
 
-// Member is a member, for people and tools.
-type Member struct {
-	ID, InstanceID, ClientID, ClientHost string
-	Metadata, Assignment                 []byte // in a classic group
-
-	// In a consumer group:
-	RackID      string
-	Epoch       int32
-	Classic     bool // it speaks the classic protocol
-	Topics      []string
-	Regex       string
-	Has, Target []segments.Partition // what it may read, and what it is to have
-
-	claimed []segments.Partition
-}
-
-// Type is which protocol a group speaks, by Kafka's names.
-type Type uint8
-
-// The types.
-const (
-	Classic Type = iota
-	Consumer
-)
-
-func (t Type) String() string { return [...]string{"classic", "consumer"}[t] }
-
-// Description is a group, for people and tools.
-type Description struct {
-	Group        string
-	Type         Type
-	State        State
-	ProtocolType string
-	Protocol     string // while Stable; of a consumer group the assignor
-	Epoch        int32  // of a consumer group
-	Members      []Member
-}
-
 // Describe describes a group. One of which nothing is stored is GroupIDNotFound.
 func (m *Manager) Describe(ctx context.Context, group string) (Description, *kerr.Error) {
 	d := Description{Group: group}
-	err := m.with(ctx, group, false, func(t *tenure, l *live) error {
+	err := m.with(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
 		stored, exists := m.dormant(group)
 		if l == nil {
 			d = stored
 		} else {
-			l.step(func(_ time.Time, g *party) {
+			l.step(func(_ time.Time, g *anyGroup) {
 				g.describe(&d)
 				exists = exists || g.remembers() || len(d.Members) > 0
 			})
@@ -192,20 +153,6 @@ func (m *Manager) Describe(ctx context.Context, group string) (Description, *ker
 	return d, m.told(err)
 }
 
-func (g *machine) describe(d *Description) {
-	d.State, d.ProtocolType = g.state, g.protocolType
-	if g.state == Stable {
-		d.Protocol = g.protocol
-	}
-	for _, m := range g.order {
-		described := Member{ID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, Assignment: m.assignment}
-		if g.state == Stable {
-			described.Metadata = m.metadata(g.protocol)
-		}
-		d.Members = append(d.Members, described)
-	}
-}
-
 // List returns the groups that are this node's: those with members, and those of which something is
 // stored. Members are left out.
 func (m *Manager) List() []Description {
@@ -219,8 +166,8 @@ func (m *Manager) List() []Description {
 		for _, l := range t.all() {
 			d := Description{Group: l.name}
 			l.mu.Lock()
-			idle := l.party.vacant() && !l.party.remembers()
-			l.party.describe(&d)
+			idle := l.group.vacant() && !l.group.remembers()
+			l.group.describe(&d)
 			d.Members = nil
 			l.mu.Unlock()
 			if !idle {
@@ -239,10 +186,10 @@ func (m *Manager) List() []Description {
 	return all
 }
 
-func (t *tenure) all() []*live {
+func (t *shardOwnership) all() []*hostedGroup {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]*live, 0, len(t.groups))
+	all := make([]*hostedGroup, 0, len(t.groups))
 	for _, l := range t.groups {
 		all = append(all, l)
 	}

@@ -11,12 +11,16 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer, m *Manager) *metrics {
 	all := &metrics{
-		rebalances: prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_rebalances_total", Help: "Generations of consumer groups that began."}),
-		commits:    prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_offset_commits_total", Help: "Offsets that consumer groups committed."}),
+		rebalances: prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_rebalances_total",
+			Help: "Generations of consumer groups that began."}),
+		commits: prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_offset_commits_total",
+			Help: "Offsets that consumer groups committed."}),
 	}
-	all.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_commits_refused_total", Help: "Commits that were refused because the member or holder is not, or no longer, the one who may."})
+	all.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_group_commits_refused_total",
+		Help: "Commits that were refused because the member or holder is not, or no longer, the one who may."})
 	gauge := func(name, help string, value func() int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value()) })
 	}
 	r.MustRegister(all.rebalances, all.commits, all.refused, lagGauges{m},
 		gauge("firn_groups", "Consumer groups with members on this node.", m.groups.Load),

@@ -3,8 +3,9 @@ package groups
 import "sync/atomic"
 
 // numbers are what the owner of a shard numbers by itself: the versions of commits and the epochs
-// of claims. They outlive a tenure: a node that takes a lease again which nobody has had meanwhile
-// has it with the same epoch, and what it sent in its former tenure may still be on its way.
+// of claims. They outlive an ownership: a node that takes a lease again which nobody has had
+// meanwhile has it with the same epoch, and what it sent in its former ownership may still be on
+// its way.
 type numbers struct {
 	epoch   atomic.Uint64 // of the lease under which was counted
 	version atomic.Uint64 // of the last commit

@@ -10,20 +10,13 @@ import (
 	"firn.dev/segments"
 )
 
-// Committer is who commits offsets. A Generation below 0 is somebody outside of the group protocol.
-type Committer struct {
-	MemberID, InstanceID string
-	Generation           int32 // or the member epoch
-	Epochs               bool  // from version 9 on: it may be the epoch of a member of the new protocol
-
-	offsets []coordinator.GroupOffset // that it commits
-}
-
-// Commit stores offsets of a group. They are decided when it returns, and journaled within a second. Offsets are of different partitions that exist, with
-// metadata that is not longer than OffsetMetadataBytes: front doors answer for the others one by one.
-func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets []coordinator.GroupOffset) *kerr.Error {
+// Commit stores offsets of a group. They are decided when it returns, and journaled within a
+// second. Offsets are of different partitions that exist, with metadata that is not longer than
+// OffsetMetadataBytes: front doors answer for the others one by one.
+func (m *Manager) Commit(ctx context.Context, group string, c Committer,
+	offsets []coordinator.GroupOffset) *kerr.Error {
 	c.offsets = offsets
-	return m.told(m.with(ctx, group, c.Generation < 0, func(t *tenure, l *live) error {
+	return m.told(m.with(ctx, group, c.Generation < 0, func(t *shardOwnership, l *hostedGroup) error {
 		switch {
 		case l == nil && c.Epochs:
 			return kerr.UnknownMemberID // which members of both protocols understand
@@ -33,7 +26,7 @@ func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets
 		if refused := m.mayStore(group); refused != nil {
 			return refused
 		}
-		return t.commit(ctx, l, func(now time.Time, g *party) (coordinator.CommitOffsets, *kerr.Error) {
+		return t.commit(ctx, l, func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error) {
 			refused := g.mayCommit(now, c)
 			if refused != nil {
 				m.metrics.refused.Inc()
@@ -45,7 +38,8 @@ func (m *Manager) Commit(ctx context.Context, group string, c Committer, offsets
 
 // mayStore says whether there is room for the offsets of a group.
 func (m *Manager) mayStore(group string) *kerr.Error {
-	if view := m.opts.Node.View(); view.GroupCount() >= m.opts.Limits.MaxStoredGroups && len(view.CommittedOffsets(group)) == 0 {
+	if view := m.opts.Node.View(); view.GroupCount() >= m.opts.Limits.MaxStoredGroups &&
+		len(view.CommittedOffsets(group)) == 0 {
 		m.failures.Do(func() { m.opts.Logger.Warn("MaxStoredGroups: a consumer group cannot commit", "group", group) })
 		return kerr.GroupMaxSizeReached
 	}
@@ -57,7 +51,8 @@ func (m *Manager) mayStore(group string) *kerr.Error {
 // they are planned: so none of an earlier generation comes behind one of a later, one whose answer
 // was lost undoes nothing if it arrives after the next, and what plan finds committed is what was
 // committed last.
-func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g *party) (coordinator.CommitOffsets, *kerr.Error)) error {
+func (t *shardOwnership) commit(ctx context.Context, l *hostedGroup,
+	plan func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error)) error {
 	select {
 	case l.committing <- struct{}{}:
 		defer func() { <-l.committing }()
@@ -71,19 +66,20 @@ func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g
 		return err // who went away while it waited for its turn commits nothing any more
 	}
 	var c coordinator.CommitOffsets
-	err := l.ask(func(now time.Time, g *party) (refused *kerr.Error) {
+	err := l.ask(func(now time.Time, g *anyGroup) (refused *kerr.Error) {
 		if g.dead {
 			return kerr.NotCoordinator
 		}
 		c, refused = plan(now, g)
-		c.Version = t.m.shards[t.shard].nextVersion() // before this tenure can end
+		c.Version = t.m.shards[t.shard].nextVersion() // before this ownership can end
 		return refused
 	})
 	if err != nil || len(c.Offsets) == 0 && !c.Forget {
 		return err
 	}
 	c.Lease, c.Epoch, c.Group = t.lease.Name, t.lease.Epoch, l.name
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeTimeout) // a client that goes away leaves no half of a commit behind
+	// a client that goes away leaves no half of a commit behind
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeTimeout)
 	defer cancel()
 	entry, err := t.life.Decide(ctx, coordinator.Change{Offsets: &c})
 	t.m.flusher.add(t.life, entry)
@@ -103,8 +99,8 @@ func (t *tenure) commit(ctx context.Context, l *live, plan func(now time.Time, g
 
 // Delete deletes a group that has no members, with all that it has committed.
 func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
-	return m.told(m.with(ctx, group, true, func(t *tenure, l *live) error {
-		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
+	return m.told(m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
+		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			switch {
 			case g.dead:
 				return c, kerr.NotCoordinator
@@ -120,17 +116,19 @@ func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
 
 // exists says that there is something to tell of a group: what it has committed, or what its
 // members have made it.
-func (m *Manager) exists(group string, g *party) bool {
+func (m *Manager) exists(group string, g *anyGroup) bool {
 	_, stored := m.dormant(group)
 	return stored || g.remembers()
 }
 
-// DeleteOffsets deletes what a group has committed for partitions, and answers for each of them: those of topics that members are subscribed to stay.
-func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []segments.Partition) ([]*kerr.Error, *kerr.Error) {
+// DeleteOffsets deletes what a group has committed for partitions, and answers for each of them:
+// those of topics that members are subscribed to stay.
+func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []segments.Partition) ([]*kerr.Error,
+	*kerr.Error) {
 	answers := make([]*kerr.Error, len(partitions))
 	view := m.opts.Node.View()
-	err := m.with(ctx, group, true, func(t *tenure, l *live) error {
-		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
+	err := m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
+		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			switch {
 			case g.dead:
 				return c, kerr.NotCoordinator

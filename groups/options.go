@@ -18,39 +18,27 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	// InitialRebalanceDelay is Kafka's group.initial.rebalance.delay.ms: how long the first rebalance of an empty group waits for more members. Kafka
-	// waits 3 s, which whoever develops a consumer waits for with every start; here it is 200 ms. Negative: not at all.
+	// InitialRebalanceDelay is Kafka's group.initial.rebalance.delay.ms: how long the first rebalance
+	// of an empty group waits for more members. Kafka waits 3 s, which whoever develops a consumer
+	// waits for with every start; here it is 200 ms. Negative: not at all.
 	InitialRebalanceDelay time.Duration
 	MinSessionTimeout     time.Duration // Kafka's group.min.session.timeout.ms, 6 s
 	MaxSessionTimeout     time.Duration // Kafka's group.max.session.timeout.ms, 30 min
 
-	ConsumerSessionTimeout    time.Duration // Kafka's group.consumer.session.timeout.ms, of members of the new protocol; 45 s
+	// Kafka's group.consumer.session.timeout.ms, of members of the new protocol; 45 s
+	ConsumerSessionTimeout    time.Duration
 	ConsumerHeartbeatInterval time.Duration // Kafka's group.consumer.heartbeat.interval.ms, likewise; 5 s
 
 	OffsetsRetention time.Duration // Kafka's offsets.retention.minutes, 7 days: see sweep.go
 
-	// LeaseTTL is that of the leases of groups: how long after a node's death others wait for it. 5 s, as long as it takes until a node that is silent is gone
-	// from the list of nodes. Longer would only make members wait, and losing a lease early costs them no more than to look for the owner.
+	// LeaseTTL is that of the leases of groups: how long after a node's death others wait for it. 5 s,
+	// as long as it takes until a node that is silent is gone from the list of nodes. Longer would
+	// only make members wait, and losing a lease early costs them no more than to look for the owner.
 	LeaseTTL      time.Duration
 	FlushInterval time.Duration // committed offsets are journaled at the latest after this long; 400 ms
 	SweepInterval time.Duration // how often old offsets are looked for; 10 min
 
 	Limits Limits
-}
-
-// Limits bound what members can make a server keep. Who goes beyond is told GROUP_MAX_SIZE_REACHED.
-type Limits struct {
-	MaxGroups           int   // with members, on this node; 10,000
-	MaxStoredGroups     int   // with committed offsets, or left by their members, in the cluster; 100,000
-	MaxMembers          int   // of one group; 1,000
-	MemberBytes         int   // of one member's metadata; 256 KiB
-	GroupBytes          int   // of all members' metadata; 16 MiB
-	TotalBytes          int64 // of all groups; 256 MiB
-	OffsetMetadataBytes int   // with one committed offset: Kafka's offset.metadata.max.bytes, 4 KiB
-	ClaimsPerGroup      int   // partitions that are claimed, or lately were; 10,000
-	MaxClaims           int   // of all groups; 100,000
-	HolderBytes         int   // of the name of who claims; 255
-	Unjournaled         int   // commits that await their journaling; 16,384. More make commits wait
 }
 
 func (o Options) withDefaults() Options {
@@ -82,6 +70,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// ofGroups returns those options that groups know of.
+func (o Options) ofGroups() groupOptions {
+	return groupOptions{o.Limits, o.InitialRebalanceDelay, o.ConsumerSessionTimeout}
+}
+
 // validate reports every problem of options that have their defaults.
 func (o Options) validate() error {
 	var problems []error
@@ -92,8 +85,10 @@ func (o Options) validate() error {
 	}
 	l := o.Limits
 	bad(o.Node == nil, "Node is missing")
-	bad(o.MinSessionTimeout <= 0 || o.MaxSessionTimeout < o.MinSessionTimeout, "session timeouts from %s to %s", o.MinSessionTimeout, o.MaxSessionTimeout)
+	bad(o.MinSessionTimeout <= 0 || o.MaxSessionTimeout < o.MinSessionTimeout, "session timeouts from %s to %s",
+		o.MinSessionTimeout, o.MaxSessionTimeout)
 	bad(min(o.OffsetsRetention, o.LeaseTTL, o.FlushInterval, o.SweepInterval) <= 0, "a duration is not positive")
-	bad(min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes, l.Unjournaled, l.ClaimsPerGroup, l.MaxClaims, l.HolderBytes) < 1 || l.TotalBytes < 1, "a limit is below 1")
+	bad(min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes,
+		l.Unjournaled, l.ClaimsPerGroup, l.MaxClaims, l.HolderBytes) < 1 || l.TotalBytes < 1, "a limit is below 1")
 	return errors.Join(problems...)
 }

@@ -9,8 +9,9 @@ import (
 	"firn.dev/coordinator"
 )
 
-// Offsets of a group without members are deleted when nobody has committed any for OffsetsRetention. When a group was left is nowhere stored, so the
-// times of its commits have to tell: while a group has members, commits older than a day are made anew. They so live between
+// Offsets of a group without members are deleted when nobody has committed any for
+// OffsetsRetention. When a group was left is nowhere stored, so the times of its commits have to
+// tell: while a group has members, commits older than a day are made anew. They so live between
 // OffsetsRetention and a day longer, by which they are counted.
 
 // renewal is how old a commit of a group with members gets before it is made anew.
@@ -58,8 +59,8 @@ func (m *Manager) aged(group string, now time.Time) bool {
 // sweepGroup deletes the old offsets of a group without members, and the group with the last of
 // them. It renews those of a group with members, except for topics that they do not read any more.
 func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) error {
-	return m.with(ctx, group, true, func(t *tenure, l *live) error {
-		return t.commit(ctx, l, func(_ time.Time, g *party) (c coordinator.CommitOffsets, _ *kerr.Error) {
+	return m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
+		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			if g.dead {
 				return c, kerr.NotCoordinator
 			}
@@ -74,7 +75,7 @@ func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) e
 }
 
 // swept is what becomes of those of a group's offsets that do not stay as they are.
-func (m *Manager) swept(offsets []coordinator.CommittedOffset, now time.Time, g *party) (
+func (m *Manager) swept(offsets []coordinator.CommittedOffset, now time.Time, g *anyGroup) (
 	all []coordinator.GroupOffset) {
 	reads := func(string) bool { return true }
 	if g.consumers() {

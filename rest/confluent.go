@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"firn.dev/access"
 	"firn.dev/ingest"
 )
 
@@ -38,14 +39,35 @@ func newConfluentError(p *problem) confluentError {
 	return e
 }
 
-// failAsConfluent answers with a problem as Confluent does.
-func failAsConfluent(w http.ResponseWriter, p problem) {
+// confluent is the API of Confluent's REST Proxy.
+type confluent struct{ *Server }
+
+func (s confluent) routes() []route {
+	get, post := http.MethodGet, http.MethodPost
+	describes := needs(access.Requests, access.Describe.On(access.Cluster))
+	return []route{
+		{method: get, pattern: "/v3/clusters", handler: s.clusters, rules: describes,
+			summary: "the one cluster there is, as Confluent's REST Proxy v3 lists it"},
+		{method: get, pattern: "/v3/clusters/{cluster}", handler: s.cluster, rules: describes,
+			summary: "the cluster, as Confluent's REST Proxy v3 shows it"},
+		{method: post, pattern: "/v3/clusters/{cluster}/topics/{topic}/records", handler: s.produceV3,
+			rules:   writes().parking(),
+			summary: "write records, one or a stream of them, as Confluent's REST Proxy v3 does"},
+		{method: post, pattern: "/topics/{topic}", handler: s.produceV2, rules: writes(),
+			summary: "write records, as Confluent's REST Proxy v2 does"},
+		{method: post, pattern: "/topics/{topic}/partitions/{partition}", handler: s.produceV2, rules: writes(),
+			summary: "write records to a partition, as Confluent's REST Proxy v2 does"},
+	}
+}
+
+// fail answers with a problem as Confluent does.
+func (confluent) fail(w http.ResponseWriter, p problem) {
 	p.advise(w.Header())
 	answer(w, p.Status, typeJSON, newConfluentError(&p))
 }
 
-// confluentV2 serves POST /topics/{topic} and POST /topics/{topic}/partitions/{partition}.
-func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
+// produceV2 serves POST /topics/{topic} and POST /topics/{topic}/partitions/{partition}.
+func (s confluent) produceV2(w http.ResponseWriter, r *http.Request) error {
 	if err := s.takesWork(); err != nil {
 		return err
 	}
@@ -85,7 +107,7 @@ func (s *Server) confluentV2(w http.ResponseWriter, r *http.Request) error {
 }
 
 // pathPartition is the partition that a path names; negative if it names none.
-func (s *Server) pathPartition(r *http.Request, request *writeRequest) (int32, error) {
+func (s confluent) pathPartition(r *http.Request, request *writeRequest) (int32, error) {
 	text, topic := r.PathValue("partition"), request.topic
 	if text == "" {
 		return -1, nil

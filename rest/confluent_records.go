@@ -41,8 +41,8 @@ type v3Answer struct {
 	Value     *v3Size `json:"value,omitempty"`
 }
 
-// confluentV3 serves the path.
-func (s *Server) confluentV3(w http.ResponseWriter, r *http.Request) error {
+// produceV3 serves the path.
+func (s confluent) produceV3(w http.ResponseWriter, r *http.Request) error {
 	if err := s.takesWork(); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (p *v3Part) read(d *recordReader) error {
 }
 
 // appendV3 answers each record.
-func (s *Server) appendV3(b []byte, topic string, part *v3Part, done *writtenRequest) []byte {
+func (s confluent) appendV3(b []byte, topic string, part *v3Part, done *writtenRequest) []byte {
 	out := bytes.NewBuffer(b)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
@@ -246,7 +246,7 @@ func (d *recordReader) v3Headers() (headers []batch.RecordHeader, err error) {
 }
 
 // thisCluster refuses requests for another cluster.
-func (s *Server) thisCluster(r *http.Request) error {
+func (s confluent) thisCluster(r *http.Request) error {
 	if id := r.PathValue("cluster"); id != s.view().ClusterID() {
 		return refuse(http.StatusNotFound, "cluster", "this is cluster %s", s.view().ClusterID())
 	}
@@ -261,14 +261,14 @@ type v3Cluster struct {
 	Topics   map[string]string `json:"topics"`
 }
 
-func (s *Server) newV3Cluster(r *http.Request) v3Cluster {
+func (s confluent) newV3Cluster(r *http.Request) v3Cluster {
 	id := s.view().ClusterID()
 	self := "http://" + r.Host + "/v3/clusters/" + id
 	return v3Cluster{"KafkaCluster", map[string]string{"self": self, "resource_name": "crn:///kafka=" + id}, id, map[string]string{"related": self + "/topics"}}
 }
 
-// confluentClusters serves GET /v3/clusters.
-func (s *Server) confluentClusters(w http.ResponseWriter, r *http.Request) error {
+// clusters serves GET /v3/clusters.
+func (s confluent) clusters(w http.ResponseWriter, r *http.Request) error {
 	answer(w, http.StatusOK, typeJSON, map[string]any{
 		"kind": "KafkaClusterList", "metadata": map[string]any{"self": "http://" + r.Host + "/v3/clusters", "next": nil},
 		"data": []v3Cluster{s.newV3Cluster(r)},
@@ -276,8 +276,8 @@ func (s *Server) confluentClusters(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// confluentCluster serves GET /v3/clusters/{cluster}.
-func (s *Server) confluentCluster(w http.ResponseWriter, r *http.Request) error {
+// cluster serves GET /v3/clusters/{cluster}.
+func (s confluent) cluster(w http.ResponseWriter, r *http.Request) error {
 	if err := s.thisCluster(r); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (o *objectScanner) next(b []byte) (int, error) {
 func (o *objectScanner) inside() bool { return o.depth > 0 }
 
 // streamV3 reads records as they come, and answers them in order. They go to the topic of a request that is empty yet.
-func (s *Server) streamV3(w http.ResponseWriter, r *http.Request, to *writeRequest, memory *share) error {
+func (s confluent) streamV3(w http.ResponseWriter, r *http.Request, to *writeRequest, memory *share) error {
 	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), name: to.name, topic: to.topic, memory: memory, parts: make(chan v3Pending, maxV3Parts)}
 	return stream.run(r)
 }
@@ -58,7 +58,7 @@ const maxV3Parts = 64
 
 // v3Stream is a stream of records.
 type v3Stream struct {
-	s       *Server
+	s       confluent
 	w       http.ResponseWriter
 	control *http.ResponseController
 	name    string             // of the topic

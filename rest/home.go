@@ -1,13 +1,11 @@
 package rest
 
 import (
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"net/http"
 	"strings"
 
 	"firn.dev/access"
+	"firn.dev/rest/console"
 )
 
 // home is what / says to programs.
@@ -19,22 +17,11 @@ type home struct {
 	Total     int               `json:"topics_total"`
 }
 
-// console is what / shows to people: it asks the other paths for what it shows, and needs nothing from elsewhere.
-//
-//go:embed console.html
-var console []byte
-
 // typeHTML is how the console is served.
 const typeHTML = "text/html; charset=utf-8"
 
-// consolePolicy lets the console run its own script and ask this server, and nothing else.
-var consolePolicy = func() string {
-	_, script, _ := strings.Cut(string(console), "<script>")
-	script, _, _ = strings.Cut(script, "</script>")
-	sum := sha256.Sum256([]byte(script))
-	return "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " +
-		"frame-ancestors 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}()
+// consolePage is what / shows to people, and consolePolicy what browsers let it do.
+var consolePage, consolePolicy = console.Page(), console.Policy()
 
 // home says what there is: to browsers as a page, to others as JSON.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
@@ -46,7 +33,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	if kind != typeJSON {
 		w.Header().Set("Content-Type", typeHTML)
 		w.Header().Set("Content-Security-Policy", consolePolicy)
-		_, _ = w.Write(console) // an error means that the client has gone
+		_, _ = w.Write(consolePage) // an error means that the client has gone
 		return nil
 	}
 	topics := s.opts.View.Topics()

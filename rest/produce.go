@@ -11,33 +11,38 @@ import (
 	"firn.dev/segments/batch"
 )
 
+// producerAPI is an API that producers write with. Each has its paths, and its form of an error.
+type producerAPI interface {
+	routes() []route
+	fail(w http.ResponseWriter, p problem)
+}
+
 // producing is for producers.
-func (s *Server) producing() []route {
+func (s *Server) producing() (routes []route) {
 	if s.opts.Writer == nil {
 		return nil
 	}
-	get, post := http.MethodGet, http.MethodPost
-	describes := needs(access.Requests, access.Describe.On(access.Cluster))
-	writes := needs(access.ProducedBytes, access.Write.On(access.Topic)).
-		asking(access.Create.On(access.Cluster), access.Create.On(access.Topic)) // of topics that are not there
-	confluent := []route{
-		{method: get, pattern: "/v3/clusters", handler: s.confluentClusters, rules: describes,
-			summary: "the one cluster there is, as Confluent's REST Proxy v3 lists it"},
-		{method: get, pattern: "/v3/clusters/{cluster}", handler: s.confluentCluster, rules: describes,
-			summary: "the cluster, as Confluent's REST Proxy v3 shows it"},
-		{method: post, pattern: "/v3/clusters/{cluster}/topics/{topic}/records", handler: s.confluentV3,
-			rules:   writes.parking(),
-			summary: "write records, one or a stream of them, as Confluent's REST Proxy v3 does"},
-		{method: post, pattern: "/topics/{topic}", handler: s.confluentV2, rules: writes,
-			summary: "write records, as Confluent's REST Proxy v2 does"},
-		{method: post, pattern: "/topics/{topic}/partitions/{partition}", handler: s.confluentV2, rules: writes,
-			summary: "write records to a partition, as Confluent's REST Proxy v2 does"},
+	for _, api := range []producerAPI{native{s}, confluent{s}} {
+		routes = append(routes, within(func(h handler) handler { return s.counted(h, api.fail) }, api.routes())...)
 	}
-	native := []route{{method: post, pattern: "/v1/topics/{topic}/records", handler: s.produce, rules: writes,
-		summary: "write records; the answer says where they are, once they are durable"}}
-	return append(within(func(h handler) handler { return s.counted(h, fail) }, native),
-		within(func(h handler) handler { return s.counted(h, failAsConfluent) }, confluent)...)
+	return routes
 }
+
+// writes are the rules of requests that write records.
+func writes() rules {
+	return needs(access.ProducedBytes, access.Write.On(access.Topic)).
+		asking(access.Create.On(access.Cluster), access.Create.On(access.Topic)) // of topics that are not there
+}
+
+// native is Firn's own API.
+type native struct{ *Server }
+
+func (s native) routes() []route {
+	return []route{{method: http.MethodPost, pattern: "/v1/topics/{topic}/records", handler: s.produce, rules: writes(),
+		summary: "write records; the answer says where they are, once they are durable"}}
+}
+
+func (native) fail(w http.ResponseWriter, p problem) { fail(w, p) }
 
 // Content types of bodies. All others are refused, except in the binary mode of CloudEvents.
 const (

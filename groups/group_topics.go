@@ -12,7 +12,8 @@ import (
 	"firn.dev/segments"
 )
 
-// catalog is which topics there are. It does not change: when topics do, there is another, of a higher version.
+// catalog is which topics there are. It does not change: when topics do, there is another, of a
+// higher version.
 type catalog struct {
 	version uint64
 	byName  map[string]*coordinator.Topic
@@ -21,7 +22,8 @@ type catalog struct {
 }
 
 func newCatalog(version uint64, topics []*coordinator.Topic) *catalog {
-	c := &catalog{version: version, byName: make(map[string]*coordinator.Topic, len(topics)), byID: make(map[segments.TopicID]*coordinator.Topic, len(topics))}
+	c := &catalog{version: version, byName: make(map[string]*coordinator.Topic, len(topics)),
+		byID: make(map[segments.TopicID]*coordinator.Topic, len(topics))}
 	for _, t := range topics {
 		c.byName[t.Name], c.byID[t.ID] = t, t
 		c.names = append(c.names, t.Name)
@@ -30,10 +32,12 @@ func newCatalog(version uint64, topics []*coordinator.Topic) *catalog {
 	return c
 }
 
-// maxRegexBytes bounds regular expressions: a short one can ask for a large automaton, by repeating.
+// maxRegexBytes bounds regular expressions: a short one can ask for a large automaton, by
+// repeating.
 const maxRegexBytes = 1 << 10
 
-// match returns the names of the topics that a regular expression matches as a whole. Its syntax is RE2's, as KIP-848 says, which is Go's.
+// match returns the names of the topics that a regular expression matches as a whole. Its syntax is
+// RE2's, as KIP-848 says, which is Go's.
 func (c *catalog) match(expression string) ([]string, *kerr.Error) {
 	refuse := func(why string) *kerr.Error {
 		refused := *kerr.InvalidRegularExpression

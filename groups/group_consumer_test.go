@@ -18,7 +18,7 @@ import (
 
 // twins are two groups that get the same events, and have to give the same answers.
 type twins struct {
-	a, b    *party
+	a, b    *anyGroup
 	now     time.Time
 	topics  *catalog
 	tickets Ticket
@@ -27,14 +27,15 @@ type twins struct {
 }
 
 func newTwins(delay time.Duration) *twins {
-	o := Options{InitialRebalanceDelay: delay, ConsumerSessionTimeout: 10 * time.Second}.withDefaults()
-	return &twins{a: newParty(&o), b: newParty(&o), now: time.Unix(1e9, 0), topics: newCatalog(1, nil), replies: map[Ticket]Reply{}}
+	o := Options{InitialRebalanceDelay: delay, ConsumerSessionTimeout: 10 * time.Second}.withDefaults().ofGroups()
+	return &twins{a: newAnyGroup(&o), b: newAnyGroup(&o), now: time.Unix(1e9, 0), topics: newCatalog(1, nil),
+		replies: map[Ticket]Reply{}}
 }
 
 // do runs an event in both.
-func (w *twins) do(t *rapid.T, event func(g *party) any) any {
+func (w *twins) do(t *rapid.T, event func(g *anyGroup) any) any {
 	answers := [2]any{}
-	for i, g := range []*party{w.a, w.b} {
+	for i, g := range []*anyGroup{w.a, w.b} {
 		answers[i] = event(g)
 		g.settle(w.now)
 	}
@@ -51,12 +52,12 @@ func (w *twins) do(t *rapid.T, event func(g *party) any) any {
 	return answers[0]
 }
 
-func (w *twins) beat(t *rapid.T, r ConsumerHeartbeat) ConsumerAnswer {
+func (w *twins) consumerHeartbeat(t *rapid.T, r ConsumerHeartbeat) ConsumerAnswer {
 	r.spare = 1 << 30
 	w.ids++
 	id := fmt.Sprint("server-made-", w.ids)
-	return w.do(t, func(g *party) any {
-		a := g.beat(w.now, &r, id, w.topics)
+	return w.do(t, func(g *anyGroup) any {
+		a := g.consumerHeartbeat(w.now, &r, id, w.topics)
 		slices.SortFunc(a.Assigned, segments.Partition.Compare)
 		return a
 	}).(ConsumerAnswer)
@@ -64,8 +65,8 @@ func (w *twins) beat(t *rapid.T, r ConsumerHeartbeat) ConsumerAnswer {
 
 func (w *twins) learn(t *rapid.T, topics []*coordinator.Topic) {
 	w.topics = newCatalog(w.topics.version+1, topics)
-	w.do(t, func(g *party) any {
-		if m, ok := g.kind.(*modern); ok {
+	w.do(t, func(g *anyGroup) any {
+		if m, ok := g.kind.(*consumerGroup); ok {
 			m.see(w.topics)
 		}
 		return nil
@@ -74,21 +75,22 @@ func (w *twins) learn(t *rapid.T, topics []*coordinator.Topic) {
 
 func (w *twins) pass(t *rapid.T, by time.Duration) {
 	w.now = w.now.Add(by)
-	w.do(t, func(g *party) any { g.tick(w.now); return nil })
+	w.do(t, func(g *anyGroup) any { g.tick(w.now); return nil })
 }
 
 // has says whether the group knows a member.
 func (w *twins) has(id string) bool {
 	switch k := w.a.kind.(type) {
-	case *modern:
+	case *consumerGroup:
 		return k.members[id] != nil
-	case *machine:
+	case *classicGroup:
 		return k.members[id] != nil
 	}
 	return false
 }
 
-// actor is a consumer as it would behave: of the new protocol, or a cooperative or eager one of the classic.
+// actor is a consumer as it would behave: of the new protocol, or a cooperative or eager one of the
+// classic.
 type actor struct {
 	id, instance string
 	classic      bool
@@ -156,7 +158,7 @@ func (c *actor) act(t *rapid.T, w *twins, full, heard bool) {
 			r.Owned = []segments.Partition{}
 		}
 	}
-	a := w.beat(t, r)
+	a := w.consumerHeartbeat(t, r)
 	switch {
 	case !heard:
 		c.unsure = true
@@ -182,7 +184,8 @@ func (c *actor) metadata(topics *catalog) []byte {
 	m.Version, m.Topics = 2, c.names
 	for _, p := range c.owned() {
 		if topic := topics.byID[p.Topic]; topic != nil {
-			m.OwnedPartitions = append(m.OwnedPartitions, kmsg.ConsumerMemberMetadataOwnedPartition{Topic: topic.Name, Partitions: []int32{p.Index}})
+			m.OwnedPartitions = append(m.OwnedPartitions, kmsg.ConsumerMemberMetadataOwnedPartition{Topic: topic.Name,
+				Partitions: []int32{p.Index}})
 		}
 	}
 	return m.AppendTo(nil)
@@ -230,7 +233,7 @@ func (c *actor) actClassic(t *rapid.T, w *twins) {
 	case !c.in || c.dropped || c.again:
 		c.join(t, w, ticket)
 	default:
-		err := w.do(t, func(g *party) any {
+		err := w.do(t, func(g *anyGroup) any {
 			members, err := g.classic()
 			if err == nil {
 				err = members.heartbeat(w.now, who{c.id, c.instance}, c.epoch)
@@ -259,10 +262,11 @@ func (c *actor) join(t *rapid.T, w *twins, ticket Ticket) {
 		member, c.id = "", fmt.Sprint(c.id, "-", w.ids)
 	}
 	protocol := Protocol{"sticky", c.metadata(w.topics)}
-	w.do(t, func(g *party) any {
+	w.do(t, func(g *anyGroup) any {
 		members, err := g.classic()
 		if err == nil {
-			members.join(w.now, &JoinRequest{MemberID: member, SessionTimeout: 10 * time.Second, RebalanceTimeout: 5 * time.Second, ProtocolType: consumerProtocol,
+			members.join(w.now, &JoinRequest{MemberID: member, SessionTimeout: 10 * time.Second,
+				RebalanceTimeout: 5 * time.Second, ProtocolType: consumerProtocol,
 				Protocols: []Protocol{protocol}, spare: 1 << 30}, c.id, ticket)
 		}
 		return err
@@ -295,7 +299,7 @@ func (c *actor) sync(t *rapid.T, w *twins, ticket Ticket) {
 			assignments[m.MemberID] = appendAssignment(nil, 0, plan[m.MemberID], w.topics)
 		}
 	}
-	w.do(t, func(g *party) any {
+	w.do(t, func(g *anyGroup) any {
 		members, err := g.classic()
 		if err == nil {
 			members.sync(w.now, &SyncRequest{MemberID: c.id, Generation: c.epoch, Assignments: assignments}, ticket)
@@ -344,7 +348,8 @@ func (s *stage) step(t *rapid.T) {
 	}
 }
 
-// change makes a new topic, gives one more partitions, or deletes one for good: classic members know topics by name and would take another of the same name for it.
+// change makes a new topic, gives one more partitions, or deletes one for good: classic members
+// know topics by name and would take another of the same name for it.
 func (s *stage) change(t *rapid.T) {
 	i := rapid.IntRange(0, len(s.partitions)-1).Draw(t, "topic")
 	if s.partitions[i] >= 0 {
@@ -360,7 +365,8 @@ func (s *stage) learnAll(t *rapid.T) {
 	var topics []*coordinator.Topic
 	for i, n := range s.partitions {
 		if n > 0 {
-			topics = append(topics, &coordinator.Topic{ID: segments.TopicID{byte(i + 1)}, Name: fmt.Sprint("t", i), Partitions: n})
+			topics = append(topics, &coordinator.Topic{ID: segments.TopicID{byte(i + 1)}, Name: fmt.Sprint("t", i),
+				Partitions: n})
 		}
 	}
 	s.learn(t, topics)
@@ -370,7 +376,8 @@ func (s *stage) learnAll(t *rapid.T) {
 }
 
 func drawNames(t *rapid.T) []string {
-	return rapid.SampledFrom([][]string{{"t0", "t1", "t2"}, {"t0", "t1", "t2"}, {"t0"}, {"t1", "t2"}, {"t9"}}).Draw(t, "names")
+	return rapid.SampledFrom([][]string{{"t0", "t1", "t2"}, {"t0", "t1", "t2"}, {"t0"}, {"t1", "t2"}, {"t9"}}).Draw(t,
+		"names")
 }
 
 func (s *stage) enter(t *rapid.T, instance string) {
@@ -395,7 +402,7 @@ func (s *stage) leave(t *rapid.T, i int) {
 	s.actors = slices.Delete(s.actors, i, i+1)
 	switch {
 	case c.classic:
-		s.do(t, func(g *party) any {
+		s.do(t, func(g *anyGroup) any {
 			members, err := g.classic()
 			if err == nil {
 				err = members.leave(s.now, who{member: c.id})
@@ -403,14 +410,15 @@ func (s *stage) leave(t *rapid.T, i int) {
 			return err
 		})
 	case c.instance != "" && rapid.Bool().Draw(t, "comes back"):
-		s.beat(t, ConsumerHeartbeat{MemberID: c.id, Epoch: away, InstanceID: &c.instance})
+		s.consumerHeartbeat(t, ConsumerHeartbeat{MemberID: c.id, Epoch: away, InstanceID: &c.instance})
 		s.enter(t, c.instance)
 	default:
-		s.beat(t, ConsumerHeartbeat{MemberID: c.id, Epoch: leaving})
+		s.consumerHeartbeat(t, ConsumerHeartbeat{MemberID: c.id, Epoch: leaving})
 	}
 }
 
-// check sees to it that nobody reads what another reads, as long as the group counts them among its members, and that the lists agree.
+// check sees to it that nobody reads what another reads, as long as the group counts them among its
+// members, and that the lists agree.
 func (s *stage) check(t *rapid.T) {
 	readers := map[segments.Partition]*actor{}
 	for _, c := range s.actors {
@@ -424,7 +432,7 @@ func (s *stage) check(t *rapid.T) {
 			readers[p] = c
 		}
 	}
-	g, ok := s.a.kind.(*modern)
+	g, ok := s.a.kind.(*consumerGroup)
 	if !ok {
 		s.last = 0
 		return
@@ -443,7 +451,8 @@ func (s *stage) check(t *rapid.T) {
 			t.Fatalf("the lists of members differ on %s", m.id)
 		}
 		if m.epoch > g.epoch || (m.state == unrevoked) != (len(m.revoking) > 0) {
-			t.Fatalf("%s is in epoch %d of %d, in state %d with %d to let go of", m.id, m.epoch, g.epoch, m.state, len(m.revoking))
+			t.Fatalf("%s is in epoch %d of %d, in state %d with %d to let go of", m.id, m.epoch, g.epoch, m.state,
+				len(m.revoking))
 		}
 		for _, some := range []map[segments.Partition]int32{m.assigned, m.revoking} {
 			owned += len(some)
@@ -459,7 +468,8 @@ func (s *stage) check(t *rapid.T) {
 	}
 }
 
-// calm lets everybody do what they have to until nothing changes any more, and sees to it that every partition that somebody wants is read.
+// calm lets everybody do what they have to until nothing changes any more, and sees to it that
+// every partition that somebody wants is read.
 func (s *stage) calm(t *rapid.T) {
 	for range 100 {
 		for _, c := range s.actors {
@@ -499,8 +509,9 @@ func (s *stage) calm(t *rapid.T) {
 	}
 }
 
-// Whatever members of both protocols do, in whatever order: nobody reads a partition that another reads, epochs grow, the accounts are right, equal events have
-// equal results, and when calm returns every partition is read by one.
+// Whatever members of both protocols do, in whatever order: nobody reads a partition that another
+// reads, epochs grow, the accounts are right, equal events have equal results, and when calm
+// returns every partition is read by one.
 func TestConsumerGroupKeepsItsInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &stage{twins: newTwins(-1), partitions: [3]int32{4, 3, 0}}

@@ -10,7 +10,8 @@ import (
 	"firn.dev/segments"
 )
 
-// ConsumerHeartbeat is what a member of the new protocol says: that it is alive, and whatever has changed. What is nil, or -1, is as it was.
+// ConsumerHeartbeat is what a member of the new protocol says: that it is alive, and whatever has
+// changed. What is nil, or -1, is as it was.
 type ConsumerHeartbeat struct {
 	MemberID             string
 	Epoch                int32 // 0 to join, -1 to leave, -2 to leave and come back as the same static member
@@ -41,7 +42,8 @@ func (r *ConsumerHeartbeat) joins() bool { return r.Epoch == 0 }
 // leaves says whether it is the member's last.
 func (r *ConsumerHeartbeat) leaves() bool { return r.Epoch == leaving || r.Epoch == away }
 
-// full says whether the heartbeat says everything: the member may not know the answer to an earlier one.
+// full says whether the heartbeat says everything: the member may not know the answer to an earlier
+// one.
 func (r *ConsumerHeartbeat) full() bool {
 	return r.RebalanceTimeout >= 0 && (r.Names != nil || r.Regex != nil) && r.Owned != nil
 }
@@ -75,13 +77,15 @@ func (r *ConsumerHeartbeat) validate() *kerr.Error {
 		return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
 	}
 	if r.Assignor != nil && assignors[*r.Assignor] == nil {
-		return refusal(kerr.UnsupportedAssignor, "ServerAssignor %q is not supported. Supported assignors: uniform, range.", *r.Assignor)
+		return refusal(kerr.UnsupportedAssignor, "ServerAssignor %q is not supported. Supported assignors: uniform, range.",
+			*r.Assignor)
 	}
 	return nil
 }
 
-// beat takes in a heartbeat of a member of the new protocol. newID is the id of one that brings none.
-func (g *modern) beat(now time.Time, r *ConsumerHeartbeat, newID string) ConsumerAnswer {
+// consumerHeartbeat takes in a heartbeat of a member of the new protocol. newID is the id of one
+// that brings none.
+func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID string) ConsumerAnswer {
 	if r.leaves() {
 		return g.goodbye(r)
 	}
@@ -123,8 +127,9 @@ func (g *modern) beat(now time.Time, r *ConsumerHeartbeat, newID string) Consume
 	return a
 }
 
-// visitor returns the member that a heartbeat comes from, nil for one that is to be, or why it is refused.
-func (g *modern) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
+// visitor returns the member that a heartbeat comes from, nil for one that is to be, or why it is
+// refused.
+func (g *consumerGroup) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
 	if !r.joins() {
 		w := who{member: r.MemberID}
 		if r.InstanceID != nil {
@@ -143,19 +148,21 @@ func (g *modern) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
 			return nil, refusal(kerr.InvalidRequest, "Member %s has another instance id.", r.MemberID)
 		}
 		if before != nil && before.id != r.MemberID && before.epoch != away && before.classic == nil {
-			return nil, refusal(kerr.UnreleasedInstanceID, "Static member %s with instance id %s cannot join the group because the instance id is owned by %s member.",
+			return nil, refusal(kerr.UnreleasedInstanceID,
+				"Static member %s with instance id %s cannot join the group because the instance id is owned by %s member.",
 				r.MemberID, *r.InstanceID, before.id)
 		}
 		m = before
 	}
 	if m == nil && len(g.members)+len(g.expected) >= g.limits.MaxMembers {
-		return nil, refusal(kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity of %d members.", g.limits.MaxMembers)
+		return nil, refusal(kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity of %d members.",
+			g.limits.MaxMembers)
 	}
 	return m, nil
 }
 
-// fences refuses epochs that are not the member's. The one before is taken from a member that may not have heard of its new one, if it has nothing that it may not
-// have.
+// fences refuses epochs that are not the member's. The one before is taken from a member that may
+// not have heard of its new one, if it has nothing that it may not have.
 func (m *consumer) fences(r *ConsumerHeartbeat) *kerr.Error {
 	switch {
 	case r.Epoch == m.epoch && m.classic == nil:
@@ -163,7 +170,8 @@ func (m *consumer) fences(r *ConsumerHeartbeat) *kerr.Error {
 	case r.Epoch == m.previous && r.Epoch < m.epoch && m.hasAll(r.Owned):
 		return nil
 	}
-	return refusal(kerr.FencedMemberEpoch, "The member's epoch is %d and not %d. The member must abandon all its partitions and rejoin.", m.epoch, r.Epoch)
+	return refusal(kerr.FencedMemberEpoch,
+		"The member's epoch is %d and not %d. The member must abandon all its partitions and rejoin.", m.epoch, r.Epoch)
 }
 
 // hasAll says whether these partitions are the member's. Of nil it is not known.
@@ -176,8 +184,9 @@ func (m *consumer) hasAll(owned []segments.Partition) bool {
 	return owned != nil
 }
 
-// wish returns what a member, nil for a new one, wants to read after a heartbeat, or why it is refused.
-func (g *modern) wish(m *consumer, r *ConsumerHeartbeat) (s subscription, err *kerr.Error) {
+// wish returns what a member, nil for a new one, wants to read after a heartbeat, or why it is
+// refused.
+func (g *consumerGroup) wish(m *consumer, r *ConsumerHeartbeat) (s subscription, err *kerr.Error) {
 	if m != nil {
 		s = subscription{m.names, m.regex, m.matched}
 		if m.classic != nil {
@@ -202,7 +211,7 @@ func (g *modern) wish(m *consumer, r *ConsumerHeartbeat) (s subscription, err *k
 }
 
 // match returns what a regular expression matches.
-func (g *modern) match(regex string) ([]string, *kerr.Error) {
+func (g *consumerGroup) match(regex string) ([]string, *kerr.Error) {
 	for _, m := range g.order {
 		if m.regex == regex {
 			return m.matched, nil
@@ -211,9 +220,9 @@ func (g *modern) match(regex string) ([]string, *kerr.Error) {
 	return g.topics.match(regex)
 }
 
-// room holds the limits for a member, nil for a new one, with a subscription. What does not grow is let through: members that are in are not to suffer from
-// others.
-func (g *modern) room(m *consumer, s subscription, spare int64) *kerr.Error {
+// room holds the limits for a member, nil for a new one, with a subscription. What does not grow is
+// let through: members that are in are not to suffer from others.
+func (g *consumerGroup) room(m *consumer, s subscription, spare int64) *kerr.Error {
 	next := consumer{names: s.names, regex: s.regex}
 	grows, sends := next.size(), next.size()-memberOverhead
 	if m != nil {
@@ -227,13 +236,15 @@ func (g *modern) room(m *consumer, s subscription, spare int64) *kerr.Error {
 	}
 	_, bytes, _ := g.weight()
 	if grows > 0 && (sends > g.limits.MemberBytes || bytes+grows > g.limits.GroupBytes || int64(grows) > spare) {
-		return refusal(kerr.GroupMaxSizeReached, "The member's subscription is too large, or the group, or all groups together.")
+		return refusal(kerr.GroupMaxSizeReached,
+			"The member's subscription is too large, or the group, or all groups together.")
 	}
 	return nil
 }
 
-// renew takes over what a heartbeat says, and says whether the member wants to read something else than before.
-func (m *consumer) renew(g *modern, r *ConsumerHeartbeat, wants subscription) bool {
+// renew takes over what a heartbeat says, and says whether the member wants to read something else
+// than before.
+func (m *consumer) renew(g *consumerGroup, r *ConsumerHeartbeat, wants subscription) bool {
 	g.sent -= m.size()
 	defer func() { g.sent += m.size() }()
 	differs := m.differs(wants)
@@ -252,8 +263,9 @@ func (m *consumer) renew(g *modern, r *ConsumerHeartbeat, wants subscription) bo
 	return differs
 }
 
-// goodbye takes out a member that leaves. A static one that says that it will come back keeps its place until its session is over.
-func (g *modern) goodbye(r *ConsumerHeartbeat) ConsumerAnswer {
+// goodbye takes out a member that leaves. A static one that says that it will come back keeps its
+// place until its session is over.
+func (g *consumerGroup) goodbye(r *ConsumerHeartbeat) ConsumerAnswer {
 	w := who{member: r.MemberID}
 	if r.InstanceID != nil {
 		w.instance = *r.InstanceID

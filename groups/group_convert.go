@@ -9,27 +9,30 @@ import (
 	"firn.dev/segments"
 )
 
-// A group becomes one of the new protocol when its first member of that joins, and one of the classic protocol again when the last of them is gone and others are
-// left: Kafka's group.consumer.migration.policy=bidirectional. Its members notice nothing but a rebalance.
+// A group becomes one of the new protocol when its first member of that joins, and one of the
+// classic protocol again when the last of them is gone and others are left: Kafka's
+// group.consumer.migration.policy=bidirectional. Its members notice nothing but a rebalance.
 
-// beat takes in a heartbeat of a member of the new protocol, for which the group becomes what it has to be. newID is the id of a member that brings none.
-func (g *party) beat(now time.Time, r *ConsumerHeartbeat, newID string, topics *catalog) ConsumerAnswer {
+// consumerHeartbeat takes in a heartbeat of a member of the new protocol, for which the group
+// becomes what it has to be. newID is the id of a member that brings none.
+func (g *anyGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID string,
+	topics *catalog) ConsumerAnswer {
 	if g.dead {
 		return ConsumerAnswer{Err: kerr.NotCoordinator}
 	}
-	members, ok := g.kind.(*modern)
+	members, ok := g.kind.(*consumerGroup)
 	if !ok {
 		if !r.joins() {
 			return ConsumerAnswer{Err: kerr.UnknownMemberID} // it has been taken out meanwhile
 		}
-		members = newModern(g.opts, topics)
+		members = newConsumerGroup(g.opts, topics)
 		if err := members.succeed(now, g); err != nil {
 			return ConsumerAnswer{Err: err}
 		}
 	}
-	a := members.beat(now, r, newID)
+	a := members.consumerHeartbeat(now, r, newID)
 	if a.Err == nil && !ok { // a member that is refused changes nothing
-		if before, classic := g.kind.(*machine); classic {
+		if before, classic := g.kind.(*classicGroup); classic {
 			before.dismiss()
 			members.replies = before.take()
 		}
@@ -39,19 +42,20 @@ func (g *party) beat(now time.Time, r *ConsumerHeartbeat, newID string, topics *
 }
 
 // succeed takes over the members of a group that is of another kind so far, and stays as it is.
-func (g *modern) succeed(now time.Time, before *party) *kerr.Error {
+func (g *consumerGroup) succeed(now time.Time, before *anyGroup) *kerr.Error {
 	if before.vacant() {
 		return nil
 	}
-	if members, classic := before.kind.(*machine); classic {
+	if members, classic := before.kind.(*classicGroup); classic {
 		return g.inherit(now, members)
 	}
 	return kerr.InconsistentGroupProtocol
 }
 
-// settle lets a group of the new protocol that only has members of the classic one left become one of theirs.
-func (g *party) settle(now time.Time) {
-	members, ok := g.kind.(*modern)
+// settle lets a group of the new protocol that only has members of the classic one left become one
+// of theirs.
+func (g *anyGroup) settle(now time.Time) {
+	members, ok := g.kind.(*consumerGroup)
 	if !ok || len(members.order) == 0 {
 		return
 	}
@@ -66,7 +70,7 @@ func (g *party) settle(now time.Time) {
 }
 
 // inherit takes over the members of a classic group, which stays as it is.
-func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
+func (g *consumerGroup) inherit(now time.Time, from *classicGroup) *kerr.Error {
 	refuse := func(why string) *kerr.Error {
 		return refusal(kerr.GroupIDNotFound, "Cannot upgrade the classic group to a consumer group: %s.", why)
 	}
@@ -97,7 +101,7 @@ func (g *modern) inherit(now time.Time, from *machine) *kerr.Error {
 }
 
 // dismiss tells those who wait for an answer to join again.
-func (g *machine) dismiss() {
+func (g *classicGroup) dismiss() {
 	for _, m := range g.order {
 		g.answerJoin(m.join, JoinAnswer{Err: kerr.RebalanceInProgress, MemberID: m.id, Generation: -1})
 		g.answerSync(m.sync, SyncAnswer{Err: kerr.RebalanceInProgress})
@@ -105,13 +109,15 @@ func (g *machine) dismiss() {
 	}
 }
 
-// takeOver makes a member of a classic group one of this group. What it said that it has, and is not assigned to it now, it may still be reading.
-func (g *modern) takeOver(now time.Time, m *member, said *embeddedSubscription, assigned []embeddedTopic) {
+// takeOver makes a member of a classic group one of this group. What it said that it has, and is
+// not assigned to it now, it may still be reading.
+func (g *consumerGroup) takeOver(now time.Time, m *member, said *embeddedSubscription, assigned []embeddedTopic) {
 	epoch := g.epoch
 	if m.knows != 0 {
 		epoch = m.knows // it has not joined since the group was one of the new protocol before
 	}
-	c := &consumer{id: m.id, instance: m.instance, clientID: m.clientID, clientHost: m.clientHost, rack: said.rack, rebalance: m.rebalance, names: named(said.topics),
+	c := &consumer{id: m.id, instance: m.instance, clientID: m.clientID, clientHost: m.clientHost, rack: said.rack,
+		rebalance: m.rebalance, names: named(said.topics),
 		epoch: epoch, previous: epoch, heardBy: now.Add(m.session),
 		classic: &classicSide{session: m.session, protocols: m.protocols, version: said.version}}
 	free := func(topics []embeddedTopic) map[segments.Partition]int32 {
@@ -135,12 +141,15 @@ func (g *modern) takeOver(now time.Time, m *member, said *embeddedSubscription, 
 	g.add(c)
 }
 
-// inherit takes over the members of a group of the new protocol, who are all of the classic one, and has them join again.
-func (g *machine) inherit(now time.Time, from *modern) {
+// inherit takes over the members of a group of the new protocol, who are all of the classic one,
+// and has them join again.
+func (g *classicGroup) inherit(now time.Time, from *consumerGroup) {
 	g.generation, g.protocolType, g.expected = from.epoch, consumerProtocol, from.expected
 	for _, c := range from.order {
-		m := &member{id: c.id, instance: c.instance, clientID: c.clientID, clientHost: c.clientHost, session: c.classic.session, rebalance: c.rebalance,
-			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics), synced: true, knows: c.epoch}
+		m := &member{id: c.id, instance: c.instance, clientID: c.clientID, clientHost: c.clientHost,
+			session: c.classic.session, rebalance: c.rebalance,
+			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics),
+			synced: true, knows: c.epoch}
 		m.heard(now)
 		g.members[m.id] = m
 		g.order = append(g.order, m)

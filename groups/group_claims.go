@@ -10,11 +10,13 @@ import (
 	"firn.dev/segments"
 )
 
-// claims is one group of holders, who lease partitions one by one instead of being members. Like machine it is a transition function: it knows no clock
-// but the time that comes with an event.
+// claims is one group of holders, who lease partitions one by one instead of being members. Like
+// classicGroup it is a transition function: it knows no clock but the time that comes with an
+// event.
 //
-// A partition has one holder at most, and is another's to have when the claim has expired or was given up. Claims and commits of a group come one after the
-// other (see Manager.Claim), so no commit of an earlier holder is decided after the claim of a later one.
+// A partition has one holder at most, and is another's to have when the claim has expired or was
+// given up. Claims and commits of a group come one after the other (see Manager.Claim), so no
+// commit of an earlier holder is decided after the claim of a later one.
 type claims struct {
 	limits Limits
 	dead   bool
@@ -27,19 +29,24 @@ type claims struct {
 
 var _ kind = (*claims)(nil)
 
-// agreements is 0: claims are not stored. Their epochs grow with the next owner, which refuses those of this one.
+// agreements is 0: claims are not stored. Their epochs grow with the next owner, which refuses
+// those of this one.
 func (g *claims) agreements() uint64 { return 0 }
 
-// claim is what is known of a partition. It is kept for a while after its end, so that the partition which had to wait the longest is the next.
+// claim is what is known of a partition. It is kept for a while after its end, so that the
+// partition which had to wait the longest is the next.
 type claim struct {
-	holder   string
-	epoch    uint64
-	until    time.Time // when it expires; zero: it has ended
-	ended    time.Time
-	doubtful time.Time // until then a commit may be decided to whose question the coordinator did not answer; zero: there is none
+	holder string
+	epoch  uint64
+	until  time.Time // when it expires; zero: it has ended
+	ended  time.Time
+	// until then a commit may be decided to whose question the coordinator did not answer; zero: there
+	// is none
+	doubtful time.Time
 }
 
-// remembered is for how long it is known which partitions were claimed when: as long as the longest claim.
+// remembered is for how long it is known which partitions were claimed when: as long as the longest
+// claim.
 const remembered = maxClaimTTL
 
 func newClaims(limits Limits) *claims {
@@ -64,9 +71,10 @@ type grant struct {
 	*claim
 }
 
-// claim gives a holder partitions: those that it has already, which so live on, then others. Of these the ones with records to read come first, and among
-// them those that have been without a holder the longest: a partition that makes its holders fail does not keep the others waiting. In case of doubt
-// a partition goes to the holder that had it last.
+// claim gives a holder partitions: those that it has already, which so live on, then others. Of
+// these the ones with records to read come first, and among them those that have been without a
+// holder the longest: a partition that makes its holders fail does not keep the others waiting. In
+// case of doubt a partition goes to the holder that had it last.
 func (g *claims) claim(now time.Time, c *claiming) ([]grant, *kerr.Error) {
 	if g.dead {
 		return nil, kerr.NotCoordinator
@@ -79,7 +87,7 @@ func (g *claims) claim(now time.Time, c *claiming) ([]grant, *kerr.Error) {
 		switch {
 		case known == nil:
 			free = append(free, candidate{partition: at, unread: c.lag(at) > 0})
-		case known.live() && known.holder == c.holder && len(granted) < c.max:
+		case known.hostedGroup() && known.holder == c.holder && len(granted) < c.max:
 			g.extend(known, now.Add(c.ttl))
 			granted = append(granted, grant{at, known})
 		case known.free():
@@ -123,7 +131,8 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// hasRoom makes room for one more partition, if that can be had. Memories of ended claims have to go first.
+// hasRoom makes room for one more partition, if that can be had. Memories of ended claims have to
+// go first.
 func (g *claims) hasRoom(spare int) bool {
 	if spare > 0 && len(g.known) < g.limits.ClaimsPerGroup {
 		return true
@@ -180,10 +189,10 @@ func (g *claims) forget(at segments.Partition) {
 	delete(g.known, at)
 }
 
-func (c *claim) live() bool { return !c.until.IsZero() }
+func (c *claim) hostedGroup() bool { return !c.until.IsZero() }
 
 // free says whether somebody else can have the partition.
-func (c *claim) free() bool { return !c.live() && c.doubtful.IsZero() }
+func (c *claim) free() bool { return !c.hostedGroup() && c.doubtful.IsZero() }
 
 // size is how many bytes the claim makes the server keep, about.
 func (c *claim) size() int { return claimOverhead + len(c.holder) }
@@ -220,8 +229,9 @@ func (g *claims) release(now time.Time, h Held, holder string) *kerr.Error {
 	return err
 }
 
-// decided says that a commit under this claim has ended. In doubt, which is when the coordinator did not answer, it may still be decided for a while, and nobody
-// else gets the partition before that.
+// decided says that a commit under this claim has ended. In doubt, which is when the coordinator
+// did not answer, it may still be decided for a while, and nobody else gets the partition before
+// that.
 func (g *claims) decided(now time.Time, h Held, doubt, release bool) {
 	c := g.known[h.Partition]
 	if c == nil || c.epoch != h.Epoch {
@@ -231,12 +241,13 @@ func (g *claims) decided(now time.Time, h Held, doubt, release bool) {
 	case doubt:
 		c.doubtful = now.Add(takeTimeout)
 		g.wake(c.doubtful)
-	case release && c.live():
+	case release && c.hostedGroup():
 		g.end(c, now)
 	}
 }
 
-// vacant says that there are no claims, and will be none of which a commit is in doubt: the group may have members.
+// vacant says that there are no claims, and will be none of which a commit is in doubt: the group
+// may have members.
 func (g *claims) vacant() bool {
 	if len(g.holders) > 0 {
 		return false
@@ -273,14 +284,14 @@ func (g *claims) tick(now time.Time) {
 	}
 	g.next = time.Time{}
 	for at, c := range g.known {
-		if c.live() && !now.Before(c.until) {
+		if c.hostedGroup() && !now.Before(c.until) {
 			g.end(c, c.until)
 		}
 		if !c.doubtful.IsZero() && !now.Before(c.doubtful) {
 			c.doubtful = time.Time{}
 		}
 		switch {
-		case c.live():
+		case c.hostedGroup():
 			g.wake(c.until)
 		case !c.doubtful.IsZero():
 			g.wake(c.doubtful)
@@ -299,7 +310,7 @@ func (g *claims) die() { *g = claims{dead: true, limits: g.limits} }
 func (g *claims) all() []grant {
 	var all []grant
 	for at, c := range g.known {
-		if c.live() {
+		if c.hostedGroup() {
 			all = append(all, grant{at, c})
 		}
 	}
@@ -307,7 +318,7 @@ func (g *claims) all() []grant {
 	return all
 }
 
-// Nobody waits for an answer of this machine.
+// Nobody waits for an answer of claims.
 func (g *claims) take() []Reply             { return nil }
 func (g *claims) abandon(time.Time, Ticket) {}
 

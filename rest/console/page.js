@@ -1,33 +1,3 @@
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Firn</title>
-<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M8 1 15 14H1z' fill='%235b8db8'/%3E%3C/svg%3E">
-<style>
-  :root { color-scheme: light dark; --ink: #1c2733; --soft: #66788a; --line: #dfe6ec; --ice: #2f6f9f; --back: #f7fafc; --card: #fff; --late: #b4552d }
-  @media (prefers-color-scheme: dark) { :root { --ink: #dbe5ee; --soft: #8a9cae; --line: #2a3744; --ice: #7db8e0; --back: #121a22; --card: #18222c; --late: #e0906b } }
-  * { box-sizing: border-box }
-  body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 64rem; background: var(--back); color: var(--ink); font: 15px/1.5 system-ui, sans-serif }
-  header { display: flex; align-items: baseline; gap: .75rem; flex-wrap: wrap }
-  h1 { margin: 0; font-size: 1.6rem; letter-spacing: -.02em } h1::before { content: "▲ "; color: var(--ice) }
-  h2 { margin: 2rem 0 .5rem; font-size: 1rem; color: var(--soft); font-weight: 600 }
-  .soft { color: var(--soft) } .late { color: var(--late); font-weight: 600 } #state { margin-left: auto }
-  .numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .75rem; margin-top: 1.25rem }
-  .numbers div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .6rem .9rem }
-  .numbers b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums }
-  table { width: 100%; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow: hidden }
-  th, td { padding: .4rem .9rem; text-align: left; border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
-  th { border: 0; font-weight: 600; color: var(--soft); font-size: .85rem } .n { text-align: right; white-space: nowrap }
-  a { color: var(--ice); text-decoration: none } a:hover { text-decoration: underline } footer { margin-top: 2.5rem }
-</style>
-<header><h1>Firn</h1><span class="soft" id="cluster"></span><span class="soft" id="state" role="status">…</span></header>
-<section class="numbers" id="numbers"></section>
-<h2>Topics</h2><table id="topics"></table>
-<h2>Groups</h2><table id="groups"></table>
-<h2>Nodes</h2><table id="nodes"></table>
-<footer class="soft"><a href="openapi.json">API</a> · <a href="metrics">metrics</a> · <a href="readyz">ready?</a></footer>
-<script>
 "use strict";
 const byId = id => document.getElementById(id);
 const whole = n => n.toLocaleString();
@@ -77,5 +47,3 @@ async function show() {
 }
 show();
 setInterval(() => { if (!document.hidden) show() }, 3000);
-</script>
-</html>

@@ -2,11 +2,13 @@ package groups
 
 import "encoding/binary"
 
-// consumerProtocol is the protocol type of consumers. What their members tell each other begins with the topics that they are subscribed to.
+// consumerProtocol is the protocol type of consumers. What their members tell each other begins
+// with the topics that they are subscribed to.
 const consumerProtocol = "consumer"
 
-// subscriptions says of which topics a member is a subscriber. A member whose metadata cannot be read may be one of any.
-func (g *machine) subscriptions() func(topic string) bool {
+// subscriptions says of which topics a member is a subscriber. A member whose metadata cannot be
+// read may be one of any.
+func (g *classicGroup) subscriptions() func(topic string) bool {
 	topics, unreadable := map[string]bool{}, false
 	for _, m := range g.order {
 		if g.protocolType != consumerProtocol || len(m.protocols) == 0 {
@@ -21,7 +23,8 @@ func (g *machine) subscriptions() func(topic string) bool {
 	return func(topic string) bool { return unreadable || topics[topic] }
 }
 
-// subscribedTopics reads the beginning of Kafka's ConsumerProtocolSubscription: version (int16), topics (array of strings).
+// subscribedTopics reads the beginning of Kafka's ConsumerProtocolSubscription: version (int16),
+// topics (array of strings).
 func subscribedTopics(b []byte) (topics []string, ok bool) {
 	if len(b) < 6 {
 		return nil, false

@@ -43,7 +43,7 @@ type JoinedMember struct {
 }
 
 // join takes a member in, or lets one stay. newID is the id that a new member gets.
-func (g *machine) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
+func (g *classicGroup) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	refuse := func(err *kerr.Error) { g.answerJoin(t, JoinAnswer{Err: err, MemberID: r.MemberID, Generation: -1}) }
 	m := g.members[r.MemberID]
 	_, expected := g.expected[r.MemberID]
@@ -73,8 +73,9 @@ func (g *machine) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	}
 }
 
-// hasRoom holds the limits. Those who are members already, or are expected, only must not grow beyond their share.
-func (g *machine) hasRoom(r *JoinRequest, m *member, expected bool) bool {
+// hasRoom holds the limits. Those who are members already, or are expected, only must not grow
+// beyond their share.
+func (g *classicGroup) hasRoom(r *JoinRequest, m *member, expected bool) bool {
 	known := m != nil || expected || r.InstanceID != "" && g.instances[r.InstanceID] != ""
 	if !known && len(g.members)+len(g.expected) >= g.limits.MaxMembers {
 		return false
@@ -87,22 +88,24 @@ func (g *machine) hasRoom(r *JoinRequest, m *member, expected bool) bool {
 	if m != nil && sent <= before {
 		return true // members that are in are not to suffer from others
 	}
-	return sent <= g.limits.MemberBytes && g.bytes-before+sent <= g.limits.GroupBytes && int64(memberOverhead+sent-before) <= r.spare
+	return sent <= g.limits.MemberBytes && g.bytes-before+sent <= g.limits.GroupBytes &&
+		int64(memberOverhead+sent-before) <= r.spare
 }
 
 // supports says whether the joiner and all members have a protocol in common.
-func (g *machine) supports(r *JoinRequest) bool {
+func (g *classicGroup) supports(r *JoinRequest) bool {
 	if r.ProtocolType == "" || len(r.Protocols) == 0 {
 		return false
 	}
 	if len(g.members) == 0 {
 		return true
 	}
-	return r.ProtocolType == g.protocolType && slices.ContainsFunc(r.Protocols, func(p Protocol) bool { return g.common(p.Name) })
+	return r.ProtocolType == g.protocolType && slices.ContainsFunc(r.Protocols,
+		func(p Protocol) bool { return g.common(p.Name) })
 }
 
 // common says whether all members support a protocol.
-func (g *machine) common(protocol string) bool {
+func (g *classicGroup) common(protocol string) bool {
 	return !slices.ContainsFunc(g.order, func(m *member) bool {
 		return !slices.ContainsFunc(m.protocols, func(p Protocol) bool { return p.Name == protocol })
 	})
@@ -119,7 +122,7 @@ func (m *member) metadata(protocol string) []byte {
 }
 
 // add takes a new member in, which brings a rebalance about.
-func (g *machine) add(now time.Time, r *JoinRequest, id string, t Ticket) {
+func (g *classicGroup) add(now time.Time, r *JoinRequest, id string, t Ticket) {
 	m := &member{id: id, instance: r.InstanceID, join: t, fresh: true, nameless: r.MemberID == "" && r.InstanceID == ""}
 	m.update(r)
 	m.heardBy = now.Add(max(freshTimeout, r.SessionTimeout))
@@ -146,9 +149,13 @@ func (m *member) update(r *JoinRequest) {
 	m.protocols = r.Protocols
 }
 
-// rejoin answers a member that joins again: at once if nothing has changed for it, else after a rebalance.
-func (g *machine) rejoin(now time.Time, m *member, r *JoinRequest, t Ticket) {
-	same := slices.EqualFunc(m.protocols, r.Protocols, func(a, b Protocol) bool { return a.Name == b.Name && bytes.Equal(a.Metadata, b.Metadata) })
+// rejoin answers a member that joins again: at once if nothing has changed for it, else after a
+// rebalance.
+func (g *classicGroup) rejoin(now time.Time, m *member, r *JoinRequest, t Ticket) {
+	same := slices.EqualFunc(m.protocols, r.Protocols, func(a, b Protocol) bool {
+		return a.Name == b.Name &&
+			bytes.Equal(a.Metadata, b.Metadata)
+	})
 	switch {
 	case g.state == CompletingRebalance && same: // the answer before was lost
 		m.heard(now)
@@ -163,8 +170,9 @@ func (g *machine) rejoin(now time.Time, m *member, r *JoinRequest, t Ticket) {
 }
 
 // renew makes a member wait for the answer to a further Join.
-func (g *machine) renew(now time.Time, m *member, r *JoinRequest, t Ticket) {
-	g.answerJoin(m.join, JoinAnswer{Err: kerr.RebalanceInProgress, MemberID: m.id, Generation: -1}) // nobody else may wait for it
+func (g *classicGroup) renew(now time.Time, m *member, r *JoinRequest, t Ticket) {
+	// nobody else may wait for it
+	g.answerJoin(m.join, JoinAnswer{Err: kerr.RebalanceInProgress, MemberID: m.id, Generation: -1})
 	g.bytes -= m.size()
 	m.update(r)
 	g.bytes += m.size()
@@ -172,8 +180,9 @@ func (g *machine) renew(now time.Time, m *member, r *JoinRequest, t Ticket) {
 	m.heard(now)
 }
 
-// replaceStatic lets a static member that has been started again have the place of its former self. If nothing else changes there is no rebalance.
-func (g *machine) replaceStatic(now time.Time, r *JoinRequest, newID string, t Ticket) {
+// replaceStatic lets a static member that has been started again have the place of its former self.
+// If nothing else changes there is no rebalance.
+func (g *classicGroup) replaceStatic(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	m := g.members[g.instances[r.InstanceID]]
 	leaderBefore, oldID := g.leader, m.id
 	g.answerJoin(m.join, JoinAnswer{Err: kerr.FencedInstanceID, MemberID: oldID, Generation: -1})
@@ -206,15 +215,16 @@ func (g *machine) replaceStatic(now time.Time, r *JoinRequest, newID string, t T
 }
 
 // joined is the answer for a member of the current generation.
-func (g *machine) joined(m *member) JoinAnswer {
-	a := JoinAnswer{MemberID: m.id, Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, Leader: g.leader}
+func (g *classicGroup) joined(m *member) JoinAnswer {
+	a := JoinAnswer{MemberID: m.id, Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol,
+		Leader: g.leader}
 	if g.leader == m.id {
 		a.Members = g.joinedMembers()
 	}
 	return a
 }
 
-func (g *machine) joinedMembers() []JoinedMember {
+func (g *classicGroup) joinedMembers() []JoinedMember {
 	members := make([]JoinedMember, len(g.order))
 	for i, m := range g.order {
 		members[i] = JoinedMember{m.id, m.instance, m.metadata(g.protocol)}

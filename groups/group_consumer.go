@@ -11,12 +11,15 @@ import (
 	"firn.dev/segments"
 )
 
-// modern is one group of the new protocol (KIP-848), as a Kafka 4 broker keeps it: a transition function, like machine. Here the server decides who
-// reads what. Every change of members, subscriptions or topics begins an epoch of the group, with a target for each member. Members come to their target one by one,
-// with their heartbeats: each first lets go of what it is to give up, says so, and only then reaches the group's epoch and gets what is free.
+// consumerGroup is one group of the new protocol (KIP-848), as a Kafka 4 broker keeps it: a
+// transition function, like classicGroup. Here the server decides who reads what. Every change of
+// members, subscriptions or topics begins an epoch of the group, with a target for each member.
+// Members come to their target one by one, with their heartbeats: each first lets go of what it is
+// to give up, says so, and only then reaches the group's epoch and gets what is free.
 //
-// Members of the classic protocol can be in it too, while there is one of the new: see mixed.go.
-type modern struct {
+// Members of the classic protocol can be in it too, while there is one of the new: see
+// group_consumer_mixed.go.
+type consumerGroup struct {
 	limits  Limits
 	session time.Duration // Kafka's group.consumer.session.timeout.ms
 	topics  *catalog
@@ -24,11 +27,15 @@ type modern struct {
 	epoch     int32 // of the group and of its targets
 	assignor  string
 	members   map[string]*consumer
-	order     []*consumer                      // as they joined
-	instances map[string]*consumer             // static members
-	owners    map[segments.Partition]*consumer // who may be reading a partition: it was given to them, and they have not said that they let go of it
-	wanted    map[segments.TopicID]int32       // the topics that somebody is subscribed to, and how many partitions they had
-	expected  map[string]time.Time             // ids that were handed out to members of the classic protocol, until they join or this time comes
+	order     []*consumer          // as they joined
+	instances map[string]*consumer // static members
+	// who may be reading a partition: it was given to them, and they have not said that they let go of
+	// it
+	owners map[segments.Partition]*consumer
+	// the topics that somebody is subscribed to, and how many partitions they had
+	wanted map[segments.TopicID]int32
+	// ids that were handed out to members of the classic protocol, until they join or this time comes
+	expected map[string]time.Time
 
 	agreed  uint64 // how often: see agreements
 	sent    int    // bytes of what members sent
@@ -57,7 +64,8 @@ type consumer struct {
 	classic *classicSide // of a member of the classic protocol
 }
 
-// away is the epoch of a static member that has said that it will come back; leaving that of one that will not.
+// away is the epoch of a static member that has said that it will come back; leaving that of one
+// that will not.
 const (
 	leaving int32 = -1
 	away    int32 = -2
@@ -72,35 +80,37 @@ const (
 	unreleased                 // it waits for what others have to let go of
 )
 
-var _ classicMembers = (*modern)(nil)
+var _ classicMembers = (*consumerGroup)(nil)
 
-func newModern(o *Options, topics *catalog) *modern {
-	return &modern{limits: o.Limits, session: o.ConsumerSessionTimeout, topics: topics, assignor: defaultAssignor, members: map[string]*consumer{},
+func newConsumerGroup(o *groupOptions, topics *catalog) *consumerGroup {
+	return &consumerGroup{limits: o.limits, session: o.consumerSessionTimeout, topics: topics, assignor: defaultAssignor,
+		members:   map[string]*consumer{},
 		instances: map[string]*consumer{}, owners: map[segments.Partition]*consumer{}, wanted: map[segments.TopicID]int32{},
 		expected: map[string]time.Time{}}
 }
 
 // agreements counts what changes of members, and of what they have and are to have.
-func (g *modern) agreements() uint64 { return g.agreed }
+func (g *consumerGroup) agreements() uint64 { return g.agreed }
 
-func (g *modern) idle() bool { return len(g.members) == 0 && len(g.expected) == 0 }
+func (g *consumerGroup) idle() bool { return len(g.members) == 0 && len(g.expected) == 0 }
 
-func (g *modern) take() []Reply {
+func (g *consumerGroup) take() []Reply {
 	due := g.replies
 	g.replies = nil
 	return due
 }
 
-func (g *modern) abandon(time.Time, Ticket) {} // nobody waits
+func (g *consumerGroup) abandon(time.Time, Ticket) {} // nobody waits
 
-func (g *modern) die() {
-	*g = modern{limits: g.limits, session: g.session, topics: g.topics, replies: g.replies}
+func (g *consumerGroup) die() {
+	*g = consumerGroup{limits: g.limits, session: g.session, topics: g.topics, replies: g.replies}
 }
 
-// partitionBytes is about what it takes to know of one partition who it is meant for and who has it.
+// partitionBytes is about what it takes to know of one partition who it is meant for and who has
+// it.
 const partitionBytes = 160
 
-func (g *modern) weight() (members, bytes int, generation int32) {
+func (g *consumerGroup) weight() (members, bytes int, generation int32) {
 	return len(g.members), g.sent + g.meant*partitionBytes, g.epoch
 }
 
@@ -117,7 +127,7 @@ func (m *consumer) size() int {
 }
 
 // phase is the group's state.
-func (g *modern) phase() State {
+func (g *consumerGroup) phase() State {
 	if len(g.members) == 0 {
 		return Empty
 	}
@@ -129,7 +139,7 @@ func (g *modern) phase() State {
 	return Stable
 }
 
-func (g *modern) deadline() time.Time {
+func (g *consumerGroup) deadline() time.Time {
 	var first time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
@@ -167,7 +177,7 @@ func (m *consumer) deadlines() [4]time.Time {
 }
 
 // tick takes members out whose time is over.
-func (g *modern) tick(now time.Time) {
+func (g *consumerGroup) tick(now time.Time) {
 	maps.DeleteFunc(g.expected, func(_ string, t time.Time) bool { return !now.Before(t) })
 	removed := false
 	for _, m := range slices.Clone(g.order) {
@@ -182,7 +192,7 @@ func (g *modern) tick(now time.Time) {
 }
 
 // known returns the member, or why it is none.
-func (g *modern) known(w who) (*consumer, *kerr.Error) {
+func (g *consumerGroup) known(w who) (*consumer, *kerr.Error) {
 	m := g.members[w.member]
 	if w.instance != "" {
 		switch m = g.instances[w.instance]; {
@@ -199,7 +209,7 @@ func (g *modern) known(w who) (*consumer, *kerr.Error) {
 }
 
 // add takes a member into the lists.
-func (g *modern) add(m *consumer) {
+func (g *consumerGroup) add(m *consumer) {
 	g.members[m.id] = m
 	g.order = append(g.order, m)
 	if m.instance != "" {
@@ -210,7 +220,7 @@ func (g *modern) add(m *consumer) {
 }
 
 // remove takes a member out of the lists. What it had is free.
-func (g *modern) remove(m *consumer) {
+func (g *consumerGroup) remove(m *consumer) {
 	g.own(m, nil, nil)
 	delete(g.members, m.id)
 	g.order = slices.DeleteFunc(g.order, func(other *consumer) bool { return other == m })
@@ -221,7 +231,7 @@ func (g *modern) remove(m *consumer) {
 }
 
 // rename gives the place of a static member to another run of it.
-func (g *modern) rename(m *consumer, id string) {
+func (g *consumerGroup) rename(m *consumer, id string) {
 	g.sent += len(id) - len(m.id)
 	delete(g.members, m.id)
 	g.agreed++
@@ -229,9 +239,10 @@ func (g *modern) rename(m *consumer, id string) {
 	g.members[id] = m
 }
 
-// mayCommit says whether offsets that somebody commits are to be taken. A member may be behind the group. One whose commit was overtaken by the answer to its own
-// heartbeat may commit what it has had since the epoch that it knew (KIP-1251).
-func (g *modern) mayCommit(_ time.Time, c Committer) *kerr.Error {
+// mayCommit says whether offsets that somebody commits are to be taken. A member may be behind the
+// group. One whose commit was overtaken by the answer to its own heartbeat may commit what it has
+// had since the epoch that it knew (KIP-1251).
+func (g *consumerGroup) mayCommit(_ time.Time, c Committer) *kerr.Error {
 	if c.Generation < 0 && len(g.members) == 0 {
 		return nil
 	}
@@ -258,7 +269,7 @@ func (g *modern) mayCommit(_ time.Time, c Committer) *kerr.Error {
 }
 
 // mayFetch says whether a member that asks for committed offsets is one.
-func (g *modern) mayFetch(member string, epoch int32) *kerr.Error {
+func (g *consumerGroup) mayFetch(member string, epoch int32) *kerr.Error {
 	m := g.members[member]
 	switch {
 	case m == nil:
@@ -271,7 +282,7 @@ func (g *modern) mayFetch(member string, epoch int32) *kerr.Error {
 	return nil
 }
 
-func (g *modern) subscriptions() func(topic string) bool {
+func (g *consumerGroup) subscriptions() func(topic string) bool {
 	names := map[string]bool{}
 	for _, m := range g.order {
 		for _, name := range slices.Concat(m.names, m.matched) {
@@ -281,11 +292,12 @@ func (g *modern) subscriptions() func(topic string) bool {
 	return func(topic string) bool { return names[topic] }
 }
 
-func (g *modern) describe(d *Description) {
+func (g *consumerGroup) describe(d *Description) {
 	d.Type, d.State, d.ProtocolType, d.Protocol = Consumer, g.phase(), consumerProtocol, g.assignor
 	d.Epoch = g.epoch
 	for _, m := range g.order {
-		described := Member{ID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, RackID: m.rack, Epoch: m.epoch, Classic: m.classic != nil,
+		described := Member{ID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, RackID: m.rack,
+			Epoch: m.epoch, Classic: m.classic != nil,
 			Topics: m.names, Regex: m.regex, Has: slices.Collect(maps.Keys(m.assigned)), Target: slices.Clone(m.target)}
 		slices.SortFunc(described.Has, segments.Partition.Compare)
 		slices.SortFunc(described.Target, segments.Partition.Compare)
@@ -294,6 +306,6 @@ func (g *modern) describe(d *Description) {
 }
 
 // subscribed returns the topics that a member is subscribed to.
-func (g *modern) subscribed(m *consumer) []*coordinator.Topic {
+func (g *consumerGroup) subscribed(m *consumer) []*coordinator.Topic {
 	return g.topics.topics(m.names, m.matched)
 }

@@ -13,9 +13,9 @@ import (
 
 var testLimits = Options{}.withDefaults().Limits
 
-// driver sends events to a machine and keeps account of what it answers.
+// driver sends events to a classic group and keeps account of what it answers.
 type driver struct {
-	*machine
+	*classicGroup
 	now     time.Time
 	tickets Ticket
 	waiting map[Ticket]string // member ids; "" for a Join without
@@ -24,13 +24,14 @@ type driver struct {
 }
 
 func newDriver(limits Limits, delay time.Duration) *driver {
-	return &driver{machine: newMachine(limits, delay), now: time.Unix(1e9, 0), waiting: map[Ticket]string{},
+	return &driver{classicGroup: newClassicGroup(limits, delay), now: time.Unix(1e9, 0), waiting: map[Ticket]string{},
 		joins: map[Ticket]JoinAnswer{}, syncs: map[Ticket]SyncAnswer{}}
 }
 
 func consumerJoin(id string) *JoinRequest {
-	return &JoinRequest{MemberID: id, SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, ProtocolType: "consumer",
-		Protocols: []Protocol{{"range", []byte("topics")}, {"sticky", []byte("more")}}, AsksForID: true, spare: 1 << 30}
+	return &JoinRequest{MemberID: id, SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
+		ProtocolType: "consumer",
+		Protocols:    []Protocol{{"range", []byte("topics")}, {"sticky", []byte("more")}}, AsksForID: true, spare: 1 << 30}
 }
 
 func (d *driver) send(member string, event func(t Ticket)) Ticket {
@@ -81,18 +82,21 @@ func (d *driver) enter(r *JoinRequest) (id string, t Ticket) {
 	return fmt.Sprint("member-", t), t
 }
 
-// A group as it lives: two members come, get their assignments, a third brings a rebalance, one leaves, one is silent.
+// A group as it lives: two members come, get their assignments, a third brings a rebalance, one
+// leaves, one is silent.
 func TestLifeOfAGroup(t *testing.T) {
 	d := newDriver(testLimits, 100*time.Millisecond)
 	a, joinA := d.enter(consumerJoin(""))
 	b, joinB := d.enter(consumerJoin(""))
 	d.pass(100 * time.Millisecond) // somebody came meanwhile: a little more
 	d.pass(100 * time.Millisecond)
-	if d.state != CompletingRebalance || d.joins[joinA].Generation != 1 || len(d.joins[joinA].Members) != 2 || d.joins[joinB].Leader != a || d.joins[joinB].Members != nil {
+	if d.state != CompletingRebalance || d.joins[joinA].Generation != 1 || len(d.joins[joinA].Members) != 2 ||
+		d.joins[joinB].Leader != a || d.joins[joinB].Members != nil {
 		t.Fatalf("%s: %+v, %+v", d.state, d.joins[joinA], d.joins[joinB])
 	}
 	syncB := d.sendSync(&SyncRequest{MemberID: b, Generation: 1})
-	syncA := d.sendSync(&SyncRequest{MemberID: a, Generation: 1, Assignments: map[string][]byte{a: []byte("0"), b: []byte("1"), "stranger": []byte("2")}})
+	syncA := d.sendSync(&SyncRequest{MemberID: a, Generation: 1,
+		Assignments: map[string][]byte{a: []byte("0"), b: []byte("1"), "stranger": []byte("2")}})
 	if d.state != Stable || string(d.syncs[syncA].Assignment) != "0" || string(d.syncs[syncB].Assignment) != "1" {
 		t.Fatalf("%s: %+v, %+v", d.state, d.syncs[syncA], d.syncs[syncB])
 	}
@@ -131,7 +135,8 @@ func TestLifeOfAGroup(t *testing.T) {
 	}
 }
 
-// A static member that starts again gets its place back without a rebalance; its former self is fenced.
+// A static member that starts again gets its place back without a rebalance; its former self is
+// fenced.
 func TestStaticMembership(t *testing.T) {
 	d := newDriver(testLimits, 0)
 	static := func(instance string) *JoinRequest {
@@ -140,20 +145,24 @@ func TestStaticMembership(t *testing.T) {
 		return r
 	}
 	first := d.joins[d.sendJoin(static("i"))]
-	d.sendSync(&SyncRequest{MemberID: first.MemberID, InstanceID: "i", Generation: 1, Assignments: map[string][]byte{first.MemberID: []byte("0")}})
+	d.sendSync(&SyncRequest{MemberID: first.MemberID, InstanceID: "i", Generation: 1,
+		Assignments: map[string][]byte{first.MemberID: []byte("0")}})
 	again := d.joins[d.sendJoin(static("i"))]
-	if again.Err != nil || again.Generation != 1 || again.MemberID == first.MemberID || again.Leader != first.MemberID || d.state != Stable {
+	if again.Err != nil || again.Generation != 1 || again.MemberID == first.MemberID || again.Leader != first.MemberID ||
+		d.state != Stable {
 		t.Fatalf("%s: %+v", d.state, again)
 	}
 	if err := d.heartbeat(d.now, who{first.MemberID, "i"}, 1); err != kerr.FencedInstanceID {
 		t.Errorf("the former self's heartbeat: %v", err)
 	}
-	if got := d.syncs[d.sendSync(&SyncRequest{MemberID: again.MemberID, InstanceID: "i", Generation: 1})]; string(got.Assignment) != "0" {
+	if got := d.syncs[d.sendSync(&SyncRequest{MemberID: again.MemberID, InstanceID: "i",
+		Generation: 1})]; string(got.Assignment) != "0" {
 		t.Errorf("the assignment is %+v", got)
 	}
 	skipping := static("i")
 	skipping.SkipsAssigned = true
-	if third := d.joins[d.sendJoin(skipping)]; !third.SkipAssignment || third.Leader != third.MemberID || len(third.Members) != 1 {
+	if third := d.joins[d.sendJoin(skipping)]; !third.SkipAssignment || third.Leader != third.MemberID ||
+		len(third.Members) != 1 {
 		t.Errorf("a leader of version 9 is told %+v", third)
 	}
 	if err := d.leave(d.now, who{instance: "i"}); err != nil || d.state != Empty {
@@ -177,7 +186,8 @@ func (d *driver) together(requests ...*JoinRequest) (ids []string) {
 	return ids
 }
 
-// Who does not come back in time is out, but for static members: they keep their place until their session is over.
+// Who does not come back in time is out, but for static members: they keep their place until their
+// session is over.
 func TestWhoDoesNotJoinAgain(t *testing.T) {
 	d := newDriver(testLimits, time.Millisecond)
 	static := consumerJoin("")
@@ -195,7 +205,8 @@ func TestWhoDoesNotJoinAgain(t *testing.T) {
 	}
 }
 
-// A member that joins and beats but does not ask for its assignment holds the others up for a rebalance timeout at most.
+// A member that joins and sends heartbeats but does not ask for its assignment holds the others up
+// for a rebalance timeout at most.
 func TestWhoDoesNotSync(t *testing.T) {
 	d := newDriver(testLimits, time.Millisecond)
 	a, _ := d.enter(consumerJoin(""))
@@ -215,7 +226,8 @@ func TestWhoDoesNotSync(t *testing.T) {
 	}
 }
 
-// A rebalance waits for those who were given an id, until they come or their time is over; a lost answer to a Join is given again.
+// A rebalance waits for those who were given an id, until they come or their time is over; a lost
+// answer to a Join is given again.
 func TestWhoIsExpected(t *testing.T) {
 	d := newDriver(testLimits, time.Millisecond)
 	ids := d.together(consumerJoin(""), consumerJoin(""))
@@ -230,7 +242,8 @@ func TestWhoIsExpected(t *testing.T) {
 		t.Fatalf("%s: %+v", d.state, named)
 	}
 	d.pass(10 * time.Second)
-	if d.state != CompletingRebalance || d.joins[first].Generation != 2 || d.joins[second].Generation != 2 || d.protocol != "range" {
+	if d.state != CompletingRebalance || d.joins[first].Generation != 2 || d.joins[second].Generation != 2 ||
+		d.protocol != "range" {
 		t.Fatalf("%s: %+v", d.state, d.joins[first])
 	}
 	if again := d.joins[d.sendJoin(consumerJoin(ids[0]))]; again.Generation != 2 || len(again.Members) != 2 {
@@ -238,7 +251,8 @@ func TestWhoIsExpected(t *testing.T) {
 	}
 }
 
-// Old clients join without an id. When such a Join is given up, its member is gone: it cannot come again, and would hold everybody up.
+// Old clients join without an id. When such a Join is given up, its member is gone: it cannot come
+// again, and would hold everybody up.
 func TestWhoGivesUpWithoutAnID(t *testing.T) {
 	d := newDriver(testLimits, time.Hour)
 	old := consumerJoin("")
@@ -274,14 +288,16 @@ func TestProtocolsAreVotedOn(t *testing.T) {
 	for range 5 {
 		d.pass(time.Millisecond)
 	}
-	if d.protocol != "sticky" || d.joins[odd].Err != kerr.InconsistentGroupProtocol || d.joins[refused].Err != kerr.InconsistentGroupProtocol {
+	if d.protocol != "sticky" || d.joins[odd].Err != kerr.InconsistentGroupProtocol ||
+		d.joins[refused].Err != kerr.InconsistentGroupProtocol {
 		t.Errorf("protocol %q; the odd one is told %v, another type %v", d.protocol, d.joins[odd].Err, d.joins[refused].Err)
 	}
 }
 
-// Whatever comes, in whatever order: generations grow, a group with a generation has one leader, who is a member; whoever gets an assignment gets
-// that of the generation that it asked for; everybody who waits is answered in the end; limits hold; the accounts of memory are right; and nothing is left
-// of a group that everybody has left.
+// Whatever comes, in whatever order: generations grow, a group with a generation has one leader,
+// who is a member; whoever gets an assignment gets that of the generation that it asked for;
+// everybody who waits is answered in the end; limits hold; the accounts of memory are right; and
+// nothing is left of a group that everybody has left.
 func TestMachineKeepsItsInvariants(t *testing.T) {
 	limits := testLimits
 	limits.MaxMembers, limits.MemberBytes, limits.GroupBytes = 5, 300, 3000
@@ -327,7 +343,8 @@ func (w *walker) step(t *rapid.T) {
 			r.spare = 0 // no reason to refuse a member
 		}
 		ticket := w.sendJoin(r)
-		if a, answered := w.joins[ticket]; answered && a.Err == kerr.GroupMaxSizeReached && (r.spare == 0 || size == 1 && len(w.members)+len(w.expected) < 3) {
+		if a, answered := w.joins[ticket]; answered && a.Err == kerr.GroupMaxSizeReached &&
+			(r.spare == 0 || size == 1 && len(w.members)+len(w.expected) < 3) {
 			t.Fatalf("refused though there is room: %d members, %d expected, %d bytes", len(w.members), len(w.expected), w.bytes)
 		}
 	case 4, 5, 6:

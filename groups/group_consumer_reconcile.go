@@ -9,27 +9,28 @@ import (
 	"firn.dev/segments"
 )
 
-// advance begins an epoch of the group: somebody came or went, or there are other topics or subscriptions. Who should have what is decided here; members
-// get there with their next heartbeats.
-func (g *modern) advance() {
+// advance begins an epoch of the group: somebody came or went, or there are other topics or
+// subscriptions. Who should have what is decided here; members get there with their next
+// heartbeats.
+func (g *consumerGroup) advance() {
 	g.epoch++
 	g.agreed++
 	g.wanted = g.wants()
 	g.assignor = g.vote()
-	seats := make([]*seat, len(g.order))
+	assignees := make([]*assignee, len(g.order))
 	for i, m := range g.order {
-		seats[i] = &seat{id: m.id, instance: m.instance, topics: g.subscribed(m), had: m.target}
+		assignees[i] = &assignee{id: m.id, instance: m.instance, topics: g.subscribed(m), had: m.target}
 	}
-	assignors[g.assignor](seats)
+	assignors[g.assignor](assignees)
 	g.meant = 0
 	for i, m := range g.order {
-		m.target = seats[i].gets
+		m.target = assignees[i].gets
 		g.meant += len(m.target)
 	}
 }
 
 // wants returns the topics that somebody is subscribed to, with how many partitions they have.
-func (g *modern) wants() map[segments.TopicID]int32 {
+func (g *consumerGroup) wants() map[segments.TopicID]int32 {
 	wanted := map[segments.TopicID]int32{}
 	for _, m := range g.order {
 		for _, t := range g.subscribed(m) {
@@ -39,8 +40,9 @@ func (g *modern) wants() map[segments.TopicID]int32 {
 	return wanted
 }
 
-// vote returns the assignor that most members ask for; of several the one whose name is the last: the default.
-func (g *modern) vote() string {
+// vote returns the assignor that most members ask for; of several the one whose name is the last:
+// the default.
+func (g *consumerGroup) vote() string {
 	votes := map[string]int{}
 	for _, m := range g.order {
 		if m.assignor != "" {
@@ -57,7 +59,7 @@ func (g *modern) vote() string {
 }
 
 // see tells the group which topics there are.
-func (g *modern) see(topics *catalog) {
+func (g *consumerGroup) see(topics *catalog) {
 	if topics.version <= g.topics.version {
 		return
 	}
@@ -79,11 +81,12 @@ func (g *modern) see(topics *catalog) {
 	}
 }
 
-// reconcile brings a member as far towards its target as it can go now, and says whether what it may read has changed. owned is what it says that it has; nil
-// if it does not say.
+// reconcile brings a member as far towards its target as it can go now, and says whether what it
+// may read has changed. owned is what it says that it has; nil if it does not say.
 //
-// While it has not let go of what it was told to, it stays in its epoch. Then it reaches the group's, and gets those partitions of its target that nobody has.
-func (g *modern) reconcile(now time.Time, m *consumer, owned []segments.Partition) (changed bool) {
+// While it has not let go of what it was told to, it stays in its epoch. Then it reaches the
+// group's, and gets those partitions of its target that nobody has.
+func (g *consumerGroup) reconcile(now time.Time, m *consumer, owned []segments.Partition) (changed bool) {
 	switch {
 	case m.state == settled && m.epoch == g.epoch:
 		return false
@@ -134,7 +137,8 @@ func (g *modern) reconcile(now time.Time, m *consumer, owned []segments.Partitio
 	return changed
 }
 
-// stillHas says whether a member may have one of these partitions: it names it among those that it has, or does not say.
+// stillHas says whether a member may have one of these partitions: it names it among those that it
+// has, or does not say.
 func stillHas(some map[segments.Partition]int32, owned []segments.Partition) bool {
 	if len(some) == 0 {
 		return false
@@ -143,7 +147,7 @@ func stillHas(some map[segments.Partition]int32, owned []segments.Partition) boo
 }
 
 // own changes what a member has. The maps are its own afterwards.
-func (g *modern) own(m *consumer, assigned, revoking map[segments.Partition]int32) {
+func (g *consumerGroup) own(m *consumer, assigned, revoking map[segments.Partition]int32) {
 	if !maps.Equal(m.assigned, assigned) || !maps.Equal(m.revoking, revoking) {
 		g.agreed++
 	}
@@ -163,7 +167,7 @@ func (g *modern) own(m *consumer, assigned, revoking map[segments.Partition]int3
 }
 
 // waits says whether a part of a member's target is still somebody else's.
-func (g *modern) waits(m *consumer) bool {
+func (g *consumerGroup) waits(m *consumer) bool {
 	return m.state == unreleased && slices.ContainsFunc(m.target, func(p segments.Partition) bool {
 		owner := g.owners[p]
 		return owner != nil && owner != m
@@ -182,7 +186,8 @@ func (m *consumer) differs(s subscription) bool {
 	return m.regex != s.regex || !slices.Equal(m.names, s.names)
 }
 
-// named returns names as a subscription has them. They are copies: the request's memory is not kept.
+// named returns names as a subscription has them. They are copies: the request's memory is not
+// kept.
 func named(names []string) []string {
 	own := make([]string, len(names))
 	for i, name := range names {

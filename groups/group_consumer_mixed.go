@@ -7,10 +7,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// A group of the new protocol can have members of the classic one, while it has at least one of the new: so that a group can be upgraded member by member, as
-// Kafka does it. To the group they are members like all others. Their protocol's calls are answered so that they do what the new protocol asks for: a heartbeat
-// tells them to join again when there is something to give up or to get, a Join says what they have, and a Sync, answered at once, what they may read. They
-// never lead.
+// A group of the new protocol can have members of the classic one, while it has at least one of the
+// new: so that a group can be upgraded member by member, as Kafka does it. To the group they are
+// members like all others. Their protocol's calls are answered so that they do what the new
+// protocol asks for: a heartbeat tells them to join again when there is something to give up or to
+// get, a Join says what they have, and a Sync, answered at once, what they may read. They never
+// lead.
 
 // classicSide is what only members of the classic protocol have.
 type classicSide struct {
@@ -22,7 +24,7 @@ type classicSide struct {
 }
 
 // join takes in a member of the classic protocol, or lets one stay.
-func (g *modern) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
+func (g *consumerGroup) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	a := g.joined(now, r, newID)
 	if a.Err != nil {
 		a.Generation = -1
@@ -33,7 +35,7 @@ func (g *modern) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	g.replies = append(g.replies, Reply{Ticket: t, Join: &a})
 }
 
-func (g *modern) joined(now time.Time, r *JoinRequest, newID string) JoinAnswer {
+func (g *consumerGroup) joined(now time.Time, r *JoinRequest, newID string) JoinAnswer {
 	m, err := g.classicVisitor(r)
 	if err != nil {
 		return JoinAnswer{Err: err}
@@ -73,11 +75,13 @@ func (g *modern) joined(now time.Time, r *JoinRequest, newID string) JoinAnswer 
 	m.revokeBy = time.Time{}
 	m.heardBy = now.Add(m.classic.session)
 	m.classic.joinBy, m.classic.syncBy = time.Time{}, now.Add(m.rebalance)
-	return JoinAnswer{MemberID: m.id, Generation: m.epoch, ProtocolType: consumerProtocol, Protocol: m.classic.protocols[0].Name}
+	return JoinAnswer{MemberID: m.id, Generation: m.epoch, ProtocolType: consumerProtocol,
+		Protocol: m.classic.protocols[0].Name}
 }
 
-// classicVisitor returns the member that a Join comes from, nil for one that is to be, or why it is refused.
-func (g *modern) classicVisitor(r *JoinRequest) (*consumer, *kerr.Error) {
+// classicVisitor returns the member that a Join comes from, nil for one that is to be, or why it is
+// refused.
+func (g *consumerGroup) classicVisitor(r *JoinRequest) (*consumer, *kerr.Error) {
 	var m *consumer
 	switch {
 	case r.InstanceID == "":
@@ -99,23 +103,26 @@ func (g *modern) classicVisitor(r *JoinRequest) (*consumer, *kerr.Error) {
 	return nil, nil
 }
 
-// supports says whether all members of the classic protocol have a way of assigning in common with the joiner: they would need it if they were alone.
-func (g *modern) supports(m *consumer, r *JoinRequest) bool {
+// supports says whether all members of the classic protocol have a way of assigning in common with
+// the joiner: they would need it if they were alone.
+func (g *consumerGroup) supports(m *consumer, r *JoinRequest) bool {
 	return r.ProtocolType == consumerProtocol && slices.ContainsFunc(r.Protocols, func(p Protocol) bool {
 		return !slices.ContainsFunc(g.order, func(other *consumer) bool {
-			return other != m && other.classic != nil && !slices.ContainsFunc(other.classic.protocols, func(q Protocol) bool { return q.Name == p.Name })
+			return other != m && other.classic != nil && !slices.ContainsFunc(other.classic.protocols,
+				func(q Protocol) bool { return q.Name == p.Name })
 		})
 	})
 }
 
 // classicRoom holds the limits for a member of the classic protocol.
-func (g *modern) classicRoom(m *consumer, r *JoinRequest, wants subscription) *kerr.Error {
+func (g *consumerGroup) classicRoom(m *consumer, r *JoinRequest, wants subscription) *kerr.Error {
 	sent, before := protocolBytes(r.Protocols), 0
 	if m != nil && m.classic != nil {
 		before = protocolBytes(m.classic.protocols)
 	}
 	_, bytes, _ := g.weight()
-	if sent > before && (sent > g.limits.MemberBytes || bytes+sent-before > g.limits.GroupBytes || int64(sent-before) > r.spare) {
+	if sent > before && (sent > g.limits.MemberBytes || bytes+sent-before > g.limits.GroupBytes ||
+		int64(sent-before) > r.spare) {
 		return kerr.GroupMaxSizeReached
 	}
 	if m != nil && !m.differs(wants) {
@@ -127,8 +134,9 @@ func (g *modern) classicRoom(m *consumer, r *JoinRequest, wants subscription) *k
 	return nil
 }
 
-// renewClassic takes over what a Join says, and says whether the member wants to read something else than before.
-func (m *consumer) renewClassic(g *modern, r *JoinRequest, said *embeddedSubscription, wants subscription) bool {
+// renewClassic takes over what a Join says, and says whether the member wants to read something
+// else than before.
+func (m *consumer) renewClassic(g *consumerGroup, r *JoinRequest, said *embeddedSubscription, wants subscription) bool {
 	g.sent -= m.size()
 	defer func() { g.sent += m.size() }()
 	differs := m.differs(wants)
@@ -140,7 +148,7 @@ func (m *consumer) renewClassic(g *modern, r *JoinRequest, said *embeddedSubscri
 }
 
 // classicMember returns the member of the classic protocol that a request comes from.
-func (g *modern) classicMember(w who, generation int32) (*consumer, *kerr.Error) {
+func (g *consumerGroup) classicMember(w who, generation int32) (*consumer, *kerr.Error) {
 	m, err := g.known(w)
 	switch {
 	case err != nil:
@@ -154,12 +162,13 @@ func (g *modern) classicMember(w who, generation int32) (*consumer, *kerr.Error)
 }
 
 // sync tells a member what it may read. It is answered at once: the assignment is the server's.
-func (g *modern) sync(now time.Time, r *SyncRequest, t Ticket) {
+func (g *consumerGroup) sync(now time.Time, r *SyncRequest, t Ticket) {
 	m, err := g.classicMember(who{r.MemberID, r.InstanceID}, r.Generation)
 	a := SyncAnswer{Err: err}
 	switch {
 	case err != nil:
-	case r.ProtocolType != nil && *r.ProtocolType != consumerProtocol || r.Protocol != nil && *r.Protocol != m.classic.protocols[0].Name:
+	case r.ProtocolType != nil && *r.ProtocolType != consumerProtocol || r.Protocol != nil &&
+		*r.Protocol != m.classic.protocols[0].Name:
 		a.Err = kerr.InconsistentGroupProtocol
 	case m.epoch != g.epoch && m.state != unrevoked:
 		g.recall(now, m)
@@ -173,9 +182,9 @@ func (g *modern) sync(now time.Time, r *SyncRequest, t Ticket) {
 	g.replies = append(g.replies, Reply{Ticket: t, Sync: &a})
 }
 
-// heartbeat says that a member is alive, and tells it whether it has to join again: to get to the group's epoch, to say that it let go, or to get what others
-// have let go of.
-func (g *modern) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
+// heartbeat says that a member is alive, and tells it whether it has to join again: to get to the
+// group's epoch, to say that it let go, or to get what others have let go of.
+func (g *consumerGroup) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
 	m, err := g.classicMember(w, generation)
 	if err != nil {
 		return err
@@ -189,14 +198,14 @@ func (g *modern) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
 }
 
 // recall gives a member until its rebalance timeout to join again.
-func (g *modern) recall(now time.Time, m *consumer) {
+func (g *consumerGroup) recall(now time.Time, m *consumer) {
 	if m.classic.joinBy.IsZero() {
 		m.classic.joinBy = now.Add(m.rebalance)
 	}
 }
 
 // leave takes a member of the classic protocol out.
-func (g *modern) leave(_ time.Time, w who) *kerr.Error {
+func (g *consumerGroup) leave(_ time.Time, w who) *kerr.Error {
 	if m := g.instances[w.instance]; w.member == "" && m != nil {
 		w.member = m.id
 	}

@@ -8,11 +8,14 @@ import (
 	"firn.dev/segments"
 )
 
-// Consumers of the classic protocol embed a protocol of their own in it, which a server that assigns for them has to read and write: Kafka's
-// ConsumerProtocolSubscription in a Join's metadata, and ConsumerProtocolAssignment in a Sync's assignment. Numbers are big-endian; strings have an int16 length, arrays
-// and bytes an int32 length, and bytes may be null (-1). Newer versions only add fields behind the others.
+// Consumers of the classic protocol embed a protocol of their own in it, which a server that
+// assigns for them has to read and write: Kafka's ConsumerProtocolSubscription in a Join's
+// metadata, and ConsumerProtocolAssignment in a Sync's assignment. Numbers are big-endian; strings
+// have an int16 length, arrays and bytes an int32 length, and bytes may be null (-1). Newer
+// versions only add fields behind the others.
 
-// embeddedSubscription is what a consumer says of itself: version 0 has topics and user data, 1 what it owns, 2 its generation, 3 its rack.
+// embeddedSubscription is what a consumer says of itself: version 0 has topics and user data, 1
+// what it owns, 2 its generation, 3 its rack.
 type embeddedSubscription struct {
 	version int16
 	topics  []string
@@ -26,7 +29,8 @@ type embeddedTopic struct {
 	partitions []int32
 }
 
-// embeddedReader reads what members sent: after the first thing that is not there in full it only returns nothing.
+// embeddedReader reads what members sent: after the first thing that is not there in full it only
+// returns nothing.
 type embeddedReader struct {
 	b   []byte
 	bad bool
@@ -100,7 +104,8 @@ func readSubscription(b []byte) (s embeddedSubscription, ok bool) {
 	return s, !r.bad && s.version >= 0
 }
 
-// readAssignment reads a ConsumerProtocolAssignment. One with user data is an assignor's that the server does not know.
+// readAssignment reads a ConsumerProtocolAssignment. One with user data is an assignor's that the
+// server does not know.
 func readAssignment(b []byte) (topics []embeddedTopic, userData, ok bool) {
 	if len(b) == 0 {
 		return nil, false, true
@@ -112,7 +117,8 @@ func readAssignment(b []byte) (topics []embeddedTopic, userData, ok bool) {
 	return topics, userData, !r.bad && version >= 0
 }
 
-// appendAssignment writes a ConsumerProtocolAssignment. What is not in the catalog any more is left out.
+// appendAssignment writes a ConsumerProtocolAssignment. What is not in the catalog any more is left
+// out.
 func appendAssignment(b []byte, version int16, assigned map[segments.Partition]int32, topics *catalog) []byte {
 	indexes := map[*coordinator.Topic][]int32{}
 	var order []*coordinator.Topic

@@ -6,36 +6,39 @@ import (
 	"time"
 )
 
-// TestStoredMembersAreBroughtBack wants a group that is brought back to be the one that was stored, and its members to go on.
+// TestStoredMembersAreBroughtBack wants a group that is brought back to be the one that was stored,
+// and its members to go on.
 func TestStoredMembersAreBroughtBack(t *testing.T) {
-	opts := Options{}.withDefaults()
+	opts := Options{}.withDefaults().ofGroups()
 	now := time.Unix(1000, 0)
-	classic := newParty(&opts)
-	m := classic.kind.(*machine)
+	classic := newAnyGroup(&opts)
+	m := classic.kind.(*classicGroup)
 	for i, id := range []string{"a", "b"} {
-		m.join(now, &JoinRequest{MemberID: "", InstanceID: "i" + id, ClientID: "c", ClientHost: "/h", SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
+		m.join(now, &JoinRequest{MemberID: "", InstanceID: "i" + id, ClientID: "c", ClientHost: "/h",
+			SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
 			ProtocolType: consumerProtocol, Protocols: []Protocol{{"range", []byte{1, 2}}}, spare: 1 << 30}, id, Ticket(i+1))
 	}
 	if stored, ok := classic.export(); ok {
 		t.Fatalf("in the middle of a rebalance %s would be stored", stored)
 	}
 	for range 5 { // the first rebalance waits for more members to come
-		now = now.Add(opts.InitialRebalanceDelay)
+		now = now.Add(opts.initialRebalanceDelay)
 		classic.tick(now)
 	}
 	m.sync(now, &SyncRequest{MemberID: "b", InstanceID: "ib", Generation: 1}, 4)
-	m.sync(now, &SyncRequest{MemberID: m.leader, InstanceID: "i" + m.leader, Generation: 1, Assignments: map[string][]byte{"a": {7}, "b": {8}}}, 5)
+	m.sync(now, &SyncRequest{MemberID: m.leader, InstanceID: "i" + m.leader, Generation: 1,
+		Assignments: map[string][]byte{"a": {7}, "b": {8}}}, 5)
 
 	s := newScene(t, nil)
 	s.say(joining("a", "log"))
 	s.say(joining("b", "log"))
 
-	for name, g := range map[string]*party{"classic": classic, "consumer": s.party} {
+	for name, g := range map[string]*anyGroup{"classic": classic, "consumer": s.anyGroup} {
 		stored, ok := g.export()
 		if !ok || len(stored) == 0 {
 			t.Fatalf("%s: nothing is stored", name)
 		}
-		next := newParty(&opts)
+		next := newAnyGroup(&opts)
 		if err := next.restore(now, stored, s.topics); err != nil {
 			t.Fatal(err)
 		}
@@ -45,10 +48,11 @@ func TestStoredMembersAreBroughtBack(t *testing.T) {
 		}
 		members, size, generation := next.weight()
 		if m, b, g := g.weight(); m != members || b != size || g != generation {
-			t.Errorf("%s: %d members of %d bytes in generation %d; brought back %d, %d, %d", name, m, b, g, members, size, generation)
+			t.Errorf("%s: %d members of %d bytes in generation %d; brought back %d, %d, %d", name, m, b, g, members, size,
+				generation)
 		}
 		for id := range map[string]bool{"a": true, "b": true} {
-			if k, classic := next.kind.(*machine); classic {
+			if k, classic := next.kind.(*classicGroup); classic {
 				if err := k.heartbeat(now, who{id, "i" + id}, 1); err != nil {
 					t.Errorf("%s: %s is told %v", name, id, err)
 				}
@@ -63,13 +67,13 @@ func TestStoredMembersAreBroughtBack(t *testing.T) {
 
 // A group that its members have left is what it was for the next owner, too.
 func TestEmptyGroupsAreBroughtBack(t *testing.T) {
-	opts := Options{}.withDefaults()
+	opts := Options{}.withDefaults().ofGroups()
 	now := time.Unix(1000, 0)
-	classic := newParty(&opts)
-	classic.kind.(*machine).join(now, &JoinRequest{ClientID: "c",
+	classic := newAnyGroup(&opts)
+	classic.kind.(*classicGroup).join(now, &JoinRequest{ClientID: "c",
 		SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, ProtocolType: "connect",
 		Protocols: []Protocol{{"sessioned", nil}}, spare: 1 << 30}, "a", 1)
-	classic.tick(now.Add(opts.InitialRebalanceDelay))
+	classic.tick(now.Add(opts.initialRebalanceDelay))
 	classic.tick(now.Add(2 * time.Minute)) // it never asked for its assignment
 
 	s := newScene(t, nil)
@@ -77,18 +81,18 @@ func TestEmptyGroupsAreBroughtBack(t *testing.T) {
 	s.say(ConsumerHeartbeat{MemberID: joined.MemberID, Epoch: leaving, RebalanceTimeout: -1})
 
 	for name, c := range map[string]struct {
-		g    *party
+		g    *anyGroup
 		want Description
 	}{
 		"classic": {classic, Description{State: Empty, ProtocolType: "connect"}},
-		"consumer": {s.party, Description{State: Empty, Type: Consumer, ProtocolType: "consumer", Protocol: "uniform",
+		"consumer": {s.anyGroup, Description{State: Empty, Type: Consumer, ProtocolType: "consumer", Protocol: "uniform",
 			Epoch: 2}},
 	} {
 		stored, ok := c.g.export()
 		if !ok || !c.g.idle() || c.g.inUse() {
 			t.Fatalf("%s: the group is not empty, but %+v", name, c.g.kind)
 		}
-		next := newParty(&opts)
+		next := newAnyGroup(&opts)
 		if err := next.restore(now, stored, s.topics); err != nil {
 			t.Fatal(err)
 		}
@@ -107,12 +111,12 @@ func TestEmptyGroupsAreBroughtBack(t *testing.T) {
 
 // A program that only knows groups with members must not take an empty one for one of those.
 func TestEmptyGroupsHaveAFormatOfTheirOwn(t *testing.T) {
-	opts := Options{}.withDefaults()
-	g := newParty(&opts)
+	opts := Options{}.withDefaults().ofGroups()
+	g := newAnyGroup(&opts)
 	if stored, _ := g.export(); stored != nil {
 		t.Errorf("of a group that nobody was ever in %s is stored", stored)
 	}
-	g.kind.(*machine).generation = 3
+	g.kind.(*classicGroup).generation = 3
 	if stored, _ := g.export(); !bytes.HasPrefix(stored, []byte(`{"format":2,`)) {
 		t.Errorf("stored is %s", stored)
 	}

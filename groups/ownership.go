@@ -12,8 +12,8 @@ import (
 	"firn.dev/coordinator"
 )
 
-// tenure is the time for which this node owns a shard of groups.
-type tenure struct {
+// shardOwnership is the time for which this node owns a shard of groups.
+type shardOwnership struct {
 	m     *Manager
 	shard int
 	life  *coordinator.Life
@@ -27,18 +27,18 @@ type tenure struct {
 	ending sync.Once
 	mu     sync.Mutex
 	over   bool
-	groups map[string]*live
+	groups map[string]*hostedGroup
 }
 
 // holds says whether the lease is held, as far as this node knows.
-func (t *tenure) holds() bool {
+func (t *shardOwnership) holds() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !t.over && t.lease.Held()
 }
 
 // run has the lease renewed until it is lost, or is another node's to have.
-func (t *tenure) run() {
+func (t *shardOwnership) run() {
 	defer t.end()
 	defer t.stop()
 	look := time.NewTicker(t.m.opts.LeaseTTL / 5)
@@ -62,8 +62,8 @@ func (t *tenure) run() {
 }
 
 // held asks the coordinator for the lease once more. Without an error nobody else has had it since
-// this tenure began.
-func (t *tenure) held(ctx context.Context) error {
+// this ownership began.
+func (t *shardOwnership) held(ctx context.Context) error {
 	doubted, err := t.lease.Renew(ctx)
 	if doubted {
 		t.regained()
@@ -72,11 +72,11 @@ func (t *tenure) held(ctx context.Context) error {
 }
 
 // current returns once it is certain that what the view showed before the call was all that
-// anybody had been told of this tenure's groups. That takes two questions, because each may be
+// anybody had been told of this ownership's groups. That takes two questions, because each may be
 // answered wrongly by itself: whether the lease is still held, by a coordinator whose clock may
 // have jumped; and whether that coordinator is still the one that decides, which only the bucket
 // knows. No clock of this node is asked, so it may have been stopped at any point for any time.
-func (t *tenure) current(ctx context.Context) error {
+func (t *shardOwnership) current(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
 	select {
@@ -99,7 +99,7 @@ func (t *tenure) current(ctx context.Context) error {
 
 // regained sets the timers of groups anew: while the lease was in doubt they rang in vain, and what
 // they were set for is done now.
-func (t *tenure) regained() {
+func (t *shardOwnership) regained() {
 	t.mu.Lock()
 	missed := slices.Collect(maps.Values(t.groups))
 	t.mu.Unlock()
@@ -108,8 +108,9 @@ func (t *tenure) regained() {
 	}
 }
 
-// handOver gives the lease to the node whose it is to have, once what was committed under it is journaled.
-func (t *tenure) handOver() {
+// handOver gives the lease to the node whose it is to have, once what was committed under it is
+// journaled.
+func (t *shardOwnership) handOver() {
 	ctx, cancel := context.WithTimeout(t.m.ctx, t.m.opts.LeaseTTL)
 	defer cancel()
 	t.keepAll(ctx)
@@ -122,15 +123,15 @@ func (t *tenure) handOver() {
 	t.m.opts.Logger.Info("groups were handed over to another node", "shard", t.shard)
 }
 
-func (t *tenure) release(ctx context.Context) {
+func (t *shardOwnership) release(ctx context.Context) {
 	if err := t.lease.Release(ctx); err != nil {
 		t.m.opts.Logger.Debug("handing groups back failed", "error", err)
 	}
 }
 
 // end tells everybody who waits that this node does not own their group any more. When it returns,
-// nothing more is planned under this tenure, whoever called it first.
-func (t *tenure) end() {
+// nothing more is planned under this ownership.
+func (t *shardOwnership) end() {
 	t.ending.Do(func() {
 		t.mu.Lock()
 		t.over = true
@@ -139,14 +140,15 @@ func (t *tenure) end() {
 		t.groups = nil
 		t.mu.Unlock()
 		for _, l := range groups {
-			l.step(func(_ time.Time, g *party) { g.die() })
+			l.step(func(_ time.Time, g *anyGroup) { g.die() })
 			t.m.groups.Add(-1)
 		}
 	})
 }
 
-// enter returns a group and keeps it from being forgotten until leave. Without create, a group that nobody is in is nil.
-func (t *tenure) enter(group string, create bool) (*live, error) {
+// enter returns a group and keeps it from being forgotten until leave. Without create, a group that
+// nobody is in is nil.
+func (t *shardOwnership) enter(group string, create bool) (*hostedGroup, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over || !t.lease.Held() {
@@ -155,7 +157,7 @@ func (t *tenure) enter(group string, create bool) (*live, error) {
 	return t.enterLocked(group, create)
 }
 
-func (t *tenure) enterLocked(group string, create bool) (*live, error) {
+func (t *shardOwnership) enterLocked(group string, create bool) (*hostedGroup, error) {
 	l := t.groups[group]
 	if l == nil {
 		if !create {
@@ -168,7 +170,7 @@ func (t *tenure) enterLocked(group string, create bool) (*live, error) {
 			})
 			return nil, kerr.GroupMaxSizeReached
 		}
-		l = newLive(t, group)
+		l = newHostedGroup(t, group)
 		t.groups[group] = l
 		l.recall()
 	}
@@ -177,7 +179,7 @@ func (t *tenure) enterLocked(group string, create bool) (*live, error) {
 }
 
 // leave gives back what enter returned.
-func (t *tenure) leave(l *live) {
+func (t *shardOwnership) leave(l *hostedGroup) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.users--
@@ -188,8 +190,9 @@ func (t *tenure) leave(l *live) {
 }
 
 // with runs f in a group of this node.
-func (m *Manager) with(ctx context.Context, group string, create bool, f func(t *tenure, l *live) error) error {
-	t, err := m.tenure(ctx, group)
+func (m *Manager) with(ctx context.Context, group string, create bool,
+	f func(t *shardOwnership, l *hostedGroup) error) error {
+	t, err := m.ownership(ctx, group)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // scene is a group of the new protocol that a test leads through one story.
 type scene struct {
 	t *testing.T
-	*party
+	*anyGroup
 	now    time.Time
 	topics *catalog
 }
@@ -31,12 +31,14 @@ func newScene(t *testing.T, change func(*Options)) *scene {
 	if change != nil {
 		change(&o)
 	}
-	return &scene{t, newParty(&o), time.Unix(1e9, 0), newCatalog(1, []*coordinator.Topic{logTopic, otherTopic})}
+	groups := o.ofGroups()
+	return &scene{t, newAnyGroup(&groups), time.Unix(1e9, 0), newCatalog(1, []*coordinator.Topic{logTopic, otherTopic})}
 }
 
 // joining is the first heartbeat of a member.
 func joining(id string, topics ...string) ConsumerHeartbeat {
-	return ConsumerHeartbeat{MemberID: id, RebalanceTimeout: time.Minute, Names: topics, Owned: []segments.Partition{}, spare: 1 << 30}
+	return ConsumerHeartbeat{MemberID: id, RebalanceTimeout: time.Minute, Names: topics, Owned: []segments.Partition{},
+		spare: 1 << 30}
 }
 
 // beating is a later one, by which nothing has changed.
@@ -49,13 +51,14 @@ func (s *scene) say(r ConsumerHeartbeat) ConsumerAnswer {
 	if err := r.validate(); err != nil {
 		return ConsumerAnswer{Err: err}
 	}
-	a := s.beat(s.now, &r, "made-here", s.topics)
+	a := s.consumerHeartbeat(s.now, &r, "made-here", s.topics)
 	s.settle(s.now)
 	slices.SortFunc(a.Assigned, segments.Partition.Compare)
 	return a
 }
 
-// want beats, and compares the answer: an epoch, and the partitions of the topic log; nil if they are as they were.
+// want sends a heartbeat, and compares the answer: an epoch, and the partitions of the topic log;
+// nil if they are as they were.
 func (s *scene) want(r ConsumerHeartbeat, epoch int32, assigned []int32) {
 	s.t.Helper()
 	a := s.say(r)
@@ -79,7 +82,8 @@ func logPartition(index int32) segments.Partition {
 	return segments.Partition{Topic: logTopic.ID, Index: index}
 }
 
-// A partition changes hands: the first owner is told to let go, stays in its epoch until it says so, and only then the second gets it.
+// A partition changes hands: the first owner is told to let go, stays in its epoch until it says
+// so, and only then the second gets it.
 func TestPartitionChangesHands(t *testing.T) {
 	s := newScene(t, nil)
 	s.want(joining("a", "log"), 1, []int32{0, 1})
@@ -103,7 +107,8 @@ func (s *scene) described() (d Description) {
 	return d
 }
 
-// Who does not let go until its rebalance timeout, or is silent for a session, is out, and the others get what it had.
+// Who does not let go until its rebalance timeout, or is silent for a session, is out, and the
+// others get what it had.
 func TestTimeoutsOfConsumers(t *testing.T) {
 	s := newScene(t, nil)
 	s.want(joining("a", "log"), 1, []int32{0, 1})
@@ -124,15 +129,16 @@ func TestTimeoutsOfConsumers(t *testing.T) {
 	}
 }
 
-func (s *scene) member(id string) *consumer { return s.kind.(*modern).members[id] }
+func (s *scene) member(id string) *consumer { return s.kind.(*consumerGroup).members[id] }
 
-// The answer with a new epoch may be lost. Its member comes with the one before, and is believed if it has nothing that it may not have.
+// The answer with a new epoch may be lost. Its member comes with the one before, and is believed if
+// it has nothing that it may not have.
 func TestLostAnswers(t *testing.T) {
 	s := newScene(t, nil)
 	s.want(joining("a", "log"), 1, []int32{0, 1})
 	s.want(joining("a", "log"), 1, []int32{0, 1}) // it has not heard that it is in
 	s.topics = newCatalog(2, []*coordinator.Topic{{ID: logTopic.ID, Name: "log", Partitions: 3}})
-	s.kind.(*modern).see(s.topics)
+	s.kind.(*consumerGroup).see(s.topics)
 	s.want(beating("a", 1), 2, []int32{0, 1, 2})
 	s.wantRefused(beating("a", 1), kerr.FencedMemberEpoch) // what it has is not said
 	s.wantRefused(beating("a", 1, logPartition(7)), kerr.FencedMemberEpoch)
@@ -143,7 +149,8 @@ func TestLostAnswers(t *testing.T) {
 	s.wantRefused(beating("a", 0), kerr.InvalidRequest)
 }
 
-// A static member that says that it comes back keeps its partitions until then, or until its session is over. Nobody else can have its place before.
+// A static member that says that it comes back keeps its partitions until then, or until its
+// session is over. Nobody else can have its place before.
 func TestStaticConsumers(t *testing.T) {
 	s := newScene(t, nil)
 	static := func(r ConsumerHeartbeat) ConsumerHeartbeat {
@@ -187,12 +194,13 @@ func TestRegularExpressions(t *testing.T) {
 		r.Regex = &bad
 		s.wantRefused(r, kerr.InvalidRegularExpression)
 	}
-	if len(s.kind.(*modern).members) != 1 {
+	if len(s.kind.(*consumerGroup).members) != 1 {
 		t.Error("a member with a bad expression is in")
 	}
 }
 
-// A commit needs the member's epoch, or one since which the member has had the partitions (KIP-1251).
+// A commit needs the member's epoch, or one since which the member has had the partitions
+// (KIP-1251).
 func TestMemberEpochsOfCommits(t *testing.T) {
 	s := newScene(t, nil)
 	commit := func(member string, epoch int32, indexes ...int32) *kerr.Error {
@@ -215,7 +223,8 @@ func TestMemberEpochsOfCommits(t *testing.T) {
 		epoch  int32
 		index  int32
 		want   *kerr.Error
-	}{{"a", 2, 0, nil}, {"a", 1, 0, nil}, {"a", 1, 1, kerr.StaleMemberEpoch}, {"a", 3, 0, kerr.StaleMemberEpoch}, {"b", 1, 1, kerr.StaleMemberEpoch},
+	}{{"a", 2, 0, nil}, {"a", 1, 0, nil}, {"a", 1, 1, kerr.StaleMemberEpoch}, {"a", 3, 0, kerr.StaleMemberEpoch},
+		{"b", 1, 1, kerr.StaleMemberEpoch},
 		{"c", 1, 0, kerr.UnknownMemberID}, {"", -1, 0, kerr.UnknownMemberID}} {
 		if err := commit(test.member, test.epoch, test.index); err != test.want {
 			t.Errorf("%s commits %d in epoch %d: %v, want %v", test.member, test.index, test.epoch, err, test.want)
@@ -223,7 +232,8 @@ func TestMemberEpochsOfCommits(t *testing.T) {
 	}
 }
 
-// Limits hold for what members send, and for how many partitions they want; who is in does not suffer from others.
+// Limits hold for what members send, and for how many partitions they want; who is in does not
+// suffer from others.
 func TestLimitsOfConsumers(t *testing.T) {
 	s := newScene(t, func(o *Options) {
 		o.Limits.MaxMembers, o.Limits.MemberBytes, o.Limits.GroupBytes = 2, 200, 2000
@@ -237,7 +247,7 @@ func TestLimitsOfConsumers(t *testing.T) {
 	poor.spare = 100
 	s.wantRefused(poor, kerr.GroupMaxSizeReached)
 	s.topics = newCatalog(2, []*coordinator.Topic{logTopic, {ID: segments.TopicID{3}, Name: "huge", Partitions: 100}})
-	s.kind.(*modern).see(s.topics)
+	s.kind.(*consumerGroup).see(s.topics)
 	s.wantRefused(joining("b", "huge"), kerr.GroupMaxSizeReached)
 	s.want(joining("b", "log"), 2, []int32{})
 	s.wantRefused(joining("c", "log"), kerr.GroupMaxSizeReached)
@@ -246,7 +256,8 @@ func TestLimitsOfConsumers(t *testing.T) {
 	s.want(in, 2, []int32{})
 }
 
-// Members vote on the assignor; a classic group whose assignor keeps data of its own in assignments, or that is none of consumers, stays what it is.
+// Members vote on the assignor; a classic group whose assignor keeps data of its own in
+// assignments, or that is none of consumers, stays what it is.
 func TestAssignorsAndUpgrades(t *testing.T) {
 	s := newScene(t, nil)
 	r := joining("a", "log")
@@ -262,25 +273,29 @@ func TestAssignorsAndUpgrades(t *testing.T) {
 		t.Errorf("the assignor is %s, when one member asks for each", d.Protocol)
 	}
 	subscribed := []byte{0, 0, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0xff, 0xff, 0xff, 0xff}
-	for name, assignment := range map[string][]byte{"": {0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, "data": {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7}, "malformed": {0, 0, 0, 0, 0, 9}} {
+	for name, assignment := range map[string][]byte{"": {0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff},
+		"data": {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7}, "malformed": {0, 0, 0, 0, 0, 9}} {
 		s := newScene(t, func(o *Options) { o.InitialRebalanceDelay = -1 })
-		g := s.kind.(*machine)
+		g := s.kind.(*classicGroup)
 		g.join(s.now, &JoinRequest{SessionTimeout: time.Minute, RebalanceTimeout: time.Minute, ProtocolType: consumerProtocol,
 			Protocols: []Protocol{{"range", subscribed}}, spare: 1 << 30}, "old", 1)
 		g.sync(s.now, &SyncRequest{MemberID: "old", Generation: 1, Assignments: map[string][]byte{"old": assignment}}, 2)
 		a := s.say(joining("a", "log"))
-		if _, upgraded := s.kind.(*modern); upgraded != (name == "") {
+		if _, upgraded := s.kind.(*consumerGroup); upgraded != (name == "") {
 			t.Errorf("%s: the group is a %T", name, s.kind)
 		}
-		if (a.Err == nil) != (name == "") || a.Err != nil && a.Err.Code != kerr.GroupIDNotFound.Code || a.Err == nil && a.Epoch != 2 {
+		if (a.Err == nil) != (name == "") || a.Err != nil && a.Err.Code != kerr.GroupIDNotFound.Code || a.Err == nil &&
+			a.Epoch != 2 {
 			t.Errorf("%s: joining is answered %+v", name, a)
 		}
 	}
 }
 
-// What members embed in the classic protocol is read without trust: nothing panics, nothing is larger than what came, and what is written can be read.
+// What members embed in the classic protocol is read without trust: nothing panics, nothing is
+// larger than what came, and what is written can be read.
 func FuzzEmbeddedProtocol(f *testing.F) {
-	f.Add([]byte{0, 1, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0, 0, 0, 1, 0, 0, 0, 0})
+	f.Add([]byte{0, 1, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0, 0, 0,
+		1, 0, 0, 0, 0})
 	f.Add([]byte{0, 0, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff})
 	topics := newCatalog(1, []*coordinator.Topic{logTopic})
 	f.Fuzz(func(t *testing.T, b []byte) {

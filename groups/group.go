@@ -6,8 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// kind is what a group is at a time: one of the classic protocol, of the new one, or one whose partitions are leased. Each kind is a transition function of
-// its own, as machine describes it.
+// kind is what a group is at a time: one of the classic protocol, of the new one, or one whose
+// partitions are leased. Each kind is a transition function of its own, as classicGroup describes
+// it.
 type kind interface {
 	idle() bool // there is nothing to remember: the group may be forgotten, or become one of another kind
 	take() []Reply
@@ -16,9 +17,10 @@ type kind interface {
 	abandon(now time.Time, t Ticket)
 	die()
 
-	// weight is how many members there are, how many bytes they make the server keep, and how many generations there have been.
+	// weight is how many members there are, how many bytes they make the server keep, and how many
+	// generations there have been.
 	weight() (members, bytes int, generation int32)
-	agreements() uint64 // how often members have come to another agreement: see stored.go
+	agreements() uint64 // how often members have come to another agreement: see group_stored.go
 	mayCommit(now time.Time, c Committer) *kerr.Error
 	describe(d *Description)
 	subscriptions() func(topic string) bool
@@ -33,30 +35,33 @@ type classicMembers interface {
 	leave(now time.Time, w who) *kerr.Error
 }
 
-var _ classicMembers = (*machine)(nil)
+var _ classicMembers = (*classicGroup)(nil)
 
-// party is one group, of whichever kind it is. One that is idle becomes what the next event needs it to be.
-type party struct {
+// anyGroup is one group, of whichever kind it is. One that is idle becomes what the next event
+// needs.
+type anyGroup struct {
 	kind
 	dead bool // no longer this node's
-	opts *Options
+	opts *groupOptions
 }
 
-func newParty(opts *Options) *party {
-	g := &party{opts: opts}
+func newAnyGroup(opts *groupOptions) *anyGroup {
+	g := &anyGroup{opts: opts}
 	g.kind = g.fresh()
 	return g
 }
 
-func (g *party) fresh() *machine { return newMachine(g.opts.Limits, g.opts.InitialRebalanceDelay) }
+func (g *anyGroup) fresh() *classicGroup {
+	return newClassicGroup(g.opts.limits, g.opts.initialRebalanceDelay)
+}
 
 // classic returns the group as members of the classic protocol see it.
-func (g *party) classic() (classicMembers, *kerr.Error) {
+func (g *anyGroup) classic() (classicMembers, *kerr.Error) {
 	if g.dead {
 		return nil, kerr.NotCoordinator
 	}
-	_, modern := g.kind.(*modern)
-	if members, ok := g.kind.(classicMembers); ok && !(modern && g.idle()) {
+	_, consumerGroup := g.kind.(*consumerGroup)
+	if members, ok := g.kind.(classicMembers); ok && !(consumerGroup && g.idle()) {
 		return members, nil
 	}
 	if !g.vacant() {
@@ -68,7 +73,7 @@ func (g *party) classic() (classicMembers, *kerr.Error) {
 }
 
 // claims returns the group as those see it who lease its partitions.
-func (g *party) claims() (*claims, *kerr.Error) {
+func (g *anyGroup) claims() (*claims, *kerr.Error) {
 	if g.dead {
 		return nil, kerr.NotCoordinator
 	}
@@ -78,13 +83,14 @@ func (g *party) claims() (*claims, *kerr.Error) {
 	if !g.idle() {
 		return nil, kerr.InconsistentGroupProtocol
 	}
-	c := newClaims(g.opts.Limits)
+	c := newClaims(g.opts.limits)
 	g.kind = c
 	return c, nil
 }
 
-// vacant says that nobody is in the group: it can become one of another kind, or be deleted. Claims are remembered for a while after that.
-func (g *party) vacant() bool {
+// vacant says that nobody is in the group: it can become one of another kind, or be deleted. Claims
+// are remembered for a while after that.
+func (g *anyGroup) vacant() bool {
 	if c, ok := g.kind.(*claims); ok {
 		return c.vacant()
 	}
@@ -92,7 +98,7 @@ func (g *party) vacant() bool {
 }
 
 // inUse says that somebody is in the group. Those who were only given an id are not.
-func (g *party) inUse() bool {
+func (g *anyGroup) inUse() bool {
 	if c, ok := g.kind.(*claims); ok {
 		return !c.vacant()
 	}
@@ -100,26 +106,26 @@ func (g *party) inUse() bool {
 }
 
 // claimed is how many claims are kept in memory.
-func (g *party) claimed() int {
+func (g *anyGroup) claimed() int {
 	if c, ok := g.kind.(*claims); ok {
 		return len(c.known)
 	}
 	return 0
 }
 
-func (g *party) die() {
+func (g *anyGroup) die() {
 	g.dead = true
 	g.kind.die()
 }
 
 // members is how many there are.
-func (g *party) members() int {
+func (g *anyGroup) members() int {
 	n, _, _ := g.weight()
 	return n
 }
 
 // consumers says whether the members are consumers, so that their subscriptions are known.
-func (g *party) consumers() bool {
-	m, classic := g.kind.(*machine)
+func (g *anyGroup) consumers() bool {
+	m, classic := g.kind.(*classicGroup)
 	return !classic || m.protocolType == consumerProtocol
 }

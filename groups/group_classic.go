@@ -28,10 +28,11 @@ func (s State) String() string {
 // Ticket names an answer that is given later. 0 is none.
 type Ticket uint64
 
-// machine is one group of the classic protocol (KIP-394, KIP-345, KIP-429), as a Kafka 4 broker keeps it. It is a transition function: each event is a
-// method that gets the time and whatever is random, changes the state, and leaves the answers that are due to be taken. Equal events in equal
-// order have equal results.
-type machine struct {
+// classicGroup is one group of the classic protocol (KIP-394, KIP-345, KIP-429), as a Kafka 4
+// broker keeps it. It is a transition function: each event is a method that gets the time and
+// whatever is random, changes the state, and leaves the answers that are due to be taken. Equal
+// events in equal order have equal results.
+type classicGroup struct {
 	limits Limits
 	delay  time.Duration // before the first rebalance of an empty group, for the other members to come
 
@@ -64,13 +65,15 @@ type member struct {
 	protocols            []Protocol // best first
 	assignment           []byte
 
-	join     Ticket    // awaits the answer to its Join
-	sync     Ticket    // and to its Sync
-	synced   bool      // has asked for its assignment in this generation
-	fresh    bool      // has not been in any generation
-	nameless bool      // does not know its id yet, and so cannot come again
-	knows    int32     // the generation that it knows, while that need not be the group's: it came from a group of the new protocol
-	heardBy  time.Time // when it is out, if nothing is heard of it
+	join     Ticket // awaits the answer to its Join
+	sync     Ticket // and to its Sync
+	synced   bool   // has asked for its assignment in this generation
+	fresh    bool   // has not been in any generation
+	nameless bool   // does not know its id yet, and so cannot come again
+	// the generation that it knows, while that need not be the group's: it came from a group of the
+	// new protocol
+	knows   int32
+	heardBy time.Time // when it is out, if nothing is heard of it
 }
 
 // Protocol is a way of assigning that a member supports, with what its members tell the leader.
@@ -79,11 +82,13 @@ type Protocol struct {
 	Metadata []byte
 }
 
-// freshTimeout is how long the Join of a member that is in no generation yet may wait: it cannot send heartbeats, so nobody would notice that it is gone.
+// freshTimeout is how long the Join of a member that is in no generation yet may wait: it cannot
+// send heartbeats, so nobody would notice that it is gone.
 const freshTimeout = 5 * time.Minute
 
-func newMachine(limits Limits, delay time.Duration) *machine {
-	return &machine{limits: limits, delay: delay, members: map[string]*member{}, instances: map[string]string{}, expected: map[string]time.Time{}}
+func newClassicGroup(limits Limits, delay time.Duration) *classicGroup {
+	return &classicGroup{limits: limits, delay: delay, members: map[string]*member{}, instances: map[string]string{},
+		expected: map[string]time.Time{}}
 }
 
 // Reply is an answer for whoever holds the ticket. One of the pointers is set.
@@ -94,29 +99,29 @@ type Reply struct {
 }
 
 // take returns the answers that are due.
-func (g *machine) take() []Reply {
+func (g *classicGroup) take() []Reply {
 	due := g.replies
 	g.replies = nil
 	return due
 }
 
-func (g *machine) answerJoin(t Ticket, a JoinAnswer) {
+func (g *classicGroup) answerJoin(t Ticket, a JoinAnswer) {
 	if t != 0 {
 		g.replies = append(g.replies, Reply{Ticket: t, Join: &a})
 	}
 }
 
-func (g *machine) answerSync(t Ticket, a SyncAnswer) {
+func (g *classicGroup) answerSync(t Ticket, a SyncAnswer) {
 	if t != 0 {
 		g.replies = append(g.replies, Reply{Ticket: t, Sync: &a})
 	}
 }
 
 // agreements counts generations that are complete, and what changes in one without another.
-func (g *machine) agreements() uint64 { return g.agreed }
+func (g *classicGroup) agreements() uint64 { return g.agreed }
 
 // idle says that there is nothing to remember.
-func (g *machine) idle() bool {
+func (g *classicGroup) idle() bool {
 	return len(g.members) == 0 && len(g.expected) == 0 && (g.state == Empty || g.state == Dead)
 }
 
@@ -126,7 +131,7 @@ type who struct {
 }
 
 // known returns the member, or why it is none.
-func (g *machine) known(w who) (*member, *kerr.Error) {
+func (g *classicGroup) known(w who) (*member, *kerr.Error) {
 	if w.instance != "" {
 		switch id := g.instances[w.instance]; id {
 		case "":
@@ -144,7 +149,7 @@ func (g *machine) known(w who) (*member, *kerr.Error) {
 }
 
 // current is known for a member of this generation.
-func (g *machine) current(w who, generation int32) (*member, *kerr.Error) {
+func (g *classicGroup) current(w who, generation int32) (*member, *kerr.Error) {
 	if g.state == Dead {
 		return nil, kerr.CoordinatorNotAvailable
 	}
@@ -158,7 +163,8 @@ func (g *machine) current(w who, generation int32) (*member, *kerr.Error) {
 // heard says that the member is alive.
 func (m *member) heard(now time.Time) { m.heardBy = now.Add(m.session) }
 
-// overdue says that nothing was heard of the member for too long. While it waits for an answer it is not expected to send anything.
+// overdue says that nothing was heard of the member for too long. While it waits for an answer it
+// is not expected to send anything.
 func (m *member) overdue(now time.Time) bool {
 	if m.sync != 0 || m.join != 0 && !m.fresh {
 		return false
@@ -167,7 +173,7 @@ func (m *member) overdue(now time.Time) bool {
 }
 
 // deadline is when tick has something to do, zero for never.
-func (g *machine) deadline() time.Time {
+func (g *classicGroup) deadline() time.Time {
 	first := g.joinBy
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
@@ -187,7 +193,7 @@ func (g *machine) deadline() time.Time {
 }
 
 // tick does what time demands.
-func (g *machine) tick(now time.Time) {
+func (g *classicGroup) tick(now time.Time) {
 	removed := false
 	for id, t := range g.expected {
 		if !now.Before(t) {
@@ -217,7 +223,7 @@ func (g *machine) tick(now time.Time) {
 }
 
 // heartbeat says that a member is alive, and tells it whether it has to join again.
-func (g *machine) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
+func (g *classicGroup) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
 	m, err := g.current(w, generation)
 	if err != nil {
 		return err
@@ -230,7 +236,7 @@ func (g *machine) heartbeat(now time.Time, w who, generation int32) *kerr.Error 
 }
 
 // leave takes a member out.
-func (g *machine) leave(now time.Time, w who) *kerr.Error {
+func (g *classicGroup) leave(now time.Time, w who) *kerr.Error {
 	if g.state == Dead {
 		return kerr.CoordinatorNotAvailable
 	}
@@ -252,7 +258,7 @@ func (g *machine) leave(now time.Time, w who) *kerr.Error {
 }
 
 // abandon says that nobody waits for this answer any more.
-func (g *machine) abandon(now time.Time, t Ticket) {
+func (g *classicGroup) abandon(now time.Time, t Ticket) {
 	for _, m := range g.order {
 		switch t {
 		case m.join:
@@ -271,9 +277,10 @@ func (g *machine) abandon(now time.Time, t Ticket) {
 	}
 }
 
-// mayCommit says whether offsets that somebody commits are to be taken. Without a generation they come from someone who assigns partitions to
-// itself, or from an administrator: that is allowed while there are no members.
-func (g *machine) mayCommit(now time.Time, c Committer) *kerr.Error {
+// mayCommit says whether offsets that somebody commits are to be taken. Without a generation they
+// come from someone who assigns partitions to itself, or from an administrator: that is allowed
+// while there are no members.
+func (g *classicGroup) mayCommit(now time.Time, c Committer) *kerr.Error {
 	w, generation := who{c.MemberID, c.InstanceID}, c.Generation
 	if g.state == Dead {
 		return kerr.CoordinatorNotAvailable
@@ -296,16 +303,16 @@ func (g *machine) mayCommit(now time.Time, c Committer) *kerr.Error {
 }
 
 // die answers everybody who waits: this node does not own the group any more.
-func (g *machine) die() {
+func (g *classicGroup) die() {
 	for _, m := range g.order {
 		g.answerJoin(m.join, JoinAnswer{Err: kerr.NotCoordinator, MemberID: m.id})
 		g.answerSync(m.sync, SyncAnswer{Err: kerr.NotCoordinator})
 	}
-	*g = machine{state: Dead, limits: g.limits, replies: g.replies}
+	*g = classicGroup{state: Dead, limits: g.limits, replies: g.replies}
 }
 
 // remove takes a member out of the lists. What follows from that is the caller's.
-func (g *machine) remove(m *member) {
+func (g *classicGroup) remove(m *member) {
 	delete(g.members, m.id)
 	g.order = slices.DeleteFunc(g.order, func(other *member) bool { return other == m })
 	if g.instances[m.instance] == m.id {
@@ -323,13 +330,14 @@ func (g *machine) remove(m *member) {
 	m.join, m.sync = 0, 0
 }
 
-func (g *machine) weight() (members, bytes int, generation int32) {
+func (g *classicGroup) weight() (members, bytes int, generation int32) {
 	return len(g.members), g.bytes, g.generation
 }
 
 // size is how many bytes the member makes the server keep, about.
 func (m *member) size() int {
-	return memberOverhead + len(m.id) + len(m.instance) + len(m.clientID) + len(m.clientHost) + protocolBytes(m.protocols) + len(m.assignment)
+	return memberOverhead + len(m.id) + len(m.instance) + len(m.clientID) + len(m.clientHost) +
+		protocolBytes(m.protocols) + len(m.assignment)
 }
 
 const memberOverhead = 256
@@ -343,9 +351,24 @@ func protocolBytes(protocols []Protocol) int {
 }
 
 // longestRebalance is the longest rebalance timeout of all members.
-func (g *machine) longestRebalance() time.Duration {
+func (g *classicGroup) longestRebalance() time.Duration {
 	if len(g.order) == 0 {
 		return 0
 	}
 	return slices.MaxFunc(g.order, func(a, b *member) int { return cmp.Compare(a.rebalance, b.rebalance) }).rebalance
+}
+
+func (g *classicGroup) describe(d *Description) {
+	d.State, d.ProtocolType = g.state, g.protocolType
+	if g.state == Stable {
+		d.Protocol = g.protocol
+	}
+	for _, m := range g.order {
+		described := Member{ID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost,
+			Assignment: m.assignment}
+		if g.state == Stable {
+			described.Metadata = m.metadata(g.protocol)
+		}
+		d.Members = append(d.Members, described)
+	}
 }

@@ -8,15 +8,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// live is a group in memory, under a lock, with a timer, and those who wait for answers.
-type live struct {
-	t          *tenure
-	name       string
-	users      int           // the tenure's
-	committing chan struct{} // holds an element while offsets are being decided: one after the other, in the order in which they were allowed
+// hostedGroup is a group in memory, under a lock, with a timer and the requests that wait for
+// answers.
+type hostedGroup struct {
+	t     *shardOwnership
+	name  string
+	users int // the ownership's
+	// holds an element while offsets are being decided: one after the other, in the order in which
+	// they were allowed
+	committing chan struct{}
 
 	mu      sync.Mutex
-	party   *party
+	group   *anyGroup
 	kept    agreement // the last one that is stored
 	stored  bool      // and that there were members in it
 	keeping bool      // somebody is storing what is not
@@ -26,24 +29,24 @@ type live struct {
 	rings   time.Time // when timer does; zero: not at all
 }
 
-func newLive(t *tenure, name string) *live {
-	l := &live{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
-		party: newParty(&t.m.opts)}
-	l.kept = l.party.agreement()
+func newHostedGroup(t *shardOwnership, name string) *hostedGroup {
+	l := &hostedGroup{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
+		group: newAnyGroup(&t.m.ofGroups)}
+	l.kept = l.group.agreement()
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()
 	return l
 }
 
 // step runs an event, and gives the answers that it makes due to those who wait for them.
-func (l *live) step(event func(now time.Time, g *party)) {
+func (l *hostedGroup) step(event func(now time.Time, g *anyGroup)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stepLocked(event)
 }
 
-func (l *live) stepLocked(event func(now time.Time, g *party)) {
-	g, m := l.party, l.t.m
+func (l *hostedGroup) stepLocked(event func(now time.Time, g *anyGroup)) {
+	g, m := l.group, l.t.m
 	was := g.kind
 	claims := g.claimed()
 	members, bytes, generation := g.weight()
@@ -68,7 +71,7 @@ func (l *live) stepLocked(event func(now time.Time, g *party)) {
 }
 
 // arm sets the timer. A timer that rings too early does no harm, so it is not put off.
-func (l *live) arm(deadline time.Time) {
+func (l *hostedGroup) arm(deadline time.Time) {
 	switch {
 	case deadline.IsZero():
 		l.timer.Stop()
@@ -80,7 +83,7 @@ func (l *live) arm(deadline time.Time) {
 }
 
 // ring is the timer's.
-func (l *live) ring() {
+func (l *hostedGroup) ring() {
 	entered, err := l.t.enter(l.name, false)
 	if err != nil || entered == nil {
 		return
@@ -89,25 +92,26 @@ func (l *live) ring() {
 	entered.mu.Lock()
 	defer entered.mu.Unlock()
 	entered.rings = time.Time{}
-	entered.stepLocked(func(now time.Time, g *party) { g.tick(now) })
+	entered.stepLocked(func(now time.Time, g *anyGroup) { g.tick(now) })
 }
 
-func (l *live) idle() bool {
+func (l *hostedGroup) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.party.idle() && !l.keeping
+	return l.group.idle() && !l.keeping
 }
 
-// await runs an event that is answered later unless it is refused at once, and waits for the answer. If ctx ends before, the group is told that nobody waits
-// any more.
-func (l *live) await(ctx context.Context, event func(now time.Time, g *party, t Ticket) *kerr.Error) (Reply, error) {
+// await runs an event that is answered later unless it is refused at once, and waits for the
+// answer. If ctx ends before, the group is told that nobody waits any more.
+func (l *hostedGroup) await(ctx context.Context, event func(now time.Time, g *anyGroup, t Ticket) *kerr.Error) (Reply,
+	error) {
 	answer := make(chan Reply, 1)
 	l.mu.Lock()
 	l.tickets++
 	ticket := l.tickets
 	l.waiting[ticket] = answer
 	var refused *kerr.Error
-	l.stepLocked(func(now time.Time, g *party) { refused = event(now, g, ticket) })
+	l.stepLocked(func(now time.Time, g *anyGroup) { refused = event(now, g, ticket) })
 	if refused != nil {
 		delete(l.waiting, ticket)
 	}
@@ -128,6 +132,6 @@ func (l *live) await(ctx context.Context, event func(now time.Time, g *party, t 
 	default:
 	}
 	delete(l.waiting, ticket)
-	l.stepLocked(func(now time.Time, g *party) { g.abandon(now, ticket) })
+	l.stepLocked(func(now time.Time, g *anyGroup) { g.abandon(now, ticket) })
 	return Reply{}, ctx.Err()
 }

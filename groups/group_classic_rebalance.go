@@ -7,8 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// rebalance begins a rebalance because something has changed, or ends the one that is under way if all members have joined.
-func (g *machine) rebalance(now time.Time) {
+// rebalance begins a rebalance because something has changed, or ends the one that is under way if
+// all members have joined.
+func (g *classicGroup) rebalance(now time.Time) {
 	switch g.state {
 	case Dead:
 	case PreparingRebalance:
@@ -18,9 +19,9 @@ func (g *machine) rebalance(now time.Time) {
 	}
 }
 
-// prepare begins a rebalance: members learn of it by their next heartbeat, and join again. The first of an empty group waits a moment for those who come
-// together.
-func (g *machine) prepare(now time.Time) {
+// prepare begins a rebalance: members learn of it by their next heartbeat, and join again. The
+// first of an empty group waits a moment for those who come together.
+func (g *classicGroup) prepare(now time.Time) {
 	for _, m := range g.order {
 		g.answerSync(m.sync, SyncAnswer{Err: kerr.RebalanceInProgress})
 		if m.sync != 0 {
@@ -42,12 +43,12 @@ func (g *machine) prepare(now time.Time) {
 }
 
 // putOff gives the first rebalance more time, because somebody has just joined.
-func (g *machine) putOff(now time.Time) {
+func (g *classicGroup) putOff(now time.Time) {
 	wait := min(g.delay, g.moreTime)
 	g.joinBy, g.moreTime, g.grown = now.Add(wait), g.moreTime-wait, false
 }
 
-func (g *machine) completeIfAllJoined(now time.Time) {
+func (g *classicGroup) completeIfAllJoined(now time.Time) {
 	if g.state != PreparingRebalance || g.initial || len(g.expected) > 0 {
 		return
 	}
@@ -56,8 +57,9 @@ func (g *machine) completeIfAllJoined(now time.Time) {
 	}
 }
 
-// complete begins the next generation with those who have joined. Of the others only static members stay, until their session times out.
-func (g *machine) complete(now time.Time) {
+// complete begins the next generation with those who have joined. Of the others only static members
+// stay, until their session times out.
+func (g *classicGroup) complete(now time.Time) {
 	for _, m := range slices.Clone(g.order) {
 		if m.join == 0 && m.instance == "" {
 			g.remove(m)
@@ -89,7 +91,7 @@ func (g *machine) complete(now time.Time) {
 }
 
 // elect sees to it that the leader is one who waits for the answer.
-func (g *machine) elect() bool {
+func (g *classicGroup) elect() bool {
 	if l := g.members[g.leader]; l != nil && l.join != 0 {
 		return true
 	}
@@ -102,8 +104,9 @@ func (g *machine) elect() bool {
 	return false
 }
 
-// vote returns the protocol that most members prefer among those that all support; of several the one that the leader likes best.
-func (g *machine) vote() string {
+// vote returns the protocol that most members prefer among those that all support; of several the
+// one that the leader likes best.
+func (g *classicGroup) vote() string {
 	votes := map[string]int{}
 	for _, m := range g.order {
 		for _, p := range m.protocols {
@@ -123,7 +126,7 @@ func (g *machine) vote() string {
 }
 
 // dropUnsynced takes out members that joined and then did not ask for their assignment.
-func (g *machine) dropUnsynced(now time.Time) {
+func (g *classicGroup) dropUnsynced(now time.Time) {
 	g.syncBy = time.Time{}
 	dropped := false
 	for _, m := range slices.Clone(g.order) {
@@ -155,7 +158,7 @@ type SyncAnswer struct {
 }
 
 // sync answers once the leader has brought the assignment.
-func (g *machine) sync(now time.Time, r *SyncRequest, t Ticket) {
+func (g *classicGroup) sync(now time.Time, r *SyncRequest, t Ticket) {
 	m, err := g.current(who{r.MemberID, r.InstanceID}, r.Generation)
 	switch {
 	case err != nil:
@@ -193,17 +196,17 @@ func (g *machine) sync(now time.Time, r *SyncRequest, t Ticket) {
 	g.stopWaitingForSyncs()
 }
 
-func (g *machine) stopWaitingForSyncs() {
+func (g *classicGroup) stopWaitingForSyncs() {
 	if !slices.ContainsFunc(g.order, func(m *member) bool { return !m.synced }) {
 		g.syncBy = time.Time{}
 	}
 }
 
-func (g *machine) assign(m *member, assignment []byte) {
+func (g *classicGroup) assign(m *member, assignment []byte) {
 	g.bytes += len(assignment) - len(m.assignment)
 	m.assignment = assignment
 }
 
-func (g *machine) synced(m *member) SyncAnswer {
+func (g *classicGroup) synced(m *member) SyncAnswer {
 	return SyncAnswer{ProtocolType: g.protocolType, Protocol: g.protocol, Assignment: m.assignment}
 }

@@ -11,7 +11,7 @@ import (
 	"firn.dev/segments"
 )
 
-// claimDriver sends events to a machine of claims.
+// claimDriver sends events to a group of claims.
 type claimDriver struct {
 	*claims
 	now    time.Time
@@ -33,7 +33,8 @@ func numbered(n int) (all []segments.Partition) {
 	return all
 }
 
-func (d *claimDriver) ask(holder string, most int, ttl time.Duration, spare int, of []segments.Partition) ([]grant, *kerr.Error) {
+func (d *claimDriver) ask(holder string, most int, ttl time.Duration, spare int, of []segments.Partition) ([]grant,
+	*kerr.Error) {
 	return d.claim(d.now, &claiming{holder: holder, partitions: of, max: most, ttl: ttl, spare: spare,
 		lag:   func(at segments.Partition) int64 { return map[bool]int64{true: 1}[d.unread[at]] },
 		epoch: func() uint64 { d.epochs++; return d.epochs }})
@@ -48,7 +49,8 @@ func (d *claimDriver) one(t *testing.T, holder string, of []segments.Partition) 
 	return Held{granted[0].partition, granted[0].epoch}
 }
 
-// A partition that is given up again and again does not keep those waiting that have records to read as well; one without any comes last.
+// A partition that is given up again and again does not keep those waiting that have records to
+// read as well; one without any comes last.
 func TestThePartitionThatWaitedLongestIsNext(t *testing.T) {
 	d := newClaimDriver(testLimits)
 	all := numbered(4)
@@ -71,7 +73,8 @@ func TestThePartitionThatWaitedLongestIsNext(t *testing.T) {
 	}
 }
 
-// A request that is made again gets the same claims; what ended at one time goes back to who had it.
+// A request that is made again gets the same claims; what ended at one time goes back to who had
+// it.
 func TestAHolderKeepsItsClaims(t *testing.T) {
 	d := newClaimDriver(testLimits)
 	all := numbered(4)
@@ -91,7 +94,8 @@ func TestAHolderKeepsItsClaims(t *testing.T) {
 	}
 }
 
-// No more partitions are remembered than there is room for. Claims are not suffered for that, memories are.
+// No more partitions are remembered than there is room for. Claims are not suffered for that,
+// memories are.
 func TestClaimsAreBounded(t *testing.T) {
 	limits := testLimits
 	limits.ClaimsPerGroup = 3
@@ -122,8 +126,9 @@ type heldClaim struct {
 	doubt  time.Time
 }
 
-// Whatever comes, in whatever order: a partition is granted only when its former claim is over and no commit of it is in doubt, with a higher epoch; only the
-// current holder can renew, commit and give up, and always can; the accounts are right; and in the end nothing is left.
+// Whatever comes, in whatever order: a partition is granted only when its former claim is over and
+// no commit of it is in doubt, with a higher epoch; only the current holder can renew, commit and
+// give up, and always can; the accounts are right; and in the end nothing is left.
 func TestClaimsKeepTheirInvariants(t *testing.T) {
 	limits := testLimits
 	limits.ClaimsPerGroup = 4
@@ -167,7 +172,8 @@ func stepClaims(t *rapid.T, d *claimDriver, all []segments.Partition, model map[
 			was := model[g.partition]
 			kept := was.epoch == g.epoch && was.holder == holder && d.now.Before(was.until)
 			if !kept && (g.epoch <= was.epoch || d.now.Before(was.until) || d.now.Before(was.doubt)) {
-				t.Fatalf("%v is granted to %s with epoch %d at %s; the claim before is %+v", g.partition, holder, g.epoch, d.now, was)
+				t.Fatalf("%v is granted to %s with epoch %d at %s; the claim before is %+v", g.partition, holder, g.epoch, d.now,
+					was)
 			}
 			model[g.partition] = heldClaim{holder, g.epoch, d.now.Add(ttl), was.doubt}
 		}
@@ -209,17 +215,18 @@ func stepClaims(t *rapid.T, d *claimDriver, all []segments.Partition, model map[
 }
 
 func checkClaims(t *rapid.T, d *claimDriver) {
-	bytes, live := 0, map[string]int{}
+	bytes, hostedGroup := 0, map[string]int{}
 	for at, c := range d.known {
 		bytes += c.size()
-		if c.live() {
-			live[c.holder]++
+		if c.hostedGroup() {
+			hostedGroup[c.holder]++
 		}
-		if due := c.until; c.live() && d.deadline().After(due) {
+		if due := c.until; c.hostedGroup() && d.deadline().After(due) {
 			t.Fatalf("%v expires at %s, the timer rings at %s", at, due, d.deadline())
 		}
 	}
-	if bytes != d.bytes || fmt.Sprint(live) != fmt.Sprint(d.holders) || len(d.known) > d.limits.ClaimsPerGroup {
-		t.Fatalf("%d bytes, should be %d; holders %v, should be %v; %d are known", d.bytes, bytes, d.holders, live, len(d.known))
+	if bytes != d.bytes || fmt.Sprint(hostedGroup) != fmt.Sprint(d.holders) || len(d.known) > d.limits.ClaimsPerGroup {
+		t.Fatalf("%d bytes, should be %d; holders %v, should be %v; %d are known", d.bytes, bytes, d.holders, hostedGroup,
+			len(d.known))
 	}
 }
