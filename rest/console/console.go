@@ -24,8 +24,8 @@ func Page() []byte {
 	return []byte(whole)
 }
 
-// Policy is the page's Content-Security-Policy: it lets the page run its own script and ask the server
-// that it came from, and nothing else.
+// Policy is the page's Content-Security-Policy: it lets the page run its own script and ask the
+// server that it came from, and nothing else.
 func Policy() string {
 	sum := sha256.Sum256([]byte("\n" + script))
 	return "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; " +
