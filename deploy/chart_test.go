@@ -35,6 +35,20 @@ type manifests struct {
 	pdb      policyv1.PodDisruptionBudget
 	policy   networkingv1.NetworkPolicy
 	scaler   autoscalingv2.HorizontalPodAutoscaler
+
+	certificate certificate
+}
+
+// certificate is what the chart uses of cert-manager's type.
+type certificate struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		SecretName string            `json:"secretName"`
+		IssuerRef  map[string]string `json:"issuerRef"`
+		Usages     []string          `json:"usages"`
+		DNSNames   []string          `json:"dnsNames"`
+	} `json:"spec"`
 }
 
 // serviceMonitor and prometheusRule are what the chart uses of the Prometheus operator's types.
@@ -109,6 +123,7 @@ func (m *manifests) decode(t *testing.T, document []byte) {
 	var service corev1.Service
 	into := map[string]any{
 		"StatefulSet": &m.set, "Service": &service, "PodDisruptionBudget": &m.pdb, "NetworkPolicy": &m.policy, "HorizontalPodAutoscaler": &m.scaler,
+		"Certificate":    &m.certificate,
 		"ServiceAccount": &corev1.ServiceAccount{}, "ServiceMonitor": &serviceMonitor{}, "PrometheusRule": &prometheusRule{},
 	}[kind.Kind]
 	if into == nil {
@@ -141,7 +156,16 @@ func TestChartRefuses(t *testing.T) {
 		"a password in values": {[]string{"store=s3://bucket/log", "coordinator.url=redis://user:secret@host:6379"}, "coordinator"},
 		"two coordinators":     {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379", "coordinator.secret.name=redis"}, "exclude each other"},
 		"outside, no name":     {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379", "external.enabled=true"}, "external.advertise is missing"},
-		"an unknown value":     {[]string{"store=s3://bucket/log", "replica=3"}, "replica"},
+		"TLS, no certificate": {[]string{"store=s3://bucket/log", "replicas=1", "security.protocol=sasl-ssl"},
+			"security.tls.issuer.name is missing"},
+		"two certificates": {[]string{"store=s3://bucket/log", "replicas=1", "security.https=true",
+			"security.tls.secret=tls", "security.tls.issuer.name=ca"}, "exclude each other"},
+		"certificates of nobody": {[]string{"store=s3://bucket/log", "replicas=1", "security.tls.clientAuth=require"},
+			"security.protocol is ssl"},
+		"super users of nothing": {[]string{"store=s3://bucket/log", "replicas=1", "security.superUsers={User:admin}"},
+			"security.authorizer: acl"},
+		"no protocol":      {[]string{"store=s3://bucket/log", "replicas=1", "security.protocol=tls"}, "security"},
+		"an unknown value": {[]string{"store=s3://bucket/log", "replica=3"}, "replica"},
 		"killed while it drains": {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379", "terminationGracePeriodSeconds=10"},
 			"terminationGracePeriodSeconds"},
 	} {
