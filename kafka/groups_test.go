@@ -355,7 +355,8 @@ func TestHostileMembers(t *testing.T) {
 
 	join := func(group, id string, version int16, metadata int) *kmsg.JoinGroupResponse {
 		req := kmsg.NewPtrJoinGroupRequest()
-		req.Version, req.Group, req.MemberID, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = version, group, id, 10_000, 10_000
+		req.Version, req.Group, req.MemberID = version, group, id
+		req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 60_000, 60_000
 		req.ProtocolType = "consumer"
 		req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "cooperative-sticky", Metadata: make([]byte, metadata)}}
 		return ask[*kmsg.JoinGroupResponse](t, f, req)
