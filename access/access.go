@@ -206,11 +206,29 @@ func (a *Asker) Operations(on ResourceType, name string) (bits int32) {
 // of them. The names are those of Kafka's quotas.
 type Quota int
 
-// The quotas. Each table row names one.
+// The quotas. Each table row names one, but for Connections.
 const (
 	Unthrottled   Quota = iota + 1 // what is asked before anything else, and costs nothing
 	ProducedBytes                  // producer_byte_rate
 	FetchedBytes                   // consumer_byte_rate
 	Mutations                      // controller_mutation_rate: partitions that are created or deleted
 	Requests                       // request_percentage: the time that requests take
+	Connections                    // connection_creation_rate: from one address
 )
+
+var quotaNames = map[Quota]string{
+	ProducedBytes: "producer_byte_rate", FetchedBytes: "consumer_byte_rate", Mutations: "controller_mutation_rate",
+	Requests: "request_percentage", Connections: "connection_creation_rate",
+}
+
+func (q Quota) String() string { return quotaNames[q] }
+
+// ParseQuota finds the quota of a name; 0 if there is none.
+func ParseQuota(name string) Quota {
+	for q, known := range quotaNames {
+		if name == known {
+			return q
+		}
+	}
+	return 0
+}

@@ -25,6 +25,7 @@ type peer struct {
 
 	asks    *access.Asker // of the request that is being answered
 	large   bool          // it has more than MaxAdminRequestBytes: of APIs that answer those
+	work    *stopwatch    // of that request
 	request *budget.Hold  // memory of the request that is being answered
 	answer  *budget.Hold  // memory of the answer to it
 }

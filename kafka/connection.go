@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,6 +41,9 @@ type connection struct {
 
 	loginTimer *time.Timer   // ends a client that does not prove who it is
 	client     access.Client // who it has proved to be
+
+	refused    time.Duration // its address makes too many connections: this one is closed after so long
+	mutedUntil atomic.Int64  // in nanoseconds: until then the reader reads nothing, because of a quota
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
@@ -95,6 +99,10 @@ func (c *connection) serve(ctx context.Context) {
 	defer c.raw.Close()
 	if c.loginTimer != nil {
 		defer c.loginTimer.Stop()
+	}
+	if c.refused > 0 {
+		c.turnAway(ctx)
+		return
 	}
 	if err := c.shakeHands(ctx); err != nil {
 		c.logEnd(err, nil)
@@ -179,6 +187,7 @@ func (c *connection) start(ctx context.Context, r *request) (err error) {
 	if c.writes == nil {
 		c.writes = c.s.opts.Writer.Client(c.address)
 	}
+	c.use(r, access.ProducedBytes, float64(r.size))
 	r.produce, err = c.s.startProduce(ctx, c.writes, r)
 	return err
 }
@@ -230,9 +239,12 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 	memory := c.answers.Hold()
 	defer memory.Release()
 	c.peer.ClientID, c.peer.asks, c.peer.large = r.clientID, &r.asks, r.large
-	c.peer.request, c.peer.answer = r.memory, memory
+	c.peer.request, c.peer.answer, c.peer.work = r.memory, memory, &stopwatch{began: time.Now()}
 	resp, err := c.handle(ctx, r)
 	var bufs net.Buffers
+	if err == nil {
+		c.charge(r, resp)
+	}
 	if err == nil && resp != nil {
 		c.throttle(r, resp)
 		bufs, err = c.encode(ctx, r, resp, memory)

@@ -38,7 +38,7 @@ func createPartitions(ctx context.Context, s *Server, from *peer,
 		if n := times[t.Topic]; n > 1 {
 			refused = refuse(kerr.InvalidRequest, "topic %q stands in the request %d times", t.Topic, n)
 		} else if refused = from.may(access.Alter, access.Topic, t.Topic); refused == nil {
-			refused = s.growTopic(ctx, t, req.ValidateOnly)
+			refused = s.growTopic(ctx, from, t, req)
 			if !req.ValidateOnly {
 				from.changed("CreatePartitions", t.Topic, refused)
 			}
@@ -50,7 +50,11 @@ func createPartitions(ctx context.Context, s *Server, from *peer,
 	return resp, nil
 }
 
-func (s *Server) growTopic(ctx context.Context, asked kmsg.CreatePartitionsRequestTopic, validateOnly bool) *refusal {
+// strictCreatePartitions is the first version whose clients know THROTTLING_QUOTA_EXCEEDED.
+const strictCreatePartitions = 3
+
+func (s *Server) growTopic(ctx context.Context, from *peer, asked kmsg.CreatePartitionsRequestTopic,
+	req *kmsg.CreatePartitionsRequest) *refusal {
 	t := s.opts.Node.View().Topic(asked.Topic)
 	if t == nil {
 		return unknownTopic(asked.Topic)
@@ -66,8 +70,11 @@ func (s *Server) growTopic(ctx context.Context, asked kmsg.CreatePartitionsReque
 			return refused
 		}
 	}
-	if validateOnly {
+	if req.ValidateOnly {
 		return nil
+	}
+	if refused := s.mutates(from, req.Version >= strictCreatePartitions, int(asked.Count-t.Partitions)); refused != nil {
+		return refused
 	}
 	return s.refusalOf(s.topics.Grow(ctx, t, asked.Count))
 }

@@ -29,6 +29,9 @@ func init() {
 	})
 }
 
+// strictCreateTopics is the first version whose clients know THROTTLING_QUOTA_EXCEEDED.
+const strictCreateTopics = 6
+
 // mayCreateTopic asks whether the client may create a topic, either because it may create anything
 // or this one.
 func (p *peer) mayCreateTopic(name string) *refusal {
@@ -42,6 +45,11 @@ func createTopics(ctx context.Context, s *Server, from *peer, req *kmsg.CreateTo
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
 	plans := s.planTopics(from, req.Topics)
+	for i := range plans {
+		if plans[i].refused == nil && !req.ValidateOnly {
+			plans[i].refused = s.mutates(from, req.Version >= strictCreateTopics, int(plans[i].Partitions))
+		}
+	}
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(plans))
 	inParallel(len(plans), func(i int) {

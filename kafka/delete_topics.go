@@ -22,6 +22,9 @@ func init() {
 		needs: []access.Need{access.Delete.On(access.Topic), access.Describe.On(access.Topic)}, quota: access.Mutations})
 }
 
+// strictDeleteTopics is the first version whose clients know THROTTLING_QUOTA_EXCEEDED.
+const strictDeleteTopics = 5
+
 func deleteTopics(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteTopicsRequest) (kmsg.Response, error) {
 	ctx, cancel := withTimeout(ctx, req.TimeoutMillis)
 	defer cancel()
@@ -30,6 +33,11 @@ func deleteTopics(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteTo
 		asked = append(asked, kmsg.DeleteTopicsRequestTopic{Topic: &name})
 	}
 	plans := s.planDeletions(from, asked)
+	for i := range plans {
+		if d := &plans[i]; d.refused == nil {
+			d.refused = s.mutates(from, req.Version >= strictDeleteTopics, int(d.topic.Partitions))
+		}
+	}
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(plans))
 	inParallel(len(plans), func(i int) { resp.Topics[i] = s.deleteTopic(ctx, from, plans[i]) })

@@ -77,6 +77,8 @@ func fill(v reflect.Value, topic *coordinator.Topic) {
 		v.SetInt(1)
 	case reflect.Uint8:
 		v.SetUint(1)
+	case reflect.Float64:
+		v.SetFloat(1)
 	default:
 		panic("cannot fill a " + v.Type().String())
 	}

@@ -55,6 +55,7 @@ type fetchCall struct {
 	memory     *budget.Hold // of the answer
 	reserved   int64        // of it, for what fits into the client's limits
 	reads      reads        // of the bucket, under way
+	work       *stopwatch
 }
 
 // fetchTopic is a topic that is asked for, by name or by id, with the partitions that follow those of the topic before.
@@ -123,9 +124,10 @@ func newFetchCall(ctx context.Context, s *Server, from *peer, req *kmsg.FetchReq
 		s:          s,
 		topics:     make([]fetchTopic, 0, len(req.Topics)),
 		partitions: make([]fetchPartition, 0, n),
-		maxBytes:   min(max(int(req.MaxBytes), 1), limits.FetchMaxBytes),
+		maxBytes:   s.fetchMost(from, min(max(int(req.MaxBytes), 1), limits.FetchMaxBytes)),
 		began:      time.Now(),
 		memory:     from.answer,
+		work:       from.work,
 	}
 	f.expires = f.began.Add(min(time.Duration(req.MaxWaitMillis)*time.Millisecond, limits.IdleTimeout))
 	f.minBytes = min(int(req.MinBytes), f.maxBytes)

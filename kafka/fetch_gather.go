@@ -82,6 +82,8 @@ func (f *fetchCall) gather(ctx context.Context) error {
 
 // await waits until it is worth while to look again. It reports whether the answer has to be given as it is.
 func (f *fetchCall) await(ctx context.Context, watch *coordinator.Watch, timer *time.Timer, patience <-chan time.Time) (done bool, err error) {
+	from := time.Now()
+	defer func() { f.work.waited += time.Since(from) }()
 	select {
 	case <-watch.C:
 	case r := <-f.reads.ended:

@@ -31,6 +31,14 @@ func (r *fetchResponse) firstError() int16 {
 	return r.ErrorCode
 }
 
+// recordBytes is how many bytes of records there are.
+func (r *fetchResponse) recordBytes() (n int) {
+	for i := range r.partitions {
+		n += r.partitions[i].bytes
+	}
+	return n
+}
+
 // Versions in which the response changed.
 const (
 	fetchLogStart         = 5

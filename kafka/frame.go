@@ -35,8 +35,10 @@ type request struct {
 	body        []byte // what follows the header
 	buffer      []byte // that body lies in, and the header
 	received    time.Time
-	large       bool         // it has more than MaxAdminRequestBytes
-	asks        access.Asker // what the client may do, of a request whose api is known
+	size        int           // of all of it
+	worked      time.Duration // how long it took to serve, without waits
+	large       bool          // it has more than MaxAdminRequestBytes
+	asks        access.Asker  // what the client may do, of a request whose api is known
 
 	memory  *budget.Hold  // that it takes
 	raw     bool          // a message of SASL without Kafka's header
@@ -76,6 +78,9 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	if _, err := io.ReadFull(c.in, head[1:]); err != nil {
 		return r, unexpected(err)
 	}
+	if err := c.awaitQuota(ctx); err != nil {
+		return r, err
+	}
 	r.received = time.Now()
 	size := int(int32(binary.BigEndian.Uint32(head[:])))
 	key := int16(binary.BigEndian.Uint16(head[4:]))
@@ -109,7 +114,8 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	if err != nil {
 		return r, unexpected(err)
 	}
-	c.s.metrics.bytesIn.Add(float64(size + 4))
+	r.size = size + 4
+	c.s.metrics.bytesIn.Add(float64(r.size))
 	return r, r.parseHeader(frame)
 }
 

@@ -151,8 +151,10 @@ func (s *Server) autoCreateAll(ctx context.Context, from *peer, answers []kmsg.M
 		name := answers[i].Topic
 		refused := from.mayCreateTopic(*name)
 		if refused == nil {
-			_, err := together.Add(topics.Spec{Name: *name})
-			refused = s.refusalOf(err)
+			planned, err := together.Add(topics.Spec{Name: *name})
+			if refused = s.refusalOf(err); refused == nil {
+				refused = s.mutates(from, true, int(planned.Partitions))
+			}
 		}
 		if refused != nil {
 			answers[i] = noMetadata(name, refused)

@@ -19,6 +19,7 @@ type metrics struct {
 	broken    prometheus.Counter
 	panics    prometheus.Counter
 	throttled prometheus.Counter
+	overQuota *prometheus.CounterVec // quota
 
 	handshakes *prometheus.CounterVec // result
 	logins     *prometheus.CounterVec // mechanism, result
@@ -41,12 +42,13 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 			Help:    "Time from the first bytes of a request to the last of its answer, by API. Fetch includes the wait for new records.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}, []string{"api"}),
-		bytesIn:   counter("bytes_in_total", "Bytes of requests read."),
-		bytesOut:  counter("bytes_out_total", "Bytes of responses written."),
-		refused:   counter("connections_refused_total", "Connections refused by MaxConnections or MaxConnectionsPerIP."),
-		broken:    counter("connections_broken_total", "Connections closed because of a malformed, too large or unsupported request, or a failure."),
-		panics:    counter("panics_total", "Panics while answering a request. Each closed one connection."),
-		throttled: counter("throttled_total", "Produce answers that told the client to slow down."),
+		bytesIn:  counter("bytes_in_total", "Bytes of requests read."),
+		bytesOut: counter("bytes_out_total", "Bytes of responses written."),
+		refused:  counter("connections_refused_total", "Connections refused by MaxConnections or MaxConnectionsPerIP."),
+		broken:   counter("connections_broken_total", "Connections closed because of a malformed, too large or unsupported request, or a failure."),
+		panics:   counter("panics_total", "Panics while answering a request. Each closed one connection."),
+		throttled: counter("throttled_total",
+			"Answers that told the client to slow down, for a quota or because the write buffer is nearly full."),
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firn_kafka_tls_handshakes_total", Help: "TLS handshakes, by their result: done or failed.",
 		}, []string{"result"}),
@@ -54,6 +56,10 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	m.logins = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "firn_kafka_logins_total", Help: "Logins by SASL, by their mechanism and result: done or failed.",
 	}, []string{"mechanism", "result"})
+	m.overQuota = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firn_kafka_over_quota_total", Help: "Requests and connections beyond a quota, by the quota.",
+	}, []string{"quota"})
+	reg.MustRegister(m.overQuota)
 	reg.MustRegister(m.handshakes, m.logins, m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
 		gauge("connections", "Open connections.", func() float64 { return float64(s.openConnections()) }),
 		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 { return float64(s.requests.Used() + s.requests.Own()) }),

@@ -12,6 +12,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/access/login"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
@@ -30,6 +31,7 @@ type Options struct {
 	MaxReauth  time.Duration    // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
 
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
+	Quotas     *security.Quotas  // say how much clients may use; nil: those of the node, counted here alone
 
 	Topics topics.Options // limits and defaults of topics
 
@@ -84,6 +86,12 @@ func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Authorizer == nil {
 		o.Authorizer = access.Everything{}
+	}
+	if o.Quotas == nil {
+		o.Quotas = &security.Quotas{} // which limits nobody
+		if o.Node != nil {
+			o.Quotas = security.NewQuotas(o.Node.View(), o.Logger)
+		}
 	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()

@@ -64,6 +64,7 @@ type produceResult struct {
 // startProduce checks the batches of a request and hands those that pass to ingest. While ingest's buffer is full it waits, and with it everything that
 // the client sends behind this request.
 func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *request) (*produceCall, error) {
+	began := time.Now()
 	req, err := decodeProduce(r.version, r.body)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 	}
 	batches := p.check(&req)
 	p.forget()
-	r.body = nil
+	r.body, r.worked = nil, time.Since(began)
 	if len(batches) == 0 {
 		return p, nil
 	}

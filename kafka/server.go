@@ -159,6 +159,7 @@ func (s *Server) admit(nc net.Conn, l *Listener) (*connection, error) {
 		return nil, fmt.Errorf("MaxConnectionsPerIP: %d connections are open from %s", limit, address)
 	}
 	c := newConnection(s, nc, l, address)
+	c.refused = s.opts.Quotas.Connect(address.String())
 	s.connections[c] = struct{}{}
 	s.perAddress[address]++
 	if l.provesSomething() {

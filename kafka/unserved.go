@@ -11,8 +11,7 @@ var unserved = []struct {
 	{"until transactions are here", []kmsg.Key{
 		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,
 	}},
-	{"until clients can authenticate, and so be told apart", []kmsg.Key{
-		kmsg.AlterClientQuotas,
+	{"not planned: delegation tokens", []kmsg.Key{
 		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
 	}},
 	{"not planned: share groups", []kmsg.Key{

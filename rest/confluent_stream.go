@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/ingest"
 )
@@ -108,6 +109,7 @@ func (t *v3Stream) read(r *http.Request) error {
 	}
 	buffer := make([]byte, 0, size)
 	for {
+		t.s.awaitQuota(r, access.ProducedBytes)
 		if err := t.control.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
 			return err
 		}

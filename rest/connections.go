@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"firn.dev/access"
 	"firn.dev/budget"
 )
 
@@ -23,6 +24,8 @@ const (
 type limited struct {
 	net.Listener
 	limits Limits
+	// connect counts a connection from an address, and returns for how long there may be no more.
+	connect func(ip string) time.Duration
 
 	mu   sync.Mutex
 	open tally // within the limits
@@ -35,8 +38,9 @@ type tally struct {
 	perIP map[netip.Addr]int
 }
 
-func newLimited(l net.Listener, limits Limits) *limited {
-	return &limited{Listener: l, limits: limits, open: tally{perIP: map[netip.Addr]int{}}, rest: tally{perIP: map[netip.Addr]int{}}}
+func newLimited(l net.Listener, limits Limits, connect func(ip string) time.Duration) *limited {
+	return &limited{Listener: l, limits: limits, connect: connect,
+		open: tally{perIP: map[netip.Addr]int{}}, rest: tally{perIP: map[netip.Addr]int{}}}
 }
 
 func (l *limited) Accept() (net.Conn, error) {
@@ -55,15 +59,16 @@ func (l *limited) Accept() (net.Conn, error) {
 // admit counts a connection; nil if it is one too many.
 func (l *limited) admit(c net.Conn) net.Conn {
 	from := budget.AddressOf(c.RemoteAddr().String())
+	tooFast := l.connect(from.String()) > 0
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in := &l.open
-	if !in.add(from, l.limits.MaxConnections, l.limits.MaxConnectionsPerIP) {
+	if tooFast || !in.add(from, l.limits.MaxConnections, l.limits.MaxConnectionsPerIP) {
 		if in = &l.rest; !in.add(from, reserveConnections, reserveConnectionsPerIP) {
 			return nil
 		}
 	}
-	return &counted{Conn: c, reserve: in == &l.rest, leave: sync.OnceFunc(func() {
+	return &counted{Conn: c, reserve: in == &l.rest, tooFast: tooFast, leave: sync.OnceFunc(func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		in.remove(from)
@@ -90,6 +95,7 @@ func (t *tally) remove(from netip.Addr) {
 type counted struct {
 	net.Conn
 	reserve bool
+	tooFast bool // it is on the reserve because its address makes too many connections
 	leave   func()
 }
 
@@ -98,7 +104,7 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// reserveKey is where the context of a request that came on the reserve says so.
+// reserveKey is where the context of a request that came on the reserve has its connection.
 type reserveKey struct{}
 
 func withConnection(ctx context.Context, c net.Conn) context.Context {
@@ -106,7 +112,7 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 		c = secure.NetConn()
 	}
 	if counted, is := c.(*counted); is && counted.reserve {
-		return context.WithValue(ctx, reserveKey{}, true)
+		return context.WithValue(ctx, reserveKey{}, counted)
 	}
 	return ctx
 }
@@ -114,7 +120,8 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 // probesFirst has the reserve answer probes and scrapes alone, one on each connection.
 func probesFirst(probes, all http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(reserveKey{}) == nil {
+		c, reserve := r.Context().Value(reserveKey{}).(*counted)
+		if !reserve {
 			all.ServeHTTP(w, r)
 			return
 		}
@@ -124,6 +131,9 @@ func probesFirst(probes, all http.Handler) http.Handler {
 			probes.ServeHTTP(w, r)
 		default:
 			p := *full("MaxConnections", "as many connections are open as there may be, in all or from this address")
+			if c.tooFast {
+				p = *busy(access.Connections.String(), "this address makes connections faster than its quota allows")
+			}
 			p.retryAfter = time.Second
 			fail(w, p)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/ingest"
 	"firn.dev/segments/batch"
 )
@@ -19,7 +20,8 @@ type DirectWriter interface {
 
 // Direct is POST /v1/topics/{topic}/records for programs that are no node, such as a function behind a URL: the same bodies, headers and answers.
 func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
-	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger, Authorizer: access.Everything{}},
+	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger, Authorizer: access.Everything{},
+		Quotas: &security.Quotas{}},
 		mux: http.NewServeMux()}
 	s.producers = &producers{memory: newRequestMemory(s.opts.Limits)}
 	produce := func(rw http.ResponseWriter, r *http.Request) error {

@@ -103,6 +103,9 @@ func (s *Server) newWriteRequest(r *http.Request) (*writeRequest, error) {
 		if err := s.mayCreateTopic(r, name); err != nil {
 			return nil, err
 		}
+		if err := s.mutates(r, s.topics.Draft(name).Partitions); err != nil {
+			return nil, err
+		}
 	}
 	return &writeRequest{name: name, topic: topic}, nil
 }

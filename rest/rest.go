@@ -17,6 +17,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/health"
 	"firn.dev/index"
@@ -67,6 +68,7 @@ type Options struct {
 	Health     health.Node       // what this node depends on: /readyz tells of outages
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS
+	Quotas     *security.Quotas  // say how much clients may use; nil: nobody is limited
 
 	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of their names, as long as they and
 	// their partitions fit. All others are added up under the topic "(others)", which no topic can be called.
@@ -164,6 +166,9 @@ func New(opts Options) (*Server, error) {
 	}
 	if opts.Authorizer == nil {
 		opts.Authorizer = access.Everything{}
+	}
+	if opts.Quotas == nil {
+		opts.Quotas = &security.Quotas{}
 	}
 	opts.Topics = opts.Topics.WithDefaults()
 	if err := opts.Topics.Validate(); err != nil {

@@ -94,7 +94,7 @@ func nowhere(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) byMethod(routes []route) http.Handler {
 	methods := map[string]handler{}
 	for i := range routes {
-		r := &routes[i]
+		r := s.withinQuota(&routes[i])
 		h := s.asking(r)
 		if r.around != nil {
 			h = r.around(h)

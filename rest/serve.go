@@ -32,7 +32,7 @@ func (s *Server) ServeAdmin(ctx context.Context, l net.Listener) error {
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config, handler http.Handler) error {
-	l = newLimited(l, s.opts.Limits)
+	l = newLimited(l, s.opts.Limits, s.opts.Quotas.Connect)
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}

@@ -182,6 +182,7 @@ func (t *tailing) stream(r *http.Request) error {
 		if err != nil {
 			return nil
 		}
+		t.s.awaitQuota(r, access.FetchedBytes)
 		if more && t.s.readers.stopping.Err() == nil && ctx.Err() == nil {
 			continue
 		}

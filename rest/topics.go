@@ -161,6 +161,9 @@ func (s *Server) createTopic(w http.ResponseWriter, r *http.Request, memory *sha
 	if err != nil {
 		return err
 	}
+	if err := s.mutates(r, planned.Partitions); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
 	if _, err := s.topics.Create(ctx, planned); err != nil {
@@ -210,6 +213,11 @@ func (s *Server) alterTopic(w http.ResponseWriter, r *http.Request, memory *shar
 	if err != nil {
 		return err
 	}
+	if grows {
+		if err := s.mutates(r, *asked.Partitions-t.Partitions); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
 	if err := s.topics.Configure(ctx, configs); err != nil {
@@ -244,6 +252,9 @@ func (s *Server) deleteTopic(w http.ResponseWriter, r *http.Request) error {
 	}
 	t, err := s.namedTopic(r)
 	if err != nil {
+		return err
+	}
+	if err := s.mutates(r, t.Partitions); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)

@@ -15,6 +15,7 @@ import (
 	"firn.dev/access/login"
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/health"
 	"firn.dev/index"
@@ -162,13 +163,14 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		return err
 	}
 	n.passwords = n.allPasswords()
+	quotas := security.NewQuotas(n.member.View(), n.logger)
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
 		Passwords: n.passwords, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
-		Authorizer: authorizer,
-		Limits:     kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
+		Authorizer: authorizer, Quotas: quotas,
+		Limits: kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
 	})
 	if err != nil {
 		return err
@@ -176,7 +178,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.rest, err = rest.New(rest.Options{
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
-		Profiles: o.pprof, Authorizer: authorizer, Health: n.health, Logins: n.logins(), TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
+		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
+		TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
