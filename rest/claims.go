@@ -64,7 +64,7 @@ func (s *Server) claimed(r *http.Request, may access.Operation, claims []groups.
 	shown := []claimed{}
 	for _, c := range claims {
 		if t := s.view().TopicByID(c.Partition.Topic); t != nil && allows(r, may, access.Topic, t.Name) {
-			shown = append(shown, claimed{partitionName: partitionName{t.Name, c.Partition.Index}, Holder: c.Holder,
+			shown = append(shown, claimed{partitionName: partitionName{t.Name, c.Partition.Index}, Holder: holderName(c.Holder),
 				Epoch: strconv.FormatUint(c.Epoch, 10), TTL: seconds(c.TTL.Round(time.Millisecond)), Offset: c.Offset})
 		}
 	}
@@ -137,10 +137,10 @@ func (s *Server) claimRequest(r *http.Request, asked *claimRequest) (request gro
 		n = *asked.Max
 	}
 	asked.TTL = cmp.Or(asked.TTL, defaultClaimTTL)
-	longest := s.opts.Groups.Limits().HolderBytes
+	holder, err := s.holderOf(r, asked.Holder)
 	switch {
-	case asked.Holder == "" || len(asked.Holder) > longest:
-		return request, invalid("holder", "has to be a name of 1 to %d bytes, of which no two consumers at work have the same", longest)
+	case err != nil:
+		return request, err
 	case n < 1 || n > maxClaims:
 		return request, invalid("max", "is %d; it has to be from 1 to %d", n, maxClaims)
 	case (len(asked.Topics) == 0) == (len(asked.Partitions) == 0):
@@ -148,7 +148,7 @@ func (s *Server) claimRequest(r *http.Request, asked *claimRequest) (request gro
 	case malformed != nil || from != index.Earliest && from != index.Latest:
 		return request, invalid("from", "is %q; it has to be earliest or latest", asked.From)
 	}
-	request = groups.ClaimRequest{Holder: asked.Holder, Max: n, TTL: time.Duration(asked.TTL)}
+	request = groups.ClaimRequest{Holder: holder, Max: n, TTL: time.Duration(asked.TTL)}
 	for _, name := range asked.Topics {
 		t, err := s.readableTopic(r, name)
 		if err != nil {
@@ -289,15 +289,15 @@ type claimAnswers struct {
 	Claims []claimAnswer `json:"claims"`
 }
 
-// readHeld reads a request that names claims.
+// readHeld reads a request that names claims. In what it returns the holder is that of the caller.
 func (s *Server) readHeld(w http.ResponseWriter, r *http.Request, memory *share) (
 	asked heldClaims, held []groups.Held, err error) {
 	if err := readJSON(w, r, &asked, memory); err != nil {
 		return asked, nil, err
 	}
-	switch {
-	case asked.Holder == "":
-		return asked, nil, invalid("holder", "is missing")
+	switch asked.Holder, err = s.holderOf(r, asked.Holder); {
+	case err != nil:
+		return asked, nil, err
 	case len(asked.Claims) == 0:
 		return asked, nil, invalid("claims", "are missing")
 	}

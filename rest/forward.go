@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,8 +48,7 @@ func (s *Server) ofGroup(h handler) handler {
 			return &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message, retryAfter: time.Second,
 				Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: start it with --http-addr and --advertise-http", owner.ID)}
 		}
-		s.owners.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownerKey{}, owner)))
-		return nil
+		return s.forward(w, r, owner)
 	}
 }
 
@@ -66,20 +63,14 @@ func (s *Server) newForwarder() http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			owner := r.In.Context().Value(ownerKey{}).(coordinator.NodeInfo)
 			r.SetURL(peerURL(owner))
-			r.Out.Header.Set(forwardedField, strconv.Itoa(int(s.opts.Node.Info().ID)))
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			owner := r.Context().Value(ownerKey{}).(coordinator.NodeInfo)
-			if large, is := errors.AsType[*http.MaxBytesError](err); is {
-				fail(w, *refuse(http.StatusRequestEntityTooLarge, "", "the body is longer than %d bytes", large.Limit))
-				return
-			}
 			fail(w, retryable(problem{Status: http.StatusServiceUnavailable, Code: kerr.CoordinatorNotAvailable.Message,
 				Detail: fmt.Sprintf("the group is node %d's, which does not answer at %s (its --advertise-http): %v", owner.ID, owner.HTTP, err)}))
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
 		lastFor(w, maxWait)
 		proxy.ServeHTTP(w, r)
 	})
@@ -121,7 +112,9 @@ func (s *Server) askPeer(ctx context.Context, peer coordinator.NodeInfo, path st
 	if err != nil {
 		return err
 	}
-	r.Header.Set(forwardedField, strconv.Itoa(int(s.opts.Node.Info().ID)))
+	if err := s.provePeer(r, callerOf(ctx).Client, peer, nil); err != nil {
+		return err
+	}
 	resp, err := s.peers.Do(r)
 	if err != nil {
 		return err

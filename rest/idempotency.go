@@ -80,7 +80,7 @@ func keyReused() *problem {
 
 // writeOnce writes a request that has a key. Tries with one key at this node wait for each other.
 func (s *Server) writeOnce(ctx context.Context, w *writeRequest) (*writtenRequest, error) {
-	key := ingest.NewRequestKey(w.key, w.records)
+	key := ingest.NewRequestKey(ofCaller(ctx, w.key), w.records)
 	w.id, w.spread = &key, ingest.SpreadOf(&key)
 	leave, err := s.producers.keys.enter(ctx, inFlightKey{w.topic.ID, key.ID}, s.opts.Limits.WriteTimeout)
 	if err != nil {

@@ -48,6 +48,9 @@ func stranger(r *http.Request) *caller {
 
 // authenticate finds out who makes a request, or says why it is not served.
 func (s *Server) authenticate(r *http.Request) (*caller, error) {
+	if proof := r.Header.Get(forwardedProofField); proof != "" && s.opts.Peers != nil {
+		return s.checkPeer(r, proof)
+	}
 	who := stranger(r)
 	logins := s.opts.Logins
 	if logins == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/access"
+	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
 	"firn.dev/groups"
@@ -69,6 +70,7 @@ type Options struct {
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS
 	Quotas     *security.Quotas  // say how much clients may use; nil: nobody is limited
+	Peers      *login.Peers      // proves to other nodes who asks; nil: they are not told, and nor is this one
 
 	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of their names, as long as they and
 	// their partitions fit. All others are added up under the topic "(others)", which no topic can be called.

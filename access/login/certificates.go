@@ -82,7 +82,11 @@ func (c *Certificates) Peers() *tls.Config {
 			}
 		}
 	}
-	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if c != nil { // where nodes ask for certificates, this one shows its own
+		config.Certificates = c.current().Certificates
+	}
+	return config
 }
 
 // current looks at the files now and then, and keeps what it has when they cannot be used: the two

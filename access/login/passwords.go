@@ -32,7 +32,8 @@ const (
 // wait: for a core, of which half may check passwords, and for their address's turn.
 type Passwords struct {
 	users  access.Users
-	secret []byte
+	secret []byte        // of this process
+	decoys ClusterSecret // or nil
 	cores  chan struct{}
 
 	mu         sync.Mutex
@@ -46,6 +47,18 @@ func NewPasswords(users access.Users) *Passwords {
 		remembered: map[[sha256.Size]byte]access.ScramKeys{}, addresses: map[netip.Addr]*rate.Limiter{}}
 	rand.Read(p.secret) // never fails
 	return p
+}
+
+// HideBehind has all nodes of a cluster show the same salt for a user that does not exist, so that
+// a client that asks several of them cannot tell. It is called before anything else.
+func (p *Passwords) HideBehind(secret ClusterSecret) { p.decoys = secret }
+
+// decoy is the secret that the keys of users who do not exist are made of.
+func (p *Passwords) decoy() []byte {
+	if key := p.decoys.key("decoys"); key != nil {
+		return key
+	}
+	return p.secret
 }
 
 // Proof is what a client has proved: who it is, and with which keys. When the keys of the user are
@@ -64,7 +77,7 @@ func (p *Passwords) Holds(proof Proof) bool {
 
 // Scram begins an exchange.
 func (p *Passwords) Scram(m access.ScramMechanism) *Scram {
-	return &Scram{users: p.users, mechanism: m, decoy: p.secret}
+	return &Scram{users: p.users, mechanism: m, decoy: p.decoy()}
 }
 
 // ProofOf is what an exchange has proved that is done.
@@ -99,7 +112,7 @@ func (p *Passwords) Check(ctx context.Context, from netip.Addr, user, password s
 	}
 	if !exists { // a user that does not exist takes as long as one that does
 		proof.mechanism = access.ScramMechanisms[0]
-		proof.keys = decoyKeys(proof.mechanism, p.secret, user)
+		proof.keys = decoyKeys(proof.mechanism, p.decoy(), user)
 	}
 	if err := p.turn(from).Wait(ctx); err != nil {
 		return Proof{}, err

@@ -49,6 +49,7 @@ type node struct {
 	certificates *login.Certificates // or nil
 	users        *login.UsersFile    // or nil
 	passwords    *login.Passwords
+	secret       []byte // of --cluster-secret-file, or nil
 
 	kafkaAt []coordinator.Listener // as clients are told
 	doors   []door
@@ -64,6 +65,9 @@ func startNode(
 ) (_ *node, err error) {
 	n := &node{started: time.Now(), options: o, logger: logger, certificates: certificates, users: users,
 		doors: doors, http: http, admin: admin}
+	if n.secret, err = o.httpLogins.readSecret(); err != nil {
+		return nil, err
+	}
 	for _, d := range doors {
 		at, err := d.advertised()
 		if err != nil {
@@ -179,6 +183,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
+		Peers: n.peers(),
 		TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
@@ -219,6 +224,9 @@ func (n *node) serve(ctx context.Context, listeners []kafka.Listener) error {
 	}
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.kafka.Serve(serving, listeners...) })
+	if n.secret == nil && n.options.proves() {
+		group.Go(func() error { security.MakeSecret(serving, n.member, n.logger); return nil })
+	}
 	group.Go(func() error {
 		select {
 		case <-serving.Done():

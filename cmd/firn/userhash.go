@@ -67,5 +67,7 @@ func (n *node) allPasswords() *login.Passwords {
 	if n.users != nil {
 		all = login.Either{n.users, all[0]}
 	}
-	return login.NewPasswords(all)
+	passwords := login.NewPasswords(all)
+	passwords.HideBehind(n.clusterSecret())
+	return passwords
 }
