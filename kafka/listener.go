@@ -21,7 +21,7 @@ type Listener struct {
 	// the addresses of the listener that they came through.
 	Name string
 	TLS  *tls.Config // nil: plaintext
-	SASL bool        // clients log in, by Options.Passwords
+	SASL bool        // clients log in, by Options.Passwords or Options.Tokens
 }
 
 // provesSomething says whether a client has something to prove before it is served.

@@ -27,7 +27,8 @@ type Options struct {
 	Groups     *groups.Manager
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-	Passwords  *login.Passwords // of listeners with SASL
+	Passwords  *login.Passwords // of listeners with SASL; nil: no mechanism with passwords
+	Tokens     *login.Tokens    // of listeners with SASL; nil: no OAUTHBEARER
 	MaxReauth  time.Duration    // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
 
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything

@@ -44,7 +44,7 @@ const (
 var (
 	errNotLoggedIn = errors.New("a request before the login")
 	errLoginFailed = errors.New("login failed")
-	errLoginOver   = errors.New("the login is over: MaxReauth")
+	errLoginOver   = errors.New("the login is over: MaxReauth, or the token has expired")
 	errLoginGone   = errors.New("the user is gone, or has another password")
 )
 
@@ -61,7 +61,8 @@ type session struct {
 
 // proved is who the client is.
 type proved struct {
-	proof     login.Proof
+	user      string
+	holds     func() bool // whether the login is still good, apart from its time
 	mechanism string
 	until     time.Time // zero: for ever
 }
@@ -98,12 +99,12 @@ func (c *connection) checkLogin(r *request) error {
 		return errLoginOver
 	}
 	if now.Sub(ses.checked) > holdsFor {
-		if !c.s.opts.Passwords.Holds(who.proof) {
+		if !who.holds() {
 			return errLoginGone
 		}
 		ses.checked = now
 	}
-	c.client.Principal = access.Principal{Type: "User", Name: who.proof.User}
+	c.client.Principal = access.Principal{Type: "User", Name: who.user}
 	return nil
 }
 
@@ -114,7 +115,7 @@ func saslHandshake(_ context.Context, s *Server, from *peer, req *kmsg.SASLHands
 		resp.ErrorCode = kerr.IllegalSaslState.Code
 		return resp, nil
 	}
-	resp.SupportedMechanisms = login.Mechanisms()
+	resp.SupportedMechanisms = s.mechanisms()
 	before := ses.proved.Load()
 	switch {
 	case !slices.Contains(resp.SupportedMechanisms, req.Mechanism):
@@ -125,6 +126,17 @@ func saslHandshake(_ context.Context, s *Server, from *peer, req *kmsg.SASLHands
 		ses.mechanism, ses.scram, ses.raw = req.Mechanism, nil, req.Version == 0
 	}
 	return resp, nil
+}
+
+// mechanisms are those by which clients may log in.
+func (s *Server) mechanisms() (names []string) {
+	if s.opts.Passwords != nil {
+		names = login.Mechanisms()
+	}
+	if s.opts.Tokens != nil {
+		names = append(names, login.Bearer)
+	}
+	return names
 }
 
 func saslAuthenticate(ctx context.Context, s *Server, from *peer, req *kmsg.SASLAuthenticateRequest) (kmsg.Response, error) {
@@ -141,7 +153,11 @@ func saslAuthenticate(ctx context.Context, s *Server, from *peer, req *kmsg.SASL
 	answer, err := s.logIn(ctx, from, req.SASLAuthBytes)
 	if err != nil {
 		resp.ErrorCode, from.end = kerr.SaslAuthenticationFailed.Code, err
-		resp.ErrorMessage = new("Authentication failed: " + login.ErrFailed.Error())
+		told := login.ErrFailed.Error()
+		if errors.Is(err, login.ErrToken) { // what is wrong with a token tells nothing of who exists
+			told = err.Error()
+		}
+		resp.ErrorMessage = new("Authentication failed: " + told)
 		return resp, nil
 	}
 	resp.SASLAuthBytes = answer
@@ -154,19 +170,26 @@ func saslAuthenticate(ctx context.Context, s *Server, from *peer, req *kmsg.SASL
 // logIn takes the client's next message. A failure is returned late.
 func (s *Server) logIn(ctx context.Context, from *peer, message []byte) (answer []byte, err error) {
 	ses := from.session
-	var proof login.Proof
-	done := true
-	if m, scram := login.ScramMechanism(ses.mechanism); scram {
+	who, done := &proved{mechanism: ses.mechanism}, true
+	switch m, scram := login.ScramMechanism(ses.mechanism); {
+	case scram:
 		if ses.scram == nil {
 			ses.scram = s.opts.Passwords.Scram(m)
 		}
 		answer, done, err = ses.scram.Step(message)
-		proof = s.opts.Passwords.ProofOf(ses.scram)
-	} else {
+		s.provedBy(who, s.opts.Passwords.ProofOf(ses.scram))
+	case ses.mechanism == login.Bearer:
+		var proof login.TokenProof
+		answer = []byte{}
+		proof, err = s.opts.Tokens.Bearer(ctx, message)
+		who.user, who.until, who.holds = proof.User, proof.Until, func() bool { return true }
+	default:
+		var proof login.Proof
 		answer = []byte{}
 		proof, err = s.opts.Passwords.Plain(ctx, from.address, message)
+		s.provedBy(who, proof)
 	}
-	if before := ses.proved.Load(); err == nil && done && before != nil && before.proof.User != proof.User {
+	if before := ses.proved.Load(); err == nil && done && before != nil && before.user != who.user {
 		err = errors.New("a client cannot become another user")
 	}
 	switch {
@@ -181,14 +204,18 @@ func (s *Server) logIn(ctx context.Context, from *peer, message []byte) (answer 
 		return answer, nil
 	}
 	s.metrics.logins.WithLabelValues(ses.mechanism, "done").Inc()
-	who := &proved{proof: proof, mechanism: ses.mechanism}
-	if s.opts.MaxReauth > 0 {
-		who.until = time.Now().Add(s.opts.MaxReauth)
+	if most := time.Now().Add(s.opts.MaxReauth); s.opts.MaxReauth > 0 && (who.until.IsZero() || most.Before(who.until)) {
+		who.until = most
 	}
 	ses.mechanism, ses.scram, ses.raw = "", nil, false
 	ses.proved.Store(who)
 	from.known()
 	return answer, nil
+}
+
+// provedBy says that a client has proved who it is by a password.
+func (s *Server) provedBy(who *proved, proof login.Proof) {
+	who.user, who.holds = proof.User, func() bool { return s.opts.Passwords.Holds(proof) }
 }
 
 // readToken reads a message of SASL that comes without Kafka's headers.

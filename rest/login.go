@@ -14,13 +14,15 @@ import (
 	"firn.dev/budget"
 )
 
-// Logins say how clients of HTTP prove who they are: by Basic (RFC 7617), or by the certificate of
-// their connection.
+// Logins say how clients of HTTP prove who they are: by Basic (RFC 7617), by a Bearer token
+// (RFC 6750), or by the certificate of their connection.
 type Logins struct {
 	Passwords *login.Passwords // what Basic is checked with
+	Tokens    *login.Tokens    // what Bearer is checked with; nil: it is not taken
 	// Required says that a client that proves nothing gets 401. Otherwise it is User:ANONYMOUS.
 	Required bool
-	// Plaintext says that passwords of other machines are taken over HTTP without TLS as well.
+	// Plaintext says that passwords and tokens of other machines are taken over HTTP without TLS as
+	// well.
 	Plaintext bool
 }
 
@@ -63,7 +65,8 @@ func (s *Server) authenticate(r *http.Request) (*caller, error) {
 		who.Principal = login.PrincipalOfTLS(*r.TLS)
 	}
 	if who.Principal == access.Anonymous && logins.Required {
-		return who, s.unauthorized(r, "log in: send a user's name and password as Basic authentication")
+		return who, s.unauthorized(r, "log in: send a user's name and password as Basic authentication, "+
+			"or what else WWW-Authenticate names")
 	}
 	return who, nil
 }
@@ -75,8 +78,11 @@ func (s *Server) checkAuthorization(r *http.Request, who *caller, given string) 
 	}
 	scheme, _, _ := strings.Cut(given, " ")
 	err := errUnknownScheme
-	if scheme = strings.ToLower(scheme); scheme == "basic" {
+	switch scheme = strings.ToLower(scheme); {
+	case scheme == "basic":
 		err = s.checkBasic(r, who)
+	case scheme == "bearer" && s.opts.Logins.Tokens != nil:
+		err = s.checkBearer(r, who, given[len("bearer"):])
 	}
 	switch {
 	case err == nil:
@@ -84,7 +90,7 @@ func (s *Server) checkAuthorization(r *http.Request, who *caller, given string) 
 		return nil
 	case errors.Is(err, errUnknownScheme):
 		return s.unauthorized(r, "the header Authorization has none of the schemes that are taken here")
-	case !errors.Is(err, login.ErrFailed):
+	case !errors.Is(err, login.ErrFailed) && !errors.Is(err, login.ErrToken):
 		return full("checks of passwords", "too many passwords from this address wait to be checked")
 	}
 	s.logins.WithLabelValues(scheme, "failed").Inc()
@@ -114,6 +120,16 @@ func (s *Server) checkBasic(r *http.Request, who *caller) error {
 	return nil
 }
 
+func (s *Server) checkBearer(r *http.Request, who *caller, token string) error {
+	proof, err := s.opts.Logins.Tokens.Check(r.Context(), strings.TrimSpace(token))
+	if err != nil {
+		return err
+	}
+	who.Principal = access.Principal{Type: "User", Name: proof.User}
+	who.holds = func() bool { return time.Now().Before(proof.Until) }
+	return nil
+}
+
 // confidential says whether secrets may come this way: over TLS, or from this machine.
 func (s *Server) confidential(r *http.Request) bool {
 	return r.TLS != nil || s.opts.Logins.Plaintext || loopback(r.RemoteAddr)
@@ -123,10 +139,14 @@ func (s *Server) confidential(r *http.Request) bool {
 // can read it is not asked to.
 func (s *Server) unauthorized(r *http.Request, detail string) error {
 	if !s.confidential(r) {
-		return &problem{Status: http.StatusForbidden, Detail: "passwords are not taken over HTTP without TLS, because the " +
-			"network can read them: use https, where the server has --https, or --http-plaintext-logins on the server"}
+		return &problem{Status: http.StatusForbidden, Detail: "passwords and tokens are not taken over HTTP without TLS, " +
+			"because the network can read them: use https (the server needs --https), or --http-plaintext-logins on the server"}
 	}
-	return &problem{Status: http.StatusUnauthorized, Detail: detail, challenges: []string{`Basic realm="firn", charset="UTF-8"`}}
+	challenges := []string{`Basic realm="firn", charset="UTF-8"`}
+	if s.opts.Logins.Tokens != nil {
+		challenges = append(challenges, `Bearer realm="firn"`)
+	}
+	return &problem{Status: http.StatusUnauthorized, Detail: detail, challenges: challenges}
 }
 
 // callerKey is where a request's context has its caller.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -242,6 +243,38 @@ func BenchmarkBasic(b *testing.B) {
 	for b.Loop() {
 		if _, err := f.authenticate(r); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestBearer(t *testing.T) {
+	t.Parallel()
+	issuer := logintest.NewIssuer(t)
+	tokens, err := login.NewTokens(t.Context(), issuer.Options(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := startFirn(t, 1, func(o *Options) {
+		o.Authorizer = only("User:alice")
+		o.Logins = &Logins{Passwords: login.NewPasswords(&people{}), Tokens: tokens, Required: true}
+	})[0]
+	expired := issuer.Claims("alice")
+	expired["exp"] = time.Now().Add(-time.Hour).Unix()
+	for _, c := range []struct {
+		authorization string
+		status        int
+		says          string
+	}{
+		{"Bearer " + issuer.Token("alice"), 200, "cluster_id"},
+		{"bearer " + issuer.Token("alice"), 200, "cluster_id"},
+		{"Bearer " + issuer.Token("bob"), 403, "User:bob"},
+		{"Bearer " + issuer.Sign("RS256", "RS256", expired), 401, "it has expired"},
+		{"Bearer x", 401, "no JSON Web Token"},
+		{"Bearer", 401, "no JSON Web Token"},
+	} {
+		status, body := f.send(t, "GET", "/v1/cluster", "", header(c.authorization))
+		if status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%.20s: %d %s", c.authorization, status, body)
 		}
 	}
 }

@@ -39,8 +39,8 @@ type forwardedClient struct {
 	Host string `json:"host"`
 }
 
-// provePeer has a request to another node prove what it is. Without a secret of the cluster, because
-// nobody logs in, requests go as they are.
+// provePeer has a request to another node prove what it is. Where nobody logs in, requests go as
+// they are.
 func (s *Server) provePeer(out *http.Request, client access.Client, to coordinator.NodeInfo, body []byte) error {
 	self := s.opts.Node.Info().ID
 	out.Header.Set(forwardedField, strconv.Itoa(int(self)))
@@ -64,8 +64,8 @@ func (s *Server) provePeer(out *http.Request, client access.Client, to coordinat
 	return nil
 }
 
-// checkPeer finds out for whom another node forwards a request. The body is checked when it has been
-// read: then it is an error instead of its end.
+// checkPeer finds out for whom another node forwards a request. The body is checked when it has
+// been read: then it is an error instead of its end.
 func (s *Server) checkPeer(r *http.Request, proof string) (*caller, error) {
 	from, err := strconv.ParseInt(r.Header.Get(forwardedField), 10, 32)
 	if err != nil {
@@ -78,7 +78,8 @@ func (s *Server) checkPeer(r *http.Request, proof string) (*caller, error) {
 	}
 	who := &caller{Client: access.Client{Host: client.Host,
 		Principal: access.Principal{Type: client.Type, Name: client.Name}}}
-	f := login.Forwarded{Method: r.Method, URI: r.URL.RequestURI(), From: int32(from), To: s.opts.Node.Info().ID, Client: who.Client}
+	f := login.Forwarded{Method: r.Method, URI: r.URL.RequestURI(),
+		From: int32(from), To: s.opts.Node.Info().ID, Client: who.Client}
 	if err := s.opts.Peers.Check(&f, proof); err != nil {
 		s.opts.Logger.Warn("a forwarded request is refused", "node", from, "address", r.RemoteAddr, "error", err)
 		return nil, notProved(err)
@@ -87,8 +88,8 @@ func (s *Server) checkPeer(r *http.Request, proof string) (*caller, error) {
 	return who, nil
 }
 
-// notProved is what a client gets when nodes do not believe each other. It passes: secrets and clocks
-// are set right.
+// notProved is what a client gets when nodes do not believe each other. It passes when secrets and
+// clocks are set right.
 func notProved(err error) error {
 	return &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message, retryAfter: time.Second,
 		Detail: "a node forwarded this request, and another refused it: " + err.Error()}
@@ -111,7 +112,7 @@ func (b *provedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readForwarded reads the body of a request that is sent on, because its proof needs the hash first.
+// readForwarded reads the body of a request that is sent on: its proof needs the hash first.
 func (s *Server) readForwarded(w http.ResponseWriter, r *http.Request, memory *share) ([]byte, error) {
 	if r.ContentLength == 0 {
 		return nil, nil

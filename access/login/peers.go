@@ -56,7 +56,8 @@ var (
 const (
 	// proofWindow is how far a proof's time may be from that of the node that checks it.
 	proofWindow = time.Minute
-	// maxProofsSeen is how many proofs are remembered of each two windows, so that none is taken twice.
+	// maxProofsSeen is how many proofs are remembered of each two windows: none of them is taken
+	// twice.
 	maxProofsSeen = 100_000
 	proofNonce    = 16
 )
@@ -93,7 +94,8 @@ func (p *Peers) Prove(f Forwarded) (string, error) {
 	nonce := make([]byte, proofNonce)
 	rand.Read(nonce) // never fails
 	millis := time.Now().UnixMilli()
-	return fmt.Sprintf("v1 %d %s %s %s", millis, encode(nonce), encode(f.BodyHash[:]), encode(f.mac(key, millis, nonce))), nil
+	mac := f.mac(key, millis, nonce)
+	return fmt.Sprintf("v1 %d %s %s %s", millis, encode(nonce), encode(f.BodyHash[:]), encode(mac)), nil
 }
 
 // Check checks a proof. It fills in the hash that the body has to have.
@@ -116,7 +118,8 @@ func (p *Peers) Check(f *Forwarded, proof string) error {
 	if !hmac.Equal(mac, f.mac(key, millis, nonce)) {
 		return ErrNotOurs
 	}
-	if age := time.Since(time.UnixMilli(millis)); age > proofWindow || age < -proofWindow || !p.first([proofNonce]byte(nonce)) {
+	age := time.Since(time.UnixMilli(millis))
+	if age > proofWindow || age < -proofWindow || !p.first([proofNonce]byte(nonce)) {
 		return ErrStale
 	}
 	return nil
@@ -139,7 +142,8 @@ func (p *Peers) first(nonce [proofNonce]byte) bool {
 // mac covers everything that a proof is about, each part with its length.
 func (f *Forwarded) mac(key []byte, millis int64, nonce []byte) []byte {
 	mac := hmac.New(sha256.New, key)
-	for _, part := range []string{f.Method, f.URI, string(f.BodyHash[:]), strconv.Itoa(int(f.From)), strconv.Itoa(int(f.To)),
+	for _, part := range []string{f.Method, f.URI, string(f.BodyHash[:]),
+		strconv.Itoa(int(f.From)), strconv.Itoa(int(f.To)),
 		f.Client.Principal.Type, f.Client.Principal.Name, f.Client.Host, strconv.FormatInt(millis, 10), string(nonce)} {
 		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		mac.Write([]byte(part))

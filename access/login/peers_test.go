@@ -21,7 +21,8 @@ func TestPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two, other := login.NewPeers(secret("a")), login.NewPeers(secret("a")), login.NewPeers(secret("b"))
 		alice := access.Client{Principal: access.Principal{Type: "User", Name: "alice"}, Host: "10.0.0.1"}
-		request := login.Forwarded{Method: "POST", URI: "/v1/groups/g/claims?read=1", BodyHash: [32]byte{1}, From: 1, To: 2, Client: alice}
+		request := login.Forwarded{Method: "POST", URI: "/v1/groups/g/claims?read=1", BodyHash: [32]byte{1},
+			From: 1, To: 2, Client: alice}
 		proof := func() string {
 			t.Helper()
 			p, err := one.Prove(request)
@@ -85,8 +86,8 @@ func TestPeers(t *testing.T) {
 	})
 }
 
-// Nodes with one secret show one salt for a user that does not exist: a client that asks two of them
-// cannot tell.
+// Nodes with one secret show one salt for a user that does not exist: a client that asks two of
+// them cannot tell.
 func TestDecoysAreTheClusters(t *testing.T) {
 	salt := func(of login.ClusterSecret, user string) string {
 		p := login.NewPasswords(one{})
@@ -101,7 +102,8 @@ func TestDecoysAreTheClusters(t *testing.T) {
 	if salt(secret("a"), "mallory") != salt(secret("a"), "mallory") {
 		t.Error("two nodes show different salts")
 	}
-	if salt(secret("a"), "mallory") == salt(secret("b"), "mallory") || salt(secret("a"), "mallory") == salt(secret("a"), "eve") {
+	mallory := salt(secret("a"), "mallory")
+	if mallory == salt(secret("b"), "mallory") || mallory == salt(secret("a"), "eve") {
 		t.Error("salts do not depend on the secret and the name")
 	}
 }

@@ -30,8 +30,8 @@ const (
 func (o *httpLoginOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.auth, "http-auth", autoHTTPAuth, "`whether` clients of --http-addr log in: required, optional (those "+
 		"that do not are User:ANONYMOUS), none (all are), or auto: required beside --authorizer acl or a sasl listener")
-	f.BoolVar(&o.plaintext, "http-plaintext-logins", false, "take passwords of other machines over HTTP without TLS as "+
-		"well: everybody on the network between can read them")
+	f.BoolVar(&o.plaintext, "http-plaintext-logins", false, "take passwords and tokens of other machines over HTTP "+
+		"without TLS as well: everybody on the network between can read them")
 	f.StringVar(&o.secretFile, "cluster-secret-file", "", "`file` with the secret by which the nodes of the cluster know "+
 		"each other, the same on all of them, 32 bytes or more (default: one that the nodes keep in the bucket)")
 }
@@ -57,7 +57,7 @@ func (n *node) logins() *rest.Logins {
 	if auth == noHTTPAuth {
 		return nil
 	}
-	return &rest.Logins{Passwords: n.passwords, Required: auth == requiredHTTPAuth,
+	return &rest.Logins{Passwords: n.passwords, Tokens: n.tokens, Required: auth == requiredHTTPAuth,
 		Plaintext: n.options.httpLogins.plaintext}
 }
 

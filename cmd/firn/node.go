@@ -49,7 +49,8 @@ type node struct {
 	certificates *login.Certificates // or nil
 	users        *login.UsersFile    // or nil
 	passwords    *login.Passwords
-	secret       []byte // of --cluster-secret-file, or nil
+	tokens       *login.Tokens // or nil
+	secret       []byte        // of --cluster-secret-file, or nil
 
 	kafkaAt []coordinator.Listener // as clients are told
 	doors   []door
@@ -168,9 +169,12 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.passwords = n.allPasswords()
 	quotas := security.NewQuotas(n.member.View(), n.logger)
+	if n.tokens, err = o.tokens(ctx, n.logger); err != nil {
+		return err
+	}
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
-		Passwords: n.passwords, MaxReauth: o.maxReauth,
+		Passwords: n.passwords, Tokens: n.tokens, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer, Quotas: quotas,

@@ -71,6 +71,7 @@ type serveOptions struct {
 
 	access     authorizerOptions
 	httpLogins httpLoginOptions
+	oauth      oauthOptions
 
 	flags *pflag.FlagSet // that all of this came from
 
@@ -105,6 +106,7 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 		"again, Kafka's connections.max.reauth.ms; 0: for ever")
 	f.BoolVar(&o.https, "https", false, "serve HTTPS instead of HTTP at --http-addr, with --tls-cert")
 	o.httpLogins.addFlags(f)
+	o.oauth.addFlags(f)
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, "+
 		"health, metrics), or none")
 	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` that serves /healthz, /readyz and /metrics alone, beside "+
@@ -238,6 +240,7 @@ func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
 	check("gc-grace", within(o.gcGrace, time.Second, 30*24*time.Hour))
 	o.checkListeners(check)
 	o.httpLogins.validate(check)
+	o.oauth.validate(check)
 	if o.httpAddr != noHTTP {
 		check("http-addr", checkAddress(o.httpAddr, 0))
 	}

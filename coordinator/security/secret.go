@@ -21,7 +21,7 @@ func Secret(view *coordinator.View) login.ClusterSecret {
 	return func() []byte {
 		value, _ := view.Setting(coordinator.UserSetting, secretKey)
 		secret, err := base64.StdEncoding.DecodeString(value)
-		if err != nil {
+		if err != nil || len(secret) < login.MinSecretBytes {
 			return nil
 		}
 		return secret
