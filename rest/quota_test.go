@@ -36,8 +36,8 @@ func anonymous(of access.Quota, value float64) quota.Limit {
 	return quota.Limit{Entity: quota.Entity{User: quota.Named("ANONYMOUS")}, Of: of, Value: value}
 }
 
-// send makes a request and returns its status, how long it is told to wait, and its body.
-func (f *firn) send(t *testing.T, method, path, body string) (status, retryAfter int, text string) {
+// sendLimited makes a request and returns its status, how long it is told to wait, and its body.
+func (f *firn) sendLimited(t *testing.T, method, path, body string) (status, retryAfter int, text string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -83,15 +83,15 @@ func TestOverQuota(t *testing.T) {
 			}
 			f := limitedFirn(t, anonymous(c.limit, value))
 			f.writeValues(t, f.makeTopic(t, "log", 1), 0, strings.Repeat("abc", 40_000))
-			if status, _, text := f.send(t, c.method, c.path, c.body); status != c.wantBefore {
+			if status, _, text := f.sendLimited(t, c.method, c.path, c.body); status != c.wantBefore {
 				t.Fatalf("within the quota: %d %s", status, text)
 			}
-			status, retry, text := f.send(t, c.method, c.path, c.body)
+			status, retry, text := f.sendLimited(t, c.method, c.path, c.body)
 			if status != http.StatusTooManyRequests || retry < c.leastTry || !strings.Contains(text, c.limit.String()) ||
 				!strings.Contains(text, "THROTTLING_QUOTA_EXCEEDED") {
 				t.Errorf("beyond the quota: %d, Retry-After %d, %s", status, retry, text)
 			}
-			if status, _, text := f.send(t, http.MethodGet, "/healthz", ""); status != http.StatusOK {
+			if status, _, text := f.sendLimited(t, http.MethodGet, "/healthz", ""); status != http.StatusOK {
 				t.Errorf("a probe gets %d %s", status, text)
 			}
 		})

@@ -21,17 +21,26 @@ const (
 	requestTimeout = 30 * time.Second
 )
 
-// bootstrap is the flag that all client subcommands share.
-type bootstrap struct{ addresses []string }
+// bootstrap is the flags that all client subcommands share.
+type bootstrap struct {
+	addresses []string
+	login     clientLogin
+}
 
 func (b *bootstrap) addFlag(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringSliceVar(&b.addresses, "bootstrap", []string{"127.0.0.1:9092"},
 		"`host:port` of one or more servers, comma-separated")
+	b.login.addFlags(cmd.PersistentFlags())
 }
 
 // connect returns a client of a server that answers, so that a wrong address is told at once and in
 // one line.
 func (b *bootstrap) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	login, err := b.login.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(login, opts...)
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(b.addresses...),
 		kgo.ClientID("firn-cli"),
@@ -57,10 +66,15 @@ func (b *bootstrap) unreachable(ctx context.Context, err error) error {
 		return errInterrupted
 	}
 	where := strings.Join(b.addresses, ",")
+	if refused := new(kerr.Error); errors.As(err, &refused) {
+		return fmt.Errorf("the server at %s does not let this client in (%w): look at --login-user, --login-password-file "+
+			"and --login-token-file", where, err)
+	}
 	if op := new(net.OpError); errors.As(err, &op) && op.Op == "dial" {
 		err = op.Err
 	}
-	return fmt.Errorf("no Kafka server answers at %s (%w): start one with 'firn serve', or name another with --bootstrap", where, err)
+	return fmt.Errorf("no Kafka server answers at %s (%w): start one with 'firn serve', or name another with "+
+		"--bootstrap; one that wants TLS needs --tls or --tls-ca", where, err)
 }
 
 // ask is connect for administrative requests: done closes the client, ctx ends after

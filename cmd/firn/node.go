@@ -188,7 +188,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
 		Peers: n.peers(),
-		TLS: o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
+		TLS:   o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
 	})
 	if err != nil {
