@@ -74,7 +74,7 @@ func (l *clientLogin) options() (opts []kgo.Opt, err error) {
 }
 
 func (l *clientLogin) byPassword() (kgo.Opt, error) {
-	password, err := readPassword(streams{}, l.passwordFile)
+	password, err := readPassword(streams{In: os.Stdin}, l.passwordFile)
 	if err != nil {
 		return nil, fmt.Errorf("--login-password-file: %w", err)
 	}

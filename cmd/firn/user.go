@@ -72,11 +72,11 @@ func newUserSet(s streams, b *bootstrap) *cobra.Command {
 	var names []string
 	var iterations int32
 	cmd := &cobra.Command{
-		Use:   "set NAME --password-file FILE",
+		Use:   "set NAME",
 		Short: "Create a user, or give it another password",
 		Args:  exactly("NAME"),
 	}
-	cmd.Flags().StringVar(&file, "password-file", "", "`file` with the password, or - for standard input; a line "+
+	cmd.Flags().StringVar(&file, "password-file", "-", "`file` with the password, or - for standard input; a line "+
 		"end behind it is not part of it")
 	cmd.Flags().StringSliceVar(&names, "mechanism", []string{"SCRAM-SHA-512", "SCRAM-SHA-256"},
 		"`mechanisms` to log in by")
@@ -113,8 +113,6 @@ func readPassword(s streams, file string) (string, error) {
 	var text []byte
 	var err error
 	switch file {
-	case "":
-		return "", usagef("--password-file is missing: the file with the password, or - for standard input")
 	case "-":
 		text, err = io.ReadAll(io.LimitReader(s.In, access.MaxPasswordBytes+3))
 	default:
