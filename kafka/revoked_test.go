@@ -22,7 +22,9 @@ import (
 )
 
 // usersOf are the users that the view of a node shows which does not run yet.
-type usersOf struct{ node atomic.Pointer[security.Users] }
+type usersOf struct {
+	node atomic.Pointer[security.Users]
+}
 
 func (u *usersOf) ScramKeys(user string, m access.ScramMechanism) (access.ScramKeys, bool) {
 	if users := u.node.Load(); users != nil {

@@ -30,11 +30,12 @@ type clientLogin struct {
 // addFlags adds the flags. Some commands have a --user and a --password-file that they are about.
 func (l *clientLogin) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&l.user, "login-user", "", "`name` to log in with, and --login-password-file")
-	f.StringVar(&l.passwordFile, "login-password-file", "", "`file` with the password of --login-user; a line end behind it is "+
-		"not part of it")
+	f.StringVar(&l.passwordFile, "login-password-file", "", "`file` with the password of --login-user; a line end "+
+		"behind it is not part of it")
 	f.StringVar(&l.mechanism, "login-mechanism", "SCRAM-SHA-512", "`mechanism` to log in by: SCRAM-SHA-512, "+
 		"SCRAM-SHA-256 or PLAIN")
-	f.StringVar(&l.tokenFile, "login-token-file", "", "`file` with a token to log in with, by OAUTHBEARER; read at each login")
+	f.StringVar(&l.tokenFile, "login-token-file", "", "`file` with a token to log in with, by OAUTHBEARER; read at "+
+		"each login")
 	f.BoolVar(&l.tls, "tls", false, "speak TLS; the flags below mean it as well")
 	f.StringVar(&l.ca, "tls-ca", "", "`file` with the authorities of servers' certificates, PEM (default: those of this "+
 		"machine)")
