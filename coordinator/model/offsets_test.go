@@ -1,18 +1,11 @@
 package model
 
 import (
-	"reflect"
 	"strings"
 	"testing"
-)
 
-func allOffsetsRules() (r OffsetsRules) {
-	v := reflect.ValueOf(&r).Elem()
-	for i := range v.NumField() {
-		v.Field(i).SetBool(true)
-	}
-	return r
-}
+	"firn.dev/coordinator/model/explore"
+)
 
 // offsetsConfigs are what is searched: those behind the first three by make model only.
 func offsetsConfigs(r OffsetsRules) []*Offsets {
@@ -28,7 +21,7 @@ func offsetsConfigs(r OffsetsRules) []*Offsets {
 // Within an incarnation, who asks what is committed is told what was committed last, whatever is
 // late, repeated or stopped.
 func TestOffsets(t *testing.T) {
-	configs := offsetsConfigs(allOffsetsRules())
+	configs := offsetsConfigs(explore.All[OffsetsRules]())
 	if !*long {
 		configs = configs[:3]
 	}
@@ -43,19 +36,17 @@ func TestOffsets(t *testing.T) {
 
 // Each rule is needed: without it the search finds an answer that is wrong.
 func TestOffsetsRulesAreNeeded(t *testing.T) {
-	rules := reflect.TypeFor[OffsetsRules]()
-	for i := range rules.NumField() {
-		r := allOffsetsRules()
-		reflect.ValueOf(&r).Elem().Field(i).SetBool(false)
+	for _, rule := range explore.RuleNames[OffsetsRules]() {
+		r := explore.Without[OffsetsRules](rule)
 		var found []string
 		for _, m := range offsetsConfigs(r)[:3] {
 			if _, found = m.Search(); found != nil {
-				t.Logf("without %s: %s, %d steps", rules.Field(i).Name, m.Name, len(found))
+				t.Logf("without %s: %s, %d steps", rule, m.Name, len(found))
 				break
 			}
 		}
 		if found == nil {
-			t.Errorf("without this rule nothing is found: %s", rules.Field(i).Tag.Get("rule"))
+			t.Errorf("without this rule nothing is found: %s", explore.Say[OffsetsRules](rule))
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package model
 
-import (
-	"reflect"
-	"strings"
-)
+import "firn.dev/coordinator/model/explore"
 
 // Rules are the rules of the protocol: each can be left out, to see that a search finds what it is
 // for. The tag says what the rule is.
@@ -55,38 +52,13 @@ type Rules struct {
 }
 
 // All are all rules.
-func All() Rules {
-	var r Rules
-	v := reflect.ValueOf(&r).Elem()
-	for i := range v.NumField() {
-		v.Field(i).SetBool(true)
-	}
-	return r
-}
+func All() Rules { return explore.All[Rules]() }
 
 // Without are all rules but some.
-func Without(names ...string) Rules {
-	r := All()
-	for _, name := range names {
-		reflect.ValueOf(&r).Elem().FieldByName(name).SetBool(false)
-	}
-	return r
-}
+func Without(names ...string) Rules { return explore.Without[Rules](names...) }
 
 // RuleNames are the names of all rules.
-func RuleNames() []string {
-	var names []string
-	for f := range reflect.TypeFor[Rules]().Fields() {
-		names = append(names, f.Name)
-	}
-	return names
-}
+func RuleNames() []string { return explore.RuleNames[Rules]() }
 
 // Say says what a rule is.
-func Say(name string) string {
-	f, found := reflect.TypeFor[Rules]().FieldByName(name)
-	if !found {
-		return strings.ToLower(name)
-	}
-	return f.Tag.Get("rule")
-}
+func Say(name string) string { return explore.Say[Rules](name) }
