@@ -70,7 +70,7 @@ func Search[S any](space Space[S], limit int) *Result {
 	s.seen.add(s.root, 0, 0)
 	level := newFrontier[S]()
 	level.add(&start)
-	for level.count > 0 && !s.stop.Load() {
+	for level.count > 0 && !s.stop {
 		next := s.expand(level)
 		if next.count > 0 {
 			s.result.Depth++
@@ -94,7 +94,7 @@ type search[S any] struct {
 	seed   maphash.Seed
 	seen   table
 	moves  atomic.Int64
-	stop   atomic.Bool
+	stop   bool // after this depth
 	result *Result
 	root   uint64
 
@@ -118,7 +118,7 @@ func (s *search[S]) expand(level *frontier[S]) *frontier[S] {
 		parts[k] = newFrontier[S]()
 		tasks.Go(func() {
 			e := expander[S]{search: s, out: parts[k], walk: s.space.Walker()}
-			for block := at.Add(1) - 1; block < int64(len(level.blocks)) && !s.stop.Load(); block = at.Add(1) - 1 {
+			for block := at.Add(1) - 1; block < int64(len(level.blocks)); block = at.Add(1) - 1 {
 				level.each(int(block), e.expand)
 			}
 			s.moves.Add(int64(e.moves))
@@ -132,8 +132,8 @@ func (s *search[S]) expand(level *frontier[S]) *frontier[S] {
 	for _, p := range parts {
 		all.join(p)
 	}
-	if s.limit > 0 && s.seen.count() >= s.limit {
-		s.stop.Store(true)
+	if s.result.Violation != "" || s.limit > 0 && s.seen.count() >= s.limit {
+		s.stop = true
 	}
 	return all
 }
@@ -174,10 +174,12 @@ func (e *expander[S]) take(next *S, step Step) {
 	}
 }
 
+// violate keeps of all violations of one depth the one whose words come first, so that every search
+// finds the same.
 func (e *expander[S]) violate(what string, number int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.stop.Swap(true) {
+	if e.result.Violation == "" || what < e.result.Violation {
 		e.result.Violation, e.result.Way = what, append(e.way(e.parent), number)
 	}
 }
@@ -192,19 +194,4 @@ func (s *search[S]) way(to uint64) []int {
 	}
 	slices.Reverse(numbers)
 	return numbers
-}
-
-// Replay goes a way again. See is called for each state on it, and for its last one.
-func Replay[S any](space Space[S], way []int, see func(before, after *S, number int)) {
-	walk, state := space.Walker(), space.Start()
-	for _, wanted := range way {
-		number, before := 0, state
-		walk(&before, func(next *S, _ Step) {
-			if number == wanted {
-				state = *next
-			}
-			number++
-		})
-		see(&before, &state, wanted)
-	}
 }

@@ -1,0 +1,136 @@
+package txn
+
+// Short are the configurations that every test run searches. All of each is searched.
+var Short = []*Config{
+	{
+		Name: "one", About: "a transaction over two partitions, a record of others that may stay a hole, and a loss",
+		Partitions: 2, Plains: []int{1}, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0, 1}}}}},
+		States:   7_814,
+	},
+	{
+		Name: "hasty", About: "the same, by a producer that commits without waiting for answers",
+		Partitions: 2, Plains: []int{1}, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1}}}}},
+		States:   12_496,
+	},
+	{
+		Name: "next", About: "two transactions, one after the other",
+		Partitions: 1, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0}}, {Writes: []int{0}}}}},
+		States:   4_103,
+	},
+	{
+		Name: "zombie", About: "a second session of the id, and the first one goes on",
+		Partitions: 1, Endings: 2, Recoveries: 1,
+		Sessions: []Session{
+			{Live: true, Txns: []Txn{{Writes: []int{0}}, {Writes: []int{0}}}},
+			{Txns: []Txn{{Writes: []int{0}}}},
+		},
+		States: 283_576,
+	},
+	{
+		Name: "offsets", About: "offsets in a transaction, and InitProducerId of a second session",
+		Partitions: 1, Plains: []int{0}, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}, Offsets: true}}}, {}},
+		States:   74_528,
+	},
+	{
+		Name: "staged", About: "offsets, by a producer that commits without waiting for answers",
+		Partitions: 1, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0}, Offsets: true, Result: commit}}}},
+		States:   1_978,
+	},
+	{
+		Name: "late", About: "a zombie's offsets",
+		Partitions: 1, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Txns: []Txn{{Offsets: true}}}, {Txns: []Txn{{Writes: []int{0}, Result: commit}}}},
+		States:   31_185,
+	},
+	{
+		Name: "old", About: "two transactions in the protocol from before KIP-890",
+		Partitions: 2, Endings: 3, Recoveries: 1,
+		Sessions: []Session{{Live: true, Old: true, Txns: []Txn{{Writes: []int{0}}, {Writes: []int{1}}}}},
+		States:   3_074,
+	},
+	{
+		Name: "ids", About: "two transactional ids in one partition",
+		Partitions: 1, Endings: 2, Recoveries: 1,
+		Sessions: []Session{
+			{Live: true, Txns: []Txn{{Writes: []int{0}, Result: commit}}},
+			{ID: 1, Live: true, Txns: []Txn{{Writes: []int{0}, Result: abort}}},
+		},
+		States: 67_305,
+	},
+	{
+		Name: "deleted", About: "a topic is deleted",
+		Partitions: 2, Plains: []int{1}, Endings: 2, Recoveries: 1, Deletions: 1,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1}, Result: commit}}}},
+		States:   53_994,
+	},
+	{
+		Name: "expired", About: "an id is forgotten",
+		Partitions: 1, Endings: 2, Recoveries: 1, Expiries: 1,
+		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}}}}, {}},
+		States:   7_416,
+	},
+	{
+		Name: "functions", About: "two functions that take turns with two inputs",
+		Partitions: 2, Plains: []int{1}, Recoveries: 1, Workers: 2, Inputs: 2, Claims: 3,
+		States: 5_324,
+	},
+}
+
+// Long are further configurations, which take minutes.
+var Long = []*Config{
+	{
+		Name: "rivals", About: "two sessions that begin at once, beside a third",
+		Partitions: 1, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}}}}, {}, {Txns: []Txn{{Writes: []int{0}}}}},
+		States:   753_828,
+	},
+	{
+		Name: "repeats", About: "InitProducerId comes again, before and after a loss",
+		Partitions: 1, Endings: 2, Recoveries: 1, Repeats: 1,
+		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}}}}, {Txns: []Txn{{Writes: []int{0}}}}},
+		States:   190_149,
+	},
+	{
+		Name: "losses", About: "as hasty, with holes in both partitions and two losses",
+		Partitions: 2, Plains: []int{0, 1}, Endings: 2, Recoveries: 2,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1}}}}},
+		States:   94_598,
+	},
+	{
+		Name: "three", About: "a transaction over three partitions, two of them with holes",
+		Partitions: 3, Plains: []int{1, 2}, Endings: 2, Recoveries: 1,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1, 2}}}}},
+		States:   300_260,
+	},
+	{
+		Name: "both", About: "two ids in two partitions, each with a record in both",
+		Partitions: 2, Endings: 2, Recoveries: 1,
+		Sessions: []Session{
+			{Live: true, Txns: []Txn{{Writes: []int{0, 1}, Result: commit}}},
+			{ID: 1, Live: true, Txns: []Txn{{Writes: []int{0, 1}}}},
+		},
+		States: 2_333_123,
+	},
+	{
+		Name: "turns", About: "as functions, with two losses",
+		Partitions: 2, Plains: []int{0, 1}, Recoveries: 2, Workers: 2, Inputs: 3, Claims: 4,
+		States: 375_945,
+	},
+}
+
+// Named returns a configuration; nil if there is none of that name.
+func Named(name string) *Config {
+	for _, list := range [][]*Config{Short, Long} {
+		for _, cfg := range list {
+			if cfg.Name == name {
+				return cfg
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package txn
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"firn.dev/coordinator/model/explore"
+)
+
+var (
+	long   = flag.Bool("model.long", false, "search the configurations that take minutes as well")
+	only   = flag.String("model.only", "", "search these configurations alone, separated by commas")
+	states = flag.Int("model.states", 60_000_000, "give a configuration up after so many states")
+)
+
+func search(cfg *Config, rules Rules, limit int) (*explore.Result, string) {
+	m := New(cfg, rules)
+	r := explore.Search(m, limit)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", cfg.Name, r.Violation)
+	for i, move := range m.Trace(r.Way) {
+		fmt.Fprintf(&b, "%3d. %s\n", i+1, move)
+	}
+	return r, b.String()
+}
+
+// TestTransactions searches all that can happen within the bounds of each configuration.
+func TestTransactions(t *testing.T) {
+	configs, total := Short, 0
+	if *long {
+		configs = append(slices.Clone(Short), Long...)
+	}
+	if *only != "" {
+		configs = nil
+		for name := range strings.SplitSeq(*only, ",") {
+			cfg := Named(name)
+			if cfg == nil {
+				t.Fatalf("there is no configuration %q", name)
+			}
+			configs = append(configs, cfg)
+		}
+	}
+	for _, cfg := range configs {
+		r, way := search(cfg, explore.All[Rules](), *states)
+		t.Logf("%-12s %s", cfg.Name, r)
+		total += r.States
+		switch {
+		case r.Violation != "":
+			t.Error(way)
+		case !r.Complete:
+			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *states)
+		case r.States != cfg.States:
+			t.Errorf("%s has %d states, and States says %d: has the model changed as it was meant to?",
+				cfg.Name, r.States, cfg.States)
+		}
+	}
+	t.Logf("%d states", total)
+}
+
+// need is a rule, and the configuration in which a search finds a violation without it.
+type need struct {
+	rules  string // one, or several that stand in for each other
+	config string
+	breaks string // promise
+}
+
+var needs = []need{
+	{"DecidedByJournal", "hasty", "T1"},
+	{"CarryWhole", "late", "T3"},
+	{"CopyStaged", "staged", "T2"},
+	{"HighestStands", "next", "T1"},
+	{"PlaceAnew", "one", "T4"},
+	{"CarryOrdinal", "next", "T1"},
+	{"EndingWhole", "one", "T4"},
+	{"EndNothing", "one", "T4"},
+	{"AnswerComplete", "one", "T1"},
+	{"CountComplete", "offsets", "T2"},
+	{"EndingEpoch", "one", "T1"},
+	{"EndingOrdinal", "zombie", "T1"},
+	{"EndingOfLife", "zombie", "T1"},
+	{"RefusalConfirmed", "one", "T1"},
+	{"EpochOfID", "hasty", "T1"},
+	{"StageEpoch", "late", "T3"},
+	{"FenceConfirmed", "zombie", "T3"},
+	{"FenceOwn", "zombie", "T3"},
+	{"InitWaits", "zombie", "T3"},
+	{"BumpInEnding", "zombie", "P4"},
+	{"RetryStored", "one", "P4"},
+	{"ClearEnded", "zombie", "T3"},
+	{"OldClears", "old", "T1"},
+	{"StageJournaled", "offsets", "T2"},
+	{"OldAdds", "old", "T1"},
+	{"AllOrNone", "functions", "R10"},
+	{"PlaceRequests", "functions", "R10"},
+	{"ClaimInCommit", "functions", "R10"},
+	{"ClaimWaits", "functions", "R10"},
+	{"CommitWaits", "hasty", "T1"},
+	{"NotWhileOpen", "expired", "T4"},
+	{"DeletedIsDone", "deleted", "T4"},
+	{"DeletedConfirmed", "deleted", "T1"},
+	{"OneStep", "hasty", "T1"},
+}
+
+// spare are rules without which no search finds anything, because others stand in for them. They
+// are kept as a second line.
+var spare = map[string]need{
+	"OnlyOpen":         {rules: "a marker where nothing is open closes nothing", config: "one"},
+	"NextComplete":     {rules: "AnswerComplete: a producer learns its next epoch from the answer", config: "next"},
+	"NoneWhileMissing": {rules: "NextComplete; and after a recovery no marker is missing", config: "next"},
+}
+
+func TestRulesAreNeeded(t *testing.T) {
+	for _, n := range needs {
+		t.Run(n.rules, func(t *testing.T) {
+			r, way := search(Named(n.config), explore.Without[Rules](strings.Split(n.rules, "+")...), 0)
+			if r.Violation == "" {
+				t.Fatalf("without this rule nothing is found: %s", explore.Say[Rules](n.rules))
+			}
+			t.Logf("%s: %s\n%s", explore.Say[Rules](n.rules), r, way)
+			if !strings.HasPrefix(r.Violation, n.breaks+":") {
+				t.Errorf("it breaks another promise than %s: %s", n.breaks, r.Violation)
+			}
+		})
+	}
+}
+
+// TestRulesThatOthersStandInFor keeps the list of spare rules honest.
+func TestRulesThatOthersStandInFor(t *testing.T) {
+	for rule, n := range spare {
+		t.Run(rule, func(t *testing.T) {
+			if r, way := search(Named(n.config), explore.Without[Rules](rule), 0); r.Violation != "" {
+				t.Errorf("it is needed, so it belongs among the others: %s", way)
+			}
+		})
+	}
+}
+
+func TestEachRuleIsTriedWithout(t *testing.T) {
+	tried := map[string]bool{}
+	for _, n := range needs {
+		for rule := range strings.SplitSeq(n.rules, "+") {
+			tried[rule] = true
+		}
+	}
+	for _, rule := range explore.RuleNames[Rules]() {
+		if _, known := spare[rule]; known == tried[rule] {
+			t.Errorf("%s (%s) belongs either among those that are needed or among the spare ones",
+				rule, explore.Say[Rules](rule))
+		}
+	}
+}
