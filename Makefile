@@ -46,19 +46,22 @@ test: test-needs test-servers ## install what the tests need and run all of them
 	@# -count=1: the tests that run the binary build it themselves, which Go's test cache does not see
 	$(GO) test -race -count=1 -timeout 20m ./...
 
-# kcat and promtool come from the distribution, Helm from source, the npm packages from the lock file. Without root or a package manager that we
-# know, the message says what is missing.
+# Commands come from the distribution, Helm from source, the npm packages from the lock file. Without root or a package
+# manager that we know, the message says what is missing.
 test-needs:
 	@test/install-package kcat kcat kcat
 	@test/install-package zsh zsh zsh
 	@test/install-package curl curl curl
 	@test/install-package python3 python3 python3
+	@python3 -c 'import ensurepip' 2>/dev/null || test/install-package python3-venv python3-venv python3
+	@test/install-package javac default-jdk-headless openjdk
+	@test/install-package mvn maven maven
+	@test/install-package node nodejs node
+	@test/install-package npm npm node
 	@test/install-package dpkg-deb dpkg dpkg
 	@test "$$(uname)" != Linux || test/install-package ip iproute2 iproute2
 	@test/install-package promtool prometheus prometheus
 	@test -x "$$(command -v helm || echo $$($(GO) env GOPATH)/bin/helm)" || { echo "building Helm, once: about four minutes" >&2; $(GO) install $(HELM); }
-	@command -v node >/dev/null && command -v npm >/dev/null || { \
-	  echo "make test: node (18 or newer) and npm are missing: install your distribution's nodejs and npm packages" >&2; exit 1; }
 	@test -e $(NPM_DIR)/node_modules/.package-lock.json -a ! $(NPM_DIR)/package-lock.json -nt $(NPM_DIR)/node_modules/.package-lock.json || \
 	  npm --prefix $(NPM_DIR) ci --no-audit --no-fund --loglevel=error
 
