@@ -16,7 +16,9 @@ import (
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/coordinator/redis"
 	"firn.dev/groups"
+	"firn.dev/health"
 	"firn.dev/index"
 	"firn.dev/ingest"
 	"firn.dev/kafka"
@@ -177,6 +179,9 @@ func registered(t *testing.T) map[string][]string {
 	store, err := segments.Measure(memory.New(), r, nil)
 	must(err)
 	store, err = segments.Hedge(store, r)
+	must(err)
+	must(health.Node{{Name: "coordinator"}}.Register(r))
+	_, err = redis.NewCalls(r)
 	must(err)
 	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store: store, Coordinator: embedded.New(embedded.Options{}), Info: coordinator.NodeInfo{ID: 1}, Registerer: r,

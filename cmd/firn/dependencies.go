@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"firn.dev/health"
 	"firn.dev/segments"
 )
@@ -14,7 +12,6 @@ type dependencies struct {
 	coordinator *health.Dependency
 	decisions   *health.Dependency            // the coordinator's: a full Redis answers, and decides nothing
 	bucket      map[string]*health.Dependency // by operation
-	calls       *prometheus.CounterVec
 }
 
 func newDependencies() *dependencies {
@@ -27,10 +24,6 @@ func newDependencies() *dependencies {
 			"list":   {Name: "bucket list"},
 			"delete": {Name: "bucket delete"},
 		},
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "firn_coordinator_calls_total",
-			Help: "Calls to Redis, by script and result: ok, also where the script refused, or error.",
-		}, []string{"call", "result"}),
 	}
 }
 
@@ -61,9 +54,4 @@ func (d *dependencies) coordinatorDid(call string, err error) {
 	if deciding[call] {
 		d.decisions.Did(err)
 	}
-	result := "ok"
-	if err != nil {
-		result = "error"
-	}
-	d.calls.WithLabelValues(call, result).Inc()
 }

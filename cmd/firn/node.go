@@ -15,6 +15,7 @@ import (
 	"firn.dev/access/login"
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
 	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/health"
@@ -116,12 +117,12 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 			return err
 		}
 	}
-	decides, err := n.coordinator(ctx, depends.coordinatorDid)
+	decides, err := n.coordinator(ctx, registry, depends.coordinatorDid)
 	if err != nil {
 		return err
 	}
 	n.health = depends.all()
-	if err := errors.Join(n.health.Register(registry), registry.Register(depends.calls)); err != nil {
+	if err := n.health.Register(registry); err != nil {
 		return err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
@@ -202,13 +203,18 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 }
 
 // coordinator connects to who decides.
-func (n *node) coordinator(ctx context.Context, told func(string, error)) (decides coordinator.Coordinator, err error) {
+func (n *node) coordinator(
+	ctx context.Context, registry prometheus.Registerer, told func(string, error),
+) (decides coordinator.Coordinator, err error) {
 	where, err := parseCoordinator(n.options.coordinator)
 	if err != nil {
 		return nil, usagef("--coordinator %w", err)
 	}
 	if where.redis != nil {
 		where.redis.Told = told
+		if where.redis.Calls, err = redis.NewCalls(registry); err != nil {
+			return nil, err
+		}
 	}
 	decides, n.ended, err = where.open(ctx, n.options.commitDeadline)
 	return decides, err

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
@@ -45,6 +46,7 @@ type Options struct {
 	ProducerExpiration time.Duration // how long a silent one is remembered; a day
 	KeyExpiration      time.Duration // how long a request with a key is remembered; coordinator.KeyExpiration
 
+	Calls *prometheus.CounterVec // counts calls: see NewCalls; nil: nobody asks
 	// Told, if it is not nil, is called when a call to Redis has ended, with the error if Redis did
 	// not answer, or could not do it.
 	Told func(call string, err error)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"firn.dev/coordinator"
@@ -105,13 +106,25 @@ func (c *Coordinator) run(ctx context.Context, s script, keys []string, args ...
 
 // told tells whoever wants to know how a call ended. A script that refuses has answered.
 func (c *Coordinator) told(call string, err error) {
-	if c.opts.Told == nil {
-		return
-	}
+	result := "error"
 	if !errors.Is(err, coordinator.ErrUnavailable) {
-		err = nil
+		result, err = "ok", nil
 	}
-	c.opts.Told(call, err)
+	if c.opts.Calls != nil {
+		c.opts.Calls.WithLabelValues(call, result).Inc()
+	}
+	if c.opts.Told != nil {
+		c.opts.Told(call, err)
+	}
+}
+
+// NewCalls returns a counter for Options.Calls: firn_coordinator_calls_total{call,result}, by script.
+func NewCalls(r prometheus.Registerer) (*prometheus.CounterVec, error) {
+	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firn_coordinator_calls_total",
+		Help: "Calls to Redis, by script and result: ok, also where the script refused, or error.",
+	}, []string{"call", "result"})
+	return calls, r.Register(calls)
 }
 
 func (c *Coordinator) eval(ctx context.Context, command, script string, keys []string, args []any) (any, error) {
