@@ -10,15 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"firn.dev/coordinator"
-
 	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/segments/memory"
 )
-
-// losing is a coordinator that may lose all that it knows.
-type losing struct{ coordinator.Coordinator }
 
 // TestFrozenNode freezes a node, for shorter and longer than its leases, while another one writes
 // and, in half of the cases, recovers what the coordinator has lost. Behind that, who waits at the
@@ -35,7 +30,7 @@ func TestFrozenNode(t *testing.T) {
 }
 
 func freezeNode(t *testing.T, length time.Duration, loses bool) {
-	store, decides := memory.New(), &losing{embedded.New(embedded.Options{})}
+	store, decides := memory.New(), embedded.New(embedded.Options{})
 	process := &coordinatortest.Frozen{Coordinator: sharedCoordinator{decides}}
 	p, q := newPipes(), newPipes()
 	a := startNodeOn(t, p, store, process, 1, nil)
@@ -59,7 +54,7 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 
 	process.Freeze(length)
 	if loses {
-		decides.Coordinator = embedded.New(embedded.Options{})
+		decides.Lose()
 	}
 	var want []string
 	for i := range 5 {

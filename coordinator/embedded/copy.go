@@ -32,6 +32,14 @@ func (e *Coordinator) Copy() *Coordinator {
 	return c
 }
 
+// Lose forgets everything, as a server does that is emptied: a node has to Recover and Open again.
+func (e *Coordinator) Lose() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.generation, e.decided = coordinator.Generation{}, nil // Open makes the rest anew
+	e.stream.wake()
+}
+
 func (p *pending) copy() pending {
 	c := pending{facts: maps.Clone(p.facts), order: slices.Clone(p.order),
 		prefixes: map[segments.Partition]*confirmedPrefix{}, merging: maps.Clone(p.merging)}
