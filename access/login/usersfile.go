@@ -102,7 +102,8 @@ func readUsers(name string) (map[userKey]access.ScramKeys, error) {
 // parseUsers reads all lines. Errors name the line's number and never what it contains.
 func parseUsers(r io.Reader) (map[userKey]access.ScramKeys, error) {
 	users := map[userKey]access.ScramKeys{}
-	lines := bufio.NewScanner(io.LimitReader(r, maxUsersFile))
+	limited := &io.LimitedReader{R: r, N: maxUsersFile + 1}
+	lines := bufio.NewScanner(limited)
 	lines.Buffer(nil, maxUserLine)
 	n := 0
 	for lines.Scan() {
@@ -119,6 +120,9 @@ func parseUsers(r io.Reader) (map[userKey]access.ScramKeys, error) {
 			return nil, fmt.Errorf("line %d: this user has %s already", n, key.mechanism)
 		}
 		users[key] = keys
+	}
+	if limited.N == 0 {
+		return nil, fmt.Errorf("it has more than %d bytes; keep users in the bucket instead: 'firn user set'", maxUsersFile)
 	}
 	return users, lines.Err()
 }
