@@ -209,11 +209,11 @@ func (w *walk) commitEndings() {
 		}
 		id := int(e.id)
 		open := w.m.openIn(w.s, id)
-		if !w.m.rules.OneStep && open != 0 {
-			w.commitPart(&e, open)
+		if w.m.rules.EndingWhole && open&^e.partitions != 0 || e.result == commit && !w.ripe(id) {
 			continue
 		}
-		if w.m.rules.EndingWhole && open&^e.partitions != 0 || e.result == commit && !w.ripe(id) {
+		if !w.m.rules.OneStep && open != 0 {
+			w.commitPart(&e, open)
 			continue
 		}
 		w.decideEnding(&e, e.partitions, open, w.ended(&e))
