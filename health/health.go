@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -103,21 +104,27 @@ const probeTime = 15 * time.Second
 
 // Watch logs when outages begin and end, and probes what is down, until ctx ends.
 func (n Node) Watch(ctx context.Context, logger *slog.Logger) {
-	told := make([]*Outage, len(n))
+	var watching sync.WaitGroup
+	for _, d := range n { // a probe that hangs delays none of the others
+		watching.Go(func() { d.watch(ctx, logger.With("dependency", d.Name)) })
+	}
+	watching.Wait()
+}
+
+func (d *Dependency) watch(ctx context.Context, logger *slog.Logger) {
+	var told *Outage
 	for retry.Pause(ctx, time.Second) == nil {
-		for i, d := range n {
-			o := d.Outage()
-			switch {
-			case o != nil && told[i] == nil:
-				logger.Error("a dependency is down", "dependency", d.Name, "since", o.Since, "error", o.Err)
-				told[i] = o
-			case o == nil && told[i] != nil:
-				logger.Info("a dependency works again", "dependency", d.Name, "after", time.Since(told[i].Since).Round(time.Second))
-				told[i] = nil
-			}
-			if o != nil && d.Probe != nil {
-				d.probe(ctx)
-			}
+		o := d.Outage()
+		switch {
+		case o != nil && told == nil:
+			logger.Error("a dependency is down", "since", o.Since, "error", o.Err)
+			told = o
+		case o == nil && told != nil:
+			logger.Info("a dependency works again", "after", time.Since(told.Since).Round(time.Second))
+			told = nil
+		}
+		if o != nil && d.Probe != nil {
+			d.probe(ctx)
 		}
 	}
 }

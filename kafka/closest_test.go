@@ -20,7 +20,8 @@ import (
 )
 
 func TestReplicasAreOfAllZones(t *testing.T) {
-	nodes := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "a"}, {ID: 3, Zone: "b"}, {ID: 4, Zone: "b"}, {ID: 5, Zone: "c"}}
+	nodes := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "a"}, {ID: 3, Zone: "b"}, {ID: 4, Zone: "b"},
+		{ID: 5, Zone: "c"}}
 	for _, c := range []struct {
 		leader int32
 		count  int16
@@ -100,7 +101,8 @@ func readAll(t *testing.T, nodes []*firn, home *firn, opts ...kgo.Opt) (crossed,
 		return &counting{nc, &far}, nil
 	}
 	cl := nodes[0].client(t, append(opts, kgo.Dialer(dial), kgo.ConsumeTopics("log"),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(16<<10), kgo.FetchMaxWait(100*time.Millisecond))...)
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(16<<10),
+		kgo.FetchMaxWait(100*time.Millisecond))...)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for got := 0; got < 6*zonedBatches; {
@@ -133,8 +135,8 @@ func TestKcatFollowsToItsRack(t *testing.T) {
 	}
 	nodes := zoned(t)
 	before := counterValue(t, nodes[1].metrics.bytesOut)
-	out, err := exec.CommandContext(t.Context(), kcat, "-b", nodes[0].address, "-C", "-t", "log", "-o", "beginning", "-e", "-q",
-		"-f", "%p\n", "-X", "client.rack=zone-2", "-X", "fetch.message.max.bytes=16384").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), kcat, "-b", nodes[0].address, "-C", "-t", "log", "-o", "beginning",
+		"-e", "-q", "-f", "%p\n", "-X", "client.rack=zone-2", "-X", "fetch.message.max.bytes=16384").CombinedOutput()
 	if err != nil || bytes.Count(out, []byte("\n")) != 6*zonedBatches {
 		t.Fatalf("kcat read %d records: %v", bytes.Count(out, []byte("\n")), err)
 	}

@@ -27,8 +27,8 @@ import (
 //     FETCH_SESSION_ID_NOT_FOUND, as from a broker without room for sessions.
 //   - There are no open transactions: the last stable offset is the high watermark, and no transaction is aborted.
 //   - The leader epoch is always 0.
-//   - A client that says which rack it is in is told of a replica there (KIP-392), together with what it asked for: one that
-//     cannot follow has the records all the same.
+//   - A client that says which rack it is in is told of a replica there (KIP-392), together with what
+//     it asked for: one that cannot follow has the records all the same.
 //   - Clients that are not known to read LZ4 get such batches decompressed: see wantsPlain.
 //   - Stored data that is corrupt or cannot be read is KAFKA_STORAGE_ERROR for its partition alone: consumers try again.
 func init() {
@@ -174,10 +174,10 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 	f.topics = append(f.topics, fetchTopic{name: t.Topic, id: t.TopicID, partitions: len(f.partitions) - first})
 }
 
-// sendCloser finds for each partition whether a node in the client's rack serves it.
+// sendCloser finds for each partition which node in the client's rack it may be read from, unless
+// this one is there.
 func (f *fetchCall) sendCloser(from *peer, rack string) {
-	self := f.s.opts.Node.Info()
-	if rack == "" || rack == self.Zone {
+	if rack == "" || rack == f.s.opts.Node.Info().Zone {
 		return
 	}
 	nodes := f.s.nodes(from)
@@ -185,7 +185,7 @@ func (f *fetchCall) sendCloser(from *peer, rack string) {
 	for i := range f.partitions {
 		if p := &f.partitions[i]; p.invalid == nil {
 			factor := f.s.replicationFactor(f.s.opts.Node.View().TopicByID(p.Topic))
-			p.closer = place.closerTo(rack, self, p.Partition, factor)
+			p.closer = place.closerTo(rack, p.Partition, factor)
 		}
 	}
 }

@@ -80,7 +80,8 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 	opts.Registerer = metrics
 	opts.Node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store: store, Coordinator: c, Logger: opts.Logger, Registerer: metrics,
-		Info: coordinator.NodeInfo{ID: id, KafkaHost: told[0].Host, KafkaPort: told[0].Port, Listeners: told, Zone: fmt.Sprint("zone-", id)},
+		Info: coordinator.NodeInfo{ID: id, KafkaHost: told[0].Host, KafkaPort: told[0].Port, Listeners: told,
+			Zone: fmt.Sprint("zone-", id)},
 	})
 	if err != nil {
 		t.Fatal(err)

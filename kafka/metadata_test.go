@@ -26,7 +26,8 @@ func TestMetadataDescribesTheCluster(t *testing.T) {
 	topic := f.createTopic(t, "orders", 3)
 	req := metadataOf(13)
 	resp := ask[*kmsg.MetadataResponse](t, f, req)
-	if len(resp.Brokers) != 1 || resp.Brokers[0].NodeID != 7 || *resp.Brokers[0].Rack != "zone-7" || resp.ControllerID != 7 {
+	if len(resp.Brokers) != 1 || resp.Brokers[0].NodeID != 7 || *resp.Brokers[0].Rack != "zone-7" ||
+		resp.ControllerID != 7 {
 		t.Errorf("brokers %+v, controller %d", resp.Brokers, resp.ControllerID)
 	}
 	if *resp.ClusterID == "" || *resp.ClusterID != f.node.View().ClusterID() {

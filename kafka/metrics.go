@@ -45,8 +45,9 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		bytesIn:  counter("bytes_in_total", "Bytes of requests read."),
 		bytesOut: counter("bytes_out_total", "Bytes of responses written."),
 		refused:  counter("connections_refused_total", "Connections refused by MaxConnections or MaxConnectionsPerIP."),
-		broken:   counter("connections_broken_total", "Connections closed because of a malformed, too large or unsupported request, or a failure."),
-		panics:   counter("panics_total", "Panics while answering a request. Each closed one connection."),
+		broken: counter("connections_broken_total",
+			"Connections closed because of a malformed, too large or unsupported request, or a failure."),
+		panics: counter("panics_total", "Panics while answering a request. Each closed one connection."),
 		throttled: counter("throttled_total",
 			"Answers that told the client to slow down, for a quota or because the write buffer is nearly full."),
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -66,11 +66,11 @@ func replicasOf(nodes []coordinator.NodeInfo, leader int32, count int16) []int32
 // nowhereCloser says that a client reads from where it is.
 const nowhereCloser = -1
 
-// closerTo returns the replica of a partition that is in the client's rack, if this node is not, and
-// one is (KIP-392). Clients go to none but the replicas that Metadata names.
-func (p placement) closerTo(rack string, self coordinator.NodeInfo, at segments.Partition, replicas int16) int32 {
+// closerTo returns the replica of a partition that is in a rack (KIP-392). Clients go to none but
+// the replicas that Metadata names.
+func (p placement) closerTo(rack string, at segments.Partition, replicas int16) int32 {
 	leader := leaderOf(p.leaders, at)
-	if rack == self.Zone || leader < 0 {
+	if leader < 0 {
 		return nowhereCloser
 	}
 	for _, id := range replicasOf(p.nodes, leader, replicas) {

@@ -52,10 +52,8 @@ func (c *connection) muted() time.Duration {
 // awaitQuota has the reader wait while the connection is muted.
 func (c *connection) awaitQuota(ctx context.Context) error {
 	for wait := c.muted(); wait > 0; wait = c.muted() {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
 		select {
-		case <-timer.C:
+		case <-time.After(wait):
 		case <-c.s.draining:
 			return os.ErrDeadlineExceeded // as if nothing more had come
 		case <-ctx.Done():

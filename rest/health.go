@@ -12,14 +12,14 @@ import (
 // readyWait is how long /readyz waits for a life that is about to begin.
 const readyWait = 200 * time.Millisecond
 
-// wellness is the answer of /healthz and /readyz when all is well.
-type wellness struct {
+// healthAnswer is the answer of /healthz and /readyz when all is well.
+type healthAnswer struct {
 	Status string `json:"status"`
 }
 
 // healthz says that the process is alive. It asks nobody: a node that cannot reach its bucket should not be killed for it.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, "application/json", wellness{"alive"})
+	answer(w, http.StatusOK, "application/json", healthAnswer{"alive"})
 }
 
 // readyz says whether work may be sent here.
@@ -29,7 +29,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusServiceUnavailable, Detail: "this node takes no work now", Reasons: reasons})
 		return
 	}
-	answer(w, http.StatusOK, "application/json", wellness{"ready"})
+	answer(w, http.StatusOK, "application/json", healthAnswer{"ready"})
 }
 
 // notReady lists why this node should get no work.

@@ -117,7 +117,8 @@ func TestBasic(t *testing.T) {
 	}
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
 	w := httptest.NewRecorder()
-	if f.admin.ServeHTTP(w, r); w.Code != 200 || !strings.Contains(w.Body.String(), `firn_http_logins_total{result="failed",scheme="basic"} 3`) {
+	const failed = `firn_http_logins_total{result="failed",scheme="basic"} 3`
+	if f.admin.ServeHTTP(w, r); w.Code != 200 || !strings.Contains(w.Body.String(), failed) {
 		t.Errorf("metrics of the listener for them: %d", w.Code)
 	}
 }
@@ -163,7 +164,8 @@ func TestCertificatesAndAnonymous(t *testing.T) {
 		}
 		who.last = access.Client{}
 		status, body := serve(f.Server, r)
-		if got := who.last.Principal.String(); c.want != "" && (status != 200 || got != c.want) || c.want == "" && status != 401 {
+		got := who.last.Principal.String()
+		if c.want != "" && (status != 200 || got != c.want) || c.want == "" && status != 401 {
 			t.Errorf("%s: %d as %s, want %s: %s", c.name, status, got, c.want, body)
 		}
 	}

@@ -55,7 +55,8 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := &tailing{s: s, out: w, control: http.NewResponseController(w), topic: topic, all: !q.values.Has("partitions"), asked: time.Now()}
+	t := &tailing{s: s, out: w, control: http.NewResponseController(w), topic: topic,
+		all: !q.values.Has("partitions"), asked: time.Now()}
 	t.goesOn = func() error { return s.goesOn(r, access.Read, access.Topic, topic.Name) }
 	if err := t.choose(q.text("partitions", "")); err != nil {
 		return err

@@ -45,26 +45,21 @@ type Limits struct {
 	table func() *Table
 
 	mu       sync.Mutex
-	counters map[counterKey]*list.Element // of *counter
-	order    list.List                    // the one that was used last is at the back
-}
-
-type counterKey struct {
-	Entity
-	of access.Quota
+	counters map[limitKey]*list.Element // of *counter
+	order    list.List                  // the one that was used last is at the back
 }
 
 // counter is how far a client is ahead of its quota, in seconds of it: after so long, what it used
 // is made up for. It may be the burst ahead without waiting.
 type counter struct {
-	counterKey
-	ahead time.Duration
-	at    time.Time
+	limitKey // the entity is who shares it
+	ahead    time.Duration
+	at       time.Time
 }
 
 // NewLimits returns limits by the table, which is asked for each time.
 func NewLimits(table func() *Table) *Limits {
-	return &Limits{table: table, counters: map[counterKey]*list.Element{}}
+	return &Limits{table: table, counters: map[limitKey]*list.Element{}}
 }
 
 // Use counts what a client has used, and returns how long it has to wait before it uses more: 0 if
@@ -77,7 +72,7 @@ func (l *Limits) Use(q access.Quota, by Client, amount float64) time.Duration {
 	if !limited {
 		return 0
 	}
-	return l.use(counterKey{shared, q}, limit, amount)
+	return l.use(limitKey{shared, q}, limit, amount)
 }
 
 // Wait is how long a client has to wait before it uses more.
@@ -102,7 +97,7 @@ func (l *Limits) Connect(ip string) time.Duration {
 	if !limited {
 		return 0
 	}
-	at := counterKey{shared, access.Connections}
+	at := limitKey{shared, access.Connections}
 	if wait := l.use(at, limit, 0); wait > 0 {
 		return wait
 	}
@@ -110,7 +105,7 @@ func (l *Limits) Connect(ip string) time.Duration {
 	return 0
 }
 
-func (l *Limits) use(at counterKey, limit, amount float64) time.Duration {
+func (l *Limits) use(at limitKey, limit, amount float64) time.Duration {
 	k, now := kinds[at.of], time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,7 +125,7 @@ func (l *Limits) use(at counterKey, limit, amount float64) time.Duration {
 
 // counter finds a counter; nil if there is none, and none is to be made. One that has nothing to
 // remember is as good as none: those go when others come.
-func (l *Limits) counter(at counterKey, now time.Time, make bool) *counter {
+func (l *Limits) counter(at limitKey, now time.Time, make bool) *counter {
 	if found, is := l.counters[at]; is {
 		l.order.MoveToBack(found)
 		return found.Value.(*counter)
@@ -148,9 +143,9 @@ func (l *Limits) counter(at counterKey, now time.Time, make bool) *counter {
 			break
 		}
 		l.order.Remove(oldest)
-		delete(l.counters, c.counterKey)
+		delete(l.counters, c.limitKey)
 	}
-	c := &counter{counterKey: at, at: now}
+	c := &counter{limitKey: at, at: now}
 	l.counters[at] = l.order.PushBack(c)
 	return c
 }

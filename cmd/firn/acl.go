@@ -17,12 +17,8 @@ import (
 )
 
 func newACL(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "acl", Short: "List, create and delete ACLs: who may do what"}
-	b := &bootstrap{}
-	b.addFlag(cmd)
-	cmd.AddCommand(newACLList(s, b), newACLCreate(s, b), newACLDelete(s, b))
-	onlySubcommands(cmd)
-	return cmd
+	return ofServer(s, "acl", "List, create and delete ACLs: who may do what",
+		newACLList, newACLCreate, newACLDelete)
 }
 
 // aclFlags name ACLs, or select some.

@@ -42,6 +42,18 @@ func newRoot(s streams) *cobra.Command {
 	return root
 }
 
+// ofServer makes a command whose subcommands speak to a server.
+func ofServer(s streams, use, short string, subs ...func(streams, *bootstrap) *cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short}
+	b := &bootstrap{}
+	b.addFlag(cmd)
+	for _, sub := range subs {
+		cmd.AddCommand(sub(s, b))
+	}
+	onlySubcommands(cmd)
+	return cmd
+}
+
 // onlySubcommands makes a command that does nothing by itself say what it is missing.
 func onlySubcommands(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs

@@ -13,12 +13,8 @@ import (
 )
 
 func newGroup(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "group", Short: "List, describe, reset and delete consumer groups"}
-	b := &bootstrap{}
-	b.addFlag(cmd)
-	cmd.AddCommand(newGroupList(s, b), newGroupDescribe(s, b), newGroupReset(s, b), newGroupDelete(s, b))
-	onlySubcommands(cmd)
-	return cmd
+	return ofServer(s, "group", "List, describe, reset and delete consumer groups",
+		newGroupList, newGroupDescribe, newGroupReset, newGroupDelete)
 }
 
 func newGroupList(s streams, b *bootstrap) *cobra.Command {

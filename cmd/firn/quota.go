@@ -18,12 +18,8 @@ import (
 )
 
 func newQuota(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "quota", Short: "List, set and remove quotas: how much clients may use"}
-	b := &bootstrap{}
-	b.addFlag(cmd)
-	cmd.AddCommand(newQuotaList(s, b), newQuotaSet(s, b), newQuotaRemove(s, b))
-	onlySubcommands(cmd)
-	return cmd
+	return ofServer(s, "quota", "List, set and remove quotas: how much clients may use",
+		newQuotaList, newQuotaSet, newQuotaRemove)
 }
 
 // quotaFlags name whom a quota is for.

@@ -16,12 +16,8 @@ import (
 )
 
 func newTopic(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "topic", Short: "Create, list, describe, alter and delete topics"}
-	b := &bootstrap{}
-	b.addFlag(cmd)
-	cmd.AddCommand(newTopicCreate(s, b), newTopicList(s, b), newTopicDescribe(s, b), newTopicAlter(s, b), newTopicDelete(s, b))
-	onlySubcommands(cmd)
-	return cmd
+	return ofServer(s, "topic", "Create, list, describe, alter and delete topics",
+		newTopicCreate, newTopicList, newTopicDescribe, newTopicAlter, newTopicDelete)
 }
 
 // topicConfigs is the repeatable flag --config k=v.

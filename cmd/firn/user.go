@@ -16,11 +16,8 @@ import (
 )
 
 func newUser(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "user", Short: "List, set and delete users and their passwords"}
-	b := &bootstrap{}
-	b.addFlag(cmd)
-	cmd.AddCommand(newUserList(s, b), newUserSet(s, b), newUserDelete(s, b), newUserHash(s))
-	onlySubcommands(cmd)
+	cmd := ofServer(s, "user", "List, set and delete users and their passwords", newUserList, newUserSet, newUserDelete)
+	cmd.AddCommand(newUserHash(s))
 	return cmd
 }
 

@@ -137,7 +137,9 @@ type redis struct {
 var _ coordinator.Coordinator = (*redis)(nil)
 
 // ask makes a call to the server that the process talks to. Names are those of the methods of coordinator.Coordinator.
-func ask[T any](ctx context.Context, r *redis, name string, do func(ctx context.Context, e *embedded.Coordinator) (T, error)) (T, error) {
+func ask[T any](
+	ctx context.Context, r *redis, name string, do func(ctx context.Context, e *embedded.Coordinator) (T, error),
+) (T, error) {
 	c, cut := r.p.w.connect(r.node)
 	return call(ctx, r.p, &toRedis, name, func(ctx context.Context) (answer T, err error) {
 		if cut {
@@ -219,12 +221,16 @@ func (r *redis) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []
 
 // Settled implements coordinator.Log.
 func (r *redis) Settled(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
-	return ask(ctx, r, "Settled", func(ctx context.Context, e *embedded.Coordinator) (uint64, error) { return e.Settled(ctx, in) })
+	return ask(ctx, r, "Settled", func(ctx context.Context, e *embedded.Coordinator) (uint64, error) {
+		return e.Settled(ctx, in)
+	})
 }
 
 // Latest implements coordinator.Log.
 func (r *redis) Latest(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
-	return ask(ctx, r, "Latest", func(ctx context.Context, e *embedded.Coordinator) (uint64, error) { return e.Latest(ctx, in) })
+	return ask(ctx, r, "Latest", func(ctx context.Context, e *embedded.Coordinator) (uint64, error) {
+		return e.Latest(ctx, in)
+	})
 }
 
 // Topic implements coordinator.Log.
@@ -257,7 +263,9 @@ func (r *redis) Acquire(ctx context.Context, in coordinator.Incarnation, name, h
 
 // Now implements coordinator.Leases.
 func (r *redis) Now(ctx context.Context, in coordinator.Incarnation) (time.Time, error) {
-	return ask(ctx, r, "Now", func(ctx context.Context, e *embedded.Coordinator) (time.Time, error) { return e.Now(ctx, in) })
+	return ask(ctx, r, "Now", func(ctx context.Context, e *embedded.Coordinator) (time.Time, error) {
+		return e.Now(ctx, in)
+	})
 }
 
 // Release implements coordinator.Leases.

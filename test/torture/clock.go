@@ -86,7 +86,8 @@ func buildWithClock(ctx context.Context, dir, pkg string, flags ...string) (stri
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return "", err
 	}
-	patched, added, overlay := filepath.Join(at, "time.go"), filepath.Join(at, "jump.go"), filepath.Join(at, "overlay.json")
+	patched, added := filepath.Join(at, "time.go"), filepath.Join(at, "jump.go")
+	overlay := filepath.Join(at, "overlay.json")
 	files, err := json.Marshal(map[string]map[string]string{"Replace": {original: patched, filepath.Join(root, "jump.go"): added}})
 	if err != nil {
 		return "", err
