@@ -114,11 +114,7 @@ func TestOneChainForAllTries(t *testing.T) {
 			if left := store.refuses.Load(); left >= 0 {
 				t.Fatalf("%d tries were not made", left)
 			}
-			lives := map[string]bool{}
-			for _, key := range keys(t, store, "journal/") {
-				lives[strings.Split(key, "/")[1]] = true
-			}
-			if want := map[string]int{"node": 2, "guest": 1}[name]; len(lives) != want {
+			if lives, want := chains(t, store), map[string]int{"node": 2, "guest": 1}[name]; len(lives) != want {
 				t.Errorf("the journal has chains of %d lives, should be %d", len(lives), want)
 			}
 		})
@@ -151,8 +147,8 @@ func TestSlowBeginningIsNoLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		joinShared(t, store, c, 1, 1000)
-		if chains := keys(t, store, "journal/"); !store.thawed.Load() || len(chains) != 2 {
-			t.Errorf("the journal has %v, should have the chain of a life that did not begin, and that of one that did", chains)
+		if lives := chains(t, store); !store.thawed.Load() || len(lives) != 2 {
+			t.Errorf("the journal has the chains of %v, should have that of a life that did not begin, and that of one that did", lives)
 		}
 	})
 }

@@ -190,6 +190,18 @@ func keys(t *testing.T, store segments.Store, prefix string) []string {
 	return found
 }
 
+// chains gives the lives whose chains are in the journal, whether sealed or not.
+func chains(t *testing.T, store segments.Store) []string {
+	t.Helper()
+	var lives []string
+	for _, key := range keys(t, store, "journal/") {
+		if life := strings.Split(key, "/")[1]; !slices.Contains(lives, life) {
+			lives = append(lives, life)
+		}
+	}
+	return lives
+}
+
 // Snapshots appear, and journal objects that they cover go, while writes go on; what is left is enough.
 func TestSnapshots(t *testing.T) {
 	store := memory.New()
