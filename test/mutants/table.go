@@ -466,6 +466,20 @@ var mutants = []mutant{
 		by:   []check{{pkg: "./cleanup", run: "^TestPlan$"}, whole},
 	},
 	{
+		name: "retention-one-more", file: "cleanup/retention.go",
+		rule: "retention.bytes of the newest records stay",
+		old:  "left-s.Length >= config.RetentionBytes",
+		new:  "left >= config.RetentionBytes",
+		by:   []check{{pkg: "./cleanup", run: "Retention|Expired"}, whole},
+	},
+	{
+		name: "compacts-the-last", file: "cleanup/compact_filter.go",
+		rule: "compaction leaves the last record of each key",
+		old:  "c.latest.last(hash) > r.Offset",
+		new:  "c.latest.last(hash) >= r.Offset",
+		by:   []check{{pkg: "./cleanup", run: "Compact"}, whole},
+	},
+	{
 		name: "merges-by-a-wrong-clock", file: "coordinator/embedded/propose.go",
 		rule: "a segment that may be committed again is not merged, by the coordinator's clock",
 		old:  "age <= coordinator.MergeAge(e.opts.CommitDeadline) {",

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"firn.dev/coordinator"
@@ -55,11 +57,18 @@ func (c *client) records() []string {
 	return names
 }
 
+// keyOf is the key of a record in a compacted topic. Records of several clients share it.
+func keyOf(record string) string {
+	_, number, _ := strings.Cut(record, ".")
+	n, _ := strconv.Atoi(number)
+	return fmt.Sprint("k", n%5)
+}
+
 func bytesOf(names []string, o batch.Options) ([]byte, batch.Header) {
 	records := make([]batch.Record, len(names))
 	now := time.Now().UnixMilli()
 	for i, n := range names {
-		records[i] = batch.Record{Timestamp: now, Value: []byte(n)}
+		records[i] = batch.Record{Timestamp: now, Key: []byte(keyOf(n)), Value: []byte(n)}
 	}
 	b, err := batch.Build(records, o)
 	if err != nil {

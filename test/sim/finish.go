@@ -160,6 +160,7 @@ func readAll(ctx context.Context, view *coordinator.View, x *index.Index) (map[s
 				if len(offsets) == 0 {
 					return nil, fmt.Errorf("there is nothing at offset %d of %s, which goes from %d to %d", next, at, info.LogStart, info.HighWatermark)
 				}
+				all.bytes += bytesFrom(chunk.Batches, next)
 				for i, o := range offsets {
 					all.records[o] = records[i]
 				}
@@ -169,6 +170,18 @@ func readAll(ctx context.Context, view *coordinator.View, x *index.Index) (map[s
 		}
 	}
 	return log, nil
+}
+
+// bytesFrom is the size of those batches that begin at an offset or behind it.
+func bytesFrom(batches [][]byte, offset int64) (n int64) {
+	for _, some := range batches {
+		for h, err := range batch.All(some) {
+			if err == nil && h.BaseOffset >= offset {
+				n += int64(h.Size())
+			}
+		}
+	}
+	return n
 }
 
 // audit asks what is in the bucket for nothing, and what is needed and not there.

@@ -82,7 +82,7 @@ func (c *client) administer() {
 		d := c.dice()
 		switch kind := d.n("kind", 6); {
 		case t == nil:
-			c.change(i, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: topicName, Partitions: int32(c.w.plan.Partitions)}})
+			c.change(i, c.w.plan.createTopic())
 		case !on:
 		case kind < 2 && t.Partitions < 6:
 			c.change(i, coordinator.Change{Grow: &coordinator.Grow{Topic: t.ID, Partitions: t.Partitions + 1}})

@@ -22,10 +22,13 @@ type judge struct {
 	offsets    map[decision]*groupCommit
 	opened     []incarnationOpened
 	begun      time.Time
+	retention  int64 // bytes that the newest records of a partition have to have before older ones may go; 0: older ones stay
+	compact    bool  // a record may go when a later one has its key
 	verdict    error // the first contradiction
 	over       chan struct{}
 
 	acknowledged, served int
+	expired, compacted   int // records that are gone in the end, by retention and by compaction
 }
 
 // place is where a record lies.
@@ -51,8 +54,8 @@ const (
 	maxReads  = 400
 )
 
-func newJudge() *judge {
-	return &judge{partitions: map[segments.Partition]*history{}, places: map[string][]place{}, refused: map[string]string{},
+func newJudge(p *Plan) *judge {
+	return &judge{retention: int64(p.Retention), compact: p.Compact, partitions: map[segments.Partition]*history{}, places: map[string][]place{}, refused: map[string]string{},
 		groups: map[string]*groupHistory{}, offsets: map[decision]*groupCommit{},
 		begun: time.Now(), over: make(chan struct{})}
 }
@@ -181,7 +184,7 @@ func (j *judge) serves(who string, at segments.Partition, call int64, offsets []
 	defer j.mu.Unlock()
 	h := j.history(at)
 	for i, o := range offsets {
-		if i > 0 && o != offsets[i-1]+1 {
+		if i > 0 && o != offsets[i-1]+1 && (!j.compact || o <= offsets[i-1]) {
 			j.violated("P3: %s serves offset %d of %s, and then %d", who, offsets[i-1], at, o)
 		}
 		before, known := h.served[o]
@@ -198,7 +201,7 @@ func (j *judge) serves(who string, at segments.Partition, call int64, offsets []
 		j.served++
 		j.placed(place{at, o}, records[i], who)
 	}
-	if len(offsets) > 0 && len(h.reads) < maxReads {
+	if len(offsets) > 0 && len(h.reads) < maxReads && !j.compact {
 		h.reads = append(h.reads, linear.Operation{Call: call, Return: j.now(), Input: linear.Input{Offset: offsets[0]}, Output: linear.Output{Records: records}})
 	}
 }
@@ -223,6 +226,7 @@ func (j *judge) deletesTopic(id segments.TopicID, partitions int32) {
 // whole is a partition as somebody reads it in the end.
 type whole struct {
 	start, end int64
+	bytes      int64
 	records    map[int64]string
 }
 
@@ -230,6 +234,7 @@ type whole struct {
 func (j *judge) ends(who string, log map[segments.Partition]whole) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.expired, j.compacted = 0, 0
 	for at, h := range j.partitions {
 		got, there := log[at]
 		if h.deleted {
@@ -239,16 +244,22 @@ func (j *judge) ends(who string, log map[segments.Partition]whole) {
 			j.violated("P1: %s does not know partition %s, of which %d records were acknowledged", who, at, len(h.acked))
 			continue
 		}
-		if got.start > h.start {
-			j.violated("P1: %s begins %s at offset %d, and nobody asked for more than %d to be deleted", who, at, got.start, h.start)
+		if got.start > h.start && (j.retention == 0 || got.bytes < j.retention) {
+			j.violated("P1: %s begins %s at offset %d, where %d bytes are left, and nobody asked for more than %d to be deleted", who, at, got.start, got.bytes, h.start)
 		}
-		for o := got.start; o < got.end; o++ {
+		for o := got.start; o < got.end && !j.compact; o++ {
 			if _, there := got.records[o]; !there {
 				j.violated("P3: %s has no record at offset %d of %s, which goes from %d to %d", who, o, at, got.start, got.end)
 			}
 		}
+		j.expired += int(max(0, got.start-h.start))
+		j.compacted += int(got.end-got.start) - len(got.records)
+		last := lastOfKeys(got.records)
 		for _, promised := range []map[int64]string{h.acked, h.served} {
 			for o, record := range promised {
+				if _, there := got.records[o]; j.compact && !there && last[keyOf(record)] > o {
+					continue
+				}
 				if o >= got.start && got.records[o] != record {
 					j.violated("P1: %s has %q at offset %d of %s, which goes from %d to %d: %s was acknowledged or served there", who, got.records[o], o, at, got.start, got.end, record)
 				}
@@ -256,6 +267,15 @@ func (j *judge) ends(who string, log map[segments.Partition]whole) {
 		}
 		j.ordered(who, at, got)
 	}
+}
+
+// lastOfKeys gives for each key the offset of its last record.
+func lastOfKeys(records map[int64]string) map[string]int64 {
+	last := map[string]int64{}
+	for o, r := range records {
+		last[keyOf(r)] = max(last[keyOf(r)], o)
+	}
+	return last
 }
 
 // ordered checks that the records of each client are in the order in which it sent them, if it waits for each answer. Names of records are client, dot, number.

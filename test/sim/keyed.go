@@ -28,8 +28,8 @@ func (c *client) keyed() {
 		var list []map[string]any
 		for _, n := range names {
 			record := map[string]any{"value": n}
-			if d := c.dice(); d.chance("key", 0.5) {
-				record["key"] = fmt.Sprint("k", d.n("which", 20))
+			if key := c.key(n); key != "" {
+				record["key"] = key
 			}
 			list = append(list, record)
 		}
@@ -51,6 +51,19 @@ func (c *client) keyed() {
 			c.w.sleepAlways(c.dice().between("again", 20*time.Millisecond, time.Second))
 		}
 	}
+}
+
+// key is that of a record of a request over HTTP or of a function: in a compacted topic the one
+// that the judge expects, else any or none.
+func (c *client) key(record string) string {
+	d := c.dice()
+	switch {
+	case c.w.plan.Compact:
+		return keyOf(record)
+	case d.chance("key", 0.5):
+		return fmt.Sprint("k", d.n("which", 20))
+	}
+	return ""
 }
 
 // acknowledged tells the judge where the records of a request are: those of each partition side by side.
@@ -126,8 +139,8 @@ func (c *client) function() {
 		records := make([]ingest.Record, len(names))
 		for i, n := range names {
 			records[i] = ingest.Record{Partition: -1, Value: []byte(n), Timestamp: -1}
-			if d := c.dice(); d.chance("key", 0.5) {
-				records[i].Key = fmt.Append(nil, "k", d.n("which", 20))
+			if key := c.key(n); key != "" {
+				records[i].Key = []byte(key)
 			}
 		}
 		call, key := c.w.judge.now(), fmt.Sprint(c.name, " event ", c.n)

@@ -134,7 +134,7 @@ func (n *node) start(p *process) (i *instance, err error) {
 	}
 	if w.plan.Cleanup {
 		i.cleaner, err = cleanup.New(cleanup.Options{Node: i.member, Store: i.store, Pace: pace, Logger: logger, CommitDeadline: w.plan.CommitDeadline,
-			Grace: w.plan.Grace, Interval: 2 * time.Second, Stale: 20 * time.Second, ArchiveBatch: 3, ArchiveKeep: 3})
+			Grace: w.plan.Grace, Interval: 2 * time.Second, Retain: 2 * time.Second, Stale: 20 * time.Second, ArchiveBatch: 3, ArchiveKeep: 3})
 	}
 	return i, err
 }

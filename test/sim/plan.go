@@ -3,8 +3,12 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // Fault is what happens to one call across the boundary of a process.
@@ -87,6 +91,8 @@ type Plan struct {
 	Readers    int  // of the bucket alone
 	Admin      bool // topics grow, are deleted and made again, and so are records
 	Cleanup    bool // nodes merge and collect
+	Retention  int  // retention.bytes of the topic; 0: none
+	Compact    bool // the topic is compacted
 	Long       bool // goes on until garbage has to be gone
 
 	CommitDeadline  time.Duration
@@ -120,6 +126,17 @@ func NewPlan(seed uint64) *Plan {
 	p.Grace = []time.Duration{20 * time.Second, 2 * time.Minute}[d.n("grace", 2)]
 	p.SnapshotObjects = 3 + d.n("snapshots", 30)
 	p.Long = p.Cleanup && p.CommitDeadline < time.Minute && d.chance("long", 0.15)
+	switch policy := d.float("policy"); {
+	case !p.Cleanup || policy >= 0.3:
+	case policy < 0.15:
+		p.Retention = 200 + d.n("retention", 2000)
+	default:
+		p.Compact = true
+	}
+	if (p.Retention > 0 || p.Compact) && d.chance("ripe", 0.5) { // nothing goes before it is older than the deadline
+		p.CommitDeadline = 15 * time.Second
+		p.Length = d.between("ripe for", 30*time.Second, 3*time.Minute)
+	}
 	for i := range d.n("strikes", 8) {
 		s := p.strike(dice{seed, fmt.Sprint("strike ", i)})
 		p.Strikes = append(p.Strikes, s)
@@ -191,11 +208,23 @@ func (p *Plan) strike(d dice) Strike {
 	return s
 }
 
+// createTopic makes the topic that all clients work with.
+func (p *Plan) createTopic() coordinator.Change {
+	t := &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: topicName, Partitions: int32(p.Partitions)}
+	switch {
+	case p.Compact:
+		t.Configs = map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}
+	case p.Retention > 0:
+		t.Configs = map[string]string{"retention.bytes": strconv.Itoa(p.Retention)}
+	}
+	return coordinator.Change{CreateTopic: t}
+}
+
 // String shows a plan.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes, %s, %d partitions; clients: %d idempotent, %d plain, %d keyed, %d direct, %d groups, %d readers; admin %v, cleanup %v, long %v; deadline %s, grace %s, snapshots each %d",
-		p.Seed, p.Nodes, p.Length.Round(time.Millisecond), p.Partitions, p.Idempotent, p.Plain, p.Keyed, p.Direct, p.Groups, p.Readers, p.Admin, p.Cleanup, p.Long,
+	fmt.Fprintf(&b, "seed %d: %d nodes, %s, %d partitions; clients: %d idempotent, %d plain, %d keyed, %d direct, %d groups, %d readers; admin %v, cleanup %v, retention %d, compact %v, long %v; deadline %s, grace %s, snapshots each %d",
+		p.Seed, p.Nodes, p.Length.Round(time.Millisecond), p.Partitions, p.Idempotent, p.Plain, p.Keyed, p.Direct, p.Groups, p.Readers, p.Admin, p.Cleanup, p.Retention, p.Compact, p.Long,
 		p.CommitDeadline, p.Grace, p.SnapshotObjects)
 	for _, s := range p.Strikes {
 		fmt.Fprintf(&b, "\n  %s", s)

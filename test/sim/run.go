@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
-	"firn.dev/segments"
 )
 
 // Result is what one simulation came to.
@@ -22,6 +21,7 @@ type Result struct {
 	Trace     []string
 
 	Calls, Openings, Acknowledged, Served int
+	Expired, Compacted                    int // records
 	Faults                                map[Fault]int
 	Strikes                               map[StrikeKind]int
 	Virtual                               time.Duration
@@ -33,7 +33,7 @@ func Run(t *testing.T, plan *Plan, tracing bool) (r *Result) {
 		w := newWorld(plan, tracing)
 		w.live()
 		r = &Result{Plan: plan, Violation: w.judge.found(), Happened: w.happens, Trace: w.lines, Calls: w.calls, Openings: w.openings,
-			Acknowledged: w.judge.acknowledged, Served: w.judge.served, Faults: w.counts, Strikes: w.struck, Virtual: time.Since(w.begun)}
+			Acknowledged: w.judge.acknowledged, Served: w.judge.served, Expired: w.judge.expired, Compacted: w.judge.compacted, Faults: w.counts, Strikes: w.struck, Virtual: time.Since(w.begun)}
 	})
 	return r
 }
@@ -120,7 +120,7 @@ func (w *world) createTopic() bool {
 		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 		i, err := c.node(ctx)
 		if err == nil {
-			_, err = i.member.Change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: topicName, Partitions: int32(w.plan.Partitions)}})
+			_, err = i.member.Change(ctx, w.plan.createTopic())
 		}
 		cancel()
 		if err == nil || errors.Is(err, coordinator.ErrTopicExists) {

@@ -80,6 +80,8 @@ func withoutClients(p *Plan) func(yield func(*Plan) bool) {
 			func(p *Plan) bool { was := p.Long; p.Long = false; return was },
 			func(p *Plan) bool { was := p.Admin; p.Admin = false; return was },
 			func(p *Plan) bool { was := p.Cleanup; p.Cleanup = false; return was },
+			func(p *Plan) bool { was := p.Retention; p.Retention = 0; return was > 0 },
+			func(p *Plan) bool { was := p.Compact; p.Compact = false; return was },
 			func(p *Plan) bool { p.Groups--; return p.Groups >= 0 },
 			func(p *Plan) bool { p.Readers--; return p.Readers >= 0 },
 			func(p *Plan) bool { p.Direct--; return p.Direct >= 0 },

@@ -82,6 +82,8 @@ func (r *Result) add(o *Result) {
 	r.Openings += o.Openings
 	r.Acknowledged += o.Acknowledged
 	r.Served += o.Served
+	r.Expired += o.Expired
+	r.Compacted += o.Compacted
 	r.Virtual += o.Virtual
 	for f, n := range o.Faults {
 		r.Faults[f] += n
@@ -93,7 +95,7 @@ func (r *Result) add(o *Result) {
 
 func (r *Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d calls, %d incarnations opened, %d records acknowledged, %d served; faults of calls:", r.Calls, r.Openings, r.Acknowledged, r.Served)
+	fmt.Fprintf(&b, "%d calls, %d incarnations opened, %d records acknowledged, %d served, %d expired, %d compacted away; faults of calls:", r.Calls, r.Openings, r.Acknowledged, r.Served, r.Expired, r.Compacted)
 	for _, f := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %d %s,", r.Faults[f], f)
 	}

@@ -58,7 +58,7 @@ type world struct {
 }
 
 func newWorld(plan *Plan, tracing bool) *world {
-	w := &world{plan: plan, tracing: tracing, bucket: memory.New(), judge: newJudge(), calm: make(chan struct{}), trouble: make(chan struct{}), begun: time.Now(),
+	w := &world{plan: plan, tracing: tracing, bucket: memory.New(), judge: newJudge(plan), calm: make(chan struct{}), trouble: make(chan struct{}), begun: time.Now(),
 		apart: map[int]*server{}, cuts: map[int]chan struct{}{}, cutUntil: map[int]time.Time{}, numbers: map[string]int{}, happens: map[string]Fault{},
 		awaited: map[int]chan struct{}{}, clocks: map[string]time.Duration{}, counts: map[Fault]int{}, struck: map[StrikeKind]int{}}
 	for _, r := range plan.Rates {
