@@ -51,7 +51,10 @@ type consumer struct {
 	assignor             string
 	names                []string // of the topics that it is subscribed to, ordered
 	regex                string
-	matched              []string // names that regex matches
+	matched              []string // names that regex matches, of those that it may know of
+
+	describes func(topic string) bool // which it may know of; nil: all
+	resolved  time.Time               // when the regex was last matched
 
 	epoch, previous int32 // epoch is away while a static member is not there
 	state           progress

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,10 @@ type ConsumerHeartbeat struct {
 	Names                []string      // of topics
 	Regex                *string       // that names of topics match as a whole
 	Assignor             *string
-	Owned                []segments.Partition // that it has
+	// Describes says which topics the member may know of; nil: of all. It answers from memory, and is
+	// asked later too, until the next heartbeat.
+	Describes func(topic string) bool
+	Owned     []segments.Partition // that it has
 
 	spare int64 // bytes that the node has left for all groups
 }
@@ -93,7 +97,7 @@ func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, n
 	if err != nil {
 		return ConsumerAnswer{Err: err}
 	}
-	wants, err := g.wish(m, r)
+	wants, err := g.wish(now, m, r)
 	if err != nil {
 		return ConsumerAnswer{Err: err}
 	}
@@ -186,9 +190,9 @@ func (m *consumer) hasAll(owned []segments.Partition) bool {
 
 // wish returns what a member, nil for a new one, wants to read after a heartbeat, or why it is
 // refused.
-func (g *consumerGroup) wish(m *consumer, r *ConsumerHeartbeat) (s subscription, err *kerr.Error) {
+func (g *consumerGroup) wish(now time.Time, m *consumer, r *ConsumerHeartbeat) (s subscription, err *kerr.Error) {
 	if m != nil {
-		s = subscription{m.names, m.regex, m.matched}
+		s = subscription{m.names, m.regex, m.matched, m.resolved}
 		if m.classic != nil {
 			s = subscription{names: m.names}
 		}
@@ -197,12 +201,14 @@ func (g *consumerGroup) wish(m *consumer, r *ConsumerHeartbeat) (s subscription,
 		s.names = named(r.Names)
 	}
 	if r.Regex != nil && *r.Regex != s.regex {
-		s.regex, s.matched = strings.Clone(*r.Regex), nil
-		if s.regex != "" {
-			if s.matched, err = g.match(s.regex); err != nil {
-				return s, err
-			}
+		s.regex, s.matched, s.resolved = strings.Clone(*r.Regex), nil, time.Time{}
+	}
+	if limited := r.Describes != nil || m != nil && m.describes != nil; s.regex != "" &&
+		(s.resolved.IsZero() || limited && now.Sub(s.resolved) >= regexRefresh) {
+		if s.matched, err = g.match(s.regex, r.Describes); err != nil {
+			return s, err
 		}
+		s.resolved = now
 	}
 	if m != nil && !m.differs(s) {
 		return s, nil
@@ -210,14 +216,38 @@ func (g *consumerGroup) wish(m *consumer, r *ConsumerHeartbeat) (s subscription,
 	return s, g.room(m, s, r.spare)
 }
 
-// match returns what a regular expression matches.
-func (g *consumerGroup) match(regex string) ([]string, *kerr.Error) {
+// regexRefresh is how old what a regular expression matches may be where members may not know of
+// all topics: other permissions are seen so late. Kafka looks every ten minutes.
+const regexRefresh = time.Minute
+
+// match returns what a regular expression matches of the topics that a member may know of.
+func (g *consumerGroup) match(regex string, describes func(topic string) bool) ([]string, *kerr.Error) {
 	for _, m := range g.order {
-		if m.regex == regex {
+		if m.regex == regex && m.describes == nil && describes == nil {
 			return m.matched, nil
 		}
 	}
-	return g.topics.match(regex)
+	names, err := g.topics.match(regex)
+	return g.described(names, regex, describes), err
+}
+
+// described returns those names that a member may know of, of all that its expression matches.
+// Members that know of the same share one list.
+func (g *consumerGroup) described(names []string, regex string, describes func(topic string) bool) (known []string) {
+	if describes == nil {
+		return names
+	}
+	for _, name := range names {
+		if describes(name) {
+			known = append(known, name)
+		}
+	}
+	for _, m := range g.order {
+		if m.regex == regex && slices.Equal(m.matched, known) {
+			return m.matched
+		}
+	}
+	return known
 }
 
 // room holds the limits for a member, nil for a new one, with a subscription. What does not grow is
@@ -247,8 +277,9 @@ func (g *consumerGroup) room(m *consumer, s subscription, spare int64) *kerr.Err
 func (m *consumer) renew(g *consumerGroup, r *ConsumerHeartbeat, wants subscription) bool {
 	g.sent -= m.size()
 	defer func() { g.sent += m.size() }()
-	differs := m.differs(wants)
-	m.names, m.regex, m.matched = wants.names, wants.regex, wants.matched
+	differs := m.differs(wants) || !slices.Equal(m.matched, wants.matched)
+	m.names, m.regex, m.matched, m.resolved = wants.names, wants.regex, wants.matched, wants.resolved
+	m.describes = r.Describes
 	m.clientID, m.clientHost = r.ClientID, r.ClientHost
 	m.classic = nil
 	if r.RebalanceTimeout >= 0 {

@@ -140,7 +140,7 @@ func (m *consumer) renewClassic(g *consumerGroup, r *JoinRequest, said *embedded
 	g.sent -= m.size()
 	defer func() { g.sent += m.size() }()
 	differs := m.differs(wants)
-	m.names, m.regex, m.matched, m.assignor = wants.names, "", nil, ""
+	m.names, m.regex, m.matched, m.assignor, m.describes = wants.names, "", nil, "", nil
 	m.clientID, m.clientHost, m.rack = r.ClientID, r.ClientHost, said.rack
 	m.rebalance = r.RebalanceTimeout
 	m.classic = &classicSide{session: r.SessionTimeout, protocols: r.Protocols, version: said.version}

@@ -74,7 +74,7 @@ func (g *consumerGroup) see(topics *catalog) {
 			names, _ = topics.match(m.regex) // it was checked when it came
 			resolved[m.regex] = names
 		}
-		m.matched = names
+		m.matched = g.described(names, m.regex, m.describes)
 	}
 	if !maps.Equal(g.wants(), g.wanted) {
 		g.advance()
@@ -179,6 +179,8 @@ type subscription struct {
 	names   []string // ordered, each once
 	regex   string
 	matched []string
+
+	resolved time.Time // when matched was found out
 }
 
 // differs says whether a member wants something else than before.

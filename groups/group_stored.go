@@ -209,6 +209,9 @@ func (g *consumerGroup) restore(now time.Time, from *storedConsumerGroup) {
 			rebalance: milliseconds(s.RebalanceMs),
 			assignor:  s.Assignor, names: s.Names, regex: s.Regex, matched: s.Matched, epoch: s.Epoch, previous: s.Previous,
 			state: s.State, heardBy: now.Add(g.session)}
+		if m.regex != "" { // until it says who it is, it knows of what it knew of
+			m.describes = func(name string) bool { return slices.Contains(s.Matched, name) }
+		}
 		if c := s.Classic; c != nil {
 			m.classic = &classicSide{session: milliseconds(c.SessionMs), protocols: c.Protocols, version: c.Version}
 			m.heardBy = now.Add(m.classic.session)

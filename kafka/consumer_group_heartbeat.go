@@ -14,7 +14,9 @@ import (
 
 // ConsumerGroupHeartbeat, versions 0 and 1, as Kafka 4: the one call by which members of the new protocol (KIP-848) join, stay, get their partitions, and leave.
 //
-//   - From version 1 on members make their own ids, and can subscribe to what a regular expression matches.
+//   - From version 1 on members make their own ids, and can subscribe to what a regular expression matches, of the
+//     topics that they may describe. Kafka matches once for all members that have the expression, with the permissions
+//     of one of them; here each member has its own.
 //   - The server-side assignors are uniform, the default, and range.
 //   - A group of consumers of the classic protocol becomes one of the new when the first member of that joins.
 //   - A member that this node does not know, because the group had another owner before, is told UNKNOWN_MEMBER_ID, after which it joins again.
@@ -44,6 +46,9 @@ func consumerGroupHeartbeat(ctx context.Context, s *Server, from *peer,
 		MemberID: req.MemberID, Epoch: req.MemberEpoch, InstanceID: req.InstanceID, RackID: req.RackID, ClientID: from.ClientID, ClientHost: from.clientHost(),
 		RebalanceTimeout: time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond,
 		Names:            req.SubscribedTopicNames, Regex: req.SubscribedTopicRegex, Assignor: req.ServerAssignor,
+	}
+	if asks := from.asks; asks.Authorizer != (access.Everything{}) {
+		r.Describes = func(topic string) bool { return asks.May(access.Describe, access.Topic, topic) }
 	}
 	if req.Topics != nil {
 		r.Owned = []segments.Partition{}

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/access"
 )
 
 // Members of the new protocol that come and go, and say so, read every record exactly once, with both assignors, and no partition has two owners.
@@ -191,6 +193,21 @@ func TestConsumerGroupErrors(t *testing.T) {
 		t.Errorf("coming back: %+v", again)
 	}
 	f.checkMemberEpochs(t, topic.ID)
+}
+
+// A member whose regular expression matches everything gets the topics that its client may describe.
+func TestRegexIsOfWhatTheClientMayDescribe(t *testing.T) {
+	g := &guard{allowed: everything}
+	f := startFirn(t, Options{Authorizer: g})
+	topic := f.createTopic(t, "log", 2)
+	f.createTopic(t, "secret", 1)
+	g.from(func(_ access.Operation, on access.Resource) bool { return on.Name != "secret" })
+	joined := newWireConsumer(t, f, "a").beat(func(r *kmsg.ConsumerGroupHeartbeatRequest) {
+		r.SubscribedTopicNames, r.SubscribedTopicRegex = nil, new(".*")
+	})
+	if joined.ErrorCode != 0 || len(joined.Assignment.Topics) != 1 || joined.Assignment.Topics[0].TopicID != [16]byte(topic.ID) {
+		t.Errorf("joined: %+v", joined)
+	}
 }
 
 // checkMemberEpochs commits and fetches offsets as member b, which is in epoch 1, and as others.

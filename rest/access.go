@@ -21,6 +21,8 @@ type rules struct {
 	asks []access.Need
 	// open says that everybody may ask, and a client that has not proved who it is as well.
 	open bool
+	// itself says that requests are about whoever asks, who needs no permission for that.
+	itself bool
 	// parks says that a request waits for records, for minutes perhaps: its time counts against
 	// nothing.
 	parks bool
@@ -46,8 +48,8 @@ func (r rules) parking() rules {
 // check says what is missing in a table row.
 func (r *route) check() error {
 	switch {
-	case r.open == (len(r.needs)+len(r.asks) > 0):
-		return fmt.Errorf("rest: %s %s has to say what its requests need, or that it is open, and not both",
+	case (r.open || r.itself) == (len(r.needs)+len(r.asks) > 0):
+		return fmt.Errorf("rest: %s %s has to say what its requests need, or that everybody may ask, and not both",
 			r.method, r.pattern)
 	case r.quota == 0:
 		return fmt.Errorf("rest: %s %s does not say what its requests count against", r.method, r.pattern)

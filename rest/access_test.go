@@ -93,8 +93,9 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 	return req
 }
 
-// Every route asks for something that its row declares, unless it is open. When all is refused, the
-// answer is 403 with an authorization error of Kafka's, or names nothing.
+// Every route asks for something that its row declares, unless it is open or about
+// whoever asks. When all is refused, the answer is 403 with an authorization error of Kafka's, or
+// names nothing.
 func TestEveryRouteAsks(t *testing.T) {
 	f, g := guarded(t)
 	for _, r := range f.routeList() {
@@ -102,8 +103,8 @@ func TestEveryRouteAsks(t *testing.T) {
 			g.from(nothing)
 			status, body := serve(f.Server, f.request(t, &r))
 			asked := g.wasAsked()
-			if r.open != (len(asked) == 0) {
-				t.Errorf("open is %v, and it asked for %v", r.open, asked)
+			if free := r.open || r.itself; free != (len(asked) == 0) {
+				t.Errorf("it is free: %v, and it asked for %v", free, asked)
 			}
 			for _, need := range asked {
 				if !slices.Contains(r.needs, need) && !slices.Contains(r.asks, need) {
@@ -111,7 +112,7 @@ func TestEveryRouteAsks(t *testing.T) {
 				}
 			}
 			switch {
-			case r.open:
+			case r.open, r.itself:
 			case status == http.StatusOK && !bytes.Contains(body, []byte("secret")):
 			case status == http.StatusForbidden && bytes.Contains(body, []byte("no permission")):
 			default:
@@ -180,6 +181,7 @@ func TestProducersAskBeforeTopicsAreCreated(t *testing.T) {
 func TestRoutesSayWhatTheyNeed(t *testing.T) {
 	for name, r := range map[string]rules{
 		"nothing": {quota: access.Requests}, "no quota": {open: true},
+		"itself":  {itself: true, asks: []access.Need{access.Read.On(access.Cluster)}, quota: access.Requests},
 		"both":    {open: true, needs: []access.Need{access.Read.On(access.Cluster)}, quota: access.Requests},
 		"no name": needs(access.Requests, access.Read.On(access.Topic)),
 	} {

@@ -23,19 +23,27 @@ const typeHTML = "text/html; charset=utf-8"
 // consolePage is what / shows to people, and consolePolicy what browsers let it do.
 var consolePage, consolePolicy = console.Page(), console.Policy()
 
-// home says what there is: to browsers as a page, to others as JSON.
-func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
-	kind, err := negotiate(r, typeJSON, "text/html")
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Vary", "Accept")
-	if kind != typeJSON {
+// pageForBrowsers shows browsers the page. It is the same for everybody, and has a form for logins
+// in it, so nobody is asked who they are.
+func pageForBrowsers(others handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		kind, err := negotiate(r, typeJSON, "text/html")
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Vary", "Accept")
+		if kind == typeJSON {
+			return others(w, r)
+		}
 		w.Header().Set("Content-Type", typeHTML)
 		w.Header().Set("Content-Security-Policy", consolePolicy)
 		_, _ = w.Write(consolePage) // an error means that the client has gone
 		return nil
 	}
+}
+
+// home says to programs what there is.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	topics := s.opts.View.Topics()
 	h := home{Service: "firn", ClusterID: s.opts.View.ClusterID(), Topics: []topic{}, Paths: map[string]string{}}
 	for _, route := range s.routeList() {

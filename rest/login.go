@@ -15,10 +15,12 @@ import (
 )
 
 // Logins say how clients of HTTP prove who they are: by Basic (RFC 7617), by a Bearer token
-// (RFC 6750), or by the certificate of their connection.
+// (RFC 6750), by the certificate of their connection, or by the cookie that a page gets for one of
+// the first two.
 type Logins struct {
 	Passwords *login.Passwords // what Basic is checked with
 	Tokens    *login.Tokens    // what Bearer is checked with; nil: it is not taken
+	Sessions  *login.Sessions  // of pages in browsers; nil: there are none
 	// Required says that a client that proves nothing gets 401. Otherwise it is User:ANONYMOUS.
 	Required bool
 	// Plaintext says that passwords and tokens of other machines are taken over HTTP without TLS as
@@ -41,6 +43,11 @@ type caller struct {
 	// holds says whether what the client has proved is still true; nil: it is for as long as the
 	// request lasts.
 	holds func() bool
+
+	// What it has proved it by, if it was one of these.
+	password *login.Proof
+	token    *login.TokenProof
+	session  *login.Session
 }
 
 // stranger is a caller that has proved nothing.
@@ -60,6 +67,9 @@ func (s *Server) authenticate(r *http.Request) (*caller, error) {
 	}
 	if given := r.Header.Get("Authorization"); given != "" {
 		return who, s.checkAuthorization(r, who, given)
+	}
+	if cookie := cookieOf(r); cookie != "" && logins.Sessions != nil {
+		return who, s.checkCookie(r, who, cookie)
 	}
 	if r.TLS != nil {
 		who.Principal = login.PrincipalOfTLS(*r.TLS)
@@ -116,7 +126,7 @@ func (s *Server) checkBasic(r *http.Request, who *caller) error {
 		return err
 	}
 	who.Principal = access.Principal{Type: "User", Name: proof.User}
-	who.holds = func() bool { return passwords.Holds(proof) }
+	who.password, who.holds = &proof, func() bool { return passwords.Holds(proof) }
 	return nil
 }
 
@@ -126,7 +136,7 @@ func (s *Server) checkBearer(r *http.Request, who *caller, token string) error {
 		return err
 	}
 	who.Principal = access.Principal{Type: "User", Name: proof.User}
-	who.holds = func() bool { return time.Now().Before(proof.Until) }
+	who.token, who.holds = &proof, func() bool { return time.Now().Before(proof.Until) }
 	return nil
 }
 
@@ -143,6 +153,9 @@ func (s *Server) unauthorized(r *http.Request, detail string) error {
 			"because the network can read them: use https (the server needs --https), or --http-plaintext-logins on the server"}
 	}
 	challenges := []string{`Basic realm="firn", charset="UTF-8"`}
+	if r.Header.Get(pageField) != "" {
+		challenges[0] = `Session realm="firn"`
+	}
 	if s.opts.Logins.Tokens != nil {
 		challenges = append(challenges, `Bearer realm="firn"`)
 	}

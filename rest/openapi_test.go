@@ -16,6 +16,7 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	validation "github.com/pb33f/libopenapi-validator/errors"
 
+	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/segments"
@@ -106,7 +107,13 @@ func TestOpenAPIListsWhatIsServed(t *testing.T) {
 // and the group idle with an offset. It returns what stands for what in the examples.
 func exampleLog(t *testing.T) (*firn, *strings.Replacer) {
 	t.Helper()
-	f := startFirn(t, 1, nil)[0]
+	users := &people{}
+	users.set(t, "alice", "pencil")
+	passwords := login.NewPasswords(users)
+	secret := func() []byte { return bytes.Repeat([]byte("s"), login.MinSecretBytes) }
+	f := startFirn(t, 1, func(o *Options) {
+		o.Logins = &Logins{Passwords: passwords, Sessions: login.NewSessions(secret, passwords)}
+	})[0]
 	topic := f.makeTopic(t, "orders", 3)
 	f.writeValues(t, topic, 0, "a", "b")
 	at := segments.Partition{Topic: topic.ID}
@@ -142,6 +149,10 @@ func (o *operation) requests(t *testing.T, method, path string, real *strings.Re
 	build := func(kind string, body []byte) {
 		r := httptest.NewRequestWithContext(t.Context(), strings.ToUpper(method), path+"?"+query.Encode(), bytes.NewReader(body))
 		r.Header = header.Clone()
+		if path == "/v1/session" { // claims and keys of the others are everybody's
+			r.RemoteAddr = "127.0.0.1:1"
+			r.SetBasicAuth("alice", "pencil")
+		}
 		if kind != "" {
 			r.Header.Set("Content-Type", kind)
 		}

@@ -24,7 +24,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 // routeList is the whole of what is served, beside profiles.
 func (s *Server) routeList() []route {
-	return slices.Concat(s.observing(), s.producing(), s.consuming())
+	return slices.Concat(s.observing(), s.sessionRoutes(), s.producing(), s.consuming())
 }
 
 // observing is for those who look after the process.
@@ -39,7 +39,7 @@ func (s *Server) observing() []route {
 			summary: "metrics for Prometheus",
 			rules:   needs(access.Unthrottled, access.Describe.On(access.Cluster))},
 		{method: http.MethodGet, pattern: "/{$}", handler: s.home, summary: "what there is",
-			rules: needs(access.Requests).asking(access.Describe.On(access.Topic))},
+			rules: needs(access.Requests).asking(access.Describe.On(access.Topic)), around: pageForBrowsers},
 	}
 }
 

@@ -58,7 +58,7 @@ func (n *node) logins() *rest.Logins {
 		return nil
 	}
 	return &rest.Logins{Passwords: n.passwords, Tokens: n.tokens, Required: auth == requiredHTTPAuth,
-		Plaintext: n.options.httpLogins.plaintext}
+		Sessions: login.NewSessions(n.clusterSecret(), n.passwords), Plaintext: n.options.httpLogins.plaintext}
 }
 
 // readSecret reads --cluster-secret-file; nil if there is none.

@@ -2,7 +2,14 @@
 const byId = id => document.getElementById(id);
 const whole = n => n.toLocaleString();
 const size = n => { let u = 0; while (n >= 1024 && u < 5) { n /= 1024; u++ } return (u ? n.toFixed(1) : n) + " " + ["B", "KiB", "MiB", "GiB", "TiB", "PiB"][u] };
-const get = async path => { const r = await fetch(path, {headers: {Accept: "application/json"}}); const body = await r.json(); if (!r.ok) throw new Error(body.detail || r.status); return body };
+// ask sends a request as a page's own, so that the browser does not ask for a password before the page does.
+const ask = (path, options = {}) => fetch(path, {...options, headers: {Accept: "application/json", "X-Requested-With": "fetch", ...options.headers}});
+const get = async (path, options) => {
+  const r = await ask(path, options), body = await r.json();
+  if (!r.ok) throw Object.assign(new Error(body.detail || r.status), {status: r.status});
+  return body;
+};
+const fault = text => { byId("state").textContent = text; byId("state").className = "late" };
 
 function element(tag, text, kind, href) {
   const e = document.createElement(tag), inner = href ? e.appendChild(document.createElement("a")) : e;
@@ -25,8 +32,20 @@ function table(id, columns, rows, none) {
   byId(id).replaceChildren(...(rows.length ? [head] : []), ...lines);
 }
 
+// loggedIn shows as whom the page has logged in. Without a login there is the form, and nothing else.
+function loggedIn(session) {
+  const {principal, until, logins} = session || {};
+  byId("who").textContent = logins ? principal : "";
+  byId("out").hidden = !until;
+  byId("in").hidden = !logins || principal !== "User:ANONYMOUS";
+  byId("shown").hidden = !session;
+  byId("login").hidden = !!session;
+  if (!session) ["cluster", "numbers", "topics", "groups", "nodes"].forEach(id => byId(id).replaceChildren());
+}
+
 async function show() {
   try {
+    loggedIn(await get("v1/session"));
     const [cluster, topics, groups, nodes] = await Promise.all([get("v1/cluster"), get("v1/topics?limit=200"), get("v1/groups?limit=200"), get("v1/nodes")]);
     byId("cluster").textContent = "cluster " + cluster.cluster_id;
     byId("numbers").replaceChildren(...[["topics", whole(cluster.topics)], ["partitions", whole(cluster.partitions)], ["records", whole(cluster.records)],
@@ -41,9 +60,22 @@ async function show() {
     byId("state").textContent = groups.unreachable ? "no answer from node " + groups.unreachable.join(", ") : "as of " + new Date().toLocaleTimeString();
     byId("state").className = groups.unreachable ? "late" : "soft";
   } catch (e) {
-    byId("state").textContent = e.message;
-    byId("state").className = "late";
+    fault(e.status === 401 ? "log in" : e.message);
+    if (e.status === 401) loggedIn(null);
   }
 }
+
+byId("login").onsubmit = async event => {
+  event.preventDefault();
+  const {user, password, token} = event.target.elements, utf8 = new TextEncoder().encode(user.value + ":" + password.value);
+  const authorization = token.value ? "Bearer " + token.value : "Basic " + btoa(String.fromCharCode(...utf8));
+  password.value = token.value = "";
+  try {
+    await get("v1/session", {method: "POST", headers: {Authorization: authorization}});
+    show();
+  } catch (e) { fault(e.message) }
+};
+byId("in").onclick = () => { byId("login").hidden = false };
+byId("out").onclick = async () => { await ask("v1/session", {method: "DELETE"}); show() };
 show();
-setInterval(() => { if (!document.hidden) show() }, 3000);
+setInterval(() => { if (!document.hidden && byId("login").hidden) show() }, 3000);
