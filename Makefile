@@ -1,4 +1,5 @@
-# Everything that one does with this repository. `make` alone lists it.
+# Everything that one does with this repository. `make` alone lists it. To go, "work" stands for all packages of all modules
+# that go.work lists.
 
 GO        ?= go
 BIN       := bin
@@ -44,7 +45,7 @@ package: build ## make ./dist/firn.deb for this machine
 
 test: test-needs test-servers ## install what the tests need and run all of them, with the race detector
 	@# -count=1: the tests that run the binary build it themselves, which Go's test cache does not see
-	$(GO) test -race -count=1 -timeout 20m ./...
+	$(GO) test -race -count=1 -timeout 20m work
 
 # Commands come from the distribution, Helm from source, the npm packages from the lock file. Without root or a package
 # manager that we know, the message says what is missing.
@@ -81,11 +82,11 @@ stack-down: ## stop what make stack has started; its data stays in ./localstack/
 
 check: ## gofmt, vet, layering, true pages, widths (lowers the numbers in testdata/widths): quick
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	$(GO) vet ./...
-	$(GO) test -run "TestImports|TestPackages|TestPage|IsNarrow" . -widths.shrink
+	$(GO) vet work
+	$(GO) test -run "TestImports|TestModules|TestPackages|TestPage|IsNarrow" . -widths.shrink
 
 lint: check ## golangci-lint, pinned (its first build takes minutes)
-	$(GO) run $(GOLANGCI) run ./...
+	$(GO) run $(GOLANGCI) run ./... ./deploy/... ./test/...
 
 model: ## search the model of the protocol: every state of the larger configurations (half an hour, 4 GiB)
 	GOMEMLIMIT=5GiB $(GO) test -count=1 -timeout 2h -v ./coordinator/model ./coordinator/model/txn -model.long
@@ -107,7 +108,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 	done
 
 bench: ## run the benchmarks, BENCHTIME each (1s)
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) work
 
 demo: build test-needs ## every line of Go's own source in through kcat, out through kafkajs and franz-go, compared key by key
 	$(GO) run ./test/demo -firn $(BIN)/firn

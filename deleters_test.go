@@ -73,12 +73,12 @@ type exported struct {
 	Module                  *struct{ Main bool }
 }
 
-// listExports returns the packages of this module, and where what each package exports is written,
+// listExports returns the packages of our modules, and where what each package exports is written,
 // by import path.
 func listExports(t *testing.T) (ours []exported, exports map[string]string) {
 	t.Helper()
 	fields := "-json=ImportPath,Dir,Export,GoFiles,Module"
-	out, err := exec.Command("go", "list", "-export", "-deps", fields, "./...").Output()
+	out, err := exec.Command("go", "list", "-export", "-deps", fields, "work").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

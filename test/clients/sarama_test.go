@@ -1,18 +1,20 @@
-package kafka
+// Package clients drives a server with clients that no other test needs.
+package clients
 
 import (
 	"testing"
 
 	"github.com/IBM/sarama"
+
+	"firn.dev/test/process/processtest"
 )
 
 // The common Terraform provider is made of sarama: what it declares, reads back and alters, through
 // sarama itself.
 func TestSaramaReadsBackWhatItDeclared(t *testing.T) {
-	f := startFirn(t, Options{})
 	config := sarama.NewConfig()
 	config.Version = sarama.V3_6_0_0
-	client, err := sarama.NewClient([]string{f.address}, config)
+	client, err := sarama.NewClient([]string{processtest.Firn(t).Kafka()}, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package rest
+// Package openapi holds the description of the HTTP interface against a node: the description is an
+// OpenAPI document, and its examples are what the node takes and answers.
+package openapi
 
 import (
 	"bytes"
@@ -8,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
@@ -16,10 +17,7 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	validation "github.com/pb33f/libopenapi-validator/errors"
 
-	"firn.dev/access/login"
-	"firn.dev/coordinator"
-	"firn.dev/groups"
-	"firn.dev/segments"
+	"firn.dev/rest"
 )
 
 // description is what the test needs of the document.
@@ -46,12 +44,14 @@ type media struct {
 	Example json.RawMessage `json:"example"`
 }
 
-func readDescription(t *testing.T) (d description, v validator.Validator) {
+// read returns the document that a node serves, and what checks requests and answers against it.
+func read(t *testing.T, s *rest.Server) (d description, v validator.Validator) {
 	t.Helper()
-	if err := json.Unmarshal(openAPIDocument, &d); err != nil {
+	document := ask(t, s, "GET", "/openapi.json", "")
+	if err := json.Unmarshal(document, &d); err != nil {
 		t.Fatal(err)
 	}
-	doc, err := libopenapi.NewDocument(openAPIDocument)
+	doc, err := libopenapi.NewDocument(document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,60 +75,15 @@ func wantValid(t *testing.T, what string, ok bool, errs []*validation.Validation
 	}
 }
 
-// TestOpenAPIListsWhatIsServed: every route is in the document, and the other way round, and the document is one.
-func TestOpenAPIListsWhatIsServed(t *testing.T) {
-	d, v := readDescription(t)
+func TestDescriptionIsOpenAPI(t *testing.T) {
+	s, _ := exampleLog(t)
+	_, v := read(t, s)
 	ok, errs := v.ValidateDocument()
 	wantValid(t, "the document", ok, errs)
-	var described, served []string
-	for path, operations := range d.Paths {
-		for method := range operations {
-			described = append(described, strings.ToUpper(method)+" "+path)
-		}
-	}
-	for _, r := range startFirn(t, 1, nil)[0].routeList() {
-		served = append(served, r.method+" "+strings.TrimSuffix(r.pattern, "{$}"))
-	}
-	slices.Sort(described)
-	slices.Sort(served)
-	for _, s := range served {
-		if !slices.Contains(described, s) {
-			t.Errorf("%s is served and not described", s)
-		}
-	}
-	for _, s := range described {
-		if !slices.Contains(served, s) {
-			t.Errorf("%s is described and not served", s)
-		}
-	}
 }
 
-// exampleLog is a node on which the examples of the document can be asked: it has the topic orders with records, the group billing with a claim and an offset,
-// and the group idle with an offset. It returns what stands for what in the examples.
-func exampleLog(t *testing.T) (*firn, *strings.Replacer) {
-	t.Helper()
-	users := &people{}
-	users.set(t, "alice", "pencil")
-	passwords := login.NewPasswords(users)
-	secret := func() []byte { return bytes.Repeat([]byte("s"), login.MinSecretBytes) }
-	f := startFirn(t, 1, func(o *Options) {
-		o.Logins = &Logins{Passwords: passwords, Sessions: login.NewSessions(secret, passwords)}
-	})[0]
-	topic := f.makeTopic(t, "orders", 3)
-	f.writeValues(t, topic, 0, "a", "b")
-	at := segments.Partition{Topic: topic.ID}
-	offsets := []coordinator.GroupOffset{{Partition: at, Offset: 0, LeaderEpoch: -1}}
-	for _, group := range []string{"idle", "billing"} {
-		if err := f.opts.Groups.Commit(t.Context(), group, groups.Committer{Generation: -1}, offsets); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var got claimPages
-	f.call(t, "POST", "/v1/groups/billing/claims", object{"holder": "worker-1", "partitions": []object{{"topic": "orders", "partition": 0}}}, &got)
-	return f, strings.NewReplacer("17592190238721", got.Claims[0].Epoch, "{cluster_id}", f.node.View().ClusterID())
-}
-
-// requests are what an operation's examples ask for: one for each kind of body, with all parameters that have an example.
+// requests are what an operation's examples ask for: one for each kind of body, with all parameters
+// that have an example.
 func (o *operation) requests(t *testing.T, method, path string, real *strings.Replacer) (requests []*http.Request) {
 	t.Helper()
 	query, header := url.Values{}, http.Header{}
@@ -147,7 +102,8 @@ func (o *operation) requests(t *testing.T, method, path string, real *strings.Re
 		}
 	}
 	build := func(kind string, body []byte) {
-		r := httptest.NewRequestWithContext(t.Context(), strings.ToUpper(method), path+"?"+query.Encode(), bytes.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), strings.ToUpper(method), path+"?"+query.Encode(),
+			bytes.NewReader(body))
 		r.Header = header.Clone()
 		if path == "/v1/session" { // claims and keys of the others are everybody's
 			r.RemoteAddr = "127.0.0.1:1"
@@ -177,26 +133,28 @@ func (o *operation) requests(t *testing.T, method, path string, real *strings.Re
 	return requests
 }
 
-// TestOpenAPIExamples sends every example of a request to a node, and checks it and the answer against the document, and the examples of answers as well.
-func TestOpenAPIExamples(t *testing.T) {
-	d, v := readDescription(t)
+// TestExamples sends every example of a request to a node, and checks it and the answer against the
+// document, and the examples of answers as well.
+func TestExamples(t *testing.T) {
+	s, _ := exampleLog(t)
+	d, v := read(t, s)
 	for path, operations := range d.Paths {
 		for method, o := range operations {
 			t.Run(strings.ToUpper(method)+" "+path, func(t *testing.T) {
-				f, real := exampleLog(t)
+				s, real := exampleLog(t)
 				if strings.HasSuffix(path, "/tail") {
-					f.Drain() // or it would not end
+					s.Drain() // or it would not end
 				}
 				for _, r := range o.requests(t, method, path, real) {
 					body, _ := io.ReadAll(r.Body)
 					r.Body = io.NopCloser(bytes.NewReader(body))
-					if r.Header.Get("Content-Type") != typeNDJSON { // of which the validator knows nothing
+					if r.Header.Get("Content-Type") != "application/x-ndjson" { // of which the validator knows nothing
 						ok, errs := v.ValidateHttpRequest(r)
 						wantValid(t, "the request", ok, errs)
 					}
 					r.Body = io.NopCloser(bytes.NewReader(body))
 					w := httptest.NewRecorder()
-					f.ServeHTTP(w, r)
+					s.ServeHTTP(w, r)
 					if w.Code >= 300 {
 						t.Errorf("%s %s: %d %s", r.Method, r.URL, w.Code, w.Body)
 					}
@@ -228,20 +186,22 @@ func (o *operation) checkAnswers(t *testing.T, v validator.Validator, r *http.Re
 	}
 }
 
-// TestProblemsAreDescribed: what a handler answers when something is wrong is a problem as the document has it, with nothing else in it.
+// TestProblemsAreDescribed: what a handler answers when something is wrong is a problem as the
+// document has it, with nothing else in it.
 func TestProblemsAreDescribed(t *testing.T) {
-	_, v := readDescription(t)
-	f, _ := exampleLog(t)
+	s, _ := exampleLog(t)
+	_, v := read(t, s)
 	for _, c := range []struct{ method, path, body string }{
 		{"GET", "/v1/topics/nope", ""},
 		{"GET", "/v1/topics/orders/partitions/0/records?offset=9", ""},
 		{"POST", "/v1/topics", `{"name": "orders"}`},
-		{"POST", "/v1/groups/billing/claims/renew", `{"holder": "worker-2", "claims": [{"topic": "orders", "partition": 0, "epoch": "1"}]}`},
+		{"POST", "/v1/groups/billing/claims/renew",
+			`{"holder": "worker-2", "claims": [{"topic": "orders", "partition": 0, "epoch": "1"}]}`},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), c.method, c.path, strings.NewReader(c.body))
-		r.Header.Set("Content-Type", typeJSON)
+		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
-		f.ServeHTTP(w, r)
+		s.ServeHTTP(w, r)
 		if w.Code < 400 || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%+v: %d, %s", c, w.Code, w.Body)
 		}
