@@ -7,45 +7,15 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/access/accesstest"
 	"firn.dev/topics"
 )
-
-// guard allows what it is told to, and remembers what it was asked.
-type guard struct {
-	mu      sync.Mutex
-	allowed func(access.Operation, access.Resource) bool
-	asked   []access.Need
-}
-
-func (g *guard) Allows(_ access.Client, operation access.Operation, on access.Resource) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.asked = append(g.asked, access.Need{Operation: operation, On: on.Type})
-	return g.allowed(operation, on)
-}
-
-// from makes the guard allow other things from now on, and forget what it was asked.
-func (g *guard) from(allowed func(access.Operation, access.Resource) bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.allowed, g.asked = allowed, nil
-}
-
-func (g *guard) wasAsked() []access.Need {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.asked)
-}
-
-func everything(access.Operation, access.Resource) bool { return true }
-func nothing(access.Operation, access.Resource) bool    { return false }
 
 var refusals = []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed,
 	kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed}
@@ -53,21 +23,21 @@ var refusals = []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizat
 // Every version of every API asks for something that its row declares, unless it is open. When all
 // is refused, the answer is an authorization error wherever it has room for one, or tells nothing.
 func TestEveryAPIAsks(t *testing.T) {
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
 	for _, key := range slices.Sorted(maps.Keys(apis)) {
 		a := apis[key]
 		for version := a.minVersion; version <= a.maxVersion; version++ {
 			t.Run(fmt.Sprintf("%s/%d", a.key.Name(), version), func(t *testing.T) {
-				g.from(everything)
+				g.Set(accesstest.Everything)
 				topic := f.createTopic(t, strings.ToLower(fmt.Sprintf("%s-%d", a.key.Name(), version)), 3)
 				req := kmsg.RequestForKey(key)
 				fill(reflect.ValueOf(req).Elem(), topic)
 				req.SetVersion(version)
 				ordinary(req)
-				g.from(nothing)
+				g.Set(accesstest.Nothing)
 				resp := ask[kmsg.Response](t, f, req)
-				asked := g.wasAsked()
+				asked := g.Asked()
 				if a.open != (len(asked) == 0) {
 					t.Errorf("open is %v, and it asked for %v", a.open, asked)
 				}
@@ -148,10 +118,10 @@ func eachErrorCode(v reflect.Value, path string, do func(path string, code int16
 // A client that may do something with one topic of two gets what it may, and an error for the
 // other.
 func TestOneOfTwoTopicsIsRefused(t *testing.T) {
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
 	mine, theirs := f.createTopic(t, "mine", 1), f.createTopic(t, "theirs", 1)
-	g.from(func(_ access.Operation, on access.Resource) bool { return on.Type != access.Topic || on.Name == "mine" })
+	g.Set(func(_ access.Operation, on access.Resource) bool { return on.Type != access.Topic || on.Name == "mine" })
 
 	metadata := kmsg.NewPtrMetadataRequest()
 	metadata.Version = 13
@@ -191,10 +161,10 @@ func TestOneOfTwoTopicsIsRefused(t *testing.T) {
 // Whoever may create anything in the cluster, or this topic, creates it; the configs are told to
 // those that may describe them.
 func TestCreateTopicsAsksForClusterOrTopic(t *testing.T) {
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, Options{Authorizer: g})
 	for name, c := range map[string]struct {
-		allowed  func(access.Operation, access.Resource) bool
+		allowed  accesstest.Rule
 		want     *kerr.Error
 		wantConf *kerr.Error
 	}{
@@ -204,9 +174,9 @@ func TestCreateTopicsAsksForClusterOrTopic(t *testing.T) {
 		"by-topic": {func(op access.Operation, on access.Resource) bool {
 			return on == access.Resource{Type: access.Topic, Name: "by-topic"}
 		}, nil, nil},
-		"by-nothing": {nothing, kerr.TopicAuthorizationFailed, nil},
+		"by-nothing": {accesstest.Nothing, kerr.TopicAuthorizationFailed, nil},
 	} {
-		g.from(c.allowed)
+		g.Set(c.allowed)
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.Version = 7
 		req.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: name, NumPartitions: 1, ReplicationFactor: 1}}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/access/accesstest"
 )
 
 // logged collects what is logged, as text.
@@ -24,7 +25,7 @@ func (l logged) Write(p []byte) (int, error) {
 // result; what is refused, as well. Passwords are in none.
 func TestAuditLog(t *testing.T) {
 	log := logged{make(chan string, 10_000)}
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, Options{Authorizer: g, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	admin := f.admin(t)
 	f.createTopic(t, "log", 1)
@@ -52,7 +53,7 @@ func TestAuditLog(t *testing.T) {
 			t.Errorf("step %d: %v", i, err)
 		}
 	}
-	g.from(func(operation access.Operation, _ access.Resource) bool { return operation != access.Delete })
+	g.Set(func(operation access.Operation, _ access.Resource) bool { return operation != access.Delete })
 	ask[*kmsg.DeleteTopicsResponse](t, f, &kmsg.DeleteTopicsRequest{Version: 1, TopicNames: []string{"theirs"}})
 
 	var text strings.Builder

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/access/accesstest"
 )
 
 // Members of the new protocol that come and go, and say so, read every record exactly once, with both assignors, and no partition has two owners.
@@ -197,11 +198,11 @@ func TestConsumerGroupErrors(t *testing.T) {
 
 // A member whose regular expression matches everything gets the topics that its client may describe.
 func TestRegexIsOfWhatTheClientMayDescribe(t *testing.T) {
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, Options{Authorizer: g})
 	topic := f.createTopic(t, "log", 2)
 	f.createTopic(t, "secret", 1)
-	g.from(func(_ access.Operation, on access.Resource) bool { return on.Name != "secret" })
+	g.Set(func(_ access.Operation, on access.Resource) bool { return on.Name != "secret" })
 	joined := newWireConsumer(t, f, "a").beat(func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 		r.SubscribedTopicNames, r.SubscribedTopicRegex = nil, new(".*")
 	})

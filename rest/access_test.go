@@ -8,53 +8,22 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/access"
+	"firn.dev/access/accesstest"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/segments"
 )
 
-// guard allows what it is told to, and remembers what it was asked.
-type guard struct {
-	mu      sync.Mutex
-	allowed func(access.Operation, access.Resource) bool
-	asked   []access.Need
-}
-
-func (g *guard) Allows(_ access.Client, operation access.Operation, on access.Resource) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.asked = append(g.asked, operation.On(on.Type))
-	return g.allowed(operation, on)
-}
-
-// from makes the guard allow other things from now on, and forget what it was asked.
-func (g *guard) from(allowed func(access.Operation, access.Resource) bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.allowed, g.asked = allowed, nil
-}
-
-// wasAsked is what the guard was asked since from.
-func (g *guard) wasAsked() []access.Need {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.asked)
-}
-
-func everything(access.Operation, access.Resource) bool { return true }
-func nothing(access.Operation, access.Resource) bool    { return false }
-
 // guarded is a node with a topic, "secret", and a group of the same name, in which it has an
 // offset.
-func guarded(t *testing.T) (*firn, *guard) {
+func guarded(t *testing.T) (*firn, *accesstest.Guard) {
 	t.Helper()
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, 1, func(o *Options) { o.Authorizer, o.Topics.AutoCreate, o.Profiles = g, true, true })[0]
 	topic := f.makeTopic(t, "secret", 1)
 	f.writeValues(t, topic, 0, "a", "b")
@@ -100,9 +69,9 @@ func TestEveryRouteAsks(t *testing.T) {
 	f, g := guarded(t)
 	for _, r := range f.routeList() {
 		t.Run(r.method+" "+r.pattern, func(t *testing.T) {
-			g.from(nothing)
+			g.Set(accesstest.Nothing)
 			status, body := serve(f.Server, f.request(t, &r))
-			asked := g.wasAsked()
+			asked := g.Asked()
 			if free := r.open || r.itself; free != (len(asked) == 0) {
 				t.Errorf("it is free: %v, and it asked for %v", free, asked)
 			}
@@ -137,7 +106,7 @@ func TestBodiesAreAskedFor(t *testing.T) {
 		if len(r.asks) == 0 || strings.Contains(r.pattern, "{topic}") || r.method == http.MethodGet {
 			continue
 		}
-		g.from(func(_ access.Operation, on access.Resource) bool { return on.Type == access.Group })
+		g.Set(func(_ access.Operation, on access.Resource) bool { return on.Type == access.Group })
 		status, body := serve(f.Server, f.request(t, &r))
 		if status != http.StatusForbidden || !bytes.Contains(body, []byte(kerr.TopicAuthorizationFailed.Message)) {
 			t.Errorf("%s %s: answer %d: %s", r.method, r.pattern, status, body)
@@ -145,13 +114,13 @@ func TestBodiesAreAskedFor(t *testing.T) {
 	}
 	onlyDescribe := func(op access.Operation, _ access.Resource) bool { return op == access.Describe }
 	for _, change := range []object{{"partitions": 2}, {"configs": object{"retention.ms": "1"}}} {
-		g.from(onlyDescribe)
+		g.Set(onlyDescribe)
 		var refused problem
 		if resp := f.call(t, "PATCH", "/v1/topics/secret", change, &refused); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%v: answer %d: %+v", change, resp.StatusCode, refused)
 		}
 	}
-	g.from(onlyDescribe)
+	g.Set(onlyDescribe)
 	var details topicDetails
 	if f.call(t, "GET", "/v1/topics/secret", nil, &details); len(details.Configs) > 0 || len(details.PartitionList) != 1 {
 		t.Errorf("a topic without permission to describe its configs: %+v", details)
@@ -165,13 +134,13 @@ func TestProducersAskBeforeTopicsAreCreated(t *testing.T) {
 		operation access.Operation
 		want      int
 	}{{access.Write, http.StatusForbidden}, {access.Create, http.StatusForbidden}} {
-		g.from(func(op access.Operation, _ access.Resource) bool { return op == c.operation })
+		g.Set(func(op access.Operation, _ access.Resource) bool { return op == c.operation })
 		got := f.post(t, "/v1/topics/fresh/records", `{"value":"a"}`)
 		if got.status != c.want || f.node.View().Topic("fresh") != nil {
 			t.Errorf("with %s alone: answer %d", c.operation, got.status)
 		}
 	}
-	g.from(func(op access.Operation, _ access.Resource) bool { return op == access.Create || op == access.Write })
+	g.Set(func(op access.Operation, _ access.Resource) bool { return op == access.Create || op == access.Write })
 	if got := f.post(t, "/v1/topics/fresh/records", `{"value":"a"}`); got.status != http.StatusOK {
 		t.Errorf("with both: answer %d", got.status)
 	}
@@ -194,14 +163,14 @@ func TestRoutesSayWhatTheyNeed(t *testing.T) {
 // Changes over HTTP leave a line in the audit log, and so do refusals.
 func TestAuditLog(t *testing.T) {
 	var log bytes.Buffer
-	g := &guard{allowed: everything}
+	g := accesstest.NewGuard()
 	f := startFirn(t, 1, func(o *Options) {
 		o.Authorizer, o.Logger = g, slog.New(slog.NewTextHandler(&log, nil))
 	})[0]
 	f.makeTopic(t, "log", 1)
 	for _, status := range []int{http.StatusNoContent, http.StatusNotFound, http.StatusForbidden} {
 		if status == http.StatusForbidden {
-			g.from(nothing)
+			g.Set(accesstest.Nothing)
 		}
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/v1/topics/log", nil)

@@ -22,7 +22,7 @@ func offsetsConfigs(r OffsetsRules) []*Offsets {
 // late, repeated or stopped.
 func TestOffsets(t *testing.T) {
 	configs := offsetsConfigs(explore.All[OffsetsRules]())
-	if !*long {
+	if !*explore.Long {
 		configs = configs[:3]
 	}
 	for _, m := range configs {

@@ -1,36 +1,22 @@
 package model
 
 import (
-	"flag"
 	"slices"
 	"strings"
 	"testing"
-)
 
-var (
-	long   = flag.Bool("model.long", false, "search the configurations that take minutes as well")
-	only   = flag.String("model.only", "", "search these configurations alone, separated by commas")
-	states = flag.Int("model.states", 60_000_000, "give a configuration up after so many states")
+	"firn.dev/coordinator/model/explore"
 )
 
 // TestProtocol searches all that can happen within the bounds of each configuration.
 func TestProtocol(t *testing.T) {
-	configs, total := Short, 0
-	if *long {
-		configs = append(append([]*Config{}, Short...), Long...)
+	configs, err := explore.Chosen(Short, Long, Named)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if *only != "" {
-		configs = nil
-		for name := range strings.SplitSeq(*only, ",") {
-			cfg := Named(name)
-			if cfg == nil {
-				t.Fatalf("there is no configuration %q", name)
-			}
-			configs = append(configs, cfg)
-		}
-	}
+	total := 0
 	for _, cfg := range configs {
-		r := New(cfg, All()).Search(*states)
+		r := New(cfg, All()).Search(*explore.Limit)
 		t.Log(r)
 		total += r.States
 		switch {
@@ -38,7 +24,7 @@ func TestProtocol(t *testing.T) {
 			t.Error(r.Explain())
 		case !r.Complete && cfg.States == 0: // nobody has waited for its end: what was seen is right
 		case !r.Complete:
-			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *states)
+			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *explore.Limit)
 		case cfg.States != 0 && r.States != cfg.States:
 			t.Errorf("%s has %d states, and States says %d: has the model changed as it was meant to?",
 				cfg.Name, r.States, cfg.States)
@@ -107,7 +93,7 @@ var spare = map[string]need{
 
 func TestRulesAreNeeded(t *testing.T) {
 	tried := needs
-	if *long {
+	if *explore.Long {
 		tried = append(slices.Clone(needs), slow...)
 	}
 	for _, n := range tried {
@@ -127,7 +113,7 @@ func TestRulesAreNeeded(t *testing.T) {
 // TestRulesThatOthersStandInFor keeps the list of spare rules honest.
 func TestRulesThatOthersStandInFor(t *testing.T) {
 	for rule, n := range spare {
-		if !*long && !slices.Contains(Short, Named(n.config)) {
+		if !*explore.Long && !slices.Contains(Short, Named(n.config)) {
 			continue // make model tries it
 		}
 		t.Run(rule, func(t *testing.T) {

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,6 +34,17 @@ func TestScriptsReadParts(t *testing.T) {
 		if found := whole.Find(source); found != nil && name != "lua/nodes.lua" {
 			t.Errorf("%s reads all with %s", name, found)
 		}
+	}
+}
+
+// commit.lua remembers as many seconds of commits as the embedded coordinator and a recovery do.
+func TestScriptKnowsMaxCommitSeconds(t *testing.T) {
+	source, err := os.ReadFile("lua/commit.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("local SECONDS = %d ", coordinator.MaxCommitSeconds); !strings.Contains(string(source), want) {
+		t.Errorf("commit.lua does not have %q, as coordinator.MaxCommitSeconds says", want)
 	}
 }
 

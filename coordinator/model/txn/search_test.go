@@ -1,19 +1,11 @@
 package txn
 
 import (
-	"flag"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
 	"firn.dev/coordinator/model/explore"
-)
-
-var (
-	long   = flag.Bool("model.long", false, "search the configurations that take minutes as well")
-	only   = flag.String("model.only", "", "search these configurations alone, separated by commas")
-	states = flag.Int("model.states", 60_000_000, "give a configuration up after so many states")
 )
 
 func search(cfg *Config, rules Rules, limit int) (*explore.Result, string) {
@@ -29,29 +21,20 @@ func search(cfg *Config, rules Rules, limit int) (*explore.Result, string) {
 
 // TestTransactions searches all that can happen within the bounds of each configuration.
 func TestTransactions(t *testing.T) {
-	configs, total := Short, 0
-	if *long {
-		configs = append(slices.Clone(Short), Long...)
+	configs, err := explore.Chosen(Short, Long, Named)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if *only != "" {
-		configs = nil
-		for name := range strings.SplitSeq(*only, ",") {
-			cfg := Named(name)
-			if cfg == nil {
-				t.Fatalf("there is no configuration %q", name)
-			}
-			configs = append(configs, cfg)
-		}
-	}
+	total := 0
 	for _, cfg := range configs {
-		r, way := search(cfg, explore.All[Rules](), *states)
+		r, way := search(cfg, explore.All[Rules](), *explore.Limit)
 		t.Logf("%-12s %s", cfg.Name, r)
 		total += r.States
 		switch {
 		case r.Violation != "":
 			t.Error(way)
 		case !r.Complete:
-			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *states)
+			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *explore.Limit)
 		case r.States != cfg.States:
 			t.Errorf("%s has %d states, and States says %d: has the model changed as it was meant to?",
 				cfg.Name, r.States, cfg.States)
