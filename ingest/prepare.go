@@ -61,7 +61,7 @@ func (p *Preparer) Prepare(b Batch, config *topicconfig.Config, now time.Time) (
 // inspect looks at the records of a batch, and writes into its header what their largest timestamp is.
 func (p *Preparer) inspect(b Batch, config *topicconfig.Config, now time.Time, maxDecompressed int) error {
 	if p.TrustHeaders && b.Header.Attributes.Codec() != batch.None && !config.Compact {
-		return CheckTimestamps(b.Header, config, now)
+		return checkTimestamps(b.Header, config, now)
 	}
 	if b.Header.Attributes.LogAppendTime() {
 		return errProducerAppendTime
@@ -89,8 +89,8 @@ func (p *Preparer) inspect(b Batch, config *topicconfig.Config, now time.Time, m
 
 var errProducerAppendTime = fmt.Errorf("%w: producers must not set the timestamp type LogAppendTime", ErrTimestamp)
 
-// CheckTimestamps checks the timestamps in the header of a batch, the first and the largest, against the limits of its topic.
-func CheckTimestamps(h batch.Header, config *topicconfig.Config, now time.Time) error {
+// checkTimestamps checks the timestamps in the header of a batch, the first and the largest, against the limits of its topic.
+func checkTimestamps(h batch.Header, config *topicconfig.Config, now time.Time) error {
 	switch {
 	case config.LogAppendTime:
 		return nil

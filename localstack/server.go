@@ -103,9 +103,9 @@ func (s *Server) await(ctx context.Context, ready func(context.Context, string) 
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("%s ended before it served %s: %w\n%s", s.name, s.Addr, cmp.Or(s.err, errEnded), s.Output())
+			return fmt.Errorf("%s ended before it served %s: %w\n%s", s.name, s.Addr, cmp.Or(s.err, errEnded), s.output.String())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not serve %s: %w (%w)\n%s", s.name, s.Addr, ctx.Err(), err, s.Output())
+			return fmt.Errorf("%s does not serve %s: %w (%w)\n%s", s.name, s.Addr, ctx.Err(), err, s.output.String())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -118,9 +118,6 @@ func (s *Server) Pid() int { return s.cmd.Process.Pid }
 
 // Done is closed when the process has ended.
 func (s *Server) Done() <-chan struct{} { return s.done }
-
-// Output is the last that the server printed, unless that goes to a file.
-func (s *Server) Output() string { return s.output.String() }
 
 // Kill ends the process at once, as kill -9 does, and waits for its end.
 func (s *Server) Kill() {
@@ -136,6 +133,6 @@ func (s *Server) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		s.Kill()
-		return fmt.Errorf("%s did not end by itself: %w\n%s", s.name, ctx.Err(), s.Output())
+		return fmt.Errorf("%s did not end by itself: %w\n%s", s.name, ctx.Err(), s.output.String())
 	}
 }

@@ -35,13 +35,13 @@ func ReadBlocks(ctx context.Context, store Store, id ID, suffix int64) ([]Block,
 	return blocks, nil
 }
 
-// SuffixFor is about how much of the end of a merged segment holds its footer, if its body is that long and its batches are not tiny. It is at most MaxSuffix.
+// SuffixFor is about how much of the end of a merged segment holds its footer, if its body is that long and its batches are not tiny. It is at most maxSuffix.
 func SuffixFor(body int64) int64 {
-	return min(body/BlockBytes*2*entryLen+4<<10, MaxSuffix)
+	return min(body/BlockBytes*2*entryLen+4<<10, maxSuffix)
 }
 
-// MaxSuffix is the most of a segment's end that is asked for at once.
-const MaxSuffix = 1 << 20
+// maxSuffix is the most of a segment's end that is asked for at once.
+const maxSuffix = 1 << 20
 
 func readBlocks(ctx context.Context, store Store, id ID, suffix int64) ([]Block, error) {
 	end, err := store.Get(ctx, id.Key(), -suffix, -1)

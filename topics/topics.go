@@ -221,11 +221,11 @@ func (t *Topics) Ensure(ctx context.Context, name string) (*coordinator.Topic, e
 	if known := t.node.View().Topic(name); known != nil {
 		return known, nil
 	}
-	return nil, Unknown(name) // deleted already
+	return nil, unknownTopic(name) // deleted already
 }
 
-// Unknown refuses what is asked of a topic that does not exist.
-func Unknown(name string) error {
+// unknownTopic refuses what is asked of a topic that does not exist.
+func unknownTopic(name string) error {
 	return refuse(kerr.UnknownTopicOrPartition, "", "there is no topic %q", name)
 }
 

@@ -13,8 +13,8 @@ import (
 // Wildcard stands for every name in a literal pattern, and for every host.
 const Wildcard = "*"
 
-// Everybody stands for every principal, whatever its type.
-var Everybody = access.Principal{Type: "User", Name: Wildcard}
+// everybody stands for every principal, whatever its type.
+var everybody = access.Principal{Type: "User", Name: Wildcard}
 
 // Pattern is the resources that an ACL is about.
 type Pattern struct {

@@ -59,9 +59,6 @@ func (b Binding) Permission() Permission {
 	return Allow
 }
 
-// AnyACL selects all.
-var AnyACL = Filter{Type: any, PatternType: AnyPattern, Operation: any, Permission: AnyPermission}
-
 // Valid refuses a filter of what nobody knows.
 func (f Filter) Valid() error {
 	switch {

@@ -160,7 +160,7 @@ func (m *match) take(l *List, p Pattern) {
 		return
 	}
 	m.found = true
-	for _, principal := range [...]access.Principal{m.client.Principal, Everybody} {
+	for _, principal := range [...]access.Principal{m.client.Principal, everybody} {
 		for _, host := range [...]string{m.client.Host, Wildcard} {
 			granted := l.granted[grantee{p, principal, host}]
 			m.allowed |= granted.allowed
@@ -181,7 +181,7 @@ func (l *List) allowsAny(client access.Client, operation access.Operation, of ac
 	if every.denied&own != 0 || every.allowed&own != 0 {
 		return every.denied&own == 0
 	}
-	for _, principal := range [...]access.Principal{client.Principal, Everybody} {
+	for _, principal := range [...]access.Principal{client.Principal, everybody} {
 		for _, g := range l.grants[holder{of, principal}] {
 			mine := g.host == Wildcard || g.host == client.Host
 			if mine && l.granted[g].allowed&own != 0 && !l.denies(client, own, g.Pattern) {

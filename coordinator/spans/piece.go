@@ -39,9 +39,9 @@ func PieceOf(span *coordinator.Span, b *segments.Block) Piece {
 	}, b.CRC}
 }
 
-// Pieces returns the pieces of a span. For one of a merged segment it reads the footer: one
+// piecesOf returns the pieces of a span. For one of a merged segment it reads the footer: one
 // request, a few for the largest.
-func Pieces(ctx context.Context, store segments.Store, span *coordinator.Span) ([]Piece, error) {
+func piecesOf(ctx context.Context, store segments.Store, span *coordinator.Span) ([]Piece, error) {
 	if span.Version == 0 {
 		return []Piece{{Span: *span}}, nil
 	}

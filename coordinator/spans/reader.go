@@ -93,7 +93,7 @@ func (s *stream) plan(ctx context.Context, list []coordinator.Span) error {
 			pending = nil
 			continue
 		}
-		pieces, err := Pieces(ctx, s.store, span)
+		pieces, err := piecesOf(ctx, s.store, span)
 		if err != nil {
 			return errors.Join(s.ranges(ctx, pending), err)
 		}
