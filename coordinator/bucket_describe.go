@@ -81,12 +81,18 @@ func (p *printer) fact(f *Fact) {
 			s := &f.Commit.Spans[i]
 			p.linef("    %s  %s", s.Partition, spanText(&s.Span))
 			for _, b := range s.Producers {
-				p.linef("      producer %d epoch %d sequence %d-%d at offset %d, %s", b.ProducerID, b.Epoch, b.BaseSequence, b.LastSequence,
-					b.BaseOffset, stamp(b.LastTimestamp))
+				p.linef("      producer %d epoch %d sequence %d-%d at offset %d, %s%s", b.ProducerID, b.Epoch, b.BaseSequence, b.LastSequence,
+					b.BaseOffset, stamp(b.LastTimestamp), ordinalText(b.Ordinal))
 			}
 			for i := range s.Keyed {
 				p.linef("      %s", keyedText(&s.Keyed[i]))
 			}
+			if s.Marker != nil {
+				p.linef("      %s", markerText(s.Marker))
+			}
+		}
+		for i := range f.Commit.Endings {
+			p.ended("    ", &f.Commit.Endings[i])
 		}
 	case f.Topic != nil:
 		p.linef("  topic, incarnation %d", f.Incarnation)
@@ -108,6 +114,8 @@ func (p *printer) fact(f *Fact) {
 		for _, c := range f.Settings.Changes {
 			p.linef("    %s", settingText(settingKey{c.Kind, c.Key}, c.Value, c.Deleted))
 		}
+	case f.TransactionalID != nil:
+		p.transactionalID("  ", f.TransactionalID)
 	}
 }
 
@@ -223,8 +231,10 @@ func (p *printer) snapshot(object []byte) error {
 		for _, k := range q.keyedIn(at) {
 			p.linef("    %s", keyedText(&k))
 		}
+		p.partitionTransactions(q.txns)
 	}
 	p.groups(s)
+	p.transactions(&s.transactions)
 	for _, at := range s.settings.sorted() {
 		v := s.settings.byKey[at]
 		p.linef("  %s, at %s, version %d", settingText(at, v.value, v.deleted), stamp(v.time), v.version)

@@ -267,6 +267,7 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 // them, as far as they do not contradict (gathered.apply). It never makes the bucket unreadable, and what is left out is in the state's doubts.
 func (f *loaded) apply(objects []*readObject) error {
 	commits, doubtful := gathered{}, gathered{}
+	var ended []*Commit
 	for _, o := range objects {
 		if f.state.nonce == (Nonce{}) && o.incarnation == f.state.incarnation && len(o.facts) > 0 {
 			f.state.nonce = o.nonce
@@ -287,6 +288,9 @@ func (f *loaded) apply(objects []*readObject) error {
 					doubtful.add(fact, o.nonce)
 				case fact.Commit != nil:
 					commits.add(fact, o.nonce)
+					if len(fact.Commit.Endings) > 0 {
+						ended = append(ended, fact.Commit)
+					}
 				case !other:
 					if err := f.state.Apply(fact); err != nil {
 						return fmt.Errorf("%s: %w", o.key(), err)
@@ -298,6 +302,10 @@ func (f *loaded) apply(objects []*readObject) error {
 		}
 	}
 	f.state.addDoubts(commits.apply(f.state))
+	for _, c := range ended {
+		f.state.applyEndings(c)
+	}
+	f.state.completeEndings(false)
 	f.state.addDoubts(doubtful.all(f.state.incarnation))
 	return nil
 }

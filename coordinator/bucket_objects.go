@@ -34,7 +34,8 @@ const (
 
 	snapshotAnyOffset = 6 // of snapshots with a committed offset that version 2 has no number for
 	snapshotSettings  = 7 // of snapshots with settings
-	snapshotVersion   = snapshotSettings
+	snapshotTxns      = 8 // of snapshots with transactional ids
+	snapshotVersion   = snapshotTxns
 )
 
 // journalObject is one object of a life's chain.
@@ -193,6 +194,9 @@ func (o *snapshotObject) encode() []byte {
 	if version >= snapshotSettings {
 		b = appendAllSettings(b, &o.state.settings)
 	}
+	if version >= snapshotTxns {
+		b = appendTransactions(b, &o.state.transactions)
+	}
 	return appendCRC(b)
 }
 
@@ -218,6 +222,9 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 		}
 		if version >= snapshotSettings {
 			o.state.settings = d.allSettings()
+		}
+		if version >= snapshotTxns {
+			d.transactions(o.state)
 		}
 	}
 	if err := d.end(); err != nil {

@@ -33,6 +33,10 @@ var classes = []struct {
 	{ErrOutOfOrder, ClassFinal}, {ErrProducerEpoch, ClassFinal}, {ErrKeyReused, ClassFinal},
 	{ErrOtherPartitions, ClassFinal}, {ErrMergedMeanwhile, ClassFinal}, {ErrUnknownChange, ClassFinal},
 
+	{ErrTransactionalID, ClassFinal}, {ErrTransactionState, ClassFinal}, {ErrTransactionTooLarge, ClassFinal},
+	{ErrTransactionEnded, ClassFinal}, {ErrNotOpenThere, ClassFinal},
+	{ErrConcurrentTransactions, ClassLater}, {ErrBuildAnew, ClassLater},
+
 	{ErrClosed, ClassLater}, {ErrTooOld, ClassLater}, {ErrTooYoung, ClassLater},
 	{ErrLeaseHeld, ClassLater}, {ErrLeaseLost, ClassLater},
 }

@@ -10,11 +10,12 @@ import (
 // CommitRequest.Decisions. Redis takes some ten milliseconds for as many.
 const MaxCommitDecisions = 4096
 
-// Decisions is how many decisions the request asks for: one for each batch of a producer or request
+// Decisions is how many decisions the request asks for: one for each ending, and each batch of a
+// producer or request
 // that the coordinator has to look up, and one for all other batches that follow each other in a
 // run.
 func (r *CommitRequest) Decisions() int {
-	n := 0
+	n := len(r.Endings)
 	for i := range r.Runs {
 		plain := false
 		for j := range r.Runs[i].Batches {
@@ -34,15 +35,18 @@ func (b *CommitBatch) LookedUp() bool { return b.ProducerID >= 0 || b.Key != nil
 // Validate refuses what no segment can contain; the numbers of records and bytes are added up
 // below.
 func (r *CommitRequest) Validate() error {
+	if err := r.validateEndings(); err != nil {
+		return err
+	}
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		if run.Position < 0 {
 			return fmt.Errorf("%w: run of %s at position %d", ErrMalformed, run.Partition, run.Position)
 		}
 		for j := range run.Batches {
-			if b := &run.Batches[j]; b.Records < 1 || b.Length < 1 || b.ProducerID >= 0 &&
+			if b := &run.Batches[j]; b.Records < 1 || b.Length < 1 || b.ProducerID >= 0 && b.Ending == 0 &&
 				(b.BaseSequence < 0 || b.ProducerEpoch < 0 || b.Key != nil) ||
-				b.Key != nil && b.Key.Partitions < 0 {
+				b.Key != nil && b.Key.Partitions < 0 || !r.validTransaction(b) {
 				return fmt.Errorf("%w: batch %d of run %d of segment %s: %+v", ErrMalformed, j, i, r.Segment, *b)
 			}
 		}
@@ -71,6 +75,30 @@ func (r *CommitRequest) validateBytes() error {
 		end = runs[i].Position
 		for j := range runs[i].Batches {
 			end += int64(runs[i].Batches[j].Length)
+		}
+	}
+	return nil
+}
+
+// validTransaction says whether what a batch says of transactions is possible.
+func (r *CommitRequest) validTransaction(b *CommitBatch) bool {
+	if b.Ending == 0 {
+		return b.Protocol <= OldTransactional && (b.Protocol == NotTransactional || b.ProducerID >= 0)
+	}
+	return b.Ending > 0 && b.Ending <= len(r.Endings) && b.Records == 1 && b.Key == nil && b.Protocol == NotTransactional &&
+		b.ProducerID == r.Endings[b.Ending-1].ProducerID && b.ProducerEpoch == r.Endings[b.Ending-1].Epoch
+}
+
+// validateEndings refuses endings that no owner asks for.
+func (r *CommitRequest) validateEndings() error {
+	for i := range r.Endings {
+		if err := r.Endings[i].Validate(); err != nil {
+			return err
+		}
+		for j := range r.Endings[:i] {
+			if r.Endings[j].ID == r.Endings[i].ID {
+				return fmt.Errorf("%w: two endings of %q in one commit", ErrMalformed, r.Endings[i].ID)
+			}
 		}
 	}
 	return nil

@@ -92,6 +92,10 @@ type Lookups interface {
 	// commits may not use.
 	HighWatermarks(ctx context.Context, in Incarnation, partitions []segments.Partition) ([]int64, error)
 
+	// TransactionalID returns what is decided of a transactional id, whether it is confirmed or not.
+	// It returns ErrTransactionalID if there is no such id.
+	TransactionalID(ctx context.Context, in Incarnation, id string) (DecidedID, error)
+
 	// Keyed returns what a topic remembers of each of these requests, confirmed or not; nil for one
 	// that it does not know.
 	Keyed(ctx context.Context, in Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*RequestKey, error)
@@ -156,10 +160,21 @@ type Listener struct {
 	Port int32
 }
 
+// DecidedID is what is decided of a transactional id.
+type DecidedID struct {
+	TransactionalID
+	Open     []segments.Partition // in which its transaction is open; ascending
+	Complete bool                 // the last fence and ending are: in the journal, and all of what has ended below the high watermarks
+}
+
 // CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and Decisions is MaxCommitDecisions at most.
+//
+// Endings are decided before the batches. One without markers, of a transaction that is open
+// nowhere, needs no segment: such a request has no runs, and an id of its own.
 type CommitRequest struct {
 	Segment segments.ID
 	Runs    []CommitRun
+	Endings []Ending // of different transactional ids
 }
 
 // CommitRun is the part of one run that a commit needs.
@@ -184,6 +199,16 @@ type CommitBatch struct {
 	// Partitions, else it is rejected with ErrOtherPartitions: its records may be spread over the
 	// partitions in another way, so some would be written twice, and others be told a wrong offset.
 	Key *RequestKey
+
+	// Protocol is that of a transactional batch. The coordinator admits it if its producer is the
+	// present one of a transactional id: else it is rejected with ErrTransactionalID or ErrProducerEpoch;
+	// with ErrConcurrentTransactions while the last fence or ending is not complete; with ErrTransactionState if
+	// its partition was not added and has to be, or if a producer of a transactional id writes a batch
+	// that is not transactional.
+	Protocol Protocol
+	// Ending says that the batch is a marker: of CommitRequest.Endings[Ending-1]; 0: it is none. A
+	// marker has one record, and rejected with ErrNotOpenThere where its transaction is not open.
+	Ending int
 }
 
 // CommitAnswer answers a CommitRequest batch by batch.
@@ -192,6 +217,14 @@ type CommitAnswer struct {
 	Entry Entry
 	// Runs answers each batch of each run, in the order of the request.
 	Runs [][]BatchAnswer
+	// Endings answers each ending. With nil it is decided, by this commit or one before. It is
+	// complete when Entry is confirmed and the high watermarks have passed its markers. ErrBuildAnew
+	// says that the commit lacks a marker, or the ending is of another incarnation: ask for the
+	// TransactionalID, and build it anew. ErrConcurrentTransactions says that it cannot be decided yet:
+	// a commit is not while records of its transaction await their confirmation. Tell nobody of
+	// ErrProducerEpoch, ErrTransactionalID and ErrTransactionState before the facts that decided so are
+	// confirmed.
+	Endings []error
 }
 
 // BatchAnswer is the answer for one batch. With a nil Err the batch has the offsets from BaseOffset on. Err is one of the producer errors
@@ -235,6 +268,22 @@ var (
 	// ErrOtherPartitions says that a request with a key is written already, with its records in the partitions that they had when the topic had another number of them. Look the request
 	// up, and write it for that number.
 	ErrOtherPartitions = errors.New("the request was written when the topic had another number of partitions")
+
+	// ErrTransactionalID says that the id is not known, or has another producer id.
+	ErrTransactionalID = errors.New("unknown transactional id, or not of this producer id")
+	// ErrConcurrentTransactions says that the ending of a transaction is not complete yet. Try again.
+	ErrConcurrentTransactions = errors.New("the transaction before is not complete yet")
+	// ErrTransactionState says that the transaction is not in a state for this.
+	ErrTransactionState = errors.New("not in this state of the transaction")
+	// ErrTransactionTooLarge says that a transaction has more than a limit allows. Abort it.
+	ErrTransactionTooLarge = errors.New("the transaction is too large")
+	// ErrTransactionEnded says that an ending was decided before, with the same result.
+	ErrTransactionEnded = errors.New("the transaction has ended so")
+	// ErrBuildAnew says that an ending cannot be decided as it was built. Nothing was done.
+	ErrBuildAnew = errors.New("the ending has to be built anew")
+	// ErrNotOpenThere is the answer to a marker: its transaction is not open in the partition, or its
+	// ending was not decided.
+	ErrNotOpenThere = errors.New("no transaction to be ended there")
 
 	ErrLeaseHeld = errors.New("lease is held by another")
 	ErrLeaseLost = errors.New("lease is no longer held")

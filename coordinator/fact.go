@@ -17,12 +17,15 @@ type Fact struct {
 	Offsets     *Offsets
 	Merge       *Merge
 	Settings    *Settings
+
+	TransactionalID *TransactionalID
 }
 
-// Commit gives offsets to (parts of) a segment's runs.
+// Commit gives offsets to (parts of) a segment's runs, and ends transactions.
 type Commit struct {
 	Segment segments.ID
 	Spans   []CommitSpan
+	Endings []Ended
 }
 
 // CommitSpan is a span and what its batches tell of their producers and requests.
@@ -31,6 +34,7 @@ type CommitSpan struct {
 	Span      Span
 	Producers []ProducerBatch // of the span's idempotent batches, in order
 	Keyed     []Keyed         // of the span's batches with a key, in order; their Partition is the span's
+	Marker    *Marker         // nil, or whose marker the span is: it has no other batch then
 }
 
 // Span is contiguous bytes of one partition in a segment that have been given offsets.
@@ -63,6 +67,8 @@ type ProducerBatch struct {
 	LastSequence  int32
 	BaseOffset    int64
 	LastTimestamp int64 // of the commit, in milliseconds by the coordinator's clock; decides when an idle producer is forgotten
+
+	Ordinal uint64 // of the transaction in which it was admitted: TransactionalID.Ordinal; 0: in none
 }
 
 // TopicFact is the whole of a topic as one change left it. Of two with the same id the higher Version stands, and a
@@ -133,6 +139,13 @@ type Change struct {
 	Offsets     *CommitOffsets
 	Merge       *ProposeMerge
 	Settings    []Setting // of different keys, MaxSettings at most
+
+	// Of transactional ids. Refused with ErrConcurrentTransactions while the id's last fence or
+	// ending is not complete: DecidedID.Complete.
+	Fence  *Fence
+	Add    *AddToTransaction
+	Stage  *StageOffsets
+	Forget *ForgetTransactionalID
 }
 
 // CommitOffsets asks for a group's offsets to be stored, under a lease: if that is not held with

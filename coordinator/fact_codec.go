@@ -19,6 +19,7 @@ const (
 	factOffsets     = 5
 	factMerge       = 6
 	factSettings    = 7
+	factID          = 8 // transactional
 )
 
 const factVersion = 1
@@ -53,6 +54,8 @@ func AppendFact(dst []byte, f *Fact) []byte {
 		return appendMerge(dst, f.Merge, version)
 	case f.Settings != nil:
 		return appendSettings(head(factSettings), f.Settings)
+	case f.TransactionalID != nil:
+		return appendTransactionalID(head(factID), f.TransactionalID)
 	}
 	panic("coordinator: a fact without content")
 }
@@ -61,7 +64,7 @@ func AppendFact(dst []byte, f *Fact) []byte {
 func newestVersion(kind byte) byte {
 	switch kind {
 	case factCommit:
-		return keyedVersion
+		return transactionsVersion
 	case factOffsets:
 		return anyOffsetVersion
 	case factMerge:
@@ -74,7 +77,7 @@ func newestVersion(kind byte) byte {
 func DecodeFact(b []byte) (*Fact, error) {
 	d := &decoder{rest: b}
 	kind, version := d.byte(), d.byte()
-	if d.err == nil && (kind < factCommit || kind > factSettings || version > newestVersion(kind)) {
+	if d.err == nil && (kind < factCommit || kind > factID || version > newestVersion(kind)) {
 		return nil, fmt.Errorf("%w: fact of kind %d, version %d", ErrNewer, kind, version)
 	}
 	if d.err == nil && version == 0 {
@@ -96,6 +99,8 @@ func DecodeFact(b []byte) (*Fact, error) {
 		f.Merge = d.merge(version)
 	case factSettings:
 		f.Settings = d.settings()
+	case factID:
+		f.TransactionalID = d.transactionalID()
 	}
 	if err := d.end(); err != nil {
 		return nil, err
@@ -123,6 +128,12 @@ func appendCommit(dst []byte, c *Commit, version byte) []byte {
 		if version >= keyedVersion {
 			dst = appendKeyed(dst, s.Span.Base, s.Keyed)
 		}
+		if version >= transactionsVersion {
+			dst = appendOrdinals(dst, s.Producers, s.Marker)
+		}
+	}
+	if version >= transactionsVersion {
+		dst = appendEndings(dst, c.Endings)
 	}
 	return dst
 }
@@ -140,7 +151,13 @@ func (d *decoder) commit(version byte) *Commit {
 		if version >= keyedVersion {
 			s.Keyed = d.keyed(s.Partition, s.Span.Base)
 		}
+		if version >= transactionsVersion {
+			s.Marker = d.ordinals(&s.Span, s.Producers)
+		}
 		c.Spans = append(c.Spans, s)
+	}
+	if version >= transactionsVersion {
+		c.Endings = d.endings()
 	}
 	return c
 }

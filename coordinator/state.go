@@ -32,6 +32,7 @@ type State struct {
 	nonce          Nonce    // of the generation that the facts of this incarnation are of; zero: of none that is known
 	doubts         []Doubt  // ordered; never changed, only replaced
 	settings       settings
+	transactions   transactions
 }
 
 // NewState returns the state before any fact, which may be opened once. Nobody but tests opens one that Recover has not returned.
@@ -50,6 +51,8 @@ func newState(in Incarnation, clusterID string) *State {
 		partitions:  map[segments.Partition]*partition{},
 		requests:    map[segments.TopicID]requests{},
 		groups:      map[string]*group{},
+
+		transactions: newTransactions(),
 	}
 }
 
@@ -73,8 +76,11 @@ func (s *State) Apply(f *Fact) error {
 				return err
 			}
 		}
+		s.applyEndings(f.Commit)
+		s.completeEndings(false)
 	case f.Topic != nil:
 		s.applyTopic(f.Topic)
+		s.completeEndings(false)
 	case f.LogStart != nil:
 		for at, offset := range f.LogStart.Offsets {
 			if p := s.partition(at); p != nil {
@@ -89,6 +95,8 @@ func (s *State) Apply(f *Fact) error {
 		s.applyMerge(f.Merge)
 	case f.Settings != nil:
 		s.settings.apply(f.Settings)
+	case f.TransactionalID != nil:
+		s.applyID(f.TransactionalID)
 	}
 	return nil
 }
@@ -99,7 +107,7 @@ func (s *State) applySpan(c *CommitSpan) error {
 		return nil
 	}
 	before := len(p.keys)
-	err := p.apply(c.Span, c.Producers, c.Keyed, !s.bare)
+	err := p.apply(c, !s.bare)
 	s.keys += len(p.keys) - before
 	if err != nil {
 		return fmt.Errorf("partition %s: %w", c.Partition, err)
@@ -169,7 +177,8 @@ func (s *State) applyName(t *TopicFact) {
 }
 
 // truncate drops what lies beyond holes. A recovery does it once the journal cannot change any more: what is beyond a hole was never served
-// and never acknowledged; unless the hole is there because of something that is in doubt.
+// and never acknowledged; unless the hole is there because of something that is in doubt. Markers are
+// placed anew, since their endings are decided: so all endings are complete.
 func (s *State) truncate() (spans int) {
 	var doubts []Doubt
 	for at, p := range s.partitions {
@@ -179,9 +188,12 @@ func (s *State) truncate() (spans int) {
 				doubts = append(doubts, Doubt{at, b.span, Generation{Incarnation: s.incarnation}})
 			}
 		}
+		dropped := p.beyond
 		p.beyond = nil
 		p.waiting = nil // a merge is decided over confirmed spans only, so that none can wait here
+		p.placeAnew(dropped)
 	}
+	s.completeEndings(true)
 	s.addDoubts(doubts)
 	return spans
 }
@@ -190,7 +202,8 @@ func (s *State) truncate() (spans int) {
 func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
 		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys,
-		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening, s.nonce, s.doubts, s.settings.clone()}
+		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening, s.nonce, s.doubts, s.settings.clone(),
+		s.transactions.clone()}
 	for topic, r := range s.requests {
 		c.requests[topic] = r.clone()
 	}
@@ -201,6 +214,8 @@ func (s *State) clone(bare bool) *State {
 		for name, g := range s.groups {
 			c.groups[name] = g.clone()
 		}
+	} else {
+		c.transactions.decide(c, s.transactions.deciding)
 	}
 	return c
 }
@@ -222,13 +237,14 @@ func (s *State) Forget(now time.Time) {
 	}
 	s.forgetOffsets(before)
 	s.settings.forget(before)
+	s.transactions.forgetIDs(before)
 }
 
 const producerExpiration = 24 * time.Hour
 
 // newest is the newest time, by the coordinator's clock, of what the state remembers; zero if it remembers nothing that has one.
 func (s *State) newest() time.Time {
-	millis := s.settings.newest()
+	millis := max(s.settings.newest(), s.transactions.newest())
 	for _, p := range s.partitions {
 		for _, pr := range p.producers {
 			millis = max(millis, pr.lastTimestamp)

@@ -17,6 +17,9 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
 // a program that does not know it.
 func (s *State) version() uint16 {
+	if s.hasTransactions() {
+		return snapshotTxns
+	}
 	if s.settings.version > 0 || len(s.settings.byKey) > 0 {
 		return snapshotSettings
 	}
@@ -115,6 +118,9 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 		if version >= snapshotMerges {
 			b = appendKeyed(b, g.span.Base, g.keyed)
 		}
+		if version >= snapshotTxns {
+			b = appendOrdinals(b, g.producers, g.marker)
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.producers)))
 	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
@@ -130,6 +136,9 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 	if version >= snapshotMerges {
 		b = appendKeyed(b, 0, p.keyedIn(at))
 		b = appendMerges(b, p, version)
+	}
+	if version >= snapshotTxns {
+		b = appendPartitionTransactions(b, p.txns)
 	}
 	return b
 }
@@ -165,6 +174,9 @@ func (d *decoder) partitionState(at segments.Partition, p *partition, version ui
 		d.keys(at, p)
 		d.merges(at, p, version)
 	}
+	if version >= snapshotTxns {
+		d.partitionTransactions(p)
+	}
 }
 
 func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {
@@ -178,6 +190,9 @@ func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {
 		g := beyondGap{span: s, producers: d.producerBatches(s.Base)}
 		if version >= snapshotMerges {
 			g.keyed = d.keyed(at, s.Base)
+		}
+		if version >= snapshotTxns {
+			g.marker = d.ordinals(&g.span, g.producers)
 		}
 		p.beyond = append(p.beyond, g)
 		last = s.Last + 1

@@ -56,15 +56,19 @@ func (c *CommittedSegment) answer(position int64) *committedAnswer {
 }
 
 // DecideCommit decides a commit, by a state of everything that was decided before: it answers each
-// batch of each run, and returns the spans of those that it accepts. They are in the state then,
-// and what was decided is added to what is known of the segment. Commits may use the partitions for
-// which usable is true.
-func (s *State) DecideCommit(req *CommitRequest, known *CommittedSegment, usable func(segments.Partition) bool,
-	now time.Time) ([][]BatchAnswer, []CommitSpan) {
-	d := decision{state: s, req: req, known: known, usable: usable, now: now.UnixMilli()}
-	answers := d.runs()
+// ending and each batch of each run, and returns what it accepts of them; nil if that is nothing. It
+// is in the state then, and what was decided is added to what is known of the segment. Commits may
+// use the partitions for which usable is true; marks are asked only where transactions are.
+func (s *State) DecideCommit(req *CommitRequest, known *CommittedSegment, usable func(segments.Partition) bool, marks Marks,
+	now time.Time) (CommitAnswer, *Commit) {
+	d := decision{state: s, req: req, known: known, usable: usable, marks: marks, now: now.UnixMilli()}
+	d.endings()
+	d.answers.Runs = d.runs()
 	known.add(d.spans, d.rejected)
-	return answers, d.spans
+	if len(d.spans) == 0 && len(d.ended) == 0 {
+		return d.answers, nil
+	}
+	return d.answers, &Commit{Segment: req.Segment, Spans: d.spans, Endings: d.ended}
 }
 
 // decision is one commit being decided. Spans enter the state as they are closed, so that later
@@ -74,9 +78,13 @@ type decision struct {
 	req      *CommitRequest
 	known    *CommittedSegment
 	usable   func(segments.Partition) bool
+	marks    Marks
 	now      int64
+	answers  CommitAnswer
 	spans    []CommitSpan
 	rejected []committedAnswer
+	ended    []Ended
+	ending   []map[segments.Partition]int64 // of each ending that is decided now: where its markers are to come
 }
 
 func (d *decision) runs() [][]BatchAnswer {
@@ -115,7 +123,8 @@ func (d *decision) run(run *CommitRun, answers []BatchAnswer, producers []Produc
 		open, first = nil, len(producers)
 	}
 	position := run.Position
-	survived := int64(0) // offsets of the surviving span that were given to batches already
+	var t *TransactionalID // of a transactional batch
+	survived := int64(0)   // offsets of the surviving span that were given to batches already
 	for i := range run.Batches {
 		b := &run.Batches[i]
 		if known := d.known.answer(position); known != nil && known.err != nil {
@@ -128,7 +137,12 @@ func (d *decision) run(run *CommitRun, answers []BatchAnswer, producers []Produc
 			}
 			answers[i] = BatchAnswer{BaseOffset: known.base + survived}
 			survived += int64(b.Records)
-		} else if answers[i] = d.admit(p, b, open); answers[i].Err != nil {
+		} else if b.Ending > 0 {
+			closeSpan()
+			if answers[i] = d.mark(run, b, p, position); answers[i].Err != nil {
+				d.rejected = append(d.rejected, committedAnswer{position, int64(b.Length), -1, answers[i].Err})
+			}
+		} else if answers[i], t = d.admit(run.Partition, p, b, open); answers[i].Err != nil {
 			closeSpan()
 			d.rejected = append(d.rejected, committedAnswer{position, int64(b.Length), answers[i].BaseOffset, answers[i].Err})
 		} else {
@@ -140,8 +154,12 @@ func (d *decision) run(run *CommitRun, answers []BatchAnswer, producers []Produc
 			extend(&open.Span, b, answers[i].BaseOffset)
 			if b.ProducerID >= 0 {
 				producers = append(producers, ProducerBatch{b.ProducerID, b.ProducerEpoch, b.BaseSequence,
-					lastSequence(b.BaseSequence, b.Records), answers[i].BaseOffset, d.now})
+					lastSequence(b.BaseSequence, b.Records), answers[i].BaseOffset, d.now, 0})
 				p.observe(&producers[len(producers)-1]) // the next batch may follow it
+			}
+			if t != nil {
+				producers[len(producers)-1].Ordinal = t.Ordinal
+				d.state.transactions.of(t.ID).touched[run.Partition] = open.Span.Last
 			}
 			if b.Key != nil {
 				open.Keyed = append(open.Keyed, Keyed{*b.Key, run.Partition, answers[i].BaseOffset, b.Records, d.now})
@@ -172,22 +190,35 @@ func (d *decision) partition(at segments.Partition) *partition {
 }
 
 // admit gives the batch the partition's next offset, or an error.
-func (d *decision) admit(p *partition, b *CommitBatch, open *CommitSpan) BatchAnswer {
+//
+// It returns the id of a transactional batch.
+func (d *decision) admit(at segments.Partition, p *partition, b *CommitBatch, open *CommitSpan) (BatchAnswer, *TransactionalID) {
 	if p == nil {
-		return BatchAnswer{BaseOffset: -1, Err: ErrUnknownPartition}
+		return BatchAnswer{BaseOffset: -1, Err: ErrUnknownPartition}, nil
 	}
-	original, err := p.admit(b, d.now)
+	var t *TransactionalID
+	var original int64
+	var err error
+	if b.ProducerID >= 0 {
+		t, err = d.producer(b)
+	}
+	if err == nil {
+		original, err = p.admit(b, d.now)
+	}
+	if err == nil && t != nil {
+		err = d.transaction(t, at, b)
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrDuplicate):
-		return BatchAnswer{BaseOffset: original, Err: err}
+		return BatchAnswer{BaseOffset: original, Err: err}, nil
 	default:
-		return BatchAnswer{BaseOffset: -1, Err: err}
+		return BatchAnswer{BaseOffset: -1, Err: err}, nil
 	}
 	if open != nil {
-		return BatchAnswer{BaseOffset: open.Span.Last + 1}
+		return BatchAnswer{BaseOffset: open.Span.Last + 1}, t
 	}
-	return BatchAnswer{BaseOffset: p.end}
+	return BatchAnswer{BaseOffset: p.end}, t
 }
 
 // What a coordinator needs that decides from a State in memory: package embedded.

@@ -114,7 +114,7 @@ func (g gathered) apply(s *State) (doubts []Doubt) {
 // applyAll takes spans in, and those that waited beyond a hole. It returns those that contradict others.
 func (p *partition) applyAll(candidates []candidate, keepSpans bool) (contradicted []candidate) {
 	for _, b := range p.beyond {
-		candidates = append(candidates, candidate{CommitSpan: CommitSpan{Span: b.span, Producers: b.producers, Keyed: b.keyed}})
+		candidates = append(candidates, candidate{CommitSpan: *b.commitSpan()})
 	}
 	p.beyond = nil
 	slices.SortFunc(candidates, func(a, b candidate) int {
@@ -126,9 +126,9 @@ func (p *partition) applyAll(candidates []candidate, keepSpans bool) (contradict
 		case c.Span.Base < end:
 			contradicted = append(contradicted, c)
 		case c.Span.Base > p.end:
-			p.beyond = append(p.beyond, beyondGap{c.Span, c.Producers, c.Keyed})
+			p.beyond = append(p.beyond, beyondGap{c.Span, c.Producers, c.Keyed, c.Marker})
 		default:
-			p.join(c.Span, c.Producers, c.Keyed, keepSpans)
+			p.join(&c.CommitSpan, keepSpans)
 		}
 	}
 	if p.waiting != nil {

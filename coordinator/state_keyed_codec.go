@@ -49,6 +49,9 @@ const keyedVersion = 2
 
 // version is that of the fact in which a commit is written.
 func (c *Commit) version() byte {
+	if c.hasTransactions() {
+		return transactionsVersion
+	}
 	for i := range c.Spans {
 		if len(c.Spans[i].Keyed) > 0 {
 			return keyedVersion

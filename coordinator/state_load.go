@@ -80,7 +80,7 @@ func (p *partition) producerBatches() []ProducerBatch {
 	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
 		pr := p.producers[id]
 		for _, b := range pr.batches[:pr.count] {
-			batches = append(batches, ProducerBatch{id, pr.epoch, b.base, b.last, b.offset, pr.lastTimestamp})
+			batches = append(batches, ProducerBatch{id, pr.epoch, b.base, b.last, b.offset, pr.lastTimestamp, 0})
 		}
 	}
 	return batches

@@ -18,11 +18,12 @@ type partition struct {
 	bytes     int64       // of spans
 	beyond    []beyondGap // ordered by base offset
 	producers map[int64]*producer
-	keys      map[[16]byte]keyed // requests written in the last day; nil if there are none
-	index     int32              // of the partition in its topic
-	requests  requests           // those of all partitions of the topic
-	merges    uint64             // version of the newest that was applied: all up to it were
-	waiting   []*Merge           // for an earlier one, or for their offsets; ordered by version
+	keys      map[[16]byte]keyed     // requests written in the last day; nil if there are none
+	index     int32                  // of the partition in its topic
+	requests  requests               // those of all partitions of the topic
+	merges    uint64                 // version of the newest that was applied: all up to it were
+	waiting   []*Merge               // for an earlier one, or for their offsets; ordered by version
+	txns      *partitionTransactions // nil if there are none
 }
 
 // placed is a span and the largest timestamp of the spans up to it, which makes a search by time a binary search.
@@ -36,13 +37,19 @@ type beyondGap struct {
 	span      Span
 	producers []ProducerBatch
 	keyed     []Keyed
+	marker    *Marker
+}
+
+func (b *beyondGap) commitSpan() *CommitSpan {
+	return &CommitSpan{Span: b.span, Producers: b.producers, Keyed: b.keyed, Marker: b.marker}
 }
 
 // errContradiction says that a fact contradicts others. No coordinator decides so; it can only be that an incarnation was opened twice.
 var errContradiction = errors.New("facts contradict each other")
 
 // apply takes a span in: behind the prefix, beyond a hole, or not at all if it is known.
-func (p *partition) apply(span Span, producers []ProducerBatch, keys []Keyed, keepSpans bool) error {
+func (p *partition) apply(c *CommitSpan, keepSpans bool) error {
+	span := c.Span
 	switch {
 	case span.Last < p.end:
 		if keepSpans && !p.has(&span) {
@@ -61,14 +68,14 @@ func (p *partition) apply(span Span, producers []ProducerBatch, keys []Keyed, ke
 		}
 		p.beyond = append(p.beyond, beyondGap{})
 		copy(p.beyond[at+1:], p.beyond[at:])
-		p.beyond[at] = beyondGap{span, producers, keys}
+		p.beyond[at] = beyondGap{span, c.Producers, c.Keyed, c.Marker}
 		return nil
 	}
-	p.join(span, producers, keys, keepSpans)
+	p.join(c, keepSpans)
 	for len(p.beyond) > 0 && p.beyond[0].span.Base == p.end {
 		next := p.beyond[0]
 		p.beyond = p.beyond[1:]
-		p.join(next.span, next.producers, next.keyed, keepSpans)
+		p.join(next.commitSpan(), keepSpans)
 	}
 	if len(p.beyond) == 0 {
 		p.beyond = nil
@@ -83,14 +90,16 @@ func (p *partition) apply(span Span, producers []ProducerBatch, keys []Keyed, ke
 }
 
 // join appends a span to the prefix.
-func (p *partition) join(span Span, producers []ProducerBatch, keys []Keyed, keepSpans bool) {
+func (p *partition) join(c *CommitSpan, keepSpans bool) {
+	span := c.Span
 	p.end = span.Last + 1
-	for i := range producers {
-		p.observe(&producers[i])
+	for i := range c.Producers {
+		p.observe(&c.Producers[i])
 	}
-	for i := range keys {
-		p.remember(&keys[i])
+	for i := range c.Keyed {
+		p.remember(&c.Keyed[i])
 	}
+	p.transact(c.Producers, c.Marker, span.Base, keepSpans)
 	if keepSpans && span.Last >= p.logStart {
 		runningMax := span.MaxTimestamp
 		if n := len(p.spans); n > 0 {
@@ -107,6 +116,7 @@ func (p *partition) raiseLogStart(offset int64) {
 		return
 	}
 	p.logStart = offset
+	p.trimAborted()
 	gone := find(p.spans, offset)
 	if gone == 0 {
 		return
@@ -129,7 +139,7 @@ func (p *partition) clone(keepSpans bool) *partition {
 	if keepSpans {
 		c.spans, c.bytes = slices.Clip(p.spans), p.bytes
 	}
-	c.keys = maps.Clone(p.keys)
+	c.keys, c.txns = maps.Clone(p.keys), p.txns.clone()
 	if p.producers != nil {
 		c.producers = make(map[int64]*producer, len(p.producers))
 		for id, pr := range p.producers {

@@ -78,7 +78,7 @@ func (p *partition) boundProducers() {
 	}
 	middle := oldest + (newest-oldest)/2
 	for id, pr := range p.producers {
-		if pr.count > 0 && pr.last().offset <= middle {
+		if _, open := p.opened(id); pr.count > 0 && pr.last().offset <= middle && !open {
 			delete(p.producers, id)
 		}
 	}
@@ -120,7 +120,7 @@ func (p *partition) admit(b *CommitBatch, now int64) (original int64, err error)
 // forgetProducers drops producers that have been silent since before, in milliseconds.
 func (p *partition) forgetProducers(before int64) {
 	for id, pr := range p.producers {
-		if pr.lastTimestamp < before {
+		if _, open := p.opened(id); pr.lastTimestamp < before && !open {
 			delete(p.producers, id)
 		}
 	}

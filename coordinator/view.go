@@ -51,6 +51,7 @@ type Topic struct {
 type PartitionInfo struct {
 	LogStart      int64
 	HighWatermark int64 // one past the last record that may be served
+	LastStable    int64 // one past the last record that readers of committed ones are served: below it no transaction is open
 	Bytes         int64 // of all spans between the two
 }
 
@@ -141,7 +142,7 @@ func (v *View) Partition(at segments.Partition) (PartitionInfo, bool) {
 	if p == nil {
 		return PartitionInfo{}, true
 	}
-	return PartitionInfo{p.logStart, p.end, p.bytes}, true
+	return PartitionInfo{p.logStart, p.end, p.lastStable(), p.bytes}, true
 }
 
 // spans returns a partition's spans. Nobody changes them: they may be searched without the lock.
@@ -304,11 +305,14 @@ func (v *View) show(f *Fact) {
 		v.wakeChanged()
 		return
 	}
-	if f.Merge != nil {
+	if f.Merge != nil || f.TransactionalID != nil {
 		v.wakeChanged() // its proposer waits; to readers it is all the same
 		return
 	}
 	if f.Commit != nil {
+		if len(f.Commit.Endings) > 0 {
+			v.wakeChanged()
+		}
 		for i := range f.Commit.Spans {
 			v.wake(f.Commit.Spans[i].Partition)
 		}

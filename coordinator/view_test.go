@@ -55,7 +55,7 @@ func TestViewShowsTheConfirmedPrefix(t *testing.T) {
 		t.Errorf("shows spans %+v", got)
 	}
 	f.confirm(first)
-	if got, _ := f.view.Partition(at); got != (PartitionInfo{0, 10, 20}) {
+	if got, _ := f.view.Partition(at); got != (PartitionInfo{0, 10, 10, 20}) {
 		t.Errorf("shows %+v", got)
 	}
 	f.confirm(f.decide(commitOf(10, 19, 50)), f.decide(commitOf(20, 29, 70)))
@@ -79,7 +79,7 @@ func TestViewShowsTheConfirmedPrefix(t *testing.T) {
 	byTime(map[int64]int64{0: 0, 50: 0, 51: 20, 70: 20, 71: -1})
 	f.confirm(f.decide(Fact{LogStart: &LogStart{Offsets: map[segments.Partition]int64{at: 7}}}))
 	byTime(map[int64]int64{0: 5, 20: 5, 21: 10, 51: 20})
-	if got, _ := f.view.Partition(at); got != (PartitionInfo{7, 30, 30}) {
+	if got, _ := f.view.Partition(at); got != (PartitionInfo{7, 30, 30, 30}) {
 		t.Errorf("after the log start moved: %+v", got)
 	}
 	if got, _ := f.view.SpanOfMaxTimestamp(at); got.Base != 20 {

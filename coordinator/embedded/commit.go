@@ -39,11 +39,9 @@ func (e *Coordinator) Commit(_ context.Context, in coordinator.Incarnation,
 	if recent == nil {
 		recent = &recentCommit{segment: &coordinator.CommittedSegment{}}
 	}
-	answers, spans := e.decided.DecideCommit(&req, recent.segment, e.mayUse, now)
-	answer := coordinator.CommitAnswer{Runs: answers}
-	if len(spans) > 0 {
-		answer.Entry = e.decide(&coordinator.Fact{Incarnation: in, Commit: &coordinator.Commit{Segment: req.Segment,
-			Spans: spans}})
+	answer, commit := e.decided.DecideCommit(&req, recent.segment, e.mayUse, e.highWatermark, now)
+	if commit != nil {
+		answer.Entry = e.decide(&coordinator.Fact{Incarnation: in, Commit: commit})
 		recent.seq = answer.Entry.Seq
 	} else if fact := e.pending.facts[recent.seq]; fact != nil {
 		answer.Entry = coordinator.Entry{Seq: recent.seq, Fact: fact}

@@ -187,8 +187,14 @@ func (e *Coordinator) Confirm(_ context.Context, in coordinator.Incarnation, seq
 			continue
 		}
 		confirmed = append(confirmed, seq)
+		if f.Commit != nil {
+			e.decided.ConfirmCommit(f.Commit)
+		} else if f.TransactionalID != nil {
+			e.decided.ConfirmID(f.TransactionalID)
+		}
 		if t := f.Topic; t != nil && t.Deleted {
 			delete(e.usable, t.ID)
+			e.decided.ConfirmDeletion(t.ID)
 			if e.settling[t.Name] == seq {
 				delete(e.settling, t.Name)
 			}

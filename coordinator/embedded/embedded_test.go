@@ -19,6 +19,7 @@ func TestEmbedded(t *testing.T) {
 	t.Run("Offsets", func(t *testing.T) { coordinatortest.RunOffsets(t, open) })
 	t.Run("Merges", func(t *testing.T) { coordinatortest.RunMerges(t, open) })
 	t.Run("Keys", func(t *testing.T) { coordinatortest.RunKeys(t, open) })
+	t.Run("Transactions", func(t *testing.T) { coordinatortest.RunTransactions(t, open) })
 	t.Run("KeyExpiration", func(t *testing.T) {
 		coordinatortest.RunKeyExpiration(t, subject(2*coordinator.KeyExpiration), coordinator.KeyExpiration)
 	})

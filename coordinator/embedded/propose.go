@@ -24,6 +24,9 @@ func (e *Coordinator) Propose(_ context.Context, in coordinator.Incarnation,
 	if change.Offsets != nil {
 		return e.commitOffsets(in, change.Offsets, now)
 	}
+	if change.OfID() {
+		return e.changeID(in, &change, now)
+	}
 	if again, known := e.changes.byID[change.ID]; known {
 		return again, nil
 	}

@@ -70,11 +70,13 @@ var Methods = map[string]string{
 	"HighWatermarks": names[HighWatermarks],
 	"Keyed":          "none: a lookup, and Commit looks again",
 	"Topic":          "none: a lookup of a topic",
-	"Acquire":        "none: leases spare work, and what two holders do at once is searched; a step of Offsets",
-	"Release":        "none: as Acquire",
-	"Now":            "none: a clock",
-	"Register":       "none: the registry is for clients",
-	"Nodes":          "none: as Register",
+
+	"TransactionalID": "none: a lookup, for a step of package txn",
+	"Acquire":         "none: leases spare work, and what two holders do at once is searched; a step of Offsets",
+	"Release":         "none: as Acquire",
+	"Now":             "none: a clock",
+	"Register":        "none: the registry is for clients",
+	"Nodes":           "none: as Register",
 }
 
 // Simulated are the calls of the simulation in package coordinator, by the names that it gives

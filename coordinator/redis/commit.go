@@ -19,6 +19,9 @@ func (c *Coordinator) Commit(ctx context.Context, in coordinator.Incarnation, re
 	if err != nil {
 		return coordinator.CommitAnswer{}, err
 	}
+	if transactional(&req) {
+		return coordinator.CommitAnswer{}, errNoTransactions
+	}
 	a := commitAttempt{c: c, g: g, in: in, req: &req}
 	for {
 		answered, err := a.try(ctx)

@@ -53,6 +53,8 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 		return p.merge(ctx, change.Merge)
 	case len(change.Settings) > 0:
 		return p.settings(ctx, change.Settings)
+	case change.OfID():
+		return coordinator.Entry{}, errNoTransactions
 	}
 	return coordinator.Entry{}, fmt.Errorf("%w: it has no content", coordinator.ErrUnknownChange)
 }

@@ -247,6 +247,13 @@ func (r *redis) HighWatermarks(ctx context.Context, in coordinator.Incarnation, 
 	})
 }
 
+// TransactionalID implements coordinator.Log.
+func (r *redis) TransactionalID(ctx context.Context, in coordinator.Incarnation, id string) (coordinator.DecidedID, error) {
+	return ask(ctx, r, "TransactionalID", func(ctx context.Context, e *embedded.Coordinator) (coordinator.DecidedID, error) {
+		return e.TransactionalID(ctx, in, id)
+	})
+}
+
 // Keyed implements coordinator.Log.
 func (r *redis) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
 	return ask(ctx, r, "Keyed", func(ctx context.Context, e *embedded.Coordinator) ([]*coordinator.RequestKey, error) {
