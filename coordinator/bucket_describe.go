@@ -81,7 +81,8 @@ func (p *printer) fact(f *Fact) {
 			s := &f.Commit.Spans[i]
 			p.linef("    %s  %s", s.Partition, spanText(&s.Span))
 			for _, b := range s.Producers {
-				p.linef("      producer %d epoch %d sequence %d-%d at offset %d, %s%s", b.ProducerID, b.Epoch, b.BaseSequence, b.LastSequence,
+				p.linef("      producer %d epoch %d sequence %d-%d at offset %d, %s%s", b.ProducerID, b.Epoch,
+					b.BaseSequence, b.LastSequence,
 					b.BaseOffset, stamp(b.LastTimestamp), ordinalText(b.Ordinal))
 			}
 			for i := range s.Keyed {

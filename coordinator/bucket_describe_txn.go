@@ -9,7 +9,8 @@ import (
 // What Describe says of transactions.
 
 func idText(t *TransactionalID) string {
-	text := fmt.Sprintf("transactional id %q version %d at %s: producer %d epoch %d, timeout %d ms, transaction %d, the one before: %s",
+	text := fmt.Sprintf("transactional id %q version %d at %s: producer %d epoch %d, timeout %d ms, transaction %d, "+
+		"the one before: %s",
 		t.ID, t.Version, stamp(t.Time), t.ProducerID, t.Epoch, t.TimeoutMillis, t.Ordinal, t.Result)
 	if t.EndedEpoch >= 0 {
 		text += fmt.Sprintf(" by producer %d epoch %d", t.EndedProducerID, t.EndedEpoch)
@@ -73,7 +74,8 @@ func (p *printer) partitionTransactions(t *partitionTransactions) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.open)) {
 		open := t.open[id]
-		p.linef("    open: transaction %d of producer %d, offsets %d-%d, since %s", open.ordinal, id, open.first, open.last, stamp(open.since))
+		p.linef("    open: transaction %d of producer %d, offsets %d-%d, since %s", open.ordinal, id, open.first,
+			open.last, stamp(open.since))
 	}
 	for _, a := range t.aborted {
 		p.linef("    aborted: producer %d, offsets %d-%d", a.ProducerID, a.FirstOffset, a.LastOffset)

@@ -85,7 +85,8 @@ func (r *CommitRequest) validTransaction(b *CommitBatch) bool {
 	if b.Ending == 0 {
 		return b.Protocol <= OldTransactional && (b.Protocol == NotTransactional || b.ProducerID >= 0)
 	}
-	return b.Ending > 0 && b.Ending <= len(r.Endings) && b.Records == 1 && b.Key == nil && b.Protocol == NotTransactional &&
+	return b.Ending > 0 && b.Ending <= len(r.Endings) && b.Records == 1 && b.Key == nil &&
+		b.Protocol == NotTransactional &&
 		b.ProducerID == r.Endings[b.Ending-1].ProducerID && b.ProducerEpoch == r.Endings[b.Ending-1].Epoch
 }
 

@@ -163,8 +163,10 @@ type Listener struct {
 // DecidedID is what is decided of a transactional id.
 type DecidedID struct {
 	TransactionalID
-	Open     []segments.Partition // in which its transaction is open; ascending
-	Complete bool                 // the last fence and ending are: in the journal, and all of what has ended below the high watermarks
+	Open []segments.Partition // in which its transaction is open; ascending
+	// the last fence and ending are: in the journal, and all of what has ended below the high
+	// watermarks
+	Complete bool
 }
 
 // CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and Decisions is MaxCommitDecisions at most.
@@ -201,10 +203,10 @@ type CommitBatch struct {
 	Key *RequestKey
 
 	// Protocol is that of a transactional batch. The coordinator admits it if its producer is the
-	// present one of a transactional id: else it is rejected with ErrTransactionalID or ErrProducerEpoch;
-	// with ErrConcurrentTransactions while the last fence or ending is not complete; with ErrTransactionState if
-	// its partition was not added and has to be, or if a producer of a transactional id writes a batch
-	// that is not transactional.
+	// present one of a transactional id: else it is rejected with ErrTransactionalID or
+	// ErrProducerEpoch; with ErrConcurrentTransactions while the last fence or ending is not complete;
+	// with ErrTransactionState if its partition was not added and has to be, or if a producer of a
+	// transactional id writes a batch that is not transactional.
 	Protocol Protocol
 	// Ending says that the batch is a marker: of CommitRequest.Endings[Ending-1]; 0: it is none. A
 	// marker has one record, and rejected with ErrNotOpenThere where its transaction is not open.
@@ -220,10 +222,10 @@ type CommitAnswer struct {
 	// Endings answers each ending. With nil it is decided, by this commit or one before. It is
 	// complete when Entry is confirmed and the high watermarks have passed its markers. ErrBuildAnew
 	// says that the commit lacks a marker, or the ending is of another incarnation: ask for the
-	// TransactionalID, and build it anew. ErrConcurrentTransactions says that it cannot be decided yet:
-	// a commit is not while records of its transaction await their confirmation. Tell nobody of
-	// ErrProducerEpoch, ErrTransactionalID and ErrTransactionState before the facts that decided so are
-	// confirmed.
+	// TransactionalID, and build it anew. ErrConcurrentTransactions says that it cannot be decided
+	// yet: a commit is not while records of its transaction await their confirmation. Tell nobody of
+	// ErrProducerEpoch, ErrTransactionalID and ErrTransactionState before the facts that decided so
+	// are confirmed.
 	Endings []error
 }
 

@@ -67,8 +67,8 @@ type StagedOffset struct {
 	GroupOffset
 }
 
-// Ended is what an ending did, whole: the transactional id after it, and the offsets that count once
-// it is complete.
+// Ended is what an ending did, whole: the transactional id after it, and the offsets that count
+// once it is complete.
 type Ended struct {
 	TransactionalID
 	Offsets []StagedOffsets
@@ -101,15 +101,15 @@ const (
 	maxProducerEpoch         int16 = math.MaxInt16 - 1 // that a producer is told; one more fences it
 )
 
-// Fence asks for the next epoch of a transactional id, which nothing older has effect after. It is the
-// first step of InitProducerId, and of a timeout. What is ongoing has to be aborted then, under the
-// new epoch, before InitProducerId is answered. Refused with ErrConcurrentTransactions while the
-// last ending is not complete.
+// Fence asks for the next epoch of a transactional id, which nothing older has effect after. It is
+// the first step of InitProducerId, and of a timeout. What is ongoing has to be aborted then, under
+// the new epoch, before InitProducerId is answered. Refused with ErrConcurrentTransactions while
+// the last ending is not complete.
 type Fence struct {
 	ID            string
 	TimeoutMillis int32
 	NewProducerID int64     // that nobody has had: taken if the id has none, or has used up its epochs
-	Held          *Producer // that asks for its next epoch (KIP-360); refused with ErrProducerEpoch if it is another's turn
+	Held          *Producer // asks for its next epoch (KIP-360); refused with ErrProducerEpoch if it may not
 	Expired       *Expired  // a timeout: refused with ErrTransactionState if that is not ongoing any more
 }
 
@@ -172,7 +172,8 @@ type Ending struct {
 func (e *Ending) Validate() error {
 	switch {
 	case e.ID == "" || len(e.ID) > MaxTransactionalIDBytes || e.ProducerID < 0 || e.Epoch < 0 || e.Ordinal == 0:
-		return fmt.Errorf("%w: ending of %q, producer %d, epoch %d, transaction %d", ErrMalformed, e.ID, e.ProducerID, e.Epoch, e.Ordinal)
+		return fmt.Errorf("%w: ending of %q, producer %d, epoch %d, transaction %d", ErrMalformed, e.ID, e.ProducerID,
+			e.Epoch, e.Ordinal)
 	case e.Result != Committed && e.Result != Aborted, e.ByOwner && (e.Result != Aborted || e.Bump):
 		return fmt.Errorf("%w: ending of %q with result %d", ErrMalformed, e.ID, e.Result)
 	}
@@ -367,8 +368,8 @@ func DecideStage(now *TransactionalID, s *StageOffsets, millis int64) (*Transact
 	return next, next.bounded()
 }
 
-// DecideForget returns the trace of an id that is forgotten. Nothing is open, and the last ending is
-// complete.
+// DecideForget returns the trace of an id that is forgotten. Nothing is open, and the last ending
+// is complete.
 func DecideForget(now *TransactionalID, f *ForgetTransactionalID) (*TransactionalID, error) {
 	if now == nil || now.Gone || now.Version != f.Version || now.busy() || now.Aborting {
 		return nil, fmt.Errorf("%w: %q is in use", ErrTransactionState, f.ID)

@@ -55,7 +55,8 @@ func appendTransactionalID(b []byte, t *TransactionalID) []byte {
 }
 
 func (d *decoder) transactionalID() *TransactionalID {
-	t := &TransactionalID{Version: d.uint64(), Time: int64(d.uint64()), ID: d.string(), ProducerID: d.int64(), Epoch: d.int16(),
+	t := &TransactionalID{Version: d.uint64(), Time: int64(d.uint64()), ID: d.string(), ProducerID: d.int64(),
+		Epoch:         d.int16(),
 		TimeoutMillis: d.int32(), PreviousEpoch: d.int16() - 1, Ordinal: d.uvarint(), Aborting: d.bool(), Gone: d.bool(),
 		Started: d.varint()}
 	for i, n := 0, d.count(16+1); i < n && d.err == nil; i++ {

@@ -43,7 +43,8 @@ func sampleFacts() []*Fact {
 		{Incarnation: 4, Topic: &TopicFact{ID: segments.TopicID{7}, Name: "gone", Version: 9, Partitions: 1, Deleted: true}},
 		{Incarnation: 4, Commit: &Commit{Segment: segment, Spans: []CommitSpan{
 			{Partition: at, Span: Span{Segment: segment, Base: 0, Last: 299, Position: 32, Length: 70000, MaxTimestamp: 1_700_000_000_123},
-				Producers: []ProducerBatch{{5, 1, 1<<31 - 10, 89, 0, 1_700_000_000_500, 0}, {6, 0, 0, 199, 100, 1_700_000_000_500, 0}}},
+				Producers: []ProducerBatch{{5, 1, 1<<31 - 10, 89, 0, 1_700_000_000_500, 0}, {6, 0, 0, 199, 100,
+					1_700_000_000_500, 0}}},
 			{Partition: segments.Partition{Topic: topic}, Span: Span{Segment: segment, Base: 1 << 40, Last: 1 << 40, Position: 70032, Length: 61, MaxTimestamp: -1}},
 		}}},
 		{Incarnation: 4, LogStart: &LogStart{Offsets: map[segments.Partition]int64{at: 17, {Topic: topic}: 0}}},
@@ -143,17 +144,20 @@ func sampleSettings() []*Fact {
 	}
 }
 
-// sampleTransactions are what transactions bring: two ids, one with all that a fact can have; a commit of
-// transactional batches, and one with the markers of two endings, one of them beyond a hole.
+// sampleTransactions are what transactions bring: two ids, one with all that a fact can have; a
+// commit of transactional batches, and one with the markers of two endings, one of them beyond a
+// hole.
 func sampleTransactions() []*Fact {
-	topic, segment, second := segments.TopicID{0x40, 1, 2}, segments.ID{1, 0x93, 0xb0, 9, 14}, segments.ID{1, 0x93, 0xb0, 9, 15}
+	topic, segment, second := segments.TopicID{0x40, 1, 2}, segments.ID{1, 0x93, 0xb0, 9, 14}, segments.ID{1, 0x93,
+		0xb0, 9, 15}
 	at := func(index int32) segments.Partition { return segments.Partition{Topic: topic, Index: index} }
 	const now = 1_700_000_004_000
 	batch := func(producer, offset int64) ProducerBatch {
 		return ProducerBatch{producer, 2, 0, 0, offset, now, 3}
 	}
 	span := func(of segments.ID, index int32, offset, position int64) CommitSpan {
-		return CommitSpan{Partition: at(index), Span: Span{Segment: of, Base: offset, Last: offset, Position: position, Length: 78, MaxTimestamp: now}}
+		return CommitSpan{Partition: at(index), Span: Span{Segment: of, Base: offset, Last: offset,
+			Position: position, Length: 78, MaxTimestamp: now}}
 	}
 	with := func(s CommitSpan, b ...ProducerBatch) CommitSpan { s.Producers = b; return s }
 	marking := func(s CommitSpan, producer int64, result Result) CommitSpan {
@@ -161,24 +165,30 @@ func sampleTransactions() []*Fact {
 		return s
 	}
 	staged := []StagedOffsets{{Group: "g", Epoch: 4<<32 | 2, Partitions: []StagedOffset{
-		{21, GroupOffset{Partition: at(1), Offset: -1, LeaderEpoch: -1, Metadata: "m"}}, {20, GroupOffset{Partition: at(2), Offset: 9, LeaderEpoch: 3}}}}}
+		{21, GroupOffset{Partition: at(1), Offset: -1, LeaderEpoch: -1, Metadata: "m"}}, {20,
+			GroupOffset{Partition: at(2), Offset: 9, LeaderEpoch: 3}}}}}
 	id := func(version uint64, name string, producer int64) TransactionalID {
-		return TransactionalID{Version: version, Time: now, ID: name, ProducerID: producer, Epoch: 2, TimeoutMillis: 60_000, PreviousEpoch: -1,
+		return TransactionalID{Version: version, Time: now, ID: name, ProducerID: producer, Epoch: 2,
+			TimeoutMillis: 60_000, PreviousEpoch: -1,
 			Ordinal: 3, Result: Aborted, EndedProducerID: -1, EndedEpoch: -1}
 	}
 	ongoing, old := id(11, "übertrag", 70), id(12, "old", 71)
 	ongoing.Staged, ongoing.Started = staged, now
-	old.Added, old.Groups, old.Started, old.PreviousEpoch, old.Aborting = []segments.Partition{at(7), at(8)}, []string{"g", "h"}, now, 1, true
+	old.Added, old.Groups, old.Started, old.PreviousEpoch, old.Aborting = []segments.Partition{at(7), at(8)},
+		[]string{"g", "h"}, now, 1, true
 	committed, aborted := id(13, "übertrag", 70), id(14, "third", 72)
-	committed.Ordinal, committed.Epoch, committed.Result, committed.EndedProducerID, committed.EndedEpoch = 4, 3, Committed, 70, 2
+	committed.Ordinal, committed.Epoch, committed.Result, committed.EndedProducerID, committed.EndedEpoch = 4, 3,
+		Committed, 70, 2
 	aborted.Ordinal = 4
 	gone := id(15, "gone", 73)
 	gone.Gone = true
 	facts := []*Fact{
 		{TransactionalID: &ongoing}, {TransactionalID: &old}, {TransactionalID: &gone},
-		{Commit: &Commit{Segment: segment, Spans: []CommitSpan{with(span(segment, 7, 0, 32), batch(70, 0)), with(span(segment, 7, 1, 110), batch(72, 1)),
+		{Commit: &Commit{Segment: segment, Spans: []CommitSpan{with(span(segment, 7, 0, 32), batch(70, 0)),
+			with(span(segment, 7, 1, 110), batch(72, 1)),
 			with(span(segment, 8, 0, 188), batch(70, 0)), with(span(segment, 8, 5, 266), batch(71, 5))}}},
-		{Commit: &Commit{Segment: second, Spans: []CommitSpan{marking(span(second, 7, 2, 32), 70, Committed), marking(span(second, 7, 3, 110), 72, Aborted),
+		{Commit: &Commit{Segment: second, Spans: []CommitSpan{marking(span(second, 7, 2, 32), 70, Committed),
+			marking(span(second, 7, 3, 110), 72, Aborted),
 			marking(span(second, 8, 6, 188), 70, Committed)},
 			Endings: []Ended{{committed, staged}, {TransactionalID: aborted}}}},
 	}

@@ -79,6 +79,16 @@ func (l *Life) propose(ctx context.Context, change Change) (Entry, error) {
 	return entry, l.check(err)
 }
 
+// TransactionalID asks the coordinator what is decided of a transactional id: see Lookups. The
+// owner of an id builds endings by it.
+func (l *Life) TransactionalID(ctx context.Context, id string) (DecidedID, error) {
+	if l.ctx.Err() != nil {
+		return DecidedID{}, l.over()
+	}
+	decided, err := l.node.opts.Coordinator.TransactionalID(ctx, l.incarnation, id)
+	return decided, l.check(err)
+}
+
 // Acquire takes or renews a lease, in the name of this life: see Leases.
 func (l *Life) Acquire(ctx context.Context, name string, ttl time.Duration) (Lease, error) {
 	if l.ctx.Err() != nil {

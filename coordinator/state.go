@@ -177,8 +177,8 @@ func (s *State) applyName(t *TopicFact) {
 }
 
 // truncate drops what lies beyond holes. A recovery does it once the journal cannot change any more: what is beyond a hole was never served
-// and never acknowledged; unless the hole is there because of something that is in doubt. Markers are
-// placed anew, since their endings are decided: so all endings are complete.
+// and never acknowledged; unless the hole is there because of something that is in doubt. Markers
+// are placed anew, since their endings are decided: so all endings are complete.
 func (s *State) truncate() (spans int) {
 	var doubts []Doubt
 	for at, p := range s.partitions {

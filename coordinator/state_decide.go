@@ -56,10 +56,11 @@ func (c *CommittedSegment) answer(position int64) *committedAnswer {
 }
 
 // DecideCommit decides a commit, by a state of everything that was decided before: it answers each
-// ending and each batch of each run, and returns what it accepts of them; nil if that is nothing. It
-// is in the state then, and what was decided is added to what is known of the segment. Commits may
-// use the partitions for which usable is true; marks are asked only where transactions are.
-func (s *State) DecideCommit(req *CommitRequest, known *CommittedSegment, usable func(segments.Partition) bool, marks Marks,
+// ending and each batch of each run, and returns what it accepts of them; nil if that is nothing.
+// It is in the state then, and what was decided is added to what is known of the segment. Commits
+// may use the partitions for which usable is true; marks are asked only where transactions are.
+func (s *State) DecideCommit(req *CommitRequest, known *CommittedSegment, usable func(segments.Partition) bool,
+	marks Marks,
 	now time.Time) (CommitAnswer, *Commit) {
 	d := decision{state: s, req: req, known: known, usable: usable, marks: marks, now: now.UnixMilli()}
 	d.endings()
@@ -192,7 +193,8 @@ func (d *decision) partition(at segments.Partition) *partition {
 // admit gives the batch the partition's next offset, or an error.
 //
 // It returns the id of a transactional batch.
-func (d *decision) admit(at segments.Partition, p *partition, b *CommitBatch, open *CommitSpan) (BatchAnswer, *TransactionalID) {
+func (d *decision) admit(at segments.Partition, p *partition, b *CommitBatch, open *CommitSpan) (BatchAnswer,
+	*TransactionalID) {
 	if p == nil {
 		return BatchAnswer{BaseOffset: -1, Err: ErrUnknownPartition}, nil
 	}

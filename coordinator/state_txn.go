@@ -34,7 +34,8 @@ type incomplete struct {
 }
 
 func newTransactions() transactions {
-	return transactions{ids: map[string]*TransactionalID{}, producers: map[int64]string{}, incomplete: map[endingKey]incomplete{}}
+	return transactions{ids: map[string]*TransactionalID{}, producers: map[int64]string{},
+		incomplete: map[endingKey]incomplete{}}
 }
 
 // clone shares what is never changed.
@@ -215,7 +216,8 @@ func (s *State) count(e *Ended) {
 }
 
 // placeAnew gives markers that a recovery has dropped from a partition new offsets, in the order of
-// the old ones, where their transactions are open: their endings are in the journal, and so decided.
+// the old ones, where their transactions are open: their endings are in the journal, and so
+// decided.
 func (p *partition) placeAnew(dropped []beyondGap) {
 	for i := range dropped {
 		m := dropped[i].marker

@@ -15,8 +15,8 @@ type deciding map[string]*decidingID
 // decidingID is where the transaction of an id is open; or, when it has ended, what has to be
 // confirmed before it is complete.
 type decidingID struct {
-	// touched has the newest offset of the transaction in each partition: of a record, or of the marker.
-	// Partitions of topics that are deleted stay until that is confirmed.
+	// touched has the newest offset of the transaction in each partition: of a record, or of the
+	// marker. Partitions of topics that are deleted stay until that is confirmed.
 	touched map[segments.Partition]int64
 	ended   bool
 	// awaited is the version of a fence or an ending that is not confirmed yet; 0: none is. A producer
@@ -233,14 +233,15 @@ func (d *decision) mark(run *CommitRun, b *CommitBatch, p *partition, position i
 	delete(d.ending[b.Ending-1], run.Partition)
 	base := p.end
 	d.spans = append(d.spans, CommitSpan{Partition: run.Partition, Marker: &Marker{b.ProducerID, e.Ordinal, e.Result},
-		Span: Span{Segment: d.req.Segment, Base: base, Last: base, Position: position, Length: int64(b.Length), MaxTimestamp: b.MaxTimestamp}})
+		Span: Span{Segment: d.req.Segment, Base: base, Last: base, Position: position, Length: int64(b.Length),
+			MaxTimestamp: b.MaxTimestamp}})
 	_ = d.state.applySpan(&d.spans[len(d.spans)-1]) // continues the prefix, so it cannot fail
 	d.state.transactions.of(e.ID).touched[run.Partition] = base
 	return BatchAnswer{BaseOffset: base}
 }
 
-// producer refuses a batch whose producer is not the present one of a transactional id, if it is one
-// of such or the batch is transactional. It returns the id; nil if it has none.
+// producer refuses a batch whose producer is not the present one of a transactional id, if it is
+// one of such or the batch is transactional. It returns the id; nil if it has none.
 func (d *decision) producer(b *CommitBatch) (*TransactionalID, error) {
 	id, transactional := d.state.transactions.producers[b.ProducerID]
 	switch {

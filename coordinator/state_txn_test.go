@@ -53,17 +53,20 @@ func (h *txnHistory) step() {
 	if id == "b" {
 		protocol = OldTransactional
 	}
-	at := segments.Partition{Topic: rapid.SampledFrom(h.topics).Draw(h.T, "topic"), Index: rapid.Int32Range(0, 1).Draw(h.T, "index")}
+	at := segments.Partition{Topic: rapid.SampledFrom(h.topics).Draw(h.T, "topic"), Index: rapid.Int32Range(0,
+		1).Draw(h.T, "index")}
 	switch kind := rapid.IntRange(0, 20).Draw(h.T, "kind"); {
 	case kind == 0 || err != nil:
 		h.propose(Change{Fence: &Fence{ID: id, NewProducerID: int64(id[0])}})
 	case kind == 1:
 		h.propose(Change{Fence: &Fence{ID: id, Expired: &Expired{producer, now.Ordinal}}})
 	case kind <= 3:
-		h.propose(Change{Add: &AddToTransaction{ID: id, Producer: producer, Partitions: []segments.Partition{at}, Groups: []string{"g"}}})
+		h.propose(Change{Add: &AddToTransaction{ID: id, Producer: producer, Partitions: []segments.Partition{at},
+			Groups: []string{"g"}}})
 	case kind <= 5:
 		h.version++
-		h.propose(Change{Stage: &StageOffsets{ID: id, Producer: producer, Protocol: protocol, Lease: h.lease.Name, Epoch: h.lease.Epoch, Group: "g",
+		h.propose(Change{Stage: &StageOffsets{ID: id, Producer: producer, Protocol: protocol, Lease: h.lease.Name,
+			Epoch: h.lease.Epoch, Group: "g",
 			Version: h.version, Offsets: []GroupOffset{{Partition: at, Offset: int64(h.version), LeaderEpoch: -1}}}})
 	case kind == 6:
 		h.version++
@@ -72,11 +75,13 @@ func (h *txnHistory) step() {
 	case kind == 7:
 		h.propose(Change{DeleteTopic: &h.topics[1]})
 	case kind == 8:
-		h.propose(Change{LogStart: &LogStart{Offsets: map[segments.Partition]int64{at: rapid.Int64Range(0, 4).Draw(h.T, "start")}}})
+		h.propose(Change{LogStart: &LogStart{Offsets: map[segments.Partition]int64{at: rapid.Int64Range(0,
+			4).Draw(h.T, "start")}}})
 	case kind == 9:
 		h.propose(Change{Forget: &ForgetTransactionalID{ID: id, Version: now.Version}})
 	case kind <= 12:
-		h.commit(CommitRequest{Runs: []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{{Length: 70, Records: 1, ProducerID: now.ProducerID,
+		h.commit(CommitRequest{Runs: []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{{Length: 70,
+			Records: 1, ProducerID: now.ProducerID,
 			ProducerEpoch: now.Epoch, Protocol: protocol}, {Length: 70, Records: 1, ProducerID: -1}}}}})
 	case kind <= 16:
 		h.end(&now, producer, protocol)
@@ -87,7 +92,8 @@ func (h *txnHistory) step() {
 
 // end commits an ending, for what is open or, now and then, with a partition too few.
 func (h *txnHistory) end(now *DecidedID, producer Producer, protocol Protocol) {
-	e := Ending{Incarnation: 7, ID: now.ID, Producer: producer, Ordinal: now.Ordinal, Result: Aborted, ByOwner: now.Aborting, NewProducerID: -1}
+	e := Ending{Incarnation: 7, ID: now.ID, Producer: producer, Ordinal: now.Ordinal, Result: Aborted,
+		ByOwner: now.Aborting, NewProducerID: -1}
 	if !now.Aborting {
 		e.Bump = protocol == Transactional
 		e.Result = rapid.SampledFrom([]Result{Committed, Aborted}).Draw(h.T, "result")
@@ -98,8 +104,9 @@ func (h *txnHistory) end(now *DecidedID, producer Producer, protocol Protocol) {
 	}
 	req := CommitRequest{Endings: []Ending{e}}
 	for i, at := range open {
-		req.Runs = append(req.Runs, CommitRun{Partition: at, Position: int64(32 + 78*i), Batches: []CommitBatch{{Length: 78, Records: 1,
-			ProducerID: producer.ProducerID, ProducerEpoch: producer.Epoch, BaseSequence: -1, Ending: 1}}})
+		req.Runs = append(req.Runs, CommitRun{Partition: at, Position: int64(32 + 78*i),
+			Batches: []CommitBatch{{Length: 78, Records: 1,
+				ProducerID: producer.ProducerID, ProducerEpoch: producer.Epoch, BaseSequence: -1, Ending: 1}}})
 	}
 	h.commit(req)
 }

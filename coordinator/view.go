@@ -51,8 +51,10 @@ type Topic struct {
 type PartitionInfo struct {
 	LogStart      int64
 	HighWatermark int64 // one past the last record that may be served
-	LastStable    int64 // one past the last record that readers of committed ones are served: below it no transaction is open
-	Bytes         int64 // of all spans between the two
+	// one past the last record that readers of committed ones are served: below it no transaction is
+	// open
+	LastStable int64
+	Bytes      int64 // of all spans between the two
 }
 
 // ProducerState is what a partition knows of an idempotent producer.

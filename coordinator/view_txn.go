@@ -55,8 +55,8 @@ func (v *View) LastStable(at segments.Partition) int64 {
 	return 0
 }
 
-// Aborted returns the transactions that were aborted in a partition and have an offset in [from, to),
-// ordered by the offset of their markers.
+// Aborted returns the transactions that were aborted in a partition and have an offset in [from,
+// to), ordered by the offset of their markers.
 func (v *View) Aborted(at segments.Partition, from, to int64) []AbortedTransaction {
 	v.mu.RLock()
 	p := v.state.partitions[at]
@@ -113,6 +113,37 @@ func (v *View) TransactionalIDOf(producer int64) (TransactionalID, bool) {
 		return *v.state.transactions.ids[id], true
 	}
 	return TransactionalID{}, false
+}
+
+// Unstable says whether an offset of a group is staged for a partition: in a transaction that is
+// ongoing, or in one whose ending is not complete. What is committed for it may change then.
+func (v *View) Unstable(group string, at segments.Partition) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, t := range v.state.transactions.ids {
+		if isStaged(t.Staged, group, at) {
+			return true
+		}
+	}
+	for _, e := range v.state.transactions.incomplete {
+		if isStaged(e.Offsets, group, at) {
+			return true
+		}
+	}
+	return false
+}
+
+func isStaged(staged []StagedOffsets, group string, at segments.Partition) bool {
+	for i := range staged {
+		if staged[i].Group != group {
+			continue
+		}
+		_, found := slices.BinarySearchFunc(staged[i].Partitions, at, func(o StagedOffset, at segments.Partition) int {
+			return comparePartitions(o.Partition, at)
+		})
+		return found
+	}
+	return false
 }
 
 // TransactionalIDCount is how many transactional ids there are. Front doors bound it.

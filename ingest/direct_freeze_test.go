@@ -120,8 +120,11 @@ func (f sandboxedLog) HighWatermarks(ctx context.Context, in coordinator.Incarna
 	return call(f.s, func(c coordinator.Coordinator) ([]int64, error) { return c.HighWatermarks(ctx, in, ps) })
 }
 
-func (f sandboxedLog) TransactionalID(ctx context.Context, in coordinator.Incarnation, id string) (coordinator.DecidedID, error) {
-	return call(f.s, func(c coordinator.Coordinator) (coordinator.DecidedID, error) { return c.TransactionalID(ctx, in, id) })
+func (f sandboxedLog) TransactionalID(ctx context.Context, in coordinator.Incarnation,
+	id string) (coordinator.DecidedID, error) {
+	return call(f.s, func(c coordinator.Coordinator) (coordinator.DecidedID, error) {
+		return c.TransactionalID(ctx, in, id)
+	})
 }
 
 func (f sandboxedLog) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {

@@ -50,7 +50,8 @@ const txnID = "id"
 // fence raises the epoch, or makes the id, and confirms.
 func (f *txnFixture) fence() coordinator.Producer {
 	f.t.Helper()
-	fact := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, TimeoutMillis: 1000, NewProducerID: 1}}).Fact.TransactionalID
+	fact := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, TimeoutMillis: 1000,
+		NewProducerID: 1}}).Fact.TransactionalID
 	return coordinator.Producer{ProducerID: fact.ProducerID, Epoch: fact.Epoch}
 }
 
@@ -78,7 +79,8 @@ func (f *txnFixture) wantOpen(what string, complete bool, indexes ...int32) {
 
 // of is a transactional batch.
 func of(p coordinator.Producer, protocol coordinator.Protocol, sequence, records int32) coordinator.CommitBatch {
-	return coordinator.CommitBatch{Records: records, ProducerID: p.ProducerID, ProducerEpoch: p.Epoch, BaseSequence: sequence, Protocol: protocol}
+	return coordinator.CommitBatch{Records: records, ProducerID: p.ProducerID, ProducerEpoch: p.Epoch,
+		BaseSequence: sequence, Protocol: protocol}
 }
 
 func transactional(p coordinator.Producer, sequence, records int32) coordinator.CommitBatch {
@@ -86,13 +88,16 @@ func transactional(p coordinator.Producer, sequence, records int32) coordinator.
 }
 
 // ending builds the commit of an ending, with markers for these partitions.
-func (f *txnFixture) ending(p coordinator.Producer, result coordinator.Result, indexes ...int32) coordinator.CommitRequest {
+func (f *txnFixture) ending(p coordinator.Producer, result coordinator.Result,
+	indexes ...int32) coordinator.CommitRequest {
 	now := f.look()
-	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Endings: []coordinator.Ending{{Incarnation: f.in, ID: txnID, Producer: p,
-		Ordinal: now.Ordinal, Result: result, ByOwner: now.Aborting, Bump: !now.Aborting, NewProducerID: -1}}}
+	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now()),
+		Endings: []coordinator.Ending{{Incarnation: f.in, ID: txnID, Producer: p,
+			Ordinal: now.Ordinal, Result: result, ByOwner: now.Aborting, Bump: !now.Aborting, NewProducerID: -1}}}
 	for i, index := range indexes {
-		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: f.at(index), Position: int64(32 + 100*i), Batches: []coordinator.CommitBatch{
-			{Length: 78, Records: 1, ProducerID: p.ProducerID, ProducerEpoch: p.Epoch, BaseSequence: -1, Ending: 1}}})
+		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: f.at(index), Position: int64(32 + 100*i),
+			Batches: []coordinator.CommitBatch{
+				{Length: 78, Records: 1, ProducerID: p.ProducerID, ProducerEpoch: p.Epoch, BaseSequence: -1, Ending: 1}}})
 	}
 	return req
 }
@@ -124,13 +129,17 @@ func testFences(t *testing.T, f *txnFixture) {
 	_, err := f.TransactionalID(t.Context(), f.in, txnID)
 	f.want("an id that nobody has", err, coordinator.ErrTransactionalID)
 	p := coordinator.Producer{ProducerID: 1}
-	f.wantBatches("a transactional batch of nobody", f.commit(request(f.at(0), transactional(p, 0, 1))), coordinator.ErrTransactionalID)
+	f.wantBatches("a transactional batch of nobody", f.commit(request(f.at(0), transactional(p, 0, 1))),
+		coordinator.ErrTransactionalID)
 
-	entry, err := f.propose(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, TimeoutMillis: 1000, NewProducerID: 1}})
-	if id := entry.Fact.TransactionalID; err != nil || id.ProducerID != 1 || id.Epoch != 0 || id.Ordinal != 1 || id.TimeoutMillis != 1000 || id.Time == 0 {
+	entry, err := f.propose(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, TimeoutMillis: 1000,
+		NewProducerID: 1}})
+	if id := entry.Fact.TransactionalID; err != nil || id.ProducerID != 1 || id.Epoch != 0 || id.Ordinal != 1 ||
+		id.TimeoutMillis != 1000 || id.Time == 0 {
 		t.Fatalf("a new id is %+v, %v", entry.Fact.TransactionalID, err)
 	}
-	f.wantBatches("before the fence is confirmed", f.commit(request(f.at(0), transactional(p, 0, 1))), coordinator.ErrConcurrentTransactions)
+	f.wantBatches("before the fence is confirmed", f.commit(request(f.at(0), transactional(p, 0, 1))),
+		coordinator.ErrConcurrentTransactions)
 	_, err = f.propose(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, NewProducerID: 2}})
 	f.want("another fence before it is", err, coordinator.ErrConcurrentTransactions)
 	f.confirm(entry)
@@ -143,24 +152,30 @@ func testFences(t *testing.T, f *txnFixture) {
 	if next != (coordinator.Producer{ProducerID: 1, Epoch: 1}) || !f.look().Aborting {
 		t.Errorf("after a fence the producer is %v, aborting %v", next, f.look().Aborting)
 	}
-	f.wantBatches("the older epoch, elsewhere", f.commit(request(f.at(1), transactional(p, 0, 1))), coordinator.ErrProducerEpoch)
-	f.wantBatches("a later epoch", f.commit(request(f.at(1), transactional(coordinator.Producer{ProducerID: 1, Epoch: 7}, 0, 1))),
+	f.wantBatches("the older epoch, elsewhere", f.commit(request(f.at(1), transactional(p, 0, 1))),
+		coordinator.ErrProducerEpoch)
+	f.wantBatches("a later epoch", f.commit(request(f.at(1), transactional(coordinator.Producer{ProducerID: 1,
+		Epoch: 7}, 0, 1))),
 		coordinator.ErrProducerEpoch)
 	_, err = f.propose(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &p, NewProducerID: 2}})
 	f.want("the next epoch for an older one", err, coordinator.ErrProducerEpoch)
-	f.wantBatches("the new epoch before the abort", f.commit(request(f.at(1), transactional(next, 0, 1))), coordinator.ErrConcurrentTransactions)
+	f.wantBatches("the new epoch before the abort", f.commit(request(f.at(1), transactional(next, 0, 1))),
+		coordinator.ErrConcurrentTransactions)
 	f.want("the zombie's ending", f.commit(f.ending(p, coordinator.Aborted, 0)).Endings[0], coordinator.ErrProducerEpoch)
 	f.end(next, coordinator.Aborted, 0)
-	if now := f.look(); now.Epoch != 1 || now.Aborting || now.Ordinal != 2 || now.Result != coordinator.Aborted || now.EndedEpoch != -1 {
+	if now := f.look(); now.Epoch != 1 || now.Aborting || now.Ordinal != 2 || now.Result != coordinator.Aborted ||
+		now.EndedEpoch != -1 {
 		t.Errorf("after the abort the id is %+v", now)
 	}
 	f.written(next, 1)
 
-	third := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &next, NewProducerID: 2}}).Fact.TransactionalID
+	third := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &next,
+		NewProducerID: 2}}).Fact.TransactionalID
 	if third.Epoch != 2 || third.PreviousEpoch != 1 {
 		t.Errorf("its next epoch, asked for by the producer: %+v", third)
 	}
-	if again := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &next, NewProducerID: 2}}).Fact.TransactionalID; again.Epoch != 3 {
+	if again := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &next,
+		NewProducerID: 2}}).Fact.TransactionalID; again.Epoch != 3 {
 		t.Errorf("asked for again: %+v", again)
 	}
 }
@@ -179,10 +194,12 @@ func testOneEnding(t *testing.T, f *txnFixture) {
 	}
 	c := answer.Entry.Fact.Commit
 	want := coordinator.Marker{ProducerID: 1, Ordinal: 1, Result: coordinator.Committed}
-	if len(c.Endings) != 1 || len(c.Spans) != 2 || c.Spans[0].Marker == nil || *c.Spans[0].Marker != want || c.Spans[1].Span.Position != 132 {
+	if len(c.Endings) != 1 || len(c.Spans) != 2 || c.Spans[0].Marker == nil || *c.Spans[0].Marker != want ||
+		c.Spans[1].Span.Position != 132 {
 		t.Fatalf("decided was %+v", c)
 	}
-	if id := c.Endings[0]; id.Epoch != 1 || id.Ordinal != 2 || id.Result != coordinator.Committed || id.EndedEpoch != 0 || id.EndedProducerID != 1 {
+	if id := c.Endings[0]; id.Epoch != 1 || id.Ordinal != 2 || id.Result != coordinator.Committed ||
+		id.EndedEpoch != 0 || id.EndedProducerID != 1 {
 		t.Errorf("the ending is %+v", id)
 	}
 	next := coordinator.Producer{ProducerID: 1, Epoch: 1}
@@ -212,7 +229,8 @@ func testWholeEnding(t *testing.T, f *txnFixture) {
 	many := f.commit(f.ending(p, coordinator.Committed, 0, 2, 1))
 	f.want("an ending with a marker too many", many.Endings[0], nil)
 	f.want("that marker", many.Runs[1][0].Err, coordinator.ErrNotOpenThere)
-	if n := len(many.Entry.Fact.Commit.Spans); n != 2 || many.Runs[0][0].BaseOffset != 2 || many.Runs[2][0].BaseOffset != 2 {
+	if n := len(many.Entry.Fact.Commit.Spans); n != 2 || many.Runs[0][0].BaseOffset != 2 ||
+		many.Runs[2][0].BaseOffset != 2 {
 		t.Errorf("%d spans, %+v", n, many.Runs)
 	}
 	f.confirm(many.Entry)
@@ -221,8 +239,8 @@ func testWholeEnding(t *testing.T, f *txnFixture) {
 	f.wantOpen("after that", true, 0)
 }
 
-// An ending is complete when it is confirmed and the high watermarks have passed all of it; a commit
-// is decided when all records are below them.
+// An ending is complete when it is confirmed and the high watermarks have passed all of it; a
+// commit is decided when all records are below them.
 func testComplete(t *testing.T, f *txnFixture) {
 	p := f.fence()
 	data := f.commit(request(f.at(0), transactional(p, 0, 1))).Entry
@@ -235,7 +253,8 @@ func testComplete(t *testing.T, f *txnFixture) {
 	f.confirm(answer.Entry)
 	f.wantOpen("its marker is beyond a hole", false)
 	next := coordinator.Producer{ProducerID: 1, Epoch: 1}
-	f.wantBatches("the next transaction", f.commit(request(f.at(1), transactional(next, 0, 1))), coordinator.ErrConcurrentTransactions)
+	f.wantBatches("the next transaction", f.commit(request(f.at(1), transactional(next, 0, 1))),
+		coordinator.ErrConcurrentTransactions)
 	_, err := f.propose(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, NewProducerID: 2}})
 	f.want("a fence", err, coordinator.ErrConcurrentTransactions)
 	f.confirm(hole)
@@ -253,8 +272,10 @@ func testOldProtocol(t *testing.T, f *txnFixture) {
 	p := f.fence()
 	old := func(sequence int32) coordinator.CommitBatch { return of(p, coordinator.OldTransactional, sequence, 1) }
 	f.wantBatches("a partition that was not added", f.commit(request(f.at(0), old(0))), coordinator.ErrTransactionState)
-	added := f.change(coordinator.Change{Add: &coordinator.AddToTransaction{ID: txnID, Producer: p, Partitions: []segments.Partition{f.at(1), f.at(0)}}})
-	if id := added.Fact.TransactionalID; !slices.Equal(id.Added, []segments.Partition{f.at(0), f.at(1)}) || id.Started == 0 {
+	added := f.change(coordinator.Change{Add: &coordinator.AddToTransaction{ID: txnID, Producer: p,
+		Partitions: []segments.Partition{f.at(1), f.at(0)}}})
+	if id := added.Fact.TransactionalID; !slices.Equal(id.Added, []segments.Partition{f.at(0), f.at(1)}) ||
+		id.Started == 0 {
 		t.Errorf("added are %v, since %d", id.Added, id.Started)
 	}
 	answer := f.commit(request(f.at(0), old(0)))
@@ -268,12 +289,14 @@ func testOldProtocol(t *testing.T, f *txnFixture) {
 		t.Errorf("after the ending the id is %+v", now)
 	}
 	f.wantBatches("a late record of what was aborted", f.commit(request(f.at(1), old(0))), coordinator.ErrTransactionState)
-	next := f.change(coordinator.Change{Add: &coordinator.AddToTransaction{ID: txnID, Producer: p, Partitions: []segments.Partition{f.at(1)}}})
+	next := f.change(coordinator.Change{Add: &coordinator.AddToTransaction{ID: txnID, Producer: p,
+		Partitions: []segments.Partition{f.at(1)}}})
 	if next.Fact.TransactionalID.EndedEpoch != -1 {
 		t.Error("a transaction that begins leaves the ended epoch")
 	}
 	f.wantBatches("the next", f.commit(request(f.at(1), old(0))), 0)
-	_, err := f.propose(coordinator.Change{Add: &coordinator.AddToTransaction{ID: txnID, Producer: coordinator.Producer{ProducerID: 1, Epoch: 3}}})
+	_, err := f.propose(coordinator.Change{Add: &coordinator.AddToTransaction{ID: txnID,
+		Producer: coordinator.Producer{ProducerID: 1, Epoch: 3}}})
 	f.want("a partition for another epoch", err, coordinator.ErrProducerEpoch)
 	many := make([]segments.Partition, coordinator.MaxTransactionPartitions+1)
 	for i := range many {
@@ -285,9 +308,12 @@ func testOldProtocol(t *testing.T, f *txnFixture) {
 
 func testStagedOffsets(t *testing.T, f *txnFixture) {
 	p, lease := f.fence(), acquire(t, f.fixture, f.in, "a")
-	stage := func(p coordinator.Producer, protocol coordinator.Protocol, version uint64, offset int64) (coordinator.Entry, error) {
-		return f.propose(coordinator.Change{Stage: &coordinator.StageOffsets{ID: txnID, Producer: p, Protocol: protocol, Lease: lease.Name, Group: "g",
-			Epoch: lease.Epoch, Version: version, Offsets: []coordinator.GroupOffset{{Partition: f.at(2), Offset: offset, LeaderEpoch: -1}}}})
+	stage := func(p coordinator.Producer, protocol coordinator.Protocol, version uint64,
+		offset int64) (coordinator.Entry, error) {
+		return f.propose(coordinator.Change{Stage: &coordinator.StageOffsets{ID: txnID, Producer: p,
+			Protocol: protocol, Lease: lease.Name, Group: "g",
+			Epoch: lease.Epoch, Version: version, Offsets: []coordinator.GroupOffset{{Partition: f.at(2), Offset: offset,
+				LeaderEpoch: -1}}}})
 	}
 	_, err := stage(p, coordinator.OldTransactional, 10, 4)
 	f.want("a group that was not added", err, coordinator.ErrTransactionState)
@@ -307,7 +333,8 @@ func testStagedOffsets(t *testing.T, f *txnFixture) {
 	if len(c.Spans) > 0 || len(c.Endings) != 1 || len(c.Endings[0].Offsets) != 1 || len(c.Endings[0].Staged) > 0 {
 		t.Fatalf("the ending is %+v", c)
 	}
-	if o := c.Endings[0].Offsets[0]; o.Group != "g" || len(o.Partitions) != 1 || o.Partitions[0].Version != 12 || o.Partitions[0].Offset != 6 {
+	if o := c.Endings[0].Offsets[0]; o.Group != "g" || len(o.Partitions) != 1 || o.Partitions[0].Version != 12 ||
+		o.Partitions[0].Offset != 6 {
 		t.Errorf("what counts is %+v", o)
 	}
 	next := coordinator.Producer{ProducerID: 1, Epoch: 1}
@@ -331,7 +358,8 @@ func testDeletedMeanwhile(t *testing.T, f *txnFixture) {
 	f.confirm(f.commit(request(other, transactional(p, 0, 1))).Entry)
 	deletion, err := f.propose(coordinator.Change{DeleteTopic: &other.Topic})
 	f.want("a deletion", err, nil)
-	f.want("an ending before it is confirmed", f.commit(f.ending(p, coordinator.Aborted, 0)).Endings[0], coordinator.ErrConcurrentTransactions)
+	f.want("an ending before it is confirmed", f.commit(f.ending(p, coordinator.Aborted, 0)).Endings[0],
+		coordinator.ErrConcurrentTransactions)
 	f.confirm(deletion)
 	f.wantOpen("after that", true, 0)
 	f.end(p, coordinator.Committed, 0)
@@ -364,7 +392,8 @@ func testEndingAgain(t *testing.T, f *txnFixture) {
 	req, abort := f.ending(p, coordinator.Committed, 0), f.ending(p, coordinator.Aborted, 0)
 	first := f.commit(req)
 	again := f.commit(req)
-	if again.Entry.Seq != first.Entry.Seq || again.Endings[0] != nil || again.Runs[0][0].BaseOffset != 2 || again.Runs[0][0].Err != nil {
+	if again.Entry.Seq != first.Entry.Seq || again.Endings[0] != nil || again.Runs[0][0].BaseOffset != 2 ||
+		again.Runs[0][0].Err != nil {
 		t.Errorf("the same commit again: %+v", again)
 	}
 	f.want("another result", f.commit(abort).Endings[0], coordinator.ErrProducerEpoch)
@@ -404,7 +433,8 @@ func testTransactionsReopened(t *testing.T, f *txnFixture) {
 	f.wantOpen("reopened", true, 0, 2)
 	f.want("an ending of the incarnation before", f.commit(before).Endings[0], coordinator.ErrBuildAnew)
 	f.wantBatches("its producer goes on", f.commit(request(f.at(2), transactional(p, 2, 1))), 2)
-	f.wantBatches("another epoch", f.commit(request(f.at(1), transactional(coordinator.Producer{ProducerID: 1, Epoch: 1}, 0, 1))),
+	f.wantBatches("another epoch", f.commit(request(f.at(1), transactional(coordinator.Producer{ProducerID: 1,
+		Epoch: 1}, 0, 1))),
 		coordinator.ErrProducerEpoch)
 	f.want("an abort", f.commit(f.ending(p, coordinator.Aborted, 0, 2)).Endings[0], nil)
 	if now := f.look(); now.Version <= entry.Fact.TransactionalID.Version || now.TimeoutMillis != 5 {
@@ -424,7 +454,8 @@ func testForgottenID(t *testing.T, f *txnFixture) {
 	entry, err := forget()
 	f.want("one that is not", err, nil)
 	f.confirm(entry)
-	f.wantBatches("its producer", f.commit(request(f.at(1), transactional(coordinator.Producer{ProducerID: 1, Epoch: 1}, 0, 1))),
+	f.wantBatches("its producer", f.commit(request(f.at(1), transactional(coordinator.Producer{ProducerID: 1,
+		Epoch: 1}, 0, 1))),
 		coordinator.ErrTransactionalID)
 	next := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, NewProducerID: 2}}).Fact.TransactionalID
 	if next.ProducerID != 2 || next.Epoch != 0 || next.Gone || next.Ordinal != 2 {
@@ -445,12 +476,14 @@ func testExpired(t *testing.T, f *txnFixture) {
 	f.want("a timeout of another transaction", err, coordinator.ErrTransactionState)
 	entry, err := expire(1)
 	f.want("a timeout", err, nil)
-	if id := entry.Fact.TransactionalID; id.Epoch != 1 || id.PreviousEpoch != 0 || !id.Aborting || id.TimeoutMillis != 1000 {
+	if id := entry.Fact.TransactionalID; id.Epoch != 1 || id.PreviousEpoch != 0 || !id.Aborting ||
+		id.TimeoutMillis != 1000 {
 		t.Errorf("after a timeout the id is %+v", id)
 	}
 	f.confirm(entry)
 	f.end(coordinator.Producer{ProducerID: 1, Epoch: 1}, coordinator.Aborted, 0)
-	held := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &p, NewProducerID: -1}}).Fact.TransactionalID
+	held := f.change(coordinator.Change{Fence: &coordinator.Fence{ID: txnID, Held: &p,
+		NewProducerID: -1}}).Fact.TransactionalID
 	if held.Epoch != 2 {
 		t.Errorf("the producer that was silent goes on with %+v", held)
 	}

@@ -10,7 +10,8 @@ import (
 // What is decided of transactional ids beside what commits decide: State.DecideID says what.
 
 // TransactionalID implements coordinator.Lookups.
-func (e *Coordinator) TransactionalID(_ context.Context, in coordinator.Incarnation, id string) (coordinator.DecidedID, error) {
+func (e *Coordinator) TransactionalID(_ context.Context, in coordinator.Incarnation,
+	id string) (coordinator.DecidedID, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.check(in); err != nil {
@@ -19,9 +20,10 @@ func (e *Coordinator) TransactionalID(_ context.Context, in coordinator.Incarnat
 	return e.decided.DecidedID(id, e.highWatermark)
 }
 
-// changeID decides a change of a transactional id. That it may come again harms nobody: so it is not
-// remembered.
-func (e *Coordinator) changeID(in coordinator.Incarnation, c *coordinator.Change, now time.Time) (coordinator.Entry, error) {
+// changeID decides a change of a transactional id. That it may come again harms nobody: so it is
+// not remembered.
+func (e *Coordinator) changeID(in coordinator.Incarnation, c *coordinator.Change,
+	now time.Time) (coordinator.Entry, error) {
 	if c.Stage != nil {
 		if err := e.holds(c.Stage.Lease, c.Stage.Epoch, now); err != nil {
 			return coordinator.Entry{}, err

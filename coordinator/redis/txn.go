@@ -8,7 +8,8 @@ import (
 )
 
 // TransactionalID implements coordinator.Lookups. There are none here yet.
-func (c *Coordinator) TransactionalID(ctx context.Context, in coordinator.Incarnation, id string) (coordinator.DecidedID, error) {
+func (c *Coordinator) TransactionalID(ctx context.Context, in coordinator.Incarnation,
+	id string) (coordinator.DecidedID, error) {
 	if _, err := c.generation(ctx, in); err != nil {
 		return coordinator.DecidedID{}, err
 	}

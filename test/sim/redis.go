@@ -248,8 +248,10 @@ func (r *redis) HighWatermarks(ctx context.Context, in coordinator.Incarnation, 
 }
 
 // TransactionalID implements coordinator.Log.
-func (r *redis) TransactionalID(ctx context.Context, in coordinator.Incarnation, id string) (coordinator.DecidedID, error) {
-	return ask(ctx, r, "TransactionalID", func(ctx context.Context, e *embedded.Coordinator) (coordinator.DecidedID, error) {
+func (r *redis) TransactionalID(ctx context.Context, in coordinator.Incarnation,
+	id string) (coordinator.DecidedID, error) {
+	return ask(ctx, r, "TransactionalID", func(ctx context.Context,
+		e *embedded.Coordinator) (coordinator.DecidedID, error) {
 		return e.TransactionalID(ctx, in, id)
 	})
 }
