@@ -196,7 +196,8 @@ func TestRefusals(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if err := p.Client(here).Hold().Grow(ctx, 500); !errors.Is(err, ErrFull) || !errors.Is(err, context.DeadlineExceeded) {
+		if err := p.Client(here).Hold().Grow(ctx, 500); !errors.Is(err, ErrFull) ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
 		h.Release()
@@ -226,7 +227,8 @@ func TestWaitersDoNotWaitForEachOther(t *testing.T) {
 			})
 		}
 		working.Wait()
-		if slices.Contains(done[:5], false) || !slices.Contains(done, false) { // only the sixth that waits has to give up, and all cannot be served
+		// only the sixth that waits has to give up, and all cannot be served
+		if slices.Contains(done[:5], false) || !slices.Contains(done, false) {
 			t.Errorf("served are %v", done)
 		}
 		if took := time.Since(began); took > 0 {

@@ -4,14 +4,16 @@
 // A Pool has a number of bytes. Each connection is a Client of it, and each request takes what it
 // needs as a Hold, before it allocates.
 //
-//   - Every client has a little memory of its own (Options.Own), beside the pool's. Requests that fit into it wait for nobody, whatever the others do:
-//     heartbeats, commits, lookups.
-//   - A quarter of the pool is a reserve for clients that hold little (Options.Small). All that is larger shares the rest.
+//   - Every client has a little memory of its own (Options.Own), beside the pool's. Requests that
+//     fit into it wait for nobody, whatever the others do: heartbeats, commits, lookups.
+//   - A quarter of the pool is a reserve for clients that hold little (Options.Small). All that is
+//     larger shares the rest.
 //   - The clients of one address hold half of either at most.
-//   - When there is no room, requests wait: small ones go first, then those of the address that holds least, then the oldest. A request that has waited
-//     for Options.Wait is refused.
-//   - Requests may grow while they hold something, so they could all come to wait for each other. Therefore those of an address that wait hold half of its
-//     share at most; beyond that the youngest are refused, and what they held serves the oldest.
+//   - When there is no room, requests wait: small ones go first, then those of the address that
+//     holds least, then the oldest. A request that has waited for Options.Wait is refused.
+//   - Requests may grow while they hold something, so they could all come to wait for each other.
+//     Therefore those of an address that wait hold half of its share at most; beyond that the
+//     youngest are refused, and what they held serves the oldest.
 package budget
 
 import (

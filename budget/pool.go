@@ -147,7 +147,8 @@ func (h *Hold) Room() int64 {
 	c, p := h.client, h.client.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	room := min(p.most[large]-p.used[large], p.opts.Bytes-p.used[small]-p.used[large], p.mostEach[large]-c.address.used[large])
+	room := min(p.most[large]-p.used[large], p.opts.Bytes-p.used[small]-p.used[large],
+		p.mostEach[large]-c.address.used[large])
 	return max(room, 0)
 }
 

@@ -32,7 +32,8 @@ func BenchmarkMerge(b *testing.B) {
 	}
 	defer node.Close(b.Context())
 	at := segments.Partition{Topic: segments.NewTopicID()}
-	if _, err := node.Change(b.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: at.Topic, Name: "a", Partitions: 4}}); err != nil {
+	if _, err := node.Change(b.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: at.Topic, Name: "a",
+		Partitions: 4}}); err != nil {
 		b.Fatal(err)
 	}
 	value := make([]byte, 64*kib)
@@ -86,7 +87,8 @@ func writeMixed(b *testing.B, node *coordinator.Node, store segments.Store, topi
 	for _, r := range index {
 		run := coordinator.CommitRun{Partition: r.Partition, Position: r.Position}
 		for range r.Batches {
-			run.Batches = append(run.Batches, coordinator.CommitBatch{Length: int32(len(batches[0])), Records: 1, ProducerID: -1})
+			run.Batches = append(run.Batches, coordinator.CommitBatch{Length: int32(len(batches[0])), Records: 1,
+				ProducerID: -1})
 		}
 		req.Runs = append(req.Runs, run)
 	}

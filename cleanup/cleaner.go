@@ -57,8 +57,9 @@ func prepare(opts Options) (*Cleaner, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, maps: newMapRoom(opts.MapBytes), failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
-		looked: map[segments.Partition]glance{}}
+	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, maps: newMapRoom(opts.MapBytes),
+		failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
+		looked:   map[segments.Partition]glance{}}
 	c.reader = &spans.Reader{Store: opts.Store}
 	return c, nil
 }
@@ -92,8 +93,8 @@ func (c *Cleaner) run(ctx context.Context) {
 }
 
 // round does what is to be done in each of this node's partitions, once. It says whether anything
-// was. What is old is judged by the coordinator's clock: this node's may be wrong, and would remove
-// what others still have to keep.
+// was. The coordinator's clock says how old records are: this node's clock may be wrong, and would
+// remove records that have to be kept.
 func (c *Cleaner) round(ctx context.Context) bool {
 	now, err := c.opts.Node.CoordinatorTime(ctx)
 	if err != nil {
@@ -174,7 +175,8 @@ func (c *Cleaner) attempt(ctx context.Context, w work) (progress bool, err error
 	return false, nil
 }
 
-// archive puts the oldest merged spans into an index object, if there are that many, so that nobody has to keep them in memory.
+// archive puts the oldest merged spans into an index object, if there are that many, so that nobody
+// has to keep them in memory.
 func (j *job) archive() (bool, error) {
 	archived, err := j.c.opts.Node.Archive(j.ctx, j.lease.Lease, j.at,
 		coordinator.ArchiveOptions{Batch: j.c.opts.ArchiveBatch, Keep: j.c.opts.ArchiveKeep})
@@ -184,7 +186,8 @@ func (j *job) archive() (bool, error) {
 	return archived, err
 }
 
-// blockOf is how many partitions of a topic stay together: they lie side by side in mixed segments, so that one node reads them together.
+// blockOf is how many partitions of a topic stay together: they lie side by side in mixed segments,
+// so that one node reads them together.
 const blockOf = 16
 
 // mine says whether a partition is this node's to tend.

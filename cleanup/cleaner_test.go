@@ -11,7 +11,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// Small mixed segments become few merged ones, what they held stays as it was, and they are collected.
+// Small mixed segments become few merged ones, what they held stays as it was, and they are
+// collected.
 func TestMergesAndCollects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 3, nil)
@@ -114,14 +115,16 @@ func TestArchives(t *testing.T) {
 		w.write(1, 0) // the store's clock is told by objects
 		time.Sleep(30 * time.Minute)
 		w.same()
-		report, err := coordinator.Audit(t.Context(), w.store, coordinator.AuditOptions{CommitDeadline: deadline, Grace: 10 * time.Minute})
+		report, err := coordinator.Audit(t.Context(), w.store,
+			coordinator.AuditOptions{CommitDeadline: deadline, Grace: 10 * time.Minute})
 		if err != nil || len(report.Leaked)+len(report.Missing) > 0 {
 			t.Errorf("leaked %v, missing %v, %v", report.Leaked, report.Missing, err)
 		}
 	})
 }
 
-// Retention by size keeps what it has to also while the log starts within an index object, which the view counts whole.
+// Retention by size keeps what it has to also while the log starts within an index object, which
+// the view counts whole.
 func TestArchivesBySize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size, kept = 20_000, 300
@@ -145,7 +148,8 @@ func TestArchivesBySize(t *testing.T) {
 			archived = archived || head.Listed > 0 && head.Base < info.LogStart
 		}
 		if least < kept || most > kept+40 || !archived {
-			t.Errorf("%d to %d batches were left, %d have to be; the log started within an index object: %v", least, most, kept, archived)
+			t.Errorf("%d to %d batches were left, %d have to be; the log started within an index object: %v", least, most, kept,
+				archived)
 		}
 		w.same()
 	})

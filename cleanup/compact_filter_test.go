@@ -22,7 +22,8 @@ func build(t *testing.T, o batch.Options, records ...batch.Record) []byte {
 
 // unreadableBatch has the right CRC and records that nobody can decompress.
 func unreadableBatch(t *testing.T) []byte {
-	b := build(t, batch.NoProducer(batch.Gzip), batch.Record{Offset: 3, Key: []byte("a"), Value: []byte("1")}, batch.Record{Offset: 4, Key: []byte("b")})
+	b := build(t, batch.NoProducer(batch.Gzip), batch.Record{Offset: 3, Key: []byte("a"), Value: []byte("1")},
+		batch.Record{Offset: 4, Key: []byte("b")})
 	b[batch.HeaderLen+12] ^= 0xff
 	batch.SetLogAppendTime(b, 500) // writes the CRC anew
 	return b
@@ -72,7 +73,8 @@ func TestForeignBatches(t *testing.T) {
 	o := batch.NoProducer(batch.None)
 	o.Control = true
 	control := build(t, o, batch.Record{Key: []byte{0, 0, 0, 1}})
-	if left, changed, err := c.clean(control, false); err != nil || changed || &left[0] != &control[0] || !c.learn(control) || c.latest.used > 0 {
+	if left, changed, err := c.clean(control, false); err != nil || changed || &left[0] != &control[0] ||
+		!c.learn(control) || c.latest.used > 0 {
 		t.Error("a control batch was compacted", err)
 	}
 }

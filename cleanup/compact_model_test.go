@@ -98,7 +98,8 @@ func (u *faultyUpload) Commit() error {
 func newHistory(t *testing.T, seed uint64, configs map[string]string, change func(*Options)) *history {
 	configs["cleanup.policy"] = cmp.Or(configs["cleanup.policy"], "compact")
 	store := memory.New()
-	h := &history{world: newWorld(t, store, 1, configs), faults: &faults{Store: store, left: -1}, cleaned: map[int64]time.Time{}, keep: math.MaxInt64}
+	h := &history{world: newWorld(t, store, 1, configs), faults: &faults{Store: store, left: -1},
+		cleaned: map[int64]time.Time{}, keep: math.MaxInt64}
 	h.random = rand.New(rand.NewPCG(seed, 7))
 	h.at = h.part(0)
 	h.cleaner = h.clean(func(o *Options) {
@@ -135,7 +136,8 @@ func (h *history) append(batches ...[]batch.Record) {
 			records[i].Offset, records[i].Timestamp = int64(len(h.records)), cmp.Or(records[i].Timestamp, time.Now().UnixMilli())
 			h.records = append(h.records, records[i])
 		}
-		b, err := batch.Build(records, batch.NoProducer(batch.Codec(h.random.IntN(int(batch.Zstd))))) // its library has channels that no bubble shares
+		// its library has channels that no bubble shares
+		b, err := batch.Build(records, batch.NoProducer(batch.Codec(h.random.IntN(int(batch.Zstd)))))
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -152,7 +154,8 @@ func (h *history) append(batches ...[]batch.Record) {
 		r := coordinator.CommitRun{Partition: h.at, Position: run.Position}
 		for i := range run.Batches {
 			header, _ := batch.ReadHeader(object[run.Position+int64(run.Batches[i]):])
-			r.Batches = append(r.Batches, coordinator.CommitBatch{Length: int32(header.Size()), Records: header.Records, MaxTimestamp: header.MaxTimestamp, ProducerID: -1})
+			r.Batches = append(r.Batches, coordinator.CommitBatch{Length: int32(header.Size()), Records: header.Records,
+				MaxTimestamp: header.MaxTimestamp, ProducerID: -1})
 			position += int64(header.Size())
 		}
 		req.Runs = append(req.Runs, r)
@@ -211,7 +214,8 @@ func (h *history) configure(set map[string]string) {
 	for name, value := range set {
 		changes[name] = &value
 	}
-	if _, err := h.node.Change(h.t.Context(), coordinator.Change{Configure: &coordinator.Configure{Topic: h.topic, Set: changes}}); err != nil {
+	if _, err := h.node.Change(h.t.Context(), coordinator.Change{Configure: &coordinator.Configure{Topic: h.topic,
+		Set: changes}}); err != nil {
 		h.t.Fatal(err)
 	}
 	h.did("configs %v", set)
@@ -351,7 +355,8 @@ func (h *history) check() map[int64]batch.Record {
 		}
 		since, cleaned := h.cleaned[o]
 		if h.records[o].Value != nil || !cleaned || time.Since(since) < h.keep {
-			h.fatal("the last record of %s at offset %d is gone: a tombstone that was cleaned %v ago (%v)", key, o, time.Since(since), cleaned)
+			h.fatal("the last record of %s at offset %d is gone: a tombstone that was cleaned %v ago (%v)", key, o,
+				time.Since(since), cleaned)
 		}
 	}
 	return found
@@ -395,7 +400,8 @@ func play(table map[string]string, r *batch.Record) {
 }
 
 func differs(a, b *batch.Record) bool {
-	return a.Timestamp != b.Timestamp || !bytes.Equal(a.Key, b.Key) || (a.Key == nil) != (b.Key == nil) || !bytes.Equal(a.Value, b.Value) ||
+	return a.Timestamp != b.Timestamp || !bytes.Equal(a.Key, b.Key) || (a.Key == nil) != (b.Key == nil) ||
+		!bytes.Equal(a.Value, b.Value) ||
 		(a.Value == nil) != (b.Value == nil) || len(a.Headers) != len(b.Headers)
 }
 
@@ -407,10 +413,11 @@ func TestCompactionModel(t *testing.T) {
 	for seed := range uint64(24) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHistory(t, seed, map[string]string{"delete.retention.ms": "3600000", "min.cleanable.dirty.ratio": "0"}, func(o *Options) {
-					o.MapBytes = []int64{1 << 10, 2 << 10, 1 << 20}[seed%3]
-					o.Stale = 2 * deadline
-				})
+				h := newHistory(t, seed, map[string]string{"delete.retention.ms": "3600000", "min.cleanable.dirty.ratio": "0"},
+					func(o *Options) {
+						o.MapBytes = []int64{1 << 10, 2 << 10, 1 << 20}[seed%3]
+						o.Stale = 2 * deadline
+					})
 				defer h.close()
 				for range 120 {
 					h.step()

@@ -10,9 +10,11 @@ import (
 
 // compaction is what is to be compacted in a partition, as its spans were at one moment.
 type compaction struct {
-	spans []coordinator.Span // the clean ones, which earlier compactions wrote, and behind them the dirty ones that are compacted now
-	dirty int                // where those begin
-	after uint64             // see coordinator.View.Plan
+	// the clean ones, which earlier compactions wrote, and behind them the dirty ones that are
+	// compacted now
+	spans []coordinator.Span
+	dirty int    // where those begin
+	after uint64 // see coordinator.View.Plan
 
 	// passed says that it is only about tombstones whose time has come: nothing dirty is compacted.
 	passed bool
@@ -34,13 +36,13 @@ type compactLimits struct {
 // compactable says what of a partition is to be compacted now; false if nothing is, and then when
 // that might change by the time alone. spans are all of the partition's.
 //
-// As in Kafka, that is the case when what is dirty is more than min.cleanable.dirty.ratio of what
-// is clean and dirty, or the oldest dirty record has waited for max.compaction.lag.ms; what has a
-// record that is younger than min.compaction.lag.ms, and all behind it, counts as neither. Where
-// Kafka has the active segment, which is not compacted either, Firn has what was written last:
-// mixed segments that may be committed again (see coordinator.ProposeMerge), and little that is
-// young. Tombstones go when their time has come, whatever else there is to do; Kafka waits for the
-// next compaction.
+// As in Kafka, a partition is due when the dirty bytes are more than min.cleanable.dirty.ratio of
+// the clean and dirty ones, or the oldest dirty record has waited for max.compaction.lag.ms. A span
+// with a record younger than min.compaction.lag.ms counts as neither, and so do all spans behind
+// it. Where Kafka has the active segment, which is not compacted either, Firn has what was written
+// last: mixed segments that may be committed again (see coordinator.ProposeMerge), and little that
+// is young. Tombstones go when their time has come, whatever else there is to do; Kafka waits for
+// the next compaction.
 func compactable(spans []coordinator.Span, config topicconfig.Config, l compactLimits) (compaction, bool, time.Time) {
 	p := compactPlan{l: l, config: config, now: l.now.UnixMilli(), next: math.MaxInt64}
 	c := compaction{spans: spans}
@@ -131,14 +133,15 @@ func saturated(at, later int64) int64 {
 	return at + later
 }
 
-// groups cuts adjacent spans into such as are rewritten into one segment each: they have so many
-// bytes and so many offsets together, or are a single span. With reach, no group is of two
+// groups cuts adjacent spans into groups, each of which is rewritten into one segment: they have so
+// many bytes and so many offsets together, or are a single span. With reach, no group is of two
 // stretches of time: see limits.
 func groups(spans []coordinator.Span, l limits) (all [][]coordinator.Span) {
 	slots := l.slots(spans, math.MinInt64)
 	for from := 0; from < len(spans); {
 		to, bytes := from+1, spans[from].Length
-		for to < len(spans) && bytes+spans[to].Length <= l.target && spans[to].Last-spans[from].Base < maxGroupOffsets && slots[to] == slots[from] {
+		for to < len(spans) && bytes+spans[to].Length <= l.target && spans[to].Last-spans[from].Base < maxGroupOffsets &&
+			slots[to] == slots[from] {
 			bytes += spans[to].Length
 			to++
 		}

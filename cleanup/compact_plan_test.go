@@ -56,13 +56,16 @@ func TestCompactable(t *testing.T) {
 		"never cleaned": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isMerged), ago(2*hour, 10, nil)}, n: 2},
 		"too clean": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(2*hour, 100, nil)}, n: -1,
 			next: math.MaxInt64},
-		"dirty enough": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(2*hour, 101, nil)}, n: 2, dirty: 1},
+		"dirty enough": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(2*hour, 101, nil)}, n: 2,
+			dirty: 1},
 		"by another ratio": {config: configs(map[string]string{"min.cleanable.dirty.ratio": "0.1"}),
 			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(2*hour, 12, nil)}, n: 2, dirty: 1},
-		"young ones wait": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(2*hour, 101, nil), ago(time.Minute, 500, nil)}, n: 2, dirty: 1},
+		"young ones wait": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(2*hour, 101, nil),
+			ago(time.Minute, 500, nil)}, n: 2, dirty: 1},
 		"all too young": {config: usual, spans: []coordinator.Span{ago(time.Minute, 500, nil)}, n: -1,
 			next: 5*time.Minute + time.Millisecond},
-		"little waits":     {config: usual, spans: []coordinator.Span{ago(hour/2, 999, nil)}, n: -1, next: hour/2 + time.Millisecond},
+		"little waits": {config: usual, spans: []coordinator.Span{ago(hour/2, 999, nil)}, n: -1,
+			next: hour/2 + time.Millisecond},
 		"much does not":    {config: usual, spans: []coordinator.Span{ago(hour/2, 1000, nil)}, n: 1},
 		"merged ones, too": {config: usual, spans: []coordinator.Span{ago(hour/2, 999, isMerged)}, n: 1},
 		"min lag": {config: configs(map[string]string{"min.compaction.lag.ms": "7200000"}),
@@ -72,15 +75,21 @@ func TestCompactable(t *testing.T) {
 		"max lag": {config: configs(map[string]string{"max.compaction.lag.ms": "1800000"}),
 			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(hour/2+time.Second, 1, nil)}, n: 2, dirty: 1},
 		"max lag to come": {config: configs(map[string]string{"max.compaction.lag.ms": "1800000"}),
-			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(hour/2-time.Second, 1, nil)}, n: -1, next: time.Second + time.Millisecond},
+			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(hour/2-time.Second, 1, nil)}, n: -1,
+			next: time.Second + time.Millisecond},
 		"max lag of what was merged": {config: configs(map[string]string{"max.compaction.lag.ms": "1800000"}),
 			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(hour/2-time.Second, 1, isMerged)}, n: 2, dirty: 1},
 		"max lag for old records": {config: configs(map[string]string{"max.compaction.lag.ms": "1800000"}),
-			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(7*time.Minute, 1, func(s *coordinator.Span) { s.MaxTimestamp -= hour.Milliseconds() })}, n: 2, dirty: 1},
-		"a horizon passed": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(9*hour, 100, withHorizon(0)), ago(hour/2, 9, nil)},
+			spans: []coordinator.Span{ago(9*hour, 100, isClean), ago(7*time.Minute, 1, func(s *coordinator.Span) {
+				s.MaxTimestamp -= hour.Milliseconds()
+			})}, n: 2, dirty: 1},
+		"a horizon passed": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, isClean),
+			ago(9*hour, 100, withHorizon(0)), ago(hour/2, 9, nil)},
 			n: 2, dirty: 2, passed: true},
-		"a horizon will pass": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, withHorizon(2*hour)), ago(9*hour, 100, withHorizon(hour))}, n: -1, next: hour},
-		"dirty and passed":    {config: usual, spans: []coordinator.Span{ago(9*hour, 100, withHorizon(-hour)), ago(2*hour, 101, nil)}, n: 2, dirty: 1},
+		"a horizon will pass": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, withHorizon(2*hour)),
+			ago(9*hour, 100, withHorizon(hour))}, n: -1, next: hour},
+		"dirty and passed": {config: usual, spans: []coordinator.Span{ago(9*hour, 100, withHorizon(-hour)),
+			ago(2*hour, 101, nil)}, n: 2, dirty: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, due, next := compactable(c.spans, c.config, compactLimits{
@@ -130,7 +139,8 @@ func TestGroups(t *testing.T) {
 
 // Only what has tombstones whose time has come is rewritten for their sake.
 func TestPassedGroups(t *testing.T) {
-	spans := []coordinator.Span{{Horizon: 5, Length: 10}, {}, {Horizon: 3, Length: 10}, {Horizon: 5, Length: 10}, {Horizon: 6}, {Horizon: 1, Length: 99}, {Horizon: 2, Length: 10}}
+	spans := []coordinator.Span{{Horizon: 5, Length: 10}, {}, {Horizon: 3, Length: 10}, {Horizon: 5, Length: 10},
+		{Horizon: 6}, {Horizon: 1, Length: 99}, {Horizon: 2, Length: 10}}
 	var got []int
 	for _, g := range passedGroups(spans, 5, limits{target: 100}) {
 		got = append(got, len(g))

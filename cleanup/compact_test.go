@@ -53,7 +53,8 @@ func TestCompactArchived(t *testing.T) {
 // than that hour. In the end nothing is left of it, in the log or in the bucket.
 func TestCompactAndDelete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistory(t, 5, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "3600000", "delete.retention.ms": "600000"}, nil)
+		h := newHistory(t, 5, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "3600000",
+			"delete.retention.ms": "600000"}, nil)
 		defer h.close()
 		c := h.clean(func(o *Options) { o.TargetBytes = leastTarget })
 		defer h.stop(c)

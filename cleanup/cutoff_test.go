@@ -25,7 +25,8 @@ func TestCutOffNodeCollectsNothing(t *testing.T) {
 		cutOff := newWorldWith(t, bucket, 2, nil, sharedCoordinator{inMemory()})
 		defer cutOff.close()
 		cutOff.write(1000, 0, 1)
-		collector := cutOff.clean(func(o *Options) { o.Interval = 24 * time.Hour }) // a merge would tell the node that its journal is sealed
+		// a merge would tell the node that its journal is sealed
+		collector := cutOff.clean(func(o *Options) { o.Interval = 24 * time.Hour })
 
 		faults := storetest.NewFaults(bucket, storetest.Once(func(r storetest.Request) bool {
 			return r.Op == storetest.Delete && strings.HasPrefix(r.Key, "snapshots/")

@@ -9,9 +9,9 @@
 // id>/<index>"): a merge is decided under the lease's epoch or not at all. Log starts need none:
 // they only move up. Garbage is collected under one lease in the cluster.
 //
-// What a round of a Cleaner does with a partition is decided by pure functions of what the view
-// shows: plan (what is merged next), expired (where retention moves the log start). A job then does
-// it, step by step, so that it can end at any point: a merged segment is written whole, its merge
-// is decided, the old segments become garbage, and the collector finds them a grace time later. A
-// job that ends before leaves an object that nothing refers to, which the collector finds as well.
+// Pure functions of the view decide what a round of a Cleaner does with a partition: plan (what is
+// merged next), expired (where retention moves the log start). A job then does it, step by step, so
+// that it can end at any point: a merged segment is written whole, its merge is decided, the old
+// segments become garbage, and the collector finds them a grace time later. A job that ends before
+// leaves an object that nothing refers to, which the collector finds as well.
 package cleanup

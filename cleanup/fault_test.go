@@ -115,7 +115,8 @@ type flaky struct {
 	acquire  func(name string) error        // instead of an acquisition
 }
 
-func (f *flaky) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry, error) {
+func (f *flaky) Propose(ctx context.Context, in coordinator.Incarnation,
+	c coordinator.Change) (coordinator.Entry, error) {
 	e, err := f.Coordinator.Propose(ctx, in, c)
 	if err == nil && f.proposed != nil {
 		err = f.proposed(c)
@@ -123,7 +124,8 @@ func (f *flaky) Propose(ctx context.Context, in coordinator.Incarnation, c coord
 	return e, err
 }
 
-func (f *flaky) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
+func (f *flaky) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string,
+	ttl time.Duration) (coordinator.Lease, error) {
 	if f.acquire != nil {
 		if err := f.acquire(name); err != nil {
 			return coordinator.Lease{}, err
@@ -136,15 +138,16 @@ func (f *flaky) Acquire(ctx context.Context, in coordinator.Incarnation, name, h
 func TestReplyOfMergeLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, merges atomic.Int32
-		w := newWorldWith(t, memory.New(), 2, nil, &flaky{Coordinator: inMemory(), proposed: func(c coordinator.Change) error {
-			if c.Merge == nil {
+		w := newWorldWith(t, memory.New(), 2, nil, &flaky{Coordinator: inMemory(),
+			proposed: func(c coordinator.Change) error {
+				if c.Merge == nil {
+					return nil
+				}
+				if merges.Add(1); lost.Add(1)%3 > 0 {
+					return coordinator.ErrUnavailable
+				}
 				return nil
-			}
-			if merges.Add(1); lost.Add(1)%3 > 0 {
-				return coordinator.ErrUnavailable
-			}
-			return nil
-		}})
+			}})
 		defer w.close()
 		w.scene(w.store)
 		if merges.Load() < 6 {
@@ -223,7 +226,8 @@ func TestCloseInAMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.decides.Acquire(t.Context(), life.Incarnation(), leaseOf(w.part(0)), "another", time.Minute); err != nil {
+		if _, err := w.decides.Acquire(t.Context(), life.Incarnation(), leaseOf(w.part(0)), "another",
+			time.Minute); err != nil {
 			t.Errorf("the lease was not handed back: %v", err)
 		}
 	})

@@ -24,8 +24,8 @@ const (
 )
 
 // collector deletes what nothing needs. It remembers what it has seen: an object goes once it was
-// garbage twice, a grace apart. What it remembers stays right while another node has the lease,
-// because garbage stays garbage.
+// garbage twice, a grace apart. Its memory stays right while another node has the lease, because
+// garbage stays garbage.
 type collector struct {
 	c    *Cleaner
 	seen map[string]time.Time // by key: when the first look that returned it had ended
@@ -101,8 +101,9 @@ func (g *collector) collect(ctx context.Context) error {
 	return err
 }
 
-// sift remembers what is garbage by a look that began and ended then, and returns what may be
-// deleted: what was returned by one that had ended a grace before this one began.
+// sift remembers the garbage that a look has found, with the times at which the look began and
+// ended. It returns the objects that may be deleted: those that an earlier look had found which
+// ended a grace before this one began.
 func (g *collector) sift(found []segments.Object, begun, ended time.Time) (due []segments.Object) {
 	seen := make(map[string]time.Time, min(len(found), maxCandidates))
 	for _, o := range found {

@@ -21,7 +21,8 @@ type job struct {
 	looked time.Time // by the coordinator's clock, when the partition was looked at
 }
 
-// batches streams the batches of spans, in order, each checked and with its final offsets, at the pace of merges. The bytes are valid until the next.
+// batches streams the batches of spans, in order, each checked and with its final offsets, at the
+// pace of merges. The bytes are valid until the next.
 func (j *job) batches(spans []coordinator.Span) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for b, err := range j.c.reader.Batches(j.ctx, spans) {
@@ -56,7 +57,8 @@ func (j *job) create() (*sink, error) {
 // abort leaves nothing behind, if the segment was not stored. After that it does nothing.
 func (s *sink) abort() {
 	if err := s.upload.Abort(); err != nil {
-		s.j.c.opts.Logger.Warn("giving up a merge left an upload behind, which is removed later", "segment", s.id, "error", err)
+		s.j.c.opts.Logger.Warn("giving up a merge left an upload behind, which is removed later", "segment", s.id,
+			"error", err)
 	}
 }
 
@@ -65,13 +67,15 @@ const (
 	storePause = 500 * time.Millisecond
 )
 
-// store finishes the segment and makes the object durable. It returns the span that it is, as mark has changed it.
+// store finishes the segment and makes the object durable. It returns the span that it is, as mark
+// has changed it.
 func (s *sink) store(mark func(*coordinator.Span) error) (coordinator.Span, error) {
 	run, err := s.Finish()
 	if err != nil {
 		return coordinator.Span{}, err
 	}
-	span := coordinator.Span{Segment: s.id, Base: run.BaseOffset, Last: run.LastOffset, Position: run.Position, Length: run.Length,
+	span := coordinator.Span{Segment: s.id, Base: run.BaseOffset, Last: run.LastOffset, Position: run.Position,
+		Length:       run.Length,
 		MaxTimestamp: run.MaxTimestamp}
 	if err := mark(&span); err != nil {
 		return coordinator.Span{}, err
@@ -102,8 +106,9 @@ func (r *replacement) base() int64 { return r.spans[0].Base }
 
 func (r *replacement) last() int64 { return r.spans[len(r.spans)-1].Last }
 
-// replace puts a segment in the place of the spans that it was made of, or nothing if s is nil: nothing of them has survived. It returns once the view shows it. Whatever
-// the error, an object that was stored stays: its merge may have been decided, and if it was not, the object is garbage.
+// replace puts a segment in the place of the spans that it was made of, or nothing if s is nil:
+// nothing of them has survived. It returns once the view shows it. Whatever the error, an object
+// that was stored stays: its merge may have been decided, and if it was not, the object is garbage.
 func (j *job) replace(r replacement, s *sink) error {
 	p := &coordinator.ProposeMerge{Lease: j.lease.Name, Epoch: j.lease.Epoch, After: r.after,
 		Youngest: coordinator.Youngest(r.spans), Merge: coordinator.Merge{Partition: j.at, Base: r.base(), Last: r.last()}}

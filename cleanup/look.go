@@ -29,7 +29,8 @@ type work struct {
 // any says whether there is something to do.
 func (w *work) any() bool { return w.compact || w.archive || len(w.merge) > 0 }
 
-// glance is what a partition looked like when there was nothing to do in it: until it looks different, or time has passed, nobody needs to look again.
+// glance is what a partition looked like when there was nothing to do in it: until it looks
+// different, or time has passed, nobody needs to look again.
 type glance struct {
 	topic  *coordinator.Topic // changed topics are others
 	info   coordinator.PartitionInfo
@@ -45,7 +46,8 @@ const longestGlance = 10 * time.Minute
 // planWindow is how many spans are looked at together.
 const planWindow = 8 << 10
 
-// look goes through this node's partitions and says what is to be done in them, and where the logs of which are to start.
+// look goes through this node's partitions and says what is to be done in them, and where the logs
+// of which are to start.
 func (c *Cleaner) look(ctx context.Context, now time.Time) ([]work, map[segments.Partition]int64) {
 	nodes := c.opts.Node.Nodes()
 	looked := make(map[segments.Partition]glance, len(c.looked))
@@ -79,8 +81,10 @@ func (b *backlog) add(other backlog) {
 	}
 }
 
-// lookAt says what is to be done in a partition. Where its log is to start goes into starts, if that is due.
-func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, starts map[segments.Partition]int64, now time.Time) (work, glance) {
+// lookAt says what is to be done in a partition. Where its log is to start goes into starts, if
+// that is due.
+func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, starts map[segments.Partition]int64,
+	now time.Time) (work, glance) {
 	info, _ := c.view.Partition(w.at)
 	_, after := c.view.Plan(w.at, math.MaxInt64, 0)
 	same := before.topic == w.topic && before.info == info && before.after == after
@@ -150,7 +154,8 @@ func (c *Cleaner) search(w *work, g *glance, start int64, now time.Time) {
 }
 
 // note adds what a window has to say about the backlog and about when to look again.
-func (c *Cleaner) note(g *glance, window []coordinator.Span, config topicconfig.Config, now time.Time, ripeness time.Duration) {
+func (c *Cleaner) note(g *glance, window []coordinator.Span, config topicconfig.Config, now time.Time,
+	ripeness time.Duration) {
 	sooner := func(t time.Time) {
 		if t.After(now) && t.Before(g.until) {
 			g.until = t
@@ -197,7 +202,8 @@ func (c *Cleaner) limits(config topicconfig.Config, now time.Time) limits {
 	return l
 }
 
-// retentionReach is how far timestamps in one segment may lie apart for retention's sake; 0: any distance.
+// retentionReach is how far timestamps in one segment may lie apart for retention's sake; 0: any
+// distance.
 func retentionReach(config topicconfig.Config) time.Duration {
 	if !config.Delete || config.RetentionMillis < 0 {
 		return 0
@@ -208,9 +214,11 @@ func retentionReach(config topicconfig.Config) time.Duration {
 const (
 	// retainedIn is in how many parts at least retention takes away what it keeps.
 	retainedIn = 8
-	// compactedIn is in how many parts at least what waits for compaction may be merged: what lies in one segment is compacted together.
+	// compactedIn is in how many parts at least what waits for compaction may be merged: what lies in
+	// one segment is compacted together.
 	compactedIn = 8
-	// slowestMerge is which part of its deadline a merge may take at the full rate. Beside much traffic it is slower.
+	// slowestMerge is which part of its deadline a merge may take at the full rate. Beside much
+	// traffic it is slower.
 	slowestMerge = 8
 )
 
@@ -228,7 +236,8 @@ func (c *Cleaner) expired(ctx context.Context, at segments.Partition, config top
 	return expired(c.spansFrom(ctx, at, info.LogStart), info, config, now, now.Add(-c.opts.ripeness()))
 }
 
-// goneBytes is what lies below the log start in the index object that it lies in: to the view such a span counts whole until nothing of it is left.
+// goneBytes counts the bytes below the log start in the index object that the log starts in. The
+// view counts such a span as a whole until nothing of it is left.
 func (c *Cleaner) goneBytes(ctx context.Context, at segments.Partition, start int64) (gone int64, err error) {
 	for _, head := range c.view.Spans(at, start, 1) {
 		if head.Listed == 0 || head.Base >= start {
@@ -247,8 +256,10 @@ func (c *Cleaner) goneBytes(ctx context.Context, at segments.Partition, start in
 	return gone, nil
 }
 
-// spansFrom yields the spans of a partition from an offset on, also those that lie in index objects.
-func (c *Cleaner) spansFrom(ctx context.Context, at segments.Partition, offset int64) iter.Seq2[coordinator.Span, error] {
+// spansFrom yields the spans of a partition from an offset on, also those that lie in index
+// objects.
+func (c *Cleaner) spansFrom(ctx context.Context, at segments.Partition, offset int64) iter.Seq2[coordinator.Span,
+	error] {
 	return func(yield func(coordinator.Span, error) bool) {
 		for n := 1; ; n = min(8*n, planWindow) { // mostly the first is the last that matters
 			some := c.view.Spans(at, offset, n)

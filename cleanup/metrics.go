@@ -71,7 +71,8 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 	m.archived = counter("archived_total", "Index objects written that stand for old merged spans.")
 	m.compactions = counter("compactions_total", "Compactions of partitions, those that failed included.")
 	m.compacted = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "firn_cleanup_compacted_records_total",
-		Help: "Records that compactions read, and of them those that went; and batches that could not be read and stay."}, []string{"record"})
+		Help: "Records that compactions read, and of them those that went; and batches that could not be read and stay."},
+		[]string{"record"})
 	all = append(all, m.compacted)
 	m.collected = counter("collected_objects_total", "Objects deleted because nothing needed them any more.")
 	m.collectedBytes = counter("collected_bytes_total", "Bytes of those objects.")
@@ -79,17 +80,21 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 	m.garbage = gauge("garbage_bytes", "Bytes of objects that nothing needs and that wait to be deleted, on the node that collects.")
 	m.segments = gauge("segments", "Segments in the bucket, on the node that collects.")
 	seconds := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "firn_cleanup_merge_seconds", Help: "How long merges took.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 18),
+		Name: "firn_cleanup_merge_seconds", Help: "How long merges took.",
+		Buckets: prometheus.ExponentialBuckets(0.01, 2, 18),
 	})
 	m.mergeSeconds = seconds
 	all = append(all, seconds)
-	value("backlog_bytes", "Bytes of this node's partitions that lie in mixed segments.", func() float64 { return float64(m.backlog.Load().bytes) })
-	value("backlog_seconds", "Age of the oldest record in a mixed segment of this node's partitions that could be merged.", func() float64 {
-		if oldest := m.backlog.Load().oldest; !oldest.IsZero() {
-			return time.Since(oldest).Seconds()
-		}
-		return 0
+	value("backlog_bytes", "Bytes of this node's partitions that lie in mixed segments.", func() float64 {
+		return float64(m.backlog.Load().bytes)
 	})
+	value("backlog_seconds", "Age of the oldest record in a mixed segment of this node's partitions that could be merged.",
+		func() float64 {
+			if oldest := m.backlog.Load().oldest; !oldest.IsZero() {
+				return time.Since(oldest).Seconds()
+			}
+			return 0
+		})
 	if pace != nil {
 		value("rate_bytes", "Bytes per second at which merges go at present.", pace.Rate)
 	}
@@ -104,7 +109,8 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 func (m *metrics) compaction(n compactCounts) {
 	m.compactions.Inc()
 	for name, records := range map[string]int64{
-		"all": n.records, "superseded": n.superseded, "tombstone": n.tombstones, "keyless": n.keyless, "unreadable": n.unreadable,
+		"all": n.records, "superseded": n.superseded, "tombstone": n.tombstones, "keyless": n.keyless,
+		"unreadable": n.unreadable,
 	} {
 		m.compacted.WithLabelValues(name).Add(float64(records))
 	}

@@ -23,13 +23,14 @@ type Options struct {
 	CommitDeadline time.Duration // as node and coordinator have it; coordinator.DefaultCommitDeadline
 	Grace          time.Duration // how long garbage is kept: see coordinator.Node.Unreferenced; coordinator.DefaultGrace
 
-	TargetBytes int64         // how large merged segments become; 256 MiB
-	MemoryBytes int64         // of all jobs together; 64 MiB
-	MapBytes    int64         // of the last offsets of keys, of all compactions together; 64 MiB
-	Stale       time.Duration // age at which mixed spans are merged, however few they are; 12 commit deadlines, which is an hour
-	Interval    time.Duration // between two rounds with nothing to do; a thirtieth of the commit deadline, which is 10 s
-	Retain      time.Duration // between two moves of log starts; a fifth of the commit deadline, which is a minute
-	LeaseTTL    time.Duration // 15 s
+	TargetBytes int64 // how large merged segments become; 256 MiB
+	MemoryBytes int64 // of all jobs together; 64 MiB
+	MapBytes    int64 // of the last offsets of keys, of all compactions together; 64 MiB
+	// age at which mixed spans are merged, however few they are; 12 commit deadlines, which is an hour
+	Stale    time.Duration
+	Interval time.Duration // between two rounds with nothing to do; a thirtieth of the commit deadline, which is 10 s
+	Retain   time.Duration // between two moves of log starts; a fifth of the commit deadline, which is a minute
+	LeaseTTL time.Duration // 15 s
 
 	ArchiveBatch, ArchiveKeep int // see coordinator.ArchiveOptions; 256 both
 
@@ -87,7 +88,8 @@ func (o *Options) validate() error {
 		}
 	}
 	check(o.Node == nil || o.Store == nil, "a node and a store are needed")
-	check(o.CommitDeadline < 0 || o.Grace < 0 || o.Stale < 0 || o.Interval < 0 || o.Retain < 0 || o.LeaseTTL < 0, "a duration is negative")
+	check(o.CommitDeadline < 0 || o.Grace < 0 || o.Stale < 0 || o.Interval < 0 || o.Retain < 0 || o.LeaseTTL < 0,
+		"a duration is negative")
 	check(o.ArchiveBatch < 1 || o.ArchiveKeep < 1, "ArchiveBatch or ArchiveKeep is negative")
 	check(o.TargetBytes < leastTarget, fmt.Sprintf("TargetBytes %d is less than %d", o.TargetBytes, leastTarget))
 	check(o.MemoryBytes < 1<<20, fmt.Sprintf("MemoryBytes %d is less than a MiB", o.MemoryBytes))

@@ -58,7 +58,8 @@ const (
 // NewPace returns a pace of so many bytes per second at most, read and written again.
 func NewPace(bytesPerSecond int64) *Pace {
 	now := time.Now()
-	return &Pace{most: float64(bytesPerSecond), rate: float64(bytesPerSecond), at: now, quiet: now, rest: now.Add(paceWork), judge: comparedToUsual{since: now}}
+	return &Pace{most: float64(bytesPerSecond), rate: float64(bytesPerSecond), at: now, quiet: now,
+		rest: now.Add(paceWork), judge: comparedToUsual{since: now}}
 }
 
 // begin says that a merge is at work, until end.
@@ -109,7 +110,8 @@ func (p *Pace) take(n int, now time.Time) time.Duration {
 
 // adapt changes the rate, when there is something to judge by.
 func (p *Pace) adapt(now time.Time) {
-	if now.Sub(p.judge.since) < paceEvery || p.judge.n > 0 && p.judge.n < paceEnough && now.Sub(p.judge.since) < 5*paceEvery {
+	if now.Sub(p.judge.since) < paceEvery ||
+		p.judge.n > 0 && p.judge.n < paceEnough && now.Sub(p.judge.since) < 5*paceEvery {
 		return
 	}
 	if p.judge.took > paceWorse*p.judge.usually {
@@ -164,8 +166,7 @@ func (p *Pace) putEnded(size int, wasIdle, succeeded bool, took time.Duration, n
 // Beside returns the store for the write path, whose puts the pace is set by.
 func (p *Pace) Beside(store segments.Store) segments.Store { return &beside{store, p} }
 
-// beside is a store whose puts are timed. It is no Cleaner: who writes beside merges does not
-// clean.
+// beside is a store whose puts are timed. It is no Cleaner: the write path does not clean.
 type beside struct {
 	segments.Store
 	pace *Pace

@@ -27,8 +27,8 @@ const maxTiny = 128
 // merged.
 const mixedPart = 256
 
-// maxRecords is how many records a merged segment is made of at most: what it holds in memory until
-// its end, its index, grows by batches.
+// maxRecords is how many records a merged segment is made of at most: its index, which stays in
+// memory until its end, grows with the batches.
 const maxRecords = 8 << 20
 
 // limits is what a plan goes by.
@@ -49,7 +49,8 @@ func plan(spans []coordinator.Span, highest int64, l limits) (from, to int) {
 		return from, to
 	}
 	for i, tier := range tiers {
-		t := tierRule{below: l.target / tier.below, together: l.target / tier.together, most: math.MaxInt, closed: i == 0 && l.reach > 0}
+		t := tierRule{below: l.target / tier.below, together: l.target / tier.together, most: math.MaxInt,
+			closed: i == 0 && l.reach > 0}
 		if i == len(tiers)-1 {
 			t.most = maxTiny
 		}

@@ -106,14 +106,16 @@ func TestPlan(t *testing.T) {
 // simulate merges a steady stream as rounds would, for some time, and returns how many bytes were
 // written in merges for each that came, the number of spans in the end, and how many merges there
 // were. Every second brings a span.
-func simulate(perSecond int64, length time.Duration, reach time.Duration) (amplification float64, spans []coordinator.Span, merges int) {
+func simulate(perSecond int64, length time.Duration,
+	reach time.Duration) (amplification float64, spans []coordinator.Span, merges int) {
 	begun := time.UnixMilli(1_700_000_000_000)
 	random := rand.New(rand.NewPCG(1, 2))
 	var came, written, offset int64
 	for second := range int64(length / time.Second) {
 		now := begun.Add(time.Duration(second) * time.Second)
 		size := max(1, perSecond/2+random.Int64N(perSecond+1))
-		spans = append(spans, coordinator.Span{Segment: segments.NewID(now), Base: offset, Last: offset, Length: size, MaxTimestamp: now.UnixMilli()})
+		spans = append(spans, coordinator.Span{Segment: segments.NewID(now), Base: offset, Last: offset, Length: size,
+			MaxTimestamp: now.UnixMilli()})
 		came, offset = came+size, offset+1
 		if second%30 > 0 {
 			continue

@@ -25,7 +25,8 @@ func TestReadersMeanwhile(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		// A small cache and no tail, so that nearly all comes from the bucket.
-		x, err := index.New(index.Options{Store: w.store, View: w.node.View(), CatchUp: w.node.CatchUp, TailBytes: -1, CacheBytes: 64 * kib})
+		x, err := index.New(index.Options{Store: w.store, View: w.node.View(), CatchUp: w.node.CatchUp, TailBytes: -1,
+			CacheBytes: 64 * kib})
 		if err != nil {
 			t.Fatal(err)
 		}

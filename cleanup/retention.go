@@ -21,7 +21,8 @@ import (
 // retention.ms, and as long as what remains is not less than retention.bytes; a span with a young
 // record stops the first, whatever lies behind it. Spans that may still be committed again, which
 // have no id from before ripe, stay: see coordinator.ProposeMerge.
-func expired(spans iter.Seq2[coordinator.Span, error], info coordinator.PartitionInfo, config topicconfig.Config, now, ripe time.Time) (int64, error) {
+func expired(spans iter.Seq2[coordinator.Span, error], info coordinator.PartitionInfo, config topicconfig.Config, now,
+	ripe time.Time) (int64, error) {
 	start, left := info.LogStart, info.Bytes
 	if !config.Delete || config.RetentionMillis < 0 && config.RetentionBytes < 0 {
 		return start, nil
@@ -65,7 +66,8 @@ func (c *Cleaner) toldOfStarts(ctx context.Context, err error) {
 	}
 }
 
-func (c *Cleaner) moveStarts(ctx context.Context, starts map[segments.Partition]int64, some []segments.Partition) error {
+func (c *Cleaner) moveStarts(ctx context.Context, starts map[segments.Partition]int64,
+	some []segments.Partition) error {
 	l := &coordinator.LogStart{Offsets: make(map[segments.Partition]int64, len(some))}
 	records := int64(0)
 	for _, at := range some {

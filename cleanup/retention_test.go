@@ -158,12 +158,13 @@ func TestRetainBesideAPartitionThatIsGone(t *testing.T) {
 func TestRetainsNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		moves := 0
-		w := newWorldWith(t, memory.New(), 2, map[string]string{"retention.ms": "60000"}, &flaky{Coordinator: inMemory(), proposed: func(c coordinator.Change) error {
-			if c.LogStart != nil {
-				moves++
-			}
-			return nil
-		}})
+		w := newWorldWith(t, memory.New(), 2, map[string]string{"retention.ms": "60000"},
+			&flaky{Coordinator: inMemory(), proposed: func(c coordinator.Change) error {
+				if c.LogStart != nil {
+					moves++
+				}
+				return nil
+			}})
 		defer w.close()
 		c := w.clean(nil)
 		for range 600 {

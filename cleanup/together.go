@@ -13,9 +13,11 @@ import (
 	"firn.dev/segments"
 )
 
-// Partitions whose records are few lie side by side in mixed segments, thousands of which it may take to make a merged one. Read one partition at a time, each of them
-// would be asked for its few bytes once for every partition. So such partitions are merged together: what they have in a mixed segment is read by one get where that is
-// adjacent, or nearly, and kept in memory, sorted by partition, until all is there.
+// Partitions whose records are few lie side by side in mixed segments, thousands of which it may
+// take to make a merged one. Read one partition at a time, each of them would be asked for its few
+// bytes once for every partition. So such partitions are merged together: one get reads their runs
+// of a mixed segment where these are adjacent, or nearly, and the job keeps them in memory, sorted
+// by partition, until all are there.
 
 const (
 	togetherParts = 64       // partitions at once
@@ -47,7 +49,8 @@ func (c *Cleaner) groups(all []work) [][]work {
 	return groups
 }
 
-// doTogether merges mixed spans of several partitions. It says whether all of it was done. If they cannot be read together, because a segment is gone, each goes its way.
+// doTogether merges mixed spans of several partitions. It says whether all of it was done. If they
+// cannot be read together, because a segment is gone, each goes its way.
 func (c *Cleaner) doTogether(ctx context.Context, group []work) bool {
 	done := true
 	if len(group) > 1 {

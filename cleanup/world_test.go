@@ -47,14 +47,16 @@ func newWorld(t *testing.T, store segments.Store, partitions int32, configs map[
 	return newWorldWith(t, store, partitions, configs, inMemory())
 }
 
-func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs map[string]string, decides coordinator.Coordinator) *world {
+func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs map[string]string,
+	decides coordinator.Coordinator) *world {
 	t.Helper()
 	w := &world{t: t, store: store, decides: decides, topic: segments.NewTopicID(), random: rand.New(rand.NewPCG(1, 2)),
 		writers: time.Now,
 		written: map[segments.Partition][]byte{}, ends: map[segments.Partition]int64{}}
 	w.node = w.join()
 	time.Sleep(2 * time.Second) // until it has heard of itself
-	_, err := w.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: w.topic, Name: "a", Partitions: partitions, Configs: configs}})
+	_, err := w.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: w.topic, Name: "a",
+		Partitions: partitions, Configs: configs}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,8 @@ func (w *world) close() {
 // clean starts a Cleaner, which the test closes.
 func (w *world) clean(change func(*Options)) *Cleaner {
 	w.t.Helper()
-	o := Options{Node: w.node, Store: w.store, Pace: NewPace(64 * mib), CommitDeadline: deadline, Grace: time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{Node: w.node, Store: w.store, Pace: NewPace(64 * mib), CommitDeadline: deadline, Grace: time.Minute,
+		Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -115,7 +118,8 @@ func (w *world) write(size int, parts ...int32) segments.ID {
 		for j := range value {
 			value[j] = byte(w.random.Uint32())
 		}
-		b, err := batch.Build([]batch.Record{{Timestamp: now.UnixMilli(), Value: value}, {Timestamp: now.UnixMilli(), Value: []byte("x")}}, batch.NoProducer(batch.None))
+		b, err := batch.Build([]batch.Record{{Timestamp: now.UnixMilli(), Value: value},
+			{Timestamp: now.UnixMilli(), Value: []byte("x")}}, batch.NoProducer(batch.None))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -142,7 +146,8 @@ func (w *world) commit(id segments.ID, index []segments.Run) {
 	req := coordinator.CommitRequest{Segment: id}
 	for _, run := range index {
 		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: run.Partition, Position: run.Position,
-			Batches: []coordinator.CommitBatch{{Length: int32(run.Length), Records: int32(run.Records), MaxTimestamp: run.MaxTimestamp, ProducerID: -1}}})
+			Batches: []coordinator.CommitBatch{{Length: int32(run.Length), Records: int32(run.Records),
+				MaxTimestamp: run.MaxTimestamp, ProducerID: -1}}})
 	}
 	life, err := w.node.Life(w.t.Context())
 	if err != nil {
@@ -207,7 +212,8 @@ func (w *world) same() {
 // audit checks that the bucket holds what is needed, and how much that nothing needs any more.
 func (w *world) audit(garbage int) {
 	w.t.Helper()
-	report, err := coordinator.Audit(w.t.Context(), w.store, coordinator.AuditOptions{CommitDeadline: deadline, Grace: time.Minute})
+	report, err := coordinator.Audit(w.t.Context(), w.store,
+		coordinator.AuditOptions{CommitDeadline: deadline, Grace: time.Minute})
 	if err != nil {
 		w.t.Fatal(err)
 	}

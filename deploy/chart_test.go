@@ -23,8 +23,10 @@ import (
 
 // everything turns on all that the chart can do.
 var everything = []string{
-	"store=s3://bucket/log", "coordinator.secret.name=redis", "credentialsSecret=bucket", "external.enabled=true", "external.advertise=kafka-$(NODE).example.com:9092",
-	"autoscaling.enabled=true", "autoscaling.bufferedBytes=100Mi", "serviceMonitor.enabled=true", "prometheusRule.enabled=true", "env.FIRN_PUT_BUDGET=4",
+	"store=s3://bucket/log", "coordinator.secret.name=redis", "credentialsSecret=bucket", "external.enabled=true",
+	"external.advertise=kafka-$(NODE).example.com:9092",
+	"autoscaling.enabled=true", "autoscaling.bufferedBytes=100Mi", "serviceMonitor.enabled=true",
+	"prometheusRule.enabled=true", "env.FIRN_PUT_BUDGET=4",
 }
 
 // manifests is a rendered chart, each object decoded strictly by the types of Kubernetes itself.
@@ -122,9 +124,11 @@ func (m *manifests) decode(t *testing.T, document []byte) {
 	m.kinds = append(m.kinds, kind.Kind)
 	var service corev1.Service
 	into := map[string]any{
-		"StatefulSet": &m.set, "Service": &service, "PodDisruptionBudget": &m.pdb, "NetworkPolicy": &m.policy, "HorizontalPodAutoscaler": &m.scaler,
-		"Certificate":    &m.certificate,
-		"ServiceAccount": &corev1.ServiceAccount{}, "ServiceMonitor": &serviceMonitor{}, "PrometheusRule": &prometheusRule{},
+		"StatefulSet": &m.set, "Service": &service, "PodDisruptionBudget": &m.pdb, "NetworkPolicy": &m.policy,
+		"HorizontalPodAutoscaler": &m.scaler,
+		"Certificate":             &m.certificate,
+		"ServiceAccount":          &corev1.ServiceAccount{}, "ServiceMonitor": &serviceMonitor{},
+		"PrometheusRule": &prometheusRule{},
 	}[kind.Kind]
 	if into == nil {
 		t.Fatalf("no type is known for %s", kind.Kind)
@@ -138,7 +142,8 @@ func (m *manifests) decode(t *testing.T, document []byte) {
 }
 
 func TestChartPassesLint(t *testing.T) {
-	for name, values := range map[string][]string{"least": {"store=s3://bucket/log", "replicas=1"}, "everything": everything} {
+	for name, values := range map[string][]string{"least": {"store=s3://bucket/log", "replicas=1"},
+		"everything": everything} {
 		if out, err := helm(t, append([]string{"lint", "--strict", "helm/firn"}, sets(values)...)...); err != nil {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}
@@ -150,12 +155,15 @@ func TestChartRefuses(t *testing.T) {
 		values []string
 		says   string
 	}{
-		"no bucket":            {nil, "store is missing"},
-		"a directory":          {[]string{"store=file:///data"}, "store"},
-		"several, no Redis":    {[]string{"store=s3://bucket/log"}, "several nodes need coordinator.url"},
-		"a password in values": {[]string{"store=s3://bucket/log", "coordinator.url=redis://user:secret@host:6379"}, "coordinator"},
-		"two coordinators":     {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379", "coordinator.secret.name=redis"}, "exclude each other"},
-		"outside, no name":     {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379", "external.enabled=true"}, "external.advertise is missing"},
+		"no bucket":         {nil, "store is missing"},
+		"a directory":       {[]string{"store=file:///data"}, "store"},
+		"several, no Redis": {[]string{"store=s3://bucket/log"}, "several nodes need coordinator.url"},
+		"a password in values": {[]string{"store=s3://bucket/log", "coordinator.url=redis://user:secret@host:6379"},
+			"coordinator"},
+		"two coordinators": {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379",
+			"coordinator.secret.name=redis"}, "exclude each other"},
+		"outside, no name": {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379",
+			"external.enabled=true"}, "external.advertise is missing"},
 		"TLS, no certificate": {[]string{"store=s3://bucket/log", "replicas=1", "security.protocol=sasl-ssl"},
 			"security.tls.issuer.name is missing"},
 		"two certificates": {[]string{"store=s3://bucket/log", "replicas=1", "security.https=true",
@@ -166,7 +174,8 @@ func TestChartRefuses(t *testing.T) {
 			"security.authorizer: acl"},
 		"no protocol":      {[]string{"store=s3://bucket/log", "replicas=1", "security.protocol=tls"}, "security"},
 		"an unknown value": {[]string{"store=s3://bucket/log", "replica=3"}, "replica"},
-		"killed while it drains": {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379", "terminationGracePeriodSeconds=10"},
+		"killed while it drains": {[]string{"store=s3://bucket/log", "coordinator.url=redis://host:6379",
+			"terminationGracePeriodSeconds=10"},
 			"terminationGracePeriodSeconds"},
 	} {
 		out, err := helm(t, append([]string{"template", "log", "helm/firn"}, sets(c.values)...)...)
@@ -180,7 +189,8 @@ func TestChartRefuses(t *testing.T) {
 
 func TestChartMakesWhatItSays(t *testing.T) {
 	least := render(t, "store=s3://bucket/log", "coordinator.url=rediss://host:6379")
-	if want := []string{"NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet"}; !slices.Equal(sorted(least.kinds), want) {
+	if want := []string{"NetworkPolicy", "PodDisruptionBudget", "Service", "Service", "ServiceAccount",
+		"StatefulSet"}; !slices.Equal(sorted(least.kinds), want) {
 		t.Errorf("kinds %v, want %v", sorted(least.kinds), want)
 	}
 	all := render(t, everything...)
@@ -217,7 +227,8 @@ func (m *manifests) checkPods(t *testing.T) {
 	t.Helper()
 	pod := m.set.Spec.Template.Spec
 	c := pod.Containers[0]
-	if !*pod.SecurityContext.RunAsNonRoot || !*c.SecurityContext.ReadOnlyRootFilesystem || *c.SecurityContext.AllowPrivilegeEscalation ||
+	if !*pod.SecurityContext.RunAsNonRoot || !*c.SecurityContext.ReadOnlyRootFilesystem ||
+		*c.SecurityContext.AllowPrivilegeEscalation ||
 		!slices.Contains(c.SecurityContext.Capabilities.Drop, "ALL") || *pod.AutomountServiceAccountToken {
 		t.Error("the pod may do more than it needs")
 	}

@@ -73,7 +73,8 @@ func TestContainerRootRunsByItself(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if out, err := inside(ctx, root, nil, "/firn", "topic", "create", "t", "--bootstrap", kafka).CombinedOutput(); err != nil {
+	if out, err := inside(ctx, root, nil, "/firn", "topic", "create", "t", "--bootstrap",
+		kafka).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	produce := inside(ctx, root, nil, "/firn", "produce", "t", "--bootstrap", kafka)

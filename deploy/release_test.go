@@ -78,7 +78,8 @@ func TestReleaseIsStaticAndReproducible(t *testing.T) {
 	if libraries, _ := file.ImportedLibraries(); len(libraries) > 0 {
 		t.Errorf("it needs %v", libraries)
 	}
-	if out, err := exec.Command(binary, "version").Output(); err != nil || !strings.HasPrefix(string(out), "firn v0.0.1-test ") {
+	if out, err := exec.Command(binary, "version").Output(); err != nil ||
+		!strings.HasPrefix(string(out), "firn v0.0.1-test ") {
 		t.Errorf("version: %q (%v)", out, err)
 	}
 	checkMaterials(t, binary, files[name+".cdx.json"])
@@ -138,11 +139,13 @@ func TestDebianPackage(t *testing.T) {
 	root := t.TempDir()
 	for i := range packages {
 		path := filepath.Join(t.TempDir(), "firn.deb")
-		if out, err := exec.Command("debian/package", "v0.0.1-test", runtime.GOARCH, binary, path).CombinedOutput(); err != nil {
+		if out, err := exec.Command("debian/package", "v0.0.1-test", runtime.GOARCH, binary,
+			path).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		packages[i] = []byte(read(t, path))
-		if out, err := exec.Command("dpkg-deb", "--raw-extract", path, filepath.Join(root, fmt.Sprint(i))).CombinedOutput(); err != nil {
+		if out, err := exec.Command("dpkg-deb", "--raw-extract", path,
+			filepath.Join(root, fmt.Sprint(i))).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
@@ -151,13 +154,15 @@ func TestDebianPackage(t *testing.T) {
 		t.Error("two packages of the same binary differ")
 	}
 	for path, mode := range map[string]os.FileMode{
-		"usr/bin/firn": 0o755, "usr/lib/systemd/system/firn.service": 0o644, "etc/firn/firn.env": 0o600, "DEBIAN/postinst": 0o755, "DEBIAN/conffiles": 0o644,
+		"usr/bin/firn": 0o755, "usr/lib/systemd/system/firn.service": 0o644, "etc/firn/firn.env": 0o600,
+		"DEBIAN/postinst": 0o755, "DEBIAN/conffiles": 0o644,
 	} {
 		if info, err := os.Stat(filepath.Join(root, path)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, want mode %o", path, err, mode)
 		}
 	}
-	if control := read(t, filepath.Join(root, "DEBIAN/control")); !strings.Contains(control, "Version: 0.0.1-test\n") || strings.Contains(control, "@ARCH") {
+	if control := read(t, filepath.Join(root, "DEBIAN/control")); !strings.Contains(control, "Version: 0.0.1-test\n") ||
+		strings.Contains(control, "@ARCH") {
 		t.Errorf("control: %s", control)
 	}
 }

@@ -61,7 +61,8 @@ func ways(t *testing.T, m module, kind string) (all []way) {
 		return reference(b.Body.Attributes[name].Expr.Variables()[0])
 	}
 	for _, b := range m.all("resource", kind) {
-		all = append(all, way{named(b, "security_group_id"), named(b, "referenced_security_group_id"), number(t, m, b, "from_port")[0], number(t, m, b, "to_port")[0]})
+		all = append(all, way{named(b, "security_group_id"), named(b, "referenced_security_group_id"),
+			number(t, m, b, "from_port")[0], number(t, m, b, "to_port")[0]})
 	}
 	return all
 }

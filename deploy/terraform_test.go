@@ -190,7 +190,10 @@ func TestTerraformGrantsNoMoreThanNeeded(t *testing.T) {
 				t.Errorf("%s names neither resources nor who may", name)
 			}
 			if resources != nil {
-				if v, problems := resources.Expr.Value(nil); !problems.HasErrors() && slices.ContainsFunc(v.AsValueSlice(), func(v cty.Value) bool { return v.AsString() == "*" }) {
+				if v, problems := resources.Expr.Value(nil); !problems.HasErrors() &&
+					slices.ContainsFunc(v.AsValueSlice(), func(v cty.Value) bool {
+						return v.AsString() == "*"
+					}) {
 					t.Errorf("%s is about every resource", name)
 				}
 			}
@@ -205,7 +208,8 @@ func TestTerraformGrantsNoMoreThanNeeded(t *testing.T) {
 	if statements < 8 {
 		t.Errorf("%d statements: the test looks at the wrong place", statements)
 	}
-	if deletes := read(t, "terraform/aws/iam.tf"); strings.Contains(section(deletes, `"append"`)+section(deletes, `"bucket_use"`), "s3:DeleteObject") {
+	if deletes := read(t, "terraform/aws/iam.tf"); strings.Contains(section(deletes, `"append"`)+section(deletes,
+		`"bucket_use"`), "s3:DeleteObject") {
 		t.Error("the function may delete from the log")
 	}
 }
@@ -220,7 +224,8 @@ func section(text, label string) string {
 func TestTerraformBucketIsPrivateAndKeepsWhatIsNeeded(t *testing.T) {
 	m := parseModule(t, "terraform/aws")
 	block := m.only(t, "resource", "aws_s3_bucket_public_access_block")
-	for _, name := range []string{"block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"} {
+	for _, name := range []string{"block_public_acls", "block_public_policy", "ignore_public_acls",
+		"restrict_public_buckets"} {
 		if literal(t, block, name).False() {
 			t.Errorf("%s is off", name)
 		}
@@ -230,7 +235,8 @@ func TestTerraformBucketIsPrivateAndKeepsWhatIsNeeded(t *testing.T) {
 		t.Errorf("versioning is %s: deleted segments would be kept and paid for", status)
 	}
 	for _, rule := range inner(m.only(t, "resource", "aws_s3_bucket_lifecycle_configuration"), "rule") {
-		if len(inner(rule, "abort_incomplete_multipart_upload")) != 1 || len(inner(rule, "expiration")) > 0 || len(inner(rule, "transition")) > 0 {
+		if len(inner(rule, "abort_incomplete_multipart_upload")) != 1 || len(inner(rule, "expiration")) > 0 ||
+			len(inner(rule, "transition")) > 0 {
 			t.Error("lifecycle rules may abort multipart uploads, and nothing else: objects are never deleted by age")
 		}
 	}
@@ -243,7 +249,8 @@ func TestTerraformBucketIsPrivateAndKeepsWhatIsNeeded(t *testing.T) {
 func TestTerraformRedisAndFunction(t *testing.T) {
 	m := parseModule(t, "terraform/aws")
 	redis := m.only(t, "resource", "aws_elasticache_replication_group")
-	for _, name := range []string{"transit_encryption_enabled", "at_rest_encryption_enabled", "automatic_failover_enabled"} {
+	for _, name := range []string{"transit_encryption_enabled", "at_rest_encryption_enabled",
+		"automatic_failover_enabled"} {
 		if literal(t, redis, name).False() {
 			t.Errorf("%s is off", name)
 		}
@@ -257,7 +264,8 @@ func TestTerraformRedisAndFunction(t *testing.T) {
 	if evicts {
 		t.Error("Redis may evict keys: nodes would refuse it")
 	}
-	if auth := literal(t, m.only(t, "resource", "aws_lambda_function_url"), "authorization_type").AsString(); auth != "AWS_IAM" {
+	if auth := literal(t, m.only(t, "resource", "aws_lambda_function_url"),
+		"authorization_type").AsString(); auth != "AWS_IAM" {
 		t.Errorf("the function's URL asks for %s", auth)
 	}
 	flags := serveVariables(t)

@@ -16,10 +16,10 @@ import (
 // Consumers that cannot hold a session (a function that is started for each piece of work) lease
 // partitions one by one: they claim one for a time, read from where the group is, commit under the
 // claim's epoch, and renew the claim or give it up. A group is made of members or of claims, never
-// of both at once; who comes as the other is told INCONSISTENT_GROUP_PROTOCOL.
+// of both at once; a client that comes as the other gets INCONSISTENT_GROUP_PROTOCOL.
 //
 // Claims are nowhere stored. When the group's owner dies or hands the group over, all claims end,
-// and each holder is told so as soon as it renews or commits.
+// and each holder learns of it when it next renews or commits.
 
 // Claim is a partition that a holder has for a time.
 type Claim struct {

@@ -9,8 +9,8 @@ import (
 	"firn.dev/coordinator"
 )
 
-// told is how a client gets to know an error of the coordinator: as one after which it looks for
-// the group's owner again, and tries again there.
+// told maps an error of the coordinator to the error that a client gets: one after which it looks
+// for the group's owner again, and tries again there.
 func (m *Manager) told(err error) *kerr.Error {
 	if err == nil {
 		return nil

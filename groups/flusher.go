@@ -95,9 +95,9 @@ func (f *flusher) run(ctx context.Context) {
 	}
 }
 
-// flush journals all that waits. What a life that is over has left is not tried again: if its
-// incarnation lives on, another node helps with what it finds unjournaled in the commit stream; if
-// not, the decision is void.
+// flush journals all facts that wait. It does not try the facts of an ended life again: if their
+// incarnation goes on, another node finds them unjournaled in the commit stream and helps; if not,
+// they are void.
 func (f *flusher) flush(ctx context.Context) error {
 	select {
 	case f.running <- struct{}{}:

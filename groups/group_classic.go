@@ -311,7 +311,7 @@ func (g *classicGroup) die() {
 	*g = classicGroup{state: Dead, limits: g.limits, replies: g.replies}
 }
 
-// remove takes a member out of the lists. What follows from that is the caller's.
+// remove takes a member out of the lists. The caller does whatever follows from that.
 func (g *classicGroup) remove(m *member) {
 	delete(g.members, m.id)
 	g.order = slices.DeleteFunc(g.order, func(other *member) bool { return other == m })

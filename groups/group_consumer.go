@@ -29,8 +29,8 @@ type consumerGroup struct {
 	members   map[string]*consumer
 	order     []*consumer          // as they joined
 	instances map[string]*consumer // static members
-	// who may be reading a partition: it was given to them, and they have not said that they let go of
-	// it
+	// the member that may be reading a partition: it was given the partition, and has not said that it
+	// let go of it
 	owners map[segments.Partition]*consumer
 	// the topics that somebody is subscribed to, and how many partitions they had
 	wanted map[segments.TopicID]int32
@@ -222,7 +222,7 @@ func (g *consumerGroup) add(m *consumer) {
 	g.agreed++
 }
 
-// remove takes a member out of the lists. What it had is free.
+// remove takes a member out of the lists. Its partitions are free.
 func (g *consumerGroup) remove(m *consumer) {
 	g.own(m, nil, nil)
 	delete(g.members, m.id)

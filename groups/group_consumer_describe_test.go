@@ -61,7 +61,8 @@ func TestRegexFindsWhatTheMemberMayDescribe(t *testing.T) {
 	if err := s.restore(s.now, stored, s.topics); err != nil {
 		t.Fatal(err)
 	}
-	s.topics = newCatalog(3, []*coordinator.Topic{logTopic, otherTopic, third, hidden, {ID: segments.TopicID{5}, Name: "new"}})
+	s.topics = newCatalog(3, []*coordinator.Topic{logTopic, otherTopic, third, hidden,
+		{ID: segments.TopicID{5}, Name: "new"}})
 	s.kind.(*consumerGroup).see(s.topics)
 	if d := s.described(); len(d.Members) != 1 || len(d.Members[0].Target) != 2 {
 		t.Errorf("on another node, before the member says who it is: %+v", d)

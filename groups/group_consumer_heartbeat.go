@@ -12,7 +12,7 @@ import (
 )
 
 // ConsumerHeartbeat is what a member of the new protocol says: that it is alive, and whatever has
-// changed. What is nil, or -1, is as it was.
+// changed. Fields that are nil, or -1, have not changed.
 type ConsumerHeartbeat struct {
 	MemberID             string
 	Epoch                int32 // 0 to join, -1 to leave, -2 to leave and come back as the same static member
@@ -250,8 +250,8 @@ func (g *consumerGroup) described(names []string, regex string, describes func(t
 	return known
 }
 
-// room holds the limits for a member, nil for a new one, with a subscription. What does not grow is
-// let through: members that are in are not to suffer from others.
+// room holds the limits for a member, nil for a new one, with a subscription. A member that does
+// not grow is let through: those that are in must not suffer from others.
 func (g *consumerGroup) room(m *consumer, s subscription, spare int64) *kerr.Error {
 	next := consumer{names: s.names, regex: s.regex}
 	grows, sends := next.size(), next.size()-memberOverhead

@@ -117,8 +117,8 @@ func readAssignment(b []byte) (topics []embeddedTopic, userData, ok bool) {
 	return topics, userData, !r.bad && version >= 0
 }
 
-// appendAssignment writes a ConsumerProtocolAssignment. What is not in the catalog any more is left
-// out.
+// appendAssignment writes a ConsumerProtocolAssignment. It leaves out topics that are no longer in
+// the catalog.
 func appendAssignment(b []byte, version int16, assigned map[segments.Partition]int32, topics *catalog) []byte {
 	indexes := map[*coordinator.Topic][]int32{}
 	var order []*coordinator.Topic

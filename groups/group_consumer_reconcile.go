@@ -10,8 +10,7 @@ import (
 )
 
 // advance begins an epoch of the group: somebody came or went, or there are other topics or
-// subscriptions. Who should have what is decided here; members get there with their next
-// heartbeats.
+// subscriptions. It decides the target assignment; members get there with their next heartbeats.
 func (g *consumerGroup) advance() {
 	g.epoch++
 	g.agreed++

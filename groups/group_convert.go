@@ -109,8 +109,8 @@ func (g *classicGroup) dismiss() {
 	}
 }
 
-// takeOver makes a member of a classic group one of this group. What it said that it has, and is
-// not assigned to it now, it may still be reading.
+// takeOver makes a member of a classic group one of this group. The member may still be reading
+// partitions that it said it has and that are not assigned to it now.
 func (g *consumerGroup) takeOver(now time.Time, m *member, said *embeddedSubscription, assigned []embeddedTopic) {
 	epoch := g.epoch
 	if m.knows != 0 {

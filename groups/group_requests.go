@@ -7,7 +7,7 @@ import (
 	"firn.dev/segments"
 )
 
-// What requests and answers of a group consist of, and what bounds them.
+// This file has the parts of a group's requests and answers, and their bounds.
 
 // groupOptions are those of the Options that groups know of.
 type groupOptions struct {
@@ -16,7 +16,8 @@ type groupOptions struct {
 	consumerSessionTimeout time.Duration
 }
 
-// Limits bound what members can make a server keep. Who goes beyond is told GROUP_MAX_SIZE_REACHED.
+// Limits bound the memory that members can make a server keep. A member that goes beyond them gets
+// GROUP_MAX_SIZE_REACHED.
 type Limits struct {
 	MaxGroups           int   // with members, on this node; 10,000
 	MaxStoredGroups     int   // with committed offsets, or left by their members, in the cluster; 100,000

@@ -10,13 +10,13 @@ import (
 	"firn.dev/segments"
 )
 
-// What the next owner of a group has to know of its members is stored as a fact, like committed
+// The next owner of a group has to know its members. So they are stored as a fact, like committed
 // offsets, whenever they have come to a new agreement. So when a node dies, members go on with the
 // generation and the partitions that they have, and nobody else is given those meanwhile.
 //
 // It is stored right behind the answers that it is about, not before them. A node that dies in
-// between leaves an older agreement: who knows more than that is refused by its generation or
-// epoch, gives up what it has, and joins again.
+// between leaves an older agreement: a member that knows a newer one is refused by its generation
+// or epoch, gives up its partitions, and joins again.
 
 // storedGroup is a group as it is stored: JSON.
 type storedGroup struct {

@@ -2,8 +2,8 @@ package groups
 
 import "encoding/binary"
 
-// consumerProtocol is the protocol type of consumers. What their members tell each other begins
-// with the topics that they are subscribed to.
+// consumerProtocol is the protocol type of consumers. Its members' metadata begins with the topics
+// that they are subscribed to.
 const consumerProtocol = "consumer"
 
 // subscriptions says of which topics a member is a subscriber. A member whose metadata cannot be

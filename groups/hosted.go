@@ -102,7 +102,7 @@ func (l *hostedGroup) idle() bool {
 }
 
 // await runs an event that is answered later unless it is refused at once, and waits for the
-// answer. If ctx ends before, the group is told that nobody waits any more.
+// answer. If ctx ends first, the group no longer counts the request as waiting.
 func (l *hostedGroup) await(ctx context.Context, event func(now time.Time, g *anyGroup, t Ticket) *kerr.Error) (Reply,
 	error) {
 	answer := make(chan Reply, 1)

@@ -21,8 +21,8 @@ func lag(view *coordinator.View, group string, at segments.Partition) int64 {
 	return max(0, info.HighWatermark-from)
 }
 
-// maxLagSeries bounds the series of firn_group_lag. What does not fit is added up under the group
-// "(others)".
+// maxLagSeries bounds the series of firn_group_lag. The lag of further partitions is added up under
+// the group "(others)".
 const maxLagSeries = 2000
 
 const otherGroups = "(others)"

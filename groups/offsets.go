@@ -63,7 +63,7 @@ func (t *shardOwnership) commit(ctx context.Context, l *hostedGroup,
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return err // who went away while it waited for its turn commits nothing any more
+		return err // a client that left while it waited for its turn commits nothing
 	}
 	var c coordinator.CommitOffsets
 	err := l.ask(func(now time.Time, g *anyGroup) (refused *kerr.Error) {

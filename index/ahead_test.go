@@ -129,7 +129,8 @@ func ahead(t *testing.T, x *Index, next int64) {
 			break
 		}
 		bytes += span.Length
-		if x.fetcher.underway(piece{Span: span}) == nil && x.fetcher.cache.get(piece{Span: span}) == nil { // in this order: what arrives in between is in the cache
+		// in this order: what arrives in between is in the cache
+		if x.fetcher.underway(piece{Span: span}) == nil && x.fetcher.cache.get(piece{Span: span}) == nil {
 			t.Errorf("at offset %d: %d was not fetched", next, span.Base)
 		}
 	}

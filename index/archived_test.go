@@ -67,7 +67,9 @@ func behind(t testing.TB, chunk Chunk) int64 {
 // Reads from every offset, of all sizes, give the same whether spans are archived or not, from a
 // log start within an archived span, and from an index without a cache.
 func TestArchivedRead(t *testing.T) {
-	for name, change := range map[string]func(*Options){"cached": nil, "uncached": func(o *Options) { o.FooterBytes, o.CacheBytes = -1, -1 }} {
+	for name, change := range map[string]func(*Options){"cached": nil, "uncached": func(o *Options) {
+		o.FooterBytes, o.CacheBytes = -1, -1
+	}} {
 		t.Run(name, func(t *testing.T) {
 			w, batches := archivedWorld(t)
 			x := w.open(change)

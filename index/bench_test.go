@@ -14,7 +14,8 @@ import (
 func view(b *testing.B, spans []coordinator.Span) *coordinator.View {
 	b.Helper()
 	state := coordinator.NewState(1, "bench")
-	facts := []coordinator.Fact{{Incarnation: 1, Topic: &coordinator.TopicFact{ID: part.Topic, Name: "t", Version: 1, Partitions: part.Index + 1}}}
+	facts := []coordinator.Fact{{Incarnation: 1, Topic: &coordinator.TopicFact{ID: part.Topic, Name: "t", Version: 1,
+		Partitions: part.Index + 1}}}
 	for _, span := range spans {
 		facts = append(facts, coordinator.Fact{Incarnation: 1, Commit: &coordinator.Commit{
 			Segment: span.Segment, Spans: []coordinator.CommitSpan{{Partition: part, Span: span}},
@@ -192,7 +193,8 @@ func BenchmarkSpanMemory(b *testing.B) {
 	const n = 1_000_000
 	spans := make([]coordinator.Span, n)
 	for i := range spans {
-		spans[i] = coordinator.Span{Segment: segments.ID{byte(i), byte(i >> 8), byte(i >> 16)}, Base: int64(i), Last: int64(i), Length: 100}
+		spans[i] = coordinator.Span{Segment: segments.ID{byte(i), byte(i >> 8), byte(i >> 16)}, Base: int64(i),
+			Last: int64(i), Length: 100}
 	}
 	var before, after runtime.MemStats
 	for b.Loop() {

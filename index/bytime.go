@@ -36,7 +36,8 @@ func (x *Index) MaxTimestamp(ctx context.Context, p segments.Partition) (Positio
 }
 
 // search repeats a search whose segments turn out to be gone.
-func (x *Index) search(ctx context.Context, p segments.Partition, once func() (Position, bool, error)) (Position, bool, error) {
+func (x *Index) search(ctx context.Context, p segments.Partition,
+	once func() (Position, bool, error)) (Position, bool, error) {
 	for lookup := 1; ; lookup++ {
 		if _, ok := x.view.Partition(p); !ok {
 			return Position{}, false, fmt.Errorf("partition %s: %w", p, coordinator.ErrUnknownPartition)
@@ -97,7 +98,8 @@ func (s *timeSearch) tired() bool { return s.read >= maxTimeBlocks }
 
 // spanBehind returns the first span from offset on that says it has a record with this timestamp or
 // a later one.
-func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset, timestamp int64) (coordinator.Span, bool) {
+func (x *Index) spanBehind(ctx context.Context, p segments.Partition, offset,
+	timestamp int64) (coordinator.Span, bool) {
 	for ctx.Err() == nil {
 		spans := x.view.Spans(p, offset, waveSpans)
 		for _, span := range spans {
@@ -132,7 +134,8 @@ func (s *timeSearch) firstInSpan(ctx context.Context, span *coordinator.Span, ti
 }
 
 // firstInBytes is firstInSpan for a span that stands for no others.
-func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span, timestamp int64) (Position, bool, error) {
+func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span,
+	timestamp int64) (Position, bool, error) {
 	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
@@ -173,7 +176,8 @@ func (s *timeSearch) firstInBlock(ctx context.Context, at piece, timestamp int64
 // batch that cannot be read has none.
 func firstInBatch(b []byte, offset, timestamp int64) (found Position, ok bool) {
 	h, err := batch.ReadHeader(b)
-	if err != nil || h.MaxTimestamp < timestamp || h.Records == 0 { // compaction keeps a batch without records now and then
+	// compaction keeps a batch without records now and then
+	if err != nil || h.MaxTimestamp < timestamp || h.Records == 0 {
 		return Position{}, false
 	}
 	if h.Attributes.LogAppendTime() { // then all records have the one timestamp
@@ -242,7 +246,8 @@ func (x *Index) promising(ctx context.Context, p segments.Partition, beside *coo
 // latestInSpan returns the first of the records of a span, or of those that it stands for, with the
 // largest timestamp, if that is larger than that of best, where there is one, and else best. Like
 // latestInBytes it looks where most is promised first.
-func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span, best Position, ok bool) (Position, bool, error) {
+func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span, best Position,
+	ok bool) (Position, bool, error) {
 	spans, err := s.x.resolve(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
@@ -264,7 +269,8 @@ func (s *timeSearch) latestInSpan(ctx context.Context, span *coordinator.Span, b
 // latestInBytes is latestInSpan for a span that stands for no others. It reads the pieces that
 // promise more than was found, those that promise most first: one, unless a piece does not keep its
 // promise.
-func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, best Position, ok bool) (Position, bool, error) {
+func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, best Position,
+	ok bool) (Position, bool, error) {
 	pieces, err := s.x.pieces(ctx, s.p, span)
 	if err != nil {
 		return Position{}, false, err
@@ -292,7 +298,7 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, 
 
 // latestInBatch returns the first of the records with the largest timestamp, from offset on, if it
 // is larger than that of best, where there is one, and else best. It decompresses only if the
-// header says that there may be one. What cannot be read does not count.
+// header says that there may be one. Batches that cannot be read do not count.
 func latestInBatch(b []byte, offset int64, best Position, ok bool) (Position, bool) {
 	h, err := batch.ReadHeader(b)
 	if err != nil || ok && h.MaxTimestamp <= best.Timestamp || h.Records == 0 {

@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// cache keeps what was read from the bucket; what nobody has asked for longest leaves first.
+// cache keeps blocks that were read from the bucket; the least recently used leave first.
 // Readers of a log come along one behind the other, so recency is all there is to know, and the
 // bound holds exactly.
 //
-// What is old is kept apart from what is live: when there is no room, old blocks leave as long as
-// they have more than their share, so a replay of everything takes that share of the cache at most
-// from the readers of the tail. Whatever the others leave free, each may use.
+// It keeps old blocks apart from live ones: when there is no room, old blocks leave as long as they
+// have more than their share, so a replay of everything takes that share of the cache at most from
+// the readers of the tail. Whatever the others leave free, each may use.
 type cache[K comparable, V interface{ size() int64 }] struct {
 	limit    int64
 	oldShare int64

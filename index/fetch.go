@@ -66,7 +66,8 @@ type broken struct {
 func newFetcher(opts Options, m *metrics) *fetcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &fetcher{
-		store: opts.Store, cache: newCache[piece, *block](opts.CacheBytes, opts.CacheBytes/4), logger: opts.Logger, metrics: m, timeout: opts.FetchTimeout,
+		store: opts.Store, cache: newCache[piece, *block](opts.CacheBytes, opts.CacheBytes/4), logger: opts.Logger,
+		metrics: m, timeout: opts.FetchTimeout,
 		room: newRoom(opts.FetchBytes), ctx: ctx, cancel: cancel,
 		flights: map[piece]*flight[*block]{}, broken: map[piece]broken{},
 	}
@@ -87,7 +88,8 @@ func weight(pieces []piece) int64 {
 
 // start sees to it that there is a flight for each span whose block is not found yet, and waits for
 // room to begin those that are missing.
-func (f *fetcher) start(ctx context.Context, p segments.Partition, pieces []piece, found []*block, flights []*flight[*block]) error {
+func (f *fetcher) start(ctx context.Context, p segments.Partition, pieces []piece, found []*block,
+	flights []*flight[*block]) error {
 	for i := 0; i < len(pieces); {
 		if found[i] != nil {
 			i++
@@ -277,7 +279,8 @@ func (f *fetcher) land(p segments.Partition, span piece, fl *flight[*block], b *
 // corrupt reports something in the bucket that is not what it should be.
 func (f *fetcher) corrupt(p segments.Partition, span coordinator.Span, err error) {
 	f.metrics.corrupt.Inc()
-	f.logger.Error("a block in the bucket is corrupt", "partition", p, "segment", span.Segment, "position", span.Position, "error", err)
+	f.logger.Error("a block in the bucket is corrupt", "partition", p, "segment", span.Segment, "position", span.Position,
+		"error", err)
 }
 
 // remember answers a corrupt block from memory for a while.

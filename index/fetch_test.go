@@ -201,7 +201,8 @@ func TestCorrupt(t *testing.T) {
 					t.Errorf("offsets up to %d before the bad block", last)
 				}
 				_, err := x.Read(t.Context(), part, 1, 1<<20, true)
-				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), bad.Segment.String()) || !strings.Contains(err.Error(), part.String()) {
+				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), bad.Segment.String()) ||
+					!strings.Contains(err.Error(), part.String()) {
 					t.Fatal(err)
 				}
 				synctest.Wait() // for the block behind it, which nobody waited for

@@ -151,7 +151,8 @@ func (s *footers) read(ctx context.Context, p segments.Partition, span *coordina
 	case err == nil:
 		fl.value = found
 		s.cache.put(span.Segment, fl.value, false)
-	case errors.Is(err, segments.ErrCorrupt), errors.Is(err, segments.ErrMagic), errors.Is(err, segments.ErrVersion), errors.Is(err, segments.ErrRange),
+	case errors.Is(err, segments.ErrCorrupt), errors.Is(err, segments.ErrMagic), errors.Is(err, segments.ErrVersion),
+		errors.Is(err, segments.ErrRange),
 		errors.Is(err, coordinator.ErrMalformed):
 		fl.err = describe(p, *span, fmt.Errorf("%w: %w", ErrCorrupt, err))
 		s.fetcher.corrupt(p, *span, err)

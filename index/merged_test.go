@@ -187,8 +187,9 @@ func TestMergedHoleAtTheEnd(t *testing.T) {
 // footer, its end.
 func TestMergedCorrupt(t *testing.T) {
 	for name, damage := range map[string]func(object []byte, span coordinator.Span) []byte{
-		"a record":      func(o []byte, s coordinator.Span) []byte { o[s.Position+100] ^= 1; return o },
-		"a base offset": func(o []byte, s coordinator.Span) []byte { o[s.Position+s.Length/3+7] ^= 1; return o }, // 3 becomes 2
+		"a record": func(o []byte, s coordinator.Span) []byte { o[s.Position+100] ^= 1; return o },
+		// 3 becomes 2
+		"a base offset": func(o []byte, s coordinator.Span) []byte { o[s.Position+s.Length/3+7] ^= 1; return o },
 		"the footer":    func(o []byte, s coordinator.Span) []byte { o[s.Position+s.Length+70] ^= 1; return o },
 		"the trailer":   func(o []byte, _ coordinator.Span) []byte { o[len(o)-30] ^= 1; return o },
 		"cut off":       func(o []byte, s coordinator.Span) []byte { return o[:s.Position+s.Length] },
@@ -209,7 +210,8 @@ func TestMergedCorrupt(t *testing.T) {
 			}
 			x := w.open(nil)
 			for range 3 {
-				if _, err := x.Read(t.Context(), part, 0, 100, true); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), span.Segment.String()) {
+				if _, err := x.Read(t.Context(), part, 0, 100, true); !errors.Is(err, ErrCorrupt) ||
+					!strings.Contains(err.Error(), span.Segment.String()) {
 					t.Error("got", err)
 				}
 			}
@@ -279,7 +281,8 @@ func TestVanishedBeforeTheNews(t *testing.T) {
 		})
 		began := time.Now()
 		_, err := x.Read(t.Context(), part, 0, 100, true)
-		if !errors.Is(err, segments.ErrNotFound) || !errors.Is(err, errCutOff) || !strings.Contains(err.Error(), f.spans[0].Segment.String()) {
+		if !errors.Is(err, segments.ErrNotFound) || !errors.Is(err, errCutOff) ||
+			!strings.Contains(err.Error(), f.spans[0].Segment.String()) {
 			t.Error("a node that is cut off:", err)
 		}
 		if took := time.Since(began); took > 10*time.Second {
@@ -307,7 +310,8 @@ func TestLostSegment(t *testing.T) {
 	}
 	x := w.open(func(o *Options) { o.CatchUp = func(context.Context) error { return nil } })
 	_, err := x.Read(t.Context(), part, 0, 100, true)
-	if !errors.Is(err, segments.ErrNotFound) || !strings.Contains(err.Error(), "missing from the bucket") || !strings.Contains(err.Error(), span.Segment.String()) {
+	if !errors.Is(err, segments.ErrNotFound) || !strings.Contains(err.Error(), "missing from the bucket") ||
+		!strings.Contains(err.Error(), span.Segment.String()) {
 		t.Error("got", err)
 	}
 }

@@ -28,11 +28,14 @@ func newMetrics() *metrics {
 			Name: "firn_index_footer_seconds", Help: "Time in which the footer of a merged segment was read from the bucket.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14),
 		}),
-		fetched:      counter("firn_index_fetched_bytes_total", "Bytes of blocks that came from the bucket."),
-		ahead:        counter("firn_index_readahead_blocks_total", "Blocks that were asked for ahead of a sequential reader."),
-		aheadSkipped: counter("firn_index_readahead_skipped_total", "Blocks that were not fetched ahead because there was no room for more gets."),
-		corrupt:      counter("firn_index_corrupt_blocks_total", "Blocks from the bucket that failed their checks."),
-		vanished:     counter("firn_index_vanished_segments_total", "Times that a reader found a segment gone and looked its span up again."),
+		fetched: counter("firn_index_fetched_bytes_total", "Bytes of blocks that came from the bucket."),
+		ahead: counter("firn_index_readahead_blocks_total",
+			"Blocks that were asked for ahead of a sequential reader."),
+		aheadSkipped: counter("firn_index_readahead_skipped_total",
+			"Blocks that were not fetched ahead because there was no room for more gets."),
+		corrupt: counter("firn_index_corrupt_blocks_total", "Blocks from the bucket that failed their checks."),
+		vanished: counter("firn_index_vanished_segments_total",
+			"Times that a reader found a segment gone and looked its span up again."),
 	}
 	m.fromTail = m.reads.WithLabelValues("tail")
 	m.fromCache = m.reads.WithLabelValues("cache")
@@ -43,7 +46,9 @@ func newMetrics() *metrics {
 // register makes the metrics of x known.
 func (m *metrics) register(r prometheus.Registerer, x *Index) error {
 	gauge := func(name, help string, value func() int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			return float64(value())
+		})
 	}
 	for _, c := range []prometheus.Collector{
 		m.reads, m.gets, m.footers, m.fetched, m.ahead, m.aheadSkipped, m.corrupt, m.vanished,

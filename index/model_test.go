@@ -49,7 +49,8 @@ func TestModel(t *testing.T) {
 		}
 		b := stored{bytes: records(t, batch.Codec(i%5), size, ts...), timestamps: ts}
 		if keep := len(ts) / 2; keep > 0 {
-			b.compacted = &stored{bytes: widened(records(t, batch.Codec(i%5), size, ts[:keep]...), int32(len(ts)-keep)), timestamps: ts[:keep]}
+			b.compacted = &stored{bytes: widened(records(t, batch.Codec(i%5), size, ts[:keep]...), int32(len(ts)-keep)),
+				timestamps: ts[:keep]}
 		}
 		if i%9 == 0 {
 			b.timestamps = slices.Repeat([]int64{int64(i)}, len(ts))
@@ -62,7 +63,8 @@ func TestModel(t *testing.T) {
 		m := &machine{w: newWorld(t), model: map[segments.Partition][]stored{}, next: map[segments.Partition]int64{}}
 		limit := func(name string) int64 { return rapid.SampledFrom([]int64{-1, 3000, 20000, 1 << 20}).Draw(rt, name) }
 		m.x = m.w.open(func(o *Options) {
-			o.TailBytes, o.CacheBytes, o.FooterBytes, o.ReadAheadBytes = limit("tail"), limit("cache"), limit("footers"), limit("ahead")
+			o.TailBytes, o.CacheBytes, o.FooterBytes, o.ReadAheadBytes = limit("tail"), limit("cache"), limit("footers"),
+				limit("ahead")
 		})
 		defer m.x.Close()
 		for i := range 3 {
@@ -161,7 +163,9 @@ func (m *machine) merge(rt *rapid.T, p segments.Partition, compact bool) {
 	m.w.view.mu.Unlock()
 	for _, span := range gone {
 		if !slices.ContainsFunc(m.parts, func(q segments.Partition) bool {
-			return slices.ContainsFunc(m.w.partition(q).spans, func(s coordinator.Span) bool { return s.Segment == span.Segment })
+			return slices.ContainsFunc(m.w.partition(q).spans, func(s coordinator.Span) bool {
+				return s.Segment == span.Segment
+			})
 		}) {
 			if err := m.w.store.Delete(m.w.t.Context(), span.Segment.Key()); err != nil {
 				rt.Fatal(err)

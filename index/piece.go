@@ -13,8 +13,8 @@ import (
 // piece is what is read, checked and cached at once.
 type piece = spans.Piece
 
-// oldAge is how long after its segment was sealed a piece counts as old. Who reads that is no
-// reader of the tail, and may wait for those who are.
+// oldAge is how long after its segment was sealed a piece counts as old. A reader of old pieces is
+// no reader of the tail, and may wait for those who are.
 const oldAge = time.Minute
 
 // isOld says whether a piece is read for a replay, or by somebody who is far behind.

@@ -40,7 +40,8 @@ func TestEndsOfTheRange(t *testing.T) {
 // batch would.
 func TestPartOfABlock(t *testing.T) {
 	w := newWorld(t)
-	w.segment(run{part, [][]byte{records(t, batch.None, 10, 1), records(t, batch.None, 10, 1), records(t, batch.None, 5000, 1)}})
+	w.segment(run{part, [][]byte{records(t, batch.None, 10, 1), records(t, batch.None, 10, 1),
+		records(t, batch.None, 5000, 1)}})
 	w.segment(run{part, [][]byte{records(t, batch.None, 10, 1)}})
 	x := w.open(nil)
 	if first, last := offsets(t, read(t, x, 1, 300)); first != 1 || last != 1 {

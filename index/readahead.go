@@ -77,7 +77,9 @@ func (a *readAhead) fetch(p segments.Partition, s *stream) {
 	w := plan{next: s.until, limit: math.MaxInt64, left: s.window - s.bytes, pieces: make([]piece, 0, maxAheadSpans)}
 	// A footer that is not at hand ends the plan. It is on its way then, and the next read goes on
 	// from there.
-	_ = w.fill(a.view.Spans(p, s.until, maxAheadSpans), func(span *coordinator.Span) (*footer, error) { return a.footers.ready(p, span), nil })
+	_ = w.fill(a.view.Spans(p, s.until, maxAheadSpans), func(span *coordinator.Span) (*footer, error) {
+		return a.footers.ready(p, span), nil
+	})
 	missing := make([]piece, 0, len(w.pieces))
 	ahead := s.bytes
 	for i := range w.pieces {

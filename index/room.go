@@ -19,7 +19,8 @@ type room struct {
 }
 
 func newRoom(limit int64) *room {
-	return &room{limit: limit, all: semaphore.NewWeighted(limit), old: semaphore.NewWeighted(limit / 2), ahead: semaphore.NewWeighted(limit / 2)}
+	return &room{limit: limit, all: semaphore.NewWeighted(limit), old: semaphore.NewWeighted(limit / 2),
+		ahead: semaphore.NewWeighted(limit / 2)}
 }
 
 // weight is what a get of n bytes takes.

@@ -95,7 +95,8 @@ func dissect(spans []coordinator.CommitSpan, object []byte) (kept, error) {
 	for i := range spans {
 		span := spans[i].Span
 		if span.Position < 0 || span.Length < 1 || span.Length > int64(len(object))-span.Position {
-			return kept{}, fmt.Errorf("%w: span of bytes %d to %d in a segment of %d", ErrCorrupt, span.Position, span.Position+span.Length, len(object))
+			return kept{}, fmt.Errorf("%w: span of bytes %d to %d in a segment of %d", ErrCorrupt, span.Position,
+				span.Position+span.Length, len(object))
 		}
 		bytes := object[span.Position : span.Position+span.Length : span.Position+span.Length]
 		first, next, pos := len(starts), span.Base, int32(0)

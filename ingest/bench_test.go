@@ -11,8 +11,9 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// BenchmarkEncode takes batches in, collects them into segments of 8 MiB over twelve partitions, and encodes those: all that the processor has to do
-// for a batch before its put. Allocations are for each batch.
+// BenchmarkEncode takes batches in, collects them into segments of 8 MiB over twelve partitions,
+// and encodes those: all that the processor has to do for a batch before its put. Allocations are
+// for each batch.
 func BenchmarkEncode(b *testing.B) {
 	for _, size := range []int{1 << 10, 64 << 10} {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
@@ -43,7 +44,8 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkLone is one producer that waits for each answer: what an idle node's write costs. On a file store two durable objects are in it.
+// BenchmarkLone is one producer that waits for each answer: what an idle node's write costs. On a
+// file store two durable objects are in it.
 func BenchmarkLone(b *testing.B) {
 	for name, store := range stores(b) {
 		b.Run(name, func(b *testing.B) {

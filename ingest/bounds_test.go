@@ -15,7 +15,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// TestBufferBound writes faster than the store takes: the buffer never holds more than it may, all is written, and waiting ends with its context.
+// TestBufferBound writes faster than the store takes: the buffer never holds more than it may, all
+// is written, and waiting ends with its context.
 func TestBufferBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 64 << 10
@@ -115,7 +116,8 @@ func TestBufferIsShared(t *testing.T) {
 	})
 }
 
-// TestCloseUnderLoad closes while many write: what was taken is answered and stored, the rest is refused with ErrClosed.
+// TestCloseUnderLoad closes while many write: what was taken is answered and stored, the rest is
+// refused with ErrClosed.
 func TestCloseUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(2)
@@ -158,7 +160,8 @@ func TestCloseUnderLoad(t *testing.T) {
 	})
 }
 
-// TestCloseWithoutPatience closes over a store that hangs: everything is answered at once, and nothing claims to be written.
+// TestCloseWithoutPatience closes over a store that hangs: everything is answered at once, and
+// nothing claims to be written.
 func TestCloseWithoutPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -189,7 +192,8 @@ func TestCloseWithoutPatience(t *testing.T) {
 	})
 }
 
-// TestLoneProducerDoesNotLinger writes one at a time to an idle node: nothing but the store takes time.
+// TestLoneProducerDoesNotLinger writes one at a time to an idle node: nothing but the store takes
+// time.
 func TestLoneProducerDoesNotLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -205,7 +209,8 @@ func TestLoneProducerDoesNotLinger(t *testing.T) {
 	})
 }
 
-// TestCompanyLingers has appends come a little apart while another is on its way: they share a segment.
+// TestCompanyLingers has appends come a little apart while another is on its way: they share a
+// segment.
 func TestCompanyLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -229,8 +234,8 @@ func TestCompanyLingers(t *testing.T) {
 	})
 }
 
-// TestBudget keeps a node busy: the bill stays within the budget, nobody waits longer than the interval, and after a rest the first
-// write goes at once.
+// TestBudget keeps a node busy: the bill stays within the budget, nobody waits longer than the
+// interval, and after a rest the first write goes at once.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, seconds = 8, 20
@@ -271,7 +276,8 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// TestIntervalBeatsBudget has a budget that is much too small: producers still wait no longer than the interval.
+// TestIntervalBeatsBudget has a budget that is much too small: producers still wait no longer than
+// the interval.
 func TestIntervalBeatsBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)

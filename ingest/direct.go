@@ -66,12 +66,15 @@ func (o DirectOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// Direct is the write path without a node: inside a function that lives for moments, with the bucket and the coordinator and nothing between. Each Write puts one
-// segment, commits it, journals that, and returns when the records can be read everywhere. Nothing of it runs between two calls, so the process may be frozen
-// and thawed whenever it likes, also in the middle of a call: direct_delivery.go says what becomes of that.
+// Direct is the write path without a node: inside a function that lives for moments, with the
+// bucket and the coordinator and nothing between. Each Write puts one segment, commits it, journals
+// that, and returns when the records can be read everywhere. Nothing of it runs between two calls,
+// so the process may be frozen and thawed whenever it likes, also in the middle of a call:
+// direct_delivery.go says what becomes of that.
 //
-// Open it once for each process and use it for all invocations: the first Write begins a journal chain in the bucket, and later ones go on with it. Calls are made one after
-// the other; concurrent ones wait for each other.
+// Open it once for each process and use it for all invocations: the first Write begins a journal
+// chain in the bucket, and later ones go on with it. Calls are made one after the other; concurrent
+// ones wait for each other.
 type Direct struct {
 	opts    DirectOptions
 	guest   *coordinator.Guest
@@ -98,7 +101,8 @@ func OpenDirect(_ context.Context, opts DirectOptions) (*Direct, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	guest, err := coordinator.NewGuest(coordinator.GuestOptions{Store: opts.Store, Coordinator: opts.Coordinator, Who: opts.Who,
+	guest, err := coordinator.NewGuest(coordinator.GuestOptions{Store: opts.Store, Coordinator: opts.Coordinator,
+		Who:    opts.Who,
 		Logger: opts.Logger, Registerer: opts.Registerer})
 	if err != nil {
 		return nil, err
@@ -117,11 +121,13 @@ type Written struct {
 	Timestamp int64 // milliseconds, as stored
 }
 
-// Write writes the records, those of one partition as one batch, and returns where each is, once all are durable and readable everywhere. A call that fails has written all of
-// them or none: none after every error but ErrInDoubt, after which they may be written.
+// Write writes the records, those of one partition as one batch, and returns where each is, once
+// all are durable and readable everywhere. A call that fails has written all of them or none: none
+// after every error but ErrInDoubt, after which they may be written.
 //
-// A Write is made once, however often it has to try on the way. Made again by the caller, after ErrInDoubt or because the process died, it writes the records once more,
-// unless both had the same IdempotencyKey.
+// A Write is made once, however often it has to try on the way. Made again by the caller, after
+// ErrInDoubt or because the process died, it writes the records once more, unless both had the same
+// IdempotencyKey.
 func (d *Direct) Write(ctx context.Context, topic string, records []Record, options ...WriteOption) ([]Written, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -137,8 +143,9 @@ func (d *Direct) Write(ctx context.Context, topic string, records []Record, opti
 	return outcomes[0].Written, outcomes[0].Err
 }
 
-// WriteAll makes several requests at the cost of one, each with its own key and its own outcome: what one Write after the other would do, in their order. An error
-// means that none has an outcome; after ErrInDoubt some may be written all the same.
+// WriteAll writes several requests at the cost of one. Each has its own key and its own outcome, as
+// if one Write followed the other in this order. An error means that none has an outcome; after
+// ErrInDoubt some may be written all the same.
 func (d *Direct) WriteAll(ctx context.Context, topic string, requests []Request) ([]Outcome, error) {
 	if len(requests) == 0 {
 		return nil, nil
@@ -161,8 +168,9 @@ func (d *Direct) WriteAll(ctx context.Context, topic string, requests []Request)
 	return outcomes, nil
 }
 
-// WriteBatches writes batches that have passed batch.Check, as Writer.Append does, and returns the answer for each once all are durable and readable everywhere. An error
-// means that none was answered; ErrInDoubt that some may be written all the same.
+// WriteBatches writes batches that have passed batch.Check, as Writer.Append does, and returns the
+// answer for each once all are durable and readable everywhere. An error means that none was
+// answered; ErrInDoubt that some may be written all the same.
 func (d *Direct) WriteBatches(ctx context.Context, batches []Batch) ([]Result, error) {
 	if len(batches) == 0 {
 		return nil, nil

@@ -19,8 +19,9 @@ import (
 	"firn.dev/segments/storetest"
 )
 
-// BenchmarkDirect writes one record of 1 KiB: in a process that has done nothing before (cold: the writer is opened and a life begun), in one that has (warm), and with an
-// idempotency key. Beside the time it reports the requests that the bucket and Redis get.
+// BenchmarkDirect writes one record of 1 KiB: in a process that has done nothing before (cold: the
+// writer is opened and a life begun), in one that has (warm), and with an idempotency key. Beside
+// the time it reports the requests that the bucket and Redis get.
 func BenchmarkDirect(b *testing.B) {
 	b.Run("file+embedded", func(b *testing.B) {
 		store, err := file.Open(b.TempDir())
@@ -29,7 +30,9 @@ func BenchmarkDirect(b *testing.B) {
 		}
 		defer store.Close()
 		newTopic(b, store, embedded.New(embedded.Options{}), "a", 1, nil)
-		benchmarkDirect(b, store, func() coordinator.GuestCoordinator { return embedded.New(embedded.Options{}) }, func() int { return 0 })
+		benchmarkDirect(b, store, func() coordinator.GuestCoordinator {
+			return embedded.New(embedded.Options{})
+		}, func() int { return 0 })
 	})
 	b.Run("minio+redis", func(b *testing.B) {
 		dir, err := localstack.TempDir()
@@ -44,7 +47,8 @@ func BenchmarkDirect(b *testing.B) {
 		if err := bucket.CreateBucket(b.Context(), "firn"); err != nil {
 			b.Fatal(err)
 		}
-		store, err := minio.Open(minio.Options{Endpoint: bucket.Addr, Bucket: "firn", AccessKey: localstack.AccessKey, SecretKey: localstack.SecretKey})
+		store, err := minio.Open(minio.Options{Endpoint: bucket.Addr, Bucket: "firn", AccessKey: localstack.AccessKey,
+			SecretKey: localstack.SecretKey})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -59,10 +63,12 @@ func BenchmarkDirect(b *testing.B) {
 	})
 }
 
-func benchmarkDirect(b *testing.B, store segments.Store, connect func() coordinator.GuestCoordinator, scripts func() int) {
+func benchmarkDirect(b *testing.B, store segments.Store, connect func() coordinator.GuestCoordinator,
+	scripts func() int) {
 	record := []ingest.Record{{Partition: -1, Value: make([]byte, 1024), Timestamp: -1}}
 	open := func(counted segments.Store, c coordinator.GuestCoordinator) *ingest.Direct {
-		d, err := ingest.OpenDirect(b.Context(), ingest.DirectOptions{Store: counted, Coordinator: c, Logger: slog.New(slog.DiscardHandler)})
+		d, err := ingest.OpenDirect(b.Context(), ingest.DirectOptions{Store: counted, Coordinator: c,
+			Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)
 		}

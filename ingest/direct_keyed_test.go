@@ -31,9 +31,11 @@ func grow(t *testing.T, store segments.Store, c coordinator.Coordinator, id segm
 	change(t, store, c, coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: partitions}})
 }
 
-func configure(t *testing.T, store segments.Store, c coordinator.Coordinator, id segments.TopicID, name string, value *string) {
+func configure(t *testing.T, store segments.Store, c coordinator.Coordinator, id segments.TopicID, name string,
+	value *string) {
 	t.Helper()
-	change(t, store, c, coordinator.Change{Configure: &coordinator.Configure{Topic: id, Set: map[string]*string{name: value}}})
+	change(t, store, c, coordinator.Change{Configure: &coordinator.Configure{Topic: id,
+		Set: map[string]*string{name: value}}})
 }
 
 // change makes a change as a node that comes for it alone.
@@ -70,8 +72,9 @@ func atPut(do func()) func(storetest.Request) storetest.Fault {
 	}
 }
 
-// A direct writer that knows a topic as it was before it grew finds the request that another has written since to partitions of which it has not heard: before it writes, and
-// also if the other is faster than its put.
+// A direct writer that knows a topic as it was before it grew finds the request that another has
+// written since to partitions of which it has not heard: before it writes, and also if the other is
+// faster than its put.
 func TestDirectRetriesAcrossGrowth(t *testing.T) {
 	records, key := keyedRecords(), ingest.IdempotencyKey("request")
 	for name, ahead := range map[string]bool{"written before": false, "written meanwhile": true} {
@@ -113,24 +116,28 @@ type flakyTopics struct {
 	refused atomic.Bool
 }
 
-func (f *flakyTopics) Topic(ctx context.Context, in coordinator.Incarnation, name string) (coordinator.TopicFact, error) {
+func (f *flakyTopics) Topic(ctx context.Context, in coordinator.Incarnation,
+	name string) (coordinator.TopicFact, error) {
 	if f.refused.Load() {
 		return coordinator.TopicFact{}, coordinator.ErrOtherCluster
 	}
 	return f.shared.Topic(ctx, in, name)
 }
 
-// Of requests that were written in the first pass none is said not to be because the second fails, which another of them needs.
+// Of requests that were written in the first pass none is said not to be because the second fails,
+// which another of them needs.
 func TestDirectSecondPassFails(t *testing.T) {
 	store, c := memory.New(), &flakyTopics{shared: shared{embedded.New(embedded.Options{})}}
 	newTopic(t, store, c, "a", 1, nil)
 	faults := storetest.NewFaults(store, atPut(func() {
-		if _, err := openDirect(t, store, c).Write(t.Context(), "a", values("twice"), ingest.IdempotencyKey("k")); err != nil {
+		if _, err := openDirect(t, store, c).Write(t.Context(), "a", values("twice"),
+			ingest.IdempotencyKey("k")); err != nil {
 			t.Error(err)
 		}
 		c.refused.Store(true)
 	}))
-	outcomes, err := openDirect(t, faults, c).WriteAll(t.Context(), "a", []ingest.Request{{Records: values("once")}, {Records: values("twice"), Key: "k"}})
+	outcomes, err := openDirect(t, faults, c).WriteAll(t.Context(), "a",
+		[]ingest.Request{{Records: values("once")}, {Records: values("twice"), Key: "k"}})
 	if err != nil {
 		t.Fatalf("no request has an outcome: %v", err)
 	}
@@ -142,7 +149,8 @@ func TestDirectSecondPassFails(t *testing.T) {
 	}
 }
 
-// A request that was written gets its first answer, whatever its topic has come to refuse since; under another key it is refused.
+// A request that was written gets its first answer, whatever its topic has come to refuse since;
+// under another key it is refused.
 func TestDirectRetriesOutliveConfigs(t *testing.T) {
 	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	id := newTopic(t, store, c, "a", 1, nil)

@@ -24,13 +24,15 @@ type misfortune struct {
 	what  happening
 }
 
-// Functions that are frozen, killed and started anew, any number of times at any steps, while others write, recover and lose the coordinator: every key that was at last
-// acknowledged is in the log once, where each acknowledgement said.
+// Functions that are frozen, killed and started anew, any number of times at any steps, while
+// others write, recover and lose the coordinator: every key that was at last acknowledged is in the
+// log once, where each acknowledgement said.
 func TestDirectLives(t *testing.T) {
 	outside := happenings()
 	rapid.Check(t, func(r *rapid.T) {
 		plan := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) misfortune {
-			return misfortune{steps: rapid.IntRange(1, 30).Draw(r, "steps"), kill: rapid.Bool().Draw(r, "kill"), lost: rapid.Bool().Draw(r, "lost"),
+			return misfortune{steps: rapid.IntRange(1, 30).Draw(r, "steps"), kill: rapid.Bool().Draw(r, "kill"),
+				lost: rapid.Bool().Draw(r, "lost"),
 				what: outside[rapid.IntRange(0, len(outside)-1).Draw(r, "what")]}
 		}), 1, 8).Draw(r, "plan")
 		ok := true

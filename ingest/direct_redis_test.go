@@ -21,12 +21,14 @@ func connectRedis(t testing.TB, addr string) *redis.Coordinator {
 	return c
 }
 
-// On Redis, which is restarted now and then with nothing in it: several functions write the same keys, and each key is written once. Nobody but they is there to recover.
+// On Redis, which is restarted now and then with nothing in it: several functions write the same
+// keys, and each key is written once. Nobody but they is there to recover.
 func TestDirectOnRedis(t *testing.T) {
 	server := redistest.Start(t)
 	store := memory.New()
 	topic := newTopic(t, store, connectRedis(t, server.Addr), "a", 1, nil)
-	functions := []*ingest.Direct{openDirect(t, store, connectRedis(t, server.Addr)), openDirect(t, store, connectRedis(t, server.Addr))}
+	functions := []*ingest.Direct{openDirect(t, store, connectRedis(t, server.Addr)),
+		openDirect(t, store, connectRedis(t, server.Addr))}
 	first := map[string]ingest.Written{}
 	for round := range 3 {
 		for i := range 10 {

@@ -35,7 +35,8 @@ func openDirect(t testing.TB, store segments.Store, c coordinator.GuestCoordinat
 }
 
 // newTopic creates a topic in a bucket that nobody serves.
-func newTopic(t testing.TB, store segments.Store, c coordinator.Coordinator, name string, partitions int32, configs map[string]string) segments.TopicID {
+func newTopic(t testing.TB, store segments.Store, c coordinator.Coordinator, name string, partitions int32,
+	configs map[string]string) segments.TopicID {
 	t.Helper()
 	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c})
 	if err != nil {
@@ -43,7 +44,8 @@ func newTopic(t testing.TB, store segments.Store, c coordinator.Coordinator, nam
 	}
 	defer n.Close(context.Background())
 	id := segments.NewTopicID()
-	_, err = n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: name, Partitions: partitions, Configs: configs}})
+	_, err = n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: name,
+		Partitions: partitions, Configs: configs}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,12 +73,14 @@ func TestDirectWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := int64(2 * i)
-		if written[0].Partition != 1 || written[0].Offset != first || written[1].Partition != 2 || written[1].Offset != int64(i) ||
+		if written[0].Partition != 1 || written[0].Offset != first || written[1].Partition != 2 ||
+			written[1].Offset != int64(i) ||
 			written[2].Offset != first+1 || written[2].Timestamp != 77 {
 			t.Errorf("write %d: %+v", i, written)
 		}
 	}
-	if _, err := d.Write(t.Context(), "b", values("x")); !errors.Is(err, coordinator.ErrUnknownTopic) || !errors.Is(err, ingest.ErrNotWritten) {
+	if _, err := d.Write(t.Context(), "b", values("x")); !errors.Is(err, coordinator.ErrUnknownTopic) ||
+		!errors.Is(err, ingest.ErrNotWritten) {
 		t.Errorf("a topic that is not there: %v", err)
 	}
 }
@@ -91,7 +95,8 @@ func goroutines() int {
 	return strings.Count(string(stacks), bubble)
 }
 
-// When Write has returned nothing of it is left, and nothing happens however much time passes: synctest would find a goroutine, and a request would be counted.
+// When Write has returned nothing of it is left, and nothing happens however much time passes:
+// synctest would find a goroutine, and a request would be counted.
 func TestDirectLeavesNothingRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		faults := storetest.NewFaults(memory.New(), nil)
@@ -120,7 +125,8 @@ func TestDirectLeavesNothingRunning(t *testing.T) {
 		faults.Script(func(r storetest.Request) storetest.Fault { return storetest.Fault{Delay: time.Hour} })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := d.Write(ctx, "a", values("x")); !errors.Is(err, ingest.ErrNotWritten) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := d.Write(ctx, "a", values("x")); !errors.Is(err, ingest.ErrNotWritten) ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a write without a bucket: %v", err)
 		}
 		if after := goroutines(); after != before {
@@ -133,7 +139,8 @@ func TestDirectLeavesNothingRunning(t *testing.T) {
 	})
 }
 
-// With an embedded coordinator a direct writer recovers the bucket, and is over when another process takes it.
+// With an embedded coordinator a direct writer recovers the bucket, and is over when another
+// process takes it.
 func TestDirectEmbedded(t *testing.T) {
 	store := memory.New()
 	id := newTopic(t, store, embedded.New(embedded.Options{}), "a", 1, nil)
@@ -205,13 +212,15 @@ func TestDirectChecks(t *testing.T) {
 		{"small", []ingest.Record{{Partition: 1, Value: []byte("x")}}, coordinator.ErrUnknownPartition},
 		{"none", values("x"), coordinator.ErrUnknownTopic},
 	} {
-		if _, err := d.Write(t.Context(), refused.topic, refused.records); !errors.Is(err, refused.want) || !errors.Is(err, ingest.ErrNotWritten) {
+		if _, err := d.Write(t.Context(), refused.topic, refused.records); !errors.Is(err, refused.want) ||
+			!errors.Is(err, ingest.ErrNotWritten) {
 			t.Errorf("%s: got %v, want %v", refused.topic, err, refused.want)
 		}
 	}
 	records := values("x")
 	records[0].Timestamp = 5
-	if written, err := d.Write(t.Context(), "stamped", records); err != nil || time.Since(time.UnixMilli(written[0].Timestamp)) > time.Minute {
+	if written, err := d.Write(t.Context(), "stamped", records); err != nil ||
+		time.Since(time.UnixMilli(written[0].Timestamp)) > time.Minute {
 		t.Errorf("log append time: %+v, %v", written, err)
 	}
 }
@@ -241,7 +250,8 @@ func TestDirectTopicCreatedAnew(t *testing.T) {
 	}
 }
 
-// A topic that grows between a request and its retry sends keys to other partitions; the retry goes where the request went.
+// A topic that grows between a request and its retry sends keys to other partitions; the retry goes
+// where the request went.
 func TestDirectRetriesAfterGrowth(t *testing.T) {
 	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	id := newTopic(t, store, c, "a", 2, nil)
@@ -255,12 +265,14 @@ func TestDirectRetriesAfterGrowth(t *testing.T) {
 	if err != nil || !slices.Equal(again, first) {
 		t.Errorf("the retry got %+v, %v; the request %+v", again, err, first)
 	}
-	if _, err := openDirect(t, store, c).Write(t.Context(), "a", records[1:], key); !errors.Is(err, coordinator.ErrKeyReused) || !errors.Is(err, ingest.ErrNotWritten) {
+	if _, err := openDirect(t, store, c).Write(t.Context(), "a", records[1:], key); !errors.Is(err,
+		coordinator.ErrKeyReused) || !errors.Is(err, ingest.ErrNotWritten) {
 		t.Errorf("the key with other records: %v", err)
 	}
 }
 
-// A clock that is wrong by more than the commit deadline makes every segment too old, or too young: that ends, and says why.
+// A clock that is wrong by more than the commit deadline makes every segment too old, or too young:
+// that ends, and says why.
 func TestDirectClockIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong time.Duration
@@ -269,7 +281,8 @@ func TestDirectClockIsWrong(t *testing.T) {
 		newTopic(t, store, c, "a", 1, nil)
 		d := openDirect(t, store, c)
 		for _, wrong = range []time.Duration{time.Hour, -time.Hour} {
-			if _, err := d.Write(t.Context(), "a", values("x")); !errors.Is(err, ingest.ErrNotWritten) || !errors.Is(err, coordinator.ErrTooOld) {
+			if _, err := d.Write(t.Context(), "a", values("x")); !errors.Is(err, ingest.ErrNotWritten) ||
+				!errors.Is(err, coordinator.ErrTooOld) {
 				t.Errorf("with a clock that is wrong by %s: %v", wrong, err)
 			}
 		}
@@ -280,7 +293,8 @@ func TestDirectClockIsWrong(t *testing.T) {
 	})
 }
 
-// Requests of one call share a segment and fail alone; in a group none is written behind one that is not.
+// Requests of one call share a segment and fail alone; in a group none is written behind one that
+// is not.
 func TestDirectWriteAll(t *testing.T) {
 	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	id := newTopic(t, store, c, "a", 1, map[string]string{"max.message.bytes": "500"})
@@ -288,8 +302,10 @@ func TestDirectWriteAll(t *testing.T) {
 	d := openDirect(t, faults, c)
 	large := values(strings.Repeat("x", 600))
 	requests := []ingest.Request{
-		{Records: values("0", "1"), Key: "a", Group: "g"}, {Records: large, Key: "b", Group: "g"}, {Records: values("behind"), Key: "c", Group: "g"},
-		{Records: values("2"), Key: "d", Group: "h"}, {Records: large}, {Records: values("3")}, {Records: values("0", "1"), Key: "a"},
+		{Records: values("0", "1"), Key: "a", Group: "g"}, {Records: large, Key: "b", Group: "g"},
+		{Records: values("behind"), Key: "c", Group: "g"},
+		{Records: values("2"), Key: "d", Group: "h"}, {Records: large}, {Records: values("3")},
+		{Records: values("0", "1"), Key: "a"},
 	}
 	wants := []any{int64(0), batch.ErrTooLarge, ingest.ErrBehind, int64(2), batch.ErrTooLarge, int64(3), int64(0)}
 	outcomes, err := d.WriteAll(t.Context(), "a", requests)
@@ -311,7 +327,8 @@ func TestDirectWriteAll(t *testing.T) {
 	before := faults.Requests()
 	requests[2].Group = ""
 	outcomes, err = d.WriteAll(t.Context(), "a", requests[:4])
-	if err != nil || outcomes[0].Written[1].Offset != 1 || outcomes[2].Written[0].Offset != 4 || outcomes[3].Written[0].Offset != 2 {
+	if err != nil || outcomes[0].Written[1].Offset != 1 || outcomes[2].Written[0].Offset != 4 ||
+		outcomes[3].Written[0].Offset != 2 {
 		t.Errorf("again: %+v, %v", outcomes, err)
 	}
 	if n := faults.Requests() - before; n != 2 {

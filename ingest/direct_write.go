@@ -17,9 +17,11 @@ import (
 // WriteOption is an option of Direct.Write.
 type WriteOption func(*Request)
 
-// IdempotencyKey names the request, so that it may be made again, by this process or any other: for a day every further Write to the topic with that key writes nothing,
-// and returns where the first one wrote. With other records it fails with coordinator.ErrKeyReused. Every key costs the coordinator's memory for that day, in each partition that is
-// written to. Keys are best derived from what caused the Write: the id of a message or event.
+// IdempotencyKey names the request, so that it may be made again, by this process or any other: for
+// a day every further Write to the topic with that key writes nothing, and returns where the first
+// one wrote. With other records it fails with coordinator.ErrKeyReused. Every key costs the
+// coordinator's memory for that day, in each partition that is written to. Keys are best derived
+// from what caused the Write: the id of a message or event.
 func IdempotencyKey(key string) WriteOption {
 	return func(r *Request) { r.Key = key }
 }
@@ -65,8 +67,9 @@ func (d *Direct) begin(r Request) *writing {
 	return w
 }
 
-// write writes the requests in one segment. Those that turn out to need another try, because their topic was created anew or because another process
-// wrote them at the same moment, and perhaps packed them otherwise, get one.
+// write writes the requests in one segment. Those that turn out to need another try, because their
+// topic was created anew or because another process wrote them at the same moment, and perhaps
+// packed them otherwise, get one.
 func (d *Direct) write(ctx context.Context, topic string, requests []*writing) error {
 	for _, again := range []bool{false, true} {
 		results, err := d.try(ctx, topic, requests, again)
@@ -99,7 +102,8 @@ func (d *Direct) try(ctx context.Context, topic string, requests []*writing, aga
 	return d.deliver(ctx, batches)
 }
 
-// giveUp answers the requests that are not done with err. It returns err instead if nothing is known to be written of any.
+// giveUp answers the requests that are not done with err. It returns err instead if nothing is
+// known to be written of any.
 func giveUp(requests []*writing, err error) error {
 	if !slices.ContainsFunc(requests, func(w *writing) bool { return w.begun }) {
 		return err
@@ -117,7 +121,8 @@ func nothing(topic string, err error) error {
 	return fmt.Errorf("%w: topic %q: %w", ErrNotWritten, topic, err)
 }
 
-// packAll makes the batches of all requests that are not done. Those that cannot be written are done now, and with them those behind them in their groups.
+// packAll makes the batches of all requests that are not done. Those that cannot be written are
+// done now, and with them those behind them in their groups.
 func (d *Direct) packAll(ctx context.Context, topic *knownTopic, requests []*writing) ([]Batch, error) {
 	var list []Batch
 	total := 0
@@ -151,7 +156,8 @@ func (d *Direct) packAll(ctx context.Context, topic *knownTopic, requests []*wri
 
 func (w *writing) fail(topic string, err error) { w.refuse(nothing(topic, err)) }
 
-// refuse ends the request with an error, which does not say that nothing is written if something is.
+// refuse ends the request with an error, which does not say that nothing is written if something
+// is.
 func (w *writing) refuse(err error) {
 	if w.begun {
 		err = fmt.Errorf("%w, at least in part: %v", ErrInDoubt, err)
@@ -159,7 +165,8 @@ func (w *writing) refuse(err error) {
 	w.Outcome, w.done = Outcome{Err: err}, true
 }
 
-// recall looks up which of the requests that are not done were written before, all at once. The topic knows, whatever it was when they were written.
+// recall looks up which of the requests that are not done were written before, all at once. The
+// topic knows, whatever it was when they were written.
 func (d *Direct) recall(ctx context.Context, topic segments.TopicID, requests []*writing) error {
 	var keyed []*writing
 	var ids [][16]byte
@@ -181,8 +188,8 @@ func (d *Direct) recall(ctx context.Context, topic segments.TopicID, requests []
 	return nil
 }
 
-// pack makes a batch for each partition, as the topic's configs want it. A request that was written before is packed as it was then, because only so its records come to the
-// same partitions.
+// pack makes a batch for each partition, as the topic's configs want it. A request that was written
+// before is packed as it was then, because only so its records come to the same partitions.
 func (w *writing) pack(topic *knownTopic) (err error) {
 	w.now = time.Now()
 	o := PackOptions{Topic: topic.fact.ID, Partitions: topic.fact.Partitions, Spread: w.spread, Now: w.now.UnixMilli()}
@@ -201,7 +208,8 @@ func (w *writing) pack(topic *knownTopic) (err error) {
 		return err
 	}
 	for i := range w.packed {
-		// What was written before is known to the coordinator and not written again, so the configs of today are nothing to it.
+		// The coordinator knows a batch that was written before, and it is not written again, so today's
+		// configs do not matter to it.
 		if err := w.prepare(&w.packed[i].Batch, &topic.config); err != nil && !w.known {
 			return w.packed[i].inRequest(err)
 		}
@@ -252,7 +260,8 @@ func (w *writing) place(results []Result) {
 	for i := range w.packed {
 		b, r := &w.packed[i], &results[i]
 		for n, index := range b.Records {
-			at := Written{Partition: b.Batch.Partition.Index, Offset: r.BaseOffset + int64(n), Timestamp: w.Records[index].Timestamp}
+			at := Written{Partition: b.Batch.Partition.Index, Offset: r.BaseOffset + int64(n),
+				Timestamp: w.Records[index].Timestamp}
 			switch {
 			case b.Batch.Header.Attributes.LogAppendTime():
 				at.Timestamp = b.Batch.Header.MaxTimestamp

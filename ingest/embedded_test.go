@@ -82,8 +82,9 @@ func stores(t testing.TB) map[string]segments.Store {
 	return map[string]segments.Store{"memory": memory.New(), "file": f}
 }
 
-// TestOrderEmbedded has idempotent producers write concurrently through small segments. The coordinator refuses what comes out of order; after a
-// restart everything is read back from the bucket, in order.
+// TestOrderEmbedded has idempotent producers write concurrently through small segments. The
+// coordinator refuses what comes out of order; after a restart everything is read back from the
+// bucket, in order.
 func TestOrderEmbedded(t *testing.T) {
 	const producers, batches, window = 12, 30, 5
 	for name, store := range stores(t) {
@@ -110,7 +111,8 @@ func TestOrderEmbedded(t *testing.T) {
 	}
 }
 
-// readBack reads a partition from its first offset to its high watermark. Each producer's batches of two must be there in order, once.
+// readBack reads a partition from its first offset to its high watermark. Each producer's batches
+// of two must be there in order, once.
 func readBack(t testing.TB, store segments.Store, v *coordinator.View, p segments.Partition) (batches int) {
 	t.Helper()
 	info, _ := v.Partition(p)
@@ -126,7 +128,8 @@ func readBack(t testing.TB, store segments.Store, v *coordinator.View, p segment
 		}
 		for h, err := range batch.All(bytes) {
 			if err != nil || h.BaseSequence != next[h.ProducerID] {
-				t.Fatalf("%s at %d: sequence %d of producer %d, want %d (%v)", p, offset, h.BaseSequence, h.ProducerID, next[h.ProducerID], err)
+				t.Fatalf("%s at %d: sequence %d of producer %d, want %d (%v)", p, offset, h.BaseSequence, h.ProducerID,
+					next[h.ProducerID], err)
 			}
 			next[h.ProducerID] += h.Records
 			offset += int64(h.Records)
@@ -139,8 +142,8 @@ func readBack(t testing.TB, store segments.Store, v *coordinator.View, p segment
 	return batches
 }
 
-// TestTakenOver has a second node take the bucket over under load. What the first acknowledged is there, at its offset; the first acknowledges nothing any
-// more, and all that waits is told so.
+// TestTakenOver has a second node take the bucket over under load. What the first acknowledged is
+// there, at its offset; the first acknowledges nothing any more, and all that waits is told so.
 func TestTakenOver(t *testing.T) {
 	store := memory.New()
 	n := openNode(t, store)

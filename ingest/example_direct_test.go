@@ -12,8 +12,9 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// A function opens its writer once, outside of the handler, and uses it for every invocation that the process lives to see. In a function the store would be an s3.Store
-// and the coordinator a redis.Coordinator.
+// A function opens its writer once, outside of the handler, and uses it for every invocation that
+// the process lives to see. In a function the store would be an s3.Store and the coordinator a
+// redis.Coordinator.
 func ExampleOpenDirect() {
 	ctx := context.Background()
 	store, c := prepared(ctx)
@@ -41,7 +42,8 @@ func ExampleOpenDirect() {
 	// a lamp is at offset 1 of partition 2
 }
 
-// What caused the write has an id; as idempotency key it makes the write safe to be made again, by whichever process the event is handed to next.
+// What caused the write has an id; as idempotency key it makes the write safe to be made again, by
+// whichever process the event is handed to next.
 func ExampleIdempotencyKey() {
 	ctx := context.Background()
 	store, c := prepared(ctx)
@@ -69,7 +71,8 @@ func ExampleIdempotencyKey() {
 	// not written: topic "orders": the idempotency key was used for another request
 }
 
-// prepared is a bucket with a topic. The coordinator is the embedded one; several writers share it here, as processes share Redis.
+// prepared is a bucket with a topic. The coordinator is the embedded one; several writers share it
+// here, as processes share Redis.
 func prepared(ctx context.Context) (segments.Store, coordinator.GuestCoordinator) {
 	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
 	n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c})
@@ -77,7 +80,8 @@ func prepared(ctx context.Context) (segments.Store, coordinator.GuestCoordinator
 		panic(err)
 	}
 	defer n.Close(ctx)
-	_, err = n.Change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: "orders", Partitions: 3}})
+	_, err = n.Change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(),
+		Name: "orders", Partitions: 3}})
 	if err != nil {
 		panic(err)
 	}

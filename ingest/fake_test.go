@@ -11,8 +11,9 @@ import (
 	"firn.dev/segments"
 )
 
-// cluster is a coordinator, a node and a view in a few lines, in which tests can end lives, fail calls and hold confirmations back.
-// Offsets, dedupe and high watermarks are real; there is no bucket: what is settled survives, what is not is lost with its life.
+// cluster is a coordinator, a node and a view in a few lines, in which tests can end lives, fail
+// calls and hold confirmations back. Offsets, dedupe and high watermarks are real; there is no
+// bucket: what is settled survives, what is not is lost with its life.
 type cluster struct {
 	mu         sync.Mutex
 	moved      *sync.Cond
@@ -157,9 +158,11 @@ func (c *cluster) commit(in coordinator.Incarnation, req coordinator.CommitReque
 			}
 			a, added := p.append(req.Segment, position, b, seq)
 			if added {
-				fact.Commit.Spans = append(fact.Commit.Spans, coordinator.CommitSpan{Partition: run.Partition, Span: coordinator.Span{
-					Segment: req.Segment, Base: a.BaseOffset, Last: a.BaseOffset + int64(b.Records) - 1, Position: position, Length: int64(b.Length),
-				}})
+				fact.Commit.Spans = append(fact.Commit.Spans, coordinator.CommitSpan{Partition: run.Partition,
+					Span: coordinator.Span{
+						Segment: req.Segment, Base: a.BaseOffset, Last: a.BaseOffset + int64(b.Records) - 1, Position: position,
+						Length: int64(b.Length),
+					}})
 			}
 			answers = append(answers, a)
 			position += int64(b.Length)
@@ -175,7 +178,8 @@ func (c *cluster) commit(in coordinator.Incarnation, req coordinator.CommitReque
 	return answer
 }
 
-func (p *fakePartition) append(id segments.ID, position int64, b coordinator.CommitBatch, seq uint64) (coordinator.BatchAnswer, bool) {
+func (p *fakePartition) append(id segments.ID, position int64, b coordinator.CommitBatch,
+	seq uint64) (coordinator.BatchAnswer, bool) {
 	next := int64(0)
 	for _, l := range p.log {
 		next = l.base + int64(l.batch.Records)
@@ -233,7 +237,8 @@ func (c *cluster) confirm(seq uint64) {
 			p.hw = l.base + int64(l.batch.Records)
 		}
 	}
-	// Numbers begin anew in each incarnation: what is confirmed must not be found under its number again.
+	// Numbers begin anew in each incarnation: what is confirmed must not be found under its number
+	// again.
 	for _, p := range c.partitions {
 		for _, l := range p.log {
 			if l.confirmed {

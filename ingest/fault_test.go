@@ -21,7 +21,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// scripted is a store whose puts follow a script: it is called with the number of the put, from 0 on, and does the real one when it likes.
+// scripted is a store whose puts follow a script: it is called with the number of the put, from 0
+// on, and does the real one when it likes.
 type scripted struct {
 	*memory.Store
 	puts   atomic.Int32
@@ -93,7 +94,8 @@ func TestLostReply(t *testing.T) {
 	})
 }
 
-// TestKeyTaken has somebody else's object under a segment's key: that segment fails at once and the next is not touched by it.
+// TestKeyTaken has somebody else's object under a segment's key: that segment fails at once and the
+// next is not touched by it.
 func TestKeyTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -120,8 +122,8 @@ func (s *squatter) Put(ctx context.Context, key string, body []byte) error {
 	return s.Store.Put(ctx, key, body)
 }
 
-// TestHopelessPut has a segment whose put never succeeds: it is given up after the deadline, and the segment behind it, which was put long before,
-// is committed then.
+// TestHopelessPut has a segment whose put never succeeds: it is given up after the deadline, and
+// the segment behind it, which was put long before, is committed then.
 func TestHopelessPut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(2)
@@ -191,7 +193,8 @@ func TestHedge(t *testing.T) {
 	})
 }
 
-// TestHedgesAreRare makes the whole store slow after a fast start: hardly more puts than segments are made.
+// TestHedgesAreRare makes the whole store slow after a fast start: hardly more puts than segments
+// are made.
 func TestHedgesAreRare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -213,8 +216,8 @@ func TestHedgesAreRare(t *testing.T) {
 	})
 }
 
-// TestSlowHedgeLoserKeepsItsBytes has a put that neither returns nor lets go while its hedge wins. It must go on to see the bytes that were put,
-// not those with the final offsets.
+// TestSlowHedgeLoserKeepsItsBytes has a put that neither returns nor lets go while its hedge wins.
+// It must go on to see the bytes that were put, not those with the final offsets.
 func TestSlowHedgeLoserKeepsItsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -236,7 +239,8 @@ func TestSlowHedgeLoserKeepsItsBytes(t *testing.T) {
 	})
 }
 
-// clinging is a store whose put number `at` ignores its context, and looks at the body only when it is let go.
+// clinging is a store whose put number `at` ignores its context, and looks at the body only when it
+// is let go.
 type clinging struct {
 	*memory.Store
 	puts  atomic.Int32
@@ -254,7 +258,8 @@ func (s *clinging) Put(ctx context.Context, key string, body []byte) error {
 	return s.Store.Put(ctx, key, body)
 }
 
-// TestCommitsInOrderOfSealing has puts end in any order but that of their start. Producers without ids have nothing else that keeps their order.
+// TestCommitsInOrderOfSealing has puts end in any order but that of their start. Producers without
+// ids have nothing else that keeps their order.
 func TestCommitsInOrderOfSealing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -316,7 +321,8 @@ func TestTooOld(t *testing.T) {
 	})
 }
 
-// TestCoordinatorAway has commits fail for so long that their segment is given up. Any of them may have been made, and the answer says so.
+// TestCoordinatorAway has commits fail for so long that their segment is given up. Any of them may
+// have been made, and the answer says so.
 func TestCoordinatorAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -347,7 +353,8 @@ func TestSealedGetsFinalOffsets(t *testing.T) {
 			}
 		}
 	})
-	mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10), newBatch(ps[0], -1, 0, 4, 20), newBatch(ps[1], -1, 0, 2, 30)))
+	mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10), newBatch(ps[0], -1, 0, 4, 20),
+		newBatch(ps[1], -1, 0, 2, 30)))
 	if len(spans) != 3 {
 		t.Fatalf("%d spans, want 3", len(spans))
 	}
@@ -359,7 +366,8 @@ func TestSealedGetsFinalOffsets(t *testing.T) {
 	}
 }
 
-// TestSlowPartitionHoldsUpNoOther leaves a commit of another node pending in one partition: batches of the other are answered.
+// TestSlowPartitionHoldsUpNoOther leaves a commit of another node pending in one partition: batches
+// of the other are answered.
 func TestSlowPartitionHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(2)
@@ -393,13 +401,14 @@ func TestSlowPartitionHoldsUpNoOther(t *testing.T) {
 func leave(c *cluster, p segments.Partition, producer int64, records int32) coordinator.Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.commit(c.current.incarnation, coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{
-		Partition: p, Batches: []coordinator.CommitBatch{{Length: 100, Records: records, ProducerID: producer}},
-	}}}).Entry
+	return c.commit(c.current.incarnation, coordinator.CommitRequest{Segment: segments.NewID(time.Now()),
+		Runs: []coordinator.CommitRun{{
+			Partition: p, Batches: []coordinator.CommitBatch{{Length: 100, Records: records, ProducerID: producer}},
+		}}}).Entry
 }
 
-// TestDuplicateOfPendingWaits tries a batch again that another node has committed and not settled. It is known to be a duplicate at once, but nobody
-// may rely on it before it is confirmed.
+// TestDuplicateOfPendingWaits tries a batch again that another node has committed and not settled.
+// It is known to be a duplicate at once, but nobody may rely on it before it is confirmed.
 func TestDuplicateOfPendingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -437,7 +446,8 @@ func TestHelpWithNothingOfOurOwn(t *testing.T) {
 	})
 }
 
-// TestNoHelpForOurOwn has a commit of this very writer settle for long: it must not be settled twice.
+// TestNoHelpForOurOwn has a commit of this very writer settle for long: it must not be settled
+// twice.
 func TestNoHelpForOurOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -476,7 +486,8 @@ func TestTopicDeletedMeanwhile(t *testing.T) {
 	})
 }
 
-// TestTopicNotSeenYet writes to a partition that this node's view does not show yet, because the news is on its way: the records are written, and nobody is told otherwise.
+// TestTopicNotSeenYet writes to a partition that this node's view does not show yet, because the
+// news is on its way: the records are written, and nobody is told otherwise.
 func TestTopicNotSeenYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)

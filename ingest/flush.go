@@ -7,8 +7,9 @@ import (
 	"firn.dev/segments"
 )
 
-// flush seals collections, one after another, and has each put by a goroutine of its own. It decides alone, so that the order of
-// sealing is one order; no timer runs while there is nothing to seal.
+// flush seals collections, one after another, and has each put by a goroutine of its own. It
+// decides alone, so that the order of sealing is one order; no timer runs while there is nothing to
+// seal.
 func (w *Writer) flush() {
 	defer close(w.sealed)
 	timer := time.NewTimer(0)
@@ -33,8 +34,8 @@ func (w *Writer) flush() {
 	}
 }
 
-// next takes what is to be sealed now. If nothing is, it says how long to wait: 0 means until the next poke. over means that
-// nothing will come any more.
+// next takes what is to be sealed now. If nothing is, it says how long to wait: 0 means until the
+// next poke. over means that nothing will come any more.
 func (w *Writer) next(now time.Time) (s *segment, wait time.Duration, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -14,12 +14,14 @@ import (
 // givenUp is a coordinator as one node sees it: to others, Redis has failed over meanwhile.
 type givenUp struct{ coordinator.Coordinator }
 
-// A node that goes on with a Redis that was given up tells no producer that its batch is out of order: the one before it is acknowledged elsewhere.
+// A node that goes on with a Redis that was given up tells no producer that its batch is out of
+// order: the one before it is acknowledged elsewhere.
 func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, old := memory.New(), embedded.New(embedded.Options{})
 		join := func(id int32, c coordinator.Coordinator) (*coordinator.Node, *Writer) {
-			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: givenUp{c}, Info: coordinator.NodeInfo{ID: id}})
+			n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: givenUp{c},
+				Info: coordinator.NodeInfo{ID: id}})
 			if err != nil {
 				t.Fatal(err)
 			}

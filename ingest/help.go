@@ -9,18 +9,21 @@ import (
 	"firn.dev/coordinator"
 )
 
-// helpAge is how long a commit may await its confirmation before others help. Chance adds up to as much, so that not all nodes come at once.
+// helpAge is how long a commit may await its confirmation before others help. Chance adds up to as
+// much, so that not all nodes come at once.
 const helpAge = time.Second
 
-// help settles what others committed and left behind, most likely because they died: its facts are in the commit stream and its bytes in
-// the bucket, and readers and producers of its partitions wait behind it.
+// help settles what others committed and left behind, most likely because they died: its facts are
+// in the commit stream and its bytes in the bucket, and readers and producers of its partitions
+// wait behind it.
 func (w *Writer) help() {
 	for w.ctx.Err() == nil {
 		entries, err := w.view.Stalled(w.ctx, helpAge+rand.N(helpAge))
 		if err == nil {
 			w.helpWith(entries)
 		}
-		// What was settled shows in the view a little later, and what is in our own hands may take its time: look again, but not at once.
+		// A settled commit shows in the view a little later, and our own commits may take their time:
+		// look again, but not at once.
 		select {
 		case <-time.After(helpAge / 2):
 		case <-w.ctx.Done():
@@ -28,8 +31,8 @@ func (w *Writer) help() {
 	}
 }
 
-// helpWith settles those of the entries that are not in our own hands. Stream numbers begin anew in each incarnation, so an entry may only
-// be settled in a life of its own.
+// helpWith settles those of the entries that are not in our own hands. Stream numbers begin anew in
+// each incarnation, so an entry may only be settled in a life of its own.
 func (w *Writer) helpWith(entries []coordinator.Entry) {
 	l, err := w.node.Life(w.ctx)
 	if err != nil {

@@ -18,7 +18,8 @@ func TestHelpIsJournaled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		store, c := memory.New(), embedded.New(embedded.Options{})
-		n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c, Info: coordinator.NodeInfo{ID: 1}})
+		n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Coordinator: c,
+			Info: coordinator.NodeInfo{ID: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}

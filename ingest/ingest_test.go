@@ -19,7 +19,8 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// newBatch makes a batch of the given number of records; what stands for the records is size bytes of filler, since nothing here looks at them.
+// newBatch makes a batch of the given number of records; what stands for the records is size bytes
+// of filler, since nothing here looks at them.
 func newBatch(p segments.Partition, producer int64, sequence, records int32, size int) Batch {
 	b := make([]byte, batch.HeaderLen+size)
 	be := binary.BigEndian
@@ -96,7 +97,8 @@ func TestAppend(t *testing.T) {
 	w := newWriter(t, c, store, nil)
 
 	results := mustWait(t, mustAppend(t, w,
-		newBatch(ps[1], -1, 0, 3, 10), newBatch(ps[0], -1, 0, 2, 10), newBatch(ps[1], -1, 0, 4, 10), newBatch(ps[2], -1, 0, 1, 10)))
+		newBatch(ps[1], -1, 0, 3, 10), newBatch(ps[0], -1, 0, 2, 10), newBatch(ps[1], -1, 0, 4, 10),
+		newBatch(ps[2], -1, 0, 1, 10)))
 	want := []Result{{BaseOffset: 0}, {BaseOffset: 0}, {BaseOffset: 3}, {Err: coordinator.ErrUnknownPartition}}
 	for i, r := range results {
 		if r.BaseOffset != want[i].BaseOffset || !errors.Is(r.Err, want[i].Err) {
@@ -109,7 +111,8 @@ func TestAppend(t *testing.T) {
 	checkStored(t, c, store)
 }
 
-// checkStored reads every batch that the cluster has given offsets back from where its commit said it lies.
+// checkStored reads every batch that the cluster has given offsets back from where its commit said
+// it lies.
 func checkStored(t testing.TB, c *cluster, store segments.Store) {
 	t.Helper()
 	c.mu.Lock()
@@ -128,15 +131,17 @@ func checkStored(t testing.TB, c *cluster, store segments.Store) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if h, err := batch.Check(b); err != nil || h.BaseSequence != l.batch.BaseSequence || h.ProducerID != l.batch.ProducerID {
-				t.Fatalf("%s at %d: %+v, %v, want sequence %d of producer %d", p, l.base, h, err, l.batch.BaseSequence, l.batch.ProducerID)
+			if h, err := batch.Check(b); err != nil || h.BaseSequence != l.batch.BaseSequence ||
+				h.ProducerID != l.batch.ProducerID {
+				t.Fatalf("%s at %d: %+v, %v, want sequence %d of producer %d", p, l.base, h, err, l.batch.BaseSequence,
+					l.batch.ProducerID)
 			}
 		}
 	}
 }
 
-// TestOrder has many idempotent producers write concurrently, each with several batches on their way, through small segments. The cluster refuses
-// every batch that comes out of order.
+// TestOrder has many idempotent producers write concurrently, each with several batches on their
+// way, through small segments. The cluster refuses every batch that comes out of order.
 func TestOrder(t *testing.T) {
 	const producers, batches, window = 20, 60, 5
 	c, store, ps := newCluster(), memory.New(), newPartitions(4)
@@ -155,7 +160,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestSmallBatches has more small batches come at once than one commit may decide: they go in several segments.
+// TestSmallBatches has more small batches come at once than one commit may decide: they go in
+// several segments.
 func TestSmallBatches(t *testing.T) {
 	c, store, ps := newCluster(), memory.New(), newPartitions(1)
 	c.create(ps...)
@@ -183,7 +189,8 @@ func TestSmallBatches(t *testing.T) {
 	}
 }
 
-// produce writes batches of two records to every partition, with up to window appends unanswered, and expects rising offsets for each.
+// produce writes batches of two records to every partition, with up to window appends unanswered,
+// and expects rising offsets for each.
 func produce(t testing.TB, w *Writer, ps []segments.Partition, id int64, batches, window int) {
 	var pending []*Pending
 	last := make([]int64, len(ps))
@@ -235,7 +242,8 @@ func TestRejectedBatchLeavesOthersAlone(t *testing.T) {
 	c.create(ps...)
 	w := newWriter(t, c, memory.New(), nil)
 	results := mustWait(t, mustAppend(t, w,
-		newBatch(ps[0], 1, 0, 1, 10), newBatch(ps[0], 2, 99, 1, 10), newBatch(ps[1], 3, 0, 1, 10), newBatch(ps[0], 1, 1, 1, 10)))
+		newBatch(ps[0], 1, 0, 1, 10), newBatch(ps[0], 2, 99, 1, 10), newBatch(ps[1], 3, 0, 1, 10),
+		newBatch(ps[0], 1, 1, 1, 10)))
 	for i, want := range []error{nil, coordinator.ErrOutOfOrder, nil, nil} {
 		if !errors.Is(results[i].Err, want) || want == nil && results[i].Err != nil {
 			t.Errorf("batch %d: %v, want %v", i, results[i].Err, want)

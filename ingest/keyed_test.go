@@ -18,10 +18,12 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// shared is an embedded coordinator that several nodes use, as they use Redis: being fenced is not the end.
+// shared is an embedded coordinator that several nodes use, as they use Redis: being fenced is not
+// the end.
 type shared struct{ coordinator.Coordinator }
 
-// recover takes the coordinator's state away and makes it anew from the bucket: all lives are over, and what was not journaled is lost.
+// recover takes the coordinator's state away and makes it anew from the bucket: all lives are over,
+// and what was not journaled is lost.
 func (s shared) recover(t testing.TB, store segments.Store) {
 	state, err := coordinator.Recover(context.Background(), store, coordinator.RecoverOptions{Who: "test"})
 	if err != nil {
@@ -35,23 +37,29 @@ func (s shared) recover(t testing.TB, store segments.Store) {
 
 func keyedBatch(p segments.Partition, request int32, records int32) Batch {
 	b := newBatch(p, -1, request, records, 50)
-	b.Key = &coordinator.RequestKey{ID: [16]byte{byte(request >> 8), byte(request), 1}, Body: [16]byte{byte(records)}, Partitions: 3}
+	b.Key = &coordinator.RequestKey{ID: [16]byte{byte(request >> 8), byte(request), 1}, Body: [16]byte{byte(records)},
+		Partitions: 3}
 	return b
 }
 
 // startNodes has n nodes and their writers share a bucket and a coordinator.
-func startNodes(t *testing.T, store segments.Store, c coordinator.Coordinator, n int) (nodes []*coordinator.Node, writers []*Writer) {
+func startNodes(t *testing.T, store segments.Store, c coordinator.Coordinator,
+	n int) (nodes []*coordinator.Node, writers []*Writer) {
 	for id := range int32(n) {
-		node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c, Info: coordinator.NodeInfo{ID: id}})
+		node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c,
+			Info: coordinator.NodeInfo{ID: id}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		nodes, writers = append(nodes, node), append(writers, openWriter(t, store, node, func(o *Options) { o.FlushBytes = 2 << 10 }))
+		nodes, writers = append(nodes, node), append(writers, openWriter(t, store, node, func(o *Options) {
+			o.FlushBytes = 2 << 10
+		}))
 	}
 	return nodes, writers
 }
 
-// A retry, on whatever node, is answered with the place of the first try; a key that is used for something else is refused alone.
+// A retry, on whatever node, is answered with the place of the first try; a key that is used for
+// something else is refused alone.
 func TestKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), shared{embedded.New(embedded.Options{})}
@@ -95,7 +103,8 @@ func closeAll(t *testing.T, nodes []*coordinator.Node, writers []*Writer) {
 	}
 }
 
-// faulty is a store whose puts fail as those of a bucket far away: some do not arrive, of some the reply is lost, and some arrive once more, later.
+// faulty is a store whose puts fail as those of a bucket far away: some do not arrive, of some the
+// reply is lost, and some arrive once more, later.
 type faulty struct {
 	*memory.Store
 	mu     sync.Mutex
@@ -129,8 +138,10 @@ func (s *faulty) Put(ctx context.Context, key string, body []byte) error {
 	return s.Store.Put(ctx, key, body)
 }
 
-// TestKeysOnce has clients that send each of their requests to one node after the other, some to two at once, and give up waiting before they are answered, on a
-// bucket with faults, while recoveries end all lives again and again. In the end every request is in each of its partitions once, where its clients were told.
+// TestKeysOnce has clients that send each of their requests to one node after the other, some to
+// two at once, and give up waiting before they are answered, on a bucket with faults, while
+// recoveries end all lives again and again. In the end every request is in each of its partitions
+// once, where its clients were told.
 func TestKeysOnce(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) { keysOnce(t, seed) })
@@ -193,7 +204,8 @@ type keyAnswers struct {
 	offsets map[keyPlace]int64
 }
 
-// insist sends a request to one node after the other until it is answered, with some patience for each.
+// insist sends a request to one node after the other until it is answered, with some patience for
+// each.
 func (k *keyAnswers) insist(t *testing.T, writers []*Writer, at []segments.Partition, request int32) {
 	for try := rand.IntN(len(writers)); ; try++ {
 		var batches []Batch
@@ -270,7 +282,8 @@ func (k *keyAnswers) check(t *testing.T, store segments.Store) {
 	}
 	for place, offset := range k.offsets {
 		if got, there := found[place]; !there || got != offset {
-			t.Fatalf("request %d was said to be in %s at %d, and is at %d (%v)", place.request, place.partition, offset, got, there)
+			t.Fatalf("request %d was said to be in %s at %d, and is at %d (%v)", place.request, place.partition, offset, got,
+				there)
 		}
 	}
 	if err := remembered(view, k.offsets); err != nil || len(found) != len(k.offsets) {

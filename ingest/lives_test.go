@@ -91,8 +91,9 @@ func TestNextLife(t *testing.T) {
 	})
 }
 
-// TestLifeEndsBeforeTheWatermarkIsSeen settles a commit behind one that is lost. In the next life somebody else gets its offsets, so that the high watermark
-// passes them; the batch must not be acknowledged for that.
+// TestLifeEndsBeforeTheWatermarkIsSeen settles a commit behind one that is lost. In the next life
+// somebody else gets its offsets, so that the high watermark passes them; the batch must not be
+// acknowledged for that.
 func TestLifeEndsBeforeTheWatermarkIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(1)
@@ -121,8 +122,9 @@ func another(c *cluster, p segments.Partition) {
 	c.confirm(e.Seq)
 }
 
-// TestLivesEndAtRandom has lives end again and again under many producers, while calls fail and replies get lost. Whatever was acknowledged must be
-// in the log, at its offset, once; and what was handed on must in the end agree with the log.
+// TestLivesEndAtRandom has lives end again and again under many producers, while calls fail and
+// replies get lost. Whatever was acknowledged must be in the log, at its offset, once; and what was
+// handed on must in the end agree with the log.
 func TestLivesEndAtRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(3)
@@ -244,7 +246,8 @@ func (c *tailCache) keep(spans []coordinator.CommitSpan, object []byte) {
 	c.given, c.copies = append(c.given, object), append(c.copies, bytes.Clone(object))
 }
 
-// check compares the offsets that readers of the tail see with the log, and that nothing changed in their hands.
+// check compares the offsets that readers of the tail see with the log, and that nothing changed in
+// their hands.
 func (c *tailCache) check(t *testing.T, cl *cluster) {
 	for i := range c.given {
 		if !bytes.Equal(c.given[i], c.copies[i]) {
@@ -269,8 +272,9 @@ func (c *tailCache) check(t *testing.T, cl *cluster) {
 	}
 }
 
-// TestAnsweredIsNotCommittedAgain ends a life when a part of a segment is answered. The next life commits the rest alone: the records of that part may have been deleted by now, and
-// nothing would tell the coordinator that they were there.
+// TestAnsweredIsNotCommittedAgain ends a life when a part of a segment is answered. The next life
+// commits the rest alone: the records of that part may have been deleted by now, and nothing would
+// tell the coordinator that they were there.
 func TestAnsweredIsNotCommittedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ps := newCluster(), newPartitions(3)

@@ -10,14 +10,16 @@ import (
 
 // node is what ingest needs of coordinator.Node.
 type node interface {
-	// Life returns the current life, and waits for it while it begins; ErrFenced when there will be none any more.
+	// Life returns the current life, and waits for it while it begins; ErrFenced when there will be
+	// none any more.
 	Life(ctx context.Context) (life, error)
 	// Now is the time by this machine's clock.
 	Now() time.Time
 }
 
-// life is what ingest needs of coordinator.Life. Ended must be closed before anything of a later incarnation shows in the view: only
-// so does a high watermark seen while Ended is open speak of the offsets that this life's commits were given.
+// life is what ingest needs of coordinator.Life. Ended must be closed before anything of a later
+// incarnation shows in the view: only so does a high watermark seen while Ended is open speak of
+// the offsets that this life's commits were given.
 type life interface {
 	Incarnation() coordinator.Incarnation
 	Commit(ctx context.Context, req coordinator.CommitRequest) (coordinator.CommitAnswer, error)
@@ -29,12 +31,15 @@ type life interface {
 
 // view is what ingest needs of coordinator.View.
 type view interface {
-	// Partition also says whether the partition is known. Of one that is not, Deleted says whether it is gone, or may still come.
+	// Partition also says whether the partition is known. Of one that is not, Deleted says whether it
+	// is gone, or may still come.
 	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)
 	Deleted(topic segments.TopicID) bool
-	// Watch signals moves of the partitions' high watermarks from the moment of the call on, until stop is called.
+	// Watch signals moves of the partitions' high watermarks from the moment of the call on, until
+	// stop is called.
 	Watch(ps ...segments.Partition) (moved <-chan struct{}, stop func())
-	// Stalled waits for decided facts that have awaited their confirmation for longer than age, and costs nothing while there is none.
+	// Stalled waits for decided facts that have awaited their confirmation for longer than age, and
+	// costs nothing while there is none.
 	Stalled(ctx context.Context, age time.Duration) ([]coordinator.Entry, error)
 }
 

@@ -58,8 +58,10 @@ func newMetrics(r prometheus.Registerer, buffered *atomic.Int64) *metrics {
 		Name: "firn_ingest_buffered_bytes", Help: "Bytes of record batches taken and not yet answered.",
 	}, func() float64 { return float64(buffered.Load()) }))
 	return &metrics{
-		collect: stages.WithLabelValues("collect"), put: stages.WithLabelValues("put"), commit: stages.WithLabelValues("commit"),
-		journal: stages.WithLabelValues("journal"), visible: stages.WithLabelValues("visible"), total: stages.WithLabelValues("total"),
+		collect: stages.WithLabelValues("collect"), put: stages.WithLabelValues("put"),
+		commit:  stages.WithLabelValues("commit"),
+		journal: stages.WithLabelValues("journal"), visible: stages.WithLabelValues("visible"),
+		total:        stages.WithLabelValues("total"),
 		segmentBytes: sizes,
 		ok:           batches.WithLabelValues("ok"), duplicate: batches.WithLabelValues("duplicate"),
 		rejected: batches.WithLabelValues("rejected"), failed: batches.WithLabelValues("failed"),
@@ -80,7 +82,8 @@ func (m *metrics) count(err error) {
 		m.ok.Inc()
 	case errors.Is(err, coordinator.ErrDuplicate):
 		m.duplicate.Inc()
-	case errors.Is(err, ErrNotWritten), errors.Is(err, ErrInDoubt), errors.Is(err, ErrClosed), errors.Is(err, coordinator.ErrFenced):
+	case errors.Is(err, ErrNotWritten), errors.Is(err, ErrInDoubt), errors.Is(err, ErrClosed),
+		errors.Is(err, coordinator.ErrFenced):
 		m.failed.Inc()
 	default:
 		m.rejected.Inc()

@@ -27,9 +27,11 @@ type Options struct {
 	BufferBytes   int64         // of batches taken and not yet answered; more makes Append wait; 256 MiB
 	LargestAppend int64         // what one Append may bring, if BufferBytes is as much; 104 MiB
 
-	// Sealed, if set, is handed each segment once it is put and committed, before it is confirmed: object with the batches' final base
-	// offsets written into it, and the spans that it became. The bytes are not changed afterwards. The index keeps them for readers of the tail.
-	// A segment that loses its offsets to a recovery is handed over once more, as other bytes, with those that it has then.
+	// Sealed, if set, is handed each segment once it is put and committed, before it is confirmed:
+	// object with the batches' final base offsets written into it, and the spans that it became. The
+	// bytes are not changed afterwards. The index keeps them for readers of the tail. A segment that
+	// loses its offsets to a recovery is handed over once more, as other bytes, with those that it has
+	// then.
 	Sealed func(spans []coordinator.CommitSpan, object []byte)
 }
 
@@ -46,7 +48,8 @@ const (
 // maxFlushBytes keeps a segment of the smallest batches below what its format can index.
 const maxFlushBytes = 256 << 20
 
-// maxUnanswered is how many segments may be sealed and not yet answered. Their bytes are bounded by BufferBytes; this bounds their number.
+// maxUnanswered is how many segments may be sealed and not yet answered. Their bytes are bounded by
+// BufferBytes; this bounds their number.
 const maxUnanswered = 1024
 
 func (o Options) withDefaults() Options {
@@ -88,7 +91,8 @@ func (o Options) validate() error {
 		bad("flush-bytes %d lies outside 1 to %d", o.FlushBytes, maxFlushBytes)
 	}
 	if o.Linger < 0 || o.FlushInterval < o.Linger {
-		bad("flush-interval %v and linger %v: the linger must not be negative or longer than the interval", o.FlushInterval, o.Linger)
+		bad("flush-interval %v and linger %v: the linger must not be negative or longer than the interval", o.FlushInterval,
+			o.Linger)
 	}
 	if o.PutBudget < 0 {
 		bad("put-budget %v is negative", o.PutBudget)

@@ -24,11 +24,13 @@ type Record struct {
 // PackOptions is what Pack needs to know beside the records.
 type PackOptions struct {
 	Topic      segments.TopicID
-	Partitions int32                   // of the topic; for a retry, as many as it had at the first try
-	Spread     uint64                  // which partition records without one and without a key go to, all to the same: a retry has to come to it again
-	Now        int64                   // milliseconds, for records without a timestamp; for a retry, that of the first try
-	Key        *coordinator.RequestKey // carried to each batch
-	Compress   bool                    // with LZ4, where that makes a batch smaller
+	Partitions int32 // of the topic; for a retry, as many as it had at the first try
+	// which partition records without one and without a key go to, all to the same: a retry has to
+	// come to it again
+	Spread   uint64
+	Now      int64                   // milliseconds, for records without a timestamp; for a retry, that of the first try
+	Key      *coordinator.RequestKey // carried to each batch
+	Compress bool                    // with LZ4, where that makes a batch smaller
 }
 
 // Packed is a batch and whose it is.
@@ -50,9 +52,10 @@ func (p *Packed) inRequest(err error) error {
 	return &RecordErrors{Records: bad.Records, Count: bad.Count, Named: named}
 }
 
-// Pack makes one batch for each partition that the records touch, ordered by partition; records of a partition keep their order. The same records and
-// options give the same batches. A record whose partition the topic does not have is a RecordError with ErrUnknownPartition. The batches
-// hold no bytes of the records.
+// Pack makes one batch for each partition that the records touch, ordered by partition; records of
+// a partition keep their order. The same records and options give the same batches. A record whose
+// partition the topic does not have is a RecordError with ErrUnknownPartition. The batches hold no
+// bytes of the records.
 func Pack(records []Record, o PackOptions) ([]Packed, error) {
 	if o.Partitions < 1 {
 		return nil, fmt.Errorf("%w: a topic of %d partitions", coordinator.ErrUnknownPartition, o.Partitions)
@@ -104,7 +107,8 @@ func (o *PackOptions) partition(r *Record) (int32, error) {
 // batch makes a batch of the records with these indexes.
 func (o *PackOptions) batch(records []Record, indexes []int, scratch []batch.Record) (Batch, error) {
 	for _, i := range indexes {
-		r := batch.Record{Timestamp: records[i].Timestamp, Key: records[i].Key, Value: records[i].Value, Headers: records[i].Headers}
+		r := batch.Record{Timestamp: records[i].Timestamp, Key: records[i].Key, Value: records[i].Value,
+			Headers: records[i].Headers}
 		if r.Timestamp < 0 {
 			r.Timestamp = o.Now
 		}
@@ -121,14 +125,14 @@ func (o *PackOptions) batch(records []Record, indexes []int, scratch []batch.Rec
 	return Batch{Header: h, Bytes: bytes, Key: o.Key}, err
 }
 
-// KeyPartition is the partition that Kafka's own clients choose for a key: murmur2 as Java's client computes it, without its sign. The
-// empty key has one as well; the null key has none.
+// KeyPartition is the partition that Kafka's own clients choose for a key: murmur2 as Java's client
+// computes it, without its sign. The empty key has one as well; the null key has none.
 func KeyPartition(key []byte, partitions int32) int32 {
 	return int32(murmur2(key)&0x7fffffff) % partitions
 }
 
-// murmur2 is Austin Appleby's MurmurHash2 with the seed of Kafka's clients. Records with one key come to one partition only as long as every client
-// computes the same number, so it never changes.
+// murmur2 is Austin Appleby's MurmurHash2 with the seed of Kafka's clients. Records with one key
+// come to one partition only as long as every client computes the same number, so it never changes.
 func murmur2(b []byte) uint32 {
 	const (
 		seed       = 0x9747b28c

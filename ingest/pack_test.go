@@ -15,7 +15,8 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// TestKeyPartition: a key comes to the partition that franz-go, and so Java's client, chooses for it.
+// TestKeyPartition: a key comes to the partition that franz-go, and so Java's client, chooses for
+// it.
 func TestKeyPartition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "key")
@@ -27,7 +28,8 @@ func TestKeyPartition(t *testing.T) {
 	})
 }
 
-// TestPack: each record is in one batch, the one of its partition, whole and in order; the batches pass the checks of the Kafka door.
+// TestPack: each record is in one batch, the one of its partition, whole and in order; the batches
+// pass the checks of the Kafka door.
 func TestPack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bytesOrNil := rapid.OneOf(rapid.Just[[]byte](nil), rapid.SliceOfN(rapid.Byte(), 0, 300))
@@ -37,9 +39,11 @@ func TestPack(t *testing.T) {
 		}
 		records := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Record {
 			return Record{
-				Partition: rapid.Int32Range(-1, o.Partitions-1).Draw(t, "partition"), Timestamp: rapid.Int64Range(-1, 1<<45).Draw(t, "timestamp"),
-				Key: bytesOrNil.Draw(t, "key"), Value: bytesOrNil.Draw(t, "value"),
-				Headers: slices.Repeat([]batch.RecordHeader{{Key: "h", Value: bytesOrNil.Draw(t, "header")}}, rapid.IntRange(0, 2).Draw(t, "headers")),
+				Partition: rapid.Int32Range(-1, o.Partitions-1).Draw(t, "partition"),
+				Timestamp: rapid.Int64Range(-1, 1<<45).Draw(t, "timestamp"),
+				Key:       bytesOrNil.Draw(t, "key"), Value: bytesOrNil.Draw(t, "value"),
+				Headers: slices.Repeat([]batch.RecordHeader{{Key: "h", Value: bytesOrNil.Draw(t, "header")}},
+					rapid.IntRange(0, 2).Draw(t, "headers")),
 			}
 		}), 0, 30).Draw(t, "records")
 		packed, err := Pack(records, o)
@@ -132,8 +136,10 @@ func TestNewRequestKey(t *testing.T) {
 		nil, {plain()}, {plain(), plain()},
 		{{Partition: 0, Timestamp: -1}}, {{Partition: -1, Timestamp: 0}},
 		{{Partition: -1, Timestamp: -1, Key: []byte{}}}, {{Partition: -1, Timestamp: -1, Value: []byte{}}},
-		{{Partition: -1, Timestamp: -1, Key: []byte("ab")}}, {{Partition: -1, Timestamp: -1, Key: []byte("a"), Value: []byte("b")}},
-		{{Partition: -1, Timestamp: -1, Headers: h("a", nil)}}, {{Partition: -1, Timestamp: -1, Headers: h("a", []byte{})}}, {{Partition: -1, Timestamp: -1, Headers: h("", []byte("a"))}},
+		{{Partition: -1, Timestamp: -1, Key: []byte("ab")}},
+		{{Partition: -1, Timestamp: -1, Key: []byte("a"), Value: []byte("b")}},
+		{{Partition: -1, Timestamp: -1, Headers: h("a", nil)}}, {{Partition: -1, Timestamp: -1, Headers: h("a", []byte{})}},
+		{{Partition: -1, Timestamp: -1, Headers: h("", []byte("a"))}},
 	}
 	seen := map[[16]byte]int{}
 	for i, r := range requests {

@@ -5,15 +5,18 @@ import (
 	"time"
 )
 
-// flushCost is what a flush costs in object puts: its segment, and the journal object that carries its fact. Flushes that settle together share
-// the latter, so this errs on the side of the smaller bill.
+// flushCost is what a flush costs in object puts: its segment, and the journal object that carries
+// its fact. Flushes that settle together share the latter, so this errs on the side of the smaller
+// bill.
 const flushCost = 2
 
-// due says when the collection that began at first is to be sealed. Full collections and closing writers do not ask.
+// due says when the collection that began at first is to be sealed. Full collections and closing
+// writers do not ask.
 //
-// A write that has the node to itself leaves at once: waiting would be a pure cost to it. Where there is company (segments on
-// their way, or several appends in the last flush) it lingers for more. A budget without tokens stretches that, up to FlushInterval:
-// the interval is a promise to producers, the budget a bill, and the promise wins.
+// A write that has the node to itself leaves at once: waiting would be a pure cost to it. Where
+// there is company (segments on their way, or several appends in the last flush) it lingers for
+// more. A budget without tokens stretches that, up to FlushInterval: the interval is a promise to
+// producers, the budget a bill, and the promise wins.
 func (w *Writer) due(first, now time.Time) time.Time {
 	at := first
 	if w.unanswered > 0 || w.crowd > 1 {

@@ -17,19 +17,24 @@ var (
 	ErrNoKey     = errors.New("the topic is compacted, so every record needs a key")
 )
 
-// Preparer makes of the batches that producers send what is to be stored in their topics. All front doors of a node share the rules; each has a
-// Preparer of its own.
+// Preparer makes of the batches that producers send what is to be stored in their topics. All front
+// doors of a node share the rules; each has a Preparer of its own.
 type Preparer struct {
-	CompressPlain   bool // batches that come uncompressed, where that makes them smaller
-	TrustHeaders    bool // of batches that come compressed: their records are looked at only where the topic's configs need it
-	MaxDecompressed int  // what the records of a batch may grow to when they are decompressed; topics may say less
+	CompressPlain bool // batches that come uncompressed, where that makes them smaller
+	// of batches that come compressed: their records are looked at only where the topic's configs need
+	// it
+	TrustHeaders    bool
+	MaxDecompressed int // what the records of a batch may grow to when they are decompressed; topics may say less
 
 	shrink shrinker
 }
 
-// Prepare looks at the records of a batch that has passed batch.Check and makes what is to be stored: as it came, unless the topic wants another codec or its own
-// timestamps, or it came uncompressed and shrinks, or its header names another largest timestamp than its records have. A batch is refused for a record
-// over which consumers would stumble, because they would never get past it; for those that its topic does not take the error is a RecordErrors. The bytes of b may be changed.
+// Prepare looks at the records of a batch that has passed batch.Check and makes what is to be
+// stored: as it came, unless the topic wants another codec or its own timestamps, or it came
+// uncompressed and shrinks, or its header names another largest timestamp than its records have. A
+// batch is refused for a record over which consumers would stumble, because they would never get
+// past it; for those that its topic does not take the error is a RecordErrors. The bytes of b may
+// be changed.
 func (p *Preparer) Prepare(b Batch, config *topicconfig.Config, now time.Time) (Batch, error) {
 	maxDecompressed := min(p.MaxDecompressed, int(config.MaxDecompressedBytes), batch.MaxDecompressed)
 	if err := p.inspect(b, config, now, maxDecompressed); err != nil {
@@ -58,7 +63,8 @@ func (p *Preparer) Prepare(b Batch, config *topicconfig.Config, now time.Time) (
 	return b, err
 }
 
-// inspect looks at the records of a batch, and writes into its header what their largest timestamp is.
+// inspect looks at the records of a batch, and writes into its header what their largest timestamp
+// is.
 func (p *Preparer) inspect(b Batch, config *topicconfig.Config, now time.Time, maxDecompressed int) error {
 	if p.TrustHeaders && b.Header.Attributes.Codec() != batch.None && !config.Compact {
 		return checkTimestamps(b.Header, config, now)
@@ -89,7 +95,8 @@ func (p *Preparer) inspect(b Batch, config *topicconfig.Config, now time.Time, m
 
 var errProducerAppendTime = fmt.Errorf("%w: producers must not set the timestamp type LogAppendTime", ErrTimestamp)
 
-// checkTimestamps checks the timestamps in the header of a batch, the first and the largest, against the limits of its topic.
+// checkTimestamps checks the timestamps in the header of a batch, the first and the largest,
+// against the limits of its topic.
 func checkTimestamps(h batch.Header, config *topicconfig.Config, now time.Time) error {
 	switch {
 	case config.LogAppendTime:
@@ -111,16 +118,18 @@ func CheckTimestamp(millis int64, config *topicconfig.Config, now time.Time) err
 		return nil
 	}
 	if late := now.UnixMilli() - millis; late > config.MessageTimestampBeforeMillis {
-		return fmt.Errorf("%w: %d lies %d ms in the past; message.timestamp.before.max.ms is %d", ErrTimestamp, millis, late, config.MessageTimestampBeforeMillis)
+		return fmt.Errorf("%w: %d lies %d ms in the past; message.timestamp.before.max.ms is %d", ErrTimestamp, millis, late,
+			config.MessageTimestampBeforeMillis)
 	}
 	if early := millis - now.UnixMilli(); early > config.MessageTimestampAfterMillis {
-		return fmt.Errorf("%w: %d lies %d ms in the future; message.timestamp.after.max.ms is %d", ErrTimestamp, millis, early, config.MessageTimestampAfterMillis)
+		return fmt.Errorf("%w: %d lies %d ms in the future; message.timestamp.after.max.ms is %d", ErrTimestamp, millis,
+			early, config.MessageTimestampAfterMillis)
 	}
 	return nil
 }
 
-// shrinker compresses batches that came uncompressed. Partitions whose data does not shrink are tried more and more rarely, so that they
-// cost next to nothing.
+// shrinker compresses batches that came uncompressed. Partitions whose data does not shrink are
+// tried more and more rarely, so that they cost next to nothing.
 type shrinker struct {
 	mu         sync.Mutex
 	partitions map[segments.Partition]shrinking

@@ -13,16 +13,17 @@ import (
 	"firn.dev/segments"
 )
 
-// errTaken says that another object lies where a segment was to go. Ids are random, so this is a broken store or a broken clock and
-// random source, and nothing to try again.
+// errTaken says that another object lies where a segment was to go. Ids are random, so this is a
+// broken store or a broken clock and random source, and nothing to try again.
 var errTaken = errors.New("another object lies under the segment's key")
 
 const (
-	// attemptTimeout is how long one attempt may take before the next is made: a connection that says nothing more must not
-	// use up all of the time that a segment has.
+	// attemptTimeout is how long one attempt may take before the next is made: a connection that says
+	// nothing more must not use up all of the time that a segment has.
 	attemptTimeout = 15 * time.Second
 
-	// A put that is slower than 99 of 100 of its size is made again beside itself; see segments.Slowness.
+	// A put that is slower than 99 of 100 of its size is made again beside itself; see
+	// segments.Slowness.
 	hedgeFloor   = 50 * time.Millisecond
 	hedgeShare   = 0.02
 	hedgesAtOnce = 2.0
@@ -41,10 +42,12 @@ type uploader struct {
 }
 
 func newUploader(objects segments.Store, budget *putBudget, m *metrics, logger *slog.Logger) *uploader {
-	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger, slow: segments.NewSlowness(hedgeFloor, hedgeShare, hedgesAtOnce)}
+	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger,
+		slow: segments.NewSlowness(hedgeFloor, hedgeShare, hedgesAtOnce)}
 }
 
-// put stores the segment's object, trying until ctx ends. Attempts that are still running when it returns belong to running.
+// put stores the segment's object, trying until ctx ends. Attempts that are still running when it
+// returns belong to running.
 func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment) error {
 	slow := u.slow.Begin(int64(len(s.object)))
 	var last error
@@ -75,7 +78,8 @@ func gaveUp(cause, last error) error {
 	return fmt.Errorf("%w, after: %w", cause, last)
 }
 
-// round makes one attempt, and a second beside it if the first is slow; 0 says that it is not known when that is.
+// round makes one attempt, and a second beside it if the first is slow; 0 says that it is not known
+// when that is.
 func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segment, slow time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -117,7 +121,8 @@ func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segmen
 	return nil
 }
 
-// attempt is one put. An object that is there already is ours if it holds our bytes: an earlier attempt has stored it and its answer was lost.
+// attempt is one put. An object that is there already is ours if it holds our bytes: an earlier
+// attempt has stored it and its answer was lost.
 func (u *uploader) attempt(ctx context.Context, key string, body []byte) error {
 	start := time.Now()
 	err := u.objects.Put(ctx, key, body)

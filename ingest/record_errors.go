@@ -14,10 +14,12 @@ type RecordError struct {
 func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %v", e.Index, e.Err) }
 func (e *RecordError) Unwrap() error { return e.Err }
 
-// maxRecordErrors is how many records of a batch are named when its topic does not take them. Once those are left out or mended, the next are.
+// maxRecordErrors is how many records of a batch are named when its topic does not take them. Once
+// those are left out or mended, the next are.
 const maxRecordErrors = 1000
 
-// RecordErrors says which records of a batch its topic does not take (KIP-467). None of the batch is written; without these its records may be sent again.
+// RecordErrors says which records of a batch its topic does not take (KIP-467). None of the batch
+// is written; without these its records may be sent again.
 type RecordErrors struct {
 	Records int           // of the batch
 	Count   int           // of those that are refused

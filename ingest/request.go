@@ -8,8 +8,9 @@ import (
 	"firn.dev/coordinator"
 )
 
-// NewRequestKey returns what a request is known by: its ID from the key that the client gave it, its Body from the records, as they were asked for. All front doors
-// compute the same, so a request may be made again at another one. Partitions and Timestamp are left to the caller.
+// NewRequestKey returns what a request is known by: its ID from the key that the client gave it,
+// its Body from the records, as they were asked for. All front doors compute the same, so a request
+// may be made again at another one. Partitions and Timestamp are left to the caller.
 func NewRequestKey(key string, records []Record) coordinator.RequestKey {
 	id := sha256.Sum256([]byte(key))
 	h := fieldHash{Hash: sha256.New()}
@@ -37,7 +38,8 @@ type fieldHash struct {
 	scratch [binary.MaxVarintLen64]byte
 }
 
-func (h *fieldHash) number(n int64) { _, _ = h.Write(h.scratch[:binary.PutVarint(h.scratch[:], n)]) } // a Hash returns no error
+// a Hash returns no error
+func (h *fieldHash) number(n int64) { _, _ = h.Write(h.scratch[:binary.PutVarint(h.scratch[:], n)]) }
 
 func (h *fieldHash) field(v []byte) {
 	if v == nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// The whole life of a topic in the hands of an admin client, which chooses versions and brokers for itself.
+// The whole life of a topic in the hands of an admin client, which chooses versions and brokers for
+// itself.
 func TestAdminClient(t *testing.T) {
 	f := startFirn(t, Options{})
 	admin, ctx := f.admin(t), t.Context()

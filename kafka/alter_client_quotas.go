@@ -13,10 +13,10 @@ import (
 	"firn.dev/coordinator"
 )
 
-// AlterClientQuotas, versions 0 and 1, as Kafka 4. What a request asks for one entity is made or
-// refused as a whole; an entity stands once in a request. Up to coordinator.MaxSettings changes are
-// made at once. An answer comes when they hold on this node, for the next request of every client;
-// the other nodes follow at once.
+// AlterClientQuotas, versions 0 and 1, as Kafka 4. The changes that a request asks for one entity
+// are made or refused as a whole; an entity stands once in a request. Up to coordinator.MaxSettings
+// changes are made at once. An answer comes when they hold on this node, for the next request of
+// every client; the other nodes follow at once.
 func init() {
 	register(0, 1, alterClientQuotas, rules{
 		needs: []access.Need{access.AlterConfigs.On(access.Cluster)}, quota: access.Requests})

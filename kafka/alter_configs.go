@@ -11,10 +11,11 @@ import (
 
 // AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.
 //
-//   - The configs in the request replace all that were set on a topic. Clients should use IncrementalAlterConfigs, which does not
-//     take back what somebody else has set.
+//   - The configs in the request replace all that were set on a topic. Clients should use
+//     IncrementalAlterConfigs, which does not take back what somebody else has set.
 //   - Each resource is changed wholly or not at all. Brokers' configs are read-only.
-//   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
+//   - Of changes that are made at the same moment through different nodes, the last one to set a
+//     config stands.
 func init() {
 	register(0, 2, alterConfigs, rules{
 		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster),
@@ -32,9 +33,10 @@ func alterConfigs(ctx context.Context, s *Server, from *peer, req *kmsg.AlterCon
 	inParallel(len(req.Resources), func(i int) {
 		asked := req.Resources[i]
 		r := resource{asked.ResourceType, asked.ResourceName}
-		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly, func(map[string]string) (map[string]string, *refusal) {
-			return replacedConfigs(asked.Configs)
-		})
+		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly,
+			func(map[string]string) (map[string]string, *refusal) {
+				return replacedConfigs(asked.Configs)
+			})
 		a := kmsg.NewAlterConfigsResponseResource()
 		a.ResourceType, a.ResourceName = r.kind, r.name
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
@@ -54,8 +56,8 @@ func replacedConfigs(asked []kmsg.AlterConfigsRequestResourceConfig) (map[string
 	return set, nil
 }
 
-// alterTopic changes the configs of a topic, which the request names so many times, to what next makes of those that were set
-// before.
+// alterTopic changes the configs of a topic, which the request names so many times, to what next
+// makes of those that were set before.
 func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times int, validateOnly bool,
 	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
 	if times > 1 {

@@ -10,7 +10,8 @@ import (
 	"firn.dev/segments"
 )
 
-// What the parts of an answer take while it is made, about: kmsg's structs, and what they are made from.
+// These are about the bytes that the parts of an answer take while it is made: kmsg's structs, and
+// their sources.
 const (
 	describedTopicBytes     = 256
 	describedPartitionBytes = 192
@@ -21,8 +22,10 @@ const (
 	describedProducerBytes  = 128
 )
 
-// bound is about how much memory the handler of a request needs for its answer. It matters for those that say little and get a long answer: they wait for room
-// before anything is made. What an answer takes in the end is counted when it is there, before it is encoded (answerBytes).
+// bound is about how much memory the handler of a request needs for its answer. It matters for
+// those that say little and get a long answer: they wait for room before anything is made. The
+// memory that an answer takes in the end is counted when it is there, before it is encoded
+// (answerBytes).
 func (s *Server) bound(req kmsg.Request) int64 {
 	switch req := req.(type) {
 	case *kmsg.MetadataRequest:
@@ -60,7 +63,8 @@ func computes(req kmsg.Request) bool {
 	switch req := req.(type) {
 	case *kmsg.MetadataRequest:
 		return len(req.Topics) == 0 // others may have to be created
-	case *kmsg.DescribeTopicPartitionsRequest, *kmsg.DescribeLogDirsRequest, *kmsg.DescribeConfigsRequest, *kmsg.DescribeProducersRequest, *kmsg.ListGroupsRequest:
+	case *kmsg.DescribeTopicPartitionsRequest, *kmsg.DescribeLogDirsRequest, *kmsg.DescribeConfigsRequest,
+		*kmsg.DescribeProducersRequest, *kmsg.ListGroupsRequest:
 		return true
 	}
 	return false
@@ -117,7 +121,8 @@ func (s *Server) configsBound(req *kmsg.DescribeConfigsRequest) (n int64) {
 // configCount is how many configs a topic has.
 var configCount = len(topicconfig.All())
 
-// groupsBound is for the description of some groups: what their members have sent is not copied until it is encoded.
+// groupsBound is for the description of some groups: what their members have sent is not copied
+// until it is encoded.
 func (s *Server) groupsBound(groups int) int64 {
 	members := min(s.opts.Groups.MemberBytes(), int64(groups)*int64(s.opts.Groups.Limits().GroupBytes))
 	return members + int64(groups)*describedGroupBytes
@@ -161,7 +166,8 @@ func (s *Server) producersBound(req *kmsg.DescribeProducersRequest) (n int64) {
 	return n
 }
 
-// answerBytes is how long an answer is at most, encoded, and how much memory it takes together with its encoding.
+// answerBytes is how long an answer is at most, encoded, and how much memory it takes together with
+// its encoding.
 func answerBytes(resp kmsg.Response) (encoded, memory int64) {
 	var m measured
 	m.value(reflect.ValueOf(resp).Elem())
@@ -171,7 +177,8 @@ func answerBytes(resp kmsg.Response) (encoded, memory int64) {
 // measured adds up the parts of an answer.
 type measured struct{ encoded, structs int64 }
 
-// prefixBytes is what the length of a string or an array takes at most, and tagsBytes what tagged fields take that are not there.
+// prefixBytes is what the length of a string or an array takes at most, and tagsBytes what tagged
+// fields take that are not there.
 const (
 	prefixBytes = 5
 	tagsBytes   = 1
@@ -208,7 +215,8 @@ func (m *measured) value(v reflect.Value) {
 func (m *measured) slice(v reflect.Value) {
 	m.encoded += prefixBytes
 	elem := v.Type().Elem()
-	if kind := elem.Kind(); kind != reflect.Struct && kind != reflect.String && kind != reflect.Slice && kind != reflect.Pointer {
+	if kind := elem.Kind(); kind != reflect.Struct && kind != reflect.String && kind != reflect.Slice &&
+		kind != reflect.Pointer {
 		m.encoded += int64(v.Len()) * int64(elem.Size()) // numbers and bytes
 		return
 	}

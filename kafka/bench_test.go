@@ -23,7 +23,8 @@ func benchmarkValue() []byte {
 	return value
 }
 
-// BenchmarkProduce is one idempotent franz-go producer with acks=all over loopback, into 12 partitions in memory: with a look at every record, and with trust in headers.
+// BenchmarkProduce is one idempotent franz-go producer with acks=all over loopback, into 12
+// partitions in memory: with a look at every record, and with trust in headers.
 func BenchmarkProduce(b *testing.B) {
 	for _, c := range []struct {
 		name   string
@@ -43,7 +44,8 @@ func BenchmarkProduce(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			f := startFirn(b, Options{CheckRecords: c.checks})
 			f.createTopic(b, "t", 12)
-			producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(c.codec), kgo.MaxBufferedRecords(100_000))
+			producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(c.codec),
+				kgo.MaxBufferedRecords(100_000))
 			value := benchmarkValue()
 			var failed sync.Once
 			b.SetBytes(int64(len(value)))
@@ -62,7 +64,8 @@ func BenchmarkProduce(b *testing.B) {
 	}
 }
 
-// BenchmarkFetch is one franz-go consumer over loopback, reading 12 partitions from their beginning again and again.
+// BenchmarkFetch is one franz-go consumer over loopback, reading 12 partitions from their beginning
+// again and again.
 func BenchmarkFetch(b *testing.B) {
 	const records = 50_000
 	f := startFirn(b, Options{KeepPlain: true})
@@ -78,7 +81,8 @@ func BenchmarkFetch(b *testing.B) {
 	b.SetBytes(records * int64(len(value)))
 	b.ReportAllocs()
 	for b.Loop() {
-		consumer, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		consumer, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.ConsumeTopics("t"),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -93,7 +97,8 @@ func BenchmarkFetch(b *testing.B) {
 	}
 }
 
-// BenchmarkFetchRaw is the server's side alone: one connection that asks for 12 partitions of 1 MiB and throws the answer away.
+// BenchmarkFetchRaw is the server's side alone: one connection that asks for 12 partitions of 1 MiB
+// and throws the answer away.
 func BenchmarkFetchRaw(b *testing.B) {
 	f := startFirn(b, Options{KeepPlain: true})
 	topic := f.createTopic(b, "t", 12)
@@ -131,7 +136,8 @@ func BenchmarkDecodeProduce(b *testing.B) {
 	req.Version = produceTopicIDs
 	topic := kmsg.ProduceRequestTopic{TopicID: [16]byte{1}}
 	for i := range int32(12) {
-		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: i, Records: build(b, batch.None, fmt.Sprint(i))})
+		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: i,
+			Records: build(b, batch.None, fmt.Sprint(i))})
 	}
 	req.Topics = []kmsg.ProduceRequestTopic{topic}
 	body := req.AppendTo(nil)

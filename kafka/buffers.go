@@ -7,8 +7,8 @@ import (
 
 // buffers keeps the memory of large Produce requests for the next ones, whatever became of them. To
 // get it anew for each, to clear it and to have it collected would be a good part of what a Produce
-// costs, and all other requests wait meanwhile: for the cores, and for the collector. What is not used
-// for a while goes to the garbage collector.
+// costs, and all other requests wait meanwhile: for the cores, and for the collector. Memory that
+// is not used for a while goes to the garbage collector.
 type buffers struct {
 	classes [(maxBufferBits - minBufferBits + 1) * classSteps]sync.Pool
 }

@@ -39,7 +39,8 @@ func TestReplicasAreOfAllZones(t *testing.T) {
 // Each partition of zoned has so many batches of one record, of so many bytes.
 const zonedBatches, zonedBatch = 12, 16 << 10
 
-// zoned are three nodes in zones of their own, and a topic of six partitions with a replica in each.
+// zoned are three nodes in zones of their own, and a topic of six partitions with a replica in
+// each.
 func zoned(t *testing.T) []*firn {
 	t.Helper()
 	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}

@@ -20,7 +20,8 @@ func somePartition(f *firn, topic string, index int32) segments.Partition {
 }
 
 // describe asks for configs of one resource, by name.
-func describe(t *testing.T, f *firn, kind kmsg.ConfigResourceType, name string, configs ...string) (map[string]kmsg.DescribeConfigsResponseResourceConfig, int16) {
+func describe(t *testing.T, f *firn, kind kmsg.ConfigResourceType, name string,
+	configs ...string) (map[string]kmsg.DescribeConfigsResponseResourceConfig, int16) {
 	t.Helper()
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.Version, req.IncludeSynonyms, req.IncludeDocumentation = 4, true, true
@@ -48,14 +49,17 @@ func TestDescribeTopicConfigs(t *testing.T) {
 		return texts
 	}
 	set := all["retention.ms"]
-	if *set.Value != "1000" || set.Source != kmsg.ConfigSourceDynamicTopicConfig || set.ReadOnly || set.ConfigType != kmsg.ConfigTypeLong || *set.Documentation == "" {
+	if *set.Value != "1000" || set.Source != kmsg.ConfigSourceDynamicTopicConfig || set.ReadOnly ||
+		set.ConfigType != kmsg.ConfigTypeLong || *set.Documentation == "" {
 		t.Errorf("retention.ms: %+v", set)
 	}
-	if diff := cmp.Diff([]string{"retention.ms=1000 DYNAMIC_TOPIC_CONFIG", "log.retention.ms=604800000 DEFAULT_CONFIG"}, synonym(set)); diff != "" {
+	if diff := cmp.Diff([]string{"retention.ms=1000 DYNAMIC_TOPIC_CONFIG", "log.retention.ms=604800000 DEFAULT_CONFIG"},
+		synonym(set)); diff != "" {
 		t.Errorf("synonyms (-want +got):\n%s", diff)
 	}
 	byDefault := all["cleanup.policy"]
-	if *byDefault.Value != "delete" || byDefault.Source != kmsg.ConfigSourceDefaultConfig || byDefault.ConfigType != kmsg.ConfigTypeList {
+	if *byDefault.Value != "delete" || byDefault.Source != kmsg.ConfigSourceDefaultConfig ||
+		byDefault.ConfigType != kmsg.ConfigTypeList {
 		t.Errorf("cleanup.policy: %+v", byDefault)
 	}
 	if diff := cmp.Diff([]string{"log.cleanup.policy=delete DEFAULT_CONFIG"}, synonym(byDefault)); diff != "" {
@@ -134,7 +138,8 @@ func TestDescribeConfigsAnswersEachResourceOnce(t *testing.T) {
 func TestAlterConfigs(t *testing.T) {
 	f := startFirn(t, Options{})
 	f.createTopic(t, "t", 1, "retention.ms", "1000", "flush.ms", "5")
-	alter := func(validateOnly bool, kind kmsg.ConfigResourceType, name string, configs ...kmsg.AlterConfigsRequestResourceConfig) int16 {
+	alter := func(validateOnly bool, kind kmsg.ConfigResourceType, name string,
+		configs ...kmsg.AlterConfigsRequestResourceConfig) int16 {
 		req := kmsg.NewPtrAlterConfigsRequest()
 		req.Version, req.ValidateOnly = 2, validateOnly
 		req.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kind, ResourceName: name, Configs: configs}}
@@ -155,7 +160,8 @@ func TestAlterConfigs(t *testing.T) {
 		{"validate", alter(true, topic, "t", config("retention.ms", "2000")), nil, before},
 		{"bad value", alter(false, topic, "t", config("retention.ms", "x")), kerr.InvalidConfig, before},
 		{"unknown", alter(false, topic, "t", config("x", "x")), kerr.InvalidConfig, before},
-		{"null", alter(false, topic, "t", kmsg.AlterConfigsRequestResourceConfig{Name: "flush.ms"}), kerr.InvalidRequest, before},
+		{"null", alter(false, topic, "t", kmsg.AlterConfigsRequestResourceConfig{Name: "flush.ms"}), kerr.InvalidRequest,
+			before},
 		{"absent", alter(false, topic, "absent"), kerr.UnknownTopicOrPartition, before},
 		{"broker", alter(false, broker, "7", config("num.partitions", "3")), kerr.InvalidRequest, before},
 	} {
@@ -185,7 +191,8 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		add      = kmsg.IncrementalAlterConfigOpAppend
 		subtract = kmsg.IncrementalAlterConfigOpSubtract
 	)
-	op := func(name string, op kmsg.IncrementalAlterConfigOp, value string) kmsg.IncrementalAlterConfigsRequestResourceConfig {
+	op := func(name string, op kmsg.IncrementalAlterConfigOp,
+		value string) kmsg.IncrementalAlterConfigsRequestResourceConfig {
 		return kmsg.IncrementalAlterConfigsRequestResourceConfig{Name: name, Op: op, Value: &value}
 	}
 	type ops = []kmsg.IncrementalAlterConfigsRequestResourceConfig
@@ -195,8 +202,10 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		then map[string]string // nil: as before
 	}{
 		{ops{op("flush.ms", set, "5")}, nil, map[string]string{"retention.ms": "1000", "flush.ms": "5"}},
-		{ops{op("cleanup.policy", add, "compact,delete")}, nil, map[string]string{"retention.ms": "1000", "flush.ms": "5", "cleanup.policy": "delete,compact"}},
-		{ops{op("cleanup.policy", subtract, "delete, other")}, nil, map[string]string{"retention.ms": "1000", "flush.ms": "5", "cleanup.policy": "compact"}},
+		{ops{op("cleanup.policy", add, "compact,delete")}, nil,
+			map[string]string{"retention.ms": "1000", "flush.ms": "5", "cleanup.policy": "delete,compact"}},
+		{ops{op("cleanup.policy", subtract, "delete, other")}, nil,
+			map[string]string{"retention.ms": "1000", "flush.ms": "5", "cleanup.policy": "compact"}},
 		{ops{op("flush.ms", del, ""), op("flush.ms", set, "6")}, kerr.InvalidRequest, nil},
 		{ops{op("flush.ms", set, "6"), op("retention.ms", set, "x")}, kerr.InvalidConfig, nil},
 		{ops{op("flush.ms", add, "6")}, kerr.InvalidConfig, nil},
@@ -205,12 +214,14 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		{ops{op("cleanup.policy", add, "compress")}, kerr.InvalidConfig, nil},
 		{ops{op("flush.ms", 9, "6")}, kerr.InvalidRequest, nil},
 		{ops{{Name: "flush.ms", Op: set}}, kerr.InvalidRequest, nil},
-		{ops{{Name: "flush.ms", Op: del}, {Name: "preallocate", Op: del}}, nil, map[string]string{"retention.ms": "1000", "cleanup.policy": "compact"}},
+		{ops{{Name: "flush.ms", Op: del}, {Name: "preallocate", Op: del}}, nil,
+			map[string]string{"retention.ms": "1000", "cleanup.policy": "compact"}},
 	} {
 		before := f.node.View().Topic("t").Configs
 		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 		req.Version = 1
-		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t", Configs: c.ops}}
+		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic,
+			ResourceName: "t", Configs: c.ops}}
 		for _, validateOnly := range []bool{true, false} {
 			req.ValidateOnly = validateOnly
 			got := ask[*kmsg.IncrementalAlterConfigsResponse](t, f, req).Resources[0]

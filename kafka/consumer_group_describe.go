@@ -13,8 +13,10 @@ import (
 	"firn.dev/segments"
 )
 
-// ConsumerGroupDescribe, versions 0 and 1, as Kafka 4: groups of the new protocol, with what each member has and is to have. Others are GROUP_ID_NOT_FOUND, after
-// which tools ask with DescribeGroups. One that is named twice is answered once. Version 1 says which protocol a member speaks.
+// ConsumerGroupDescribe, versions 0 and 1, as Kafka 4: groups of the new protocol, with what each
+// member has and is to have. Others are GROUP_ID_NOT_FOUND, after which tools ask with
+// DescribeGroups. One that is named twice is answered once. Version 1 says which protocol a member
+// speaks.
 func init() {
 	register(0, 1, consumerGroupDescribe, rules{
 		needs: []access.Need{access.Describe.On(access.Group), access.Describe.On(access.Topic)}, quota: access.Requests})

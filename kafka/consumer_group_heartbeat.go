@@ -12,14 +12,17 @@ import (
 	"firn.dev/segments"
 )
 
-// ConsumerGroupHeartbeat, versions 0 and 1, as Kafka 4: the one call by which members of the new protocol (KIP-848) join, stay, get their partitions, and leave.
+// ConsumerGroupHeartbeat, versions 0 and 1, as Kafka 4: the one call by which members of the new
+// protocol (KIP-848) join, stay, get their partitions, and leave.
 //
-//   - From version 1 on members make their own ids, and can subscribe to what a regular expression matches, of the
-//     topics that they may describe. Kafka matches once for all members that have the expression, with the permissions
-//     of one of them; here each member has its own.
+//   - From version 1 on members make their own ids, and can subscribe to what a regular expression
+//     matches, of the topics that they may describe. Kafka matches once for all members that have
+//     the expression, with the permissions of one of them; here each member has its own.
 //   - The server-side assignors are uniform, the default, and range.
-//   - A group of consumers of the classic protocol becomes one of the new when the first member of that joins.
-//   - A member that this node does not know, because the group had another owner before, is told UNKNOWN_MEMBER_ID, after which it joins again.
+//   - A group of consumers of the classic protocol becomes one of the new when the first member of
+//     that joins.
+//   - A member that this node does not know, because the group had another owner before, gets
+//     UNKNOWN_MEMBER_ID, after which it joins again.
 func init() {
 	register(0, 1, consumerGroupHeartbeat, rules{
 		needs: []access.Need{access.Read.On(access.Group), access.Describe.On(access.Topic)}, quota: access.Requests})
@@ -43,7 +46,8 @@ func consumerGroupHeartbeat(ctx context.Context, s *Server, from *peer,
 		return resp, nil
 	}
 	r := groups.ConsumerHeartbeat{
-		MemberID: req.MemberID, Epoch: req.MemberEpoch, InstanceID: req.InstanceID, RackID: req.RackID, ClientID: from.ClientID, ClientHost: from.clientHost(),
+		MemberID: req.MemberID, Epoch: req.MemberEpoch, InstanceID: req.InstanceID, RackID: req.RackID,
+		ClientID: from.ClientID, ClientHost: from.clientHost(),
 		RebalanceTimeout: time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond,
 		Names:            req.SubscribedTopicNames, Regex: req.SubscribedTopicRegex, Assignor: req.ServerAssignor,
 	}
@@ -68,7 +72,8 @@ func consumerGroupHeartbeat(ctx context.Context, s *Server, from *peer,
 		resp.Assignment = new(kmsg.NewConsumerGroupHeartbeatResponseAssignment())
 		resp.Assignment.Topics = []kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{}
 		for id, indexes := range byTopic(a.Assigned) {
-			resp.Assignment.Topics = append(resp.Assignment.Topics, kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{TopicID: id, Partitions: indexes})
+			resp.Assignment.Topics = append(resp.Assignment.Topics,
+				kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{TopicID: id, Partitions: indexes})
 		}
 	}
 	return resp, nil

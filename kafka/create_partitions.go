@@ -12,8 +12,8 @@ import (
 // CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.
 //
 //   - The count is what the topic has afterwards, and must be more than it has.
-//   - A manual assignment must have as many entries as partitions are new, and is forgotten otherwise; brokers in it need not
-//     exist.
+//   - A manual assignment must have as many entries as partitions are new, and is forgotten
+//     otherwise; brokers in it need not exist.
 //   - A topic that stands twice in a request is refused, and is answered once.
 func init() {
 	register(0, 3, createPartitions, rules{needs: []access.Need{access.Alter.On(access.Topic)}, quota: access.Mutations})
@@ -63,7 +63,8 @@ func (s *Server) growTopic(ctx context.Context, from *peer, asked kmsg.CreatePar
 		return s.refusalOf(err)
 	}
 	if more := asked.Count - t.Partitions; len(asked.Assignment) > 0 && int(more) != len(asked.Assignment) {
-		return refuse(kerr.InvalidReplicaAssignment, "the manual assignment is for %d new partitions; there would be %d", len(asked.Assignment), more)
+		return refuse(kerr.InvalidReplicaAssignment, "the manual assignment is for %d new partitions; there would be %d",
+			len(asked.Assignment), more)
 	}
 	for i, a := range asked.Assignment {
 		if refused := checkReplicas(t.Partitions+int32(i), a.Replicas); refused != nil {

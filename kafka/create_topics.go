@@ -17,8 +17,10 @@ import (
 //   - The replication factor is remembered, and told (replicas.go). A manual assignment says how
 //     many partitions and replicas there are, and is forgotten otherwise; brokers in it need not
 //     exist.
-//   - A name that stands twice in a request is refused wherever it stands; the other topics are created.
-//   - Topics are created by the time of the answer, or the answer is REQUEST_TIMED_OUT: then they may still be.
+//   - A name that stands twice in a request is refused wherever it stands; the other topics are
+//     created.
+//   - Topics are created by the time of the answer, or the answer is REQUEST_TIMED_OUT: then they
+//     may still be.
 //   - A client creates topics if it may create anything in the cluster, or topics of these names.
 //     Its answer has the topic's configs if it may describe them.
 func init() {
@@ -154,7 +156,8 @@ func checkAssignment(assigned []kmsg.CreateTopicsRequestTopicReplicaAssignment) 
 	return replicas, nil
 }
 
-// newTopicConfigs checks the configs of a new topic. Later ones of the same name replace earlier ones, as in Kafka.
+// newTopicConfigs checks the configs of a new topic. Later ones of the same name replace earlier
+// ones, as in Kafka.
 func newTopicConfigs(asked []kmsg.CreateTopicsRequestTopicConfig) (map[string]string, *refusal) {
 	configs := make(map[string]string, len(asked))
 	for _, c := range asked {
@@ -190,7 +193,8 @@ func (s *Server) createTopic(ctx context.Context, from *peer, plan topicPlan,
 	a.NumPartitions = plan.Partitions
 	a.ReplicationFactor = s.replicationFactor(&coordinator.Topic{ReplicationFactor: plan.replicas})
 	for _, c := range topicConfigs(plan.Configs) {
-		a.Configs = append(a.Configs, kmsg.CreateTopicsResponseTopicConfig{Name: c.name, Value: &c.value, Source: int8(c.source)})
+		a.Configs = append(a.Configs, kmsg.CreateTopicsResponseTopicConfig{Name: c.name, Value: &c.value,
+			Source: int8(c.source)})
 	}
 	return a
 }

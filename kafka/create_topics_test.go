@@ -25,7 +25,8 @@ func withConfig(topic kmsg.CreateTopicsRequestTopic, name string, value *string)
 func assigned(name string, partitions ...[]int32) kmsg.CreateTopicsRequestTopic {
 	topic := newTopic(name, -1, -1)
 	for _, p := range partitions {
-		topic.ReplicaAssignment = append(topic.ReplicaAssignment, kmsg.CreateTopicsRequestTopicReplicaAssignment{Partition: p[0], Replicas: p[1:]})
+		topic.ReplicaAssignment = append(topic.ReplicaAssignment,
+			kmsg.CreateTopicsRequestTopicReplicaAssignment{Partition: p[0], Replicas: p[1:]})
 	}
 	return topic
 }
@@ -125,7 +126,8 @@ func TestCreateTopicsOnlyValidates(t *testing.T) {
 
 func TestCreateTopicsRefusesDuplicates(t *testing.T) {
 	f := startFirn(t, Options{})
-	resp := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic("twin", 1, 1), newTopic("single", 1, 1), newTopic("twin", 2, 1)))
+	resp := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic("twin", 1, 1), newTopic("single", 1, 1),
+		newTopic("twin", 2, 1)))
 	if len(resp.Topics) != 2 {
 		t.Fatalf("%d answers, want one for each name", len(resp.Topics))
 	}
@@ -138,7 +140,8 @@ func TestCreateTopicsRace(t *testing.T) {
 	f := startFirn(t, Options{})
 	codes := make([]int16, 16)
 	inParallel(len(codes), func(i int) {
-		codes[i] = ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic("race", int32(i+1), 1))).Topics[0].ErrorCode
+		codes[i] = ask[*kmsg.CreateTopicsResponse](t, f,
+			createTopicsRequest(newTopic("race", int32(i+1), 1))).Topics[0].ErrorCode
 	})
 	won := 0
 	for i, code := range codes {

@@ -9,7 +9,8 @@ import (
 	"firn.dev/access"
 )
 
-// DeleteGroups, versions 0 to 3, as Kafka 4: deletes groups that have no members, with all that they have committed.
+// DeleteGroups, versions 0 to 3, as Kafka 4: deletes groups that have no members, with all that
+// they have committed.
 func init() {
 	register(0, 3, func(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteGroupsRequest) (kmsg.Response, error) {
 		resp := kmsg.NewPtrDeleteGroupsResponse()

@@ -13,8 +13,9 @@ import (
 
 // DeleteRecords, versions 0 to 2, as Kafka 4. Any node serves every partition.
 //
-//   - It moves the log start up; -1 stands for the high watermark. Records below it are not served any more from then on, and their
-//     objects leave the bucket later. An offset at or below the log start changes nothing and is no error.
+//   - It moves the log start up; -1 stands for the high watermark. Records below it are not served
+//     any more from then on, and their objects leave the bucket later. An offset at or below the
+//     log start changes nothing and is no error.
 //   - Partitions of one topic are changed together, as many at once as a change may have.
 //   - A topic whose cleanup policy is only "compact" is a POLICY_VIOLATION.
 func init() {

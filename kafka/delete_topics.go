@@ -13,9 +13,10 @@ import (
 
 // DeleteTopics, versions 0 to 6; Kafka 4 begins at 1. Any node serves it.
 //
-//   - Topics are deleted by name, or from version 6 on by name or id. A topic that the request names twice, in either way, is
-//     refused, and answered once.
-//   - A topic is gone, from every node's answers soon after, by the time of this answer. Its objects leave the bucket later.
+//   - Topics are deleted by name, or from version 6 on by name or id. A topic that the request
+//     names twice, in either way, is refused, and answered once.
+//   - A topic is gone, from every node's answers soon after, by the time of this answer. Its
+//     objects leave the bucket later.
 //   - A topic that the client may delete but not describe is not named to it by its id.
 func init() {
 	register(0, 6, deleteTopics, rules{

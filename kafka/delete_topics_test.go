@@ -35,7 +35,8 @@ func TestDeleteTopics(t *testing.T) {
 	for _, c := range cases {
 		req.Topics = append(req.Topics, c.asked)
 	}
-	req.Topics = append(req.Topics, kmsg.DeleteTopicsRequestTopic{Topic: name("twice")}, kmsg.DeleteTopicsRequestTopic{TopicID: both.ID})
+	req.Topics = append(req.Topics, kmsg.DeleteTopicsRequestTopic{Topic: name("twice")},
+		kmsg.DeleteTopicsRequestTopic{TopicID: both.ID})
 	resp := ask[*kmsg.DeleteTopicsResponse](t, f, req)
 	if len(resp.Topics) != len(cases) {
 		t.Fatalf("%d answers, want each topic once: %d", len(resp.Topics), len(cases))

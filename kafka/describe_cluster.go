@@ -9,11 +9,11 @@ import (
 	"firn.dev/access"
 )
 
-// DescribeCluster, versions 0 to 2, as Kafka 4. The nodes are those alive; none is ever fenced in Kafka's sense. There are no
-// endpoints of controllers: any node is one.
+// DescribeCluster, versions 0 to 2, as Kafka 4. The nodes are those alive; none is ever fenced in
+// Kafka's sense. There are no endpoints of controllers: any node is one.
 //
-// Everybody is told the nodes, as Metadata tells them. Only a client that may describe the cluster
-// is told what else it may do with it.
+// Every client gets the nodes, as in Metadata. Only a client that may describe the cluster gets the
+// operations that it may do with it.
 func init() {
 	register(0, 2, describeCluster, rules{
 		needs: []access.Need{access.Describe.On(access.Cluster)}, quota: access.Requests})

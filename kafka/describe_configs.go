@@ -16,10 +16,12 @@ import (
 //     subscription to clients' metrics none. Other resources are INVALID_REQUEST.
 //   - A broker answers for itself alone (broker_configs.go), and for the broker without a name,
 //     which has Kafka's cluster-wide dynamic configs and therefore none.
-//   - No or an empty list of names asks for all configs. Names that there are not are left out, as in Kafka.
-//   - Synonyms of a topic's config are the value that was set and the default that stands behind it, under the broker config's
-//     name.
-//   - A resource that the request names twice is INVALID_REQUEST the second time; otherwise small requests could have huge answers.
+//   - No or an empty list of names asks for all configs. Names that there are not are left out, as
+//     in Kafka.
+//   - Synonyms of a topic's config are the value that was set and the default that stands behind
+//     it, under the broker config's name.
+//   - A resource that the request names twice is INVALID_REQUEST the second time; otherwise small
+//     requests could have huge answers.
 //   - Documentation says what a config does in Firn, which may be nothing: see package topicconfig.
 func init() {
 	register(0, 4, describeConfigs, rules{
@@ -49,7 +51,8 @@ func describeConfigs(_ context.Context, s *Server, from *peer,
 	return resp, nil
 }
 
-// configsOf returns all configs of a resource, ordered by name, unless the request has asked for them before.
+// configsOf returns all configs of a resource, ordered by name, unless the request has asked for
+// them before.
 func (s *Server) configsOf(from *peer, r resource, before bool) ([]config, *refusal) {
 	if before {
 		return nil, refuse(kerr.InvalidRequest, "the request names %s %q more than once", r.kind, r.name)

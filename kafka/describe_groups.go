@@ -11,8 +11,9 @@ import (
 	"firn.dev/groups"
 )
 
-// DescribeGroups, versions 0 to 6, as Kafka 4. A group that does not exist, or is of the new protocol, is Dead, from version 6 on with
-// GROUP_ID_NOT_FOUND. One that is named twice is answered once.
+// DescribeGroups, versions 0 to 6, as Kafka 4. A group that does not exist, or is of the new
+// protocol, is Dead, from version 6 on with GROUP_ID_NOT_FOUND. One that is named twice is answered
+// once.
 func init() {
 	register(0, 6, describeGroups, rules{
 		needs: []access.Need{access.Describe.On(access.Group)}, quota: access.Requests})

@@ -12,10 +12,11 @@ import (
 
 // DescribeLogDirs, versions 0 to 5, as Kafka 4 (0 is older).
 //
-//   - There is one directory, the bucket, of unknown capacity. A node answers for the partitions that it leads, so that those who
-//     add up the answers of all nodes count every partition once; a client that names a zone sees no other leaders here.
-//   - A size is what the partition's records take in the bucket, from the log start to the high watermark, as they are stored
-//     there.
+//   - There is one directory, the bucket, of unknown capacity. A node answers for the partitions
+//     that it leads, so that those who add up the answers of all nodes count every partition once;
+//     a client that names a zone sees no other leaders here.
+//   - A size is what the partition's records take in the bucket, from the log start to the high
+//     watermark, as they are stored there.
 //   - Partitions that do not exist, or are led elsewhere, are left out of the answer.
 func init() {
 	register(0, 5, describeLogDirs, rules{

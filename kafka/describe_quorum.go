@@ -10,7 +10,7 @@ import (
 )
 
 // DescribeQuorum, versions 0 to 2, as Kafka 4. There is no quorum: the metadata is in the bucket.
-// What comes nearest is told: the node that clients are told is the controller leads and votes
+// The answer is the nearest thing: the node that clients get as the controller leads and votes
 // alone, the other nodes observe, and nobody is behind. Other partitions than the first of
 // __cluster_metadata are UNKNOWN_TOPIC_OR_PARTITION.
 func init() {

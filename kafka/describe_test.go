@@ -22,7 +22,9 @@ func TestDescribeCluster(t *testing.T) {
 		req.EndpointType = endpoints
 		got := ask[*kmsg.DescribeClusterResponse](t, f, req)
 		wantCode(t, fmt.Sprintf("endpoint type %d", endpoints), got.ErrorCode, want)
-		if want == nil && (len(got.Brokers) != 1 || got.ControllerID != 7 || got.ClusterID == "" || got.ClusterAuthorizedOperations != 0b1_1111_1010_0000) {
+		if want == nil &&
+			(len(got.Brokers) != 1 || got.ControllerID != 7 || got.ClusterID == "" ||
+				got.ClusterAuthorizedOperations != 0b1_1111_1010_0000) {
 			t.Errorf("answer %+v", got)
 		}
 	}
@@ -56,7 +58,8 @@ func TestDescribeTopicPartitionsInPages(t *testing.T) {
 			if resp.NextCursor == nil {
 				break
 			}
-			req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: resp.NextCursor.Topic, Partition: resp.NextCursor.Partition}
+			req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: resp.NextCursor.Topic,
+				Partition: resp.NextCursor.Partition}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("limit %d (-want +got):\n%s", limit, diff)
@@ -93,7 +96,8 @@ func TestDescribeProducers(t *testing.T) {
 	before := time.Now().Truncate(time.Millisecond)
 	f.produce(t, "log", 0, before, "0", "1", "2")
 	req := kmsg.NewPtrDescribeProducersRequest()
-	req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: "log", Partitions: []int32{0, 1, 0}}, {Topic: "absent", Partitions: []int32{0}}}
+	req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: "log", Partitions: []int32{0, 1, 0}},
+		{Topic: "absent", Partitions: []int32{0}}}
 	resp := ask[*kmsg.DescribeProducersResponse](t, f, req)
 	wantCode(t, "log/1", resp.Topics[0].Partitions[1].ErrorCode, kerr.UnknownTopicOrPartition)
 	wantCode(t, "log/0 again", resp.Topics[0].Partitions[2].ErrorCode, kerr.InvalidRequest)
@@ -103,7 +107,8 @@ func TestDescribeProducers(t *testing.T) {
 		t.Fatalf("producers %+v", known)
 	}
 	p := known[0]
-	if p.ProducerID < 0 || p.ProducerEpoch != 0 || p.LastSequence != 2 || p.LastTimestamp < before.UnixMilli() || p.CurrentTxnStartOffset != -1 {
+	if p.ProducerID < 0 || p.ProducerEpoch != 0 || p.LastSequence != 2 || p.LastTimestamp < before.UnixMilli() ||
+		p.CurrentTxnStartOffset != -1 {
 		t.Errorf("producer %+v", p)
 	}
 }
@@ -126,7 +131,8 @@ func TestDescribeLogDirs(t *testing.T) {
 	if got := dir.Topics[1].Partitions[0].Size; got != 0 {
 		t.Errorf("log/0 takes %d bytes", got)
 	}
-	req.Topics = []kmsg.DescribeLogDirsRequestTopic{{Topic: "log", Partitions: []int32{1, 2}}, {Topic: "absent", Partitions: []int32{0}}}
+	req.Topics = []kmsg.DescribeLogDirsRequestTopic{{Topic: "log", Partitions: []int32{1, 2}},
+		{Topic: "absent", Partitions: []int32{0}}}
 	dir = ask[*kmsg.DescribeLogDirsResponse](t, f, req).Dirs[0]
 	if len(dir.Topics) != 1 || len(dir.Topics[0].Partitions) != 1 {
 		t.Errorf("directory %+v, want log/1 alone", dir)

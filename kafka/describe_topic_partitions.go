@@ -15,11 +15,13 @@ import (
 
 // DescribeTopicPartitions, version 0, as Kafka 4 (KIP-966): Metadata in pages.
 //
-//   - Topics are answered in order of their names, all of them if none is asked for, from the cursor on, until the answer has as
-//     many partitions as asked for, and at most 2,000. Then the next cursor says where to go on.
-//   - Topics are never created. There are no eligible leader replicas to speak of: any node can lead. Their lists are empty and not null, which
-//     Java clients up to 3.9 fail on.
-//   - A cursor at a negative partition, or at a topic that the request does not list, is INVALID_REQUEST for every topic listed.
+//   - Topics are answered in order of their names, all of them if none is asked for, from the
+//     cursor on, until the answer has as many partitions as asked for, and at most 2,000. Then the
+//     next cursor says where to go on.
+//   - Topics are never created. There are no eligible leader replicas to speak of: any node can
+//     lead. Their lists are empty and not null, which Java clients up to 3.9 fail on.
+//   - A cursor at a negative partition, or at a topic that the request does not list, is
+//     INVALID_REQUEST for every topic listed.
 //   - Of all topics, a client gets those that it may describe.
 func init() {
 	register(0, 0, describeTopicPartitions, rules{
@@ -97,7 +99,8 @@ func (s *Server) pageTopics(from *peer, req *kmsg.DescribeTopicPartitionsRequest
 	}
 	at, listed := slices.BinarySearch(names, req.Cursor.Topic)
 	if req.Cursor.Partition < 0 || len(req.Topics) > 0 && !listed {
-		return nil, refuse(kerr.InvalidRequest, "the cursor is at partition %d of topic %q", req.Cursor.Partition, req.Cursor.Topic)
+		return nil, refuse(kerr.InvalidRequest, "the cursor is at partition %d of topic %q", req.Cursor.Partition,
+			req.Cursor.Topic)
 	}
 	return names[at:], nil
 }

@@ -10,9 +10,9 @@ import (
 	"firn.dev/coordinator/security"
 )
 
-// DescribeUserScramCredentials, version 0, as Kafka 4: who has credentials, of which mechanisms,
-// and with how many iterations. One who is asked for and has none is RESOURCE_NOT_FOUND; one who is
-// asked for twice, DUPLICATE_RESOURCE.
+// DescribeUserScramCredentials, version 0, as Kafka 4: the users that have credentials, with
+// mechanisms and iterations. A user that is asked for and has none is answered with
+// RESOURCE_NOT_FOUND; one that is asked for twice, with DUPLICATE_RESOURCE.
 func init() {
 	register(0, 0, describeUserScramCredentials, rules{
 		needs: []access.Need{access.Describe.On(access.Cluster)}, quota: access.Requests})

@@ -11,8 +11,8 @@ const encryptBytes = 64 << 10
 
 var plainPieces = sync.Pool{New: func() any { return new([encryptBytes]byte) }}
 
-// encrypt writes what is left to a TLS connection. TLS cannot go on after a write that timed out, so
-// what it is given is a copy: the rest may be set aside while it waits for the client.
+// encrypt writes what is left to a TLS connection. TLS cannot go on after a write that timed out,
+// so it gets a copy: the rest may be set aside while it waits for the client.
 func (o *outgoing) encrypt(secure *tls.Conn, patience time.Duration, finish time.Time) error {
 	defer secure.SetWriteDeadline(time.Time{})
 	piece := plainPieces.Get().(*[encryptBytes]byte)
@@ -52,7 +52,7 @@ func (o *outgoing) encrypt(secure *tls.Conn, patience time.Duration, finish time
 	}
 }
 
-// take moves the next bytes into p. What they were part of is let go.
+// take moves the next bytes into p, and lets go of the buffers that they were part of.
 func (o *outgoing) take(p []byte) (n int) {
 	for n < len(p) && len(o.bufs) > 0 {
 		m := copy(p[n:], o.bufs[0])

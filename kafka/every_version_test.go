@@ -14,8 +14,8 @@ import (
 	"firn.dev/topics"
 )
 
-// Every API in the register, in every version, answers an empty request and one in which every field is set with something that decodes to
-// its last byte as that version's response.
+// Every API in the register, in every version, answers an empty request and one in which every
+// field is set with something that decodes to its last byte as that version's response.
 func TestEveryVersionOfEveryAPIAnswers(t *testing.T) {
 	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
 	for _, key := range slices.Sorted(maps.Keys(apis)) {
@@ -45,7 +45,8 @@ func answerable(req kmsg.Request) {
 	}
 }
 
-// fill sets every field of a request: strings to a topic's name, ids to its id, numbers to 1, lists to one element.
+// fill sets every field of a request: strings to a topic's name, ids to its id, numbers to 1, lists
+// to one element.
 func fill(v reflect.Value, topic *coordinator.Topic) {
 	switch v.Kind() {
 	case reflect.Struct:

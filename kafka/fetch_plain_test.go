@@ -7,7 +7,8 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// TestPlainStaysPlain writes plain batches, which are stored as LZ4, and reads them as a client that does not say who it is: it gets them plain.
+// TestPlainStaysPlain writes plain batches, which are stored as LZ4, and reads them as a client
+// that does not say who it is: it gets them plain.
 func TestPlainStaysPlain(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)
@@ -41,7 +42,8 @@ func TestPlainStaysPlain(t *testing.T) {
 // TestWhoWantsPlain checks the names that clients give themselves.
 func TestWhoWantsPlain(t *testing.T) {
 	for software, want := range map[string]bool{
-		"": true, "kafka-python 2.2.3": true, "kgo v1.22.2": false, "apache-kafka-java 4.4.0": false, "librdkafka 2.0.2": false,
+		"": true, "kafka-python 2.2.3": true, "kgo v1.22.2": false, "apache-kafka-java 4.4.0": false,
+		"librdkafka 2.0.2": false,
 	} {
 		if got := (&peer{Software: software}).wantsPlain(); got != want {
 			t.Errorf("%q: %v", software, got)

@@ -21,7 +21,8 @@ func fetchRaw(topic *coordinator.Topic, offset int64) *kmsg.FetchRequest {
 	req.Version, req.MinBytes, req.MaxBytes, req.SessionEpoch = 18, 1, 1<<20, -1
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.FetchOffset, p.PartitionMaxBytes = offset, 1<<20
-	req.Topics = []kmsg.FetchRequestTopic{{Topic: topic.Name, TopicID: topic.ID, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+	req.Topics = []kmsg.FetchRequestTopic{{Topic: topic.Name, TopicID: topic.ID,
+		Partitions: []kmsg.FetchRequestTopicPartition{p}}}
 	return req
 }
 
@@ -57,12 +58,14 @@ func TestFetchRefusals(t *testing.T) {
 		change func(*kmsg.FetchRequest)
 		want   *kerr.Error
 	}{
-		"beyond the end":       {func(r *kmsg.FetchRequest) { part(r).FetchOffset = 2 }, kerr.OffsetOutOfRange},
-		"before the start":     {func(r *kmsg.FetchRequest) { part(r).FetchOffset = -1 }, kerr.OffsetOutOfRange},
-		"unknown partition":    {func(r *kmsg.FetchRequest) { part(r).Partition = 1 }, kerr.UnknownTopicOrPartition},
-		"negative partition":   {func(r *kmsg.FetchRequest) { part(r).Partition = -7 }, kerr.UnknownTopicOrPartition},
-		"unknown id":           {func(r *kmsg.FetchRequest) { r.Topics[0].TopicID[0]++ }, kerr.UnknownTopicID},
-		"unknown name":         {func(r *kmsg.FetchRequest) { r.Version, r.Topics[0].Topic = 12, "x" }, kerr.UnknownTopicOrPartition},
+		"beyond the end":     {func(r *kmsg.FetchRequest) { part(r).FetchOffset = 2 }, kerr.OffsetOutOfRange},
+		"before the start":   {func(r *kmsg.FetchRequest) { part(r).FetchOffset = -1 }, kerr.OffsetOutOfRange},
+		"unknown partition":  {func(r *kmsg.FetchRequest) { part(r).Partition = 1 }, kerr.UnknownTopicOrPartition},
+		"negative partition": {func(r *kmsg.FetchRequest) { part(r).Partition = -7 }, kerr.UnknownTopicOrPartition},
+		"unknown id":         {func(r *kmsg.FetchRequest) { r.Topics[0].TopicID[0]++ }, kerr.UnknownTopicID},
+		"unknown name": {func(r *kmsg.FetchRequest) {
+			r.Version, r.Topics[0].Topic = 12, "x"
+		}, kerr.UnknownTopicOrPartition},
 		"unknown leader epoch": {func(r *kmsg.FetchRequest) { part(r).CurrentLeaderEpoch = 1 }, kerr.UnknownLeaderEpoch},
 		"known leader epoch":   {func(r *kmsg.FetchRequest) { part(r).CurrentLeaderEpoch = 0 }, nil},
 		"at the end":           {func(r *kmsg.FetchRequest) { part(r).FetchOffset = 1 }, nil},
@@ -136,7 +139,8 @@ func TestFetchLimits(t *testing.T) {
 		{3500, 2500, 2, 1},
 	} {
 		if got := both(test.maxBytes, test.partitionMaxBytes); got[0] != test.first || got[1] != test.second {
-			t.Errorf("max bytes %d, of a partition %d: %v batches, want %d and %d", test.maxBytes, test.partitionMaxBytes, got, test.first, test.second)
+			t.Errorf("max bytes %d, of a partition %d: %v batches, want %d and %d", test.maxBytes, test.partitionMaxBytes, got,
+				test.first, test.second)
 		}
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"firn.dev/coordinator"
 )
 
-// FindCoordinator v0-v6: of a group its owner, which takes the lease of the group's shard when it is first asked for the group; of other keys the live
-// node that wins the rendezvous hash of the key. Every node gives the same answer.
+// FindCoordinator v0-v6: of a group its owner, which takes the lease of the group's shard when it
+// is first asked for the group; of other keys the live node that wins the rendezvous hash of the
+// key. Every node gives the same answer.
 func init() {
 	register(0, 6, func(_ context.Context, s *Server, from *peer,
 		req *kmsg.FindCoordinatorRequest) (kmsg.Response, error) {
@@ -73,7 +74,8 @@ func (s *Server) coordinatorOf(from *peer, nodes []coordinator.NodeInfo, keyType
 		}
 	}
 	if !ok {
-		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, new("no node is alive that has a listener "+from.listener)
+		c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code,
+			new("no node is alive that has a listener "+from.listener)
 		return c
 	}
 	c.NodeID, c.Host, c.Port = node.ID, node.KafkaHost, node.KafkaPort

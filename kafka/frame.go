@@ -47,8 +47,9 @@ type request struct {
 	done    chan struct{} // closed when it is answered
 }
 
-// Sizes of the steps in which a request is read. Its first bytes take memory of the connection's own, so announcing a large request costs nobody
-// anything. Then all of it is counted, and allocated as it arrives: a client gets 64 times what it has sent so far.
+// Sizes of the steps in which a request is read. Its first bytes take memory of the connection's
+// own, so announcing a large request costs nobody anything. Then all of it is counted, and
+// allocated as it arrives: a client gets 64 times what it has sent so far.
 const (
 	firstStepBytes = 16 << 10
 	stepFactor     = 64
@@ -58,8 +59,8 @@ const (
 // largeRequests is how much larger than the limit requests may be that get an error.
 const largeRequests = 16
 
-// readRequest reads one request. It returns io.EOF when the client has closed the connection between requests. Whatever it
-// returns, the request is to be released.
+// readRequest reads one request. It returns io.EOF when the client has closed the connection
+// between requests. Whatever it returns, the request is to be released.
 func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	r = &request{memory: c.requests.Hold()}
 	if err := c.setReadDeadline(c.s.opts.Limits.IdleTimeout); err != nil {
@@ -119,8 +120,8 @@ func (c *connection) readRequest(ctx context.Context) (r *request, err error) {
 	return r, r.parseHeader(frame)
 }
 
-// readBody reads size bytes, into memory that is there already or else grows as they arrive. Its last step is a buffer that
-// release may give back.
+// readBody reads size bytes, into memory that is there already or else grows as they arrive. Its
+// last step is a buffer that release may give back.
 func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte, error) {
 	step := min(firstStepBytes, size)
 	if err := c.s.takeMemory(ctx, r.memory, int64(step)); err != nil {
@@ -152,9 +153,9 @@ func (c *connection) readBody(ctx context.Context, r *request, size int) ([]byte
 	return r.buffer, c.readPieces(r.buffer[filled:], finish)
 }
 
-// readPieces fills b. The client may take ReadTimeout for each piece, and has until finish. After each
-// piece others have their turn: where much arrives at once, a reader would else have a core for as
-// long as the scheduler allows, and a few of them keep a heartbeat waiting.
+// readPieces fills b. The client may take ReadTimeout for each piece, and has until finish. After
+// each piece others have their turn: where much arrives at once, a reader would else have a core
+// for as long as the scheduler allows, and a few of them keep a heartbeat waiting.
 func (c *connection) readPieces(b []byte, finish time.Time) error {
 	for piece := range slices.Chunk(b, readPieceBytes) {
 		if err := c.setReadDeadline(min(c.s.opts.Limits.ReadTimeout, time.Until(finish))); err != nil {
@@ -168,7 +169,8 @@ func (c *connection) readPieces(b []byte, finish time.Time) error {
 	return nil
 }
 
-// parseHeader splits what follows the API version into the rest of the header (request header v1, or v2 for flexible versions) and the body.
+// parseHeader splits what follows the API version into the rest of the header (request header v1,
+// or v2 for flexible versions) and the body.
 func (r *request) parseHeader(frame []byte) error {
 	r.correlation = int32(binary.BigEndian.Uint32(frame))
 	if r.api == nil {
@@ -196,8 +198,9 @@ func unexpected(err error) error {
 // responseHeadBytes is how long the head of a response is at most.
 const responseHeadBytes = 9
 
-// appendResponseHead begins a response: its length, to be written by finishFrame, and the response header. The header of ApiVersions is always v0,
-// so that clients which do not know what the server speaks can read it (KIP-511).
+// appendResponseHead begins a response: its length, to be written by finishFrame, and the response
+// header. The header of ApiVersions is always v0, so that clients which do not know what the server
+// speaks can read it (KIP-511).
 func (r *request) appendResponseHead(dst []byte) []byte {
 	dst = append(dst, 0, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.correlation))

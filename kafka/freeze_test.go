@@ -49,8 +49,8 @@ func (p *pipes) dial(t testing.TB) net.Conn {
 // manyNodes is an embedded coordinator that several nodes use, as they use Redis.
 type manyNodes struct{ coordinator.Coordinator }
 
-// TestFrozenFetch freezes a node that has a Fetch parked, for shorter and longer than its leases and
-// the Fetch itself, while another node writes. The Fetch is answered: with what was written, or
+// TestFrozenFetch freezes a node that has a Fetch parked, for shorter and longer than its leases
+// and the Fetch itself, while another node writes. The Fetch is answered: with what was written, or
 // empty if its time was over. The next one has the records in any case.
 func TestFrozenFetch(t *testing.T) {
 	for _, length := range coordinatortest.Freezes {

@@ -12,7 +12,8 @@ import (
 	"firn.dev/segments"
 )
 
-// What the APIs of consumer groups share. Package groups decides; here its answers get Kafka's shape.
+// This file has what the APIs of consumer groups share. Package groups decides; here its answers
+// get Kafka's shape.
 
 // codeOf is the number of an error, 0 for nil.
 func codeOf(err *kerr.Error) int16 {
@@ -59,7 +60,8 @@ func orNull(s string) *string {
 	return &s
 }
 
-// untilDraining returns a context that ends when the server begins to stop: for requests that wait for other clients, who may never come.
+// untilDraining returns a context that ends when the server begins to stop: for requests that wait
+// for other clients, who may never come.
 func (s *Server) untilDraining(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.serving, cancel)

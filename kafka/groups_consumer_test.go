@@ -15,9 +15,11 @@ import (
 	"firn.dev/access/accesstest"
 )
 
-// Members of the new protocol that come and go, and say so, read every record exactly once, with both assignors, and no partition has two owners.
+// Members of the new protocol that come and go, and say so, read every record exactly once, with
+// both assignors, and no partition has two owners.
 func TestConsumerGroupReadsExactlyOnceWhileNobodyDies(t *testing.T) {
-	for name, balancer := range map[string]kgo.GroupBalancer{"uniform": kgo.StickyBalancer(), "range": kgo.RangeBalancer()} {
+	for name, balancer := range map[string]kgo.GroupBalancer{"uniform": kgo.StickyBalancer(),
+		"range": kgo.RangeBalancer()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := startFirn(t, Options{})
@@ -54,10 +56,11 @@ func (f *firn) describeConsumers(t *testing.T, group string) kmsg.ConsumerGroupD
 	return ask[*kmsg.ConsumerGroupDescribeResponse](t, f, req).Groups[0]
 }
 
-// A group changes from the classic protocol to the new one and back while it reads: members are replaced one by one, every record is read exactly once, and
-// no partition ever has two owners.
+// A group changes from the classic protocol to the new one and back while it reads: members are
+// replaced one by one, every record is read exactly once, and no partition ever has two owners.
 func TestGroupIsUpgradedAndDowngradedWhileItReads(t *testing.T) {
-	for name, classic := range map[string]kgo.GroupBalancer{"cooperative": kgo.CooperativeStickyBalancer(), "range": kgo.RangeBalancer()} {
+	for name, classic := range map[string]kgo.GroupBalancer{"cooperative": kgo.CooperativeStickyBalancer(),
+		"range": kgo.RangeBalancer()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := startFirn(t, Options{})
@@ -108,8 +111,10 @@ func TestConsumerGroupFollowsTopics(t *testing.T) {
 	t.Parallel()
 	f := startFirn(t, Options{})
 	f.createTopic(t, "log-a", 1)
-	cl := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeRegex(), kgo.ConsumeTopics("log-.*"), kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(10*time.Millisecond), kgo.MetadataMaxAge(100*time.Millisecond))
+	cl := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeRegex(), kgo.ConsumeTopics("log-.*"),
+		kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(10*time.Millisecond),
+		kgo.MetadataMaxAge(100*time.Millisecond))
 	f.produce(t, "log-a", 0, time.Now(), "1")
 	want := func(value string) {
 		t.Helper()
@@ -125,7 +130,8 @@ func TestConsumerGroupFollowsTopics(t *testing.T) {
 	f.produce(t, "other", 0, time.Now(), "no")
 	f.produce(t, "log-b", 0, time.Now(), "2")
 	want("2")
-	if d := f.describeConsumers(t, "g"); d.Epoch != 2 || len(d.Members) != 1 || len(d.Members[0].Assignment.TopicPartitions) != 2 || *d.Members[0].SubscribedTopicRegex == "" {
+	if d := f.describeConsumers(t, "g"); d.Epoch != 2 || len(d.Members) != 1 ||
+		len(d.Members[0].Assignment.TopicPartitions) != 2 || *d.Members[0].SubscribedTopicRegex == "" {
 		t.Errorf("the group is %+v", d)
 	}
 }
@@ -145,7 +151,8 @@ func newWireConsumer(t *testing.T, f *firn, id string, topics ...string) *wireCo
 	return c
 }
 
-// beat sends a heartbeat after change has been made to it, and takes in the epoch that it is answered with.
+// beat sends a heartbeat after change has been made to it, and takes in the epoch that it is
+// answered with.
 func (c *wireConsumer) beat(change func(*kmsg.ConsumerGroupHeartbeatRequest)) *kmsg.ConsumerGroupHeartbeatResponse {
 	c.t.Helper()
 	if change != nil {
@@ -174,29 +181,40 @@ func TestConsumerGroupErrors(t *testing.T) {
 		r.Topics = append(r.Topics, kmsg.ConsumerGroupHeartbeatRequestTopic{TopicID: topic.ID, Partitions: []int32{0}})
 	})
 	refused("an epoch that there is not", kerr.InvalidRequest, func(r *request) { r.MemberEpoch = -3 })
-	refused("an assignor that there is not", kerr.UnsupportedAssignor, func(r *request) { r.ServerAssignor = new("sticky") })
-	refused("a regular expression that is none", kerr.InvalidRegularExpression, func(r *request) { r.SubscribedTopicRegex = new("a)|(b") })
+	refused("an assignor that there is not", kerr.UnsupportedAssignor, func(r *request) {
+		r.ServerAssignor = new("sticky")
+	})
+	refused("a regular expression that is none", kerr.InvalidRegularExpression, func(r *request) {
+		r.SubscribedTopicRegex = new("a)|(b")
+	})
 	refused("a group without a name", kerr.InvalidGroupID, func(r *request) { r.Group = "" })
 	refused("a member that there is not", kerr.UnknownMemberID, func(r *request) { r.MemberEpoch = 3 })
 	refused("leaving without being there", kerr.UnknownMemberID, func(r *request) { r.MemberEpoch = -1 })
 
 	a := newWireConsumer(t, f, "a", "log")
 	joined := a.beat(func(r *request) { r.InstanceID = new("i") })
-	if joined.ErrorCode != 0 || joined.MemberEpoch != 1 || *joined.MemberID != "a" || joined.HeartbeatIntervalMillis != 100 || len(joined.Assignment.Topics) != 1 ||
-		joined.Assignment.Topics[0].TopicID != [16]byte(topic.ID) || !slices.Equal(joined.Assignment.Topics[0].Partitions, []int32{0, 1}) {
+	if joined.ErrorCode != 0 || joined.MemberEpoch != 1 || *joined.MemberID != "a" ||
+		joined.HeartbeatIntervalMillis != 100 || len(joined.Assignment.Topics) != 1 ||
+		joined.Assignment.Topics[0].TopicID != [16]byte(topic.ID) ||
+		!slices.Equal(joined.Assignment.Topics[0].Partitions, []int32{0, 1}) {
 		t.Fatalf("joined: %+v", joined)
 	}
 	refused("an epoch ahead", kerr.FencedMemberEpoch, func(r *request) { r.MemberID, r.MemberEpoch = "a", 7 })
 	refused("the instance id of another", kerr.UnreleasedInstanceID, func(r *request) { r.InstanceID = new("i") })
-	refused("the instance id of another, in an epoch", kerr.FencedInstanceID, func(r *request) { r.InstanceID, r.MemberEpoch = new("i"), 1 })
+	refused("the instance id of another, in an epoch", kerr.FencedInstanceID, func(r *request) {
+		r.InstanceID, r.MemberEpoch = new("i"), 1
+	})
 	wantCode(t, "coming back later", a.beat(func(r *request) { r.MemberEpoch = -2 }).ErrorCode, nil)
-	if again := newWireConsumer(t, f, "b", "log").beat(func(r *request) { r.InstanceID = new("i") }); again.ErrorCode != 0 || again.MemberEpoch != 1 || len(again.Assignment.Topics) != 1 {
+	if again := newWireConsumer(t, f, "b", "log").beat(func(r *request) {
+		r.InstanceID = new("i")
+	}); again.ErrorCode != 0 || again.MemberEpoch != 1 || len(again.Assignment.Topics) != 1 {
 		t.Errorf("coming back: %+v", again)
 	}
 	f.checkMemberEpochs(t, topic.ID)
 }
 
-// A member whose regular expression matches everything gets the topics that its client may describe.
+// A member whose regular expression matches everything gets the topics that its client may
+// describe.
 func TestRegexIsOfWhatTheClientMayDescribe(t *testing.T) {
 	g := accesstest.NewGuard()
 	f := startFirn(t, Options{Authorizer: g})
@@ -206,7 +224,8 @@ func TestRegexIsOfWhatTheClientMayDescribe(t *testing.T) {
 	joined := newWireConsumer(t, f, "a").beat(func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 		r.SubscribedTopicNames, r.SubscribedTopicRegex = nil, new(".*")
 	})
-	if joined.ErrorCode != 0 || len(joined.Assignment.Topics) != 1 || joined.Assignment.Topics[0].TopicID != [16]byte(topic.ID) {
+	if joined.ErrorCode != 0 || len(joined.Assignment.Topics) != 1 ||
+		joined.Assignment.Topics[0].TopicID != [16]byte(topic.ID) {
 		t.Errorf("joined: %+v", joined)
 	}
 }
@@ -216,7 +235,8 @@ func (f *firn) checkMemberEpochs(t *testing.T, topic [16]byte) {
 	commit := func(member string, epoch int32) int16 {
 		req := kmsg.NewPtrOffsetCommitRequest()
 		req.Version, req.Group, req.MemberID, req.Generation = 10, "g", member, epoch
-		req.Topics = []kmsg.OffsetCommitRequestTopic{{TopicID: topic, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: 1, Offset: 5, LeaderEpoch: -1}}}}
+		req.Topics = []kmsg.OffsetCommitRequestTopic{{TopicID: topic,
+			Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: 1, Offset: 5, LeaderEpoch: -1}}}}
 		return ask[*kmsg.OffsetCommitResponse](t, f, req).Topics[0].Partitions[0].ErrorCode
 	}
 	wantCode(t, "a commit", commit("b", 1), nil)
@@ -254,7 +274,8 @@ func TestToolsSeeConsumerGroups(t *testing.T) {
 	newWireConsumer(t, f, "a", "log").beat(nil)
 	list := kmsg.NewPtrListGroupsRequest()
 	list.Version, list.TypesFilter, list.StatesFilter = 5, []string{"Consumer"}, []string{"stable"}
-	if all := ask[*kmsg.ListGroupsResponse](t, f, list).Groups; len(all) != 1 || all[0].Group != "g" || all[0].GroupType != "consumer" || all[0].ProtocolType != "consumer" {
+	if all := ask[*kmsg.ListGroupsResponse](t, f, list).Groups; len(all) != 1 || all[0].Group != "g" ||
+		all[0].GroupType != "consumer" || all[0].ProtocolType != "consumer" {
 		t.Errorf("listed: %+v", all)
 	}
 	list.TypesFilter = []string{"classic"}
@@ -263,10 +284,12 @@ func TestToolsSeeConsumerGroups(t *testing.T) {
 	}
 	describe := kmsg.NewPtrDescribeGroupsRequest()
 	describe.Version, describe.Groups = 6, []string{"g"}
-	if d := ask[*kmsg.DescribeGroupsResponse](t, f, describe).Groups[0]; d.ErrorCode != kerr.GroupIDNotFound.Code || d.State != "Dead" {
+	if d := ask[*kmsg.DescribeGroupsResponse](t, f, describe).Groups[0]; d.ErrorCode != kerr.GroupIDNotFound.Code ||
+		d.State != "Dead" {
 		t.Errorf("described as classic: %+v", d)
 	}
-	if d := f.describeConsumers(t, "g"); d.State != "Stable" || d.Epoch != 1 || d.AssignmentEpoch != 1 || len(d.Members) != 1 || d.Members[0].MemberType != 1 {
+	if d := f.describeConsumers(t, "g"); d.State != "Stable" || d.Epoch != 1 || d.AssignmentEpoch != 1 ||
+		len(d.Members) != 1 || d.Members[0].MemberType != 1 {
 		t.Errorf("described: %+v", d)
 	}
 	if d := f.describeConsumers(t, "nobody"); d.ErrorCode != kerr.GroupIDNotFound.Code {
@@ -274,5 +297,6 @@ func TestToolsSeeConsumerGroups(t *testing.T) {
 	}
 	remove := kmsg.NewPtrDeleteGroupsRequest()
 	remove.Version, remove.Groups = 2, []string{"g"}
-	wantCode(t, "deleting a group with members", ask[*kmsg.DeleteGroupsResponse](t, f, remove).Groups[0].ErrorCode, kerr.NonEmptyGroup)
+	wantCode(t, "deleting a group with members", ask[*kmsg.DeleteGroupsResponse](t, f, remove).Groups[0].ErrorCode,
+		kerr.NonEmptyGroup)
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// program is a member of a group in a process of its own, which prints PARTITION/OFFSET of each record.
+// program is a member of a group in a process of its own, which prints PARTITION/OFFSET of each
+// record.
 type program struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -93,14 +94,18 @@ func TestMixedGroup(t *testing.T) {
 	startProgram(t, count("kcat"), "kcat", "-b", f.address, "-G", "mixed", "-q", "-u", "-X", "auto.offset.reset=earliest",
 		"-X", "partition.assignment.strategy=roundrobin", "-X", "heartbeat.interval.ms=200", "-f", `%p/%o\n`, "log")
 	until(t, "kcat reads", reading("kcat"))
-	member := f.client(t, kgo.ConsumerGroup("mixed"), kgo.ConsumeTopics("log"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.Balancers(kgo.RoundRobinBalancer()), kgo.HeartbeatInterval(200*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond))
+	member := f.client(t, kgo.ConsumerGroup("mixed"), kgo.ConsumeTopics("log"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.Balancers(kgo.RoundRobinBalancer()), kgo.HeartbeatInterval(200*time.Millisecond),
+		kgo.FetchMaxWait(100*time.Millisecond))
 	ctx, stop := context.WithCancel(t.Context())
 	polled := make(chan struct{})
 	go func() {
 		defer close(polled)
 		for ctx.Err() == nil {
-			member.PollRecords(ctx, 100).EachRecord(func(r *kgo.Record) { count("franz-go")(fmt.Sprintf("%d/%d", r.Partition, r.Offset)) })
+			member.PollRecords(ctx, 100).EachRecord(func(r *kgo.Record) {
+				count("franz-go")(fmt.Sprintf("%d/%d", r.Partition, r.Offset))
+			})
 		}
 	}()
 	until(t, "franz-go reads", reading("franz-go"))
@@ -117,7 +122,8 @@ func TestMixedGroup(t *testing.T) {
 	t.Logf("%d records, read by %v", total, readers)
 }
 
-// writeSlowly writes records one after the other. The returned function stops that, and says how many there are.
+// writeSlowly writes records one after the other. The returned function stops that, and says how
+// many there are.
 func writeSlowly(t *testing.T, f *firn, partitions int32) (stop func() int) {
 	t.Helper()
 	cl := f.client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -127,7 +133,8 @@ func writeSlowly(t *testing.T, f *firn, partitions int32) (stop func() int) {
 		n := 0
 		for tick := time.NewTicker(5 * time.Millisecond); ctx.Err() == nil; n++ {
 			<-tick.C
-			if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "log", Partition: int32(n) % partitions, Value: []byte("x")}).FirstErr(); err != nil {
+			if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "log", Partition: int32(n) % partitions,
+				Value: []byte("x")}).FirstErr(); err != nil {
 				t.Errorf("writing: %v", err)
 				break
 			}

@@ -38,18 +38,22 @@ type readers struct {
 }
 
 func newReaders(t *testing.T, f *firn, topic string, want int) *readers {
-	r := &readers{t: t, f: f, group: "g-" + topic, topic: topic, owner: map[int32]int{}, counts: map[string]int{}, enough: make(chan struct{}), want: want}
+	r := &readers{t: t, f: f, group: "g-" + topic, topic: topic, owner: map[int32]int{}, counts: map[string]int{},
+		enough: make(chan struct{}), want: want}
 	r.upTo.Store(math.MaxInt64)
 	return r
 }
 
-// start starts a member. It commits what it has handled, also before it gives partitions up. The returned function makes it leave.
+// start starts a member. It commits what it has handled, also before it gives partitions up. The
+// returned function makes it leave.
 func (r *readers) start(id int, balancer kgo.GroupBalancer, opts ...kgo.Opt) (leave func()) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	cl := r.f.client(r.t, append([]kgo.Opt{
-		kgo.ConsumerGroup(r.group), kgo.ConsumeTopics(r.topic), kgo.Balancers(balancer), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(100 * time.Millisecond), kgo.BlockRebalanceOnPoll(), kgo.HeartbeatInterval(100 * time.Millisecond),
+		kgo.ConsumerGroup(r.group), kgo.ConsumeTopics(r.topic), kgo.Balancers(balancer),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(100 * time.Millisecond), kgo.BlockRebalanceOnPoll(),
+		kgo.HeartbeatInterval(100 * time.Millisecond),
 		kgo.SessionTimeout(time.Second), kgo.FetchMaxWait(100 * time.Millisecond), kgo.FetchMaxPartitionBytes(2000),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { r.assigned(id, m[r.topic]) }),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
@@ -188,10 +192,12 @@ func (f *firn) fillTopic(t *testing.T, topic string, partitions int32, records i
 	}
 }
 
-// Members that come and go, and say so, read every record exactly once, with every balancer, and no partition has two owners.
+// Members that come and go, and say so, read every record exactly once, with every balancer, and no
+// partition has two owners.
 func TestGroupReadsExactlyOnceWhileNobodyDies(t *testing.T) {
 	for name, balancer := range map[string]kgo.GroupBalancer{
-		"range": kgo.RangeBalancer(), "roundrobin": kgo.RoundRobinBalancer(), "sticky": kgo.StickyBalancer(), "cooperative": kgo.CooperativeStickyBalancer(),
+		"range": kgo.RangeBalancer(), "roundrobin": kgo.RoundRobinBalancer(), "sticky": kgo.StickyBalancer(),
+		"cooperative": kgo.CooperativeStickyBalancer(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -218,7 +224,8 @@ func TestGroupReadsExactlyOnceWhileNobodyDies(t *testing.T) {
 	}
 }
 
-// When members die, others take their partitions over once their sessions have timed out, and every record is read at least once.
+// When members die, others take their partitions over once their sessions have timed out, and every
+// record is read at least once.
 func TestGroupSurvivesDeaths(t *testing.T) {
 	f := startFirn(t, Options{})
 	f.fillTopic(t, "log", 4, 4000)
@@ -226,7 +233,8 @@ func TestGroupSurvivesDeaths(t *testing.T) {
 	r.deadly = true
 	for id := range 3 {
 		var net mortal
-		r.start(id, kgo.CooperativeStickyBalancer(), kgo.Dialer(net.dial), kgo.RetryTimeout(200*time.Millisecond), kgo.RequestRetries(1))
+		r.start(id, kgo.CooperativeStickyBalancer(), kgo.Dialer(net.dial), kgo.RetryTimeout(200*time.Millisecond),
+			kgo.RequestRetries(1))
 		for before := r.total.Load(); r.total.Load() < before+500; {
 			time.Sleep(time.Millisecond)
 		}
@@ -242,7 +250,8 @@ func TestGroupsGoOnAndAreIndependent(t *testing.T) {
 	f.fillTopic(t, "log", 2, 200)
 	for _, group := range []string{"a", "b"} {
 		for round := range 2 {
-			cl := f.client(t, kgo.ConsumerGroup(group), kgo.ConsumeTopics("log"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+			cl := f.client(t, kgo.ConsumerGroup(group), kgo.ConsumeTopics("log"),
+				kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 			n := 0
 			for n < 100*(1-round)+100*round && n < 100 {
 				fetches := cl.PollRecords(t.Context(), 100-n)
@@ -268,7 +277,8 @@ func TestKcatGroup(t *testing.T) {
 	f := startFirn(t, Options{})
 	f.fillTopic(t, "log", 3, 30)
 	read := func(count int) string {
-		return kcat(t, f, "", "-G", "kcats", "-c", fmt.Sprint(count), "-q", "-X", "auto.offset.reset=earliest", "-f", `%p/%o\n`, "log")
+		return kcat(t, f, "", "-G", "kcats", "-c", fmt.Sprint(count), "-q", "-X", "auto.offset.reset=earliest", "-f",
+			`%p/%o\n`, "log")
 	}
 	seen := map[string]bool{}
 	for range 2 {
@@ -295,7 +305,8 @@ func TestGroupAdmin(t *testing.T) {
 	if err := adm.CommitAllOffsets(t.Context(), "idle", offsets); err != nil {
 		t.Fatal(err)
 	}
-	cl := f.client(t, kgo.ConsumerGroup("busy"), kgo.ConsumeTopics("log"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.InstanceID("i"))
+	cl := f.client(t, kgo.ConsumerGroup("busy"), kgo.ConsumeTopics("log"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.InstanceID("i"))
 	cl.PollRecords(t.Context(), 1)
 
 	listed, err := adm.ListGroups(t.Context())
@@ -309,7 +320,8 @@ func TestGroupAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g := described["busy"]; len(g.Members) != 1 || *g.Members[0].InstanceID != "i" || len(g.AssignedPartitions()["log"]) != 2 || g.ProtocolType != "consumer" {
+	if g := described["busy"]; len(g.Members) != 1 || *g.Members[0].InstanceID != "i" ||
+		len(g.AssignedPartitions()["log"]) != 2 || g.ProtocolType != "consumer" {
 		t.Errorf("busy is %+v", g)
 	}
 	if g := described["none"]; !errors.Is(g.Err, kerr.GroupIDNotFound) {
@@ -322,12 +334,14 @@ func TestGroupAdmin(t *testing.T) {
 	if o, _ := fetched.Lookup("log", 0); o.LeaderEpoch != 7 {
 		t.Errorf("fetched %+v", o)
 	}
-	if committed, err := adm.CommitOffsets(t.Context(), "busy", offsets); err != nil || !errors.Is(committed.Error(), kerr.UnknownMemberID) {
+	if committed, err := adm.CommitOffsets(t.Context(), "busy", offsets); err != nil ||
+		!errors.Is(committed.Error(), kerr.UnknownMemberID) {
 		t.Errorf("committing for a group with members: %v, %v", committed.Error(), err)
 	}
 	only := kadm.TopicsSet{}
 	only.Add("log", 1)
-	if gone, err := adm.DeleteOffsets(t.Context(), "busy", only); err != nil || !errors.Is(gone.Error(), kerr.GroupSubscribedToTopic) {
+	if gone, err := adm.DeleteOffsets(t.Context(), "busy", only); err != nil ||
+		!errors.Is(gone.Error(), kerr.GroupSubscribedToTopic) {
 		t.Errorf("deleting offsets of a subscribed topic: %v, %v", gone, err)
 	}
 	if gone, err := adm.DeleteOffsets(t.Context(), "idle", only); err != nil || gone.Error() != nil {
@@ -337,7 +351,8 @@ func TestGroupAdmin(t *testing.T) {
 		t.Errorf("after deleting: %+v", fetched)
 	}
 	deleted, err := adm.DeleteGroups(t.Context(), "busy", "idle", "none")
-	if err != nil || deleted["busy"].Err != kerr.NonEmptyGroup || deleted["idle"].Err != nil || deleted["none"].Err != kerr.GroupIDNotFound {
+	if err != nil || deleted["busy"].Err != kerr.NonEmptyGroup || deleted["idle"].Err != nil ||
+		deleted["none"].Err != kerr.GroupIDNotFound {
 		t.Errorf("deleted: %+v, %v", deleted, err)
 	}
 	if fetched, _ := adm.FetchOffsets(t.Context(), "idle"); len(fetched) != 0 {
@@ -349,7 +364,8 @@ func TestGroupAdmin(t *testing.T) {
 func TestHostileMembers(t *testing.T) {
 	f := startFirn(t, Options{})
 	f.fillTopic(t, "log", 2, 10)
-	good := f.client(t, kgo.ConsumerGroup("good"), kgo.ConsumeTopics("log"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	good := f.client(t, kgo.ConsumerGroup("good"), kgo.ConsumeTopics("log"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	good.PollRecords(t.Context(), 10)
 	member, generation := good.GroupMetadata()
 
@@ -388,8 +404,10 @@ func TestHostileMembers(t *testing.T) {
 		wantCode(t, name+" beats", ask[*kmsg.HeartbeatResponse](t, f, req).ErrorCode, beat.want)
 		commit := kmsg.NewPtrOffsetCommitRequest()
 		commit.Version, commit.Group, commit.MemberID, commit.Generation = 9, beat.group, beat.id, beat.generation
-		commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "log", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 9}}}}
-		wantCode(t, name+" commits", ask[*kmsg.OffsetCommitResponse](t, f, commit).Topics[0].Partitions[0].ErrorCode, beat.want)
+		commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "log",
+			Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 9}}}}
+		wantCode(t, name+" commits", ask[*kmsg.OffsetCommitResponse](t, f, commit).Topics[0].Partitions[0].ErrorCode,
+			beat.want)
 	}
 	long := kmsg.NewPtrOffsetCommitRequest()
 	long.Version, long.Group, long.Generation = 9, "long", -1
@@ -405,13 +423,15 @@ func TestHostileMembers(t *testing.T) {
 	}
 }
 
-// Members of a group that is stuck in a rebalance do not keep a server from stopping: startFirn's cleanup would say so.
+// Members of a group that is stuck in a rebalance do not keep a server from stopping: startFirn's
+// cleanup would say so.
 func TestDrainAnswersParkedMembers(t *testing.T) {
 	f := startFirn(t, Options{Limits: Limits{DrainTimeout: 10 * time.Second}})
 	f.fillTopic(t, "log", 1, 1)
 	parked := make(chan struct{})
 	t.Cleanup(func() { <-parked })
-	first := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("log"), kgo.HeartbeatInterval(5*time.Second), kgo.SessionTimeout(30*time.Second))
+	first := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("log"), kgo.HeartbeatInterval(5*time.Second),
+		kgo.SessionTimeout(30*time.Second))
 	for {
 		if d, err := f.opts.Groups.Describe(t.Context(), "g"); err == nil && d.State.String() == "Stable" {
 			break
@@ -422,7 +442,8 @@ func TestDrainAnswersParkedMembers(t *testing.T) {
 	go func() {
 		defer close(parked)
 		req := kmsg.NewPtrJoinGroupRequest()
-		req.Version, req.Group, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.ProtocolType = 3, "g", 30_000, 60_000, "consumer"
+		req.Version, req.Group, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.ProtocolType = 3, "g", 30_000,
+			60_000, "consumer"
 		req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "cooperative-sticky"}}
 		resp := ask[*kmsg.JoinGroupResponse](t, f, req)
 		wantCode(t, "a parked member of a server that stops", resp.ErrorCode, kerr.CoordinatorNotAvailable)

@@ -16,7 +16,8 @@ func init() {
 			resp.ErrorCode = refused.code()
 			return resp, nil
 		}
-		resp.ErrorCode = codeOf(s.opts.Groups.Heartbeat(ctx, req.Group, req.MemberID, orEmpty(req.InstanceID), req.Generation))
+		resp.ErrorCode = codeOf(s.opts.Groups.Heartbeat(ctx, req.Group, req.MemberID, orEmpty(req.InstanceID),
+			req.Generation))
 		return resp, nil
 	}, rules{needs: []access.Need{access.Read.On(access.Group)}, quota: access.Requests})
 }

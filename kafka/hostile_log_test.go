@@ -20,11 +20,13 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// honest writes records and reads them back, in order and complete, for as long as the hostile are at work.
+// honest writes records and reads them back, in order and complete, for as long as the hostile are
+// at work.
 func (f *firn) honest(t *testing.T) (stop func()) {
 	t.Helper()
 	f.createTopic(t, "honest", 2)
-	cl := f.client(t, kgo.DefaultProduceTopic("honest"), kgo.ConsumeTopics("honest"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl := f.client(t, kgo.DefaultProduceTopic("honest"), kgo.ConsumeTopics("honest"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -49,8 +51,8 @@ func (f *firn) honest(t *testing.T) (stop func()) {
 	return func() { close(quit); <-done }
 }
 
-// Requests of every API and version that is served, with random content and then damaged, never make a handler panic, and every
-// connection is answered or closed.
+// Requests of every API and version that is served, with random content and then damaged, never
+// make a handler panic, and every connection is answered or closed.
 func TestNonsenseOfEveryAPIHarmsNobody(t *testing.T) {
 	f := startFirn(t, Options{Limits: Limits{ReadTimeout: 20 * time.Millisecond}})
 	f.createTopic(t, "a", 3)
@@ -93,7 +95,8 @@ func (f *firn) provoke(t *testing.T, sent []byte) {
 	io.CopyN(io.Discard, nc, 5)
 }
 
-// Consumers that ask for much and take nothing: what is held for them is bounded, they are cut off, and others read on.
+// Consumers that ask for much and take nothing: what is held for them is bounded, they are cut off,
+// and others read on.
 func TestGreedyReadersThatReadNothing(t *testing.T) {
 	f := startFirn(t, Options{KeepPlain: true, Limits: Limits{
 		AnswerMemoryBytes: 16 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20, WriteTimeout: 500 * time.Millisecond,
@@ -129,7 +132,8 @@ func TestGreedyReadersThatReadNothing(t *testing.T) {
 	waitUntil(t, func() bool { return f.answers.Used() < 1<<20 })
 }
 
-// Thousands of connections that are open and say nothing cost a few KiB each, and nobody else notices.
+// Thousands of connections that are open and say nothing cost a few KiB each, and nobody else
+// notices.
 func TestThousandsOfConnections(t *testing.T) {
 	const clients = 2000
 	f := startFirn(t, Options{})
@@ -168,7 +172,8 @@ func TestThousandsOfConnections(t *testing.T) {
 	waitUntil(t, func() bool { return f.openConnections() < 10 })
 }
 
-// A client that goes on writing without reading its answers is stopped by TCP and then cut off; what it wrote before stays.
+// A client that goes on writing without reading its answers is stopped by TCP and then cut off;
+// what it wrote before stays.
 func TestWriterThatReadsNoAnswers(t *testing.T) {
 	f := startFirn(t, Options{KeepPlain: true, Limits: Limits{WriteTimeout: 200 * time.Millisecond, MaxInFlight: 4}})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "2000000")
@@ -188,7 +193,8 @@ func TestWriterThatReadsNoAnswers(t *testing.T) {
 	}
 }
 
-// A request may have many partitions, and is answered for each, but not so many that the answer alone would cost the server dear.
+// A request may have many partitions, and is answered for each, but not so many that the answer
+// alone would cost the server dear.
 func TestHugeArrays(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)

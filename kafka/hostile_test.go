@@ -16,7 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// neighbour is a well-behaved client that asks something again and again while others misbehave, on one connection.
+// neighbour is a well-behaved client that asks something again and again while others misbehave, on
+// one connection.
 func neighbour(t *testing.T, address string) (stop func()) {
 	t.Helper()
 	nc := dial(t, address)
@@ -123,7 +124,8 @@ func TestMalformedRequestsCloseTheirConnectionAlone(t *testing.T) {
 	}
 }
 
-// Random bytes, and requests with a few random bytes in them, never do more than end their connection.
+// Random bytes, and requests with a few random bytes in them, never do more than end their
+// connection.
 func TestNoiseEndsItsConnectionAtMost(t *testing.T) {
 	s, address := serve(t, Options{Limits: Limits{ReadTimeout: 50 * time.Millisecond}})
 	stop := neighbour(t, address)
@@ -173,8 +175,8 @@ func noise(rnd *rand.Rand) []byte {
 	return b
 }
 
-// Announcing a large request costs the server nothing: a thousand connections that each announce 100 MiB hold less than a few MiB in all, and
-// are closed once they have been silent for too long.
+// Announcing a large request costs the server nothing: a thousand connections that each announce
+// 100 MiB hold less than a few MiB in all, and are closed once they have been silent for too long.
 func TestAnnouncedBytesAreNotAllocated(t *testing.T) {
 	const clients = 1000
 	s, address := serve(t, Options{Limits: Limits{ReadTimeout: 2 * time.Second}})
@@ -246,7 +248,8 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-// When the memory for requests is used up, requests wait, and those that wait too long are refused; nothing else happens.
+// When the memory for requests is used up, requests wait, and those that wait too long are refused;
+// nothing else happens.
 func TestRequestMemoryIsBounded(t *testing.T) {
 	const limit = 40 << 20
 	s, address := serve(t, Options{Limits: Limits{

@@ -7,7 +7,8 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// TestInFlightBytes pipelines requests of which each is more than may be in flight: each has the connection to itself, and all are answered.
+// TestInFlightBytes pipelines requests of which each is more than may be in flight: each has the
+// connection to itself, and all are answered.
 func TestInFlightBytes(t *testing.T) {
 	const requests = 20
 	f := startFirn(t, Options{Limits: Limits{MaxInFlightBytes: 100}})

@@ -15,11 +15,12 @@ import (
 
 // IncrementalAlterConfigs, versions 0 and 1, as Kafka 4. Any node serves it.
 //
-//   - SET and DELETE concern one config; APPEND and SUBTRACT the items of one whose type is a list, beginning with its default if
-//     it was not set.
-//   - Each resource is changed wholly or not at all. A config may be named once for each resource. Brokers' configs are
-//     read-only.
-//   - Of changes that are made at the same moment through different nodes, the last one to set a config stands.
+//   - SET and DELETE concern one config; APPEND and SUBTRACT the items of one whose type is a list,
+//     beginning with its default if it was not set.
+//   - Each resource is changed wholly or not at all. A config may be named once for each resource.
+//     Brokers' configs are read-only.
+//   - Of changes that are made at the same moment through different nodes, the last one to set a
+//     config stands.
 func init() {
 	register(0, 1, incrementalAlterConfigs, rules{
 		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster),
@@ -38,9 +39,10 @@ func incrementalAlterConfigs(ctx context.Context, s *Server, from *peer,
 	inParallel(len(req.Resources), func(i int) {
 		asked := req.Resources[i]
 		r := resource{asked.ResourceType, asked.ResourceName}
-		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly, func(set map[string]string) (map[string]string, *refusal) {
-			return changedConfigs(set, asked.Configs)
-		})
+		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly,
+			func(set map[string]string) (map[string]string, *refusal) {
+				return changedConfigs(set, asked.Configs)
+			})
 		a := kmsg.NewIncrementalAlterConfigsResponseResource()
 		a.ResourceType, a.ResourceName = r.kind, r.name
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()

@@ -13,10 +13,13 @@ import (
 
 // JoinGroup, versions 0 to 9, as Kafka 4.
 //
-//   - It is answered when the group's next generation begins: when all members have joined, or the longest of their rebalance timeouts has passed.
-//     The first generation of an empty group waits for group.initial.rebalance.delay.ms, which is 200 ms here and not 3 s.
-//   - From version 4 on a new member is given an id first (MEMBER_ID_REQUIRED) and joins with it; from version 5 on members can be static.
-//   - A member that would be too much for the group or the node is refused with GROUP_MAX_SIZE_REACHED.
+//   - It is answered when the group's next generation begins: when all members have joined, or the
+//     longest of their rebalance timeouts has passed. The first generation of an empty group waits
+//     for group.initial.rebalance.delay.ms, which is 200 ms here and not 3 s.
+//   - From version 4 on a new member is given an id first (MEMBER_ID_REQUIRED) and joins with it;
+//     from version 5 on members can be static.
+//   - A member that would be too much for the group or the node is refused with
+//     GROUP_MAX_SIZE_REACHED.
 func init() {
 	register(0, 9, joinGroup, rules{
 		needs: []access.Need{access.Read.On(access.Group)}, parks: true, answersLarge: true, quota: access.Requests})
@@ -55,7 +58,8 @@ func joinGroup(ctx context.Context, s *Server, from *peer, req *kmsg.JoinGroupRe
 		resp.Protocol = new("") // null only from version 7 on
 	}
 	for _, m := range a.Members {
-		resp.Members = append(resp.Members, kmsg.JoinGroupResponseMember{MemberID: m.MemberID, InstanceID: orNull(m.InstanceID), ProtocolMetadata: m.Metadata})
+		resp.Members = append(resp.Members, kmsg.JoinGroupResponseMember{MemberID: m.MemberID,
+			InstanceID: orNull(m.InstanceID), ProtocolMetadata: m.Metadata})
 	}
 	return resp, nil
 }

@@ -12,7 +12,8 @@ import (
 	"firn.dev/topics"
 )
 
-// kcat runs kcat against the server and returns what it prints. kcat stands for every client that is built on an old librdkafka.
+// kcat runs kcat against the server and returns what it prints. kcat stands for every client that
+// is built on an old librdkafka.
 func kcat(t *testing.T, f *firn, input string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("kcat")
@@ -30,8 +31,8 @@ func kcat(t *testing.T, f *firn, input string, args ...string) string {
 	return stdout.String()
 }
 
-// Everything that a user of kcat does first: look around, write into a topic that does not exist, read it from either end and from a time,
-// and ask for offsets.
+// Everything that a user of kcat does first: look around, write into a topic that does not exist,
+// read it from either end and from a time, and ask for offsets.
 func TestKcat(t *testing.T) {
 	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
 	if got := kcat(t, f, "", "-L"); !strings.Contains(got, "broker 7 at "+f.address+" (controller)") {
@@ -64,7 +65,8 @@ func TestKcat(t *testing.T) {
 	}
 }
 
-// waitForTick returns a time in milliseconds later than every record written so far and no later than any to come.
+// waitForTick returns a time in milliseconds later than every record written so far and no later
+// than any to come.
 func (f *firn) waitForTick() int64 {
 	now := time.Now().UnixMilli()
 	for time.Now().UnixMilli() == now {

@@ -2,8 +2,8 @@ package kafka
 
 import "github.com/twmb/franz-go/pkg/kerr"
 
-// leaderEpoch is the leader epoch of every partition. It never grows, because a change of leader loses nothing that a client
-// would have to find out about: every node reads the same bucket.
+// leaderEpoch is the leader epoch of every partition. It never grows, because a change of leader
+// loses nothing that a client would have to find out about: every node reads the same bucket.
 const leaderEpoch = 0
 
 // checkLeaderEpoch refuses what a client asks of a leader of another epoch. -1 means any.

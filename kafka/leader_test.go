@@ -40,7 +40,8 @@ func TestLeadersAreSpreadEvenly(t *testing.T) {
 	}
 }
 
-// When a node goes, only its partitions get another leader; and it does not matter in which order a node has heard of the others.
+// When a node goes, only its partitions get another leader; and it does not matter in which order a
+// node has heard of the others.
 func TestLeadersMoveOnlyWhenTheyMust(t *testing.T) {
 	before, after := nodes(1, 2, 3, 4), nodes(4, 3, 1)
 	for _, p := range somePartitions(500) {

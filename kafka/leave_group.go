@@ -9,8 +9,8 @@ import (
 	"firn.dev/access"
 )
 
-// LeaveGroup, versions 0 to 5, as Kafka 4. From version 3 on it takes several members out, static ones by their instance ids alone, and
-// answers for each.
+// LeaveGroup, versions 0 to 5, as Kafka 4. From version 3 on it takes several members out, static
+// ones by their instance ids alone, and answers for each.
 func init() {
 	register(0, 5, leaveGroup, rules{needs: []access.Need{access.Read.On(access.Group)}, quota: access.Requests})
 }
@@ -31,7 +31,8 @@ func leaveGroup(ctx context.Context, s *Server, from *peer, req *kmsg.LeaveGroup
 			resp.ErrorCode, resp.Members = err.Code, nil // it concerns all of them
 			return resp, nil
 		}
-		resp.Members = append(resp.Members, kmsg.LeaveGroupResponseMember{MemberID: m.MemberID, InstanceID: m.InstanceID, ErrorCode: codeOf(err)})
+		resp.Members = append(resp.Members, kmsg.LeaveGroupResponseMember{MemberID: m.MemberID, InstanceID: m.InstanceID,
+			ErrorCode: codeOf(err)})
 	}
 	return resp, nil
 }

@@ -10,9 +10,10 @@ import (
 	"firn.dev/access"
 )
 
-// ListGroups, versions 0 to 5, as Kafka 4: the groups that this node owns, which is why clients ask every node. Filters by state and type, from versions 4
-// and 5 on, do not look at case. The types are "classic" and "consumer".
-// A client that may not describe the cluster gets the groups that it may describe.
+// ListGroups, versions 0 to 5, as Kafka 4: the groups that this node owns, which is why clients ask
+// every node. Filters by state and type, from versions 4 and 5 on, do not look at case. The types
+// are "classic" and "consumer". A client that may not describe the cluster gets the groups that it
+// may describe.
 func init() {
 	register(0, 5, listGroups, rules{
 		needs: []access.Need{access.Describe.On(access.Cluster), access.Describe.On(access.Group)}, quota: access.Requests})

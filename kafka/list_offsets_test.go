@@ -10,7 +10,8 @@ import (
 )
 
 // listOffset asks for one offset.
-func listOffsetOf(t *testing.T, f *firn, version int16, topic string, partition int32, timestamp int64, epoch int32) kmsg.ListOffsetsResponseTopicPartition {
+func listOffsetOf(t *testing.T, f *firn, version int16, topic string, partition int32, timestamp int64,
+	epoch int32) kmsg.ListOffsetsResponseTopicPartition {
 	t.Helper()
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.Version, req.ReplicaID, req.TimeoutMillis = version, -1, 5000
@@ -97,7 +98,8 @@ func TestListOffsetsRefuses(t *testing.T) {
 	p := kmsg.NewListOffsetsRequestTopicPartition()
 	p.Timestamp = latestOffset
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.Version, req.Topics = 5, []kmsg.ListOffsetsRequestTopic{{Topic: "events", Partitions: []kmsg.ListOffsetsRequestTopicPartition{p, p}}}
+	req.Version, req.Topics = 5, []kmsg.ListOffsetsRequestTopic{{Topic: "events",
+		Partitions: []kmsg.ListOffsetsRequestTopicPartition{p, p}}}
 	for _, got := range ask[*kmsg.ListOffsetsResponse](t, f, req).Topics[0].Partitions {
 		wantCode(t, "listed twice", got.ErrorCode, kerr.InvalidRequest)
 	}

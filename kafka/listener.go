@@ -17,8 +17,8 @@ import (
 // Listener is where clients come in.
 type Listener struct {
 	net.Listener
-	// Name is under which nodes register at which address their clients reach them: clients are told
-	// the addresses of the listener that they came through.
+	// Name is under which nodes register at which address their clients reach them: clients get the
+	// addresses of the listener that they came through.
 	Name string
 	TLS  *tls.Config // nil: plaintext
 	SASL bool        // clients log in, by Options.Passwords or Options.Tokens
@@ -27,8 +27,8 @@ type Listener struct {
 // provesSomething says whether a client has something to prove before it is served.
 func (l *Listener) provesSomething() bool { return l.TLS != nil || l.SASL }
 
-// strangers are the connections whose clients have not yet proved who they are: their handshakes are
-// under way. They are few, whatever many of them do: when one more comes than there may be, the
+// strangers are the connections whose clients have not yet proved who they are: their handshakes
+// are under way. They are few, whatever many of them do: when one more comes than there may be, the
 // oldest has to go. An honest client is done long before its turn.
 type strangers struct {
 	most   int

@@ -97,7 +97,8 @@ func TestReachable(t *testing.T) {
 	nodes := []coordinator.NodeInfo{
 		{ID: 1, KafkaHost: "old", KafkaPort: 1},
 		{ID: 2, KafkaHost: "a", KafkaPort: 2, Listeners: []coordinator.Listener{{Name: DefaultListener, Host: "a", Port: 2}}},
-		{ID: 3, KafkaHost: "b", KafkaPort: 3, Listeners: []coordinator.Listener{{Name: "in", Host: "b", Port: 3}, {Name: "out", Host: "c", Port: 4}}},
+		{ID: 3, KafkaHost: "b", KafkaPort: 3, Listeners: []coordinator.Listener{{Name: "in", Host: "b", Port: 3},
+			{Name: "out", Host: "c", Port: 4}}},
 	}
 	for listener, want := range map[string]string{DefaultListener: "old a ", "in": "b ", "out": "c ", "none": ""} {
 		got := ""
@@ -177,7 +178,8 @@ func TestCertificatesReplacedUnderLoad(t *testing.T) {
 		if time.Since(begun) > 30*time.Second {
 			t.Fatal("the new certificate is not shown")
 		}
-		cl, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.Dialer(dial), kgo.DefaultProduceTopic("t"), kgo.RecordRetries(0))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.Dialer(dial), kgo.DefaultProduceTopic("t"),
+			kgo.RecordRetries(0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,8 +220,8 @@ func TestHalfOpenHandshakesAreFew(t *testing.T) {
 	}
 }
 
-// A client that takes an answer slowly over TLS gets all of it, while what the answer was part of is
-// let go.
+// A client that takes an answer slowly over TLS gets all of it, while what the answer was part of
+// is let go.
 func TestSlowClientOverTLS(t *testing.T) {
 	authority := logintest.NewAuthority(t)
 	files := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "server"}))

@@ -7,7 +7,8 @@ import (
 	"firn.dev/budget"
 )
 
-// smallAnswerBytes is what a Fetch response may have when memory is short: as much as a connection may hold of the reserve.
+// smallAnswerBytes is what a Fetch response may have when memory is short: as much as a connection
+// may hold of the reserve.
 const smallAnswerBytes = 256 << 10
 
 // requestMemory is how requests share RequestMemoryBytes.

@@ -14,13 +14,14 @@ import (
 
 // Metadata, versions 0 to 13, as Kafka 4.
 //
-//   - Topics are asked for by name, or by id from version 10 on; null (in version 0 an empty list) asks for all.
-//   - A topic that does not exist is created if both the client and the server allow that. It is there when the answer arrives;
-//     Kafka answers before.
+//   - Topics are asked for by name, or by id from version 10 on; null (in version 0 an empty list)
+//     asks for all.
+//   - A topic that does not exist is created if both the client and the server allow that. It is
+//     there when the answer arrives; Kafka answers before.
 //   - The leader of a partition is one node that all nodes agree on (leader.go). Its replicas are
 //     as many as were declared (replicas.go), and all in sync. Its leader epoch is 0 for ever. The
 //     controller is any live node: each of them makes every change.
-//   - Of all topics, a client gets those that it may describe. Everybody is told the nodes.
+//   - Of all topics, a client gets those that it may describe. Every client gets the nodes.
 func init() {
 	register(0, 13, metadata, rules{
 		needs: []access.Need{access.Describe.On(access.Topic), access.Create.On(access.Topic),
@@ -35,7 +36,8 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 	nodes := s.nodes(from)
 	resp.ControllerID = controllerOf(nodes)
 	for _, n := range nodes {
-		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: n.ID, Host: n.KafkaHost, Port: n.KafkaPort, Rack: rackOf(n)})
+		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: n.ID, Host: n.KafkaHost, Port: n.KafkaPort,
+			Rack: rackOf(n)})
 	}
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = from.clusterOperations()
@@ -54,7 +56,8 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 	return resp, nil
 }
 
-// metadataTopics answers for each topic that is asked for, once; its partitions are counted and not filled in.
+// metadataTopics answers for each topic that is asked for, once; its partitions are counted and not
+// filled in.
 func (s *Server) metadataTopics(ctx context.Context, from *peer,
 	req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
 	var answers []kmsg.MetadataResponseTopic
@@ -85,7 +88,8 @@ func (s *Server) metadataTopics(ctx context.Context, from *peer,
 	for i, asked := range wanted {
 		if asked.TopicID != (segments.TopicID{}) {
 			found[i] = s.metadataByID(from, asked.TopicID)
-		} else if found[i] = s.metadataByName(from, *asked.Topic); create && found[i].ErrorCode == kerr.UnknownTopicOrPartition.Code {
+		} else if found[i] = s.metadataByName(from, *asked.Topic); create &&
+			found[i].ErrorCode == kerr.UnknownTopicOrPartition.Code {
 			missing = append(missing, i)
 		}
 	}
@@ -140,7 +144,8 @@ func noMetadata(name *string, refused *refusal) kmsg.MetadataResponseTopic {
 	return a
 }
 
-// autoCreateAll creates topics with the server's defaults because a client asked for them by name: side by side, so that they share journal objects.
+// autoCreateAll creates topics with the server's defaults because a client asked for them by name:
+// side by side, so that they share journal objects.
 func (s *Server) autoCreateAll(ctx context.Context, from *peer, answers []kmsg.MetadataResponseTopic, missing []int) {
 	if len(missing) == 0 {
 		return
@@ -182,7 +187,7 @@ func metadataTopic(t *coordinator.Topic) kmsg.MetadataResponseTopic {
 	return a
 }
 
-// placement is which nodes a client is told: all that live, and those of them that may lead.
+// placement has the nodes that a client gets: all that live, and those of them that may lead.
 type placement struct{ nodes, leaders []coordinator.NodeInfo }
 
 func (p placement) metadata(at segments.Partition, replicas int16) kmsg.MetadataResponseTopicPartition {

@@ -41,7 +41,8 @@ func TestMetadataDescribesTheCluster(t *testing.T) {
 		t.Errorf("authorized operations %d were not asked for", got.AuthorizedOperations)
 	}
 	for i, p := range got.Partitions {
-		if p.ErrorCode != 0 || p.Partition != int32(i) || p.Leader != 7 || p.LeaderEpoch != 0 || len(p.Replicas) != 1 || len(p.ISR) != 1 {
+		if p.ErrorCode != 0 || p.Partition != int32(i) || p.Leader != 7 || p.LeaderEpoch != 0 || len(p.Replicas) != 1 ||
+			len(p.ISR) != 1 {
 			t.Errorf("partition %+v", p)
 		}
 	}
@@ -69,7 +70,8 @@ func TestMetadataFindsTopics(t *testing.T) {
 	}
 
 	byID := metadataOf(12, "orders", "orders", "no/name", "absent")
-	byID.Topics = append(byID.Topics, kmsg.MetadataRequestTopic{TopicID: topic.ID}, kmsg.MetadataRequestTopic{TopicID: segments.TopicID{1}})
+	byID.Topics = append(byID.Topics, kmsg.MetadataRequestTopic{TopicID: topic.ID},
+		kmsg.MetadataRequestTopic{TopicID: segments.TopicID{1}})
 	found := ask[*kmsg.MetadataResponse](t, f, byID).Topics
 	if len(found) != 4 {
 		t.Fatalf("%d answers, want each topic once: %+v", len(found), found)
@@ -82,7 +84,8 @@ func TestMetadataFindsTopics(t *testing.T) {
 
 func TestMetadataCreatesTopics(t *testing.T) {
 	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
-	created := ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "old-client")).Topics // cannot say that it does not want that
+	// cannot say that it does not want that
+	created := ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "old-client")).Topics
 	if len(created) != 1 || created[0].ErrorCode != 0 || len(created[0].Partitions) != 2 {
 		t.Errorf("auto creation answers %+v", created)
 	}
@@ -97,5 +100,6 @@ func TestMetadataCreatesTopics(t *testing.T) {
 	}
 
 	f = startFirn(t, Options{})
-	wantCode(t, "forbidden", ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "x")).Topics[0].ErrorCode, kerr.UnknownTopicOrPartition)
+	wantCode(t, "forbidden", ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "x")).Topics[0].ErrorCode,
+		kerr.UnknownTopicOrPartition)
 }

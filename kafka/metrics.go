@@ -61,10 +61,15 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		Name: "firn_kafka_over_quota_total", Help: "Requests and connections beyond a quota, by the quota.",
 	}, []string{"quota"})
 	reg.MustRegister(m.overQuota)
-	reg.MustRegister(m.handshakes, m.logins, m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics, m.throttled,
+	reg.MustRegister(m.handshakes, m.logins, m.requests, m.seconds, m.bytesIn, m.bytesOut, m.refused, m.broken, m.panics,
+		m.throttled,
 		gauge("connections", "Open connections.", func() float64 { return float64(s.openConnections()) }),
-		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 { return float64(s.requests.Used() + s.requests.Own()) }),
-		gauge("answer_memory_bytes", "Memory of answers being made or written.", func() float64 { return float64(s.answers.Used() + s.answers.Own()) }),
+		gauge("request_memory_bytes", "Memory of requests being read or answered.", func() float64 {
+			return float64(s.requests.Used() + s.requests.Own())
+		}),
+		gauge("answer_memory_bytes", "Memory of answers being made or written.", func() float64 {
+			return float64(s.answers.Used() + s.answers.Own())
+		}),
 	)
 	return m
 }

@@ -56,8 +56,8 @@ func (g *gate) pass(ctx context.Context) {
 	}
 }
 
-// heartbeats is the 99th of a hundred times that a heartbeat takes, one after the other on one connection. It is of a member that is not known, which takes the same
-// way as of one that is.
+// heartbeats is the 99th of a hundred times that a heartbeat takes, one after the other on one
+// connection. It is of a member that is not known, which takes the same way as of one that is.
 func (f *firn) heartbeats(t *testing.T) time.Duration {
 	t.Helper()
 	req := kmsg.NewPtrHeartbeatRequest()
@@ -82,14 +82,16 @@ func (f *firn) heartbeats(t *testing.T) time.Duration {
 
 // limits of a server small enough to be filled by a test.
 var tightLimits = Limits{
-	RequestMemoryBytes: 64 << 20, AnswerMemoryBytes: 32 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20, MaxInFlightBytes: 4 << 20,
+	RequestMemoryBytes: 64 << 20, AnswerMemoryBytes: 32 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20,
+	MaxInFlightBytes: 4 << 20,
 }
 
 // attack fills a server with requests, and returns once it is under way.
 type attack func(t *testing.T, f *firn)
 
-// Whatever others do, heartbeats go on: at most ten times as long as on an idle server, as far as that can be told on a machine that does other things as
-// well (heartbeatFloor), and never a second (heartbeatLimit). All come from one address, which is the hard case.
+// Whatever others do, heartbeats go on: at most ten times as long as on an idle server, as far as
+// that can be told on a machine that does other things as well (heartbeatFloor), and never a second
+// (heartbeatLimit). All come from one address, which is the hard case.
 func TestHeartbeatsUnderAttack(t *testing.T) {
 	puts := newGate()
 	for _, c := range []struct {
@@ -113,7 +115,8 @@ func TestHeartbeatsUnderAttack(t *testing.T) {
 			idle := f.heartbeats(t)
 			c.attack(t, f)
 			attacked := f.heartbeats(t)
-			t.Logf("%-50s idle %8v  attacked %8v  requests %4.1f MiB  answers %4.1f MiB", c.name, idle.Round(time.Microsecond), attacked.Round(time.Microsecond),
+			t.Logf("%-50s idle %8v  attacked %8v  requests %4.1f MiB  answers %4.1f MiB", c.name, idle.Round(time.Microsecond),
+				attacked.Round(time.Microsecond),
 				float64(f.requests.Used())/(1<<20), float64(f.answers.Used())/(1<<20))
 			if attacked > heartbeatLimit || attacked > max(10*idle, heartbeatFloor) {
 				t.Errorf("a heartbeat took %v, and %v when the server was idle", attacked, idle)
@@ -159,7 +162,8 @@ func parkedFetches(t *testing.T, f *firn) {
 	req.Topics[0].Partitions = slices.Repeat([]kmsg.FetchRequestTopicPartition{p}, 37_000)
 	send(t, f, 16, frame(req, 1))
 	waitUntil(t, func() bool { return f.requests.Used() > 1<<20 })
-	waitUntil(t, func() bool { return f.requests.Used() < 1<<20 && f.requests.Own() > 0 }) // parked, with what one partition takes
+	// parked, with what one partition takes
+	waitUntil(t, func() bool { return f.requests.Used() < 1<<20 && f.requests.Own() > 0 })
 }
 
 func tricklers(t *testing.T, f *firn) {
@@ -217,8 +221,8 @@ func unreadMetadata(t *testing.T, f *firn) {
 	waitUntil(t, func() bool { return f.answers.Used() > 1<<19 })
 }
 
-// One slow object holds up its own partition alone: the fetch has what is there, and the next one finds the rest. When nothing else is there, the fetch is
-// answered once its time is over.
+// One slow object holds up its own partition alone: the fetch has what is there, and the next one
+// finds the rest. When nothing else is there, the fetch is answered once its time is over.
 func TestOneSlowObjectHoldsUpItsPartitionAlone(t *testing.T) {
 	slow := newGate()
 	var first atomic.Pointer[string] // the object that is slow
@@ -250,7 +254,8 @@ func TestOneSlowObjectHoldsUpItsPartitionAlone(t *testing.T) {
 	waitUntil(t, func() bool { return f.answers.Used()+f.answers.Own() > 0 }) // it has begun to read
 	f.produce(t, "t", 1, time.Now(), "there")
 	got := (<-answered).Topics[0].Partitions
-	if len(got[0].RecordBatches) > 0 || got[0].ErrorCode != 0 || got[0].HighWatermark != 1 || len(got[1].RecordBatches) == 0 {
+	if len(got[0].RecordBatches) > 0 || got[0].ErrorCode != 0 || got[0].HighWatermark != 1 ||
+		len(got[1].RecordBatches) == 0 {
 		t.Errorf("the fetch was answered with %+v", got)
 	}
 	if took := time.Since(began); took > 10*time.Second {

@@ -10,8 +10,8 @@ import (
 	"firn.dev/segments"
 )
 
-// OffsetDelete, version 0, as Kafka 4: deletes what a group has committed for partitions. Those of topics that its members are subscribed to
-// are refused with GROUP_SUBSCRIBED_TO_TOPIC.
+// OffsetDelete, version 0, as Kafka 4: deletes what a group has committed for partitions. Those of
+// topics that its members are subscribed to are refused with GROUP_SUBSCRIBED_TO_TOPIC.
 func init() {
 	register(0, 0, offsetDelete, rules{
 		needs: []access.Need{access.Delete.On(access.Group), access.Read.On(access.Topic)}, quota: access.Requests})

@@ -11,8 +11,9 @@ import (
 
 // OffsetForLeaderEpoch, versions 0 to 4; Kafka 4 begins at 2. Any node serves every partition.
 //
-// There is one leader epoch, 0 (leader_epoch.go), and it ends at the high watermark. Other epochs have no end: -1, which tells a
-// client that there was none. So no client ever finds its log truncated; a node that is cut off and may know less than clients have read does not answer.
+// There is one leader epoch, 0 (leader_epoch.go), and it ends at the high watermark. Other epochs
+// have no end: -1, which tells a client that there was none. So no client ever finds its log
+// truncated; a node that is cut off and may know less than clients have read does not answer.
 func init() {
 	register(0, 4, offsetForLeaderEpoch, rules{
 		needs: []access.Need{access.Describe.On(access.Topic)}, quota: access.Requests})

@@ -29,7 +29,8 @@ func TestOffsetForLeaderEpoch(t *testing.T) {
 		p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = c.partition, c.believed, c.epoch
 		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 		req.Version = 4
-		req.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "log", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{p}}}
+		req.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "log",
+			Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{p}}}
 		got := ask[*kmsg.OffsetForLeaderEpochResponse](t, f, req).Topics[0].Partitions[0]
 		wantCode(t, fmt.Sprintf("%+v", c), got.ErrorCode, c.want)
 		if got.EndOffset != c.end || (got.LeaderEpoch == 0) != (c.end >= 0) {

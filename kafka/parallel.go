@@ -5,12 +5,13 @@ import (
 	"sync"
 )
 
-// maxParallel is how many parts of one request are worked on at once: enough for changes to share a journal object and for reads
-// of the bucket to overlap, few enough for one request to leave room for others.
+// maxParallel is how many parts of one request are worked on at once: enough for changes to share a
+// journal object and for reads of the bucket to overlap, few enough for one request to leave room
+// for others.
 const maxParallel = 32
 
-// inParallel calls do for 0 to n-1, a bounded number at a time, and returns when all calls have. A panic in one of them is the
-// caller's.
+// inParallel calls do for 0 to n-1, a bounded number at a time, and returns when all calls have. A
+// panic in one of them is the caller's.
 func inParallel(n int, do func(i int)) { spread(n, maxParallel, do) }
 
 // onAllCores is inParallel for what only computes.

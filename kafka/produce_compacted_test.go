@@ -8,12 +8,14 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// TestCompactedTopicsNeedKeys writes to a compacted topic with and without keys, plain and compressed.
+// TestCompactedTopicsNeedKeys writes to a compacted topic with and without keys, plain and
+// compressed.
 func TestCompactedTopicsNeedKeys(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1, "cleanup.policy", "compact,delete")
 	for _, codec := range []batch.Codec{batch.None, batch.Zstd} {
-		keyed, err := batch.Build([]batch.Record{{Key: []byte{}, Value: []byte("v")}, {Key: []byte("k")}}, batch.NoProducer(codec))
+		keyed, err := batch.Build([]batch.Record{{Key: []byte{}, Value: []byte("v")}, {Key: []byte("k")}},
+			batch.NoProducer(codec))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,9 +9,11 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// prepare makes of a sound batch what is to be stored. What is wrong with records is answered as Kafka answers it: INVALID_TIMESTAMP if that is what is wrong with one of
-// them, and else INVALID_RECORD, with those that are (KIP-467). A batch that cannot be decompressed is an INVALID_RECORD as well. Kafka answers UNKNOWN_SERVER_ERROR, which
-// clients take for final too; CORRUPT_MESSAGE would make them send it again and again.
+// prepare makes the batch to store of a batch that passed its checks. It answers bad records as
+// Kafka does: with INVALID_TIMESTAMP if the timestamp of one is wrong, and else with INVALID_RECORD
+// and the list of bad records (KIP-467). A batch that cannot be decompressed is an INVALID_RECORD
+// as well. Kafka answers UNKNOWN_SERVER_ERROR, which clients take for final too; CORRUPT_MESSAGE
+// would make them send it again and again.
 func (s *Server) prepare(in *incomingBatch, b ingest.Batch) (ingest.Batch, *refusal) {
 	b, err := s.preparer.Prepare(b, in.config, in.now)
 	if err == nil {

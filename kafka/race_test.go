@@ -4,7 +4,8 @@ package kafka
 
 import "time"
 
-// With the race detector small allocations are not put together, and everything takes several times as long.
+// With the race detector small allocations are not put together, and everything takes several times
+// as long.
 const (
 	allocationFactor = 2
 	heartbeatFloor   = 5 * time.Second

@@ -10,7 +10,8 @@ import (
 	"firn.dev/topics"
 )
 
-// refusal is why something was not done: Kafka's error, and what to do about it in words for people.
+// refusal is why something was not done: Kafka's error, and what to do about it in words for
+// people.
 type refusal struct {
 	kind    *kerr.Error
 	message string
@@ -39,7 +40,8 @@ func (r *refusal) text() *string {
 	return &r.message
 }
 
-// refusalOf is how a client gets to know err; nil for nil. Errors that nobody foresaw are logged as well.
+// refusalOf maps err to the refusal that a client gets; nil for nil. Unforeseen errors are logged
+// as well.
 func (s *Server) refusalOf(err error) *refusal {
 	if err == nil {
 		return nil

@@ -22,7 +22,7 @@ const MaxReplicas = 16
 // defaultReplicas is the replication factor of topics whose clients asked for none.
 const defaultReplicas = 1
 
-// replicationFactor is the one that clients are told.
+// replicationFactor is the one that clients get.
 func (s *Server) replicationFactor(t *coordinator.Topic) int16 {
 	if n := s.opts.ReportedReplicationFactor; n > 0 {
 		return n
@@ -33,8 +33,8 @@ func (s *Server) replicationFactor(t *coordinator.Topic) int16 {
 	return t.ReplicationFactor
 }
 
-// replicasOf returns so many replicas, beginning with the leader, of as many zones as there are: then
-// each zone has one to read from.
+// replicasOf returns so many replicas, beginning with the leader, of as many zones as there are:
+// then each zone has one to read from.
 func replicasOf(nodes []coordinator.NodeInfo, leader int32, count int16) []int32 {
 	at := slices.IndexFunc(nodes, func(n coordinator.NodeInfo) bool { return n.ID == leader })
 	picked := make([]int, 0, count) // of nodes

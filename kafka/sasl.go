@@ -21,10 +21,10 @@ import (
 // SaslHandshake, versions 0 and 1, and SaslAuthenticate, versions 0 to 2, as Kafka 4.
 //
 //   - On a listener without SASL both are answered with ILLEGAL_SASL_STATE.
-//   - After version 0 of SaslHandshake the client's messages come without Kafka's headers, and so do
-//     the answers; a login that fails then closes the connection.
-//   - A failed login is answered late (failureDelay), and then the connection is closed. The client
-//     is told the same for a wrong password and for a user that does not exist.
+//   - After version 0 of SaslHandshake the client's messages come without Kafka's headers, and so
+//     do the answers; a login that fails then closes the connection.
+//   - A failed login is answered late (failureDelay), and then the connection is closed. The answer
+//     is the same for a wrong password and for a user that does not exist.
 //   - A client may log in again as the same user (KIP-368), and has to when MaxReauth is over.
 func init() {
 	register(0, 1, saslHandshake, rules{open: true, quota: access.Unthrottled})
@@ -48,8 +48,8 @@ var (
 	errLoginGone   = errors.New("the user is gone, or has another password")
 )
 
-// session is the login of a connection on a listener with SASL. The responder changes it; the reader
-// looks at it only when no request before the login is under way.
+// session is the login of a connection on a listener with SASL. The responder changes it; the
+// reader looks at it only when no request before the login is under way.
 type session struct {
 	mechanism string       // that the client has chosen; empty: none
 	scram     *login.Scram // the exchange under way, or nil
@@ -139,7 +139,8 @@ func (s *Server) mechanisms() (names []string) {
 	return names
 }
 
-func saslAuthenticate(ctx context.Context, s *Server, from *peer, req *kmsg.SASLAuthenticateRequest) (kmsg.Response, error) {
+func saslAuthenticate(ctx context.Context, s *Server, from *peer,
+	req *kmsg.SASLAuthenticateRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 	switch ses := from.session; {
 	case ses == nil:
@@ -154,7 +155,7 @@ func saslAuthenticate(ctx context.Context, s *Server, from *peer, req *kmsg.SASL
 	if err != nil {
 		resp.ErrorCode, from.end = kerr.SaslAuthenticationFailed.Code, err
 		told := login.ErrFailed.Error()
-		if errors.Is(err, login.ErrToken) { // what is wrong with a token tells nothing of who exists
+		if errors.Is(err, login.ErrToken) { // the error of a token says nothing about which users exist
 			told = err.Error()
 		}
 		resp.ErrorMessage = new("Authentication failed: " + told)

@@ -109,8 +109,10 @@ func TestFranzGoLogsIn(t *testing.T) {
 func TestKcatLogsIn(t *testing.T) {
 	f, _, _, dir := startWithLogin(t, Options{Topics: topics.Options{AutoCreate: true}})
 	run := func(mechanism, password, input string, more ...string) (string, error) {
-		args := append([]string{"-b", f.address, "-t", "t", "-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanisms=" + mechanism,
-			"-X", "ssl.ca.location=" + filepath.Join(dir, "ca.pem"), "-X", "sasl.username=alice", "-X", "sasl.password=" + password}, more...)
+		args := append([]string{"-b", f.address, "-t", "t", "-X", "security.protocol=SASL_SSL", "-X",
+			"sasl.mechanisms=" + mechanism,
+			"-X", "ssl.ca.location=" + filepath.Join(dir, "ca.pem"), "-X", "sasl.username=alice", "-X",
+			"sasl.password=" + password}, more...)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "kcat", args...)
@@ -127,7 +129,8 @@ func TestKcatLogsIn(t *testing.T) {
 	if want := strings.Join(login.Mechanisms(), "\n") + "\n"; err != nil || out != want {
 		t.Errorf("consumed %q, %v; want %q", out, err, want)
 	}
-	if out, err := run("SCRAM-SHA-256", "wrong", "", "-L", "-m", "3"); err == nil || !strings.Contains(out, "invalid user name or password") {
+	if out, err := run("SCRAM-SHA-256", "wrong", "", "-L", "-m", "3"); err == nil ||
+		!strings.Contains(out, "invalid user name or password") {
 		t.Errorf("with a wrong password: %v: %s", err, out)
 	}
 }
@@ -288,7 +291,8 @@ func TestLoggingInAgain(t *testing.T) {
 			t.Fatal("a login whose time is over is still good")
 		}
 	}
-	cl := f.client(t, kgo.DialTLSConfig(authority.Client()), kgo.SASL(mechanisms("alice", "pencil and = more")["SCRAM-SHA-256"]),
+	cl := f.client(t, kgo.DialTLSConfig(authority.Client()),
+		kgo.SASL(mechanisms("alice", "pencil and = more")["SCRAM-SHA-256"]),
 		kgo.DefaultProduceTopic("t"), kgo.AllowAutoTopicCreation())
 	for begun := time.Now(); time.Since(begun) < 3*time.Second; {
 		if err := cl.ProduceSync(t.Context(), kgo.StringRecord("x")).FirstErr(); err != nil {

@@ -1,8 +1,9 @@
-// Package kafka speaks the Kafka wire protocol. Each API key has a file of its own, which says the versions served and how it behaves, and
-// registers itself; ApiVersions answers from that register.
+// Package kafka speaks the Kafka wire protocol. Each API key has a file of its own, which says the
+// versions served and how it behaves, and registers itself; ApiVersions answers from that register.
 //
-// A connection (connection.go) has two goroutines: one reads requests and starts Produces, the other runs every other handler and writes the
-// answers, in the order of the requests. Nothing is held without a bound: see Limits.
+// A connection (connection.go) has two goroutines: one reads requests and starts Produces, the
+// other runs every other handler and writes the answers, in the order of the requests. Nothing is
+// held without a bound: see Limits.
 package kafka
 
 import (
@@ -36,8 +37,8 @@ type Server struct {
 	requests *budget.Pool // memory of requests
 	answers  *budget.Pool // memory of answers
 	buffers  buffers
-	// computing has a place for each long answer that is being computed, as many as there are cores: what many clients ask for at length does not keep the
-	// cores from those who ask for little.
+	// computing has a place for each long answer that is being computed, as many as there are cores:
+	// many clients that ask for much do not keep the cores from those that ask for little.
 	computing chan struct{}
 	configs   topicconfig.Cache
 	preparer  ingest.Preparer

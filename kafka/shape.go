@@ -9,14 +9,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kmsg's decoders trust what they read: a count of four billion tagged fields in a request of ten bytes keeps one of them busy for minutes, and an array
-// is allocated in full before its first element is looked at. So a request is walked along its shape first; only one that is there in full, to
-// its last element, is decoded.
+// kmsg's decoders trust what they read: a count of four billion tagged fields in a request of ten
+// bytes keeps one of them busy for minutes, and an array is allocated in full before its first
+// element is looked at. So a request is walked along its shape first; only one that is there in
+// full, to its last element, is decoded.
 //
-// Shapes are not written down. They are learned from kmsg itself, once for each version of each API: setting one field after another and looking at
-// what changes in the encoding tells which fields that version has, and whether they stand in the body or among the tagged fields.
+// Shapes are not written down. They are learned from kmsg itself, once for each version of each
+// API: setting one field after another and looking at what changes in the encoding tells which
+// fields that version has, and whether they stand in the body or among the tagged fields.
 
-// maxTags is how many tagged fields a request may have in all. Clients send a handful at most, and kmsg makes a map for each struct that has some.
+// maxTags is how many tagged fields a request may have in all. Clients send a handful at most, and
+// kmsg makes a map for each struct that has some.
 const maxTags = 100
 
 // shape is how a value lies on the wire.
@@ -48,7 +51,8 @@ type walked struct {
 	aliased bool  // by the decoded request: it points to bytes of the encoded one
 }
 
-// textBytes is what a string takes beside its bytes: their place in the heap, and a pointer to them if it may be null.
+// textBytes is what a string takes beside its bytes: their place in the heap, and a pointer to them
+// if it may be null.
 const textBytes = 16
 
 // walk reads one value. It leaves in.bad set if the value is not there in full.
@@ -109,8 +113,8 @@ func (s *shape) walkTags(in *wire, w *walked) {
 // shapes keeps what was learned.
 type shapes struct{ learned sync.Map } // [2]int16{key, version} -> *shape
 
-// check reports how much memory a request takes when it is decoded, and whether that points to its bytes. An error says that body is no whole request of that
-// API and version.
+// check reports how much memory a request takes when it is decoded, and whether that points to its
+// bytes. An error says that body is no whole request of that API and version.
 func (s *shapes) check(key, version int16, body []byte) (memory int64, aliased bool, err error) {
 	at := [2]int16{key, version}
 	known, ok := s.learned.Load(at)
@@ -191,16 +195,17 @@ func (l *learner) value(f reflect.Value) (*shape, place, uint32) {
 	}
 	s := &shape{flexible: l.flexible}
 	l.describe(s, f)
-	// In the body, the second element or byte costs as much as the first, and a number costs nothing. The first that makes a tagged
-	// field appear also brings the field's number and length.
+	// In the body, the second element or byte costs as much as the first, and a number costs nothing.
+	// The first that makes a tagged field appear also brings the field's number and length.
 	if s.kind == optional || len(one)-len(none) == len(two)-len(one) {
 		return s, inBody, 0
 	}
 	return s, inTags, tagNumber(none, one)
 }
 
-// nested learns a struct that is a field. It is a tagged field if changing a number in it makes the encoding longer. While its own fields are
-// learned the number stays changed, so that the struct stays there.
+// nested learns a struct that is a field. It is a tagged field if changing a number in it makes the
+// encoding longer. While its own fields are learned the number stays changed, so that the struct
+// stays there.
 func (l *learner) nested(f reflect.Value) (*shape, place, uint32) {
 	none := l.encode()
 	for _, leaf := range f.Fields() {
@@ -231,8 +236,8 @@ func (l *learner) nested(f reflect.Value) (*shape, place, uint32) {
 	return nil, nowhere, 0
 }
 
-// tagNumber returns the number of the one tagged field that with has and without has not: they differ first in the count of tagged fields, and the
-// number comes next.
+// tagNumber returns the number of the one tagged field that with has and without has not: they
+// differ first in the count of tagged fields, and the number comes next.
 func tagNumber(without, with []byte) uint32 {
 	i := 0
 	for i < len(without) && without[i] == with[i] {

@@ -11,7 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// randomise sets every field below v to something random: what a version has not, its encoder leaves out.
+// randomise sets every field below v to something random: what a version has not, its encoder
+// leaves out.
 func randomise(v reflect.Value, rnd *rand.Rand) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -47,7 +48,8 @@ func randomise(v reflect.Value, rnd *rand.Rand) {
 	}
 }
 
-// Every request that kmsg encodes has the shape that was learned for it, to the last byte, and none that was cut short has.
+// Every request that kmsg encodes has the shape that was learned for it, to the last byte, and none
+// that was cut short has.
 func TestShapesAreThoseOfKmsg(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for key := range int16(kmsg.MaxKey + 1) {
@@ -65,7 +67,8 @@ func TestShapesAreThoseOfKmsg(t *testing.T) {
 				in := wire{src: body}
 				learned.walk(&in, &walked{})
 				if in.bad || len(in.src) > 0 {
-					t.Fatalf("%s version %d: bad %v, %d of %d bytes left\n%x\n%+v", kmsg.Key(key).Name(), version, in.bad, len(in.src), len(body), body, req)
+					t.Fatalf("%s version %d: bad %v, %d of %d bytes left\n%x\n%+v", kmsg.Key(key).Name(), version, in.bad, len(in.src),
+						len(body), body, req)
 				}
 				if len(body) > 0 {
 					in := wire{src: body[:rnd.IntN(len(body))]}
@@ -78,7 +81,8 @@ func TestShapesAreThoseOfKmsg(t *testing.T) {
 	}
 }
 
-// Counts that promise more than there is are found at once, wherever they stand; kmsg alone would be busy for minutes.
+// Counts that promise more than there is are found at once, wherever they stand; kmsg alone would
+// be busy for minutes.
 func TestCountsThatLieCostNothing(t *testing.T) {
 	lies := [][]byte{{0xff, 0xff, 0xff, 0xff, 0x0f}, {0xff, 0xff, 0xff, 0x7f}, {0x7f, 0xff, 0xff, 0xff}}
 	var known shapes
@@ -100,8 +104,8 @@ func TestCountsThatLieCostNothing(t *testing.T) {
 	}
 }
 
-// FuzzRequest: whatever bytes come as a request of any API and version that is served, decoding never panics, and allocates no more than was
-// expected (and a constant for what else goes on).
+// FuzzRequest: whatever bytes come as a request of any API and version that is served, decoding
+// never panics, and allocates no more than was expected (and a constant for what else goes on).
 func FuzzRequest(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for key, a := range apis {
@@ -134,7 +138,8 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// What a request takes in memory is known before it is decoded: for every API, with arrays of hundreds of elements.
+// What a request takes in memory is known before it is decoded: for every API, with arrays of
+// hundreds of elements.
 func TestMemoryOfDecodedRequests(t *testing.T) {
 	var s shapes
 	for key, a := range apis {
@@ -158,7 +163,8 @@ func TestMemoryOfDecodedRequests(t *testing.T) {
 				}
 			})
 			if took > memory*allocationFactor {
-				t.Errorf("%s version %d of %d bytes: decoding takes %d bytes, and %d were expected", kmsg.Key(key).Name(), version, len(body), took, memory)
+				t.Errorf("%s version %d of %d bytes: decoding takes %d bytes, and %d were expected", kmsg.Key(key).Name(), version,
+					len(body), took, memory)
 			}
 		}
 	}
@@ -188,7 +194,8 @@ func multiply(v reflect.Value, n int) {
 	}
 }
 
-// allocated is how much a function allocates, at the least of some tries: others may allocate at the same time.
+// allocated is how much a function allocates, at the least of some tries: others may allocate at
+// the same time.
 func allocated(do func()) int64 {
 	least := int64(math.MaxInt64)
 	for range 5 {

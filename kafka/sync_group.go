@@ -10,8 +10,8 @@ import (
 	"firn.dev/groups"
 )
 
-// SyncGroup, versions 0 to 5, as Kafka 4. It is answered when the leader has brought the assignment.
-// Assignments beyond MaxAdminRequestBytes are GROUP_MAX_SIZE_REACHED.
+// SyncGroup, versions 0 to 5, as Kafka 4. It is answered when the leader has brought the
+// assignment. Assignments beyond MaxAdminRequestBytes are GROUP_MAX_SIZE_REACHED.
 func init() {
 	register(0, 5, syncGroup, rules{
 		needs: []access.Need{access.Read.On(access.Group)}, parks: true, answersLarge: true, quota: access.Requests})

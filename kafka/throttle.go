@@ -17,7 +17,8 @@ import (
 // not wait gains nothing by that. Its other connections go on until they are answered.
 
 // Producers are slowed as well once what they may have of ingest's buffer is more than throttleFrom
-// full, by up to maxThrottle when it is all full. That is told only.
+// full, by up to maxThrottle when it is all full. The answer only says so; the connection is read
+// on.
 const (
 	throttleFrom = 0.75
 	maxThrottle  = time.Second
@@ -74,7 +75,7 @@ func (c *connection) turnAway(ctx context.Context) {
 	}
 }
 
-// charge counts what a request has cost that is served. What a Produce has is counted before.
+// charge counts the cost of a request that was served. The bytes of a Produce are counted before.
 func (c *connection) charge(r *request, resp kmsg.Response) {
 	if r.api == nil || r.api.quota == access.Unthrottled {
 		return
@@ -149,8 +150,8 @@ func (s *Server) mutates(from *peer, strict bool, partitions int) *refusal {
 	return nil
 }
 
-// fetchMost is how many bytes a client may fetch at once: what its quota allows in a second, so
-// that it is not muted for long.
+// fetchMost is how many bytes a client may fetch at once: as many as its quota allows in a second,
+// so that it is not muted for long.
 func (s *Server) fetchMost(from *peer, asked int) int {
 	rate, limited := s.opts.Quotas.Rate(access.FetchedBytes, quotaClient(from.asks.Client, from.ClientID))
 	if !limited || rate >= float64(asked) {

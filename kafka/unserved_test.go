@@ -33,7 +33,8 @@ func TestEveryAPIIsServedOrExplained(t *testing.T) {
 // Versions that are registered have to be known to kmsg, which could not decode them otherwise.
 func TestVersionsAreKnown(t *testing.T) {
 	for key, a := range apis {
-		if most := kmsg.RequestForKey(key).MaxVersion(); a.minVersion < 0 || a.minVersion > a.maxVersion || a.maxVersion > most {
+		if most := kmsg.RequestForKey(key).MaxVersion(); a.minVersion < 0 || a.minVersion > a.maxVersion ||
+			a.maxVersion > most {
 			t.Errorf("%s: versions %d to %d are registered; kmsg knows up to %d", a.key.Name(), a.minVersion, a.maxVersion, most)
 		}
 	}

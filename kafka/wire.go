@@ -2,8 +2,8 @@ package kafka
 
 import "encoding/binary"
 
-// wire reads Kafka's primitive types. After the first thing that does not fit it is bad, and everything it reads is zero. The bytes that it
-// returns alias the source.
+// wire reads Kafka's primitive types. After the first thing that does not fit it is bad, and
+// everything it reads is zero. The bytes that it returns alias the source.
 type wire struct {
 	src []byte
 	bad bool
@@ -83,8 +83,9 @@ func (w *wire) orNull(n int) []byte {
 // compactLength reads the length of a compact type, -1 for null.
 func (w *wire) compactLength() int { return int(w.uvarint()) - 1 }
 
-// count reads how many elements an array has, each at least minBytes long; null counts as none. An array that cannot be there in full is bad, so
-// what is allocated for it is bounded by what was sent.
+// count reads how many elements an array has, each at least minBytes long; null counts as none. An
+// array that cannot be there in full is bad, so what is allocated for it is bounded by what was
+// sent.
 func (w *wire) count(flexible bool, minBytes int) int {
 	var n int
 	if flexible {

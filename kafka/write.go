@@ -12,11 +12,13 @@ import (
 	"firn.dev/budget"
 )
 
-// writePieceBytes is how much of a response is written under one deadline: a client that takes it slowly is waited for, one that takes nothing is not.
+// writePieceBytes is how much of a response is written under one deadline: a client that takes it
+// slowly is waited for, one that takes nothing is not.
 const writePieceBytes = 1 << 20
 
-// asideAfter is how long a response may lie in the memory that others share, in part: some of its bytes may be all that is left alive of a large segment.
-// A client that has not taken it by then gets a copy of the rest.
+// asideAfter is how long a response may lie in the memory that others share, in part: some of its
+// bytes may be all that is left alive of a large segment. A client that has not taken it by then
+// gets a copy of the rest.
 const asideAfter = 250 * time.Millisecond
 
 // outgoing is a response on its way to its client.
@@ -75,7 +77,8 @@ func (c *connection) writeAll(out *outgoing, finish time.Time) error {
 	return nil
 }
 
-// writePiece writes the next piece. What was written of it is gone from out, also after an error.
+// writePiece writes the next piece, and removes the bytes that were written from o, also after an
+// error.
 func (o *outgoing) writePiece(nc net.Conn) error {
 	n, bytes := 0, 0
 	for n < len(o.bufs) && bytes < writePieceBytes {

@@ -159,7 +159,8 @@ func labelsOf(expr, legendFormat string) (labels []string) {
 	for _, match := range grouping.FindAllStringSubmatch(expr, -1) {
 		labels = append(labels, strings.Split(strings.ReplaceAll(match[1], " ", ""), ",")...)
 	}
-	for _, match := range slices.Concat(matcher.FindAllStringSubmatch(expr, -1), legend.FindAllStringSubmatch(legendFormat, -1)) {
+	for _, match := range slices.Concat(matcher.FindAllStringSubmatch(expr, -1),
+		legend.FindAllStringSubmatch(legendFormat, -1)) {
 		labels = append(labels, match[1])
 	}
 	return labels

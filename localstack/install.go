@@ -94,7 +94,8 @@ func (p program) install(ctx context.Context, out *os.File) error {
 	if err := p.run(ctx, out, nil, "apt-get", "update", "-qq"); err != nil {
 		return err
 	}
-	return p.run(ctx, out, []string{"DEBIAN_FRONTEND=noninteractive"}, "apt-get", "install", "-y", "-qq", "--no-install-recommends", p.apt)
+	return p.run(ctx, out, []string{"DEBIAN_FRONTEND=noninteractive"}, "apt-get", "install", "-y", "-qq",
+		"--no-install-recommends", p.apt)
 }
 
 // progressEvery is how often a command that says nothing is said to be working.

@@ -61,7 +61,8 @@ func (s S3) Endpoint() string { return "http://" + s.Addr }
 
 // MinIOURL is the store URL of a place in a bucket, for the minio driver. It holds the credentials.
 func (s S3) MinIOURL(bucket, prefix string) string {
-	u := url.URL{Scheme: "minio", User: url.UserPassword(AccessKey, SecretKey), Host: s.Addr, Path: "/" + bucket + "/" + prefix, RawQuery: "secure=false"}
+	u := url.URL{Scheme: "minio", User: url.UserPassword(AccessKey, SecretKey), Host: s.Addr,
+		Path: "/" + bucket + "/" + prefix, RawQuery: "secure=false"}
 	return u.String()
 }
 
@@ -90,7 +91,8 @@ func (s S3) CreateBucket(ctx context.Context, bucket string) error {
 		return err
 	}
 	err = client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
-	if code := minio.ToErrorResponse(err).Code; code == minio.BucketAlreadyOwnedByYou || code == minio.BucketAlreadyExists {
+	if code := minio.ToErrorResponse(err).Code; code == minio.BucketAlreadyOwnedByYou ||
+		code == minio.BucketAlreadyExists {
 		return nil
 	}
 	if err != nil {

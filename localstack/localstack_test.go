@@ -46,11 +46,13 @@ func TestS3Servers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			client, err := minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(localstack.AccessKey, localstack.SecretKey, "")})
+			client, err := minio.New(s.Addr, &minio.Options{Creds: credentials.NewStaticV4(localstack.AccessKey,
+				localstack.SecretKey, "")})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.PutObject(t.Context(), "bucket", "key", strings.NewReader("body"), 4, minio.PutObjectOptions{}); err != nil {
+			if _, err := client.PutObject(t.Context(), "bucket", "key", strings.NewReader("body"), 4,
+				minio.PutObjectOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			s.Kill()
@@ -58,7 +60,8 @@ func TestS3Servers(t *testing.T) {
 			if s, err = test.start(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
-			if info, err := client.StatObject(t.Context(), "bucket", "key", minio.StatObjectOptions{}); err != nil || info.Size != 4 {
+			if info, err := client.StatObject(t.Context(), "bucket", "key", minio.StatObjectOptions{}); err != nil ||
+				info.Size != 4 {
 				t.Errorf("after a kill: %+v, %v", info, err)
 			}
 			if err := s.Stop(t.Context()); err != nil {
@@ -88,7 +91,8 @@ func TestRedis(t *testing.T) {
 		t.Error("arguments do not override the defaults")
 	}
 	// A second one cannot have its port, and says so instead of being taken for the first.
-	if _, err := localstack.StartRedis(t.Context(), localstack.Options{Dir: dataDir(t), Addr: r.Addr}); err == nil || !strings.Contains(err.Error(), "cannot listen") {
+	if _, err := localstack.StartRedis(t.Context(), localstack.Options{Dir: dataDir(t), Addr: r.Addr}); err == nil ||
+		!strings.Contains(err.Error(), "cannot listen") {
 		t.Error(err)
 	}
 }
@@ -96,8 +100,10 @@ func TestRedis(t *testing.T) {
 // TestServerThatEnds tells why, with what it printed.
 func TestServerThatEnds(t *testing.T) {
 	t.Parallel()
-	_, err := localstack.StartRedis(t.Context(), localstack.Options{Dir: dataDir(t), Args: []string{"--no-such-option", "1"}})
-	if err == nil || !strings.Contains(err.Error(), "ended before it served") || !strings.Contains(err.Error(), "no-such-option") {
+	_, err := localstack.StartRedis(t.Context(), localstack.Options{Dir: dataDir(t),
+		Args: []string{"--no-such-option", "1"}})
+	if err == nil || !strings.Contains(err.Error(), "ended before it served") ||
+		!strings.Contains(err.Error(), "no-such-option") {
 		t.Error(err)
 	}
 }
@@ -110,7 +116,8 @@ func TestMissing(t *testing.T) {
 		err    error
 		advice string
 	}{
-		{second(localstack.StartMinIO(t.Context(), localstack.Options{Dir: t.TempDir()})), "go install github.com/minio/minio@"},
+		{second(localstack.StartMinIO(t.Context(), localstack.Options{Dir: t.TempDir()})),
+			"go install github.com/minio/minio@"},
 		{second(localstack.StartVersity(t.Context(), localstack.Options{Dir: t.TempDir()})), "make test-servers"},
 		{second(localstack.StartRedis(t.Context(), localstack.Options{Dir: t.TempDir()})), "apt-get install redis-server"},
 	} {
@@ -129,7 +136,8 @@ func TestStartIsPatientOnlyAsLongAsItsContext(t *testing.T) {
 	defer cancel()
 	// On a unix socket alone nobody answers on the port.
 	socket := filepath.Join(dataDir(t), "socket")
-	_, err := localstack.StartRedis(ctx, localstack.Options{Dir: dataDir(t), Args: []string{"--port", "0", "--unixsocket", socket}})
+	_, err := localstack.StartRedis(ctx, localstack.Options{Dir: dataDir(t),
+		Args: []string{"--port", "0", "--unixsocket", socket}})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}

@@ -31,8 +31,9 @@ var (
 		module:      "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
 		builds:      "about 6 minutes",
 		arguments:   func(o Options) []string { return []string{"server", "--address", o.Addr, o.Dir} },
-		environment: []string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
-		ready:       answersOK("/minio/health/ready"),
+		environment: []string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off",
+			"MINIO_UPDATE=off"},
+		ready: answersOK("/minio/health/ready"),
 	}
 	versityProgram = program{
 		name:        "versitygw",

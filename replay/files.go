@@ -111,7 +111,8 @@ func OpenFiles(ctx context.Context, store segments.Store, job Job) (*Files, erro
 		return nil, err
 	}
 	if f.job.TopicID != job.TopicID || f.job.Request != job.Request || f.job.Format != job.Format {
-		return nil, fmt.Errorf("%w: %s as %s, %s; remove it, or write somewhere else", ErrOtherJob, f.job.Topic, f.job.Format, f.job.Request)
+		return nil, fmt.Errorf("%w: %s as %s, %s; remove it, or write somewhere else", ErrOtherJob, f.job.Topic, f.job.Format,
+			f.job.Request)
 	}
 	f.number = appended
 	_, err = store.Get(ctx, f.doneKey(), 0, -1)
@@ -129,8 +130,8 @@ func OpenFiles(ctx context.Context, store segments.Store, job Job) (*Files, erro
 	return f, f.resume(ctx)
 }
 
-// doneKey is the key of what says that the job is complete. What engines look for stands for the
-// first job alone: a crash may leave it behind when the next has begun.
+// doneKey is the key of the object that says that the job is complete. The name that engines look
+// for stands for the first job alone: a crash may leave it behind when the next has begun.
 func (f *Files) doneKey() string {
 	if f.number == 0 {
 		return successKey
@@ -245,7 +246,8 @@ func (f *Files) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := segments.Clean(ctx, f.store, time.Now()); err != nil { // what a process left that died; another may not write here
+	// uploads of a process that died; another may not write here
+	if _, err := segments.Clean(ctx, f.store, time.Now()); err != nil {
 		return fmt.Errorf("remove unfinished uploads: %w", err)
 	}
 	return nil
@@ -349,7 +351,8 @@ func (s *fileSink) finish() error {
 	if err != nil {
 		return err
 	}
-	err = s.files.store.Put(s.ctx, fmt.Sprintf("%s%05d-%020d.json", finishedKeys, s.partition, s.file.Base), append(text, '\n'))
+	err = s.files.store.Put(s.ctx, fmt.Sprintf("%s%05d-%020d.json", finishedKeys, s.partition, s.file.Base),
+		append(text, '\n'))
 	if errors.Is(err, segments.ErrExists) {
 		return nil // it is ours: nobody else writes here, and what is unfinished was removed
 	}
@@ -371,7 +374,7 @@ func (s *fileSink) Close() error {
 // Abort implements Sink.
 func (s *fileSink) Abort() {
 	if s.upload != nil {
-		_ = s.upload.Abort() // what is left is removed by who resumes
+		_ = s.upload.Abort() // a resumed replay removes the rest
 		s.upload = nil
 	}
 }

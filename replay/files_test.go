@@ -177,7 +177,8 @@ func TestResume(t *testing.T) {
 				t.Errorf("complete, with nothing written since: %v", err)
 			}
 			other := w.open(Options{From: Offset(3)})
-			_, err := OpenFiles(t.Context(), target, Job{Topic: "orders", TopicID: w.topic.String(), Request: "another", Format: "ndjson", Ranges: other.Ranges()})
+			_, err := OpenFiles(t.Context(), target, Job{Topic: "orders", TopicID: w.topic.String(), Request: "another",
+				Format: "ndjson", Ranges: other.Ranges()})
 			if !errors.Is(err, ErrOtherJob) {
 				t.Errorf("another job in the same place: %v", err)
 			}
@@ -198,7 +199,8 @@ func runFiles(ctx context.Context, r *Replay, store segments.Store) error {
 }
 
 func appendFiles(ctx context.Context, r *Replay, store segments.Store, more bool) error {
-	files, err := OpenFiles(ctx, store, Job{Topic: "orders", TopicID: r.Topic().ID.String(), Request: "all", Format: "ndjson",
+	files, err := OpenFiles(ctx, store, Job{Topic: "orders", TopicID: r.Topic().ID.String(), Request: "all",
+		Format: "ndjson",
 		Ranges: r.Ranges(), Append: more})
 	if err != nil {
 		return err

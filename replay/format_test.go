@@ -16,10 +16,13 @@ import (
 )
 
 var samples = []batch.Record{
-	{Offset: 7, Timestamp: 1700000000123, Key: []byte("k"), Value: []byte(`{"id":1,"at":"2026-01-31T12:00:00.5Z","who":"ä","on":true,"x":1.5,"deep":{"a":[1]}}`)},
-	{Offset: 8, Timestamp: 1700000000124, Value: []byte(`{"id":null,"more":1}`), Headers: []batch.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "b"}, {Key: "c", Value: []byte{}}}},
+	{Offset: 7, Timestamp: 1700000000123, Key: []byte("k"),
+		Value: []byte(`{"id":1,"at":"2026-01-31T12:00:00.5Z","who":"ä","on":true,"x":1.5,"deep":{"a":[1]}}`)},
+	{Offset: 8, Timestamp: 1700000000124, Value: []byte(`{"id":null,"more":1}`),
+		Headers: []batch.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "b"}, {Key: "c", Value: []byte{}}}},
 	{Offset: 9, Timestamp: 1700000000125, Key: []byte{}, Value: []byte("\xff\x00")},
-	{Offset: 12, Timestamp: 1700000000126, Key: []byte("\xfe"), Value: nil, Headers: []batch.RecordHeader{{Key: "z", Value: []byte("\xff")}}},
+	{Offset: 12, Timestamp: 1700000000126, Key: []byte("\xfe"), Value: nil,
+		Headers: []batch.RecordHeader{{Key: "z", Value: []byte("\xff")}}},
 	{Offset: 13, Timestamp: 1700000000127, Value: []byte(`{"id":"seven"}`)},
 }
 
@@ -102,7 +105,8 @@ func TestParquet(t *testing.T) {
 			t.Fatalf("%d rows: %v", n, err)
 		}
 		for i := range got {
-			if g, r := got[i], records[i]; g.Partition != 3 || g.Offset != r.Offset || g.Timestamp != r.Timestamp || !sameBytes(g.Key, r.Key) || !sameBytes(g.Value, r.Value) || !sameHeaders(g.Headers, r.Headers) {
+			if g, r := got[i], records[i]; g.Partition != 3 || g.Offset != r.Offset || g.Timestamp != r.Timestamp ||
+				!sameBytes(g.Key, r.Key) || !sameBytes(g.Value, r.Value) || !sameHeaders(g.Headers, r.Headers) {
 				t.Fatalf("%s: row %d: %+v", codec, i, g)
 			}
 		}
@@ -156,11 +160,14 @@ func TestTyped(t *testing.T) {
 	}
 	b := encode(t, f, samples)
 	got := make([]typedRow, len(samples))
-	if n, err := parquet.NewGenericReader[typedRow](bytes.NewReader(b)).Read(got); n != len(samples) || err != nil && err != io.EOF {
+	if n, err := parquet.NewGenericReader[typedRow](bytes.NewReader(b)).Read(got); n != len(samples) ||
+		err != nil && err != io.EOF {
 		t.Fatalf("%d rows: %v", n, err)
 	}
-	id, at, who, on, x, deep := int64(1), time.Date(2026, 1, 31, 12, 0, 0, 500_000_000, time.UTC).UnixMicro(), "ä", true, 1.5, `{"a":[1]}`
-	if want := (typedValue{&id, &at, &who, &on, &x, &deep}); got[0].Value == nil || !reflect.DeepEqual(*got[0].Value, want) || got[0].Raw != nil {
+	id, at, who, on, x, deep := int64(1), time.Date(2026, 1, 31, 12, 0, 0, 500_000_000, time.UTC).UnixMicro(), "ä", true,
+		1.5, `{"a":[1]}`
+	if want := (typedValue{&id, &at, &who, &on, &x, &deep}); got[0].Value == nil ||
+		!reflect.DeepEqual(*got[0].Value, want) || got[0].Raw != nil {
 		t.Errorf("row 0: %+v", got[0])
 	}
 	for i, want := range []bool{false, true, true, false, true} { // that the raw value is kept
@@ -189,14 +196,16 @@ func TestInferSchema(t *testing.T) {
 	if read, _ := r.Read(); read != 0 {
 		t.Errorf("%d bytes count as progress", read)
 	}
-	for a, row := range map[FieldType]map[FieldType]FieldType{Int64: {Double: Double, String: JSON, "": Int64}, Timestamp: {String: String, Timestamp: Timestamp}, Boolean: {Int64: JSON}} {
+	for a, row := range map[FieldType]map[FieldType]FieldType{Int64: {Double: Double, String: JSON, "": Int64},
+		Timestamp: {String: String, Timestamp: Timestamp}, Boolean: {Int64: JSON}} {
 		for b, want := range row {
 			if got := widest(b, a); got != want {
 				t.Errorf("%s and %s: %s", a, b, got)
 			}
 		}
 	}
-	for _, wrong := range []string{`{}`, `{"fields":[]}`, `{"fields":[{"name":"a","type":"int"}]}`, `{"fields":[{"name":"a","type":"json"},{"name":"a","type":"json"}]}`, `[1]`, `{"field":1}`} {
+	for _, wrong := range []string{`{}`, `{"fields":[]}`, `{"fields":[{"name":"a","type":"int"}]}`,
+		`{"fields":[{"name":"a","type":"json"},{"name":"a","type":"json"}]}`, `[1]`, `{"field":1}`} {
 		if _, err := ParseSchema([]byte(wrong)); err == nil || strings.Contains(err.Error(), "\x00") {
 			t.Errorf("%s: %v", wrong, err)
 		}

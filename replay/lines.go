@@ -84,17 +84,18 @@ func appendLegible(line, b []byte) []byte {
 	return append(line, '"', '}')
 }
 
-// appendText appends a JSON string. What is no UTF-8 becomes U+FFFD, which only names of headers
-// can have.
+// appendText appends a JSON string. Bytes that are no UTF-8 become U+FFFD, which only names of
+// headers can have.
 func appendText(line, b []byte) []byte {
 	line, _ = jsontext.AppendQuote(line, b)
 	return line
 }
 
 func lineFormat(name, extension string, line func([]byte, int32, *batch.Record) []byte) Format {
-	return Format{Name: name, Extension: extension, Lines: true, Memory: 4 * lineBytes, New: func(w io.Writer) (Encoder, error) {
-		return &lines{w: w, line: line, buffer: make([]byte, 0, lineBytes+lineBytes/4)}, nil
-	}}
+	return Format{Name: name, Extension: extension, Lines: true, Memory: 4 * lineBytes,
+		New: func(w io.Writer) (Encoder, error) {
+			return &lines{w: w, line: line, buffer: make([]byte, 0, lineBytes+lineBytes/4)}, nil
+		}}
 }
 
 // lines is an Encoder of a line format.

@@ -27,7 +27,8 @@ type ParquetOptions struct {
 // do not fit into the schema, because they are no JSON object, or have a field that the schema has
 // not or that is of another type. So nothing gets lost; where the value fits, value_raw is null.
 func Parquet(o ParquetOptions) (Format, error) {
-	codecs := map[string]compress.Codec{"": &parquet.Zstd, "zstd": &parquet.Zstd, "snappy": &parquet.Snappy, "none": &parquet.Uncompressed}
+	codecs := map[string]compress.Codec{"": &parquet.Zstd, "zstd": &parquet.Zstd, "snappy": &parquet.Snappy,
+		"none": &parquet.Uncompressed}
 	codec := codecs[o.Compression]
 	if codec == nil {
 		return Format{}, fmt.Errorf("%q is not one of zstd, snappy, none", o.Compression)
@@ -52,7 +53,9 @@ type ordered struct {
 
 func (g ordered) Fields() []parquet.Field {
 	fields := g.Group.Fields()
-	slices.SortFunc(fields, func(a, b parquet.Field) int { return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name()) })
+	slices.SortFunc(fields, func(a, b parquet.Field) int {
+		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
+	})
 	return fields
 }
 
@@ -113,7 +116,8 @@ func (e *parquetEncoder) find(s *parquet.Schema) {
 		}
 		return leaf.ColumnIndex
 	}
-	e.partition, e.offset, e.timestamp, e.key, e.value, e.raw = column("partition"), column("offset"), column("timestamp"), column("key"), column("value"), column("value_raw")
+	e.partition, e.offset, e.timestamp, e.key, e.value, e.raw = column("partition"), column("offset"), column("timestamp"),
+		column("key"), column("value"), column("value_raw")
 	e.headerKey, e.headerValue = column("headers", "list", "element", "key"), column("headers", "list", "element", "value")
 	if e.typed != nil {
 		for _, f := range e.typed.Fields {
@@ -126,7 +130,8 @@ func (e *parquetEncoder) find(s *parquet.Schema) {
 func (e *parquetEncoder) Encode(partition int32, records []batch.Record) error {
 	for i := range records {
 		r := &records[i]
-		row := append(e.rows[0][:0], parquet.Int32Value(partition).Level(0, 0, e.partition), parquet.Int64Value(r.Offset).Level(0, 0, e.offset),
+		row := append(e.rows[0][:0], parquet.Int32Value(partition).Level(0, 0, e.partition),
+			parquet.Int64Value(r.Offset).Level(0, 0, e.offset),
 			parquet.Int64Value(r.Timestamp).Level(0, 0, e.timestamp), optional(r.Key, e.key))
 		if e.typed == nil {
 			row = append(row, optional(r.Value, e.value))

@@ -152,7 +152,8 @@ func (p *planner) merged(ctx context.Context, c *cursor) (get, error) {
 	span := c.spans[0]
 	if c.blocks == nil && span.Length <= p.getBytes {
 		c.pass()
-		return get{segment: span.Segment, length: span.Position + span.Length, whole: &span, parts: []part{{at: c.index}}}, nil
+		return get{segment: span.Segment, length: span.Position + span.Length, whole: &span, parts: []part{{at: c.index}}},
+			nil
 	}
 	if c.blocks == nil {
 		blocks, err := p.blocks(ctx, &span)

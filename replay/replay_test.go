@@ -71,10 +71,14 @@ func TestRanges(t *testing.T) {
 			options  Options
 			selected func(batch.Record) bool
 		}{
-			{"offsets", Options{From: Offset(7), To: Offset(31)}, func(r batch.Record) bool { return r.Offset >= 7 && r.Offset < 31 }},
+			{"offsets", Options{From: Offset(7), To: Offset(31)}, func(r batch.Record) bool {
+				return r.Offset >= 7 && r.Offset < 31
+			}},
 			{"time on", Options{From: At(middle)}, func(r batch.Record) bool { return r.Timestamp >= middle.UnixMilli() }},
 			{"up to a time", Options{To: At(middle)}, func(r batch.Record) bool { return r.Timestamp < middle.UnixMilli() }},
-			{"one partition", Options{Partitions: []int32{1}, From: Offset(1)}, func(r batch.Record) bool { return r.Offset >= 1 }},
+			{"one partition", Options{Partitions: []int32{1}, From: Offset(1)}, func(r batch.Record) bool {
+				return r.Offset >= 1
+			}},
 			{"nothing", Options{From: Offset(9), To: Offset(3)}, func(batch.Record) bool { return false }},
 			{"latest", Options{From: Latest}, func(batch.Record) bool { return false }},
 			{"future", Options{From: At(time.Now().Add(time.Hour))}, func(batch.Record) bool { return false }},
@@ -93,7 +97,8 @@ func TestRanges(t *testing.T) {
 					}
 				}
 				got := out.records[g.Partition]
-				if len(got) != len(want) || len(got) > 0 && (!equal(got[0], want[0]) || !equal(got[len(got)-1], want[len(want)-1])) {
+				if len(got) != len(want) ||
+					len(got) > 0 && (!equal(got[0], want[0]) || !equal(got[len(got)-1], want[len(want)-1])) {
 					t.Errorf("%s: partition %d: %d records, want %d", c.name, g.Partition, len(got), len(want))
 				}
 			}
@@ -180,7 +185,8 @@ func TestDeleted(t *testing.T) {
 		left[0].From = 2
 		w.raise(5)
 		err := r.reload(t.Context(), left)
-		if from == Earliest && (err != nil || notes != 1 || left[0].From != 5) || from != Earliest && !errors.Is(err, ErrDeleted) {
+		if from == Earliest && (err != nil || notes != 1 || left[0].From != 5) ||
+			from != Earliest && !errors.Is(err, ErrDeleted) {
 			t.Errorf("from %s: %v, %d notes, on at %d", from, err, notes, left[0].From)
 		}
 		w.close()
@@ -228,7 +234,8 @@ func TestDamaged(t *testing.T) {
 			if err == nil {
 				continue // a bit that nobody looks at: of a base offset, say, which is written over
 			}
-			if !strings.Contains(err.Error(), segments.Prefix) || errors.Is(err, spans.ErrCorrupt) && !strings.Contains(err.Error(), "restore the object") {
+			if !strings.Contains(err.Error(), segments.Prefix) ||
+				errors.Is(err, spans.ErrCorrupt) && !strings.Contains(err.Error(), "restore the object") {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}

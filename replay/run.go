@@ -25,7 +25,7 @@ type Sink interface {
 	// Write takes records in order, without keeping them; there may be none. All that the partition
 	// has below next was written then.
 	Write(records []batch.Record, next int64) error
-	// Idle is called when there is nothing more for now: what was written should be seen.
+	// Idle is called when there is nothing more for now, and makes the records written so far visible.
 	Idle() error
 	// Close ends the partition: all of it was written.
 	Close() error
@@ -125,7 +125,7 @@ func (r *Replay) work(chunks <-chan *chunk, ranges []Range, sinks []Sink) (faile
 		}
 		c.release()
 		if failed != nil {
-			return failed // the reader is told by the group's context, and waits for nobody then
+			return failed // the group's context then ends the reader, which waits for nobody
 		}
 	}
 }

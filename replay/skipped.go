@@ -10,7 +10,7 @@ import (
 // wrote them so.
 var ErrSkipped = errors.New("records that cannot be read were skipped")
 
-// maxSkippedNotes is how many skipped ranges are told of one by one.
+// maxSkippedNotes is how many skipped ranges are listed one by one.
 const maxSkippedNotes = 100
 
 // skipped counts what cannot be read. Partitions are worked off concurrently.

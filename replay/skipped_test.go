@@ -35,7 +35,8 @@ func TestWhatCannotBeReadIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := int64(len(w.written[0]))
-	p, err := w.writer.Append(t.Context(), []ingest.Batch{{Partition: segments.Partition{Topic: w.topic}, Header: h, Bytes: b}})
+	p, err := w.writer.Append(t.Context(), []ingest.Batch{{Partition: segments.Partition{Topic: w.topic}, Header: h,
+		Bytes: b}})
 	if err != nil {
 		t.Fatal(err)
 	}

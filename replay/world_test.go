@@ -38,7 +38,8 @@ const deadline = time.Minute
 
 func newWorld(t *testing.T, store segments.Store, partitions int32) *world {
 	t.Helper()
-	w := &world{t: t, store: store, topic: segments.NewTopicID(), partitions: partitions, written: make([][]batch.Record, partitions)}
+	w := &world{t: t, store: store, topic: segments.NewTopicID(), partitions: partitions,
+		written: make([][]batch.Record, partitions)}
 	var err error
 	w.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{
 		Store: store, CommitDeadline: deadline, Info: coordinator.NodeInfo{ID: 1},
@@ -47,9 +48,11 @@ func newWorld(t *testing.T, store segments.Store, partitions int32) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: w.topic, Name: "orders", Partitions: partitions}})
+	_, err = w.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: w.topic,
+		Name: "orders", Partitions: partitions}})
 	if err == nil {
-		w.writer, err = ingest.New(ingest.Options{Store: store, Node: w.node, Logger: slog.New(slog.DiscardHandler), FlushBytes: 64 << 10})
+		w.writer, err = ingest.New(ingest.Options{Store: store, Node: w.node, Logger: slog.New(slog.DiscardHandler),
+			FlushBytes: 64 << 10})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +138,8 @@ func (w *world) fill(n int, between time.Duration) {
 
 // clean starts a Cleaner.
 func (w *world) clean() (stop func()) {
-	c, err := cleanup.New(cleanup.Options{Node: w.node, Store: w.store, Pace: cleanup.NewPace(64 << 20), CommitDeadline: deadline, Grace: time.Minute, TargetBytes: 256 << 10})
+	c, err := cleanup.New(cleanup.Options{Node: w.node, Store: w.store, Pace: cleanup.NewPace(64 << 20),
+		CommitDeadline: deadline, Grace: time.Minute, TargetBytes: 256 << 10})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -223,7 +227,8 @@ func same(t *testing.T, got map[int32][]batch.Record, want [][]batch.Record, ran
 }
 
 func equal(a, b batch.Record) bool {
-	return a.Offset == b.Offset && a.Timestamp == b.Timestamp && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) &&
+	return a.Offset == b.Offset && a.Timestamp == b.Timestamp && bytes.Equal(a.Key, b.Key) &&
+		bytes.Equal(a.Value, b.Value) &&
 		(a.Key == nil) == (b.Key == nil) && (a.Value == nil) == (b.Value == nil) &&
 		slices.EqualFunc(a.Headers, b.Headers, func(x, y batch.RecordHeader) bool {
 			return x.Key == y.Key && bytes.Equal(x.Value, y.Value) && (x.Value == nil) == (y.Value == nil)

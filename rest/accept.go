@@ -10,7 +10,8 @@ import (
 // typeBatches is batches as Kafka has them, byte for byte, one after the other.
 const typeBatches = "application/vnd.firn.batches"
 
-// negotiate picks what the client likes best of what there is; the first stands for whoever does not mind.
+// negotiate picks what the client likes best of what there is; the first stands for whoever does
+// not mind.
 func negotiate(r *http.Request, offered ...string) (string, error) {
 	accepted := strings.Join(r.Header.Values("Accept"), ",")
 	if strings.TrimSpace(accepted) == "" {
@@ -33,7 +34,8 @@ func negotiate(r *http.Request, offered ...string) (string, error) {
 		}
 	}
 	if best == "" {
-		return "", &problem{Status: http.StatusNotAcceptable, Field: "Accept", Detail: "there is " + strings.Join(offered, ", ")}
+		return "", &problem{Status: http.StatusNotAcceptable, Field: "Accept",
+			Detail: "there is " + strings.Join(offered, ", ")}
 	}
 	return best, nil
 }

@@ -14,8 +14,8 @@ import (
 // maxAdminBody is how long the body of a request may be that brings no records.
 const maxAdminBody = 1 << 20
 
-// readJSON reads a body that is one JSON object into v. What that takes is counted before it is read.
-// Fields that v does not have are refused, because a misspelt one would otherwise do silently
+// readJSON reads a body that is one JSON object into v. What that takes is counted before it is
+// read. Fields that v does not have are refused, because a misspelt one would otherwise do silently
 // something else.
 func readJSON(w http.ResponseWriter, r *http.Request, v any, memory *share) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

@@ -33,7 +33,8 @@ type claimRequest struct {
 	Partitions []partitionName `json:"partitions"` // or some of these
 	Max        *int            `json:"max"`
 	TTL        seconds         `json:"ttl"`
-	From       string          `json:"from"` // where to begin partitions of which nothing is committed: earliest (the default) or latest
+	// where to begin partitions of which nothing is committed: earliest (the default) or latest
+	From string `json:"from"`
 }
 
 // partitionName is a partition as clients name it.
@@ -42,7 +43,8 @@ type partitionName struct {
 	Partition int32  `json:"partition"`
 }
 
-// claimed is a partition that somebody has claimed. Epochs are text: they are larger than the numbers of JavaScript can be.
+// claimed is a partition that somebody has claimed. Epochs are text: they are larger than the
+// numbers of JavaScript can be.
 type claimed struct {
 	partitionName
 	Holder  string  `json:"holder"`
@@ -188,12 +190,14 @@ func (s *Server) partitionNamed(p partitionName) (segments.Partition, error) {
 		return segments.Partition{}, err
 	}
 	if p.Partition < 0 || p.Partition >= t.Partitions {
-		return segments.Partition{}, notFound(kerr.UnknownTopicOrPartition, "there is no partition %d of topic %q", p.Partition, p.Topic)
+		return segments.Partition{}, notFound(kerr.UnknownTopicOrPartition, "there is no partition %d of topic %q",
+			p.Partition, p.Topic)
 	}
 	return segments.Partition{Topic: t.ID, Index: p.Partition}, nil
 }
 
-// startOf says where to read a claimed partition on: where the group is, but not before the log start, or where it wants to begin.
+// startOf says where to read a claimed partition on: where the group is, but not before the log
+// start, or where it wants to begin.
 func (s *Server) startOf(c *claimed, from index.Place) error {
 	at, err := s.partitionNamed(c.partitionName)
 	if err != nil {
@@ -214,8 +218,9 @@ func (s *Server) startOf(c *claimed, from index.Place) error {
 // maxClaimReads is how many claimed partitions are read at once.
 const maxClaimReads = 16
 
-// readClaims reads the first records of claimed partitions, side by side: together about as many bytes as are asked for. A partition that cannot be read has a
-// problem instead of records: it is claimed all the same.
+// readClaims reads the first records of claimed partitions, side by side: together about as many
+// bytes as are asked for. A partition that cannot be read has a problem instead of records: it is
+// claimed all the same.
 func (s *Server) readClaims(ctx context.Context, claims []claimed, size int) (release func()) {
 	shares := make([]*share, len(claims))
 	var reads errgroup.Group
@@ -347,14 +352,15 @@ func (s *Server) commitClaims(w http.ResponseWriter, r *http.Request, memory *sh
 		if c.Offset == nil {
 			return invalid("claims.offset", "is missing: that of the next record to read")
 		}
-		commits[i] = groups.ClaimCommit{Held: held[i], Offset: *c.Offset, LeaderEpoch: -1, Metadata: c.Metadata, Release: c.Release}
+		commits[i] = groups.ClaimCommit{Held: held[i], Offset: *c.Offset, LeaderEpoch: -1, Metadata: c.Metadata,
+			Release: c.Release}
 	}
 	answers, refused := s.opts.Groups.CommitClaims(r.Context(), r.PathValue("group"), asked.Holder, commits)
 	return answerClaims(w, asked.Claims, answers, refused)
 }
 
-// answerClaims answers for each claim. If one was refused the answer is that of the first refusal, 409 for a claim that has ended, and says for
-// each what became of it: the others were done.
+// answerClaims answers for each claim. If one was refused the answer is that of the first refusal,
+// 409 for a claim that has ended, and says for each what became of it: the others were done.
 func answerClaims(w http.ResponseWriter, asked []heldClaim, answers []*kerr.Error, refused *kerr.Error) error {
 	if refused != nil {
 		return refused

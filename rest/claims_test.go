@@ -37,7 +37,8 @@ func held(c claimedPage, more object) object {
 	return o
 }
 
-// TestClaims is the life of a pull consumer: it claims, reads in the same round trip, commits, and comes again; another one fences it.
+// TestClaims is the life of a pull consumer: it claims, reads in the same round trip, commits, and
+// comes again; another one fences it.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	f := startFirn(t, 1, nil)[0]
@@ -50,7 +51,8 @@ func TestClaims(t *testing.T) {
 		t.Fatalf("%s, %+v", resp.Status, got)
 	}
 	first := got.Claims[0]
-	if first.Read == nil || strings.Join(first.Read.values(), "") != "abc" || first.Offset != 0 || first.TTL > 1 || first.TTL <= 0 || first.Holder != "one" {
+	if first.Read == nil || strings.Join(first.Read.values(), "") != "abc" || first.Offset != 0 || first.TTL > 1 ||
+		first.TTL <= 0 || first.Holder != "one" {
 		t.Errorf("%+v", first)
 	}
 	var other claimPages
@@ -64,13 +66,16 @@ func TestClaims(t *testing.T) {
 		t.Errorf("a commit beyond the end of the partition: %s", resp.Status)
 	}
 	var done claimAnswers
-	if resp := f.call(t, "POST", path+"/commit", commit, &done); resp.StatusCode != 200 || len(done.Claims) != 1 || done.Claims[0].Error != "" {
+	if resp := f.call(t, "POST", path+"/commit", commit, &done); resp.StatusCode != 200 || len(done.Claims) != 1 ||
+		done.Claims[0].Error != "" {
 		t.Fatalf("%s, %+v", resp.Status, done)
 	}
-	if resp := f.call(t, "POST", path+"/renew", object{"holder": "one", "ttl": 1, "claims": []object{held(first, nil)}}, nil); resp.StatusCode != 200 {
+	if resp := f.call(t, "POST", path+"/renew", object{"holder": "one", "ttl": 1, "claims": []object{held(first, nil)}},
+		nil); resp.StatusCode != 200 {
 		t.Error(resp.Status)
 	}
-	if resp := f.call(t, "POST", path+"/release", object{"holder": "one", "claims": []object{held(got.Claims[1], nil)}}, nil); resp.StatusCode != 200 {
+	if resp := f.call(t, "POST", path+"/release", object{"holder": "one", "claims": []object{held(got.Claims[1], nil)}},
+		nil); resp.StatusCode != 200 {
 		t.Error(resp.Status)
 	}
 	var listed claimPages
@@ -84,7 +89,8 @@ func TestClaims(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	slices.SortFunc(other.Claims, func(a, b claimedPage) int { return cmp.Compare(a.Partition, b.Partition) })
-	if second := other.Claims[0]; second.Offset != 2 || second.Read == nil || strings.Join(second.Read.values(), "") != "c" || second.Epoch == first.Epoch {
+	if second := other.Claims[0]; second.Offset != 2 || second.Read == nil ||
+		strings.Join(second.Read.values(), "") != "c" || second.Epoch == first.Epoch {
 		t.Errorf("%+v", second)
 	}
 	for _, action := range []string{"commit", "renew", "release"} {
@@ -94,19 +100,23 @@ func TestClaims(t *testing.T) {
 			body = commit
 		}
 		resp := f.call(t, "POST", path+"/"+action, body, &p)
-		if resp.StatusCode != 409 || p.Code != "FENCED_MEMBER_EPOCH" || len(p.Claims) != 1 || p.Claims[0].Error != "FENCED_MEMBER_EPOCH" || p.Claims[0].Topic != "jobs" {
+		if resp.StatusCode != 409 || p.Code != "FENCED_MEMBER_EPOCH" || len(p.Claims) != 1 ||
+			p.Claims[0].Error != "FENCED_MEMBER_EPOCH" || p.Claims[0].Topic != "jobs" {
 			t.Errorf("%s of a stale claim: %s, %+v", action, resp.Status, p)
 		}
 	}
 	// Of two commits one is stale: the other is done.
 	var p problem
-	mixed := object{"holder": "two", "claims": []object{held(first, object{"offset": 0}), held(other.Claims[1], object{"offset": 0, "release": true})}}
-	if resp := f.call(t, "POST", path+"/commit", mixed, &p); resp.StatusCode != 409 || len(p.Claims) != 2 || p.Claims[0].Error == "" || p.Claims[1].Error != "" {
+	mixed := object{"holder": "two", "claims": []object{held(first, object{"offset": 0}),
+		held(other.Claims[1], object{"offset": 0, "release": true})}}
+	if resp := f.call(t, "POST", path+"/commit", mixed, &p); resp.StatusCode != 409 || len(p.Claims) != 2 ||
+		p.Claims[0].Error == "" || p.Claims[1].Error != "" {
 		t.Errorf("%s, %+v", resp.Status, p)
 	}
 	var g groupDetails
 	f.call(t, "GET", "/v1/groups/workers", nil, &g)
-	if len(g.Claims) != 1 || len(g.Offsets) != 2 || g.Offsets[0].Offset != 2 || g.Offsets[0].Lag != 1 || g.Offsets[0].Metadata != "half" || g.Lag != 1 {
+	if len(g.Claims) != 1 || len(g.Offsets) != 2 || g.Offsets[0].Offset != 2 || g.Offsets[0].Lag != 1 ||
+		g.Offsets[0].Metadata != "half" || g.Lag != 1 {
 		t.Errorf("%+v", g)
 	}
 }
@@ -138,7 +148,8 @@ func TestBadClaims(t *testing.T) {
 		{"?read=0", `{"holder": "a", "topics": ["jobs"]}`, 400, "read"},
 		{"/commit", `{"holder": "a"}`, 400, "claims"},
 		{"/commit", `{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "1"}]}`, 400, "claims.offset"},
-		{"/commit", `{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "x", "offset": 1}]}`, 400, "claims.epoch"},
+		{"/commit", `{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "x", "offset": 1}]}`, 400,
+			"claims.epoch"},
 		{"/renew", `{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "1"}]}`, 409, ""},
 	} {
 		var p problem
@@ -149,7 +160,8 @@ func TestBadClaims(t *testing.T) {
 	}
 }
 
-// TestForwarding: a request about a group may be sent to any node, and is answered by its owner; one that was forwarded is not forwarded again.
+// TestForwarding: a request about a group may be sent to any node, and is answered by its owner;
+// one that was forwarded is not forwarded again.
 func TestForwarding(t *testing.T) {
 	t.Parallel()
 	nodes := startFirn(t, 2, nil)
@@ -166,16 +178,19 @@ func TestForwarding(t *testing.T) {
 		owners[owner.ID] = true
 		other := nodes[2-owner.ID]
 		var got claimPages
-		resp := other.call(t, "POST", path+"/claims?read=1000", object{"holder": "a", "topics": []string{"jobs"}, "ttl": 30}, &got)
+		resp := other.call(t, "POST", path+"/claims?read=1000", object{"holder": "a", "topics": []string{"jobs"}, "ttl": 30},
+			&got)
 		if resp.StatusCode != 200 || len(got.Claims) != 1 || got.Claims[0].Read == nil {
 			t.Fatalf("group %s: %s, %+v", group, resp.Status, got)
 		}
 		c := got.Claims[0]
-		if resp := other.call(t, "POST", path+"/claims/commit", object{"holder": "a", "claims": []object{held(c, object{"offset": 1})}}, nil); resp.StatusCode != 200 {
+		if resp := other.call(t, "POST", path+"/claims/commit",
+			object{"holder": "a", "claims": []object{held(c, object{"offset": 1})}}, nil); resp.StatusCode != 200 {
 			t.Error(resp.Status)
 		}
 		var g groupDetails
-		if other.call(t, "GET", path, nil, &g); g.Group != group || g.Node != owner.ID || len(g.Offsets) != 1 || len(g.Claims) != 1 {
+		if other.call(t, "GET", path, nil, &g); g.Group != group || g.Node != owner.ID || len(g.Offsets) != 1 ||
+			len(g.Claims) != 1 {
 			t.Errorf("%+v", g)
 		}
 		r, _ := http.NewRequestWithContext(t.Context(), "GET", path, nil)
@@ -214,7 +229,8 @@ func TestForwarding(t *testing.T) {
 		if owner, _ := nodes[0].opts.Groups.Owner(fmt.Sprintf("team/%d ü", i)); owner.ID == 2 {
 			var p problem
 			resp := nodes[0].call(t, "GET", fmt.Sprintf("/v1/groups/team%%2F%d%%20%%C3%%BC", i), nil, &p)
-			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(p.Detail, "--advertise-http") {
+			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" ||
+				!strings.Contains(p.Detail, "--advertise-http") {
 				t.Errorf("the owner does not answer: %s, %+v", resp.Status, p)
 			}
 		}
@@ -223,8 +239,10 @@ func TestForwarding(t *testing.T) {
 
 // FuzzClaims: whatever a body says, the answer is an answer, and never the server's fault.
 func FuzzClaims(f *testing.F) {
-	for _, b := range []string{`{"holder": "a", "topics": ["jobs"]}`, `{"holder": "a", "partitions": [{"topic": "jobs", "partition": 0}], "ttl": 1.5, "max": 3}`,
-		`{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "1", "offset": 1}]}`, `{"ttl": 1e308}`, `null`, `{"holder": null}`, `[]`} {
+	for _, b := range []string{`{"holder": "a", "topics": ["jobs"]}`,
+		`{"holder": "a", "partitions": [{"topic": "jobs", "partition": 0}], "ttl": 1.5, "max": 3}`,
+		`{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "1", "offset": 1}]}`, `{"ttl": 1e308}`, `null`,
+		`{"holder": null}`, `[]`} {
 		for action := range uint8(4) {
 			f.Add(action, b)
 		}

@@ -14,10 +14,11 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// CloudEvents 1.0, in the three modes of its HTTP binding: binary (attributes in header fields, the body is the data), structured (one JSON object) and batched
-// (an array of them). In whichever mode an event comes, it is kept in the binary mode of the Kafka binding: its attributes are record
-// headers with ce_ before their names, its data is the record's value, and the type of the data is the header content-type. The extension partitionkey is
-// the record's key.
+// CloudEvents 1.0, in the three modes of its HTTP binding: binary (attributes in header fields, the
+// body is the data), structured (one JSON object) and batched (an array of them). In whichever mode
+// an event comes, it is kept in the binary mode of the Kafka binding: its attributes are record
+// headers with ce_ before their names, its data is the record's value, and the type of the data is
+// the header content-type. The extension partitionkey is the record's key.
 
 // event is an event's attributes, without its data.
 type event struct {
@@ -41,7 +42,8 @@ func binaryEvent(h http.Header, body []byte) ([]ingest.Record, error) {
 		}
 		value, err := url.PathUnescape(strings.Trim(h[field][0], `"`))
 		if err != nil {
-			return nil, refuse(http.StatusUnprocessableEntity, field, "%s is not percent-encoded as CloudEvents has it: %v", field, err)
+			return nil, refuse(http.StatusUnprocessableEntity, field, "%s is not percent-encoded as CloudEvents has it: %v",
+				field, err)
 		}
 		e.attributes[name] = value
 	}
@@ -99,8 +101,9 @@ func (d *recordReader) event() error {
 	return d.add(r)
 }
 
-// eventData is an event's data: what data_base64 encodes, or the text of data. A string is what it says if the data is something other than JSON, and a JSON string
-// otherwise. An event without data has none.
+// eventData is an event's data: what data_base64 encodes, or the text of data. A string is what it
+// says if the data is something other than JSON, and a JSON string otherwise. An event without data
+// has none.
 func (d *recordReader) eventData(e *event, data, encoded jsontext.Value) ([]byte, error) {
 	switch {
 	case data != nil && encoded != nil:

@@ -36,7 +36,8 @@ func (s *Server) cluster(w http.ResponseWriter, r *http.Request) error {
 		return q.err
 	}
 	topics := s.opts.View.Topics()
-	c := clusterInfo{ClusterID: s.opts.View.ClusterID(), Node: s.opts.Node.Info().ID, Nodes: len(s.opts.Node.Nodes()), Topics: len(topics),
+	c := clusterInfo{ClusterID: s.opts.View.ClusterID(), Node: s.opts.Node.Info().ID, Nodes: len(s.opts.Node.Nodes()),
+		Topics: len(topics),
 		Groups: s.view().GroupCount()}
 	for _, t := range topics {
 		sum := s.summary(t)

@@ -6,7 +6,8 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 )
 
-// compressible are the answers that are compressed for clients that ask for it. Tails are not: they would come late.
+// compressible are the answers that are compressed for clients that ask for it. Tails are not: they
+// would come late.
 var compressible = []string{typeJSON, typeNDJSON, "application/problem+json", "text/html"}
 
 // minCompressed is the length from which on compressing pays.
@@ -14,7 +15,8 @@ const minCompressed = 1 << 10
 
 // newCompressor returns what compresses answers with gzip, fast rather than small.
 func newCompressor() (func(http.Handler) http.HandlerFunc, error) {
-	return gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(1), gzhttp.ContentTypes(compressible), gzhttp.EnableZstd(false))
+	return gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(1), gzhttp.ContentTypes(compressible),
+		gzhttp.EnableZstd(false))
 }
 
 // compressed has a handler's answers compressed.
@@ -25,11 +27,13 @@ func (s *Server) compressed(h handler) handler {
 	}
 }
 
-// sameOrigin refuses what a page of another origin has a browser send that changes something: who looks at that page did not ask for it.
+// sameOrigin refuses what a page of another origin has a browser send that changes something: who
+// looks at that page did not ask for it.
 func sameOrigin(next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fail(w, problem{Status: http.StatusForbidden, Field: "Origin", Detail: "a page of another origin sent this request; CORS is off"})
+		fail(w, problem{Status: http.StatusForbidden, Field: "Origin",
+			Detail: "a page of another origin sent this request; CORS is off"})
 	}))
 	return p.Handler(next)
 }

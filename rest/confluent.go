@@ -9,9 +9,11 @@ import (
 	"firn.dev/ingest"
 )
 
-// What Confluent's REST Proxy serves to producers, for clients that were made for it: v2 here, v3 in confluent_records.go. Schemas are not served.
+// What Confluent's REST Proxy serves to producers, for clients that were made for it: v2 here, v3
+// in confluent_records.go. Schemas are not served.
 
-// Content types of v2. The two of bodies differ in what keys and values are: any JSON, kept as its text, or base64.
+// Content types of v2. The two of bodies differ in what keys and values are: any JSON, kept as its
+// text, or base64.
 const (
 	typeV2       = "application/vnd.kafka.v2+json"
 	typeV2JSON   = "application/vnd.kafka.json.v2+json"
@@ -24,7 +26,8 @@ type confluentError struct {
 	Message   string `json:"message"`
 }
 
-// newConfluentError says a problem in Confluent's words. Its codes are statuses, or statuses with two digits more.
+// newConfluentError says a problem in Confluent's words. Its codes are statuses, or statuses with
+// two digits more.
 func newConfluentError(p *problem) confluentError {
 	e := confluentError{p.Status, p.Detail}
 	switch {
@@ -77,7 +80,8 @@ func (s confluent) produceV2(w http.ResponseWriter, r *http.Request) error {
 	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != typeV2JSON && mediaType != typeV2Binary {
-		return refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s or %s; schemas are not served", typeV2JSON, typeV2Binary)
+		return refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s or %s; schemas are not served",
+			typeV2JSON, typeV2Binary)
 	}
 	request, err := s.newWriteRequest(r)
 	if err != nil {
@@ -154,7 +158,8 @@ func newV2Answer(done *writtenRequest) v2Answer {
 	return a
 }
 
-// v2 reads {"records": [{"key": …, "value": …, "partition": …}, …]}. Other members are about schemas, and have no meaning without them.
+// v2 reads {"records": [{"key": …, "value": …, "partition": …}, …]}. Other members are about
+// schemas, and have no meaning without them.
 func (d *recordReader) v2(binary bool, partition int32) error {
 	seen := false
 	err := d.object("the body", func(name []byte) error {
@@ -200,7 +205,8 @@ func (d *recordReader) v2Record(binary bool, partition int32) error {
 	return d.add(r)
 }
 
-// v2Bytes reads a key or a value: base64, or any JSON, which is kept as its text. Null is null in both.
+// v2Bytes reads a key or a value: base64, or any JSON, which is kept as its text. Null is null in
+// both.
 func (d *recordReader) v2Bytes(field string, binary bool) ([]byte, error) {
 	v, err := d.value()
 	if err != nil || v.Kind() == 'n' {

@@ -13,9 +13,10 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// POST /v3/clusters/{cluster}/topics/{topic}/records of Confluent's REST Proxy v3: records as JSON objects, one after the other, and an answer for
-// each, in the same order. A body of unknown length is a stream (confluent_stream.go): its records are answered while more come. A single record that is refused is also
-// the status of the whole.
+// POST /v3/clusters/{cluster}/topics/{topic}/records of Confluent's REST Proxy v3: records as JSON
+// objects, one after the other, and an answer for each, in the same order. A body of unknown length
+// is a stream (confluent_stream.go): its records are answered while more come. A single record that
+// is refused is also the status of the whole.
 
 // v3Record is a record of a request, and what its answer says of it.
 type v3Record struct {
@@ -132,8 +133,9 @@ func (s confluent) appendV3(b []byte, topic string, part *v3Part, done *writtenR
 	return out.Bytes()
 }
 
-// v3 reads {"partition_id": …, "headers": [{"name", "value"}, …], "key": {"type", "data"}, "value": {"type", "data"}, "timestamp": …}. The whole of an object
-// is read even if it is refused, so that the next one can be.
+// v3 reads {"partition_id": …, "headers": [{"name", "value"}, …], "key": {"type", "data"}, "value":
+// {"type", "data"}, "timestamp": …}. The whole of an object is read even if it is refused, so that
+// the next one can be.
 func (d *recordReader) v3(sizes *v3Record) error {
 	r := ingest.Record{Partition: -1, Timestamp: -1}
 	var refused error
@@ -264,7 +266,8 @@ type v3Cluster struct {
 func (s confluent) newV3Cluster(r *http.Request) v3Cluster {
 	id := s.view().ClusterID()
 	self := "http://" + r.Host + "/v3/clusters/" + id
-	return v3Cluster{"KafkaCluster", map[string]string{"self": self, "resource_name": "crn:///kafka=" + id}, id, map[string]string{"related": self + "/topics"}}
+	return v3Cluster{"KafkaCluster", map[string]string{"self": self, "resource_name": "crn:///kafka=" + id}, id,
+		map[string]string{"related": self + "/topics"}}
 }
 
 // clusters serves GET /v3/clusters.

@@ -14,14 +14,16 @@ import (
 
 var errObjects = errors.New("records have to be JSON objects, one after the other")
 
-// objectScanner finds where JSON objects end, however their bytes come in pieces. It does not say whether they are JSON.
+// objectScanner finds where JSON objects end, however their bytes come in pieces. It does not say
+// whether they are JSON.
 type objectScanner struct {
 	depth   int
 	quoted  bool
 	escaped bool
 }
 
-// next returns how many of the bytes belong to the first object and what is before it, or 0 if it does not end within them.
+// next returns how many of the bytes belong to the first object and what is before it, or 0 if it
+// does not end within them.
 func (o *objectScanner) next(b []byte) (int, error) {
 	for i, c := range b {
 		switch {
@@ -48,9 +50,11 @@ func (o *objectScanner) next(b []byte) (int, error) {
 // inside says whether an object has begun and not ended.
 func (o *objectScanner) inside() bool { return o.depth > 0 }
 
-// streamV3 reads records as they come, and answers them in order. They go to the topic of a request that is empty yet.
+// streamV3 reads records as they come, and answers them in order. They go to the topic of a request
+// that is empty yet.
 func (s confluent) streamV3(w http.ResponseWriter, r *http.Request, to *writeRequest, memory *share) error {
-	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), name: to.name, topic: to.topic, memory: memory, parts: make(chan v3Pending, maxV3Parts)}
+	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), name: to.name, topic: to.topic, memory: memory,
+		parts: make(chan v3Pending, maxV3Parts)}
 	return stream.run(r)
 }
 
@@ -78,12 +82,14 @@ type v3Pending struct {
 	memory  *share   // given back when the part is answered
 }
 
-// run reads the stream to its end. The answers are written by a goroutine of their own, which it waits for.
+// run reads the stream to its end. The answers are written by a goroutine of their own, which it
+// waits for.
 func (t *v3Stream) run(r *http.Request) error {
 	if err := t.control.EnableFullDuplex(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(t.s.readers.stopping, func() { _ = t.control.SetReadDeadline(time.Now()) }) // no more is read while the server stops
+	// no more is read while the server stops
+	stop := context.AfterFunc(t.s.readers.stopping, func() { _ = t.control.SetReadDeadline(time.Now()) })
 	defer stop()
 	t.w.Header().Set("Content-Type", typeJSON)
 	answered := make(chan struct{})
@@ -172,15 +178,18 @@ func (t *v3Stream) take(r *http.Request, buffer []byte, scanned int, scanner *ob
 	if err := d.lines(func() error { return part.read(d) }); err != nil {
 		malformed = err
 	}
-	return taken, errors.Join(t.hand(r.Context(), part, d.records, memory), malformed) // those before it are answered first
+	// those before it are answered first
+	return taken, errors.Join(t.hand(r.Context(), part, d.records, memory), malformed)
 }
 
-// grow takes memory for a part. What a stream has sent faster than it is written waits here, and is read no further.
+// grow takes memory for a part. What a stream has sent faster than it is written waits here, and is
+// read no further.
 func (t *v3Stream) grow(ctx context.Context, memory *share, n int64) error {
 	began := time.Now()
 	for {
 		err := memory.grow(ctx, n)
-		if p, is := errors.AsType[*problem](err); !is || p.Status != http.StatusTooManyRequests || time.Since(began) > t.s.opts.Limits.WriteTimeout {
+		if p, is := errors.AsType[*problem](err); !is || p.Status != http.StatusTooManyRequests ||
+			time.Since(began) > t.s.opts.Limits.WriteTimeout {
 			return err
 		}
 	}

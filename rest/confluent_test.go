@@ -17,7 +17,8 @@ import (
 )
 
 // confluentPost sends a body and returns the answers, one after the other.
-func (f *firn) confluentPost(t *testing.T, path, contentType string, body io.Reader) (status int, answers []map[string]any) {
+func (f *firn) confluentPost(t *testing.T, path, contentType string,
+	body io.Reader) (status int, answers []map[string]any) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path, body)
 	if err != nil {
@@ -112,12 +113,14 @@ func TestConfluentV3(t *testing.T) {
 	}
 }
 
-// TestConfluentStream: each record of a stream is answered while the client may still send more, in order; a refused one does not end the stream, a malformed one does.
+// TestConfluentStream: each record of a stream is answered while the client may still send more, in
+// order; a refused one does not end the stream, a malformed one does.
 func TestConfluentStream(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	f.makeTopic(t, "t", 1)
 	body, send := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/v3/clusters/"+f.view().ClusterID()+"/topics/t/records", body)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		f.url+"/v3/clusters/"+f.view().ClusterID()+"/topics/t/records", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +162,8 @@ func TestConfluentStream(t *testing.T) {
 	}
 }
 
-// TestConfluentStreamDrains: while the server stops, a stream that is waited for ends, after what it had sent is answered.
+// TestConfluentStreamDrains: while the server stops, a stream that is waited for ends, after what
+// it had sent is answered.
 func TestConfluentStreamDrains(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	f.makeTopic(t, "t", 1)
@@ -189,7 +193,10 @@ func TestObjectScanner(t *testing.T) {
 	value := rapid.OneOf(
 		rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Map(rapid.Int(), func(n int) any { return n }),
 		rapid.Map(rapid.SliceOfN(rapid.String(), 0, 3), func(s []string) any { return s }),
-		rapid.Map(rapid.MapOfN(rapid.String(), rapid.SampledFrom([]any{`\`, `"`, "{", "}]", nil, []any{map[string]any{}}}), 0, 3), func(m map[string]any) any { return m }),
+		rapid.Map(rapid.MapOfN(rapid.String(), rapid.SampledFrom([]any{`\`, `"`, "{", "}]", nil, []any{map[string]any{}}}), 0,
+			3), func(m map[string]any) any {
+			return m
+		}),
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		var text bytes.Buffer

@@ -13,8 +13,9 @@ import (
 	"firn.dev/budget"
 )
 
-// Connections beyond the limits are not left to wait: a probe might be among them, and an orchestrator would end a process that answers none. As many as
-// these are taken, for one request each, which has to be a probe or a scrape. All others are closed.
+// Connections beyond the limits are not left to wait: a probe might be among them, and an
+// orchestrator would end a process that answers none. As many as these are taken, for one request
+// each, which has to be a probe or a scrape. All others are closed.
 const (
 	reserveConnections      = 64
 	reserveConnectionsPerIP = 16

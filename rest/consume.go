@@ -135,7 +135,8 @@ func enter(places chan struct{}, limit, what string) (leave func(), err error) {
 	}
 }
 
-// catchUp has this node hear the news before it says that something is not there. An error means that it is cut off.
+// catchUp has this node hear the news before it says that something is not there. An error means
+// that it is cut off.
 func (s *Server) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
 	defer cancel()

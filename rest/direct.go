@@ -15,10 +15,12 @@ import (
 
 // DirectWriter writes records without a node; ingest.Direct is the one.
 type DirectWriter interface {
-	Write(ctx context.Context, topic string, records []ingest.Record, options ...ingest.WriteOption) ([]ingest.Written, error)
+	Write(ctx context.Context, topic string, records []ingest.Record, options ...ingest.WriteOption) ([]ingest.Written,
+		error)
 }
 
-// Direct is POST /v1/topics/{topic}/records for programs that are no node, such as a function behind a URL: the same bodies, headers and answers.
+// Direct is POST /v1/topics/{topic}/records for programs that are no node, such as a function
+// behind a URL: the same bodies, headers and answers.
 func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger, Authorizer: access.Everything{},
 		Quotas: &security.Quotas{}},
@@ -70,7 +72,8 @@ func undelivered(err error) error {
 		return unwritten(err)
 	case errors.Is(err, batch.ErrTooLarge), errors.Is(err, ingest.ErrTooLarge):
 		return refused(http.StatusRequestEntityTooLarge)
-	case errors.Is(err, ingest.ErrTimestamp), errors.Is(err, ingest.ErrNoKey), errors.Is(err, coordinator.ErrUnknownPartition):
+	case errors.Is(err, ingest.ErrTimestamp), errors.Is(err, ingest.ErrNoKey),
+		errors.Is(err, coordinator.ErrUnknownPartition):
 		return refused(http.StatusUnprocessableEntity)
 	}
 	return err

@@ -19,8 +19,9 @@ import (
 	"firn.dev/coordinator"
 )
 
-// Requests about a group are answered by the node that owns it. Other nodes forward them to it, once: a request that was forwarded and has still not come to the owner,
-// because the group has just moved, is to be tried again.
+// Requests about a group are answered by the node that owns it. Other nodes forward them to it,
+// once: a request that was forwarded and has still not come to the owner, because the group has
+// just moved, is to be tried again.
 
 // forwardedField marks a request that a node has sent on, with that node's id.
 const forwardedField = "Firn-Forwarded-By"
@@ -67,7 +68,8 @@ func (s *Server) newForwarder() http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			owner := r.Context().Value(ownerKey{}).(coordinator.NodeInfo)
 			fail(w, retryable(problem{Status: http.StatusServiceUnavailable, Code: kerr.CoordinatorNotAvailable.Message,
-				Detail: fmt.Sprintf("the group is node %d's, which does not answer at %s (its --advertise-http): %v", owner.ID, owner.HTTP, err)}))
+				Detail: fmt.Sprintf("the group is node %d's, which does not answer at %s (its --advertise-http): %v", owner.ID,
+					owner.HTTP, err)}))
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

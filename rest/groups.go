@@ -82,7 +82,8 @@ func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *shar
 		more = s.addPeersGroups(r, &list)
 	}
 	slices.SortFunc(list.Groups, func(a, b groupSummary) int { return strings.Compare(a.Group, b.Group) })
-	list.Groups = slices.CompactFunc(list.Groups, func(a, b groupSummary) bool { return a.Group == b.Group }) // one may be on its way from node to node
+	// one may be on its way from node to node
+	list.Groups = slices.CompactFunc(list.Groups, func(a, b groupSummary) bool { return a.Group == b.Group })
 	if more = more || len(list.Groups) > limit; more {
 		list.Groups = list.Groups[:min(limit, len(list.Groups))]
 		list.Next = list.Groups[len(list.Groups)-1].Group
@@ -168,7 +169,8 @@ func (s *Server) offsetsOf(group string) []groupOffset {
 		offsets = append(offsets, groupOffset{
 			Topic: t.Name, Partition: c.Partition.Index, Offset: c.Offset, Metadata: c.Metadata,
 			CommittedAt: time.UnixMilli(c.Time).UTC().Format("2006-01-02T15:04:05.000Z"),
-			LogStart:    info.LogStart, HighWatermark: info.HighWatermark, Lag: max(0, info.HighWatermark-max(c.Offset, info.LogStart)),
+			LogStart:    info.LogStart, HighWatermark: info.HighWatermark,
+			Lag: max(0, info.HighWatermark-max(c.Offset, info.LogStart)),
 		})
 	}
 	slices.SortFunc(offsets, func(a, b groupOffset) int {
@@ -210,7 +212,8 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 		Claims: claims, Offsets: offsets}
 	for i := range d.Members {
 		m := &d.Members[i]
-		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID, strings.TrimPrefix(m.ClientHost, "/")})
+		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID,
+			strings.TrimPrefix(m.ClientHost, "/")})
 	}
 	answer(w, http.StatusOK, typeJSON, details)
 	return nil
@@ -249,7 +252,8 @@ type resetAnswer struct {
 	Offsets []resetOffset `json:"offsets"`
 }
 
-// resetGroup sets from where a group that has no members reads a topic on. Offsets are moved into the range that there is.
+// resetGroup sets from where a group that has no members reads a topic on. Offsets are moved into
+// the range that there is.
 func (s *Server) resetGroup(w http.ResponseWriter, r *http.Request, memory *share) error {
 	var asked groupReset
 	if err := readJSON(w, r, &asked, memory); err != nil {

@@ -56,7 +56,8 @@ func startFirn(t testing.TB, n int, change func(*Options)) []*firn {
 	return nodes
 }
 
-func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinator, id int32, change func(*Options)) *firn {
+func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinator, id int32,
+	change func(*Options)) *firn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,14 +66,17 @@ func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinat
 	return startNodeOn(t, l, store, decides, id, change)
 }
 
-func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coordinator.Coordinator, id int32, change func(*Options)) *firn {
+func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coordinator.Coordinator, id int32,
+	change func(*Options)) *firn {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
 	f := &firn{url: "http://" + l.Addr().String()}
 	var err error
-	f.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: decides, Logger: logger, Registerer: registry,
-		Info: coordinator.NodeInfo{ID: id, KafkaHost: "127.0.0.1", KafkaPort: 9092, HTTP: l.Addr().String(), Zone: "zone-a"}})
+	f.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: decides, Logger: logger,
+		Registerer: registry,
+		Info: coordinator.NodeInfo{ID: id, KafkaHost: "127.0.0.1", KafkaPort: 9092, HTTP: l.Addr().String(),
+			Zone: "zone-a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +84,8 @@ func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coo
 	if opts.Index, err = index.New(index.Options{Store: store, View: f.node.View(), Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
-	if f.writer, err = ingest.New(ingest.Options{Store: store, Node: f.node, Logger: logger, Registerer: registry, Sealed: opts.Index.Keep}); err != nil {
+	if f.writer, err = ingest.New(ingest.Options{Store: store, Node: f.node, Logger: logger, Registerer: registry,
+		Sealed: opts.Index.Keep}); err != nil {
 		t.Fatal(err)
 	}
 	if opts.Groups, err = groups.New(groups.Options{Node: f.node, Logger: logger, Registerer: registry}); err != nil {
@@ -101,7 +106,8 @@ func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coo
 		closing, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		stop()
-		if err := errors.Join(<-served, f.writer.Close(closing), opts.Groups.Close(closing), opts.Index.Close(), f.node.Close(closing)); err != nil {
+		if err := errors.Join(<-served, f.writer.Close(closing), opts.Groups.Close(closing), opts.Index.Close(),
+			f.node.Close(closing)); err != nil {
 			t.Errorf("stopping node %d: %v", id, err)
 		}
 	})
@@ -154,7 +160,8 @@ func (f *firn) writeRecords(t testing.TB, topic *coordinator.Topic, records []in
 	}
 }
 
-// call sends a request to the node and decodes the answer, if v is not nil. A body that is no text is sent as JSON.
+// call sends a request to the node and decodes the answer, if v is not nil. A body that is no text
+// is sent as JSON.
 func (f *firn) call(t testing.TB, method, path string, body, v any) *http.Response {
 	t.Helper()
 	var sent io.Reader

@@ -17,7 +17,8 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// healthz says that the process is alive. It asks nobody: a node that cannot reach its bucket should not be killed for it.
+// healthz says that the process is alive. It asks nobody: a node that cannot reach its bucket
+// should not be killed for it.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, "application/json", healthAnswer{"alive"})
 }

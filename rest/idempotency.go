@@ -12,15 +12,17 @@ import (
 	"firn.dev/ingest"
 )
 
-// The header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) makes a request that is made again, at whichever node, write nothing twice: for 24 hours it gets
-// the first answer again. If an earlier try got only part of the way, the rest is written.
+// The header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) makes a request that is
+// made again, at whichever node, write nothing twice: for 24 hours it gets the first answer again.
+// If an earlier try got only part of the way, the rest is written.
 
 const (
 	idempotencyHeader = "Idempotency-Key"
 	maxIdempotencyKey = 255 // bytes
 )
 
-// idempotencyKey reads the key of a request: a string as structured fields have it (RFC 9651), or the bare characters. Empty: the request has none.
+// idempotencyKey reads the key of a request: a string as structured fields have it (RFC 9651), or
+// the bare characters. Empty: the request has none.
 func idempotencyKey(h http.Header) (string, error) {
 	given := h.Values(idempotencyHeader)
 	if len(given) == 0 {
@@ -67,7 +69,8 @@ func structuredString(quoted string) (string, bool) {
 	return "", false
 }
 
-// underWay is what a client gets to know that makes a request again while an earlier try is on its way: it asks once more, and gets the answer of that.
+// underWay is what a client gets to know that makes a request again while an earlier try is on its
+// way: it asks once more, and gets the answer of that.
 func underWay() *problem {
 	p := refuse(http.StatusConflict, idempotencyHeader, "another try of this request is still under way")
 	p.retryAfter = time.Second
@@ -75,7 +78,8 @@ func underWay() *problem {
 }
 
 func keyReused() *problem {
-	return refuse(http.StatusUnprocessableEntity, idempotencyHeader, "%v: with this key other records were sent", coordinator.ErrKeyReused)
+	return refuse(http.StatusUnprocessableEntity, idempotencyHeader, "%v: with this key other records were sent",
+		coordinator.ErrKeyReused)
 }
 
 // writeOnce writes a request that has a key. Tries with one key at this node wait for each other.
@@ -110,7 +114,8 @@ func (s *Server) writeOnce(ctx context.Context, w *writeRequest) (*writtenReques
 	return done, s.deliver(ctx, w, packed, done)
 }
 
-// resume answers a request of which some was written before, and writes the rest. Only the rest has to be what the topic takes by now.
+// resume answers a request of which some was written before, and writes the rest. Only the rest has
+// to be what the topic takes by now.
 func (s *Server) resume(ctx context.Context, w *writeRequest, before []coordinator.Keyed) (*writtenRequest, error) {
 	packed, err := w.split(w.id.Partitions)
 	if err != nil {
@@ -149,8 +154,9 @@ func recordsOf(packed []ingest.Packed) iter.Seq[int] {
 	}
 }
 
-// sameRequest wants that what was written with this key before, if anything was, is of the same request. What the first try decided holds for this one as well: else its records would
-// come to other partitions.
+// sameRequest wants that what was written with this key before, if anything was, is of the same
+// request. What the first try decided holds for this one as well: else its records would come to
+// other partitions.
 func (s *Server) sameRequest(w *writeRequest, before []coordinator.Keyed) error {
 	w.id.Partitions, w.id.Timestamp = w.topic.Partitions, w.now.UnixMilli()
 	for i := range before {
@@ -167,7 +173,8 @@ func (s *Server) sameRequest(w *writeRequest, before []coordinator.Keyed) error 
 }
 
 // recall notes the records that were written before, and returns the batches that were not.
-func (w *writeRequest) recall(packed []ingest.Packed, before []coordinator.Keyed, done *writtenRequest) (rest []ingest.Packed) {
+func (w *writeRequest) recall(packed []ingest.Packed, before []coordinator.Keyed,
+	done *writtenRequest) (rest []ingest.Packed) {
 	given := make([]int64, len(w.records))
 	for i := range w.records {
 		given[i] = w.records[i].Timestamp

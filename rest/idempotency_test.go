@@ -19,7 +19,8 @@ import (
 // TestIdempotencyKeyHeader: a key is a string in quotes or bare.
 func TestIdempotencyKeyHeader(t *testing.T) {
 	for given, want := range map[string]string{
-		`"a b"`: "a b", `a-b`: "a-b", `"a\"b\\"`: `a"b\`, `""`: "!", `"a`: "!", `"a"b`: "!", `"a\x"`: "!", `a"b`: `a"b`, "é": "!", `"\`: "!", " ": "!",
+		`"a b"`: "a b", `a-b`: "a-b", `"a\"b\\"`: `a"b\`, `""`: "!", `"a`: "!", `"a"b`: "!", `"a\x"`: "!", `a"b`: `a"b`,
+		"é": "!", `"\`: "!", " ": "!",
 	} {
 		got, err := idempotencyKey(http.Header{idempotencyHeader: {given}})
 		if err != nil {
@@ -34,7 +35,8 @@ func TestIdempotencyKeyHeader(t *testing.T) {
 	}
 }
 
-// TestIdempotency: whichever node is asked, however often and at the same time, a request with a key is written once, and every answer is the first.
+// TestIdempotency: whichever node is asked, however often and at the same time, a request with a
+// key is written once, and every answer is the first.
 func TestIdempotency(t *testing.T) {
 	nodes := startFirn(t, 2, nil)
 	topic := nodes[0].makeTopic(t, "t", 3)
@@ -46,10 +48,12 @@ func TestIdempotency(t *testing.T) {
 	var mu sync.Mutex
 	answers := map[int][]posted{}
 	for request := range requests {
-		body := fmt.Sprintf(`[{"value":"%d a"},{"key":"k%d","value":"%d b"},{"key":"l%d","value":"%d c"}]`, request, request, request, request, request)
+		body := fmt.Sprintf(`[{"value":"%d a"},{"key":"k%d","value":"%d b"},{"key":"l%d","value":"%d c"}]`, request, request,
+			request, request, request)
 		for range tries {
 			wg.Go(func() {
-				a := nodes[rand.IntN(2)].post(t, "/v1/topics/t/records", body, "Content-Type", typeJSON, idempotencyHeader, fmt.Sprintf(`"request %d"`, request))
+				a := nodes[rand.IntN(2)].post(t, "/v1/topics/t/records", body, "Content-Type", typeJSON, idempotencyHeader,
+					fmt.Sprintf(`"request %d"`, request))
 				mu.Lock()
 				defer mu.Unlock()
 				answers[request] = append(answers[request], a)
@@ -78,13 +82,16 @@ func TestIdempotency(t *testing.T) {
 	if a.status != 200 || !cmp.Equal(a.Records, answers[0][0].Records) || a.header.Get("Idempotent-Replayed") != "true" {
 		t.Errorf("%+v, want %+v", a, answers[0][0])
 	}
-	if a := nodes[1].post(t, "/v1/topics/t/records", strings.Replace(lines, "0 c", "0 d", 1), "Content-Type", typeNDJSON, idempotencyHeader, "request 0"); a.status != 422 || a.Field != idempotencyHeader {
+	if a := nodes[1].post(t, "/v1/topics/t/records", strings.Replace(lines, "0 c", "0 d", 1), "Content-Type", typeNDJSON,
+		idempotencyHeader, "request 0"); a.status != 422 || a.Field != idempotencyHeader {
 		t.Errorf("%+v", a)
 	}
 }
 
-// requestOfThree is a request of 20 records, and the batches that an earlier try has made of them while the topic had three partitions.
-func requestOfThree(t *testing.T, topic *coordinator.Topic, name string) (body string, key *coordinator.RequestKey, packed []ingest.Packed) {
+// requestOfThree is a request of 20 records, and the batches that an earlier try has made of them
+// while the topic had three partitions.
+func requestOfThree(t *testing.T, topic *coordinator.Topic,
+	name string) (body string, key *coordinator.RequestKey, packed []ingest.Packed) {
 	t.Helper()
 	var records []ingest.Record
 	for i := range 20 {
@@ -93,14 +100,16 @@ func requestOfThree(t *testing.T, topic *coordinator.Topic, name string) (body s
 	}
 	made := ingest.NewRequestKey(name, records)
 	made.Partitions, made.Timestamp = 3, 1_700_000_000_000
-	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: 3, Spread: ingest.SpreadOf(&made), Now: made.Timestamp, Key: &made})
+	packed, err := ingest.Pack(records, ingest.PackOptions{Topic: topic.ID, Partitions: 3, Spread: ingest.SpreadOf(&made),
+		Now: made.Timestamp, Key: &made})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return body, &made, packed
 }
 
-// holdsOnce checks that a topic of seven partitions by now holds the batches of requestOfThree, and nothing else.
+// holdsOnce checks that a topic of seven partitions by now holds the batches of requestOfThree, and
+// nothing else.
 func (f *firn) holdsOnce(t *testing.T, topic *coordinator.Topic, packed []ingest.Packed) {
 	t.Helper()
 	for i := range int32(7) {
@@ -114,8 +123,8 @@ func (f *firn) holdsOnce(t *testing.T, topic *coordinator.Topic, packed []ingest
 	}
 }
 
-// TestIdempotencyResumes: if a try got as far as some of its partitions, the next one writes the others, with the partitions and the time of the first, although the topic has
-// grown meanwhile.
+// TestIdempotencyResumes: if a try got as far as some of its partitions, the next one writes the
+// others, with the partitions and the time of the first, although the topic has grown meanwhile.
 func TestIdempotencyResumes(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "t", 3)
@@ -125,7 +134,8 @@ func TestIdempotencyResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-pending.Done()
-	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}}); err != nil {
+	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID,
+		Partitions: 7}}); err != nil {
 		t.Fatal(err)
 	}
 	a := f.post(t, "/v1/topics/t/records", body, "Content-Type", typeNDJSON, idempotencyHeader, "half")
@@ -134,7 +144,8 @@ func TestIdempotencyResumes(t *testing.T) {
 	}
 	for _, b := range packed {
 		for n, record := range b.Records {
-			if got := a.Records[record]; got.Partition != b.Batch.Partition.Index || got.Offset != int64(n) || got.Timestamp != key.Timestamp {
+			if got := a.Records[record]; got.Partition != b.Batch.Partition.Index || got.Offset != int64(n) ||
+				got.Timestamp != key.Timestamp {
 				t.Errorf("record %d: %+v", record, got)
 			}
 		}
@@ -142,7 +153,8 @@ func TestIdempotencyResumes(t *testing.T) {
 	f.holdsOnce(t, topic, packed)
 }
 
-// TestIdempotencyWhileTheTopicGrows: a try that is committed and not yet confirmed, on another node, keeps the next one from writing the records elsewhere, where they belong since the topic
+// TestIdempotencyWhileTheTopicGrows: a try that is committed and not yet confirmed, on another
+// node, keeps the next one from writing the records elsewhere, where they belong since the topic
 // has grown.
 func TestIdempotencyWhileTheTopicGrows(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
@@ -151,13 +163,15 @@ func TestIdempotencyWhileTheTopicGrows(t *testing.T) {
 	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now())}
 	position := int64(32)
 	for _, b := range packed {
-		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: b.Batch.Partition, Position: position, Batches: []coordinator.CommitBatch{
-			{Length: int32(len(b.Batch.Bytes)), Records: int32(len(b.Records)), ProducerID: -1, Key: key}}})
+		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: b.Batch.Partition, Position: position,
+			Batches: []coordinator.CommitBatch{
+				{Length: int32(len(b.Batch.Bytes)), Records: int32(len(b.Records)), ProducerID: -1, Key: key}}})
 		position += int64(len(b.Batch.Bytes))
 	}
 	life, err := f.node.Life(t.Context())
 	if err == nil {
-		_, err = life.Commit(t.Context(), req) // a node that then hangs; this one helps it along when it has waited for long enough
+		// a node that then hangs; this one helps it along when it has waited for long enough
+		_, err = life.Commit(t.Context(), req)
 	}
 	if err == nil {
 		_, err = f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 7}})
@@ -181,12 +195,14 @@ func TestIdempotencyWhileTheTopicGrows(t *testing.T) {
 // alter sets configs of a topic.
 func (f *firn) alter(t *testing.T, topic *coordinator.Topic, set map[string]string) {
 	t.Helper()
-	if resp := f.call(t, http.MethodPatch, "/v1/topics/"+topic.Name, map[string]any{"configs": set}, nil); resp.StatusCode != 200 {
+	if resp := f.call(t, http.MethodPatch, "/v1/topics/"+topic.Name, map[string]any{"configs": set},
+		nil); resp.StatusCode != 200 {
 		t.Fatal(resp.Status)
 	}
 }
 
-// TestIdempotencyOutlivesConfigs: a request that was written gets its first answer, whatever its topic has come to refuse since; under another key it is refused.
+// TestIdempotencyOutlivesConfigs: a request that was written gets its first answer, whatever its
+// topic has come to refuse since; under another key it is refused.
 func TestIdempotencyOutlivesConfigs(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	value := strings.Repeat("long ", 1000)
@@ -202,7 +218,8 @@ func TestIdempotencyOutlivesConfigs(t *testing.T) {
 			first := f.post(t, path, value, idempotencyHeader, "k")
 			f.alter(t, topic, set)
 			again := f.post(t, path, value, idempotencyHeader, "k")
-			if first.status != 200 || again.status != 200 || !cmp.Equal(first.Records, again.Records) || again.header.Get("Idempotent-Replayed") != "true" {
+			if first.status != 200 || again.status != 200 || !cmp.Equal(first.Records, again.Records) ||
+				again.header.Get("Idempotent-Replayed") != "true" {
 				t.Errorf("%+v, then %+v", first, again)
 			}
 			if another := f.post(t, path, value, idempotencyHeader, "another"); another.status != 422 && another.status != 413 {
@@ -212,7 +229,8 @@ func TestIdempotencyOutlivesConfigs(t *testing.T) {
 	}
 }
 
-// TestIdempotencyResumesUnderConfigs: what an earlier try has not written has to be such as the topic takes now; the answer counts what is written.
+// TestIdempotencyResumesUnderConfigs: what an earlier try has not written has to be such as the
+// topic takes now; the answer counts what is written.
 func TestIdempotencyResumesUnderConfigs(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "t", 3)
@@ -224,12 +242,14 @@ func TestIdempotencyResumesUnderConfigs(t *testing.T) {
 	<-pending.Done()
 	f.alter(t, topic, map[string]string{"message.timestamp.before.max.ms": "1000", "max.message.bytes": "10"})
 	a := f.post(t, "/v1/topics/t/records", body, "Content-Type", typeNDJSON, idempotencyHeader, "half")
-	if want := fmt.Sprintf("%d of 20 records are written", len(packed[1].Records)); a.status != 413 || !strings.Contains(a.Detail, want) {
+	if want := fmt.Sprintf("%d of 20 records are written", len(packed[1].Records)); a.status != 413 ||
+		!strings.Contains(a.Detail, want) {
 		t.Errorf("%+v, want %s", a, want)
 	}
 }
 
-// TestIdempotencyKeysAreBounded: beyond the limit a new key is refused, and a known one still answered.
+// TestIdempotencyKeysAreBounded: beyond the limit a new key is refused, and a known one still
+// answered.
 func TestIdempotencyKeysAreBounded(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxIdempotencyKeys = 2 })[0]
 	f.makeTopic(t, "t", 1)

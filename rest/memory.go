@@ -10,7 +10,8 @@ import (
 	"firn.dev/budget"
 )
 
-// ownBytes is memory that each request has beside what all share, for its body and as much for its answer: small ones wait for nobody.
+// ownBytes is memory that each request has beside what all share, for its body and as much for its
+// answer: small ones wait for nobody.
 const ownBytes = 16 << 10
 
 // addressKey is where a request's context has the address of its client.
@@ -28,14 +29,16 @@ func addressFrom(ctx context.Context) netip.Addr {
 	return address
 }
 
-// share is what a request holds of the memory that all share. It grows before the request does, so that announcing a large body costs nothing.
+// share is what a request holds of the memory that all share. It grows before the request does, so
+// that announcing a large body costs nothing.
 type share struct {
 	client *budget.Client
 	hold   *budget.Hold
 	full   func() *problem // what a client is told for which there is no room
 }
 
-// shareOf returns a share of a pool for a request that a context belongs to. It has to be given back.
+// shareOf returns a share of a pool for a request that a context belongs to. It has to be given
+// back.
 func shareOf(ctx context.Context, pool *budget.Pool, full func() *problem) *share {
 	client := pool.Client(addressFrom(ctx))
 	return &share{client: client, hold: client.Hold(), full: full}
@@ -69,12 +72,14 @@ func (s *share) giveBack() {
 // newRequestMemory is the memory of producers' requests: bodies, and the records made of them.
 func newRequestMemory(l Limits) *budget.Pool {
 	largest := int64(l.MaxBodyBytes)*2*bodyFactor + int64(l.MaxRecords)*recordOverhead
-	return budget.New(budget.Options{Limit: "RequestMemoryBytes", Bytes: l.RequestMemoryBytes, Largest: min(largest, l.RequestMemoryBytes), Own: ownBytes, Wait: l.BusyWait})
+	return budget.New(budget.Options{Limit: "RequestMemoryBytes", Bytes: l.RequestMemoryBytes,
+		Largest: min(largest, l.RequestMemoryBytes), Own: ownBytes, Wait: l.BusyWait})
 }
 
 // newReadMemory is the memory of answers to consumers.
 func newReadMemory(l Limits) *budget.Pool {
-	return budget.New(budget.Options{Limit: "ReadMemoryBytes", Bytes: l.ReadMemoryBytes, Largest: min(2*maxReadBytes, l.ReadMemoryBytes), Own: ownBytes, Wait: l.BusyWait})
+	return budget.New(budget.Options{Limit: "ReadMemoryBytes", Bytes: l.ReadMemoryBytes,
+		Largest: min(2*maxReadBytes, l.ReadMemoryBytes), Own: ownBytes, Wait: l.BusyWait})
 }
 
 // requestShare is a share of the memory of producers' requests.
@@ -97,8 +102,9 @@ func (s *Server) readShare(ctx context.Context) *share {
 // leastReadBytes is how small an answer is made before it is refused, when memory is short.
 const leastReadBytes = 64 << 10
 
-// reserve takes memory to read up to maxBytes, and for as much text. When little is left it takes less, a quarter of that, and returns how much there
-// may be read: a few clients who take their answers slowly make the answers of all smaller instead of having them refused.
+// reserve takes memory to read up to maxBytes, and for as much text. When little is left it takes
+// less, a quarter of that, and returns how much there may be read: a few clients who take their
+// answers slowly make the answers of all smaller instead of having them refused.
 func (s *share) reserve(ctx context.Context, maxBytes int) (int, error) {
 	n := min(int64(maxBytes), max(s.hold.Room()/8, leastReadBytes))
 	if s.hold.TryGrow(2 * n) {
@@ -108,7 +114,8 @@ func (s *share) reserve(ctx context.Context, maxBytes int) (int, error) {
 	return int(n), s.grow(ctx, 2*n)
 }
 
-// send writes a body. A client that takes it slowly is waited for, one that takes nothing is not; what it has taken is given back.
+// send writes a body. A client that takes it slowly is waited for, one that takes nothing is not;
+// what it has taken is given back.
 func (s *share) send(w http.ResponseWriter, body []byte) {
 	control := http.NewResponseController(w)
 	finish := time.Now().Add(sendTimeout + time.Duration(float64(len(body))/minBytesPerSecond*float64(time.Second)))
@@ -126,7 +133,8 @@ func (s *share) send(w http.ResponseWriter, body []byte) {
 	}
 }
 
-// How fast a client has to take an answer: each piece in some seconds, and the whole at a rate after sendTimeout.
+// How fast a client has to take an answer: each piece in some seconds, and the whole at a rate
+// after sendTimeout.
 const (
 	pieceBytes        = 256 << 10
 	pieceTimeout      = 10 * time.Second

@@ -5,7 +5,8 @@ import (
 	"net/http"
 )
 
-// openAPIDocument describes all that is served. A test compares it with the list of routes, and sends its examples.
+// openAPIDocument describes all that is served. A test compares it with the list of routes, and
+// sends its examples.
 //
 //go:embed openapi.json
 var openAPIDocument []byte

@@ -9,20 +9,25 @@ import (
 	"firn.dev/segments"
 )
 
-// others is the topic label of everything that has no label of its own. Topics cannot be called that.
+// others is the topic label of everything that has no label of its own. Topics cannot be called
+// that.
 const others = "(others)"
 
 var (
 	partitionLabels   = []string{"topic", "partition"}
-	highWatermarkDesc = prometheus.NewDesc("firn_partition_high_watermark", "One past the last offset that may be read; the sum, for (others).", partitionLabels, nil)
-	logStartDesc      = prometheus.NewDesc("firn_partition_log_start_offset", "First offset that may be read; the sum, for (others).", partitionLabels, nil)
-	bytesDesc         = prometheus.NewDesc("firn_partition_bytes", "Bytes of the partition's batches in the bucket; the sum, for (others).", partitionLabels, nil)
-	topicsDesc        = prometheus.NewDesc("firn_topics", "Topics.", nil, nil)
-	partitionsDesc    = prometheus.NewDesc("firn_partitions", "Partitions of all topics.", nil, nil)
+	highWatermarkDesc = prometheus.NewDesc("firn_partition_high_watermark",
+		"One past the last offset that may be read; the sum, for (others).", partitionLabels, nil)
+	logStartDesc = prometheus.NewDesc("firn_partition_log_start_offset",
+		"First offset that may be read; the sum, for (others).", partitionLabels, nil)
+	bytesDesc = prometheus.NewDesc("firn_partition_bytes",
+		"Bytes of the partition's batches in the bucket; the sum, for (others).", partitionLabels, nil)
+	topicsDesc     = prometheus.NewDesc("firn_topics", "Topics.", nil, nil)
+	partitionsDesc = prometheus.NewDesc("firn_partitions", "Partitions of all topics.", nil, nil)
 )
 
-// partitionGauges tells Prometheus where each partition stands, with bounded labels. Topics are taken in the order of their names, so
-// that which ones have labels changes only when topics come and go.
+// partitionGauges tells Prometheus where each partition stands, with bounded labels. Topics are
+// taken in the order of their names, so that which ones have labels changes only when topics come
+// and go.
 type partitionGauges struct {
 	view          View
 	maxTopics     int

@@ -17,17 +17,20 @@ import (
 	"firn.dev/topics"
 )
 
-// problem is an error as clients get it (RFC 9457). Its type is about:blank, which is left out: the status says it all.
+// problem is an error as clients get it (RFC 9457). Its type is about:blank, which is left out: the
+// status says it all.
 type problem struct {
-	Title      string      `json:"title"` // the status in words
-	Status     int         `json:"status"`
-	Detail     string      `json:"detail,omitempty"`
-	Code       string      `json:"code,omitempty"`        // Kafka's name of the error, where it has one
-	Field      string      `json:"field,omitempty"`       // of the request: what is wrong, or beyond its limit
-	Record     *int        `json:"record,omitempty"`      // which record of a produce request is wrong, from 0 on
-	BadRecords []badRecord `json:"bad_records,omitempty"` // all that are wrong, if several are: without them the others may be written; at most maxBadRecords
-	Limit      string      `json:"limit,omitempty"`       // the limit that stands in the way
-	Reasons    []string    `json:"reasons,omitempty"`     // why /readyz says no
+	Title  string `json:"title"` // the status in words
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Code   string `json:"code,omitempty"`   // Kafka's name of the error, where it has one
+	Field  string `json:"field,omitempty"`  // of the request: what is wrong, or beyond its limit
+	Record *int   `json:"record,omitempty"` // which record of a produce request is wrong, from 0 on
+	// all that are wrong, if several are: without them the others may be written; at most
+	// maxBadRecords
+	BadRecords []badRecord `json:"bad_records,omitempty"`
+	Limit      string      `json:"limit,omitempty"`   // the limit that stands in the way
+	Reasons    []string    `json:"reasons,omitempty"` // why /readyz says no
 
 	Claims []claimAnswer `json:"claims,omitempty"` // what became of each claim, if not all were refused
 
@@ -64,7 +67,8 @@ func notFound(code *kerr.Error, format string, args ...any) *problem {
 
 // busy is a request that a limit leaves no room for now.
 func busy(field, format string, args ...any) *problem {
-	return &problem{Status: http.StatusTooManyRequests, Field: field, Detail: fmt.Sprintf(format, args...), retryAfter: time.Second}
+	return &problem{Status: http.StatusTooManyRequests, Field: field, Detail: fmt.Sprintf(format, args...),
+		retryAfter: time.Second}
 }
 
 // kafkaStatus is the status for an error of Kafka's; those that are not here are a bad request.
@@ -129,7 +133,8 @@ func topicProblem(e *topics.Error) problem {
 	return p
 }
 
-// kafkaProblem is the problem for one of Kafka's errors, with Kafka's words for it unless there are better ones.
+// kafkaProblem is the problem for one of Kafka's errors, with Kafka's words for it unless there are
+// better ones.
 func kafkaProblem(k *kerr.Error, detail string) problem {
 	status := kafkaStatus[k]
 	if status == 0 {

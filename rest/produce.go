@@ -51,11 +51,13 @@ const (
 	typeBytes       = "application/octet-stream"
 	typeEvent       = "application/cloudevents+json"
 	typeEvents      = "application/cloudevents-batch+json"
-	supportedBodies = typeJSON + " (an array of records, or one), " + typeNDJSON + ", " + typeBytes + " and text/* (one record), " + typeEvent + ", " + typeEvents
+	supportedBodies = typeJSON + " (an array of records, or one), " + typeNDJSON + ", " + typeBytes +
+		" and text/* (one record), " + typeEvent + ", " + typeEvents
 )
 
-// produce takes records and answers with partition, offset and timestamp of each, once they are durable. The records of one request that go to one
-// partition are one batch: all of them are written, next to each other, or none.
+// produce takes records and answers with partition, offset and timestamp of each, once they are
+// durable. The records of one request that go to one partition are one batch: all of them are
+// written, next to each other, or none.
 func (s *Server) produce(w http.ResponseWriter, r *http.Request) error {
 	if err := s.takesWork(); err != nil {
 		return err
@@ -124,14 +126,17 @@ func (s *Server) decodeRecords(r *http.Request, memory *share) ([]ingest.Record,
 	given := r.Header.Get("Content-Type")
 	mediaType, _, err := mime.ParseMediaType(given)
 	if err != nil && given != "" {
-		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type", "Content-Type %q is malformed: %v", clip([]byte(given)), err)
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type", "Content-Type %q is malformed: %v",
+			clip([]byte(given)), err)
 	}
 	structured := mediaType == typeEvent || mediaType == typeEvents
 	one := isBinaryEvent(r.Header) && !structured
 	switch {
-	case one, structured, mediaType == typeJSON, isNDJSON(mediaType), mediaType == typeBytes, mediaType == "", strings.HasPrefix(mediaType, "text/"):
+	case one, structured, mediaType == typeJSON, isNDJSON(mediaType), mediaType == typeBytes, mediaType == "",
+		strings.HasPrefix(mediaType, "text/"):
 	default:
-		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s; not as %s", supportedBodies, clip([]byte(mediaType)))
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type", "records come as %s; not as %s", supportedBodies,
+			clip([]byte(mediaType)))
 	}
 	raw := !one && !structured && mediaType != typeJSON && !isNDJSON(mediaType)
 	p, err := recordParameters(r, raw)
@@ -170,7 +175,8 @@ func isNDJSON(mediaType string) bool {
 	return false
 }
 
-// Header fields that say of a raw record what its body does not. headerPrefix is followed by the name of a record header, in lower case.
+// Header fields that say of a raw record what its body does not. headerPrefix is followed by the
+// name of a record header, in lower case.
 const (
 	keyField       = "Firn-Key"
 	partitionField = "Firn-Partition"
@@ -178,7 +184,8 @@ const (
 	headerPrefix   = "Firn-Header-"
 )
 
-// recordParameters reads what the query and header fields say of a raw record. Other bodies say it themselves, and take no parameters.
+// recordParameters reads what the query and header fields say of a raw record. Other bodies say it
+// themselves, and take no parameters.
 func recordParameters(r *http.Request, raw bool) (ingest.Record, error) {
 	record := ingest.Record{Partition: -1, Timestamp: -1}
 	if !raw {
@@ -204,7 +211,8 @@ func recordParameters(r *http.Request, raw bool) (ingest.Record, error) {
 	if text, from, given := parameter("partition", partitionField); given {
 		n, err := strconv.ParseInt(text, 10, 32)
 		if err != nil || n < 0 {
-			return record, refuse(http.StatusUnprocessableEntity, from, "%s has to be a number from 0 on, not %q", from, clip([]byte(text)))
+			return record, refuse(http.StatusUnprocessableEntity, from, "%s has to be a number from 0 on, not %q", from,
+				clip([]byte(text)))
 		}
 		record.Partition = int32(n)
 	}

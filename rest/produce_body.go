@@ -17,7 +17,8 @@ var contentCodings = map[string]batch.Codec{
 	"": batch.None, "identity": batch.None, "gzip": batch.Gzip, "x-gzip": batch.Gzip, "zstd": batch.Zstd, "lz4": batch.LZ4,
 }
 
-// Memory that a body takes is counted this many times: as itself, and as the batches that are made of it.
+// Memory that a body takes is counted this many times: as itself, and as the batches that are made
+// of it.
 const bodyFactor = 2
 
 // Bodies are read into memory that grows by this factor, from this size on, as they arrive.
@@ -75,8 +76,10 @@ func (s *Server) readPlain(r *http.Request, memory *share) ([]byte, error) {
 	}
 }
 
-// decompress decompresses a body. While it is at it, it holds as much as the largest body would need.
-func (s *Server) decompress(ctx context.Context, codec batch.Codec, coding string, body []byte, memory *share) ([]byte, error) {
+// decompress decompresses a body. While it is at it, it holds as much as the largest body would
+// need.
+func (s *Server) decompress(ctx context.Context, codec batch.Codec, coding string, body []byte,
+	memory *share) ([]byte, error) {
 	limit := s.opts.Limits.MaxBodyBytes
 	if err := memory.grow(ctx, bodyFactor*int64(limit)); err != nil {
 		return nil, err
@@ -86,14 +89,16 @@ func (s *Server) decompress(ctx context.Context, codec batch.Codec, coding strin
 	case errors.Is(err, batch.ErrTooLarge):
 		return nil, s.bodyTooLarge()
 	case err != nil:
-		return nil, &problem{Status: http.StatusBadRequest, Field: "Content-Encoding", Detail: "the body is not " + coding + ": " + err.Error()}
+		return nil, &problem{Status: http.StatusBadRequest, Field: "Content-Encoding",
+			Detail: "the body is not " + coding + ": " + err.Error()}
 	}
 	memory.shrink(bodyFactor * int64(cap(plain)))
 	return plain, nil
 }
 
 func (s *Server) bodyTooLarge() *problem {
-	p := refuse(http.StatusRequestEntityTooLarge, "", "a body may have %d bytes, decompressed (--http-max-body)", s.opts.Limits.MaxBodyBytes)
+	p := refuse(http.StatusRequestEntityTooLarge, "", "a body may have %d bytes, decompressed (--http-max-body)",
+		s.opts.Limits.MaxBodyBytes)
 	p.Limit = "MaxBodyBytes"
 	return p
 }

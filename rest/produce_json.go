@@ -33,7 +33,8 @@ type recordReader struct {
 	owed    int64               // memory used and not yet taken
 }
 
-// newRecordReader returns a reader of a body. Records beyond Limits.MaxRecords are refused; what they take beside the body is taken from memory.
+// newRecordReader returns a reader of a body. Records beyond Limits.MaxRecords are refused; what
+// they take beside the body is taken from memory.
 func (s *Server) newRecordReader(r *http.Request, body []byte, memory *share) *recordReader {
 	return &recordReader{
 		body: body, most: s.opts.Limits.MaxRecords,
@@ -191,7 +192,8 @@ const (
 	fieldTimestamp
 )
 
-var recordFields = map[string]int{"key": fieldKey, "value": fieldValue, "headers": fieldHeaders, "partition": fieldPartition, "timestamp": fieldTimestamp}
+var recordFields = map[string]int{"key": fieldKey, "value": fieldValue, "headers": fieldHeaders,
+	"partition": fieldPartition, "timestamp": fieldTimestamp}
 
 // record reads a record of Firn's own format.
 func (d *recordReader) record() error {
@@ -201,7 +203,8 @@ func (d *recordReader) record() error {
 		field := recordFields[string(name)]
 		switch {
 		case field == 0:
-			return d.wrong(clip(name), "a record has no field %q: there are key, value, headers, partition and timestamp", clip(name))
+			return d.wrong(clip(name), "a record has no field %q: there are key, value, headers, partition and timestamp",
+				clip(name))
 		case seen&field != 0:
 			return d.wrong(string(name), "%s is there twice", name)
 		}
@@ -229,8 +232,9 @@ func (d *recordReader) record() error {
 	return d.add(r)
 }
 
-// bytes reads what becomes the bytes of a key, a value or a header: of a string its UTF-8, of {"base64": "…"} what that encodes, of null
-// null, and of every other value its text without white space.
+// bytes reads what becomes the bytes of a key, a value or a header: of a string its UTF-8, of
+// {"base64": "…"} what that encodes, of null null, and of every other value its text without white
+// space.
 func (d *recordReader) bytes(field string) ([]byte, error) {
 	v, err := d.value()
 	if err != nil {
@@ -396,7 +400,8 @@ func soleMember(object jsontext.Value, name string) (jsontext.Value, bool) {
 	return bytes.Clone(v), err == nil && dec.PeekKind() == '}'
 }
 
-// compact is the text of a JSON value without white space: v itself if it has none. It has been read, so it is sound.
+// compact is the text of a JSON value without white space: v itself if it has none. It has been
+// read, so it is sound.
 func compact(v jsontext.Value) []byte {
 	at := spaceIn(v, 0)
 	if at == len(v) {
@@ -410,7 +415,8 @@ func compact(v jsontext.Value) []byte {
 	return out
 }
 
-// spaceIn is where the first white space is that lies outside of strings, from a place outside of strings on; the end if there is none.
+// spaceIn is where the first white space is that lies outside of strings, from a place outside of
+// strings on; the end if there is none.
 func spaceIn(v jsontext.Value, from int) int {
 	quoted := false
 	for i := from; i < len(v); i++ {

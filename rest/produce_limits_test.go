@@ -45,7 +45,8 @@ func slowFirn(t *testing.T, buffer int64, change func(*Options)) (f *firn, relea
 	store := &slowStore{Store: memory.New(), held: func() bool { return true }, gate: make(chan struct{})}
 	release = sync.OnceFunc(func() { close(store.gate) })
 	f = startNode(t, store, embedded.New(embedded.Options{}), 1, func(o *Options) {
-		w, err := ingest.New(ingest.Options{Store: store, Node: o.Node.(*coordinator.Node), BufferBytes: buffer, FlushBytes: 1 << 10})
+		w, err := ingest.New(ingest.Options{Store: store, Node: o.Node.(*coordinator.Node), BufferBytes: buffer,
+			FlushBytes: 1 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,8 +63,8 @@ func slowFirn(t *testing.T, buffer int64, change func(*Options)) (f *firn, relea
 	return f, release
 }
 
-// TestFlood: with the bucket stuck, more than the memory holds is refused with 429, what is held stays within the limit, and all that was taken is acknowledged in the
-// end, and there.
+// TestFlood: with the bucket stuck, more than the memory holds is refused with 429, what is held
+// stays within the limit, and all that was taken is acknowledged in the end, and there.
 func TestFlood(t *testing.T) {
 	const clients, size, limit = 64, 8 << 10, 256 << 10
 	f, release := slowFirn(t, 200<<10, func(o *Options) {
@@ -114,10 +115,12 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestInDoubt: records that are not durable in time may be written all the same, and the answer says so; the same request is then answered with where they are.
+// TestInDoubt: records that are not durable in time may be written all the same, and the answer
+// says so; the same request is then answered with where they are.
 func TestInDoubt(t *testing.T) {
 	f, release := slowFirn(t, 0, func(o *Options) { o.Limits.WriteTimeout = 50 * time.Millisecond })
-	if a := f.post(t, "/v1/topics/t/records", "x", idempotencyHeader, "k"); a.status != http.StatusGatewayTimeout || !strings.Contains(a.Detail, "may or may not") {
+	if a := f.post(t, "/v1/topics/t/records", "x", idempotencyHeader, "k"); a.status != http.StatusGatewayTimeout ||
+		!strings.Contains(a.Detail, "may or may not") {
 		t.Errorf("%+v", a)
 	}
 	release()
@@ -163,13 +166,15 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestEndlessBodies: bodies without an end are cut off at the limit, and records without an end as well.
+// TestEndlessBodies: bodies without an end are cut off at the limit, and records without an end as
+// well.
 func TestEndlessBodies(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxBodyBytes = 100 << 10 })[0]
 	f.makeTopic(t, "t", 1)
 	v3 := "/v3/clusters/" + f.view().ClusterID() + "/topics/t/records"
 	for path, begin := range map[string]string{"/v1/topics/t/records": `[`, "/topics/t": `{`, v3: `{`} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path, io.MultiReader(strings.NewReader(begin), endless{}))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path,
+			io.MultiReader(strings.NewReader(begin), endless{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,14 +194,18 @@ func TestEndlessBodies(t *testing.T) {
 	}
 }
 
-// FuzzProduce sends bodies of all kinds. Whatever they are: no answer is a 5xx, every answer is JSON, a request that is refused writes nothing, one that is not is answered with dense
-// offsets, one for each record that is written, and no memory stays held.
+// FuzzProduce sends bodies of all kinds. Whatever they are: no answer is a 5xx, every answer is
+// JSON, a request that is refused writes nothing, one that is not is answered with dense offsets,
+// one for each record that is written, and no memory stays held.
 func FuzzProduce(f *testing.F) {
-	types := []string{typeJSON, typeNDJSON, typeBytes, typeEvent, typeEvents, "binary event", typeV2JSON, typeV2Binary, "v3"}
+	types := []string{typeJSON, typeNDJSON, typeBytes, typeEvent, typeEvents, "binary event", typeV2JSON, typeV2Binary,
+		"v3"}
 	codings := []string{"", "gzip", "zstd", "lz4"}
 	for i, body := range []string{
-		`[{"value":"a","key":{"base64":"YQ=="},"headers":{"a":1},"partition":1,"timestamp":5},{"value":{"base64":1}}]`, "{\"value\":1}\n{\"value\":[]}", "x",
-		`{"specversion":"1.0","id":"1","source":"s","type":"t","partitionkey":"k","data":"x","datacontenttype":"text/plain"}`, `[{"specversion":"1.0"}]`, "",
+		`[{"value":"a","key":{"base64":"YQ=="},"headers":{"a":1},"partition":1,"timestamp":5},{"value":{"base64":1}}]`,
+		"{\"value\":1}\n{\"value\":[]}", "x",
+		`{"specversion":"1.0","id":"1","source":"s","type":"t","partitionkey":"k","data":"x","datacontenttype":"text/plain"}`,
+		`[{"specversion":"1.0"}]`, "",
 		`{"records":[{"value":"\ud800","key":"\u0000"}]}`, `{"records":[{"value":"YQ"}]}`,
 		`{"partition_id":1,"key":{"type":"STRING","data":"k"},"value":{"type":"JSON","data":{}},"headers":[{"name":"h","value":"aa=="}]}{}`,
 	} {
@@ -210,7 +219,8 @@ func FuzzProduce(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 		switch contentType {
 		case "binary event":
-			r.Header["Ce-Specversion"], r.Header["Ce-Id"], r.Header["Ce-Source"], r.Header["Ce-Type"] = []string{"1.0"}, []string{key}, []string{"s"}, []string{"t"}
+			r.Header["Ce-Specversion"], r.Header["Ce-Id"], r.Header["Ce-Source"], r.Header["Ce-Type"] = []string{"1.0"},
+				[]string{key}, []string{"s"}, []string{"t"}
 		case typeV2JSON, typeV2Binary:
 			path = "/topics/t"
 		case "v3":

@@ -55,7 +55,8 @@ func (f *firn) post(t testing.TB, path, body string, fields ...string) posted {
 // stored reads all of a partition back, each record as key|value|headers.
 func (f *firn) stored(t testing.TB, topic string, partition int) (records []string) {
 	t.Helper()
-	status, body := serve(f.Server, httptest.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("/v1/topics/%s/partitions/%d/records", topic, partition), nil))
+	status, body := serve(f.Server, httptest.NewRequestWithContext(t.Context(), "GET",
+		fmt.Sprintf("/v1/topics/%s/partitions/%d/records", topic, partition), nil))
 	var answer struct {
 		Records []struct {
 			Offset     int64
@@ -115,25 +116,33 @@ func TestProduceBodies(t *testing.T) {
 		body   string
 		want   []string
 	}{
-		{"array", "", []string{ct, typeJSON}, `[{"value":"a"},{"value":1.50},{"value":null,"key":""}]`, []string{"<nil>|a|", "<nil>|1.50|", "|<nil>|"}},
-		{"one", "", []string{ct, typeJSON + "; charset=utf-8"}, ` {"key":{"b": [1, "x y"]}, "value":"é\u00e9"} `, []string{`{"b":[1,"x y"]}|éé|`}},
+		{"array", "", []string{ct, typeJSON}, `[{"value":"a"},{"value":1.50},{"value":null,"key":""}]`,
+			[]string{"<nil>|a|", "<nil>|1.50|", "|<nil>|"}},
+		{"one", "", []string{ct, typeJSON + "; charset=utf-8"}, ` {"key":{"b": [1, "x y"]}, "value":"é\u00e9"} `,
+			[]string{`{"b":[1,"x y"]}|éé|`}},
 		{"empty array", "", []string{ct, typeJSON}, `[]`, nil},
 		{"lines", "", []string{ct, typeNDJSON}, "{\"value\":true}\n\n{\"value\":\"\"}\n", []string{"<nil>|true|", "<nil>||"}},
-		{"base64", "", []string{ct, typeJSON}, `[{"value":{"base64":"` + binary + `"}},{"value": { "base64" : "YQ"}},{"value":{"base64":"YQ","x":1}}]`,
+		{"base64", "", []string{ct, typeJSON}, `[{"value":{"base64":"` + binary +
+			`"}},{"value": { "base64" : "YQ"}},{"value":{"base64":"YQ","x":1}}]`,
 			[]string{"<nil>|map[base64:" + binary + "]|", "<nil>|a|", `<nil>|{"base64":"YQ","x":1}|`}},
 		{"headers", "", []string{ct, typeJSON}, `[{"value":"v","headers":{"b":"1","a":null}},{"value":"v","headers":[{"key":"h","value":"1"},{"value":2,"key":"h"}]},{"value":"v","headers":null}]`,
 			[]string{"<nil>|v|b=1,a=<nil>,", "<nil>|v|h=1,h=2,", "<nil>|v|"}},
 		{"escaped name", "", []string{ct, typeJSON}, `{"\u0076alue":"a\nb"}`, []string{"<nil>|a\nb|"}},
 		{"names twice in a value", "", []string{ct, typeJSON}, `{"value":{"a":1,"a":2}}`, []string{`<nil>|{"a":1,"a":2}|`}},
 		{"raw", "?key=k&partition=0&timestamp=5", []string{ct, typeBytes}, "a\nb", []string{"k|a\nb|"}},
-		{"text", "", []string{ct, "text/csv", "Firn-Key", "k", "Firn-Header-Trace", "x", "Firn-Header-Trace", "y"}, "a,b", []string{"k|a,b|trace=x,trace=y,"}},
+		{"text", "", []string{ct, "text/csv", "Firn-Key", "k", "Firn-Header-Trace", "x", "Firn-Header-Trace", "y"}, "a,b",
+			[]string{"k|a,b|trace=x,trace=y,"}},
 		{"no type", "", nil, "", []string{"<nil>||"}},
-		{"gzip", "", []string{ct, typeJSON, "Content-Encoding", "gzip"}, compressed(t, "gzip", `{"value":"z"}`), []string{"<nil>|z|"}},
-		{"zstd", "", []string{ct, typeJSON, "Content-Encoding", "zstd"}, compressed(t, "zstd", `{"value":"z"}`), []string{"<nil>|z|"}},
+		{"gzip", "", []string{ct, typeJSON, "Content-Encoding", "gzip"}, compressed(t, "gzip", `{"value":"z"}`),
+			[]string{"<nil>|z|"}},
+		{"zstd", "", []string{ct, typeJSON, "Content-Encoding", "zstd"}, compressed(t, "zstd", `{"value":"z"}`),
+			[]string{"<nil>|z|"}},
 		{"lz4", "", []string{ct, typeBytes, "Content-Encoding", "LZ4"}, compressed(t, "lz4", "z"), []string{"<nil>|z|"}},
-		{"binary event", "", []string{ct, "application/json", "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/a%20b", "ce-type", "t", "ce-partitionkey", "k"}, `{"x": 1}`,
+		{"binary event", "", []string{ct, "application/json", "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/a%20b",
+			"ce-type", "t", "ce-partitionkey", "k"}, `{"x": 1}`,
 			[]string{`k|{"x": 1}|content-type=application/json,ce_id=1,ce_partitionkey=k,ce_source=/a b,ce_specversion=1.0,ce_type=t,`}},
-		{"structured event", "", []string{ct, typeEvent}, `{"specversion":"1.0","id":"1","source":"/s","type":"t","n":5,"none":null,"data":{"x": 1}}`,
+		{"structured event", "", []string{ct, typeEvent},
+			`{"specversion":"1.0","id":"1","source":"/s","type":"t","n":5,"none":null,"data":{"x": 1}}`,
 			[]string{`<nil>|{"x":1}|content-type=application/json,ce_id=1,ce_n=5,ce_source=/s,ce_specversion=1.0,ce_type=t,`}},
 		{"batched events", "", []string{ct, typeEvents}, `[{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"text/plain","data":"hi"},
 			{"specversion":"1.0","id":"2","source":"/s","type":"t","datacontenttype":"application/json","data":"hi"},
@@ -162,7 +171,8 @@ func TestProduceBodies(t *testing.T) {
 	}
 }
 
-// TestProduceRefuses: a refused request writes nothing, and its problem says which record, which field and which limit.
+// TestProduceRefuses: a refused request writes nothing, and its problem says which record, which
+// field and which limit.
 func TestProduceRefuses(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxBodyBytes, o.Limits.MaxRecords = 4000, 10 })[0]
 	create := func(name string, configs map[string]string) {
@@ -206,8 +216,10 @@ func TestProduceRefuses(t *testing.T) {
 		{"t", typeJSON, `[` + strings.Repeat(`{"value":1},`, 10) + `{"value":1}]`, nil, 413, -1, "", "MaxRecords"},
 		{"t", typeJSON, `{"value":"` + strings.Repeat("x", 1000) + `"}`, nil, 413, -1, "", "max.message.bytes"},
 		{"t", typeBytes, strings.Repeat("x", 4001), nil, 413, -1, "", "MaxBodyBytes"},
-		{"t", typeBytes, compressed(t, "gzip", strings.Repeat("x", 4001)), []string{"Content-Encoding", "gzip"}, 413, -1, "", "MaxBodyBytes"},
-		{"t", typeBytes, compressed(t, "zstd", strings.Repeat("x", 1<<20)), []string{"Content-Encoding", "zstd"}, 413, -1, "", "MaxBodyBytes"},
+		{"t", typeBytes, compressed(t, "gzip", strings.Repeat("x", 4001)), []string{"Content-Encoding", "gzip"}, 413, -1, "",
+			"MaxBodyBytes"},
+		{"t", typeBytes, compressed(t, "zstd", strings.Repeat("x", 1<<20)), []string{"Content-Encoding", "zstd"}, 413, -1, "",
+			"MaxBodyBytes"},
 		{"t", typeBytes, "x", []string{"Content-Encoding", "zstd"}, 400, -1, "Content-Encoding", ""},
 		{"t", typeBytes, "x", []string{"Content-Encoding", "br"}, 415, -1, "Content-Encoding", ""},
 		{"t", "application/x-www-form-urlencoded", "x", nil, 415, -1, "Content-Type", ""},
@@ -227,7 +239,8 @@ func TestProduceRefuses(t *testing.T) {
 		{"t", typeEvent, event(`,"id":"2"`), nil, 422, 0, "id", ""},
 		{"t", typeEvent, event(`,"data":1,"data_base64":"YQ=="`), nil, 422, 0, "data", ""},
 		{"t", typeEvents, `[` + event("") + `,` + event(`,"data_base64":1`) + `]`, nil, 422, 1, "data_base64", ""},
-		{"t", typeJSON, `{}`, []string{"ce-specversion", "1.0", "ce-id", "1", "ce-source", "%zz", "ce-type", "t"}, 422, -1, "Ce-Source", ""},
+		{"t", typeJSON, `{}`, []string{"ce-specversion", "1.0", "ce-id", "1", "ce-source", "%zz", "ce-type", "t"}, 422, -1,
+			"Ce-Source", ""},
 	} {
 		topic, query, _ := strings.Cut(c.topic, "?")
 		a := f.post(t, "/v1/topics/"+topic+"/records?"+query, c.body, append(c.fields, "Content-Type", c.contentType)...)
@@ -235,8 +248,10 @@ func TestProduceRefuses(t *testing.T) {
 		if a.Record != nil {
 			record = *a.Record
 		}
-		if a.status != c.status || a.Status != c.status || record != c.record || a.Field != c.field || a.Limit != c.limit || a.Detail == "" {
-			t.Errorf("%s %s %.60s %v:\n%d, record %d, field %q, limit %q: %s", c.topic, c.contentType, c.body, c.fields, a.status, record, a.Field, a.Limit, a.Detail)
+		if a.status != c.status || a.Status != c.status || record != c.record || a.Field != c.field || a.Limit != c.limit ||
+			a.Detail == "" {
+			t.Errorf("%s %s %.60s %v:\n%d, record %d, field %q, limit %q: %s", c.topic, c.contentType, c.body, c.fields,
+				a.status, record, a.Field, a.Limit, a.Detail)
 		}
 	}
 	for _, topic := range f.view().Topics() {
@@ -248,10 +263,12 @@ func TestProduceRefuses(t *testing.T) {
 	}
 }
 
-// TestProduceCreatesTopics: with AutoCreateTopics the first record creates its topic, unless no topic can be called so.
+// TestProduceCreatesTopics: with AutoCreateTopics the first record creates its topic, unless no
+// topic can be called so.
 func TestProduceCreatesTopics(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
-	if a := f.post(t, "/v1/topics/new.topic/records", "x"); a.status != 200 || f.view().Topic("new.topic").Partitions != 3 {
+	if a := f.post(t, "/v1/topics/new.topic/records", "x"); a.status != 200 ||
+		f.view().Topic("new.topic").Partitions != 3 {
 		t.Errorf("%+v", a)
 	}
 	for _, name := range []string{"new_topic", "a%20b"} {
@@ -261,7 +278,8 @@ func TestProduceCreatesTopics(t *testing.T) {
 	}
 }
 
-// TestRefusedRequestsCreateNothing: a topic is created for records that it takes, by whatever path they come.
+// TestRefusedRequestsCreateNothing: a topic is created for records that it takes, by whatever path
+// they come.
 func TestRefusedRequestsCreateNothing(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
 	v1, v2, v3 := "/v1/topics/t/records", "/topics/t", "/v3/clusters/"+f.view().ClusterID()+"/topics/t/records"
@@ -287,7 +305,8 @@ func TestRefusedRequestsCreateNothing(t *testing.T) {
 			t.Errorf("%s %.40s: %d %v", c.path, c.body, status, answers)
 		}
 		if c.streams { // a body of unknown length
-			if status, answers := f.confluentPost(t, c.path, c.contentType, io.MultiReader(strings.NewReader(c.body))); status != 200 || answers[0]["error_code"] == 200.0 {
+			if status, answers := f.confluentPost(t, c.path, c.contentType,
+				io.MultiReader(strings.NewReader(c.body))); status != 200 || answers[0]["error_code"] == 200.0 {
 				t.Errorf("stream of %.40s: %d %v", c.body, status, answers)
 			}
 		}
@@ -296,7 +315,8 @@ func TestRefusedRequestsCreateNothing(t *testing.T) {
 		}
 	}
 	// The stream's topic is there with the first record that it takes.
-	if status, answers := f.confluentPost(t, v3, typeJSON, io.MultiReader(strings.NewReader(`{"partition_id":3}{"partition_id":2}{}`))); status != 200 || len(answers) != 3 ||
+	if status, answers := f.confluentPost(t, v3, typeJSON,
+		io.MultiReader(strings.NewReader(`{"partition_id":3}{"partition_id":2}{}`))); status != 200 || len(answers) != 3 ||
 		answers[1]["error_code"] != 200.0 || answers[2]["error_code"] != 200.0 || f.view().Topic("t").Partitions != 3 {
 		t.Errorf("%d %v", status, answers)
 	}
@@ -306,7 +326,8 @@ func TestRefusedRequestsCreateNothing(t *testing.T) {
 func TestLogAppendTime(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{
-		ID: segments.NewTopicID(), Name: "t", Partitions: 1, Configs: map[string]string{"message.timestamp.type": "LogAppendTime"}}})
+		ID: segments.NewTopicID(), Name: "t", Partitions: 1,
+		Configs: map[string]string{"message.timestamp.type": "LogAppendTime"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +335,8 @@ func TestLogAppendTime(t *testing.T) {
 	if first.status != 200 || first.Records[0].Timestamp < 1_000_000_000_000 {
 		t.Fatalf("%+v", first)
 	}
-	if again := f.post(t, "/v1/topics/t/records?timestamp=5", "x", idempotencyHeader, "k"); !cmp.Equal(again.Records, first.Records) {
+	if again := f.post(t, "/v1/topics/t/records?timestamp=5", "x", idempotencyHeader, "k"); !cmp.Equal(again.Records,
+		first.Records) {
 		t.Errorf("%+v, then %+v", first, again)
 	}
 }
@@ -322,14 +344,16 @@ func TestLogAppendTime(t *testing.T) {
 // TestCompact: what is compact has no white space but in strings, and says the same.
 func TestCompact(t *testing.T) {
 	for given, want := range map[string]string{
-		`1`: `1`, ` [ 1 , "a b\" c" ,{ "x\\" : "\t" } ] `: `[1,"a b\" c",{"x\\":"\t"}]`, "{\n}": "{}", `"\\" `: `"\\"`, `{"a":[1,2]}`: `{"a":[1,2]}`,
+		`1`: `1`, ` [ 1 , "a b\" c" ,{ "x\\" : "\t" } ] `: `[1,"a b\" c",{"x\\":"\t"}]`, "{\n}": "{}", `"\\" `: `"\\"`,
+		`{"a":[1,2]}`: `{"a":[1,2]}`,
 	} {
 		if got := string(compact([]byte(given))); got != want {
 			t.Errorf("%s: %s, want %s", given, got, want)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		v := jsontext.Value(rapid.SampledFrom([]string{`{"a b":[1,{"c\"\\":" "},null]}`, `["\\\\\"", "x y"]`, `[[],{}]`}).Draw(t, "json"))
+		v := jsontext.Value(rapid.SampledFrom([]string{`{"a b":[1,{"c\"\\":" "},null]}`, `["\\\\\"", "x y"]`,
+			`[[],{}]`}).Draw(t, "json"))
 		if err := v.Indent(jsontext.WithIndent(rapid.SampledFrom([]string{"", " ", "\t"}).Draw(t, "indent"))); err != nil {
 			t.Fatal(err)
 		}
@@ -340,7 +364,8 @@ func TestCompact(t *testing.T) {
 	})
 }
 
-// TestBadRecordsAreNamed: a request is told of all records that its topic does not take, and may write the others.
+// TestBadRecordsAreNamed: a request is told of all records that its topic does not take, and may
+// write the others.
 func TestBadRecordsAreNamed(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{
@@ -367,7 +392,8 @@ func TestBadRecordsAreNamed(t *testing.T) {
 			t.Errorf("%+v", bad)
 		}
 	}
-	if a := f.post(t, "/v1/topics/compact/records", strings.Join(good, "\n"), "Content-Type", typeNDJSON); a.status != 200 {
+	if a := f.post(t, "/v1/topics/compact/records", strings.Join(good, "\n"), "Content-Type",
+		typeNDJSON); a.status != 200 {
 		t.Errorf("the others: %d %s", a.status, a.Detail)
 	}
 }

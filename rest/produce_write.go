@@ -88,7 +88,8 @@ func (w *writtenRequest) failed() error {
 	return &p
 }
 
-// newWriteRequest is a request to write to the topic that producers name: one that exists, or that may be created.
+// newWriteRequest is a request to write to the topic that producers name: one that exists, or that
+// may be created.
 func (s *Server) newWriteRequest(r *http.Request) (*writeRequest, error) {
 	name := r.PathValue("topic")
 	topic, err := s.topicNamed(name)
@@ -127,7 +128,8 @@ func (s *Server) createFor(ctx context.Context, w *writeRequest) error {
 	return err
 }
 
-// write writes the records of a request and returns once they are durable. An error means that nothing was written.
+// write writes the records of a request and returns once they are durable. An error means that
+// nothing was written.
 func (s *Server) write(ctx context.Context, w *writeRequest) (*writtenRequest, error) {
 	if len(w.records) == 0 {
 		return &writtenRequest{}, nil
@@ -197,7 +199,8 @@ func (w *writeRequest) checkRecord(r *ingest.Record) *problem {
 		return p
 	}
 	if r.Partition >= w.topic.Partitions {
-		return wrong("partition", kerr.UnknownTopicOrPartition, "topic %q has %d partitions, and none of number %d", w.topic.Name, w.topic.Partitions, r.Partition)
+		return wrong("partition", kerr.UnknownTopicOrPartition, "topic %q has %d partitions, and none of number %d",
+			w.topic.Name, w.topic.Partitions, r.Partition)
 	}
 	if w.config.Compact && r.Key == nil {
 		return wrong("key", kerr.InvalidRecord, "topic %q: %v", w.topic.Name, ingest.ErrNoKey)
@@ -229,7 +232,8 @@ func (s *Server) prepare(w *writeRequest, packed []ingest.Packed) (err error) {
 	for i := range packed {
 		b := &packed[i].Batch
 		if len(b.Bytes) > int(w.config.MaxMessageBytes) {
-			p := refuse(http.StatusRequestEntityTooLarge, "", "the records for partition %d are a batch of %d bytes; %s of topic %q is %d",
+			p := refuse(http.StatusRequestEntityTooLarge, "",
+				"the records for partition %d are a batch of %d bytes; %s of topic %q is %d",
 				b.Partition.Index, len(b.Bytes), topicconfig.MaxMessageBytes, w.topic.Name, w.config.MaxMessageBytes)
 			p.Limit, p.Code = topicconfig.MaxMessageBytes, kerr.MessageTooLarge.Message
 			return p
@@ -245,7 +249,8 @@ func (s *Server) prepare(w *writeRequest, packed []ingest.Packed) (err error) {
 	return nil
 }
 
-// deliver hands batches to the writer, waits until they are durable, and notes what became of their records.
+// deliver hands batches to the writer, waits until they are durable, and notes what became of their
+// records.
 func (s *Server) deliver(ctx context.Context, w *writeRequest, packed []ingest.Packed, done *writtenRequest) error {
 	pending, err := s.hand(ctx, packed)
 	if err != nil {
@@ -266,7 +271,8 @@ func (w *writeRequest) forget() {
 	w.records = nil
 }
 
-// hand hands batches to the writer. While its buffer is full it waits a little, and then tells the client to come again.
+// hand hands batches to the writer. While its buffer is full it waits a little, and then tells the
+// client to come again.
 func (s *Server) hand(ctx context.Context, packed []ingest.Packed) (*ingest.Pending, error) {
 	batches := make([]ingest.Batch, len(packed))
 	for i := range packed {
@@ -292,7 +298,8 @@ func (s *Server) hand(ctx context.Context, packed []ingest.Packed) (*ingest.Pend
 }
 
 // settle waits for batches and notes what became of their records.
-func (s *Server) settle(ctx context.Context, w *writeRequest, pending *ingest.Pending, packed []ingest.Packed, done *writtenRequest) {
+func (s *Server) settle(ctx context.Context, w *writeRequest, pending *ingest.Pending, packed []ingest.Packed,
+	done *writtenRequest) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Limits.WriteTimeout)
 	defer cancel()
 	results, err := pending.Wait(ctx)
@@ -323,7 +330,8 @@ func (w *writtenRequest) fail(b *ingest.Packed, err *problem) {
 	}
 }
 
-// place notes where the records of a batch are. Those without a timestamp have now, and with log append time all have.
+// place notes where the records of a batch are. Those without a timestamp have now, and with log
+// append time all have.
 func (w *writtenRequest) place(b *ingest.Packed, base int64, timestamps []int64, now int64, appendTime bool) {
 	for n, record := range b.Records {
 		at := written{partition: b.Batch.Partition.Index, offset: base + int64(n), timestamp: timestamps[record]}

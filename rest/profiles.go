@@ -19,8 +19,9 @@ func profiles() http.Handler {
 	return mux
 }
 
-// loopbackOnly lets requests pass that stay within this machine: profiles show what is in memory. Both ends of the connection have to be
-// loopback addresses; a Host that is none means that a browser was led here by a name, and a forwarding header that a proxy was.
+// loopbackOnly lets requests pass that stay within this machine: profiles show what is in memory.
+// Both ends of the connection have to be loopback addresses; a Host that is none means that a
+// browser was led here by a name, and a forwarding header that a proxy was.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, known := r.Context().Value(http.LocalAddrContextKey).(net.Addr)

@@ -20,7 +20,8 @@ type query struct {
 	err    error
 }
 
-// queryOf reads the parameters of a request, of which there are known ones: a misspelt one would otherwise do silently something else.
+// queryOf reads the parameters of a request, of which there are known ones: a misspelt one would
+// otherwise do silently something else.
 func queryOf(r *http.Request, known ...string) *query {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -71,7 +72,8 @@ func (q *query) duration(name string, most time.Duration) time.Duration {
 	}
 	d, err := parseDuration(q.values.Get(name))
 	if err != nil || d < 0 || d > most {
-		q.fail(invalid(name, "is %q; it has to be a time from 0s to %s, like 30s, 500ms, or a number of seconds", q.values.Get(name), most))
+		q.fail(invalid(name, "is %q; it has to be a time from 0s to %s, like 30s, 500ms, or a number of seconds",
+			q.values.Get(name), most))
 		return 0
 	}
 	return d
@@ -106,7 +108,8 @@ func (s *Server) namedPartition(r *http.Request) (*coordinator.Topic, segments.P
 	text := r.PathValue("partition")
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < 0 || n >= int64(t.Partitions) {
-		return nil, segments.Partition{}, notFound(kerr.UnknownTopicOrPartition, "there is no partition %q of topic %q, which has %d", text, t.Name, t.Partitions)
+		return nil, segments.Partition{}, notFound(kerr.UnknownTopicOrPartition,
+			"there is no partition %q of topic %q, which has %d", text, t.Name, t.Partitions)
 	}
 	return t, segments.Partition{Topic: t.ID, Index: int32(n)}, nil
 }

@@ -1,5 +1,6 @@
-// Package rest is Firn's HTTP front door: records in and out, whether the process is alive and ready, its metrics, its profiles, and a page that says
-// what there is. routes.go lists all of it. Every error is a problem document (RFC 9457).
+// Package rest is Firn's HTTP front door: records in and out, whether the process is alive and
+// ready, its metrics, its profiles, and a page that says what there is. routes.go lists all of it.
+// Every error is a problem document (RFC 9457).
 package rest
 
 import (
@@ -29,7 +30,8 @@ import (
 
 // Node is what the HTTP server asks of this process's membership; coordinator.Node is the one.
 type Node interface {
-	// Life returns once the node lives, or with ErrFenced when it never will again, or with ctx's error.
+	// Life returns once the node lives, or with ErrFenced when it never will again, or with ctx's
+	// error.
 	Life(ctx context.Context) (*coordinator.Life, error)
 	// Err says why the node cannot go on, or nil.
 	Err() error
@@ -72,8 +74,9 @@ type Options struct {
 	Quotas     *security.Quotas  // say how much clients may use; nil: nobody is limited
 	Peers      *login.Peers      // proves to other nodes who asks; nil: they are not told, and nor is this one
 
-	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of their names, as long as they and
-	// their partitions fit. All others are added up under the topic "(others)", which no topic can be called.
+	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of
+	// their names, as long as they and their partitions fit. All others are added up under the topic
+	// "(others)", which no topic can be called.
 	MaxTopics     int // 100
 	MaxPartitions int // 2,000
 
@@ -82,12 +85,14 @@ type Options struct {
 	Topics    topics.Options // limits and defaults of topics
 	KeepPlain bool           // batches of producers stay uncompressed; otherwise LZ4, where that is smaller
 
-	// Index and Groups are for consumers, and for those who manage topics and groups. Without them, no paths for either are served.
+	// Index and Groups are for consumers, and for those who manage topics and groups. Without them, no
+	// paths for either are served.
 	Index  *index.Index
 	Groups *groups.Manager
 
-	// Profiles serves Go's profiles at /debug/pprof/, to this machine alone. They show what is in memory, and a proxy on
-	// this machine that does not say that it is one would hand them on; so they are off unless somebody asks for them.
+	// Profiles serves Go's profiles at /debug/pprof/, to this machine alone. They show what is in
+	// memory, and a proxy on this machine that does not say that it is one would hand them on; so they
+	// are off unless somebody asks for them.
 	Profiles bool
 
 	TLS     *tls.Config        // for HTTPS; nil: HTTP
@@ -96,19 +101,22 @@ type Options struct {
 	Limits Limits
 }
 
-// Limits keep one client from costing another its service. Zero values mean the defaults. Errors name the fields.
+// Limits keep one client from costing another its service. Zero values mean the defaults. Errors
+// name the fields.
 type Limits struct {
-	MaxConnections      int           // open at once; 4,096. Beyond it only probes and scrapes are answered
-	MaxConnectionsPerIP int           // open at once from one address; 2,048. Beyond it as well
-	MaxBodyBytes        int           // of one request, after decompression; 8 MiB
-	MaxRecords          int           // of one request; 100,000
-	RequestMemoryBytes  int64         // of all requests' bodies and records under way, as they are in memory; 256 MiB
-	BusyWait            time.Duration // how long a request waits for a part of RequestMemoryBytes or of the write buffer before it gets 429; 1 s
-	WriteTimeout        time.Duration // how long a producer waits for its records to be durable before it gets 504; 30 s
-	MaxIdempotencyKeys  int           // remembered in the cluster; 1,000,000
-	ReadMemoryBytes     int64         // of all answers to consumers under way; 128 MiB
-	MaxLongPolls        int           // requests that wait for records; 2,048
-	MaxTails            int           // tails of topics; 512
+	MaxConnections      int   // open at once; 4,096. Beyond it only probes and scrapes are answered
+	MaxConnectionsPerIP int   // open at once from one address; 2,048. Beyond it as well
+	MaxBodyBytes        int   // of one request, after decompression; 8 MiB
+	MaxRecords          int   // of one request; 100,000
+	RequestMemoryBytes  int64 // of all requests' bodies and records under way, as they are in memory; 256 MiB
+	// how long a request waits for a part of RequestMemoryBytes or of the write buffer before it gets
+	// 429; 1 s
+	BusyWait           time.Duration
+	WriteTimeout       time.Duration // how long a producer waits for its records to be durable before it gets 504; 30 s
+	MaxIdempotencyKeys int           // remembered in the cluster; 1,000,000
+	ReadMemoryBytes    int64         // of all answers to consumers under way; 128 MiB
+	MaxLongPolls       int           // requests that wait for records; 2,048
+	MaxTails           int           // tails of topics; 512
 }
 
 const (
@@ -216,8 +224,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Drain makes /readyz say that this node is stopping, so that no new work is sent here, and ends the requests that wait for records. Everything is
-// served on.
+// Drain makes /readyz say that this node is stopping, so that no new work is sent here, and ends
+// the requests that wait for records. Everything is served on.
 func (s *Server) Drain() {
 	s.draining.Store(true)
 	s.readers.stop()

@@ -44,7 +44,8 @@ func (n *fakeNode) Info() coordinator.NodeInfo {
 
 func (n *fakeNode) Err() error { return n.over }
 
-// fakeView has topics t00, t01, … with the given numbers of partitions. Partition i of each has records i+1 to 10 and 100 bytes.
+// fakeView has topics t00, t01, … with the given numbers of partitions. Partition i of each has
+// records i+1 to 10 and 100 bytes.
 type fakeView []int32
 
 func (v fakeView) Topic(name string) *coordinator.Topic {
@@ -62,7 +63,8 @@ func (v fakeView) TopicCount() int { return len(v) }
 
 func (v fakeView) Topics() (topics []*coordinator.Topic) {
 	for i, n := range v {
-		topics = append(topics, &coordinator.Topic{ID: segments.TopicID{byte(i)}, Name: fmt.Sprintf("t%02d", i), Partitions: n})
+		topics = append(topics, &coordinator.Topic{ID: segments.TopicID{byte(i)}, Name: fmt.Sprintf("t%02d", i),
+			Partitions: n})
 	}
 	return topics
 }
@@ -133,7 +135,8 @@ func TestHealth(t *testing.T) {
 				if resp.StatusCode != c.status || !strings.Contains(strings.Join(p.Reasons, "; "), c.reason) {
 					t.Errorf("%d, %q", resp.StatusCode, p.Reasons)
 				}
-				if c.status != 200 && (resp.Header.Get("Content-Type") != "application/problem+json" || p.Status != c.status || p.Title == "") {
+				if c.status != 200 &&
+					(resp.Header.Get("Content-Type") != "application/problem+json" || p.Status != c.status || p.Title == "") {
 					t.Errorf("not a problem document: %+v", p)
 				}
 				if resp := ask(t, s, "GET", "/healthz", nil); resp.StatusCode != 200 {
@@ -171,12 +174,14 @@ func TestProblems(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{"GET", "/nowhere", 404}, {"POST", "/nowhere", 404}, {"DELETE", "/v1/nowhere", 404}, {"POST", "/healthz", 405}, {"DELETE", "/", 405},
+		{"GET", "/nowhere", 404}, {"POST", "/nowhere", 404}, {"DELETE", "/v1/nowhere", 404}, {"POST", "/healthz", 405},
+		{"DELETE", "/", 405},
 		{"PUT", "/metrics", 405}, {"GET", "/debug/pprof/", 404},
 	} {
 		var p problem
 		resp := ask(t, s, c.method, c.path, &p)
-		if resp.StatusCode != c.status || p.Status != c.status || p.Detail == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
+		if resp.StatusCode != c.status || p.Status != c.status || p.Detail == "" ||
+			resp.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s %s: %d, %+v", c.method, c.path, resp.StatusCode, p)
 		}
 		if allow := resp.Header.Get("Allow"); (c.status == 405) != (allow == "GET, HEAD, OPTIONS") {
@@ -191,7 +196,8 @@ func TestHome(t *testing.T) {
 	if resp := ask(t, s, "GET", "/", &h); resp.StatusCode != 200 {
 		t.Fatal(resp.Status)
 	}
-	if h.ClusterID != "cluster" || h.Total != 3 || len(h.Topics) != 3 || h.Topics[2].Records != 10+9+8 || h.Topics[2].Bytes != 300 {
+	if h.ClusterID != "cluster" || h.Total != 3 || len(h.Topics) != 3 || h.Topics[2].Records != 10+9+8 ||
+		h.Topics[2].Bytes != 300 {
 		t.Errorf("%+v", h)
 	}
 	for listed := range h.Paths {
@@ -208,7 +214,8 @@ func TestHome(t *testing.T) {
 	}
 }
 
-// TestPartitionGauges: topics beyond the bounds are added up, and a small topic behind one that is too large still has labels.
+// TestPartitionGauges: topics beyond the bounds are added up, and a small topic behind one that is
+// too large still has labels.
 func TestPartitionGauges(t *testing.T) {
 	s, _ := server(t, func(o *Options) {
 		o.View, o.MaxTopics, o.MaxPartitions = fakeView{2, 3, 1, 1}, 2, 3
@@ -244,7 +251,8 @@ func TestPartitionGauges(t *testing.T) {
 	}
 }
 
-// TestScrapesAreBounded: more scrapes at once than there are places get an answer at once, and it is no.
+// TestScrapesAreBounded: more scrapes at once than there are places get an answer at once, and it
+// is no.
 func TestScrapesAreBounded(t *testing.T) {
 	s, _ := server(t, nil)
 	for range maxScrapes {
@@ -255,7 +263,8 @@ func TestScrapesAreBounded(t *testing.T) {
 	}
 }
 
-// A name that a page has bent to a loopback address is refused; this machine's own names, and the advertised one, are not.
+// A name that a page has bent to a loopback address is refused; this machine's own names, and the
+// advertised one, are not.
 func TestHostsOnLoopback(t *testing.T) {
 	s, _ := server(t, nil)
 	for _, c := range []struct {
@@ -263,7 +272,8 @@ func TestHostsOnLoopback(t *testing.T) {
 		status      int
 	}{
 		{"127.0.0.1:80", "127.0.0.1:80", 200}, {"127.0.0.1:80", "localhost", 200}, {"[::1]:80", "[::1]:80", 200},
-		{"127.0.0.1:80", "firn.localhost:80", 200}, {"127.0.0.1:80", "evil.example", 421}, {"[::1]:80", "evil.example:80", 421},
+		{"127.0.0.1:80", "firn.localhost:80", 200}, {"127.0.0.1:80", "evil.example", 421},
+		{"[::1]:80", "evil.example:80", 421},
 		{"127.0.0.1:80", "localhost.evil.example", 421}, {"127.0.0.1:80", "10.0.0.7", 421}, {"127.0.0.1:80", "", 421},
 		{"10.0.0.7:80", "firn.example", 200}, {"127.0.0.1:80", "advertised.example", 200},
 	} {

@@ -9,7 +9,8 @@ import (
 	"firn.dev/access"
 )
 
-// route is something that is served. The OpenAPI document describes each but those that are Go's own profiles.
+// route is something that is served. The OpenAPI document describes each but those that are Go's
+// own profiles.
 type route struct {
 	method  string // one; GET is HEAD as well
 	pattern string // of http.ServeMux, without a method
@@ -19,7 +20,8 @@ type route struct {
 	around func(handler) handler // what the handler runs in; nil: nothing
 }
 
-// handler answers a request, or returns why it does not: a *problem, or an error that problemOf knows. After it has written something it returns nil.
+// handler answers a request, or returns why it does not: a *problem, or an error that problemOf
+// knows. After it has written something it returns nil.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 // routeList is the whole of what is served, beside profiles.
@@ -56,7 +58,8 @@ func plain(h http.HandlerFunc) handler {
 	return func(w http.ResponseWriter, r *http.Request) error { h(w, r); return nil }
 }
 
-// routes registers what is served. A pattern is registered once, for all methods, so that another method than those that it has is answered with them.
+// routes registers what is served. A pattern is registered once, for all methods, so that another
+// method than those that it has is answered with them.
 func (s *Server) routes() {
 	byPattern := map[string][]route{}
 	for _, r := range s.routeList() {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Limits of a connection. A client that sends its headers drop by drop, or does not read its answer, is let go.
+// Limits of a connection. A client that sends its headers drop by drop, or does not read its
+// answer, is let go.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -20,8 +21,8 @@ const (
 	shutdownTimeout   = 5 * time.Second
 )
 
-// Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and returns. Call Drain some time before, so that
-// load balancers learn of it from /readyz.
+// Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and
+// returns. Call Drain some time before, so that load balancers learn of it from /readyz.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.serve(ctx, l, s.opts.TLS, s)
 }

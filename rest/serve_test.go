@@ -101,7 +101,8 @@ func TestLargeHeaders(t *testing.T) {
 		c, _ := p.dial()
 		defer c.Close()
 		go func() {
-			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "+strings.Repeat("a", 2*maxHeaderBytes)+"\r\n\r\n")
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "+strings.Repeat("a", 2*maxHeaderBytes)+
+				"\r\n\r\n")
 		}()
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
@@ -110,7 +111,8 @@ func TestLargeHeaders(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreBounded: beyond the bound, probes are answered and nothing else, until a connection closes.
+// TestConnectionsAreBounded: beyond the bound, probes are answered and nothing else, until a
+// connection closes.
 func TestConnectionsAreBounded(t *testing.T) {
 	for name, limit := range map[string]func(*Options){
 		"in all":           func(o *Options) { o.Limits.MaxConnections = 2 },

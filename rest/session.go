@@ -83,7 +83,8 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request) error {
 		return untold(err)
 	}
 	setCookie(w, r, cookie, int(time.Until(session.Until)/time.Second))
-	answer(w, http.StatusOK, typeJSON, sessionState{Principal: who.Principal.String(), Until: &session.Until, Logins: true})
+	answer(w, http.StatusOK, typeJSON, sessionState{Principal: who.Principal.String(), Until: &session.Until,
+		Logins: true})
 	return nil
 }
 

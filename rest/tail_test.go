@@ -50,7 +50,8 @@ func (s *stream) close() {
 	s.resp.Body.Close()
 }
 
-// next returns the next event with data; false at the end of the tail. As the standard has it, an id counts also without data.
+// next returns the next event with data; false at the end of the tail. As the standard has it, an
+// id counts also without data.
 func (s *stream) next() (sentEvent, bool) {
 	e := sentEvent{}
 	for s.lines.Scan() {
@@ -95,8 +96,9 @@ func wantValues(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// TestTailResumes: a client that breaks off after any event and comes again with its id gets what follows, once, from whichever node, also of partitions that were
-// added meanwhile, and also if it had got nothing yet.
+// TestTailResumes: a client that breaks off after any event and comes again with its id gets what
+// follows, once, from whichever node, also of partitions that were added meanwhile, and also if it
+// had got nothing yet.
 func TestTailResumes(t *testing.T) {
 	t.Parallel()
 	nodes := startFirn(t, 2, nil)
@@ -118,7 +120,8 @@ func TestTailResumes(t *testing.T) {
 	all := first.take(4)
 	wantValues(t, slices.Clone(all), "0:a", "0:b", "0:c", "1:x")
 	first.close()
-	if _, err := a.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 3}}); err != nil {
+	if _, err := a.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID,
+		Partitions: 3}}); err != nil {
 		t.Fatal(err)
 	}
 	a.writeValues(t, a.node.View().Topic("orders"), 2, "new")
@@ -144,7 +147,8 @@ func TestTailGrows(t *testing.T) {
 	s := f.openTail(t, "/v1/topics/orders/tail", "")
 	f.writeValues(t, topic, 0, "a")
 	wantValues(t, s.take(1), "0:a")
-	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: 2}}); err != nil {
+	if _, err := f.node.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID,
+		Partitions: 2}}); err != nil {
 		t.Fatal(err)
 	}
 	f.writeValues(t, f.node.View().Topic("orders"), 1, "b")
@@ -161,7 +165,8 @@ func TestTailChooses(t *testing.T) {
 	for p := range int32(3) {
 		f.writeValues(t, topic, p, "a", "b")
 	}
-	wantValues(t, f.openTail(t, "/v1/topics/orders/tail?partitions=0,2&from=earliest", "").take(4), "0:a", "0:b", "2:a", "2:b")
+	wantValues(t, f.openTail(t, "/v1/topics/orders/tail?partitions=0,2&from=earliest", "").take(4), "0:a", "0:b", "2:a",
+		"2:b")
 	wantValues(t, f.openTail(t, "/v1/topics/orders/tail?partitions=1&from=1970-01-01T00:00:01.001Z", "").take(1), "1:b")
 	for _, c := range []struct {
 		query, id string
@@ -169,20 +174,24 @@ func TestTailChooses(t *testing.T) {
 		field     string
 	}{
 		{"", "", 429, ""},
-		{"?partitions=3", "", 400, "partitions"}, {"?partitions=", "", 400, "partitions"}, {"?partitions=1,0", "", 400, "partitions"}, {"?from=x", "", 400, "from"},
-		{"", "x", 400, "Last-Event-ID"}, {"", "0:1,0:2", 400, "Last-Event-ID"}, {"", "0:-1", 400, "Last-Event-ID"}, {"", "0:3", 416, "offset"}, {"?from=3", "", 416, "offset"},
+		{"?partitions=3", "", 400, "partitions"}, {"?partitions=", "", 400, "partitions"},
+		{"?partitions=1,0", "", 400, "partitions"}, {"?from=x", "", 400, "from"},
+		{"", "x", 400, "Last-Event-ID"}, {"", "0:1,0:2", 400, "Last-Event-ID"}, {"", "0:-1", 400, "Last-Event-ID"},
+		{"", "0:3", 416, "offset"}, {"?from=3", "", 416, "offset"},
 	} {
 		var p problem
 		r, _ := http.NewRequestWithContext(t.Context(), "GET", "/v1/topics/orders/tail"+c.query, nil)
 		r.Header.Set("Last-Event-ID", c.id)
 		status, body := serve(f.Server, r)
-		if err := json.Unmarshal(body, &p); err != nil || status != c.status || p.Field != c.field || status == 429 && p.Limit != "MaxTails" {
+		if err := json.Unmarshal(body, &p); err != nil || status != c.status || p.Field != c.field ||
+			status == 429 && p.Limit != "MaxTails" {
 			t.Errorf("%+v: %d, %+v, %v", c, status, p, err)
 		}
 	}
 }
 
-// TestTailEnds: a tail tells of records that were deleted before it came to them, and ends when its topic is deleted or the server stops.
+// TestTailEnds: a tail tells of records that were deleted before it came to them, and ends when its
+// topic is deleted or the server stops.
 func TestTailEnds(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic, other := f.makeTopic(t, "orders", 1), f.makeTopic(t, "other", 1)

@@ -15,7 +15,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// inBubble runs a node in a bubble, where time passes when nothing else happens, and a connection to it.
+// inBubble runs a node in a bubble, where time passes when nothing else happens, and a connection
+// to it.
 func inBubble(t *testing.T, body func(t *testing.T, f *firn, c net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
@@ -27,7 +28,8 @@ func inBubble(t *testing.T, body func(t *testing.T, f *firn, c net.Conn)) {
 	})
 }
 
-// TestLongPollOutlastsTimeouts: who waits for longer than a request may take to arrive is not let go for it.
+// TestLongPollOutlastsTimeouts: who waits for longer than a request may take to arrive is not let
+// go for it.
 func TestLongPollOutlastsTimeouts(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
 		go func() {
@@ -45,7 +47,8 @@ func TestLongPollOutlastsTimeouts(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(resp.Body)
-		if took := time.Since(began); err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"late"`) || took < 50*time.Second || took > 52*time.Second {
+		if took := time.Since(began); err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"late"`) ||
+			took < 50*time.Second || took > 52*time.Second {
 			t.Errorf("after %v: %s, %s, %v", took, resp.Status, body, err)
 		}
 	})

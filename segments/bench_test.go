@@ -14,7 +14,8 @@ func BenchmarkEncodeMixed(b *testing.B) {
 			one := newBatch(b, 0, 1, size)
 			data := make([]segments.RunData, 12)
 			for i := range data {
-				data[i] = segments.RunData{Partition: segments.Partition{Topic: topicA, Index: int32(i)}, Batches: slices.Repeat([][]byte{one}, max(1, (8<<20)/size/12))}
+				data[i] = segments.RunData{Partition: segments.Partition{Topic: topicA, Index: int32(i)},
+					Batches: slices.Repeat([][]byte{one}, max(1, (8<<20)/size/12))}
 			}
 			b.SetBytes(int64(len(one) * len(data) * len(data[0].Batches)))
 			b.ReportAllocs()

@@ -25,8 +25,9 @@ type Block struct {
 // footerChunk is how much of a long footer is in memory at once.
 const footerChunk = 256 << 10
 
-// ReadBlocks reads the index of a merged segment, whatever its size, in bounded memory beside what it returns: a few requests for the footers of
-// the largest segments, and one for those that end within the last suffix bytes, which a caller guesses by SuffixFor.
+// ReadBlocks reads the index of a merged segment, whatever its size, in bounded memory beside what
+// it returns: a few requests for the footers of the largest segments, and one for those that end
+// within the last suffix bytes, which a caller guesses by SuffixFor.
 func ReadBlocks(ctx context.Context, store Store, id ID, suffix int64) ([]Block, error) {
 	blocks, err := readBlocks(ctx, store, id, max(suffix, trailerLen))
 	if err != nil {
@@ -35,7 +36,8 @@ func ReadBlocks(ctx context.Context, store Store, id ID, suffix int64) ([]Block,
 	return blocks, nil
 }
 
-// SuffixFor is about how much of the end of a merged segment holds its footer, if its body is that long and its batches are not tiny. It is at most maxSuffix.
+// SuffixFor is about how much of the end of a merged segment holds its footer, if its body is that
+// long and its batches are not tiny. It is at most maxSuffix.
 func SuffixFor(body int64) int64 {
 	return min(body/BlockBytes*2*entryLen+4<<10, maxSuffix)
 }
@@ -138,7 +140,8 @@ func (d *blockDecoder) decode(id ID) ([]Block, error) {
 	return blocks, checkEnd(before, d.trailer.footer)
 }
 
-// entry reads one entry, without the positions of its batches: batches say themselves how long they are.
+// entry reads one entry, without the positions of its batches: batches say themselves how long they
+// are.
 func (d *blockDecoder) entry(r, before *Run) (batches int, err error) {
 	head, err := d.r.Peek(entryLen)
 	if err != nil {

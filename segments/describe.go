@@ -19,19 +19,22 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Describe writes what a segment holds in readable form, down to each batch. It returns what Validate says of the object, after it has
-// written as much as can be read.
+// Describe writes what a segment holds in readable form, down to each batch. It returns what
+// Validate says of the object, after it has written as much as can be read.
 func Describe(w io.Writer, object []byte) error {
 	index, err := Decode(object)
 	if err != nil {
 		return err
 	}
 	d := describer{w: w}
-	d.printf("segment %s, %s, version %d, %d bytes, sealed %s\n", index.ID, index.Kind, object[8], len(object), index.ID.Time().UTC().Format(time.RFC3339Nano))
+	d.printf("segment %s, %s, version %d, %d bytes, sealed %s\n", index.ID, index.Kind, object[8], len(object),
+		index.ID.Time().UTC().Format(time.RFC3339Nano))
 	for i := range index.Runs {
 		r := &index.Runs[i]
-		d.printf("run %d: partition %s, %d bytes at %d, crc %08x, %d batches, %d records%s, time %s to %s\n", i, r.Partition, r.Length, r.Position,
-			r.CRC, len(r.Batches), r.Records, offsets(index.Kind, r.BaseOffset, r.LastOffset), timestamp(r.MinTimestamp), timestamp(r.MaxTimestamp))
+		d.printf("run %d: partition %s, %d bytes at %d, crc %08x, %d batches, %d records%s, time %s to %s\n", i, r.Partition,
+			r.Length, r.Position,
+			r.CRC, len(r.Batches), r.Records, offsets(index.Kind, r.BaseOffset, r.LastOffset), timestamp(r.MinTimestamp),
+			timestamp(r.MaxTimestamp))
 		d.batches(object[r.Position:r.Position+r.Length], index.Kind)
 	}
 	if d.err != nil {
@@ -60,7 +63,8 @@ func (d *describer) batches(run []byte, kind Kind) {
 			return
 		}
 		d.printf("  %8d  %d bytes, %d records%s, %s, time %s to %s%s\n", position, h.Size(), h.Records,
-			offsets(kind, h.BaseOffset, h.BaseOffset+int64(h.LastOffsetDelta)), h.Attributes.Codec(), timestamp(h.BaseTimestamp), timestamp(h.MaxTimestamp), producer(h))
+			offsets(kind, h.BaseOffset, h.BaseOffset+int64(h.LastOffsetDelta)), h.Attributes.Codec(), timestamp(h.BaseTimestamp),
+			timestamp(h.MaxTimestamp), producer(h))
 		position += h.Size()
 	}
 }

@@ -7,16 +7,19 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// runEncoder appends batches to a mixed segment that begins with its header, cuts them into runs and keeps the index.
+// runEncoder appends batches to a mixed segment that begins with its header, cuts them into runs
+// and keeps the index.
 type runEncoder struct {
 	object    []byte
 	index     []Run
 	positions []int32 // of the batches of the last run
 }
 
-// add copies b, whose header is h, and takes the copy's CRC while it is still in the processor's cache. The copy gets h's base offset, and leader epoch 0.
+// add copies b, whose header is h, and takes the copy's CRC while it is still in the processor's
+// cache. The copy gets h's base offset, and leader epoch 0.
 func (e *runEncoder) add(p Partition, h batch.Header, b []byte) {
-	if last := len(e.index) - 1; last < 0 || e.index[last].Partition != p || e.index[last].Length+int64(len(b)) > MaxRunBytes {
+	if last := len(e.index) - 1; last < 0 || e.index[last].Partition != p ||
+		e.index[last].Length+int64(len(b)) > MaxRunBytes {
 		e.begin(p)
 	}
 	r := &e.index[len(e.index)-1]
@@ -34,7 +37,8 @@ func (e *runEncoder) begin(p Partition) {
 
 // newRun begins a run with no batches.
 func newRun(p Partition, position, baseOffset int64) Run {
-	return Run{Partition: p, Position: position, BaseOffset: baseOffset, LastOffset: -1, MinTimestamp: math.MaxInt64, MaxTimestamp: math.MinInt64}
+	return Run{Partition: p, Position: position, BaseOffset: baseOffset, LastOffset: -1, MinTimestamp: math.MaxInt64,
+		MaxTimestamp: math.MinInt64}
 }
 
 // count takes a batch into what the run says of its batches, offsets and positions apart.
@@ -46,7 +50,8 @@ func (r *Run) count(h batch.Header, b []byte) {
 	r.MaxTimestamp = max(r.MaxTimestamp, h.MaxTimestamp)
 }
 
-// end gives the last run the positions of its batches, and leaves the rest of their room to the next.
+// end gives the last run the positions of its batches, and leaves the rest of their room to the
+// next.
 func (e *runEncoder) end() {
 	if len(e.index) > 0 {
 		n := len(e.positions)

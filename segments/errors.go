@@ -11,7 +11,8 @@ var (
 	ErrAborted  = errors.New("the upload was aborted")
 )
 
-// Errors of the segment format. ErrMagic means that the bytes are no segment, ErrVersion that a newer Firn wrote them.
+// Errors of the segment format. ErrMagic means that the bytes are no segment, ErrVersion that a
+// newer Firn wrote them.
 var (
 	ErrMagic   = errors.New("not a segment")
 	ErrVersion = errors.New("segment version not supported")

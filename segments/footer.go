@@ -46,8 +46,8 @@ func appendEntry(b []byte, r *Run) []byte {
 	return b
 }
 
-// parseFooter reads a footer whose CRC has been checked, and checks everything that it says about itself: what remains to be checked
-// against the body is Validate's.
+// parseFooter reads a footer whose CRC has been checked, and checks everything that it says about
+// itself: what remains to be checked against the body is Validate's.
 func parseFooter(b []byte, kind Kind, footerPosition int64) (ID, []Run, error) {
 	if len(b) < footerLen {
 		return ID{}, nil, corrupt("footer of %d bytes", len(b))
@@ -71,7 +71,8 @@ func parseFooter(b []byte, kind Kind, footerPosition int64) (ID, []Run, error) {
 	return id, runs, checkRuns(runs, kind, footerPosition)
 }
 
-// parseEntry reads one entry into r and returns what is left of the footer and of the room for batch positions.
+// parseEntry reads one entry into r and returns what is left of the footer and of the room for
+// batch positions.
 func parseEntry(r *Run, b []byte, positions []int32) ([]byte, []int32, error) {
 	if len(b) < entryLen {
 		return nil, nil, corrupt("footer ends within an entry")
@@ -91,7 +92,8 @@ func parseEntry(r *Run, b []byte, positions []int32) ([]byte, []int32, error) {
 	return b[4*n:], positions[n:], nil
 }
 
-// parseEntryHead reads an entry up to the positions of its batches, and returns how many of these follow.
+// parseEntryHead reads an entry up to the positions of its batches, and returns how many of these
+// follow.
 func parseEntryHead(r *Run, b []byte) (batches int, err error) {
 	be := binary.BigEndian
 	r.Partition = Partition{TopicID(b[:16]), int32(be.Uint32(b[16:]))}

@@ -49,7 +49,8 @@ func appendHeader(b []byte, kind Kind, id ID) []byte {
 	return binary.BigEndian.AppendUint32(b, checksum(b[start:]))
 }
 
-// parseHeader checks magic, version, CRC and kind, in this order: so that each failure is told from the others.
+// parseHeader checks magic, version, CRC and kind, in this order: so that each failure is told from
+// the others.
 func parseHeader(b []byte) (Kind, ID, error) {
 	switch {
 	case len(b) < len(headerMagic) || string(b[:len(headerMagic)]) != headerMagic:
@@ -111,7 +112,8 @@ func parseTrailer(b []byte) (trailer, error) {
 		length: int64(binary.BigEndian.Uint32(b[trailerLength:])),
 		crc:    binary.BigEndian.Uint32(b[trailerFootCRC:]),
 	}
-	if err == nil && (t.footer <= headerLen || t.footer > maxObjectLen || t.length < footerLen+entryLen || t.length > maxFooterLen) {
+	if err == nil &&
+		(t.footer <= headerLen || t.footer > maxObjectLen || t.length < footerLen+entryLen || t.length > maxFooterLen) {
 		err = corrupt("footer of %d bytes at %d", t.length, t.footer)
 	}
 	return t, err

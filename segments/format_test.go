@@ -25,7 +25,8 @@ var (
 	topicB = segments.TopicID([]byte("topic B 01234567"))
 )
 
-// newBatch returns a batch of n records, whose single value is so long that the batch is size bytes long if it can be.
+// newBatch returns a batch of n records, whose single value is so long that the batch is size bytes
+// long if it can be.
 func newBatch(t testing.TB, baseOffset int64, n, size int) []byte {
 	t.Helper()
 	records := make([]batch.Record, n)
@@ -53,8 +54,10 @@ func mustBatch(t testing.TB, records []batch.Record) []byte {
 func someData(t testing.TB) []segments.RunData {
 	big := newBatch(t, 7, 3, 500_000)
 	return []segments.RunData{
-		{Partition: segments.Partition{Topic: topicA, Index: 0}, Batches: [][]byte{newBatch(t, 0, 1, 100), newBatch(t, 5, 2, 200)}},
-		{Partition: segments.Partition{Topic: topicA, Index: 3}, Batches: [][]byte{big, big, big, newBatch(t, 0, 1, 2_000_000), newBatch(t, 0, 1, 100)}},
+		{Partition: segments.Partition{Topic: topicA, Index: 0},
+			Batches: [][]byte{newBatch(t, 0, 1, 100), newBatch(t, 5, 2, 200)}},
+		{Partition: segments.Partition{Topic: topicA, Index: 3},
+			Batches: [][]byte{big, big, big, newBatch(t, 0, 1, 2_000_000), newBatch(t, 0, 1, 100)}},
 		{Partition: segments.Partition{Topic: topicB, Index: 1}, Batches: [][]byte{newBatch(t, 0, 9, 300)}},
 	}
 }
@@ -167,7 +170,8 @@ func TestEncodeMixedRefuses(t *testing.T) {
 		{"nothing", nil},
 		{"no batches", []segments.RunData{{Partition: p}}},
 		{"a partition twice", []segments.RunData{{p, [][]byte{one}}, {p, [][]byte{one}}}},
-		{"topics out of order", []segments.RunData{{p, [][]byte{one}}, {segments.Partition{Topic: topicA, Index: 9}, [][]byte{one}}}},
+		{"topics out of order", []segments.RunData{{p, [][]byte{one}},
+			{segments.Partition{Topic: topicA, Index: 9}, [][]byte{one}}}},
 		{"no batch", []segments.RunData{{p, [][]byte{one, nil}}}},
 		{"half a batch", []segments.RunData{{p, [][]byte{one[:len(one)-1]}}}},
 		{"two batches in one", []segments.RunData{{p, [][]byte{slices.Concat(one, one)}}}},
@@ -191,7 +195,8 @@ func TestMerged(t *testing.T) {
 		t.Fatal(err)
 	}
 	decoded, err := segments.Decode(object)
-	if diff := cmp.Diff(segments.Index{Kind: segments.Merged, ID: testID, Runs: index}, decoded); diff != "" || err != nil {
+	if diff := cmp.Diff(segments.Index{Kind: segments.Merged, ID: testID, Runs: index}, decoded); diff != "" ||
+		err != nil {
 		t.Error(err, diff)
 	}
 	if n := len(index); n != 9 {
@@ -201,7 +206,8 @@ func TestMerged(t *testing.T) {
 	if !bytes.Equal(body, slices.Concat(batches...)) {
 		t.Error("the batches are not what was added")
 	}
-	if first, last := index[0], index[len(index)-1]; first.BaseOffset != 0 || first.LastOffset != 505 || last.LastOffset != 5001 {
+	if first, last := index[0], index[len(index)-1]; first.BaseOffset != 0 || first.LastOffset != 505 ||
+		last.LastOffset != 5001 {
 		t.Errorf("blocks %+v to %+v", first, last)
 	}
 }
@@ -214,7 +220,8 @@ func TestMergedRefuses(t *testing.T) {
 	if err := m.Add(newBatch(t, 10, 5, 0)); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range [][]byte{nil, newBatch(t, 14, 1, 0), newBatch(t, 0, 1, 0), newBatch(t, -5, 50, 0), newBatch(t, 1<<63-2, 2, 0)} {
+	for _, b := range [][]byte{nil, newBatch(t, 14, 1, 0), newBatch(t, 0, 1, 0), newBatch(t, -5, 50, 0),
+		newBatch(t, 1<<63-2, 2, 0)} {
 		if err := m.Add(b); !errors.Is(err, segments.ErrInput) {
 			t.Error("got", err)
 		}
@@ -247,7 +254,8 @@ func reseal(b []byte, from, to, at int) {
 func TestCorrupt(t *testing.T) {
 	one, two := newBatch(t, 0, 2, 200), newBatch(t, 0, 3, 300)
 	mixed, _ := mustEncode(t, testID, []segments.RunData{
-		{segments.Partition{Topic: topicA, Index: 0}, [][]byte{one, two}}, {segments.Partition{Topic: topicA, Index: 1}, [][]byte{one}}})
+		{segments.Partition{Topic: topicA, Index: 0}, [][]byte{one, two}},
+		{segments.Partition{Topic: topicA, Index: 1}, [][]byte{one}}})
 	merged, _ := mustMerge(t, testID, newBatch(t, 0, 2, 200), newBatch(t, 2, 1, 70_000))
 	const entry = 20
 	// footer changes the footer and makes its CRC fit.
@@ -278,15 +286,25 @@ func TestCorrupt(t *testing.T) {
 		{"header's kind", mixed, func(b []byte) []byte { b[9] = 2; return b }, segments.ErrCRC},
 		{"unknown kind", mixed, func(b []byte) []byte { b[9] = 3; reseal(b, 0, 28, 28); return b }, segments.ErrCorrupt},
 		{"kinds differ", mixed, func(b []byte) []byte { b[9] = 2; reseal(b, 0, 28, 28); return b }, segments.ErrCorrupt},
-		{"zeros in the header", mixed, func(b []byte) []byte { b[10] = 1; reseal(b, 0, 28, 28); return b }, segments.ErrCorrupt},
+		{"zeros in the header", mixed, func(b []byte) []byte {
+			b[10] = 1
+			reseal(b, 0, 28, 28)
+			return b
+		}, segments.ErrCorrupt},
 		{"ids differ", mixed, func(b []byte) []byte { b[12] ^= 1; reseal(b, 0, 28, 28); return b }, segments.ErrCorrupt},
 		{"only a header", mixed, func(b []byte) []byte { return b[:32] }, segments.ErrMagic},
 		{"cut by a byte", mixed, func(b []byte) []byte { return b[:len(b)-1] }, segments.ErrMagic},
 		{"longer by a byte", mixed, func(b []byte) []byte { return append(b, 0) }, segments.ErrMagic},
-		{"a byte in the middle missing", mixed, func(b []byte) []byte { return slices.Delete(b, 100, 101) }, segments.ErrCorrupt},
+		{"a byte in the middle missing", mixed, func(b []byte) []byte {
+			return slices.Delete(b, 100, 101)
+		}, segments.ErrCorrupt},
 		{"trailer's version", mixed, func(b []byte) []byte { b[len(b)-16] = 9; return b }, segments.ErrVersion},
 		{"trailer's position", mixed, func(b []byte) []byte { b[len(b)-25] ^= 1; return b }, segments.ErrCRC},
-		{"trailer's huge footer", mixed, func(b []byte) []byte { b[len(b)-24] = 0xff; reseal(b, len(b)-32, len(b)-12, len(b)-12); return b }, segments.ErrCorrupt},
+		{"trailer's huge footer", mixed, func(b []byte) []byte {
+			b[len(b)-24] = 0xff
+			reseal(b, len(b)-32, len(b)-12, len(b)-12)
+			return b
+		}, segments.ErrCorrupt},
 		{"a bit of the footer", mixed, func(b []byte) []byte { b[len(b)-40] ^= 1; return b }, segments.ErrCRC},
 		{"a bit of a batch", mixed, func(b []byte) []byte { b[150] ^= 1; return b }, segments.ErrCRC},
 		{"footer's id", mixed, footer(func(f []byte) { f[0] ^= 1 }), segments.ErrCorrupt},
@@ -339,7 +357,8 @@ func TestCorrupt(t *testing.T) {
 
 // TestEveryBit flips each bit of a small segment: Validate finds every one.
 func TestEveryBit(t *testing.T) {
-	mixed, _ := mustEncode(t, testID, []segments.RunData{{segments.Partition{Topic: topicA}, [][]byte{newBatch(t, 0, 1, 0)}}})
+	mixed, _ := mustEncode(t, testID, []segments.RunData{{segments.Partition{Topic: topicA},
+		[][]byte{newBatch(t, 0, 1, 0)}}})
 	merged, _ := mustMerge(t, testID, newBatch(t, 3, 1, 0))
 	for _, object := range [][]byte{mixed, merged} {
 		for i := range len(object) * 8 {
@@ -377,7 +396,8 @@ func TestReadIndexAndRun(t *testing.T) {
 	}{{testID, small, smallIndex, 1}, {longID, long, longIndex, 2}} {
 		before := store.Requests()
 		index, err := segments.ReadIndex(t.Context(), store, test.id)
-		if diff := cmp.Diff(segments.Index{Kind: segments.Mixed, ID: test.id, Runs: test.runs}, index); diff != "" || err != nil {
+		if diff := cmp.Diff(segments.Index{Kind: segments.Mixed, ID: test.id, Runs: test.runs}, index); diff != "" ||
+			err != nil {
 			t.Fatal(err, diff)
 		}
 		if n := store.Requests() - before; n != test.requests {
@@ -406,7 +426,8 @@ func TestReadIndexAndRun(t *testing.T) {
 	}
 }
 
-// TestMixedProperties encodes random partitions and batch sizes: the result is valid and decodes to the index that the encoder gave.
+// TestMixedProperties encodes random partitions and batch sizes: the result is valid and decodes to
+// the index that the encoder gave.
 func TestMixedProperties(t *testing.T) {
 	sizes := map[int][]byte{}
 	for _, size := range []int{100, 300_000, 400_000, 700_000, 1 << 20, 1<<20 + 1} {

@@ -13,8 +13,9 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// FuzzDecode feeds any bytes. Nothing panics; memory for the index stays below a small multiple of the input; what Validate takes,
-// Decode, Describe and ReadIndex take as well, and the encoder makes the same bytes of it.
+// FuzzDecode feeds any bytes. Nothing panics; memory for the index stays below a small multiple of
+// the input; what Validate takes, Decode, Describe and ReadIndex take as well, and the encoder
+// makes the same bytes of it.
 func FuzzDecode(f *testing.F) {
 	names, _ := filepath.Glob("testdata/*.segment")
 	for _, name := range names {
@@ -70,13 +71,14 @@ func FuzzDecode(f *testing.F) {
 func blocksOf(runs []segments.Run) []segments.Block {
 	blocks := make([]segments.Block, len(runs))
 	for i, r := range runs {
-		blocks[i] = segments.Block{Position: r.Position, BaseOffset: r.BaseOffset, LastOffset: r.LastOffset, MaxTimestamp: r.MaxTimestamp, Length: int32(r.Length), CRC: r.CRC}
+		blocks[i] = segments.Block{Position: r.Position, BaseOffset: r.BaseOffset, LastOffset: r.LastOffset,
+			MaxTimestamp: r.MaxTimestamp, Length: int32(r.Length), CRC: r.CRC}
 	}
 	return blocks
 }
 
-// FuzzReadBlocks feeds any end of a merged segment. Nothing panics, what ReadIndex takes ReadBlocks takes as well, and memory for the blocks stays below the bytes
-// of the footer.
+// FuzzReadBlocks feeds any end of a merged segment. Nothing panics, what ReadIndex takes ReadBlocks
+// takes as well, and memory for the blocks stays below the bytes of the footer.
 func FuzzReadBlocks(f *testing.F) {
 	object, err := os.ReadFile("testdata/merged-v1.segment")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"firn.dev/segments"
 )
 
-// TestGolden reads segments that were written once and for all: they are valid, say what they said then, and today's encoder makes the
-// same bytes of the same batches.
+// TestGolden reads segments that were written once and for all: they are valid, say what they said
+// then, and today's encoder makes the same bytes of the same batches.
 func TestGolden(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.segment")
 	if err != nil || len(names) != 2 {

@@ -10,9 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Hedge returns the store with a second chance for slow reads: a Get that takes longer than 99 of 100 recent ones of its size is sent once more
-// beside itself, and whichever answers first is the answer. Only a few percent of all reads are: a store that has become slow for everybody must not get
-// twice the load for it. Puts are hedged by who knows their bytes, since one of the two finds the object there.
+// Hedge returns the store with a second chance for slow reads: a Get that takes longer than 99 of
+// 100 recent ones of its size is sent once more beside itself, and whichever answers first is the
+// answer. Only a few percent of all reads are: a store that has become slow for everybody must not
+// get twice the load for it. Puts are hedged by who knows their bytes, since one of the two finds
+// the object there.
 //
 //	firn_store_hedged_reads_total{winner}  first, second
 func Hedge(store Store, registerer prometheus.Registerer) (Store, error) {
@@ -95,7 +97,8 @@ func (r *readRace) enter(racer int, get func(context.Context) ([]byte, error)) {
 	})
 }
 
-// winner is the first of two that answers. One that fails leaves it to the other, unless the object itself is what is wrong.
+// winner is the first of two that answers. One that fails leaves it to the other, unless the object
+// itself is what is wrong.
 func (r *readRace) winner() readResult {
 	first := <-r.results
 	if first.err == nil || errors.Is(first.err, ErrNotFound) || errors.Is(first.err, ErrRange) {

@@ -14,7 +14,8 @@ import (
 	"firn.dev/segments/storetest"
 )
 
-// hedging is a hedged store that has one object and has seen enough reads of a millisecond to know what is slow.
+// hedging is a hedged store that has one object and has seen enough reads of a millisecond to know
+// what is slow.
 type hedging struct {
 	segments.Store
 	faults   *storetest.Faults
@@ -113,7 +114,8 @@ func TestHedgeLoses(t *testing.T) {
 	})
 }
 
-// TestHedgesAreFew makes every read slow: the store gets a few percent more of them, not twice as many.
+// TestHedgesAreFew makes every read slow: the store gets a few percent more of them, not twice as
+// many.
 func TestHedgesAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHedging(t)
@@ -147,7 +149,8 @@ func TestHedgeNeedsExperience(t *testing.T) {
 	})
 }
 
-// TestHedgeOfFailures has the slow read fail while the second is under way, both fail, and an object that is not there.
+// TestHedgeOfFailures has the slow read fail while the second is under way, both fail, and an
+// object that is not there.
 func TestHedgeOfFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHedging(t)
@@ -169,7 +172,8 @@ func TestHedgeOfFailures(t *testing.T) {
 		}
 		h.faults.Script(func(storetest.Request) storetest.Fault { return storetest.Fault{Delay: 100 * time.Millisecond} })
 		began := time.Now()
-		if _, err := h.Get(t.Context(), "nothing", 2, 4); !errors.Is(err, segments.ErrNotFound) || time.Since(began) != 100*time.Millisecond {
+		if _, err := h.Get(t.Context(), "nothing", 2, 4); !errors.Is(err, segments.ErrNotFound) ||
+			time.Since(began) != 100*time.Millisecond {
 			t.Error(err, time.Since(began))
 		}
 	})

@@ -9,8 +9,8 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ID names a segment. It is a ULID: unique, and ordered by the time at which the segment was sealed. The order of ids says
-// nothing about the order of commits.
+// ID names a segment. It is a ULID: unique, and ordered by the time at which the segment was
+// sealed. The order of ids says nothing about the order of commits.
 type ID [16]byte
 
 // NewID returns a new id stamped with the time now.
@@ -38,11 +38,12 @@ const Prefix = "segments/"
 // Key is where the segment lies in the bucket.
 func (id ID) Key() string { return Prefix + id.String() }
 
-// TopicID is Kafka's topic id (KIP-516): a random UUID that a topic keeps for life and that is never used again.
+// TopicID is Kafka's topic id (KIP-516): a random UUID that a topic keeps for life and that is
+// never used again.
 type TopicID [16]byte
 
-// NewTopicID returns a random (version 4) id. Like Kafka it never returns one whose text begins with a dash, which command
-// lines would take for a flag.
+// NewTopicID returns a random (version 4) id. Like Kafka it never returns one whose text begins
+// with a dash, which command lines would take for a flag.
 func NewTopicID() TopicID {
 	for {
 		var id TopicID

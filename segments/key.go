@@ -33,8 +33,9 @@ func IsKeyElement(s string) bool {
 	return s != "" && s != "." && s != ".."
 }
 
-// CheckPrefix says whether any key can begin with prefix: what stands before its last slash must be whole elements of one. Stores that are asked to
-// list anything else have nothing, and some servers would refuse to look.
+// CheckPrefix says whether any key can begin with prefix: what stands before its last slash must be
+// whole elements of one. Stores that are asked to list anything else have nothing, and some servers
+// would refuse to look.
 func CheckPrefix(prefix string) bool {
 	elements := strings.Split(prefix, "/")
 	for _, element := range elements[:len(elements)-1] {
@@ -45,8 +46,8 @@ func CheckPrefix(prefix string) bool {
 	return true
 }
 
-// Slice turns the offset and length of a Get into those of an object that is size bytes long: a start within it, and a count from
-// there that it has. It returns ErrRange if it has not.
+// Slice turns the offset and length of a Get into those of an object that is size bytes long: a
+// start within it, and a count from there that it has. It returns ErrRange if it has not.
 func Slice(size, offset, length int64) (start, count int64, err error) {
 	switch {
 	case offset < 0 && length >= 0:

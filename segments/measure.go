@@ -15,7 +15,8 @@ import (
 //	firn_store_bytes_total{op}            put, upload, get: of bodies, where the request succeeded
 //	firn_store_request_seconds{op}        of whole requests; a list's time includes that of whoever reads it, an upload's that of whoever writes it
 //
-// A list counts as one request, whatever it took a driver to page through it, and a delete of several keys and an upload of many parts as well.
+// A list counts as one request, whatever it took a driver to page through it, and a delete of
+// several keys and an upload of many parts as well.
 //
 // If told is not nil, it is called with the name of each operation that ends, unless it was given
 // up, and with the error if it failed. That an object exists, or does not, is no failure.
@@ -44,7 +45,8 @@ func Measure(store Store, registerer prometheus.Registerer, told func(op string,
 	for i, op := range operations {
 		m.timers[i] = m.seconds.WithLabelValues(op)
 	}
-	m.written, m.uploaded, m.read = m.bytes.WithLabelValues("put"), m.bytes.WithLabelValues("upload"), m.bytes.WithLabelValues("get")
+	m.written, m.uploaded, m.read = m.bytes.WithLabelValues("put"), m.bytes.WithLabelValues("upload"),
+		m.bytes.WithLabelValues("get")
 	return m, nil
 }
 
@@ -59,7 +61,8 @@ const (
 	opClean
 )
 
-var operations = [...]string{opPut: "put", opUpload: "upload", opGet: "get", opList: "list", opDelete: "delete", opClean: "clean"}
+var operations = [...]string{opPut: "put", opUpload: "upload", opGet: "get", opList: "list", opDelete: "delete",
+	opClean: "clean"}
 
 type measured struct {
 	store                   Store
@@ -153,7 +156,8 @@ func (u *measuredUpload) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Commit implements Upload. A Commit that fails may be tried again, so only the failures that are final count here.
+// Commit implements Upload. A Commit that fails may be tried again, so only the failures that are
+// final count here.
 func (u *measuredUpload) Commit() error {
 	err := u.Upload.Commit()
 	if err == nil || errors.Is(err, ErrExists) {

@@ -75,7 +75,8 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// gather returns a line for each metric: its name, its labels' values, and its value or how often it was observed.
+// gather returns a line for each metric: its name, its labels' values, and its value or how often
+// it was observed.
 func gather(t *testing.T, registry prometheus.Gatherer) []string {
 	families, err := registry.Gather()
 	if err != nil {

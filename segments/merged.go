@@ -9,11 +9,13 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// BlockBytes is where the runs of a merged segment are cut: a reader that seeks an offset or a time fetches no more than it needs.
+// BlockBytes is where the runs of a merged segment are cut: a reader that seeks an offset or a time
+// fetches no more than it needs.
 const BlockBytes = 64 << 10
 
-// MergedWriter writes a merged segment of one partition's batches, which come one after the other. It holds one run, and the footer: 88 bytes for
-// each run before, and 4 for each batch. It is not safe for concurrent use.
+// MergedWriter writes a merged segment of one partition's batches, which come one after the other.
+// It holds one run, and the footer: 88 bytes for each run before, and 4 for each batch. It is not
+// safe for concurrent use.
 type MergedWriter struct {
 	w       io.Writer
 	id      ID
@@ -34,8 +36,9 @@ func NewMerged(w io.Writer, id ID, p Partition) *MergedWriter {
 	return m
 }
 
-// Add copies a batch, which has its final base offset and has been checked. Its offsets must lie behind those of the batch before. A batch that is refused with
-// ErrInput changes nothing; any other error is w's, and final.
+// Add copies a batch, which has its final base offset and has been checked. Its offsets must lie
+// behind those of the batch before. A batch that is refused with ErrInput changes nothing; any
+// other error is w's, and final.
 func (m *MergedWriter) Add(b []byte) error {
 	h, err := wholeBatch(b)
 	switch {
@@ -44,7 +47,8 @@ func (m *MergedWriter) Add(b []byte) error {
 	case err != nil:
 		return err
 	case h.BaseOffset < m.next || h.LastOffsetDelta < 0 || h.BaseOffset > math.MaxInt64-1-int64(h.LastOffsetDelta):
-		return fmt.Errorf("%w: base offset %d, last offset delta %d, where %d or more is next", ErrInput, h.BaseOffset, h.LastOffsetDelta, m.next)
+		return fmt.Errorf("%w: base offset %d, last offset delta %d, where %d or more is next", ErrInput, h.BaseOffset,
+			h.LastOffsetDelta, m.next)
 	case h.Records < 0 || h.Records-1 > h.LastOffsetDelta:
 		return fmt.Errorf("%w: %d records, last offset delta %d", ErrInput, h.Records, h.LastOffsetDelta)
 	case m.footerSize()+entryLen+4 > maxFooterLen || m.Size()+int64(len(b))+entryLen+4 > maxObjectLen:
@@ -109,8 +113,8 @@ func (m *MergedWriter) Size() int64 {
 	return m.written + int64(len(m.block)) + int64(m.footerSize()) + trailerLen
 }
 
-// Finish writes what is left, footer and trailer. It returns the body as one run, without CRC and batches: what a span of the whole segment says. The
-// writer cannot be used again.
+// Finish writes what is left, footer and trailer. It returns the body as one run, without CRC and
+// batches: what a span of the whole segment says. The writer cannot be used again.
 func (m *MergedWriter) Finish() (Run, error) {
 	if m.err == nil && m.next == 0 {
 		return Run{}, fmt.Errorf("%w: there are none", ErrInput)

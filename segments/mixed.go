@@ -2,15 +2,18 @@ package segments
 
 import "fmt"
 
-// RunData is what one partition puts into a mixed segment: whole batches that have passed batch.Check.
+// RunData is what one partition puts into a mixed segment: whole batches that have passed
+// batch.Check.
 type RunData struct {
 	Partition Partition
 	Batches   [][]byte
 }
 
-// EncodeMixed returns the bytes of a mixed segment and its index. The partitions must be in strictly ascending order (Partition.Compare), each with
-// at least one batch. The index keeps their order but cuts runs at MaxRunBytes: the batches of all its runs, one after the other, are the
-// batches of all data, one after the other. The batches are copied once, and get base offset and leader epoch 0 in the copy.
+// EncodeMixed returns the bytes of a mixed segment and its index. The partitions must be in
+// strictly ascending order (Partition.Compare), each with at least one batch. The index keeps their
+// order but cuts runs at MaxRunBytes: the batches of all its runs, one after the other, are the
+// batches of all data, one after the other. The batches are copied once, and get base offset and
+// leader epoch 0 in the copy.
 func EncodeMixed(id ID, data []RunData) (object []byte, index []Run, err error) {
 	plan, err := planMixed(data)
 	if err != nil {

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// Errors of Prove: what a bucket does that no log can be kept in. Use another store, or mend this one.
+// Errors of Prove: what a bucket does that no log can be kept in. Use another store, or mend this
+// one.
 var (
-	// ErrOverwrites is returned when a second put of one key was not refused: two servers could acknowledge
-	// different records at one offset.
+	// ErrOverwrites is returned when a second put of one key was not refused: two servers could
+	// acknowledge different records at one offset.
 	ErrOverwrites = errors.New("the store does not honour If-None-Match: it takes a second object of the same name, so nothing in it is safe")
 
-	// ErrListsLate is returned when an object that was just put is not listed: a recovery could miss the end of a
-	// journal.
+	// ErrListsLate is returned when an object that was just put is not listed: a recovery could miss
+	// the end of a journal.
 	ErrListsLate = errors.New("the store does not list an object that it has just taken, so a recovery could miss acknowledged records")
 )
 
@@ -26,9 +27,9 @@ var ErrKeepsDeleted = errors.New("the store says that an object is deleted, and 
 // probePrefix is where Prove puts its objects. One that a crash leaves behind is in nobody's way.
 const probePrefix = "probes/"
 
-// Prove tries the two properties of a store that everything rests on: a put of a key that exists is refused, and an
-// object that was put is listed. Then it looks whether deletes delete; ErrKeepsDeleted is no reason
-// not to go on. It costs two puts, a listing, a delete and a get.
+// Prove tries the two properties of a store that everything rests on: a put of a key that exists is
+// refused, and an object that was put is listed. Then it looks whether deletes delete;
+// ErrKeepsDeleted is no reason not to go on. It costs two puts, a listing, a delete and a get.
 func Prove(ctx context.Context, store Store) error {
 	key := probePrefix + NewID(time.Now()).String()
 	if err := store.Put(ctx, key, []byte("first")); err != nil {

@@ -4,15 +4,17 @@ package segments
 type Kind uint8
 
 const (
-	// Mixed segments are written by one flush and hold runs of many partitions. Offsets are not known when they are written:
-	// their batches carry base offset 0 and the commit decides.
+	// Mixed segments are written by one flush and hold runs of many partitions. Offsets are not known
+	// when they are written: their batches carry base offset 0 and the commit decides.
 	Mixed Kind = 1
-	// Merged segments are written by a merge and hold one partition, with absolute offsets, and an index of blocks to seek in.
+	// Merged segments are written by a merge and hold one partition, with absolute offsets, and an
+	// index of blocks to seek in.
 	Merged Kind = 2
 )
 
-// MaxRunBytes is where a run is cut: a partition with more bytes in one segment has several runs there. A run holds whole batches, so a
-// single larger batch makes a larger run. It bounds what a reader fetches at once.
+// MaxRunBytes is where a run is cut: a partition with more bytes in one segment has several runs
+// there. A run holds whole batches, so a single larger batch makes a larger run. It bounds what a
+// reader fetches at once.
 const MaxRunBytes = 1 << 20
 
 // Run is one entry of a segment's footer index: contiguous batches of one partition.

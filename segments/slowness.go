@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Slowness knows when a request has taken longer than nearly all recent ones of its size, and whether a second one may be sent beside it. Second ones are kept
-// rare: a store that has become slow for everybody must not get twice the load for it. Its methods are safe for concurrent use.
+// Slowness knows when a request has taken longer than nearly all recent ones of its size, and
+// whether a second one may be sent beside it. Second ones are kept rare: a store that has become
+// slow for everybody must not get twice the load for it. Its methods are safe for concurrent use.
 type Slowness struct {
 	floor  time.Duration // a request faster than this is never slow
 	share  float64       // of all requests may be hedged,
@@ -18,8 +19,8 @@ type Slowness struct {
 	sizes  [32]latencies // each twice the size before; the last is for reads to the end of an object
 }
 
-// SlownessEnough is how many requests of a size there must have been before one is called slow, and SlownessEvery after how many the rest are looked
-// at again.
+// SlownessEnough is how many requests of a size there must have been before one is called slow, and
+// SlownessEvery after how many the rest are looked at again.
 const (
 	SlownessEnough = 32
 	SlownessEvery  = 16
@@ -62,7 +63,8 @@ func (s *Slowness) Add(size int64, took time.Duration) {
 	}
 }
 
-// Begin is called once for each request. It returns how long that may take before it is slow; 0 while too little is known.
+// Begin is called once for each request. It returns how long that may take before it is slow; 0
+// while too little is known.
 func (s *Slowness) Begin(size int64) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

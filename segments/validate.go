@@ -6,7 +6,8 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// Decode reads the index of a whole segment. It checks header, footer and trailer, not the runs: that is Validate.
+// Decode reads the index of a whole segment. It checks header, footer and trailer, not the runs:
+// that is Validate.
 func Decode(object []byte) (Index, error) {
 	kind, id, err := parseHeader(object)
 	if err != nil {
@@ -26,8 +27,8 @@ func Decode(object []byte) (Index, error) {
 	return index, err
 }
 
-// Validate checks every invariant of a segment: all of Decode's, each run's CRC and each batch's, and that what the index says of
-// the batches is what they are.
+// Validate checks every invariant of a segment: all of Decode's, each run's CRC and each batch's,
+// and that what the index says of the batches is what they are.
 func Validate(object []byte) error {
 	index, err := Decode(object)
 	if err != nil {
@@ -78,7 +79,8 @@ func validateRun(b []byte, r *Run, kind Kind) error {
 	return nil
 }
 
-// validateBatch checks a batch and what its kind of segment wants of it: where records were compacted away, a batch has fewer than offsets.
+// validateBatch checks a batch and what its kind of segment wants of it: where records were
+// compacted away, a batch has fewer than offsets.
 func validateBatch(b []byte, kind Kind) (batch.Header, error) {
 	check := batch.Check
 	if kind == Merged {

@@ -52,11 +52,13 @@ func newConsume(s streams) *cobra.Command {
 	}
 	o.addFlag(cmd)
 	cmd.Flags().StringVar(&o.group, "group", "", "read as a member of this consumer `group`")
-	cmd.Flags().StringVar(&o.from, "from", "earliest", "`where` to start: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
+	cmd.Flags().StringVar(&o.from, "from", "earliest",
+		"`where` to start: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
 	cmd.Flags().Int32Var(&o.partition, "partition", -1, "read this partition alone; by default all")
 	cmd.Flags().Int64Var(&o.count, "count", 0, "stop after this many records; 0: no limit")
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "wait for more at the end")
-	cmd.Flags().StringVar(&o.format, "format", "value", "`how` a record is written: value, key-value (a tab between) or json")
+	cmd.Flags().StringVar(&o.format, "format", "value",
+		"`how` a record is written: value, key-value (a tab between) or json")
 	return cmd
 }
 

@@ -46,13 +46,15 @@ func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from index.
 	case offset > 0:
 		reset = kgo.NewOffset().At(offset)
 	}
-	cl, err := o.connect(ctx, kgo.ConsumerGroup(o.group), kgo.ConsumeTopics(o.topic), kgo.ConsumeResetOffset(reset), kgo.DisableAutoCommit(),
+	cl, err := o.connect(ctx, kgo.ConsumerGroup(o.group), kgo.ConsumeTopics(o.topic), kgo.ConsumeResetOffset(reset),
+		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(groupPoll))
 	if err != nil {
 		return err
 	}
 	defer cl.CloseAllowingRebalance()
-	c := &groupConsumer{consumeOptions: o, client: cl, adm: kadm.NewClient(cl), ends: parts, out: bufio.NewWriterSize(s.Out, 256<<10), write: write}
+	c := &groupConsumer{consumeOptions: o, client: cl, adm: kadm.NewClient(cl), ends: parts,
+		out: bufio.NewWriterSize(s.Out, 256<<10), write: write}
 	c.progress = startProgress(s, "consumed", o.count, o.count > 0)
 	defer c.progress.finish()
 	return c.copyRecords(ctx)

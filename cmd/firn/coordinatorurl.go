@@ -31,7 +31,8 @@ func parseCoordinator(text string) (coordinatorPlace, error) {
 		o, err := redis.ParseURL(text)
 		return coordinatorPlace{&o}, err
 	case isURL:
-		return coordinatorPlace{}, fmt.Errorf("unknown scheme %q; give embedded, redis://HOST:PORT or rediss://HOST:PORT", scheme)
+		return coordinatorPlace{}, fmt.Errorf("unknown scheme %q; give embedded, redis://HOST:PORT or rediss://HOST:PORT",
+			scheme)
 	}
 	return coordinatorPlace{}, errors.New("give embedded, redis://HOST:PORT or rediss://HOST:PORT")
 }
@@ -50,7 +51,8 @@ func (p coordinatorPlace) String() string {
 
 // open connects to the coordinator, which refuses segments that are older than the deadline. What
 // it returns has to be closed.
-func (p coordinatorPlace) open(ctx context.Context, deadline time.Duration) (coordinator.Coordinator, func() error, error) {
+func (p coordinatorPlace) open(ctx context.Context,
+	deadline time.Duration) (coordinator.Coordinator, func() error, error) {
 	if p.redis == nil {
 		return embedded.New(embedded.Options{CommitDeadline: deadline}), func() error { return nil }, nil
 	}

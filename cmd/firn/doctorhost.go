@@ -26,7 +26,8 @@ func checkOpenFiles() verdict {
 	case n < tooFewFiles:
 		return bad("raise it with 'ulimit -n 65536', or LimitNOFILE in the unit", "%d at most", n)
 	case n < fewFiles:
-		return doubtful("each client connection needs one; raise it with 'ulimit -n 65536' before many clients come", "%d at most", n)
+		return doubtful("each client connection needs one; raise it with 'ulimit -n 65536' before many clients come",
+			"%d at most", n)
 	}
 	return fine("%d at most", n)
 }
@@ -93,7 +94,8 @@ func checkListen(ctx context.Context, flag, addr string, ask func(context.Contex
 	defer cancel()
 	who, err := ask(ctx)
 	if err != nil {
-		return bad("stop it, or give another address with --"+flag, "%s is taken by something that does not answer as expected", addr)
+		return bad("stop it, or give another address with --"+flag,
+			"%s is taken by something that does not answer as expected", addr)
 	}
 	return doubtful("if that is not your running node, give another address with --"+flag, "%s is taken; %s", addr, who)
 }

@@ -153,7 +153,8 @@ func (p probe) checkRoundTrip(ctx context.Context) verdict {
 			return bad(advice, "%v", err)
 		}
 		if drift := time.Since(object.Modified).Abs(); drift > time.Minute {
-			return doubtful("set both clocks by NTP", "%s: its clock differs from this machine's by %s", p.at, drift.Round(time.Second))
+			return doubtful("set both clocks by NTP", "%s: its clock differs from this machine's by %s", p.at,
+				drift.Round(time.Second))
 		}
 	}
 	return fine("%s can be written, read and listed", p.at)
@@ -281,7 +282,8 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	if counts[incarnations] == 0 {
 		return fine("%s; the bucket is new%s", where, call)
 	}
-	return fine("%s; it recovers from %d incarnations and %d journal objects%s", where, counts[incarnations], counts[journal], call)
+	return fine("%s; it recovers from %d incarnations and %d journal objects%s", where, counts[incarnations],
+		counts[journal], call)
 }
 
 // tidy deletes every object below the prefix.

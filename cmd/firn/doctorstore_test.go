@@ -54,7 +54,8 @@ func TestDoctorRefusesStoresThatOverwrite(t *testing.T) {
 				if v.level != ok {
 					t.Errorf("an honest store: %+v", v)
 				}
-			} else if v.level != fail || !strings.Contains(v.detail, "not honoured") || !strings.Contains(v.advice, "do not use this store") {
+			} else if v.level != fail || !strings.Contains(v.detail, "not honoured") ||
+				!strings.Contains(v.advice, "do not use this store") {
 				t.Errorf("%+v", v)
 			}
 			if err := p.tidy(t.Context()); err != nil {
@@ -69,7 +70,9 @@ func TestDoctorRefusesStoresThatOverwrite(t *testing.T) {
 
 // TestDoctorStopsAtAStoreThatDoesNotWork says what is wrong once, not four times.
 func TestDoctorStopsAtAStoreThatDoesNotWork(t *testing.T) {
-	broken := storetest.NewFaults(memory.New(), func(storetest.Request) storetest.Fault { return storetest.Fault{Before: storetest.ErrInjected} })
+	broken := storetest.NewFaults(memory.New(), func(storetest.Request) storetest.Fault {
+		return storetest.Fault{Before: storetest.ErrInjected}
+	})
 	var found []finding
 	probe{store: broken, prefix: "doctor/test/"}.examine(t.Context(), inProcess, func(f finding) bool {
 		found = append(found, f)

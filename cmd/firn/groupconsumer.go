@@ -32,7 +32,8 @@ func describeConsumerGroup(ctx context.Context, s streams, adm *kadm.Client, g *
 		return explainGroup(g.Group, err)
 	}
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "group\t%s\ntype\tconsumer\nstate\t%s\nepoch\t%d\nassignor\t%s\n", g.Group, g.State, g.Epoch, g.AssignorName)
+	fmt.Fprintf(w, "group\t%s\ntype\tconsumer\nstate\t%s\nepoch\t%d\nassignor\t%s\n", g.Group, g.State, g.Epoch,
+		g.AssignorName)
 	fmt.Fprintf(w, "coordinator\t%d\nmembers\t%d\nlag\t%d\n", g.Coordinator.NodeID, len(g.Members), lag.Total())
 	fmt.Fprint(w, "\nmember\tprotocol\tepoch\tclient\thost\tpartitions\tis to have\n")
 	for i := range g.Members {
@@ -41,7 +42,8 @@ func describeConsumerGroup(ctx context.Context, s streams, adm *kadm.Client, g *
 		if m.MemberType == 0 {
 			protocol = "classic"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", m.MemberID, protocol, m.MemberEpoch, m.ClientID, m.ClientHost, setText(m.Assignment), setText(m.TargetAssignment))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", m.MemberID, protocol, m.MemberEpoch, m.ClientID, m.ClientHost,
+			setText(m.Assignment), setText(m.TargetAssignment))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -78,7 +80,8 @@ func consumerLag(ctx context.Context, adm *kadm.Client, g *kadm.DescribedConsume
 	if err != nil {
 		return nil, err
 	}
-	return kadm.CalculateGroupLagWithStartOffsets(kadm.DescribedGroup{Group: g.Group, State: "Empty"}, commits, starts, ends), nil
+	return kadm.CalculateGroupLagWithStartOffsets(kadm.DescribedGroup{Group: g.Group, State: "Empty"}, commits, starts,
+		ends), nil
 }
 
 // setText lists partitions: topic:0,1 other:2.

@@ -76,10 +76,12 @@ func (s streams) note(format string, args ...any) { fmt.Fprintf(s.Err, format+"\
 
 // Exit statuses: scripts rely on them.
 const (
-	statusOK      = 0
-	statusFailed  = 1
-	statusUsage   = 2
-	statusFenced  = 3 // another server has taken the bucket over: a supervisor that starts this one again takes it back, and so on
+	statusOK     = 0
+	statusFailed = 1
+	statusUsage  = 2
+	// another server has taken the bucket over: a supervisor that starts this one again takes it back,
+	// and so on
+	statusFenced  = 3
 	statusSkipped = 4 // a replay is complete, but for records that cannot be read
 )
 

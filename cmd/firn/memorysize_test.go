@@ -23,8 +23,10 @@ func TestMemorySize(t *testing.T) {
 			t.Fatal(err)
 		}
 		var m memorySize
-		if err := m.Set(test.text); err != nil || m.String() != test.text || m.at(at, cacheOnDisk, cacheOnNetwork) != test.want {
-			t.Errorf("--cache-bytes %s on %s is %d (%v, %v), not %d", test.text, test.store, m.at(at, cacheOnDisk, cacheOnNetwork), &m, err, test.want)
+		if err := m.Set(test.text); err != nil || m.String() != test.text ||
+			m.at(at, cacheOnDisk, cacheOnNetwork) != test.want {
+			t.Errorf("--cache-bytes %s on %s is %d (%v, %v), not %d", test.text, test.store,
+				m.at(at, cacheOnDisk, cacheOnNetwork), &m, err, test.want)
 		}
 	}
 	if err := new(memorySize).Set("much"); err == nil {

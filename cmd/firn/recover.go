@@ -51,7 +51,8 @@ func newRecover(s streams) *cobra.Command {
 	cmd.Flags().StringVar(&store, "store", defaultStore, "`URL` of the bucket")
 	cmd.Flags().StringVar(&where, "coordinator", inProcess, "`URL` of Redis")
 	cmd.Flags().DurationVar(&deadline, "commit-deadline", coordinator.DefaultCommitDeadline, "as the nodes have it")
-	cmd.Flags().BoolVar(&forget, "forget-doubts", false, "let go of records that contradict others, which you have looked at: their segments are deleted")
+	cmd.Flags().BoolVar(&forget, "forget-doubts", false,
+		"let go of records that contradict others, which you have looked at: their segments are deleted")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what a recovery would find and do, and change nothing")
 	return cmd
 }
@@ -60,7 +61,8 @@ func newRecover(s streams) *cobra.Command {
 const doubtsTold = 20
 
 // recoverBucket recovers, and loads the state into the coordinator.
-func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorPlace, deadline time.Duration, forget bool) error {
+func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorPlace, deadline time.Duration,
+	forget bool) error {
 	decides, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return err
@@ -92,7 +94,8 @@ func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordina
 	if err := tellDoubts(s.Out, state.Doubts(), doubtsTold); err != nil {
 		fmt.Fprintf(s.Out, "in doubt    %v\n", err)
 	}
-	fmt.Fprintf(s.Err, "took %s; nodes that are running go on in it by themselves\n", time.Since(begun).Round(time.Millisecond))
+	fmt.Fprintf(s.Err, "took %s; nodes that are running go on in it by themselves\n",
+		time.Since(begun).Round(time.Millisecond))
 	return nil
 }
 
@@ -106,7 +109,8 @@ func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinat
 		fmt.Fprintf(s.Out, "bucket      %s holds no cluster: a recovery would begin an empty one\n", b.Location)
 	} else {
 		fmt.Fprintf(s.Out, "bucket      %s holds %s\n", b.Location, found.Summary)
-		fmt.Fprintf(s.Out, "base        incarnation %d: its snapshot %d and %d journal objects\n", found.Base, found.Snapshot, found.Objects)
+		fmt.Fprintf(s.Out, "base        incarnation %d: its snapshot %d and %d journal objects\n", found.Base, found.Snapshot,
+			found.Objects)
 	}
 	fmt.Fprintf(s.Out, "chains      %d, of which %d are open: a recovery would seal those, and whoever writes them would begin a new life\n", found.Chains, found.Open)
 	fmt.Fprintf(s.Out, "beyond      %d spans beyond holes, never acknowledged: a recovery would drop them\n", found.Beyond)

@@ -26,7 +26,8 @@ func openDestination(out string, s streams) (*destination, error) {
 		return &destination{silent: s.terminal() && outputIsTerminal(s)}, nil
 	}
 	info, err := os.Stat(out)
-	isDirectory := err == nil && info.IsDir() || strings.HasSuffix(out, "/") || strings.HasSuffix(out, string(filepath.Separator))
+	isDirectory := err == nil && info.IsDir() || strings.HasSuffix(out, "/") ||
+		strings.HasSuffix(out, string(filepath.Separator))
 	if !strings.Contains(out, "://") && !isDirectory {
 		if err == nil && info.Mode().IsRegular() {
 			return nil, fmt.Errorf("--out %s: it exists; remove it, or name another", out)

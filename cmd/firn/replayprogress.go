@@ -60,7 +60,8 @@ func (p *replayProgress) finish() {
 func (p *replayProgress) line() string {
 	bytes, records := p.r.Read()
 	seconds := max(time.Since(p.started).Seconds(), 0.001)
-	return fmt.Sprintf("replayed %d records, %s of %s, %s/s", records, byteCount(bytes), byteCount(max(p.total, bytes)), byteCount(int64(float64(bytes)/seconds)))
+	return fmt.Sprintf("replayed %d records, %s of %s, %s/s", records, byteCount(bytes), byteCount(max(p.total, bytes)),
+		byteCount(int64(float64(bytes)/seconds)))
 }
 
 // estimate is line, and how much is left.

@@ -132,7 +132,8 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 
 func subscribe(ts *testscript.TestScript, _ bool, args []string) {
 	assigned := make(chan struct{}, 1)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(args[0]), kgo.ConsumerGroup(args[1]), kgo.ConsumeTopics(args[2]), kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(args[0]), kgo.ConsumerGroup(args[1]), kgo.ConsumeTopics(args[2]),
+		kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
 		kgo.DisableAutoCommit(), kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, topics map[string][]int32) {
 			if len(topics) > 0 {
 				assigned <- struct{}{}

@@ -95,7 +95,8 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("--%s %s: this user may not listen there; give a port from 1024 on", flag, addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("--%s %s: this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 all of its addresses", flag, addr)
+		return nil, fmt.Errorf("--%s %s: this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 all of its addresses",
+			flag, addr)
 	}
 	if op := new(net.OpError); errors.As(err, &op) {
 		err = op.Err

@@ -102,7 +102,8 @@ type web struct {
 func wait(listeners []web, reason error) *waiting {
 	w := &waiting{served: make(chan struct{}, len(listeners))}
 	w.reason.Store(new(reason.Error()))
-	w.server = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	w.server = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	for _, l := range listeners {
 		if l.Listener != nil {
 			w.count++
@@ -152,5 +153,6 @@ func (w *waiting) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "application/problem+json")
 	rw.Header().Set("Retry-After", "1")
 	rw.WriteHeader(http.StatusServiceUnavailable)
-	fmt.Fprintf(rw, "{\"status\":503,\"detail\":\"this node is starting\",\"reasons\":[%q]}\n", "starting: "+*w.reason.Load())
+	fmt.Fprintf(rw, "{\"status\":503,\"detail\":\"this node is starting\",\"reasons\":[%q]}\n",
+		"starting: "+*w.reason.Load())
 }

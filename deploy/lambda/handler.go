@@ -24,7 +24,8 @@ type handler struct {
 }
 
 func newHandler(writer *ingest.Direct, topic string, key keyKind, logger *slog.Logger) *handler {
-	return &handler{writer: writer, topic: topic, key: key, logger: logger, http: rest.Direct(writer, rest.Limits{}, logger)}
+	return &handler{writer: writer, topic: topic, key: key, logger: logger,
+		http: rest.Direct(writer, rest.Limits{}, logger)}
 }
 
 // keyKind is what becomes the key of a record.
@@ -133,7 +134,8 @@ type failure struct {
 }
 
 // partly handles an event whose source hands single messages over again.
-func (h *handler) partly(ctx context.Context, event json.RawMessage, parse func(json.RawMessage) ([]message, error)) (any, error) {
+func (h *handler) partly(ctx context.Context, event json.RawMessage,
+	parse func(json.RawMessage) ([]message, error)) (any, error) {
 	messages, err := parse(event)
 	if err != nil {
 		return nil, err
@@ -154,7 +156,8 @@ func (h *handler) partly(ctx context.Context, event json.RawMessage, parse func(
 
 // wholly handles an event whose source hands it over again as a whole. What was written of it is
 // not written again then.
-func (h *handler) wholly(ctx context.Context, event json.RawMessage, parse func(json.RawMessage) ([]message, error)) error {
+func (h *handler) wholly(ctx context.Context, event json.RawMessage,
+	parse func(json.RawMessage) ([]message, error)) error {
 	messages, err := parse(event)
 	if err != nil {
 		return err

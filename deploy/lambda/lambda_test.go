@@ -50,15 +50,17 @@ func newBench(t *testing.T, env ...string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: b.topic, Name: "events", Partitions: 1,
-		Configs: map[string]string{"max.message.bytes": "1000"}}})
+	_, err = n.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: b.topic, Name: "events",
+		Partitions: 1,
+		Configs:    map[string]string{"max.message.bytes": "1000"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.Platform = lambdatest.New(t, binary, append(env, "FIRN_STORE=file://"+dir, "FIRN_COORDINATOR=redis://"+b.redis.Addr, "FIRN_TOPIC=events")...)
+	b.Platform = lambdatest.New(t, binary, append(env, "FIRN_STORE=file://"+dir, "FIRN_COORDINATOR=redis://"+b.redis.Addr,
+		"FIRN_TOPIC=events")...)
 	return b
 }
 
@@ -110,7 +112,8 @@ func sqs(queue string, messages ...[3]string) string {
 func TestSources(t *testing.T) {
 	b := newBench(t)
 	now := time.Now().UTC().Format(time.RFC3339)
-	s3 := `{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"` + now + `","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"o","sequencer":"7"}}}`
+	s3 := `{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"` + now +
+		`","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"o","sequencer":"7"}}}`
 	bridge := `{"version":"0","id":"e1","detail-type":"Order","source":"shop","time":"` + now + `","detail":{"n":1}}`
 	for _, event := range []struct{ event, record, answer string }{
 		{sqs("q", [3]string{"m1", "", "from sqs"}), "=from sqs", `{"batchItemFailures":[]}`},
@@ -118,7 +121,8 @@ func TestSources(t *testing.T) {
 		{`{"Records":[` + s3 + `]}`, "b/o=" + s3, "null"},
 		{bridge, "shop=" + bridge, "null"},
 		{`{"Records":[{"eventSource":"aws:kinesis","eventID":"shard-1:42","eventSourceARN":"arn:kinesis","kinesis":{"partitionKey":"k","sequenceNumber":"42","data":"` +
-			base64.StdEncoding.EncodeToString([]byte("from kinesis")) + `","approximateArrivalTimestamp":` + fmt.Sprint(time.Now().Unix()) + `}}]}`,
+			base64.StdEncoding.EncodeToString([]byte("from kinesis")) + `","approximateArrivalTimestamp":` +
+			fmt.Sprint(time.Now().Unix()) + `}}]}`,
 			"k=from kinesis", `{"batchItemFailures":[]}`},
 	} {
 		before := b.log()
@@ -172,7 +176,8 @@ func TestRequests(t *testing.T) {
 	} {
 		var answer gatewayResponse
 		got := b.Invoke(event)
-		if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || answer.StatusCode != 200 || !strings.Contains(answer.Body, `"partition":0,"offset":0,`) {
+		if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || answer.StatusCode != 200 ||
+			!strings.Contains(answer.Body, `"partition":0,"offset":0,`) {
 			t.Errorf("request %d: %+v", i, got)
 		}
 	}
@@ -193,7 +198,8 @@ func TestFrozenAndKilled(t *testing.T) {
 	b := newBench(t)
 	var want []string
 	for i := range 12 {
-		event := sqs("q", [3]string{fmt.Sprint("a", i), "", fmt.Sprint("first ", i)}, [3]string{fmt.Sprint("b", i), "", fmt.Sprint("second ", i)})
+		event := sqs("q", [3]string{fmt.Sprint("a", i), "", fmt.Sprint("first ", i)},
+			[3]string{fmt.Sprint("b", i), "", fmt.Sprint("second ", i)})
 		b.Send(event)
 		time.Sleep(rand.N(12 * time.Millisecond)) // somewhere in the middle of it
 		switch i % 4 {

@@ -19,7 +19,8 @@ func sqsMessages(event json.RawMessage) ([]message, error) {
 	}
 	list := make([]message, len(e.Records))
 	for i, r := range e.Records {
-		m := message{id: "sqs " + r.EventSourceARN + " " + r.MessageId, item: r.MessageId, source: r.Attributes["MessageGroupId"], value: []byte(r.Body)}
+		m := message{id: "sqs " + r.EventSourceARN + " " + r.MessageId, item: r.MessageId,
+			source: r.Attributes["MessageGroupId"], value: []byte(r.Body)}
 		if strings.HasSuffix(r.EventSourceARN, ".fifo") {
 			m.group = cmp.Or(m.source, "none")
 		}
@@ -40,8 +41,9 @@ func kinesisMessages(event json.RawMessage) ([]message, error) {
 	}
 	list := make([]message, len(e.Records))
 	for i, r := range e.Records {
-		list[i] = message{id: "kinesis " + r.EventSourceArn + " " + r.EventID, item: r.Kinesis.SequenceNumber, source: r.Kinesis.PartitionKey,
-			group: "shard", value: r.Kinesis.Data, time: r.Kinesis.ApproximateArrivalTimestamp.Time}
+		list[i] = message{id: "kinesis " + r.EventSourceArn + " " + r.EventID, item: r.Kinesis.SequenceNumber,
+			source: r.Kinesis.PartitionKey,
+			group:  "shard", value: r.Kinesis.Data, time: r.Kinesis.ApproximateArrivalTimestamp.Time}
 	}
 	return list, nil
 }
@@ -53,7 +55,8 @@ func snsMessages(event json.RawMessage) ([]message, error) {
 	}
 	list := make([]message, len(e.Records))
 	for i, r := range e.Records {
-		list[i] = message{id: "sns " + r.SNS.TopicArn + " " + r.SNS.MessageID, source: r.SNS.TopicArn, value: []byte(r.SNS.Message), time: r.SNS.Timestamp}
+		list[i] = message{id: "sns " + r.SNS.TopicArn + " " + r.SNS.MessageID, source: r.SNS.TopicArn,
+			value: []byte(r.SNS.Message), time: r.SNS.Timestamp}
 	}
 	return list, nil
 }
@@ -72,7 +75,8 @@ func s3Messages(event json.RawMessage) ([]message, error) {
 			return nil, fmt.Errorf("event of S3: %w", err)
 		}
 		object := r.S3.Bucket.Name + "/" + r.S3.Object.Key
-		list[i] = message{id: strings.Join([]string{"s3", object, r.S3.Object.VersionID, r.S3.Object.Sequencer, r.EventName}, " "), source: object,
+		list[i] = message{id: strings.Join([]string{"s3", object, r.S3.Object.VersionID, r.S3.Object.Sequencer, r.EventName},
+			" "), source: object,
 			value: raw, time: r.EventTime}
 	}
 	return list, nil

@@ -67,17 +67,19 @@ func run(ctx context.Context, args []string) error {
 // services are the servers of the stack, in the order in which they start.
 func (s stack) services() []service {
 	return []service{
-		{name: localstack.MinIO, dir: s.data, addr: s.minioAddr, start: func(ctx context.Context, o localstack.Options) (*localstack.Server, error) {
-			m, err := localstack.StartMinIO(ctx, o)
-			if err == nil {
-				err = m.CreateBucket(ctx, bucket)
-			}
-			return m.Server, err
-		}},
-		{name: localstack.RedisDB, dir: s.data, addr: s.redisAddr, start: func(ctx context.Context, o localstack.Options) (*localstack.Server, error) {
-			r, err := localstack.StartRedis(ctx, o)
-			return r.Server, err
-		}},
+		{name: localstack.MinIO, dir: s.data, addr: s.minioAddr,
+			start: func(ctx context.Context, o localstack.Options) (*localstack.Server, error) {
+				m, err := localstack.StartMinIO(ctx, o)
+				if err == nil {
+					err = m.CreateBucket(ctx, bucket)
+				}
+				return m.Server, err
+			}},
+		{name: localstack.RedisDB, dir: s.data, addr: s.redisAddr,
+			start: func(ctx context.Context, o localstack.Options) (*localstack.Server, error) {
+				r, err := localstack.StartRedis(ctx, o)
+				return r.Server, err
+			}},
 	}
 }
 

@@ -1,5 +1,6 @@
-// Package batch reads and writes Kafka record batches (format v2, KIP-98): the unit that Firn takes from producers, keeps in
-// segments and gives to consumers, byte for byte. It knows nothing of topics, offsets' owners or storage.
+// Package batch reads and writes Kafka record batches (format v2, KIP-98): the unit that Firn takes
+// from producers, keeps in segments and gives to consumers, byte for byte. It knows nothing of
+// topics, offsets' owners or storage.
 package batch
 
 import (
@@ -15,8 +16,8 @@ import (
 // HeaderLen is the length of a batch before its records.
 const HeaderLen = 61
 
-// Positions of the header's fields. All are big-endian. The CRC-32C covers everything from the attributes on, so the base
-// offset and the leader epoch can be written without touching it.
+// Positions of the header's fields. All are big-endian. The CRC-32C covers everything from the
+// attributes on, so the base offset and the leader epoch can be written without touching it.
 const (
 	posBaseOffset      = 0
 	posLength          = 8 // of what follows this field
@@ -98,8 +99,9 @@ type Header struct {
 	Records         int32
 }
 
-// DeleteHorizon is when the batch's tombstones may go, in milliseconds; false if no cleaning has said so (KIP-534). It stands in the place of the base
-// timestamp, from which those of the records count all the same.
+// DeleteHorizon is when the batch's tombstones may go, in milliseconds; false if no cleaning has
+// said so (KIP-534). It stands in the place of the base timestamp, from which those of the records
+// count all the same.
 func (h Header) DeleteHorizon() (int64, bool) {
 	if h.Attributes&deleteHorizon == 0 {
 		return 0, false
@@ -124,8 +126,8 @@ func (h Header) LastSequence() int32 {
 	return int32((int64(h.BaseSequence) + int64(h.LastOffsetDelta)) & 0x7fffffff)
 }
 
-// ReadHeader reads the header of the batch that b begins with. It checks that the header and the whole batch lie within b and that the
-// format is v2, and nothing else.
+// ReadHeader reads the header of the batch that b begins with. It checks that the header and the
+// whole batch lie within b and that the format is v2, and nothing else.
 func ReadHeader(b []byte) (Header, error) {
 	if len(b) < posMagic+1 {
 		return Header{}, fmt.Errorf("%w: %d bytes are no header", ErrCorrupt, len(b))
@@ -158,7 +160,8 @@ func ReadHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// CheckBytes verifies that b is one whole batch of format v2, with nothing behind it, whose CRC-32C is right.
+// CheckBytes verifies that b is one whole batch of format v2, with nothing behind it, whose CRC-32C
+// is right.
 func CheckBytes(b []byte) (Header, error) {
 	h, err := ReadHeader(b)
 	switch {
@@ -172,8 +175,8 @@ func CheckBytes(b []byte) (Header, error) {
 	return h, nil
 }
 
-// Check verifies what every batch must satisfy before Firn takes it from a producer: CheckBytes, at least one record, and as many
-// offsets as records. It does not decompress.
+// Check verifies what every batch must satisfy before Firn takes it from a producer: CheckBytes, at
+// least one record, and as many offsets as records. It does not decompress.
 func Check(b []byte) (Header, error) {
 	h, err := CheckBytes(b)
 	if err == nil && (h.Records < 1 || h.LastOffsetDelta != h.Records-1) {
@@ -182,8 +185,8 @@ func Check(b []byte) (Header, error) {
 	return h, err
 }
 
-// All yields each batch of run with its header, in order, without checking CRCs. It ends with an error at the first bytes that are
-// not a whole batch.
+// All yields each batch of run with its header, in order, without checking CRCs. It ends with an
+// error at the first bytes that are not a whole batch.
 func All(run []byte) iter.Seq2[Header, error] {
 	return func(yield func(Header, error) bool) {
 		for len(run) > 0 {
@@ -196,14 +199,15 @@ func All(run []byte) iter.Seq2[Header, error] {
 	}
 }
 
-// SetBaseOffset writes the offset of the first record, and leader epoch 0, into the header. The CRC stays valid.
+// SetBaseOffset writes the offset of the first record, and leader epoch 0, into the header. The CRC
+// stays valid.
 func SetBaseOffset(b []byte, offset int64) {
 	binary.BigEndian.PutUint64(b[posBaseOffset:], uint64(offset))
 	binary.BigEndian.PutUint32(b[posLeaderEpoch:], 0)
 }
 
-// SetLogAppendTime makes millis the timestamp of all records, as a topic with message.timestamp.type=LogAppendTime wants it, and writes the CRC anew.
-// b has passed Check.
+// SetLogAppendTime makes millis the timestamp of all records, as a topic with
+// message.timestamp.type=LogAppendTime wants it, and writes the CRC anew. b has passed Check.
 func SetLogAppendTime(b []byte, millis int64) {
 	b[posAttributes+1] |= byte(logAppendTime)
 	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(millis))

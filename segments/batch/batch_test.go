@@ -35,7 +35,8 @@ func someRecords(n int) []batch.Record {
 			r.Value = bytes.Repeat([]byte(fmt.Sprint("value ", i, " ")), i%4-1+i/4)
 		}
 		for j := range i % 3 {
-			r.Headers = append(r.Headers, batch.RecordHeader{Key: strings.Repeat("h", j), Value: [][]byte{nil, {}, []byte("v")}[i%3]})
+			r.Headers = append(r.Headers, batch.RecordHeader{Key: strings.Repeat("h", j),
+				Value: [][]byte{nil, {}, []byte("v")}[i%3]})
 		}
 		records[i] = r
 	}
@@ -62,7 +63,8 @@ func collect(b []byte, limit int) ([]batch.Record, error) {
 	return records, nil
 }
 
-// diffRecords is empty if they are the same. It asks cmp only if they are not, because cmp is slow with long values.
+// diffRecords is empty if they are the same. It asks cmp only if they are not, because cmp is slow
+// with long values.
 func diffRecords(want, got []batch.Record) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -82,7 +84,8 @@ func TestOracle(t *testing.T) {
 	if again := theirs.AppendTo(nil); !bytes.Equal(again, b) {
 		t.Error("franz-go encodes the same batch differently")
 	}
-	if int(theirs.NumRecords) != len(records) || theirs.FirstOffset != 40 || theirs.ProducerID != 77 || theirs.FirstSequence != 12 ||
+	if int(theirs.NumRecords) != len(records) || theirs.FirstOffset != 40 || theirs.ProducerID != 77 ||
+		theirs.FirstSequence != 12 ||
 		theirs.ProducerEpoch != 3 || theirs.Attributes != 16 || theirs.LastOffsetDelta != 49 {
 		t.Errorf("header %+v", theirs)
 	}
@@ -99,7 +102,8 @@ func TestOracle(t *testing.T) {
 		if again := r.AppendTo(nil); !bytes.Equal(again, rest[:n+int(length)]) {
 			t.Errorf("franz-go encodes record %d differently", len(got))
 		}
-		record := batch.Record{Offset: theirs.FirstOffset + int64(r.OffsetDelta), Timestamp: theirs.FirstTimestamp + r.TimestampDelta64, Key: r.Key, Value: r.Value}
+		record := batch.Record{Offset: theirs.FirstOffset + int64(r.OffsetDelta),
+			Timestamp: theirs.FirstTimestamp + r.TimestampDelta64, Key: r.Key, Value: r.Value}
 		for _, h := range r.Headers {
 			record.Headers = append(record.Headers, batch.RecordHeader{Key: h.Key, Value: h.Value})
 		}
@@ -142,7 +146,8 @@ func TestCodecsRoundTrip(t *testing.T) {
 }
 
 func TestCompressPlain(t *testing.T) {
-	text := mustBuild(t, []batch.Record{{Value: bytes.Repeat([]byte("firn and snow "), 20_000)}}, batch.NoProducer(batch.None))
+	text := mustBuild(t, []batch.Record{{Value: bytes.Repeat([]byte("firn and snow "), 20_000)}},
+		batch.NoProducer(batch.None))
 	noise := make([]byte, 200<<10)
 	rand.NewChaCha8([32]byte{1}).Read(noise)
 	half := append(bytes.Repeat([]byte("a"), 70<<10), noise...)
@@ -243,7 +248,8 @@ func TestXerialSnappy(t *testing.T) {
 		t.Error("cap:", err)
 	}
 	for _, cut := range []int{1, 500, len(framed) - 17} {
-		if _, err := collect(replace(plain, batch.Snappy, framed[:len(framed)-cut]), maxLen); !errors.Is(err, batch.ErrCorrupt) {
+		if _, err := collect(replace(plain, batch.Snappy, framed[:len(framed)-cut]), maxLen); !errors.Is(err,
+			batch.ErrCorrupt) {
 			t.Errorf("cut by %d: %v", cut, err)
 		}
 	}
@@ -279,7 +285,10 @@ func TestCheck(t *testing.T) {
 			binary.BigEndian.PutUint32(b[23:], math.MaxUint32)
 			return replace(b, batch.None, b[batch.HeaderLen:])
 		}, batch.ErrCorrupt},
-		{"offsets and records differ", func(b []byte) []byte { b[26]++; return replace(b, batch.None, b[batch.HeaderLen:]) }, batch.ErrCorrupt},
+		{"offsets and records differ", func(b []byte) []byte {
+			b[26]++
+			return replace(b, batch.None, b[batch.HeaderLen:])
+		}, batch.ErrCorrupt},
 		{"base offset and epoch are not covered", func(b []byte) []byte { batch.SetBaseOffset(b, 1<<60); return b }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -292,7 +301,8 @@ func TestCheck(t *testing.T) {
 
 // TestInspect corrupts records in a batch whose CRC is right: only a look at each record finds it.
 func TestInspect(t *testing.T) {
-	good := mustBuild(t, []batch.Record{{Key: []byte("k"), Value: []byte("v")}, {Key: []byte("k"), Value: []byte("v"), Headers: []batch.RecordHeader{{Key: "h"}}}}, batch.NoProducer(batch.None))
+	good := mustBuild(t, []batch.Record{{Key: []byte("k"), Value: []byte("v")},
+		{Key: []byte("k"), Value: []byte("v"), Headers: []batch.RecordHeader{{Key: "h"}}}}, batch.NoProducer(batch.None))
 	// length, attributes, timestamp, offset, key, value, headers; 9 and then 12 bytes
 	for _, test := range []struct {
 		name    string
@@ -362,7 +372,8 @@ func TestLastSequenceWraps(t *testing.T) {
 }
 
 func TestAll(t *testing.T) {
-	one, two := mustBuild(t, someRecords(3), batch.NoProducer(batch.None)), mustBuild(t, someRecords(4), batch.NoProducer(batch.Zstd))
+	one, two := mustBuild(t, someRecords(3), batch.NoProducer(batch.None)),
+		mustBuild(t, someRecords(4), batch.NoProducer(batch.Zstd))
 	var counts []int32
 	for h, err := range batch.All(append(bytes.Clone(one), two...)) {
 		if err != nil {

@@ -15,9 +15,11 @@ func logLines(n int) []batch.Record {
 	for i := range records {
 		var line []byte
 		for len(line) < 1000 {
-			line = fmt.Appendf(line, "level=info request=%016x status=200 took=%dms path=/orders/%d ", random.Uint64(), random.IntN(500), random.IntN(1e6))
+			line = fmt.Appendf(line, "level=info request=%016x status=200 took=%dms path=/orders/%d ", random.Uint64(),
+				random.IntN(500), random.IntN(1e6))
 		}
-		records[i] = batch.Record{Offset: int64(i), Timestamp: int64(i), Key: fmt.Appendf(nil, "user-%d", random.IntN(1e4)), Value: line}
+		records[i] = batch.Record{Offset: int64(i), Timestamp: int64(i), Key: fmt.Appendf(nil, "user-%d", random.IntN(1e4)),
+			Value: line}
 	}
 	return records
 }
@@ -135,7 +137,8 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkRetain keeps every second record: what compaction does with each batch; with horizon, all of their timestamps count from another base as well.
+// BenchmarkRetain keeps every second record: what compaction does with each batch; with horizon,
+// all of their timestamps count from another base as well.
 func BenchmarkRetain(b *testing.B) {
 	records := logLines(64)
 	records[10].Value = nil

@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// Options is what a batch says of itself beside its records. The zero value is of an uncompressed batch that producer 0 wrote: see NoProducer.
+// Options is what a batch says of itself beside its records. The zero value is of an uncompressed
+// batch that producer 0 wrote: see NoProducer.
 type Options struct {
 	Codec         Codec
 	ProducerID    int64 // -1: not idempotent
@@ -21,7 +22,8 @@ func NoProducer(codec Codec) Options {
 	return Options{Codec: codec, ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1}
 }
 
-// Build makes a batch of records. The first record's offset is the base offset; the others count up from it, whatever they say.
+// Build makes a batch of records. The first record's offset is the base offset; the others count up
+// from it, whatever they say.
 func Build(records []Record, o Options) ([]byte, error) {
 	if len(records) == 0 || len(records) > math.MaxInt32 {
 		return nil, fmt.Errorf("%w: %d records", ErrTooLarge, len(records))
@@ -41,7 +43,8 @@ func Build(records []Record, o Options) ([]byte, error) {
 		attributes |= control
 	}
 	h := Header{
-		BaseOffset: records[0].Offset, Attributes: attributes, LastOffsetDelta: int32(len(records) - 1), Records: int32(len(records)),
+		BaseOffset: records[0].Offset, Attributes: attributes, LastOffsetDelta: int32(len(records) - 1),
+		Records:       int32(len(records)),
 		BaseTimestamp: base, MaxTimestamp: latest,
 		ProducerID: o.ProducerID, ProducerEpoch: o.ProducerEpoch, BaseSequence: o.BaseSequence,
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// Recompress returns the batch with its records in another codec; b itself if they are in it already. The records may not be larger than
-// maxDecompressed. Everything else stays as it is.
+// Recompress returns the batch with its records in another codec; b itself if they are in it
+// already. The records may not be larger than maxDecompressed. Everything else stays as it is.
 func Recompress(b []byte, codec Codec, maxDecompressed int) ([]byte, error) {
 	h, err := ReadHeader(b)
 	if err != nil || h.Attributes.Codec() == codec {
@@ -35,7 +35,8 @@ func Recompress(b []byte, codec Codec, maxDecompressed int) ([]byte, error) {
 	return finish(out)
 }
 
-// CompressPlain returns an uncompressed batch compressed with LZ4, if that makes it smaller, and otherwise b itself. b has passed Check.
+// CompressPlain returns an uncompressed batch compressed with LZ4, if that makes it smaller, and
+// otherwise b itself. b has passed Check.
 func CompressPlain(b []byte) []byte {
 	h, err := ReadHeader(b)
 	if err != nil || h.Attributes.Codec() != None || h.Attributes.Control() || h.Size() != len(b) {
@@ -115,15 +116,16 @@ func appendSnappy(dst, src []byte) ([]byte, error) {
 	return dst[:len(dst)+len(block)], nil
 }
 
-// An LZ4 frame of independent blocks of up to 64 KiB, which is as far as LZ4 looks back and what Java's client expects at least, without
-// checksums (the batch has its own) and without its size.
+// An LZ4 frame of independent blocks of up to 64 KiB, which is as far as LZ4 looks back and what
+// Java's client expects at least, without checksums (the batch has its own) and without its size.
 const (
 	lz4BlockLen   = 64 << 10
 	lz4FrameStart = "\x04\x22\x4d\x18\x60\x40\x82" // magic, flags, block size, checksum of these two
 	lz4Stored     = 1 << 31                        // in a block's length: it is not compressed
 )
 
-// appendLZ4 appends src as a frame. With giveUp it stops when the first block does not get smaller: it then returns false.
+// appendLZ4 appends src as a frame. With giveUp it stops when the first block does not get smaller:
+// it then returns false.
 func appendLZ4(dst, src []byte, giveUp bool) ([]byte, bool) {
 	compressor := lz4Pool.Get().(*lz4.Compressor)
 	defer lz4Pool.Put(compressor)

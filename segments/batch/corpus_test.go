@@ -9,7 +9,8 @@ import (
 	"firn.dev/segments/batch/corpus"
 )
 
-// TestCorpus reads what other implementations have compressed. It is to be run with -tags noasm as well: decoders of amd64 are others.
+// TestCorpus reads what other implementations have compressed. It is to be run with -tags noasm as
+// well: decoders of amd64 are others.
 func TestCorpus(t *testing.T) {
 	all := corpus.Load(t)
 	if len(all) < 200 {
@@ -54,13 +55,17 @@ func readEveryWay(t *testing.T, b []byte) {
 			t.Fatalf("to %s: %v", codec, err)
 		}
 	}
-	kept, err := batch.Retain(b, batch.RetainOptions{MaxDecompressed: maxLen, KeepEmpty: true}, func(r *batch.Record) bool { return r.Offset%2 == 0 })
+	kept, err := batch.Retain(b, batch.RetainOptions{MaxDecompressed: maxLen, KeepEmpty: true},
+		func(r *batch.Record) bool {
+			return r.Offset%2 == 0
+		})
 	if err != nil || kept.Records == 0 {
 		t.Fatalf("%d records stay, %v", kept.Records, err)
 	}
 }
 
-// TestCorpusAsBodies is for HTTP's Content-Encoding, for which a body is not a batch. LZ4 frames may have linked blocks there.
+// TestCorpusAsBodies is for HTTP's Content-Encoding, for which a body is not a batch. LZ4 frames
+// may have linked blocks there.
 func TestCorpusAsBodies(t *testing.T) {
 	for _, f := range corpus.Load(t) {
 		if f.Plain == nil || f.Refused && strings.Contains(f.Name, "linked") {

@@ -60,15 +60,17 @@ func (r *lz4Reader) Close() error {
 	return nil
 }
 
-// A zstd decoder takes as much memory as a frame's window, as soon as the frame states it. Encoders use up to 8 MiB unless they are told otherwise, and decoders with
-// such a window are kept. What needs more, up to what Kafka's own clients read, is decompressed one at a time in the process.
+// A zstd decoder takes as much memory as a frame's window, as soon as the frame states it. Encoders
+// use up to 8 MiB unless they are told otherwise, and decoders with such a window are kept. What
+// needs more, up to what Kafka's own clients read, is decompressed one at a time in the process.
 const (
 	usualZstdWindow = usualBytes
 	maxZstdWindow   = 128 << 20
 )
 
-// zstdReader reads frames, one or several. Whatever the decoder with the usual window cannot read, one with a large window tries from the beginning: a frame
-// anywhere in the source may need it, and which error a decoder returns for that is its own affair.
+// zstdReader reads frames, one or several. Whatever the decoder with the usual window cannot read,
+// one with a large window tries from the beginning: a frame anywhere in the source may need it, and
+// which error a decoder returns for that is its own affair.
 type zstdReader struct {
 	place   *place
 	decoder *zstd.Decoder
@@ -102,7 +104,8 @@ func (p *place) openZstd(src []byte) (io.ReadCloser, error) {
 
 // newZstdDecoder makes a decoder that runs in the goroutine of who reads from it.
 func newZstdDecoder(window uint64) (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(window), zstd.WithDecoderMaxWindow(window),
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(window),
+		zstd.WithDecoderMaxWindow(window),
 		zstd.WithDecoderLowmem(true))
 }
 

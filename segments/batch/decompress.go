@@ -17,8 +17,9 @@ func (p *place) decompress(codec Codec, src []byte, maxLen int) ([]byte, error) 
 	return out, undecoded(codec, err)
 }
 
-// undecoded is what is said of a batch whose records a decoder could not read. Only this package's own errors are told apart: those of the decoders differ between
-// versions, and even between processors.
+// undecoded is what is said of a batch whose records a decoder could not read. Only this package's
+// own errors are told apart: those of the decoders differ between versions, and even between
+// processors.
 func undecoded(codec Codec, err error) error {
 	if err != nil && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrCodec) {
 		err = fmt.Errorf("%w: %s: %w", ErrCorrupt, codec, err)
@@ -86,8 +87,9 @@ func tooLarge(maxLen int) error {
 	return fmt.Errorf("%w: its records have more than %d bytes", ErrTooLarge, maxLen)
 }
 
-// open returns a reader of what src is the compressed form of. It knows no bound but that of a single snappy block, which is decompressed at once.
-// Whoever opened it closes it, since decoders are used again.
+// open returns a reader of what src is the compressed form of. It knows no bound but that of a
+// single snappy block, which is decompressed at once. Whoever opened it closes it, since decoders
+// are used again.
 func (p *place) open(codec Codec, src []byte, maxLen int) (io.ReadCloser, error) {
 	switch codec {
 	case None:
@@ -107,7 +109,8 @@ func (p *place) open(codec Codec, src []byte, maxLen int) (io.ReadCloser, error)
 // maxSnappyRatio is how far snappy can compress at most: 64 bytes in 3.
 const maxSnappyRatio = 22
 
-// xerialMagic begins the framing that Java's snappy streams have: version and compatible version follow, then blocks, each behind its length.
+// xerialMagic begins the framing that Java's snappy streams have: version and compatible version
+// follow, then blocks, each behind its length.
 const (
 	xerialMagic     = "\x82SNAPPY\x00"
 	xerialHeaderLen = len(xerialMagic) + 8
@@ -119,7 +122,8 @@ func isXerial(src []byte) bool {
 
 var snappyReaders = sync.Pool{New: func() any { return new(snappyReader) }}
 
-// maxSnappyRoom is how much room for a block is kept for the next source. Java writes blocks of 32 KiB, others all in one.
+// maxSnappyRoom is how much room for a block is kept for the next source. Java writes blocks of 32
+// KiB, others all in one.
 const maxSnappyRoom = 1 << 20
 
 // snappyReader reads blocks, each decompressed at once.

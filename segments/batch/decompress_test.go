@@ -11,8 +11,9 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// TestZstdWithoutContentSize decompresses frames as streaming encoders write them: they do not say how much there is in them, and may need a large window. The
-// decoders of amd64 and of other processors have to agree: the test is run with -tags noasm as well.
+// TestZstdWithoutContentSize decompresses frames as streaming encoders write them: they do not say
+// how much there is in them, and may need a large window. The decoders of amd64 and of other
+// processors have to agree: the test is run with -tags noasm as well.
 func TestZstdWithoutContentSize(t *testing.T) {
 	for _, size := range []int{100, 5 << 10, 200 << 10, 9 << 20} {
 		for _, window := range []int{1 << 20, 64 << 20} {
@@ -20,7 +21,8 @@ func TestZstdWithoutContentSize(t *testing.T) {
 				plain := bytes.Repeat([]byte("firn "), size/5)
 				frame := streamed(t, plain, zstd.WithWindowSize(window))
 				for name, src := range map[string][]byte{
-					"alone": frame, "behind another": append(streamed(t, nil), frame...), "twice": append(bytes.Clone(frame), frame...),
+					"alone": frame, "behind another": append(streamed(t, nil), frame...),
+					"twice": append(bytes.Clone(frame), frame...),
 				} {
 					want := plain
 					if name == "twice" {
@@ -33,7 +35,8 @@ func TestZstdWithoutContentSize(t *testing.T) {
 					if _, err := batch.Decompress(batch.Zstd, src, len(want)-1); !errors.Is(err, batch.ErrTooLarge) {
 						t.Fatalf("%s: one byte too many: %v", name, err)
 					}
-					if _, err := batch.Decompress(batch.Zstd, src[:len(src)-1], len(want)); err == nil || errors.Is(err, batch.ErrTooLarge) {
+					if _, err := batch.Decompress(batch.Zstd, src[:len(src)-1], len(want)); err == nil ||
+						errors.Is(err, batch.ErrTooLarge) {
 						t.Fatalf("%s: cut off: %v", name, err)
 					}
 				}

@@ -8,9 +8,11 @@ import (
 
 // RetainOptions is how Retain cleans a batch.
 type RetainOptions struct {
-	// Horizon is when the batch's tombstones may go, in milliseconds, if it has some and says nothing of that itself; 0: they are not marked.
+	// Horizon is when the batch's tombstones may go, in milliseconds, if it has some and says nothing
+	// of that itself; 0: they are not marked.
 	Horizon int64
-	// OwnHorizon says that a delete horizon in the batch is one that an earlier cleaning wrote, not something that a producer claims.
+	// OwnHorizon says that a delete horizon in the batch is one that an earlier cleaning wrote, not
+	// something that a producer claims.
 	OwnHorizon bool
 	// KeepEmpty says that a batch none of whose records stay is kept without records, for its offsets.
 	KeepEmpty bool
@@ -25,11 +27,14 @@ type Retained struct {
 	Horizon int64  // when its tombstones may go, in milliseconds; 0 if it has none, or they are not marked
 }
 
-// Retain returns what is left of a batch when only the records stay that keep wants. Everything else is as Kafka's log cleaner leaves it: base offset, last offset delta,
-// producer, sequence, codec and timestamp type stay, and every record keeps its offset and timestamp. If tombstones, which are records without a value, stay for
-// the first time, the batch gets a delete horizon (KIP-534): attribute bit 6, and the horizon in the place of the base timestamp.
+// Retain returns what is left of a batch when only the records stay that keep wants. Everything
+// else is as Kafka's log cleaner leaves it: base offset, last offset delta, producer, sequence,
+// codec and timestamp type stay, and every record keeps its offset and timestamp. If tombstones,
+// which are records without a value, stay for the first time, the batch gets a delete horizon
+// (KIP-534): attribute bit 6, and the horizon in the place of the base timestamp.
 //
-// The record that keep is handed has no headers, and is only good until keep returns. The batch is not changed.
+// The record that keep is handed has no headers, and is only good until keep returns. The batch is
+// not changed.
 func Retain(b []byte, o RetainOptions, keep func(*Record) bool) (Retained, error) {
 	h, err := ReadHeader(b)
 	if err != nil {
@@ -104,7 +109,8 @@ func (f *filtered) pick(records []byte, keep func(*Record) bool) error {
 		if err != nil {
 			return corruptRecord(i, err)
 		}
-		record = Record{Offset: f.h.BaseOffset + raw.offsetDelta, Timestamp: f.timestamp(raw.timestampDelta), Key: raw.key, Value: raw.value}
+		record = Record{Offset: f.h.BaseOffset + raw.offsetDelta, Timestamp: f.timestamp(raw.timestampDelta), Key: raw.key,
+			Value: raw.value}
 		if !keep(&record) {
 			continue
 		}
@@ -181,7 +187,8 @@ func (f *filtered) shift(records []byte, base int64) ([]byte, error) {
 	return out, nil
 }
 
-// empty makes a batch without records, not compressed, of the batch's offsets and largest timestamp.
+// empty makes a batch without records, not compressed, of the batch's offsets and largest
+// timestamp.
 func (f *filtered) empty() ([]byte, error) {
 	h := f.h
 	h.Records, h.BaseTimestamp = 0, h.MaxTimestamp

@@ -36,8 +36,9 @@ func chosen(records []batch.Record, keep func(i int) bool) (kept []batch.Record)
 	return kept
 }
 
-// TestRetain filters batches of every codec by several rules. The records that stay have their offsets, timestamps, headers and all; the batch has the offsets,
-// the producer and the codec that it had.
+// TestRetain filters batches of every codec by several rules. The records that stay have their
+// offsets, timestamps, headers and all; the batch has the offsets, the producer and the codec that
+// it had.
 func TestRetain(t *testing.T) {
 	rules := map[string]func(i int) bool{
 		"all":    func(int) bool { return true },
@@ -83,8 +84,10 @@ func checkRetained(t *testing.T, b []byte, got batch.Retained, want []batch.Reco
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.BaseOffset != before.BaseOffset || h.LastOffsetDelta != before.LastOffsetDelta || h.ProducerID != before.ProducerID ||
-		h.ProducerEpoch != before.ProducerEpoch || h.BaseSequence != before.BaseSequence || h.Attributes.Codec() != before.Attributes.Codec() ||
+	if h.BaseOffset != before.BaseOffset || h.LastOffsetDelta != before.LastOffsetDelta ||
+		h.ProducerID != before.ProducerID ||
+		h.ProducerEpoch != before.ProducerEpoch || h.BaseSequence != before.BaseSequence ||
+		h.Attributes.Codec() != before.Attributes.Codec() ||
 		h.Attributes.LogAppendTime() != before.Attributes.LogAppendTime() {
 		t.Errorf("header %+v, before %+v", h, before)
 	}
@@ -120,7 +123,9 @@ func TestRetainSame(t *testing.T) {
 		if &again.Bytes[0] != &marked.Bytes[0] || again.Horizon != horizon {
 			t.Error(codec, "its horizon moved to", again.Horizon)
 		}
-		some := retain(t, marked.Bytes, batch.RetainOptions{Horizon: horizon + 5, OwnHorizon: true}, func(i int) bool { return i < 9 })
+		some := retain(t, marked.Bytes, batch.RetainOptions{Horizon: horizon + 5, OwnHorizon: true}, func(i int) bool {
+			return i < 9
+		})
 		if h, _ := batch.ReadHeader(some.Bytes); h.BaseTimestamp != horizon || some.Horizon != horizon {
 			t.Error(codec, "filtered, its horizon moved to", h.BaseTimestamp)
 		}
@@ -141,7 +146,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestRetainLogAppendTime: the timestamp of all records is that of the batch, whatever stays and whatever its base is.
+// TestRetainLogAppendTime: the timestamp of all records is that of the batch, whatever stays and
+// whatever its base is.
 func TestRetainLogAppendTime(t *testing.T) {
 	b := mustBuild(t, someRecords(20), batch.NoProducer(batch.LZ4))
 	batch.SetLogAppendTime(b, 1_800_000_000_000)
@@ -161,7 +167,8 @@ func TestRetainLogAppendTime(t *testing.T) {
 	}
 }
 
-// TestRetainEmpty: what is kept for its offsets has them, its producer and its time, and nothing compressed.
+// TestRetainEmpty: what is kept for its offsets has them, its producer and its time, and nothing
+// compressed.
 func TestRetainEmpty(t *testing.T) {
 	none := func(int) bool { return false }
 	for _, codec := range codecs {
@@ -170,7 +177,8 @@ func TestRetainEmpty(t *testing.T) {
 		got := retain(t, b, batch.RetainOptions{KeepEmpty: true}, none)
 		h, err := batch.CheckBytes(got.Bytes)
 		if err != nil || h.Size() != batch.HeaderLen || h.Records != 0 || got.Records != 0 || h.Attributes != 0 ||
-			h.BaseOffset != before.BaseOffset || h.LastOffsetDelta != before.LastOffsetDelta || h.MaxTimestamp != before.MaxTimestamp ||
+			h.BaseOffset != before.BaseOffset || h.LastOffsetDelta != before.LastOffsetDelta ||
+			h.MaxTimestamp != before.MaxTimestamp ||
 			h.ProducerID != 5 || h.BaseSequence != 3 {
 			t.Fatalf("%s: %+v %v", codec, h, err)
 		}
@@ -211,8 +219,9 @@ func TestRetainCorrupt(t *testing.T) {
 	}
 }
 
-// FuzzRetain feeds any bytes as the records of a batch, and a mask of those that stay. Nothing panics; what is left has its CRC and offsets, is read back, and has
-// the chosen records and no other; cleaning it again changes nothing.
+// FuzzRetain feeds any bytes as the records of a batch, and a mask of those that stay. Nothing
+// panics; what is left has its CRC and offsets, is read back, and has the chosen records and no
+// other; cleaning it again changes nothing.
 func FuzzRetain(f *testing.F) {
 	plain := mustBuild(f, someRecords(10), batch.NoProducer(batch.None))
 	for _, codec := range codecs {
@@ -238,7 +247,8 @@ func FuzzRetain(f *testing.F) {
 		}
 		h, _ := batch.ReadHeader(b)
 		after, err := batch.CheckBytes(got.Bytes)
-		if err != nil || after.BaseOffset != h.BaseOffset || after.LastOffsetDelta != h.LastOffsetDelta || int(after.Records) != got.Records {
+		if err != nil || after.BaseOffset != h.BaseOffset || after.LastOffsetDelta != h.LastOffsetDelta ||
+			int(after.Records) != got.Records {
 			t.Fatalf("%+v of %+v: %v", after, h, err)
 		}
 		read, err := collect(got.Bytes, 2*limit)

@@ -7,8 +7,9 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// FuzzBytes feeds any bytes. Nothing panics; what Check takes, ReadHeader takes and has the length of the input; decompressing stays
-// below the cap; and what Inspect takes, Records yields in full, with offsets that count up and no timestamp above the largest.
+// FuzzBytes feeds any bytes. Nothing panics; what Check takes, ReadHeader takes and has the length
+// of the input; decompressing stays below the cap; and what Inspect takes, Records yields in full,
+// with offsets that count up and no timestamp above the largest.
 func FuzzBytes(f *testing.F) {
 	for _, codec := range codecs {
 		f.Add(mustBuild(f, someRecords(10), batch.NoProducer(codec))[:])
@@ -49,7 +50,8 @@ func FuzzBytes(f *testing.F) {
 	})
 }
 
-// FuzzDecompress feeds any bytes as compressed records. Nothing panics, and the result stays below the cap.
+// FuzzDecompress feeds any bytes as compressed records. Nothing panics, and the result stays below
+// the cap.
 func FuzzDecompress(f *testing.F) {
 	plain := mustBuild(f, someRecords(10), batch.NoProducer(batch.None))
 	for _, codec := range codecs {
@@ -68,15 +70,16 @@ func FuzzDecompress(f *testing.F) {
 	})
 }
 
-// FuzzRoundTrip builds a batch of two records with any content: it passes Check and Inspect and comes back the same from each codec,
-// and from CompressPlain.
+// FuzzRoundTrip builds a batch of two records with any content: it passes Check and Inspect and
+// comes back the same from each codec, and from CompressPlain.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("key"), []byte("value"), "header", int64(1), int64(-5), byte(3))
 	f.Add([]byte(nil), []byte(nil), "", int64(0), int64(0), byte(0))
 	f.Fuzz(func(t *testing.T, key, value []byte, header string, first, second int64, codec byte) {
 		in := []batch.Record{
 			{Timestamp: first, Key: key, Value: value},
-			{Offset: 1, Timestamp: second, Value: key, Headers: []batch.RecordHeader{{Key: header, Value: value}, {Key: header}}},
+			{Offset: 1, Timestamp: second, Value: key, Headers: []batch.RecordHeader{{Key: header, Value: value},
+				{Key: header}}},
 		}
 		b := mustBuild(t, in, batch.NoProducer(batch.Codec(codec%5)))
 		if _, err := batch.Check(b); err != nil {
@@ -90,7 +93,8 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Fatal(len(out), err)
 		}
 		for i, r := range out {
-			if r.Timestamp != in[i].Timestamp || !bytes.Equal(r.Key, in[i].Key) || !bytes.Equal(r.Value, in[i].Value) || len(r.Headers) != len(in[i].Headers) {
+			if r.Timestamp != in[i].Timestamp || !bytes.Equal(r.Key, in[i].Key) || !bytes.Equal(r.Value, in[i].Value) ||
+				len(r.Headers) != len(in[i].Headers) {
 				t.Fatalf("record %d: %+v, want %+v", i, r, in[i])
 			}
 		}

@@ -9,8 +9,9 @@ import (
 	"sync"
 )
 
-// MaxDecompressed is how many bytes the records of one batch may have at most when they are decompressed. Producers may be held to less, but whatever was once taken
-// from them has to be read later: by lookups, replay, compaction and HTTP.
+// MaxDecompressed is how many bytes the records of one batch may have at most when they are
+// decompressed. Producers may be held to less, but whatever was once taken from them has to be read
+// later: by lookups, replay, compaction and HTTP.
 const MaxDecompressed = 100 << 20
 
 // Scanned is what Scan tells of one record.
@@ -21,10 +22,12 @@ type Scanned struct {
 	NullKey   bool
 }
 
-// Scan goes through the records of a batch without taking them apart: they are well formed, as many as it says, and nothing is between or behind them. It decompresses as it
-// goes, holds no more than a buffer and what the decoder needs, and allocates nothing for a record. visit is called for each record in order, until it returns false;
-// it must not read batches itself, since it has the place of a decoder, and must not wait for
-// anything. Records that decompress to more than maxDecompressed bytes are ErrTooLarge.
+// Scan goes through the records of a batch without taking them apart: they are well formed, as many
+// as it says, and nothing is between or behind them. It decompresses as it goes, holds no more than
+// a buffer and what the decoder needs, and allocates nothing for a record. visit is called for each
+// record in order, until it returns false; it must not read batches itself, since it has the place
+// of a decoder, and must not wait for anything. Records that decompress to more than
+// maxDecompressed bytes are ErrTooLarge.
 func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 	h, err := ReadHeader(b)
 	if err != nil {
@@ -54,8 +57,9 @@ func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 	return err
 }
 
-// Inspect looks at every record of a batch that has passed Check, as it came from a producer: what Scan looks at; offsets count up by one; and Kafka's own clients can decompress it. It
-// returns the largest timestamp of a record, -1 if none has one, which is not always what the header says.
+// Inspect looks at every record of a batch that has passed Check, as it came from a producer: what
+// Scan looks at; offsets count up by one; and Kafka's own clients can decompress it. It returns the
+// largest timestamp of a record, -1 if none has one, which is not always what the header says.
 func Inspect(b []byte, maxDecompressed int, visit func(Scanned)) (maxTimestamp int64, err error) {
 	h, err := ReadHeader(b)
 	if err != nil {
@@ -81,20 +85,24 @@ func Inspect(b []byte, maxDecompressed int, visit func(Scanned)) (maxTimestamp i
 // lz4Independent is the bit in the flags of an LZ4 frame that says that no block needs another.
 const lz4Independent = 1 << 5
 
-// checkFrame refuses what this package reads and Java's client does not: LZ4 frames whose blocks look back into others.
+// checkFrame refuses what this package reads and Java's client does not: LZ4 frames whose blocks
+// look back into others.
 func checkFrame(codec Codec, src []byte) error {
 	if codec == LZ4 && len(src) > 4 && src[4]&lz4Independent == 0 {
-		return fmt.Errorf("%w: %s: the blocks of its frame depend on each other, which Kafka's own clients do not read", ErrCorrupt, codec)
+		return fmt.Errorf("%w: %s: the blocks of its frame depend on each other, which Kafka's own clients do not read",
+			ErrCorrupt, codec)
 	}
 	return nil
 }
 
-// scanBytes is what is decompressed at once. Records that are larger pass through it piece by piece.
+// scanBytes is what is decompressed at once. Records that are larger pass through it piece by
+// piece.
 const scanBytes = 32 << 10
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
-// scanner reads records from a stream. Its first failure is sticky, and ends every loop over what a record claims.
+// scanner reads records from a stream. Its first failure is sticky, and ends every loop over what a
+// record claims.
 type scanner struct {
 	r      io.Reader
 	place  *place
@@ -226,7 +234,8 @@ func (s *scanner) ahead() {
 	}
 }
 
-// fill reads more, behind what has not been read yet. It returns false at the end, and after a failure.
+// fill reads more, behind what has not been read yet. It returns false at the end, and after a
+// failure.
 func (s *scanner) fill() bool {
 	if s.r == nil || s.failed != nil {
 		return false

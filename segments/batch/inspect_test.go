@@ -24,12 +24,14 @@ func largeRecords() []batch.Record {
 
 // TestInspectSeesWhatIsThere compares what Inspect tells of records with the records.
 func TestInspectSeesWhatIsThere(t *testing.T) {
-	for name, records := range map[string][]batch.Record{"small": someRecords(1000), "large": largeRecords(), "one": someRecords(1)} {
+	for name, records := range map[string][]batch.Record{"small": someRecords(1000), "large": largeRecords(),
+		"one": someRecords(1)} {
 		for _, codec := range codecs {
 			t.Run(name+"/"+codec.String(), func(t *testing.T) {
 				seen := 0
 				latest, err := batch.Inspect(mustBuild(t, records, batch.NoProducer(codec)), maxLen, func(r batch.Scanned) {
-					want := batch.Scanned{Index: seen, Offset: records[0].Offset + int64(seen), Timestamp: records[seen].Timestamp, NullKey: records[seen].Key == nil}
+					want := batch.Scanned{Index: seen, Offset: records[0].Offset + int64(seen), Timestamp: records[seen].Timestamp,
+						NullKey: records[seen].Key == nil}
 					if r != want {
 						t.Fatalf("%+v, want %+v", r, want)
 					}
@@ -48,7 +50,8 @@ func TestInspectSeesWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestInspectRefuses is of batches whose header and CRC are right, and whose records nobody could read.
+// TestInspectRefuses is of batches whose header and CRC are right, and whose records nobody could
+// read.
 func TestInspectRefuses(t *testing.T) {
 	records := someRecords(100)
 	random := make([]byte, 200)

@@ -22,10 +22,10 @@ type RecordHeader struct {
 	Value []byte
 }
 
-// Records yields the records of a batch in order, decompressed if need be to no more than maxDecompressed bytes. It ends with an error
-// at the first thing that is not right. The records' bytes are slices of b, or of memory that is
-// theirs. Of a batch that is compressed, the loop over its records has the place of a decoder: it
-// must not read other batches, nor wait for anything.
+// Records yields the records of a batch in order, decompressed if need be to no more than
+// maxDecompressed bytes. It ends with an error at the first thing that is not right. The records'
+// bytes are slices of b, or of memory that is theirs. Of a batch that is compressed, the loop over
+// its records has the place of a decoder: it must not read other batches, nor wait for anything.
 func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		h, err := ReadHeader(b)
@@ -63,7 +63,8 @@ func corruptRecord(i int32, err error) error {
 	return fmt.Errorf("%w: record %d: %w", ErrCorrupt, i, err)
 }
 
-// recordError is what is wrong with a record. It is made into an error that tells where by corruptRecord.
+// recordError is what is wrong with a record. It is made into an error that tells where by
+// corruptRecord.
 type recordError string
 
 func (e recordError) Error() string { return string(e) }
@@ -86,12 +87,14 @@ type rawRecord struct {
 }
 
 func (r *rawRecord) record(h Header) Record {
-	record := Record{Offset: h.BaseOffset + r.offsetDelta, Timestamp: h.BaseTimestamp + r.timestampDelta, Key: r.key, Value: r.value}
+	record := Record{Offset: h.BaseOffset + r.offsetDelta, Timestamp: h.BaseTimestamp + r.timestampDelta, Key: r.key,
+		Value: r.value}
 	if h.Attributes.LogAppendTime() {
 		record.Timestamp = h.MaxTimestamp
 	}
 	if r.headerCount > 0 {
-		record.Headers = make([]RecordHeader, 0, r.headerCount) // each has two bytes or more, or there would have been an error
+		// each has two bytes or more, or there would have been an error
+		record.Headers = make([]RecordHeader, 0, r.headerCount)
 		p := parser{rest: r.headers}
 		for range r.headerCount {
 			record.Headers = append(record.Headers, RecordHeader{Key: string(p.bytes()), Value: p.bytes()})

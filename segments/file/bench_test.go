@@ -10,7 +10,8 @@ import (
 	"firn.dev/segments/storetest"
 )
 
-// BenchmarkTwoSyncs is the floor below BenchmarkPut: a file created, written and synced, and its directory synced.
+// BenchmarkTwoSyncs is the floor below BenchmarkPut: a file created, written and synced, and its
+// directory synced.
 func BenchmarkTwoSyncs(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(sizeName(size), func(b *testing.B) {

@@ -20,15 +20,17 @@ const temporaryPrefix = "~"
 // maxOpen is how many directories a store keeps open when nobody uses them.
 const maxOpen = 64
 
-// writeBytes is how much of an object is written at once. Linux makes page cache pages as large as a write asks for, and those of a megabyte and
-// more, hard to come by, can cost more than all the rest of a put.
+// writeBytes is how much of an object is written at once. Linux makes page cache pages as large as
+// a write asks for, and those of a megabyte and more, hard to come by, can cost more than all the
+// rest of a put.
 const writeBytes = 256 << 10
 
 // errRemoved says that a directory is no longer linked into its parent.
 var errRemoved = errors.New("directory has been removed")
 
-// directory is a directory held open. Because files are created relative to the open handle, they are either in the very directory whose own
-// entry was synced when it was opened, or they fail; they can never end up in one that was removed and made again meanwhile.
+// directory is a directory held open. Because files are created relative to the open handle, they
+// are either in the very directory whose own entry was synced when it was opened, or they fail;
+// they can never end up in one that was removed and made again meanwhile.
 type directory struct {
 	path  string
 	store *Store
@@ -37,7 +39,8 @@ type directory struct {
 	users int      // guarded by store.mu
 }
 
-// acquire returns the open directory, making it and its parents durably if they are missing. It must be released.
+// acquire returns the open directory, making it and its parents durably if they are missing. It
+// must be released.
 func (s *Store) acquire(name string) (*directory, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +154,8 @@ func openDirectory(s *Store, name string, open func() (*os.Root, error)) (*direc
 
 func (d *directory) close() error { return errors.Join(d.self.Close(), d.root.Close()) }
 
-// create makes the file, whole and synced, if no file has its name. The directory is still to be synced.
+// create makes the file, whole and synced, if no file has its name. The directory is still to be
+// synced.
 func (d *directory) create(ctx context.Context, name string, body []byte) error {
 	if err := d.taken(name); err != nil {
 		return err

@@ -1,8 +1,11 @@
-// Package file is a Store in a directory: each object is a file of the same name. Several processes may use one directory.
+// Package file is a Store in a directory: each object is a file of the same name. Several processes
+// may use one directory.
 //
-// A Put costs two fsyncs and little else. It writes a temporary file beside its place, syncs it, links it there, which fails if
-// somebody was there before, and syncs the directory. Temporary files have a name that is no key, so nobody ever lists them; what a
-// crash leaves of them is removed by an Open much later. Deletions are not synced: after a power failure deleted objects may be back.
+// A Put costs two fsyncs and little else. It writes a temporary file beside its place, syncs it,
+// links it there, which fails if somebody was there before, and syncs the directory. Temporary
+// files have a name that is no key, so nobody ever lists them; what a crash leaves of them is
+// removed by an Open much later. Deletions are not synced: after a power failure deleted objects
+// may be back.
 package file
 
 import (
@@ -74,15 +77,17 @@ func (s *Store) put(ctx context.Context, parent, name string, body []byte) error
 	if err != nil && !errors.Is(err, segments.ErrExists) {
 		return err
 	}
-	// Also the loser of a race has to know that what it lost to will still be there after a power failure.
+	// Also the loser of a race has to know that what it lost to will still be there after a power
+	// failure.
 	if failed := s.commit(d); failed != nil {
 		return failed
 	}
 	return err
 }
 
-// commit syncs the directory. Puts do not share this fsync with each other: file systems with a journal do that themselves, and sharing was
-// measured to gain nothing. A failure is final, because the kernel reports a failed write once: a second fsync would succeed and mean nothing.
+// commit syncs the directory. Puts do not share this fsync with each other: file systems with a
+// journal do that themselves, and sharing was measured to gain nothing. A failure is final, because
+// the kernel reports a failed write once: a second fsync would succeed and mean nothing.
 func (s *Store) commit(d *directory) error {
 	err := s.sync(d.self)
 	if err != nil {
@@ -171,7 +176,8 @@ func remove(name string) error {
 
 func (s *Store) path(key string) string { return filepath.Join(s.dir, filepath.FromSlash(key)) }
 
-// isAbsent says whether err means that there is no such file: also where a directory on the way to it is a file.
+// isAbsent says whether err means that there is no such file: also where a directory on the way to
+// it is a file.
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -56,14 +56,16 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for _, dir := range []string{name, filepath.Join(name, "below")} {
 		_, err := file.Open(dir)
-		if err == nil || !strings.Contains(err.Error(), "data directory "+dir+" cannot be created") || strings.Count(err.Error(), "\n") > 0 {
+		if err == nil || !strings.Contains(err.Error(), "data directory "+dir+" cannot be created") ||
+			strings.Count(err.Error(), "\n") > 0 {
 			t.Errorf("opening %s: %v", dir, err)
 		}
 	}
 }
 
-// TestKeysInEachOthersWay are what a directory cannot hold: one error says so, and it is not that the object exists.
-// A reader gets everything and leaves no trace, not even of a directory that is not there.
+// TestKeysInEachOthersWay are what a directory cannot hold: one error says so, and it is not that
+// the object exists. A reader gets everything and leaves no trace, not even of a directory that is
+// not there.
 func TestOpenReadOnly(t *testing.T) {
 	dir := t.TempDir()
 	if err := open(t, dir).Put(t.Context(), "a/b", []byte("body")); err != nil {
@@ -79,7 +81,8 @@ func TestOpenReadOnly(t *testing.T) {
 	}
 	_, created := s.Create(t.Context(), "c")
 	_, cleaned := s.Clean(t.Context(), time.Now())
-	for what, err := range map[string]error{"put": s.Put(t.Context(), "c", nil), "create": created, "delete": s.Delete(t.Context(), "a/b"), "clean": cleaned} {
+	for what, err := range map[string]error{"put": s.Put(t.Context(), "c", nil), "create": created,
+		"delete": s.Delete(t.Context(), "a/b"), "clean": cleaned} {
 		if err == nil {
 			t.Errorf("%s: not refused", what)
 		}
@@ -105,7 +108,8 @@ func TestKeysInEachOthersWay(t *testing.T) {
 	}
 }
 
-// TestDirectoryGone is a data directory that somebody removes under a running store: an error, not an endless attempt.
+// TestDirectoryGone is a data directory that somebody removes under a running store: an error, not
+// an endless attempt.
 func TestDirectoryGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, dir)

@@ -52,7 +52,8 @@ func (p *spy) take() []string {
 	return syncs
 }
 
-// TestSyncs counts the fsyncs of directories: one for each put, and one more for each new directory, of its parent, before anything is in it.
+// TestSyncs counts the fsyncs of directories: one for each put, and one more for each new
+// directory, of its parent, before anything is in it.
 func TestSyncs(t *testing.T) {
 	s, p := openWithSpy(t)
 	for _, step := range []struct {
@@ -84,7 +85,8 @@ func TestSyncs(t *testing.T) {
 	}
 }
 
-// TestSyncFailure is a disk that fails once: nothing is written any more, because a later fsync that succeeds would prove nothing.
+// TestSyncFailure is a disk that fails once: nothing is written any more, because a later fsync
+// that succeeds would prove nothing.
 func TestSyncFailure(t *testing.T) {
 	s, p := openWithSpy(t)
 	if err := s.Put(t.Context(), "d/one", nil); err != nil {

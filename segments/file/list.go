@@ -29,7 +29,8 @@ type listing struct {
 	yield         func(segments.Object, error) bool
 }
 
-// walk lists the objects whose keys begin with above, which is empty or ends with a slash. It returns false to stop.
+// walk lists the objects whose keys begin with above, which is empty or ends with a slash. It
+// returns false to stop.
 func (l listing) walk(above string) (bool, error) {
 	if err := l.ctx.Err(); err != nil {
 		return false, err
@@ -52,8 +53,8 @@ func (l listing) walk(above string) (bool, error) {
 	return true, nil
 }
 
-// finding is an entry of a directory, and its key. That of a directory ends with a slash, which is how the keys below it compare with
-// their neighbours.
+// finding is an entry of a directory, and its key. That of a directory ends with a slash, which is
+// how the keys below it compare with their neighbours.
 type finding struct {
 	key   string
 	entry fs.DirEntry

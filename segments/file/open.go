@@ -11,10 +11,12 @@ import (
 	"time"
 )
 
-// staleAge is how old a temporary file must be for Open to remove it: no other process is still writing it.
+// staleAge is how old a temporary file must be for Open to remove it: no other process is still
+// writing it.
 const staleAge = 24 * time.Hour
 
-// Open returns the store in dir. It makes the directory if it is not there, and fails if it cannot be written to.
+// Open returns the store in dir. It makes the directory if it is not there, and fails if it cannot
+// be written to.
 func Open(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -36,8 +38,8 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReadOnly opens the directory for those who only read. It has to be there, and nothing is written into it, so a
-// directory, a mount or a user without permission to write will do.
+// OpenReadOnly opens the directory for those who only read. It has to be there, and nothing is
+// written into it, so a directory, a mount or a user without permission to write will do.
 func OpenReadOnly(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -75,7 +77,8 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// makeDurable makes dir and its parents as far as they are missing, and syncs each directory that got a new entry.
+// makeDurable makes dir and its parents as far as they are missing, and syncs each directory that
+// got a new entry.
 func makeDurable(dir string) error {
 	var changed []string
 	for at := dir; ; at = filepath.Dir(at) {

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// race puts one key for each line that it reads, and answers each with "won" or "lost". Its bytes are its process id.
+// race puts one key for each line that it reads, and answers each with "won" or "lost". Its bytes
+// are its process id.
 func race(dir string, in io.Reader, out io.Writer) error {
 	s, err := file.Open(dir)
 	if err != nil {
@@ -56,7 +57,8 @@ func race(dir string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// TestTwoProcesses has two processes race for each of many keys, in directories that both have to make. Exactly one wins each, with its bytes.
+// TestTwoProcesses has two processes race for each of many keys, in directories that both have to
+// make. Exactly one wins each, with its bytes.
 func TestTwoProcesses(t *testing.T) {
 	dir := t.TempDir()
 	racers := [2]*racer{startRacer(t, dir), startRacer(t, dir)}

@@ -11,8 +11,10 @@ import (
 	"firn.dev/segments"
 )
 
-// syncBytes is how much of an upload is written between two fsyncs. Without them its Commit would have hundreds of megabytes to flush, and with it, on
-// file systems with a journal, the fsync of every put that comes along: for as long as what is written between two takes, 2 ms for this much on an ordinary disk.
+// syncBytes is how much of an upload is written between two fsyncs. Without them its Commit would
+// have hundreds of megabytes to flush, and with it, on file systems with a journal, the fsync of
+// every put that comes along: for as long as what is written between two takes, 2 ms for this much
+// on an ordinary disk.
 const syncBytes = 1 << 20
 
 // upload is a temporary file in the directory of its object.

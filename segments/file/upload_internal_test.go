@@ -40,7 +40,8 @@ func create(t *testing.T, s *Store, key string, size int) segments.Upload {
 	return u
 }
 
-// TestUploadSyncs: the directory of an object is synced once, when the object is in it and its temporary file is not.
+// TestUploadSyncs: the directory of an object is synced once, when the object is in it and its
+// temporary file is not.
 func TestUploadSyncs(t *testing.T) {
 	s, p := openWithSpy(t)
 	u := create(t, s, "a/one", syncBytes+10)
@@ -56,7 +57,8 @@ func TestUploadSyncs(t *testing.T) {
 	}
 }
 
-// TestUploadOnBrokenDisk: a directory that cannot be synced fails every commit, also the second try.
+// TestUploadOnBrokenDisk: a directory that cannot be synced fails every commit, also the second
+// try.
 func TestUploadOnBrokenDisk(t *testing.T) {
 	s, p := openWithSpy(t)
 	u := create(t, s, "a/one", 10)
@@ -74,7 +76,8 @@ func TestUploadOnBrokenDisk(t *testing.T) {
 	}
 }
 
-// TestUploadLeftByACrash is an upload whose process died: nobody sees it, and a later Open or Clean removes it.
+// TestUploadLeftByACrash is an upload whose process died: nobody sees it, and a later Open or Clean
+// removes it.
 func TestUploadLeftByACrash(t *testing.T) {
 	s, _ := openWithSpy(t)
 	create(t, s, "a/one", 10)

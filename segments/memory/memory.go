@@ -1,4 +1,5 @@
-// Package memory is a Store in memory, for tests and for trying things out. Nothing in it outlives the process.
+// Package memory is a Store in memory, for tests and for trying things out. Nothing in it outlives
+// the process.
 package memory
 
 import (

@@ -18,7 +18,8 @@ import (
 // BenchmarkPut has four puts under way, as ingest has, beside the client as it comes.
 func BenchmarkPut(b *testing.B) {
 	server := servers["MinIO"]
-	plain, err := minio.New(server.Addr, &minio.Options{Creds: credentials.NewStaticV4(localstack.AccessKey, localstack.SecretKey, "")})
+	plain, err := minio.New(server.Addr, &minio.Options{Creds: credentials.NewStaticV4(localstack.AccessKey,
+		localstack.SecretKey, "")})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -29,7 +30,8 @@ func BenchmarkPut(b *testing.B) {
 		}{
 			{"firn", openAt(b, server).Put},
 			{"minio-go", func(ctx context.Context, key string, body []byte) error {
-				_, err := plain.PutObject(ctx, "firn", key, bytes.NewReader(body), int64(len(body)), minio.PutObjectOptions{DisableMultipart: true})
+				_, err := plain.PutObject(ctx, "firn", key, bytes.NewReader(body), int64(len(body)),
+					minio.PutObjectOptions{DisableMultipart: true})
 				return err
 			}},
 		} {

@@ -1,4 +1,5 @@
-// Package minio keeps segments in MinIO, or another store that speaks enough of S3, through minio-go.
+// Package minio keeps segments in MinIO, or another store that speaks enough of S3, through
+// minio-go.
 package minio
 
 import (
@@ -48,7 +49,8 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MinIO at %s: %w", opts.Endpoint, err)
 	}
-	s := &Store{client: *client, opts: opts, place: s3api.Place{Bucket: opts.Bucket, Endpoint: client.EndpointURL().String()}}
+	s := &Store{client: *client, opts: opts, place: s3api.Place{Bucket: opts.Bucket,
+		Endpoint: client.EndpointURL().String()}}
 	s.deletes = s3api.Deletes{Place: s.place, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
 	switch opts.SSE {
 	case "AES256":
@@ -183,7 +185,8 @@ func (s *Store) page(ctx context.Context, prefix, after string) (page []segments
 			if info.Err != nil {
 				return info.Err
 			}
-			page = append(page, segments.Object{Key: strings.TrimPrefix(info.Key, s.opts.Prefix), Size: info.Size, Modified: info.LastModified})
+			page = append(page, segments.Object{Key: strings.TrimPrefix(info.Key, s.opts.Prefix), Size: info.Size,
+				Modified: info.LastModified})
 			if len(page) == pageKeys {
 				return nil
 			}
@@ -199,5 +202,6 @@ func answer(err error) s3api.Answer {
 	if !errors.As(err, &said) || said.StatusCode == 0 && said.Code == "" {
 		return s3api.Answer{}
 	}
-	return s3api.Answer{Status: said.StatusCode, Code: said.Code, Message: said.Message, Region: said.Region, RequestID: said.RequestID}
+	return s3api.Answer{Status: said.StatusCode, Code: said.Code, Message: said.Message, Region: said.Region,
+		RequestID: said.RequestID}
 }

@@ -13,8 +13,10 @@ func TestParseURL(t *testing.T) {
 		want Options
 	}{
 		{"minio://host:9000/bucket", Options{Endpoint: "host:9000", Secure: true, Bucket: "bucket"}},
-		{"minio://host/bucket/a/b/?secure=false&region=r", Options{Endpoint: "host", Bucket: "bucket", Prefix: "a/b/", Region: "r"}},
-		{"minio://key:se%2Fcret@host/bucket", Options{Endpoint: "host", Secure: true, Bucket: "bucket", AccessKey: "key", SecretKey: "se/cret"}},
+		{"minio://host/bucket/a/b/?secure=false&region=r",
+			Options{Endpoint: "host", Bucket: "bucket", Prefix: "a/b/", Region: "r"}},
+		{"minio://key:se%2Fcret@host/bucket", Options{Endpoint: "host", Secure: true, Bucket: "bucket", AccessKey: "key",
+			SecretKey: "se/cret"}},
 		{"minio://host/b?sse=aws:kms&sse-key=k&storage-class=REDUCED_REDUNDANCY", Options{
 			Endpoint: "host", Secure: true, Bucket: "b", SSE: "aws:kms", SSEKey: "k", StorageClass: "REDUCED_REDUNDANCY",
 		}},

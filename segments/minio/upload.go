@@ -101,7 +101,8 @@ func (m multipart) Mark(ctx context.Context, key string) (mark string, err error
 	return mark, err
 }
 
-// Clean implements segments.Cleaner. It lists the uploads of the whole bucket, because MinIO lists none by the beginning of their keys.
+// Clean implements segments.Cleaner. It lists the uploads of the whole bucket, because MinIO lists
+// none by the beginning of their keys.
 func (s *Store) Clean(ctx context.Context, before time.Time) (removed int, err error) {
 	keyMarker, idMarker := "", ""
 	for {

@@ -13,7 +13,8 @@ import (
 	"firn.dev/segments/storetest"
 )
 
-// TestPutIsSentAgainOnlyIfRefused loses the answer to a put, which must not be sent again, and refuses one, which may be.
+// TestPutIsSentAgainOnlyIfRefused loses the answer to a put, which must not be sent again, and
+// refuses one, which may be.
 func TestPutIsSentAgainOnlyIfRefused(t *testing.T) {
 	proxy := storetest.NewProxy(t, servers["MinIO"].Addr)
 	behind := localstack.S3{Server: &localstack.Server{Addr: proxy.Addr}}
@@ -53,7 +54,8 @@ func TestGetIsSentAgain(t *testing.T) {
 	if err := s.Put(t.Context(), "object", []byte(body)); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range []storetest.Exchange{{Refuse: "SlowDown"}, {Refuse: "InternalError", Status: 500}, {Lose: true}, {CutBody: true}} {
+	for _, e := range []storetest.Exchange{{Refuse: "SlowDown"}, {Refuse: "InternalError", Status: 500}, {Lose: true},
+		{CutBody: true}} {
 		proxy.Script(storetest.FirstOnly(http.MethodGet, e))
 		got, err := s.Get(t.Context(), "object", 10, 500_000)
 		if err != nil || string(got) != body[10:500_010] {
@@ -65,7 +67,8 @@ func TestGetIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestCorruptedOnTheWay flips a bit of a body between driver and server: the server must not take it, over plain HTTP either.
+// TestCorruptedOnTheWay flips a bit of a body between driver and server: the server must not take
+// it, over plain HTTP either.
 func TestCorruptedOnTheWay(t *testing.T) {
 	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +120,8 @@ func TestRefusals(t *testing.T) {
 
 // TestWrongRegion asks versitygw: MinIO takes any region unless it is given one.
 func TestWrongRegion(t *testing.T) {
-	err := openURL(t, "s3://firn?region=eu-west-1&endpoint="+servers["versitygw"].Endpoint()).Put(t.Context(), "key", []byte("body"))
+	err := openURL(t, "s3://firn?region=eu-west-1&endpoint="+servers["versitygw"].Endpoint()).Put(t.Context(), "key",
+		[]byte("body"))
 	if !errors.Is(err, s3api.ErrRegion) {
 		t.Error(err)
 	}

@@ -21,19 +21,22 @@ import (
 
 var sizes = []int{4 << 10, 1 << 20, 8 << 20}
 
-// putters are the ways to put a body that are compared: this package, the SDK as it comes, and a signed request without any client.
+// putters are the ways to put a body that are compared: this package, the SDK as it comes, and a
+// signed request without any client.
 func putters(b *testing.B) []putter {
 	server := servers["MinIO"]
 	s := openAt(b, server, "")
 	plain := s3.New(s3.Options{
-		Region: localstack.Region, BaseEndpoint: aws.String(server.Endpoint()), UsePathStyle: true, Credentials: s.client.Options().Credentials,
+		Region: localstack.Region, BaseEndpoint: aws.String(server.Endpoint()), UsePathStyle: true,
+		Credentials: s.client.Options().Credentials,
 	})
 	bare := http.DefaultTransport.(*http.Transport).Clone()
 	s3api.Tune(bare)
 	return []putter{
 		{"firn", s.Put},
 		{"sdk", func(ctx context.Context, key string, body []byte) error {
-			_, err := plain.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("firn"), Key: &key, Body: bytes.NewReader(body)})
+			_, err := plain.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("firn"), Key: &key,
+				Body: bytes.NewReader(body)})
 			return err
 		}},
 		{"bare", func(ctx context.Context, key string, body []byte) error { return barePut(ctx, bare, s, key, body) }},
@@ -57,7 +60,8 @@ func barePut(ctx context.Context, transport *http.Transport, s *Store, key strin
 		return err
 	}
 	req.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
-	if err := v4.NewSigner().SignHTTP(ctx, creds, req, "UNSIGNED-PAYLOAD", "s3", localstack.Region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, creds, req, "UNSIGNED-PAYLOAD", "s3", localstack.Region,
+		time.Now()); err != nil {
 		return err
 	}
 	resp, err := transport.RoundTrip(req)

@@ -60,8 +60,8 @@ func (s *Store) list(ctx context.Context, prefix, after string) iter.Seq2[segmen
 // pageBytes is about how long a page of a listing is.
 const pageBytes = 1 << 20
 
-// listDirectory lists a directory bucket. Those know prefixes that end with a slash only, have no start-after, and list in no order: the whole
-// directory is read and sorted here.
+// listDirectory lists a directory bucket. Those know prefixes that end with a slash only, have no
+// start-after, and list in no order: the whole directory is read and sorted here.
 func (s *Store) listDirectory(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
 	return func(yield func(segments.Object, error) bool) {
 		var objects []segments.Object

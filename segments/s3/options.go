@@ -28,8 +28,9 @@ type Options struct {
 	Logger *slog.Logger // is told what the store does not do as S3 does; may be nil
 }
 
-// ParseURL reads s3://bucket[/prefix][?region=…&endpoint=…], with the further parameters path-style, sse, sse-key, storage-class, directory-bucket
-// and checksum. With an endpoint, path style is the default. It reports all that is wrong at once.
+// ParseURL reads s3://bucket[/prefix][?region=…&endpoint=…], with the further parameters
+// path-style, sse, sse-key, storage-class, directory-bucket and checksum. With an endpoint, path
+// style is the default. It reports all that is wrong at once.
 func ParseURL(rawURL string) (Options, error) {
 	u, err := s3api.ParseURL(rawURL)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package s3 keeps segments in Amazon S3, S3 Express One Zone, or a store that speaks its protocol, through aws-sdk-go-v2.
+// Package s3 keeps segments in Amazon S3, S3 Express One Zone, or a store that speaks its protocol,
+// through aws-sdk-go-v2.
 package s3
 
 import (
@@ -31,10 +32,12 @@ type Store struct {
 
 var _ segments.Store = (*Store)(nil)
 
-// credentialsLimit bounds the search for credentials: on a machine that is not Amazon's, the last place to look does not answer.
+// credentialsLimit bounds the search for credentials: on a machine that is not Amazon's, the last
+// place to look does not answer.
 const credentialsLimit = 10 * time.Second
 
-// Open makes a store with the SDK's chain of credentials: environment, shared files, roles. It sends nothing to the store yet.
+// Open makes a store with the SDK's chain of credentials: environment, shared files, roles. It
+// sends nothing to the store yet.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	load := []func(*config.LoadOptions) error{config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(s3api.Tune))}
 	if opts.Region != "" {
@@ -61,8 +64,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 			o.BaseEndpoint = aws.String(opts.Endpoint)
 		}
 		o.Retryer = aws.NopRetryer{} // s3api decides what is sent again
-		// Bodies carry a CRC-32C of their own, see Put; the SDK's way to add one makes puts over plain HTTP twice as slow. Asking first
-		// whether the body is wanted costs every put a round trip.
+		// Bodies carry a CRC-32C of their own, see Put; the SDK's way to add one makes puts over plain
+		// HTTP twice as slow. Asking first whether the body is wanted costs every put a round trip.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.ContinueHeaderThresholdBytes = -1
@@ -112,7 +115,8 @@ func (s *Store) put(ctx context.Context, op s3api.Op, key string, body []byte, m
 	})
 }
 
-// unsignedPayload keeps SHA-256 of the body out of the signature: TLS, where there is any, and CRC-32C protect it at a fraction of the cost.
+// unsignedPayload keeps SHA-256 of the body out of the signature: TLS, where there is any, and
+// CRC-32C protect it at a fraction of the cost.
 func unsignedPayload(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
@@ -136,7 +140,8 @@ func (s *Store) get(ctx context.Context, key string, offset, length int64) ([]by
 	if !s3api.HasRange(offset, length) {
 		return s.empty(ctx, key, offset, length)
 	}
-	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.opts.Bucket, Key: s.key(key), Range: optional(s3api.Range(offset, length))})
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.opts.Bucket, Key: s.key(key),
+		Range: optional(s3api.Range(offset, length))})
 	if s3api.NoSuchRange(answer(err)) {
 		return s.empty(ctx, key, offset, length)
 	}

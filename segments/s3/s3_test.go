@@ -76,8 +76,8 @@ func TestVersity(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) segments.Store { return openAt(t, servers["versitygw"], "") })
 }
 
-// TestDirectoryBucket runs the suite the way directory buckets of S3 Express are listed. No server here is one: what is tested is that their weaker
-// listing is enough.
+// TestDirectoryBucket runs the suite the way directory buckets of S3 Express are listed. No server
+// here is one: what is tested is that their weaker listing is enough.
 func TestDirectoryBucket(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) segments.Store { return openAt(t, servers["MinIO"], "&directory-bucket=true") })
 }

@@ -90,7 +90,8 @@ func (m multipart) SendPart(ctx context.Context, key, id string, number int, bod
 func (m multipart) Complete(ctx context.Context, key, id string, parts []s3api.Part) error {
 	completed := make([]types.CompletedPart, len(parts))
 	for i := range parts {
-		completed[i] = types.CompletedPart{PartNumber: aws.Int32(int32(parts[i].Number)), ETag: &parts[i].ETag, ChecksumCRC32C: optional(parts[i].CRC32C)}
+		completed[i] = types.CompletedPart{PartNumber: aws.Int32(int32(parts[i].Number)), ETag: &parts[i].ETag,
+			ChecksumCRC32C: optional(parts[i].CRC32C)}
 	}
 	return m.do(ctx, s3api.Commit, key, s3api.PartBytes*int64(len(parts)), func(ctx context.Context) error {
 		_, err := m.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
@@ -107,7 +108,8 @@ func (m multipart) Complete(ctx context.Context, key, id string, parts []s3api.P
 // AbortParts implements s3api.Multipart.
 func (m multipart) AbortParts(ctx context.Context, key, id string) error {
 	return m.do(ctx, s3api.Abort, key, 0, func(ctx context.Context) error {
-		_, err := m.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.opts.Bucket, Key: m.key(key), UploadId: &id})
+		_, err := m.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.opts.Bucket, Key: m.key(key),
+			UploadId: &id})
 		if s3api.NoSuchUpload(answer(err)) {
 			return nil
 		}
@@ -127,8 +129,8 @@ func (m multipart) Mark(ctx context.Context, key string) (mark string, err error
 	return mark, err
 }
 
-// Clean implements segments.Cleaner. MinIO lists no uploads by the beginning of their keys, so here it has none; but it removes those
-// that are older than a day itself.
+// Clean implements segments.Cleaner. MinIO lists no uploads by the beginning of their keys, so here
+// it has none; but it removes those that are older than a day itself.
 func (s *Store) Clean(ctx context.Context, before time.Time) (removed int, err error) {
 	in := &s3.ListMultipartUploadsInput{Bucket: &s.opts.Bucket, Prefix: optional(s.opts.Prefix)}
 	for {

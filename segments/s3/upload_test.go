@@ -19,7 +19,8 @@ func TestUploadFaults(t *testing.T) {
 	}
 }
 
-// TestAbandonedUpload asks versitygw: MinIO lists no uploads by the beginning of their keys, and removes them by itself.
+// TestAbandonedUpload asks versitygw: MinIO lists no uploads by the beginning of their keys, and
+// removes them by itself.
 func TestAbandonedUpload(t *testing.T) {
 	if n := storetest.TestAbandoned(t, openAt(t, servers["versitygw"], "")); n != 1 {
 		t.Errorf("%d uploads are cleaned away", n)

@@ -25,7 +25,8 @@ var (
 	ErrAnswer      = errors.New("the server's answer makes no sense")
 )
 
-// Answer is how a server refused a request: HTTP's status, S3's code. The zero Answer means that there was none.
+// Answer is how a server refused a request: HTTP's status, S3's code. The zero Answer means that
+// there was none.
 type Answer struct {
 	Status    int
 	Code      string
@@ -58,7 +59,8 @@ func (p Place) String() string {
 	return p.Bucket + " at " + p.Endpoint
 }
 
-// explain turns the failure of a request into an error of the contract, or one that says what to do.
+// explain turns the failure of a request into an error of the contract, or one that says what to
+// do.
 func (p Place) explain(r Request, err error, a Answer) error {
 	say := func(sentinel error, advice string, args ...any) error {
 		return fmt.Errorf("%s %s: %w: %s", r.Op, r.Key, sentinel, fmt.Sprintf(advice, args...))
@@ -114,10 +116,12 @@ func kind(a Answer) error {
 		return segments.ErrNotFound
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidObjectState":
 		return ErrDenied
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
+		"TokenRefreshRequired",
 		"XAdminUserNotFound": // versitygw
 		return ErrCredentials
-	case "AuthorizationHeaderMalformed", "PermanentRedirect", "InvalidRegion", "InvalidLocationConstraint", "IllegalLocationConstraintException":
+	case "AuthorizationHeaderMalformed", "PermanentRedirect", "InvalidRegion", "InvalidLocationConstraint",
+		"IllegalLocationConstraintException":
 		return ErrRegion
 	case "RequestTimeTooSkewed", "RequestExpired":
 		return ErrClock
@@ -143,7 +147,8 @@ func kind(a Answer) error {
 	return nil
 }
 
-// NoSuchUpload says whether the server knows nothing of an upload in parts: it is completed, or aborted, or so old that the server has dropped it.
+// NoSuchUpload says whether the server knows nothing of an upload in parts: it is completed, or
+// aborted, or so old that the server has dropped it.
 func NoSuchUpload(a Answer) bool { return a.Code == "NoSuchUpload" }
 
 // NoSuchObject says whether the server knows nothing of an object, which is what a delete wants.
@@ -164,14 +169,16 @@ func (p Place) explainSilence(r Request, err error) error {
 	case errors.As(err, &op) && op.Op == "dial":
 		advice = "nothing answers there; start the server, or check the endpoint in the store's URL"
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return fmt.Errorf("%s %s: %w: %s speaks plain HTTP; write an http:// endpoint, or secure=false, in the store's URL", r.Op, r.Key, ErrUnreachable, p)
+		return fmt.Errorf("%s %s: %w: %s speaks plain HTTP; write an http:// endpoint, or secure=false, in the store's URL",
+			r.Op, r.Key, ErrUnreachable, p)
 	default:
 		return fmt.Errorf("%s %s: %w", r.Op, r.Key, err)
 	}
 	return fmt.Errorf("%s %s: %w: %s: %s: %w", r.Op, r.Key, ErrUnreachable, p, advice, innermost(err))
 }
 
-// innermost drops what client libraries wrap around a network's error: it repeats the URL and the operation.
+// innermost drops what client libraries wrap around a network's error: it repeats the URL and the
+// operation.
 func innermost(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op

@@ -15,7 +15,8 @@ import (
 	"firn.dev/segments"
 )
 
-// Range is HTTP's Range header for a Get, empty for the whole object. There is none for no bytes: HasRange.
+// Range is HTTP's Range header for a Get, empty for the whole object. There is none for no bytes:
+// HasRange.
 func Range(offset, length int64) string {
 	switch {
 	case offset < 0:
@@ -32,7 +33,8 @@ func Range(offset, length int64) string {
 // HasRange says whether HTTP can ask for such a range. Where it cannot, Empty answers.
 func HasRange(offset, length int64) bool { return length != 0 && (offset >= 0 || length < 0) }
 
-// NoSuchRange says whether the server has the object, but no byte of it in the range that was asked for. Empty answers then.
+// NoSuchRange says whether the server has the object, but no byte of it in the range that was asked
+// for. Empty answers then.
 func NoSuchRange(a Answer) bool { return a.Status == http.StatusRequestedRangeNotSatisfiable }
 
 // Empty answers a Get that asks for no byte of an object, or for none that it has.
@@ -47,8 +49,9 @@ func Empty(size, offset, length int64) ([]byte, error) {
 	return []byte{}, nil
 }
 
-// ReadRange reads the answer to a Get: its body, the length that it announces (negative if it does not) and its Content-Range header. It makes sure
-// that these are the bytes that were asked for: there are servers and caches between that do not know of ranges.
+// ReadRange reads the answer to a Get: its body, the length that it announces (negative if it does
+// not) and its Content-Range header. It makes sure that these are the bytes that were asked for:
+// there are servers and caches between that do not know of ranges.
 func ReadRange(body io.Reader, announced int64, contentRange string, offset, length int64) ([]byte, error) {
 	if announced < 0 {
 		return nil, fmt.Errorf("%w: it does not say how long it is", ErrAnswer)
@@ -72,7 +75,8 @@ func ReadRange(body io.Reader, announced int64, contentRange string, offset, len
 	return b, nil
 }
 
-// checkRange compares Content-Range, "bytes 5-9/20", with the offset that was asked for. An answer without holds the whole object.
+// checkRange compares Content-Range, "bytes 5-9/20", with the offset that was asked for. An answer
+// without holds the whole object.
 func checkRange(contentRange string, announced, offset int64) error {
 	if contentRange == "" {
 		if offset > 0 || offset < 0 && announced > -offset {
@@ -96,16 +100,18 @@ func checkRange(contentRange string, announced, offset int64) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// CRC32C is the value of x-amz-checksum-crc32c for a body. The server refuses a body that does not match, so what arrives is what was sent, also over
-// plain HTTP, where nothing else protects it better than TCP does; and it costs next to nothing, unlike SHA-256.
+// CRC32C is the value of x-amz-checksum-crc32c for a body. The server refuses a body that does not
+// match, so what arrives is what was sent, also over plain HTTP, where nothing else protects it
+// better than TCP does; and it costs next to nothing, unlike SHA-256.
 func CRC32C(body []byte) string {
 	var sum [4]byte
 	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(body, castagnoli))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Body reads bytes that belong to the caller of a Put. An HTTP client may go on reading a request's body after it has returned, when the
-// answer came early or the request was cancelled; after Release there is nothing to read.
+// Body reads bytes that belong to the caller of a Put. An HTTP client may go on reading a request's
+// body after it has returned, when the answer came early or the request was cancelled; after
+// Release there is nothing to read.
 type Body struct {
 	mu       sync.Mutex
 	reader   *bytes.Reader

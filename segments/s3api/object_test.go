@@ -17,7 +17,8 @@ func TestRange(t *testing.T) {
 		want           string
 	}{
 		{0, -1, ""}, {0, 1, "bytes=0-0"}, {3, 4, "bytes=3-6"}, {3, -1, "bytes=3-"}, {-5, -1, "bytes=-5"},
-		{5, 1<<63 - 1, "bytes=5-"}, {1 << 62, 1 << 62, "bytes=4611686018427387904-"}, {0, 1<<63 - 1, "bytes=0-9223372036854775806"},
+		{5, 1<<63 - 1, "bytes=5-"}, {1 << 62, 1 << 62, "bytes=4611686018427387904-"},
+		{0, 1<<63 - 1, "bytes=0-9223372036854775806"},
 	} {
 		if got := Range(test.offset, test.length); got != test.want {
 			t.Errorf("Range(%d, %d) = %q, not %q", test.offset, test.length, got, test.want)
@@ -30,7 +31,8 @@ func TestRange(t *testing.T) {
 	}
 }
 
-// TestReadRange holds answers against what was asked for, among them those of servers that get ranges wrong.
+// TestReadRange holds answers against what was asked for, among them those of servers that get
+// ranges wrong.
 func TestReadRange(t *testing.T) {
 	for _, test := range []struct {
 		name           string
@@ -65,9 +67,12 @@ func TestReadRange(t *testing.T) {
 	}
 }
 
-// TestBodyIsLetGoOf answers before it has read the body: after Release, nobody reads bytes that are the caller's again. The race detector is the judge.
+// TestBodyIsLetGoOf answers before it has read the body: after Release, nobody reads bytes that are
+// the caller's again. The race detector is the judge.
 func TestBodyIsLetGoOf(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
 	defer server.Close()
 	for range 20 {
 		bytes := make([]byte, 4<<20)

@@ -83,14 +83,16 @@ func (p *Params) Done() error {
 // maxPrefixLen leaves room for the longest key: S3 takes 1,024 bytes altogether.
 const maxPrefixLen = 1024 - segments.MaxKeyLen - 1
 
-// Prefix makes the prefix of all keys out of the path of a store's URL: empty, or ending with a slash.
+// Prefix makes the prefix of all keys out of the path of a store's URL: empty, or ending with a
+// slash.
 func Prefix(path string) (string, error) {
 	prefix := strings.Trim(path, "/")
 	if prefix == "" {
 		return "", nil
 	}
 	if len(prefix) > maxPrefixLen || segments.CheckKey(prefix) != nil {
-		return "", fmt.Errorf("the prefix in the store's URL is made of letters, digits, and ._-/, and at most %d bytes long", maxPrefixLen)
+		return "", fmt.Errorf("the prefix in the store's URL is made of letters, digits, and ._-/, and at most %d bytes long",
+			maxPrefixLen)
 	}
 	return prefix + "/", nil
 }

@@ -7,7 +7,8 @@ import (
 
 // TestParseURLKeepsSecrets never repeats what it cannot read.
 func TestParseURLKeepsSecrets(t *testing.T) {
-	for _, raw := range []string{"minio://key:hush%zz@host/bucket", "minio://key:hu sh@host/", "minio://key:hush/1@host/bucket", "minio://key:hush\x7f@host", "minio://[hush"} {
+	for _, raw := range []string{"minio://key:hush%zz@host/bucket", "minio://key:hu sh@host/",
+		"minio://key:hush/1@host/bucket", "minio://key:hush\x7f@host", "minio://[hush"} {
 		if u, err := ParseURL(raw); err == nil || strings.Contains(err.Error(), "hu") {
 			t.Errorf("%v, %v", u, err)
 		}

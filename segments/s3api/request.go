@@ -74,8 +74,9 @@ func (r Request) limit() time.Duration {
 	return answerTime + time.Duration(n/slowest)*time.Second
 }
 
-// Do sends a request, each attempt with a deadline of its own, and again after failures that a second attempt may mend. answer finds the
-// server's answer in an error of send. What Do returns is an error of segments, or one that says what to do.
+// Do sends a request, each attempt with a deadline of its own, and again after failures that a
+// second attempt may mend. answer finds the server's answer in an error of send. What Do returns is
+// an error of segments, or one that says what to do.
 func (p Place) Do(ctx context.Context, r Request, answer func(error) Answer, send func(context.Context) error) error {
 	_, err := p.do(ctx, r, answer, send)
 	return err
@@ -102,7 +103,8 @@ func (p Place) do(ctx context.Context, r Request, answer func(error) Answer,
 	}
 }
 
-// attempt sends once. A deadline that passes is ErrTimeout, and not the context's error: nobody has cancelled anything.
+// attempt sends once. A deadline that passes is ErrTimeout, and not the context's error: nobody has
+// cancelled anything.
 func attempt(ctx context.Context, r Request, send func(context.Context) error) error {
 	limited, cancel := context.WithTimeoutCause(ctx, r.limit(), ErrTimeout)
 	defer cancel()
@@ -129,8 +131,9 @@ func again(op Op, err error, a Answer) bool {
 		return true
 	}
 	if op == Put || op == Commit {
-		// The object may have been created although nobody said so: a second attempt would find it and be refused because of the first, as if
-		// somebody else had been faster. Only the caller knows what is his.
+		// The object may have been created although nobody said so: a second attempt would find it and be
+		// refused because of the first, as if somebody else had been faster. Only the caller knows what
+		// is his.
 		return false
 	}
 	if a != (Answer{}) {
@@ -140,11 +143,13 @@ func again(op Op, err error, a Answer) bool {
 		return true // whatever became of the part: the next takes its place. minio-go does not say how a connection broke
 	}
 	var op2 *net.OpError
-	return errors.Is(err, ErrTimeout) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.As(err, &op2)
+	return errors.Is(err, ErrTimeout) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.As(err, &op2)
 }
 
-// refused says whether the server has told us that it did nothing, and may do it later. MinIO's SlowDownWrite and 500 are not among these: they come
-// from writes that some of its drives may have done.
+// refused says whether the server has told us that it did nothing, and may do it later. MinIO's
+// SlowDownWrite and 500 are not among these: they come from writes that some of its drives may have
+// done.
 //
 // AccessDenied is among these because MinIO also says it when it makes an object's folder while a
 // delete elsewhere removes the empty folder above, twice in a row; when the same happens a moment
@@ -153,7 +158,8 @@ func again(op Op, err error, a Answer) bool {
 // within two seconds.
 func refused(a Answer) bool {
 	switch a.Code {
-	case "SlowDown", "ServiceUnavailable", "TooManyRequests", "ServerBusy", "RequestTimeout", // RequestTimeout: the body did not arrive
+	case "SlowDown", "ServiceUnavailable", "TooManyRequests", "ServerBusy", "RequestTimeout",
+		// RequestTimeout: the body did not arrive
 		"ConditionalRequestConflict", "OperationAborted", "AccessDenied", "IncompleteBody":
 		return true
 	}

@@ -30,7 +30,8 @@ var (
 	readError = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 )
 
-// TestWhatIsSentAgain fails a request once, each way. A put goes out a second time only after the server has said that it did nothing.
+// TestWhatIsSentAgain fails a request once, each way. A put goes out a second time only after the
+// server has said that it did nothing.
 func TestWhatIsSentAgain(t *testing.T) {
 	for _, test := range []struct {
 		failure    error
@@ -94,17 +95,18 @@ func TestPatienceEnds(t *testing.T) {
 	})
 }
 
-// TestSilence has a server that never answers: a put fails after its deadline, a get after that of each attempt. Neither error is that of
-// a context, since the caller's goes on.
+// TestSilence has a server that never answers: a put fails after its deadline, a get after that of
+// each attempt. Neither error is that of a context, since the caller's goes on.
 func TestSilence(t *testing.T) {
 	for op, want := range map[Op]int{Put: 1, Get: attempts} {
 		synctest.Test(t, func(t *testing.T) {
 			sent := 0
-			err := Place{Bucket: "b"}.Do(t.Context(), Request{Op: op, Key: "k", Bytes: 8 << 20}, answerOf, func(ctx context.Context) error {
-				sent++
-				<-ctx.Done()
-				return ctx.Err()
-			})
+			err := Place{Bucket: "b"}.Do(t.Context(), Request{Op: op, Key: "k", Bytes: 8 << 20}, answerOf,
+				func(ctx context.Context) error {
+					sent++
+					<-ctx.Done()
+					return ctx.Err()
+				})
 			if !errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || sent != want {
 				t.Errorf("%s sent %d times: %v", op, sent, err)
 			}
@@ -133,7 +135,8 @@ func TestCallerGivesUp(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	for bytes, want := range map[int64]time.Duration{0: 15 * time.Second, 8 << 20: 23 * time.Second, -1: 79 * time.Second, 1<<63 - 1: 1039 * time.Second} {
+	for bytes, want := range map[int64]time.Duration{0: 15 * time.Second, 8 << 20: 23 * time.Second, -1: 79 * time.Second,
+		1<<63 - 1: 1039 * time.Second} {
 		if got := (Request{Bytes: bytes}).limit(); got != want {
 			t.Errorf("%d bytes may take %v, not %v", bytes, got, want)
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Tune gives a transport the limits that a store needs: deadlines for each stage of a request, and enough idle connections that parallel
-// puts and gets do not open new ones all the time.
+// Tune gives a transport the limits that a store needs: deadlines for each stage of a request, and
+// enough idle connections that parallel puts and gets do not open new ones all the time.
 func Tune(t *http.Transport) {
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = 5 * time.Second

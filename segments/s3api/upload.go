@@ -14,17 +14,20 @@ import (
 )
 
 const (
-	// PartBytes is how much of an upload goes in one request. An S3 object has at most 10,000 parts, so it bounds an object at 78 GiB.
+	// PartBytes is how much of an upload goes in one request. An S3 object has at most 10,000 parts,
+	// so it bounds an object at 78 GiB.
 	PartBytes = 8 << 20
 	maxParts  = 10_000
-	// partsUnderWay is how many parts are sent at once. One more is being filled meanwhile, so an upload holds three.
+	// partsUnderWay is how many parts are sent at once. One more is being filled meanwhile, so an
+	// upload holds three.
 	partsUnderWay = 2
 	// abortTime bounds an Abort, whose upload's context may have ended.
 	abortTime = 30 * time.Second
 )
 
-// MarkName is the name of the object metadata that says which upload made it. With it a Commit whose answer was lost finds out that it was done: the
-// object's ETag would not tell, since there are encryptions with which it is a different one each time.
+// MarkName is the name of the object metadata that says which upload made it. With it a Commit
+// whose answer was lost finds out that it was done: the object's ETag would not tell, since there
+// are encryptions with which it is a different one each time.
 const MarkName = "firn-upload"
 
 // Part is a part that the server has.
@@ -50,7 +53,8 @@ type Multipart interface {
 	Mark(ctx context.Context, key string) (string, error)
 }
 
-// Upload is a segments.Upload in parts. An object that is shorter than one part is put in one request, when it is committed.
+// Upload is a segments.Upload in parts. An object that is shorter than one part is put in one
+// request, when it is committed.
 type Upload struct {
 	ctx    context.Context
 	driver Multipart
@@ -105,7 +109,8 @@ func (u *Upload) Write(p []byte) (n int, err error) {
 	return n, u.check()
 }
 
-// check says why the upload cannot go on. A part that has failed is why, once the context that it ended is seen.
+// check says why the upload cannot go on. A part that has failed is why, once the context that it
+// ended is seen.
 func (u *Upload) check() error {
 	if u.err == nil && u.sendCtx.Err() != nil && u.id != "" {
 		u.err = u.sending.Wait()
@@ -190,8 +195,8 @@ func (u *Upload) finish() error {
 	return u.driver.Complete(u.ctx, u.key, u.id, u.parts)
 }
 
-// made says whether the object is there and this upload has made it: the answer to an earlier request may have been lost, or that request was sent twice by
-// somebody on the way.
+// made says whether the object is there and this upload has made it: the answer to an earlier
+// request may have been lost, or that request was sent twice by somebody on the way.
 func (u *Upload) made() bool {
 	mark, err := u.driver.Mark(u.ctx, u.key)
 	return err == nil && mark == u.mark
@@ -212,7 +217,8 @@ func (u *Upload) Abort() error {
 	return u.driver.AbortParts(ctx, u.key, u.id)
 }
 
-// release ends what is under way, and waits for it: a part that arrived behind the end of its upload would stay.
+// release ends what is under way, and waits for it: a part that arrived behind the end of its
+// upload would stay.
 func (u *Upload) release() {
 	u.cancel()
 	_ = u.sending.Wait()

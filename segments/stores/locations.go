@@ -24,7 +24,8 @@ func parseDirectory(url string) (location, error) {
 	case url == "":
 		return nil, fmt.Errorf("it is empty; give a directory, for example file://./firn-data")
 	case isURL && (path == "" || path[0] != '/' && path[0] != '.'):
-		return nil, fmt.Errorf("%s: write file:///%s for an absolute directory, file://./%s for a relative one", url, path, path)
+		return nil, fmt.Errorf("%s: write file:///%s for an absolute directory, file://./%s for a relative one", url, path,
+			path)
 	}
 	dir, err := filepath.Abs(path)
 	return directory(dir), err

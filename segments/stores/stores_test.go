@@ -24,7 +24,8 @@ func TestParse(t *testing.T) {
 			continue
 		}
 		if at.String() != test.text || at.Prefix() != test.prefix || at.Local() != test.local || at.Billed() != test.billed {
-			t.Errorf("%s: %s, prefix %q, local %v, billed %v; want %+v", test.url, at, at.Prefix(), at.Local(), at.Billed(), test)
+			t.Errorf("%s: %s, prefix %q, local %v, billed %v; want %+v", test.url, at, at.Prefix(), at.Local(), at.Billed(),
+				test)
 		}
 		if moved := at.WithPrefix("/other"); moved.Prefix() != "/other" || at.Prefix() != test.prefix {
 			t.Errorf("%s with another prefix is %s, and %s stays", test.url, moved, at)

@@ -10,8 +10,8 @@ import (
 	"firn.dev/segments"
 )
 
-// BenchmarkLarge writes 256 MiB as one upload, or, if part is not 0, as puts of that many bytes, one after the other. It reports how far the heap grew
-// meanwhile.
+// BenchmarkLarge writes 256 MiB as one upload, or, if part is not 0, as puts of that many bytes,
+// one after the other. It reports how far the heap grew meanwhile.
 func BenchmarkLarge(b *testing.B, store segments.Store, part int) {
 	const size = 256 << 20
 	body := noise(max(part, segments.BlockBytes))
@@ -44,7 +44,8 @@ func BenchmarkLarge(b *testing.B, store segments.Store, part int) {
 	b.ReportMetric(float64(peak())/(1<<20), "heap-MiB")
 }
 
-// watchHeap looks at the heap until the function that it returns is called, which says how far it grew.
+// watchHeap looks at the heap until the function that it returns is called, which says how far it
+// grew.
 func watchHeap(b *testing.B) func() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

@@ -38,8 +38,9 @@ type Request struct {
 	Key string // of a list: its prefix; of a delete: its first key
 }
 
-// Fault is what happens to a request. The zero Fault is none. First comes Delay, then Hold, then the request itself, unless Before is
-// set, and then After. There is no torn object: a Store never shows one.
+// Fault is what happens to a request. The zero Fault is none. First comes Delay, then Hold, then
+// the request itself, unless Before is set, and then After. There is no torn object: a Store never
+// shows one.
 type Fault struct {
 	Delay  time.Duration   // the request waits, or until its context ends
 	Hold   <-chan struct{} // the request waits until it is closed, or until its context ends
@@ -58,7 +59,8 @@ type Faults struct {
 
 var _ segments.Store = (*Faults)(nil)
 
-// NewFaults returns the store with faults. The script is called for one request at a time, in the order in which they come; nil is none.
+// NewFaults returns the store with faults. The script is called for one request at a time, in the
+// order in which they come; nil is none.
 func NewFaults(store segments.Store, script func(Request) Fault) *Faults {
 	return &Faults{store: store, script: script}
 }

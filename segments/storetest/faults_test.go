@@ -15,7 +15,8 @@ import (
 	"firn.dev/segments/storetest"
 )
 
-// TestWrappersConform runs the suite against each wrapper: without faults it is nothing but the store.
+// TestWrappersConform runs the suite against each wrapper: without faults it is nothing but the
+// store.
 func TestWrappersConform(t *testing.T) {
 	t.Run("Faults", func(t *testing.T) {
 		storetest.Run(t, func(*testing.T) segments.Store { return storetest.NewFaults(memory.New(), nil) })
@@ -49,7 +50,9 @@ func TestLostReply(t *testing.T) {
 }
 
 func TestFailureBefore(t *testing.T) {
-	f := storetest.NewFaults(memory.New(), func(storetest.Request) storetest.Fault { return storetest.Fault{Before: storetest.ErrInjected} })
+	f := storetest.NewFaults(memory.New(), func(storetest.Request) storetest.Fault {
+		return storetest.Fault{Before: storetest.ErrInjected}
+	})
 	if err := f.Put(t.Context(), "a", nil); !errors.Is(err, storetest.ErrInjected) {
 		t.Error(err)
 	}

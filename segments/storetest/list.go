@@ -8,9 +8,11 @@ import (
 	"testing"
 )
 
-// orderedKeys are in the order of their bytes, which is neither that of their elements nor one that ignores case.
+// orderedKeys are in the order of their bytes, which is neither that of their elements nor one that
+// ignores case.
 var orderedKeys = []string{
-	"a-b/x", "a.b", "a/0", "a/0.x", "a/00", "a/1/2/3", "a/1/2/30", "a/1/2/4", "a/1/20", "a/B", "a/_", "a/a", "a0", "aa/a", "b",
+	"a-b/x", "a.b", "a/0", "a/0.x", "a/00", "a/1/2/3", "a/1/2/30", "a/1/2/4", "a/1/20", "a/B", "a/_", "a/a", "a0", "aa/a",
+	"b",
 }
 
 func testListOrder(t *testing.T, b bucket) {
@@ -30,7 +32,8 @@ func testListOrder(t *testing.T, b bucket) {
 
 // testListPrefixAfter asks for every prefix of every key after every key, and for some beside them.
 func testListPrefixAfter(t *testing.T, b bucket) {
-	prefixes, afters := map[string]bool{"x": true, "a/1/2/3/4": true, "//": true, "../": true}, []string{"", "0", "a", "a/", "a/1", "a/1/2/", "a/1/2/35", "a/1/9", "zz"}
+	prefixes, afters := map[string]bool{"x": true, "a/1/2/3/4": true, "//": true, "../": true},
+		[]string{"", "0", "a", "a/", "a/1", "a/1/2/", "a/1/2/35", "a/1/9", "zz"}
 	for _, key := range orderedKeys {
 		b.put(key, "x")
 		afters = append(afters, key)
@@ -51,7 +54,8 @@ func testListPrefixAfter(t *testing.T, b bucket) {
 	}
 }
 
-// testManyObjects lists more objects than S3 gives in one page, and deletes more than it takes in one request.
+// testManyObjects lists more objects than S3 gives in one page, and deletes more than it takes in
+// one request.
 func testManyObjects(t *testing.T, b bucket) {
 	const n = 1111
 	keys := make([]string, n)
@@ -87,7 +91,8 @@ func testListStopsEarly(t *testing.T, b bucket) {
 	}
 }
 
-// testListWhileChanging deletes and creates objects while it lists. Those that stay are all seen, in order, once.
+// testListWhileChanging deletes and creates objects while it lists. Those that stay are all seen,
+// in order, once.
 func testListWhileChanging(t *testing.T, b bucket) {
 	const n = 60
 	var stay []string

@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// Exchange is what happens to one HTTP request on its way through a Proxy. The zero Exchange is nothing.
+// Exchange is what happens to one HTTP request on its way through a Proxy. The zero Exchange is
+// nothing.
 type Exchange struct {
 	Refuse  string // answer with this code of S3 and Status, and do not forward
 	Status  int    // 503 if it is not set
@@ -23,7 +24,8 @@ type Exchange struct {
 	Corrupt bool   // flip a bit of the request's body on the way
 }
 
-// Proxy stands between a driver and its S3 server and does to each request what a script says. Signatures stay valid.
+// Proxy stands between a driver and its S3 server and does to each request what a script says.
+// Signatures stay valid.
 type Proxy struct {
 	Addr string // host:port
 
@@ -45,7 +47,8 @@ func NewProxy(t testing.TB, server string) *Proxy {
 	return p
 }
 
-// Script replaces the script and forgets the requests that came so far. It is called for one request at a time; nil is none.
+// Script replaces the script and forgets the requests that came so far. It is called for one
+// request at a time; nil is none.
 func (p *Proxy) Script(script func(*http.Request) Exchange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

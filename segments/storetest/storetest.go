@@ -1,4 +1,5 @@
-// Package storetest is the conformance suite of segments.Store, and wrappers that make a Store fail as real ones do.
+// Package storetest is the conformance suite of segments.Store, and wrappers that make a Store fail
+// as real ones do.
 package storetest
 
 import (
@@ -17,8 +18,8 @@ import (
 	"firn.dev/segments"
 )
 
-// Run checks everything that the contract of segments.Store promises. Each call of open returns an empty store; it closes it by
-// t.Cleanup if need be.
+// Run checks everything that the contract of segments.Store promises. Each call of open returns an
+// empty store; it closes it by t.Cleanup if need be.
 func Run(t *testing.T, open func(t *testing.T) segments.Store) {
 	RunPair(t, func(t *testing.T) (a, b segments.Store) {
 		s := open(t)
@@ -26,7 +27,8 @@ func Run(t *testing.T, open func(t *testing.T) segments.Store) {
 	})
 }
 
-// RunPair is Run for two stores on one bucket, as two processes have them: what one does, the other sees.
+// RunPair is Run for two stores on one bucket, as two processes have them: what one does, the other
+// sees.
 func RunPair(t *testing.T, open func(t *testing.T) (a, b segments.Store)) {
 	for _, test := range []struct {
 		name string
@@ -65,7 +67,8 @@ func RunPair(t *testing.T, open func(t *testing.T) (a, b segments.Store)) {
 	}
 }
 
-// bucket is one bucket seen through two stores: tests write through the first and look through the second.
+// bucket is one bucket seen through two stores: tests write through the first and look through the
+// second.
 type bucket struct {
 	t             *testing.T
 	first, second segments.Store
@@ -306,7 +309,8 @@ func testKeys(t *testing.T, b bucket) {
 		}
 	}
 	for _, key := range []string{
-		"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/../b", "../a", "a b", "a\\b", "a\x00b", "ä", "a~b", "~a", "a:b", "a*", "a\n", long + "x",
+		"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/../b", "../a", "a b", "a\\b", "a\x00b", "ä", "a~b", "~a",
+		"a:b", "a*", "a\n", long + "x",
 	} {
 		if err := b.first.Put(t.Context(), key, nil); !errors.Is(err, segments.ErrKey) {
 			t.Errorf("put %q: %v", key, err)
@@ -437,7 +441,8 @@ func testConcurrentUse(t *testing.T, b bucket) {
 	}
 }
 
-// testPutAndDeleteSideBySide empties places in which others put: no put fails or is lost because of that.
+// testPutAndDeleteSideBySide empties places in which others put: no put fails or is lost because of
+// that.
 func testPutAndDeleteSideBySide(t *testing.T, b bucket) {
 	b.inParallel(200, func(i int) error {
 		key := fmt.Sprintf("side/by/side/%d", i)

@@ -14,7 +14,8 @@ import (
 	"firn.dev/segments"
 )
 
-// partBytes is how much of an upload S3's drivers send at once. The suite crosses it, whatever a store makes of that.
+// partBytes is how much of an upload S3's drivers send at once. The suite crosses it, whatever a
+// store makes of that.
 const partBytes = 8 << 20
 
 // noise returns n random bytes.
@@ -24,7 +25,8 @@ func noise(n int) []byte {
 	return b
 }
 
-// create begins an upload that is aborted with the test, which does nothing to those that were committed.
+// create begins an upload that is aborted with the test, which does nothing to those that were
+// committed.
 func (b bucket) create(key string) segments.Upload {
 	b.t.Helper()
 	u, err := b.first.Create(b.t.Context(), key)
@@ -235,8 +237,8 @@ func testClean(t *testing.T, b bucket) {
 	b.wantList("", "", "clean/other", "clean/young")
 }
 
-// TestAbandoned is for drivers whose Clean is to find an upload that nobody has ended: it returns how many Clean removed. Afterwards the upload cannot be
-// committed.
+// TestAbandoned is for drivers whose Clean is to find an upload that nobody has ended: it returns
+// how many Clean removed. Afterwards the upload cannot be committed.
 func TestAbandoned(t *testing.T, store segments.Store) int {
 	t.Helper()
 	u, err := store.Create(t.Context(), "segments/abandoned")

@@ -39,10 +39,12 @@ func strikes(all ...strike) func(*http.Request) Exchange {
 	}
 }
 
-// RunUploadFaults breaks uploads of an S3 driver on the way to its server, which it reaches through the proxy. open returns an empty store.
+// RunUploadFaults breaks uploads of an S3 driver on the way to its server, which it reaches through
+// the proxy. open returns an empty store.
 func RunUploadFaults(t *testing.T, proxy *Proxy, open func(t *testing.T) segments.Store) {
 	const small, parts = 1000, partBytes + 1000
-	slow, internal := Exchange{Refuse: "SlowDown"}, Exchange{Refuse: "InternalError", Status: http.StatusInternalServerError}
+	slow, internal := Exchange{Refuse: "SlowDown"}, Exchange{Refuse: "InternalError",
+		Status: http.StatusInternalServerError}
 	refused, lost := Exchange{Refuse: "InvalidRequest", Status: http.StatusBadRequest}, Exchange{Lose: true}
 	for _, test := range []struct {
 		name    string

@@ -11,11 +11,13 @@ import (
 // when somebody wants numbers.
 func TestEveryMeasure(t *testing.T) {
 	var out bytes.Buffer
-	opts := options{dir: t.TempDir(), measures: allMeasures, seconds: 20 * time.Millisecond, rounds: 1, segments: 20, log: t.Output()}
+	opts := options{dir: t.TempDir(), measures: allMeasures, seconds: 20 * time.Millisecond, rounds: 1, segments: 20,
+		log: t.Output()}
 	if err := run(t.Context(), opts, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| lz4, random | firn |", "| lz4, random | kfake, SyncWrites |", "| the disk: two writes", "with 2000 records written in 20 flushes"} {
+	for _, want := range []string{"| lz4, random | firn |", "| lz4, random | kfake, SyncWrites |",
+		"| the disk: two writes", "with 2000 records written in 20 flushes"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report does not hold %q:\n%s", want, &out)
 		}

@@ -23,7 +23,8 @@ func (b *bench) latency(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			fmt.Fprintf(b.log, "latency, round %d: %s: p50 %v p99 %v of %d\n", round+1, p.name, quantile(ds, 50), quantile(ds, 99), len(ds))
+			fmt.Fprintf(b.log, "latency, round %d: %s: p50 %v p99 %v of %d\n", round+1, p.name, quantile(ds, 50),
+				quantile(ds, 99), len(ds))
 			took[p.name] = append(took[p.name], ds...)
 		}
 		for name, put := range map[string]func(string, int) error{diskFsync: fsyncTwice, diskPut: putTwice} {
@@ -31,7 +32,8 @@ func (b *bench) latency(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(b.log, "latency, round %d: %s: p50 %v p99 %v of %d\n", round+1, name, quantile(ds, 50), quantile(ds, 99), len(ds))
+			fmt.Fprintf(b.log, "latency, round %d: %s: p50 %v p99 %v of %d\n", round+1, name, quantile(ds, 50), quantile(ds, 99),
+				len(ds))
 			took[name] = append(took[name], ds...)
 		}
 	}
@@ -40,7 +42,8 @@ func (b *bench) latency(ctx context.Context) error {
 		names = append(names, p.name)
 	}
 	for _, name := range names {
-		b.report.latency = append(b.report.latency, latencyRow{name, quantile(took[name], 50), quantile(took[name], 99), len(took[name])})
+		b.report.latency = append(b.report.latency, latencyRow{name, quantile(took[name], 50), quantile(took[name], 99),
+			len(took[name])})
 	}
 	return nil
 }
@@ -61,7 +64,8 @@ func (b *bench) lone(ctx context.Context, p peer) (_ []time.Duration, err error)
 	if err := createTopic(ctx, spec, topic, 1); err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(spec.Kafka), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0), kgo.RequiredAcks(kgo.AllISRAcks()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(spec.Kafka), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
+		kgo.RequiredAcks(kgo.AllISRAcks()))
 	if err != nil {
 		return nil, err
 	}

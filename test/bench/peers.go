@@ -39,14 +39,16 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := peer{name: "firn --compress-plain none", command: append(slices.Clip(firn.command), "--compress-plain", "none"), variant: true}
+	plain := peer{name: "firn --compress-plain none",
+		command: append(slices.Clip(firn.command), "--compress-plain", "none"), variant: true}
 	peers := []peer{
 		firn,
 		plain,
 		{name: "kfake, SyncWrites", command: []string{kfake, "--kafka-addr", "{kafka}", "--data", "{dir}"}},
 	}
 	if opts.kafkaLib != "" {
-		peers = append(peers, apache(opts.kafkaLib, "Apache Kafka, fsync each", "log.flush.interval.messages=1\n"), apache(opts.kafkaLib, "Apache Kafka, no fsync", ""))
+		peers = append(peers, apache(opts.kafkaLib, "Apache Kafka, fsync each", "log.flush.interval.messages=1\n"),
+			apache(opts.kafkaLib, "Apache Kafka, no fsync", ""))
 	}
 	peers = slices.DeleteFunc(peers, func(p peer) bool { return !wanted(p) })
 	if len(peers) == 0 {
@@ -76,7 +78,8 @@ offsets.topic.replication.factor=1
 			if err := os.WriteFile(properties, []byte(text), 0o644); err != nil {
 				return err
 			}
-			args := append(java[1:len(java):len(java)], "kafka.tools.StorageTool", "format", "-t", "c29tZS1maXhlZC1pZC0xMg", "-c", properties, "--standalone")
+			args := append(java[1:len(java):len(java)], "kafka.tools.StorageTool", "format", "-t", "c29tZS1maXhlZC1pZC0xMg",
+				"-c", properties, "--standalone")
 			if out, err := exec.CommandContext(ctx, java[0], args...).CombinedOutput(); err != nil {
 				return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, strings.TrimSpace(string(out)))
 			}

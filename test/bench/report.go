@@ -64,15 +64,18 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 		fmt.Fprintf(w, "\n## A lone producer\n\nOne record of %d bytes at a time, linger 0, acks=all, idempotent, one partition; beside it what the same directory asks for.\n\n", valueBytes)
 		fmt.Fprintln(w, "| | p50 | p99 | of |\n|---|--:|--:|--:|")
 		for _, row := range r.latency {
-			fmt.Fprintf(w, "| %s | %v | %v | %d |\n", row.name, row.p50.Round(10*time.Microsecond), row.p99.Round(10*time.Microsecond), row.n)
+			fmt.Fprintf(w, "| %s | %v | %v | %d |\n", row.name, row.p50.Round(10*time.Microsecond),
+				row.p99.Round(10*time.Microsecond), row.n)
 		}
 	}
 	if len(r.start) > 0 {
 		fmt.Fprintf(w, "\n## Start\n\nFrom exec until the first Metadata answer on an empty directory; and after kill -9 on one with %d records written in %d flushes,\n"+
-			"until the first Metadata answer and until a consumer from the start has its first records. Medians.\n\n", opts.segments*recordsPerSegment, opts.segments)
+			"until the first Metadata answer and until a consumer from the start has its first records. Medians.\n\n",
+			opts.segments*recordsPerSegment, opts.segments)
 		fmt.Fprintln(w, "| server | empty | full, answers | full, first records | filled in | directory |\n|---|--:|--:|--:|--:|---|")
 		for _, row := range r.start {
-			fmt.Fprintf(w, "| %s | %v | %v | %v | %v | %s |\n", row.peer, milliseconds(row.empty), milliseconds(row.full), milliseconds(row.fetch),
+			fmt.Fprintf(w, "| %s | %v | %v | %v | %v | %s |\n", row.peer, milliseconds(row.empty), milliseconds(row.full),
+				milliseconds(row.fetch),
 				row.filled.Round(100*time.Millisecond), row.note)
 		}
 	}

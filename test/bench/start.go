@@ -37,7 +37,8 @@ func (b *bench) start(ctx context.Context) error {
 		if err := b.startFull(ctx, p, row); err != nil {
 			return fmt.Errorf("%s, full: %w", p.name, err)
 		}
-		fmt.Fprintf(b.log, "start, full: %s: answers after %v, first fetch after %v (%s)\n", p.name, quantile(row.full, 50), quantile(row.fetch, 50), row.note)
+		fmt.Fprintf(b.log, "start, full: %s: answers after %v, first fetch after %v (%s)\n", p.name, quantile(row.full, 50),
+			quantile(row.fetch, 50), row.note)
 		b.report.start = append(b.report.start, *row)
 	}
 	return nil
@@ -110,7 +111,8 @@ func fill(ctx context.Context, spec process.Spec, flushes int) error {
 	values := textValues()
 	for i := range flushes {
 		for n := range recordsPerSegment {
-			client.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: values[(i+n)%pool][:100]}, nil)
+			client.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: values[(i+n)%pool][:100]},
+				nil)
 		}
 		if err := client.Flush(ctx); err != nil {
 			return err

@@ -24,10 +24,13 @@ func randomValues() [][]byte {
 // textValues look like lines of a log in JSON, and shrink to a third or so.
 func textValues() [][]byte {
 	random := rand.New(rand.NewPCG(3, 4))
-	words := []string{"request", "accepted", "from", "upstream", "gateway", "timeout", "retry", "of", "payment", "order", "customer", "cart", "updated",
-		"without", "stock", "reserved", "shipment", "delayed", "by", "carrier", "session", "expired", "token", "refreshed", "for", "user"}
+	words := []string{"request", "accepted", "from", "upstream", "gateway", "timeout", "retry", "of", "payment", "order",
+		"customer", "cart", "updated",
+		"without", "stock", "reserved", "shipment", "delayed", "by", "carrier", "session", "expired", "token", "refreshed",
+		"for", "user"}
 	return generate(func(value []byte) []byte {
-		value = fmt.Appendf(value, `{"time":"2026-11-22T12:%02d:%02d.%06dZ","trace":"%016x","message":"`, random.IntN(60), random.IntN(60), random.IntN(1e6), random.Uint64())
+		value = fmt.Appendf(value, `{"time":"2026-11-22T12:%02d:%02d.%06dZ","trace":"%016x","message":"`, random.IntN(60),
+			random.IntN(60), random.IntN(1e6), random.Uint64())
 		for len(value) < valueBytes {
 			if random.IntN(8) == 0 {
 				value = fmt.Appendf(value, "%d ", random.IntN(1e7))

@@ -18,7 +18,8 @@ func TestCompaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = Run(ctx, Options{Firn: firn, Dir: filepath.Join(dir, "bucket"), Updates: 30_000, Keys: 1000, Kills: 2, Deadline: time.Second, Retention: 5 * time.Second, Say: t.Logf})
+	err = Run(ctx, Options{Firn: firn, Dir: filepath.Join(dir, "bucket"), Updates: 30_000, Keys: 1000, Kills: 2,
+		Deadline: time.Second, Retention: 5 * time.Second, Say: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,8 @@ func (t *trial) settle(ctx context.Context) error {
 			return nil
 		}
 		if err := wait(ctx); err != nil {
-			return fmt.Errorf("after %v there are %d records, %d of them superseded, of %d keys that are alive: %w", time.Since(began), len(s.all), s.superseded, alive, err)
+			return fmt.Errorf("after %v there are %d records, %d of them superseded, of %d keys that are alive: %w",
+				time.Since(began), len(s.all), s.superseded, alive, err)
 		}
 	}
 }
@@ -125,7 +126,8 @@ func (t *trial) tombstones(ctx context.Context) error {
 			case !s.tombstones[key] && !seen.IsZero():
 				took := time.Since(seen)
 				if took < t.Retention {
-					return fmt.Errorf("the tombstone of %s is gone %v after what it deletes was there, before delete.retention.ms", key, took)
+					return fmt.Errorf("the tombstone of %s is gone %v after what it deletes was there, before delete.retention.ms",
+						key, took)
 				}
 				soonest, latest = min(soonest, took), max(latest, took)
 				delete(dirty, key)
@@ -134,7 +136,8 @@ func (t *trial) tombstones(ctx context.Context) error {
 			}
 		}
 		if gone == len(dirty) {
-			t.Say("tombstones went %.1f to %.1f s after what they delete was last seen; delete.retention.ms is %v", soonest.Seconds(), latest.Seconds(), t.Retention)
+			t.Say("tombstones went %.1f to %.1f s after what they delete was last seen; delete.retention.ms is %v",
+				soonest.Seconds(), latest.Seconds(), t.Retention)
 			return nil
 		}
 		if err := wait(ctx); err != nil {

@@ -118,7 +118,8 @@ func (t *trial) consume(ctx context.Context, offset int64, n int) ([]record, err
 func (t *trial) kcat(ctx context.Context, offset int64) ([]record, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "kcat", "-C", "-b", t.spec.Kafka, "-t", topic, "-p", "0", "-o", strconv.FormatInt(offset, 10), "-e", "-q", "-f", `%o %T %k %S %s\n`)
+	cmd := exec.CommandContext(ctx, "kcat", "-C", "-b", t.spec.Kafka, "-t", topic, "-p", "0", "-o",
+		strconv.FormatInt(offset, 10), "-e", "-q", "-f", `%o %T %k %S %s\n`)
 	var trouble bytes.Buffer
 	cmd.Stderr = &trouble
 	out, err := cmd.Output()

@@ -120,8 +120,9 @@ func (t *trial) create(ctx context.Context) error {
 	}
 	defer client.Close()
 	retention := fmt.Sprint(t.Retention.Milliseconds())
-	configs := map[string]*string{"cleanup.policy": new("compact"), "min.cleanable.dirty.ratio": new("0"), "delete.retention.ms": &retention,
-		"segment.bytes": new("1048576")} // so that a compaction takes many steps
+	configs := map[string]*string{"cleanup.policy": new("compact"), "min.cleanable.dirty.ratio": new("0"),
+		"delete.retention.ms": &retention,
+		"segment.bytes":       new("1048576")} // so that a compaction takes many steps
 	_, err = kadm.NewClient(client).CreateTopic(ctx, 1, 1, configs, topic)
 	return err
 }

@@ -54,7 +54,8 @@ func TestCorpusThroughAServer(t *testing.T) {
 	for i := range files {
 		tr.produce(t, ctx, &files[i])
 	}
-	t.Logf("%d files by %d makers were taken, %d were refused; %d records", len(tr.wanted), len(corpus.Makers(files)), len(files)-len(tr.wanted), tr.end)
+	t.Logf("%d files by %d makers were taken, %d were refused; %d records", len(tr.wanted), len(corpus.Makers(files)),
+		len(files)-len(tr.wanted), tr.end)
 	tr.bodies(t, ctx, files)
 	for _, when := range []string{"before merges", "after merges"} {
 		t.Run(when, func(t *testing.T) {
@@ -77,7 +78,8 @@ func start(t *testing.T, ctx context.Context) *trial {
 	if tr.firn, err = process.Build(ctx, t.TempDir(), "firn.dev/cmd/firn"); err != nil {
 		t.Fatal(err)
 	}
-	spec, err := process.NewSpec(append(process.Firn(tr.firn), "--commit-deadline", "5s", "--gc-grace", "3s", "--compress-plain", "none"), tr.dir)
+	spec, err := process.NewSpec(append(process.Firn(tr.firn), "--commit-deadline", "5s", "--gc-grace", "3s",
+		"--compress-plain", "none"), tr.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +95,12 @@ func start(t *testing.T, ctx context.Context) *trial {
 	}
 	t.Cleanup(tr.client.Close)
 	for topic, configs := range map[string]map[string]*string{
-		asTheyCame: {}, recoded: {"compression.type": kadm.StringPtr("gzip")}, compacted: {"cleanup.policy": kadm.StringPtr("compact"), "min.cleanable.dirty.ratio": kadm.StringPtr("0")},
+		asTheyCame: {}, recoded: {"compression.type": kadm.StringPtr("gzip")},
+		compacted: {"cleanup.policy": kadm.StringPtr("compact"), "min.cleanable.dirty.ratio": kadm.StringPtr("0")},
 	} {
 		configs["retention.ms"] = kadm.StringPtr("-1")
-		configs["message.timestamp.after.max.ms"] = kadm.StringPtr("9223372036854775807") // the clock of the machine that made the corpus may be ahead
+		// the clock of the machine that made the corpus may be ahead
+		configs["message.timestamp.after.max.ms"] = kadm.StringPtr("9223372036854775807")
 		if _, err := kadm.NewClient(tr.client).CreateTopic(ctx, 1, 1, configs, topic); err != nil {
 			t.Fatal(err)
 		}
@@ -159,10 +163,12 @@ func (tr *trial) send(ctx context.Context, topic string, b []byte) error {
 func (tr *trial) bodies(t *testing.T, ctx context.Context, files []corpus.File) {
 	taken := 0
 	for _, f := range files {
-		if f.Plain == nil || f.Codec == batch.Snappy || strings.Contains(f.Name, "linked") { // HTTP has no snappy, and takes linked blocks
+		// HTTP has no snappy, and takes linked blocks
+		if f.Plain == nil || f.Codec == batch.Snappy || strings.Contains(f.Name, "linked") {
 			continue
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+tr.server.HTTP()+"/v1/topics/bodies/records", bytes.NewReader(f.Bytes))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+tr.server.HTTP()+"/v1/topics/bodies/records",
+			bytes.NewReader(f.Bytes))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +194,8 @@ func (tr *trial) bodies(t *testing.T, ctx context.Context, files []corpus.File) 
 
 // fetch reads a topic as a consumer.
 func (tr *trial) fetch(t *testing.T, ctx context.Context, topic string) (records []batch.Record) {
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(tr.server.Kafka()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(tr.server.Kafka()), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +252,8 @@ func parse(t *testing.T, text []byte) (records []batch.Record) {
 func (tr *trial) overHTTP(t *testing.T, ctx context.Context, topic string) (records []batch.Record) {
 	for next := "0"; ; {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet,
-			fmt.Sprintf("http://%s/v1/topics/%s/partitions/0/records?offset=%s&max_bytes=8388608", tr.server.HTTP(), topic, next), nil)
+			fmt.Sprintf("http://%s/v1/topics/%s/partitions/0/records?offset=%s&max_bytes=8388608", tr.server.HTTP(), topic,
+				next), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +323,8 @@ func (tr *trial) settle(t *testing.T, ctx context.Context) {
 	t.Helper()
 	for {
 		metrics := tr.metrics(t, ctx)
-		merged := strings.Contains(metrics, "\nfirn_cleanup_backlog_bytes 0\n") && !strings.Contains(metrics, "\nfirn_cleanup_merges_total 0\n")
+		merged := strings.Contains(metrics, "\nfirn_cleanup_backlog_bytes 0\n") &&
+			!strings.Contains(metrics, "\nfirn_cleanup_merges_total 0\n")
 		keys := map[string]bool{}
 		records := tr.fetchCompacted(t, ctx)
 		for _, r := range records {

@@ -95,8 +95,9 @@ var sizes = map[string]int{"small": 200, "large": 1500}
 
 func franz(address string) error {
 	for name, codec := range map[string]kgo.CompressionCodec{
-		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "gzip9": kgo.GzipCompression().WithLevel(9), "snappy": kgo.SnappyCompression(),
-		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(), "zstd19": kgo.ZstdCompression().WithLevel(19),
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "gzip9": kgo.GzipCompression().WithLevel(9),
+		"snappy": kgo.SnappyCompression(),
+		"lz4":    kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(), "zstd19": kgo.ZstdCompression().WithLevel(19),
 	} {
 		for size, n := range sizes {
 			topic := strings.Join([]string{"franz-go", name, size}, "-")
@@ -121,7 +122,8 @@ func franz(address string) error {
 
 func saramas(address string) error {
 	for name, codec := range map[string]sarama.CompressionCodec{
-		"none": sarama.CompressionNone, "gzip": sarama.CompressionGZIP, "snappy": sarama.CompressionSnappy, "lz4": sarama.CompressionLZ4,
+		"none": sarama.CompressionNone, "gzip": sarama.CompressionGZIP, "snappy": sarama.CompressionSnappy,
+		"lz4":  sarama.CompressionLZ4,
 		"zstd": sarama.CompressionZSTD,
 	} {
 		for size, n := range sizes {
@@ -136,7 +138,8 @@ func saramas(address string) error {
 			keys, values := records(n)
 			messages := make([]*sarama.ProducerMessage, n)
 			for i := range messages {
-				messages[i] = &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(keys[i]), Value: sarama.StringEncoder(values[i])}
+				messages[i] = &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(keys[i]),
+					Value: sarama.StringEncoder(values[i])}
 			}
 			if err := errors.Join(client.SendMessages(messages), client.Close()); err != nil {
 				return fmt.Errorf("%s: %w", topic, err)

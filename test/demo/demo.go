@@ -99,7 +99,8 @@ func (d demo) writeAndRead(ctx context.Context, kafka, http string) error {
 func (d demo) report(what string, found digests, bytes int64, took time.Duration) {
 	records := found.records()
 	d.say("%-14s %d records of %d keys, %.1f MiB, in %s: %.0f records/s, %.1f MiB/s", what, records, len(found),
-		float64(bytes)/(1<<20), took.Round(10*time.Millisecond), float64(records)/took.Seconds(), float64(bytes)/(1<<20)/took.Seconds())
+		float64(bytes)/(1<<20), took.Round(10*time.Millisecond), float64(records)/took.Seconds(),
+		float64(bytes)/(1<<20)/took.Seconds())
 }
 
 func createTopic(ctx context.Context, bootstrap string) error {
@@ -109,6 +110,7 @@ func createTopic(ctx context.Context, bootstrap string) error {
 	}
 	defer cl.Close()
 	size := fmt.Sprint(maxMessageBytes)
-	answer, err := kadm.NewClient(cl).CreateTopic(ctx, partitions, -1, map[string]*string{"max.message.bytes": &size}, topic)
+	answer, err := kadm.NewClient(cl).CreateTopic(ctx, partitions, -1, map[string]*string{"max.message.bytes": &size},
+		topic)
 	return errors.Join(err, answer.Err)
 }

@@ -16,7 +16,8 @@ import (
 
 // readWithFranz reads the topic from its start to its end, and checks that offsets are dense.
 func (d demo) readWithFranz(ctx context.Context, bootstrap string) (digests, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
 	}

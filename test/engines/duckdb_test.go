@@ -10,7 +10,8 @@ import (
 func (s server) replay(t *testing.T, args ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	cmd := exec.CommandContext(t.Context(), s.firn, append([]string{"replay", topic, "--store", "file://" + s.dir, "--format", "parquet", "--out", dir}, args...)...)
+	cmd := exec.CommandContext(t.Context(), s.firn, append([]string{"replay", topic, "--store", "file://" + s.dir,
+		"--format", "parquet", "--out", dir}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("firn replay: %v\n%s", err, out)
 	}

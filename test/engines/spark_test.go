@@ -54,13 +54,15 @@ func TestSparkReadsTimes(t *testing.T) {
 		starts[partition], ends[partition] = at(from)-999, at(to)
 		want[partition] = expect(partition, from, to)
 	}
-	same(t, ask(t, "spark_kafka.py", "jars", s.kafka, topic, "startingOffsetsByTimestamp="+named(t, starts), "endingOffsetsByTimestamp="+named(t, ends)), want)
+	same(t, ask(t, "spark_kafka.py", "jars", s.kafka, topic, "startingOffsetsByTimestamp="+named(t, starts),
+		"endingOffsetsByTimestamp="+named(t, ends)), want)
 
 	for partition := range want {
 		want[partition] = expect(partition, 19_000, each)
 	}
 	// One time for all partitions; behind the last record a topic simply ends.
-	same(t, ask(t, "spark_kafka.py", "jars", s.kafka, topic, fmt.Sprint("startingTimestamp=", at(19_000)), fmt.Sprint("endingTimestamp=", at(each+1000))), want)
+	same(t, ask(t, "spark_kafka.py", "jars", s.kafka, topic, fmt.Sprint("startingTimestamp=", at(19_000)),
+		fmt.Sprint("endingTimestamp=", at(each+1000))), want)
 }
 
 // TestSparkReadsParquet: and so is what it finds in the files of firn replay, without a node.

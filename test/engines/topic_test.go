@@ -70,9 +70,11 @@ func start(t *testing.T) server {
 // fill writes each partition with another codec.
 func (s server) fill(ctx context.Context, t *testing.T) {
 	t.Helper()
-	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(), kgo.SnappyCompression()}
+	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(),
+		kgo.SnappyCompression()}
 	for partition := range int32(partitions) {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(s.kafka), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		cl, err := kgo.NewClient(kgo.SeedBrokers(s.kafka), kgo.DefaultProduceTopic(topic),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()),
 			kgo.ProducerBatchCompression(codecs[partition]), kgo.ProducerBatchMaxBytes(64<<10))
 		if err != nil {
 			t.Fatal(err)
@@ -84,12 +86,14 @@ func (s server) fill(ctx context.Context, t *testing.T) {
 			}
 		}
 		for offset := range int64(each) {
-			cl.Produce(ctx, &kgo.Record{Partition: partition, Timestamp: began.Add(time.Duration(offset) * time.Second), Key: fmt.Append(nil, offset%100),
-				Value: fmt.Appendf(nil, `{"order": %d, "amount": %d}`, offset, amount(partition, offset))}, func(r *kgo.Record, err error) {
-				if err != nil || r.Offset != offset {
-					t.Errorf("record %d of partition %d: at offset %d, %v", offset, partition, r.Offset, err)
-				}
-			})
+			cl.Produce(ctx, &kgo.Record{Partition: partition, Timestamp: began.Add(time.Duration(offset) * time.Second),
+				Key:   fmt.Append(nil, offset%100),
+				Value: fmt.Appendf(nil, `{"order": %d, "amount": %d}`, offset, amount(partition, offset))},
+				func(r *kgo.Record, err error) {
+					if err != nil || r.Offset != offset {
+						t.Errorf("record %d of partition %d: at offset %d, %v", offset, partition, r.Offset, err)
+					}
+				})
 		}
 		if err := cl.Flush(ctx); err != nil {
 			t.Fatal(err)

@@ -73,11 +73,12 @@ func (c *chain) fill(ctx context.Context) error {
 	defer client.Close()
 	var failed atomic.Pointer[error]
 	for i := range c.records {
-		client.Produce(ctx, &kgo.Record{Key: fmt.Append(nil, i%keys), Value: binary.BigEndian.AppendUint64(nil, uint64(i))}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed.Store(&err)
-			}
-		})
+		client.Produce(ctx, &kgo.Record{Key: fmt.Append(nil, i%keys), Value: binary.BigEndian.AppendUint64(nil, uint64(i))},
+			func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed.Store(&err)
+				}
+			})
 	}
 	err = client.Flush(ctx)
 	if f := failed.Load(); f != nil {
@@ -119,8 +120,10 @@ func wait(ctx context.Context, so func() bool) error {
 // member is one member of a stage's group, until it is over.
 func (c *chain) member(ctx context.Context, stage int, over func() bool) error {
 	opts := []kgo.Opt{
-		kgo.ConsumerGroup(c.topic(stage) + "-group"), kgo.ConsumeTopics(c.topic(stage)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(50 * time.Millisecond), kgo.FetchMaxBytes(1 << 20),
+		kgo.ConsumerGroup(c.topic(stage) + "-group"), kgo.ConsumeTopics(c.topic(stage)),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(50 * time.Millisecond),
+		kgo.FetchMaxBytes(1 << 20),
 		kgo.DefaultProduceTopic(c.topic(stage + 1)), kgo.ProducerBatchMaxBytes(1 << 20),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, some map[string][]int32) {
 			c.moves.Add(int64(len(some[c.topic(stage)])))
@@ -182,7 +185,8 @@ func changed(i uint64) uint64 {
 
 // check reads the last topic: every record once, those of one key in their order.
 func (c *chain) check(ctx context.Context) error {
-	client, err := c.cluster.client(kgo.ConsumeTopics(c.topic(stages)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(50*time.Millisecond))
+	client, err := c.cluster.client(kgo.ConsumeTopics(c.topic(stages)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxWait(50*time.Millisecond))
 	if err != nil {
 		return err
 	}
@@ -206,7 +210,8 @@ func (c *chain) check(ctx context.Context) error {
 				return fmt.Errorf("offset %d of partition %d holds what nobody wrote", r.Offset, r.Partition)
 			}
 			if next[i%keys] != i {
-				return fmt.Errorf("record %d came out where %d of the same key was next: lost, twice, or out of order", i, next[i%keys])
+				return fmt.Errorf("record %d came out where %d of the same key was next: lost, twice, or out of order", i,
+					next[i%keys])
 			}
 			next[i%keys] += keys
 			n++
@@ -221,5 +226,6 @@ func (c *chain) check(ctx context.Context) error {
 }
 
 var balancers = map[string]func() kgo.GroupBalancer{
-	"range": kgo.RangeBalancer, "roundrobin": kgo.RoundRobinBalancer, "sticky": kgo.StickyBalancer, "cooperative-sticky": kgo.CooperativeStickyBalancer,
+	"range": kgo.RangeBalancer, "roundrobin": kgo.RoundRobinBalancer, "sticky": kgo.StickyBalancer,
+	"cooperative-sticky": kgo.CooperativeStickyBalancer,
 }

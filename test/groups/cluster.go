@@ -47,7 +47,8 @@ func startCluster(ctx context.Context, firn, dir string, nodes int) (*cluster, e
 		place = []string{"--store", minio.MinIOURL("groups", "log"), "--coordinator", redis.URL()}
 	}
 	for i := range nodes {
-		command := append([]string{firn, "serve", "--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id", fmt.Sprint(i + 1)}, place...)
+		command := append([]string{firn, "serve", "--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id",
+			fmt.Sprint(i + 1)}, place...)
 		spec, err := process.NewSpec(command, dir)
 		if err != nil {
 			return c, err
@@ -95,7 +96,8 @@ func (c *cluster) addrs() (addrs []string) {
 func (c *cluster) bootstrap() string { return strings.Join(c.addrs(), ",") }
 
 func (c *cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.addrs()...), kgo.MetadataMinAge(50 * time.Millisecond), kgo.RecordRetries(1000)}, opts...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.addrs()...), kgo.MetadataMinAge(50 * time.Millisecond),
+		kgo.RecordRetries(1000)}, opts...)...)
 }
 
 // create makes topics.

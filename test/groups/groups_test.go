@@ -41,7 +41,8 @@ func TestGroups(t *testing.T) {
 		protocol, assignor string
 		strikes            int
 	}{{"classic", "roundrobin", 1}, {"consumer", "uniform", 0}, {"upgrade", "range", 0}} {
-		m := &mixed{cluster: c, protocol: one.protocol, assignor: one.assignor, strikes: one.strikes, log: t.Output(), random: rand.New(rand.NewPCG(1, 1))}
+		m := &mixed{cluster: c, protocol: one.protocol, assignor: one.assignor, strikes: one.strikes, log: t.Output(),
+			random: rand.New(rand.NewPCG(1, 1))}
 		m.choose(allClients(worker, "."), "")
 		if err := m.judged(t.Context(), t.Output()); err != nil {
 			t.Error(err)

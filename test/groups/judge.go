@@ -13,8 +13,10 @@ import (
 type event struct {
 	at     int64 // when it became true, nanoseconds
 	member string
-	what   string // A all that it has now; + got; V gave up; P processed; E an error that it was shown; K killed (the harness's own)
-	args   string
+	// A all that it has now; + got; V gave up; P processed; E an error that it was shown; K killed
+	// (the harness's own)
+	what string
+	args string
 }
 
 // judge collects what members say, and says whether a group's rules were kept: no two members have

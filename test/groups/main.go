@@ -98,7 +98,8 @@ func (o options) chains(ctx context.Context, c *cluster) error {
 }
 
 // kinds are the mixed groups: the protocol and the assignor that members name.
-var kinds = [][2]string{{"classic", "range"}, {"classic", "roundrobin"}, {"classic", "cooperative-sticky"}, {"consumer", "uniform"}, {"consumer", "range"}, {"upgrade", "range"}}
+var kinds = [][2]string{{"classic", "range"}, {"classic", "roundrobin"}, {"classic", "cooperative-sticky"},
+	{"consumer", "uniform"}, {"consumer", "range"}, {"upgrade", "range"}}
 
 func (o options) mixedGroups(ctx context.Context, c *cluster, worker string) error {
 	here, err := filepath.Abs(o.here)
@@ -110,7 +111,8 @@ func (o options) mixedGroups(ctx context.Context, c *cluster, worker string) err
 			continue
 		}
 		for _, strikes := range slices.Compact([]int{0, o.strikes}) {
-			m := &mixed{cluster: c, protocol: kind[0], assignor: kind[1], strikes: strikes, log: o.out, random: rand.New(rand.NewPCG(1, uint64(strikes)))}
+			m := &mixed{cluster: c, protocol: kind[0], assignor: kind[1], strikes: strikes, log: o.out,
+				random: rand.New(rand.NewPCG(1, uint64(strikes)))}
 			m.choose(allClients(worker, here), o.clients)
 			if err := m.judged(ctx, o.out); err != nil {
 				return err

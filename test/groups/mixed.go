@@ -100,7 +100,9 @@ func (m *mixed) run(ctx context.Context) (verdict, error) {
 	for _, end := range ends {
 		total += int(end)
 	}
-	err = m.until(ctx, fmt.Sprintf("all %d records are processed", total), func() bool { return m.judge.distinct() >= total })
+	err = m.until(ctx, fmt.Sprintf("all %d records are processed", total), func() bool {
+		return m.judge.distinct() >= total
+	})
 	for _, p := range m.live {
 		err = errors.Join(err, p.leave())
 	}

@@ -38,11 +38,14 @@ func allClients(worker, here string) []client {
 	in := func(name string) string { return filepath.Join(here, "members", name) }
 	python := in("venv/bin/python")
 	return []client{
-		{name: "franz-go", command: []string{worker, "franz-go"}, classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, modern: []string{"uniform"}},
+		{name: "franz-go", command: []string{worker, "franz-go"},
+			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, modern: []string{"uniform"}},
 		{name: "sarama", command: []string{worker, "sarama"}, classic: []string{"range", "roundrobin", "sticky"}},
-		{name: "java", command: []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", in("java/lib") + "/*", "Member"},
+		{name: "java", command: []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+			in("java/lib") + "/*", "Member"},
 			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, modern: []string{"uniform", "range"}},
-		{name: "confluent", command: []string{python, in("confluent.py")}, classic: []string{"range", "roundrobin", "cooperative-sticky"}, modern: []string{"uniform", "range"}},
+		{name: "confluent", command: []string{python, in("confluent.py")},
+			classic: []string{"range", "roundrobin", "cooperative-sticky"}, modern: []string{"uniform", "range"}},
 		{name: "kafka-python", command: []string{python, in("kafka_python.py")}, classic: []string{"range", "roundrobin"}},
 		{name: "kafkajs", command: []string{"node", in("kafkajs.js")}, classic: []string{"roundrobin"}},
 		{name: "kcat", command: []string{"kcat"}, classic: []string{"range", "roundrobin"}, bare: true},
@@ -54,7 +57,9 @@ func (c client) knows(protocol, assignor string) bool {
 	switch protocol {
 	case "consumer":
 		return slices.Contains(c.modern, assignor)
-	case "upgrade": // kcat ends itself when a Join is answered REBALANCE_IN_PROGRESS, as Kafka answers those that wait at the moment of an upgrade
+	case "upgrade":
+		// kcat ends itself when a Join is answered REBALANCE_IN_PROGRESS, as Kafka answers those that
+		// wait at the moment of an upgrade
 		return !c.bare && slices.Contains(c.classic, assignor)
 	}
 	return slices.Contains(c.classic, assignor)
@@ -73,11 +78,14 @@ type program struct {
 }
 
 // start starts a member.
-func (c client) start(ctx context.Context, j *judge, name, bootstrap, group, topic, protocol, assignor string) (*program, error) {
+func (c client) start(ctx context.Context, j *judge, name, bootstrap, group, topic, protocol,
+	assignor string) (*program, error) {
 	args := append(slices.Clone(c.command[1:]), bootstrap, group, topic, protocol, assignor)
 	if c.bare {
-		args = []string{"-b", bootstrap, "-G", group, "-q", "-u", "-X", "auto.offset.reset=earliest", "-X", "partition.assignment.strategy=" + assignor,
-			"-X", "heartbeat.interval.ms=500", "-X", "session.timeout.ms=10000", "-X", "topic.metadata.refresh.interval.ms=5000", "-f", "%p %o\n", topic}
+		args = []string{"-b", bootstrap, "-G", group, "-q", "-u", "-X", "auto.offset.reset=earliest", "-X",
+			"partition.assignment.strategy=" + assignor,
+			"-X", "heartbeat.interval.ms=500", "-X", "session.timeout.ms=10000", "-X", "topic.metadata.refresh.interval.ms=5000",
+			"-f", "%p %o\n", topic}
 	}
 	p := &program{name: name, cmd: exec.CommandContext(ctx, c.command[0], args...), done: make(chan struct{})}
 	out, err := p.cmd.StdoutPipe()

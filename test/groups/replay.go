@@ -26,7 +26,8 @@ func replay(ctx context.Context, c *cluster, firn string, records int) error {
 	begin := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	var all []*kgo.Record
 	for i := range records { // a record a second
-		all = append(all, &kgo.Record{Key: strconv.AppendInt(nil, int64(i%101), 10), Value: strconv.AppendInt(nil, int64(i), 10), Timestamp: begin.Add(time.Duration(i) * time.Second)})
+		all = append(all, &kgo.Record{Key: strconv.AppendInt(nil, int64(i%101), 10),
+			Value: strconv.AppendInt(nil, int64(i), 10), Timestamp: begin.Add(time.Duration(i) * time.Second)})
 	}
 	if err := client.ProduceSync(ctx, all...).FirstErr(); err != nil {
 		return err
@@ -44,11 +45,13 @@ func replay(ctx context.Context, c *cluster, firn string, records int) error {
 		}
 	}
 	if len(first) != records || len(half)+len(rest) != records || len(again) != 0 {
-		return fmt.Errorf("of %d records the first group read %d and then %d, the second %d and then %d", records, len(first), len(again), len(half), len(rest))
+		return fmt.Errorf("of %d records the first group read %d and then %d, the second %d and then %d", records, len(first),
+			len(again), len(half), len(rest))
 	}
 	from := records / 3
 	to := begin.Add(time.Duration(from) * time.Second).Format(time.RFC3339)
-	if out, err := exec.CommandContext(ctx, firn, "group", "reset", "first", "--topic", topic, "--to", to, "--bootstrap", c.bootstrap()).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, firn, "group", "reset", "first", "--topic", topic, "--to", to, "--bootstrap",
+		c.bootstrap()).CombinedOutput(); err != nil {
 		return fmt.Errorf("firn group reset: %w: %s", err, out)
 	}
 	read, err := readGroup(ctx, c, "first", topic, records-from)
@@ -66,7 +69,8 @@ func replay(ctx context.Context, c *cluster, firn string, records int) error {
 // readGroup reads as the only member of a group: at least so many records, and then until nothing
 // more comes.
 func readGroup(ctx context.Context, c *cluster, group, topic string, least int) (map[int]int, error) {
-	client, err := c.client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(),
+	client, err := c.client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(),
 		kgo.FetchMaxWait(50*time.Millisecond))
 	if err != nil {
 		return nil, err

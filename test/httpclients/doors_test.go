@@ -21,7 +21,8 @@ func TestBothDoors(t *testing.T) {
 	defer cancel()
 	base, kafka := startServer(t)
 	const keys, partitions = 200, 7
-	call(t, http.MethodPost, base+"/v1/topics", "application/json", fmt.Appendf(nil, `{"name": "t", "partitions": %d}`, partitions), nil)
+	call(t, http.MethodPost, base+"/v1/topics", "application/json",
+		fmt.Appendf(nil, `{"name": "t", "partitions": %d}`, partitions), nil)
 	var lines bytes.Buffer
 	sent := make([][]byte, keys)
 	for i := range sent {
@@ -30,7 +31,8 @@ func TestBothDoors(t *testing.T) {
 			sent[i][j] = byte(rand.Uint32())
 		}
 		b64 := base64.StdEncoding.EncodeToString(sent[i])
-		fmt.Fprintf(&lines, `{"key":{"base64":%q},"value":{"base64":%q},"headers":{"n":%d},"timestamp":%d}`+"\n", b64, b64, i, 1_700_000_000_000+i)
+		fmt.Fprintf(&lines, `{"key":{"base64":%q},"value":{"base64":%q},"headers":{"n":%d},"timestamp":%d}`+"\n", b64, b64, i,
+			1_700_000_000_000+i)
 	}
 	var answer struct {
 		Records []struct {
@@ -40,7 +42,8 @@ func TestBothDoors(t *testing.T) {
 	}
 	call(t, http.MethodPost, base+"/v1/topics/t/records", "application/x-ndjson", lines.Bytes(), &answer)
 
-	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics("t"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +59,8 @@ func TestBothDoors(t *testing.T) {
 			if at := answer.Records[i]; at.Partition != r.Partition || at.Offset != r.Offset {
 				t.Errorf("record %d is at %d/%d, the answer said %+v", i, r.Partition, r.Offset, at)
 			}
-			if !bytes.Equal(r.Key, sent[i]) || !bytes.Equal(r.Value, sent[i]) || len(r.Headers) != 1 || string(r.Headers[0].Value) != fmt.Sprint(i) {
+			if !bytes.Equal(r.Key, sent[i]) || !bytes.Equal(r.Value, sent[i]) || len(r.Headers) != 1 ||
+				string(r.Headers[0].Value) != fmt.Sprint(i) {
 				t.Errorf("record %d is %x = %x, %v", i, r.Key, r.Value, r.Headers)
 			}
 		})

@@ -35,7 +35,9 @@ const (
 	floodConnections = 200
 	floodBody        = 800 << 10
 	floodSize        = 200
-	floodSlow        = 40 // requests whose last byte comes when somebody was refused: more than fit into the memory, so that no machine is fast enough
+	// requests whose last byte comes when somebody was refused: more than fit into the memory, so that
+	// no machine is fast enough
+	floodSlow = 40
 )
 
 // TestFlood: a server that is asked for a multiple of its memory at once refuses with 429 and
@@ -43,7 +45,8 @@ const (
 // acknowledged.
 func TestFlood(t *testing.T) {
 	const mib = 1 << 20
-	server := processtest.Firn(t, "--http-memory", "16MiB", "--http-max-body", "1MiB", "--buffer-bytes", "16MiB", "--flush-bytes", "4MiB", "--cache-bytes", "8MiB", "--tail-bytes", "8MiB")
+	server := processtest.Firn(t, "--http-memory", "16MiB", "--http-max-body", "1MiB", "--buffer-bytes", "16MiB",
+		"--flush-bytes", "4MiB", "--cache-bytes", "8MiB", "--tail-bytes", "8MiB")
 	f := &flood{t: t, base: "http://" + server.HTTP(), full: make(chan struct{})}
 	call(t, http.MethodPost, f.base+"/v1/topics", "application/json", []byte(`{"name": "flood", "partitions": 4}`), nil)
 	f.left.Store(floodSize)
@@ -56,7 +59,8 @@ func TestFlood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d requests were taken, %d refused, and the server had %d MiB at most", floodSize, f.refused.Load(), usage.PeakBytes/mib)
+	t.Logf("%d requests were taken, %d refused, and the server had %d MiB at most", floodSize, f.refused.Load(),
+		usage.PeakBytes/mib)
 	// What the flags allow, half as much again for the garbage collector (GOGC=50), and a program's
 	// own 64 MiB. All bodies at once, and the batches made of them, are 312 MiB.
 	if limit := int64((16+16+8+8)*3/2+64) * mib; usage.PeakBytes > limit {
@@ -119,7 +123,8 @@ func (f *flood) post(client *http.Client, n int, body []byte) (*http.Response, e
 		last := len(body) - 1
 		reader = io.MultiReader(bytes.NewReader(body[:last]), gate(f.full), bytes.NewReader(body[last:]))
 	}
-	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.base+"/v1/topics/flood/records?key="+strconv.Itoa(n), reader)
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost,
+		f.base+"/v1/topics/flood/records?key="+strconv.Itoa(n), reader)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +143,8 @@ func (g gate) Read([]byte) (int, error) {
 
 // readBack wants each record that was acknowledged once, and no other.
 func (f *flood) readBack(kafka string) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics("flood"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics("flood"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		f.t.Fatal(err)
 	}

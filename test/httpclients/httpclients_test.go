@@ -113,7 +113,8 @@ func startServer(t *testing.T) (base, kafka string) {
 // writeRecords creates a topic and fills it. It returns what workers print of it, sorted.
 func writeRecords(t *testing.T, base string) (lines []string) {
 	t.Helper()
-	call(t, http.MethodPost, base+"/v1/topics", "application/json", fmt.Appendf(nil, `{"name": "orders", "partitions": %d}`, partitions), nil)
+	call(t, http.MethodPost, base+"/v1/topics", "application/json",
+		fmt.Appendf(nil, `{"name": "orders", "partitions": %d}`, partitions), nil)
 	var body bytes.Buffer
 	for i := range records {
 		fmt.Fprintf(&body, "{\"key\": \"%d\", \"value\": \"value-%d\"}\n", i, i)

@@ -1,8 +1,10 @@
-// Package linear judges the history of one partition with porcupine, a checker of linearizability that we did not write. Its model of a partition is a list
-// of records: an append puts records behind the last one, a read shows records from an offset on.
+// Package linear judges the history of one partition with porcupine, a checker of linearizability
+// that we did not write. Its model of a partition is a list of records: an append puts records
+// behind the last one, a read shows records from an offset on.
 //
-// Whoever records a history gives each record of the partition an identity of its own. A request that is repeated until it is answered is one append, from its first try to its
-// answer, if the server promises that it is written once; otherwise each try is an append of other records.
+// Whoever records a history gives each record of the partition an identity of its own. A request
+// that is repeated until it is answered is one append, from its first try to its answer, if the
+// server promises that it is written once; otherwise each try is an append of other records.
 package linear
 
 import (
@@ -51,22 +53,26 @@ const (
 // patience is how long one check may take.
 const patience = 20 * time.Second
 
-// Check says whether the history of a partition is one that a list of records could have. If not, the explanation names the operations that do not fit. It also says no
-// when it cannot decide in time, and says so.
+// Check says whether the history of a partition is one that a list of records could have. If not,
+// the explanation names the operations that do not fit. It also says no when it cannot decide in
+// time, and says so.
 func Check(ops []Operation) (ok bool, explanation string) {
 	checked := operations(placed(ops))
 	switch porcupine.CheckOperationsTimeout(model, checked, patience) {
 	case porcupine.Ok:
 		return true, ""
 	case porcupine.Unknown:
-		return false, fmt.Sprintf("not decided: a history of %d operations takes longer than %s; make it shorter", len(ops), patience)
+		return false, fmt.Sprintf("not decided: a history of %d operations takes longer than %s; make it shorter", len(ops),
+			patience)
 	}
 	_, info := porcupine.CheckOperationsVerbose(model, checked, patience)
 	return false, explain(checked, info)
 }
 
-// placed returns the operations that matter, and finds out from what was read where appends of unknown outcome went. An append that failed is left out: who reads
-// its records reads what nobody wrote. So is one of unknown outcome of which nothing was seen, unless offsets are missing that it may have taken.
+// placed returns the operations that matter, and finds out from what was read where appends of
+// unknown outcome went. An append that failed is left out: who reads its records reads what nobody
+// wrote. So is one of unknown outcome of which nothing was seen, unless offsets are missing that it
+// may have taken.
 func placed(ops []Operation) []Operation {
 	seen := map[string]int64{}
 	for _, o := range ops {
@@ -124,7 +130,8 @@ func dense(ops []Operation) bool {
 func operations(ops []Operation) []porcupine.Operation {
 	checked := make([]porcupine.Operation, len(ops))
 	for i, o := range ops {
-		checked[i] = porcupine.Operation{ClientId: o.Client, Call: o.Call, Return: max(o.Call, o.Return), Input: o.Input, Output: o.Output}
+		checked[i] = porcupine.Operation{ClientId: o.Client, Call: o.Call, Return: max(o.Call, o.Return), Input: o.Input,
+			Output: o.Output}
 	}
 	return checked
 }
@@ -153,8 +160,9 @@ var model = porcupine.Model{
 	Hash: func(s any) uint64 { return s.(partition).hash },
 }
 
-// step says whether an operation may happen next, and what it leads to. An append whose offset is not known may happen at any end, also
-// behind everything else, where it disturbs nobody: that is the same as not to happen.
+// step says whether an operation may happen next, and what it leads to. An append whose offset is
+// not known may happen at any end, also behind everything else, where it disturbs nobody: that is
+// the same as not to happen.
 func step(state, input, output any) (bool, any) {
 	s, in, out := state.(partition), input.(Input), output.(Output)
 	if len(in.Append) == 0 {

@@ -1,5 +1,6 @@
-// Package neighbours attacks a server, as a process of its own, in the ways in which one client could hurt others: it measures what a bystander notices, and
-// that the process stays within the sum of its limits.
+// Package neighbours attacks a server, as a process of its own, in the ways in which one client
+// could hurt others: it measures what a bystander notices, and that the process stays within the
+// sum of its limits.
 package neighbours
 
 import (
@@ -42,7 +43,8 @@ const (
 	unflaggedMiB = 16 + 32 + 64
 	// The collector runs when there is half as much garbage as live memory (GOGC=50).
 	garbage = 1.5
-	// What a server takes that does nothing, its connections and stacks, and one segment that is being written.
+	// What a server takes that does nothing, its connections and stacks, and one segment that is being
+	// written.
 	baseMiB = 128
 )
 
@@ -86,7 +88,8 @@ func start(t *testing.T) *victim {
 	if _, err := p.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka()), kgo.ProducerBatchMaxBytes(95<<20), kgo.BrokerMaxWriteBytes(100<<20),
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka()), kgo.ProducerBatchMaxBytes(95<<20),
+		kgo.BrokerMaxWriteBytes(100<<20),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
@@ -96,10 +99,10 @@ func start(t *testing.T) *victim {
 }
 
 // TestNeighboursNoticeLittle: in each attack a heartbeat takes less than a second, and at most ten
-// times as long as on an idle server, on cores that are as busy; probes are answered; and the process
-// stays within the sum of its limits. How busy the cores make it, without the server's doing, is
-// what a heartbeat takes while the same traffic goes to somebody else. All come from one address,
-// which is the hard case.
+// times as long as on an idle server, on cores that are as busy; probes are answered; and the
+// process stays within the sum of its limits. How busy the cores make it, without the server's
+// doing, is what a heartbeat takes while the same traffic goes to somebody else. All come from one
+// address, which is the hard case.
 func TestNeighboursNoticeLittle(t *testing.T) {
 	v := start(t)
 	v.prepare()
@@ -159,11 +162,13 @@ func (v *victim) prepare() {
 		}
 		return b
 	}
-	if err := v.client.ProduceSync(v.t.Context(), &kgo.Record{Topic: "large", Value: noise(80 << 20)}).FirstErr(); err != nil {
+	if err := v.client.ProduceSync(v.t.Context(), &kgo.Record{Topic: "large",
+		Value: noise(80 << 20)}).FirstErr(); err != nil {
 		v.t.Fatal(err)
 	}
 	for range 16 {
-		if err := v.client.ProduceSync(v.t.Context(), &kgo.Record{Topic: "read", Value: noise(1 << 20)}).FirstErr(); err != nil {
+		if err := v.client.ProduceSync(v.t.Context(), &kgo.Record{Topic: "read",
+			Value: noise(1 << 20)}).FirstErr(); err != nil {
 			v.t.Fatal(err)
 		}
 	}
@@ -180,8 +185,8 @@ func (v *victim) prepare() {
 }
 
 // watch has a bystander send heartbeats for a while, and returns the 99th of a hundred times that
-// they took, and the most memory that the process had. The bystander is a process of its own: beside
-// attackers in one process it would wait for them there, and not for the server.
+// they took, and the most memory that the process had. The bystander is a process of its own:
+// beside attackers in one process it would wait for them there, and not for the server.
 func (v *victim) watch(during time.Duration) (p99 time.Duration, rss int64) {
 	bystander := exec.CommandContext(v.t.Context(), os.Args[0])
 	bystander.Env = append(os.Environ(), bystanderOf+"="+v.Kafka(), bystanderFor+"="+during.String())
@@ -363,7 +368,8 @@ func (v *victim) parkedFetches() {
 	p.PartitionMaxBytes = 1 << 20
 	req := kmsg.NewPtrFetchRequest()
 	req.Version, req.MinBytes, req.MaxBytes, req.MaxWaitMillis = 4, 1, 1<<20, 60_000
-	req.Topics = []kmsg.FetchRequestTopic{{Topic: "small", Partitions: slices.Repeat([]kmsg.FetchRequestTopicPartition{p}, 37_000)}}
+	req.Topics = []kmsg.FetchRequestTopic{{Topic: "small",
+		Partitions: slices.Repeat([]kmsg.FetchRequestTopicPartition{p}, 37_000)}}
 	v.attack(v.Kafka(), 16, frame(req))
 }
 

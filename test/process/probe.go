@@ -11,7 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// probe asks the server at addr for metadata, once. It keeps clear of a Kafka client, which would pause between its attempts.
+// probe asks the server at addr for metadata, once. It keeps clear of a Kafka client, which would
+// pause between its attempts.
 func probe(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -26,7 +27,8 @@ func probe(ctx context.Context, addr string) error {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 8
 	req.Topics = []kmsg.MetadataRequestTopic{}
-	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("probe")).AppendRequest(nil, req, 1)); err != nil {
+	if _, err := conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("probe")).AppendRequest(nil, req,
+		1)); err != nil {
 		return err
 	}
 	var size [4]byte

@@ -1,5 +1,6 @@
-// Package process runs a Kafka server as a process of its own, for tests and measurements that must see the whole of it: how long it takes
-// until it answers, what it costs, and what is left when it is killed. It knows nothing of Firn but a command line.
+// Package process runs a Kafka server as a process of its own, for tests and measurements that must
+// see the whole of it: how long it takes until it answers, what it costs, and what is left when it
+// is killed. It knows nothing of Firn but a command line.
 package process
 
 import (
@@ -17,7 +18,8 @@ import (
 	"firn.dev/localstack"
 )
 
-// Spec says how a server is started. In Command, {dir}, {kafka} and {http} stand for the fields below.
+// Spec says how a server is started. In Command, {dir}, {kafka} and {http} stand for the fields
+// below.
 type Spec struct {
 	Command []string
 	Dir     string   // where its data is; absolute
@@ -37,7 +39,8 @@ type Process struct {
 	err     error // of the process, once done is closed
 }
 
-// Start starts the server and does not wait until it answers: Ready does. The server dies with the process that started it.
+// Start starts the server and does not wait until it answers: Ready does. The server dies with the
+// process that started it.
 func Start(spec Spec) (*Process, error) {
 	fill := strings.NewReplacer("{dir}", spec.Dir, "{kafka}", spec.Kafka, "{http}", spec.HTTP)
 	args := make([]string, len(spec.Command))
@@ -88,7 +91,8 @@ func (p printed) Close() error {
 	return p.file.Close()
 }
 
-// Ready waits until the server answers a Metadata request and returns how long that took since Start.
+// Ready waits until the server answers a Metadata request and returns how long that took since
+// Start.
 func (p *Process) Ready(ctx context.Context) (time.Duration, error) {
 	for {
 		err := probe(ctx, p.spec.Kafka)
@@ -132,13 +136,15 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Terminate asks the process to end, as SIGTERM does, and returns its exit status. If ctx ends first the process is killed.
+// Terminate asks the process to end, as SIGTERM does, and returns its exit status. If ctx ends
+// first the process is killed.
 func (p *Process) Terminate(ctx context.Context) (int, error) {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	return p.Wait(ctx)
 }
 
-// Wait waits for the process to end by itself and returns its exit status. If ctx ends first the process is killed.
+// Wait waits for the process to end by itself and returns its exit status. If ctx ends first the
+// process is killed.
 func (p *Process) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-p.done:
@@ -149,7 +155,8 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// Build builds a program of this module into dir and returns its path. The flags are those of go build.
+// Build builds a program of this module into dir and returns its path. The flags are those of go
+// build.
 func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, filepath.Base(pkg))
 	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", bin}, flags, []string{pkg})...)

@@ -15,7 +15,8 @@ type Usage struct {
 	PeakBytes int64         // of resident memory
 }
 
-// clockTick is the unit of CPU times in /proc: Linux shows user programs 100 a second on every architecture that Go runs on.
+// clockTick is the unit of CPU times in /proc: Linux shows user programs 100 a second on every
+// architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
 // Usage reads what the server has used so far, from /proc: it is there on Linux only.
@@ -28,7 +29,8 @@ func UsageOf(pid int) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	// The second field is the name, in parentheses, and may hold spaces. User and system time are the 14th and 15th.
+	// The second field is the name, in parentheses, and may hold spaces. User and system time are the
+	// 14th and 15th.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
 		return Usage{}, fmt.Errorf("%sstat has %d fields", dir, len(fields))

@@ -61,8 +61,8 @@ func TestWriting(t *testing.T) {
 	}
 }
 
-// TestBlocksCanBePasted looks at the blocks that no test runs, because they need a bucket or a group: they have no comments
-// and no unquoted patterns, which an interactive zsh does not take.
+// TestBlocksCanBePasted looks at the blocks that no test runs, because they need a bucket or a
+// group: they have no comments and no unquoted patterns, which an interactive zsh does not take.
 func TestBlocksCanBePasted(t *testing.T) {
 	for _, page := range pages(t) {
 		for block := range blocks(read(t, page)) {

@@ -49,7 +49,8 @@ func TestRestoreFromACopyOfABusyBucket(t *testing.T) {
 	copyObjects(t, bucket, backup, "segments", "indexes")
 	for round := 1; ; round++ {
 		copyObjects(t, bucket, backup, "incarnations", "snapshots", "journal")
-		out, err := exec.CommandContext(t.Context(), bin, "recover", "--dry-run", "--store", "file://"+backup).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), bin, "recover", "--dry-run", "--store",
+			"file://"+backup).CombinedOutput()
 		if err == nil {
 			break
 		}
@@ -64,7 +65,8 @@ func TestRestoreFromACopyOfABusyBucket(t *testing.T) {
 	}
 	node.Kill()
 
-	if out, err := exec.CommandContext(t.Context(), bin, "doctor", "--audit", "--store", "file://"+backup).CombinedOutput(); err != nil || !strings.Contains(string(out), "missing: 0") {
+	if out, err := exec.CommandContext(t.Context(), bin, "doctor", "--audit", "--store",
+		"file://"+backup).CombinedOutput(); err != nil || !strings.Contains(string(out), "missing: 0") {
 		t.Errorf("%v: %s", err, out)
 	}
 	numbers := read(t, serve(t, bin, backup).Kafka())
@@ -76,7 +78,8 @@ func TestRestoreFromACopyOfABusyBucket(t *testing.T) {
 			t.Fatalf("record %d says %s", i, n)
 		}
 	}
-	t.Logf("%d records acknowledged before the copy, %d in it, %d written in the end", acknowledged, len(numbers), w.acknowledged.Load())
+	t.Logf("%d records acknowledged before the copy, %d in it, %d written in the end", acknowledged, len(numbers),
+		w.acknowledged.Load())
 }
 
 // serve starts a node on a directory.
@@ -169,7 +172,8 @@ func read(t *testing.T, kafka string) (values []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// Every call of the coordinator, of the bucket and of an upload can suffer faults: a method that is new passes through call as well.
+// Every call of the coordinator, of the bucket and of an upload can suffer faults: a method that is
+// new passes through call as well.
 func TestEveryCallCrossesTheBoundary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(&Plan{Nodes: 1}, false)

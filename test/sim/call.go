@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// boundary is what calls of one kind have in common: how long callers wait for an answer, if they say nothing else, and the errors of what then happens.
+// boundary is what calls of one kind have in common: how long callers wait for an answer, if they
+// say nothing else, and the errors of what then happens.
 type boundary struct {
 	patience time.Duration
 	refused  error // nothing was done
 	silent   error // nobody knows
 }
 
-// call makes a call across the boundary of a process. What the plan has for it happens to it. do is the call as the other side makes it; it may be made when the caller has
-// gone, and twice, and so must not use what belongs to the caller.
-func call[T any](ctx context.Context, p *process, at *boundary, name string, do func(ctx context.Context) (T, error)) (answer T, err error) {
+// call makes a call across the boundary of a process. What the plan has for it happens to it. do is
+// the call as the other side makes it; it may be made when the caller has gone, and twice, and so
+// must not use what belongs to the caller.
+func call[T any](ctx context.Context, p *process, at *boundary, name string,
+	do func(ctx context.Context) (T, error)) (answer T, err error) {
 	var none T
 	if err := p.gate(); err != nil {
 		return none, err
@@ -41,7 +44,8 @@ func call[T any](ctx context.Context, p *process, at *boundary, name string, do 
 	return answer, err
 }
 
-func transmit[T any](ctx context.Context, p *process, at *boundary, f fate, do func(ctx context.Context) (T, error)) (answer T, err error) {
+func transmit[T any](ctx context.Context, p *process, at *boundary, f fate,
+	do func(ctx context.Context) (T, error)) (answer T, err error) {
 	w := p.w
 	give := func(cause error) (T, error) {
 		var none T

@@ -81,7 +81,8 @@ func bytesOf(names []string, o batch.Options) ([]byte, batch.Header) {
 	return b, h
 }
 
-// errUnknownHere is what a node answers that does not know the topic, perhaps not yet. Clients try again.
+// errUnknownHere is what a node answers that does not know the topic, perhaps not yet. Clients try
+// again.
 var errUnknownHere = errors.New("this node does not know the topic")
 
 // append has a node write a batch, as the handler of Produce does.
@@ -145,7 +146,8 @@ func (c *client) plain() {
 	}
 }
 
-// idempotent is a producer that tries each batch until it is answered, at one node after the other, as Kafka's clients do.
+// idempotent is a producer that tries each batch until it is answered, at one node after the other,
+// as Kafka's clients do.
 func (c *client) idempotent() {
 	id, ok := c.producerID()
 	sequences := map[segments.Partition]int32{}
@@ -183,7 +185,8 @@ func (c *client) producerID() (int64, bool) {
 	return 0, false
 }
 
-// insist tries a batch until it is answered. It says whether it was written: if its topic is gone it was not.
+// insist tries a batch until it is answered. It says whether it was written: if its topic is gone
+// it was not.
 func (c *client) insist(w *write, b ingest.Batch, ctx context.Context) bool {
 	for ctx.Err() == nil {
 		i, err := c.node(ctx)
@@ -198,7 +201,8 @@ func (c *client) insist(w *write, b ingest.Batch, ctx context.Context) bool {
 		if err == nil {
 			err = r.Err
 		}
-		c.w.trace("%s: %s writes %v, sequence %d, to %s: offset %d, %v", c.name, i.name, w.records, b.Header.BaseSequence, b.Partition, r.BaseOffset, err)
+		c.w.trace("%s: %s writes %v, sequence %d, to %s: offset %d, %v", c.name, i.name, w.records, b.Header.BaseSequence,
+			b.Partition, r.BaseOffset, err)
 		switch {
 		case err == nil, errors.Is(err, coordinator.ErrDuplicate):
 			c.w.judge.acknowledges(c.name, w, r.BaseOffset)
@@ -264,7 +268,8 @@ func (c *client) read(i *instance, at segments.Partition, from int64) int64 {
 }
 
 // fetch has a node read records.
-func (i *instance) fetch(ctx context.Context, at segments.Partition, from int64, most int) (offsets []int64, records []string, err error) {
+func (i *instance) fetch(ctx context.Context, at segments.Partition, from int64,
+	most int) (offsets []int64, records []string, err error) {
 	batches, err := serve(ctx, i, func(ctx context.Context) ([][]byte, error) {
 		chunk, err := i.index.Read(ctx, at, from, most, true)
 		return chunk.Batches, err

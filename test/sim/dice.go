@@ -2,7 +2,8 @@ package sim
 
 import "time"
 
-// dice decides by a hash of the seed, of where, and of what for: so one decision depends on no other.
+// dice decides by a hash of the seed, of where, and of what for: so one decision depends on no
+// other.
 type dice struct {
 	seed  uint64
 	where string

@@ -34,7 +34,8 @@ func (w *world) answered(idle <-chan struct{}) bool {
 	return w.judge.found() == nil
 }
 
-// livesOn writes at each node, and to the whole cluster once more when Redis has forgotten everything.
+// livesOn writes at each node, and to the whole cluster once more when Redis has forgotten
+// everything.
 func (w *world) livesOn() bool {
 	ctx, cancel := context.WithTimeout(w.ctx, alive)
 	defer cancel()
@@ -158,7 +159,8 @@ func readAll(ctx context.Context, view *coordinator.View, x *index.Index) (map[s
 					return nil, err
 				}
 				if len(offsets) == 0 {
-					return nil, fmt.Errorf("there is nothing at offset %d of %s, which goes from %d to %d", next, at, info.LogStart, info.HighWatermark)
+					return nil, fmt.Errorf("there is nothing at offset %d of %s, which goes from %d to %d", next, at, info.LogStart,
+						info.HighWatermark)
 				}
 				all.bytes += bytesFrom(chunk.Batches, next)
 				for i, o := range offsets {
@@ -186,14 +188,17 @@ func bytesFrom(batches [][]byte, offset int64) (n int64) {
 
 // audit asks what is in the bucket for nothing, and what is needed and not there.
 func (w *world) audit(ctx context.Context) {
-	report, err := coordinator.Audit(ctx, w.bucket, coordinator.AuditOptions{CommitDeadline: w.plan.CommitDeadline, Grace: w.plan.Grace})
+	report, err := coordinator.Audit(ctx, w.bucket, coordinator.AuditOptions{CommitDeadline: w.plan.CommitDeadline,
+		Grace: w.plan.Grace})
 	switch {
 	case err != nil:
 		w.judge.violation("P7: the audit fails: %v", err)
 	case len(report.Missing) > 0:
-		w.judge.violation("P7: %d objects are missing, the first is %s: %s", len(report.Missing), report.Missing[0].Key, report.Missing[0].Detail)
+		w.judge.violation("P7: %d objects are missing, the first is %s: %s", len(report.Missing), report.Missing[0].Key,
+			report.Missing[0].Detail)
 	case len(report.Leaked) > 0 && w.plan.Long:
-		w.judge.violation("P7: %d objects are leaked, the first is %s: %s", len(report.Leaked), report.Leaked[0].Key, report.Leaked[0].Detail)
+		w.judge.violation("P7: %d objects are leaked, the first is %s: %s", len(report.Leaked), report.Leaked[0].Key,
+			report.Leaked[0].Detail)
 	case report.Tallies[coordinator.Unknown].Objects > 0:
 		w.judge.violation("P7: %d objects are nothing that firn puts there", report.Tallies[coordinator.Unknown].Objects)
 	}

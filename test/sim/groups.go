@@ -38,7 +38,8 @@ func (c *client) commit(i *instance, group string, at segments.Partition) {
 	_, err := serve(ctx, i, func(server context.Context) (struct{}, error) {
 		ctx, leave := leaving(server, ctx)
 		defer leave()
-		refused := i.groups.Commit(ctx, group, groups.Committer{Generation: -1}, []coordinator.GroupOffset{{Partition: at, Offset: offset, LeaderEpoch: -1}})
+		refused := i.groups.Commit(ctx, group, groups.Committer{Generation: -1},
+			[]coordinator.GroupOffset{{Partition: at, Offset: offset, LeaderEpoch: -1}})
 		if refused != nil {
 			return struct{}{}, refused
 		}
@@ -71,7 +72,8 @@ func (c *client) fetchCommitted(i *instance, group string, at segments.Partition
 // administer makes topics grow, deletes records, and deletes the topic and makes it again.
 func (c *client) administer() {
 	for on := true; on || c.w.topicID() == (segments.TopicID{}) && c.w.judge.found() == nil; {
-		if on = c.w.sleep(c.dice().between("think", time.Second, 10*time.Second), c.w.judge.over); !on { // in the end there is a topic
+		// in the end there is a topic
+		if on = c.w.sleep(c.dice().between("think", time.Second, 10*time.Second), c.w.judge.over); !on {
 			c.w.sleepAlways(time.Second)
 		}
 		i, err := c.node(c.w.ctx)

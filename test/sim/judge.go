@@ -12,7 +12,8 @@ import (
 	"firn.dev/test/linear"
 )
 
-// judge knows what clients were told, and finds contradictions in it. Records are known by their values, each of which is sent by one client, in one request.
+// judge knows what clients were told, and finds contradictions in it. Records are known by their
+// values, each of which is sent by one client, in one request.
 type judge struct {
 	mu         sync.Mutex
 	partitions map[segments.Partition]*history
@@ -22,10 +23,12 @@ type judge struct {
 	offsets    map[decision]*groupCommit
 	opened     []incarnationOpened
 	begun      time.Time
-	retention  int64 // bytes that the newest records of a partition have to have before older ones may go; 0: older ones stay
-	compact    bool  // a record may go when a later one has its key
-	verdict    error // the first contradiction
-	over       chan struct{}
+	// bytes that the newest records of a partition have to have before older ones may go; 0: older
+	// ones stay
+	retention int64
+	compact   bool  // a record may go when a later one has its key
+	verdict   error // the first contradiction
+	over      chan struct{}
 
 	acknowledged, served int
 	expired, compacted   int // records that are gone in the end, by retention and by compaction
@@ -55,7 +58,8 @@ const (
 )
 
 func newJudge(p *Plan) *judge {
-	return &judge{retention: int64(p.Retention), compact: p.Compact, partitions: map[segments.Partition]*history{}, places: map[string][]place{}, refused: map[string]string{},
+	return &judge{retention: int64(p.Retention), compact: p.Compact, partitions: map[segments.Partition]*history{},
+		places: map[string][]place{}, refused: map[string]string{},
 		groups: map[string]*groupHistory{}, offsets: map[decision]*groupCommit{},
 		begun: time.Now(), over: make(chan struct{})}
 }
@@ -108,7 +112,8 @@ func (j *judge) sends(at segments.Partition, records []string) *write {
 func (j *judge) operation(w *write, o linear.Outcome, offset int64) {
 	h := j.history(w.at)
 	if len(h.writes) < maxWrites {
-		h.writes = append(h.writes, linear.Operation{Call: w.call, Return: j.now(), Input: linear.Input{Append: w.records}, Output: linear.Output{Outcome: o, Offset: offset}})
+		h.writes = append(h.writes, linear.Operation{Call: w.call, Return: j.now(), Input: linear.Input{Append: w.records},
+			Output: linear.Output{Outcome: o, Offset: offset}})
 	}
 }
 
@@ -124,7 +129,8 @@ func (j *judge) acknowledges(who string, w *write, offset int64) {
 			j.violated("P2: offset %d of %s is acknowledged for %s by %s, and was for %s", o, w.at, record, who, other)
 		}
 		if other, taken := h.served[o]; taken && other != record {
-			j.violated("P2: offset %d of %s is acknowledged for %s by %s, and %s was served there by %s", o, w.at, record, who, other, h.by[o])
+			j.violated("P2: offset %d of %s is acknowledged for %s by %s, and %s was served there by %s", o, w.at, record, who,
+				other, h.by[o])
 		}
 		h.acked[o] = record
 		j.acknowledged++
@@ -139,7 +145,8 @@ func (j *judge) gaveUp(w *write) {
 	j.operation(w, linear.Unknown, -1)
 }
 
-// gaveUpAnywhere is the same for records of a request to a topic: they may come to any of its partitions.
+// gaveUpAnywhere is the same for records of a request to a topic: they may come to any of its
+// partitions.
 func (j *judge) gaveUpAnywhere(call int64, records []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -173,7 +180,8 @@ func (j *judge) placed(p place, record, who string) {
 		return
 	}
 	if len(known) > 0 && !j.history(known[0].at).deleted { // a topic of the same name gets it once more
-		j.violated("P4: %s is at offset %d of %s, says %s, and at offset %d of %s", record, p.offset, p.at, who, known[0].offset, known[0].at)
+		j.violated("P4: %s is at offset %d of %s, says %s, and at offset %d of %s", record, p.offset, p.at, who,
+			known[0].offset, known[0].at)
 	}
 	j.places[record] = append(known, p)
 }
@@ -202,7 +210,8 @@ func (j *judge) serves(who string, at segments.Partition, call int64, offsets []
 		j.placed(place{at, o}, records[i], who)
 	}
 	if len(offsets) > 0 && len(h.reads) < maxReads && !j.compact {
-		h.reads = append(h.reads, linear.Operation{Call: call, Return: j.now(), Input: linear.Input{Offset: offsets[0]}, Output: linear.Output{Records: records}})
+		h.reads = append(h.reads, linear.Operation{Call: call, Return: j.now(), Input: linear.Input{Offset: offsets[0]},
+			Output: linear.Output{Records: records}})
 	}
 }
 
@@ -245,7 +254,8 @@ func (j *judge) ends(who string, log map[segments.Partition]whole) {
 			continue
 		}
 		if got.start > h.start && (j.retention == 0 || got.bytes < j.retention) {
-			j.violated("P1: %s begins %s at offset %d, where %d bytes are left, and nobody asked for more than %d to be deleted", who, at, got.start, got.bytes, h.start)
+			j.violated("P1: %s begins %s at offset %d, where %d bytes are left, and nobody asked for more than %d to be deleted",
+				who, at, got.start, got.bytes, h.start)
 		}
 		for o := got.start; o < got.end && !j.compact; o++ {
 			if _, there := got.records[o]; !there {
@@ -261,7 +271,8 @@ func (j *judge) ends(who string, log map[segments.Partition]whole) {
 					continue
 				}
 				if o >= got.start && got.records[o] != record {
-					j.violated("P1: %s has %q at offset %d of %s, which goes from %d to %d: %s was acknowledged or served there", who, got.records[o], o, at, got.start, got.end, record)
+					j.violated("P1: %s has %q at offset %d of %s, which goes from %d to %d: %s was acknowledged or served there", who,
+						got.records[o], o, at, got.start, got.end, record)
 				}
 			}
 		}
@@ -278,7 +289,8 @@ func lastOfKeys(records map[int64]string) map[string]int64 {
 	return last
 }
 
-// ordered checks that the records of each client are in the order in which it sent them, if it waits for each answer. Names of records are client, dot, number.
+// ordered checks that the records of each client are in the order in which it sent them, if it
+// waits for each answer. Names of records are client, dot, number.
 func (j *judge) ordered(who string, at segments.Partition, log whole) {
 	last := map[string]int{}
 	for _, o := range slices.Sorted(maps.Keys(log.records)) {
@@ -300,7 +312,8 @@ func (j *judge) linearizable() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for at, h := range j.partitions {
-		// Of a deleted topic nobody knows which of the requests that were made again under its name it still got.
+		// Of a deleted topic nobody knows which of the requests that were made again under its name it
+		// still got.
 		if len(h.writes) == maxWrites || h.deleted {
 			continue
 		}

@@ -21,7 +21,8 @@ type written struct {
 	Offset    int64 `json:"offset"`
 }
 
-// keyed is an HTTP client that makes each request with a key, at one node after the other, until it is answered.
+// keyed is an HTTP client that makes each request with a key, at one node after the other, until it
+// is answered.
 func (c *client) keyed() {
 	for c.think() {
 		names := c.records()
@@ -66,7 +67,8 @@ func (c *client) key(record string) string {
 	return ""
 }
 
-// acknowledged tells the judge where the records of a request are: those of each partition side by side.
+// acknowledged tells the judge where the records of a request are: those of each partition side by
+// side.
 func (c *client) acknowledged(topic segments.TopicID, call int64, names []string, places []written) {
 	if len(places) != len(names) {
 		c.w.judge.violation("%s wrote %d records, and is told where %d are", c.name, len(names), len(places))
@@ -80,7 +82,8 @@ func (c *client) acknowledged(topic segments.TopicID, call int64, names []string
 			order = append(order, p.Partition)
 		}
 		if want := first[p.Partition] + int64(len(records[p.Partition])); p.Offset != want {
-			c.w.judge.violation("%s is told that %s is at offset %d of partition %d: it should be %d", c.name, names[i], p.Offset, p.Partition, want)
+			c.w.judge.violation("%s is told that %s is at offset %d of partition %d: it should be %d", c.name, names[i],
+				p.Offset, p.Partition, want)
 		}
 		records[p.Partition] = append(records[p.Partition], names[i])
 	}
@@ -114,7 +117,8 @@ func (c *client) post(key string, body []byte) (topic segments.TopicID, places [
 	}
 	if answer.Code != http.StatusOK {
 		if answer.Code == http.StatusUnprocessableEntity {
-			c.w.judge.violation("P4: %s makes a request again at node%d, and is told: %s", c.name, i.member.Info().ID, answer.Body)
+			c.w.judge.violation("P4: %s makes a request again at node%d, and is told: %s", c.name, i.member.Info().ID,
+				answer.Body)
 		}
 		return topic, nil, false
 	}
@@ -130,7 +134,8 @@ func (c *client) post(key string, body []byte) (topic segments.TopicID, places [
 	return t.ID, decoded.Records, true
 }
 
-// function is a process that writes without a node. It is killed and frozen as sandboxes are, and makes each request until it is answered.
+// function is a process that writes without a node. It is killed and frozen as sandboxes are, and
+// makes each request until it is answered.
 func (c *client) function() {
 	var p *process
 	var direct *ingest.Direct
@@ -148,7 +153,8 @@ func (c *client) function() {
 			if p == nil || p.dead() {
 				p = c.w.newProcess(c.name)
 				var err error
-				direct, err = ingest.OpenDirect(p.ctx, ingest.DirectOptions{Store: &store{p, c.w.bucket}, Coordinator: &redis{p, -1}, Who: c.name, Logger: c.w.logger(c.name)})
+				direct, err = ingest.OpenDirect(p.ctx, ingest.DirectOptions{Store: &store{p, c.w.bucket},
+					Coordinator: &redis{p, -1}, Who: c.name, Logger: c.w.logger(c.name)})
 				if err != nil {
 					panic(err)
 				}
@@ -180,7 +186,8 @@ func (c *client) function() {
 }
 
 // write makes a request once.
-func (c *client) write(p *process, direct *ingest.Direct, key string, records []ingest.Record) (topic segments.TopicID, places []written, err error) {
+func (c *client) write(p *process, direct *ingest.Direct, key string,
+	records []ingest.Record) (topic segments.TopicID, places []written, err error) {
 	ctx, cancel := context.WithTimeout(p.ctx, requestTime)
 	defer cancel()
 	before := c.w.topicID()

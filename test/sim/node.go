@@ -18,7 +18,8 @@ import (
 	"firn.dev/segments"
 )
 
-// node is a program that runs as one process after the other: a whole Firn server, without its listeners.
+// node is a program that runs as one process after the other: a whole Firn server, without its
+// listeners.
 type node struct {
 	w    *world
 	id   int32
@@ -105,14 +106,16 @@ func (n *node) start(p *process) (i *instance, err error) {
 	i = &instance{process: p, store: &store{p, w.bucket}}
 	logger := w.logger(n.name)
 	i.member, err = coordinator.Join(p.ctx, coordinator.NodeOptions{
-		Store: i.store, Coordinator: &redis{p, int(n.id) - 1}, Info: coordinator.NodeInfo{ID: n.id, KafkaHost: n.name, KafkaPort: 9092, HTTP: n.name + ":80"},
+		Store: i.store, Coordinator: &redis{p, int(n.id) - 1},
+		Info:   coordinator.NodeInfo{ID: n.id, KafkaHost: n.name, KafkaPort: 9092, HTTP: n.name + ":80"},
 		Logger: logger, Clock: w.clock(n.name),
 		CommitDeadline: w.plan.CommitDeadline, SnapshotObjects: w.plan.SnapshotObjects,
 	})
 	if err != nil {
 		return i, err
 	}
-	i.index, err = index.New(index.Options{Store: i.store, View: i.member.View(), Logger: logger, CatchUp: i.member.CatchUp})
+	i.index, err = index.New(index.Options{Store: i.store, View: i.member.View(), Logger: logger,
+		CatchUp: i.member.CatchUp})
 	if err != nil {
 		return i, err
 	}
@@ -121,20 +124,25 @@ func (n *node) start(p *process) (i *instance, err error) {
 		pace = cleanup.NewPace(64 << 20)
 		written = pace.Beside(i.store)
 	}
-	if i.writer, err = ingest.New(ingest.Options{Store: written, Node: i.member, Logger: logger, Sealed: i.index.Keep}); err != nil {
+	if i.writer, err = ingest.New(ingest.Options{Store: written, Node: i.member, Logger: logger,
+		Sealed: i.index.Keep}); err != nil {
 		return i, err
 	}
 	if i.groups, err = groups.New(groups.Options{Node: i.member, Logger: logger}); err != nil {
 		return i, err
 	}
-	i.rest, err = rest.New(rest.Options{Node: i.member, View: i.member.View(), Index: i.index, Groups: i.groups, Writer: i.writer,
+	i.rest, err = rest.New(rest.Options{Node: i.member, View: i.member.View(), Index: i.index, Groups: i.groups,
+		Writer:   i.writer,
 		Gatherer: prometheus.NewRegistry(), Logger: logger})
 	if err != nil {
 		return i, err
 	}
 	if w.plan.Cleanup {
-		i.cleaner, err = cleanup.New(cleanup.Options{Node: i.member, Store: i.store, Pace: pace, Logger: logger, CommitDeadline: w.plan.CommitDeadline,
-			Grace: w.plan.Grace, Interval: 2 * time.Second, Retain: 2 * time.Second, Stale: 20 * time.Second, ArchiveBatch: 3, ArchiveKeep: 3})
+		i.cleaner, err = cleanup.New(cleanup.Options{Node: i.member, Store: i.store, Pace: pace, Logger: logger,
+			CommitDeadline: w.plan.CommitDeadline,
+			Grace:          w.plan.Grace, Interval: 2 * time.Second, Retain: 2 * time.Second, Stale: 20 * time.Second,
+			ArchiveBatch: 3,
+			ArchiveKeep:  3})
 	}
 	return i, err
 }
@@ -163,7 +171,8 @@ func (i *instance) end() {
 	}
 }
 
-// serve has a client ask a running process for something: the request passes its gate, and so does the answer. The client gives up with ctx; the process may go on.
+// serve has a client ask a running process for something: the request passes its gate, and so does
+// the answer. The client gives up with ctx; the process may go on.
 func serve[T any](ctx context.Context, i *instance, do func(ctx context.Context) (T, error)) (answer T, err error) {
 	type reply struct {
 		answer T

@@ -146,12 +146,16 @@ func NewPlan(seed uint64) *Plan {
 			p.Strikes = append(p.Strikes, next)
 		}
 	}
-	if d.chance("pounce", 0.3) { // what is worst for a recovery that has just opened: Redis forgets, and only one node is there to notice
+	// what is worst for a recovery that has just opened: Redis forgets, and only one node is there to
+	// notice
+	if d.chance("pounce", 0.3) {
 		open, at := 1+d.n("opening", 3), d.between("pounce at", 0, 5*time.Second)
 		for i := range p.Nodes {
-			p.Strikes = append(p.Strikes, Strike{At: at, Open: open, Kind: Freeze, On: i, For: d.between(fmt.Sprint("pounce for ", i), 0, 4*time.Second)})
+			p.Strikes = append(p.Strikes, Strike{At: at, Open: open, Kind: Freeze, On: i,
+				For: d.between(fmt.Sprint("pounce for ", i), 0, 4*time.Second)})
 		}
-		p.Strikes = append(p.Strikes, Strike{At: at, Open: open, Kind: []StrikeKind{Wipe, Rewind, Restart}[d.n("pounce with", 3)], On: d.n("pounce on", 1000)})
+		p.Strikes = append(p.Strikes, Strike{At: at, Open: open,
+			Kind: []StrikeKind{Wipe, Rewind, Restart}[d.n("pounce with", 3)], On: d.n("pounce on", 1000)})
 	}
 	if d.chance("ambush", 0.15) {
 		p.ambush(dice{seed, "ambush"})
@@ -224,7 +228,8 @@ func (p *Plan) createTopic() coordinator.Change {
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d nodes, %s, %d partitions; clients: %d idempotent, %d plain, %d keyed, %d direct, %d groups, %d readers; admin %v, cleanup %v, retention %d, compact %v, long %v; deadline %s, grace %s, snapshots each %d",
-		p.Seed, p.Nodes, p.Length.Round(time.Millisecond), p.Partitions, p.Idempotent, p.Plain, p.Keyed, p.Direct, p.Groups, p.Readers, p.Admin, p.Cleanup, p.Retention, p.Compact, p.Long,
+		p.Seed, p.Nodes, p.Length.Round(time.Millisecond), p.Partitions, p.Idempotent, p.Plain, p.Keyed, p.Direct, p.Groups,
+		p.Readers, p.Admin, p.Cleanup, p.Retention, p.Compact, p.Long,
 		p.CommitDeadline, p.Grace, p.SnapshotObjects)
 	for _, s := range p.Strikes {
 		fmt.Fprintf(&b, "\n  %s", s)

@@ -11,8 +11,9 @@ import (
 // errKilled is what goes on within a process that was killed gets. Nobody outside ever sees it.
 var errKilled = errors.New("the process was killed")
 
-// process is one life of a program: a node, a function, a reader. Whatever it does that can be seen elsewhere passes through call, which
-// stands still while the process is frozen, and leads nowhere when it was killed.
+// process is one life of a program: a node, a function, a reader. Whatever it does that can be seen
+// elsewhere passes through call, which stands still while the process is frozen, and leads nowhere
+// when it was killed.
 type process struct {
 	w    *world
 	name string // of the program: what happens to its calls depends on it
@@ -86,7 +87,8 @@ func (p *process) gate() error {
 	return nil
 }
 
-// sleep waits for d, until the trouble is over, or until one of the channels is closed. It says whether the whole time has passed.
+// sleep waits for d, until the trouble is over, or until one of the channels is closed. It says
+// whether the whole time has passed.
 func (w *world) sleep(d time.Duration, until <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -118,7 +120,8 @@ type fate struct {
 	expires     bool          // the caller sees its deadline before the answer, if it was frozen until then
 }
 
-// rarity is how much more often than others a call suffers that is not made often, and on which much depends.
+// rarity is how much more often than others a call suffers that is not made often, and on which
+// much depends.
 func rarity(name string) float64 {
 	switch name {
 	case "Open":
@@ -146,7 +149,8 @@ func (w *world) draw(program, name string) fate {
 	}
 	if w.plan.Exact != nil {
 		f.fault = w.plan.Exact[call]
-	} else if chance := d.float("fault") / rarity(name) * max(1, 2*w.rates*rarity(name)); chance < w.rates { // half of the calls of a name get through
+	} else if chance := d.float("fault") / rarity(name) * max(1, 2*w.rates*rarity(name)); chance < w.rates {
+		// half of the calls of a name get through
 		for _, kind := range faults {
 			if chance -= w.plan.Rates[kind]; chance < 0 {
 				f.fault = kind

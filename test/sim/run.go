@@ -32,8 +32,10 @@ func Run(t *testing.T, plan *Plan, tracing bool) (r *Result) {
 	synctest.Test(t, func(*testing.T) {
 		w := newWorld(plan, tracing)
 		w.live()
-		r = &Result{Plan: plan, Violation: w.judge.found(), Happened: w.happens, Trace: w.lines, Calls: w.calls, Openings: w.openings,
-			Acknowledged: w.judge.acknowledged, Served: w.judge.served, Expired: w.judge.expired, Compacted: w.judge.compacted, Faults: w.counts, Strikes: w.struck, Virtual: time.Since(w.begun)}
+		r = &Result{Plan: plan, Violation: w.judge.found(), Happened: w.happens, Trace: w.lines, Calls: w.calls,
+			Openings:     w.openings,
+			Acknowledged: w.judge.acknowledged, Served: w.judge.served, Expired: w.judge.expired, Compacted: w.judge.compacted,
+			Faults: w.counts, Strikes: w.struck, Virtual: time.Since(w.begun)}
 	})
 	return r
 }
@@ -56,7 +58,8 @@ func (w *world) live() {
 	}
 }
 
-// clients starts them all. What it returns is closed when they are done, which is when the trouble is over.
+// clients starts them all. What it returns is closed when they are done, which is when the trouble
+// is over.
 func (w *world) clients() (idle <-chan struct{}) {
 	var running sync.WaitGroup
 	run := func(c *client, life func(c *client)) {

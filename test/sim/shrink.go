@@ -6,8 +6,10 @@ import (
 	"testing"
 )
 
-// Shrink makes a plan that leads to a violation smaller, as long as it still does: first it names the calls that suffer, instead of how many do, and then it leaves out strikes, faults of
-// calls, clients and nodes. A plan may need several tries, because goroutines do not take turns in the same order each time.
+// Shrink makes a plan that leads to a violation smaller, as long as it still does: first it names
+// the calls that suffer, instead of how many do, and then it leaves out strikes, faults of calls,
+// clients and nodes. A plan may need several tries, because goroutines do not take turns in the
+// same order each time.
 func Shrink(t *testing.T, failed *Result, tries int) *Result {
 	best := failed
 	attempt := func(p *Plan) bool {
@@ -39,7 +41,8 @@ func Shrink(t *testing.T, failed *Result, tries int) *Result {
 // smallerPlans are the ways in which a plan can be made smaller. The largest cuts come first.
 var smallerPlans = []func(p *Plan) func(yield func(*Plan) bool){withoutStrikes, withoutFaults, withoutClients}
 
-// cuts yields parts of a list that may be left out: halves, quarters, and so on down to single ones.
+// cuts yields parts of a list that may be left out: halves, quarters, and so on down to single
+// ones.
 func cuts(n int, yield func(from, to int) bool) {
 	for size := (n + 1) / 2; size > 0; size /= 2 {
 		for from := 0; from < n; from += size {

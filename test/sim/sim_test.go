@@ -23,7 +23,8 @@ var (
 	simRepeat  = flag.Int("sim.repeat", 10, "run a simulation that fails so many times more, and say how often it fails")
 )
 
-// TestMain gives the simulation one processor: so the order in which things happen at one moment depends on chance as little as it can.
+// TestMain gives the simulation one processor: so the order in which things happen at one moment
+// depends on chance as little as it can.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	runtime.GOMAXPROCS(1)
@@ -39,7 +40,9 @@ func TestSimulation(t *testing.T) {
 // TestFreshSeeds runs simulations that nobody has run before.
 func TestFreshSeeds(t *testing.T) {
 	begun := time.Now()
-	simulate(t, uint64(begun.UnixMilli()), func(int) bool { return time.Since(begun) < time.Duration(*simSeconds)*time.Second })
+	simulate(t, uint64(begun.UnixMilli()), func(int) bool {
+		return time.Since(begun) < time.Duration(*simSeconds)*time.Second
+	})
 }
 
 // simulate runs simulations from a seed on, one after the other, until the first violation.

@@ -44,16 +44,21 @@ func done(err error) (struct{}, error) { return struct{}{}, err }
 // Put implements segments.Store.
 func (s *store) Put(ctx context.Context, key string, body []byte) error {
 	body = bytes.Clone(body) // it may arrive when the caller has given up
-	_, err := request(ctx, s, "Put", func(ctx context.Context) (struct{}, error) { return done(s.bucket.Put(ctx, key, body)) })
+	_, err := request(ctx, s, "Put", func(ctx context.Context) (struct{}, error) {
+		return done(s.bucket.Put(ctx, key, body))
+	})
 	return err
 }
 
 // Get implements segments.Store.
 func (s *store) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	return request(ctx, s, "Get", func(ctx context.Context) ([]byte, error) { return s.bucket.Get(ctx, key, offset, length) })
+	return request(ctx, s, "Get", func(ctx context.Context) ([]byte, error) {
+		return s.bucket.Get(ctx, key, offset, length)
+	})
 }
 
-// List implements segments.Store. It asks for one page after the other, between which objects come and go.
+// List implements segments.Store. It asks for one page after the other, between which objects come
+// and go.
 func (s *store) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
 	return func(yield func(segments.Object, error) bool) {
 		for {
@@ -89,18 +94,24 @@ func (s *store) List(ctx context.Context, prefix, after string) iter.Seq2[segmen
 // Delete implements segments.Store.
 func (s *store) Delete(ctx context.Context, keys ...string) error {
 	keys = append([]string(nil), keys...)
-	_, err := request(ctx, s, "Delete", func(ctx context.Context) (struct{}, error) { return done(s.bucket.Delete(ctx, keys...)) })
+	_, err := request(ctx, s, "Delete", func(ctx context.Context) (struct{}, error) {
+		return done(s.bucket.Delete(ctx, keys...))
+	})
 	return err
 }
 
 // Clean implements segments.Cleaner.
 func (s *store) Clean(ctx context.Context, before time.Time) (int, error) {
-	return request(ctx, s, "Clean", func(ctx context.Context) (int, error) { return segments.Clean(ctx, s.bucket, before) })
+	return request(ctx, s, "Clean", func(ctx context.Context) (int, error) {
+		return segments.Clean(ctx, s.bucket, before)
+	})
 }
 
 // Create implements segments.Store.
 func (s *store) Create(ctx context.Context, key string) (segments.Upload, error) {
-	u, err := request(ctx, s, "Create", func(ctx context.Context) (segments.Upload, error) { return s.bucket.Create(ctx, key) })
+	u, err := request(ctx, s, "Create", func(ctx context.Context) (segments.Upload, error) {
+		return s.bucket.Create(ctx, key)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +122,8 @@ func newUpload(ctx context.Context, s *store, u segments.Upload) *upload {
 	return &upload{ctx: ctx, s: s, u: u}
 }
 
-// upload is an upload as its process sees it. Its bytes reach the bucket with the Commit, which is made out of all that was written.
+// upload is an upload as its process sees it. Its bytes reach the bucket with the Commit, which is
+// made out of all that was written.
 type upload struct {
 	ctx context.Context
 	s   *store
@@ -126,7 +138,8 @@ func (u *upload) locked(do func() error) error {
 	return do()
 }
 
-// Write implements segments.Upload. A write that the bucket refuses ends the upload, so that none is made twice or late.
+// Write implements segments.Upload. A write that the bucket refuses ends the upload, so that none
+// is made twice or late.
 func (u *upload) Write(p []byte) (int, error) {
 	n := 0
 	_, err := request(u.ctx, u.s, "Write", func(context.Context) (struct{}, error) { return struct{}{}, nil })
@@ -144,12 +157,16 @@ func (u *upload) Write(p []byte) (int, error) {
 
 // Commit implements segments.Upload.
 func (u *upload) Commit() error {
-	_, err := request(u.ctx, u.s, "Commit upload", func(context.Context) (struct{}, error) { return done(u.locked(u.u.Commit)) })
+	_, err := request(u.ctx, u.s, "Commit upload", func(context.Context) (struct{}, error) {
+		return done(u.locked(u.u.Commit))
+	})
 	return err
 }
 
 // Abort implements segments.Upload.
 func (u *upload) Abort() error {
-	_, err := request(context.WithoutCancel(u.ctx), u.s, "Abort", func(context.Context) (struct{}, error) { return done(u.locked(u.u.Abort)) })
+	_, err := request(context.WithoutCancel(u.ctx), u.s, "Abort", func(context.Context) (struct{}, error) {
+		return done(u.locked(u.u.Abort))
+	})
 	return err
 }

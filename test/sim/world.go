@@ -58,9 +58,12 @@ type world struct {
 }
 
 func newWorld(plan *Plan, tracing bool) *world {
-	w := &world{plan: plan, tracing: tracing, bucket: memory.New(), judge: newJudge(plan), calm: make(chan struct{}), trouble: make(chan struct{}), begun: time.Now(),
-		apart: map[int]*server{}, cuts: map[int]chan struct{}{}, cutUntil: map[int]time.Time{}, numbers: map[string]int{}, happens: map[string]Fault{},
-		awaited: map[int]chan struct{}{}, clocks: map[string]time.Duration{}, counts: map[Fault]int{}, struck: map[StrikeKind]int{}}
+	w := &world{plan: plan, tracing: tracing, bucket: memory.New(), judge: newJudge(plan), calm: make(chan struct{}),
+		trouble: make(chan struct{}), begun: time.Now(),
+		apart: map[int]*server{}, cuts: map[int]chan struct{}{}, cutUntil: map[int]time.Time{}, numbers: map[string]int{},
+		happens: map[string]Fault{},
+		awaited: map[int]chan struct{}{}, clocks: map[string]time.Duration{}, counts: map[Fault]int{},
+		struck: map[StrikeKind]int{}}
 	for _, r := range plan.Rates {
 		w.rates += r
 	}
@@ -172,7 +175,8 @@ func (w *world) storming(program, name string) bool {
 	w.mu.Lock()
 	storm := w.storm.After(time.Now())
 	w.mu.Unlock()
-	return storm && !w.isCalm() && dice{w.plan.Seed, program}.chance(fmt.Sprint("storm ", name, w.number(program, "in storm")), 0.9)
+	return storm && !w.isCalm() &&
+		dice{w.plan.Seed, program}.chance(fmt.Sprint("storm ", name, w.number(program, "in storm")), 0.9)
 }
 
 func (w *world) pageSize(program string) int {
@@ -189,7 +193,8 @@ func (w *world) streamDelay(program string) time.Duration {
 }
 
 func (w *world) restartDelay(program string) time.Duration {
-	return dice{w.plan.Seed, program}.between(fmt.Sprint("restart ", w.number(program, "restart")), 10*time.Millisecond, 4*time.Second)
+	return dice{w.plan.Seed, program}.between(fmt.Sprint("restart ", w.number(program, "restart")), 10*time.Millisecond,
+		4*time.Second)
 }
 
 // clock is what a program that is started now has for a clock.

@@ -14,11 +14,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// churnNames is how many names the churned topics share, so that names come back after their topics were deleted.
+// churnNames is how many names the churned topics share, so that names come back after their topics
+// were deleted.
 const churnNames = 6
 
-// churn creates, fills, grows and deletes topics, and remembers what it was promised. It works alone on its names: what the cluster
-// must show is known whenever a call has been answered, and "it may have happened" is settled by asking again.
+// churn creates, fills, grows and deletes topics, and remembers what it was promised. It works
+// alone on its names: what the cluster must show is known whenever a call has been answered, and
+// "it may have happened" is settled by asking again.
 type churn struct {
 	c      *crowd
 	topics map[string]*churned
@@ -32,8 +34,9 @@ type churned struct {
 	client     *kgo.Client        // that writes to it, once there is one
 }
 
-// hangUp makes the next write use a client, and a producer id, of its own. A client that is told to forget a topic counts its records from 0 again, under the same producer id:
-// that makes them duplicates.
+// hangUp makes the next write use a client, and a producer id, of its own. A client that is told to
+// forget a topic counts its records from 0 again, under the same producer id: that makes them
+// duplicates.
 func (t *churned) hangUp() {
 	if t.client != nil {
 		t.client.Close()
@@ -55,7 +58,8 @@ func (ch *churn) count() int { return int(ch.done.Load()) }
 // run churns until ctx ends.
 func (ch *churn) run(ctx context.Context) error {
 	defer ch.hangUp()
-	// The client would make a call again by itself after its connection broke, and hide that the first one may have been heard.
+	// The client would make a call again by itself after its connection broke, and hide that the first
+	// one may have been heard.
 	calls, err := ch.c.client(kgo.RequestRetries(0))
 	if err != nil {
 		return err
@@ -117,7 +121,8 @@ func (ch *churn) change(ctx context.Context, random *rand.Rand, admin *kadm.Clie
 	return nil
 }
 
-// until makes a call again until it is answered; done is the answer that says that an earlier attempt was heard.
+// until makes a call again until it is answered; done is the answer that says that an earlier
+// attempt was heard.
 func (ch *churn) until(ctx context.Context, done error, call func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := call()
@@ -151,7 +156,8 @@ func (ch *churn) write(ctx context.Context, random *rand.Rand, name string, t *c
 	for {
 		if t.client == nil {
 			var err error
-			if t.client, err = ch.c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1), kgo.ProducerLinger(0)); err != nil {
+			if t.client, err = ch.c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1),
+				kgo.ProducerLinger(0)); err != nil {
 				return err
 			}
 		}
@@ -186,7 +192,8 @@ func (ch *churn) judge(ctx context.Context) error {
 		case !found.Has(name):
 			faults = append(faults, fmt.Errorf("topic %s is not there", name))
 		case len(found[name].Partitions) != int(want.partitions):
-			faults = append(faults, fmt.Errorf("topic %s has %d partitions, want %d", name, len(found[name].Partitions), want.partitions))
+			faults = append(faults, fmt.Errorf("topic %s has %d partitions, want %d", name, len(found[name].Partitions),
+				want.partitions))
 		default:
 			faults = append(faults, ch.readBack(ctx, name, want))
 		}
@@ -227,7 +234,8 @@ func (ch *churn) readBack(ctx context.Context, name string, want *churned) error
 			values := want.written[r.Partition]
 			at := got[r.Partition]
 			if r.Offset != int64(at) || at >= len(values) || string(r.Value) != values[at] {
-				return fmt.Errorf("topic %s: partition %d offset %d holds %q, want number %d of %d", name, r.Partition, r.Offset, r.Value, at, len(values))
+				return fmt.Errorf("topic %s: partition %d offset %d holds %q, want number %d of %d", name, r.Partition, r.Offset,
+					r.Value, at, len(values))
 			}
 			got[r.Partition]++
 		}

@@ -20,7 +20,8 @@ import (
 	"firn.dev/test/torture/history"
 )
 
-// CleanupOptions says how a server is killed while it merges, removes what is old and collects garbage.
+// CleanupOptions says how a server is killed while it merges, removes what is old and collects
+// garbage.
 type CleanupOptions struct {
 	Options
 	Firn    string        // the binary
@@ -55,13 +56,15 @@ func (r CleanupResult) String() string {
 }
 
 // cleanupCounters are those metrics that show whether there was anything to kill.
-var cleanupCounters = []string{"firn_cleanup_merges_total", "firn_cleanup_merged_spans_total", "firn_cleanup_merged_bytes_total", "firn_cleanup_failures_total",
+var cleanupCounters = []string{"firn_cleanup_merges_total", "firn_cleanup_merged_spans_total",
+	"firn_cleanup_merged_bytes_total", "firn_cleanup_failures_total",
 	"firn_cleanup_retained_total", "firn_cleanup_collected_objects_total", "firn_cleanup_collected_bytes_total"}
 
 // haste says how long takes what takes hours otherwise.
 type haste struct{ deadline, grace time.Duration }
 
-// onDirectory and onCluster are as hasty as two cores allow: a look for garbage has to take less than a part of the grace.
+// onDirectory and onCluster are as hasty as two cores allow: a look for garbage has to take less
+// than a part of the grace.
 var (
 	onDirectory = haste{1500 * time.Millisecond, 2 * time.Second}
 	onCluster   = haste{1500 * time.Millisecond, 10 * time.Second}
@@ -71,7 +74,8 @@ func (h haste) flags() []string {
 	return []string{"--commit-deadline", h.deadline.String(), "--gc-grace", h.grace.String()}
 }
 
-// settled is after how long nothing may be leaked any more: see coordinator.Audit. A merged segment may be as old as twelve deadlines.
+// settled is after how long nothing may be leaked any more: see coordinator.Audit. A merged segment
+// may be as old as twelve deadlines.
 func (h haste) settled() time.Duration { return 12*h.deadline + 3*h.grace + 2*time.Second }
 
 // place is where servers are killed.
@@ -84,8 +88,9 @@ type place interface {
 	stop()
 }
 
-// TortureCleanup kills servers at random moments while they merge small segments, remove what is old and collect garbage. Nothing may be lost, doubled or moved,
-// an audit may never find anything missing, and the last one, when there was time, nothing leaked.
+// TortureCleanup kills servers at random moments while they merge small segments, remove what is
+// old and collect garbage. Nothing may be lost, doubled or moved, an audit may never find anything
+// missing, and the last one, when there was time, nothing leaked.
 func TortureCleanup(ctx context.Context, opts CleanupOptions) (CleanupResult, error) {
 	opts.Options = opts.withDefaults()
 	opts.Life = orDefault(opts.Life, 5*time.Second)
@@ -101,8 +106,12 @@ func TortureCleanup(ctx context.Context, opts CleanupOptions) (CleanupResult, er
 	if err != nil {
 		return CleanupResult{}, err
 	}
-	c := &crowd{opts: opts.Options, addrs: at.addrs(), checker: history.New(opts.Plain), errors: map[string]int{}, tailing: func(int) []kgo.Opt { return nil }}
-	t := &cleanupTorture{c: c, at: at, opts: opts, hasty: hasty, expiring: &expiring{c: c}, churn: newChurn(c), result: CleanupResult{Counts: map[string]float64{}}}
+	c := &crowd{opts: opts.Options, addrs: at.addrs(), checker: history.New(opts.Plain), errors: map[string]int{},
+		tailing: func(int) []kgo.Opt {
+			return nil
+		}}
+	t := &cleanupTorture{c: c, at: at, opts: opts, hasty: hasty, expiring: &expiring{c: c}, churn: newChurn(c),
+		result: CleanupResult{Counts: map[string]float64{}}}
 	if err := errors.Join(c.createTopic(ctx), t.expiring.create(ctx)); err != nil {
 		return t.result, err
 	}
@@ -152,7 +161,8 @@ func (t *cleanupTorture) kills(ctx context.Context) error {
 			}
 			t.c.checker.Struck()
 			if t.result.Kills++; t.result.Kills%5 == 0 {
-				fmt.Fprintf(t.opts.Log, "%d kills, %.0f merges, %.0f objects collected\n", t.result.Kills, t.result.Counts[cleanupCounters[0]], t.result.Counts[cleanupCounters[5]])
+				fmt.Fprintf(t.opts.Log, "%d kills, %.0f merges, %.0f objects collected\n", t.result.Kills,
+					t.result.Counts[cleanupCounters[0]], t.result.Counts[cleanupCounters[5]])
 				if err := t.audit(ctx, false); err != nil {
 					return err
 				}
@@ -186,11 +196,13 @@ func (t *cleanupTorture) judge(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// audit audits the bucket with the command that is there for it. Only when the servers were given time may nothing be leaked.
+// audit audits the bucket with the command that is there for it. Only when the servers were given
+// time may nothing be leaked.
 func (t *cleanupTorture) audit(ctx context.Context, leaks bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*patience) // it looks at each object that seems to be leaked
 	defer cancel()
-	out, err := exec.CommandContext(ctx, t.opts.Firn, append([]string{"doctor", "--audit", "--store", t.at.store()}, t.hasty.flags()...)...).Output()
+	out, err := exec.CommandContext(ctx, t.opts.Firn,
+		append([]string{"doctor", "--audit", "--store", t.at.store()}, t.hasty.flags()...)...).Output()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	t.result.Audit = lines[len(lines)-1]
 	t.result.Audits++
@@ -214,7 +226,8 @@ func bad(lines []string) (wrong []string) {
 	return wrong[:min(len(wrong), 50)]
 }
 
-// count adds what the living servers have done, just before one of them is killed: those that live on are counted again, so with a cluster it is an upper bound.
+// count adds what the living servers have done, just before one of them is killed: those that live
+// on are counted again, so with a cluster it is an upper bound.
 func (t *cleanupTorture) count(ctx context.Context) {
 	for _, p := range t.at.lives() {
 		for name, value := range scrape(ctx, p.HTTP()) {
@@ -249,7 +262,8 @@ func scrape(ctx context.Context, addr string) map[string]float64 {
 // openPlace starts the servers.
 func openPlace(ctx context.Context, opts CleanupOptions, hasty []string) (place, error) {
 	if opts.Cluster {
-		// The put budget of stores that bill: without one, tens of thousands of objects come about in minutes, and MinIO lists them for longer than a server lives here.
+		// The put budget of stores that bill: without one, tens of thousands of objects come about in
+		// minutes, and MinIO lists them for longer than a server lives here.
 		c, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir, flags: append(hasty, "--put-budget", "8")})
 		return &clusterPlace{c}, err
 	}

@@ -37,7 +37,8 @@ type crowd struct {
 	errors map[string]int // that clients were shown, by what they say
 }
 
-// sent notes a record that is about to be sent, and acknowledged one that the server has promised that offset.
+// sent notes a record that is about to be sent, and acknowledged one that the server has promised
+// that offset.
 func (c *crowd) sent(partition int32, record history.Record) {
 	c.checker.Sent(partition, record)
 	if c.trace != nil {
@@ -66,7 +67,8 @@ func (c *crowd) reader(name string) *history.Reader {
 
 // failed notes an error that a client was shown.
 func (c *crowd) failed(who string, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, kgo.ErrClientClosed) {
 		return
 	}
 	c.mu.Lock()
@@ -96,10 +98,12 @@ func (c *crowd) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	}, opts...)...)
 }
 
-// produce writes bursts of numbered records until ctx ends, and returns when all of them have been answered.
+// produce writes bursts of numbered records until ctx ends, and returns when all of them have been
+// answered.
 func (c *crowd) produce(ctx context.Context, producer int32) error {
 	random := rand.New(rand.NewPCG(c.opts.Seed, uint64(producer)))
-	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(), kgo.GzipCompression(), kgo.SnappyCompression()}
+	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(),
+		kgo.GzipCompression(), kgo.SnappyCompression()}
 	opts := []kgo.Opt{
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[int(producer)%len(codecs)]),
@@ -116,7 +120,8 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 	}
 	defer client.Close()
 
-	// Records are on their way whatever becomes of ctx, for a while, so that the end of a torture cuts nothing short.
+	// Records are on their way whatever becomes of ctx, for a while, so that the end of a torture cuts
+	// nothing short.
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })()
@@ -128,18 +133,19 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 			numbers[partition]++
 			c.sent(partition, record)
 			sent := time.Now()
-			client.Produce(sending, &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}, func(r *kgo.Record, err error) {
-				if err != nil {
-					if !c.opts.Plain || isAnswer(err) {
-						c.failed("producer", err)
+			client.Produce(sending, &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value},
+				func(r *kgo.Record, err error) {
+					if err != nil {
+						if !c.opts.Plain || isAnswer(err) {
+							c.failed("producer", err)
+						}
+						return
 					}
-					return
-				}
-				c.acknowledged(r.Partition, record, r.Offset)
-				if c.stalls != nil {
-					c.stalls.acknowledged(producer, r.Partition, r.Offset, sent)
-				}
-			})
+					c.acknowledged(r.Partition, record, r.Offset)
+					if c.stalls != nil {
+						c.stalls.acknowledged(producer, r.Partition, r.Offset, sent)
+					}
+				})
 		}
 		if !c.hurry.Load() {
 			time.Sleep(time.Duration(random.Int64N(int64(40 * time.Millisecond))))
@@ -148,12 +154,14 @@ func (c *crowd) produce(ctx context.Context, producer int32) error {
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := client.Flush(flush); err != nil {
-		return fmt.Errorf("producer %d: %d records are unanswered after %v: %w", producer, client.BufferedProduceRecords(), patience, err)
+		return fmt.Errorf("producer %d: %d records are unanswered after %v: %w", producer, client.BufferedProduceRecords(),
+			patience, err)
 	}
 	return nil
 }
 
-// tail reads every partition from the start until ctx ends. One tail's progress is what stalls of fetch are measured by.
+// tail reads every partition from the start until ctx ends. One tail's progress is what stalls of
+// fetch are measured by.
 func (c *crowd) tail(ctx context.Context, name string, measured bool, opts ...kgo.Opt) error {
 	offsets := map[int32]kgo.Offset{}
 	for partition := range int32(c.opts.Partitions) {
@@ -170,7 +178,8 @@ func (c *crowd) tail(ctx context.Context, name string, measured bool, opts ...kg
 	return c.read(ctx, reader, offsets, func() bool { return false }, opts...)
 }
 
-// reread reads some partition from some offset on, again and again with a new client, until ctx ends.
+// reread reads some partition from some offset on, again and again with a new client, until ctx
+// ends.
 func (c *crowd) reread(ctx context.Context, name string, seed uint64) error {
 	random := rand.New(rand.NewPCG(c.opts.Seed, seed))
 	for ctx.Err() == nil {
@@ -187,7 +196,9 @@ func (c *crowd) reread(ctx context.Context, name string, seed uint64) error {
 		until := min(known.End, from+1+random.Int64N(2000))
 		reader := c.reader(name)
 		reader.Seek(partition, from)
-		err := c.read(ctx, reader, map[int32]kgo.Offset{partition: kgo.NewOffset().At(from)}, func() bool { return reader.Next(partition) >= until })
+		err := c.read(ctx, reader, map[int32]kgo.Offset{partition: kgo.NewOffset().At(from)}, func() bool {
+			return reader.Next(partition) >= until
+		})
 		if err != nil {
 			return err
 		}
@@ -222,7 +233,8 @@ func (c *crowd) checkEnd(ctx context.Context, partition int32, known history.Kno
 }
 
 // read reads until enough, or ctx ends. A reader is never reset: it goes on where it was, or fails.
-func (c *crowd) read(ctx context.Context, reader *history.Reader, offsets map[int32]kgo.Offset, enough func() bool, opts ...kgo.Opt) error {
+func (c *crowd) read(ctx context.Context, reader *history.Reader, offsets map[int32]kgo.Offset, enough func() bool,
+	opts ...kgo.Opt) error {
 	client, err := c.client(append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),

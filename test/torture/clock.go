@@ -16,10 +16,12 @@ import (
 	"firn.dev/test/process"
 )
 
-// A node's wall clock jumps while the node runs. Namespaces do not help: there is one real-time clock for a whole machine. So the torture builds a firn
-// whose package time reads the jump from a file, with an overlay over Go's own source: nothing of it is in firn.
+// A node's wall clock jumps while the node runs. Namespaces do not help: there is one real-time
+// clock for a whole machine. So the torture builds a firn whose package time reads the jump from a
+// file, with an overlay over Go's own source: nothing of it is in firn.
 
-// clockVariable names the file, which holds a number of seconds, to a firn that was built by buildWithClock.
+// clockVariable names the file, which holds a number of seconds, to a firn that was built by
+// buildWithClock.
 const clockVariable = "TORTURE_CLOCK"
 
 // clockNow is the line of time.Now that reads the clock, and jumpedNow what it becomes.
@@ -28,7 +30,8 @@ const (
 	jumpedNow = "\tsec, nsec, mono := runtimeNow()\n\tsec += jump.Load()\n\tif mono == 0 {"
 )
 
-// clockSource is added to package time. The monotonic clock goes on, as it does when a machine's clock is set.
+// clockSource is added to package time. The monotonic clock goes on, as it does when a machine's
+// clock is set.
 const clockSource = `package time
 
 import (
@@ -63,7 +66,8 @@ func init() {
 `
 
 // buildWithClock builds a program whose clock can be set. The first time takes minutes, because all
-// of Go's library is built anew. Go's cache knows what replaces it by where it lies: always the same.
+// of Go's library is built anew. Go's cache knows what replaces it by where it lies: always the
+// same.
 func buildWithClock(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
@@ -88,7 +92,8 @@ func buildWithClock(ctx context.Context, dir, pkg string, flags ...string) (stri
 	}
 	patched, added := filepath.Join(at, "time.go"), filepath.Join(at, "jump.go")
 	overlay := filepath.Join(at, "overlay.json")
-	files, err := json.Marshal(map[string]map[string]string{"Replace": {original: patched, filepath.Join(root, "jump.go"): added}})
+	files, err := json.Marshal(map[string]map[string]string{"Replace": {original: patched,
+		filepath.Join(root, "jump.go"): added}})
 	if err != nil {
 		return "", err
 	}

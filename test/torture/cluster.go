@@ -41,7 +41,8 @@ type plan struct {
 	namespaces bool     // each node lives in a network namespace of its own
 }
 
-// member is one node: one process after another on the same addresses, and its own way to either server.
+// member is one node: one process after another on the same addresses, and its own way to either
+// server.
 type member struct {
 	spec    process.Spec
 	live    *process.Process
@@ -78,7 +79,8 @@ func startCluster(ctx context.Context, p plan) (*cluster, error) {
 	return c, c.startNodes(ctx)
 }
 
-// addMember prepares a node. The first speaks to MinIO with Amazon's client, which gets along with a clock that is wrong, and the others with MinIO's.
+// addMember prepares a node. The first speaks to MinIO with Amazon's client, which gets along with
+// a clock that is wrong, and the others with MinIO's.
 func (c *cluster) addMember(id int) (err error) {
 	m := &member{clock: filepath.Join(c.plan.dir, fmt.Sprintf("clock-%d", id))}
 	if err := m.setClock(0); err != nil {
@@ -104,7 +106,8 @@ func (c *cluster) addMember(id int) (err error) {
 	if id == 1 {
 		store = minio.S3URL(bucket, "log")
 	}
-	m.spec, err = process.NewSpec(slices.Concat([]string{c.plan.firn, "serve", "--store", store, "--coordinator", "redis://" + m.toRedis.addr,
+	m.spec, err = process.NewSpec(slices.Concat([]string{c.plan.firn, "serve", "--store", store, "--coordinator",
+		"redis://" + m.toRedis.addr,
 		"--kafka-addr", "{kafka}", "--http-addr", "{http}", "--node-id", fmt.Sprint(id)}, c.plan.flags), c.plan.dir)
 	m.spec.Log = filepath.Join(c.plan.dir, fmt.Sprintf("node-%d.log", id))
 	m.spec.Env = []string{clockVariable + "=" + m.clock}
@@ -160,7 +163,8 @@ func (c *cluster) running() error {
 	return nil
 }
 
-// outputs is the last that the nodes said, for who wants to know why they do not do what they should.
+// outputs is the last that the nodes said, for who wants to know why they do not do what they
+// should.
 func (c *cluster) outputs() string {
 	var b strings.Builder
 	for i, m := range c.nodes {
@@ -202,7 +206,8 @@ func (c *cluster) addrs() []string {
 	return addrs
 }
 
-// through makes a client go to one address whatever node it wants to speak to. Every node serves every partition.
+// through makes a client go to one address whatever node it wants to speak to. Every node serves
+// every partition.
 func through(addr string) kgo.Opt {
 	return kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, addr)

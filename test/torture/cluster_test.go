@@ -30,7 +30,8 @@ func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
 		t.Fatal(err)
 	}
 	opts.Dir, opts.Log, opts.Seed = dir, t.Output(), rand.Uint64()
-	opts.Duration, opts.MaxPause, opts.Interval = 4*time.Minute, time.Second, 200*time.Millisecond // the number of strikes ends it
+	// the number of strikes ends it
+	opts.Duration, opts.MaxPause, opts.Interval = 4*time.Minute, time.Second, 200*time.Millisecond
 	opts.Producers, opts.Partitions = 2, 4
 	result, err := TortureCluster(ctx, opts)
 	t.Logf("seed %d\n%s", opts.Seed, result)
@@ -43,8 +44,10 @@ func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
 	return result
 }
 
-// TestCluster has every kind of strike fall once, in random order, but for a clock that jumps: a binary whose clock can be set takes all of Go's library to be
-// built anew, which make torture-cluster does. Without root, partitions are made with proxies that go silent, and the table says so.
+// TestCluster has every kind of strike fall once, in random order, but for a clock that jumps: a
+// binary whose clock can be set takes all of Go's library to be built anew, which make
+// torture-cluster does. Without root, partitions are made with proxies that go silent, and the
+// table says so.
 func TestCluster(t *testing.T) {
 	kinds := slices.DeleteFunc(slices.Clone(ClusterStrikes), func(s Strike) bool { return s == JumpClock })
 	result := tortureCluster(t, ClusterOptions{Options: Options{Strikes: len(kinds)}, Kinds: kinds})
@@ -58,9 +61,11 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestPartitions cuts two nodes off from Redis and MinIO, in turn and together, while topics come and go.
+// TestPartitions cuts two nodes off from Redis and MinIO, in turn and together, while topics come
+// and go.
 func TestPartitions(t *testing.T) {
-	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 4, Churn: true}, Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
+	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 4, Churn: true},
+		Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
 }
 
 // TestRollingUpdate replaces every node in turn, and no client may be shown an error.

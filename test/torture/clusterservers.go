@@ -17,7 +17,8 @@ import (
 )
 
 func (c *cluster) startMinIO(ctx context.Context) (err error) {
-	c.minio, err = localstack.StartMinIO(ctx, localstack.Options{Dir: filepath.Join(c.plan.dir, "minio"), Addr: c.minio.Addr})
+	c.minio, err = localstack.StartMinIO(ctx, localstack.Options{Dir: filepath.Join(c.plan.dir, "minio"),
+		Addr: c.minio.Addr})
 	return err
 }
 
@@ -29,7 +30,8 @@ func (c *cluster) redisDir() string {
 // redisArgs are of a Redis that keeps nothing, and has a replica begin at once.
 var redisArgs = []string{"--appendonly", "no", "--repl-diskless-sync-delay", "0"}
 
-// startRedis starts a Redis that keeps nothing, with the state of a dump or empty, where it was before.
+// startRedis starts a Redis that keeps nothing, with the state of a dump or empty, where it was
+// before.
 func (c *cluster) startRedis(ctx context.Context, dump string) (err error) {
 	o := localstack.Options{Dir: c.redisDir(), Args: redisArgs}
 	if c.redis.Server != nil {
@@ -52,8 +54,9 @@ func (c *cluster) startRedis(ctx context.Context, dump string) (err error) {
 	return err
 }
 
-// startReplica starts another Redis, which copies the one that nodes are led to through a gate, and waits until it has everything. Whoever takes it
-// either adopts it or kills it, and closes the gate.
+// startReplica starts another Redis, which copies the one that nodes are led to through a gate, and
+// waits until it has everything. Whoever takes it either adopts it or kills it, and closes the
+// gate.
 func (c *cluster) startReplica(ctx context.Context) (localstack.Redis, *gate, error) {
 	var replica localstack.Redis
 	way, err := newGate("127.0.0.1", c.redis.Addr)
@@ -70,7 +73,8 @@ func (c *cluster) startReplica(ctx context.Context) (localstack.Redis, *gate, er
 	_, err = askRedis(replica.Addr, "REPLICAOF "+host+" "+port)
 	for late := time.Now().Add(patience); err == nil; {
 		var info string
-		if info, err = askRedis(replica.Addr, "INFO replication"); err != nil || strings.Contains(info, "master_link_status:up") {
+		if info, err = askRedis(replica.Addr, "INFO replication"); err != nil ||
+			strings.Contains(info, "master_link_status:up") {
 			break
 		}
 		if time.Now().After(late) {

@@ -12,9 +12,10 @@ import (
 
 // The strikes at a cluster. Each ends with everything running again.
 const (
-	KillNode    Strike = "kill-node"    // kill -9 of a node, which comes back after a while
-	StopNode    Strike = "stop-node"    // SIGTERM of a node: it drains with exit status 0
-	PauseNode   Strike = "pause-node"   // a node is frozen and thaws; sometimes Redis is emptied meanwhile, so that it thaws fenced
+	KillNode Strike = "kill-node" // kill -9 of a node, which comes back after a while
+	StopNode Strike = "stop-node" // SIGTERM of a node: it drains with exit status 0
+	// a node is frozen and thaws; sometimes Redis is emptied meanwhile, so that it thaws fenced
+	PauseNode   Strike = "pause-node"
 	KillRedis   Strike = "kill-redis"   // kill -9 of Redis, which keeps nothing and comes back empty
 	FlushRedis  Strike = "flush-redis"  // FLUSHALL
 	RewindRedis Strike = "rewind-redis" // Redis comes back with an old dump
@@ -24,16 +25,23 @@ const (
 	CutMinIO    Strike = "cut-minio"    // nodes do not reach MinIO, in turn or both
 	CutAll      Strike = "cut-all"      // a node reaches nothing
 	LoseReply   Strike = "lose-reply"   // Redis carries a call out, and nobody hears so: each call in turn
-	Failover    Strike = "failover"     // a replica that has not heard the last takes over from Redis, at times for some nodes before others, or only for a while
-	FillRedis   Strike = "fill-redis"   // Redis may use no more memory than it does
-	StormMinIO  Strike = "storm-minio"  // MinIO refuses all requests, or some, with 503 SlowDown
-	JumpClock   Strike = "jump-clock"   // a node's clock is a day ahead, and then right again
-	Partition   Strike = "partition"    // packets between a node and Redis, MinIO or its clients go nowhere, in one direction or both: nobody is told
-	RollNodes   Strike = "roll-nodes"   // every node in turn is drained and comes back, as a rolling update has it: minutes, so only when asked for
+	// a replica that has not heard the last takes over from Redis, at times for some nodes before
+	// others, or only for a while
+	Failover   Strike = "failover"
+	FillRedis  Strike = "fill-redis"  // Redis may use no more memory than it does
+	StormMinIO Strike = "storm-minio" // MinIO refuses all requests, or some, with 503 SlowDown
+	JumpClock  Strike = "jump-clock"  // a node's clock is a day ahead, and then right again
+	// packets between a node and Redis, MinIO or its clients go nowhere, in one direction or both:
+	// nobody is told
+	Partition Strike = "partition"
+	// every node in turn is drained and comes back, as a rolling update has it: minutes, so only when
+	// asked for
+	RollNodes Strike = "roll-nodes"
 )
 
 // ClusterStrikes are all of them.
-var ClusterStrikes = []Strike{KillNode, StopNode, PauseNode, KillRedis, FlushRedis, RewindRedis, PauseRedis, KillMinIO, CutRedis, CutMinIO, CutAll,
+var ClusterStrikes = []Strike{KillNode, StopNode, PauseNode, KillRedis, FlushRedis, RewindRedis, PauseRedis, KillMinIO,
+	CutRedis, CutMinIO, CutAll,
 	LoseReply, Failover, FillRedis, StormMinIO, JumpClock, Partition}
 
 // striker strikes a cluster.
@@ -59,7 +67,8 @@ func newStriker(ctx context.Context, cl *cluster, c *crowd, opts ClusterOptions,
 		guest.close()
 		return nil, err
 	}
-	return &striker{cluster: cl, random: rand.New(rand.NewPCG(opts.Seed, 0)), maxPause: opts.MaxPause, table: table, guest: guest, admin: kadm.NewClient(calls)}, nil
+	return &striker{cluster: cl, random: rand.New(rand.NewPCG(opts.Seed, 0)), maxPause: opts.MaxPause, table: table,
+		guest: guest, admin: kadm.NewClient(calls)}, nil
 }
 
 func (s *striker) close() {
@@ -172,7 +181,8 @@ func (s *striker) drain(ctx context.Context, m *member) error {
 	return nil
 }
 
-// readyFor is how long a node must have been back before the next one goes: minReadySeconds of the Helm chart.
+// readyFor is how long a node must have been back before the next one goes: minReadySeconds of the
+// Helm chart.
 const readyFor = 6 * time.Second
 
 // roll is what a rolling update of the Helm chart does.
@@ -214,7 +224,8 @@ func (s *striker) frozen(ctx context.Context, pid int) error {
 	return err
 }
 
-// rewindRedis brings Redis back with the newest dump that is older than a strike, and keeps one of what it has now for the next.
+// rewindRedis brings Redis back with the newest dump that is older than a strike, and keeps one of
+// what it has now for the next.
 func (s *striker) rewindRedis(ctx context.Context) error {
 	if !s.dumped {
 		if err := s.dump(); err != nil {

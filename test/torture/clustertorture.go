@@ -45,10 +45,12 @@ func (r ClusterResult) String() string {
 // Chaos is the table, for who wants to add it to others.
 func (r ClusterResult) Chaos() Table { return r.Table }
 
-// comeback is how long after a strike, when everything runs again, every partition must have acknowledged something.
+// comeback is how long after a strike, when everything runs again, every partition must have
+// acknowledged something.
 const comeback = 90 * time.Second
 
-// TortureCluster does with a cluster what Torture does with a server, and reads everything back through every node.
+// TortureCluster does with a cluster what Torture does with a server, and reads everything back
+// through every node.
 func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, error) {
 	opts.Options = opts.withDefaults()
 	opts.Tails = clusterNodes + 1
@@ -64,8 +66,10 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 	if err != nil {
 		return result, err
 	}
-	c := &crowd{opts: opts.Options, addrs: cl.addrs(), checker: history.New(opts.Plain), stalls: newStalls(opts.Producers, opts.Partitions), trace: newTrace(opts.Plain), errors: map[string]int{}}
-	// Each tail but the last reads through a node of its own, whatever leads; that one goes where Metadata sends it, as clients do.
+	c := &crowd{opts: opts.Options, addrs: cl.addrs(), checker: history.New(opts.Plain),
+		stalls: newStalls(opts.Producers, opts.Partitions), trace: newTrace(opts.Plain), errors: map[string]int{}}
+	// Each tail but the last reads through a node of its own, whatever leads; that one goes where
+	// Metadata sends it, as clients do.
 	c.tailing = func(i int) []kgo.Opt {
 		if i == clusterNodes {
 			return nil
@@ -81,7 +85,9 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 		return result, err
 	}
 	ch := newChurn(c)
-	err = c.work(ctx, func(ctx context.Context) error { return c.strikeCluster(ctx, s, opts) }, ch, func(ctx context.Context) error { return s.guest.write(ctx, c) })
+	err = c.work(ctx, func(ctx context.Context) error {
+		return c.strikeCluster(ctx, s, opts)
+	}, ch, func(ctx context.Context) error { return s.guest.write(ctx, c) })
 	result.Churned = ch.count()
 	c.stalls.fill(result.Table)
 	if err != nil {
@@ -98,8 +104,9 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 	return result, errors.Join(err, result.Linear.Err())
 }
 
-// strikeCluster strikes with one kind after another, in an order that is drawn anew each time that all have been used. Mostly it waits until
-// clients have recovered from a strike, sometimes it does not.
+// strikeCluster strikes with one kind after another, in an order that is drawn anew each time that
+// all have been used. Mostly it waits until clients have recovered from a strike, sometimes it does
+// not.
 func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptions) error {
 	if err := c.preload(ctx, opts.Preload); err != nil {
 		return err
@@ -149,7 +156,8 @@ func (c *crowd) strikeCluster(ctx context.Context, s *striker, opts ClusterOptio
 	return nil
 }
 
-// preload waits until that many records are there, of which producers write as many as they can meanwhile.
+// preload waits until that many records are there, of which producers write as many as they can
+// meanwhile.
 func (c *crowd) preload(ctx context.Context, records int64) error {
 	c.hurry.Store(true)
 	defer c.hurry.Store(false)
@@ -171,11 +179,13 @@ func (c *crowd) recovered(ctx context.Context, over <-chan struct{}, s *striker,
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(comeback):
-		return fmt.Errorf("%v after %s, these partitions have acknowledged nothing:%s\n%s", comeback, kind, c.stalls.missing(), s.outputs())
+		return fmt.Errorf("%v after %s, these partitions have acknowledged nothing:%s\n%s", comeback, kind,
+			c.stalls.missing(), s.outputs())
 	}
 }
 
-// judgeCluster has everything read back through each node, when all of them were just started and Redis is empty.
+// judgeCluster has everything read back through each node, when all of them were just started and
+// Redis is empty.
 func (c *crowd) judgeCluster(ctx context.Context, cl *cluster, ch *churn) (history.Report, error) {
 	for _, m := range cl.nodes {
 		m.kill()
@@ -198,7 +208,8 @@ func (c *crowd) judgeCluster(ctx context.Context, cl *cluster, ch *churn) (histo
 		}
 		for p := range int32(c.opts.Partitions) {
 			if first.Next(p) != final.Next(p) {
-				faults = append(faults, fmt.Errorf("partition %d ends at %d for node %d, and at %d for the one before", p, final.Next(p), i+1, first.Next(p)))
+				faults = append(faults, fmt.Errorf("partition %d ends at %d for node %d, and at %d for the one before", p,
+					final.Next(p), i+1, first.Next(p)))
 			}
 		}
 	}

@@ -14,7 +14,8 @@ import (
 // disk is a file system in memory whose size can be set while it is in use.
 type disk struct{ dir string }
 
-// Sizes of a disk: roomy, and what is left at most when it is full, so that some writes fail in their middle.
+// Sizes of a disk: roomy, and what is left at most when it is full, so that some writes fail in
+// their middle.
 const (
 	roomyBytes = 8 << 30
 	mostLeft   = 256 << 10

@@ -14,8 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// expiringTopic holds records for a few seconds. One idempotent producer writes numbers to its one partition, in order: so each record's value is its offset, or
-// something was lost, doubled or moved.
+// expiringTopic holds records for a few seconds. One idempotent producer writes numbers to its one
+// partition, in order: so each record's value is its offset, or something was lost, doubled or
+// moved.
 const expiringTopic = "expiring"
 
 const expiringAfter = 3 * time.Second
@@ -91,12 +92,14 @@ func (e *expiring) watch(ctx context.Context) error {
 	return nil
 }
 
-// readFrom reads from the log start up to an offset, or until ctx ends, and returns the first and the last offset that it saw, or -1.
+// readFrom reads from the log start up to an offset, or until ctx ends, and returns the first and
+// the last offset that it saw, or -1.
 func (e *expiring) readFrom(ctx context.Context, until int64) (first, last int64, err error) {
 	first, last = -1, -1
 	client, err := e.c.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{expiringTopic: {0: kgo.NewOffset().AtStart()}}),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond), kgo.KeepRetryableFetchErrors())
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond),
+		kgo.KeepRetryableFetchErrors())
 	if err != nil {
 		return first, last, err
 	}
@@ -126,7 +129,8 @@ func (e *expiring) readFrom(ctx context.Context, until int64) (first, last int64
 	return first, last, nil
 }
 
-// judge wants the log to end where it should, nothing to be left that was written before `expired`, and what is left to be right.
+// judge wants the log to end where it should, nothing to be left that was written before `expired`,
+// and what is left to be right.
 func (e *expiring) judge(ctx context.Context, expired int64) error {
 	client, err := e.c.client()
 	if err != nil {
@@ -149,7 +153,8 @@ func (e *expiring) judge(ctx context.Context, expired int64) error {
 	case end.Offset != want:
 		return fmt.Errorf("%s ends at offset %d, and %d were acknowledged", expiringTopic, end.Offset, want)
 	case start.Offset < expired:
-		return fmt.Errorf("%s begins at offset %d: what is older than %s should be gone up to %d", expiringTopic, start.Offset, expiringAfter, expired)
+		return fmt.Errorf("%s begins at offset %d: what is older than %s should be gone up to %d", expiringTopic,
+			start.Offset, expiringAfter, expired)
 	case start.Offset == end.Offset:
 		return nil
 	}

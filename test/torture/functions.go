@@ -33,7 +33,8 @@ type FunctionsResult struct {
 
 func (r FunctionsResult) String() string {
 	return fmt.Sprintf("%d producers (%d of them processes), %d requests, in %v\n%d records, %d missing, %d twice\n%d answers asked for again, %d of them after FLUSHALL: %d the same, %d not\n%d objects put, %d allowed\n",
-		r.Producers, r.Processes, r.Tries, r.Took.Round(100*time.Millisecond), r.Records, r.Missing, r.Twice, r.AnsweredTwice, r.AfterLoss, r.Kept, r.Lost, r.Objects, r.Budget)
+		r.Producers, r.Processes, r.Tries, r.Took.Round(100*time.Millisecond), r.Records, r.Missing, r.Twice, r.AnsweredTwice,
+		r.AfterLoss, r.Kept, r.Lost, r.Objects, r.Budget)
 }
 
 // Err says what is wrong.
@@ -54,9 +55,10 @@ const (
 	putBudget       = 8
 )
 
-// Functions has many producers write over HTTP as functions do, one connection or one process each, one request under an idempotency key, and gone. In the
-// middle one of three nodes is killed, so that producers do not know whether what they asked for was done, and ask another node again. At last Redis loses everything,
-// and some producers ask once more, another node than before.
+// Functions has many producers write over HTTP as functions do, one connection or one process each,
+// one request under an idempotency key, and gone. In the middle one of three nodes is killed, so
+// that producers do not know whether what they asked for was done, and ask another node again. At
+// last Redis loses everything, and some producers ask once more, another node than before.
 func Functions(ctx context.Context, bin, dir string, producers int, log io.Writer) (r FunctionsResult, err error) {
 	cl, err := startCluster(ctx, plan{firn: bin, dir: dir, flags: []string{"--put-budget", fmt.Sprint(putBudget)}})
 	defer cl.stop()
@@ -82,11 +84,13 @@ func Functions(ctx context.Context, bin, dir string, producers int, log io.Write
 	if err := g.Wait(); err != nil {
 		return r, err
 	}
-	r = FunctionsResult{Producers: producers, Processes: int(f.processes.Load()), Tries: f.tries.Load(), Records: producers * functionRecords, Took: time.Since(begun)}
+	r = FunctionsResult{Producers: producers, Processes: int(f.processes.Load()), Tries: f.tries.Load(),
+		Records: producers * functionRecords, Took: time.Since(begun)}
 	if r.Objects, err = f.objects(ctx); err != nil {
 		return r, err
 	}
-	r.Budget = int(r.Took.Seconds()*putBudget+3*putBudget)*clusterNodes + 20 // each node's, its burst, and a few for lives and incarnations
+	// each node's, its burst, and a few for lives and incarnations
+	r.Budget = int(r.Took.Seconds()*putBudget+3*putBudget)*clusterNodes + 20
 	fmt.Fprintln(log, "FLUSHALL")
 	if err := cl.tellRedis("FLUSHALL"); err != nil {
 		return r, err
@@ -109,7 +113,8 @@ type functions struct {
 	answers                                sync.Map // of those who ask again, by their number
 }
 
-// produce is the life of one producer: requests until there is an answer, each on a connection of its own or from a process of its own.
+// produce is the life of one producer: requests until there is an answer, each on a connection of
+// its own or from a process of its own.
 func (f *functions) produce(ctx context.Context, i int) error {
 	body, key := functionBody(i), functionKey(i)
 	ask := f.connect
@@ -125,7 +130,8 @@ func (f *functions) produce(ctx context.Context, i int) error {
 	return f.askAgain(ctx, i, i+1)
 }
 
-// askAgain makes a producer's request once more, at that node first, as if it was not sure that it was done, and compares the answers.
+// askAgain makes a producer's request once more, at that node first, as if it was not sure that it
+// was done, and compares the answers.
 func (f *functions) askAgain(ctx context.Context, i, node int) error {
 	again, err := f.until(ctx, node, f.connect, functionBody(i), functionKey(i))
 	if err != nil {
@@ -141,7 +147,9 @@ func (f *functions) askAgain(ctx context.Context, i, node int) error {
 }
 
 // until asks one node after the other until one answers.
-func (f *functions) until(ctx context.Context, i int, ask func(ctx context.Context, url string, body []byte, key string) ([]byte, error), body []byte, key string) ([]byte, error) {
+func (f *functions) until(ctx context.Context, i int,
+	ask func(ctx context.Context, url string, body []byte, key string) ([]byte, error), body []byte, key string) ([]byte,
+	error) {
 	var err error
 	for try := range 200 {
 		node := f.cluster.nodes[(i+try)%clusterNodes]
@@ -192,7 +200,8 @@ func (f *functions) connect(ctx context.Context, url string, body []byte, key st
 
 // process makes a request by a process.
 func (f *functions) process(ctx context.Context, url string, body []byte, key string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "10", url, "-H", "Content-Type: application/json",
+	cmd := exec.CommandContext(ctx, "curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "10", url, "-H",
+		"Content-Type: application/json",
 		"-H", "Idempotency-Key: "+key, "--data-binary", "@-")
 	cmd.Stdin = bytes.NewReader(body)
 	return cmd.Output()
@@ -206,14 +215,16 @@ func (f *functions) objects(ctx context.Context) (n int, err error) {
 
 // readBack counts records that are not there, and those that are there more than once.
 func (f *functions) readBack(ctx context.Context, producers int) (missing, twice int, err error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.cluster.addrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.cluster.addrs()...), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		return 0, 0, err
 	}
 	defer client.Close()
 	seen := map[string]int{}
-	deadline := time.Now().Add(patience) // clients look for the partitions of the node that was killed at others within seconds
+	// clients look for the partitions of the node that was killed at others within seconds
+	deadline := time.Now().Add(patience)
 	for quiet := 0; quiet < 2 || len(seen) < producers*functionRecords && time.Now().Before(deadline); quiet++ {
 		poll, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := client.PollFetches(poll)

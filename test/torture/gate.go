@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// gate is a TCP proxy that stands between one node and one server. It can cut the node off, lead it to another server, go silent, and lose a
-// reply.
+// gate is a TCP proxy that stands between one node and one server. It can cut the node off, lead it
+// to another server, go silent, and lose a reply.
 type gate struct {
 	addr     string
 	listener net.Listener
@@ -57,7 +57,8 @@ func (g *gate) lead(target string) {
 	g.cut()
 }
 
-// hush makes the gate carry nothing in either direction, or go on: no connection breaks, new ones are accepted, and nobody answers.
+// hush makes the gate carry nothing in either direction, or go on: no connection breaks, new ones
+// are accepted, and nobody answers.
 func (g *gate) hush(silent bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -193,8 +194,8 @@ func (c *carried) replies() {
 	}
 }
 
-// lost says whether this reply is to be lost. One that says that nothing was done is not worth losing, and one that never came is not lost here: then the
-// next call's is.
+// lost says whether this reply is to be lost. One that says that nothing was done is not worth
+// losing, and one that never came is not lost here: then the next call's is.
 func (c *carried) lost(reply []byte) bool {
 	c.mu.Lock()
 	l := c.loss

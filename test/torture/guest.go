@@ -15,14 +15,15 @@ import (
 	"firn.dev/test/torture/history"
 )
 
-// attemptLimit is how long a direct writer's request may take before it is given up and made again, as by a function that has reached its time limit.
+// attemptLimit is how long a direct writer's request may take before it is given up and made again,
+// as by a function that has reached its time limit.
 const attemptLimit = 10 * time.Second
 
 // guestProducer is the direct writer's number among producers.
 const guestProducer = 1000
 
-// guest is a direct writer, as functions use it: it writes into the bucket itself, and speaks to Redis through a gate of its own. It makes those
-// calls to the coordinator that nodes do not make.
+// guest is a direct writer, as functions use it: it writes into the bucket itself, and speaks to
+// Redis through a gate of its own. It makes those calls to the coordinator that nodes do not make.
 type guest struct {
 	toRedis     *gate
 	coordinator *redis.Coordinator
@@ -59,8 +60,9 @@ func newGuest(ctx context.Context, c *cluster) (g *guest, err error) {
 	if g.coordinator, err = redis.New(ctx, way); err != nil {
 		return nil, err
 	}
-	g.writer, err = ingest.OpenDirect(ctx, ingest.DirectOptions{Store: store, Coordinator: g.coordinator, TopicLifetime: time.Second,
-		Who: "a direct writer of the torture", Logger: slog.New(slog.NewTextHandler(g.log, nil))})
+	g.writer, err = ingest.OpenDirect(ctx, ingest.DirectOptions{Store: store, Coordinator: g.coordinator,
+		TopicLifetime: time.Second,
+		Who:           "a direct writer of the torture", Logger: slog.New(slog.NewTextHandler(g.log, nil))})
 	return g, err
 }
 
@@ -76,7 +78,8 @@ func (g *guest) close() {
 	}
 }
 
-// write writes records under idempotency keys until ctx ends. A request that fails is made again, under its key, until it has succeeded.
+// write writes records under idempotency keys until ctx ends. A request that fails is made again,
+// under its key, until it has succeeded.
 func (g *guest) write(ctx context.Context, c *crowd) error {
 	random := rand.New(rand.NewPCG(c.opts.Seed, guestProducer))
 	numbers := make([]int64, c.opts.Partitions)
@@ -88,9 +91,11 @@ func (g *guest) write(ctx context.Context, c *crowd) error {
 			key, value, record := encode(random, guestProducer, partition, numbers[partition])
 			numbers[partition]++
 			c.sent(partition, record)
-			records, sent = append(records, ingest.Record{Partition: partition, Key: key, Value: value, Timestamp: -1}), append(sent, record)
+			records, sent = append(records, ingest.Record{Partition: partition, Key: key, Value: value, Timestamp: -1}),
+				append(sent, record)
 		}
-		written, err := g.insist(context.WithoutCancel(ctx), records, ingest.IdempotencyKey(fmt.Sprintf("request %d", request)))
+		written, err := g.insist(context.WithoutCancel(ctx), records,
+			ingest.IdempotencyKey(fmt.Sprintf("request %d", request)))
 		if err != nil {
 			return err
 		}
@@ -103,7 +108,8 @@ func (g *guest) write(ctx context.Context, c *crowd) error {
 }
 
 // insist makes a request until it is answered.
-func (g *guest) insist(ctx context.Context, records []ingest.Record, key ingest.WriteOption) (written []ingest.Written, err error) {
+func (g *guest) insist(ctx context.Context, records []ingest.Record,
+	key ingest.WriteOption) (written []ingest.Written, err error) {
 	for until := time.Now().Add(comeback); time.Now().Before(until); {
 		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
 		written, err = g.writer.Write(attempt, topic, records, key)

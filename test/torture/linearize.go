@@ -15,7 +15,8 @@ import (
 	"firn.dev/test/torture/history"
 )
 
-// trace keeps what clients did, with times, so that somebody else's judge can look at it: see package linear.
+// trace keeps what clients did, with times, so that somebody else's judge can look at it: see
+// package linear.
 type trace struct {
 	began time.Time
 
@@ -82,13 +83,15 @@ func (t *trace) acknowledged(partition int32, r history.Record, offset int64) {
 	a.acknowledged, a.offset = time.Since(t.began), offset
 }
 
-// read says that a reader was given a record. The log only grows, so a read that was right is right at any later moment: only that it was not too early matters,
-// and for that the time at which it became known will do.
+// read says that a reader was given a record. The log only grows, so a read that was right is right
+// at any later moment: only that it was not too early matters, and for that the time at which it
+// became known will do.
 func (t *trace) read(reader int, partition int32, offset int64, r history.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, now, id := t.part(partition), time.Since(t.began), identity{r.Producer, r.Number}
-	if last := p.newest[reader]; last != nil && last.offset+int64(len(last.records)) == offset && len(last.records) < longestRead &&
+	if last := p.newest[reader]; last != nil && last.offset+int64(len(last.records)) == offset &&
+		len(last.records) < longestRead &&
 		now-last.at < readGap {
 		last.records, last.at = append(last.records, id), now
 		return
@@ -112,7 +115,8 @@ type Linear struct {
 }
 
 func (l Linear) String() string {
-	return fmt.Sprintf("%-28s %d windows of %d offsets are linearizable, %d undecided, %d wrong\n", "porcupine", l.Windows, windowOffsets, l.Undecided, len(l.Wrong))
+	return fmt.Sprintf("%-28s %d windows of %d offsets are linearizable, %d undecided, %d wrong\n", "porcupine", l.Windows,
+		windowOffsets, l.Undecided, len(l.Wrong))
 }
 
 // Err says what is wrong, or nil.
@@ -120,7 +124,8 @@ func (l Linear) Err() error {
 	if len(l.Wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d windows are not linearizable: %s", len(l.Wrong), strings.Join(l.Wrong[:min(3, len(l.Wrong))], "\n"))
+	return fmt.Errorf("%d windows are not linearizable: %s", len(l.Wrong),
+		strings.Join(l.Wrong[:min(3, len(l.Wrong))], "\n"))
 }
 
 // judge has each partition's history looked at, in windows of offsets that overlap.
@@ -161,7 +166,8 @@ func (t *trace) judge(ctx context.Context) Linear {
 	return result
 }
 
-// windows are the operations of a partition by windows of offsets, each as if the partition began there.
+// windows are the operations of a partition by windows of offsets, each as if the partition began
+// there.
 func (p *traced) windows() map[int64][]linear.Operation {
 	all := map[int64][]linear.Operation{}
 	const step = windowOffsets / 2
@@ -172,7 +178,8 @@ func (p *traced) windows() map[int64][]linear.Operation {
 	}
 	places := p.places()
 	for id, a := range p.appends {
-		op := linear.Operation{Client: int(id.producer), Call: int64(a.sent), Return: int64(a.acknowledged), Input: linear.Input{Append: []string{id.String()}}}
+		op := linear.Operation{Client: int(id.producer), Call: int64(a.sent), Return: int64(a.acknowledged),
+			Input: linear.Input{Append: []string{id.String()}}}
 		offset := a.offset
 		if a.acknowledged > 0 {
 			op.Output.Outcome = linear.Acknowledged
@@ -190,7 +197,8 @@ func (p *traced) windows() map[int64][]linear.Operation {
 		end := r.offset + int64(len(r.records))
 		add(r.offset, end, func(from int64) linear.Operation {
 			first, last := max(r.offset, from), min(end, from+windowOffsets)
-			op := linear.Operation{Client: -1 - r.reader, Call: int64(r.at), Return: int64(r.at), Input: linear.Input{Offset: first - from}}
+			op := linear.Operation{Client: -1 - r.reader, Call: int64(r.at), Return: int64(r.at),
+				Input: linear.Input{Offset: first - from}}
 			for _, id := range r.records[first-r.offset : max(first, last)-r.offset] {
 				op.Output.Records = append(op.Output.Records, id.String())
 			}

@@ -11,8 +11,8 @@ import (
 	"firn.dev/coordinator/redis"
 )
 
-// loss is one reply of Redis that is to be lost: Redis carries the call out, and the connection breaks before anybody hears so. Several gates may wait
-// for the same one.
+// loss is one reply of Redis that is to be lost: Redis carries the call out, and the connection
+// breaks before anybody hears so. Several gates may wait for the same one.
 type loss struct {
 	call string        // whose reply: a script of the coordinator by its name, else a command of Redis
 	done chan struct{} // closed when it is lost
@@ -37,7 +37,8 @@ func (l *loss) claim(request []byte) bool {
 	return true
 }
 
-// settle says whether this reply is lost. If it says that the script did not run, or is none at all, another call will do.
+// settle says whether this reply is lost. If it says that the script did not run, or is none at
+// all, another call will do.
 func (l *loss) settle(reply []byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,8 +73,9 @@ func (l *loss) withdraw() bool {
 
 var scriptNames = redis.Scripts()
 
-// callOf names the call that a request to Redis makes, or nothing if these bytes are not the beginning of one. The client sends one request at a time, so each
-// begins with what is read after a reply.
+// callOf names the call that a request to Redis makes, or nothing if these bytes are not the
+// beginning of one. The client sends one request at a time, so each begins with what is read after
+// a reply.
 func callOf(request []byte) string {
 	if len(request) == 0 || request[0] != '*' {
 		return ""

@@ -88,7 +88,8 @@ func echo(t *testing.T, answer func(line string) string) string {
 	return l.Addr().String()
 }
 
-// TestLostReply loses exactly one reply of a call, of two gates that wait for it, and not one which says that the script was not there.
+// TestLostReply loses exactly one reply of a call, of two gates that wait for it, and not one which
+// says that the script was not there.
 func TestLostReply(t *testing.T) {
 	hash := hashOfScript(t, "open")
 	var calls atomic.Int64

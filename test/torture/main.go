@@ -1,19 +1,24 @@
-// Command torture writes numbered records to a real server while it kills that server at random moments, has readers watch all along, and
-// judges what producers and readers were told (package history). It prints counts and ends with status 1 if anything was lost,
-// doubled, moved or reordered.
+// Command torture writes numbered records to a real server while it kills that server at random
+// moments, has readers watch all along, and judges what producers and readers were told (package
+// history). It prints counts and ends with status 1 if anything was lost, doubled, moved or
+// reordered.
 //
 //	go run ./test/torture --firn bin/firn --duration 10m
 //	go run ./test/torture --firn bin/firn --strike takeover --strikes 50
 //
 // # Cluster
 //
-// With --cluster the target is three nodes on one MinIO and one Redis, and every one of those is struck (see ClusterStrikes): nodes are killed, drained and
-// frozen, and their clocks set ahead; Redis is killed, emptied, frozen, full, brought back with an old dump, and replaced by a replica that lags; MinIO is killed and
-// overloaded; nodes are cut off from either, loudly and silently; replies of Redis are lost. Each node reaches Redis and MinIO through a proxy of its own (gate), and, if
-// this is Linux and root, lives in a network namespace of its own, so that packets can vanish. Beside ordinary producers there is a direct writer. One
-// reader follows along on each node, others go where Metadata sends them, and in the end everything is read back through every node. What it prints is a
-// table: for each kind of strike how often it fell, what was acknowledged and read until the next one, what was lost, doubled and moved, and
-// the longest that clients stood still. Tables of several runs can be added up.
+// With --cluster the target is three nodes on one MinIO and one Redis, and every one of those is
+// struck (see ClusterStrikes): nodes are killed, drained and frozen, and their clocks set ahead;
+// Redis is killed, emptied, frozen, full, brought back with an old dump, and replaced by a replica
+// that lags; MinIO is killed and overloaded; nodes are cut off from either, loudly and silently;
+// replies of Redis are lost. Each node reaches Redis and MinIO through a proxy of its own (gate),
+// and, if this is Linux and root, lives in a network namespace of its own, so that packets can
+// vanish. Beside ordinary producers there is a direct writer. One reader follows along on each
+// node, others go where Metadata sends them, and in the end everything is read back through every
+// node. What it prints is a table: for each kind of strike how often it fell, what was acknowledged
+// and read until the next one, what was lost, doubled and moved, and the longest that clients stood
+// still. Tables of several runs can be added up.
 //
 //	go run ./test/torture --cluster --duration 10m --json a.json
 //	go run ./test/torture --cluster --only flush-redis,pause-node --strikes 50 --interval 300ms --json b.json
@@ -23,8 +28,10 @@
 //
 // # Cleanup
 //
-// With --cleanup servers are killed while they merge small segments, remove what is old and collect garbage, with deadlines of seconds instead of hours. Beside the numbered
-// records there is a topic whose records expire. The bucket is audited now and then, and in the end, when there was time: nothing is missing, ever, and nothing leaked.
+// With --cleanup servers are killed while they merge small segments, remove what is old and collect
+// garbage, with deadlines of seconds instead of hours. Beside the numbered records there is a topic
+// whose records expire. The bucket is audited now and then, and in the end, when there was time:
+// nothing is missing, ever, and nothing leaked.
 //
 //	go run ./test/torture --cleanup --firn bin/firn --strikes 50
 //	go run ./test/torture --cleanup --cluster --firn bin/firn --strikes 50
@@ -81,7 +88,8 @@ func main() {
 	} else if *cleanup {
 		err = runCleanup(ctx, CleanupOptions{Options: opts, Firn: *firn, Cluster: *cluster}, *dir)
 	} else if *cluster {
-		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause, Interval: *interval, Preload: *preload}, *only, *dir, *table)
+		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause, Interval: *interval,
+			Preload: *preload}, *only, *dir, *table)
 	} else {
 		err = run(ctx, opts, *firn, *command, *dir, *table)
 	}
@@ -162,8 +170,10 @@ func runCleanup(ctx context.Context, opts CleanupOptions, dir string) error {
 	})
 }
 
-// inDirectory tortures in a directory, by default a temporary one that goes if all is well, a firn that is built there if none is named.
-func inDirectory(ctx context.Context, dir, firn string, seed uint64, torture func(dir, firn string) (fmt.Stringer, error)) (err error) {
+// inDirectory tortures in a directory, by default a temporary one that goes if all is well, a firn
+// that is built there if none is named.
+func inDirectory(ctx context.Context, dir, firn string, seed uint64,
+	torture func(dir, firn string) (fmt.Stringer, error)) (err error) {
 	temporary := dir == ""
 	if temporary {
 		if dir, err = localstack.TempDir(); err != nil {

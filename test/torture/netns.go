@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// link is one of the ways between a node and the rest: a pair of virtual network interfaces of its own.
+// link is one of the ways between a node and the rest: a pair of virtual network interfaces of its
+// own.
 type link int
 
 const (
@@ -21,14 +22,16 @@ const (
 	links
 )
 
-// namespace is a network namespace in which a node lives. A way that is blocked swallows packets and says nothing: connections hang, in one direction or both.
+// namespace is a network namespace in which a node lives. A way that is blocked swallows packets
+// and says nothing: connections hang, in one direction or both.
 type namespace struct {
 	name string
 	net  [links]string // the first three bytes and the last number, below which the two ends have the next two
 	mac  [links][2]string
 }
 
-// network is the namespaces of a cluster's nodes, below one random prefix of a private network, so that several tortures share a machine.
+// network is the namespaces of a cluster's nodes, below one random prefix of a private network, so
+// that several tortures share a machine.
 type network struct {
 	prefix string
 	spaces []*namespace
@@ -50,7 +53,8 @@ func newNetwork() *network {
 	return &network{prefix: fmt.Sprintf("10.%d.%d", 128+rand.N(120), rand.N(256))}
 }
 
-// sweepNamespaces takes away what tortures have left behind that were killed. What it cannot take away stays, and does no harm.
+// sweepNamespaces takes away what tortures have left behind that were killed. What it cannot take
+// away stays, and does no harm.
 func sweepNamespaces() {
 	names, err := filepath.Glob("/run/netns/torture-*-*")
 	if err != nil {
@@ -79,11 +83,13 @@ func (n *network) add() (*namespace, error) {
 		last := 4 * (number*int(links) + int(l))
 		s.net[l] = fmt.Sprintf("%s.%d", n.prefix, last)
 		for end := range 2 {
-			s.mac[l][end] = fmt.Sprintf("02:%02x:%02x:%02x:%02x:%02x", rand.N(256), rand.N(256), rand.N(256), number*int(links)+int(l), end)
+			s.mac[l][end] = fmt.Sprintf("02:%02x:%02x:%02x:%02x:%02x", rand.N(256), rand.N(256), rand.N(256),
+				number*int(links)+int(l), end)
 		}
 		outside, inside := s.device(l), fmt.Sprintf("to%d", l)
 		err := errors.Join(
-			ip(fmt.Sprintf("link add %s address %s type veth peer name %s address %s netns %s", outside, s.mac[l][0], inside, s.mac[l][1], s.name)),
+			ip(fmt.Sprintf("link add %s address %s type veth peer name %s address %s netns %s", outside, s.mac[l][0], inside,
+				s.mac[l][1], s.name)),
 			ip(fmt.Sprintf("addr add %s/30 dev %s", s.host(l), outside)),
 			ip(fmt.Sprintf("link set %s up", outside)),
 			ip(fmt.Sprintf("-n %s addr add %s/30 dev %s", s.name, s.node(l), inside)),
@@ -123,8 +129,9 @@ func (s *namespace) address(l link, end byte) string {
 // nowhere is a hardware address that nobody has.
 const nowhere = "02:00:00:00:00:00"
 
-// block has packets to the node, or from it, go to nobody, or to where they should. Either end sends them to a hardware address that nobody has: routes and
-// interfaces stay as they are, so nobody is told.
+// block has packets to the node, or from it, go to nobody, or to where they should. Either end
+// sends them to a hardware address that nobody has: routes and interfaces stay as they are, so
+// nobody is told.
 func (s *namespace) block(l link, to, from bool) error {
 	target := func(end int, blocked bool) string {
 		if blocked {

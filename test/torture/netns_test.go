@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestNamespace has packets vanish between a namespace and the rest: in either direction a connection is not refused, it hangs; and afterwards it works.
+// TestNamespace has packets vanish between a namespace and the rest: in either direction a
+// connection is not refused, it hangs; and afterwards it works.
 func TestNamespace(t *testing.T) {
 	if why := whyNoNetwork(); why != "" {
 		t.Skipf("%s: partitions are made with silent proxies then", why)

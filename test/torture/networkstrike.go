@@ -21,7 +21,8 @@ func (s *striker) stormMinIO(ctx context.Context) error {
 	return err
 }
 
-// clockAhead is how far a clock is wrong: beyond what S3 accepts (15 minutes), and beyond every deadline of ours but the longest.
+// clockAhead is how far a clock is wrong: beyond what S3 accepts (15 minutes), and beyond every
+// deadline of ours but the longest.
 const clockAhead = 24 * time.Hour
 
 // clockDelay is a little more than it takes a node to see that its clock was set.
@@ -45,10 +46,12 @@ func (s *striker) jumpClock(ctx context.Context) error {
 	return err
 }
 
-// partition has packets vanish between a node and others. Without a network of its own, its gates go silent instead.
+// partition has packets vanish between a node and others. Without a network of its own, its gates
+// go silent instead.
 func (s *striker) partition(ctx context.Context) error {
 	m := s.any()
-	ways := [][]link{{toRedis}, {toMinIO}, {toRedis, toMinIO}, {toClients}, {toRedis, toMinIO, toClients}}[s.random.IntN(5)]
+	ways := [][]link{{toRedis}, {toMinIO}, {toRedis, toMinIO}, {toClients},
+		{toRedis, toMinIO, toClients}}[s.random.IntN(5)]
 	if m.space == nil {
 		s.note(Partition, "by silent proxies, because %s", whyNoNetwork())
 		set := func(silent bool) {
@@ -66,7 +69,8 @@ func (s *striker) partition(ctx context.Context) error {
 		return s.wait(ctx)
 	}
 	blocked := [][2]bool{{true, true}, {true, false}, {false, true}}[s.random.IntN(3)]
-	s.note(Partition, "from %s, %s", namesOf(ways), map[[2]bool]string{{true, true}: "both ways", {true, false}: "towards the node", {false, true}: "from the node"}[blocked])
+	s.note(Partition, "from %s, %s", namesOf(ways), map[[2]bool]string{{true, true}: "both ways",
+		{true, false}: "towards the node", {false, true}: "from the node"}[blocked])
 	set := func(to, from bool) (err error) {
 		for _, way := range ways {
 			err = errors.Join(err, m.space.block(way, to, from))

@@ -10,7 +10,8 @@ import (
 	"firn.dev/test/torture/history"
 )
 
-// headLen is the length of what each value begins with: producer, number, and a hash of the key and of all other bytes of the value.
+// headLen is the length of what each value begins with: producer, number, and a hash of the key and
+// of all other bytes of the value.
 const headLen = 4 + 8 + 8
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -18,8 +19,8 @@ var crcTable = crc64.MakeTable(crc64.ECMA)
 // errPayload is a value that no producer of ours made.
 var errPayload = errors.New("value is not one that was sent")
 
-// encode makes key and value of the next record: mostly short, now and then long, half of it text. Every fourth producer's are larger, so that
-// its requests are.
+// encode makes key and value of the next record: mostly short, now and then long, half of it text.
+// Every fourth producer's are larger, so that its requests are.
 func encode(random *rand.Rand, producer, partition int32, number int64) (key, value []byte, r history.Record) {
 	size := headLen + random.IntN(1000)
 	if producer%4 == 3 {

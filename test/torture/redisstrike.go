@@ -14,7 +14,8 @@ import (
 // errNothing is what a strike returns that found nothing to strike. It does not count.
 var errNothing = errors.New("there was nothing to strike")
 
-// callWait is how long a call may take to come whose reply is to be lost: the rarest are made every few seconds.
+// callWait is how long a call may take to come whose reply is to be lost: the rarest are made every
+// few seconds.
 const callWait = 12 * time.Second
 
 // toRedis are the gates through which Redis is reached.
@@ -67,7 +68,8 @@ func (s *striker) loseReplyOf(ctx context.Context, call string) (lost bool, err 
 	return true, nil
 }
 
-// provoke has a call made that does not come by itself. Whether it succeeds is not its concern: its reply is lost on the way.
+// provoke has a call made that does not come by itself. Whether it succeeds is not its concern: its
+// reply is lost on the way.
 func (s *striker) provoke(ctx context.Context, call string) error {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
@@ -88,8 +90,9 @@ func (s *striker) provoke(ctx context.Context, call string) error {
 	return nil
 }
 
-// failover has a replica take over that has not heard the last. Nodes hear of it at once or in turn: then some still speak to the old master, which
-// does not know that it is none any more. At times the old master is back after a while, with what it knew.
+// failover has a replica take over that has not heard the last. Nodes hear of it at once or in
+// turn: then some still speak to the old master, which does not know that it is none any more. At
+// times the old master is back after a while, with what it knew.
 func (s *striker) failover(ctx context.Context) error {
 	replica, way, err := s.startReplica(ctx)
 	if err != nil {

@@ -18,12 +18,14 @@ type Felt struct {
 	Produce      time.Duration // the longest that a producer, for one partition, was acknowledged nothing
 	ProduceAfter time.Duration // what of that came when everything ran again
 	Any          time.Duration // the longest that no producer was acknowledged anything
-	Fetch        time.Duration // the longest that an acknowledged record waited for its reader, who reads where Metadata sends it
-	FetchAfter   time.Duration
+	// the longest that an acknowledged record waited for its reader, who reads where Metadata sends it
+	Fetch      time.Duration
+	FetchAfter time.Duration
 }
 
-// stalls measures how long clients stand still, strike by strike. A stall counts, in full, for the strike in whose window most of it lies: from the moment at which
-// it falls until the next one does.
+// stalls measures how long clients stand still, strike by strike. A stall counts, in full, for the
+// strike in whose window most of it lies: from the moment at which it falls until the next one
+// does.
 type stalls struct {
 	producers, partitions int
 
@@ -56,11 +58,13 @@ type unreadOne struct {
 }
 
 func newStalls(producers, partitions int) *stalls {
-	return &stalls{producers: producers, partitions: partitions, windows: []*window{{kind: Calm, start: time.Now(), back: time.Now()}},
-		acked: map[stream]time.Time{}, unread: map[int32][]unreadOne{}, next: map[int32]int64{}}
+	return &stalls{producers: producers, partitions: partitions,
+		windows: []*window{{kind: Calm, start: time.Now(), back: time.Now()}},
+		acked:   map[stream]time.Time{}, unread: map[int32][]unreadOne{}, next: map[int32]int64{}}
 }
 
-// begin says that a strike falls now, together with the one before if clients have not recovered from that. The channel is closed when they have recovered.
+// begin says that a strike falls now, together with the one before if clients have not recovered
+// from that. The channel is closed when they have recovered.
 func (s *stalls) begin(kind Strike, together bool) (over <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +133,8 @@ func (s *stalls) read(partition int32, offset int64) {
 	s.unread[partition] = waiting
 }
 
-// window is the one in which most of a stall lies, and how much of the stall came when everything ran again.
+// window is the one in which most of a stall lies, and how much of the stall came when everything
+// ran again.
 func (s *stalls) window(from, to time.Time) (w *window, after time.Duration) {
 	newest := len(s.windows) - 1
 	w = s.windows[newest]
@@ -149,7 +154,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// missing says which partitions have acknowledged nothing since the strike, and to how many producers.
+// missing says which partitions have acknowledged nothing since the strike, and to how many
+// producers.
 func (s *stalls) missing() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -62,8 +62,9 @@ func TestStalls(t *testing.T) {
 		for kind, want := range map[Strike]Felt{
 			Calm:      {Produce: second / 10, ProduceAfter: second / 10, Any: second / 10},
 			KillRedis: {Produce: 7 * second / 2, ProduceAfter: 3 * second / 2, Any: 3 * second},
-			KillNode:  {Produce: 2 * second, ProduceAfter: 2 * second, Any: 2 * second, Fetch: 2 * second, FetchAfter: 2 * second},
-			Together:  {Produce: second, Any: second},
+			KillNode: {Produce: 2 * second, ProduceAfter: 2 * second, Any: 2 * second, Fetch: 2 * second,
+				FetchAfter: 2 * second},
+			Together: {Produce: second, Any: second},
 		} {
 			if got := table.row(kind).Felt; len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %+v, want %+v", kind, got, want)
@@ -79,7 +80,8 @@ func TestSum(t *testing.T) {
 		row := table.row(KillNode)
 		row.Injected = 3 + i
 		row.Felt = []Felt{{Produce: time.Duration(i)}}
-		table.judge(history.Report{Phases: map[string]*history.Phase{string(KillNode): {Acknowledged: 10, Read: 20, Faults: map[history.Kind]int{history.Lost: i}}}})
+		table.judge(history.Report{Phases: map[string]*history.Phase{string(KillNode): {Acknowledged: 10, Read: 20,
+			Faults: map[history.Kind]int{history.Lost: i}}}})
 	}
 	two.row(Partition).Notes["why not"]++
 	var paths []string
@@ -93,8 +95,10 @@ func TestSum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Row{Injected: 7, Acknowledged: 20, Read: 40, Felt: []Felt{{}, {Produce: 1}}, Faults: map[history.Kind]int{history.Lost: 1}, Notes: map[string]int{}}
-	if got := *total.row(KillNode); !reflect.DeepEqual(got.Felt, want.Felt) || got.Injected != want.Injected || got.Acknowledged != want.Acknowledged ||
+	want := Row{Injected: 7, Acknowledged: 20, Read: 40, Felt: []Felt{{}, {Produce: 1}},
+		Faults: map[history.Kind]int{history.Lost: 1}, Notes: map[string]int{}}
+	if got := *total.row(KillNode); !reflect.DeepEqual(got.Felt, want.Felt) || got.Injected != want.Injected ||
+		got.Acknowledged != want.Acknowledged ||
 		got.Read != want.Read || got.count(history.Lost) != 1 {
 		t.Errorf("%+v, want %+v", got, want)
 	}

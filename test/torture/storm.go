@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// storm is an S3 server that is overloaded: it refuses a share of requests with 503 SlowDown, and passes the others on.
+// storm is an S3 server that is overloaded: it refuses a share of requests with 503 SlowDown, and
+// passes the others on.
 type storm struct {
 	addr    string
 	server  *http.Server
@@ -40,7 +41,8 @@ func newStorm(target string) (*storm, error) {
 		Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0),
-		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }, // as if there were no proxy
+		// as if there were no proxy
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	s.server = &http.Server{ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

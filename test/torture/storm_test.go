@@ -22,7 +22,8 @@ func TestStorm(t *testing.T) {
 	}
 	defer s.close()
 	put := func() (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+s.addr+"/bucket/a%2Fkey?x=%20", strings.NewReader("body"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+s.addr+"/bucket/a%2Fkey?x=%20",
+			strings.NewReader("body"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,8 @@ func TestStorm(t *testing.T) {
 		t.Errorf("without a storm: %d, %s", status, answer)
 	}
 	s.percent.Store(100)
-	if status, answer := put(); status != http.StatusServiceUnavailable || !strings.Contains(answer, "<Code>SlowDown</Code>") {
+	if status, answer := put(); status != http.StatusServiceUnavailable ||
+		!strings.Contains(answer, "<Code>SlowDown</Code>") {
 		t.Errorf("in a storm: %d, %s", status, answer)
 	}
 	if s.refused.Load() != 1 {

@@ -130,7 +130,9 @@ func (r *Row) write(w io.Writer, name string) {
 	}
 	fmt.Fprintf(w, "%d\t", other)
 	for i, of := range []func(Felt) time.Duration{
-		func(f Felt) time.Duration { return f.Produce }, func(f Felt) time.Duration { return f.ProduceAfter }, func(f Felt) time.Duration { return f.Any },
+		func(f Felt) time.Duration {
+			return f.Produce
+		}, func(f Felt) time.Duration { return f.ProduceAfter }, func(f Felt) time.Duration { return f.Any },
 		func(f Felt) time.Duration { return f.Fetch }, func(f Felt) time.Duration { return f.FetchAfter },
 	} {
 		var all []time.Duration

@@ -114,10 +114,12 @@ func spread(ds []time.Duration) string {
 		return "-"
 	}
 	sorted := slices.Sorted(slices.Values(ds))
-	return fmt.Sprintf("%v / %v", sorted[len(sorted)/2].Round(time.Millisecond), sorted[len(sorted)-1].Round(time.Millisecond))
+	return fmt.Sprintf("%v / %v", sorted[len(sorted)/2].Round(time.Millisecond),
+		sorted[len(sorted)-1].Round(time.Millisecond))
 }
 
-// Torture does it. The error says what is wrong with the history, or why there is none; the result holds what is known in either case.
+// Torture does it. The error says what is wrong with the history, or why there is none; the result
+// holds what is known in either case.
 func Torture(ctx context.Context, opts Options) (Result, error) {
 	opts = opts.withDefaults()
 	result := Result{Strike: opts.Strike, Table: newTable(opts.Seed)}
@@ -148,7 +150,8 @@ func Torture(ctx context.Context, opts Options) (Result, error) {
 	if err := t.start(ctx); err != nil {
 		return result, err
 	}
-	c := &crowd{opts: opts, addrs: t.addrs(), checker: history.New(opts.Plain), stalls: newStalls(opts.Producers, opts.Partitions), trace: newTrace(opts.Plain), errors: map[string]int{},
+	c := &crowd{opts: opts, addrs: t.addrs(), checker: history.New(opts.Plain),
+		stalls: newStalls(opts.Producers, opts.Partitions), trace: newTrace(opts.Plain), errors: map[string]int{},
 		tailing: func(int) []kgo.Opt { return nil }}
 	if err := c.createTopic(ctx); err != nil {
 		return result, err
@@ -177,14 +180,16 @@ func (c *crowd) createTopic(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_, err = kadm.NewClient(client).CreateTopic(ctx, int32(c.opts.Partitions), 1, nil, topic)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) { // the client made the call again by itself, because the server was slow
+	// the client made the call again by itself, because the server was slow
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("creating the topic: %w", err)
 	}
 	return nil
 }
 
 // work has everybody write and read until strikes are over; further are other writers.
-func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch *churn, further ...func(context.Context) error) error {
+func (c *crowd) work(ctx context.Context, strike func(context.Context) error, ch *churn,
+	further ...func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	writing, stopWriting := context.WithCancel(ctx)
 	defer stopWriting()
@@ -244,12 +249,14 @@ func (c *crowd) strikeAll(ctx context.Context, t *target, table Table) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-time.After(comeback):
-				return fmt.Errorf("%v after the disk was full, these partitions have acknowledged nothing:%s\n%s", comeback, c.stalls.missing(), t.live.Output())
+				return fmt.Errorf("%v after the disk was full, these partitions have acknowledged nothing:%s\n%s", comeback,
+					c.stalls.missing(), t.live.Output())
 			}
 		}
 		if time.Since(said) > 5*time.Second {
 			said = time.Now()
-			fmt.Fprintf(c.opts.Log, "%d strikes, restart p50 / max %s, %s left\n", t.strikes, spread(t.restarts), time.Until(deadline).Round(time.Second))
+			fmt.Fprintf(c.opts.Log, "%d strikes, restart p50 / max %s, %s left\n", t.strikes, spread(t.restarts),
+				time.Until(deadline).Round(time.Second))
 		}
 	}
 	return nil
@@ -265,7 +272,8 @@ func pending(c <-chan struct{}) bool {
 	}
 }
 
-// judge has everything read back from a server that was just started, so that nothing comes from its memory.
+// judge has everything read back from a server that was just started, so that nothing comes from
+// its memory.
 func (c *crowd) judge(ctx context.Context, t *target, ch *churn) (history.Report, error) {
 	t.live.Kill()
 	t.strikes++

@@ -32,27 +32,31 @@ func torture(t *testing.T, opts Options) Result {
 	return result
 }
 
-// TestKills is the promise itself: kill -9 at random moments, and nothing lost, nothing twice, no offset moved.
+// TestKills is the promise itself: kill -9 at random moments, and nothing lost, nothing twice, no
+// offset moved.
 func TestKills(t *testing.T) {
 	if result := torture(t, Options{Strike: Kill, Strikes: 20}); result.Strikes < 20 {
 		t.Errorf("only %d kills", result.Strikes)
 	}
 }
 
-// TestKillsPlainProducers has producers without idempotence: they may write twice what was in flight at a kill, and nothing else.
+// TestKillsPlainProducers has producers without idempotence: they may write twice what was in
+// flight at a kill, and nothing else.
 func TestKillsPlainProducers(t *testing.T) {
 	torture(t, Options{Strike: Kill, Strikes: 8, Plain: true})
 }
 
-// TestTerminate stops servers as an operator does: each drains and exits with status 0, and clients are shown no error.
+// TestTerminate stops servers as an operator does: each drains and exits with status 0, and clients
+// are shown no error.
 func TestTerminate(t *testing.T) { torture(t, Options{Strike: Terminate, Strikes: 6}) }
 
-// TestTakeover starts a second server on the directory of the first while that is under load. The second fences the first, which
-// stops acknowledging, says why and ends; what either acknowledged is there.
+// TestTakeover starts a second server on the directory of the first while that is under load. The
+// second fences the first, which stops acknowledging, says why and ends; what either acknowledged
+// is there.
 func TestTakeover(t *testing.T) { torture(t, Options{Strike: Takeover, Strikes: 6}) }
 
-// TestFullDisk has the disk be full now and then: the server goes on, clients are shown no error, and what was acknowledged is there. Without root, the
-// table says why nothing was struck.
+// TestFullDisk has the disk be full now and then: the server goes on, clients are shown no error,
+// and what was acknowledged is there. Without root, the table says why nothing was struck.
 func TestFullDisk(t *testing.T) {
 	if why := whyNoDisk(); why != "" {
 		result, err := Torture(t.Context(), Options{Strike: FillDisk})
@@ -73,7 +77,8 @@ func TestAdminChurn(t *testing.T) {
 	}
 }
 
-// TestCleanup kills a server while it merges, removes what is old and collects garbage, all of it within seconds.
+// TestCleanup kills a server while it merges, removes what is old and collects garbage, all of it
+// within seconds.
 func TestCleanup(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -81,7 +86,8 @@ func TestCleanup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := CleanupOptions{Firn: bin, Options: Options{Dir: t.TempDir(), Strikes: 6, Churn: true, Seed: rand.Uint64(), Log: t.Output()}}
+	opts := CleanupOptions{Firn: bin, Options: Options{Dir: t.TempDir(), Strikes: 6, Churn: true, Seed: rand.Uint64(),
+		Log: t.Output()}}
 	result, err := TortureCleanup(ctx, opts)
 	t.Logf("seed %d\n%s", opts.Seed, result)
 	if err != nil {

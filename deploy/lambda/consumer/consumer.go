@@ -71,7 +71,8 @@ func (c *consumer) handle(ctx context.Context) (r report, err error) {
 	defer cancel()
 	finishing, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-	holder := "function " + rand.Text() // no two invocations may have the same: this one may be frozen while the next is at work
+	// no two invocations may have the same: this one may be frozen while the next is at work
+	holder := "function " + rand.Text()
 	for working.Err() == nil {
 		claims, err := c.claim(working, holder, time.Until(deadline))
 		if err != nil && working.Err() == nil {
@@ -101,7 +102,8 @@ func (c *consumer) claim(ctx context.Context, holder string, ttl time.Duration) 
 // workThrough works on the records of claims, one partition after the other, commits them and gives
 // the claims back. It says whether there were any. A partition whose records could not be worked on
 // is left where it was, and the others are committed all the same.
-func (c *consumer) workThrough(working, finishing context.Context, holder string, claims []claim, r *report) (found bool, err error) {
+func (c *consumer) workThrough(working, finishing context.Context, holder string, claims []claim,
+	r *report) (found bool, err error) {
 	var done []held
 	records := map[string]int{}
 	for _, cl := range claims {
@@ -115,7 +117,8 @@ func (c *consumer) workThrough(working, finishing context.Context, holder string
 			case failed == nil:
 				found, h.Offset, records[cl.Epoch] = true, cl.Read.Next, n
 			case working.Err() == nil:
-				err = errors.Join(err, fmt.Errorf("partition %d of %s, from offset %d: %w", cl.Partition, cl.Topic, cl.Offset, failed))
+				err = errors.Join(err, fmt.Errorf("partition %d of %s, from offset %d: %w", cl.Partition, cl.Topic, cl.Offset,
+					failed))
 			}
 		}
 		done = append(done, h)
@@ -144,7 +147,8 @@ func (c *consumer) finish(ctx context.Context, holder string, done []held) (refu
 	refused = map[string]bool{}
 	for i, answer := range ended.Claims {
 		if i < len(done) && answer.Error != "" {
-			c.logger.Warn("a claim had ended before it was committed; its records are worked on again", "topic", answer.Topic, "partition", answer.Partition)
+			c.logger.Warn("a claim had ended before it was committed; its records are worked on again", "topic", answer.Topic,
+				"partition", answer.Partition)
 			refused[done[i].Epoch] = true
 		}
 	}

@@ -59,7 +59,8 @@ func TestConsumer(t *testing.T) {
 // function is one that could run beside others.
 func (p *place) function() *lambdatest.Platform {
 	// The first address is nobody's: another node is asked then.
-	return lambdatest.New(p.t, binary, "FIRN_HTTP=http://127.0.0.1:1,"+p.base, "FIRN_GROUP=of/"+p.name, "FIRN_TOPICS="+p.name, "FIRN_TARGET="+p.target.URL)
+	return lambdatest.New(p.t, binary, "FIRN_HTTP=http://127.0.0.1:1,"+p.base, "FIRN_GROUP=of/"+p.name,
+		"FIRN_TOPICS="+p.name, "FIRN_TARGET="+p.target.URL)
 }
 
 // take is where records are sent.
@@ -152,7 +153,8 @@ func (p *place) wantAll(end int64, twice bool) {
 			}
 		}
 		if next != end || repeated > 0 && !twice {
-			p.t.Errorf("partition %d: records came up to %d of %d, and %d times from the beginning again", i, next, end, repeated)
+			p.t.Errorf("partition %d: records came up to %d of %d, and %d times from the beginning again", i, next, end,
+				repeated)
 		}
 	}
 	p.mu.Unlock()
@@ -192,7 +194,8 @@ func testWoken(p *place) {
 	p.mu.Lock()
 	p.refuse = 2
 	p.mu.Unlock()
-	if got := f.Invoke(wakeUp); got.OK || !strings.Contains(got.Body, "503") || !strings.Contains(got.Body, "from offset 50") {
+	if got := f.Invoke(wakeUp); got.OK || !strings.Contains(got.Body, "503") ||
+		!strings.Contains(got.Body, "from offset 50") {
 		p.t.Errorf("a target that refuses: %+v", got)
 	}
 	p.want(f.Invoke(wakeUp), `{"records":4,"lost":0,"left":false}`) // the others of the first four were committed before

@@ -60,14 +60,16 @@ type Result struct {
 
 // New returns a platform for a function that is started with these variables in its environment.
 func New(t testing.TB, binary string, env ...string) *Platform {
-	p := &Platform{Timeout: 30 * time.Second, t: t, binary: binary, events: make(chan string, 1), answers: make(chan Result, 1)}
+	p := &Platform{Timeout: 30 * time.Second, t: t, binary: binary, events: make(chan string, 1),
+		answers: make(chan Result, 1)}
 	mux := http.NewServeMux()
 	const prefix = "/2018-06-01/runtime/invocation/"
 	mux.HandleFunc("GET "+prefix+"next", p.next)
 	mux.HandleFunc("POST "+prefix+"{id}/{what}", p.end)
 	p.api = httptest.NewServer(mux)
 	t.Cleanup(p.api.Close)
-	p.env = append(os.Environ(), append(env, "AWS_LAMBDA_RUNTIME_API="+p.api.Listener.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=test")...)
+	p.env = append(os.Environ(), append(env, "AWS_LAMBDA_RUNTIME_API="+p.api.Listener.Addr().String(),
+		"AWS_LAMBDA_FUNCTION_NAME=test")...)
 	t.Cleanup(p.Kill)
 	return p
 }

@@ -39,7 +39,8 @@ func write(w io.Writer, binary, version string) error {
 	bom.Metadata = &cdx.Metadata{Component: &firn}
 	goVersion := strings.TrimPrefix(info.GoVersion, "go")
 	components := []cdx.Component{{
-		BOMRef: "go", Type: cdx.ComponentTypeFramework, Name: "std", Version: info.GoVersion, PackageURL: "pkg:golang/std@" + goVersion,
+		BOMRef: "go", Type: cdx.ComponentTypeFramework, Name: "std", Version: info.GoVersion,
+		PackageURL: "pkg:golang/std@" + goVersion,
 	}}
 	for _, dep := range info.Deps {
 		if dep.Replace != nil {

@@ -1,5 +1,6 @@
-// Package corpus gives tests what other implementations have compressed: record batches as other people's clients sent them, and frames that hold the records of one. How they were
-// made is in test/corpus; the files are in segments/batch/testdata/corpus and are not made anew without need.
+// Package corpus gives tests what other implementations have compressed: record batches as other
+// people's clients sent them, and frames that hold the records of one. How they were made is in
+// test/corpus; the files are in segments/batch/testdata/corpus and are not made anew without need.
 package corpus
 
 import (
@@ -64,7 +65,8 @@ func Load(t testing.TB) []File {
 		if codec == "lz" {
 			codec = "lz4"
 		}
-		all = append(all, File{Name: name, Maker: strings.Join(parts[:len(parts)-2], "-"), Codec: codecOf(codec), Bytes: read("batches", e.Name())})
+		all = append(all, File{Name: name, Maker: strings.Join(parts[:len(parts)-2], "-"), Codec: codecOf(codec),
+			Bytes: read("batches", e.Name())})
 	}
 	return all
 }
@@ -150,7 +152,8 @@ func (f *File) CompareRecords(t testing.TB, records []batch.Record) {
 		}
 		return
 	}
-	if want := map[string]int{"small": 200, "large": 1500}[f.Name[strings.LastIndexByte(f.Name, '-')+1:]]; len(records) != want {
+	if want := map[string]int{"small": 200, "large": 1500}[f.Name[strings.LastIndexByte(f.Name,
+		'-')+1:]]; len(records) != want {
 		t.Fatalf("%d records of %d", len(records), want)
 	}
 	for i, r := range records {

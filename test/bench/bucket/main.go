@@ -82,7 +82,8 @@ func start(ctx context.Context, o options, dir string) (s *stack, err error) {
 	if s.store, err = open(s.minio.MinIOURL(bucket, "plain")); err != nil {
 		return s, err
 	}
-	spec, err := process.NewSpec([]string{o.firn, "serve", "--store", s.minio.MinIOURL(bucket, "log"), "--coordinator", s.redis.URL(),
+	spec, err := process.NewSpec([]string{o.firn, "serve", "--store", s.minio.MinIOURL(bucket, "log"), "--coordinator",
+		s.redis.URL(),
 		"--kafka-addr", "{kafka}", "--http-addr", "{http}"}, dir+"/firn")
 	if err != nil {
 		return s, err

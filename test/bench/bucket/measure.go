@@ -71,7 +71,8 @@ func (m *measurement) measure(ctx context.Context) error {
 // acknowledgement.
 func (m *measurement) produce(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(100_000))
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		return err
 	}
@@ -87,11 +88,12 @@ func (m *measurement) produce(ctx context.Context) error {
 	n, began := 0, time.Now()
 	for ; n%1000 != 0 || time.Since(began) < m.howLong; n++ {
 		at := n % (len(values) / valueBytes) * valueBytes
-		client.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: values[at:][:valueBytes]}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed.CompareAndSwap(nil, &err)
-			}
-		})
+		client.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: values[at:][:valueBytes]},
+			func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			})
 	}
 	if err := client.Flush(ctx); err != nil {
 		return err
@@ -106,7 +108,8 @@ func (m *measurement) produce(ctx context.Context) error {
 	}
 	bytes := after.Sum("firn_store_bytes_total", `op="put"`) - before.Sum("firn_store_bytes_total", `op="put"`)
 	segmentsPut := after.Sum("firn_ingest_segment_bytes_count", "") - before.Sum("firn_ingest_segment_bytes_count", "")
-	m.objectBytes = int((after.Sum("firn_ingest_segment_bytes_sum", "") - before.Sum("firn_ingest_segment_bytes_sum", "")) / segmentsPut)
+	m.objectBytes = int((after.Sum("firn_ingest_segment_bytes_sum", "") - before.Sum("firn_ingest_segment_bytes_sum",
+		"")) / segmentsPut)
 	m.firn = append(m.firn, bytes/took/(1<<20))
 	m.records = append(m.records, float64(n)/took)
 	node, minio, redis := m.endCost(cost, bytes)
@@ -143,7 +146,8 @@ func (m *measurement) upload(ctx context.Context) error {
 
 // latency has a lone producer write one record at a time.
 func (m *measurement) latency(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.DefaultProduceTopic(topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
 	if err != nil {
 		return err
 	}
@@ -215,10 +219,13 @@ func median(values []float64) float64 {
 func (m *measurement) print(out io.Writer) {
 	t := tabwriter.NewWriter(out, 0, 4, 1, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintln(t, "|", strings.Join(cells, "\t| "), "\t|") }
-	row("1 KiB records, random, 12 partitions, acks=all", "MiB/s in the bucket", "records/s", "CPU s/GiB: firn", "MinIO", "Redis")
+	row("1 KiB records, random, 12 partitions, acks=all", "MiB/s in the bucket", "records/s", "CPU s/GiB: firn", "MinIO",
+		"Redis")
 	row("---", "---", "---", "---", "---", "---")
-	row("firn, one node", number(median(m.firn)), fmt.Sprintf("%.0f", median(m.records)), number(median(m.nodeCPU)), number(median(m.minioFirn)), number(median(m.redisFirn)))
-	row(fmt.Sprintf("plain uploader, %d at once, objects of %d KiB", uploads, m.objectBytes>>10), number(median(m.plain)), "", "", number(median(m.minioPlain)), "")
+	row("firn, one node", number(median(m.firn)), fmt.Sprintf("%.0f", median(m.records)), number(median(m.nodeCPU)),
+		number(median(m.minioFirn)), number(median(m.redisFirn)))
+	row(fmt.Sprintf("plain uploader, %d at once, objects of %d KiB", uploads, m.objectBytes>>10), number(median(m.plain)),
+		"", "", number(median(m.minioPlain)), "")
 	row("ratio", number(median(m.firn)/median(m.plain)), "", "", "", "")
 	t.Flush()
 	fmt.Fprintln(out)

@@ -27,9 +27,15 @@ type client interface {
 }
 
 var doors = []door{
-	{"HTTP", "http", func(spec process.Spec, topic string) (client, error) { return newHTTP(spec, topic, false, false), nil }},
-	{"HTTP, idempotency key", "keyed", func(spec process.Spec, topic string) (client, error) { return newHTTP(spec, topic, true, false), nil }},
-	{"HTTP, a connection each", "short", func(spec process.Spec, topic string) (client, error) { return newHTTP(spec, topic, false, true), nil }},
+	{"HTTP", "http", func(spec process.Spec, topic string) (client, error) {
+		return newHTTP(spec, topic, false, false), nil
+	}},
+	{"HTTP, idempotency key", "keyed", func(spec process.Spec, topic string) (client, error) {
+		return newHTTP(spec, topic, true, false), nil
+	}},
+	{"HTTP, a connection each", "short", func(spec process.Spec, topic string) (client, error) {
+		return newHTTP(spec, topic, false, true), nil
+	}},
 	{"Kafka", "kafka", newKafka},
 }
 
@@ -89,7 +95,8 @@ type kafkaClient struct {
 }
 
 func newKafka(spec process.Spec, topic string) (client, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(spec.Kafka), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0), kgo.RequiredAcks(kgo.AllISRAcks()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(spec.Kafka), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	return &kafkaClient{client, value()}, err
 }

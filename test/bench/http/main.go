@@ -102,7 +102,8 @@ func run(ctx context.Context, opts options) (err error) {
 }
 
 // measure has n clients write to a fresh topic, and prints how that went.
-func measure(ctx context.Context, server *process.Process, spec process.Spec, d door, n int, howLong time.Duration) error {
+func measure(ctx context.Context, server *process.Process, spec process.Spec, d door, n int,
+	howLong time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, howLong+patience)
 	defer cancel()
 	topic := fmt.Sprintf("%s-%d", d.topic, n)
@@ -135,7 +136,8 @@ func measure(ctx context.Context, server *process.Process, spec process.Spec, d 
 	slices.Sort(took)
 	at := func(percent int) time.Duration { return took[(len(took)-1)*percent/100].Round(10 * time.Microsecond) }
 	cpu := (after.CPU - before.CPU) / time.Duration(len(took))
-	fmt.Printf("| %d | %s | %.0f | %v | %v | %d | %d |\n", n, d.name, float64(len(took))/elapsed.Seconds(), at(50), at(99), cpu.Microseconds(), after.PeakBytes>>20)
+	fmt.Printf("| %d | %s | %.0f | %v | %v | %d | %d |\n", n, d.name, float64(len(took))/elapsed.Seconds(), at(50), at(99),
+		cpu.Microseconds(), after.PeakBytes>>20)
 	return nil
 }
 

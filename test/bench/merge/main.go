@@ -82,7 +82,8 @@ func run(ctx context.Context, o options) error {
 // start begins a node that merges at that rate.
 func (m *measurement) start(ctx context.Context, rate string) error {
 	m.stop()
-	command := append(process.Firn(m.firn), "--merge-rate", rate, "--commit-deadline", deadline.String(), "--gc-grace", grace.String())
+	command := append(process.Firn(m.firn), "--merge-rate", rate, "--commit-deadline", deadline.String(), "--gc-grace",
+		grace.String())
 	spec, err := process.NewSpec(command, m.dir)
 	if err != nil {
 		return err
@@ -113,7 +114,8 @@ func (m *measurement) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d records, %.1f GiB in %s\n\n", wrote.records(), float64(bytes)/(1<<30), time.Since(began).Round(time.Second))
+	fmt.Printf("%d records, %.1f GiB in %s\n\n", wrote.records(), float64(bytes)/(1<<30),
+		time.Since(began).Round(time.Second))
 	before, err := m.look(ctx)
 	if err != nil {
 		return err
@@ -140,6 +142,7 @@ func (m *measurement) measure(ctx context.Context) error {
 	if err := m.compare(ctx, wrote); err != nil {
 		return err
 	}
-	fmt.Printf("every partition was read back, record by record as it was written, in %s\n", time.Since(began).Round(time.Second))
+	fmt.Printf("every partition was read back, record by record as it was written, in %s\n",
+		time.Since(began).Round(time.Second))
 	return nil
 }

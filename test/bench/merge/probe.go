@@ -24,7 +24,8 @@ type state struct {
 }
 
 func (s state) String() string {
-	return fmt.Sprintf("%d segments of %.2f GiB, %d spans, %.1f MiB of index in memory", s.objects, float64(s.bytes)/(1<<30), s.spans, float64(s.heap)/(1<<20))
+	return fmt.Sprintf("%d segments of %.2f GiB, %d spans, %.1f MiB of index in memory", s.objects,
+		float64(s.bytes)/(1<<30), s.spans, float64(s.heap)/(1<<20))
 }
 
 // look looks into the bucket, beside the node.
@@ -62,7 +63,8 @@ func heap() int64 {
 // merge waits until everything is merged, and then until what is left over is collected. It says
 // how long it took and what was noticed while the merges went on.
 func (m *measurement) merge(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("after %s there is still something to merge or to collect", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience,
+		fmt.Errorf("after %s there is still something to merge or to collect", patience))
 	defer cancel()
 	began := time.Now()
 	begun, first, err := m.await(ctx, 0, func(seen process.Metrics) bool { return seen[mergedBytes] > 0 })
@@ -73,7 +75,9 @@ func (m *measurement) merge(ctx context.Context) error {
 	var during noticed
 	var probe sync.WaitGroup
 	probe.Go(func() { during = m.probe(probing) })
-	at, last, err := m.await(ctx, hold, func(seen process.Metrics) bool { return seen["firn_cleanup_backlog_bytes"] < probeBytes })
+	at, last, err := m.await(ctx, hold, func(seen process.Metrics) bool {
+		return seen["firn_cleanup_backlog_bytes"] < probeBytes
+	})
 	took := last.Sub(first)
 	stop()
 	if probe.Wait(); err != nil {
@@ -83,7 +87,8 @@ func (m *measurement) merge(ctx context.Context) error {
 		return during.err
 	}
 	_, last, err = m.await(ctx, hold, func(seen process.Metrics) bool {
-		return seen["firn_cleanup_collected_objects_total"] > 0 && seen["firn_cleanup_garbage_bytes"] == 0 && seen["firn_cleanup_segments"] < left
+		return seen["firn_cleanup_collected_objects_total"] > 0 && seen["firn_cleanup_garbage_bytes"] == 0 &&
+			seen["firn_cleanup_segments"] < left
 	})
 	if err != nil {
 		return err
@@ -94,7 +99,8 @@ func (m *measurement) merge(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("merged in %s, %.0f MiB/s copied; collected %s after the node was started; the node took %s of CPU and %d MiB at most\n",
-		took.Round(time.Second), (at[mergedBytes]-begun[mergedBytes])/(1<<20)/took.Seconds(), collected.Round(time.Second), usage.CPU.Round(time.Second),
+		took.Round(time.Second), (at[mergedBytes]-begun[mergedBytes])/(1<<20)/took.Seconds(), collected.Round(time.Second),
+		usage.CPU.Round(time.Second),
 		usage.PeakBytes>>20)
 	during.print("merging")
 	return nil
@@ -109,7 +115,8 @@ const (
 
 // await looks at the node's metrics until they are as wanted for as long as hold: merging and
 // collecting go in steps. It returns them as they were when that began, and when that was.
-func (m *measurement) await(ctx context.Context, hold time.Duration, wanted func(process.Metrics) bool) (seen process.Metrics, since time.Time, err error) {
+func (m *measurement) await(ctx context.Context, hold time.Duration,
+	wanted func(process.Metrics) bool) (seen process.Metrics, since time.Time, err error) {
 	for {
 		now, err := process.Scrape(ctx, m.node.HTTP())
 		if err != nil {
@@ -138,7 +145,8 @@ type noticed struct {
 }
 
 func (n *noticed) print(when string) {
-	fmt.Printf("%-16s acknowledged p50 %v p99 %v, consumed p50 %v p99 %v, of %d\n", when, quantile(n.ack, 50), quantile(n.ack, 99), quantile(n.seen, 50),
+	fmt.Printf("%-16s acknowledged p50 %v p99 %v, consumed p50 %v p99 %v, of %d\n", when, quantile(n.ack, 50),
+		quantile(n.ack, 99), quantile(n.seen, 50),
 		quantile(n.seen, 99), len(n.ack))
 }
 
@@ -166,7 +174,8 @@ func (m *measurement) probeFor(ctx context.Context, when string, howLong time.Du
 func (m *measurement) probe(ctx context.Context) (n noticed) {
 	const probes, every = "probes", 20 * time.Millisecond
 	forever := context.WithoutCancel(ctx)
-	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.DefaultProduceTopic(probes), kgo.ProducerLinger(0), kgo.AllowAutoTopicCreation(),
+	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.DefaultProduceTopic(probes), kgo.ProducerLinger(0),
+		kgo.AllowAutoTopicCreation(),
 		kgo.ConsumeTopics(probes), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()))
 	if err != nil {
 		n.err = err
@@ -179,11 +188,14 @@ func (m *measurement) probe(ctx context.Context) (n noticed) {
 		limited, cancel := context.WithTimeout(forever, time.Minute)
 		sent := time.Now()
 		var ack time.Duration
-		client.Produce(limited, &kgo.Record{Value: value}, func(r *kgo.Record, err error) { ack, written, n.err = time.Since(sent), r.Offset, err })
+		client.Produce(limited, &kgo.Record{Value: value}, func(r *kgo.Record, err error) {
+			ack, written, n.err = time.Since(sent), r.Offset, err
+		})
 		if err := client.Flush(limited); err != nil && n.err == nil {
 			n.err = err
 		}
-		for consumed := int64(-1); i > 0 && n.err == nil && consumed < written; { // the first may be written before the consumer looks where the end is
+		// the first may be written before the consumer looks where the end is
+		for consumed := int64(-1); i > 0 && n.err == nil && consumed < written; {
 			fetches := client.PollFetches(limited)
 			n.err = fetches.Err0()
 			fetches.EachRecord(func(r *kgo.Record) { consumed = r.Offset })

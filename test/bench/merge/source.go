@@ -96,7 +96,8 @@ func (m *measurement) write(ctx context.Context) (*sums, int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.ProducerLinger(20*time.Millisecond), kgo.MaxBufferedRecords(50_000))
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.ProducerLinger(20*time.Millisecond),
+		kgo.MaxBufferedRecords(50_000))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -111,12 +112,13 @@ func (m *measurement) write(ctx context.Context) (*sums, int64, error) {
 		at := int32(len(p.path)+i/len(m.pieces)) % partitions // another one in each round
 		wrote.add(at, p.path, p.lines)
 		written += int64(len(p.path) + len(p.lines))
-		client.Produce(ctx, &kgo.Record{Topic: topic, Partition: at, Key: p.path, Value: p.lines}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				cancel(err)
-			}
-			acknowledged.Add(1)
-		})
+		client.Produce(ctx, &kgo.Record{Topic: topic, Partition: at, Key: p.path, Value: p.lines},
+			func(_ *kgo.Record, err error) {
+				if err != nil {
+					cancel(err)
+				}
+				acknowledged.Add(1)
+			})
 	}
 	err = errors.Join(client.Flush(ctx), context.Cause(ctx))
 	if n := acknowledged.Load(); err == nil && n != wrote.records() {
@@ -127,7 +129,8 @@ func (m *measurement) write(ctx context.Context) (*sums, int64, error) {
 
 // compare reads everything and compares it with what was written.
 func (m *measurement) compare(ctx context.Context, wrote *sums) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(m.node.Kafka()), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
 	}
@@ -147,7 +150,8 @@ func (m *measurement) compare(ctx context.Context, wrote *sums) error {
 	}
 	for i := range wrote {
 		if wrote[i].count != read[i].count || !bytes.Equal(wrote[i].hash.Sum(nil), read[i].hash.Sum(nil)) {
-			return fmt.Errorf("partition %d: %d records were written, %d were read, or their bytes differ", i, wrote[i].count, read[i].count)
+			return fmt.Errorf("partition %d: %d records were written, %d were read, or their bytes differ", i, wrote[i].count,
+				read[i].count)
 		}
 	}
 	return nil

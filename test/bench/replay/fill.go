@@ -38,19 +38,22 @@ func fill(ctx context.Context, store segments.Store, o options) (*filled, error)
 		return nil, fmt.Errorf("--codec: %w", err)
 	}
 	f := &filled{store: store}
-	f.node, err = coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Info: coordinator.NodeInfo{ID: 1}, CommitDeadline: deadline,
-		Coordinator: embedded.New(embedded.Options{CommitDeadline: deadline})})
+	f.node, err = coordinator.Join(ctx, coordinator.NodeOptions{Store: store, Info: coordinator.NodeInfo{ID: 1},
+		CommitDeadline: deadline,
+		Coordinator:    embedded.New(embedded.Options{CommitDeadline: deadline})})
 	if err != nil {
 		return nil, err
 	}
 	id := segments.NewTopicID()
-	if _, err = f.node.Change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: topic, Partitions: int32(o.partitions)}}); err != nil {
+	if _, err = f.node.Change(ctx, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: topic,
+		Partitions: int32(o.partitions)}}); err != nil {
 		return nil, err
 	}
 	for i := range o.partitions {
 		f.partitions = append(f.partitions, segments.Partition{Topic: id, Index: int32(i)})
 	}
-	if f.writer, err = ingest.New(ingest.Options{Store: store, Node: f.node, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if f.writer, err = ingest.New(ingest.Options{Store: store, Node: f.node,
+		Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -106,7 +109,8 @@ func lines(random *rand.Rand) (records []batch.Record) {
 
 // merge merges all but what was written last.
 func (f *filled) merge(ctx context.Context) error {
-	c, err := cleanup.New(cleanup.Options{Node: f.node, Store: f.store, Pace: cleanup.NewPace(1 << 30), CommitDeadline: deadline, Grace: 10 * time.Second, Stale: deadline})
+	c, err := cleanup.New(cleanup.Options{Node: f.node, Store: f.store, Pace: cleanup.NewPace(1 << 30),
+		CommitDeadline: deadline, Grace: 10 * time.Second, Stale: deadline})
 	if err != nil {
 		return err
 	}

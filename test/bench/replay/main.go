@@ -151,7 +151,8 @@ func measure(ctx context.Context, p place, o options) (string, error) {
 		{"raw", func(ctx context.Context, r *replay.Replay) error { return stream(ctx, r, replay.Raw()) }},
 		{"ndjson", func(ctx context.Context, r *replay.Replay) error { return stream(ctx, r, replay.NDJSON(topic)) }},
 		{"command", func(ctx context.Context, _ *replay.Replay) error {
-			return exec.CommandContext(ctx, o.firn, "replay", topic, "--store", p.url, "--format", "raw", "--parallel", fmt.Sprint(o.parallel), "--memory", fmt.Sprint(o.memory)).Run()
+			return exec.CommandContext(ctx, o.firn, "replay", topic, "--store", p.url, "--format", "raw", "--parallel",
+				fmt.Sprint(o.parallel), "--memory", fmt.Sprint(o.memory)).Run()
 		}},
 	}
 	speeds := map[string][]float64{}

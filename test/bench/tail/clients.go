@@ -21,7 +21,8 @@ import (
 func (s *stack) tail(ctx context.Context) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.howLong+time.Minute)
 	defer cancel()
-	producer, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()), kgo.DefaultProduceTopic(live), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	producer, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()), kgo.DefaultProduceTopic(live), kgo.ProducerLinger(0),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +35,8 @@ func (s *stack) tail(ctx context.Context) ([]time.Duration, error) {
 	if !found || end.Err != nil {
 		return nil, fmt.Errorf("the end of %s is not known: %w", live, end.Err)
 	}
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{live: {0: kgo.NewOffset().At(end.Offset)}}))
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{live: {0: kgo.NewOffset().At(end.Offset)}}))
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +114,8 @@ func (s *stack) readOnce(ctx context.Context, which int, read *atomic.Int64) err
 		from[int32(p)] = kgo.NewOffset().AtStart()
 		left += (total - p + partitions - 1) / partitions
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{history: from}),
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{history: from}),
 		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(8<<20))
 	if err != nil {
 		return err

@@ -25,7 +25,9 @@ const (
 	live       = "live"    // the topic whose tail is read
 	partitions = 12
 	valueBytes = 1024
-	old        = time.Minute // after so long what was written counts as old, and its reads go through the share that replays have
+	// after so long what was written counts as old, and its reads go through the share that replays
+	// have
+	old = time.Minute
 )
 
 type options struct {
@@ -108,7 +110,8 @@ func (s *stack) start(ctx context.Context) (err error) {
 }
 
 func (s *stack) startNode(ctx context.Context) error {
-	spec, err := process.NewSpec([]string{s.firn, "serve", "--store", s.store, "--coordinator", s.redis.URL(), "--merge-rate", "none",
+	spec, err := process.NewSpec([]string{s.firn, "serve", "--store", s.store, "--coordinator", s.redis.URL(),
+		"--merge-rate", "none",
 		"--kafka-addr", "{kafka}", "--http-addr", "{http}"}, s.dir+"/firn")
 	if err != nil {
 		return err

@@ -24,8 +24,10 @@ type condition struct {
 
 // fill writes the history, and the topic of the tail.
 func (s *stack) fill(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()), kgo.DefaultProduceTopic(history), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(50_000))
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.node.Kafka()), kgo.DefaultProduceTopic(history),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.MaxBufferedRecords(50_000))
 	if err != nil {
 		return err
 	}
@@ -42,14 +44,15 @@ func (s *stack) fill(ctx context.Context) error {
 	failed := make(chan error, 1)
 	for i := range n {
 		at := i % (len(values) / valueBytes) * valueBytes
-		client.Produce(ctx, &kgo.Record{Partition: int32(i % partitions), Value: values[at:][:valueBytes]}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				select {
-				case failed <- err:
-				default:
+		client.Produce(ctx, &kgo.Record{Partition: int32(i % partitions), Value: values[at:][:valueBytes]},
+			func(_ *kgo.Record, err error) {
+				if err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
 				}
-			}
-		})
+			})
 	}
 	if err := client.Flush(ctx); err != nil {
 		return err
@@ -90,7 +93,8 @@ func (s *stack) measure(ctx context.Context) error {
 		s.rate, s.gib)
 	alone := quantile(conditions[0].delays, 99)
 	for _, c := range conditions {
-		fmt.Fprintf(table, "| %s\t %v\t %v\t %v\t %.2f\t %s\t\n", c.name, quantile(c.delays, 50), quantile(c.delays, 99), quantile(c.delays, 100),
+		fmt.Fprintf(table, "| %s\t %v\t %v\t %v\t %.2f\t %s\t\n", c.name, quantile(c.delays, 50), quantile(c.delays, 99),
+			quantile(c.delays, 100),
 			float64(quantile(c.delays, 99))/float64(alone), median(c.speeds))
 	}
 	return table.Flush()

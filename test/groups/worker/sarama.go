@@ -10,7 +10,8 @@ import (
 )
 
 var strategies = map[string]func() sarama.BalanceStrategy{
-	"range": sarama.NewBalanceStrategyRange, "roundrobin": sarama.NewBalanceStrategyRoundRobin, "sticky": sarama.NewBalanceStrategySticky,
+	"range": sarama.NewBalanceStrategyRange, "roundrobin": sarama.NewBalanceStrategyRoundRobin,
+	"sticky": sarama.NewBalanceStrategySticky,
 }
 
 // saramaMember is a member on sarama, which knows the classic protocol, eager assignors only.
@@ -35,7 +36,8 @@ func saramaMember(ctx context.Context, m membership) error {
 	}
 	defer group.Close()
 	for ctx.Err() == nil {
-		if err := group.Consume(ctx, []string{m.topic}, &handler{topic: m.topic}); err != nil && !errors.Is(err, sarama.ErrClosedConsumerGroup) {
+		if err := group.Consume(ctx, []string{m.topic}, &handler{topic: m.topic}); err != nil &&
+			!errors.Is(err, sarama.ErrClosedConsumerGroup) {
 			say("E %v", err)
 			select {
 			case <-time.After(100 * time.Millisecond):

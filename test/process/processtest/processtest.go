@@ -9,7 +9,8 @@ import (
 	"firn.dev/test/process"
 )
 
-// Firn builds and starts a server with further flags for the length of the test, on a directory of its own, and waits until it answers.
+// Firn builds and starts a server with further flags for the length of the test, on a directory of
+// its own, and waits until it answers.
 func Firn(t testing.TB, flags ...string) *process.Process {
 	t.Helper()
 	bin, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn")

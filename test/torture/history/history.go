@@ -1,8 +1,9 @@
-// Package history judges what clients of a log saw. It knows nothing of servers, clients or time: it is told what was sent, what was
-// acknowledged and what was read, in the order in which that became known, and says what must not have happened.
+// Package history judges what clients of a log saw. It knows nothing of servers, clients or time:
+// it is told what was sent, what was acknowledged and what was read, in the order in which that
+// became known, and says what must not have happened.
 //
-// A record that was sent and neither acknowledged nor seen may have happened or not. Both are right, but once it has been seen
-// at an offset it has to stay there.
+// A record that was sent and neither acknowledged nor seen may have happened or not. Both are
+// right, but once it has been seen at an offset it has to stay there.
 package history
 
 import (
@@ -86,8 +87,8 @@ type slot struct {
 	taken  bool
 }
 
-// New returns a checker. With retries, a record that was in flight when the server was struck may be there more than once: that is what
-// producers without idempotence do.
+// New returns a checker. With retries, a record that was in flight when the server was struck may
+// be there more than once: that is what producers without idempotence do.
 func New(retries bool) *Checker {
 	return &Checker{
 		retries: retries,
@@ -114,20 +115,22 @@ func (c *Checker) Begin(phase string) {
 // counts are those of a phase.
 func (c *Checker) counts(phase int32) *Phase { return c.report.Phases[c.phases[phase]] }
 
-// Sent says that a record is about to be sent: from now on it may have happened. A producer's records for one partition are
-// numbered without gaps.
+// Sent says that a record is about to be sent: from now on it may have happened. A producer's
+// records for one partition are numbered without gaps.
 func (c *Checker) Sent(partition int32, r Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := stream{r.Producer, partition}
 	if int64(len(c.sent[s])) != r.Number {
-		panic(fmt.Sprintf("history: producer %d sends number %d to partition %d after %d others", r.Producer, r.Number, partition, len(c.sent[s])))
+		panic(fmt.Sprintf("history: producer %d sends number %d to partition %d after %d others", r.Producer, r.Number,
+			partition, len(c.sent[s])))
 	}
 	c.sent[s] = append(c.sent[s], outcome{hash: r.Hash, sent: c.age, answered: -1})
 	c.report.Sent++
 }
 
-// Acknowledged says that the server has promised the record that offset. A negative offset means that it did not say which.
+// Acknowledged says that the server has promised the record that offset. A negative offset means
+// that it did not say which.
 func (c *Checker) Acknowledged(partition int32, r Record, offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,8 +143,9 @@ func (c *Checker) Acknowledged(partition int32, r Record, offset int64) {
 	}
 }
 
-// Strike says that the server is about to be killed, or stopped, or fenced, and Struck that this is over: what is sent meanwhile, and what
-// was sent before and is answered after, may have been sent twice.
+// Strike says that the server is about to be killed, or stopped, or fenced, and Struck that this is
+// over: what is sent meanwhile, and what was sent before and is answered after, may have been sent
+// twice.
 func (c *Checker) Strike() { c.passTime() }
 
 // Struck ends what Strike began.
@@ -166,8 +170,9 @@ func (c *Checker) Known(partition int32) Known {
 	return Known{int64(len(c.logs[partition])), c.age}
 }
 
-// End says that the server gave end as the partition's high watermark, when asked after known had been Known. During a strike an answer may come from
-// a server that has been fenced and does not know it yet, so nothing is made of it.
+// End says that the server gave end as the partition's high watermark, when asked after known had
+// been Known. During a strike an answer may come from a server that has been fenced and does not
+// know it yet, so nothing is made of it.
 func (c *Checker) End(partition int32, known Known, end int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

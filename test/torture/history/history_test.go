@@ -55,8 +55,9 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"nothing": {},
 		"acknowledged and read": {
-			history: []happening{sent(1, 0), sent(1, 1), acked(1, 0, 0), acked(1, 1, 1), read("final", 0, 1, 0), read("final", 1, 1, 1)},
-			check:   func(r Report) bool { return r.Acknowledged == 2 && r.Records == 2 && r.Read == 2 },
+			history: []happening{sent(1, 0), sent(1, 1), acked(1, 0, 0), acked(1, 1, 1), read("final", 0, 1, 0),
+				read("final", 1, 1, 1)},
+			check: func(r Report) bool { return r.Acknowledged == 2 && r.Records == 2 && r.Read == 2 },
 		},
 		"two producers interleaved": {
 			history: []happening{sent(1, 0), sent(2, 0), sent(1, 1), acked(1, 0, 0), acked(2, 0, 1), acked(1, 1, 2),
@@ -94,8 +95,9 @@ func TestVerdicts(t *testing.T) {
 			faults:  map[Kind]int{Moved: 1},
 		},
 		"moved up by one": {
-			history: []happening{sent(1, 0), sent(2, 0), acked(1, 0, 0), struck(), read("final", 0, 2, 0), read("final", 1, 1, 0)},
-			faults:  map[Kind]int{Moved: 1, Duplicate: 1},
+			history: []happening{sent(1, 0), sent(2, 0), acked(1, 0, 0), struck(), read("final", 0, 2, 0),
+				read("final", 1, 1, 0)},
+			faults: map[Kind]int{Moved: 1, Duplicate: 1},
 		},
 		"twice": {
 			history: []happening{sent(1, 0), acked(1, 0, 1), read("final", 0, 1, 0), read("final", 1, 1, 0)},
@@ -112,8 +114,9 @@ func TestVerdicts(t *testing.T) {
 		},
 		"twice during a strike, by plain retries": {
 			retries: true,
-			history: []happening{strikeBegins(), sent(1, 0), acked(1, 0, 1), strikeEnds(), read("final", 0, 1, 0), read("final", 1, 1, 0)},
-			check:   func(r Report) bool { return r.Retried == 1 },
+			history: []happening{strikeBegins(), sent(1, 0), acked(1, 0, 1), strikeEnds(), read("final", 0, 1, 0),
+				read("final", 1, 1, 0)},
+			check: func(r Report) bool { return r.Retried == 1 },
 		},
 		"twice without a strike, by plain retries": {
 			retries: true,
@@ -126,8 +129,9 @@ func TestVerdicts(t *testing.T) {
 				read("final", 0, 1, 0), read("final", 1, 1, 1), read("final", 2, 1, 0), read("final", 3, 1, 1)},
 		},
 		"reordered": {
-			history: []happening{sent(1, 0), sent(1, 1), acked(1, 0, 1), acked(1, 1, 0), read("final", 0, 1, 1), read("final", 1, 1, 0)},
-			faults:  map[Kind]int{Reordered: 1},
+			history: []happening{sent(1, 0), sent(1, 1), acked(1, 0, 1), acked(1, 1, 0), read("final", 0, 1, 1),
+				read("final", 1, 1, 0)},
+			faults: map[Kind]int{Reordered: 1},
 		},
 		"a hole": {
 			history: []happening{sent(1, 0), acked(1, 0, 1), read("final", 1, 1, 0)},
@@ -138,11 +142,13 @@ func TestVerdicts(t *testing.T) {
 			faults:  map[Kind]int{Hole: 1},
 		},
 		"a reader that begins in the middle": {
-			history: []happening{sent(1, 0), sent(1, 1), seek("tail", 1), read("tail", 1, 1, 1), read("final", 0, 1, 0), read("final", 1, 1, 1)},
+			history: []happening{sent(1, 0), sent(1, 1), seek("tail", 1), read("tail", 1, 1, 1), read("final", 0, 1, 0),
+				read("final", 1, 1, 1)},
 		},
 		"a reader that is given less than it asked for": {
-			history: []happening{sent(1, 0), sent(1, 1), seek("tail", 1), read("tail", 0, 1, 0), read("final", 0, 1, 0), read("final", 1, 1, 1)},
-			faults:  map[Kind]int{Hole: 1},
+			history: []happening{sent(1, 0), sent(1, 1), seek("tail", 1), read("tail", 0, 1, 0), read("final", 0, 1, 0),
+				read("final", 1, 1, 1)},
+			faults: map[Kind]int{Hole: 1},
 		},
 		"never sent": {
 			history: []happening{read("final", 0, 1, 0)},
@@ -161,7 +167,8 @@ func TestVerdicts(t *testing.T) {
 			faults:  map[Kind]int{Rewound: 1},
 		},
 		"a fenced server gives an old high watermark": {
-			history: []happening{sent(1, 0), acked(1, 0, 0), strikeBegins(), end(1, 0), strikeEnds(), end(1, 1), read("final", 0, 1, 0)},
+			history: []happening{sent(1, 0), acked(1, 0, 0), strikeBegins(), end(1, 0), strikeEnds(), end(1, 1),
+				read("final", 0, 1, 0)},
 		},
 	}
 	for name, tt := range tests {

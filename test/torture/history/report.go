@@ -21,7 +21,8 @@ type Report struct {
 	Phases       map[string]*Phase
 }
 
-// Phase is what happened while something went on. A fault is counted where its record was acknowledged, if it was.
+// Phase is what happened while something went on. A fault is counted where its record was
+// acknowledged, if it was.
 type Phase struct {
 	Acknowledged int64
 	Read         int64
@@ -45,7 +46,8 @@ func (r Report) Err() error {
 	return fmt.Errorf("the history is wrong: %s", b.String())
 }
 
-// Finish judges the whole history. The final reader has read every partition from offset 0 to its end, when nobody wrote any more.
+// Finish judges the whole history. The final reader has read every partition from offset 0 to its
+// end, when nobody wrote any more.
 func (c *Checker) Finish(final *Reader) Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +55,8 @@ func (c *Checker) Finish(final *Reader) Report {
 		end := final.next[partition]
 		for offset := end; offset < int64(len(log)); offset++ {
 			if log[offset].taken {
-				c.fault(Lost, c.phaseOf(partition, log[offset].record), partition, offset, "%v was there, and the partition ends at %d", log[offset].record, end)
+				c.fault(Lost, c.phaseOf(partition, log[offset].record), partition, offset,
+					"%v was there, and the partition ends at %d", log[offset].record, end)
 			}
 		}
 		c.walk(partition, log[:min(end, int64(len(log)))])
@@ -69,7 +72,8 @@ func (c *Checker) phaseOf(partition int32, r Record) int32 {
 	return c.sent[stream{r.Producer, partition}][r.Number].phase
 }
 
-// walk goes through a partition as it is at the end, and looks at the order of each producer's records and at how often each is there.
+// walk goes through a partition as it is at the end, and looks at the order of each producer's
+// records and at how often each is there.
 func (c *Checker) walk(partition int32, log []slot) {
 	latest := map[int32]int64{} // the highest number so far of each producer
 	for offset, s := range log {
@@ -103,7 +107,8 @@ func (c *Checker) settle(s stream, outcomes []outcome) {
 		case !o.found && o.answered < 0:
 			c.report.MaybeNot++
 		case !o.found:
-			c.fault(Lost, o.phase, s.partition, -1, "number %d of producer %d was acknowledged and is not there", number, s.producer)
+			c.fault(Lost, o.phase, s.partition, -1, "number %d of producer %d was acknowledged and is not there", number,
+				s.producer)
 		}
 	}
 }
