@@ -185,6 +185,46 @@ func (c *Change) OfID() bool {
 	return c.Fence != nil || c.Add != nil || c.Stage != nil || c.Forget != nil
 }
 
+// TransactionalID is the id that such a change is of.
+func (c *Change) TransactionalID() string {
+	switch {
+	case c.Fence != nil:
+		return c.Fence.ID
+	case c.Add != nil:
+		return c.Add.ID
+	case c.Stage != nil:
+		return c.Stage.ID
+	}
+	return c.Forget.ID
+}
+
+// DecideID returns what a change makes of an id (nil: one that is not known), of which open says
+// whether a transaction is open in a partition. The last fence and ending are complete. The
+// coordinator adds version and time.
+func DecideID(now *TransactionalID, c *Change, open bool, millis int64) (*TransactionalID, error) {
+	switch {
+	case c.Fence != nil:
+		return DecideFence(now, c.Fence, open)
+	case c.Add != nil:
+		return DecideAdd(now, c.Add, millis)
+	case c.Stage != nil:
+		return DecideStage(now, c.Stage, millis)
+	case open:
+		return nil, fmt.Errorf("%w: %q is in use", ErrTransactionState, c.Forget.ID)
+	}
+	return DecideForget(now, c.Forget)
+}
+
+// StagedVersion is the highest version of what is staged; 0: nothing is.
+func (t *TransactionalID) StagedVersion() (version uint64) {
+	for i := range t.Staged {
+		for j := range t.Staged[i].Partitions {
+			version = max(version, t.Staged[i].Partitions[j].Version)
+		}
+	}
+	return version
+}
+
 // clone returns a copy whose lists may be appended to.
 func (t *TransactionalID) clone() *TransactionalID {
 	c := *t
@@ -284,6 +324,9 @@ func DecideAdd(now *TransactionalID, a *AddToTransaction, millis int64) (*Transa
 	next.EndedProducerID, next.EndedEpoch, next.PreviousEpoch = -1, -1, -1
 	next.begin(millis)
 	for _, at := range a.Partitions {
+		if at.Index < 0 {
+			return nil, fmt.Errorf("%w: partition %s", ErrMalformed, at)
+		}
 		if i, there := slices.BinarySearchFunc(next.Added, at, comparePartitions); !there {
 			next.Added = slices.Insert(next.Added, i, at)
 		}
@@ -354,6 +397,9 @@ func DecideStage(now *TransactionalID, s *StageOffsets, millis int64) (*Transact
 	of := &next.Staged[i]
 	of.Epoch, of.Partitions = s.Epoch, slices.Clone(of.Partitions)
 	for _, o := range s.Offsets {
+		if o.Partition.Index < 0 {
+			return nil, fmt.Errorf("%w: partition %s", ErrMalformed, o.Partition)
+		}
 		staged := StagedOffset{s.Version, o}
 		j, again := slices.BinarySearchFunc(of.Partitions, o.Partition, func(x StagedOffset, at segments.Partition) int {
 			return comparePartitions(x.Partition, at)

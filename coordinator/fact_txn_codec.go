@@ -134,6 +134,20 @@ func (d *decoder) ordinals(span *Span, batches []ProducerBatch) (marker *Marker)
 	return marker
 }
 
+// AppendStaged appends offsets as a fact has them.
+func AppendStaged(b []byte, staged []StagedOffsets) []byte { return appendStaged(b, staged) }
+
+// DecodeEndings reads so many endings, each a transactional id as behind the head of its fact and
+// what it lets count as AppendStaged wrote it.
+func DecodeEndings(b []byte, n int) ([]Ended, error) {
+	d := &decoder{rest: b}
+	endings := make([]Ended, 0, min(n, len(b)))
+	for i := 0; i < n && d.err == nil; i++ {
+		endings = append(endings, Ended{*d.transactionalID(), d.staged()})
+	}
+	return endings, d.end()
+}
+
 func appendEndings(b []byte, endings []Ended) []byte {
 	b = binary.AppendUvarint(b, uint64(len(endings)))
 	for i := range endings {

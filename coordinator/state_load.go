@@ -54,6 +54,24 @@ func (s *State) Keyed() iter.Seq2[segments.Partition, []Keyed] {
 	}
 }
 
+// TransactionalIDs yields every transactional id as it stands, in order, and the newest offset of
+// its open transaction in each partition. Forgotten ones are among them.
+func (s *State) TransactionalIDs() iter.Seq2[*TransactionalID, map[segments.Partition]int64] {
+	return func(yield func(*TransactionalID, map[segments.Partition]int64) bool) {
+		t := transactions{ids: s.transactions.ids, producers: s.transactions.producers}
+		t.decide(s, nil)
+		for _, id := range slices.Sorted(maps.Keys(t.ids)) {
+			if !yield(t.ids[id], t.open(id)) {
+				return
+			}
+		}
+	}
+}
+
+// TransactionsVersion is the highest version of a fact of a transactional id so far: a coordinator
+// that loads the state counts on from here.
+func (s *State) TransactionsVersion() uint64 { return s.transactions.version }
+
 // KeyedRequest is what a topic knows of a request, whichever of its partitions remember it.
 type KeyedRequest struct {
 	RequestKey

@@ -146,11 +146,7 @@ func (p *partition) trimAborted() {
 // applyID takes a transactional id in.
 func (s *State) applyID(t *TransactionalID) {
 	s.transactions.version = max(s.transactions.version, t.Version)
-	for i := range t.Staged {
-		for j := range t.Staged[i].Partitions {
-			s.offsetsVersion = max(s.offsetsVersion, t.Staged[i].Partitions[j].Version)
-		}
-	}
+	s.offsetsVersion = max(s.offsetsVersion, t.StagedVersion())
 	old := s.transactions.ids[t.ID]
 	if old != nil {
 		if old.Version >= t.Version {

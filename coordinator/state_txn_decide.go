@@ -119,25 +119,11 @@ func (s *State) DecidedID(id string, marks Marks) (DecidedID, error) {
 // DecideID decides a change of a transactional id: Fence, Add, Stage or Forget. The caller applies
 // the fact.
 func (s *State) DecideID(c *Change, marks Marks, millis int64) (*TransactionalID, error) {
-	id := c.transactionalID()
+	id := c.TransactionalID()
 	if !s.transactions.complete(id, marks) {
 		return nil, fmt.Errorf("%w: %q", ErrConcurrentTransactions, id)
 	}
-	now := s.transactions.ids[id]
-	var next *TransactionalID
-	var err error
-	switch open := len(s.transactions.open(id)) > 0; {
-	case c.Fence != nil:
-		next, err = DecideFence(now, c.Fence, open)
-	case c.Add != nil:
-		next, err = DecideAdd(now, c.Add, millis)
-	case c.Stage != nil:
-		next, err = DecideStage(now, c.Stage, millis)
-	case open:
-		err = fmt.Errorf("%w: %q is in use", ErrTransactionState, id)
-	default:
-		next, err = DecideForget(now, c.Forget)
-	}
+	next, err := DecideID(s.transactions.ids[id], c, len(s.transactions.open(id)) > 0, millis)
 	if err != nil {
 		return nil, err
 	}
@@ -146,18 +132,6 @@ func (s *State) DecideID(c *Change, marks Marks, millis int64) (*TransactionalID
 		s.transactions.of(id).awaited = next.Version
 	}
 	return next, nil
-}
-
-func (c *Change) transactionalID() string {
-	switch {
-	case c.Fence != nil:
-		return c.Fence.ID
-	case c.Add != nil:
-		return c.Add.ID
-	case c.Stage != nil:
-		return c.Stage.ID
-	}
-	return c.Forget.ID
 }
 
 // endings decides the endings of a commit, before its batches. Those that are decided have a marker

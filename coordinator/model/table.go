@@ -54,6 +54,9 @@ var Beyond = map[string]string{
 	"redis now":      "a clock: what is old may be judged late, and is needless whenever it is",
 	"redis register": "the registry is for clients",
 	"redis nodes":    "as register",
+
+	"redis txn_look":   "a lookup, for a step of package txn",
+	"redis txn_change": "steps of package txn: a fence, an addition, offsets that are staged, an id that is forgotten",
 }
 
 // Methods are the methods of coordinator.Coordinator: the step that stands for each, or why there

@@ -17,7 +17,8 @@ import (
 //	'C'
 //	now             u64, milliseconds
 //	request         u32 length, then as in request.go
-//	decisions       of each group that was not answered before: u8 code, u64 offset
+//	decisions       of each group that was not answered before: u8 code, u64 offset;
+//	                of a transactional one also u64 ordinal
 //
 // That is kept until the stream is trimmed, and at least until the fact is confirmed. What is remembered of a segment for as long as it may be committed again is much
 // less, because whoever commits it again has the request: the number of the newest fact that it became (u64, 0: none) and then, for each time that something of
@@ -29,7 +30,13 @@ import (
 //	offset          of the first record, or of a duplicate's original, less that of the answer before (0 at first); of other codes there is none
 //
 // So a run takes five to ten bytes. A position says which partition it is: runs of a segment share no bytes.
-const chunkDecided = 'C'
+//
+// If endings were decided as well, then 'T' and they come before the 'C', which is left out: u32
+// bytes, u32 how many, each as coordinator.AppendEnded has it.
+const (
+	chunkDecided = 'C'
+	chunkEnded   = 'T'
+)
 
 // Codes of decisions.
 const (
@@ -40,17 +47,26 @@ const (
 	codeProducerEpoch
 	codeKeyReused
 	codeOtherPartitions
+	codeUnknownID
+	codeConcurrent
+	codeState
+	codeTooLarge
+	codeNotOpen
+	codeBuildAnew
 	codes
 )
 
 var codeErrors = [codes]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch,
-	coordinator.ErrKeyReused, coordinator.ErrOtherPartitions}
+	coordinator.ErrKeyReused, coordinator.ErrOtherPartitions, coordinator.ErrTransactionalID,
+	coordinator.ErrConcurrentTransactions,
+	coordinator.ErrTransactionState, coordinator.ErrTransactionTooLarge, coordinator.ErrNotOpenThere,
+	coordinator.ErrBuildAnew}
 
 // remembered is what is known of a committed segment. A nil one answers nothing.
 type remembered struct {
-	seq     uint64                   // of the newest fact; 0 if there is none
-	spans   []coordinator.CommitSpan // of the newest fact, while that awaits its confirmation
-	answers []answered               // ordered by position
+	seq     uint64              // of the newest fact; 0 if there is none
+	commit  *coordinator.Commit // the newest fact, while that awaits its confirmation
+	answers []answered          // ordered by position
 }
 
 // answered is bytes of a run that became part of a span, or were rejected.
@@ -93,15 +109,36 @@ func (m *remembered) covers(req *coordinator.CommitRequest) bool {
 	return true
 }
 
-// decodeChunk makes spans and answers of a chunk.
-func decodeChunk(segment segments.ID, chunk []byte) ([]coordinator.CommitSpan, []answered, error) {
+// decodeChunk makes a commit and answers of a chunk.
+func decodeChunk(segment segments.ID, chunk []byte) (*coordinator.Commit, []answered, error) {
+	c := &coordinator.Commit{Segment: segment}
 	r := reader{rest: chunk}
-	if kind := r.byte(); r.err == nil && kind != chunkDecided {
+	switch kind := r.byte(); {
+	case kind == chunkEnded:
+		c.Endings = r.endings(int(r.uint32()))
+	case r.err == nil && kind != chunkDecided:
 		r.fail("a chunk of kind %d", kind)
 	}
 	now := r.int64()
 	d := decided{segment: segment, now: now, request: requestReader{reader{rest: r.bytes(int(r.uint32()))}}, decisions: r}
-	return d.decode()
+	spans, answers, err := d.decode()
+	c.Spans = spans
+	return c, answers, err
+}
+
+// endings reads the endings of a chunk: how many there are, and so many bytes of them.
+func (r *reader) endings(length int) []coordinator.Ended {
+	b := reader{rest: r.bytes(length)}
+	n := b.uint32()
+	if b.err != nil || r.err != nil || int64(n) > int64(length) {
+		r.fail("%d endings in %d bytes", n, length)
+		return nil
+	}
+	endings, err := coordinator.DecodeEndings(b.rest, int(n))
+	if err != nil {
+		r.fail("endings: %v", err)
+	}
+	return endings
 }
 
 // decided is a chunk that is being taken apart.
@@ -135,13 +172,23 @@ func (d *decided) run() {
 		g := d.request.group()
 		if g.kind == groupAnswered {
 			open = none
-		} else if code, offset := d.decisions.byte(), d.decisions.int64(); code == codeAccepted {
-			if open == none {
+			position += g.bytes
+			continue
+		}
+		code, offset := d.decisions.byte(), d.decisions.int64()
+		if g.kind == groupTransactional {
+			g.producer.Ordinal = uint64(d.decisions.int64())
+		}
+		if code == codeAccepted {
+			if open == none || g.marker != nil {
 				open = len(d.spans)
 				d.spans = append(d.spans, coordinator.CommitSpan{Partition: at, Span: coordinator.Span{Segment: d.segment, Base: offset,
 					Position: position, MaxTimestamp: math.MinInt64}})
 			}
 			extend(&d.spans[open], &g, offset, d.now)
+			if g.marker != nil {
+				d.spans[open].Marker, open = g.marker, none
+			}
 		} else if code < codes {
 			open = none
 			d.rejected = append(d.rejected, answered{position, g.bytes, code, offset})
@@ -166,7 +213,7 @@ func extend(s *coordinator.CommitSpan, g *group, offset, now int64) {
 	s.Span.Last = offset + g.records - 1
 	s.Span.Length += g.bytes
 	s.Span.MaxTimestamp = max(s.Span.MaxTimestamp, g.timestamp)
-	if g.kind == groupIdempotent {
+	if g.kind == groupIdempotent || g.kind == groupTransactional {
 		p := g.producer
 		p.BaseOffset, p.LastTimestamp = offset, now
 		s.Producers = append(s.Producers, p)

@@ -19,9 +19,11 @@ func FuzzChunk(f *testing.F) {
 	keyed := &coordinator.CommitRequest{Segment: req.Segment, Runs: []coordinator.CommitRun{{Partition: at, Batches: []coordinator.CommitBatch{
 		{Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}, {Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}, {Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}}}}}
 	accepted := []byte{0, 0, 0, 0, 0, 0, 0, 0, 5}
-	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(bytes.Repeat(accepted, 3))))
-	f.Add(appendDecided(nil, 1, encodeRequest(req, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x01"+string(accepted)))
-	f.Add(appendDecided(nil, 1, encodeRequest(keyed, nil).b, string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x05"+"\x05\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add(appendDecided(nil, 1, encodeRequest(req, nil, nil).b, string(bytes.Repeat(accepted, 3))))
+	f.Add(appendDecided(nil, 1, encodeRequest(req, nil, nil).b,
+		string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x01"+string(accepted)))
+	f.Add(appendDecided(nil, 1, encodeRequest(keyed, nil, nil).b,
+		string(accepted)+"\x02\x00\x00\x00\x00\x00\x00\x00\x05"+"\x05\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, chunk []byte) {
 		text := string(req.Segment[:]) + string(chunk)
 		fact, err := commitFact(1, text)
@@ -54,7 +56,7 @@ func TestRequest(t *testing.T) {
 	req.Runs[0].Batches = append(req.Runs[0].Batches, withKey, withKey)
 	prior := &remembered{}
 	prior.add([]answered{{position: 7 + 1 + 2 + 3 + 4, length: 5}})
-	encoded := encodeRequest(req, prior)
+	encoded := encodeRequest(req, prior, nil)
 	r := requestReader{reader{rest: encoded.b}}
 	if runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32(); runs != 1 || p != at || position != 7 || groups != 7 {
 		t.Fatalf("%d runs, %v at %d, %d groups", runs, p, position, groups)

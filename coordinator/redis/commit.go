@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -18,9 +19,6 @@ func (c *Coordinator) Commit(ctx context.Context, in coordinator.Incarnation, re
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return coordinator.CommitAnswer{}, err
-	}
-	if transactional(&req) {
-		return coordinator.CommitAnswer{}, errNoTransactions
 	}
 	a := commitAttempt{c: c, g: g, in: in, req: &req}
 	for {
@@ -44,13 +42,20 @@ type commitAttempt struct {
 	known  []byte // what Redis is known to remember of the segment
 	prior  *remembered
 	starts map[segments.Partition]int64 // log start offsets
+
+	endings endings
 }
 
 // try calls Redis once, and reports whether every batch has its answer.
 func (a *commitAttempt) try(ctx context.Context) (bool, error) {
-	request := encodeRequest(a.req, a.prior)
+	if err := a.lookEndings(ctx); err != nil {
+		return false, err
+	}
+	request := encodeRequest(a.req, a.prior, a.endings.numbers)
 	g, id := a.g, a.req.Segment
-	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.commits(id), g.stream(), g.pending(), g.order()}
+	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.commits(id), g.stream(),
+		g.pending(), g.order(),
+		g.ids(), g.writers(), g.settling()}
 	for _, field := range request.idempotent {
 		keys = append(keys, g.producers(field))
 	}
@@ -60,9 +65,15 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	for _, topic := range request.keyedTopics() {
 		keys = append(keys, g.requestSlots(topic)...)
 	}
-	answer, err := a.c.run(ctx, commitScript, keys, g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
+	producers := a.endings.producers(request.transactional)
+	for _, producer := range producers {
+		keys = append(keys, g.transaction(producer))
+	}
+	args := []any{g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
 		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions,
-		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds(), len(request.keyed))
+		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds(), len(request.keyed), packedProducers(producers),
+		coordinator.MaxTransactionPartitions}
+	answer, err := a.c.run(ctx, commitScript, keys, append(args, a.endings.args...)...)
 	if err != nil {
 		return false, err
 	}
@@ -72,6 +83,8 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 		return false, coordinator.TooOld(id, time.Duration(r.int())*time.Millisecond, a.c.opts.CommitDeadline)
 	case "known":
 		return a.remember(r, request.partitions)
+	case "changed":
+		return false, nil // an id of an ending: look at it again
 	case "decided":
 		return true, a.decided(r, request)
 	default:
@@ -90,7 +103,7 @@ func (a *commitAttempt) remember(r *reply, partitions []byte) (covered bool, err
 	if a.prior, err = decodeRemembered(a.known); err != nil {
 		return false, err
 	}
-	return a.prior.covers(a.req), a.awaits(pending)
+	return a.prior.covers(a.req) && !a.endings.any(), a.awaits(pending)
 }
 
 // logStarts takes in where the logs of partitions start.
@@ -113,7 +126,7 @@ func (a *commitAttempt) awaits(pending string) error {
 	}
 	fact, err := commitFact(a.in, pending)
 	if err == nil {
-		a.prior.spans = fact.Commit.Spans
+		a.prior.commit = fact.Commit
 	}
 	return err
 }
@@ -122,22 +135,28 @@ func (a *commitAttempt) awaits(pending string) error {
 func (a *commitAttempt) decided(r *reply, request *requestEncoder) error {
 	seq, now, decisions := r.int(), r.int(), r.string()
 	a.logStarts(r, request.partitions)
-	pending := r.string()
+	pending, codes, ended := r.string(), r.string(), reader{rest: []byte(r.string())}
 	if r.err != nil {
 		return r.err
 	}
 	if a.prior == nil {
 		a.prior = &remembered{}
 	}
-	spans, answers, err := decodeChunk(a.req.Segment, appendDecided(nil, now, request.b, decisions))
+	commit, answers, err := decodeChunk(a.req.Segment, appendDecided(nil, now, request.b, decisions))
 	if err != nil {
+		return err
+	}
+	if len(ended.rest) > 0 {
+		commit.Endings = ended.endings(len(ended.rest))
+	}
+	if err := cmp.Or(ended.err, a.endings.take(codes)); err != nil {
 		return err
 	}
 	a.prior.add(answers)
 	if seq == 0 {
 		return a.awaits(pending)
 	}
-	a.prior.seq, a.prior.spans = uint64(seq), spans
+	a.prior.seq, a.prior.commit = uint64(seq), commit
 	return nil
 }
 
@@ -147,10 +166,10 @@ func (a *commitAttempt) answer() coordinator.CommitAnswer {
 	for i := range a.req.Runs {
 		answer.Runs[i] = a.answerRun(&a.req.Runs[i], a.starts[a.req.Runs[i].Partition])
 	}
-	if len(a.prior.spans) > 0 {
-		answer.Entry = coordinator.Entry{Seq: a.prior.seq, Fact: &coordinator.Fact{Incarnation: a.in,
-			Commit: &coordinator.Commit{Segment: a.req.Segment, Spans: a.prior.spans}}}
+	if a.prior.commit != nil {
+		answer.Entry = coordinator.Entry{Seq: a.prior.seq, Fact: &coordinator.Fact{Incarnation: a.in, Commit: a.prior.commit}}
 	}
+	answer.Endings = a.endings.errs
 	return answer
 }
 

@@ -50,11 +50,13 @@
 //
 // and for each generation, behind :<incarnation>.<random>:
 //
-//	:counters                 hash    seq (entries), lease (epochs), producer_ids, offsets_version,
-//	                                   parts (loaded), seconds (in which segments were committed)
+//	:counters                 hash    seq (entries), lease (epochs), producer_ids,
+//	                                   offsets_version, txns_version, parts (loaded),
+//	                                   seconds (in which segments were committed)
 //	:topics                   hash    topic id -> its newest fact; deleted topics stay
 //	:names                    hash    name -> topic id, of live topics
 //	:settling                 hash    name -> entry of the deletion that has to be confirmed before the name is free
+//	                                   and, behind a zero byte, topic id -> the same
 //	:usable                   hash    topic id -> partitions that commits may use: those that are confirmed; -1 if deleted
 //	:ends                     hash    partition -> next offset, and the end of its confirmed prefix where that is less
 //	:starts                   hash    partition -> log start offset (if above 0)
@@ -67,6 +69,12 @@
 //	:pending, :order          hash, zset  facts that await their confirmation, and what that will do
 //	:commits:<second>         hash    segment id -> what was decided of it, of segments of that second; goes by itself
 //	:change:<id>              hash    what a change became; goes by itself
+//	:ids                      hash    transactional id -> its newest fact
+//	:writers                  hash    producer id -> the transactional id that has it
+//	:transaction:<producer>   hash    of such a producer id: writer (epoch, ordinal, aborting),
+//	                                   added (partitions of the old protocol), ended, awaits (the
+//	                                   entry of a fence or an ending, until that is confirmed), and
+//	                                   by partition the newest offset of its transaction
 //	:leases                   hash    name -> number, end, holder
 //	:nodes                    hash    id -> end, what there is to know
 //
@@ -94,5 +102,6 @@
 // shard needs more than another number: a partition would belong to shard hash(topic id, index) mod n, with n fixed at the opening of the incarnation and in `current`;
 // a commit would go to each shard that its segment touches, and become a fact in each; topics, leases and nodes would stay in shard 0, and `usable` be told to
 // the others by confirmation; an incarnation would be open when it is in all shards, shard 0 last; and Entry.Seq would be counted for each shard, so that Follow and Settled
-// take and return one number for each. That last one is a change of the contract.
+// take and return one number for each. That last one is a change of the contract. Transactions need
+// one step: all their partitions, and their ids, would have to be in one shard.
 package redis

@@ -66,6 +66,76 @@ var eachCall = map[string]lostCall{
 		_, err := w.propose(c, coordinator.Change{Settings: []coordinator.Setting{set}})
 		return "", err // its time is the server's
 	}},
+	"Commit, ending": {
+		prepare: (*lostWorld).transact,
+		call:    func(w *lostWorld, c coordinator.Coordinator) (string, error) { return w.commit(c, w.ending(2)) },
+	},
+	"Commit, ending, known": {
+		prepare: func(w *lostWorld) {
+			w.transact()
+			w.must(w.commit(w.direct, w.ending(2)))
+		},
+		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) { return w.commit(c, w.ending(2)) },
+	},
+	"TransactionalID": {
+		prepare: (*lostWorld).transact,
+		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+			now, err := c.TransactionalID(w.t.Context(), w.in, "id")
+			return fmt.Sprint(now.Epoch, now.Ordinal, now.Open, now.Complete), err
+		},
+	},
+	"Propose.Fence": {
+		prepare: (*lostWorld).transact,
+		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+			_, err := w.propose(c, coordinator.Change{Fence: &coordinator.Fence{ID: "id", NewProducerID: 6}})
+			if errors.Is(err, coordinator.ErrConcurrentTransactions) { // the first one awaits its confirmation, and is helped
+				latest, _ := w.direct.Latest(w.t.Context(), w.in)
+				w.want("helping", w.direct.Confirm(w.t.Context(), w.in, []uint64{latest}), nil)
+				_, err = w.propose(c, coordinator.Change{Fence: &coordinator.Fence{ID: "id", NewProducerID: 6}})
+			}
+			return "", err // its epoch may be one more
+		},
+		twice: true,
+	},
+	"Propose.Add": {
+		prepare: (*lostWorld).transact,
+		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+			_, err := w.propose(c, coordinator.Change{Add: &coordinator.AddToTransaction{ID: "id",
+				Producer: coordinator.Producer{ProducerID: 6}, Partitions: []segments.Partition{w.at(2)}}})
+			return "", err
+		},
+		twice: true,
+	},
+	"Propose.Stage": {
+		prepare: func(w *lostWorld) {
+			w.transact()
+			w.acquire()
+		},
+		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+			_, err := w.propose(c, coordinator.Change{Stage: &coordinator.StageOffsets{ID: "id",
+				Producer: coordinator.Producer{ProducerID: 6}, Protocol: coordinator.Transactional, Lease: w.lease.Name,
+				Epoch: w.lease.Epoch,
+				Group: "g", Version: 3, Offsets: []coordinator.GroupOffset{{Partition: w.at(0), Offset: 2, LeaderEpoch: -1}}}})
+			return "", err
+		},
+		twice: true,
+	},
+	"Propose.Forget": {
+		prepare: func(w *lostWorld) {
+			w.transact()
+			w.must(w.commit(w.direct, w.ending(2)))
+			w.confirm()
+		},
+		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+			now, err := w.direct.TransactionalID(w.t.Context(), w.in, "id")
+			if err != nil || now.Gone {
+				return "", err // it is forgotten, as was asked for
+			}
+			_, err = w.propose(c, coordinator.Change{Forget: &coordinator.ForgetTransactionalID{ID: "id", Version: now.Version}})
+			return "", err
+		},
+		twice: true,
+	},
 	"Propose.Offsets": {
 		prepare: (*lostWorld).acquire,
 		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
@@ -328,6 +398,27 @@ func (w *lostWorld) all(segment int) coordinator.CommitRequest {
 		{Partition: w.at(1), Position: 30, Batches: []coordinator.CommitBatch{{Length: 10, Records: 2, ProducerID: -1, Key: &w.ids.key}}},
 		{Partition: w.at(9), Position: 40, Batches: []coordinator.CommitBatch{{Length: 10, Records: 1, ProducerID: -1}}}, // unknown
 	}}
+}
+
+// transact begins a transaction, of producer 6 in the third partition.
+func (w *lostWorld) transact() {
+	w.must(w.propose(w.direct, coordinator.Change{Fence: &coordinator.Fence{ID: "id", NewProducerID: 6}}))
+	w.confirm()
+	w.must(w.commit(w.direct, coordinator.CommitRequest{Segment: w.ids.segment(5),
+		Runs: []coordinator.CommitRun{{Partition: w.at(2),
+			Batches: []coordinator.CommitBatch{{Length: 10, Records: 1, ProducerID: 6, Protocol: coordinator.Transactional}}}}}))
+	w.confirm()
+}
+
+// ending ends it, among other batches.
+func (w *lostWorld) ending(segment int) coordinator.CommitRequest {
+	req := w.all(segment)
+	req.Endings = []coordinator.Ending{{Incarnation: w.in, ID: "id", Producer: coordinator.Producer{ProducerID: 6},
+		Ordinal: 1,
+		Result:  coordinator.Committed, Bump: true, NewProducerID: -1}}
+	req.Runs = append(req.Runs, coordinator.CommitRun{Partition: w.at(2), Position: 50,
+		Batches: []coordinator.CommitBatch{{Length: 78, Records: 1, ProducerID: 6, BaseSequence: -1, Ending: 1}}})
+	return req
 }
 
 func (w *lostWorld) commit(c coordinator.Coordinator, req coordinator.CommitRequest) (string, error) {

@@ -171,11 +171,11 @@ func commitFact(in coordinator.Incarnation, text string) (*coordinator.Fact, err
 	if r.err != nil {
 		return nil, r.err
 	}
-	spans, _, err := decodeChunk(id, r.rest)
+	commit, _, err := decodeChunk(id, r.rest)
 	if err != nil {
 		return nil, err
 	}
-	return &coordinator.Fact{Incarnation: in, Commit: &coordinator.Commit{Segment: id, Spans: spans}}, nil
+	return &coordinator.Fact{Incarnation: in, Commit: commit}, nil
 }
 
 func parseNumbers(list string) ([]uint64, error) {

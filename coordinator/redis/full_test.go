@@ -15,7 +15,8 @@ import (
 // topics can be deleted, which makes room.
 var refusedWhenFull = []string{"Open", "Open, in many parts", "Commit", "Commit, known",
 	"Propose.CreateTopic", "Propose.Grow", "Propose.Configure", "Propose.LogStart",
-	"Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge", "Propose.Settings"}
+	"Propose.ProducerIDs", "Propose.Offsets", "Propose.Merge", "Propose.Settings",
+	"Commit, ending", "Commit, ending, known", "Propose.Fence", "Propose.Add", "Propose.Stage", "Propose.Forget"}
 
 // Each call is made while Redis is full, and once more when it has room: what needs room is refused
 // whole, as trouble that passes, and done then.

@@ -48,6 +48,13 @@ func (g generation) order() string    { return g.key("order") }
 func (g generation) islands() string  { return g.key("islands") }
 func (g generation) leases() string   { return g.key("leases") }
 func (g generation) nodes() string    { return g.key("nodes") }
+func (g generation) ids() string      { return g.key("ids") }
+func (g generation) writers() string  { return g.key("writers") }
+
+// transaction is the key of what is decided of a producer id that a transactional id has.
+func (g generation) transaction(producer int64) string {
+	return g.key(fmt.Sprintf("transaction:%d", producer))
+}
 
 // commits is the key of what is remembered of commits: one for each second of their segments' times, so that Redis throws all of it away as a whole when the last of them may
 // not be committed again any more.
@@ -103,7 +110,7 @@ func (g generation) ofPartition(at segments.Partition) []string {
 // partitions there are.
 func (g generation) all() []string {
 	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.merges(), g.pending(), g.order(),
-		g.islands(), g.leases(), g.nodes(), g.ends()}
+		g.islands(), g.leases(), g.nodes(), g.ids(), g.writers(), g.ends()}
 }
 
 // partitionLen is the length of a partition's name in hash fields and requests: topic id, index.

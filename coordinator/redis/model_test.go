@@ -57,6 +57,10 @@ func TestAsEmbedded(t *testing.T) {
 			"merge":         p.merge,
 			"merge more":    p.merge,
 			"registry":      p.registry,
+			"id":            p.changeID,
+			"id more":       p.changeID,
+			"transaction":   p.writeTransaction,
+			"ending":        p.endTransaction,
 			"recover":       func(t *rapid.T) { p.T = t; p.recover() },
 		})
 	})
@@ -84,7 +88,9 @@ type pair struct {
 var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
 	coordinator.ErrUnknownTopic, coordinator.ErrTopicExists, coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
 	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
-	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile, coordinator.ErrTooYoung}
+	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile, coordinator.ErrTooYoung,
+	coordinator.ErrTransactionalID, coordinator.ErrConcurrentTransactions, coordinator.ErrTransactionState,
+	coordinator.ErrTransactionTooLarge, coordinator.ErrBuildAnew, coordinator.ErrNotOpenThere}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -124,7 +130,13 @@ func factBytes(f *coordinator.Fact) string {
 	if same.Settings != nil {
 		same.Settings.Time = 0
 	}
+	if same.TransactionalID != nil {
+		same.TransactionalID.Time, same.TransactionalID.Started = 0, 0
+	}
 	if same.Commit != nil {
+		for i := range same.Commit.Endings {
+			same.Commit.Endings[i].Time = 0
+		}
 		for i := range same.Commit.Spans {
 			for j := range same.Commit.Spans[i].Producers {
 				same.Commit.Spans[i].Producers[j].LastTimestamp = 0
@@ -214,7 +226,8 @@ func (p *pair) commitAgain(t *rapid.T) {
 func (p *pair) submit(req coordinator.CommitRequest) {
 	a, errA := p.model.Commit(p.ctx, p.in, req)
 	b, errB := p.redis.Commit(p.ctx, p.in, req)
-	p.both("commit", entryText(a.Entry)+batchesText(a.Runs), entryText(b.Entry)+batchesText(b.Runs), errA, errB)
+	p.both("commit", entryText(a.Entry)+batchesText(a.Runs)+endingsText(a.Endings),
+		entryText(b.Entry)+batchesText(b.Runs)+endingsText(b.Endings), errA, errB)
 	p.remember(a.Entry)
 }
 
@@ -459,6 +472,9 @@ func (p *pair) recover() {
 		if f.Commit == nil {
 			keep(*f)
 		} else {
+			if len(f.Commit.Endings) > 0 {
+				keep(coordinator.Fact{Commit: &coordinator.Commit{Segment: f.Commit.Segment, Endings: f.Commit.Endings}})
+			}
 			spans = append(spans, f.Commit.Spans...)
 		}
 	}

@@ -97,9 +97,11 @@ func (l *loading) load(state *coordinator.State, at looked) error {
 	l.keyed(state, at)
 	l.requests(state, at)
 	l.commits(state, at)
+	l.ids(state)
 	l.hset(l.g.counters(), "producer_ids", state.NextProducerID())
 	l.hset(l.g.counters(), "offsets_version", state.OffsetsVersion())
 	l.hset(l.g.counters(), "settings_version", state.SettingsVersion())
+	l.hset(l.g.counters(), "txns_version", state.TransactionsVersion())
 	l.hset(l.g.counters(), "stream_keep", l.c.opts.RetainBytes)
 	l.flush()
 	return l.err
@@ -219,6 +221,28 @@ func (l *loading) commits(state *coordinator.State, at looked) {
 	}
 }
 
+// ids loads transactional ids, and where their transactions are open.
+func (l *loading) ids(state *coordinator.State) {
+	for t := range state.TransactionalIDs() {
+		l.hset(l.g.ids(), t.ID, coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: state.Incarnation(),
+			TransactionalID: t}))
+		if !t.Gone {
+			l.hset(l.g.writers(), producerField(t.ProducerID), t.ID)
+		}
+	}
+	for t, open := range state.TransactionalIDs() {
+		if t.Gone {
+			continue
+		}
+		key := l.g.transaction(t.ProducerID)
+		l.hset(key, "writer", appendWriter(nil, t))
+		l.hset(key, "added", packedPartitions(t.Added))
+		for at, last := range open {
+			l.hset(key, partitionField(at), last)
+		}
+	}
+}
+
 func (l *loading) hset(key, field string, value any) { l.add("HSET", key, field, value) }
 
 // add adds two arguments to the command on a key.
@@ -308,6 +332,9 @@ func (c *Coordinator) remove(ctx context.Context, g generation, now time.Time) e
 		if cursor = next; cursor == 0 {
 			break
 		}
+	}
+	if err := c.removeTransactions(ctx, g); err != nil {
+		return err
 	}
 	keys := g.all()
 	deadline := int64(c.opts.CommitDeadline.Seconds()) + 1

@@ -54,7 +54,7 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 	case len(change.Settings) > 0:
 		return p.settings(ctx, change.Settings)
 	case change.OfID():
-		return coordinator.Entry{}, errNoTransactions
+		return p.changeID(ctx, &change)
 	}
 	return coordinator.Entry{}, fmt.Errorf("%w: it has no content", coordinator.ErrUnknownChange)
 }

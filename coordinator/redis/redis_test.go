@@ -45,6 +45,7 @@ func suite(t *testing.T, opts redis.Options) {
 	coordinatortest.RunOffsets(t, open)
 	coordinatortest.RunKeys(t, open)
 	coordinatortest.RunMerges(t, open)
+	t.Run("Transactions", func(t *testing.T) { coordinatortest.RunTransactions(t, open) })
 }
 
 func TestRedis(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"firn.dev/coordinator"
 	"firn.dev/segments"
@@ -19,6 +20,9 @@ import (
 //	plain:          u64 records, u64 bytes, u64 largest timestamp
 //	idempotent:     u32 records, u32 bytes, u64 largest timestamp, u64 producer id, u16 epoch, u32 first sequence number
 //	answered:       u64 bytes
+//	transactional:  as idempotent, u8 protocol
+//	marker:         u32 bytes, u64 timestamp, u32 which ending (from 1; 0: one that is refused),
+//	                u64 producer id, u64 ordinal, u8 result
 //	keyed:          u32 records, u32 bytes, u64 largest timestamp, request id (16 bytes), hash of its body (16), u32 partitions, u64 its timestamp
 //
 // Batches of a run that follow each other and are neither idempotent nor keyed are one group: Redis treats them alike, and need not see each. So are those that were
@@ -29,6 +33,9 @@ const (
 	groupAnswered   = 2
 	groupKeyed      = 3
 
+	groupTransactional = 4
+	groupMarker        = 5
+
 	plainLen      = 8 + 8 + 8
 	idempotentLen = 4 + 4 + 8 + 8 + 2 + 4
 	answeredLen   = 8
@@ -36,8 +43,11 @@ const (
 )
 
 // encodeRequest encodes what is new in a request: what prior does not answer.
-func encodeRequest(req *coordinator.CommitRequest, prior *remembered) *requestEncoder {
-	e := &requestEncoder{prior: prior, seen: make(map[segments.Partition]bool, len(req.Runs))}
+//
+// numbers has the number under which each ending is asked for, 0 if it is refused.
+func encodeRequest(req *coordinator.CommitRequest, prior *remembered, numbers []int) *requestEncoder {
+	e := &requestEncoder{prior: prior, endings: req.Endings, numbers: numbers,
+		seen: make(map[segments.Partition]bool, len(req.Runs))}
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(len(req.Runs)))
 	for i := range req.Runs {
 		e.run(&req.Runs[i])
@@ -54,6 +64,10 @@ type requestEncoder struct {
 	keyed      []segments.Partition        // those with new keyed ones, each once, in the order in which they come
 
 	withKeys map[segments.Partition]bool // those in keyed
+
+	endings       []coordinator.Ending
+	numbers       []int
+	transactional []int64 // producer ids of transactional batches, each once
 
 	groups, bytes, records, timestamp int64 // groups of the run; of the open group the rest
 	open                              int   // kind of the open group, or none
@@ -82,6 +96,9 @@ func (e *requestEncoder) run(run *coordinator.CommitRun) {
 			e.keyedBatch(run.Partition, b)
 		case b.ProducerID < 0:
 			e.extend(groupPlain, b)
+		case b.Ending > 0:
+			e.close()
+			e.marker(b)
 		default:
 			e.close()
 			e.batch(run.Partition, b)
@@ -120,14 +137,36 @@ func (e *requestEncoder) close() {
 	e.open = none
 }
 
+// marker adds the marker of an ending.
+func (e *requestEncoder) marker(b *coordinator.CommitBatch) {
+	ending := &e.endings[b.Ending-1]
+	e.b = append(e.b, groupMarker)
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Length))
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.MaxTimestamp))
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(e.numbers[b.Ending-1]))
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(ending.ProducerID))
+	e.b = append(binary.BigEndian.AppendUint64(e.b, ending.Ordinal), byte(ending.Result))
+	e.groups++
+}
+
 func (e *requestEncoder) batch(at segments.Partition, b *coordinator.CommitBatch) {
-	e.b = append(e.b, groupIdempotent)
+	if b.Protocol == coordinator.NotTransactional {
+		e.b = append(e.b, groupIdempotent)
+	} else {
+		e.b = append(e.b, groupTransactional)
+		if !slices.Contains(e.transactional, b.ProducerID) {
+			e.transactional = append(e.transactional, b.ProducerID)
+		}
+	}
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Records))
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Length))
 	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.MaxTimestamp))
 	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.ProducerID))
 	e.b = binary.BigEndian.AppendUint16(e.b, uint16(b.ProducerEpoch))
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.BaseSequence))
+	if b.Protocol != coordinator.NotTransactional {
+		e.b = append(e.b, byte(b.Protocol))
+	}
 	e.groups++
 	if !e.seen[at] {
 		e.seen[at] = true
@@ -173,6 +212,7 @@ type group struct {
 	bytes, records, timestamp int64
 	producer                  coordinator.ProducerBatch // of an idempotent one: what is known before it has an offset
 	key                       *coordinator.RequestKey   // of a keyed one
+	marker                    *coordinator.Marker
 }
 
 // requestReader reads a request back.
@@ -183,10 +223,18 @@ func (r *requestReader) group() group {
 	switch g.kind {
 	case groupPlain:
 		g.records, g.bytes, g.timestamp = r.int64(), r.int64(), r.int64()
-	case groupIdempotent:
+	case groupIdempotent, groupTransactional:
 		g.records, g.bytes, g.timestamp = int64(r.uint32()), int64(r.uint32()), r.int64()
 		g.producer.ProducerID, g.producer.Epoch, g.producer.BaseSequence = r.int64(), int16(r.uint16()), int32(r.uint32())
 		g.producer.LastSequence = int32((int64(g.producer.BaseSequence) + g.records - 1) & math.MaxInt32)
+		if g.kind == groupTransactional {
+			r.byte() // the protocol
+		}
+	case groupMarker:
+		g.records, g.bytes, g.timestamp = 1, int64(r.uint32()), r.int64()
+		r.uint32() // which ending
+		g.marker = &coordinator.Marker{ProducerID: r.int64(), Ordinal: uint64(r.int64()),
+			Result: coordinator.Result(r.byte())}
 	case groupAnswered:
 		g.bytes = r.int64()
 	case groupKeyed:

@@ -62,6 +62,8 @@ var (
 	proposeScript  = newScript("propose")
 	deleteScript   = proposeScript.whenFull() // deletions make room
 	offsetsScript  = newScript("offsets")
+	lookIDScript   = newScript("txn_look")
+	changeIDScript = newScript("txn_change")
 	forgetScript   = newScript("forget")
 	acquireScript  = newScript("acquire")
 	releaseScript  = newScript("release")

@@ -2,22 +2,29 @@
 -- Gives the batches of a segment their offsets: Coordinator.Commit. Everything is decided before anything is written.
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 what is remembered of commits of the segment's second, 7 stream, 8 pending, 9 order,
---      10… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
---      requests of each partition with keyed batches, in that order, and those of each topic with such
+--      10 ids, 11 writers, 12 settling,
+--      13… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
+--      requests of each partition with keyed batches, in that order, and those of each topic with such; then the transactions of
+--      producer ids that the request names in transactional batches and endings, and those of the next producer ids of endings
 -- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
 --      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once,
---      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered, 12 how many partitions have keyed ones
+--      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered, 12 how many partitions have keyed ones,
+--      13 the producer ids of the last keys (8 bytes each), 14 how many partitions a transaction has at most; then for each ending nine more: the
+--      transactional id, its fact as the caller knows it, the next fact up to its version, its rest behind its time, what it lets count, 'c' if it
+--      commits, its producer id, the next one (8 bytes each), the next writer
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
 -- Returns {'old', age}, {'known', remembered, log start of each partition, its newest fact if that is pending}
---      or {'decided', number, now, decisions, log start of each partition, the newest fact before if that is pending}.
+--      or {'decided', number, now, decisions, log start of each partition, the newest fact before if that is pending, a code for each ending, the
+--      endings as they are decided}, or {'changed'} if an id of an ending is not what the caller thought.
 
 local refused = untrusted()
 if refused then return refused end
 
-local PLAIN, IDEMPOTENT, ANSWERED, KEYED = 0, 1, 2, 3
-local GROUP = {[PLAIN] = 25, [IDEMPOTENT] = 31, [ANSWERED] = 9, [KEYED] = 61} -- bytes in a request
+local PLAIN, IDEMPOTENT, ANSWERED, KEYED, TRANSACTIONAL, MARKER = 0, 1, 2, 3, 4, 5
+local GROUP = {[PLAIN] = 25, [IDEMPOTENT] = 31, [ANSWERED] = 9, [KEYED] = 61, [TRANSACTIONAL] = 32, [MARKER] = 34} -- bytes in a request
 local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED, OTHER_PARTITIONS = 0, 1, 2, 3, 4, 5, 6
-local CODES = 7
+local UNKNOWN_ID, CONCURRENT, STATE, TOO_LARGE, NOT_OPEN, BUILD_ANEW = 7, 8, 9, 10, 11, 12
+local CODES = 13
 local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
 local SECONDS = 1200 -- coordinator.MaxCommitSeconds
 local SLOTS = 4 -- of requests, each of half of the time for which they are remembered
@@ -80,7 +87,71 @@ local newest = remembered ~= '' and struct.unpack('>I8', remembered) or 0
 local before = pending(newest)
 if remembered ~= known then return {'known', remembered, log_starts, before} end
 
-local key = 9 -- of the producers of the partition that had idempotent batches last
+-- What is decided of transactional ids, by producer id: see transaction.
+local transactions, txn_keys = {}, {}
+for i = 1, #ARGV[13] / 8 do txn_keys[string.sub(ARGV[13], i * 8 - 7, i * 8)] = KEYS[#KEYS - #ARGV[13] / 8 + i] end
+local function transaction_of(id)
+  if transactions[id] == nil then transactions[id] = transaction(txn_keys[id], KEYS[3], KEYS[4], KEYS[8], KEYS[12]) or false end
+  return transactions[id]
+end
+
+-- Endings are decided before the batches. brought has the partitions for which there are new markers, of each ending.
+local brought, endings, ending_codes, ended = {}, {}, {}, {}
+local function look_for_markers()
+  local runs, at = struct.unpack('>I4', request)
+  for _ = 1, runs do
+    local name, _, groups, after = struct.unpack('>c20I8I4', request, at)
+    at = after
+    for _ = 1, groups do
+      local kind = string.byte(request, at)
+      if kind == MARKER then
+        local of = struct.unpack('>I4', request, at + 13)
+        brought[of] = brought[of] or {}
+        brought[of][name] = true
+      end
+      at = at + GROUP[kind]
+    end
+  end
+end
+
+local function decide_ending(i, commits, id)
+  local t = transaction_of(id)
+  if not t or t.incomplete then return CONCURRENT end
+  for _, name in ipairs(t.names) do
+    local mark = t.marks[name]
+    if not mark or commits and mark <= t.touched[name] then return CONCURRENT end
+  end
+  for _, name in ipairs(t.names) do
+    if not (brought[i] or {})[name] then return BUILD_ANEW end
+  end
+  return ACCEPTED
+end
+
+if #ARGV > 14 then
+  look_for_markers()
+  local versions = tonumber(redis.call('HGET', KEYS[2], 'txns_version') or '0')
+  for i = 1, (#ARGV - 14) / 9 do
+    local a = 14 + (i - 1) * 9
+    if (redis.call('HGET', KEYS[10], ARGV[a + 1]) or '') ~= ARGV[a + 2] then return {'changed'} end
+    local code = decide_ending(i, ARGV[a + 6] == 'c', ARGV[a + 7])
+    ending_codes[i] = string.char(code)
+    if code == ACCEPTED then
+      versions = versions + 1
+      local stamp, t = struct.pack('>I8I8', versions, now), transactions[ARGV[a + 7]]
+      local e = {t = t, id = ARGV[a + 1], open = {}, before = ARGV[a + 7], producer = ARGV[a + 8], writer = ARGV[a + 9]}
+      e.key, e.fact = txn_keys[e.producer], ARGV[a + 3] .. stamp .. ARGV[a + 4]
+      for _, name in ipairs(t.names) do e.open[name] = true end
+      t.epoch, t.ordinal, t.aborting = struct.unpack('>I2I8B', e.writer)
+      t.ended, t.incomplete, t.version = true, true, versions
+      transactions[e.before] = false
+      transactions[e.producer] = t
+      endings[i], ended[#ended + 1] = e, stamp .. ARGV[a + 4] .. ARGV[a + 5]
+    end
+  end
+end
+ended = #ended > 0 and struct.pack('>I4', #ended) .. table.concat(ended) or ''
+
+local key = 12 -- of the producers of the partition that had idempotent batches last
 local function producer(p, id)
   local state = p.producers[id]
   if state == nil then
@@ -113,27 +184,67 @@ local function observe(state, epoch, numbers, offset)
   return struct.pack('>I2I8', epoch, now) .. batches .. numbers .. struct.pack('>I8', offset)
 end
 
-local function idempotent(p, at)
+-- is_writer says whether a transactional id has a producer id.
+local writers = nil
+local function is_writer(id)
+  if writers == nil then writers = redis.call('HLEN', KEYS[11]) > 0 and {} end
+  if not writers then return false end
+  if writers[id] == nil then writers[id] = redis.call('HEXISTS', KEYS[11], id) == 1 end
+  return writers[id]
+end
+
+local function refused_by(t, name, protocol)
+  if t.incomplete or t.aborting == 1 then return CONCURRENT end
+  if protocol == 2 then
+    local added = false
+    for at = 1, #t.added, 20 do added = added or string.sub(t.added, at, at + 19) == name end
+    if not added then return STATE end
+  end
+  if not t.touched[name] and t.count >= tonumber(ARGV[14]) then return TOO_LARGE end
+  return ACCEPTED
+end
+
+local function marker(p, at)
+  local e = endings[struct.unpack('>I4', request, at + 12)]
+  if not e or not p.usable or not e.open[p.name] then return NOT_OPEN, 0 end
+  e.open[p.name] = nil
+  e.t.new = e.t.new or {}
+  e.t.touched[p.name], e.t.new[p.name] = p.next, p.next
+  p.next = p.next + 1
+  return ACCEPTED, p.next - 1
+end
+
+local function idempotent(p, at, protocol)
   if not p.key then
     key = key + 1
     p.key, p.producers, p.changed = KEYS[key], {}, {}
   end
   if not p.usable then return UNKNOWN_PARTITION, 0 end
   local records, _, _, id, epoch, base = struct.unpack('>I4I4c8c8I2I4', request, at)
+  if not protocol and is_writer(id) then return STATE, 0 end
+  local t = protocol and transaction_of(id)
+  if t == false then return UNKNOWN_ID, 0 end
+  if t and t.epoch ~= epoch then return PRODUCER_EPOCH, 0 end
   local numbers = struct.pack('>I4I4', base, (base + records - 1) % 2147483648)
   local state = producer(p, id)
   local code, original = admit(state, epoch, base, numbers)
+  if code == ACCEPTED and t then code = refused_by(t, p.name, protocol) end
   if code ~= ACCEPTED then return code, original or 0 end
+  if t then
+    if not t.touched[p.name] then t.count = t.count + 1 end
+    t.touched[p.name], t.new = p.next + records - 1, t.new or {}
+    t.new[p.name] = t.touched[p.name]
+  end
   p.producers[id] = observe(state, epoch, numbers, p.next)
   p.changed[id] = true
   p.next = p.next + records
-  return ACCEPTED, p.next - records
+  return ACCEPTED, p.next - records, t and t.ordinal
 end
 
 -- A request's state is the hash of its body (16 bytes), when it was written (8), its offset (8), its records (4), and of how many partitions and
 -- with what timestamp its records were made (4, 8). Which slot it is in depends on a clock that may have
 -- been another; so all are looked at, and its own time counts.
-local slots, expiration = 9 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
+local slots, expiration = 12 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
 local function written(p, id)
   local state = p.requests[id]
   if state == nil then
@@ -217,7 +328,7 @@ for _ = 1, runs do
   local p = partitions[name]
   for _ = 1, groups do
     local kind, length = string.byte(request, at), nil
-    local code, offset
+    local code, offset, ordinal
     if kind == PLAIN then
       length = struct.unpack('>I8', request, at + 9)
       code, offset = plain(p, at + 1)
@@ -227,12 +338,20 @@ for _ = 1, runs do
     elseif kind == KEYED then
       length = struct.unpack('>I4', request, at + 5)
       code, offset = keyed(p, at + 1)
+    elseif kind == TRANSACTIONAL then
+      length = struct.unpack('>I4', request, at + 5)
+      code, offset, ordinal = idempotent(p, at + 1, string.byte(request, at + 31))
+    elseif kind == MARKER then
+      length, open = struct.unpack('>I4', request, at + 1), nil
+      code, offset = marker(p, at + 1)
     else
       length, open = struct.unpack('>I8', request, at + 1), nil
     end
     if code then
       decisions[#decisions + 1] = struct.pack('>BI8', code, offset)
+      if kind == TRANSACTIONAL then decisions[#decisions + 1] = struct.pack('>I8', ordinal or 0) end
       remember_answer(code, offset, position, length)
+      if kind == MARKER then open = nil end
     end
     at, position = at + GROUP[kind], position + length
   end
@@ -295,15 +414,37 @@ for i, p in ipairs(order) do
 end
 
 local number = 0
-if #grown > 0 then
+if #grown > 0 or ended ~= '' then
   number = redis.call('HINCRBY', KEYS[2], 'seq', 1)
-  append(KEYS[2], KEYS[7], decimal(number), 'commit', segment .. 'C' .. struct.pack('>I8I4', now, #request) .. request .. decisions)
+  local chunk = struct.pack('>I8I4', now, #request) .. request
+  if ended ~= '' then chunk = 'T' .. struct.pack('>I4', #ended) .. ended .. chunk else chunk = 'C' .. chunk end
+  append(KEYS[2], KEYS[7], decimal(number), 'commit', segment .. chunk .. decisions)
   redis.call('HSET', KEYS[8], decimal(number), 'C' .. table.concat(grown))
   redis.call('ZADD', KEYS[9], number, decimal(number))
   newest = number
+end
+for _, e in pairs(endings) do
+  clear(e.t)
+  redis.call('HSET', KEYS[10], e.id, e.fact)
+  redis.call('HINCRBY', KEYS[2], 'txns_version', 1)
+  if e.before ~= e.producer then -- what it has touched is written below: its markers
+    redis.call('HDEL', KEYS[11], e.before)
+    redis.call('HSET', KEYS[11], e.producer, e.id)
+    redis.call('UNLINK', e.t.key)
+    e.t.key = e.key
+  end
+  redis.call('HSET', e.t.key, 'writer', e.writer, 'added', '', 'awaits', decimal(number), 'ended', '1')
+end
+for _, t in pairs(transactions) do
+  if t and t.new then
+    clear(t)
+    local new = {}
+    for name, offset in pairs(t.new) do new[#new + 1], new[#new + 2] = name, decimal(offset) end
+    for i = 1, #new, AT_ONCE do redis.call('HSET', t.key, unpack(new, i, math.min(i + AT_ONCE - 1, #new))) end
+  end
 end
 if seconds then redis.call('HSET', KEYS[2], 'seconds', seconds) end
 redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. cmsgpack.pack(answers))
 -- Redis forgets the commits of a second by itself, once none of them may be repeated any more.
 redis.call('EXPIRE', KEYS[6], decimal(math.ceil(((math.floor(tonumber(ARGV[3]) / 1000) + 1) * 1000 + deadline - now) / 1000) + 1))
-return {'decided', number, now, decisions, log_starts, before}
+return {'decided', number, now, decisions, log_starts, before, table.concat(ending_codes), ended}

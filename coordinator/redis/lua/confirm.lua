@@ -83,6 +83,7 @@ local function confirmed(seq, fact)
   elseif kind == 'D' then
     local name = string.sub(fact, 18)
     if redis.call('HGET', KEYS[4], name) == seq then redis.call('HDEL', KEYS[4], name) end
+    redis.call('HDEL', KEYS[4], '\0' .. topic)
   elseif kind == 'M' then
     local name = string.sub(fact, 2)
     local version, merge = string.match(redis.call('HGET', KEYS[9], name) or '', '^(%d+) (%d+)$')

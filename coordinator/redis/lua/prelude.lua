@@ -3,7 +3,7 @@
 -- server tells this server, in its present role, from any other: run_id changes when the process does, master_replid when it has been a
 -- replica in between, or lost the history that it shares with its replicas. It is nil if this is not a master.
 -- LAYOUT is the version of the keys of a generation: what was opened in another one is not trusted either.
-local LAYOUT = '/2'
+local LAYOUT = '/3'
 local function server()
   local info = redis.call('INFO', 'server', 'replication')
   if not string.find(info, 'role:master', 1, true) then return nil end
@@ -86,4 +86,51 @@ local function append(counters, stream, seq, field, value)
     for i = math.max(noted, part - NOTES - 1) + 1, part do redis.call('HSET', counters, 'note' .. i % (NOTES + 1), seq) end
     redis.call('HSET', counters, 'stream_noted', part)
   end
+end
+
+-- transaction reads what is decided of a producer id that a transactional id has: nil if none has it. `touched` has the newest offset of its
+-- transaction in each partition, `names` lists those; they are `open` unless it has ended. It is `incomplete` while its last fence or ending is not
+-- confirmed, and, when it has ended, while anything of it is not below the high watermark. What is `finished` or lies in `gone`, partitions of topics
+-- whose deletion is confirmed, has to be removed by whoever writes: see clear.
+local function transaction(key, usable_key, ends_key, pending_key, settling_key)
+  local fields = redis.call('HGETALL', key)
+  if #fields == 0 then return nil end
+  local t = {key = key, touched = {}, names = {}, gone = {}, marks = {}, count = 0}
+  local all = {}
+  for i = 1, #fields, 2 do
+    if #fields[i] == 20 then
+      all[#all + 1], t.touched[fields[i]] = fields[i], tonumber(fields[i + 1])
+    else
+      t[fields[i]] = fields[i + 1]
+    end
+  end
+  for i, mark in ipairs(high_watermarks(all, usable_key, ends_key)) do
+    local name = all[i]
+    if not mark and redis.call('HEXISTS', settling_key, '\0' .. string.sub(name, 1, 16)) == 0 then
+      t.touched[name], t.gone[#t.gone + 1] = nil, name
+    else
+      t.names[#t.names + 1], t.marks[name] = name, mark
+    end
+  end
+  t.count = #t.names
+  t.epoch, t.ordinal, t.aborting = struct.unpack('>I2I8B', t.writer)
+  if t.awaits and redis.call('HEXISTS', pending_key, t.awaits) == 1 then
+    t.incomplete = true
+  elseif t.ended then
+    for _, name in ipairs(t.names) do
+      if not t.marks[name] or t.marks[name] <= t.touched[name] then t.incomplete = true end
+    end
+    if not t.incomplete then
+      for _, name in ipairs(t.names) do t.gone[#t.gone + 1] = name end
+      t.gone[#t.gone + 1] = 'ended'
+      t.ended, t.touched, t.names, t.count = nil, {}, {}, 0
+    end
+  end
+  return t
+end
+
+-- clear removes what is done of a transaction.
+local function clear(t)
+  for i = 1, #t.gone, AT_ONCE do redis.call('HDEL', t.key, unpack(t.gone, i, math.min(i + AT_ONCE - 1, #t.gone))) end
+  t.gone = {}
 end

@@ -82,7 +82,7 @@ elseif kind == 'delete' then
   redis.call('HSET', KEYS[3], ARGV[6], '-1')
   redis.call('HSET', KEYS[10], ARGV[6], fact)
   redis.call('HDEL', KEYS[11], ARGV[8])
-  redis.call('HSET', KEYS[12], ARGV[8], seq)
+  redis.call('HSET', KEYS[12], ARGV[8], seq, '\0' .. ARGV[6], seq)
   awaited = 'D' .. ARGV[6] .. ARGV[8]
 else
   redis.call('HSET', KEYS[10], ARGV[6], fact)
