@@ -8,6 +8,10 @@ import (
 	"testing"
 )
 
+// mostModules is how many modules a program gets with ingest and replay, Firn included. It may only
+// shrink.
+const mostModules = 21
+
 // TestOtherModule builds and runs a program in a module of its own, which has this one by go get
 // and a replace directive, at the versions of its dependencies that this one has.
 func TestOtherModule(t *testing.T) {
@@ -42,5 +46,9 @@ func TestOtherModule(t *testing.T) {
 	if out := inside(program, filepath.Join(dir, "bucket")); out != "0: a book\n" {
 		t.Errorf("the program says %q", out)
 	}
-	t.Logf("it is built from %d other modules", strings.Count(inside("go", "version", "-m", program), "\n\tdep\t"))
+	n := strings.Count(inside("go", "version", "-m", program), "\n\tdep\t")
+	t.Logf("it is built from %d other modules", n)
+	if n > mostModules {
+		t.Errorf("a program that writes and replays is built from %d other modules, and %d were enough", n, mostModules)
+	}
 }

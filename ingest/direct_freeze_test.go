@@ -18,13 +18,15 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// sandbox is what a function runs in. Between any two of its steps, which are the moments before and after each request that it makes, it may be frozen.
+// sandbox is what a function runs in. Between any two of its steps, which are the moments before
+// and after each request that it makes, it may be frozen.
 type sandbox struct {
 	store segments.Store
 	log   *world
 	turn  chan struct{} // held by the step that is being taken, for as long as everything is frozen
 	steps int
-	// freeze is called at each step, and returns with what error the request fails, if it does: before it is made, or after.
+	// freeze is called at each step, and returns with what error the request fails, if it does: before
+	// it is made, or after.
 	freeze func(step int) error
 }
 
@@ -95,11 +97,13 @@ func (f sandboxedLog) Open(ctx context.Context, state *coordinator.State) error 
 	return err
 }
 
-func (f sandboxedLog) Topic(ctx context.Context, in coordinator.Incarnation, name string) (coordinator.TopicFact, error) {
+func (f sandboxedLog) Topic(ctx context.Context, in coordinator.Incarnation,
+	name string) (coordinator.TopicFact, error) {
 	return call(f.s, func(c coordinator.Coordinator) (coordinator.TopicFact, error) { return c.Topic(ctx, in, name) })
 }
 
-func (f sandboxedLog) Commit(ctx context.Context, in coordinator.Incarnation, req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
+func (f sandboxedLog) Commit(ctx context.Context, in coordinator.Incarnation,
+	req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
 	return call(f.s, func(c coordinator.Coordinator) (coordinator.CommitAnswer, error) { return c.Commit(ctx, in, req) })
 }
 
@@ -116,7 +120,8 @@ func (f sandboxedLog) Latest(ctx context.Context, in coordinator.Incarnation) (u
 	return call(f.s, func(c coordinator.Coordinator) (uint64, error) { return c.Latest(ctx, in) })
 }
 
-func (f sandboxedLog) HighWatermarks(ctx context.Context, in coordinator.Incarnation, ps []segments.Partition) ([]int64, error) {
+func (f sandboxedLog) HighWatermarks(ctx context.Context, in coordinator.Incarnation,
+	ps []segments.Partition) ([]int64, error) {
 	return call(f.s, func(c coordinator.Coordinator) ([]int64, error) { return c.HighWatermarks(ctx, in, ps) })
 }
 
@@ -127,13 +132,15 @@ func (f sandboxedLog) TransactionalID(ctx context.Context, in coordinator.Incarn
 	})
 }
 
-func (f sandboxedLog) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
+func (f sandboxedLog) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID,
+	ids ...[16]byte) ([]*coordinator.RequestKey, error) {
 	return call(f.s, func(c coordinator.Coordinator) ([]*coordinator.RequestKey, error) {
 		return c.Keyed(ctx, in, topic, ids...)
 	})
 }
 
-func (f sandboxedLog) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+func (f sandboxedLog) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry,
+	error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		c, err := f.s.step()
 		if err != nil {
@@ -192,8 +199,9 @@ func happenings() []happening {
 	}
 }
 
-// A direct writer that is frozen at any step, whatever happens meanwhile, and whether or not the request that it was frozen in is lost, writes each record once, in
-// this call, and goes on as if nothing had been.
+// A direct writer that is frozen at any step, whatever happens meanwhile, and whether or not the
+// request that it was frozen in is lost, writes each record once, in this call, and goes on as if
+// nothing had been.
 func TestDirectFrozen(t *testing.T) {
 	for _, h := range happenings() {
 		for _, how := range []frozen{{}, {lost: true}, {lost: true, keyed: true}} {

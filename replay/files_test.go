@@ -1,4 +1,4 @@
-package replay
+package replay_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/replay"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/file"
@@ -112,7 +113,7 @@ func TestResume(t *testing.T) {
 			w := newWorld(t, memory.New(), 4)
 			defer w.close()
 			w.fill(80, 0)
-			var ranges []Range
+			var ranges []replay.Range
 			var target segments.Store = memory.New()
 			if kind == "file" {
 				f, err := file.Open(t.TempDir())
@@ -124,7 +125,7 @@ func TestResume(t *testing.T) {
 			}
 			deaths := 0
 			for steps := 1; ; steps++ {
-				r := w.open(Options{})
+				r := w.open(replay.Options{})
 				w.fill(2, 0)
 				if ranges == nil {
 					ranges = r.Ranges()
@@ -152,11 +153,11 @@ func TestResume(t *testing.T) {
 			}
 			// What is complete does not cover what was written since, unless that is appended: each record
 			// once.
-			if err := runFiles(t.Context(), w.open(Options{}), target); !errors.Is(err, ErrComplete) {
+			if err := runFiles(t.Context(), w.open(replay.Options{}), target); !errors.Is(err, replay.ErrComplete) {
 				t.Errorf("called again: %v", err)
 			}
 			for steps := 1; ; steps++ {
-				r := w.open(Options{})
+				r := w.open(replay.Options{})
 				err := appendFiles(t.Context(), r, &dying{target, steps % 7}, true)
 				if err == nil {
 					ranges = r.Ranges()
@@ -173,13 +174,14 @@ func TestResume(t *testing.T) {
 					t.Errorf("partition %d, appended to: offsets %s, want %s", g.Partition, have, want)
 				}
 			}
-			if err := runFiles(t.Context(), w.open(Options{}), target); err != nil {
+			if err := runFiles(t.Context(), w.open(replay.Options{}), target); err != nil {
 				t.Errorf("complete, with nothing written since: %v", err)
 			}
-			other := w.open(Options{From: Offset(3)})
-			_, err := OpenFiles(t.Context(), target, Job{Topic: "orders", TopicID: w.topic.String(), Request: "another",
-				Format: "ndjson", Ranges: other.Ranges()})
-			if !errors.Is(err, ErrOtherJob) {
+			other := w.open(replay.Options{From: replay.Offset(3)})
+			_, err := replay.OpenFiles(t.Context(), target,
+				replay.Job{Topic: "orders", TopicID: w.topic.String(), Request: "another",
+					Format: "ndjson", Ranges: other.Ranges()})
+			if !errors.Is(err, replay.ErrOtherJob) {
 				t.Errorf("another job in the same place: %v", err)
 			}
 		})
@@ -194,18 +196,18 @@ func offsetsOf(records []batch.Record) (offsets []int64) {
 }
 
 // runFiles begins or goes on with a replay into files of 4 KiB.
-func runFiles(ctx context.Context, r *Replay, store segments.Store) error {
+func runFiles(ctx context.Context, r *replay.Replay, store segments.Store) error {
 	return appendFiles(ctx, r, store, false)
 }
 
-func appendFiles(ctx context.Context, r *Replay, store segments.Store, more bool) error {
-	files, err := OpenFiles(ctx, store, Job{Topic: "orders", TopicID: r.Topic().ID.String(), Request: "all",
+func appendFiles(ctx context.Context, r *replay.Replay, store segments.Store, more bool) error {
+	files, err := replay.OpenFiles(ctx, store, replay.Job{Topic: "orders", TopicID: r.Topic().ID.String(), Request: "all",
 		Format: "ndjson",
 		Ranges: r.Ranges(), Append: more})
 	if err != nil {
 		return err
 	}
-	files.Use(NDJSON("orders"), 4<<10)
+	files.Use(replay.NDJSON("orders"), 4<<10)
 	r.SetRanges(files.Left())
 	if err := r.Run(ctx, files); err != nil {
 		return err

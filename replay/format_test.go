@@ -1,4 +1,4 @@
-package replay
+package replay_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"firn.dev/replay"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
 )
@@ -26,7 +27,7 @@ var samples = []batch.Record{
 	{Offset: 13, Timestamp: 1700000000127, Value: []byte(`{"id":"seven"}`)},
 }
 
-func encode(t *testing.T, f Format, records []batch.Record) []byte {
+func encode(t *testing.T, f replay.Format, records []batch.Record) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	e, err := f.New(&b)
@@ -47,10 +48,10 @@ func TestLines(t *testing.T) {
 {"topic":"orders","partition":3,"offset":9,"timestamp":1700000000125,"key":"","value":{"base64":"/wA="}}
 {"topic":"orders","partition":3,"offset":12,"timestamp":1700000000126,"key":{"base64":"/g=="},"value":null,"headers":[{"key":"z","value":{"base64":"/w=="}}]}
 `
-	if got := string(encode(t, NDJSON("orders"), samples[1:4])); got != want {
+	if got := string(encode(t, replay.NDJSON("orders"), samples[1:4])); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if got := string(encode(t, Raw(), samples[2:5])); got != "\xff\x00\n\n{\"id\":\"seven\"}\n" {
+	if got := string(encode(t, replay.Raw(), samples[2:5])); got != "\xff\x00\n\n{\"id\":\"seven\"}\n" {
 		t.Errorf("raw: %q", got)
 	}
 }
@@ -72,7 +73,7 @@ type parquetRow struct {
 // TestParquet: rows come back as they went in, nulls, lists and all, over several row groups.
 func TestParquet(t *testing.T) {
 	for _, codec := range []string{"zstd", "snappy", "none"} {
-		f, err := Parquet(ParquetOptions{Compression: codec, Memory: 1})
+		f, err := replay.Parquet(replay.ParquetOptions{Compression: codec, Memory: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,12 +150,12 @@ type typedRow struct {
 
 // TestTyped: fields are where the schema wants them, and what does not fit is kept as it is.
 func TestTyped(t *testing.T) {
-	schema, err := ParseSchema([]byte(`{"fields":[{"name":"id","type":"int64"},{"name":"at","type":"timestamp"},{"name":"who","type":"string"},
+	schema, err := replay.ParseSchema([]byte(`{"fields":[{"name":"id","type":"int64"},{"name":"at","type":"timestamp"},{"name":"who","type":"string"},
 		{"name":"on","type":"boolean"},{"name":"x","type":"double"},{"name":"deep","type":"json"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Parquet(ParquetOptions{Schema: schema})
+	f, err := replay.Parquet(replay.ParquetOptions{Schema: schema})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestInferSchema(t *testing.T) {
 	w := newWorld(t, memory.New(), 2)
 	w.fill(10, 0)
 	w.close()
-	r := w.open(Options{})
+	r := w.open(replay.Options{})
 	s, err := r.InferSchema(t.Context(), 100)
 	if err != nil {
 		t.Fatal(err)
@@ -196,17 +197,21 @@ func TestInferSchema(t *testing.T) {
 	if read, _ := r.Read(); read != 0 {
 		t.Errorf("%d bytes count as progress", read)
 	}
-	for a, row := range map[FieldType]map[FieldType]FieldType{Int64: {Double: Double, String: JSON, "": Int64},
-		Timestamp: {String: String, Timestamp: Timestamp}, Boolean: {Int64: JSON}} {
+	type types = map[replay.FieldType]replay.FieldType
+	for a, row := range map[replay.FieldType]types{
+		replay.Int64:     {replay.Double: replay.Double, replay.String: replay.JSON, "": replay.Int64},
+		replay.Timestamp: {replay.String: replay.String, replay.Timestamp: replay.Timestamp},
+		replay.Boolean:   {replay.Int64: replay.JSON},
+	} {
 		for b, want := range row {
-			if got := widest(b, a); got != want {
+			if got := replay.Widest(b, a); got != want {
 				t.Errorf("%s and %s: %s", a, b, got)
 			}
 		}
 	}
 	for _, wrong := range []string{`{}`, `{"fields":[]}`, `{"fields":[{"name":"a","type":"int"}]}`,
 		`{"fields":[{"name":"a","type":"json"},{"name":"a","type":"json"}]}`, `[1]`, `{"field":1}`} {
-		if _, err := ParseSchema([]byte(wrong)); err == nil || strings.Contains(err.Error(), "\x00") {
+		if _, err := replay.ParseSchema([]byte(wrong)); err == nil || strings.Contains(err.Error(), "\x00") {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package replay
+package replay_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator/spans"
+	"firn.dev/replay"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
@@ -25,14 +26,14 @@ func TestRun(t *testing.T) {
 			w := newWorld(t, store, 7)
 			w.fill(60, 0)
 			w.close()
-			r := w.open(Options{})
+			r := w.open(replay.Options{})
 			out := newKept()
 			if err := r.Run(t.Context(), out); err != nil {
 				t.Fatal(err)
 			}
 			same(t, out.records, w.model(), r.Ranges())
 
-			before := r.store.gets.Load()
+			before := r.Gets()
 			iterated := map[int32][]batch.Record{}
 			for one, err := range r.Records(t.Context()) {
 				if err != nil {
@@ -42,7 +43,7 @@ func TestRun(t *testing.T) {
 			}
 			same(t, iterated, w.model(), r.Ranges())
 
-			sent := r.store.gets.Load() - before
+			sent := r.Gets() - before
 			cost, err := r.Cost(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -63,25 +64,30 @@ func TestRanges(t *testing.T) {
 		middle := time.Now()
 		w.fill(40, time.Second)
 		model := w.model()
-		if cost, err := w.open(Options{}).Cost(t.Context()); err != nil || cost.Objects < 20 || cost.Gets > cost.Objects+2 {
+		if cost, err := w.open(replay.Options{}).Cost(t.Context()); err != nil || cost.Objects < 20 ||
+			cost.Gets > cost.Objects+2 {
 			t.Errorf("segments are not read once for all partitions: %+v, %v", cost, err)
 		}
 		cases := []struct {
 			name     string
-			options  Options
+			options  replay.Options
 			selected func(batch.Record) bool
 		}{
-			{"offsets", Options{From: Offset(7), To: Offset(31)}, func(r batch.Record) bool {
+			{"offsets", replay.Options{From: replay.Offset(7), To: replay.Offset(31)}, func(r batch.Record) bool {
 				return r.Offset >= 7 && r.Offset < 31
 			}},
-			{"time on", Options{From: At(middle)}, func(r batch.Record) bool { return r.Timestamp >= middle.UnixMilli() }},
-			{"up to a time", Options{To: At(middle)}, func(r batch.Record) bool { return r.Timestamp < middle.UnixMilli() }},
-			{"one partition", Options{Partitions: []int32{1}, From: Offset(1)}, func(r batch.Record) bool {
+			{"time on", replay.Options{From: replay.At(middle)}, func(r batch.Record) bool {
+				return r.Timestamp >= middle.UnixMilli()
+			}},
+			{"up to a time", replay.Options{To: replay.At(middle)}, func(r batch.Record) bool {
+				return r.Timestamp < middle.UnixMilli()
+			}},
+			{"one partition", replay.Options{Partitions: []int32{1}, From: replay.Offset(1)}, func(r batch.Record) bool {
 				return r.Offset >= 1
 			}},
-			{"nothing", Options{From: Offset(9), To: Offset(3)}, func(batch.Record) bool { return false }},
-			{"latest", Options{From: Latest}, func(batch.Record) bool { return false }},
-			{"future", Options{From: At(time.Now().Add(time.Hour))}, func(batch.Record) bool { return false }},
+			{"nothing", replay.Options{From: replay.Offset(9), To: replay.Offset(3)}, func(batch.Record) bool { return false }},
+			{"latest", replay.Options{From: replay.Latest}, func(batch.Record) bool { return false }},
+			{"future", replay.Options{From: replay.At(time.Now().Add(time.Hour))}, func(batch.Record) bool { return false }},
 		}
 		for _, c := range cases {
 			r := w.open(c.options)
@@ -118,7 +124,7 @@ func TestMergedMeanwhile(t *testing.T) {
 		stop := w.clean()
 		defer func() { stop() }()
 		w.fill(150, time.Second)
-		r := w.open(Options{Parallel: 1})
+		r := w.open(replay.Options{Parallel: 1})
 		model := w.model()
 		out := newKept()
 		var began atomic.Bool
@@ -136,7 +142,7 @@ func TestMergedMeanwhile(t *testing.T) {
 		}
 		same(t, out.records, bounded, r.Ranges())
 		again := newKept() // and of the merged segments, from the middle on
-		r = w.open(Options{From: Offset(33)})
+		r = w.open(replay.Options{From: replay.Offset(33)})
 		if err := r.Run(t.Context(), again); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +159,7 @@ func TestFollow(t *testing.T) {
 		stop := w.clean()
 		defer func() { stop() }()
 		w.fill(20, time.Second)
-		r := w.open(Options{Follow: true})
+		r := w.open(replay.Options{Follow: true})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		out := newKept()
@@ -176,17 +182,17 @@ func TestFollow(t *testing.T) {
 // TestDeleted: records that go while they are to be replayed are an error, unless what is there is
 // wanted.
 func TestDeleted(t *testing.T) {
-	for _, from := range []Place{Earliest, Offset(0)} {
+	for _, from := range []replay.Place{replay.Earliest, replay.Offset(0)} {
 		w := newWorld(t, memory.New(), 1)
 		w.fill(20, 0)
 		notes := 0
-		r := w.open(Options{From: from, Note: func(string, ...any) { notes++ }})
+		r := w.open(replay.Options{From: from, Note: func(string, ...any) { notes++ }})
 		left := r.Ranges()
 		left[0].From = 2
 		w.raise(5)
-		err := r.reload(t.Context(), left)
-		if from == Earliest && (err != nil || notes != 1 || left[0].From != 5) ||
-			from != Earliest && !errors.Is(err, ErrDeleted) {
+		err := r.Reload(t.Context(), left)
+		if from == replay.Earliest && (err != nil || notes != 1 || left[0].From != 5) ||
+			from != replay.Earliest && !errors.Is(err, replay.ErrDeleted) {
 			t.Errorf("from %s: %v, %d notes, on at %d", from, err, notes, left[0].From)
 		}
 		w.close()
@@ -229,7 +235,7 @@ func TestDamaged(t *testing.T) {
 		},
 	} {
 		for range 50 {
-			r := w.open(Options{Store: &damaging{Store: w.store, damage: damage}})
+			r := w.open(replay.Options{Store: &damaging{Store: w.store, damage: damage}})
 			err := r.Run(t.Context(), newKept())
 			if err == nil {
 				continue // a bit that nobody looks at: of a base offset, say, which is written over

@@ -1,4 +1,4 @@
-package replay
+package replay_test
 
 import (
 	"encoding/binary"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"firn.dev/ingest"
+	"firn.dev/replay"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
@@ -44,7 +45,7 @@ func TestWhatCannotBeReadIsSkipped(t *testing.T) {
 		t.Fatal(results, err)
 	}
 	var notes []string
-	r := w.open(Options{Note: func(format string, _ ...any) { notes = append(notes, format) }})
+	r := w.open(replay.Options{Note: func(format string, _ ...any) { notes = append(notes, format) }})
 	if err := r.Skipped(); err != nil {
 		t.Fatal("before anything was read:", err)
 	}
@@ -56,7 +57,7 @@ func TestWhatCannotBeReadIsSkipped(t *testing.T) {
 		t.Errorf("%d records of %d", len(got), first)
 	}
 	err = r.Skipped()
-	if !errors.Is(err, ErrSkipped) || !strings.Contains(err.Error(), "3 offsets in 1 batches") || len(notes) != 1 {
+	if !errors.Is(err, replay.ErrSkipped) || !strings.Contains(err.Error(), "3 offsets in 1 batches") || len(notes) != 1 {
 		t.Errorf("%v; %d notes", err, len(notes))
 	}
 	seen := int64(0)

@@ -1,4 +1,4 @@
-package replay
+package replay_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
+	"firn.dev/replay"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/file"
@@ -160,13 +161,13 @@ func (w *world) model() [][]batch.Record {
 	return model
 }
 
-func (w *world) open(o Options) *Replay {
+func (w *world) open(o replay.Options) *replay.Replay {
 	w.t.Helper()
-	o.Topic, o.Memory = "orders", minMemory
+	o.Topic, o.Memory = "orders", replay.MinMemory
 	if o.Store == nil {
 		o.Store = w.store
 	}
-	r, err := Open(w.t.Context(), o)
+	r, err := replay.Open(w.t.Context(), o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ type kept struct {
 func newKept() *kept { return &kept{records: map[int32][]batch.Record{}, next: map[int32]int64{}} }
 
 func (k *kept) Memory() int64 { return 1 << 20 }
-func (k *kept) Open(_ context.Context, r Range) (Sink, error) {
+func (k *kept) Open(_ context.Context, r replay.Range) (replay.Sink, error) {
 	return &keptSink{k, r.Partition}, nil
 }
 
@@ -208,7 +209,7 @@ func (*keptSink) Close() error { return nil }
 func (*keptSink) Abort()       {}
 
 // same compares what came with the model, from some offsets on.
-func same(t *testing.T, got map[int32][]batch.Record, want [][]batch.Record, ranges []Range) {
+func same(t *testing.T, got map[int32][]batch.Record, want [][]batch.Record, ranges []replay.Range) {
 	t.Helper()
 	for _, r := range ranges {
 		part := want[r.Partition][r.From:min(r.To, int64(len(want[r.Partition])))]

@@ -22,7 +22,8 @@ var toRedis = boundary{
 
 var errCut = fmt.Errorf("%w: connection refused", coordinator.ErrUnavailable)
 
-// server is one Redis. Its run id changes with each start; what was opened on another run is not trusted, as the Redis scripts have it.
+// server is one Redis. Its run id changes with each start; what was opened on another run is not
+// trusted, as the Redis scripts have it.
 type server struct {
 	mu       sync.Mutex
 	state    *embedded.Coordinator
@@ -88,7 +89,8 @@ func (c connection) trusted() (*embedded.Coordinator, <-chan struct{}, error) {
 	return c.s.state, c.s.changed, nil
 }
 
-// opening is an Open on its way: what the server held when it was looked at, and the state, loaded under a name of its own.
+// opening is an Open on its way: what the server held when it was looked at, and the state, loaded
+// under a name of its own.
 type opening struct {
 	c        connection
 	lost     int
@@ -136,7 +138,8 @@ type redis struct {
 
 var _ coordinator.Coordinator = (*redis)(nil)
 
-// ask makes a call to the server that the process talks to. Names are those of the methods of coordinator.Coordinator.
+// ask makes a call to the server that the process talks to. Names are those of the methods of
+// coordinator.Coordinator.
 func ask[T any](
 	ctx context.Context, r *redis, name string, do func(ctx context.Context, e *embedded.Coordinator) (T, error),
 ) (T, error) {
@@ -160,7 +163,8 @@ func (r *redis) Generation(ctx context.Context) (coordinator.Generation, error) 
 	})
 }
 
-// Open implements coordinator.Log, as the client of Redis does it: it looks and loads, which may be done again, and then sends the opening, once.
+// Open implements coordinator.Log, as the client of Redis does it: it looks and loads, which may be
+// done again, and then sends the opening, once.
 func (r *redis) Open(ctx context.Context, state *coordinator.State) error {
 	c, cut := r.p.w.connect(r.node)
 	o, err := call(ctx, r.p, &toRedis, "load", func(ctx context.Context) (*opening, error) {
@@ -190,14 +194,16 @@ func (r *redis) Open(ctx context.Context, state *coordinator.State) error {
 }
 
 // Commit implements coordinator.Log.
-func (r *redis) Commit(ctx context.Context, in coordinator.Incarnation, req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
+func (r *redis) Commit(ctx context.Context, in coordinator.Incarnation,
+	req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
 	return ask(ctx, r, "Commit", func(ctx context.Context, e *embedded.Coordinator) (coordinator.CommitAnswer, error) {
 		return e.Commit(ctx, in, req)
 	})
 }
 
 // Propose implements coordinator.Log.
-func (r *redis) Propose(ctx context.Context, in coordinator.Incarnation, change coordinator.Change) (coordinator.Entry, error) {
+func (r *redis) Propose(ctx context.Context, in coordinator.Incarnation,
+	change coordinator.Change) (coordinator.Entry, error) {
 	return ask(ctx, r, "Propose", func(ctx context.Context, e *embedded.Coordinator) (coordinator.Entry, error) {
 		entry, err := e.Propose(ctx, in, change)
 		if err == nil {
@@ -241,7 +247,8 @@ func (r *redis) Topic(ctx context.Context, in coordinator.Incarnation, name stri
 }
 
 // HighWatermarks implements coordinator.Log.
-func (r *redis) HighWatermarks(ctx context.Context, in coordinator.Incarnation, ps []segments.Partition) ([]int64, error) {
+func (r *redis) HighWatermarks(ctx context.Context, in coordinator.Incarnation,
+	ps []segments.Partition) ([]int64, error) {
 	return ask(ctx, r, "HighWatermarks", func(ctx context.Context, e *embedded.Coordinator) ([]int64, error) {
 		return e.HighWatermarks(ctx, in, ps)
 	})
@@ -257,14 +264,16 @@ func (r *redis) TransactionalID(ctx context.Context, in coordinator.Incarnation,
 }
 
 // Keyed implements coordinator.Log.
-func (r *redis) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
+func (r *redis) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID,
+	ids ...[16]byte) ([]*coordinator.RequestKey, error) {
 	return ask(ctx, r, "Keyed", func(ctx context.Context, e *embedded.Coordinator) ([]*coordinator.RequestKey, error) {
 		return e.Keyed(ctx, in, topic, ids...)
 	})
 }
 
 // Acquire implements coordinator.Leases.
-func (r *redis) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
+func (r *redis) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string,
+	ttl time.Duration) (coordinator.Lease, error) {
 	return ask(ctx, r, "Acquire", func(ctx context.Context, e *embedded.Coordinator) (coordinator.Lease, error) {
 		return e.Acquire(ctx, in, name, holder, ttl)
 	})
@@ -286,7 +295,8 @@ func (r *redis) Release(ctx context.Context, in coordinator.Incarnation, name, h
 }
 
 // Register implements coordinator.Registry.
-func (r *redis) Register(ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo, ttl time.Duration) error {
+func (r *redis) Register(ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo,
+	ttl time.Duration) error {
 	_, err := ask(ctx, r, "Register", func(ctx context.Context, e *embedded.Coordinator) (struct{}, error) {
 		return done(e.Register(ctx, in, node, ttl))
 	})
@@ -300,8 +310,10 @@ func (r *redis) Nodes(ctx context.Context, in coordinator.Incarnation) ([]coordi
 	})
 }
 
-// Follow implements coordinator.Log. Its faults strike when it is called; afterwards it breaks with the server, and when the process is cut off.
-func (r *redis) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+// Follow implements coordinator.Log. Its faults strike when it is called; afterwards it breaks with
+// the server, and when the process is cut off.
+func (r *redis) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry,
+	error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		c, cut := r.p.w.connect(r.node)
 		type followed struct {
