@@ -23,7 +23,7 @@ var rooms = [][]string{
 	{"retry", "access"},
 	{"segments", "budget", "health"},
 	{"coordinator"},
-	{"index", "groups", "ingest", "cleanup", "topics"},
+	{"index", "groups", "ingest", "cleanup", "topics", "transactions"},
 	{"kafka", "rest", "replay"},
 	{"cmd", "deploy", "localstack"},
 	{"test"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"firn.dev/coordinator"
@@ -50,9 +51,17 @@ type compacting struct {
 }
 
 // compactionOf looks whether something is to be compacted in a partition, and else when to look again.
-func (c *Cleaner) compactionOf(at segments.Partition, config topicconfig.Config, now time.Time) (compaction, bool, time.Time) {
+func (c *Cleaner) compactionOf(
+	at segments.Partition,
+	config topicconfig.Config,
+	now time.Time,
+) (compaction, bool, time.Time) {
 	info, _ := c.view.Partition(at)
 	spans, after := c.view.Plan(at, info.LogStart, maxCompacted)
+	stable := slices.IndexFunc(spans, func(s coordinator.Span) bool { return s.Last >= info.LastStable })
+	if stable >= 0 { // what an open transaction has may come to nothing
+		spans = spans[:stable]
+	}
 	l := c.limits(config, now)
 	found, due, next := compactable(spans, config, compactLimits{
 		now: now, ripe: l.ripe, stale: l.stale, little: l.target / mixedPart, reach: l.reach,
@@ -69,9 +78,14 @@ func (j *job) compact() (bool, error) {
 	if !due {
 		return false, nil
 	}
-	r := &compacting{job: j, compaction: found, limits: limits{target: j.c.limits(j.config, now).target, reach: retentionReach(j.config)}}
+	r := &compacting{
+		job:        j,
+		compaction: found,
+		limits:     limits{target: j.c.limits(j.config, now).target, reach: retentionReach(j.config)},
+	}
 	r.now, r.limit = now.UnixMilli(), j.c.opts.MaxDecompressed
 	r.last = r.spans[len(r.spans)-1].Last
+	r.aborted = j.c.view.Aborted(j.at, r.spans[0].Base, r.last+1)
 	keys := int64(0)
 	for i := range r.spans[r.dirty:] {
 		s := &r.spans[r.dirty+i]
@@ -303,12 +317,38 @@ func (r *compacting) report(begun time.Time, err error) {
 	r.c.metrics.compaction(n)
 	log := r.c.opts.Logger
 	if n.unreadable > 0 {
-		log.Warn("record batches could not be read while their topic was compacted, and were left as they are; no tombstones behind them are removed",
-			"topic", r.topic.Name, "partition", r.at.Index, "batches", n.unreadable, "limit", r.limit)
+		log.Warn(
+			"record batches could not be read while their topic was compacted, and were left as they are; no tombstones behind them are removed",
+			"topic",
+			r.topic.Name,
+			"partition",
+			r.at.Index,
+			"batches",
+			n.unreadable,
+			"limit",
+			r.limit,
+		)
 	}
 	if err == nil {
-		log.Debug("compacted a partition", "topic", r.topic.Name, "partition", r.at.Index, "to", r.last, "records", n.records,
-			"superseded", n.superseded, "tombstones", n.tombstones, "keyless", n.keyless, "took", time.Since(begun))
+		log.Debug(
+			"compacted a partition",
+			"topic",
+			r.topic.Name,
+			"partition",
+			r.at.Index,
+			"to",
+			r.last,
+			"records",
+			n.records,
+			"superseded",
+			n.superseded,
+			"tombstones",
+			n.tombstones,
+			"keyless",
+			n.keyless,
+			"took",
+			time.Since(begun),
+		)
 	}
 }
 

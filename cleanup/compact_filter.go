@@ -3,6 +3,7 @@ package cleanup
 import (
 	"time"
 
+	"firn.dev/coordinator"
 	"firn.dev/segments/batch"
 )
 
@@ -15,6 +16,9 @@ type compactor struct {
 	horizon int64 // when tombstones that stay for the first time may go; 0: they are not marked yet
 	last    int64 // offset: the batch that ends there stays, even if it is empty, so that readers come to the end of what was compacted
 	limit   int   // of the bytes of a batch's records
+
+	// aborted are the transactions that were aborted: their records go, and replace none of others.
+	aborted []coordinator.AbortedTransaction
 
 	// unreadable says that a batch was met that cannot be read, and stays as it is. Behind it no
 	// tombstone goes: there may be older records of its key in there.
@@ -35,7 +39,7 @@ type compactCounts struct {
 // It returns false if there is no room for one.
 func (c *compactor) learn(b []byte) bool {
 	h, err := batch.ReadHeader(b)
-	if err != nil || h.Attributes.Control() {
+	if err != nil || c.isAborted(&h) {
 		return true
 	}
 	plain, err := batch.Recompress(b, batch.None, c.limit)
@@ -59,6 +63,11 @@ func (c *compactor) learn(b []byte) bool {
 	return true
 }
 
+// isAborted says whether a batch is of an aborted transaction, or a marker.
+func (c *compactor) isAborted(h *batch.Header) bool {
+	return coordinator.IsAborted(c.aborted, h)
+}
+
 // clean returns what is left of a batch, nil if nothing is, and whether anything but an empty batch
 // went or changed. own says that an earlier compaction wrote the batch.
 func (c *compactor) clean(b []byte, own bool) (left []byte, changed bool, err error) {
@@ -74,7 +83,7 @@ func (c *compactor) clean(b []byte, own bool) (left []byte, changed bool, err er
 	before := c.counts
 	got, err := batch.Retain(b, batch.RetainOptions{
 		Horizon: c.horizon, OwnHorizon: own, KeepEmpty: h.BaseOffset+int64(h.LastOffsetDelta) == c.last, MaxDecompressed: c.limit,
-	}, func(r *batch.Record) bool { return c.keep(r, passed) })
+	}, func(r *batch.Record) bool { return !c.isAborted(&h) && c.keep(r, passed) })
 	if err != nil {
 		c.counts = before
 		c.counts.unreadable++

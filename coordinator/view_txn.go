@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // What a View shows of transactions. All of it is confirmed.
@@ -203,4 +204,13 @@ func (v *View) transactions(wanted func(*TransactionalID) bool) []Transaction {
 	}
 	slices.SortFunc(found, func(a, b Transaction) int { return strings.Compare(a.ID, b.ID) })
 	return found
+}
+
+// IsAborted says whether a batch is of one of these aborted transactions, or a marker: readers of
+// committed records leave it out.
+func IsAborted(aborted []AbortedTransaction, h *batch.Header) bool {
+	return h.Attributes.Control() ||
+		h.Attributes.Transactional() && slices.ContainsFunc(aborted, func(a AbortedTransaction) bool {
+			return a.ProducerID == h.ProducerID && a.FirstOffset <= h.BaseOffset && h.BaseOffset < a.LastOffset
+		})
 }

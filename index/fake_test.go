@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -33,13 +34,19 @@ type fakeView struct {
 type fakePartition struct {
 	logStart, end int64
 	spans         []coordinator.Span
+	stable        int64 // the last stable offset; 0: end
+	aborted       []coordinator.AbortedTransaction
 }
 
 func (v *fakeView) Partition(p segments.Partition) (coordinator.PartitionInfo, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if f := v.parts[p]; f != nil {
-		return coordinator.PartitionInfo{LogStart: f.logStart, HighWatermark: f.end}, true
+		return coordinator.PartitionInfo{
+			LogStart:      f.logStart,
+			HighWatermark: f.end,
+			LastStable:    cmp.Or(f.stable, f.end),
+		}, true
 	}
 	return coordinator.PartitionInfo{}, false
 }
@@ -80,6 +87,12 @@ func (v *fakeView) SpanByTime(p segments.Partition, timestamp int64) (coordinato
 		}
 	}
 	return coordinator.Span{}, false
+}
+
+func (v *fakeView) Aborted(p segments.Partition, _, _ int64) []coordinator.AbortedTransaction {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.parts[p].aborted
 }
 
 func (v *fakeView) SpanOfMaxTimestamp(p segments.Partition) (best coordinator.Span, ok bool) {
@@ -136,7 +149,11 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{t: t, store: &gets{Store: memory.New()}, view: &fakeView{parts: map[segments.Partition]*fakePartition{}}}
+	return &world{
+		t:     t,
+		store: &gets{Store: memory.New()},
+		view:  &fakeView{parts: map[segments.Partition]*fakePartition{}},
+	}
 }
 
 func (w *world) partition(p segments.Partition) *fakePartition {

@@ -43,6 +43,7 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/spans"
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // View is what the index needs to know of the log; coordinator.View is the one. It shows confirmed
@@ -52,6 +53,7 @@ type View interface {
 	Spans(p segments.Partition, offset int64, n int) []coordinator.Span
 	SpanByTime(p segments.Partition, timestamp int64) (coordinator.Span, bool)
 	SpanOfMaxTimestamp(p segments.Partition) (coordinator.Span, bool)
+	Aborted(p segments.Partition, from, to int64) []coordinator.AbortedTransaction
 }
 
 var _ View = (*coordinator.View)(nil)
@@ -146,8 +148,14 @@ func New(opts Options) (*Index, error) {
 		return nil, err
 	}
 	m := newMetrics()
-	x := &Index{view: opts.View, catchUp: opts.CatchUp, logger: opts.Logger, metrics: m, tail: newTail(opts.TailBytes),
-		searched: semaphore.NewWeighted(searchBytes)}
+	x := &Index{
+		view:     opts.View,
+		catchUp:  opts.CatchUp,
+		logger:   opts.Logger,
+		metrics:  m,
+		tail:     newTail(opts.TailBytes),
+		searched: semaphore.NewWeighted(searchBytes),
+	}
 	x.fetcher = newFetcher(opts, m)
 	x.footers = newFooters(opts, x.fetcher, m)
 	x.ahead = newReadAhead(opts.ReadAheadBytes, opts.View, x.tail, x.fetcher, x.footers, m)
@@ -174,8 +182,31 @@ func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) {
 type Chunk struct {
 	Batches       [][]byte // slices of whole batches, in the order of offsets, with holes where records were compacted away; the first may begin below the offset asked for. Shared: not to be changed
 	HighWatermark int64
+	LastStable    int64
 	LogStart      int64
 	Missing       bool // of a read InMemory: more is there, in the bucket
+
+	// Aborted are, for a reader of committed records, the transactions that were aborted and have an
+	// offset in Batches. Their batches are there: see IsAborted.
+	Aborted []coordinator.AbortedTransaction
+}
+
+// IsAborted says whether a batch is of an aborted transaction, or a marker: a reader of committed
+// records leaves it out.
+func (c *Chunk) IsAborted(h *batch.Header) bool {
+	return coordinator.IsAborted(c.Aborted, h)
+}
+
+// Next is the offset behind the last batch; offset if there is none.
+func (c *Chunk) Next(offset int64) int64 {
+	if n := len(c.Batches); n > 0 {
+		for h, err := range batch.All(c.Batches[n-1]) {
+			if err == nil {
+				offset = h.BaseOffset + int64(h.LastOffsetDelta) + 1
+			}
+		}
+	}
+	return offset
 }
 
 // Position is a record's offset and timestamp in milliseconds.

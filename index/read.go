@@ -10,6 +10,7 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/retry"
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 const (
@@ -34,7 +35,13 @@ const (
 //
 // A block that cannot be read ends the chunk; it is an error only if nothing comes before it. With
 // ErrOffsetOutOfRange the chunk still says what the range is.
-func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (Chunk, error) {
+func (x *Index) Read(
+	ctx context.Context,
+	p segments.Partition,
+	offset int64,
+	maxBytes int,
+	atLeastOne bool,
+) (Chunk, error) {
 	return x.ReadWithin(ctx, p, offset, Bounds{MaxBytes: maxBytes, AtLeastOne: atLeastOne})
 }
 
@@ -42,6 +49,7 @@ func (x *Index) Read(ctx context.Context, p segments.Partition, offset int64, ma
 type Bounds struct {
 	MaxBytes   int
 	AtLeastOne bool // give the first batch even if it is larger than MaxBytes
+	Committed  bool // give batches below the last stable offset alone, and say which are of aborted transactions
 	// InMemory leaves the bucket alone: what is not in memory ends the chunk, which then is Missing
 	// something. Nothing is waited for.
 	InMemory bool
@@ -63,6 +71,20 @@ func (x *Index) ReadWithin(ctx context.Context, p segments.Partition, offset int
 	}
 }
 
+// below returns the batches that begin below an offset.
+func below(batches [][]byte, offset int64) [][]byte {
+	for i, some := range batches {
+		size := 0
+		for h, err := range batch.All(some) {
+			if err == nil && h.BaseOffset >= offset {
+				return append(slices.Clone(batches[:i]), some[:size:size])
+			}
+			size += h.Size()
+		}
+	}
+	return batches
+}
+
 // vanished deals with a segment that is gone: the view is asked again at once, and after that when
 // it has had time to learn. After enough of that it returns an error: either the bucket has lost
 // the segment, or this node hears nothing of the others.
@@ -81,7 +103,11 @@ func (x *Index) vanished(ctx context.Context, lookup int, gone error) error {
 		return retry.Pause(ctx, vanishedWait)
 	}
 	if caughtUp != nil {
-		return fmt.Errorf("%w; the segment may have been merged away, but this node could not learn of it: %w", gone, caughtUp)
+		return fmt.Errorf(
+			"%w; the segment may have been merged away, but this node could not learn of it: %w",
+			gone,
+			caughtUp,
+		)
 	}
 	x.logger.Error("a segment that records are in is missing from the bucket", "error", gone)
 	return fmt.Errorf("%w: the segment is missing from the bucket", gone)
@@ -93,11 +119,30 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, bo
 	if !ok {
 		return Chunk{}, fmt.Errorf("partition %s: %w", p, coordinator.ErrUnknownPartition)
 	}
-	chunk := Chunk{HighWatermark: info.HighWatermark, LogStart: info.LogStart}
+	chunk := Chunk{HighWatermark: info.HighWatermark, LastStable: info.LastStable, LogStart: info.LogStart}
 	if offset < info.LogStart || offset > info.HighWatermark {
-		return chunk, fmt.Errorf("%w: offset %d of partition %s, which has %d to %d", ErrOffsetOutOfRange, offset, p, info.LogStart, info.HighWatermark)
+		return chunk, fmt.Errorf(
+			"%w: offset %d of partition %s, which has %d to %d",
+			ErrOffsetOutOfRange,
+			offset,
+			p,
+			info.LogStart,
+			info.HighWatermark,
+		)
 	}
-	r := reader{x: x, p: p, next: offset, limit: info.HighWatermark, left: bounds.MaxBytes, force: bounds.AtLeastOne, bounds: bounds}
+	limit := info.HighWatermark
+	if bounds.Committed {
+		limit = info.LastStable
+	}
+	r := reader{
+		x:      x,
+		p:      p,
+		next:   offset,
+		limit:  limit,
+		left:   bounds.MaxBytes,
+		force:  bounds.AtLeastOne,
+		bounds: bounds,
+	}
 	for r.next < r.limit && (r.left > 0 || r.force) {
 		more, err := r.wave(ctx)
 		if err != nil && len(r.batches) == 0 {
@@ -108,6 +153,10 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, bo
 		}
 	}
 	chunk.Batches, chunk.Missing = r.batches, r.missing
+	if bounds.Committed {
+		chunk.Batches = below(chunk.Batches, limit)
+		chunk.Aborted = x.view.Aborted(p, offset, chunk.Next(offset))
+	}
 	if r.cold && len(r.batches) > 0 {
 		x.ahead.note(p, offset, r.next, int64(bounds.MaxBytes-r.left), offset == info.LogStart)
 	}

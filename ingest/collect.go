@@ -19,6 +19,7 @@ type segment struct {
 	appends int
 	bytes   int // of batches
 	asked   int // decisions of its commit: see coordinator.CommitRequest
+	endings []*coordinator.Ending
 
 	id     segments.ID
 	first  time.Time // when its first batch came
@@ -105,9 +106,11 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 	if w.err != nil {
 		return w.err
 	}
+	w.makeRoom(batches)
 	for i := range batches {
 		b := &batches[i]
-		if w.open != nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes || w.open.asked >= maxDecisions) {
+		if w.open != nil && b.Ending == nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes ||
+			w.open.asked >= maxDecisions) {
 			w.fill()
 		}
 		if w.open == nil {
@@ -155,6 +158,8 @@ func (s *segment) add(b *Batch, p *Pending, slot int32) {
 			ProducerEpoch: b.Header.ProducerEpoch,
 			BaseSequence:  b.Header.BaseSequence,
 			Key:           b.Key,
+			Protocol:      b.Protocol,
+			Ending:        s.endingOf(b.Ending),
 		},
 	})
 	if n := len(part.items); n == 1 || part.items[n-1].commit.LookedUp() || part.items[n-2].commit.LookedUp() {

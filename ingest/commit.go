@@ -166,13 +166,23 @@ func (t *tenure) commit(s *segment) bool {
 			return false
 		case t.ctx.Err() != nil:
 			return false
-		case errors.Is(err, coordinator.ErrTooOld), errors.Is(err, coordinator.ErrMalformed), time.Since(s.sealed) > commitDeadline:
+		case errors.Is(err, coordinator.ErrTooOld),
+			errors.Is(err, coordinator.ErrMalformed),
+			time.Since(s.sealed) > commitDeadline:
 			t.w.refuse(s, err)
 			return true
 		}
 		t.w.metrics.commitRetries.Inc()
 		if retry.Told(n) {
-			t.w.opts.Logger.Warn("committing a segment failed, trying again", "segment", s.id, "attempt", n+1, "error", err)
+			t.w.opts.Logger.Warn(
+				"committing a segment failed, trying again",
+				"segment",
+				s.id,
+				"attempt",
+				n+1,
+				"error",
+				err,
+			)
 		}
 		if backoff.Pause(t.ctx, n) != nil {
 			return false
@@ -214,7 +224,10 @@ func (s *segment) leaveOut() {
 	for i := range s.parts {
 		answered[s.parts[i].partition] = s.parts[i].answered
 	}
-	s.request.Runs = slices.DeleteFunc(s.request.Runs, func(r coordinator.CommitRun) bool { return answered[r.Partition] })
+	s.request.Runs = slices.DeleteFunc(
+		s.request.Runs,
+		func(r coordinator.CommitRun) bool { return answered[r.Partition] },
+	)
 }
 
 // take notes the answer for each batch that was asked for.
@@ -231,7 +244,7 @@ func (s *segment) take(answer coordinator.CommitAnswer) error {
 			if p == len(s.parts) {
 				return fmt.Errorf("%w: the coordinator answered more batches than were committed", ErrNotWritten)
 			}
-			s.parts[p].items[i].answer = a
+			s.parts[p].items[i].answer = refusedEnding(&s.parts[p].items[i].commit, a, answer.Endings)
 			i++
 		}
 	}

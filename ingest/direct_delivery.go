@@ -70,7 +70,15 @@ func (d *Direct) deliver(ctx context.Context, batches []Batch) ([]Result, error)
 			d.metrics.failed.Add(float64(len(batches)))
 			return nil, v.s.refusal(err)
 		}
-		d.opts.Logger.Warn("putting the batches of a segment under a new id", "segment", v.s.id, "sealed", v.s.sealed, "error", err)
+		d.opts.Logger.Warn(
+			"putting the batches of a segment under a new id",
+			"segment",
+			v.s.id,
+			"sealed",
+			v.s.sealed,
+			"error",
+			err,
+		)
 	}
 }
 
@@ -102,7 +110,13 @@ func (v *delivery) run(ctx context.Context) error {
 			return err
 		}
 		v.d.metrics.lives.Inc()
-		v.d.opts.Logger.Warn("the direct writer's life is over, going on in the next", "segment", v.s.id, "error", err)
+		v.d.opts.Logger.Warn(
+			"the direct writer's life is over, going on in the next",
+			"segment",
+			v.s.id,
+			"error",
+			err,
+		)
 		if n > 0 && backoff.Pause(ctx, n) != nil {
 			return err
 		}
@@ -147,7 +161,7 @@ func (v *delivery) live(ctx context.Context, life *coordinator.GuestLife) error 
 		v.entry = coordinator.Entry{}
 		v.s.lap(v.d.metrics.journal)
 	}
-	if v.s.outOfOrder() {
+	if v.s.doubtful() {
 		if err := untilCurrent(ctx, life); err != nil {
 			return err
 		}
@@ -181,7 +195,15 @@ func (v *delivery) commit(ctx context.Context, life *coordinator.GuestLife) erro
 		v.try(life, mark)
 		v.d.metrics.commitRetries.Inc()
 		if retry.Told(n) {
-			v.d.opts.Logger.Warn("committing a segment failed, trying again", "segment", v.s.id, "attempt", n+1, "error", err)
+			v.d.opts.Logger.Warn(
+				"committing a segment failed, trying again",
+				"segment",
+				v.s.id,
+				"attempt",
+				n+1,
+				"error",
+				err,
+			)
 		}
 		if backoff.Pause(ctx, n) != nil {
 			return fmt.Errorf("%w, after: %w", ctx.Err(), err)
@@ -241,7 +263,11 @@ func (s *segment) place(spans []coordinator.CommitSpan) {
 	for p := range s.parts {
 		part := &s.parts[p]
 		for i := range part.items {
-			part.items[i].answer = coordinator.BatchAnswer{BaseOffset: -1, LogStartOffset: -1, Err: coordinator.ErrUnknownPartition}
+			part.items[i].answer = coordinator.BatchAnswer{
+				BaseOffset:     -1,
+				LogStartOffset: -1,
+				Err:            coordinator.ErrUnknownPartition,
+			}
 		}
 		for _, span := range spans {
 			if span.Partition != part.partition {
@@ -294,7 +320,11 @@ func (v *delivery) await(ctx context.Context, life *coordinator.GuestLife) error
 }
 
 // behind returns which of the partitions have to be waited for. Those that are gone have not.
-func (v *delivery) behind(waiting []segments.Partition, marks []int64, need map[segments.Partition]int64) []segments.Partition {
+func (v *delivery) behind(
+	waiting []segments.Partition,
+	marks []int64,
+	need map[segments.Partition]int64,
+) []segments.Partition {
 	var rest []segments.Partition
 	for i, at := range waiting {
 		if marks[i] >= 0 && marks[i] <= need[at] {
@@ -314,7 +344,11 @@ func (s *segment) lose(at segments.Partition) {
 			continue
 		}
 		for i := range s.parts[p].items {
-			s.parts[p].items[i].answer = coordinator.BatchAnswer{BaseOffset: -1, LogStartOffset: -1, Err: coordinator.ErrUnknownPartition}
+			s.parts[p].items[i].answer = coordinator.BatchAnswer{
+				BaseOffset:     -1,
+				LogStartOffset: -1,
+				Err:            coordinator.ErrUnknownPartition,
+			}
 		}
 	}
 }
@@ -337,10 +371,11 @@ func (v *delivery) help(ctx context.Context, life *coordinator.GuestLife, need m
 		}
 	}
 	theirs := slices.DeleteFunc(entries, func(e coordinator.Entry) bool {
-		return confirmed[e.Seq] || e.Fact == nil || e.Fact.Commit == nil || !slices.ContainsFunc(e.Fact.Commit.Spans, func(c coordinator.CommitSpan) bool {
-			last, ours := need[c.Partition]
-			return ours && c.Span.Base <= last
-		})
+		return confirmed[e.Seq] || e.Fact == nil || e.Fact.Commit == nil ||
+			!slices.ContainsFunc(e.Fact.Commit.Spans, func(c coordinator.CommitSpan) bool {
+				last, ours := need[c.Partition]
+				return ours && c.Span.Base <= last
+			})
 	})
 	if err := life.Settle(ctx, theirs...); err != nil {
 		return err
@@ -354,7 +389,11 @@ func (v *delivery) results(n int) []Result {
 	results := make([]Result, n)
 	for i := range v.s.parts {
 		for _, it := range v.s.parts[i].items {
-			results[it.slot] = Result{BaseOffset: it.answer.BaseOffset, LogStartOffset: it.answer.LogStartOffset, Err: it.answer.Err}
+			results[it.slot] = Result{
+				BaseOffset:     it.answer.BaseOffset,
+				LogStartOffset: it.answer.LogStartOffset,
+				Err:            it.answer.Err,
+			}
 			v.d.metrics.count(it.answer.Err)
 		}
 	}

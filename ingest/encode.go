@@ -32,6 +32,9 @@ func (s *segment) encode() error {
 // ask writes the request. A large part has several runs, one after the other, so that batches of runs and items of parts have one order.
 func (s *segment) ask(runs []segments.Run) coordinator.CommitRequest {
 	req := coordinator.CommitRequest{Segment: s.id, Runs: make([]coordinator.CommitRun, len(runs))}
+	for _, e := range s.endings {
+		req.Endings = append(req.Endings, *e)
+	}
 	p, i := 0, 0
 	for r := range runs {
 		run := &runs[r]

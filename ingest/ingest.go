@@ -37,6 +37,13 @@ type Batch struct {
 	Header    batch.Header
 	Bytes     []byte                  // not changed by anybody until the batch is answered
 	Key       *coordinator.RequestKey // the request that the batch is of, all of it that goes into this partition; nil: none
+
+	Protocol coordinator.Protocol // of a transactional batch
+	// Ending says that the batch is a marker, made by MarkerOf. All markers of an ending come in one
+	// Append, with the same pointer. Their answers have the ending's error, if it was not decided:
+	// then none of them is written, and with coordinator.ErrBuildAnew it has to be built anew. Once
+	// they are answered without, the ending is complete, as far as other partitions have no hole.
+	Ending *coordinator.Ending
 }
 
 // check refuses what would be refused later together with everything that shares its segment.
@@ -47,8 +54,19 @@ func (b *Batch) check() error {
 		return fmt.Errorf("%w: %d bytes with a header of %d", batch.ErrCorrupt, len(b.Bytes), h.Size())
 	case h.Records < 1:
 		return fmt.Errorf("%w: %d records", batch.ErrCorrupt, h.Records)
+	case h.Attributes.Control() != (b.Ending != nil), h.Attributes.Transactional() != (b.Ending != nil ||
+		b.Protocol != coordinator.NotTransactional):
+		return fmt.Errorf("%w: attributes %#x of a batch of protocol %d", batch.ErrCorrupt, h.Attributes, b.Protocol)
+	case b.Ending != nil:
+		return b.checkMarker()
 	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
-		return fmt.Errorf("%w: epoch %d and sequence %d of producer %d", batch.ErrCorrupt, h.ProducerEpoch, h.BaseSequence, h.ProducerID)
+		return fmt.Errorf(
+			"%w: epoch %d and sequence %d of producer %d",
+			batch.ErrCorrupt,
+			h.ProducerEpoch,
+			h.BaseSequence,
+			h.ProducerID,
+		)
 	case h.ProducerID >= 0 && b.Key != nil:
 		return fmt.Errorf("%w: a key and producer %d", batch.ErrCorrupt, h.ProducerID)
 	}

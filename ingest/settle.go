@@ -21,18 +21,26 @@ func (t *tenure) settle(s *segment, e coordinator.Entry) {
 		}
 	}
 	s.lap(t.w.metrics.journal)
-	if s.outOfOrder() && !t.current() {
+	if s.doubtful() && !t.current() {
 		return
 	}
 	t.answer(s)
 }
 
-// outOfOrder says whether a batch is refused because of one that the coordinator does not know. Producers take that for the loss of records, so it has to be true: a coordinator that was
-// given up does not know what the newer one has acknowledged. Every other refusal either rests on something that an older state has and a newer one has as well, or is tried again.
-func (s *segment) outOfOrder() bool {
+// doubtful says whether a batch is refused because of something that the coordinator does not know:
+// a batch before it, or a transactional id as its producer knows it. Producers take that for the
+// loss of records, so it has to be true: a coordinator that was given up does not know what the
+// newer one has acknowledged. Every other refusal either rests on something that an older state has
+// and a newer one has as well, or is tried again.
+func (s *segment) doubtful() bool {
 	for p := range s.parts {
 		for i := range s.parts[p].items {
-			if errors.Is(s.parts[p].items[i].answer.Err, coordinator.ErrOutOfOrder) {
+			it := &s.parts[p].items[i]
+			err := it.answer.Err
+			if errors.Is(err, coordinator.ErrOutOfOrder) || errors.Is(err, coordinator.ErrTransactionalID) ||
+				errors.Is(err, coordinator.ErrTransactionState) ||
+				errors.Is(err, coordinator.ErrProducerEpoch) && (it.commit.Protocol != coordinator.NotTransactional ||
+					it.commit.Ending > 0) {
 				return true
 			}
 		}
@@ -148,7 +156,11 @@ func (t *tenure) answerReached(s *segment) bool {
 			continue
 		}
 		t.w.answerPart(p, func(it *item) Result {
-			r := Result{BaseOffset: it.answer.BaseOffset, LogStartOffset: it.answer.LogStartOffset, Err: it.answer.Err}
+			r := Result{
+				BaseOffset:     it.answer.BaseOffset,
+				LogStartOffset: it.answer.LogStartOffset,
+				Err:            it.answer.Err,
+			}
 			if gone && (r.Err == nil || errors.Is(r.Err, coordinator.ErrDuplicate)) {
 				r.Err = coordinator.ErrUnknownPartition
 			}

@@ -19,21 +19,26 @@ import (
 //     means another node is served, unlike by Kafka: any node serves it, and several may be behind
 //     one address.
 func init() {
-	register(0, 5, func(_ context.Context, s *Server, from *peer, req *kmsg.ApiVersionsRequest) (kmsg.Response, error) {
-		if req.Version >= 3 {
-			if !validSoftware(req.ClientSoftwareName) || !validSoftware(req.ClientSoftwareVersion) {
+	register(
+		0,
+		5,
+		func(_ context.Context, s *Server, from *peer, req *kmsg.ApiVersionsRequest) (kmsg.Response, error) {
+			if req.Version >= 3 {
+				if !validSoftware(req.ClientSoftwareName) || !validSoftware(req.ClientSoftwareVersion) {
+					return apiVersions(kerr.InvalidRequest.Code), nil
+				}
+				from.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
+			}
+			if (req.ClusterID == nil) != (req.NodeID < 0) {
 				return apiVersions(kerr.InvalidRequest.Code), nil
 			}
-			from.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
-		}
-		if (req.ClusterID == nil) != (req.NodeID < 0) {
-			return apiVersions(kerr.InvalidRequest.Code), nil
-		}
-		if req.ClusterID != nil && *req.ClusterID != s.opts.Node.View().ClusterID() {
-			return apiVersions(kerr.RebootstrapRequired.Code), nil
-		}
-		return apiVersions(0), nil
-	}, rules{open: true, quota: access.Unthrottled})
+			if req.ClusterID != nil && *req.ClusterID != s.opts.Node.View().ClusterID() {
+				return apiVersions(kerr.RebootstrapRequired.Code), nil
+			}
+			return apiVersions(0), nil
+		},
+		rules{open: true, quota: access.Unthrottled},
+	)
 }
 
 // produceMinAnnounced is the lowest Produce version that ApiVersions names, although v3 is the lowest served. Brokers 4.x do the same: librdkafka
@@ -61,7 +66,10 @@ func apiVersions(code int16) *kmsg.ApiVersionsResponse {
 		}
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
-	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) })
+	slices.SortFunc(
+		resp.ApiKeys,
+		func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) },
+	)
 	return resp
 }
 

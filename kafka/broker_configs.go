@@ -25,25 +25,61 @@ func (s *Server) brokerConfigs() []config {
 		fixed("node.id", kmsg.ConfigTypeInt, number(int(node.ID)), "This node's id."),
 		fixed("broker.id", kmsg.ConfigTypeInt, number(int(node.ID)), "This node's id."),
 		fixed("broker.rack", kmsg.ConfigTypeString, node.Zone, "This node's zone."),
-		fixed("advertised.listeners", kmsg.ConfigTypeList, advertisedListeners(node), "The addresses of this node that clients get."),
-		fixed("auto.create.topics.enable", kmsg.ConfigTypeBoolean, fmt.Sprint(o.Topics.AutoCreate), "Whether asking for a topic creates it."),
-		fixed("num.partitions", kmsg.ConfigTypeInt, number(int(o.Topics.DefaultPartitions)), "Partitions of a topic whose creator does not say."),
+		fixed(
+			"advertised.listeners",
+			kmsg.ConfigTypeList,
+			advertisedListeners(node),
+			"The addresses of this node that clients get.",
+		),
+		fixed(
+			"auto.create.topics.enable",
+			kmsg.ConfigTypeBoolean,
+			fmt.Sprint(o.Topics.AutoCreate),
+			"Whether asking for a topic creates it.",
+		),
+		fixed(
+			"num.partitions",
+			kmsg.ConfigTypeInt,
+			number(int(o.Topics.DefaultPartitions)),
+			"Partitions of a topic whose creator does not say.",
+		),
 		fixed("default.replication.factor", kmsg.ConfigTypeInt, number(int(s.replicationFactor(nil))),
 			"Replication factor of a topic whose creator does not say. Copies are the bucket's business."),
 		fixed("delete.topic.enable", kmsg.ConfigTypeBoolean, "true", "Topics can be deleted."),
 		fixed("socket.request.max.bytes", kmsg.ConfigTypeInt, number(l.MaxRequestBytes), "Largest Produce request."),
 		fixed("fetch.max.bytes", kmsg.ConfigTypeInt, number(l.FetchMaxBytes), "Largest Fetch response."),
 		fixed("max.connections", kmsg.ConfigTypeInt, number(l.MaxConnections), "Connections in all."),
-		fixed("max.connections.per.ip", kmsg.ConfigTypeInt, number(l.MaxConnectionsPerIP), "Connections from one address."),
-		fixed("connections.max.idle.ms", kmsg.ConfigTypeLong, number(int(l.IdleTimeout.Milliseconds())), "Idle connections are closed after this time."),
-		fixed("max.request.partition.size.limit", kmsg.ConfigTypeInt, number(maxPagePartitions), "Partitions in one page of DescribeTopicPartitions."),
+		fixed(
+			"max.connections.per.ip",
+			kmsg.ConfigTypeInt,
+			number(l.MaxConnectionsPerIP),
+			"Connections from one address.",
+		),
+		fixed(
+			"connections.max.idle.ms",
+			kmsg.ConfigTypeLong,
+			number(int(l.IdleTimeout.Milliseconds())),
+			"Idle connections are closed after this time.",
+		),
+		fixed(
+			"max.request.partition.size.limit",
+			kmsg.ConfigTypeInt,
+			number(maxPagePartitions),
+			"Partitions in one page of DescribeTopicPartitions.",
+		),
 	}
 	configs = append(configs, s.groupConfigs()...)
+	configs = append(configs, s.transactionConfigs()...)
 	for _, d := range topicconfig.All() {
 		if d.Synonym == "" {
 			continue
 		}
-		c := fixed(d.Synonym, kmsg.ConfigType(d.Type), d.Default, fmt.Sprintf("Default of the topic config %s. %s", d.Name, d.Documentation))
+		c := fixed(
+			d.Synonym,
+			kmsg.ConfigType(d.Type),
+			d.Default,
+			fmt.Sprintf("Default of the topic config %s. %s", d.Name, d.Documentation),
+		)
 		c.source = kmsg.ConfigSourceDefaultConfig
 		configs = append(configs, c)
 	}
@@ -60,6 +96,28 @@ func advertisedListeners(n coordinator.NodeInfo) string {
 	return strings.Join(all, ",")
 }
 
+// transactionConfigs are those of transactions.
+func (s *Server) transactionConfigs() []config {
+	o := s.opts.Transactions.Options()
+	millis := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	return []config{
+		fixed(
+			"transaction.max.timeout.ms",
+			kmsg.ConfigTypeInt,
+			millis(o.MaxTimeout),
+			"Longest timeout of transactions.",
+		),
+		fixed(
+			"transactional.id.expiration.ms",
+			kmsg.ConfigTypeInt,
+			millis(o.Retention),
+			"How long an unused transactional id is remembered.",
+		),
+		fixed("transaction.abort.timed.out.transaction.cleanup.interval.ms", kmsg.ConfigTypeInt, millis(o.Interval),
+			"How often transactions are looked for whose timeout is over."),
+	}
+}
+
 // groupConfigs are those of consumer groups.
 func (s *Server) groupConfigs() []config {
 	o := s.opts.Groups.Options()
@@ -72,16 +130,56 @@ func (s *Server) groupConfigs() []config {
 			"How often old offsets are looked for."),
 		fixed("offset.metadata.max.bytes", kmsg.ConfigTypeInt, strconv.Itoa(o.Limits.OffsetMetadataBytes),
 			"Metadata with one committed offset."),
-		fixed("group.initial.rebalance.delay.ms", kmsg.ConfigTypeInt, millis(max(o.InitialRebalanceDelay, 0)), "How long an empty classic group waits for more members."),
-		fixed("group.min.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.MinSessionTimeout), "Shortest session timeout of members of classic groups."),
-		fixed("group.max.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.MaxSessionTimeout), "Longest session timeout of members of classic groups."),
+		fixed(
+			"group.initial.rebalance.delay.ms",
+			kmsg.ConfigTypeInt,
+			millis(max(o.InitialRebalanceDelay, 0)),
+			"How long an empty classic group waits for more members.",
+		),
+		fixed(
+			"group.min.session.timeout.ms",
+			kmsg.ConfigTypeInt,
+			millis(o.MinSessionTimeout),
+			"Shortest session timeout of members of classic groups.",
+		),
+		fixed(
+			"group.max.session.timeout.ms",
+			kmsg.ConfigTypeInt,
+			millis(o.MaxSessionTimeout),
+			"Longest session timeout of members of classic groups.",
+		),
 		fixed("group.max.size", kmsg.ConfigTypeInt, members, "Members of one classic group."),
-		fixed("group.consumer.session.timeout.ms", kmsg.ConfigTypeInt, millis(o.ConsumerSessionTimeout), "After this time without a heartbeat a member of a consumer group is out."),
-		fixed("group.consumer.heartbeat.interval.ms", kmsg.ConfigTypeInt, millis(o.ConsumerHeartbeatInterval), "How often members of consumer groups are to send heartbeats."),
+		fixed(
+			"group.consumer.session.timeout.ms",
+			kmsg.ConfigTypeInt,
+			millis(o.ConsumerSessionTimeout),
+			"After this time without a heartbeat a member of a consumer group is out.",
+		),
+		fixed(
+			"group.consumer.heartbeat.interval.ms",
+			kmsg.ConfigTypeInt,
+			millis(o.ConsumerHeartbeatInterval),
+			"How often members of consumer groups are to send heartbeats.",
+		),
 		fixed("group.consumer.max.size", kmsg.ConfigTypeInt, members, "Members of one consumer group."),
-		fixed("group.consumer.assignors", kmsg.ConfigTypeList, "uniform,range", "Server-side assignors; the first is the default."),
-		fixed("group.consumer.migration.policy", kmsg.ConfigTypeString, "bidirectional", "Groups with members change between the protocols as their members do."),
-		fixed("group.coordinator.rebalance.protocols", kmsg.ConfigTypeList, "classic,consumer", "Protocols of consumer groups."),
+		fixed(
+			"group.consumer.assignors",
+			kmsg.ConfigTypeList,
+			"uniform,range",
+			"Server-side assignors; the first is the default.",
+		),
+		fixed(
+			"group.consumer.migration.policy",
+			kmsg.ConfigTypeString,
+			"bidirectional",
+			"Groups with members change between the protocols as their members do.",
+		),
+		fixed(
+			"group.coordinator.rebalance.protocols",
+			kmsg.ConfigTypeList,
+			"classic,consumer",
+			"Protocols of consumer groups.",
+		),
 	}
 }
 

@@ -128,9 +128,14 @@ func (c *connection) logEnd(read, cause error) {
 		err = cause // the responder's, say, which made the reader fail
 	}
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF),
+		errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE):
 		c.log.Debug("Kafka connection ended", "reason", err)
-	case errors.Is(err, errHandshake), errors.Is(err, errLoginFailed), errors.Is(err, errNotLoggedIn): // as many as strangers like
+	case errors.Is(err, errHandshake),
+		errors.Is(err, errLoginFailed),
+		errors.Is(err, errNotLoggedIn): // as many as strangers like
 		c.s.refusals.Do(func() { c.log.Warn("Kafka connection closed", "error", err) })
 	default:
 		c.s.metrics.broken.Inc()
@@ -264,7 +269,12 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 }
 
 // encode makes the bytes of an answer, once there is memory for them.
-func (c *connection) encode(ctx context.Context, r *request, resp kmsg.Response, memory *budget.Hold) (net.Buffers, error) {
+func (c *connection) encode(
+	ctx context.Context,
+	r *request,
+	resp kmsg.Response,
+	memory *budget.Hold,
+) (net.Buffers, error) {
 	resp.SetVersion(r.version)
 	if v, ok := resp.(vectored); ok {
 		return v.appendBuffers(r.appendResponseHead(make([]byte, 0, 256))), nil
@@ -343,7 +353,17 @@ func (c *connection) recover(r *request, err *error) {
 		if r.api != nil {
 			name = r.api.key.Name()
 		}
-		c.log.Error("panic while answering a Kafka request", "api", name, "version", r.version, "panic", p, "stack", string(debug.Stack()))
+		c.log.Error(
+			"panic while answering a Kafka request",
+			"api",
+			name,
+			"version",
+			r.version,
+			"panic",
+			p,
+			"stack",
+			string(debug.Stack()),
+		)
 		*err = fmt.Errorf("%w: %s: %v", errPanic, name, p)
 	}
 }

@@ -11,9 +11,14 @@ import (
 )
 
 // DescribeProducers, version 0, as Kafka 4. Any node serves every partition. The producers are the idempotent ones that the
-// partition remembers; there are no transactions, so none has one open, and no coordinator epoch.
+// partition remembers, and those of open transactions. There is no coordinator epoch.
 func init() {
-	register(0, 0, describeProducers, rules{needs: []access.Need{access.Read.On(access.Topic)}, quota: access.Requests})
+	register(
+		0,
+		0,
+		describeProducers,
+		rules{needs: []access.Need{access.Read.On(access.Topic)}, quota: access.Requests},
+	)
 }
 
 func describeProducers(_ context.Context, s *Server, from *peer,
@@ -43,7 +48,12 @@ func (s *Server) producersOf(name topicPartition, refused *refusal,
 	switch {
 	case refused != nil:
 	case before:
-		refused = refuse(kerr.InvalidRequest, "the request names partition %d of topic %q more than once", name.partition, name.topic)
+		refused = refuse(
+			kerr.InvalidRequest,
+			"the request names partition %d of topic %q more than once",
+			name.partition,
+			name.topic,
+		)
 	default:
 		p, _, refused = s.partition(name.topic, name.partition, -1)
 	}
@@ -51,11 +61,19 @@ func (s *Server) producersOf(name topicPartition, refused *refusal,
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
 		return a
 	}
-	for _, known := range s.opts.Node.View().Producers(p) {
+	view := s.opts.Node.View()
+	open := map[int64]int64{}
+	for _, t := range view.OpenTransactions(p) {
+		open[t.ProducerID] = t.FirstOffset
+	}
+	for _, known := range view.Producers(p) {
 		producer := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 		producer.ProducerID, producer.ProducerEpoch = known.ProducerID, int32(known.Epoch)
 		producer.LastSequence, producer.LastTimestamp = known.LastSequence, known.LastTimestamp
 		producer.CoordinatorEpoch, producer.CurrentTxnStartOffset = -1, -1
+		if first, is := open[known.ProducerID]; is {
+			producer.CurrentTxnStartOffset = first
+		}
 		a.ActiveProducers = append(a.ActiveProducers, producer)
 	}
 	return a

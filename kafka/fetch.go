@@ -25,7 +25,8 @@ import (
 //     clients rotate. A partition that is named again is answered once, as in Kafka.
 //   - Fetch sessions (KIP-227) are not kept: session id 0 says so, and every fetch is a full one. An incremental fetch gets
 //     FETCH_SESSION_ID_NOT_FOUND, as from a broker without room for sessions.
-//   - There are no open transactions: the last stable offset is the high watermark, and no transaction is aborted.
+//   - Who reads committed records alone is served up to the last stable offset, and told which
+//     transactions were aborted in what it gets: it leaves their records out, and all markers.
 //   - The leader epoch is always 0.
 //   - A client that says which rack it is in is told of a replica there (KIP-392), together with what
 //     it asked for: one that cannot follow has the records all the same.
@@ -34,6 +35,9 @@ import (
 func init() {
 	register(4, 18, fetch, rules{needs: []access.Need{access.Read.On(access.Topic)}, quota: access.FetchedBytes})
 }
+
+// readCommitted is the isolation level of who reads committed records alone.
+const readCommitted = 1
 
 const (
 	fetchTopicIDs   = 13 // the first version that names topics by id
@@ -51,6 +55,7 @@ type fetchCall struct {
 	maxBytes   int
 	began      time.Time
 	expires    time.Time
+	committed  bool         // read_committed
 	behind     bool         // this node may know less than clients have been told
 	memory     *budget.Hold // of the answer
 	reserved   int64        // of it, for what fits into the client's limits
@@ -77,8 +82,10 @@ type fetchPartition struct {
 
 	refused       *refusal
 	highWatermark int64
+	lastStable    int64
 	logStart      int64
 	batches       [][]byte
+	aborted       []coordinator.AbortedTransaction // that have an offset in batches, for read_committed
 	bytes         int
 
 	reading int          // how many bytes are being read from the bucket at most; 0: nothing is
@@ -104,7 +111,7 @@ func fetch(ctx context.Context, s *Server, from *peer, req *kmsg.FetchRequest) (
 	if err := f.gather(ctx); err != nil {
 		return nil, err
 	}
-	resp.topics, resp.partitions = f.topics, f.partitions
+	resp.topics, resp.partitions, resp.committed = f.topics, f.partitions, f.committed
 	return resp, nil
 }
 
@@ -125,6 +132,7 @@ func newFetchCall(ctx context.Context, s *Server, from *peer, req *kmsg.FetchReq
 		topics:     make([]fetchTopic, 0, len(req.Topics)),
 		partitions: make([]fetchPartition, 0, n),
 		maxBytes:   s.fetchMost(from, min(max(int(req.MaxBytes), 1), limits.FetchMaxBytes)),
+		committed:  req.IsolationLevel == readCommitted,
 		began:      time.Now(),
 		memory:     from.answer,
 		work:       from.work,

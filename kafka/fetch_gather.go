@@ -12,7 +12,6 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/index"
 	"firn.dev/segments"
-	"firn.dev/segments/batch"
 )
 
 // How a Fetch is answered: what is in memory is there at once. What is not is read from the bucket, each partition on its own, and the answer does not wait
@@ -81,7 +80,12 @@ func (f *fetchCall) gather(ctx context.Context) error {
 }
 
 // await waits until it is worth while to look again. It reports whether the answer has to be given as it is.
-func (f *fetchCall) await(ctx context.Context, watch *coordinator.Watch, timer *time.Timer, patience <-chan time.Time) (done bool, err error) {
+func (f *fetchCall) await(
+	ctx context.Context,
+	watch *coordinator.Watch,
+	timer *time.Timer,
+	patience <-chan time.Time,
+) (done bool, err error) {
 	from := time.Now()
 	defer func() { f.work.waited += time.Since(from) }()
 	select {
@@ -178,17 +182,36 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		case !ok:
 			p.refused = noPartition(p.Index) // deleted meanwhile
 		case p.offset > info.HighWatermark && f.behind:
-			p.refused = refuse(kerr.NotLeaderForPartition, "this node is cut off and knows partition %d up to %d only; try another", p.Index, info.HighWatermark)
+			p.refused = refuse(
+				kerr.NotLeaderForPartition,
+				"this node is cut off and knows partition %d up to %d only; try another",
+				p.Index,
+				info.HighWatermark,
+			)
 		case p.offset < info.LogStart || p.offset > info.HighWatermark:
-			p.refused = refuse(kerr.OffsetOutOfRange, "offset %d is not from %d to %d", p.offset, info.LogStart, info.HighWatermark)
-		case p.offset < info.HighWatermark:
+			p.refused = refuse(
+				kerr.OffsetOutOfRange,
+				"offset %d is not from %d to %d",
+				p.offset,
+				info.LogStart,
+				info.HighWatermark,
+			)
+		case p.offset < f.end(info):
 			readable = append(readable, p)
 			want = min(want+p.maxBytes, f.maxBytes)
 		}
-		p.highWatermark, p.logStart = info.HighWatermark, info.LogStart
+		p.highWatermark, p.lastStable, p.logStart = info.HighWatermark, info.LastStable, info.LogStart
 		failed = failed || p.refused != nil
 	}
 	return readable, failed || nowhere == len(f.partitions), want
+}
+
+// end is up to where a partition may be read.
+func (f *fetchCall) end(info coordinator.PartitionInfo) int64 {
+	if f.committed {
+		return info.LastStable
+	}
+	return info.HighWatermark
 }
 
 // reserve takes memory for a response of up to want bytes. It takes at most a quarter of what is left, so that a few clients who take their answers
@@ -214,7 +237,7 @@ func (f *fetchCall) more(ctx context.Context, bytes int64) error {
 // forget drops what was read. What arrived from the bucket is kept.
 func (f *fetchCall) forget() {
 	for i := range f.partitions {
-		f.partitions[i].batches, f.partitions[i].bytes = nil, 0
+		f.partitions[i].batches, f.partitions[i].bytes, f.partitions[i].aborted = nil, 0, nil
 	}
 }
 
@@ -243,7 +266,7 @@ func (f *fetchCall) fill(p *fetchPartition, most int, atLeastOne bool) {
 		return
 	}
 	chunk, err := f.s.opts.Index.ReadWithin(f.reads.ctx, p.Partition, p.offset,
-		index.Bounds{MaxBytes: most, AtLeastOne: atLeastOne, InMemory: true, Reserve: f.more})
+		index.Bounds{MaxBytes: most, AtLeastOne: atLeastOne, Committed: f.committed, InMemory: true, Reserve: f.more})
 	switch {
 	case errors.Is(err, budget.ErrFull): // nothing now
 	case err != nil:
@@ -272,7 +295,12 @@ func (f *fetchCall) begin(p *fetchPartition, most int, atLeastOne bool) {
 			r.panicked = recover()
 			f.reads.ended <- r
 		}()
-		r.chunk, r.err = f.s.opts.Index.ReadWithin(f.reads.ctx, at, offset, index.Bounds{MaxBytes: most, AtLeastOne: atLeastOne, Reserve: f.more})
+		r.chunk, r.err = f.s.opts.Index.ReadWithin(
+			f.reads.ctx,
+			at,
+			offset,
+			index.Bounds{MaxBytes: most, AtLeastOne: atLeastOne, Committed: f.committed, Reserve: f.more},
+		)
 	})
 }
 
@@ -298,7 +326,8 @@ func (f *fetchCall) endReads() {
 
 // take makes what was read the partition's answer.
 func (f *fetchCall) take(p *fetchPartition, chunk index.Chunk, most int, atLeastOne bool) {
-	p.batches, p.highWatermark, p.logStart = chunk.Batches, chunk.HighWatermark, chunk.LogStart
+	p.batches, p.aborted = chunk.Batches, chunk.Aborted
+	p.highWatermark, p.lastStable, p.logStart = chunk.HighWatermark, chunk.LastStable, chunk.LogStart
 	if p.maxPlain > 0 {
 		p.batches = f.unpack(p, most, atLeastOne)
 	}
@@ -321,7 +350,15 @@ func (s *Server) unreadable(p *fetchPartition, err error) *refusal {
 		return refuse(kerr.OffsetOutOfRange, "%v", err)
 	}
 	s.readFailures.Do(func() {
-		s.opts.Logger.Error("fetch cannot read a partition", "partition", p.Partition, "offset", p.offset, "error", err)
+		s.opts.Logger.Error(
+			"fetch cannot read a partition",
+			"partition",
+			p.Partition,
+			"offset",
+			p.offset,
+			"error",
+			err,
+		)
 	})
 	return refuse(kerr.KafkaStorageError, "%v", err)
 }
@@ -330,15 +367,12 @@ func (s *Server) unreadable(p *fetchPartition, err error) *refusal {
 func (f *fetchCall) limited() bool {
 	for i := range f.partitions {
 		p := &f.partitions[i]
-		next := p.offset
-		if n := len(p.batches); n > 0 {
-			for h, err := range batch.All(p.batches[n-1]) {
-				if err == nil {
-					next = h.BaseOffset + int64(h.LastOffsetDelta) + 1
-				}
-			}
+		end := p.highWatermark
+		if f.committed {
+			end = p.lastStable
 		}
-		if p.refused == nil && next < p.highWatermark {
+		chunk := index.Chunk{Batches: p.batches}
+		if p.refused == nil && chunk.Next(p.offset) < end {
 			return true
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/coordinator"
 )
 
 // fetchResponse is written by hand, so that records go from the index's memory to the socket without being copied.
@@ -18,7 +20,6 @@ type fetchResponse struct {
 func newFetchResponse(req *kmsg.FetchRequest) *fetchResponse {
 	return &fetchResponse{
 		FetchResponse: req.ResponseKind().(*kmsg.FetchResponse),
-		committed:     req.IsolationLevel == 1,
 	}
 }
 
@@ -128,22 +129,32 @@ func (w *fetchWriter) topic(t fetchTopic) {
 	}
 }
 
+// aborted writes the aborted transactions of a partition.
+func (w *fetchWriter) aborted(all []coordinator.AbortedTransaction) {
+	w.count(len(all))
+	for _, a := range all {
+		w.int64(a.ProducerID)
+		w.int64(a.FirstOffset)
+		w.noTags()
+	}
+}
+
 func (w *fetchWriter) partition(p *fetchPartition, committed bool) {
 	w.int32(p.Index)
 	w.int16(p.refused.code())
-	highWatermark, logStart := p.highWatermark, p.logStart
+	highWatermark, lastStable, logStart := p.highWatermark, p.lastStable, p.logStart
 	if p.refused != nil {
-		highWatermark, logStart = -1, -1
+		highWatermark, lastStable, logStart = -1, -1, -1
 	}
 	w.int64(highWatermark)
-	w.int64(highWatermark) // the last stable offset
+	w.int64(lastStable)
 	if w.version >= fetchLogStart {
 		w.int64(logStart)
 	}
-	if committed { // the aborted transactions: none, or null where nobody asks
-		w.count(0)
+	if committed {
+		w.aborted(p.aborted)
 	} else {
-		w.count(-1)
+		w.count(-1) // null where nobody asks
 	}
 	if w.version >= fetchPreferredReplica {
 		w.int32(p.closer)

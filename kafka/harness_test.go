@@ -24,6 +24,7 @@ import (
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
+	"firn.dev/transactions"
 )
 
 // firn is a server with a whole log behind it, in memory.
@@ -89,7 +90,15 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 	if rules, acls := opts.Authorizer.(underRules); acls {
 		opts.Authorizer = security.NewACLs(opts.Node.View(), rules.Rules, opts.Logger)
 	}
-	opts.Index, err = index.New(index.Options{Store: store, TailBytes: tailBytes, View: opts.Node.View(), Logger: opts.Logger, Registerer: metrics})
+	opts.Index, err = index.New(
+		index.Options{
+			Store:      store,
+			TailBytes:  tailBytes,
+			View:       opts.Node.View(),
+			Logger:     opts.Logger,
+			Registerer: metrics,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +114,13 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 	if err != nil {
 		t.Fatal(err)
 	}
+	opts.Transactions, err = transactions.New(
+		transactions.Options{Node: opts.Node, Writer: opts.Writer, Logger: opts.Logger,
+			Registerer: metrics, Interval: 50 * time.Millisecond},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +132,7 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		stop()
-		for _, err := range []error{<-done, opts.Writer.Close(ctx), opts.Groups.Close(ctx), opts.Index.Close(), opts.Node.Close(ctx)} {
+		for _, err := range []error{<-done, opts.Transactions.Close(ctx), opts.Writer.Close(ctx), opts.Groups.Close(ctx), opts.Index.Close(), opts.Node.Close(ctx)} {
 			if err != nil {
 				t.Errorf("stopping the server: %v", err)
 			}
@@ -172,7 +188,10 @@ func (f *firn) produce(t testing.TB, topic string, partition int32, at time.Time
 	var records []*kgo.Record
 	for i, value := range values {
 		at := at.Add(time.Duration(i) * time.Millisecond)
-		records = append(records, &kgo.Record{Topic: topic, Partition: partition, Timestamp: at, Value: []byte(value)})
+		records = append(
+			records,
+			&kgo.Record{Topic: topic, Partition: partition, Timestamp: at, Value: []byte(value)},
+		)
 	}
 	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)

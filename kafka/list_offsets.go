@@ -21,10 +21,16 @@ import (
 //     no answer (-1) to the latest tiered and the earliest pending one, as from a Kafka without tiered storage.
 //   - The newest offset counts what other nodes have acknowledged before the request, unless this node is cut off from the coordinator: then it
 //     is the newest that this node knows.
-//   - Isolation levels make no difference: there are no open transactions.
+//   - Who reads committed records alone gets the last stable offset for the newest one, and finds
+//     nothing from there on by time.
 //   - The timeout (version 10 on) bounds lookups by time, which may have to read the bucket.
 func init() {
-	register(1, 11, listOffsets, rules{needs: []access.Need{access.Describe.On(access.Topic)}, quota: access.Requests})
+	register(
+		1,
+		11,
+		listOffsets,
+		rules{needs: []access.Need{access.Describe.On(access.Topic)}, quota: access.Requests},
+	)
 }
 
 // Special timestamps.
@@ -70,7 +76,7 @@ func listOffsets(ctx context.Context, s *Server, from *peer, req *kmsg.ListOffse
 		case twice[topicPartition{name, asked.Partition}]:
 			a.ErrorCode = kerr.InvalidRequest.Code
 		default:
-			a.ErrorCode = s.listOffset(ctx, req.Version, name, asked, &a).code()
+			a.ErrorCode = s.listOffset(ctx, req, name, asked, &a).code()
 		}
 		resp.Topics[i].Partitions[j] = a
 	})
@@ -99,34 +105,42 @@ func listedTwice(topics []kmsg.ListOffsetsRequestTopic) map[topicPartition]bool 
 }
 
 // listOffset fills in the answer for one partition, or refuses.
-func (s *Server) listOffset(ctx context.Context, version int16, topic string, asked kmsg.ListOffsetsRequestTopicPartition,
-	a *kmsg.ListOffsetsResponseTopicPartition) *refusal {
-	if since, special := specialSince[asked.Timestamp]; asked.Timestamp < 0 && (!special || version < since) {
+func (s *Server) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, topic string,
+	asked kmsg.ListOffsetsRequestTopicPartition, a *kmsg.ListOffsetsResponseTopicPartition) *refusal {
+	if since, special := specialSince[asked.Timestamp]; asked.Timestamp < 0 && (!special || req.Version < since) {
 		return refuse(kerr.UnsupportedVersion, "timestamp %d", asked.Timestamp)
 	}
 	p, info, refused := s.partition(topic, asked.Partition, asked.CurrentLeaderEpoch)
 	if refused != nil {
 		return refused
 	}
+	end := info.HighWatermark
+	if req.IsolationLevel == readCommitted {
+		end = info.LastStable
+	}
 	switch asked.Timestamp {
 	case earliestOffset, earliestLocalOffset:
 		a.Offset, a.LeaderEpoch = info.LogStart, leaderEpoch
 	case latestOffset:
-		a.Offset, a.LeaderEpoch = info.HighWatermark, leaderEpoch
+		a.Offset, a.LeaderEpoch = end, leaderEpoch
 	case latestTieredOffset, earliestPendingCopy: // no answer
 	default:
 		found, ok, err := s.offsetByTime(ctx, p, asked.Timestamp)
 		if err != nil {
 			return s.unsearchable(p, err)
 		}
-		if ok {
+		if ok && (found.Offset < end || req.IsolationLevel != readCommitted) {
 			a.Offset, a.Timestamp, a.LeaderEpoch = found.Offset, found.Timestamp, leaderEpoch
 		}
 	}
 	return nil
 }
 
-func (s *Server) offsetByTime(ctx context.Context, p segments.Partition, timestamp int64) (index.Position, bool, error) {
+func (s *Server) offsetByTime(
+	ctx context.Context,
+	p segments.Partition,
+	timestamp int64,
+) (index.Position, bool, error) {
 	if timestamp == maxTimestampOffset {
 		return s.opts.Index.MaxTimestamp(ctx, p)
 	}
@@ -143,7 +157,10 @@ func (s *Server) unsearchable(p segments.Partition, err error) *refusal {
 }
 
 // partition finds a partition by the topic's name, and checks the leader epoch that the client believes in.
-func (s *Server) partition(topic string, number, epoch int32) (segments.Partition, coordinator.PartitionInfo, *refusal) {
+func (s *Server) partition(
+	topic string,
+	number, epoch int32,
+) (segments.Partition, coordinator.PartitionInfo, *refusal) {
 	view := s.opts.Node.View()
 	if t := view.Topic(topic); t != nil {
 		p := segments.Partition{Topic: t.ID, Index: number}
@@ -151,5 +168,10 @@ func (s *Server) partition(topic string, number, epoch int32) (segments.Partitio
 			return p, info, checkLeaderEpoch(epoch)
 		}
 	}
-	return segments.Partition{}, coordinator.PartitionInfo{}, refuse(kerr.UnknownTopicOrPartition, "there is no partition %d of topic %q", number, topic)
+	return segments.Partition{}, coordinator.PartitionInfo{}, refuse(
+		kerr.UnknownTopicOrPartition,
+		"there is no partition %d of topic %q",
+		number,
+		topic,
+	)
 }

@@ -42,11 +42,16 @@ func offsetCommit(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetCo
 			p := &topic.Partitions[j]
 			a := kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: codeOf(err)}
 			if err == nil {
-				a.ErrorCode = codeOf(s.checkCommit(known, p))
+				a.ErrorCode = codeOf(s.checkCommit(known, p.Partition, p.Metadata))
 			}
 			if a.ErrorCode == 0 {
 				at := segments.Partition{Topic: known.ID, Index: p.Partition}
-				offsets[at] = coordinator.GroupOffset{Partition: at, Offset: p.Offset, LeaderEpoch: max(p.LeaderEpoch, -1), Metadata: orEmpty(p.Metadata)}
+				offsets[at] = coordinator.GroupOffset{
+					Partition:   at,
+					Offset:      p.Offset,
+					LeaderEpoch: max(p.LeaderEpoch, -1),
+					Metadata:    orEmpty(p.Metadata),
+				}
 			}
 			answer.Partitions = append(answer.Partitions, a)
 		}
@@ -64,7 +69,12 @@ func offsetCommit(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetCo
 	for _, o := range offsets {
 		all = append(all, o)
 	}
-	committer := groups.Committer{MemberID: req.MemberID, InstanceID: orEmpty(req.InstanceID), Generation: req.Generation, Epochs: req.Version >= 9}
+	committer := groups.Committer{
+		MemberID:   req.MemberID,
+		InstanceID: orEmpty(req.InstanceID),
+		Generation: req.Generation,
+		Epochs:     req.Version >= 9,
+	}
 	if err := s.opts.Groups.Commit(ctx, req.Group, committer, all); err != nil {
 		failCommits(resp, err.Code)
 	}
@@ -102,11 +112,11 @@ func (s *Server) groupTopic(from *peer, may access.Operation, byID bool, name st
 	return t, nil
 }
 
-func (s *Server) checkCommit(topic *coordinator.Topic, p *kmsg.OffsetCommitRequestTopicPartition) *kerr.Error {
+func (s *Server) checkCommit(topic *coordinator.Topic, partition int32, metadata *string) *kerr.Error {
 	switch {
-	case p.Partition < 0 || p.Partition >= topic.Partitions:
+	case partition < 0 || partition >= topic.Partitions:
 		return kerr.UnknownTopicOrPartition
-	case len(orEmpty(p.Metadata)) > s.opts.Groups.Limits().OffsetMetadataBytes:
+	case len(orEmpty(metadata)) > s.opts.Groups.Limits().OffsetMetadataBytes:
 		return kerr.OffsetMetadataTooLarge
 	}
 	return nil

@@ -16,11 +16,15 @@ import (
 //   - A partition for which nothing was committed has offset -1, whether it or its group exist or not. Null topics are all that the group has committed for.
 //   - A topic, partition or group that is asked for twice is answered once.
 //   - From version 9 on a member of the new protocol says who it is: UNKNOWN_MEMBER_ID or STALE_MEMBER_EPOCH if that is not so.
-//   - There are no transactions, so all offsets are stable.
+//   - A client that asks for stable offsets (KIP-447) is told UNSTABLE_OFFSET_COMMIT while an offset
+//     of the partition waits for its transaction.
 //   - Of all topics, a client gets those that it may describe.
 func init() {
 	register(1, 10, offsetFetch, rules{
-		needs: []access.Need{access.Describe.On(access.Group), access.Describe.On(access.Topic)}, quota: access.Requests})
+		needs: []access.Need{
+			access.Describe.On(access.Group),
+			access.Describe.On(access.Topic),
+		}, quota: access.Requests})
 }
 
 func offsetFetch(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
@@ -36,7 +40,7 @@ func offsetFetch(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetFet
 		}
 		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(distinct))
 		inParallel(len(distinct), func(i int) { // who asks first for a group of a shard waits for its lease
-			resp.Groups[i] = s.fetchOffsets(ctx, from, distinct[i], req.Version)
+			resp.Groups[i] = s.fetchOffsets(ctx, from, distinct[i], req)
 		})
 		return resp, nil
 	}
@@ -48,7 +52,7 @@ func offsetFetch(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetFet
 	for _, t := range req.Topics {
 		only.Topics = append(only.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
 	}
-	a := s.fetchOffsets(ctx, from, &only, req.Version)
+	a := s.fetchOffsets(ctx, from, &only, req)
 	resp.ErrorCode = a.ErrorCode
 	if a.ErrorCode != 0 {
 		a.Topics = refusedOffsets(only.Topics, a.ErrorCode) // version 1 has room for the error nowhere else
@@ -66,7 +70,7 @@ func offsetFetch(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetFet
 
 // fetchOffsets answers for one group.
 func (s *Server) fetchOffsets(ctx context.Context, from *peer, g *kmsg.OffsetFetchRequestGroup,
-	version int16) kmsg.OffsetFetchResponseGroup {
+	req *kmsg.OffsetFetchRequest) kmsg.OffsetFetchResponseGroup {
 	a := kmsg.NewOffsetFetchResponseGroup()
 	a.Group = g.Group
 	if refused := from.may(access.Describe, access.Group, g.Group); refused != nil {
@@ -76,17 +80,36 @@ func (s *Server) fetchOffsets(ctx context.Context, from *peer, g *kmsg.OffsetFet
 	err := s.opts.Groups.FetchAs(ctx, g.Group, orEmpty(g.MemberID), g.MemberEpoch, func(view *coordinator.View) {
 		if g.Topics == nil {
 			a.Topics = allOffsets(from, view, g.Group)
-			return
 		}
 		seen := map[segments.Partition]bool{}
 		for i := range g.Topics {
-			a.Topics = append(a.Topics, s.topicOffsets(from, view, g.Group, &g.Topics[i], version >= 10, seen))
+			a.Topics = append(a.Topics, s.topicOffsets(from, view, g.Group, &g.Topics[i], req.Version >= 10, seen))
+		}
+		if req.RequireStable {
+			refuseUnstable(view, g.Group, a.Topics)
 		}
 	})
 	if err != nil {
 		a.ErrorCode, a.Topics = err.Code, nil
 	}
 	return a
+}
+
+// refuseUnstable has no answer for partitions of which an offset waits for its transaction.
+func refuseUnstable(view *coordinator.View, group string, topics []kmsg.OffsetFetchResponseGroupTopic) {
+	for i := range topics {
+		topic := topics[i].TopicID
+		if known := view.Topic(topics[i].Topic); known != nil {
+			topic = known.ID
+		}
+		for j := range topics[i].Partitions {
+			p := &topics[i].Partitions[j]
+			if p.ErrorCode == 0 && view.Unstable(group, segments.Partition{Topic: topic, Index: p.Partition}) {
+				*p = noOffset(p.Partition)
+				p.ErrorCode = kerr.UnstableOffsetCommit.Code
+			}
+		}
+	}
 }
 
 // allOffsets returns all that a group has committed.
@@ -135,11 +158,21 @@ func (s *Server) topicOffsets(from *peer, view *coordinator.View, group string, 
 }
 
 func committedOffset(c coordinator.CommittedOffset) kmsg.OffsetFetchResponseGroupTopicPartition {
-	return kmsg.OffsetFetchResponseGroupTopicPartition{Partition: c.Partition.Index, Offset: c.Offset, LeaderEpoch: c.LeaderEpoch, Metadata: &c.Metadata}
+	return kmsg.OffsetFetchResponseGroupTopicPartition{
+		Partition:   c.Partition.Index,
+		Offset:      c.Offset,
+		LeaderEpoch: c.LeaderEpoch,
+		Metadata:    &c.Metadata,
+	}
 }
 
 func noOffset(partition int32) kmsg.OffsetFetchResponseGroupTopicPartition {
-	return kmsg.OffsetFetchResponseGroupTopicPartition{Partition: partition, Offset: -1, LeaderEpoch: -1, Metadata: new("")}
+	return kmsg.OffsetFetchResponseGroupTopicPartition{
+		Partition:   partition,
+		Offset:      -1,
+		LeaderEpoch: -1,
+		Metadata:    new(""),
+	}
 }
 
 // refusedOffsets answers each partition with an error.

@@ -17,19 +17,21 @@ import (
 	"firn.dev/index"
 	"firn.dev/ingest"
 	"firn.dev/topics"
+	"firn.dev/transactions"
 )
 
 // Options is what a Server needs. Zero values of the limits mean their defaults.
 type Options struct {
-	Node       *coordinator.Node
-	Writer     *ingest.Writer
-	Index      *index.Index
-	Groups     *groups.Manager
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
-	Passwords  *login.Passwords // of listeners with SASL; nil: no mechanism with passwords
-	Tokens     *login.Tokens    // of listeners with SASL; nil: no OAUTHBEARER
-	MaxReauth  time.Duration    // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
+	Node         *coordinator.Node
+	Writer       *ingest.Writer
+	Index        *index.Index
+	Groups       *groups.Manager
+	Transactions *transactions.Manager
+	Logger       *slog.Logger
+	Registerer   prometheus.Registerer
+	Passwords    *login.Passwords // of listeners with SASL; nil: no mechanism with passwords
+	Tokens       *login.Tokens    // of listeners with SASL; nil: no OAUTHBEARER
+	MaxReauth    time.Duration    // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
 
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Quotas     *security.Quotas  // say how much clients may use; nil: those of the node, counted here alone
@@ -129,15 +131,33 @@ func (o Options) validate() error {
 	l := o.Limits
 	bad(o.ReportedReplicationFactor < 0 || o.ReportedReplicationFactor > MaxReplicas,
 		"ReportedReplicationFactor is %d; it must be 0 to %d", o.ReportedReplicationFactor, MaxReplicas)
-	bad(o.CheckRecords != "full" && o.CheckRecords != "headers", "CheckRecords is %q, neither full nor headers", o.CheckRecords)
-	bad(min(l.MaxStrangers, l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1, "a limit of connections or requests in flight is below 1")
-	bad(min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1, "a limit of request or response bytes is below 1")
+	bad(
+		o.CheckRecords != "full" && o.CheckRecords != "headers",
+		"CheckRecords is %q, neither full nor headers",
+		o.CheckRecords,
+	)
+	bad(
+		min(l.MaxStrangers, l.MaxConnections, l.MaxConnectionsPerIP, l.MaxInFlight, l.MaxInFlightBytes) < 1,
+		"a limit of connections or requests in flight is below 1",
+	)
+	bad(
+		min(l.MaxRequestBytes, l.MaxAdminRequestBytes, l.FetchMaxBytes) < 1,
+		"a limit of request or response bytes is below 1",
+	)
 	bad(l.ConnectionBytes < 1 || l.MinBytesPerSecond < 1, "ConnectionBytes or MinBytesPerSecond is below 1")
 	bad(int64(max(l.MaxRequestBytes, l.MaxAdminRequestBytes)) > l.RequestMemoryBytes,
 		"RequestMemoryBytes (%d) holds no request of MaxRequestBytes (%d) or MaxAdminRequestBytes (%d)",
 		l.RequestMemoryBytes, l.MaxRequestBytes, l.MaxAdminRequestBytes)
-	bad(int64(max(l.FetchMaxBytes, l.MaxRequestBytes)) > l.AnswerMemoryBytes,
-		"AnswerMemoryBytes (%d) holds no response of FetchMaxBytes (%d) or no batch of MaxRequestBytes (%d)", l.AnswerMemoryBytes, l.FetchMaxBytes, l.MaxRequestBytes)
-	bad(min(l.LoginTimeout, l.IdleTimeout, l.ReadTimeout, l.WriteTimeout, l.DrainTimeout) < 0, "a timeout is negative")
+	bad(
+		int64(max(l.FetchMaxBytes, l.MaxRequestBytes)) > l.AnswerMemoryBytes,
+		"AnswerMemoryBytes (%d) holds no response of FetchMaxBytes (%d) or no batch of MaxRequestBytes (%d)",
+		l.AnswerMemoryBytes,
+		l.FetchMaxBytes,
+		l.MaxRequestBytes,
+	)
+	bad(
+		min(l.LoginTimeout, l.IdleTimeout, l.ReadTimeout, l.WriteTimeout, l.DrainTimeout) < 0,
+		"a timeout is negative",
+	)
 	return errors.Join(problems...)
 }

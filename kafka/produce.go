@@ -34,7 +34,10 @@ import (
 // Neither is KAFKA_STORAGE_ERROR, which sarama takes for final.
 func init() {
 	registerAPI(api{key: kmsg.Produce, minVersion: 3, maxVersion: produceTopicIDs, rules: rules{
-		needs: []access.Need{access.Write.On(access.Topic)}, quota: access.ProducedBytes}})
+		needs: []access.Need{
+			access.Write.On(access.Topic),
+			access.Write.On(access.TransactionalID),
+		}, quota: access.ProducedBytes}})
 }
 
 // produceCall is one Produce on its way.
@@ -120,6 +123,7 @@ func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 	batches := make([]ingest.Batch, n)
 	checks := make([]func(), 0, n)
 	now := time.Now()
+	protocol, noTransaction := protocolOf(p.version, produceNew), p.mayWriteTransactions(req.TransactionalID)
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		topic, config, refused := p.topic(req, t)
@@ -133,13 +137,28 @@ func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 				p.results[at].appendTime = now.UnixMilli()
 			}
 			checks = append(checks, func() {
-				in := incomingBatch{topic: topic, config: &config, version: p.version, now: now}
+				in := incomingBatch{topic: topic, config: &config, version: p.version, now: now,
+					protocol: protocol, noTransaction: noTransaction}
 				batches[at], p.results[at].refused = p.s.checkBatch(&in, part)
 			})
 		}
 	}
 	onAllCores(len(checks), func(i int) { checks[i]() })
 	return p.sound(batches)
+}
+
+// mayWriteTransactions says why transactional batches of a request are refused; nil if they are not.
+func (p *produceCall) mayWriteTransactions(id []byte) *refusal {
+	switch {
+	case len(id) == 0:
+		return refuse(
+			kerr.TransactionalIDAuthorizationFailed,
+			"a transactional batch in a request without a transactional id",
+		)
+	case !p.asks.May(access.Write, access.TransactionalID, string(id)):
+		return forbid(p.asks, access.Write, access.Resource{Type: access.TransactionalID, Name: string(id)})
+	}
+	return nil
 }
 
 // sound returns the batches that passed, and notes in the results which is whose.
@@ -171,8 +190,6 @@ func (p *produceCall) topic(req *produceRequest, t *produceTopic) (*coordinator.
 	switch {
 	case req.Acks < -1 || req.Acks > 1:
 		return nil, none, refuse(kerr.InvalidRequiredAcks, "acks is %d, not -1 (all), 0 or 1", req.Acks)
-	case req.Transactional:
-		return nil, none, refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served")
 	}
 	topic, refused := p.find(t)
 	if refused != nil {
@@ -220,7 +237,8 @@ func (p *produceCall) wait(ctx context.Context) (kmsg.Response, error) {
 // done reports whether nobody needs the request's bytes any more: ingest got none of them, or has
 // written every batch.
 func (p *produceCall) done() bool {
-	return !p.handed || p.settled && !slices.ContainsFunc(p.results, func(r produceResult) bool { return r.refused != nil })
+	return !p.handed ||
+		p.settled && !slices.ContainsFunc(p.results, func(r produceResult) bool { return r.refused != nil })
 }
 
 // settle sets what became of the batches that were not refused.
@@ -242,7 +260,10 @@ func (p *produceCall) settle(written []ingest.Result, failed *refusal) {
 // notTaken is the answer when ingest took no batch.
 func (s *Server) notTaken(err error) *refusal {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return refuse(kerr.RequestTimedOut, "nothing was written: the server is busy, and there was no room in its buffer in the time that the request allows")
+		return refuse(
+			kerr.RequestTimedOut,
+			"nothing was written: the server is busy, and there was no room in its buffer in the time that the request allows",
+		)
 	}
 	if errors.Is(err, ingest.ErrTooLarge) {
 		return refuse(kerr.MessageTooLarge, "%v", err)
@@ -267,6 +288,15 @@ func (s *Server) unwritten(err error, version int16) *refusal {
 		return refuse(kerr.OutOfOrderSequenceNumber, "%v", err)
 	case errors.Is(err, coordinator.ErrProducerEpoch):
 		return refuse(kerr.InvalidProducerEpoch, "%v", err)
+	case errors.Is(err, coordinator.ErrTransactionalID):
+		return refuse(kerr.InvalidProducerIDMapping, "%v", err)
+	case errors.Is(err, coordinator.ErrTransactionState), errors.Is(err, coordinator.ErrTransactionTooLarge):
+		return refuse(kerr.InvalidTxnState, "%v", err)
+	case errors.Is(err, coordinator.ErrConcurrentTransactions):
+		if version >= produceNew {
+			return refuse(kerr.ConcurrentTransactions, "%v", err)
+		}
+		return refuse(kerr.NotEnoughReplicas, "%v", err) // as Kafka tells older clients, which try again
 	case errors.Is(err, coordinator.ErrUnknownPartition), errors.Is(err, coordinator.ErrUnknownTopic):
 		if version >= produceTopicIDs {
 			return refuse(kerr.UnknownTopicID, "the topic was deleted")

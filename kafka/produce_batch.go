@@ -18,6 +18,9 @@ type incomingBatch struct {
 	config  *topicconfig.Config
 	version int16 // of the Produce request
 	now     time.Time
+
+	protocol      coordinator.Protocol // of transactional batches
+	noTransaction *refusal             // why they are refused; nil: they are not
 }
 
 // zstdSince is the first Produce version whose batches may be zstd (KIP-110).
@@ -28,13 +31,21 @@ const zstdSince = 7
 func (s *Server) checkBatch(in *incomingBatch, part producePartition) (ingest.Batch, *refusal) {
 	partition, ok := partitionOf(in.topic, part.Index)
 	if !ok {
-		return ingest.Batch{}, refuse(kerr.UnknownTopicOrPartition, "topic %q has no partition %d", in.topic.Name, part.Index)
+		return ingest.Batch{}, refuse(
+			kerr.UnknownTopicOrPartition,
+			"topic %q has no partition %d",
+			in.topic.Name,
+			part.Index,
+		)
 	}
 	header, refused := in.check(part.Records)
 	if refused != nil {
 		return ingest.Batch{}, refused
 	}
 	b := ingest.Batch{Partition: partition, Header: header, Bytes: part.Records}
+	if header.Attributes.Transactional() {
+		b.Protocol = in.protocol
+	}
 	return s.prepare(in, b)
 }
 
@@ -44,7 +55,11 @@ func (in *incomingBatch) check(records []byte) (batch.Header, *refusal) {
 		return batch.Header{}, refuse(kerr.InvalidRecord, "there must be one record batch for each partition")
 	}
 	if first, err := batch.ReadHeader(records); err == nil && first.Size() < len(records) {
-		return first, refuse(kerr.InvalidRecord, "there must be one record batch for each partition; %d bytes follow the first", len(records)-first.Size())
+		return first, refuse(
+			kerr.InvalidRecord,
+			"there must be one record batch for each partition; %d bytes follow the first",
+			len(records)-first.Size(),
+		)
 	}
 	h, err := batch.Check(records)
 	if err != nil {
@@ -52,15 +67,34 @@ func (in *incomingBatch) check(records []byte) (batch.Header, *refusal) {
 	}
 	switch {
 	case h.Size() > int(in.config.MaxMessageBytes):
-		return h, refuse(kerr.MessageTooLarge, "batch of %d bytes; %s is %d", h.Size(), topicconfig.MaxMessageBytes, in.config.MaxMessageBytes)
+		return h, refuse(
+			kerr.MessageTooLarge,
+			"batch of %d bytes; %s is %d",
+			h.Size(),
+			topicconfig.MaxMessageBytes,
+			in.config.MaxMessageBytes,
+		)
 	case h.Attributes.Control():
 		return h, refuse(kerr.InvalidRecord, "clients must not write control batches")
-	case h.Attributes.Transactional():
-		return h, refuse(kerr.InvalidTxnState, "transactions are not served")
+	case h.Attributes.Transactional() && in.noTransaction != nil:
+		return h, in.noTransaction
+	case h.Attributes.Transactional() && h.ProducerID < 0:
+		return h, refuse(kerr.InvalidRecord, "a transactional batch without a producer id")
 	case h.ProducerID >= 0 && (h.BaseSequence < 0 || h.ProducerEpoch < 0):
-		return h, refuse(kerr.InvalidRecord, "producer id %d with epoch %d and sequence %d", h.ProducerID, h.ProducerEpoch, h.BaseSequence)
+		return h, refuse(
+			kerr.InvalidRecord,
+			"producer id %d with epoch %d and sequence %d",
+			h.ProducerID,
+			h.ProducerEpoch,
+			h.BaseSequence,
+		)
 	case h.Attributes.Codec() > batch.Zstd, h.Attributes.Codec() == batch.Zstd && in.version < zstdSince:
-		return h, refuse(kerr.UnsupportedCompressionType, "codec %d in Produce version %d", h.Attributes.Codec(), in.version)
+		return h, refuse(
+			kerr.UnsupportedCompressionType,
+			"codec %d in Produce version %d",
+			h.Attributes.Codec(),
+			in.version,
+		)
 	}
 	return h, nil
 }

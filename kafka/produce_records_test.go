@@ -41,7 +41,12 @@ func TestWhatABatchSaysOfItselfIsNotBelieved(t *testing.T) {
 			}
 			f := startFirn(t, Options{CheckRecords: mode})
 			topic := f.createTopic(t, "t", 1)
-			wantCode(t, fmt.Sprint(codec, mode, "random bytes"), f.write(t, produceRaw(topic, garbage)).ErrorCode, want)
+			wantCode(
+				t,
+				fmt.Sprint(codec, mode, "random bytes"),
+				f.write(t, produceRaw(topic, garbage)).ErrorCode,
+				want,
+			)
 			wantCode(t, fmt.Sprint(codec, mode, "a million"), f.write(t, produceRaw(topic, million)).ErrorCode, want)
 		}
 	}
@@ -64,7 +69,8 @@ func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
 			}
 		}
 		at := segments.Partition{Topic: topic.ID}
-		if found, ok, err := f.opts.Index.ByTime(t.Context(), at, now.UnixMilli()+2); err != nil || !ok || found.Offset != 2 {
+		if found, ok, err := f.opts.Index.ByTime(t.Context(), at, now.UnixMilli()+2); err != nil || !ok ||
+			found.Offset != 2 {
 			t.Errorf("%s: found %+v, %v, %v", codec, found, ok, err)
 		}
 		if found, ok, err := f.opts.Index.ByTime(t.Context(), at, now.UnixMilli()+3); err != nil || ok {
@@ -77,8 +83,18 @@ func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
 func TestSizeIsCheckedAfterRecompression(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1, "compression.type", "uncompressed")
-	wantCode(t, "52 MB", f.write(t, produceRaw(topic, build(t, batch.Zstd, strings.Repeat("\x00", 52<<20)))).ErrorCode, kerr.MessageTooLarge)
-	wantCode(t, "1 MB", f.write(t, produceRaw(topic, build(t, batch.Zstd, strings.Repeat("\x00", 1_000_000)))).ErrorCode, nil)
+	wantCode(
+		t,
+		"52 MB",
+		f.write(t, produceRaw(topic, build(t, batch.Zstd, strings.Repeat("\x00", 52<<20)))).ErrorCode,
+		kerr.MessageTooLarge,
+	)
+	wantCode(
+		t,
+		"1 MB",
+		f.write(t, produceRaw(topic, build(t, batch.Zstd, strings.Repeat("\x00", 1_000_000)))).ErrorCode,
+		nil,
+	)
 }
 
 // TestBadRecordsAreNamed sends records without a key to a compacted topic, and with timestamps that are out of range: the answer names them, and the others may be sent again (KIP-467).
@@ -116,7 +132,8 @@ func TestBadRecordsAreNamed(t *testing.T) {
 				}
 				got := send(records)
 				wantCode(t, name, got.ErrorCode, test.kind)
-				if len(got.ErrorRecords) != 10 || got.ErrorMessage == nil || !strings.Contains(*got.ErrorMessage, "10 of 100 records") {
+				if len(got.ErrorRecords) != 10 || got.ErrorMessage == nil ||
+					!strings.Contains(*got.ErrorMessage, "10 of 100 records") {
 					t.Fatalf("%d records are named; %v", len(got.ErrorRecords), *got.ErrorMessage)
 				}
 				for i, r := range got.ErrorRecords {
@@ -175,7 +192,12 @@ func TestLookupsPassWhatCannotBeRead(t *testing.T) {
 	for _, timestamp := range []int64{later, now.UnixMilli(), maxTimestampOffset} {
 		asked := kmsg.ListOffsetsRequestTopicPartition{Timestamp: timestamp, CurrentLeaderEpoch: -1}
 		a := kmsg.NewListOffsetsResponseTopicPartition()
-		wantCode(t, "lookup", f.listOffset(t.Context(), 11, topic.Name, asked, &a).code(), nil)
+		wantCode(
+			t,
+			"lookup",
+			f.listOffset(t.Context(), &kmsg.ListOffsetsRequest{Version: 11}, topic.Name, asked, &a).code(),
+			nil,
+		)
 		if a.Offset < 0 || a.Offset > last {
 			t.Errorf("timestamp %d: offset %d", timestamp, a.Offset)
 		}
@@ -184,7 +206,8 @@ func TestLookupsPassWhatCannotBeRead(t *testing.T) {
 		}
 	}
 	// a lookup that has read enough says where it stands, which is before what it looks for
-	if found, ok, err := f.opts.Index.ByTime(t.Context(), at, later); err != nil || !ok || found.Offset < 100 || found.Offset > last {
+	if found, ok, err := f.opts.Index.ByTime(t.Context(), at, later); err != nil || !ok || found.Offset < 100 ||
+		found.Offset > last {
 		t.Errorf("%+v, %v, %v", found, ok, err)
 	}
 }

@@ -9,10 +9,10 @@ import (
 // produceRequest is a decoded Produce request. It is decoded by hand and not by kmsg, because records then stay where they were read and nothing
 // but the two levels of slices is allocated, whose length is bounded by the bytes that were sent.
 type produceRequest struct {
-	Transactional bool // it carries a transactional id
-	Acks          int16
-	TimeoutMillis int32
-	Topics        []produceTopic
+	TransactionalID []byte // nil: none
+	Acks            int16
+	TimeoutMillis   int32
+	Topics          []produceTopic
 }
 
 type produceTopic struct {
@@ -54,7 +54,7 @@ func decodeProduce(version int16, body []byte) (produceRequest, error) {
 	in := wire{src: body}
 	flexible := version >= produceFlexible
 	var req produceRequest
-	req.Transactional = in.optionalString(flexible) != nil
+	req.TransactionalID = in.optionalString(flexible)
 	req.Acks = in.int16()
 	req.TimeoutMillis = in.int32()
 	req.Topics = make([]produceTopic, in.countUpTo(maxProducePartitions, flexible, 3))
@@ -66,7 +66,13 @@ func decodeProduce(version int16, body []byte) (produceRequest, error) {
 		in.skipTags()
 	}
 	if in.bad {
-		return produceRequest{}, fmt.Errorf("%w: Produce version %d of %d bytes, or one of more than %d partitions", errFrame, version, len(body), maxProducePartitions)
+		return produceRequest{}, fmt.Errorf(
+			"%w: Produce version %d of %d bytes, or one of more than %d partitions",
+			errFrame,
+			version,
+			len(body),
+			maxProducePartitions,
+		)
 	}
 	return req, nil
 }

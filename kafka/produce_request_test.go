@@ -42,11 +42,14 @@ func FuzzDecodeProduce(f *testing.F) {
 
 func compareProduce(t *testing.T, got produceRequest, want *kmsg.ProduceRequest) {
 	t.Helper()
-	if got.Acks != want.Acks || got.TimeoutMillis != want.TimeoutMillis || got.Transactional != (want.TransactionID != nil) || len(got.Topics) != len(want.Topics) {
+	if got.Acks != want.Acks || got.TimeoutMillis != want.TimeoutMillis ||
+		(got.TransactionalID != nil) != (want.TransactionID != nil) ||
+		len(got.Topics) != len(want.Topics) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
 	for i, topic := range want.Topics {
-		if string(got.Topics[i].Name) != topic.Topic || got.Topics[i].ID != topic.TopicID || len(got.Topics[i].Partitions) != len(topic.Partitions) {
+		if string(got.Topics[i].Name) != topic.Topic || got.Topics[i].ID != topic.TopicID ||
+			len(got.Topics[i].Partitions) != len(topic.Partitions) {
 			t.Fatalf("topic %d: got %+v, want %+v", i, got.Topics[i], topic)
 		}
 		for j, p := range topic.Partitions {

@@ -110,14 +110,14 @@ func TestProduceRefusesWhatItShould(t *testing.T) {
 		"wrong CRC":         {with(func(b []byte) { b[17] ^= 1 }), nil, kerr.CorruptMessage},
 		"too large":         {build(t, batch.None, strings.Repeat("x", 5000)), nil, kerr.MessageTooLarge},
 		"control":           {producer(control, time.Now()), nil, kerr.InvalidRecord},
-		"transactional":     {producer(transactional, time.Now()), nil, kerr.InvalidTxnState},
+		"transactional":     {producer(transactional, time.Now()), nil, kerr.TransactionalIDAuthorizationFailed},
 		"sequence -1":       {producer(negative, time.Now()), nil, kerr.InvalidRecord},
 		"from the future":   {producer(plain, time.Now().Add(2*time.Hour)), nil, kerr.InvalidTimestamp},
 		"from the past":     {producer(plain, time.Now().Add(-2*time.Hour)), nil, kerr.InvalidTimestamp},
 		"broken records":    {sealed(with(func(b []byte) { b[61] = 99 })), nil, kerr.InvalidRecord},
 		"old zstd":          {build(t, batch.Zstd, "value"), func(r *kmsg.ProduceRequest) { r.Version = 6 }, kerr.UnsupportedCompressionType},
 		"acks 2":            {sound(), func(r *kmsg.ProduceRequest) { r.Acks = 2 }, kerr.InvalidRequiredAcks},
-		"transactional id":  {sound(), func(r *kmsg.ProduceRequest) { r.TransactionID = new(string) }, kerr.TransactionalIDAuthorizationFailed},
+		"no producer":       {producer(transactional, time.Now()), func(r *kmsg.ProduceRequest) { r.TransactionID = new("id") }, kerr.InvalidRecord},
 		"unknown id":        {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].TopicID[3]++ }, kerr.UnknownTopicID},
 		"unknown name":      {sound(), func(r *kmsg.ProduceRequest) { r.Version, r.Topics[0].Topic = 9, "other" }, kerr.UnknownTopicOrPartition},
 		"unknown partition": {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = 1 }, kerr.UnknownTopicOrPartition},
@@ -162,7 +162,11 @@ func TestOneBadBatchHurtsOnlyItself(t *testing.T) {
 func TestProduceIsIdempotent(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)
-	id := ask[*kmsg.InitProducerIDResponse](t, f, &kmsg.InitProducerIDRequest{Version: 5, ProducerID: -1, ProducerEpoch: -1})
+	id := ask[*kmsg.InitProducerIDResponse](
+		t,
+		f,
+		&kmsg.InitProducerIDRequest{Version: 5, ProducerID: -1, ProducerEpoch: -1},
+	)
 	wantCode(t, "InitProducerId", id.ErrorCode, nil)
 	at := func(epoch int16, sequence int32) *kmsg.ProduceRequest {
 		o := batch.Options{ProducerID: id.ProducerID, ProducerEpoch: epoch, BaseSequence: sequence}
@@ -179,13 +183,6 @@ func TestProduceIsIdempotent(t *testing.T) {
 	}
 	wantCode(t, "hole", f.write(t, at(1, 6)).ErrorCode, kerr.OutOfOrderSequenceNumber)
 	wantCode(t, "old epoch", f.write(t, at(0, 4)).ErrorCode, kerr.InvalidProducerEpoch)
-}
-
-func TestTransactionsAreRefusedForGood(t *testing.T) {
-	f := startFirn(t, Options{})
-	name := "tx"
-	resp := ask[*kmsg.InitProducerIDResponse](t, f, &kmsg.InitProducerIDRequest{Version: 4, TransactionalID: &name})
-	wantCode(t, "InitProducerId", resp.ErrorCode, kerr.TransactionalIDAuthorizationFailed)
 }
 
 func TestWhatIsStored(t *testing.T) {
@@ -221,7 +218,8 @@ func TestWhatIsStored(t *testing.T) {
 					t.Errorf("record %q, error %v", r.Value, err)
 				}
 			}
-			if before, _ := batch.ReadHeader(sent); before.Attributes.Codec() == test.want && !bytes.Equal(sent, stored[0]) {
+			if before, _ := batch.ReadHeader(sent); before.Attributes.Codec() == test.want &&
+				!bytes.Equal(sent, stored[0]) {
 				t.Error("the bytes are not those that were sent")
 			}
 		})
@@ -250,7 +248,8 @@ func TestLogAppendTime(t *testing.T) {
 	got := f.write(t, produceRaw(topic, buildFor(t, batch.NoProducer(batch.None), time.UnixMilli(5), "a")))
 	wantCode(t, "produce", got.ErrorCode, nil)
 	h, err := batch.Check(f.stored(t, topic)[0])
-	if err != nil || !h.Attributes.LogAppendTime() || h.MaxTimestamp != got.LogAppendTime || got.LogAppendTime < before {
+	if err != nil || !h.Attributes.LogAppendTime() || h.MaxTimestamp != got.LogAppendTime ||
+		got.LogAppendTime < before {
 		t.Errorf("stored %+v, error %v; answered %d", h, err, got.LogAppendTime)
 	}
 }
@@ -297,7 +296,8 @@ func TestProducesArePipelined(t *testing.T) {
 		if err := resp.ReadFrom(body[5:]); err != nil {
 			t.Fatal(err)
 		}
-		if at := resp.Topics[0].Partitions[0].BaseOffset; int32(binary.BigEndian.Uint32(body)) != i || at != int64(i) {
+		if at := resp.Topics[0].Partitions[0].BaseOffset; int32(binary.BigEndian.Uint32(body)) != i ||
+			at != int64(i) {
 			t.Fatalf("answer %d has correlation id %d and offset %d", i, binary.BigEndian.Uint32(body), at)
 		}
 	}
@@ -316,17 +316,26 @@ func TestProducesArePipelined(t *testing.T) {
 func TestClientWritesAndReads(t *testing.T) {
 	f := startFirn(t, Options{})
 	f.createTopic(t, "t", 4)
-	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
-		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
+	codecs := map[string]kgo.CompressionCodec{
+		"none":   kgo.NoCompression(),
+		"gzip":   kgo.GzipCompression(),
+		"snappy": kgo.SnappyCompression(),
+		"lz4":    kgo.Lz4Compression(),
+		"zstd":   kgo.ZstdCompression(),
+	}
 	const each = 500
 	for name, codec := range codecs {
 		producer := f.client(t, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(codec))
 		for i := range each {
-			producer.Produce(t.Context(), &kgo.Record{Key: []byte(name), Value: fmt.Appendf(nil, "%s %d %s", name, i, strings.Repeat("x", 50))}, func(_ *kgo.Record, err error) {
-				if err != nil {
-					t.Error(err)
-				}
-			})
+			producer.Produce(
+				t.Context(),
+				&kgo.Record{Key: []byte(name), Value: fmt.Appendf(nil, "%s %d %s", name, i, strings.Repeat("x", 50))},
+				func(_ *kgo.Record, err error) {
+					if err != nil {
+						t.Error(err)
+					}
+				},
+			)
 		}
 		if err := producer.Flush(t.Context()); err != nil {
 			t.Fatal(err)

@@ -26,7 +26,12 @@ func TestTrivialAnswers(t *testing.T) {
 			t.Errorf("elections were needed: %+v", all.Topics)
 		}
 		req.ElectionType = 2
-		wantCode(t, "a type that there is not", ask[*kmsg.ElectLeadersResponse](t, f, req).ErrorCode, kerr.InvalidRequest)
+		wantCode(
+			t,
+			"a type that there is not",
+			ask[*kmsg.ElectLeadersResponse](t, f, req).ErrorCode,
+			kerr.InvalidRequest,
+		)
 	})
 	t.Run("DescribeQuorum", func(t *testing.T) {
 		req := &kmsg.DescribeQuorumRequest{Version: 2, Topics: []kmsg.DescribeQuorumRequestTopic{
@@ -41,7 +46,10 @@ func TestTrivialAnswers(t *testing.T) {
 	})
 	t.Run("UpdateFeatures", func(t *testing.T) {
 		req := &kmsg.UpdateFeaturesRequest{Version: 1, FeatureUpdates: []kmsg.UpdateFeaturesRequestFeatureUpdate{
-			{Feature: "group.version", MaxVersionLevel: 1}, {Feature: "group.version", MaxVersionLevel: 2}, {Feature: "x"}}}
+			{
+				Feature:         "group.version",
+				MaxVersionLevel: 1,
+			}, {Feature: "group.version", MaxVersionLevel: 2}, {Feature: "x"}}}
 		results := ask[*kmsg.UpdateFeaturesResponse](t, f, req).Results
 		for i, want := range []*kerr.Error{nil, kerr.InvalidUpdateVersion, kerr.InvalidUpdateVersion} {
 			wantCode(t, "an update", results[i].ErrorCode, want)
@@ -52,17 +60,30 @@ func TestTrivialAnswers(t *testing.T) {
 	t.Run("ListConfigResources", func(t *testing.T) {
 		req := &kmsg.ListConfigResourcesRequest{Version: 1}
 		want := []kmsg.ListConfigResourcesResponseConfigResource{
-			{Name: "log", Type: int8(kmsg.ConfigResourceTypeTopic)}, {Name: "7", Type: int8(kmsg.ConfigResourceTypeBroker)}}
+			{
+				Name: "log",
+				Type: int8(kmsg.ConfigResourceTypeTopic),
+			}, {Name: "7", Type: int8(kmsg.ConfigResourceTypeBroker)}}
 		got := ask[*kmsg.ListConfigResourcesResponse](t, f, req).ConfigResources
-		if len(got) != 2 || got[0].Name != want[0].Name || got[1].Name != want[1].Name || got[1].Type != want[1].Type {
+		if len(got) != 2 || got[0].Name != want[0].Name || got[1].Name != want[1].Name ||
+			got[1].Type != want[1].Type {
 			t.Errorf("all resources are %+v", got)
 		}
-		req.ResourceTypes = []int8{int8(kmsg.ConfigResourceTypeGroupConfig), int8(kmsg.ConfigResourceTypeClientMetrics)}
-		if got := ask[*kmsg.ListConfigResourcesResponse](t, f, req); got.ErrorCode != 0 || len(got.ConfigResources) > 0 {
+		req.ResourceTypes = []int8{
+			int8(kmsg.ConfigResourceTypeGroupConfig),
+			int8(kmsg.ConfigResourceTypeClientMetrics),
+		}
+		if got := ask[*kmsg.ListConfigResourcesResponse](t, f, req); got.ErrorCode != 0 ||
+			len(got.ConfigResources) > 0 {
 			t.Errorf("groups and metrics: %+v", got)
 		}
 		req.ResourceTypes = []int8{3}
-		wantCode(t, "another type", ask[*kmsg.ListConfigResourcesResponse](t, f, req).ErrorCode, kerr.UnsupportedVersion)
+		wantCode(
+			t,
+			"another type",
+			ask[*kmsg.ListConfigResourcesResponse](t, f, req).ErrorCode,
+			kerr.UnsupportedVersion,
+		)
 	})
 	t.Run("Security", func(t *testing.T) {
 		acls := ask[*kmsg.DescribeACLsResponse](t, f, &kmsg.DescribeACLsRequest{Version: 3})
@@ -97,7 +118,10 @@ func TestTrivialAnswers(t *testing.T) {
 	t.Run("AlterReplicaLogDirs", func(t *testing.T) {
 		topics := []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "log", Partitions: []int32{0, 2}}}
 		moved := ask[*kmsg.AlterReplicaLogDirsResponse](t, f, &kmsg.AlterReplicaLogDirsRequest{Version: 2,
-			Dirs: []kmsg.AlterReplicaLogDirsRequestDir{{Dir: bucketDir, Topics: topics}, {Dir: "/disk", Topics: topics}}})
+			Dirs: []kmsg.AlterReplicaLogDirsRequestDir{
+				{Dir: bucketDir, Topics: topics},
+				{Dir: "/disk", Topics: topics},
+			}})
 		wantCode(t, "to where it is", moved.Topics[0].Partitions[0].ErrorCode, nil)
 		wantCode(t, "one that there is not", moved.Topics[0].Partitions[1].ErrorCode, kerr.ReplicaNotAvailable)
 		wantCode(t, "to another directory", moved.Topics[1].Partitions[0].ErrorCode, kerr.LogDirNotFound)
@@ -134,7 +158,8 @@ func TestApiVersionsTellsTheCluster(t *testing.T) {
 		req.ClusterID, req.NodeID = c.cluster, c.node
 		resp := ask[*kmsg.ApiVersionsResponse](t, f, req)
 		wantCode(t, name, resp.ErrorCode, c.want)
-		if c.want == nil && (len(resp.FinalizedFeatures) != 1 || resp.FinalizedFeatures[0].MaxVersionLevel != 1) {
+		if c.want == nil &&
+			(len(resp.FinalizedFeatures) != 2 || resp.FinalizedFeatures[0].MaxVersionLevel != 1 || resp.FinalizedFeatures[1].MaxVersionLevel != 2) {
 			t.Errorf("%s: features %+v", name, resp.FinalizedFeatures)
 		}
 	}

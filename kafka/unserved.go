@@ -8,9 +8,6 @@ var unserved = []struct {
 	why  string
 	keys []kmsg.Key
 }{
-	{"until transactions are here", []kmsg.Key{
-		kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.WriteTxnMarkers,
-	}},
 	{"not planned: delegation tokens", []kmsg.Key{
 		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
 	}},

@@ -24,8 +24,9 @@ type feature struct {
 	finalizedMinimum int16
 }
 
-// features are those that mean something here: group.version 1 is the consumer protocol (KIP-848).
-var features = []feature{{"group.version", 0, 1, 1}}
+// features are those that mean something here: group.version 1 is the consumer protocol (KIP-848),
+// transaction.version 2 the second part of KIP-890.
+var features = []feature{{"group.version", 0, 1, 1}, {"transaction.version", 0, 2, 2}}
 
 // featuresEpoch never changes: neither do the levels while a program runs.
 const featuresEpoch = 0
@@ -56,7 +57,12 @@ func checkFeature(name string, level int16) *refusal {
 			if level == f.level {
 				return nil
 			}
-			return refuse(kerr.InvalidUpdateVersion, "%s is at level %d, which follows from the version of firn", name, f.level)
+			return refuse(
+				kerr.InvalidUpdateVersion,
+				"%s is at level %d, which follows from the version of firn",
+				name,
+				f.level,
+			)
 		}
 	}
 	return refuse(kerr.InvalidUpdateVersion, "there is no feature %q", name)

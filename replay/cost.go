@@ -69,13 +69,29 @@ type Cost struct {
 
 // Dollars is what that costs.
 func (c Cost) Dollars(p Prices) float64 {
-	return float64(c.Gets+c.StateGets)/1000*p.Get + float64(c.Lists)/1000*p.List + float64(c.Bytes+c.StateBytes)/(1<<30)*p.Transfer
+	return float64(
+		c.Gets+c.StateGets,
+	)/1000*p.Get + float64(
+		c.Lists,
+	)/1000*p.List + float64(
+		c.Bytes+c.StateBytes,
+	)/(1<<30)*p.Transfer
 }
 
 // Write says it in words.
 func (c Cost) Write(w io.Writer, p Prices) error {
-	_, err := fmt.Fprintf(w, "partitions %d\noffsets    %d\nobjects    %d\nbytes      %d\ngets       %d, and %d for the state\nlists      %d\ncost       $%.6f\n",
-		c.Partitions, c.Offsets, c.Objects, c.Bytes, c.Gets, c.StateGets, c.Lists, c.Dollars(p))
+	_, err := fmt.Fprintf(
+		w,
+		"partitions %d\noffsets    %d\nobjects    %d\nbytes      %d\ngets       %d, and %d for the state\nlists      %d\ncost       $%.6f\n",
+		c.Partitions,
+		c.Offsets,
+		c.Objects,
+		c.Bytes,
+		c.Gets,
+		c.StateGets,
+		c.Lists,
+		c.Dollars(p),
+	)
 	return err
 }
 
@@ -91,7 +107,7 @@ func (r *Replay) Cost(ctx context.Context) (Cost, error) {
 	}
 	for i := range p.cursors {
 		info, _ := r.view.Partition(p.cursors[i].partition)
-		p.cursors[i].end = min(p.cursors[i].end, info.HighWatermark)
+		p.cursors[i].end = min(p.cursors[i].end, r.end(info))
 		c.Offsets += max(p.cursors[i].end-p.cursors[i].next, 0)
 	}
 	seen := map[segments.ID]struct{}{}
@@ -155,7 +171,12 @@ func assumed(span *coordinator.Span) []segments.Block {
 	blocks := make([]segments.Block, n)
 	for i := range n {
 		from, to := share(i, n, span.Length), share(i+1, n, span.Length)
-		blocks[i] = segments.Block{Position: span.Position + from, Length: int32(min(to-from, 1<<31-1)), BaseOffset: span.Base + share(i, n, offsets), LastOffset: span.Base + share(i+1, n, offsets) - 1}
+		blocks[i] = segments.Block{
+			Position:   span.Position + from,
+			Length:     int32(min(to-from, 1<<31-1)),
+			BaseOffset: span.Base + share(i, n, offsets),
+			LastOffset: span.Base + share(i+1, n, offsets) - 1,
+		}
 	}
 	return blocks
 }

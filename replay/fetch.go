@@ -11,6 +11,7 @@ import (
 
 	"firn.dev/coordinator/spans"
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // chunk is the checked bytes of one piece: whole batches with their offsets.
@@ -20,7 +21,11 @@ type chunk struct {
 	starts []int32 // where each batch begins
 	last   int64   // offset
 	from   int64   // offset before which everything was given out
+	to     int64   // offset from which on nothing is to be given out
 	flight *flight
+
+	// aborted says whether a batch is of an aborted transaction, or a marker, and left out
+	aborted func(h *batch.Header) bool
 }
 
 // release says that nobody needs the bytes any more.
@@ -91,7 +96,12 @@ func (f *fetcher) begin(ctx context.Context, p *planner, flights chan<- *flight)
 			if len(g.parts) == 0 {
 				continue
 			}
-			fl := &flight{get: g, weight: min(g.length, f.ahead), room: f.room, done: make(chan struct{})} // a larger one waits for all of the room
+			fl := &flight{
+				get:    g,
+				weight: min(g.length, f.ahead),
+				room:   f.room,
+				done:   make(chan struct{}),
+			} // a larger one waits for all of the room
 			if err := f.room.Acquire(ctx, fl.weight); err != nil {
 				return context.Cause(ctx)
 			}
@@ -198,7 +208,10 @@ func damaged(p *spans.Piece, id segments.ID, err error) error {
 	at.Segment = id
 	err = fmt.Errorf("%s: %w", id.Key(), spans.Describe(&at, err))
 	if errors.Is(err, spans.ErrCorrupt) {
-		err = fmt.Errorf("%w (restore the object from a copy of the bucket, or replay what is before and behind it)", err)
+		err = fmt.Errorf(
+			"%w (restore the object from a copy of the bucket, or replay what is before and behind it)",
+			err,
+		)
 	}
 	return err
 }

@@ -55,6 +55,7 @@ func (r *Replay) resolve(ctx context.Context) ([]Range, error) {
 		if !ok {
 			return nil, fmt.Errorf("topic %q has partitions 0 to %d, not %d", r.topic.Name, r.topic.Partitions-1, i)
 		}
+		info.HighWatermark = r.end(info) // "latest" is where it can be read to
 		from, err := resolve(ctx, search, part, r.opts.From, info)
 		to := info.HighWatermark
 		if err == nil {
@@ -94,6 +95,10 @@ func (l lookUp) Spans(p segments.Partition, offset int64, n int) []coordinator.S
 
 func (l lookUp) SpanByTime(p segments.Partition, timestamp int64) (coordinator.Span, bool) {
 	return l.r.view.SpanByTime(p, timestamp)
+}
+
+func (l lookUp) Aborted(p segments.Partition, from, to int64) []coordinator.AbortedTransaction {
+	return l.r.view.Aborted(p, from, to)
 }
 
 func (l lookUp) SpanOfMaxTimestamp(p segments.Partition) (coordinator.Span, bool) {

@@ -19,6 +19,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/spans"
+	"firn.dev/index"
 	"firn.dev/retry"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -31,6 +32,10 @@ type Options struct {
 	Partitions []int32 // nil: all
 	From       Place   // Earliest
 	To         Place   // the zero value means Latest: where the partition ends now
+
+	// Uncommitted gives out records of open and aborted transactions as well. A replay of committed
+	// ones ends where the first open transaction begins.
+	Uncommitted bool
 
 	Follow bool          // at the end, go on with what is journaled from then on; To must be Latest
 	Poll   time.Duration // how often Follow looks; 1 s. A record is seen about that long after it was acknowledged
@@ -170,12 +175,20 @@ func (r *Replay) planner(ranges []Range) *planner {
 func (r *Replay) chunks(ctx context.Context, ranges []Range, take func(*chunk) error) error {
 	left := slices.Clone(ranges)
 	ahead := r.opts.Memory / 2
-	f := &fetcher{store: r.store, parallel: r.opts.Parallel, ahead: ahead, room: semaphore.NewWeighted(ahead), read: &r.read}
+	f := &fetcher{
+		store:    r.store,
+		parallel: r.opts.Parallel,
+		ahead:    ahead,
+		room:     semaphore.NewWeighted(ahead),
+		read:     &r.read,
+	}
 	for reloads := 0; ; {
 		moved := false
-		err := f.chunks(ctx, r.planner(left), func(c *chunk) error {
-			c.from = left[c.at].From // the bytes of a merged segment may begin within what the segments before it had
-			left[c.at].From, moved = max(c.from, c.last+1), true
+		readable := r.readable(left)
+		err := f.chunks(ctx, r.planner(readable), func(c *chunk) error {
+			c.from, c.to = left[c.at].From, readable[c.at].To // the bytes of a merged segment may begin within what the segments before it had
+			left[c.at].From, moved = max(c.from, min(c.last+1, c.to)), true
+			c.aborted = r.aborted(left[c.at].Partition, c)
 			return take(c)
 		})
 		if moved {
@@ -198,6 +211,34 @@ func (r *Replay) chunks(ctx context.Context, ranges []Range, take func(*chunk) e
 	}
 }
 
+// end is up to where a partition is replayed at present.
+func (r *Replay) end(info coordinator.PartitionInfo) int64 {
+	if r.opts.Uncommitted {
+		return info.HighWatermark
+	}
+	return info.LastStable
+}
+
+// readable are the parts of ranges that can be read at present.
+func (r *Replay) readable(ranges []Range) []Range {
+	readable := slices.Clone(ranges)
+	for i := range readable {
+		info, _ := r.view.Partition(segments.Partition{Topic: r.topic.ID, Index: readable[i].Partition})
+		readable[i].To = min(readable[i].To, r.end(info))
+	}
+	return readable
+}
+
+// aborted says which batches of a chunk are left out.
+func (r *Replay) aborted(partition int32, c *chunk) func(h *batch.Header) bool {
+	if r.opts.Uncommitted {
+		return func(*batch.Header) bool { return false }
+	}
+	part := segments.Partition{Topic: r.topic.ID, Index: partition}
+	known := index.Chunk{Aborted: r.view.Aborted(part, c.from, c.last+1)}
+	return known.IsAborted
+}
+
 // reload reads the newest state and looks what became of what is left.
 func (r *Replay) reload(ctx context.Context, left []Range) error {
 	if err := r.load(ctx); err != nil {
@@ -218,7 +259,12 @@ func (r *Replay) reload(ctx context.Context, left []Range) error {
 				"begin at %d or at the earliest offset",
 				ErrDeleted, left[i].From, start-1, part.Index, start)
 		}
-		r.opts.Note("offsets %d to %d of partition %d were deleted meanwhile; going on behind them", left[i].From, start-1, part.Index)
+		r.opts.Note(
+			"offsets %d to %d of partition %d were deleted meanwhile; going on behind them",
+			left[i].From,
+			start-1,
+			part.Index,
+		)
 		left[i].From = start
 	}
 	return nil
@@ -256,7 +302,7 @@ func (r *Replay) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 
 // within is the part of a range that the chunk is to be looked through for.
 func (c *chunk) within(r *Range) Range {
-	return Range{r.Partition, max(r.From, c.from), r.To}
+	return Range{r.Partition, max(r.From, c.from), min(r.To, c.to)}
 }
 
 // batches calls take with the batches that have offsets within a range.
@@ -269,7 +315,7 @@ func (c *chunk) batches(within *Range, take func([]byte, batch.Header) error) er
 		if h.BaseOffset >= within.To {
 			break
 		}
-		if h.BaseOffset+int64(h.LastOffsetDelta) < within.From {
+		if h.BaseOffset+int64(h.LastOffsetDelta) < within.From || c.aborted(&h) {
 			continue
 		}
 		if err := take(b, h); err != nil {
@@ -295,7 +341,11 @@ func (r *Replay) Records(ctx context.Context) iter.Seq2[Record, error] {
 				yield(Record{}, err)
 				return
 			}
-			at, _ := slices.BinarySearchFunc(r.ranges, b.Partition, func(g Range, p int32) int { return cmp.Compare(g.Partition, p) })
+			at, _ := slices.BinarySearchFunc(
+				r.ranges,
+				b.Partition,
+				func(g Range, p int32) int { return cmp.Compare(g.Partition, p) },
+			)
 			for _, one := range r.appendRecords(nil, b.Bytes, &r.ranges[at]) {
 				if !yield(Record{b.Partition, one}, nil) {
 					return

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +80,9 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 
 // lastFor lets an answer take some time more than the server's timeout, which is for clients that are slow.
 func lastFor(w http.ResponseWriter, d time.Duration) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + patience + sendTimeout)) // which a recorder in a test does not have
+	_ = http.NewResponseController(w).
+		SetWriteDeadline(time.Now().Add(d + patience + sendTimeout))
+	// which a recorder in a test does not have
 }
 
 // patience is how long a request may wait for memory, for the news, and for the bucket.
@@ -93,21 +94,32 @@ func (s *Server) outOfRange(read *reading, err error) error {
 		return err
 	}
 	info, _ := s.view().Partition(read.at)
-	return &problem{Status: http.StatusRequestedRangeNotSatisfiable, Code: kerr.OffsetOutOfRange.Message, Field: "offset",
-		Detail:   fmt.Sprintf("offset %d of partition %d is not from %d to %d", read.offset, read.at.Index, info.LogStart, info.HighWatermark),
-		LogStart: &info.LogStart, HighWatermark: &info.HighWatermark}
+	return &problem{
+		Status: http.StatusRequestedRangeNotSatisfiable,
+		Code:   kerr.OffsetOutOfRange.Message,
+		Field:  "offset",
+		Detail: fmt.Sprintf(
+			"offset %d of partition %d is not from %d to %d",
+			read.offset,
+			read.at.Index,
+			info.LogStart,
+			info.HighWatermark,
+		),
+		LogStart:      &info.LogStart,
+		HighWatermark: &info.HighWatermark,
+	}
 }
 
 // poll reads, and waits for something to read. Memory for the answer is taken when there is something: no more than was read, and as much for its text.
 func (s *Server) poll(ctx context.Context, read *reading, memory *share) (chunk index.Chunk, err error) {
 	chunk, err = s.locate(ctx, read)
-	if err == nil && read.offset == chunk.HighWatermark && read.wait > 0 {
+	if err == nil && read.offset >= chunk.LastStable && read.wait > 0 {
 		err = s.await(ctx, read)
 	}
 	if err != nil {
 		return chunk, err
 	}
-	if chunk, err = s.locate(ctx, read); err != nil || read.offset == chunk.HighWatermark {
+	if chunk, err = s.locate(ctx, read); err != nil || read.offset >= chunk.LastStable {
 		return chunk, err
 	}
 	if read.maxBytes, err = memory.reserve(ctx, read.maxBytes); err != nil {
@@ -115,8 +127,13 @@ func (s *Server) poll(ctx context.Context, read *reading, memory *share) (chunk 
 	}
 	ctx, cancel := context.WithTimeout(ctx, bucketTimeout)
 	defer cancel()
-	chunk, err = s.opts.Index.ReadWithin(ctx, read.at, read.offset, index.Bounds{MaxBytes: read.maxBytes, AtLeastOne: true,
-		Reserve: func(ctx context.Context, n int64) error { return memory.grow(ctx, 2*n) }})
+	chunk, err = s.opts.Index.ReadWithin(
+		ctx,
+		read.at,
+		read.offset,
+		index.Bounds{MaxBytes: read.maxBytes, AtLeastOne: true, Committed: true,
+			Reserve: func(ctx context.Context, n int64) error { return memory.grow(ctx, 2*n) }},
+	)
 	if err == nil {
 		memory.shrink(int64(sizeOf(chunk.Batches) + read.maxBytes))
 	}
@@ -135,12 +152,20 @@ func (s *Server) locate(ctx context.Context, read *reading) (index.Chunk, error)
 	info, ok := s.view().Partition(read.at)
 	if ok && read.offset > info.HighWatermark { // the client may have read more from another node
 		if err := s.catchUp(ctx); err != nil {
-			return index.Chunk{}, &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotLeaderForPartition.Message, retryAfter: time.Second,
-				Detail: fmt.Sprintf("this node is cut off and knows partition %d up to %d only; try another", read.at.Index, info.HighWatermark)}
+			return index.Chunk{}, &problem{
+				Status:     http.StatusServiceUnavailable,
+				Code:       kerr.NotLeaderForPartition.Message,
+				retryAfter: time.Second,
+				Detail: fmt.Sprintf(
+					"this node is cut off and knows partition %d up to %d only; try another",
+					read.at.Index,
+					info.HighWatermark,
+				),
+			}
 		}
 		info, ok = s.view().Partition(read.at)
 	}
-	chunk := index.Chunk{HighWatermark: info.HighWatermark, LogStart: info.LogStart}
+	chunk := index.Chunk{HighWatermark: info.HighWatermark, LastStable: info.LastStable, LogStart: info.LogStart}
 	switch {
 	case !ok:
 		return chunk, fmt.Errorf("partition %s: %w", read.at, coordinator.ErrUnknownPartition)
@@ -169,12 +194,19 @@ func (s *Server) await(ctx context.Context, read *reading) error {
 }
 
 // sendRecords answers with what was read.
-func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string, read *reading, chunk index.Chunk, memory *share) error {
+func (s *Server) sendRecords(
+	w http.ResponseWriter,
+	r *http.Request,
+	kind string,
+	read *reading,
+	chunk index.Chunk,
+	memory *share,
+) error {
 	h := w.Header()
 	body, next := []byte(nil), read.offset
 	if kind == typeBatches {
-		body = bytes.Join(chunk.Batches, nil)
-		next = behind(chunk.Batches, next)
+		body = committed(&chunk)
+		next = chunk.Next(next)
 	} else {
 		text, err := s.textOf(r.Context(), read, chunk, memory)
 		if err != nil {
@@ -199,25 +231,38 @@ func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, kind string
 	return nil
 }
 
-// behind is the offset behind the last of batches.
-func behind(batches [][]byte, offset int64) int64 {
-	if n := len(batches); n > 0 {
-		for h, err := range batch.All(batches[n-1]) {
-			if err == nil {
-				offset = h.BaseOffset + int64(h.LastOffsetDelta) + 1
+// committed returns the batches of a chunk that are of no aborted transaction.
+func committed(chunk *index.Chunk) []byte {
+	body := make([]byte, 0, sizeOf(chunk.Batches))
+	for _, run := range chunk.Batches {
+		for h, err := range batch.All(run) {
+			if err != nil {
+				break
 			}
+			if !chunk.IsAborted(&h) {
+				body = append(body, run[:h.Size()]...)
+			}
+			run = run[h.Size():]
 		}
 	}
-	return offset
+	return body
 }
 
 // textOf makes text of what was read: as many records as the request allows, and at least one if there is one.
-func (s *Server) textOf(ctx context.Context, read *reading, chunk index.Chunk, memory *share) (text *recordText, err error) {
+func (s *Server) textOf(
+	ctx context.Context,
+	read *reading,
+	chunk index.Chunk,
+	memory *share,
+) (text *recordText, err error) {
 	text = newRecordText(nil)
 	take := func(r batch.Record) (bool, error) { return text.addWithin(r, read.maxRecords, read.maxBytes) }
-	text.next, err = s.decode(ctx, chunk.Batches, read.offset, taker{take, text.skip})
+	text.next, err = s.decode(ctx, &chunk, read.offset, taker{take, text.skip})
 	if err != nil {
 		return nil, err
 	}
-	return text, memory.grow(ctx, int64(text.Len()-read.maxBytes)) // a single record may be larger than what was asked for
+	return text, memory.grow(
+		ctx,
+		int64(text.Len()-read.maxBytes),
+	) // a single record may be larger than what was asked for
 }

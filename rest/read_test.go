@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -66,7 +67,10 @@ func TestReadRecords(t *testing.T) {
 	} {
 		var p page
 		resp := f.call(t, "GET", "/v1/topics/orders/partitions/1/records"+c.query, nil, &p)
-		if resp.StatusCode != 200 || strings.Join(p.values(), " ") != c.values || p.NextOffset != c.next || p.HighWatermark != 5 || p.Topic != "orders" || p.Partition != 1 {
+		if resp.StatusCode != 200 || strings.Join(p.values(), " ") != c.values || p.NextOffset != c.next ||
+			p.HighWatermark != 5 ||
+			p.Topic != "orders" ||
+			p.Partition != 1 {
 			t.Errorf("%q: %s, %+v", c.query, resp.Status, p)
 		}
 		if got := resp.Header.Get("Firn-Next-Offset"); got != fmt.Sprint(c.next) {
@@ -96,7 +100,8 @@ func TestReadRecords(t *testing.T) {
 		if resp.StatusCode != c.status || p.Status != c.status || p.Field != c.field || p.Detail == "" {
 			t.Errorf("%s: %s, %+v", c.path, resp.Status, p)
 		}
-		if c.status == 416 && (p.HighWatermark == nil || *p.HighWatermark != 5 || p.LogStart == nil || *p.LogStart != 0) {
+		if c.status == 416 &&
+			(p.HighWatermark == nil || *p.HighWatermark != 5 || p.LogStart == nil || *p.LogStart != 0) {
 			t.Errorf("the range is missing: %+v", p)
 		}
 	}
@@ -107,7 +112,12 @@ func TestLegible(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "mixed", 1)
 	f.writeRecords(t, topic, []ingest.Record{
-		{Key: []byte("k"), Value: []byte("<é>\n"), Timestamp: 7, Headers: []batch.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}}},
+		{
+			Key:       []byte("k"),
+			Value:     []byte("<é>\n"),
+			Timestamp: 7,
+			Headers:   []batch.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}},
+		},
 		{Key: nil, Value: nil, Timestamp: 8},
 		{Key: []byte{}, Value: []byte{0xff, 0}, Timestamp: 9},
 	})
@@ -155,7 +165,8 @@ func TestRepresentations(t *testing.T) {
 			}
 			continue
 		}
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != c.kind || resp.Header.Get("Firn-Next-Offset") != "3" {
+		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != c.kind ||
+			resp.Header.Get("Firn-Next-Offset") != "3" {
 			t.Errorf("Accept %q: %s, %v", c.accept, resp.Status, resp.Header)
 		}
 		switch c.kind {
@@ -190,7 +201,8 @@ func TestLongPoll(t *testing.T) {
 	}
 	answered := wait()
 	var p problem
-	if resp := f.call(t, "GET", path, nil, &p); resp.StatusCode != 429 || p.Limit != "MaxLongPolls" || resp.Header.Get("Retry-After") == "" {
+	if resp := f.call(t, "GET", path, nil, &p); resp.StatusCode != 429 || p.Limit != "MaxLongPolls" ||
+		resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond the bound: %s, %+v", resp.Status, p)
 	}
 	f.writeValues(t, topic, 0, "a")
@@ -241,7 +253,8 @@ func TestReadMemoryIsBounded(t *testing.T) {
 		held = append(held, h)
 	}
 	var p problem
-	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records", nil, &p); resp.StatusCode != 429 || p.Limit != "ReadMemoryBytes" {
+	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records", nil, &p); resp.StatusCode != 429 ||
+		p.Limit != "ReadMemoryBytes" {
 		t.Errorf("%s, %+v", resp.Status, p)
 	}
 	for _, h := range held {
@@ -287,7 +300,7 @@ func TestDecode(t *testing.T) {
 			got = append(got, string(r.Value))
 			return true, nil
 		}
-		next, err := s.decode(t.Context(), batches, offset, taker{take, skip})
+		next, err := s.decode(t.Context(), &index.Chunk{Batches: batches}, offset, taker{take, skip})
 		return strings.Join(got, ""), next, err
 	}
 	for _, c := range []struct {
@@ -319,7 +332,7 @@ func TestDecode(t *testing.T) {
 	for range cap(s.readers.decoding) {
 		s.readers.decoding <- struct{}{}
 	}
-	if _, err := s.decode(ctx, [][]byte{run}, 0, taker{func(batch.Record) (bool, error) { return true, nil }, skip}); err == nil {
+	if _, err := s.decode(ctx, &index.Chunk{Batches: [][]byte{run}}, 0, taker{func(batch.Record) (bool, error) { return true, nil }, skip}); err == nil {
 		t.Error("a client that has gone is waited for")
 	}
 }
@@ -338,7 +351,10 @@ func (f *firn) writeUnreadable(t testing.TB, topic *coordinator.Topic, records i
 	if err != nil {
 		t.Fatal(err)
 	}
-	pending, err := f.writer.Append(t.Context(), []ingest.Batch{{Partition: segments.Partition{Topic: topic.ID}, Header: h, Bytes: b}})
+	pending, err := f.writer.Append(
+		t.Context(),
+		[]ingest.Batch{{Partition: segments.Partition{Topic: topic.ID}, Header: h, Bytes: b}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,13 +382,16 @@ func TestUnreadable(t *testing.T) {
 	if resp.StatusCode != 200 || len(read.Records) != 2 || read.Records[1].Offset != 6 || read.Next != 8 {
 		t.Errorf("%s: %+v", resp.Status, read)
 	}
-	if s := read.Skipped; len(s) != 2 || s[0].From != 1 || s[0].To != 6 || s[1].From != 7 || s[1].To != 8 || !strings.Contains(s[0].Detail, "zstd") {
+	if s := read.Skipped; len(s) != 2 || s[0].From != 1 || s[0].To != 6 || s[1].From != 7 || s[1].To != 8 ||
+		!strings.Contains(s[0].Detail, "zstd") {
 		t.Errorf("%+v", s)
 	}
 	if got := resp.Header.Values("Firn-Skipped-Offsets"); !slices.Equal(got, []string{"1-5", "7-7"}) {
 		t.Error(got)
 	}
-	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?offset=7", nil, &read); resp.StatusCode != 200 || len(read.Records) != 0 || read.Next != 8 {
+	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?offset=7", nil, &read); resp.StatusCode != 200 ||
+		len(read.Records) != 0 ||
+		read.Next != 8 {
 		t.Errorf("at the end: %s: %+v", resp.Status, read)
 	}
 
@@ -394,8 +413,15 @@ func TestUnreadable(t *testing.T) {
 			}
 		}
 	}
-	f.call(t, "POST", "/v1/groups/g/claims?read=1000", map[string]any{"holder": "h", "topics": []string{"orders"}}, &claims)
-	if len(claims.Claims) != 1 || claims.Claims[0].Problem != nil || len(claims.Claims[0].Read.Skipped) != 2 || claims.Claims[0].Read.Next != 8 {
+	f.call(
+		t,
+		"POST",
+		"/v1/groups/g/claims?read=1000",
+		map[string]any{"holder": "h", "topics": []string{"orders"}},
+		&claims,
+	)
+	if len(claims.Claims) != 1 || claims.Claims[0].Problem != nil || len(claims.Claims[0].Read.Skipped) != 2 ||
+		claims.Claims[0].Read.Next != 8 {
 		t.Errorf("%+v", claims)
 	}
 }

@@ -135,7 +135,13 @@ func (t *recordText) whole(read *reading, chunk index.Chunk) []byte {
 	if len(t.skipped) > 0 {
 		b = fmt.Appendf(b, "\"skipped\":%s,\n", compactJSON(t.skipped))
 	}
-	return fmt.Appendf(b, "\"next_offset\":%d,\"high_watermark\":%d,\"log_start_offset\":%d}\n", t.next, chunk.HighWatermark, chunk.LogStart)
+	return fmt.Appendf(
+		b,
+		"\"next_offset\":%d,\"high_watermark\":%d,\"log_start_offset\":%d}\n",
+		t.next,
+		chunk.HighWatermark,
+		chunk.LogStart,
+	)
 }
 
 // taker is given what is read, one after the other, until it says that it takes no more, or has an error.
@@ -144,16 +150,17 @@ type taker struct {
 	skip func(unreadable) (more bool, err error)
 }
 
-// decode gives the records of batches from offset on to t. It returns the offset behind the last one that was taken.
-func (s *Server) decode(ctx context.Context, batches [][]byte, offset int64, t taker) (next int64, err error) {
+// decode gives the committed records of a chunk from offset on to t. It returns the offset behind the last one that was taken.
+func (s *Server) decode(ctx context.Context, chunk *index.Chunk, offset int64, t taker) (next int64, err error) {
 	next = offset
-	for _, run := range batches {
+	for _, run := range chunk.Batches {
 		for h, err := range batch.All(run) {
 			if err != nil {
 				return next, err
 			}
-			more, err := s.decodeBatch(ctx, h, run[:h.Size()], &next, t)
-			if err != nil || !more {
+			if b := run[:h.Size()]; chunk.IsAborted(&h) {
+				next = max(next, h.BaseOffset+int64(h.LastOffsetDelta)+1)
+			} else if more, err := s.decodeBatch(ctx, h, b, &next, t); err != nil || !more {
 				return next, err
 			}
 			run = run[h.Size():]
@@ -163,10 +170,15 @@ func (s *Server) decode(ctx context.Context, batches [][]byte, offset int64, t t
 }
 
 // decodeBatch gives the records of one batch from *next on to t, and moves *next behind them.
-func (s *Server) decodeBatch(ctx context.Context, h batch.Header, b []byte, next *int64, t taker) (more bool, err error) {
+func (s *Server) decodeBatch(
+	ctx context.Context,
+	h batch.Header,
+	b []byte,
+	next *int64,
+	t taker,
+) (more bool, err error) {
 	end := h.BaseOffset + int64(h.LastOffsetDelta) + 1
-	if end <= *next || h.Attributes.Control() {
-		*next = max(*next, end)
+	if end <= *next {
 		return true, nil
 	}
 	select {

@@ -91,7 +91,12 @@ func (t *tailing) choose(list string) error {
 		}
 	}
 	if len(t.parts) > maxTailPartitions {
-		return invalid("partitions", "are %d; a tail can have %d: choose some, like partitions=0,1,2", len(t.parts), maxTailPartitions)
+		return invalid(
+			"partitions",
+			"are %d; a tail can have %d: choose some, like partitions=0,1,2",
+			len(t.parts),
+			maxTailPartitions,
+		)
 	}
 	return nil
 }
@@ -225,7 +230,9 @@ func (t *tailing) grow() (grown bool, err error) {
 	}
 	for p := int32(len(t.parts)); p < topic.Partitions; p++ {
 		if len(t.parts) == maxTailPartitions {
-			return false, t.end(*full("maxTailPartitions", "the topic has more partitions now than a tail can have: choose some"))
+			return false, t.end(
+				*full("maxTailPartitions", "the topic has more partitions now than a tail can have: choose some"),
+			)
 		}
 		t.parts, t.next = append(t.parts, p), append(t.next, 0)
 	}
@@ -270,7 +277,7 @@ func (t *tailing) round(ctx context.Context) (more bool, err error) {
 func (t *tailing) forward(ctx context.Context, i int) (more bool, err error) {
 	at := segments.Partition{Topic: t.topic.ID, Index: t.parts[i]}
 	info, ok := t.s.view().Partition(at)
-	if !ok || t.next[i] >= info.HighWatermark {
+	if !ok || t.next[i] >= info.LastStable {
 		return false, nil
 	}
 	if t.next[i] < info.LogStart { // retention or somebody has deleted what came next
@@ -285,7 +292,12 @@ func (t *tailing) forward(ctx context.Context, i int) (more bool, err error) {
 	}
 	reading, cancel := context.WithTimeout(ctx, bucketTimeout)
 	defer cancel()
-	chunk, err := t.s.opts.Index.ReadWithin(reading, at, t.next[i], index.Bounds{MaxBytes: tailBytes, AtLeastOne: true, Reserve: memory.grow})
+	chunk, err := t.s.opts.Index.ReadWithin(
+		reading,
+		at,
+		t.next[i],
+		index.Bounds{MaxBytes: tailBytes, AtLeastOne: true, Committed: true, Reserve: memory.grow},
+	)
 	switch {
 	case errors.Is(err, index.ErrOffsetOutOfRange), errors.Is(err, coordinator.ErrUnknownPartition):
 		return true, nil // the next round knows why
@@ -320,10 +332,15 @@ func (t *tailing) give(ctx context.Context, i int, chunk index.Chunk) (more bool
 				return false, err
 			}
 			t.next[i] = r.Offset + 1
-			fmt.Fprintf(&out, "id: %s\ndata: %s\n", t.id(), text.Bytes()) // the text ends in a newline, and an empty line ends the event
+			fmt.Fprintf(
+				&out,
+				"id: %s\ndata: %s\n",
+				t.id(),
+				text.Bytes(),
+			) // the text ends in a newline, and an empty line ends the event
 			return true, nil
 		}
-		next, err := t.s.decode(ctx, chunk.Batches, t.next[i], taker{take, skip})
+		next, err := t.s.decode(ctx, &chunk, t.next[i], taker{take, skip})
 		if err != nil {
 			return false, t.end(t.s.problemOf(err))
 		}
@@ -334,7 +351,7 @@ func (t *tailing) give(ctx context.Context, i int, chunk index.Chunk) (more bool
 			}
 		}
 	}
-	return t.next[i] < chunk.HighWatermark, nil
+	return t.next[i] < chunk.LastStable, nil
 }
 
 // tailGap says that records were deleted before the tail came to them.

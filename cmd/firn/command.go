@@ -35,9 +35,23 @@ func newRoot(s streams) *cobra.Command {
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe(s), newTopic(s), newGroup(s), newUser(s), newACL(s), newQuota(s), newProduce(s),
-		newConsume(s), newReplay(s), newInspect(s), newDoctor(s),
-		newRecover(s), newHealth(s), newVersion(s))
+	root.AddCommand(
+		newServe(s),
+		newTopic(s),
+		newGroup(s),
+		newUser(s),
+		newACL(s),
+		newQuota(s),
+		newTxn(s),
+		newProduce(s),
+		newConsume(s),
+		newReplay(s),
+		newInspect(s),
+		newDoctor(s),
+		newRecover(s),
+		newHealth(s),
+		newVersion(s),
+	)
 	onlySubcommands(root)
 	return root
 }

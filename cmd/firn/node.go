@@ -27,6 +27,7 @@ import (
 	"firn.dev/segments/batch"
 	"firn.dev/segments/stores"
 	"firn.dev/topics"
+	"firn.dev/transactions"
 )
 
 // node is one running server: the rooms, wired.
@@ -35,17 +36,18 @@ type node struct {
 	options *serveOptions
 	logger  *slog.Logger
 
-	health health.Node
-	bucket *stores.Bucket
-	store  segments.Store // the bucket, measured and hedged
-	ended  func() error   // closes the coordinator
-	member *coordinator.Node
-	index  *index.Index
-	writer *ingest.Writer
-	groups *groups.Manager
-	kafka  *kafka.Server
-	rest   *rest.Server
-	tidy   *cleanup.Cleaner
+	health       health.Node
+	bucket       *stores.Bucket
+	store        segments.Store // the bucket, measured and hedged
+	ended        func() error   // closes the coordinator
+	member       *coordinator.Node
+	index        *index.Index
+	writer       *ingest.Writer
+	groups       *groups.Manager
+	transactions *transactions.Manager
+	kafka        *kafka.Server
+	rest         *rest.Server
+	tidy         *cleanup.Cleaner
 
 	certificates *login.Certificates // or nil
 	users        *login.UsersFile    // or nil
@@ -78,7 +80,10 @@ func startNode(
 		n.kafkaAt = append(n.kafkaAt, at)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
 
 	if n.bucket, err = openStoreLogging(ctx, o.store, logger); err != nil {
 		return nil, err
@@ -163,6 +168,13 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	if err != nil {
 		return err
 	}
+	n.transactions, err = transactions.New(transactions.Options{
+		Node: n.member, Writer: n.writer, Logger: n.logger, Registerer: registry,
+		MaxTimeout: o.transactionMaxTimeout, Retention: o.transactionalIDRetention,
+	})
+	if err != nil {
+		return err
+	}
 	ofTopics := topics.Options{AutoCreate: o.autoCreateTopics, DefaultPartitions: o.defaultPartitions}
 	authorizer, err := o.access.authorizer(n.member.View(), n.logger)
 	if err != nil {
@@ -174,7 +186,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		return err
 	}
 	n.kafka, err = kafka.New(kafka.Options{
-		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Logger: n.logger, Registerer: registry,
+		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Transactions: n.transactions,
+		Logger: n.logger, Registerer: registry,
 		Passwords: n.passwords, Tokens: n.tokens, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
@@ -190,7 +203,11 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
 		Peers: n.peers(),
 		TLS:   o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
-		Limits: rest.Limits{MaxBodyBytes: int(o.httpMaxBody), RequestMemoryBytes: int64(o.httpMemory), ReadMemoryBytes: int64(o.httpReadMemory)},
+		Limits: rest.Limits{
+			MaxBodyBytes:       int(o.httpMaxBody),
+			RequestMemoryBytes: int64(o.httpMemory),
+			ReadMemoryBytes:    int64(o.httpReadMemory),
+		},
 	})
 	if err != nil {
 		return err
@@ -280,6 +297,9 @@ func (n *node) close(ctx context.Context) error {
 	var errs []error
 	if n.tidy != nil {
 		errs = append(errs, n.tidy.Close(ctx))
+	}
+	if n.transactions != nil {
+		errs = append(errs, n.transactions.Close(ctx))
 	}
 	if n.writer != nil {
 		errs = append(errs, n.writer.Close(ctx))

@@ -24,6 +24,7 @@ type replayOptions struct {
 	fileBytes, memory      byteSize
 	parallel               int
 	follow, plan, append   bool
+	isolation              string
 	poll                   time.Duration
 	prices                 replay.Prices
 }
@@ -51,25 +52,67 @@ func newReplay(s streams) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.store, "store", defaultStore, "the bucket's `URL`: file:///dir, s3://bucket/prefix or minio://host:port/bucket/prefix")
-	f.StringVar(&o.from, "from", "earliest", "`where` to begin: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
+	f.StringVar(
+		&o.store,
+		"store",
+		defaultStore,
+		"the bucket's `URL`: file:///dir, s3://bucket/prefix or minio://host:port/bucket/prefix",
+	)
+	f.StringVar(
+		&o.from,
+		"from",
+		"earliest",
+		"`where` to begin: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z",
+	)
 	f.StringVar(&o.to, "to", "latest", "`where` to end, exclusive: the same")
-	f.Int32SliceVar(&o.partitions, "partition", nil, "replay this `partition` alone; several with commas; by default all")
+	f.Int32SliceVar(
+		&o.partitions,
+		"partition",
+		nil,
+		"replay this `partition` alone; several with commas; by default all",
+	)
 	f.StringVar(&o.format, "format", "ndjson", "`how` records are written: ndjson, raw or parquet")
 	f.StringVar(&o.out, "out", "", "a file, a directory or a bucket's `URL`; by default standard output")
-	f.StringVar(&o.schema, "schema", "", "for parquet: values are JSON with the fields in this `file`, or, if it is infer, with those found in a sample")
+	f.StringVar(
+		&o.schema,
+		"schema",
+		"",
+		"for parquet: values are JSON with the fields in this `file`, or, if it is infer, with those found in a sample",
+	)
 	f.IntVar(&o.sample, "sample", 1000, "`records` that --schema infer looks at")
 	f.StringVar(&o.compression, "compression", "zstd", "of parquet: zstd, snappy or none")
 	f.Var(&o.fileBytes, "file-bytes", "`size` at which files in a directory or a bucket are cut")
 	f.Var(&o.memory, "memory", "memory for reading ahead, decoding and collecting; no less than 16MiB")
 	f.IntVar(&o.parallel, "parallel", 8, "`requests` to the bucket at once")
-	f.BoolVarP(&o.follow, "follow", "f", false, "at the end, wait for new records; only to standard output, as ndjson or raw")
+	f.StringVar(
+		&o.isolation,
+		"isolation",
+		"read-committed",
+		"read-committed, or read-uncommitted: records of open and aborted transactions as well",
+	)
+	f.BoolVarP(
+		&o.follow,
+		"follow",
+		"f",
+		false,
+		"at the end, wait for new records; only to standard output, as ndjson or raw",
+	)
 	f.DurationVar(&o.poll, "poll", time.Second, "how often --follow looks for new records: about how late they come")
-	f.BoolVar(&o.append, "append", false, "when --out has a complete replay, add the records written since: for a job that runs every night")
+	f.BoolVar(
+		&o.append,
+		"append",
+		false,
+		"when --out has a complete replay, add the records written since: for a job that runs every night",
+	)
 	f.BoolVar(&o.plan, "plan", false, "say what the replay would cost, and end")
 	f.Float64Var(&o.prices.Get, "price-get", o.prices.Get, "`dollars` for a thousand GET requests")
 	f.Float64Var(&o.prices.List, "price-list", o.prices.List, "`dollars` for a thousand LIST requests")
-	f.Float64Var(&o.prices.Transfer, "price-transfer", 0, "`dollars` for a GiB that leaves the bucket; within a region it is 0")
+	f.Float64Var(
+		&o.prices.Transfer,
+		"price-transfer",
+		0,
+		"`dollars` for a GiB that leaves the bucket; within a region it is 0",
+	)
 	return cmd
 }
 
@@ -99,6 +142,8 @@ func (o *replayOptions) options(s streams) (replay.Options, error) {
 		}
 	}
 	switch {
+	case o.isolation != "read-committed" && o.isolation != "read-uncommitted":
+		return replay.Options{}, usagef("--isolation %q: it is read-committed or read-uncommitted", o.isolation)
 	case o.follow && o.to != "latest":
 		return replay.Options{}, usagef("--follow has no end: it does not go with --to")
 	case o.follow && (o.out != "" || o.format == "parquet"):
@@ -108,8 +153,18 @@ func (o *replayOptions) options(s streams) (replay.Options, error) {
 	case o.schema != "" && o.format != "parquet":
 		return replay.Options{}, usagef("--schema is for --format parquet")
 	}
-	return replay.Options{Topic: o.topic, Partitions: o.partitions, From: from, To: to, Follow: o.follow, Poll: o.poll, Memory: int64(o.memory),
-		Parallel: o.parallel, Note: s.note}, nil
+	return replay.Options{
+		Topic:       o.topic,
+		Partitions:  o.partitions,
+		From:        from,
+		To:          to,
+		Follow:      o.follow,
+		Poll:        o.poll,
+		Uncommitted: o.isolation == "read-uncommitted",
+		Memory:      int64(o.memory),
+		Parallel:    o.parallel,
+		Note:        s.note,
+	}, nil
 }
 
 func flagError(flag string, err error) error {
@@ -218,7 +273,11 @@ func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Repl
 		return fmt.Errorf("--out %s: %w", to.bucket, err)
 	}
 	if files.Complete() {
-		s.note("%s: the replay there is complete: %s; nothing was written since", to.bucket, covered(files.Job().Ranges))
+		s.note(
+			"%s: the replay there is complete: %s; nothing was written since",
+			to.bucket,
+			covered(files.Job().Ranges),
+		)
 		return nil
 	}
 	if text := files.Job().Schema; text != nil { // that of the first call: a sample may be another one by now
@@ -233,7 +292,12 @@ func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Repl
 	files.Use(format, int64(o.fileBytes))
 	r.SetRanges(files.Left())
 	if files.Resumed() {
-		s.note("%s: going on with what a replay has left that was interrupted: %d of %d partitions are not complete", to.bucket, len(files.Left()), len(files.Job().Ranges))
+		s.note(
+			"%s: going on with what a replay has left that was interrupted: %d of %d partitions are not complete",
+			to.bucket,
+			len(files.Left()),
+			len(files.Job().Ranges),
+		)
 	}
 	p := startReplayProgress(s, r, false)
 	err = r.Run(ctx, files)

@@ -69,6 +69,9 @@ type serveOptions struct {
 	consumerHeartbeat   time.Duration
 	offsetsRetention    time.Duration
 
+	transactionMaxTimeout    time.Duration
+	transactionalIDRetention time.Duration
+
 	access     authorizerOptions
 	httpLogins httpLoginOptions
 	oauth      oauthOptions
@@ -92,32 +95,72 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.coordinator, "coordinator", inProcess, "`URL` of the coordinator: embedded, redis://HOST:PORT or "+
 		"rediss://HOST:PORT")
 	f.StringVar(&o.kafkaAddr, "kafka-addr", "127.0.0.1:9092", "`host:port` to serve Kafka clients on")
-	f.StringSliceVar(&o.listeners, "listener", nil, "`NAME=URL` where Kafka clients come in, instead of --kafka-addr and "+
-		"--advertise; repeated: NAME=PROTOCOL://host:port?advertise=host:port, with "+
-		"plaintext, ssl, sasl-plaintext or sasl-ssl")
-	f.StringVar(&o.tls.Certificate, "tls-cert", "", "`file` with the certificate of TLS listeners and of --https, PEM; "+
-		"read again when it changes, as the files below are")
+	f.StringSliceVar(
+		&o.listeners,
+		"listener",
+		nil,
+		"`NAME=URL` where Kafka clients come in, instead of --kafka-addr and "+
+			"--advertise; repeated: NAME=PROTOCOL://host:port?advertise=host:port, with "+
+			"plaintext, ssl, sasl-plaintext or sasl-ssl",
+	)
+	f.StringVar(
+		&o.tls.Certificate,
+		"tls-cert",
+		"",
+		"`file` with the certificate of TLS listeners and of --https, PEM; "+
+			"read again when it changes, as the files below are",
+	)
 	f.StringVar(&o.tls.Key, "tls-key", "", "`file` with the key of --tls-cert, PEM")
 	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "`file` with the authorities of clients' certificates, PEM")
-	f.StringVar(&o.tls.ClientAuth, "tls-client-auth", "none", "whether clients show certificates: none, request or require")
+	f.StringVar(
+		&o.tls.ClientAuth,
+		"tls-client-auth",
+		"none",
+		"whether clients show certificates: none, request or require",
+	)
 	f.StringVar(&o.usersFile, "users-file", "", "`file` of the users who may log in, by SASL and on HTTP; lines of "+
 		"'firn user hash'; read again when it changes")
-	f.DurationVar(&o.maxReauth, "max-reauth", 0, "how long a login by SASL is good for before the client has to log in "+
-		"again, Kafka's connections.max.reauth.ms; 0: for ever")
+	f.DurationVar(
+		&o.maxReauth,
+		"max-reauth",
+		0,
+		"how long a login by SASL is good for before the client has to log in "+
+			"again, Kafka's connections.max.reauth.ms; 0: for ever",
+	)
 	f.BoolVar(&o.https, "https", false, "serve HTTPS instead of HTTP at --http-addr, with --tls-cert")
 	o.httpLogins.addFlags(f)
 	o.oauth.addFlags(f)
 	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`host:port` to serve HTTP on (records, topics, groups, "+
 		"health, metrics), or none")
-	f.StringVar(&o.adminAddr, "admin-addr", noHTTP, "`host:port` that serves /healthz, /readyz and /metrics alone, beside "+
-		"--http-addr, or none")
+	f.StringVar(
+		&o.adminAddr,
+		"admin-addr",
+		noHTTP,
+		"`host:port` that serves /healthz, /readyz and /metrics alone, beside "+
+			"--http-addr, or none",
+	)
 	f.StringVar(&o.advertise, "advertise", "", "`host:port` that Kafka clients connect to (default: --kafka-addr)")
-	f.StringVar(&o.advertiseHTTP, "advertise-http", "", "`host:port` at which other nodes reach this one's HTTP (default: "+
-		"--http-addr, with the host of --advertise if that is every interface)")
-	f.DurationVar(&o.commitDeadline, "commit-deadline", coordinator.DefaultCommitDeadline, "how old a segment may be when "+
-		"it gets its offsets; merging and the search for garbage begin some time later; the same on all nodes")
-	f.DurationVar(&o.gcGrace, "gc-grace", coordinator.DefaultGrace, "how long objects that nothing needs any more are "+
-		"kept for readers that are behind; the same on all nodes")
+	f.StringVar(
+		&o.advertiseHTTP,
+		"advertise-http",
+		"",
+		"`host:port` at which other nodes reach this one's HTTP (default: "+
+			"--http-addr, with the host of --advertise if that is every interface)",
+	)
+	f.DurationVar(
+		&o.commitDeadline,
+		"commit-deadline",
+		coordinator.DefaultCommitDeadline,
+		"how old a segment may be when "+
+			"it gets its offsets; merging and the search for garbage begin some time later; the same on all nodes",
+	)
+	f.DurationVar(
+		&o.gcGrace,
+		"gc-grace",
+		coordinator.DefaultGrace,
+		"how long objects that nothing needs any more are "+
+			"kept for readers that are behind; the same on all nodes",
+	)
 }
 
 // addFlags adds all flags with their defaults.
@@ -131,37 +174,81 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	o.requestMemory, o.answerMemory = 512<<20, 512<<20
 	o.cacheBytes.auto, o.tailBytes.auto = true, true
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
-	f.DurationVar(&o.flushInterval, "flush-interval", 250*time.Millisecond, "seal a segment at the latest after this long")
+	f.DurationVar(
+		&o.flushInterval,
+		"flush-interval",
+		250*time.Millisecond,
+		"seal a segment at the latest after this long",
+	)
 	o.putBudget.auto = true
 	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; auto: 8 on s3, none elsewhere")
-	f.Var(&o.bufferBytes, "buffer-bytes", "memory for records that are not yet acknowledged; beyond it producers are slowed")
+	f.Var(
+		&o.bufferBytes,
+		"buffer-bytes",
+		"memory for records that are not yet acknowledged; beyond it producers are slowed",
+	)
 	f.Var(&o.httpMaxBody, "http-max-body", "largest body of an HTTP producer's request, decompressed")
 	f.Var(&o.httpMemory, "http-memory", "memory for the requests of HTTP producers; beyond it they get 429")
 	f.Var(&o.httpReadMemory, "http-read-memory", "memory for the answers to HTTP consumers; less room makes answers "+
 		"smaller, and beyond it they get 429")
 	f.Var(&o.requestMemory, "request-memory", "memory for the requests of Kafka clients; beyond it large ones wait")
-	f.Var(&o.answerMemory, "answer-memory", "memory for the answers to Kafka clients; less room makes Fetch responses "+
-		"smaller, and other answers wait")
-	f.Var(&o.cacheBytes, "cache-bytes", "memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere")
-	f.Var(&o.tailBytes, "tail-bytes", "memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere")
-	f.StringVar(&o.checkRecords, "check-records", "full", "`extent` of the check of batches that arrive compressed: full "+
-		"(every record) or headers")
+	f.Var(
+		&o.answerMemory,
+		"answer-memory",
+		"memory for the answers to Kafka clients; less room makes Fetch responses "+
+			"smaller, and other answers wait",
+	)
+	f.Var(
+		&o.cacheBytes,
+		"cache-bytes",
+		"memory for blocks read from the bucket; auto: 32MiB for a directory, 64MiB elsewhere",
+	)
+	f.Var(
+		&o.tailBytes,
+		"tail-bytes",
+		"memory for the newest segments, for readers at the tail; auto: 8MiB for a directory, 64MiB elsewhere",
+	)
+	f.StringVar(
+		&o.checkRecords,
+		"check-records",
+		"full",
+		"`extent` of the check of batches that arrive compressed: full "+
+			"(every record) or headers",
+	)
 	f.StringVar(&o.compressPlain, "compress-plain", batch.LZ4.String(),
 		"`codec` for batches that arrive uncompressed: lz4 or none")
 
 	o.mergeRate.auto, o.mergeMemory, o.compactMemory = true, 64<<20, 64<<20
-	f.Var(&o.mergeRate, "merge-rate", "most bytes per second that merging of small segments copies, or none; auto: 64MiB, "+
-		"and less while merging slows producers")
+	f.Var(
+		&o.mergeRate,
+		"merge-rate",
+		"most bytes per second that merging of small segments copies, or none; auto: 64MiB, "+
+			"and less while merging slows producers",
+	)
 	f.Var(&o.mergeMemory, "merge-memory", "memory for merges under way")
-	f.Var(&o.compactMemory, "compaction-memory", "memory for the keys of partitions that are compacted, 30 bytes each")
+	f.Var(
+		&o.compactMemory,
+		"compaction-memory",
+		"memory for the keys of partitions that are compacted, 30 bytes each",
+	)
 
 	f.BoolVar(&o.autoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
-	f.Int32Var(&o.defaultPartitions, "default-partitions", 1, "partitions of a topic that is created without a number of them")
+	f.Int32Var(
+		&o.defaultPartitions,
+		"default-partitions",
+		1,
+		"partitions of a topic that is created without a number of them",
+	)
 	f.Int32Var(&o.reportedReplicas, "reported-replication-factor", 0, "replication factor of every topic, as Kafka "+
 		"clients are told; 0: what each was created with")
 
-	f.DurationVar(&o.groupRebalanceDelay, "group-rebalance-delay", 200*time.Millisecond, "how long the first rebalance of "+
-		"an empty consumer group waits for more members")
+	f.DurationVar(
+		&o.groupRebalanceDelay,
+		"group-rebalance-delay",
+		200*time.Millisecond,
+		"how long the first rebalance of "+
+			"an empty consumer group waits for more members",
+	)
 	f.DurationVar(&o.groupMinSession, "group-min-session-timeout", 6*time.Second,
 		"shortest session timeout of members of classic groups")
 	f.DurationVar(&o.groupMaxSession, "group-max-session-timeout", 30*time.Minute,
@@ -170,15 +257,29 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 		"session timeout of members of consumer groups (KIP-848)")
 	f.DurationVar(&o.consumerHeartbeat, "consumer-heartbeat-interval", 5*time.Second,
 		"how often members of consumer groups (KIP-848) are to send heartbeats")
-	f.DurationVar(&o.offsetsRetention, "offsets-retention", 7*24*time.Hour, "how long the committed offsets of a consumer "+
-		"group without members are kept")
+	f.DurationVar(
+		&o.offsetsRetention,
+		"offsets-retention",
+		7*24*time.Hour,
+		"how long the committed offsets of a consumer "+
+			"group without members are kept",
+	)
+	f.DurationVar(&o.transactionMaxTimeout, "transaction-max-timeout", 15*time.Minute,
+		"longest timeout of transactions that producers may ask for")
+	f.DurationVar(&o.transactionalIDRetention, "transactional-id-retention", 7*24*time.Hour,
+		"how long a transactional id is remembered that no producer uses")
 
 	o.access.addFlags(f)
 
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not "+
-		"behind a proxy")
+	f.BoolVar(
+		&o.pprof,
+		"pprof",
+		false,
+		"serve Go's profiles at /debug/pprof/ of --http-addr, to this machine alone; not "+
+			"behind a proxy",
+	)
 }
 
 // validate reports every problem at once, each naming its flag. It fills in what follows from other
@@ -221,6 +322,8 @@ func (o *serveOptions) validate() error {
 	check("consumer-session-timeout", within(o.consumerSession, time.Second, 24*time.Hour))
 	check("consumer-heartbeat-interval", within(o.consumerHeartbeat, 10*time.Millisecond, o.consumerSession-1))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
+	check("transaction-max-timeout", within(o.transactionMaxTimeout, time.Second, 24*time.Hour))
+	check("transactional-id-retention", within(o.transactionalIDRetention, time.Hour, math.MaxInt64))
 	o.access.validate(check)
 	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))
 	check("log-format", oneOf(o.logFormat, "text", "json"))
@@ -267,8 +370,11 @@ func checkAdvertised(addr string) error {
 		return err
 	}
 	if host, _, _ := net.SplitHostPort(addr); everywhere(host) {
-		return fmt.Errorf("%q names every interface, and no client can connect to that; name the host by which others "+
-			"reach this node", addr)
+		return fmt.Errorf(
+			"%q names every interface, and no client can connect to that; name the host by which others "+
+				"reach this node",
+			addr,
+		)
 	}
 	return nil
 }
