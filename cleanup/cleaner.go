@@ -30,7 +30,7 @@ type Cleaner struct {
 	tasks  sync.WaitGroup
 
 	// Of the loop alone.
-	looked   map[segments.Partition]glance
+	looked   map[segments.Partition]idleState
 	retained time.Time // when retention last moved log starts
 }
 
@@ -59,7 +59,7 @@ func prepare(opts Options) (*Cleaner, error) {
 	}
 	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, maps: newMapRoom(opts.MapBytes),
 		failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
-		looked:   map[segments.Partition]glance{}}
+		looked:   map[segments.Partition]idleState{}}
 	c.reader = &spans.Reader{Store: opts.Store}
 	return c, nil
 }
@@ -103,7 +103,7 @@ func (c *Cleaner) round(ctx context.Context) bool {
 	}
 	c.ahead.Store(int64(now.Sub(c.opts.Node.Now())))
 	if now.Before(c.retained) { // the coordinator's clock went back, as when another Redis took over
-		c.looked, c.retained = map[segments.Partition]glance{}, time.Time{}
+		c.looked, c.retained = map[segments.Partition]idleState{}, time.Time{}
 	}
 	work, starts := c.look(ctx, now)
 	if len(starts) > 0 {

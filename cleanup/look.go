@@ -23,15 +23,15 @@ type work struct {
 	archive bool               // there may be spans to put into an index object
 	merge   []coordinator.Span // are to become one; may be empty
 	after   uint64             // see coordinator.View.Plan
-	failed  *atomic.Bool       // of the glance
+	failed  *atomic.Bool       // of the idleState
 }
 
 // any says whether there is something to do.
 func (w *work) any() bool { return w.compact || w.archive || len(w.merge) > 0 }
 
-// glance is what a partition looked like when there was nothing to do in it: until it looks
+// idleState is a partition as it was when there was nothing to do in it: until it looks
 // different, or time has passed, nobody needs to look again.
-type glance struct {
+type idleState struct {
 	topic  *coordinator.Topic // changed topics are others
 	info   coordinator.PartitionInfo
 	after  uint64
@@ -40,8 +40,8 @@ type glance struct {
 	behind backlog
 }
 
-// longestGlance is how long at most a partition is not looked at.
-const longestGlance = 10 * time.Minute
+// longestIdle is how long at most a partition is not looked at.
+const longestIdle = 10 * time.Minute
 
 // planWindow is how many spans are looked at together.
 const planWindow = 8 << 10
@@ -50,7 +50,7 @@ const planWindow = 8 << 10
 // of which are to start.
 func (c *Cleaner) look(ctx context.Context, now time.Time) ([]work, map[segments.Partition]int64) {
 	nodes := c.opts.Node.Nodes()
-	looked := make(map[segments.Partition]glance, len(c.looked))
+	looked := make(map[segments.Partition]idleState, len(c.looked))
 	var all []work
 	starts := map[segments.Partition]int64{}
 	total := &backlog{}
@@ -83,15 +83,15 @@ func (b *backlog) add(other backlog) {
 
 // lookAt says what is to be done in a partition. Where its log is to start goes into starts, if
 // that is due.
-func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, starts map[segments.Partition]int64,
-	now time.Time) (work, glance) {
+func (c *Cleaner) lookAt(ctx context.Context, w work, before idleState, starts map[segments.Partition]int64,
+	now time.Time) (work, idleState) {
 	info, _ := c.view.Partition(w.at)
 	_, after := c.view.Plan(w.at, math.MaxInt64, 0)
 	same := before.topic == w.topic && before.info == info && before.after == after
 	if now.Before(before.until) && (same || before.failed.Load()) {
 		return w, before
 	}
-	g := glance{topic: w.topic, info: info, after: after, until: now.Add(longestGlance), failed: &atomic.Bool{}}
+	g := idleState{topic: w.topic, info: info, after: after, until: now.Add(longestIdle), failed: &atomic.Bool{}}
 	w.failed = g.failed
 	start, err := c.expired(ctx, w.at, w.config, now)
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *Cleaner) lookAt(ctx context.Context, w work, before glance, starts map[
 }
 
 // search looks for spans to merge, a window of them at a time, and for when to look again.
-func (c *Cleaner) search(w *work, g *glance, start int64, now time.Time) {
+func (c *Cleaner) search(w *work, g *idleState, start int64, now time.Time) {
 	ripeness := c.opts.ripeness()
 	l := c.limits(w.config, now)
 	highest := int64(math.MinInt64)
@@ -154,7 +154,7 @@ func (c *Cleaner) search(w *work, g *glance, start int64, now time.Time) {
 }
 
 // note adds what a window has to say about the backlog and about when to look again.
-func (c *Cleaner) note(g *glance, window []coordinator.Span, config topicconfig.Config, now time.Time,
+func (c *Cleaner) note(g *idleState, window []coordinator.Span, config topicconfig.Config, now time.Time,
 	ripeness time.Duration) {
 	sooner := func(t time.Time) {
 		if t.After(now) && t.Before(g.until) {

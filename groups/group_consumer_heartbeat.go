@@ -91,7 +91,7 @@ func (r *ConsumerHeartbeat) validate() *kerr.Error {
 // that brings none.
 func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID string) ConsumerAnswer {
 	if r.leaves() {
-		return g.goodbye(r)
+		return g.leaves(r)
 	}
 	m, err := g.visitor(r)
 	if err != nil {
@@ -294,9 +294,9 @@ func (m *consumer) renew(g *consumerGroup, r *ConsumerHeartbeat, wants subscript
 	return differs
 }
 
-// goodbye takes out a member that leaves. A static one that says that it will come back keeps its
+// leaves takes out a member that leaves. A static one that says that it will come back keeps its
 // place until its session is over.
-func (g *consumerGroup) goodbye(r *ConsumerHeartbeat) ConsumerAnswer {
+func (g *consumerGroup) leaves(r *ConsumerHeartbeat) ConsumerAnswer {
 	w := who{member: r.MemberID}
 	if r.InstanceID != nil {
 		w.instance = *r.InstanceID
