@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -132,6 +132,10 @@ compaction: build test-needs ## a million updates of 10,000 keys, compacted unde
 test-groups: build test-needs test-servers ## consumer groups of seven client libraries, in classic and new protocol, under kill -9; a chain of 500,000 records (15 minutes)
 	$(GO) run ./test/groups --firn $(BIN)/firn $(ARGS)
 
+test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms, and Apache Kafka's tools; strangers attack for a minute (3 minutes)
+	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies
+	$(GO) test -count=1 -timeout 20m -v ./test/logins -logins.kafka lib -logins.long
+
 test-engines: ## Spark (its Kafka source and Parquet) and DuckDB count and sum a topic; installs them, 700 MB, and needs a JDK of 17
 	@test/engines/install all
 	$(GO) vet -tags engines ./test/engines
@@ -158,6 +162,9 @@ bench-replay: build ## firn replay beside plain reads of the same ranges, from a
 
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
+
+bench-tls: ## produce and fetch with TLS and without, in turns: MiB/s, and what they cost the server (1 minute)
+	$(GO) test -run '^$$' -bench BenchmarkTLS -benchtime 1x -v ./test/logins
 
 bench-replay-tail: build ## what a consumer at the tail notices of a full replay, through the node and from the bucket (5 minutes, 10 GiB of disk)
 	$(GO) run ./test/bench/tail -firn $(BIN)/firn $(ARGS)

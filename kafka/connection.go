@@ -40,6 +40,7 @@ type connection struct {
 	writes   *budget.Client // room in ingest's buffer; nil: it has produced nothing yet
 
 	loginTimer *time.Timer   // ends a client that does not prove who it is
+	dismissed  chan struct{} // closed by dismiss
 	client     access.Client // who it has proved to be
 
 	refused    time.Duration // its address makes too many connections: this one is closed after so long
@@ -83,10 +84,18 @@ func newConnection(s *Server, raw net.Conn, l *Listener, address netip.Addr) *co
 		c.peer.session = &session{}
 	}
 	if l.provesSomething() {
-		c.loginTimer = time.AfterFunc(s.opts.Limits.LoginTimeout, func() { raw.Close() })
+		c.dismissed = make(chan struct{})
+		c.loginTimer = time.AfterFunc(s.opts.Limits.LoginTimeout, c.dismiss)
 	}
 	c.peer.address, c.peer.known = address, func() { s.known(c) }
 	return c
+}
+
+// dismiss ends a client that has not proved who it is, and whatever its login waits for. It is
+// called once: by the timer, or by who has stopped it.
+func (c *connection) dismiss() {
+	close(c.dismissed)
+	c.raw.Close()
 }
 
 // serve runs the connection to its end. A client that closes it, or breaks the protocol, hears no more answers; when the server drains, those that are

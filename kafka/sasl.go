@@ -43,6 +43,7 @@ const (
 // Errors that end a connection on a listener with SASL.
 var (
 	errNotLoggedIn = errors.New("a request before the login")
+	errDismissed   = fmt.Errorf("%w: it took too long, or there were too many", errNotLoggedIn)
 	errLoginFailed = errors.New("login failed")
 	errLoginOver   = errors.New("the login is over: MaxReauth, or the token has expired")
 	errLoginGone   = errors.New("the user is gone, or has another password")
@@ -80,6 +81,8 @@ func (c *connection) awaitLogin(ctx context.Context) error {
 	select {
 	case <-c.last:
 		return nil
+	case <-c.dismissed:
+		return errDismissed
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

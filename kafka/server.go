@@ -7,7 +7,6 @@
 package kafka
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +75,7 @@ func New(opts Options) (*Server, error) {
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},
 		perAddress:   map[netip.Addr]int{},
-		strangers:    strangers{most: opts.Limits.MaxStrangers, places: map[*connection]*list.Element{}},
+		strangers:    newStrangers(opts.Limits.MaxStrangers),
 		refusals:     rate.Sometimes{First: 3, Interval: time.Second},
 		readFailures: rate.Sometimes{First: 3, Interval: time.Second},
 	}
@@ -164,7 +163,9 @@ func (s *Server) admit(nc net.Conn, l *Listener) (*connection, error) {
 	s.connections[c] = struct{}{}
 	s.perAddress[address]++
 	if l.provesSomething() {
-		s.strangers.add(c)
+		if goes := s.strangers.add(c); goes != nil && goes.loginTimer.Stop() {
+			goes.dismiss()
+		}
 	}
 	return c, nil
 }

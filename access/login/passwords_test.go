@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -112,6 +113,24 @@ func FuzzScram(f *testing.F) {
 		final = strings.Replace(final, "r=abc", nonce, 1)
 		if answer, done, err := s.Step([]byte(final)); done || err == nil || answer != nil {
 			t.Fatalf("the last message proved something: %q, %v", answer, err)
+		}
+	})
+}
+
+// FuzzPlain holds that no message of PLAIN proves anything but that of a user with the password, as
+// itself.
+func FuzzPlain(f *testing.F) {
+	p := login.NewPasswords(withUser(f, "alice", "pencil"))
+	for _, message := range []string{"\x00alice\x00pencil", "alice\x00alice\x00pencil", "bob\x00alice\x00pencil",
+		"\x00alice\x00pencil\x00", "\x00", "\x00\x00", "alice", strings.Repeat("\x00", 5000)} {
+		f.Add([]byte(message))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		sum := sha256.Sum256(message) // an address may make few guesses a second
+		proof, err := p.Plain(t.Context(), netip.AddrFrom4([4]byte(sum[:4])), message)
+		own := string(message) == "\x00alice\x00pencil" || string(message) == "alice\x00alice\x00pencil"
+		if own != (err == nil) || own != (proof.User == "alice") || !own && !errors.Is(err, login.ErrFailed) {
+			t.Errorf("%q: %+v, %v", message, proof, err)
 		}
 	})
 }

@@ -167,7 +167,8 @@ resource "aws_lb_listener" "kafka" {
   for_each          = local.nodes
   load_balancer_arn = aws_lb.firn.arn
   port              = local.kafka_port + each.value
-  protocol          = "TCP"
+  protocol          = var.certificate_arn == null ? "TCP" : "TLS"
+  certificate_arn   = var.certificate_arn
 
   default_action {
     type             = "forward"

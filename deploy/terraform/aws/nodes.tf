@@ -2,6 +2,7 @@
 
 locals {
   kafka_port = 9092
+  kafka_host = coalesce(var.advertise_host, aws_lb.firn.dns_name)
   nodes      = { for i in range(var.nodes) : tostring(i + 1) => i + 1 }
 }
 
@@ -45,17 +46,16 @@ resource "aws_ecs_task_definition" "node" {
       { containerPort = 8080, protocol = "tcp" },
       { containerPort = 8081, protocol = "tcp" },
     ]
-    environment = [
+    environment = concat([for name, value in var.environment : { name = name, value = value }], [
       { name = "FIRN_NODE_ID", value = each.key },
       { name = "FIRN_STORE", value = local.store_url },
-      { name = "FIRN_KAFKA_ADDR", value = "0.0.0.0:${local.kafka_port + each.value}" },
-      { name = "FIRN_ADVERTISE", value = "${aws_lb.firn.dns_name}:${local.kafka_port + each.value}" },
+      { name = "FIRN_LISTENER", value = "kafka=${var.kafka_protocol}://0.0.0.0:${local.kafka_port + each.value}?advertise=${local.kafka_host}:${local.kafka_port + each.value}" },
       { name = "FIRN_HTTP_ADDR", value = "0.0.0.0:8080" },
       { name = "FIRN_ADMIN_ADDR", value = "0.0.0.0:8081" },
       { name = "FIRN_ADVERTISE_HTTP", value = "${aws_lb.firn.dns_name}:${8080 + each.value}" },
       { name = "FIRN_LOG_FORMAT", value = "json" },
       { name = "GOMEMLIMIT", value = "${floor(var.node_memory * 0.85)}MiB" },
-    ]
+    ])
     secrets     = [{ name = "FIRN_COORDINATOR", valueFrom = aws_secretsmanager_secret.redis.arn }]
     healthCheck = { command = ["CMD", "/firn", "health"], interval = 5, timeout = 3, retries = 5, startPeriod = 30 }
     logConfiguration = {

@@ -35,7 +35,41 @@ variable "client_cidr_blocks" {
 
   validation {
     condition     = !contains(var.client_cidr_blocks, "0.0.0.0/0") && !contains(var.client_cidr_blocks, "::/0")
-    error_message = "client_cidr_blocks may not be everywhere: Firn does not ask clients for a password yet."
+    error_message = "client_cidr_blocks may not be everywhere: name the networks that clients are in. The load balancer is inside."
+  }
+}
+
+variable "kafka_protocol" {
+  description = "plaintext, or sasl-plaintext: clients log in. With certificate_arn the load balancer speaks TLS with them, so that to them it is SASL_SSL."
+  type        = string
+  default     = "plaintext"
+
+  validation {
+    condition     = contains(["plaintext", "sasl-plaintext"], var.kafka_protocol)
+    error_message = "kafka_protocol is plaintext or sasl-plaintext."
+  }
+}
+
+variable "certificate_arn" {
+  description = "Certificate (ACM) by which the load balancer speaks TLS with Kafka clients; null: it does not. It names advertise_host."
+  type        = string
+  default     = null
+}
+
+variable "advertise_host" {
+  description = "Name under which clients reach the load balancer, and that the certificate names; null: the load balancer's own."
+  type        = string
+  default     = null
+}
+
+variable "environment" {
+  description = "More settings of firn serve, as its variables: FIRN_AUTHORIZER, FIRN_SUPER_USERS, FIRN_OAUTH_JWKS, ... Secrets do not belong here."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.environment) : startswith(name, "FIRN_")])
+    error_message = "environment has variables of firn serve, which begin with FIRN_."
   }
 }
 
