@@ -178,6 +178,7 @@ type simulation struct {
 	places       map[record]int64        // offset of each
 	keys         simKeys
 	merges       simMerges
+	txns         *simTxns // nil: there are no transactions
 }
 
 // record is the identity of a record: batches are one byte and one record, so segment and position name it.
@@ -250,6 +251,9 @@ func (s *simulation) run(steps int) {
 		}
 	}()
 	calm := 300 << s.pick(5, "calm") // some runs are wild, others get far
+	if s.txns != nil {
+		calm *= 6 // what a transaction needs is many steps
+	}
 	for range steps {
 		switch p := s.pick(calm, "step"); {
 		default:
@@ -278,7 +282,7 @@ func (s *simulation) run(steps int) {
 			i := s.pick(len(s.opening), "late opening")
 			s.opening[i].arrive()
 			s.opening = slices.Delete(s.opening, i, i+1)
-		case p < 130:
+		case p < 130 && s.txns == nil, p < 93: // in which segments grow too old to be committed
 			s.tick()
 		}
 	}
@@ -292,6 +296,9 @@ func (s *simulation) run(steps int) {
 		if len(s.served[at]) > 0 && (p == nil || p.end < int64(len(s.served[at]))) {
 			panic(fmt.Sprintf("partition %d: %d records were served, the final recovery has fewer: %+v", at, len(s.served[at]), p))
 		}
+	}
+	if s.txns != nil {
+		s.txns.judgeEnd(s, state)
 	}
 }
 
@@ -358,6 +365,9 @@ func (s *simulation) judgeRecord(who string, offset int64, r record) {
 	*served = append(*served, r)
 	s.places[r] = offset
 	s.judgeKey(who, offset, r)
+	if s.txns != nil {
+		s.txns.judge(who, r, offset)
+	}
 }
 
 func simPartition(i int32) segments.Partition { return segments.Partition{Topic: simTopic, Index: i} }
@@ -392,6 +402,7 @@ type simNode struct {
 	on       *simServer
 	decided  []Entry // committed, not journaled
 	unsettle []CommitRequest
+	commits  []*simCommit // of transactions
 
 	duplicates []duplicate          // that are not answered
 	garbage    map[string]time.Time // that was seen, and since when
@@ -402,6 +413,7 @@ var errCrash = errors.New("crash")
 
 func (n *simNode) start() {
 	n.unsettle, n.decided, n.view, n.chain, n.begun, n.duplicates, n.garbage = nil, nil, nil, nil, nil, nil, nil
+	n.commits = nil
 	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
 			r := recover()
@@ -609,6 +621,9 @@ func (n *simNode) confirmLoaded(state *State, after uint64) error {
 
 // act does one of the things that a living node does. An error ends the life.
 func (n *simNode) act() error {
+	if n.sim.txns != nil && n.sim.pick(3, "transactions") > 0 {
+		return n.transact()
+	}
 	switch p := n.sim.pick(15, "act"); {
 	case p < 3:
 		return n.follow()
@@ -780,6 +795,7 @@ func (n *simNode) snapshot() error {
 // acknowledge forgets the segments whose records this node's view serves, as ingest does; the judge knows them as served.
 func (n *simNode) acknowledge() {
 	n.answerDuplicates()
+	n.acknowledgeTxns()
 	n.unsettle = slices.DeleteFunc(n.unsettle, func(req CommitRequest) bool {
 		for _, run := range req.Runs {
 			for i := range run.Batches {

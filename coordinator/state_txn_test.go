@@ -194,3 +194,33 @@ func TestRecoveryClosesWhatHasEnded(t *testing.T) {
 		}
 	})
 }
+
+// Offsets that an ending lets count do so when all its markers are in their prefixes, and not
+// before.
+func TestOffsetsCountWhenTheEndingIsComplete(t *testing.T) {
+	s := NewState(4, "cluster")
+	for _, f := range sampleTransactions() {
+		if err := s.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(index int32) segments.Partition {
+		return segments.Partition{Topic: segments.TopicID{0x40, 1, 2}, Index: index}
+	}
+	v := NewView(s)
+	if _, counts := v.Committed("g", at(1)); counts || !v.Unstable("g", at(1)) {
+		t.Error("offsets count while a marker is beyond a hole")
+	}
+	fill := Span{Segment: segments.ID{1, 0x93, 0xb0, 9, 16}, Base: 1, Last: 4, Length: 1}
+	err := s.Apply(&Fact{Incarnation: 4, Commit: &Commit{Segment: fill.Segment,
+		Spans: []CommitSpan{{Partition: at(8), Span: fill}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, counts := v.Committed("g", at(1)); !counts || o.Offset != -1 || v.Unstable("g", at(1)) {
+		t.Errorf("when it is complete %+v is committed: %v", o, counts)
+	}
+	if o, counts := v.Committed("g", at(2)); !counts || o.Offset != 9 {
+		t.Errorf("when it is complete %+v is committed: %v", o, counts)
+	}
+}

@@ -105,4 +105,7 @@ var BeyondSimulation = map[string]string{
 	"get ":    "each read is part of the step that needs it: objects do not change",
 	"list ":   "as put",
 	"delete ": "as put",
+
+	"transactional id": "a lookup, for steps of package txn",
+	"propose id":       "steps of package txn: fences of producers and of timeouts",
 }
