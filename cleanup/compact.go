@@ -14,32 +14,44 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// Compaction leaves of each key the last record, up to the end of what is compacted. The spans of a compacted topic's partition are clean ones, which
-// say so (Span.Compacted), and behind them dirty ones. A compaction learns the last offset of each key in the dirty spans, all of them or as many as there is room
-// for, and then rewrites spans, group by group, in the order of their offsets: the clean ones without what the dirty ones replace, and the dirty ones, which
-// become clean. Each group is a merge of its own, so that no segment becomes too large; a group that comes to nothing leaves a hole.
+// Compaction leaves of each key the last record, up to the end of what is compacted. The spans of a
+// compacted topic's partition are clean ones, which say so (Span.Compacted), and behind them dirty
+// ones. A compaction learns the last offset of each key in the dirty spans, all of them or as many
+// as there is room for, and then rewrites spans, group by group, in the order of their offsets: the
+// clean ones without what the dirty ones replace, and the dirty ones, which become clean. Each
+// group is a merge of its own, so that no segment becomes too large; a group that comes to nothing
+// leaves a hole.
 //
-// Between any two of these merges the job may end for good, and others may read. This is right at every point, because it holds at every point that
+// Between any two of these merges the job may end for good, and others may read. This is right at
+// every point, because it holds at every point that
 //
 //  1. of each key the clean spans together have one record at most, and
 //  2. where a tombstone has a delete horizon, there is no older record of its key.
 //
-// A record goes only if the map has a later offset for its key. That later record lies in a dirty span, and the last of its key there stays whatever becomes of the job:
-// so nobody loses a key. Clean spans only lose records, which keeps 1. When a dirty group becomes clean, all clean ones before it have lost what is older
-// than the group's records, since they went first and the map was of all dirty spans; and the group itself has only those records that are the last in all dirty
-// spans. So 1 holds with the group among the clean ones, though the dirty spans behind it are still to come, and the next compaction, which begins with those,
-// can go by the same rule: it need not know that the group was compared with them already. That the dirty groups come last, and in order, matters: were a
-// later one first, clean spans would lie behind dirty ones. 2 holds because a tombstone gets its horizon only when its group becomes clean. It goes when the horizon has
-// passed, at any time after that; readers who were slower than delete.retention.ms may then have seen the key and not its end, as in Kafka.
+// A record goes only if the map has a later offset for its key. That later record lies in a dirty
+// span, and the last of its key there stays whatever becomes of the job: so nobody loses a key.
+// Clean spans only lose records, which keeps 1. When a dirty group becomes clean, all clean ones
+// before it have lost what is older than the group's records, since they went first and the map was
+// of all dirty spans; and the group itself has only those records that are the last in all dirty
+// spans. So 1 holds with the group among the clean ones, though the dirty spans behind it are still
+// to come, and the next compaction, which begins with those, can go by the same rule: it need not
+// know that the group was compared with them already. That the dirty groups come last, and in
+// order, matters: were a later one first, clean spans would lie behind dirty ones. 2 holds because
+// a tombstone gets its horizon only when its group becomes clean. It goes when the horizon has
+// passed, at any time after that; readers who were slower than delete.retention.ms may then have
+// seen the key and not its end, as in Kafka.
 //
-// A topic that was not compacted before has dirty spans only, merged or not, since nothing but a compaction calls a span Compacted. One that stops being compacted keeps
-// its clean spans, which plain merges leave alone, in front of what comes; and if it is compacted again these are what is clean. Spans that lie in an index object become
-// one segment, since a merge covers whole spans.
+// A topic that was not compacted before has dirty spans only, merged or not, since nothing but a
+// compaction calls a span Compacted. One that stops being compacted keeps its clean spans, which
+// plain merges leave alone, in front of what comes; and if it is compacted again these are what is
+// clean. Spans that lie in an index object become one segment, since a merge covers whole spans.
 //
-// If a single dirty span has more keys than there is room for, it is rewritten several times, each time for a share of all keys, and becomes clean with the last.
-// A job that ends before leaves it dirty, without some records that were replaced anyway.
+// If a single dirty span has more keys than there is room for, it is rewritten several times, each
+// time for a share of all keys, and becomes clean with the last. A job that ends before leaves it
+// dirty, without some records that were replaced anyway.
 
-// errManyKeys says that even the smallest share of the keys of one span has more than there is room for.
+// errManyKeys says that even the smallest share of the keys of one span has more than there is room
+// for.
 var errManyKeys = errors.New("a span has more keys than its compaction has memory for; --compaction-memory is that")
 
 // compacting is one compaction.
@@ -50,7 +62,8 @@ type compacting struct {
 	limits limits // of a group
 }
 
-// compactionOf looks whether something is to be compacted in a partition, and else when to look again.
+// compactionOf looks whether something is to be compacted in a partition, and else when to look
+// again.
 func (c *Cleaner) compactionOf(
 	at segments.Partition,
 	config topicconfig.Config,
@@ -70,7 +83,8 @@ func (c *Cleaner) compactionOf(
 	return found, due, next
 }
 
-// compact compacts the job's partition, if there is reason to, and says whether anything has changed by it. It is looked at anew, since the view has gone on.
+// compact compacts the job's partition, if there is reason to, and says whether anything has
+// changed by it. It is looked at anew, since the view has gone on.
 func (j *job) compact() (bool, error) {
 	defer j.c.opts.Pace.begin()()
 	begun, now := time.Now(), j.looked
@@ -126,7 +140,8 @@ func (r *compacting) cut(n int) {
 	r.last = r.spans[n-1].Last
 }
 
-// inHalves compacts for the two halves of a share of the keys, of which there were too many, one after the other. final: there are no others behind it.
+// inHalves compacts for the two halves of a share of the keys, of which there were too many, one
+// after the other. final: there are no others behind it.
 func (r *compacting) inHalves(s share, final bool) error {
 	if s.bits == maxShareBits {
 		return fmt.Errorf("%w: offsets %d-%d", errManyKeys, r.spans[r.dirty].Base, r.last)
@@ -172,7 +187,8 @@ func (r *compacting) refresh() error {
 	return nil
 }
 
-// learnAll fills the map with the keys of the dirty spans. It returns of how many spans all keys are in it.
+// learnAll fills the map with the keys of the dirty spans. It returns of how many spans all keys
+// are in it.
 func (r *compacting) learnAll() (spans int, err error) {
 	r.latest.clear()
 	dirty := r.spans[r.dirty:]
@@ -190,7 +206,8 @@ func (r *compacting) learnAll() (spans int, err error) {
 	return len(dirty), nil
 }
 
-// stream streams the batches of spans, also those of spans that stand for others (Span.Listed): a topic may have such from the time before it was compacted.
+// stream streams the batches of spans, also those of spans that stand for others (Span.Listed): a
+// topic may have such from the time before it was compacted.
 func (r *compacting) stream(spans []coordinator.Span) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for len(spans) > 0 {
@@ -295,7 +312,8 @@ func (r *compacting) one(group []coordinator.Span, final bool) error {
 	return nil
 }
 
-// changes says whether rewriting a group of clean spans would change anything. It reads no further than up to the first change, and counts nothing of what it reads.
+// changes says whether rewriting a group of clean spans would change anything. It reads no further
+// than up to the first change, and counts nothing of what it reads.
 func (r *compacting) changes(group []coordinator.Span) (bool, error) {
 	counts, unreadable := r.counts, r.unreadable
 	for b, err := range r.stream(group) {
@@ -318,7 +336,8 @@ func (r *compacting) report(begun time.Time, err error) {
 	log := r.c.opts.Logger
 	if n.unreadable > 0 {
 		log.Warn(
-			"record batches could not be read while their topic was compacted, and were left as they are; no tombstones behind them are removed",
+			"record batches could not be read while their topic was compacted, and were left as they are; no tombstones "+
+				"behind them are removed",
 			"topic",
 			r.topic.Name,
 			"partition",

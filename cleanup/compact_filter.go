@@ -14,8 +14,10 @@ type compactor struct {
 	share   share // which keys it is about; records with others stay
 	now     int64 // milliseconds
 	horizon int64 // when tombstones that stay for the first time may go; 0: they are not marked yet
-	last    int64 // offset: the batch that ends there stays, even if it is empty, so that readers come to the end of what was compacted
-	limit   int   // of the bytes of a batch's records
+	// offset: the batch that ends there stays, even if it is empty, so that readers come to the end of
+	// what was compacted
+	last  int64
+	limit int // of the bytes of a batch's records
 
 	// aborted are the transactions that were aborted: their records go, and replace none of others.
 	aborted []coordinator.AbortedTransaction
@@ -82,7 +84,8 @@ func (c *compactor) clean(b []byte, own bool) (left []byte, changed bool, err er
 	passed := own && marked && horizon <= c.now && !c.unreadable
 	before := c.counts
 	got, err := batch.Retain(b, batch.RetainOptions{
-		Horizon: c.horizon, OwnHorizon: own, KeepEmpty: h.BaseOffset+int64(h.LastOffsetDelta) == c.last, MaxDecompressed: c.limit,
+		Horizon: c.horizon, OwnHorizon: own, KeepEmpty: h.BaseOffset+int64(h.LastOffsetDelta) == c.last,
+		MaxDecompressed: c.limit,
 	}, func(r *batch.Record) bool { return !c.isAborted(&h) && c.keep(r, passed) })
 	if err != nil {
 		c.counts = before

@@ -77,7 +77,8 @@ func newMetrics(r prometheus.Registerer, pace *Pace) (*metrics, error) {
 	m.collected = counter("collected_objects_total", "Objects deleted because nothing needed them any more.")
 	m.collectedBytes = counter("collected_bytes_total", "Bytes of those objects.")
 	m.uploads = counter("uploads_removed_total", "Uploads removed whose nodes had died.")
-	m.garbage = gauge("garbage_bytes", "Bytes of objects that nothing needs and that wait to be deleted, on the node that collects.")
+	m.garbage = gauge("garbage_bytes", "Bytes of objects that nothing needs and that wait to be deleted, on the node "+
+		"that collects.")
 	m.segments = gauge("segments", "Segments in the bucket, on the node that collects.")
 	seconds := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "firn_cleanup_merge_seconds", Help: "How long merges took.",

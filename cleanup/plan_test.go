@@ -160,7 +160,8 @@ func TestWriteAmplification(t *testing.T) {
 					most = max(most, s.Length)
 				}
 			}
-			t.Logf("%8d bytes/s for %s, slots of %s: every byte is written %.2f times, in %d merges; %d merged segments, of up to %d MiB", test.perSecond, test.length,
+			t.Logf("%8d bytes/s for %s, slots of %s: every byte is written %.2f times, in %d merges; %d merged segments, of "+
+				"up to %d MiB", test.perSecond, test.length,
 				reach, amplification, merges, merged, most/mib)
 			if amplification > test.most {
 				t.Errorf("%d bytes/s: write amplification %.2f", test.perSecond, amplification)

@@ -66,9 +66,11 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	TailBytes      int64         // of segments that this node wrote, kept for readers of the tail; 64 MiB
-	CacheBytes     int64         // of blocks read from the bucket; 64 MiB
-	FooterBytes    int64         // of the indexes of merged segments that were read from, and of index objects; 16 MiB, enough for 100 segments of 256 MiB
+	TailBytes  int64 // of segments that this node wrote, kept for readers of the tail; 64 MiB
+	CacheBytes int64 // of blocks read from the bucket; 64 MiB
+	// of the indexes of merged segments that were read from, and of index objects; 16 MiB, enough for
+	// 100 segments of 256 MiB
+	FooterBytes    int64
 	FetchBytes     int64         // of gets under way; 32 MiB, and no less than 1 MiB
 	ReadAheadBytes int64         // fetched ahead of one sequential reader, at most; 4 MiB
 	FetchTimeout   time.Duration // of one get; 30 s
@@ -108,8 +110,8 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.FetchBytes, defaultFetchBytes)
 	fill(&o.ReadAheadBytes, defaultReadAheadBytes)
 	o.FetchBytes = max(o.FetchBytes, minFetchBytes)
-	// What is read ahead, also for a dozen readers at once, has to survive in the cache until it is
-	// asked for.
+	// Blocks that are read ahead, also for a dozen readers at once, have to survive in the cache until
+	// they are asked for.
 	o.ReadAheadBytes = min(o.ReadAheadBytes, o.CacheBytes/16, o.FetchBytes/4)
 	if o.FetchTimeout <= 0 {
 		o.FetchTimeout = defaultFetchTimeout
@@ -180,7 +182,9 @@ func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) {
 
 // Chunk is the answer of Read.
 type Chunk struct {
-	Batches       [][]byte // slices of whole batches, in the order of offsets, with holes where records were compacted away; the first may begin below the offset asked for. Shared: not to be changed
+	// slices of whole batches, in the order of offsets, with holes where records were compacted away;
+	// the first may begin below the offset asked for. Shared: not to be changed
+	Batches       [][]byte
 	HighWatermark int64
 	LastStable    int64
 	LogStart      int64

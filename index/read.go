@@ -50,8 +50,8 @@ type Bounds struct {
 	MaxBytes   int
 	AtLeastOne bool // give the first batch even if it is larger than MaxBytes
 	Committed  bool // give batches below the last stable offset alone, and say which are of aborted transactions
-	// InMemory leaves the bucket alone: what is not in memory ends the chunk, which then is Missing
-	// something. Nothing is waited for.
+	// InMemory leaves the bucket alone: the chunk ends before the first block that is not in memory,
+	// and is then Missing something. Nothing is waited for.
 	InMemory bool
 	// Reserve, if there is one, is called before more than MaxBytes are taken into memory or given
 	// out, with what is beyond. An error of it ends the read.
@@ -195,7 +195,8 @@ func (r *reader) wave(ctx context.Context) (more bool, err error) {
 			pieces = pieces[:slices.Index(found[:len(pieces)], nil)]
 		} else if err := r.reserve(ctx, pieces, found[:]); err != nil {
 			return false, err
-		} else if err := r.x.fetcher.start(ctx, r.p, pieces, found[:], flights[:]); err != nil && flights[0] == nil && found[0] == nil {
+		} else if err := r.x.fetcher.start(ctx, r.p, pieces, found[:], flights[:]); err != nil && flights[0] == nil &&
+			found[0] == nil {
 			return false, err
 		}
 	}

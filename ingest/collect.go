@@ -11,8 +11,9 @@ import (
 	"firn.dev/segments"
 )
 
-// segment is a collection of batches on its way: open while it is collected, then sealed, put, committed, settled and answered.
-// Each stage hands it to the next; only the atomics are looked at from elsewhere.
+// segment is a collection of batches on its way: open while it is collected, then sealed, put,
+// committed, settled and answered. Each stage hands it to the next; only the atomics are looked at
+// from elsewhere.
 type segment struct {
 	parts   []part
 	byPart  map[segments.Partition]int // position in parts; only while it is open
@@ -83,8 +84,10 @@ func (p *part) recognizable() bool {
 	return true
 }
 
-// lastOffset is the offset that the high watermark has to pass before the part may be answered; -1 if all of it was rejected. Of the original of a duplicate the first
-// offset will do, because high watermarks pass spans as a whole: it may have had fewer records here, if the topic has grown since.
+// lastOffset is the offset that the high watermark has to pass before the part may be answered; -1
+// if all of it was rejected. Of the original of a duplicate the first offset will do, because high
+// watermarks pass spans as a whole: it may have had fewer records here, if the topic has grown
+// since.
 func (p *part) lastOffset() int64 {
 	last := int64(-1)
 	for i := range p.items {
@@ -126,8 +129,9 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 	return nil
 }
 
-// maxDecisions seals a segment of many small batches before its bytes do, because the coordinator takes it in one step. It leaves room for large parts that are cut into several
-// runs, each of which is one decision more.
+// maxDecisions seals a segment of many small batches before its bytes do, because the coordinator
+// takes it in one step. It leaves room for large parts that are cut into several runs, each of
+// which is one decision more.
 const maxDecisions = coordinator.MaxCommitDecisions / 2
 
 // fill ends the open collection: it goes as soon as a put slot is free. The caller holds mu.

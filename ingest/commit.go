@@ -13,8 +13,9 @@ import (
 	"firn.dev/segments"
 )
 
-// commitDeadline is how long after its sealing a segment may still be put and committed: longer than clients wait, and well below the coordinator's own
-// deadline (five minutes), which goes by another clock.
+// commitDeadline is how long after its sealing a segment may still be put and committed: longer
+// than clients wait, and well below the coordinator's own deadline (five minutes), which goes by
+// another clock.
 const commitDeadline = 90 * time.Second
 
 // errLifeOver ends a tenure.
@@ -45,7 +46,8 @@ func (w *Writer) commit() {
 	}
 }
 
-// awaitEnd waits until the node has noticed as well that its life is over, so that the next is another; not for ever, in case it never does.
+// awaitEnd waits until the node has noticed as well that its life is over, so that the next is
+// another; not for ever, in case it never does.
 func (w *Writer) awaitEnd(l life) {
 	select {
 	case <-l.Ended():
@@ -54,7 +56,8 @@ func (w *Writer) awaitEnd(l life) {
 	}
 }
 
-// abandon answers everything with err, also what is still to come: there will be no life to commit it in.
+// abandon answers everything with err, also what is still to come: there will be no life to commit
+// it in.
 func (w *Writer) abandon(unanswered []*segment, err error) {
 	w.fail(err)
 	for _, s := range unanswered {
@@ -90,7 +93,8 @@ func (w *Writer) begin(l life, unanswered []*segment) *tenure {
 	return t
 }
 
-// run commits until the life ends (false) or there is nothing more to come (true). What it committed may still be settling.
+// run commits until the life ends (false) or there is nothing more to come (true). Commits that it
+// made may still be settling.
 func (t *tenure) run() (over bool) {
 	for _, s := range t.segments {
 		if !t.commit(s) {

@@ -17,18 +17,26 @@ import (
 	"firn.dev/segments"
 )
 
-// How a Direct writes each batch once, although it may be frozen at any step and thawed at any time.
+// How a Direct writes each batch once, although it may be frozen at any step and thawed at any
+// time.
 //
-// A put, a journal put, a Confirm can be repeated as they are, however late: they do nothing the second time, and a journal chain that was sealed meanwhile says so. What
-// matters is Commit. It is idempotent by segment id as long as the coordinator takes that id, in whatever incarnation. Past the commit deadline it refuses with ErrTooOld, for
-// ever. Then the same batches need a segment with a new id, and may get one only if the first was not committed or if committing it again does nothing:
+// A put, a journal put, a Confirm can be repeated as they are, however late: they do nothing the
+// second time, and a journal chain that was sealed meanwhile says so. What matters is Commit. It is
+// idempotent by segment id as long as the coordinator takes that id, in whatever incarnation. Past
+// the commit deadline it refuses with ErrTooOld, for ever. Then the same batches need a segment
+// with a new id, and may get one only if the first was not committed or if committing it again does
+// nothing:
 //
-//   - no Commit of it was ever asked for, or each was refused (an incarnation that is over, an id that is too old): it was not committed;
-//   - every batch has an idempotency key or a producer id: the coordinator knows them again by those, for a day;
-//   - all the tries were made in the incarnation that still is, and the commit stream reaches back to before the first of them: it says whether the
-//     segment was committed, and what it was given. After the refusal nothing can be added to that;
-//   - otherwise nobody can know, and the caller gets ErrInDoubt. That takes a freeze of minutes that begins between the request and the answer of one
-//     Commit, and a recovery or a very busy cluster besides.
+//   - no Commit of it was ever asked for, or each was refused (an incarnation that is over, an id
+//     that is too old): it was not committed;
+//   - every batch has an idempotency key or a producer id: the coordinator knows them again by
+//     those, for a day;
+//   - all the tries were made in the incarnation that still is, and the commit stream reaches back
+//     to before the first of them: it says whether the segment was committed, and what it was
+//     given. After the refusal nothing can be added to that;
+//   - otherwise nobody can know, and the caller gets ErrInDoubt. That takes a freeze of minutes
+//     that begins between the request and the answer of one Commit, and a recovery or a very busy
+//     cluster besides.
 
 // errAgain says that the segment was refused for its age and its batches may be put under a new id.
 var errAgain = errors.New("the segment came too late")
@@ -36,7 +44,8 @@ var errAgain = errors.New("the segment came too late")
 const (
 	maxIDs = 8 // that one call uses up: more means a clock that is wrong by minutes
 
-	// keyLife is for how long the coordinator surely knows a key or a producer again; it remembers them for a day.
+	// keyLife is for how long the coordinator surely knows a key or a producer again; it remembers
+	// them for a day.
 	keyLife = coordinator.KeyExpiration / 2
 
 	firstLook = time.Millisecond // how long to wait before the second look at a high watermark; then twice as long, up to
@@ -258,7 +267,8 @@ func (v *delivery) recognizable() bool {
 	return true
 }
 
-// place gives the batches the offsets that the spans of their segment have. Of batches without producer id only those of unknown partitions are in no span.
+// place gives the batches the offsets that the spans of their segment have. Of batches without
+// producer id only those of unknown partitions are in no span.
 func (s *segment) place(spans []coordinator.CommitSpan) {
 	for p := range s.parts {
 		part := &s.parts[p]
@@ -285,8 +295,8 @@ func (s *segment) place(spans []coordinator.CommitSpan) {
 	}
 }
 
-// await waits until the high watermarks have passed the batches. Commits of others may lie before them, and after a while, when those are
-// most likely dead, are helped along.
+// await waits until the high watermarks have passed the batches. Commits of others may lie before
+// them, and after a while, when those are most likely dead, are helped along.
 func (v *delivery) await(ctx context.Context, life *coordinator.GuestLife) error {
 	var waiting []segments.Partition
 	need := map[segments.Partition]int64{}
@@ -353,8 +363,8 @@ func (s *segment) lose(at segments.Partition) {
 	}
 }
 
-// help settles the commits that lie before ours and whose writers have left them: see Writer.help. They were decided before ours, so they are at least as old as our
-// patience.
+// help settles the commits that lie before ours and whose writers have left them: see Writer.help.
+// They were decided before ours, so they are at least as old as our patience.
 func (v *delivery) help(ctx context.Context, life *coordinator.GuestLife, need map[segments.Partition]int64) error {
 	settled, err := life.Settled(ctx)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"firn.dev/segments"
 )
 
-// encode lays the batches out as an object, and writes the request that asks for their offsets. Afterwards the batches' own bytes are let go.
+// encode lays the batches out as an object, and writes the request that asks for their offsets.
+// Afterwards the batches' own bytes are let go.
 func (s *segment) encode() error {
 	slices.SortFunc(s.parts, func(a, b part) int { return a.partition.Compare(b.partition) })
 	data := make([]segments.RunData, len(s.parts))
@@ -29,7 +30,8 @@ func (s *segment) encode() error {
 	return nil
 }
 
-// ask writes the request. A large part has several runs, one after the other, so that batches of runs and items of parts have one order.
+// ask writes the request. A large part has several runs, one after the other, so that batches of
+// runs and items of parts have one order.
 func (s *segment) ask(runs []segments.Run) coordinator.CommitRequest {
 	req := coordinator.CommitRequest{Segment: s.id, Runs: make([]coordinator.CommitRun, len(runs))}
 	for _, e := range s.endings {

@@ -11,9 +11,9 @@ import (
 )
 
 // End has an ending decided, with a marker in each partition of open: all those in which its
-// transaction is open. It returns nil if it is decided, in the journal, and its markers are below the
-// high watermarks; or was decided before. Other errors are the coordinator's, or say as those of a
-// batch do that nothing was written, or that it is in doubt.
+// transaction is open. It returns nil if it is decided, in the journal, and its markers are below
+// the high watermarks; or was decided before. Other errors are the coordinator's, or say as those
+// of a batch do that nothing was written, or that it is in doubt.
 func (w *Writer) End(ctx context.Context, e coordinator.Ending, open []segments.Partition) error {
 	if len(open) == 0 {
 		return w.endNowhere(ctx, e)

@@ -1,10 +1,13 @@
-// Package ingest is the write path: it collects record batches of all partitions, seals them into mixed segments, puts those into the
-// bucket in parallel, commits them in the order in which they were sealed, has their facts journaled and confirmed, and only then answers.
+// Package ingest is the write path: it collects record batches of all partitions, seals them into
+// mixed segments, puts those into the bucket in parallel, commits them in the order in which they
+// were sealed, has their facts journaled and confirmed, and only then answers.
 //
-// One batch passes through the files in this order: ingest.go takes it in, collect.go groups it with its neighbours and flush.go
-// seals them when policy.go says so, encode.go and put.go make an object of the segment, commit.go gets offsets for it, settle.go journals those and answers.
-// What else is here: help.go settles what a node that died left behind, membership.go says what
-// ingest needs of the coordinator, and direct.go is the same path without a node, for functions that live for moments.
+// One batch passes through the files in this order: ingest.go takes it in, collect.go groups it
+// with its neighbours and flush.go seals them when policy.go says so, encode.go and put.go make an
+// object of the segment, commit.go gets offsets for it, settle.go journals those and answers.
+// Beside them, help.go settles the commits that a dead node left pending, membership.go lists what
+// ingest needs of the coordinator, and direct.go is the same path without a node, for functions
+// that live for moments.
 package ingest
 
 import (
@@ -22,8 +25,9 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// Errors of this package, beside coordinator's. After ErrClosed and ErrNotWritten it is certain that the batch is not written and never will be by
-// this try; after ErrInDoubt and coordinator.ErrFenced it may be. A producer may try again after each of the four.
+// Errors of this package, beside coordinator's. After ErrClosed and ErrNotWritten it is certain
+// that the batch is not written and never will be by this try; after ErrInDoubt and
+// coordinator.ErrFenced it may be. A producer may try again after each of the four.
 var (
 	ErrClosed     = errors.New("the writer is closed")
 	ErrTooLarge   = errors.New("more bytes at once than the write buffer holds")
@@ -35,8 +39,9 @@ var (
 type Batch struct {
 	Partition segments.Partition
 	Header    batch.Header
-	Bytes     []byte                  // not changed by anybody until the batch is answered
-	Key       *coordinator.RequestKey // the request that the batch is of, all of it that goes into this partition; nil: none
+	Bytes     []byte // not changed by anybody until the batch is answered
+	// the request that the batch is of, all of it that goes into this partition; nil: none
+	Key *coordinator.RequestKey
 
 	Protocol coordinator.Protocol // of a transactional batch
 	// Ending says that the batch is a marker, made by MarkerOf. All markers of an ending come in one
@@ -77,10 +82,13 @@ func (b *Batch) check() error {
 type Result struct {
 	BaseOffset     int64
 	LogStartOffset int64
-	Err            error // nil, one of coordinator's producer errors, ErrUnknownPartition or ErrFenced, or one of this package's
+	// nil, one of coordinator's producer errors, ErrUnknownPartition or ErrFenced, or one of this
+	// package's
+	Err error
 }
 
-// batchOverhead is what a batch costs in memory beside its bytes; it counts, so that a flood of tiny batches is bounded as well.
+// batchOverhead is what a batch costs in memory beside its bytes; it counts, so that a flood of
+// tiny batches is bounded as well.
 const batchOverhead = 192
 
 // Writer is the write path of one node.
@@ -208,11 +216,13 @@ func (w *Writer) release(p *Pending, bytes int64) {
 	p.room.Shrink(bytes)
 }
 
-// Buffered returns the bytes taken and not yet answered, and the bound. Each batch counts a little more than its own bytes.
+// Buffered returns the bytes taken and not yet answered, and the bound. Each batch counts a little
+// more than its own bytes.
 func (w *Writer) Buffered() (bytes, limit int64) { return w.buffered.Load(), w.opts.BufferBytes }
 
-// Close takes no more batches, writes and answers those that it has, and waits for everything that it started. If ctx ends
-// first, what is still unanswered is answered with ErrClosed, and Close does not wait for stores that do not let go.
+// Close takes no more batches, writes and answers those that it has, and waits for everything that
+// it started. If ctx ends first, what is still unanswered is answered with ErrClosed, and Close
+// does not wait for stores that do not let go.
 func (w *Writer) Close(ctx context.Context) error {
 	w.mu.Lock()
 	w.closing = true
@@ -272,8 +282,8 @@ func newPending(n int) *Pending {
 	return p
 }
 
-// Wait returns the answer for each batch, in the order of the Append. If ctx ends first it returns its error; the batches may still be
-// written.
+// Wait returns the answer for each batch, in the order of the Append. If ctx ends first it returns
+// its error; the batches may still be written.
 func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
 	select {
 	case <-p.done:

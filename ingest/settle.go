@@ -12,7 +12,8 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// settle has the segment's fact journaled and confirmed, and answers its batches. If the life ends first it leaves the rest to the next.
+// settle has the segment's fact journaled and confirmed, and answers its batches. If the life ends
+// first it leaves the rest to the next.
 func (t *tenure) settle(s *segment, e coordinator.Entry) {
 	if e.Seq != 0 {
 		t.w.handOn(s, e)
@@ -71,8 +72,9 @@ func untilCurrent(ctx context.Context, life interface{ Current(context.Context) 
 	}
 }
 
-// handOn gives the segment, with its final offsets, to whoever serves the tail. From then on its bytes stay as they are, so a segment
-// that is handed on again, or is still being read by the slower of two puts, is copied first.
+// handOn gives the segment, with its final offsets, to whoever serves the tail. From then on its
+// bytes stay as they are, so a segment that is handed on again, or is still being read by the
+// slower of two puts, is copied first.
 func (w *Writer) handOn(s *segment, e coordinator.Entry) {
 	if w.opts.Sealed == nil || e.Fact == nil || e.Fact.Commit == nil {
 		return
@@ -92,7 +94,8 @@ func (w *Writer) handOn(s *segment, e coordinator.Entry) {
 	w.opts.Sealed(e.Fact.Commit.Spans, object)
 }
 
-// journal settles the entry, trying until the life ends: its offsets are taken, and everybody behind them waits for it.
+// journal settles the entry, trying until the life ends: its offsets are taken, and everybody
+// behind them waits for it.
 func (t *tenure) journal(e coordinator.Entry) bool {
 	t.w.ours.add(e.Seq)
 	defer t.w.ours.remove(e.Seq)
@@ -117,8 +120,9 @@ func (t *tenure) journal(e coordinator.Entry) bool {
 	}
 }
 
-// answer answers the batches of each partition once its high watermark has passed them: there may be commits of other nodes before ours
-// that are not confirmed yet. A partition that waits for such holds up no other.
+// answer answers the batches of each partition once its high watermark has passed them: there may
+// be commits of other nodes before ours that are not confirmed yet. A partition that waits for
+// these holds up no other.
 func (t *tenure) answer(s *segment) {
 	if t.answerReached(s) {
 		return
@@ -140,7 +144,8 @@ func (t *tenure) answer(s *segment) {
 	}
 }
 
-// answerReached answers the partitions whose high watermark is far enough, and returns whether all are answered.
+// answerReached answers the partitions whose high watermark is far enough, and returns whether all
+// are answered.
 func (t *tenure) answerReached(s *segment) bool {
 	all := true
 	for i := range s.parts {
@@ -175,8 +180,8 @@ func (t *tenure) answerReached(s *segment) bool {
 	return all
 }
 
-// ended looks whether the life is over. Asked after a look at the view it tells whether the view still spoke of this life: in the next, the
-// offsets that we were given may be somebody else's.
+// ended looks whether the life is over. Asked after a look at the view it tells whether the view
+// still spoke of this life: in the next, the offsets that we were given may be somebody else's.
 func (t *tenure) ended() bool {
 	select {
 	case <-t.life.Ended():
@@ -186,7 +191,8 @@ func (t *tenure) ended() bool {
 	}
 }
 
-// refuse answers all that is unanswered of the segment with err, as soon as its put is over or has seen that it is in vain.
+// refuse answers all that is unanswered of the segment with err, as soon as its put is over or has
+// seen that it is in vain.
 func (w *Writer) refuse(s *segment, err error) {
 	<-s.stored
 	err = s.refusal(err)
@@ -201,7 +207,8 @@ func (w *Writer) refuse(s *segment, err error) {
 	w.finish(s)
 }
 
-// refusal says with err what is known of the segment. Of a commit that may have been made none of the errors speaks that promise that it was not.
+// refusal says with err what is known of the segment. Of a commit that may have been made none of
+// the errors speaks that promise that it was not.
 func (s *segment) refusal(err error) error {
 	switch {
 	case s.tried && errors.Is(err, coordinator.ErrFenced):

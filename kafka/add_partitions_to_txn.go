@@ -56,9 +56,10 @@ func addPartitionsToTxn(ctx context.Context, s *Server, from *peer,
 		return resp, nil
 	}
 	all(
-		s.transaction(ctx, from, req.TransactionalID, fencedAs(req.Version, producerFencedOf), func(ctx context.Context) error {
-			return s.opts.Transactions.Add(ctx, add)
-		}).
+		s.transaction(ctx, from, req.TransactionalID, fencedAs(req.Version, producerFencedOf),
+			func(ctx context.Context) error {
+				return s.opts.Transactions.Add(ctx, add)
+			}).
 			code(),
 	)
 	return resp, nil

@@ -68,7 +68,8 @@ func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times i
 	}
 	switch {
 	case r.kind == kmsg.ConfigResourceTypeBroker:
-		return refuse(kerr.InvalidRequest, "a broker's configs are read-only: they follow from the flags that the node was started with")
+		return refuse(kerr.InvalidRequest, "a broker's configs are read-only: they follow from the flags that the node "+
+			"was started with")
 	case r.kind == kmsg.ConfigResourceTypeGroupConfig:
 		return refuse(kerr.InvalidRequest,
 			"a group's configs are read-only: they follow from the flags that nodes are started with")

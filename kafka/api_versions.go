@@ -15,7 +15,7 @@ import (
 //
 //   - A version that is not served is answered in v0 with UNSUPPORTED_VERSION and the list, as
 //     KIP-511 has it.
-//   - A client that means another cluster is told so with REBOOTSTRAP_REQUIRED (KIP-1242). One that
+//   - A client that means another cluster gets REBOOTSTRAP_REQUIRED (KIP-1242). One that
 //     means another node is served, unlike by Kafka: any node serves it, and several may be behind
 //     one address.
 func init() {
@@ -41,8 +41,9 @@ func init() {
 	)
 }
 
-// produceMinAnnounced is the lowest Produce version that ApiVersions names, although v3 is the lowest served. Brokers 4.x do the same: librdkafka
-// before 2.9 looks at it to decide whether a broker knows compression (KAFKA-18659).
+// produceMinAnnounced is the lowest Produce version that ApiVersions names, although v3 is the
+// lowest served. Brokers 4.x do the same: librdkafka before 2.9 looks at it to decide whether a
+// broker knows compression (KAFKA-18659).
 const produceMinAnnounced = 0
 
 func apiVersions(code int16) *kmsg.ApiVersionsResponse {

@@ -16,8 +16,9 @@ import (
 	"firn.dev/coordinator/topicconfig"
 )
 
-// brokerConfigs returns what Kafka tools look for in a broker's configs, ordered by name: what follows from this node's options,
-// and the defaults of topic configs under the names that brokers have for them. All are read-only.
+// brokerConfigs returns what Kafka tools look for in a broker's configs, ordered by name: what
+// follows from this node's options, and the defaults of topic configs under the names that brokers
+// have for them. All are read-only.
 func (s *Server) brokerConfigs() []config {
 	o, l, node := s.opts, s.opts.Limits, s.opts.Node.Info()
 	number := func(n int) string { return strconv.Itoa(n) }
@@ -87,7 +88,8 @@ func (s *Server) brokerConfigs() []config {
 	return configs
 }
 
-// advertisedListeners is a node's listeners as Kafka's config has them: NAME://host:port, in a list.
+// advertisedListeners is a node's listeners as Kafka's config has them: NAME://host:port, in a
+// list.
 func advertisedListeners(n coordinator.NodeInfo) string {
 	var all []string
 	for _, l := range n.Listeners {

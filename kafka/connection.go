@@ -25,8 +25,9 @@ import (
 	"firn.dev/budget"
 )
 
-// connection is one client. Its reader reads requests and starts Produces; its responder takes them in the same order, runs every other
-// handler, and writes the answers. So Produces are pipelined, and everything else happens one after the other as in Kafka.
+// connection is one client. Its reader reads requests and starts Produces; its responder takes them
+// in the same order, runs every other handler, and writes the answers. So Produces are pipelined,
+// and everything else happens one after the other as in Kafka.
 type connection struct {
 	s   *Server
 	raw net.Conn // the TCP connection
@@ -48,8 +49,8 @@ type connection struct {
 
 	peer  peer          // the responder's
 	queue chan *request // from the reader to the responder
-	// inFlight bounds the bytes of requests that are read and not answered. A client that sends faster than the bucket takes waits in
-	// its socket and not in memory.
+	// inFlight bounds the bytes of requests that are read and not answered. A client that sends faster
+	// than the bucket takes waits in its socket and not in memory.
 	inFlight *semaphore.Weighted
 	last     chan struct{} // closed when the last request that is no Produce is answered; the reader's
 
@@ -98,8 +99,8 @@ func (c *connection) dismiss() {
 	c.raw.Close()
 }
 
-// serve runs the connection to its end. A client that closes it, or breaks the protocol, hears no more answers; when the server drains, those that are
-// under way are still given.
+// serve runs the connection to its end. A client that closes it, or breaks the protocol, hears no
+// more answers; when the server drains, those that are under way are still given.
 func (c *connection) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -178,7 +179,8 @@ func (c *connection) read(ctx context.Context) error {
 	}
 }
 
-// start begins a request. A Produce is taken in at once, after all requests of other kinds before it have been answered.
+// start begins a request. A Produce is taken in at once, after all requests of other kinds before
+// it have been answered.
 func (c *connection) start(ctx context.Context, r *request) (err error) {
 	defer c.recover(r, &err)
 	r.done = make(chan struct{})
@@ -206,7 +208,8 @@ func (c *connection) start(ctx context.Context, r *request) (err error) {
 	return err
 }
 
-// respond answers requests in order. After an error it ends the connection, and only releases what the rest of them hold.
+// respond answers requests in order. After an error it ends the connection, and only releases what
+// the rest of them hold.
 func (c *connection) respond(ctx context.Context, end context.CancelCauseFunc) {
 	failed := false
 	for r := range c.queue {
@@ -231,8 +234,8 @@ func (c *connection) enter(ctx context.Context, r *request, size int) error {
 	return nil
 }
 
-// release gives back the memory that a request holds. A buffer is used again when nobody looks at its
-// bytes any more: that is certain of a Produce that was not begun or is done with.
+// release gives back the memory that a request holds. A buffer is used again when nobody looks at
+// its bytes any more: that is certain of a Produce that was not begun or is done with.
 func (c *connection) release(r *request) {
 	r.memory.Release()
 	c.inFlight.Release(r.taken)
@@ -295,7 +298,8 @@ func (c *connection) encode(
 	return net.Buffers{resp.AppendTo(r.appendResponseHead(make([]byte, 0, encoded+responseHeadBytes)))}, nil
 }
 
-// vectored is a response that is written from several buffers, without copying them into one. Its handler has taken the memory for it.
+// vectored is a response that is written from several buffers, without copying them into one. Its
+// handler has taken the memory for it.
 type vectored interface {
 	kmsg.Response
 	// appendBuffers returns the whole response, beginning with head.
@@ -331,7 +335,8 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 	return r.api.handle(ctx, c.s, &c.peer, req)
 }
 
-// decode decodes a request that is no Produce, once it is known to be whole and there is room for what it becomes.
+// decode decodes a request that is no Produce, once it is known to be whole and there is room for
+// what it becomes.
 func (c *connection) decode(ctx context.Context, r *request) (kmsg.Request, error) {
 	decoded, aliased, err := c.s.shapes.check(r.api.key.Int16(), r.version, r.body)
 	if err != nil {

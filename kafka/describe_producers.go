@@ -10,8 +10,9 @@ import (
 	"firn.dev/segments"
 )
 
-// DescribeProducers, version 0, as Kafka 4. Any node serves every partition. The producers are the idempotent ones that the
-// partition remembers, and those of open transactions. There is no coordinator epoch.
+// DescribeProducers, version 0, as Kafka 4. Any node serves every partition. The producers are the
+// idempotent ones that the partition remembers, and those of open transactions. There is no
+// coordinator epoch.
 func init() {
 	register(
 		0,
@@ -39,7 +40,8 @@ func describeProducers(_ context.Context, s *Server, from *peer,
 	return resp, nil
 }
 
-// producersOf answers for one partition, unless the request has asked for it before: small requests must not have huge answers.
+// producersOf answers for one partition, unless the request has asked for it before: small requests
+// must not have huge answers.
 func (s *Server) producersOf(name topicPartition, refused *refusal,
 	before bool) kmsg.DescribeProducersResponseTopicPartition {
 	a := kmsg.NewDescribeProducersResponseTopicPartition()

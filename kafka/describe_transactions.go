@@ -11,8 +11,8 @@ import (
 	"firn.dev/transactions"
 )
 
-// DescribeTransactions, version 0, as Kafka 4. Every node knows every transactional id. Of the topics
-// of a transaction a client gets those that it may describe.
+// DescribeTransactions, version 0, as Kafka 4. Every node knows every transactional id. Of the
+// topics of a transaction a client gets those that it may describe.
 func init() {
 	register(0, 0, describeTransactions, rules{
 		needs: []access.Need{

@@ -10,8 +10,8 @@ import (
 )
 
 // EndTxn, versions 0 to 5, as Kafka 4. It is answered when the ending is complete: everybody who
-// reads committed records sees all of it, or nothing. In version 5 the next transaction has an epoch
-// of its own (KIP-890).
+// reads committed records sees all of it, or nothing. In version 5 the next transaction has an
+// epoch of its own (KIP-890).
 func init() {
 	register(
 		0,

@@ -17,21 +17,26 @@ import (
 
 // Fetch v4-v18: topics by name up to v12 and by id from v13 on.
 //
-//   - A fetch that finds less than min_bytes waits for more, up to max_wait_ms, and is woken by the view; it holds no data meanwhile.
+//   - A fetch that finds less than min_bytes waits for more, up to max_wait_ms, and is woken by the
+//     view; it holds no data meanwhile.
 //   - Topics and partitions that do not exist, or may not be read, do not end the wait for others,
 //     as in Kafka. An error that is found by looking for data does.
-//   - What has to be read from the bucket holds up nothing else (fetch_gather.go): the answer has what is there, and the next fetch finds the rest.
-//   - The first batch is returned even if it is larger than max_bytes (KIP-74). Partitions are served in the order of the request, which
-//     clients rotate. A partition that is named again is answered once, as in Kafka.
-//   - Fetch sessions (KIP-227) are not kept: session id 0 says so, and every fetch is a full one. An incremental fetch gets
-//     FETCH_SESSION_ID_NOT_FOUND, as from a broker without room for sessions.
+//   - What has to be read from the bucket holds up nothing else (fetch_gather.go): the answer has
+//     what is there, and the next fetch finds the rest.
+//   - The first batch is returned even if it is larger than max_bytes (KIP-74). Partitions are
+//     served in the order of the request, which clients rotate. A partition that is named again is
+//     answered once, as in Kafka.
+//   - Fetch sessions (KIP-227) are not kept: session id 0 says so, and every fetch is a full one.
+//     An incremental fetch gets FETCH_SESSION_ID_NOT_FOUND, as from a broker without room for
+//     sessions.
 //   - Who reads committed records alone is served up to the last stable offset, and told which
 //     transactions were aborted in what it gets: it leaves their records out, and all markers.
 //   - The leader epoch is always 0.
-//   - A client that says which rack it is in is told of a replica there (KIP-392), together with what
-//     it asked for: one that cannot follow has the records all the same.
+//   - A client that says which rack it is in gets the name of a replica there (KIP-392), together
+//     with the records: a client that cannot follow has them all the same.
 //   - Clients that are not known to read LZ4 get such batches decompressed: see wantsPlain.
-//   - Stored data that is corrupt or cannot be read is KAFKA_STORAGE_ERROR for its partition alone: consumers try again.
+//   - Stored data that is corrupt or cannot be read is KAFKA_STORAGE_ERROR for its partition alone:
+//     consumers try again.
 func init() {
 	register(4, 18, fetch, rules{needs: []access.Need{access.Read.On(access.Topic)}, quota: access.FetchedBytes})
 }
@@ -63,7 +68,8 @@ type fetchCall struct {
 	work       *stopwatch
 }
 
-// fetchTopic is a topic that is asked for, by name or by id, with the partitions that follow those of the topic before.
+// fetchTopic is a topic that is asked for, by name or by id, with the partitions that follow those
+// of the topic before.
 type fetchTopic struct {
 	name       string
 	id         segments.TopicID
@@ -92,7 +98,8 @@ type fetchPartition struct {
 	arrived *index.Chunk // from the bucket, for this answer
 }
 
-// A parked Fetch holds this much for each partition and topic: what it asks for and the answer so far, its place in the view's watch, its part of the response.
+// A parked Fetch holds this much for each partition and topic: what it asks for and the answer so
+// far, its place in the view's watch, its part of the response.
 const (
 	fetchPartitionBytes = int64(unsafe.Sizeof(fetchPartition{})) + 160
 	fetchTopicBytes     = int64(unsafe.Sizeof(fetchTopic{})) + 32
@@ -115,7 +122,8 @@ func fetch(ctx context.Context, s *Server, from *peer, req *kmsg.FetchRequest) (
 	return resp, nil
 }
 
-// newFetchCall takes from a request what is needed to answer it, and lets go of the rest: a fetch may be parked for minutes.
+// newFetchCall takes from a request what is needed to answer it, and lets go of the rest: a fetch
+// may be parked for minutes.
 func newFetchCall(ctx context.Context, s *Server, from *peer, req *kmsg.FetchRequest) (*fetchCall, error) {
 	n, held := 0, int64(0)
 	for _, t := range req.Topics {

@@ -14,14 +14,16 @@ import (
 	"firn.dev/segments"
 )
 
-// How a Fetch is answered: what is in memory is there at once. What is not is read from the bucket, each partition on its own, and the answer does not wait
-// for all of it: once there is enough for the client, the reads under way have as long again as it took until then, and are left. The get goes on in the
-// index, and the next fetch finds its block there, or waits for it on. So one slow object holds up its own partition alone.
+// A Fetch is answered like this: blocks in memory are there at once. Others are read from the
+// bucket, each partition on its own, and the answer does not wait for all of them: once there is
+// enough for the client, the reads under way have as long again as it took until then, and are
+// left. The get goes on in the index, and the next fetch finds its block there, or waits for it on.
+// So one slow object holds up its own partition alone.
 const (
 	// leastPatience is what reads under way have in any case.
 	leastPatience = 5 * time.Millisecond
-	// leastColdWait is how long a fetch waits for the bucket at least when nothing else is there, also for clients that do not want to wait for new records: those
-	// would ask again and again.
+	// leastColdWait is how long a fetch waits for the bucket at least when nothing else is there, also
+	// for clients that do not want to wait for new records: those would ask again and again.
 	leastColdWait = 500 * time.Millisecond
 )
 
@@ -79,7 +81,8 @@ func (f *fetchCall) gather(ctx context.Context) error {
 	}
 }
 
-// await waits until it is worth while to look again. It reports whether the answer has to be given as it is.
+// await waits until it is worth while to look again. It reports whether the answer has to be given
+// as it is.
 func (f *fetchCall) await(
 	ctx context.Context,
 	watch *coordinator.Watch,
@@ -110,7 +113,8 @@ func (f *fetchCall) await(
 	return false, nil
 }
 
-// catchUp has this node hear the news if some client is ahead of it, which has read more from another node.
+// catchUp has this node hear the news if some client is ahead of it, which has read more from
+// another node.
 func (f *fetchCall) catchUp(ctx context.Context) {
 	view := f.s.opts.Node.View()
 	for i := range f.partitions {
@@ -131,8 +135,8 @@ const (
 	enough
 )
 
-// round looks at every partition from where its client is, takes what is in memory and begins to read what is not. Unless there is enough, or reads are under
-// way, it holds nothing afterwards.
+// round looks at every partition from where its client is, takes what is in memory and begins to
+// read what is not. Unless there is enough, or reads are under way, it holds nothing afterwards.
 func (f *fetchCall) round() state {
 	f.forget()
 	readable, failed, want := f.locate()
@@ -161,8 +165,8 @@ func (f *fetchCall) round() state {
 	return enough
 }
 
-// locate finds out where each partition stands, without reading: which have something for the client, whether any
-// has an error that ends the wait, and how many bytes are to be read at most.
+// locate finds out where each partition stands, without reading: which have something for the
+// client, whether any has an error that ends the wait, and how many bytes are to be read at most.
 func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int) {
 	view := f.s.opts.Node.View()
 	nowhere := 0
@@ -214,8 +218,9 @@ func (f *fetchCall) end(info coordinator.PartitionInfo) int64 {
 	return info.HighWatermark
 }
 
-// reserve takes memory for a response of up to want bytes. It takes at most a quarter of what is left, so that a few clients who take their answers
-// slowly make the answers of all smaller instead of making others wait. When nothing is left, a connection still has what is its own.
+// reserve takes memory for a response of up to want bytes. It takes at most a quarter of what is
+// left, so that a few clients who take their answers slowly make the answers of all smaller instead
+// of making others wait. When nothing is left, a connection still has what is its own.
 func (f *fetchCall) reserve(want int64) {
 	for _, n := range []int64{f.memory.Room() / 4, smallAnswerBytes, f.s.opts.Limits.ConnectionBytes} {
 		if n = min(n, want); n > f.reserved && f.memory.TryGrow(n-f.reserved) {
@@ -234,14 +239,15 @@ func (f *fetchCall) more(ctx context.Context, bytes int64) error {
 	return f.memory.Grow(ctx, bytes)
 }
 
-// forget drops what was read. What arrived from the bucket is kept.
+// forget drops the batches of all partitions. Blocks that arrived from the bucket are kept.
 func (f *fetchCall) forget() {
 	for i := range f.partitions {
 		f.partitions[i].batches, f.partitions[i].bytes, f.partitions[i].aborted = nil, 0, nil
 	}
 }
 
-// collect goes through the partitions in their order until the reserved bytes are used up. It reports whether one of them failed.
+// collect goes through the partitions in their order until the reserved bytes are used up. It
+// reports whether one of them failed.
 func (f *fetchCall) collect(readable []*fetchPartition) (failed bool) {
 	left, nothing := int(f.reserved), true
 	for _, p := range readable {
@@ -259,7 +265,8 @@ func (f *fetchCall) collect(readable []*fetchPartition) (failed bool) {
 	return failed
 }
 
-// fill gives a partition what has arrived from the bucket, or what is in memory, or else begins to read it from the bucket.
+// fill gives a partition what has arrived from the bucket, or what is in memory, or else begins to
+// read it from the bucket.
 func (f *fetchCall) fill(p *fetchPartition, most int, atLeastOne bool) {
 	if p.arrived != nil && (atLeastOne || size(p.arrived.Batches) <= most) {
 		f.take(p, *p.arrived, most, atLeastOne)

@@ -9,7 +9,8 @@ import (
 	"firn.dev/coordinator"
 )
 
-// fetchResponse is written by hand, so that records go from the index's memory to the socket without being copied.
+// fetchResponse is written by hand, so that records go from the index's memory to the socket
+// without being copied.
 type fetchResponse struct {
 	*kmsg.FetchResponse // version, error, session; without topics
 	topics              []fetchTopic

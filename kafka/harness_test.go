@@ -40,7 +40,8 @@ func startFirn(t testing.TB, opts Options) *firn {
 	return startFirnOn(t, opts, memory.New(), 0)
 }
 
-// startFirnOn is startFirn on a store, with an index that keeps so many bytes of what was written last.
+// startFirnOn is startFirn on a store, with an index that keeps so many bytes of what was written
+// last.
 func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int64) *firn {
 	t.Helper()
 	return startNode(t, opts, store, tailBytes, embedded.New(embedded.Options{}), 7)
@@ -132,7 +133,8 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		stop()
-		for _, err := range []error{<-done, opts.Transactions.Close(ctx), opts.Writer.Close(ctx), opts.Groups.Close(ctx), opts.Index.Close(), opts.Node.Close(ctx)} {
+		for _, err := range []error{<-done, opts.Transactions.Close(ctx), opts.Writer.Close(ctx), opts.Groups.Close(ctx),
+			opts.Index.Close(), opts.Node.Close(ctx)} {
 			if err != nil {
 				t.Errorf("stopping the server: %v", err)
 			}
@@ -181,7 +183,8 @@ func (f *firn) createTopic(t testing.TB, name string, partitions int32, configs 
 	return topic
 }
 
-// produce writes one record for each value, to one partition, in one batch, with the timestamps at, at+1, … milliseconds.
+// produce writes one record for each value, to one partition, in one batch, with the timestamps at,
+// at+1, … milliseconds.
 func (f *firn) produce(t testing.TB, topic string, partition int32, at time.Time, values ...string) {
 	t.Helper()
 	cl := f.client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(10*time.Millisecond))
@@ -198,7 +201,8 @@ func (f *firn) produce(t testing.TB, topic string, partition int32, at time.Time
 	}
 }
 
-// ask sends one request, in the version that it is set to, on a connection of its own, and decodes the answer.
+// ask sends one request, in the version that it is set to, on a connection of its own, and decodes
+// the answer.
 func ask[Resp kmsg.Response](t testing.TB, f *firn, req kmsg.Request) Resp {
 	t.Helper()
 	nc, err := net.Dial("tcp", f.address)

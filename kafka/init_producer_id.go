@@ -11,9 +11,9 @@ import (
 	"firn.dev/coordinator"
 )
 
-// InitProducerId v0-v5. Every idempotent producer gets an id that nobody has had, with epoch 0. That
-// also goes for one that brings an old id with it: Kafka bumps the epoch of transactional producers
-// alone.
+// InitProducerId v0-v5. Every idempotent producer gets an id that nobody has had, with epoch 0.
+// That also goes for one that brings an old id with it: Kafka bumps the epoch of transactional
+// producers alone.
 //
 // One with a transactional id gets the next epoch of it, which fences all others, once what they
 // have left open is aborted; one that brings a producer id and epoch with it does so only if it has

@@ -15,12 +15,13 @@ import (
 
 // ListOffsets, versions 1 to 11, as Kafka 4. Any node serves every partition.
 //
-//   - Beside a timestamp there are the special ones below, each from some version on; others are UNSUPPORTED_VERSION, as in
-//     Kafka.
-//   - "Local" and "tiered" are one in Firn: every record is in the bucket. The earliest local offset is the log start; there is
-//     no answer (-1) to the latest tiered and the earliest pending one, as from a Kafka without tiered storage.
-//   - The newest offset counts what other nodes have acknowledged before the request, unless this node is cut off from the coordinator: then it
-//     is the newest that this node knows.
+//   - Beside a timestamp there are the special ones below, each from some version on; others are
+//     UNSUPPORTED_VERSION, as in Kafka.
+//   - "Local" and "tiered" are one in Firn: every record is in the bucket. The earliest local
+//     offset is the log start; there is no answer (-1) to the latest tiered and the earliest
+//     pending one, as from a Kafka without tiered storage.
+//   - The newest offset counts what other nodes have acknowledged before the request, unless this
+//     node is cut off from the coordinator: then it is the newest that this node knows.
 //   - Who reads committed records alone gets the last stable offset for the newest one, and finds
 //     nothing from there on by time.
 //   - The timeout (version 10 on) bounds lookups by time, which may have to read the bucket.
@@ -45,7 +46,8 @@ const (
 
 // specialSince says from which version on each special timestamp may be used.
 var specialSince = map[int64]int16{
-	latestOffset: 1, earliestOffset: 1, maxTimestampOffset: 7, earliestLocalOffset: 8, latestTieredOffset: 9, earliestPendingCopy: 11,
+	latestOffset: 1, earliestOffset: 1, maxTimestampOffset: 7, earliestLocalOffset: 8, latestTieredOffset: 9,
+	earliestPendingCopy: 11,
 }
 
 func listOffsets(ctx context.Context, s *Server, from *peer, req *kmsg.ListOffsetsRequest) (kmsg.Response, error) {
@@ -56,7 +58,9 @@ func listOffsets(ctx context.Context, s *Server, from *peer, req *kmsg.ListOffse
 	twice := listedTwice(req.Topics)
 	s.catchUp(ctx)
 	forbidden := make([]*refusal, len(req.Topics))
-	var all [][2]int // topic and partition of the request: a lookup by time may have to read the bucket, whichever topic it is of
+	// topic and partition of the request: a lookup by time may have to read the bucket, whichever
+	// topic it is of
+	var all [][2]int
 	for i, t := range req.Topics {
 		resp.Topics[i].Topic = t.Topic
 		forbidden[i] = from.may(access.Describe, access.Topic, t.Topic)
@@ -147,7 +151,8 @@ func (s *Server) offsetByTime(
 	return s.opts.Index.ByTime(ctx, p, timestamp)
 }
 
-// unsearchable is the answer for a partition in which a lookup by time failed. Clients try again after a KAFKA_STORAGE_ERROR.
+// unsearchable is the answer for a partition in which a lookup by time failed. Clients try again
+// after a KAFKA_STORAGE_ERROR.
 func (s *Server) unsearchable(p segments.Partition, err error) *refusal {
 	if errors.Is(err, coordinator.ErrUnknownPartition) || errors.Is(err, context.DeadlineExceeded) {
 		return s.refusalOf(err)
@@ -156,7 +161,8 @@ func (s *Server) unsearchable(p segments.Partition, err error) *refusal {
 	return refuse(kerr.KafkaStorageError, "%v", err)
 }
 
-// partition finds a partition by the topic's name, and checks the leader epoch that the client believes in.
+// partition finds a partition by the topic's name, and checks the leader epoch that the client
+// believes in.
 func (s *Server) partition(
 	topic string,
 	number, epoch int32,

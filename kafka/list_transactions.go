@@ -37,7 +37,7 @@ func listTransactions(ctx context.Context, s *Server, from *peer,
 	req *kmsg.ListTransactionsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.ListTransactionsResponse)
 	if !from.asks.MayWithAny(access.Describe, access.TransactionalID) {
-		return resp, nil // who may see none is told nothing else
+		return resp, nil // a client that may see none learns nothing else
 	}
 	for _, state := range req.StateFilters {
 		if !slices.Contains(transactionStates, state) && !slices.Contains(resp.UnknownStateFilters, state) {

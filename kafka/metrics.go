@@ -35,11 +35,13 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firn_kafka_requests_total",
-			Help: "Requests answered, by API and by the first error in the answer: none, an error of Kafka, or closed when the connection was closed instead.",
+			Help: "Requests answered, by API and by the first error in the answer: none, an error of Kafka, or closed when " +
+				"the connection was closed instead.",
 		}, []string{"api", "error"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "firn_kafka_request_seconds",
-			Help:    "Time from the first bytes of a request to the last of its answer, by API. Fetch includes the wait for new records.",
+			Name: "firn_kafka_request_seconds",
+			Help: "Time from the first bytes of a request to the last of its answer, by API. Fetch includes the wait for " +
+				"new records.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}, []string{"api"}),
 		bytesIn:  counter("bytes_in_total", "Bytes of requests read."),

@@ -14,16 +14,19 @@ import (
 
 // OffsetCommit, versions 2 to 10, as Kafka 4; topics have ids from version 10 on.
 //
-//   - What is committed is decided, and everybody who asks this node sees it, when the answer arrives. It is journaled within a second: when the
-//     coordinator is lost before that, the group reads those records again.
+//   - What is committed is decided, and everybody who asks this node sees it, when the answer
+//     arrives. It is journaled within a second: when the coordinator is lost before that, the group
+//     reads those records again.
 //   - Any offset is stored and returned as the number that it is, as Kafka does: kafkajs commits
 //     -1 and -2 on its way back from out of range.
-//   - The retention time of versions 2 to 4 is not looked at: offsets live as long as the server's retention says.
+//   - The retention time of versions 2 to 4 is not looked at: offsets live as long as the server's
+//     retention says.
 //   - A request beyond MaxAdminRequestBytes is INVALID_COMMIT_OFFSET_SIZE: as in Kafka, what one
 //     commit stores is bounded.
-//   - A commit of a generation that the group is not in any more is ILLEGAL_GENERATION, also when the group has a new owner that knows of no generation;
-//     from version 9 on, when it may be a member epoch, that is UNKNOWN_MEMBER_ID. A wrong member epoch is STALE_MEMBER_EPOCH, unless the member has had those
-//     partitions since then (KIP-1251).
+//   - A commit of a generation that the group is not in any more is ILLEGAL_GENERATION, also when
+//     the group has a new owner that knows of no generation; from version 9 on, when it may be a
+//     member epoch, that is UNKNOWN_MEMBER_ID. A wrong member epoch is STALE_MEMBER_EPOCH, unless
+//     the member has had those partitions since then (KIP-1251).
 func init() {
 	register(2, 10, offsetCommit, rules{
 		needs:        []access.Need{access.Read.On(access.Group), access.Read.On(access.Topic)},

@@ -11,13 +11,16 @@ import (
 	"firn.dev/segments"
 )
 
-// OffsetFetch, versions 1 to 10, as Kafka 4: of one group, from version 8 on of several; topics have ids from version 10 on.
+// OffsetFetch, versions 1 to 10, as Kafka 4: of one group, from version 8 on of several; topics
+// have ids from version 10 on.
 //
-//   - A partition for which nothing was committed has offset -1, whether it or its group exist or not. Null topics are all that the group has committed for.
+//   - A partition for which nothing was committed has offset -1, whether it or its group exist or
+//     not. Null topics are all that the group has committed for.
 //   - A topic, partition or group that is asked for twice is answered once.
-//   - From version 9 on a member of the new protocol says who it is: UNKNOWN_MEMBER_ID or STALE_MEMBER_EPOCH if that is not so.
-//   - A client that asks for stable offsets (KIP-447) is told UNSTABLE_OFFSET_COMMIT while an offset
-//     of the partition waits for its transaction.
+//   - From version 9 on a member of the new protocol says who it is: UNKNOWN_MEMBER_ID or
+//     STALE_MEMBER_EPOCH if that is not so.
+//   - A client that asks for stable offsets (KIP-447) is told UNSTABLE_OFFSET_COMMIT while an
+//     offset of the partition waits for its transaction.
 //   - Of all topics, a client gets those that it may describe.
 func init() {
 	register(1, 10, offsetFetch, rules{

@@ -46,11 +46,14 @@ type Options struct {
 	Limits Limits
 }
 
-// Limits bound what clients can make a server hold, and see to it that each gets its part. An error that a limit causes names it.
+// Limits bound what clients can make a server hold, and see to it that each gets its part. An error
+// that a limit causes names it.
 //
-// Memory is shared as package budget says: a connection has ConnectionBytes of its own for what it asks and as much for the answer, so small requests wait for
-// nobody; a quarter of RequestMemoryBytes and of AnswerMemoryBytes is a reserve for connections that hold little; the connections of one address hold half of
-// either at most. In all a server holds no more than MaxConnections * (2*ConnectionBytes + 32 KiB) + RequestMemoryBytes + AnswerMemoryBytes.
+// Memory is shared as package budget says: a connection has ConnectionBytes of its own for what it
+// asks and as much for the answer, so small requests wait for nobody; a quarter of
+// RequestMemoryBytes and of AnswerMemoryBytes is a reserve for connections that hold little; the
+// connections of one address hold half of either at most. In all a server holds no more than
+// MaxConnections * (2*ConnectionBytes + 32 KiB) + RequestMemoryBytes + AnswerMemoryBytes.
 type Limits struct {
 	MaxConnections      int // in all; 10,000
 	MaxConnectionsPerIP int // from one address; 5,000
@@ -62,22 +65,29 @@ type Limits struct {
 
 	ConnectionBytes    int64 // of small requests, and of small answers, of one connection; 16 KiB each
 	RequestMemoryBytes int64 // of all other requests that are being read or answered; 512 MiB. More makes connections wait
-	AnswerMemoryBytes  int64 // of all other answers that are made or written; 512 MiB. Less room makes Fetch responses smaller, and other answers wait
-	FetchMaxBytes      int   // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB; a first batch may be larger
+	// of all other answers that are made or written; 512 MiB. Less room makes Fetch responses smaller,
+	// and other answers wait
+	AnswerMemoryBytes int64
+	FetchMaxBytes     int // of one Fetch response: Kafka's fetch.max.bytes, 55 MiB; a first batch may be larger
 
-	MaxStrangers int           // connections whose clients have not yet proved who they are; 1,000. One more closes the oldest
+	// connections whose clients have not yet proved who they are; 1,000. One more closes the oldest
+	MaxStrangers int
 	LoginTimeout time.Duration // for that proof: TLS and SASL; 10 s
 	IdleTimeout  time.Duration // between requests: Kafka's connections.max.idle.ms, 10 min
-	ReadTimeout  time.Duration // for each piece (at most 256 KiB) of a request that has begun, and for room in RequestMemoryBytes; 30 s
+	// for each piece (at most 256 KiB) of a request that has begun, and for room in
+	// RequestMemoryBytes; 30 s
+	ReadTimeout  time.Duration
 	WriteTimeout time.Duration // for each piece (at most 1 MiB) of a response; 30 s
 	DrainTimeout time.Duration // for requests under way when the server stops; 30 s
 
-	// MinBytesPerSecond is how fast a client has to send a request and take an answer, on the whole, after the first ReadTimeout or WriteTimeout: who sends or takes
-	// a few bytes now and then would hold memory for hours. 128 KiB.
+	// MinBytesPerSecond is how fast a client has to send a request and take an answer, on the whole,
+	// after the first ReadTimeout or WriteTimeout: a client that sends or takes a few bytes now and
+	// then would hold memory for hours. 128 KiB.
 	MinBytesPerSecond int
 }
 
-// MinMemoryBytes is what RequestMemoryBytes and AnswerMemoryBytes have to be at least: room for the largest request, or batch.
+// MinMemoryBytes is what RequestMemoryBytes and AnswerMemoryBytes have to be at least: room for the
+// largest request, or batch.
 const MinMemoryBytes = defaultMaxRequestBytes
 
 const defaultMaxRequestBytes = 100 << 20

@@ -19,17 +19,21 @@ import (
 	"firn.dev/segments"
 )
 
-// Produce v3-v13: topics by name up to v12 and by id in v13. One batch for each partition, in format v2.
+// Produce v3-v13: topics by name up to v12 and by id in v13. One batch for each partition, in
+// format v2.
 //
-// A request is taken in as soon as it has been read (start) and answered when its batches are durable (wait), so that a
-// connection carries many at once. acks=1 means the same as acks=all; acks=0 gets no answer, and its connection is closed after an error, as in Kafka,
-// so that the client looks for what has changed.
+// A request is taken in as soon as it has been read (start) and answered when its batches are
+// durable (wait), so that a connection carries many at once. acks=1 means the same as acks=all;
+// acks=0 gets no answer, and its connection is closed after an error, as in Kafka, so that the
+// client looks for what has changed.
 //
-// What becomes of errors, by what clients do with them:
-//   - nothing was written, another try may succeed (this node is fenced or closing): NOT_LEADER_OR_FOLLOWER. All clients look the leader up anew
-//     and send the batch again, and know that it has not been written;
-//   - it is not known whether it was written (store or journal trouble, timeout_ms has passed): REQUEST_TIMED_OUT. All clients send the batch
-//     again; idempotent ones get the offset of the first try, if that was written.
+// Errors are mapped by what clients do with them:
+//   - nothing was written, another try may succeed (this node is fenced or closing):
+//     NOT_LEADER_OR_FOLLOWER. All clients look the leader up anew and send the batch again, and
+//     know that it has not been written;
+//   - it is not known whether it was written (store or journal trouble, timeout_ms has passed):
+//     REQUEST_TIMED_OUT. All clients send the batch again; idempotent ones get the offset of the
+//     first try, if that was written.
 //
 // Neither is KAFKA_STORAGE_ERROR, which sarama takes for final.
 func init() {
@@ -64,8 +68,8 @@ type produceResult struct {
 	written    ingest.Result
 }
 
-// startProduce checks the batches of a request and hands those that pass to ingest. While ingest's buffer is full it waits, and with it everything that
-// the client sends behind this request.
+// startProduce checks the batches of a request and hands those that pass to ingest. While ingest's
+// buffer is full it waits, and with it everything that the client sends behind this request.
 func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *request) (*produceCall, error) {
 	began := time.Now()
 	req, err := decodeProduce(r.version, r.body)
@@ -115,8 +119,8 @@ func (s *Server) produceTime(req *produceRequest) time.Duration {
 	return timeout
 }
 
-// check gives every partition its result so far and returns the batches to write. Looking into batches and compressing them is most of what a Produce costs,
-// so they are checked side by side.
+// check gives every partition its result so far and returns the batches to write. Looking into
+// batches and compressing them is most of what a Produce costs, so they are checked side by side.
 func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 	n := req.partitions()
 	p.results = make([]produceResult, 0, n)
@@ -147,7 +151,8 @@ func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 	return p.sound(batches)
 }
 
-// mayWriteTransactions says why transactional batches of a request are refused; nil if they are not.
+// mayWriteTransactions says why transactional batches of a request are refused; nil if they are
+// not.
 func (p *produceCall) mayWriteTransactions(id []byte) *refusal {
 	switch {
 	case len(id) == 0:
@@ -220,7 +225,8 @@ func (p *produceCall) find(t *produceTopic) (*coordinator.Topic, *refusal) {
 	return topic, nil
 }
 
-// wait waits until the batches are durable, or the request's time is over, and returns the response.
+// wait waits until the batches are durable, or the request's time is over, and returns the
+// response.
 func (p *produceCall) wait(ctx context.Context) (kmsg.Response, error) {
 	if p.pending != nil {
 		ctx, cancel := context.WithDeadline(ctx, p.expires)
@@ -279,7 +285,8 @@ func (s *Server) inDoubt(err error) *refusal {
 	return refuse(kerr.RequestTimedOut, "the batch may or may not have been written: %v", err)
 }
 
-// unwritten is the answer for a batch that ingest answered with err; nil if it is written, be it by an earlier try.
+// unwritten is the answer for a batch that ingest answered with err; nil if it is written, be it by
+// an earlier try.
 func (s *Server) unwritten(err error, version int16) *refusal {
 	switch {
 	case err == nil, errors.Is(err, coordinator.ErrDuplicate):
@@ -343,7 +350,8 @@ func (p *produceCall) response() *produceResponse {
 // maxNamedRecords is how many bad records an answer names, of all batches of the request.
 const maxNamedRecords = 10_000
 
-// partition is the answer for one partition. It names no more bad records than named says, and takes those off it.
+// partition is the answer for one partition. It names no more bad records than named says, and
+// takes those off it.
 func (r *produceResult) partition(index int32, named *int) kmsg.ProduceResponseTopicPartition {
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = index

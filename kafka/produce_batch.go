@@ -26,8 +26,9 @@ type incomingBatch struct {
 // zstdSince is the first Produce version whose batches may be zstd (KIP-110).
 const zstdSince = 7
 
-// checkBatch checks what a producer sent for one partition and returns it as it is to be stored: as it came, unless the topic wants another codec or
-// its own timestamps, it came uncompressed and shrinks, or its header does not name the largest timestamp of its records.
+// checkBatch checks what a producer sent for one partition and returns it as it is to be stored: as
+// it came, unless the topic wants another codec or its own timestamps, it came uncompressed and
+// shrinks, or its header does not name the largest timestamp of its records.
 func (s *Server) checkBatch(in *incomingBatch, part producePartition) (ingest.Batch, *refusal) {
 	partition, ok := partitionOf(in.topic, part.Index)
 	if !ok {
@@ -99,7 +100,8 @@ func (in *incomingBatch) check(records []byte) (batch.Header, *refusal) {
 	return h, nil
 }
 
-// unsound is the answer for a batch that fails batch.Check. Batches of the old formats v0 and v1 get the answer of brokers 4.x.
+// unsound is the answer for a batch that fails batch.Check. Batches of the old formats v0 and v1
+// get the answer of brokers 4.x.
 func unsound(err error) *refusal {
 	switch {
 	case errors.Is(err, batch.ErrMagic):

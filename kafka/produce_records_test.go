@@ -25,7 +25,8 @@ func withRecords(b, records []byte) []byte {
 	return sealed(b)
 }
 
-// TestWhatABatchSaysOfItselfIsNotBelieved sends batches whose header is sound and whose records are not.
+// TestWhatABatchSaysOfItselfIsNotBelieved sends batches whose header is sound and whose records are
+// not.
 func TestWhatABatchSaysOfItselfIsNotBelieved(t *testing.T) {
 	random := make([]byte, 200)
 	rand.NewChaCha8([32]byte{1}).Read(random)
@@ -52,7 +53,8 @@ func TestWhatABatchSaysOfItselfIsNotBelieved(t *testing.T) {
 	}
 }
 
-// TestMaxTimestampIsThatOfTheRecords sends batches whose header names an earlier or a later timestamp than their records have.
+// TestMaxTimestampIsThatOfTheRecords sends batches whose header names an earlier or a later
+// timestamp than their records have.
 func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
 	f := startFirn(t, Options{KeepPlain: true})
 	now := time.Now()
@@ -79,7 +81,8 @@ func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
 	}
 }
 
-// TestSizeIsCheckedAfterRecompression sends a small batch that its topic stores in another codec, in which it is too large.
+// TestSizeIsCheckedAfterRecompression sends a small batch that its topic stores in another codec,
+// in which it is too large.
 func TestSizeIsCheckedAfterRecompression(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1, "compression.type", "uncompressed")
@@ -97,7 +100,8 @@ func TestSizeIsCheckedAfterRecompression(t *testing.T) {
 	)
 }
 
-// TestBadRecordsAreNamed sends records without a key to a compacted topic, and with timestamps that are out of range: the answer names them, and the others may be sent again (KIP-467).
+// TestBadRecordsAreNamed sends records without a key to a compacted topic, and with timestamps that
+// are out of range: the answer names them, and the others may be sent again (KIP-467).
 func TestBadRecordsAreNamed(t *testing.T) {
 	f := startFirn(t, Options{})
 	for name, test := range map[string]struct {
@@ -158,7 +162,8 @@ func TestNamedRecordsAreBounded(t *testing.T) {
 	}
 }
 
-// TestLookupsPassWhatCannotBeRead is of a log that has what an earlier version took: batches that cannot be read, and headers that promise timestamps which no record has.
+// TestLookupsPassWhatCannotBeRead is of a log that has what an earlier version took: batches that
+// cannot be read, and headers that promise timestamps which no record has.
 func TestLookupsPassWhatCannotBeRead(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)

@@ -6,8 +6,9 @@ import (
 	"firn.dev/segments"
 )
 
-// produceRequest is a decoded Produce request. It is decoded by hand and not by kmsg, because records then stay where they were read and nothing
-// but the two levels of slices is allocated, whose length is bounded by the bytes that were sent.
+// produceRequest is a decoded Produce request. It is decoded by hand and not by kmsg, because
+// records then stay where they were read and nothing but the two levels of slices is allocated,
+// whose length is bounded by the bytes that were sent.
 type produceRequest struct {
 	TransactionalID []byte // nil: none
 	Acks            int16
@@ -26,11 +27,13 @@ type producePartition struct {
 	Records []byte
 }
 
-// maxProducePartitions is how many partitions a Produce request may name in all. Each gets an answer of some hundred bytes, whereas asking costs six.
+// maxProducePartitions is how many partitions a Produce request may name in all. Each gets an
+// answer of some hundred bytes, whereas asking costs six.
 const maxProducePartitions = 20_000
 
-// A Produce request takes so much memory for each partition, beside its bytes: for checks, for the batch, for the answer. It is counted where partitions are
-// many: few of them are few beside the records.
+// A Produce request takes so much memory for each partition, beside its bytes: for checks, for the
+// batch, for the answer. It is counted where partitions are many: few of them are few beside the
+// records.
 const (
 	producePartitionBytes = 640
 	fewPartitions         = 64

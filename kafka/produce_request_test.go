@@ -9,8 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// FuzzDecodeProduce: the decoder never panics, takes what kmsg takes, and finds the same in it; kmsg alone also takes nonsense that the decoder
-// refuses: negative lengths, and more tagged fields than there are bytes.
+// FuzzDecodeProduce: the decoder never panics, takes what kmsg takes, and finds the same in it;
+// kmsg alone also takes nonsense that the decoder refuses: negative lengths, and more tagged fields
+// than there are bytes.
 func FuzzDecodeProduce(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for version := int16(3); version <= produceTopicIDs; version++ {

@@ -103,25 +103,35 @@ func TestProduceRefusesWhatItShould(t *testing.T) {
 		change  func(*kmsg.ProduceRequest)
 		want    *kerr.Error
 	}{
-		"nothing":           {nil, nil, kerr.InvalidRecord},
-		"two batches":       {append(sound(), sound()...), nil, kerr.InvalidRecord},
-		"cut short":         {sound()[:60], nil, kerr.InvalidRecord},
-		"format v1":         {with(func(b []byte) { b[16] = 1 }), nil, kerr.InvalidRecord},
-		"wrong CRC":         {with(func(b []byte) { b[17] ^= 1 }), nil, kerr.CorruptMessage},
-		"too large":         {build(t, batch.None, strings.Repeat("x", 5000)), nil, kerr.MessageTooLarge},
-		"control":           {producer(control, time.Now()), nil, kerr.InvalidRecord},
-		"transactional":     {producer(transactional, time.Now()), nil, kerr.TransactionalIDAuthorizationFailed},
-		"sequence -1":       {producer(negative, time.Now()), nil, kerr.InvalidRecord},
-		"from the future":   {producer(plain, time.Now().Add(2*time.Hour)), nil, kerr.InvalidTimestamp},
-		"from the past":     {producer(plain, time.Now().Add(-2*time.Hour)), nil, kerr.InvalidTimestamp},
-		"broken records":    {sealed(with(func(b []byte) { b[61] = 99 })), nil, kerr.InvalidRecord},
-		"old zstd":          {build(t, batch.Zstd, "value"), func(r *kmsg.ProduceRequest) { r.Version = 6 }, kerr.UnsupportedCompressionType},
-		"acks 2":            {sound(), func(r *kmsg.ProduceRequest) { r.Acks = 2 }, kerr.InvalidRequiredAcks},
-		"no producer":       {producer(transactional, time.Now()), func(r *kmsg.ProduceRequest) { r.TransactionID = new("id") }, kerr.InvalidRecord},
-		"unknown id":        {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].TopicID[3]++ }, kerr.UnknownTopicID},
-		"unknown name":      {sound(), func(r *kmsg.ProduceRequest) { r.Version, r.Topics[0].Topic = 9, "other" }, kerr.UnknownTopicOrPartition},
-		"unknown partition": {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = 1 }, kerr.UnknownTopicOrPartition},
-		"partition -1":      {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = -1 }, kerr.UnknownTopicOrPartition},
+		"nothing":         {nil, nil, kerr.InvalidRecord},
+		"two batches":     {append(sound(), sound()...), nil, kerr.InvalidRecord},
+		"cut short":       {sound()[:60], nil, kerr.InvalidRecord},
+		"format v1":       {with(func(b []byte) { b[16] = 1 }), nil, kerr.InvalidRecord},
+		"wrong CRC":       {with(func(b []byte) { b[17] ^= 1 }), nil, kerr.CorruptMessage},
+		"too large":       {build(t, batch.None, strings.Repeat("x", 5000)), nil, kerr.MessageTooLarge},
+		"control":         {producer(control, time.Now()), nil, kerr.InvalidRecord},
+		"transactional":   {producer(transactional, time.Now()), nil, kerr.TransactionalIDAuthorizationFailed},
+		"sequence -1":     {producer(negative, time.Now()), nil, kerr.InvalidRecord},
+		"from the future": {producer(plain, time.Now().Add(2*time.Hour)), nil, kerr.InvalidTimestamp},
+		"from the past":   {producer(plain, time.Now().Add(-2*time.Hour)), nil, kerr.InvalidTimestamp},
+		"broken records":  {sealed(with(func(b []byte) { b[61] = 99 })), nil, kerr.InvalidRecord},
+		"old zstd": {build(t, batch.Zstd, "value"), func(r *kmsg.ProduceRequest) {
+			r.Version = 6
+		}, kerr.UnsupportedCompressionType},
+		"acks 2": {sound(), func(r *kmsg.ProduceRequest) { r.Acks = 2 }, kerr.InvalidRequiredAcks},
+		"no producer": {producer(transactional, time.Now()), func(r *kmsg.ProduceRequest) {
+			r.TransactionID = new("id")
+		}, kerr.InvalidRecord},
+		"unknown id": {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].TopicID[3]++ }, kerr.UnknownTopicID},
+		"unknown name": {sound(), func(r *kmsg.ProduceRequest) {
+			r.Version, r.Topics[0].Topic = 9, "other"
+		}, kerr.UnknownTopicOrPartition},
+		"unknown partition": {sound(), func(r *kmsg.ProduceRequest) {
+			r.Topics[0].Partitions[0].Partition = 1
+		}, kerr.UnknownTopicOrPartition},
+		"partition -1": {sound(), func(r *kmsg.ProduceRequest) {
+			r.Topics[0].Partitions[0].Partition = -1
+		}, kerr.UnknownTopicOrPartition},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := produceRaw(topic, test.records)
@@ -196,11 +206,12 @@ func TestWhatIsStored(t *testing.T) {
 		sent   []byte
 		want   batch.Codec
 	}{
-		"plain that shrinks":      {nil, build(t, batch.None, repetitive), batch.LZ4},
-		"plain that does not":     {nil, build(t, batch.None, string(random)), batch.None},
-		"as it came":              {nil, build(t, batch.Zstd, repetitive), batch.Zstd},
-		"topic wants gzip":        {[]string{"compression.type", "gzip"}, build(t, batch.Snappy, repetitive), batch.Gzip},
-		"topic wants plain":       {[]string{"compression.type", "uncompressed"}, build(t, batch.LZ4, repetitive), batch.None},
+		"plain that shrinks":  {nil, build(t, batch.None, repetitive), batch.LZ4},
+		"plain that does not": {nil, build(t, batch.None, string(random)), batch.None},
+		"as it came":          {nil, build(t, batch.Zstd, repetitive), batch.Zstd},
+		"topic wants gzip":    {[]string{"compression.type", "gzip"}, build(t, batch.Snappy, repetitive), batch.Gzip},
+		"topic wants plain": {[]string{"compression.type", "uncompressed"}, build(t, batch.LZ4, repetitive),
+			batch.None},
 		"topic wants its own":     {[]string{"compression.type", "zstd"}, build(t, batch.Zstd, repetitive), batch.Zstd},
 		"topic wants it from all": {[]string{"compression.type", "snappy"}, build(t, batch.None, repetitive), batch.Snappy},
 	} {
@@ -226,7 +237,8 @@ func TestWhatIsStored(t *testing.T) {
 	}
 }
 
-// A batch that would grow beyond the limit when it is recompressed is refused; its producer's other batches are not.
+// A batch that would grow beyond the limit when it is recompressed is refused; its producer's other
+// batches are not.
 func TestCompressionBombIsRefused(t *testing.T) {
 	f := startFirn(t, Options{Limits: Limits{MaxRequestBytes: 1 << 20}})
 	topic := f.createTopic(t, "t", 1, "compression.type", "lz4")
@@ -254,7 +266,8 @@ func TestLogAppendTime(t *testing.T) {
 	}
 }
 
-// acks=0 gets no answer: the next answer on the connection is that to the next request. After an error the connection is closed.
+// acks=0 gets no answer: the next answer on the connection is that to the next request. After an
+// error the connection is closed.
 func TestAcksZero(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)
@@ -273,7 +286,8 @@ func TestAcksZero(t *testing.T) {
 	wantClosed(t, nc)
 }
 
-// Many Produces on one connection are under way at once and are answered in order; what comes behind them sees what they wrote.
+// Many Produces on one connection are under way at once and are answered in order; what comes
+// behind them sees what they wrote.
 func TestProducesArePipelined(t *testing.T) {
 	f := startFirn(t, Options{})
 	topic := f.createTopic(t, "t", 1)

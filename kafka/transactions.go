@@ -14,10 +14,10 @@ import (
 
 // What the APIs of transactions share. Package transactions decides.
 //
-// There are two protocols. In the old one, a client adds each partition and group to its transaction
-// before it writes there. In the new one (KIP-890 part 2, transaction.version 2) the first batch does
-// that, and each transaction has an epoch of its own. A client that follows the feature uses, of
-// some APIs, the versions below.
+// There are two protocols. In the old one, a client adds each partition and group to its
+// transaction before it writes there. In the new one (KIP-890 part 2, transaction.version 2) the
+// first batch does that, and each transaction has an epoch of its own. A client that follows the
+// feature uses, of some APIs, the versions below.
 const (
 	produceNew         = 12
 	txnOffsetCommitNew = 5

@@ -14,8 +14,8 @@ import (
 
 // TxnOffsetCommit, versions 0 to 5, as Kafka 4, at the owner of the group. What is sent is in the
 // journal when it is answered, and counts when the transaction has committed. From version 3 on the
-// client says which member of the group it is (KIP-447); from version 5 on it has not added the group
-// to its transaction before.
+// client says which member of the group it is (KIP-447); from version 5 on it has not added the
+// group to its transaction before.
 func init() {
 	register(0, 5, txnOffsetCommit, rules{
 		needs: []access.Need{

@@ -2,8 +2,9 @@ package kafka
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// unserved lists every Kafka API that is not registered, and why. A test sees to it that each API stands either here or in the
-// register. The connection of a client that sends one of these is closed, as by Kafka.
+// unserved lists every Kafka API that is not registered, and why. A test sees to it that each API
+// stands either here or in the register. The connection of a client that sends one of these is
+// closed, as by Kafka.
 var unserved = []struct {
 	why  string
 	keys []kmsg.Key
@@ -12,7 +13,8 @@ var unserved = []struct {
 		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
 	}},
 	{"not planned: share groups", []kmsg.Key{
-		kmsg.ShareGroupHeartbeat, kmsg.ShareGroupDescribe, kmsg.ShareFetch, kmsg.ShareAcknowledge, kmsg.InitializeShareGroupState,
+		kmsg.ShareGroupHeartbeat, kmsg.ShareGroupDescribe, kmsg.ShareFetch, kmsg.ShareAcknowledge,
+		kmsg.InitializeShareGroupState,
 		kmsg.ReadShareGroupState, kmsg.WriteShareGroupState, kmsg.DeleteShareGroupState, kmsg.ReadShareGroupStateSummary,
 		kmsg.DescribeShareGroupOffsets, kmsg.AlterShareGroupOffsets, kmsg.DeleteShareGroupOffsets,
 	}},

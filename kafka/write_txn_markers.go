@@ -11,9 +11,9 @@ import (
 )
 
 // WriteTxnMarkers, versions 1 and 2: in Kafka it is what brokers say to each other, and what an
-// administrator aborts a hanging transaction with (KIP-664). Here an ending is one step, so a marker
-// of one partition cannot be written alone: the whole transaction is aborted. Markers of commits are
-// INVALID_TXN_STATE.
+// administrator aborts a hanging transaction with (KIP-664). Here an ending is one step, so a
+// marker of one partition cannot be written alone: the whole transaction is aborted. Markers of
+// commits are INVALID_TXN_STATE.
 func init() {
 	register(1, 2, writeTxnMarkers, rules{
 		needs: []access.Need{

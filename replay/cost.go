@@ -82,7 +82,8 @@ func (c Cost) Dollars(p Prices) float64 {
 func (c Cost) Write(w io.Writer, p Prices) error {
 	_, err := fmt.Fprintf(
 		w,
-		"partitions %d\noffsets    %d\nobjects    %d\nbytes      %d\ngets       %d, and %d for the state\nlists      %d\ncost       $%.6f\n",
+		"partitions %d\noffsets    %d\nobjects    %d\nbytes      %d\ngets       %d, and %d for the state\nlists      "+
+			"%d\ncost       $%.6f\n",
 		c.Partitions,
 		c.Offsets,
 		c.Objects,

@@ -40,7 +40,9 @@ type Options struct {
 	Follow bool          // at the end, go on with what is journaled from then on; To must be Latest
 	Poll   time.Duration // how often Follow looks; 1 s. A record is seen about that long after it was acknowledged
 
-	Memory   int64                         // bytes for gets that are under way or not yet worked off, decoding and outputs; 256 MiB, and no less than 16 MiB
+	// bytes for gets that are under way or not yet worked off, decoding and outputs; 256 MiB, and no
+	// less than 16 MiB
+	Memory   int64
 	Parallel int                           // gets at once; 8
 	Note     func(format string, a ...any) // told of what a person should know; nil: nobody is
 }
@@ -186,7 +188,8 @@ func (r *Replay) chunks(ctx context.Context, ranges []Range, take func(*chunk) e
 		moved := false
 		readable := r.readable(left)
 		err := f.chunks(ctx, r.planner(readable), func(c *chunk) error {
-			c.from, c.to = left[c.at].From, readable[c.at].To // the bytes of a merged segment may begin within what the segments before it had
+			// the bytes of a merged segment may begin within what the segments before it had
+			c.from, c.to = left[c.at].From, readable[c.at].To
 			left[c.at].From, moved = max(c.from, min(c.last+1, c.to)), true
 			c.aborted = r.aborted(left[c.at].Partition, c)
 			return take(c)

@@ -381,9 +381,11 @@ func answerClaims(w http.ResponseWriter, asked []heldClaim, answers []*kerr.Erro
 	p := kafkaProblem(first, "")
 	switch first {
 	case kerr.FencedMemberEpoch:
-		p.Detail = "a claim has ended: another may have the partition, or the group has moved. Claim again, and begin where the group is"
+		p.Detail = "a claim has ended: another may have the partition, or the group has moved. Claim again, and begin " +
+			"where the group is"
 	case kerr.OffsetOutOfRange:
-		p.Detail = "an offset lies beyond the end of its partition. Commit the offset of the next record to read: one more than that of the last record read"
+		p.Detail = "an offset lies beyond the end of its partition. Commit the offset of the next record to read: one " +
+			"more than that of the last record read"
 	}
 	p.Claims = list.Claims
 	return &p

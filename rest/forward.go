@@ -47,7 +47,8 @@ func (s *Server) ofGroup(h handler) handler {
 			return kerr.NotCoordinator
 		case owner.HTTP == "":
 			return &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message, retryAfter: time.Second,
-				Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: start it with --http-addr and --advertise-http", owner.ID)}
+				Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: start it with "+
+					"--http-addr and --advertise-http", owner.ID)}
 		}
 		return s.forward(w, r, owner)
 	}

@@ -167,7 +167,8 @@ func (s *Server) sameRequest(w *writeRequest, before []coordinator.Keyed) error 
 		w.now = time.UnixMilli(before[i].Timestamp)
 	}
 	if most := s.opts.Limits.MaxIdempotencyKeys; len(before) == 0 && s.view().KeyCount() >= most {
-		return full("MaxIdempotencyKeys", "%d idempotency keys are remembered, each for 24 hours, and that is as many as there may be; nothing was written", most)
+		return full("MaxIdempotencyKeys", "%d idempotency keys are remembered, each for 24 hours, and that is as many as "+
+			"there may be; nothing was written", most)
 	}
 	return nil
 }

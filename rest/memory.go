@@ -85,7 +85,8 @@ func newReadMemory(l Limits) *budget.Pool {
 // requestShare is a share of the memory of producers' requests.
 func (s *Server) requestShare(r *http.Request) *share {
 	return shareOf(r.Context(), s.producers.memory, func() *problem {
-		p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes and half for one address (--http-memory); nothing was written",
+		p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes and half for one "+
+			"address (--http-memory); nothing was written",
 			s.opts.Limits.RequestMemoryBytes)
 		p.Limit = "RequestMemoryBytes"
 		return p
@@ -95,7 +96,8 @@ func (s *Server) requestShare(r *http.Request) *share {
 // readShare is a share of the memory of answers to consumers.
 func (s *Server) readShare(ctx context.Context) *share {
 	return shareOf(ctx, s.readers.memory, func() *problem {
-		return full("ReadMemoryBytes", "the answers under way take all the memory that there is for them, or the half of it that one address may have")
+		return full("ReadMemoryBytes", "the answers under way take all the memory that there is for them, or the half of "+
+			"it that one address may have")
 	})
 }
 

@@ -109,7 +109,8 @@ func (d *recordReader) end() error {
 	case err != nil:
 		return d.malformed(err)
 	}
-	return refuse(http.StatusBadRequest, "", "something follows the JSON value; records one after the other are application/x-ndjson")
+	return refuse(http.StatusBadRequest, "", "something follows the JSON value; records one after the other are "+
+		"application/x-ndjson")
 }
 
 // malformed is a body that is not JSON.

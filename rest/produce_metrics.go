@@ -23,7 +23,8 @@ func newProduceMetrics(r prometheus.Registerer, m *budget.Pool) *produceMetrics 
 	}, func() float64 { return float64(m.Used() + m.Own()) })
 	return &produceMetrics{
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "firn_http_produce_requests_total", Help: "Requests of HTTP producers, by the status that they were answered with.",
+			Name: "firn_http_produce_requests_total", Help: "Requests of HTTP producers, by the status that they were " +
+				"answered with.",
 		}, []string{"status"}),
 		records: factory.NewCounter(prometheus.CounterOpts{Name: "firn_http_records_written_total",
 			Help: "Records of HTTP producers that were written."}),

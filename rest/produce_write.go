@@ -365,7 +365,8 @@ func unwritten(err error) *problem {
 		p := retryable(*refuse(http.StatusServiceUnavailable, "", "nothing was written: %v", err))
 		return &p
 	}
-	p := refuse(http.StatusGatewayTimeout, "", "the records may or may not be written; ask again with the same Idempotency-Key, and they are written once (%v)", err)
+	p := refuse(http.StatusGatewayTimeout, "", "the records may or may not be written; ask again with the same "+
+		"Idempotency-Key, and they are written once (%v)", err)
 	p.Code = kerr.RequestTimedOut.Message
 	return p
 }

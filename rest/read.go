@@ -78,7 +78,8 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 	return s.sendRecords(w, r, kind, read, chunk, memory)
 }
 
-// lastFor lets an answer take some time more than the server's timeout, which is for clients that are slow.
+// lastFor lets an answer take some time more than the server's timeout, which is for clients that
+// are slow.
 func lastFor(w http.ResponseWriter, d time.Duration) {
 	_ = http.NewResponseController(w).
 		SetWriteDeadline(time.Now().Add(d + patience + sendTimeout))
@@ -110,7 +111,8 @@ func (s *Server) outOfRange(read *reading, err error) error {
 	}
 }
 
-// poll reads, and waits for something to read. Memory for the answer is taken when there is something: no more than was read, and as much for its text.
+// poll reads, and waits for something to read. Memory for the answer is taken when there is
+// something: no more than was read, and as much for its text.
 func (s *Server) poll(ctx context.Context, read *reading, memory *share) (chunk index.Chunk, err error) {
 	chunk, err = s.locate(ctx, read)
 	if err == nil && read.offset >= chunk.LastStable && read.wait > 0 {
@@ -248,7 +250,8 @@ func committed(chunk *index.Chunk) []byte {
 	return body
 }
 
-// textOf makes text of what was read: as many records as the request allows, and at least one if there is one.
+// textOf makes text of what was read: as many records as the request allows, and at least one if
+// there is one.
 func (s *Server) textOf(
 	ctx context.Context,
 	read *reading,

@@ -149,7 +149,8 @@ func TestRepresentations(t *testing.T) {
 	}
 	for _, c := range []struct{ accept, kind string }{
 		{"", typeJSON}, {"*/*", typeJSON}, {"application/*", typeJSON}, {typeNDJSON, typeNDJSON}, {typeBatches, typeBatches},
-		{"application/json;q=0.5, application/x-ndjson", typeNDJSON}, {"text/html, */*;q=0.1", typeJSON}, {"text/html", ""}, {"application/json;q=0", ""}, {"nonsense;;", ""},
+		{"application/json;q=0.5, application/x-ndjson", typeNDJSON}, {"text/html, */*;q=0.1", typeJSON}, {"text/html", ""},
+		{"application/json;q=0", ""}, {"nonsense;;", ""},
 	} {
 		r, _ := http.NewRequestWithContext(t.Context(), "GET", f.url+"/v1/topics/orders/partitions/0/records", nil)
 		r.Header.Set("Accept", c.accept)
@@ -182,7 +183,8 @@ func TestRepresentations(t *testing.T) {
 	}
 }
 
-// TestLongPoll: a request that waits is woken by a record, by the deletion of its topic, and by the end of the server; and there is a bound on them.
+// TestLongPoll: a request that waits is woken by a record, by the deletion of its topic, and by the
+// end of the server; and there is a bound on them.
 func TestLongPoll(t *testing.T) {
 	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxLongPolls = 1 })[0]
 	topic := f.makeTopic(t, "orders", 1)
@@ -261,7 +263,8 @@ func TestReadMemoryIsBounded(t *testing.T) {
 		h.giveBack()
 	}
 	for range 3 {
-		if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?max_bytes=8388608", nil, nil); resp.StatusCode != 200 {
+		if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?max_bytes=8388608", nil,
+			nil); resp.StatusCode != 200 {
 			t.Error(resp.Status)
 		}
 	}
@@ -270,7 +273,8 @@ func TestReadMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestDecode: records that compaction took away are passed over, and a batch of which nothing is wanted is not decoded.
+// TestDecode: records that compaction took away are passed over, and a batch of which nothing is
+// wanted is not decoded.
 func TestDecode(t *testing.T) {
 	s := &Server{readers: newReaders(Limits{}.withDefaults())}
 	build := func(base int64, values ...string) []byte {
@@ -308,7 +312,8 @@ func TestDecode(t *testing.T) {
 		most   int
 		want   string
 		next   int64
-	}{{0, 9, "abcd", 9}, {1, 9, "bcd", 9}, {2, 9, "cd", 9}, {5, 9, "cd", 9}, {8, 9, "d", 9}, {0, 1, "a", 1}, {0, 2, "ab", 2}, {0, 3, "abc", 8}} {
+	}{{0, 9, "abcd", 9}, {1, 9, "bcd", 9}, {2, 9, "cd", 9}, {5, 9, "cd", 9}, {8, 9, "d", 9}, {0, 1, "a", 1},
+		{0, 2, "ab", 2}, {0, 3, "abc", 8}} {
 		if got, next, err := decode([][]byte{run}, c.offset, c.most); got != c.want || next != c.next || err != nil {
 			t.Errorf("%+v: %q, %d, %v", c, got, next, err)
 		}
@@ -332,12 +337,15 @@ func TestDecode(t *testing.T) {
 	for range cap(s.readers.decoding) {
 		s.readers.decoding <- struct{}{}
 	}
-	if _, err := s.decode(ctx, &index.Chunk{Batches: [][]byte{run}}, 0, taker{func(batch.Record) (bool, error) { return true, nil }, skip}); err == nil {
+	if _, err := s.decode(ctx, &index.Chunk{Batches: [][]byte{run}}, 0, taker{func(batch.Record) (bool, error) {
+		return true, nil
+	}, skip}); err == nil {
 		t.Error("a client that has gone is waited for")
 	}
 }
 
-// writeUnreadable writes a batch whose sums are right and whose records are none, as it comes in when nobody looks inside.
+// writeUnreadable writes a batch whose sums are right and whose records are none, as it comes in
+// when nobody looks inside.
 func (f *firn) writeUnreadable(t testing.TB, topic *coordinator.Topic, records int) {
 	t.Helper()
 	b, err := batch.Build(make([]batch.Record, records), batch.NoProducer(batch.Zstd))
@@ -363,7 +371,8 @@ func (f *firn) writeUnreadable(t testing.TB, topic *coordinator.Topic, records i
 	}
 }
 
-// TestUnreadable: records that cannot be read are skipped and named, by every way to read, and their batch can be had as it is.
+// TestUnreadable: records that cannot be read are skipped and named, by every way to read, and
+// their batch can be had as it is.
 func TestUnreadable(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "orders", 1)
@@ -426,7 +435,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestManyUnreadable: an answer tells of so many ranges and no more, and the next one goes on there.
+// TestManyUnreadable: an answer tells of so many ranges and no more, and the next one goes on
+// there.
 func TestManyUnreadable(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "orders", 1)
@@ -452,9 +462,11 @@ func TestManyUnreadable(t *testing.T) {
 	}
 }
 
-// FuzzQuery: whatever a query says, the answer is an answer: records, or a problem that says what is wrong with the request.
+// FuzzQuery: whatever a query says, the answer is an answer: records, or a problem that says what
+// is wrong with the request.
 func FuzzQuery(f *testing.F) {
-	for _, q := range []string{"", "offset=1", "from=latest&wait=1ms", "from=2026-01-31T12:00:00Z", "max_bytes=1&max_records=1", "offset=%zz", "wait=-1", "from=0;x", "&&=&"} {
+	for _, q := range []string{"", "offset=1", "from=latest&wait=1ms", "from=2026-01-31T12:00:00Z",
+		"max_bytes=1&max_records=1", "offset=%zz", "wait=-1", "from=0;x", "&&=&"} {
 		f.Add(q)
 	}
 	n := startFirn(f, 1, nil)[0]

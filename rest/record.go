@@ -62,7 +62,8 @@ type recordText struct {
 	skipped []unreadable // at most maxSkipped
 }
 
-// unreadable is offsets whose records cannot be read: their producer wrote them so when nobody looked inside. They never will be, so it is told of them, and read on behind them.
+// unreadable is offsets whose records cannot be read: their producer wrote them so when nobody
+// looked inside. They never will be, so it is told of them, and read on behind them.
 type unreadable struct {
 	Partition *int32 `json:"partition,omitempty"` // where there are several
 	From      int64  `json:"from"`
@@ -103,7 +104,8 @@ func (t *recordText) add(r batch.Record) error {
 	return t.json.Encode(&c)
 }
 
-// addWithin adds a record if the text has no more records and bytes then than it may have, or no other record. It says whether there is room for another.
+// addWithin adds a record if the text has no more records and bytes then than it may have, or no
+// other record. It says whether there is room for another.
 func (t *recordText) addWithin(r batch.Record, records, size int) (added bool, err error) {
 	if t.records == records {
 		return false, nil
@@ -144,13 +146,15 @@ func (t *recordText) whole(read *reading, chunk index.Chunk) []byte {
 	)
 }
 
-// taker is given what is read, one after the other, until it says that it takes no more, or has an error.
+// taker is given what is read, one after the other, until it says that it takes no more, or has an
+// error.
 type taker struct {
 	take func(batch.Record) (more bool, err error)
 	skip func(unreadable) (more bool, err error)
 }
 
-// decode gives the committed records of a chunk from offset on to t. It returns the offset behind the last one that was taken.
+// decode gives the committed records of a chunk from offset on to t. It returns the offset behind
+// the last one that was taken.
 func (s *Server) decode(ctx context.Context, chunk *index.Chunk, offset int64, t taker) (next int64, err error) {
 	next = offset
 	for _, run := range chunk.Batches {

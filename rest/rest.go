@@ -172,7 +172,8 @@ func New(opts Options) (*Server, error) {
 	fill(&opts.MaxPartitions, defaultMaxPartitions)
 	opts.Limits = opts.Limits.withDefaults()
 	if l := opts.Limits; l.RequestMemoryBytes < 2*bodyFactor*int64(l.MaxBodyBytes) {
-		return nil, fmt.Errorf("rest: RequestMemoryBytes (%d) holds no compressed body of MaxBodyBytes (%d), which may take %d times that", l.RequestMemoryBytes, l.MaxBodyBytes, 2*bodyFactor)
+		return nil, fmt.Errorf("rest: RequestMemoryBytes (%d) holds no compressed body of MaxBodyBytes (%d), which may "+
+			"take %d times that", l.RequestMemoryBytes, l.MaxBodyBytes, 2*bodyFactor)
 	}
 	if opts.Authorizer == nil {
 		opts.Authorizer = access.Everything{}

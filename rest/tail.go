@@ -20,9 +20,10 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// A tail gives the records of a topic as Server-Sent Events, one for each record. The id of an event says where every partition is to be read on, so that a client that
-// comes again with Last-Event-ID misses nothing and gets nothing twice, from whichever node. A client that reads slowly is read for slowly: nothing is held for it but
-// one chunk of one partition.
+// A tail gives the records of a topic as Server-Sent Events, one for each record. The id of an
+// event says where every partition is to be read on, so that a client that comes again with
+// Last-Event-ID misses nothing and gets nothing twice, from whichever node. A client that reads
+// slowly is read for slowly: nothing is held for it but one chunk of one partition.
 const (
 	maxTailPartitions = 256       // each id names all of them
 	tailBytes         = 256 << 10 // read of one partition before the next has its turn
@@ -85,7 +86,8 @@ func (t *tailing) choose(list string) error {
 		for text := range strings.SplitSeq(list, ",") {
 			n, err := strconv.ParseInt(text, 10, 32)
 			if err != nil || n < 0 || n >= int64(t.topic.Partitions) || len(t.parts) > 0 && int32(n) <= t.parts[len(t.parts)-1] {
-				return invalid("partitions", "is %q; it has to be numbers below %d in ascending order, with commas between them", list, t.topic.Partitions)
+				return invalid("partitions", "is %q; it has to be numbers below %d in ascending order, with commas between them",
+					list, t.topic.Partitions)
 			}
 			t.parts = append(t.parts, int32(n))
 		}
@@ -101,7 +103,8 @@ func (t *tailing) choose(list string) error {
 	return nil
 }
 
-// begin finds out where to begin. Partitions that a Last-Event-ID does not name are newer than it, and begin with their first record.
+// begin finds out where to begin. Partitions that a Last-Event-ID does not name are newer than it,
+// and begin with their first record.
 func (t *tailing) begin(ctx context.Context, from index.Place, lastID string) error {
 	known, err := parsePositions(lastID)
 	if err != nil {
@@ -219,7 +222,8 @@ func (t *tailing) watched() []segments.Partition {
 // errTailEnds ends a tail.
 var errTailEnds = errors.New("the tail ends")
 
-// grow takes in partitions that have come, from their first record on. A topic that is gone ends the tail.
+// grow takes in partitions that have come, from their first record on. A topic that is gone ends
+// the tail.
 func (t *tailing) grow() (grown bool, err error) {
 	topic := t.s.view().TopicByID(t.topic.ID)
 	if topic == nil {

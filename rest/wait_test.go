@@ -33,7 +33,8 @@ func inBubble(t *testing.T, body func(t *testing.T, f *firn, c net.Conn)) {
 func TestLongPollOutlastsTimeouts(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
 		go func() {
-			_, _ = io.WriteString(c, "GET /v1/topics/orders/partitions/0/records?from=latest&wait=58s HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			_, _ = io.WriteString(c, "GET /v1/topics/orders/partitions/0/records?from=latest&wait=58s HTTP/1.1\r\nHost: "+
+				"localhost\r\n\r\n")
 		}()
 		var writing sync.WaitGroup
 		writing.Go(func() {

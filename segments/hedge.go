@@ -22,7 +22,8 @@ func Hedge(store Store, registerer prometheus.Registerer) (Store, error) {
 		store: store,
 		slow:  NewSlowness(20*time.Millisecond, 0.03, 3),
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "firn_store_hedged_reads_total", Help: "Reads that were slow and sent a second time, by which of the two answered first.",
+			Name: "firn_store_hedged_reads_total", Help: "Reads that were slow and sent a second time, by which of the two " +
+				"answered first.",
 		}, []string{"winner"}),
 	}
 	if err := registerer.Register(h.reads); err != nil {

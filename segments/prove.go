@@ -12,11 +12,13 @@ import (
 var (
 	// ErrOverwrites is returned when a second put of one key was not refused: two servers could
 	// acknowledge different records at one offset.
-	ErrOverwrites = errors.New("the store does not honour If-None-Match: it takes a second object of the same name, so nothing in it is safe")
+	ErrOverwrites = errors.New("the store does not honour If-None-Match: it takes a second object of the same name, so " +
+		"nothing in it is safe")
 
 	// ErrListsLate is returned when an object that was just put is not listed: a recovery could miss
 	// the end of a journal.
-	ErrListsLate = errors.New("the store does not list an object that it has just taken, so a recovery could miss acknowledged records")
+	ErrListsLate = errors.New("the store does not list an object that it has just taken, so a recovery could miss " +
+		"acknowledged records")
 )
 
 // ErrKeepsDeleted is returned when a store says that an object is deleted and has it all the same,

@@ -163,7 +163,8 @@ func (p probe) checkRoundTrip(ctx context.Context) verdict {
 // checkRace proves that of several puts of one key exactly one succeeds, that what it put stays,
 // and that it stays when somebody comes later.
 func (p probe) checkRace(ctx context.Context) verdict {
-	const advice = "do not use this store: without it two nodes overwrite each other's records. It must honour 'If-None-Match: *'"
+	const advice = "do not use this store: without it two nodes overwrite each other's records. It must honour " +
+		"'If-None-Match: *'"
 	key := p.prefix + "race"
 	errs := make([]error, doctorRacers+1)
 	var wg sync.WaitGroup

@@ -28,7 +28,8 @@ func newGroupReset(s streams, b *bootstrap) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset NAME --topic T (--to WHERE | --by DURATION)",
 		Short: "Set the offsets from which a group reads a topic",
-		Long: "Set the offsets from which a group reads a topic, in all its partitions: --to, or the records that are --by older\n" +
+		Long: "Set the offsets from which a group reads a topic, in all its partitions: --to, or the records that are " +
+			"--by older\n" +
 			"than now. The group must have no members. The new offsets are printed; with --dry-run they are not set.",
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +46,8 @@ func newGroupReset(s streams, b *bootstrap) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.topic, "topic", "", "the `topic` whose offsets are set")
-	cmd.Flags().StringVar(&o.to, "to", "", "`where` to read on: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
+	cmd.Flags().StringVar(&o.to, "to", "", "`where` to read on: earliest, latest, an offset, or a time like "+
+		"2026-01-31T12:00:00Z")
 	cmd.Flags().DurationVar(&o.by, "by", 0, "read the records again that came in this last `duration`")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the offsets, and do not set them")
 	return cmd

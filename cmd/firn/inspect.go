@@ -31,7 +31,8 @@ func newInspect(s streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect OBJECT-URL",
 		Short: "Show any object of the bucket in readable form",
-		Long: "Show any object of the bucket in readable form: segments, index objects, journal objects, snapshots and incarnations.\n" +
+		Long: "Show any object of the bucket in readable form: segments, index objects, journal objects, snapshots and " +
+			"incarnations.\n" +
 			"OBJECT-URL is the bucket's URL and the object's key, for example file:///var/lib/firn/segments/01J…, or a path,\n" +
 			"or s3://bucket/prefix/segments/01J…?region=…",
 		Args: exactly("OBJECT-URL"),
@@ -84,5 +85,6 @@ func objectKey(path string) (folder, key string, err error) {
 			return element, strings.Join(elements[i:], "/"), nil
 		}
 	}
-	return "", "", fmt.Errorf("%s is no object of a bucket: those lie in segments/, indexes/, journal/, snapshots/ and incarnations/", path)
+	return "", "", fmt.Errorf("%s is no object of a bucket: those lie in segments/, indexes/, journal/, snapshots/ and "+
+		"incarnations/", path)
 }

@@ -198,7 +198,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		return err
 	}
 	n.rest, err = rest.New(rest.Options{
-		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry, Logger: n.logger,
+		Node: n.member, View: n.member.View(), Index: n.index, Groups: n.groups, Gatherer: registry, Registerer: registry,
+		Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
 		Peers: n.peers(),
@@ -214,7 +215,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.tidy, err = cleanup.New(cleanup.Options{
 		Node: n.member, Store: n.store, Pace: pace, Logger: n.logger, Registerer: registry,
-		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, MemoryBytes: int64(o.mergeMemory), MapBytes: int64(o.compactMemory),
+		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, MemoryBytes: int64(o.mergeMemory),
+		MapBytes: int64(o.compactMemory),
 	})
 	return err
 }

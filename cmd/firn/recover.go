@@ -31,7 +31,8 @@ func newRecover(s streams) *cobra.Command {
 				return usagef("--coordinator %w", err)
 			}
 			if at.redis == nil && !dryRun {
-				return usagef("--coordinator embedded has nothing to recover: 'firn serve' does so each time it starts; give redis://HOST:PORT, or --dry-run")
+				return usagef("--coordinator embedded has nothing to recover: 'firn serve' does so each time it starts; give " +
+					"redis://HOST:PORT, or --dry-run")
 			}
 			open := openStore
 			if dryRun {
@@ -112,7 +113,8 @@ func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinat
 		fmt.Fprintf(s.Out, "base        incarnation %d: its snapshot %d and %d journal objects\n", found.Base, found.Snapshot,
 			found.Objects)
 	}
-	fmt.Fprintf(s.Out, "chains      %d, of which %d are open: a recovery would seal those, and whoever writes them would begin a new life\n", found.Chains, found.Open)
+	fmt.Fprintf(s.Out, "chains      %d, of which %d are open: a recovery would seal those, and whoever writes them "+
+		"would begin a new life\n", found.Chains, found.Open)
 	fmt.Fprintf(s.Out, "beyond      %d spans beyond holes, never acknowledged: a recovery would drop them\n", found.Beyond)
 	if err := tellDoubts(s.Out, found.Doubts, doubtsTold); err != nil {
 		fmt.Fprintf(s.Out, "in doubt    %v\n", err)
@@ -132,7 +134,8 @@ func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinat
 	case err != nil:
 		return err
 	case now.Incarnation < found.Base:
-		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d, which the bucket has left behind: the next node that begins a life recovers\n", at, now.Incarnation)
+		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d, which the bucket has left behind: the next node that "+
+			"begins a life recovers\n", at, now.Incarnation)
 	default:
 		fmt.Fprintf(s.Out, "coordinator %s holds incarnation %d: no recovery is needed\n", at, now.Incarnation)
 	}

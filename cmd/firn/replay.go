@@ -34,7 +34,8 @@ func newReplay(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay TOPIC",
 		Short: "Read a topic straight from the bucket, without a node",
-		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to (exclusive),\n" +
+		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to " +
+			"(exclusive),\n" +
 			"the records of each partition in order.\n\n" +
 			"Formats: ndjson (one object a line), raw (each value and a newline) and parquet, with the columns partition,\n" +
 			"offset, timestamp, key, value and headers. With --schema, the column value has the fields of values that are JSON.\n\n" +

@@ -22,7 +22,8 @@ func newServe(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a bucket to Kafka clients",
-		Long: "Serve a bucket to Kafka clients until SIGTERM or an interrupt. Then accept no more records, write and acknowledge\n" +
+		Long: "Serve a bucket to Kafka clients until SIGTERM or an interrupt. Then accept no more records, write and " +
+			"acknowledge\n" +
 			"those that were accepted, and end with status 0. A second signal ends the process at once.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -92,7 +92,8 @@ func (h *handler) handle(ctx context.Context, event json.RawMessage) (any, error
 	case s.Event == "s3:TestEvent":
 		return nil, nil
 	}
-	return nil, errors.New("the event is of no source that this function knows: Function URL, API Gateway, SQS, SNS, S3, EventBridge, Kinesis")
+	return nil, errors.New("the event is of no source that this function knows: Function URL, API Gateway, SQS, SNS, " +
+		"S3, EventBridge, Kinesis")
 }
 
 // message is one message of an event.

@@ -81,7 +81,8 @@ func (o Options) credentials() (*credentials.Credentials, error) {
 		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
 	}
 	if value.AccessKeyID == "" {
-		return nil, fmt.Errorf("%w: set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", errNoCredentials)
+		return nil, fmt.Errorf("%w: set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or AWS_ACCESS_KEY_ID and "+
+			"AWS_SECRET_ACCESS_KEY", errNoCredentials)
 	}
 	return found, nil
 }

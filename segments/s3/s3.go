@@ -56,7 +56,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	finding, cancel := context.WithTimeout(ctx, credentialsLimit)
 	defer cancel()
 	if _, err := cfg.Credentials.Retrieve(finding); err != nil {
-		return nil, fmt.Errorf("%w: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role: %w", errNoCredentials, err)
+		return nil, fmt.Errorf("%w: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine "+
+			"a role: %w", errNoCredentials, err)
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = opts.PathStyle

@@ -48,7 +48,8 @@ func main() {
 	flag.IntVar(&opts.rounds, "rounds", 3, "how often each is repeated; the median counts")
 	flag.IntVar(&opts.segments, "segments", 10_000, "of 100 records each, for the start on a full directory")
 	flag.StringVar(&opts.only, "only", "", "measure only peers with this in their `name`")
-	flag.StringVar(&opts.profiles, "profiles", "", "keep profiles of firn under load in this `directory`; they cost some speed")
+	flag.StringVar(&opts.profiles, "profiles", "", "keep profiles of firn under load in this `directory`; they cost "+
+		"some speed")
 	measures := flag.String("measures", strings.Join(allMeasures, ","), "which")
 	flag.Parse()
 	opts.measures = strings.Split(*measures, ",")

@@ -45,10 +45,13 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 	w := bufio.NewWriter(out)
 	fmt.Fprintf(w, "%s\n\nRepeat with `go run ./test/bench %s`.\n", machine(ctx), commandLine(os.Args[1:]))
 	if len(r.throughput) > 0 {
-		fmt.Fprintf(w, "\n## Throughput\n\nOne franz-go producer (acks=all, idempotent, linger 5 ms) and after it one consumer from the start; %d partitions, records of %d bytes;\n"+
-			"a fresh server and directory each time, peers in turns, %d rounds of %v, medians. CPU is the server's, for each GiB of values. "+
+		fmt.Fprintf(w, "\n## Throughput\n\nOne franz-go producer (acks=all, idempotent, linger 5 ms) and after it one "+
+			"consumer from the start; %d partitions, records of %d bytes;\n"+
+			"a fresh server and directory each time, peers in turns, %d rounds of %v, medians. CPU is the server's, for each "+
+			"GiB of values. "+
 			"Client and server share the machine.\n\n", partitions, valueBytes, opts.rounds, opts.seconds)
-		fmt.Fprintln(w, "| codec, payload | server | in, records/s | in, MiB/s | out, records/s | out, MiB/s | CPU s/GiB in | CPU s/GiB out | peak RSS, MiB |")
+		fmt.Fprintln(w, "| codec, payload | server | in, records/s | in, MiB/s | out, records/s | out, MiB/s | CPU s/GiB "+
+			"in | CPU s/GiB out | peak RSS, MiB |")
 		fmt.Fprintln(w, "|---|---|--:|--:|--:|--:|--:|--:|--:|")
 		for _, row := range r.throughput {
 			in := median(row.samples, func(s sample) float64 { return s.produced })
@@ -61,7 +64,8 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 		}
 	}
 	if len(r.latency) > 0 {
-		fmt.Fprintf(w, "\n## A lone producer\n\nOne record of %d bytes at a time, linger 0, acks=all, idempotent, one partition; beside it what the same directory asks for.\n\n", valueBytes)
+		fmt.Fprintf(w, "\n## A lone producer\n\nOne record of %d bytes at a time, linger 0, acks=all, idempotent, one "+
+			"partition; beside it what the same directory asks for.\n\n", valueBytes)
 		fmt.Fprintln(w, "| | p50 | p99 | of |\n|---|--:|--:|--:|")
 		for _, row := range r.latency {
 			fmt.Fprintf(w, "| %s | %v | %v | %d |\n", row.name, row.p50.Round(10*time.Microsecond),
@@ -69,10 +73,12 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 		}
 	}
 	if len(r.start) > 0 {
-		fmt.Fprintf(w, "\n## Start\n\nFrom exec until the first Metadata answer on an empty directory; and after kill -9 on one with %d records written in %d flushes,\n"+
+		fmt.Fprintf(w, "\n## Start\n\nFrom exec until the first Metadata answer on an empty directory; and after kill -9 "+
+			"on one with %d records written in %d flushes,\n"+
 			"until the first Metadata answer and until a consumer from the start has its first records. Medians.\n\n",
 			opts.segments*recordsPerSegment, opts.segments)
-		fmt.Fprintln(w, "| server | empty | full, answers | full, first records | filled in | directory |\n|---|--:|--:|--:|--:|---|")
+		fmt.Fprintln(w, "| server | empty | full, answers | full, first records | filled in | directory "+
+			"|\n|---|--:|--:|--:|--:|---|")
 		for _, row := range r.start {
 			fmt.Fprintf(w, "| %s | %v | %v | %v | %v | %s |\n", row.peer, milliseconds(row.empty), milliseconds(row.full),
 				milliseconds(row.fetch),

@@ -86,7 +86,8 @@ func (t *trial) settle(ctx context.Context) error {
 			}
 		}
 		if s.superseded == 0 && len(s.all) == alive {
-			t.Say("compacted after %.1f s and %d looks: %d records are left of %d, the last ones of %d keys; the tombstones of %d others are gone",
+			t.Say("compacted after %.1f s and %d looks: %d records are left of %d, the last ones of %d keys; the tombstones "+
+				"of %d others are gone",
 				time.Since(began).Seconds(), looks, len(s.all), t.end, alive, len(t.last)-alive)
 			return nil
 		}

@@ -67,7 +67,8 @@ func (o options) run(ctx context.Context) error {
 		if err := replay(ctx, c, o.firn, 3000); err != nil {
 			return fmt.Errorf("replay: %w", err)
 		}
-		fmt.Fprintln(o.out, "replay: two groups read independently; reset to a time, a group reads exactly the records from then on")
+		fmt.Fprintln(o.out, "replay: two groups read independently; reset to a time, a group reads exactly the records "+
+			"from then on")
 	}
 	if o.wants("chain") {
 		if err := o.chains(ctx, c); err != nil {
@@ -91,7 +92,8 @@ func (o options) chains(ctx context.Context, c *cluster) error {
 		if err != nil {
 			return fmt.Errorf("chain, %s: %w", balance, err)
 		}
-		fmt.Fprintf(o.out, "chain, %s: %d records through %d stages in %v, partitions given %d times; each record once and in order\n",
+		fmt.Fprintf(o.out, "chain, %s: %d records through %d stages in %v, partitions given %d times; each record once "+
+			"and in order\n",
 			balance, o.records, stages, took.Round(100*time.Millisecond), one.moves.Load())
 	}
 	return nil

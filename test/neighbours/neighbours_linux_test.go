@@ -409,7 +409,8 @@ func (v *victim) streams() {
 	}
 	record := `{"value":{"type":"STRING","data":"` + strings.Repeat("x", 500<<10) + `"}}` + "\n"
 	chunk := fmt.Appendf(nil, "%x\r\n%s\r\n", len(record), record)
-	head := fmt.Appendf(nil, "POST /v3/clusters/%s/topics/small/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", cluster)
+	head := fmt.Appendf(nil, "POST /v3/clusters/%s/topics/small/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: "+
+		"application/json\r\nTransfer-Encoding: chunked\r\n\r\n", cluster)
 	v.attack(v.HTTP(), 40, append([][]byte{head}, slices.Repeat([][]byte{chunk}, 200)...)...)
 }
 
@@ -435,7 +436,8 @@ func (v *victim) idleHTTP() {
 }
 
 func (v *victim) slowReaders() {
-	v.attack(v.HTTP(), 16, []byte("GET /v1/topics/read/partitions/0/records?offset=0&max_bytes=8388608 HTTP/1.1\r\nHost: localhost\r\nAccept: application/vnd.firn.batches\r\n\r\n"))
+	v.attack(v.HTTP(), 16, []byte("GET /v1/topics/read/partitions/0/records?offset=0&max_bytes=8388608 "+
+		"HTTP/1.1\r\nHost: localhost\r\nAccept: application/vnd.firn.batches\r\n\r\n"))
 	resp, err := http.Get("http://" + v.HTTP() + "/v1/topics/read/partitions/0/records?offset=0&max_records=1")
 	if err != nil {
 		v.t.Fatal(err)

@@ -98,7 +98,8 @@ func (r *Result) add(o *Result) {
 
 func (r *Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d calls, %d incarnations opened, %d records acknowledged, %d served, %d expired, %d compacted away; faults of calls:", r.Calls, r.Openings, r.Acknowledged, r.Served, r.Expired, r.Compacted)
+	fmt.Fprintf(&b, "%d calls, %d incarnations opened, %d records acknowledged, %d served, %d expired, %d compacted "+
+		"away; faults of calls:", r.Calls, r.Openings, r.Acknowledged, r.Served, r.Expired, r.Compacted)
 	for _, f := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %d %s,", r.Faults[f], f)
 	}

@@ -32,7 +32,8 @@ type FunctionsResult struct {
 }
 
 func (r FunctionsResult) String() string {
-	return fmt.Sprintf("%d producers (%d of them processes), %d requests, in %v\n%d records, %d missing, %d twice\n%d answers asked for again, %d of them after FLUSHALL: %d the same, %d not\n%d objects put, %d allowed\n",
+	return fmt.Sprintf("%d producers (%d of them processes), %d requests, in %v\n%d records, %d missing, %d twice\n%d "+
+		"answers asked for again, %d of them after FLUSHALL: %d the same, %d not\n%d objects put, %d allowed\n",
 		r.Producers, r.Processes, r.Tries, r.Took.Round(100*time.Millisecond), r.Records, r.Missing, r.Twice, r.AnsweredTwice,
 		r.AfterLoss, r.Kept, r.Lost, r.Objects, r.Budget)
 }

@@ -91,7 +91,8 @@ var columns = []history.Kind{history.Lost, history.Duplicate, history.Moved}
 func (t Table) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "fault\tinjected\tacknowledged\tread\tlost\tdoubled\tmoved\tother\tno produce: p50\tlongest\tonce back\tof anybody\tno fetch: p50\tlongest\tonce back\t")
+	fmt.Fprintln(w, "fault\tinjected\tacknowledged\tread\tlost\tdoubled\tmoved\tother\tno produce: p50\tlongest\tonce "+
+		"back\tof anybody\tno fetch: p50\tlongest\tonce back\t")
 	total := Row{Faults: map[history.Kind]int{}}
 	kinds := slices.Sorted(maps.Keys(t.Rows))
 	for _, kind := range kinds {

@@ -88,7 +88,8 @@ func run(ctx context.Context, opts options) (err error) {
 	if _, err := server.Ready(starting); err != nil {
 		return err
 	}
-	fmt.Printf("One record of %d bytes for each request, %v each. Clients and server share the machine; CPU is the server's, for each request.\n\n", valueBytes, opts.seconds)
+	fmt.Printf("One record of %d bytes for each request, %v each. Clients and server share the machine; CPU is the "+
+		"server's, for each request.\n\n", valueBytes, opts.seconds)
 	fmt.Println("| connections | | requests/s | p50 | p99 | CPU µs | peak RSS, MiB |")
 	fmt.Println("|--:|---|--:|--:|--:|--:|--:|")
 	for _, n := range opts.connections {

@@ -98,7 +98,8 @@ func (m *measurement) merge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("merged in %s, %.0f MiB/s copied; collected %s after the node was started; the node took %s of CPU and %d MiB at most\n",
+	fmt.Printf("merged in %s, %.0f MiB/s copied; collected %s after the node was started; the node took %s of CPU and "+
+		"%d MiB at most\n",
 		took.Round(time.Second), (at[mergedBytes]-begun[mergedBytes])/(1<<20)/took.Seconds(), collected.Round(time.Second),
 		usage.CPU.Round(time.Second),
 		usage.PeakBytes>>20)

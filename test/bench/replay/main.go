@@ -96,8 +96,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d MiB, %d partitions, batches with %s, %d requests at once; MiB/s of bytes stored, median of %d rounds\n\n", o.mib, o.partitions, o.codec, o.parallel, o.rounds)
-	fmt.Fprintln(out, "| bucket | segments | plain reads | batches | of plain | records | raw | ndjson | firn replay --format raw | of plain |\n|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Fprintf(out, "%d MiB, %d partitions, batches with %s, %d requests at once; MiB/s of bytes stored, median of %d "+
+		"rounds\n\n", o.mib, o.partitions, o.codec, o.parallel, o.rounds)
+	fmt.Fprintln(out, "| bucket | segments | plain reads | batches | of plain | records | raw | ndjson | firn replay "+
+		"--format raw | of plain |\n|---|---|---|---|---|---|---|---|---|---|")
 	for _, p := range []place{{"directory", files, "file://" + filepath.Join(dir, "files")}, {"MinIO", bucket, url}} {
 		f, err := fill(ctx, p.store, o)
 		if err != nil {

@@ -89,7 +89,8 @@ func (s *stack) measure(ctx context.Context) error {
 		}
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', tabwriter.Debug)
-	fmt.Fprintf(table, "| %d records a second at the tail, history of %.1f GiB\t p50\t p99\t longest\t p99 beside alone\t MiB/s replayed\t\n| ---\t ---\t ---\t ---\t ---\t ---\t\n",
+	fmt.Fprintf(table, "| %d records a second at the tail, history of %.1f GiB\t p50\t p99\t longest\t p99 beside "+
+		"alone\t MiB/s replayed\t\n| ---\t ---\t ---\t ---\t ---\t ---\t\n",
 		s.rate, s.gib)
 	alone := quantile(conditions[0].delays, 99)
 	for _, c := range conditions {
