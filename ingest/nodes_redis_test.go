@@ -14,6 +14,7 @@ import (
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
+	"firn.dev/transactions"
 )
 
 // redisNode is a node with its writer, and a direct writer that goes the same way to Redis.
@@ -238,6 +239,26 @@ func (w *redisWorld) everything(nodes ...*redisNode) {
 		}
 		w.time(ctx, n)
 		w.offsets(ctx, n)
+		w.transaction(ctx, n)
+	}
+}
+
+// transaction begins one and ends it.
+func (w *redisWorld) transaction(ctx context.Context, n *redisNode) {
+	w.t.Helper()
+	m, err := transactions.New(transactions.Options{Node: n.node, Writer: n.writer})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer m.Close(ctx)
+	id := fmt.Sprint("transactions of node ", n.node.Info().ID)
+	p, err := m.Begin(ctx, id, time.Minute, nil)
+	if err != nil {
+		w.t.Fatalf("beginning transactions: %v", err)
+	}
+	next, err := m.End(ctx, id, p, coordinator.Committed, true)
+	if err != nil || next.ProducerID != p.ProducerID || next.Epoch != p.Epoch+1 {
+		w.t.Errorf("ending a transaction of %v: %v, %v", p, next, err)
 	}
 }
 

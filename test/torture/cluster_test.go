@@ -50,11 +50,14 @@ func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
 // table says so.
 func TestCluster(t *testing.T) {
 	kinds := slices.DeleteFunc(slices.Clone(ClusterStrikes), func(s Strike) bool { return s == JumpClock })
-	result := tortureCluster(t, ClusterOptions{Options: Options{Strikes: len(kinds)}, Kinds: kinds})
+	result := tortureCluster(t, ClusterOptions{Options: Options{Strikes: len(kinds), Transfers: 2}, Kinds: kinds})
 	for _, kind := range kinds {
 		if n := result.Table.row(kind).Injected; n != 1 {
 			t.Errorf("%d strikes of kind %s", n, kind)
 		}
+	}
+	if result.Transfers == "" {
+		t.Error("there were no transactions")
 	}
 	if result.Linear.Windows == 0 {
 		t.Error("porcupine has looked at nothing")

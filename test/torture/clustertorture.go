@@ -26,9 +26,10 @@ type ClusterOptions struct {
 // ClusterResult is what the torture of a cluster found out.
 type ClusterResult struct {
 	history.Report
-	Table   Table
-	Linear  Linear
-	Churned int
+	Table     Table
+	Linear    Linear
+	Churned   int
+	Transfers string // what became of them; empty: there were none
 }
 
 func (r ClusterResult) String() string {
@@ -36,6 +37,9 @@ func (r ClusterResult) String() string {
 	b.WriteString(counts(r.Report))
 	if r.Churned > 0 {
 		fmt.Fprintf(&b, "%-28s %d\n", "topics churned", r.Churned)
+	}
+	if r.Transfers != "" {
+		fmt.Fprintf(&b, "%-28s %s\n", "transfers", r.Transfers)
 	}
 	b.WriteString(r.Linear.String())
 	b.WriteString(r.Table.String())
@@ -84,10 +88,14 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 	if err := c.createTopic(ctx); err != nil {
 		return result, err
 	}
-	ch := newChurn(c)
+	ch, bank := newChurn(c), newTransfers(c)
+	further := []func(context.Context) error{func(ctx context.Context) error { return s.guest.write(ctx, c) }}
+	if opts.Transfers > 0 {
+		further = append(further, bank.run)
+	}
 	err = c.work(ctx, func(ctx context.Context) error {
 		return c.strikeCluster(ctx, s, opts)
-	}, ch, func(ctx context.Context) error { return s.guest.write(ctx, c) })
+	}, ch, further...)
 	result.Churned = ch.count()
 	c.stalls.fill(result.Table)
 	if err != nil {
@@ -99,6 +107,10 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 		return result, err
 	}
 	result.Report, err = c.judgeCluster(ctx, cl, ch)
+	if opts.Transfers > 0 {
+		result.Transfers = bank.String()
+		err = errors.Join(err, bank.judge(ctx))
+	}
 	result.Table.judge(result.Report)
 	result.Linear = c.trace.judge(ctx)
 	return result, errors.Join(err, result.Linear.Err())

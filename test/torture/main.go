@@ -68,6 +68,7 @@ func main() {
 	flag.BoolVar(&opts.Plain, "plain", false, "producers without idempotence")
 	flag.BoolVar(&opts.Churn, "churn", false, "create, grow and delete topics meanwhile")
 	flag.IntVar(&opts.Producers, "producers", 4, "idempotent producers")
+	flag.IntVar(&opts.Transfers, "transfers", 2, "with --cluster: producers of transactions")
 	flag.Uint64Var(&opts.Seed, "seed", uint64(time.Now().UnixNano()), "of the random choices")
 	cluster := flag.Bool("cluster", false, "torture three nodes on MinIO and Redis")
 	pause := flag.Duration("pause", 0, "with --cluster: the longest that something is frozen, cut off or down")

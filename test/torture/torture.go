@@ -30,6 +30,7 @@ type Options struct {
 	Plain    bool // producers without idempotence
 	Churn    bool // create, grow and delete topics meanwhile
 
+	Transfers  int // producers of transactions, with a cluster; 0
 	Producers  int // 4
 	Partitions int // 12
 	Tails      int // readers of everything from the start; 2
