@@ -73,7 +73,8 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 	if in := guesses.in.Load(); in > 0 || guesses.refused.Load() == 0 {
 		t.Errorf("%d guesses were refused, %d logged in", guesses.refused.Load(), in)
 	}
-	t.Logf("%d guesses were told that they were wrong, %d were cut off", guesses.refused.Load(), guesses.cut.Load())
+	t.Logf("in %v %d guesses were told that they were wrong, and %d were cut off", guesses.took.Round(time.Second),
+		guesses.refused.Load(), guesses.cut.Load())
 }
 
 // honest writes records one after the other, and says how long each took. Ten clients log in for
@@ -135,10 +136,12 @@ type guesser struct {
 	s                *stage
 	rate             int
 	refused, cut, in atomic.Int64
+	took             time.Duration
 }
 
 func (g *guesser) run(ctx context.Context) {
 	const atOnce = 2000
+	defer func(began time.Time) { g.took = time.Since(began) }(time.Now())
 	places := make(chan struct{}, atOnce)
 	var running sync.WaitGroup
 	defer running.Wait()
