@@ -79,6 +79,9 @@ func (h *txnHistory) step() {
 			4).Draw(h.T, "start")}}})
 	case kind == 9:
 		h.propose(Change{Forget: &ForgetTransactionalID{ID: id, Version: now.Version}})
+	case kind == 10: // of others: a hole, should it be lost
+		h.commit(CommitRequest{Runs: []CommitRun{{Partition: at, Position: 32,
+			Batches: []CommitBatch{{Length: 70, Records: 1, ProducerID: -1}}}}})
 	case kind <= 12:
 		h.commit(CommitRequest{Runs: []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{{Length: 70,
 			Records: 1, ProducerID: now.ProducerID,

@@ -21,7 +21,7 @@ var (
 	scripts  = check{pkg: "./coordinator/redis", run: "^TestRedis$|^TestAsEmbedded$"}
 	reopened = check{pkg: "./coordinator/redis", run: "^TestRedis$/^Reopened$"}
 	txns     = check{
-		pkg: "./coordinator", run: "^TestTransaction|^TestRecoveryCloses|^TestOffsetsCount",
+		pkg: "./coordinator", run: "^TestTransaction|^TestRecoveryCloses|^TestRecoveryPlaces|^TestOffsetsCount",
 	}
 	losses = check{
 		pkg: "./coordinator/redis", run: "Lost|Loss|Restart|Replica|Loading|Cluster|Sentinel|Opening|Opened",
