@@ -163,17 +163,17 @@ func (p *Pace) putEnded(size int, wasIdle, succeeded bool, took time.Duration, n
 	}
 }
 
-// Beside returns the store for the write path, whose puts the pace is set by.
-func (p *Pace) Beside(store segments.Store) segments.Store { return &beside{store, p} }
+// Timed returns the store for the write path, whose puts the pace is set by.
+func (p *Pace) Timed(store segments.Store) segments.Store { return &timed{store, p} }
 
-// beside is a store whose puts are timed. It is no Cleaner: the write path does not clean.
-type beside struct {
+// timed is a store whose puts are timed. It is no Cleaner: the write path does not clean.
+type timed struct {
 	segments.Store
 	pace *Pace
 }
 
 // Put implements segments.Store.
-func (b *beside) Put(ctx context.Context, key string, body []byte) error {
+func (b *timed) Put(ctx context.Context, key string, body []byte) error {
 	begun := time.Now()
 	idle := b.pace.putBegins(begun)
 	err := b.Store.Put(ctx, key, body)

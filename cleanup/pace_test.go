@@ -42,7 +42,7 @@ func TestPace(t *testing.T) {
 					pace.mu.Unlock()
 					return storetest.Fault{Delay: delay}
 				})
-				store := pace.Beside(slow)
+				store := pace.Timed(slow)
 				ctx, cancel := context.WithCancel(t.Context())
 				var tasks sync.WaitGroup
 				var mu sync.Mutex

@@ -18,7 +18,7 @@ import (
 // another clock.
 const commitDeadline = 90 * time.Second
 
-// errLifeOver ends a tenure.
+// errLifeOver ends a committer.
 var errLifeOver = errors.New("the life is over")
 
 // commit takes the sealed segments in their order through one life of the node after another, until
@@ -68,8 +68,8 @@ func (w *Writer) abandon(unanswered []*segment, err error) {
 	}
 }
 
-// tenure is this writer's stay in one life of the node.
-type tenure struct {
+// committer commits the writer's segments in one life of the node.
+type committer struct {
 	w        *Writer
 	life     life
 	ctx      context.Context // ends with the life, or the writer
@@ -80,8 +80,8 @@ type tenure struct {
 }
 
 // begin takes the unanswered segments over from the life before.
-func (w *Writer) begin(l life, unanswered []*segment) *tenure {
-	t := &tenure{w: w, life: l, segments: unanswered}
+func (w *Writer) begin(l life, unanswered []*segment) *committer {
+	t := &committer{w: w, life: l, segments: unanswered}
 	t.ctx, t.cancel = context.WithCancelCause(w.ctx)
 	t.watching.Go(func() {
 		select {
@@ -95,7 +95,7 @@ func (w *Writer) begin(l life, unanswered []*segment) *tenure {
 
 // run commits until the life ends (false) or there is nothing more to come (true). Commits that it
 // made may still be settling.
-func (t *tenure) run() (over bool) {
+func (t *committer) run() (over bool) {
 	for _, s := range t.segments {
 		if !t.commit(s) {
 			return false
@@ -128,7 +128,7 @@ func answeredOff(list []*segment) []*segment {
 }
 
 // end waits for what is settling, and returns what the next life has to commit again.
-func (t *tenure) end() (unanswered []*segment) {
+func (t *committer) end() (unanswered []*segment) {
 	t.settling.Wait()
 	t.cancel(errLifeOver)
 	t.watching.Wait()
@@ -137,7 +137,7 @@ func (t *tenure) end() (unanswered []*segment) {
 
 // commit waits for the segment's put, gets offsets for it and starts to settle those. It returns
 // false if the life ended before that.
-func (t *tenure) commit(s *segment) bool {
+func (t *committer) commit(s *segment) bool {
 	select {
 	case <-s.stored:
 	case <-t.ctx.Done():
@@ -198,7 +198,7 @@ func (t *tenure) commit(s *segment) bool {
 // recovery knows a commit again by its spans, or by the producers of its batches. If records above
 // the part's floor were deleted since the first try, the spans may be gone with them, and a commit
 // made again would bring deleted records back.
-func (t *tenure) giveUp(s *segment) {
+func (t *committer) giveUp(s *segment) {
 	for i := range s.parts {
 		p := &s.parts[i]
 		info, _ := t.w.view.Partition(p.partition)

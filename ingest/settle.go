@@ -14,9 +14,9 @@ import (
 
 // settle has the segment's fact journaled and confirmed, and answers its batches. If the life ends
 // first it leaves the rest to the next.
-func (t *tenure) settle(s *segment, e coordinator.Entry) {
+func (t *committer) settle(s *segment, e coordinator.Entry) {
 	if e.Seq != 0 {
-		t.w.handOn(s, e)
+		t.w.keepForReaders(s, e)
 		if !t.journal(e) {
 			return
 		}
@@ -50,7 +50,7 @@ func (s *segment) doubtful() bool {
 }
 
 // current makes sure that the answers are those of the newest incarnation.
-func (t *tenure) current() bool {
+func (t *committer) current() bool {
 	err := untilCurrent(t.ctx, t.life)
 	if lifeOver(err) {
 		t.cancel(errLifeOver)
@@ -72,10 +72,10 @@ func untilCurrent(ctx context.Context, life interface{ Current(context.Context) 
 	}
 }
 
-// handOn gives the segment, with its final offsets, to whoever serves the tail. From then on its
-// bytes stay as they are, so a segment that is handed on again, or is still being read by the
-// slower of two puts, is copied first.
-func (w *Writer) handOn(s *segment, e coordinator.Entry) {
+// keepForReaders gives the segment, with its final offsets, to Options.Sealed, for readers of the
+// tail. From then on its bytes stay as they are, so a segment that is given once more, or is still
+// being read by the slower of two puts, is copied first.
+func (w *Writer) keepForReaders(s *segment, e coordinator.Entry) {
 	if w.opts.Sealed == nil || e.Fact == nil || e.Fact.Commit == nil {
 		return
 	}
@@ -96,7 +96,7 @@ func (w *Writer) handOn(s *segment, e coordinator.Entry) {
 
 // journal settles the entry, trying until the life ends: its offsets are taken, and everybody
 // behind them waits for it.
-func (t *tenure) journal(e coordinator.Entry) bool {
+func (t *committer) journal(e coordinator.Entry) bool {
 	t.w.ours.add(e.Seq)
 	defer t.w.ours.remove(e.Seq)
 	for n := 0; ; n++ {
@@ -123,7 +123,7 @@ func (t *tenure) journal(e coordinator.Entry) bool {
 // answer answers the batches of each partition once its high watermark has passed them: there may
 // be commits of other nodes before ours that are not confirmed yet. A partition that waits for
 // these holds up no other.
-func (t *tenure) answer(s *segment) {
+func (t *committer) answer(s *segment) {
 	if t.answerReached(s) {
 		return
 	}
@@ -146,7 +146,7 @@ func (t *tenure) answer(s *segment) {
 
 // answerReached answers the partitions whose high watermark is far enough, and returns whether all
 // are answered.
-func (t *tenure) answerReached(s *segment) bool {
+func (t *committer) answerReached(s *segment) bool {
 	all := true
 	for i := range s.parts {
 		p := &s.parts[i]
@@ -182,7 +182,7 @@ func (t *tenure) answerReached(s *segment) bool {
 
 // ended looks whether the life is over. Asked after a look at the view it tells whether the view
 // still spoke of this life: in the next, the offsets that we were given may be somebody else's.
-func (t *tenure) ended() bool {
+func (t *committer) ended() bool {
 	select {
 	case <-t.life.Ended():
 		return true

@@ -148,7 +148,7 @@ func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 		}
 	}
 	onAllCores(len(checks), func(i int) { checks[i]() })
-	return p.sound(batches)
+	return p.accepted(batches)
 }
 
 // mayWriteTransactions says why transactional batches of a request are refused; nil if they are
@@ -166,8 +166,8 @@ func (p *produceCall) mayWriteTransactions(id []byte) *refusal {
 	return nil
 }
 
-// sound returns the batches that passed, and notes in the results which is whose.
-func (p *produceCall) sound(batches []ingest.Batch) []ingest.Batch {
+// accepted returns the batches that passed, and notes in the results which is whose.
+func (p *produceCall) accepted(batches []ingest.Batch) []ingest.Batch {
 	passed := batches[:0]
 	for i := range p.results {
 		if p.results[i].refused == nil {

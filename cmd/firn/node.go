@@ -149,7 +149,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	written, pace := n.store, (*cleanup.Pace)(nil)
 	if rate := o.mergeRate.bytes(); rate > 0 {
 		pace = cleanup.NewPace(rate)
-		written = pace.Beside(n.store)
+		written = pace.Timed(n.store)
 	}
 	n.writer, err = ingest.New(ingest.Options{
 		Store: written, Node: n.member, Logger: n.logger, Registerer: registry,

@@ -122,7 +122,7 @@ func (n *node) start(p *process) (i *instance, err error) {
 	written, pace := i.store, (*cleanup.Pace)(nil)
 	if w.plan.Cleanup {
 		pace = cleanup.NewPace(64 << 20)
-		written = pace.Beside(i.store)
+		written = pace.Timed(i.store)
 	}
 	if i.writer, err = ingest.New(ingest.Options{Store: written, Node: i.member, Logger: logger,
 		Sealed: i.index.Keep}); err != nil {
