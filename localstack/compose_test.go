@@ -25,6 +25,7 @@ import (
 	"firn.dev/rest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
+	"firn.dev/transactions"
 )
 
 // TestComposeBuildsThePinnedMinIO holds the image's version against the one that runs without
@@ -201,6 +202,9 @@ func registered(t *testing.T) map[string][]string {
 	tidy, err := cleanup.New(cleanup.Options{Store: store, Node: node, Pace: cleanup.NewPace(1 << 20), Registerer: r})
 	must(err)
 	defer func() { must(tidy.Close(t.Context())) }()
+	endings, err := transactions.New(transactions.Options{Node: node, Writer: writer, Registerer: r})
+	must(err)
+	defer func() { must(endings.Close(t.Context())) }()
 	_, err = kafka.New(kafka.Options{Node: node, Writer: writer, Index: blocks, Registerer: r})
 	must(err)
 	_, err = rest.New(rest.Options{Node: node, View: node.View(), Gatherer: r, Registerer: r})

@@ -49,9 +49,11 @@ func (m *Manager) look(ctx context.Context) error {
 		m.expiry.swept = now
 	}
 	limit := make(chan struct{}, abortsAtOnce)
-	for _, t := range m.view.Transactions() {
+	mine := m.Mine()
+	m.measure(mine, now)
+	for _, t := range mine {
 		work := m.dueOf(&t, now, sweep)
-		if work == nil || !m.mine(t.ID) {
+		if work == nil {
 			continue
 		}
 		limit <- struct{}{}
@@ -75,6 +77,19 @@ func (m *Manager) look(ctx context.Context) error {
 		limit <- struct{}{}
 	}
 	return nil
+}
+
+// measure tells the metrics of this node's transactions.
+func (m *Manager) measure(mine []coordinator.Transaction, now time.Time) {
+	ongoing, oldest := 0, time.Duration(0)
+	for i := range mine {
+		if since := mine[i].Since(); since != 0 {
+			ongoing++
+			oldest = max(oldest, now.Sub(time.UnixMilli(since)))
+		}
+	}
+	m.metrics.ongoing.Set(float64(ongoing))
+	m.metrics.oldest.Set(oldest.Seconds())
 }
 
 // now is the time by the coordinator's clock. It notes since when the incarnation is known.

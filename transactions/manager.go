@@ -85,7 +85,10 @@ func New(opts Options) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{opts: opts, view: opts.Node.View()}
-	m.metrics = newMetrics(opts.Registerer, m.view)
+	var err error
+	if m.metrics, err = newMetrics(opts.Registerer, m.view); err != nil {
+		return nil, err
+	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.tasks.Go(m.expire)
 	return m, nil
