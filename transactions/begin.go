@@ -10,8 +10,7 @@ import (
 
 // Begin is InitProducerId: it returns a producer id and an epoch that nothing of an earlier epoch
 // comes after, once what was open is aborted. held, if it is not nil, asks for its next epoch
-// (KIP-360).
-// It waits for other endings and for the coordinator as long as ctx allows.
+// (KIP-360). It waits for other endings and for the coordinator as long as ctx allows.
 func (m *Manager) Begin(ctx context.Context, id string, timeout time.Duration,
 	held *coordinator.Producer) (coordinator.Producer, error) {
 	if timeout <= 0 || timeout > m.opts.MaxTimeout {

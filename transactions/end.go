@@ -14,7 +14,7 @@ import (
 // again gets the same answer, until the next transaction begins.
 func (m *Manager) End(ctx context.Context, id string, p coordinator.Producer, result coordinator.Result,
 	bump bool) (coordinator.Producer, error) {
-	next := int64(-1)
+	next, ordinal := int64(-1), uint64(0)
 	err := m.end(ctx, id, func(now *coordinator.DecidedID) (coordinator.Ending, error) {
 		if now.EndedProducerID == p.ProducerID && now.EndedEpoch == p.Epoch {
 			if now.Result == result {
@@ -26,6 +26,15 @@ func (m *Manager) End(ctx context.Context, id string, p coordinator.Producer, re
 				now.Result,
 			)
 		}
+		// What was asked for is the end of the transaction of the first look. A later look may find the
+		// next one, of the same epoch in the old protocol (R6).
+		if ordinal == 0 {
+			ordinal = now.Ordinal
+		}
+		if now.Ordinal != ordinal {
+			return coordinator.Ending{}, fmt.Errorf("%w: it has ended, and the next has begun",
+				coordinator.ErrTransactionState)
+		}
 		if bump && next < 0 && p.Epoch >= lastEpoch {
 			var err error
 			if next, err = m.opts.Node.ProducerID(ctx); err != nil {
@@ -34,7 +43,7 @@ func (m *Manager) End(ctx context.Context, id string, p coordinator.Producer, re
 		}
 		return coordinator.Ending{
 			Producer:      p,
-			Ordinal:       now.Ordinal,
+			Ordinal:       ordinal,
 			Result:        result,
 			Bump:          bump,
 			NewProducerID: next,

@@ -85,17 +85,25 @@ func (w *world) close() {
 func (w *world) write(p coordinator.Producer, sequences map[segments.Partition]int32, committed *bool) {
 	w.t.Helper()
 	at := segments.Partition{Topic: w.topic, Index: int32(w.random.IntN(partitions))}
+	w.writeTo(at, coordinator.Transactional, p, sequences, committed)
+}
+
+// writeTo writes to one partition, in one of the protocols.
+func (w *world) writeTo(at segments.Partition, protocol coordinator.Protocol, p coordinator.Producer,
+	sequences map[segments.Partition]int32, committed *bool) {
+	w.t.Helper()
 	w.n++
 	r := &record{key: fmt.Sprint(w.random.IntN(9)), value: fmt.Sprint(w.n), committed: committed}
-	o, protocol := batch.NoProducer(batch.None), coordinator.NotTransactional
-	if committed != nil {
+	o := batch.NoProducer(batch.None)
+	if committed == nil {
+		protocol = coordinator.NotTransactional
+	} else {
 		o = batch.Options{
 			ProducerID:    p.ProducerID,
 			ProducerEpoch: p.Epoch,
 			BaseSequence:  sequences[at],
 			Transactional: true,
 		}
-		protocol = coordinator.Transactional
 		sequences[at]++
 	}
 	b, err := batch.Build(

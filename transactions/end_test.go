@@ -1,0 +1,72 @@
+package transactions_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"firn.dev/coordinator"
+	"firn.dev/segments"
+	"firn.dev/transactions"
+)
+
+// lossy is a writer whose first answer is lost, after something has happened.
+type lossy struct {
+	transactions.Writer
+	then func()
+}
+
+func (l *lossy) End(ctx context.Context, e coordinator.Ending, open []segments.Partition) error {
+	err := l.Writer.End(ctx, e, open)
+	if then := l.then; then != nil {
+		l.then = nil
+		then()
+		return coordinator.ErrUnavailable
+	}
+	return err
+}
+
+// An EndTxn whose answer was lost does not end the next transaction, though that has the same
+// producer id and epoch in the old protocol.
+func TestEndTxnIsOfOneTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close()
+		const id = "id"
+		at := segments.Partition{Topic: w.topic}
+		p, err := w.manager.Begin(t.Context(), id, time.Minute, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sequences := map[segments.Partition]int32{}
+		add := func() {
+			t.Helper()
+			added := coordinator.AddToTransaction{ID: id, Producer: p, Partitions: []segments.Partition{at}}
+			if err := w.manager.Add(t.Context(), added); err != nil {
+				t.Fatal(err)
+			}
+			w.writeTo(at, coordinator.OldTransactional, p, sequences, new(bool))
+		}
+		add()
+		elsewhere := &lossy{Writer: w.writer, then: func() {
+			if _, err := w.manager.End(t.Context(), id, p, coordinator.Committed, false); err != nil {
+				t.Fatal(err)
+			}
+			add()
+		}}
+		other, err := transactions.New(transactions.Options{Node: w.node, Writer: elsewhere})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close(t.Context())
+		_, err = other.End(t.Context(), id, p, coordinator.Committed, false)
+		if !errors.Is(err, coordinator.ErrTransactionState) {
+			t.Errorf("the late EndTxn is answered %v", err)
+		}
+		if now, _ := w.node.View().Transaction(id); len(now.Open) != 1 || now.Ordinal != 2 {
+			t.Errorf("the second transaction is not open: %+v", now)
+		}
+	})
+}
