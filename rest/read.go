@@ -177,7 +177,7 @@ func (s *Server) locate(ctx context.Context, read *reading) (index.Chunk, error)
 	return chunk, nil
 }
 
-// await waits until the high watermark has passed the offset, or as long as the request allows.
+// await waits until the last stable offset has passed the offset, or as long as the request allows.
 func (s *Server) await(ctx context.Context, read *reading) error {
 	leave, err := enter(s.readers.polls, "MaxLongPolls", "requests that wait for records")
 	if err != nil {
@@ -187,11 +187,17 @@ func (s *Server) await(ctx context.Context, read *reading) error {
 	ctx, cancel := context.WithTimeout(ctx, read.wait)
 	defer cancel()
 	defer context.AfterFunc(s.readers.stopping, cancel)()
-	switch err := s.view().WaitFor(ctx, read.at, read.offset); {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return nil // nothing came
-	default:
-		return err
+	watch := s.view().Watch(read.at)
+	defer watch.Close()
+	for {
+		if info, known := s.view().Partition(read.at); !known || info.LastStable > read.offset {
+			return nil
+		}
+		select {
+		case <-watch.C:
+		case <-ctx.Done():
+			return nil // nothing came
+		}
 	}
 }
 

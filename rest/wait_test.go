@@ -11,8 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/ingest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
+	"firn.dev/transactions"
 )
 
 // inBubble runs a node in a bubble, where time passes when nothing else happens, and a connection
@@ -50,6 +55,61 @@ func TestLongPollOutlastsTimeouts(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		if took := time.Since(began); err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"late"`) ||
 			took < 50*time.Second || took > 52*time.Second {
+			t.Errorf("after %v: %s, %s, %v", took, resp.Status, body, err)
+		}
+	})
+}
+
+// TestLongPollWaitsForAnEnding: records of an open transaction are not read, and nobody asks for
+// them again and again.
+func TestLongPollWaitsForAnEnding(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
+		m, err := transactions.New(transactions.Options{Node: f.node, Writer: f.opts.Writer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close(t.Context())
+		p, err := m.Begin(t.Context(), "id", time.Minute, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := batch.Build([]batch.Record{{Timestamp: time.Now().UnixMilli(), Value: []byte("both")}},
+			batch.Options{ProducerID: p.ProducerID, ProducerEpoch: p.Epoch, Transactional: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := batch.Check(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, err := f.opts.Writer.Append(t.Context(), []ingest.Batch{{Header: h, Bytes: b,
+			Partition: segments.Partition{Topic: f.node.View().Topic("orders").ID}, Protocol: coordinator.Transactional}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if results, err := written.Wait(t.Context()); err != nil || results[0].Err != nil {
+			t.Fatal(results, err)
+		}
+		go func() {
+			_, _ = io.WriteString(c, "GET /v1/topics/orders/partitions/0/records?offset=1&wait=58s HTTP/1.1\r\nHost: "+
+				"localhost\r\n\r\n")
+		}()
+		var ending sync.WaitGroup
+		ending.Go(func() {
+			time.Sleep(20 * time.Second)
+			if _, err := m.End(t.Context(), "id", p, coordinator.Committed, true); err != nil {
+				t.Error(err)
+			}
+		})
+		defer ending.Wait()
+		began := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if took := time.Since(began); err != nil || !strings.Contains(string(body), `"both"`) ||
+			took < 20*time.Second || took > 22*time.Second {
 			t.Errorf("after %v: %s, %s, %v", took, resp.Status, body, err)
 		}
 	})

@@ -19,7 +19,7 @@ var Code = map[Step][]string{
 	Snapshot:          {"coordinator snapshotter.write create"},
 	Tidy:              {"coordinator tidier.look List"},
 	DeleteLands:       {"coordinator snapshotter.tidy Delete"},
-	PlanMerge:         {"cleanup job.create Create", "cleanup beside.Put Put", "coordinator Node.Archive Put"},
+	PlanMerge:         {"cleanup job.create Create", "cleanup timed.Put Put", "coordinator Node.Archive Put"},
 	CollectList:       {"coordinator collector.list List"},
 	CollectCheck:      {"cleanup collector.collect Delete"},
 
