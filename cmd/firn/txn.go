@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 func newTxn(s streams) *cobra.Command {
@@ -46,10 +46,13 @@ func newTxnList(s streams, b *bootstrap) *cobra.Command {
 	return cmd
 }
 
-func newTxnDescribe(s streams, b *bootstrap) *cobra.Command {
+// ofTransaction is a command about one transactional id, which do is given as the server describes
+// it.
+func ofTransaction(b *bootstrap, name, short string,
+	do func(ctx context.Context, adm *kadm.Client, t *kadm.DescribedTransaction) error) *cobra.Command {
 	return &cobra.Command{
-		Use:   "describe TRANSACTIONAL-ID",
-		Short: "Show the producer of a transactional id, and where its transaction is open",
+		Use:   name + " TRANSACTIONAL-ID",
+		Short: short,
 		Args:  exactly("TRANSACTIONAL-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, adm, done, err := b.admin(cmd.Context())
@@ -57,18 +60,24 @@ func newTxnDescribe(s streams, b *bootstrap) *cobra.Command {
 				return err
 			}
 			defer done()
-			t, err := describeTransaction(adm.DescribeTransactions(ctx, args[0]))
+			described, err := adm.DescribeTransactions(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(
-				s.Out,
-				"state        %s\nproducer id  %d\nepoch        %d\ntimeout      %s\n",
-				t.State,
-				t.ProducerID,
-				t.ProducerEpoch,
-				time.Duration(t.TimeoutMillis)*time.Millisecond,
-			)
+			t, err := described.On(args[0], nil)
+			if err = cmp.Or(err, t.Err); err != nil {
+				return err
+			}
+			return do(ctx, adm, &t)
+		},
+	}
+}
+
+func newTxnDescribe(s streams, b *bootstrap) *cobra.Command {
+	return ofTransaction(b, "describe", "Show the producer of a transactional id, and where its transaction is open",
+		func(_ context.Context, _ *kadm.Client, t *kadm.DescribedTransaction) error {
+			fmt.Fprintf(s.Out, "state        %s\nproducer id  %d\nepoch        %d\ntimeout      %s\n",
+				t.State, t.ProducerID, t.ProducerEpoch, time.Duration(t.TimeoutMillis)*time.Millisecond)
 			if t.StartTimestamp >= 0 {
 				fmt.Fprintf(s.Out, "since        %s\n", time.UnixMilli(t.StartTimestamp).UTC().Format(time.RFC3339))
 			}
@@ -76,55 +85,26 @@ func newTxnDescribe(s streams, b *bootstrap) *cobra.Command {
 				fmt.Fprintf(s.Out, "open in      %s %v\n", topic.Topic, topic.Partitions)
 			}
 			return nil
-		},
-	}
-}
-
-// describeTransaction is the answer for one transactional id.
-func describeTransaction(all kadm.DescribedTransactions, err error) (kadm.DescribedTransaction, error) {
-	if err != nil {
-		return kadm.DescribedTransaction{}, err
-	}
-	for _, t := range all {
-		return t, t.Err
-	}
-	return kadm.DescribedTransaction{}, kerr.TransactionalIDNotFound
+		})
 }
 
 func newTxnAbort(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
-		Use:   "abort TRANSACTIONAL-ID",
-		Short: "Abort the transaction that is ongoing, and fence its producer",
-		Args:  exactly("TRANSACTIONAL-ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, adm, done, err := b.admin(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			t, err := describeTransaction(adm.DescribeTransactions(ctx, args[0]))
-			if err != nil {
-				return err
-			}
+	return ofTransaction(b, "abort", "Abort the transaction that is ongoing, and fence its producer",
+		func(ctx context.Context, adm *kadm.Client, t *kadm.DescribedTransaction) error {
 			if t.State != "Ongoing" {
-				return fmt.Errorf("the transaction of %q is not ongoing: its state is %s", args[0], t.State)
+				return fmt.Errorf("the transaction of %q is not ongoing: its state is %s", t.TxnID, t.State)
 			}
-			markers := kadm.TxnMarkers{ProducerID: t.ProducerID, ProducerEpoch: t.ProducerEpoch, Topics: t.Topics}
-			written, err := adm.WriteTxnMarkers(ctx, markers)
+			written, err := adm.WriteTxnMarkers(ctx,
+				kadm.TxnMarkers{ProducerID: t.ProducerID, ProducerEpoch: t.ProducerEpoch, Topics: t.Topics})
 			if err != nil {
 				return err
 			}
-			for _, m := range written {
-				for _, topic := range m.Topics {
-					for _, p := range topic.Partitions {
-						if p.Err != nil {
-							return p.Err
-						}
-					}
+			for _, m := range written.SortedPartitions() {
+				if m.Err != nil {
+					return m.Err
 				}
 			}
-			fmt.Fprintf(s.Out, "aborted the transaction of %s\n", args[0])
+			fmt.Fprintf(s.Out, "aborted the transaction of %s\n", t.TxnID)
 			return nil
-		},
-	}
+		})
 }
