@@ -66,7 +66,7 @@ func (s confluent) routes() []route {
 // fail answers with a problem as Confluent does.
 func (confluent) fail(w http.ResponseWriter, p problem) {
 	p.advise(w.Header())
-	answer(w, p.Status, typeJSON, newConfluentError(&p))
+	answerWhole(w, p.Status, typeJSON, newConfluentError(&p))
 }
 
 // produceV2 serves POST /topics/{topic} and POST /topics/{topic}/partitions/{partition}.

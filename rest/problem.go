@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -158,7 +159,19 @@ func retryable(p problem) problem {
 func fail(w http.ResponseWriter, p problem) {
 	p.Title = http.StatusText(p.Status)
 	p.advise(w.Header())
-	answer(w, p.Status, "application/problem+json", p)
+	answerWhole(w, p.Status, "application/problem+json", p)
+}
+
+// answerWhole is answer for what is short. Its length is said before it, so that it is complete for
+// the client even while lingering goes on.
+func answerWhole(w http.ResponseWriter, status int, contentType string, v any) {
+	var body bytes.Buffer
+	// an error is not possible: nothing that is answered can fail to be JSON
+	_ = json.MarshalWrite(&body, v, jsonv1.DefaultOptionsV1(), jsontext.WithIndent("  "))
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w) // an error means that the client has gone
 }
 
 // advise says in the header how to log in, and when to try again.

@@ -209,7 +209,7 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rest: %w", err)
 	}
-	s.compress, s.handler = compress, probesFirst(s.mux, withAddress(s.knownHost(sameOrigin(s.mux))))
+	s.compress, s.handler = compress, probesFirst(s.mux, lingering(withAddress(s.knownHost(sameOrigin(s.mux)))))
 	if err := checkRoutes(s.routeList()); err != nil {
 		return nil, err
 	}
