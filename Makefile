@@ -120,6 +120,7 @@ torture-cluster: build test-needs test-servers ## strike three nodes, their Redi
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --duration $(DURATION) --strikes $(STRIKES) $(ARGS)
 
 torture-cleanup: build test-needs test-servers ## kill -9 STRIKES (50) times while small segments are merged, old records removed and garbage collected; on a directory, then on MinIO and Redis
+	$(GO) test -count=1 -timeout 1h -run 'TestEveryStepFails|TestCompactionModel' ./cleanup -cleanup.every -cleanup.seeds 100
 	$(GO) run ./test/torture --cleanup --firn $(BIN)/firn --strikes $(or $(filter-out 0,$(STRIKES)),50) $(ARGS)
 	$(GO) run ./test/torture --cleanup --cluster --firn $(BIN)/firn --strikes $(or $(filter-out 0,$(STRIKES)),50) $(ARGS)
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -405,12 +406,14 @@ func differs(a, b *batch.Record) bool {
 		(a.Value == nil) != (b.Value == nil) || len(a.Headers) != len(b.Headers)
 }
 
+var modelSeeds = flag.Int("cleanup.seeds", 9, "how many random histories TestCompactionModel compacts")
+
 // TestCompactionModel makes random histories: records of few keys, tombstones, compactions that
 // crash anywhere or come to their end, plain merges, configs that change, and time. With a map of a
 // few keys compactions take several rounds, or shares of the keys; with a small target they take
 // many merges.
 func TestCompactionModel(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range uint64(*modelSeeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHistory(t, seed, map[string]string{"delete.retention.ms": "3600000", "min.cleanable.dirty.ratio": "0"},

@@ -2,6 +2,7 @@ package cleanup
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -49,6 +50,9 @@ func (w *world) tidyUp() {
 	}
 }
 
+var everyFault = flag.Bool("cleanup.every", false, "have TestEveryStepFails try each kind of fault at each step; "+
+	"otherwise they take turns")
+
 // A Cleaner that fails at any step, once or from then on as if it had died, leaves the old or the
 // new, both whole; another one does the rest, and nothing leaks.
 func TestEveryStepFails(t *testing.T) {
@@ -65,22 +69,25 @@ func TestEveryStepFails(t *testing.T) {
 	t.Logf("%d steps", steps)
 	lost := storetest.Fault{After: storetest.ErrInjected}
 	refused := storetest.Fault{Before: storetest.ErrInjected}
-	for name, fault := range map[string]func(step int) func(storetest.Request) storetest.Fault{
-		"refused": func(step int) func(storetest.Request) storetest.Fault {
+	kinds := []struct {
+		name string
+		at   func(step int) func(storetest.Request) storetest.Fault
+	}{
+		{"refused", func(step int) func(storetest.Request) storetest.Fault {
 			return storetest.Once(func(r storetest.Request) bool { return r.N == step }, refused)
-		},
-		"reply lost": func(step int) func(storetest.Request) storetest.Fault {
+		}},
+		{"reply lost", func(step int) func(storetest.Request) storetest.Fault {
 			return storetest.Once(func(r storetest.Request) bool { return r.N == step }, lost)
-		},
-		"dies": func(step int) func(storetest.Request) storetest.Fault {
+		}},
+		{"dies", func(step int) func(storetest.Request) storetest.Fault {
 			return func(r storetest.Request) storetest.Fault {
 				if r.N >= step {
 					return refused
 				}
 				return storetest.Fault{}
 			}
-		},
-		"dies after": func(step int) func(storetest.Request) storetest.Fault {
+		}},
+		{"dies after", func(step int) func(storetest.Request) storetest.Fault {
 			return func(r storetest.Request) storetest.Fault {
 				switch {
 				case r.N == step:
@@ -90,17 +97,18 @@ func TestEveryStepFails(t *testing.T) {
 				}
 				return storetest.Fault{}
 			}
-		},
-	} {
+		}},
+	}
+	for turn, kind := range kinds {
 		for step := range steps {
-			if step > 20 && step%7 > 0 {
-				continue // the later ones are reads like those before
+			if !*everyFault && step%len(kinds) != turn {
+				continue
 			}
-			t.Run(fmt.Sprintf("%s/%d", name, step), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%d", kind.name, step), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, memory.New(), 2, nil)
 					defer w.close()
-					w.scene(storetest.NewFaults(w.store, fault(step)))
+					w.scene(storetest.NewFaults(w.store, kind.at(step)))
 					w.tidyUp()
 				})
 			})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"firn.dev/localstack"
-	"firn.dev/test/process"
 )
 
 // tortureCluster runs a short torture of a real cluster, built from this tree.
@@ -22,13 +21,7 @@ func tortureCluster(t *testing.T, opts ClusterOptions) ClusterResult {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	build := process.Build
-	if opts.Kinds == nil || slices.Contains(opts.Kinds, JumpClock) {
-		build = buildWithClock
-	}
-	if opts.Firn, err = build(ctx, t.TempDir(), firnPackage, buildFlags...); err != nil {
-		t.Fatal(err)
-	}
+	opts.Firn = built(t)
 	opts.Dir, opts.Log, opts.Seed = dir, t.Output(), rand.Uint64()
 	// the number of strikes ends it
 	opts.Duration, opts.MaxPause, opts.Interval = 4*time.Minute, time.Second, 200*time.Millisecond
@@ -67,7 +60,7 @@ func TestCluster(t *testing.T) {
 // TestPartitions cuts two nodes off from Redis and MinIO, in turn and together, while topics come
 // and go.
 func TestPartitions(t *testing.T) {
-	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 4, Churn: true},
+	tortureCluster(t, ClusterOptions{Options: Options{Strikes: 3, Churn: true},
 		Kinds: []Strike{CutRedis, CutMinIO, CutAll}})
 }
 
@@ -83,11 +76,7 @@ func TestFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	bin, err := process.Build(t.Context(), t.TempDir(), "firn.dev/cmd/firn", buildFlags...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := Functions(t.Context(), bin, dir, 200, t.Output())
+	result, err := Functions(t.Context(), built(t), dir, 100, t.Output())
 	t.Logf("%s", result)
 	if err != nil {
 		t.Fatal(err)

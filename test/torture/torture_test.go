@@ -2,22 +2,47 @@ package main
 
 import (
 	"context"
+	"log"
 	"math/rand/v2"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"firn.dev/test/process"
 )
 
+var firn func() (string, error) // builds it, once
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	firn = sync.OnceValues(func() (string, error) {
+		return process.Build(context.Background(), dir, firnPackage, buildFlags...)
+	})
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// built returns a firn of this tree.
+func built(t *testing.T) string {
+	t.Helper()
+	bin, err := firn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
 // torture runs a short torture of a real server, built from this tree.
 func torture(t *testing.T, opts Options) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	bin, err := process.Build(ctx, t.TempDir(), "firn.dev/cmd/firn", buildFlags...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := built(t)
 	opts.Command, opts.Dir, opts.Log = process.Firn(bin), t.TempDir(), t.Output()
 	opts.Duration = 2 * time.Minute // a bound: the number of strikes ends it
 	opts.Seed = rand.Uint64()
@@ -35,7 +60,7 @@ func torture(t *testing.T, opts Options) Result {
 // TestKills is the promise itself: kill -9 at random moments, and nothing lost, nothing twice, no
 // offset moved.
 func TestKills(t *testing.T) {
-	if result := torture(t, Options{Strike: Kill, Strikes: 20}); result.Strikes < 20 {
+	if result := torture(t, Options{Strike: Kill, Strikes: 10}); result.Strikes < 10 {
 		t.Errorf("only %d kills", result.Strikes)
 	}
 }
@@ -43,17 +68,17 @@ func TestKills(t *testing.T) {
 // TestKillsPlainProducers has producers without idempotence: they may write twice what was in
 // flight at a kill, and nothing else.
 func TestKillsPlainProducers(t *testing.T) {
-	torture(t, Options{Strike: Kill, Strikes: 8, Plain: true})
+	torture(t, Options{Strike: Kill, Strikes: 4, Plain: true})
 }
 
 // TestTerminate stops servers as an operator does: each drains and exits with status 0, and clients
 // are shown no error.
-func TestTerminate(t *testing.T) { torture(t, Options{Strike: Terminate, Strikes: 6}) }
+func TestTerminate(t *testing.T) { torture(t, Options{Strike: Terminate, Strikes: 3}) }
 
 // TestTakeover starts a second server on the directory of the first while that is under load. The
 // second fences the first, which stops acknowledging, says why and ends; what either acknowledged
 // is there.
-func TestTakeover(t *testing.T) { torture(t, Options{Strike: Takeover, Strikes: 6}) }
+func TestTakeover(t *testing.T) { torture(t, Options{Strike: Takeover, Strikes: 3}) }
 
 // TestFullDisk has the disk be full now and then: the server goes on, clients are shown no error,
 // and what was acknowledged is there. Without root, the table says why nothing was struck.
@@ -65,14 +90,14 @@ func TestFullDisk(t *testing.T) {
 		}
 		t.Skip(result.Table)
 	}
-	if result := torture(t, Options{Strike: FillDisk, Strikes: 2}); result.Table.row(FillDisk).Injected != 2 {
+	if result := torture(t, Options{Strike: FillDisk, Strikes: 1}); result.Table.row(FillDisk).Injected != 1 {
 		t.Errorf("the disk was full %d times", result.Table.row(FillDisk).Injected)
 	}
 }
 
 // TestAdminChurn creates, fills, grows and deletes topics while the server is killed.
 func TestAdminChurn(t *testing.T) {
-	if result := torture(t, Options{Strike: Kill, Strikes: 8, Churn: true}); result.Churned == 0 {
+	if result := torture(t, Options{Strike: Kill, Strikes: 4, Churn: true}); result.Churned == 0 {
 		t.Error("no topic was churned")
 	}
 }
@@ -82,11 +107,7 @@ func TestAdminChurn(t *testing.T) {
 func TestCleanup(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	bin, err := process.Build(ctx, t.TempDir(), "firn.dev/cmd/firn", buildFlags...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts := CleanupOptions{Firn: bin, Options: Options{Dir: t.TempDir(), Strikes: 6, Churn: true, Seed: rand.Uint64(),
+	opts := CleanupOptions{Firn: built(t), Options: Options{Dir: t.TempDir(), Strikes: 4, Churn: true, Seed: rand.Uint64(),
 		Log: t.Output()}}
 	result, err := TortureCleanup(ctx, opts)
 	t.Logf("seed %d\n%s", opts.Seed, result)
