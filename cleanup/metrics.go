@@ -22,7 +22,9 @@ import (
 //	firn_cleanup_retained_records_total     over how many offsets
 //	firn_cleanup_archived_total             index objects written for old merged spans
 //	firn_cleanup_compactions_total          compactions that came to their end or failed, and
-//	firn_cleanup_compacted_records_total{record}  what they met: all records, and of them superseded, tombstone, keyless, which went; unreadable batches
+//	firn_cleanup_compacted_records_total{record}  what they met: all records, and of them
+//	                                              superseded, tombstone, keyless, which went;
+//	                                              unreadable batches
 //	firn_cleanup_collected_objects_total    objects deleted because nothing needed them, and
 //	firn_cleanup_collected_bytes_total      how large they were
 //	firn_cleanup_garbage_bytes              waits to be deleted; only on the node that collects

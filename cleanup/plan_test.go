@@ -169,7 +169,9 @@ func TestWriteAmplification(t *testing.T) {
 			if most > 400*mib {
 				t.Errorf("%d bytes/s: a segment of %d MiB", test.perSecond, most/mib)
 			}
-			if slots := 1 + int64(test.length/max(reach, time.Hour)); int64(merged) > 40+20*slots+int64(test.length.Seconds())*test.perSecond/(128*mib) {
+			slots := 1 + int64(test.length/max(reach, time.Hour))
+			written := int64(test.length.Seconds()) * test.perSecond
+			if int64(merged) > 40+20*slots+written/(128*mib) {
 				t.Errorf("%d bytes/s: %d merged segments", test.perSecond, merged)
 			}
 		}

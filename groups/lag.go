@@ -29,7 +29,9 @@ const otherGroups = "(others)"
 
 var (
 	lagDesc = prometheus.NewDesc("firn_group_lag",
-		"Records that a consumer group has not read yet, of the topics that it commits offsets for; told by the group's owner.", []string{"group", "topic"}, nil)
+		"Records that a consumer group has not read yet, of the topics that it commits offsets for; told by the "+
+			"group's owner.",
+		[]string{"group", "topic"}, nil)
 	claimsDesc = prometheus.NewDesc("firn_group_claims",
 		"Partitions of consumer groups that are leased to holders on this node.", nil, nil)
 )

@@ -32,7 +32,8 @@ func describeCluster(_ context.Context, s *Server, from *peer,
 	switch {
 	case req.Version == 0 || req.EndpointType == brokerEndpoints:
 	case req.EndpointType == controllerEndpoints:
-		refused = refuse(kerr.MismatchedEndpointType, "this is a broker, and there are no separate controllers; ask for brokers")
+		refused = refuse(kerr.MismatchedEndpointType,
+			"this is a broker, and there are no separate controllers; ask for brokers")
 	default:
 		refused = refuse(kerr.UnsupportedEndpointType, "unknown endpoint type %d", req.EndpointType)
 	}

@@ -52,7 +52,9 @@ func incrementalAlterConfigs(ctx context.Context, s *Server, from *peer,
 }
 
 // changedConfigs applies the operations of a request to the configs that are set.
-func changedConfigs(set map[string]string, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, *refusal) {
+func changedConfigs(
+	set map[string]string, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig,
+) (map[string]string, *refusal) {
 	changed := make(map[string]string, len(set))
 	maps.Copy(changed, set)
 	named := map[string]bool{}

@@ -47,6 +47,7 @@ func (r *Replay) Skipped() error {
 	if s.ranges == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %d offsets in %d batches, the first at offset %d of partition %d (%w); all others were replayed",
+	return fmt.Errorf("%w: %d offsets in %d batches, the first at offset %d of partition %d (%w); "+
+		"all others were replayed",
 		ErrSkipped, s.offsets, s.ranges, s.first.From, s.first.Partition, s.cause)
 }

@@ -11,9 +11,11 @@ import (
 
 // Measure returns the store with its requests counted and timed:
 //
-//	firn_store_requests_total{op,result}  put, upload, get, list, delete, clean; ok, exists, not_found, range, cancelled, error
+//	firn_store_requests_total{op,result}  put, upload, get, list, delete, clean; ok, exists,
+//	                                      not_found, range, cancelled, error
 //	firn_store_bytes_total{op}            put, upload, get: of bodies, where the request succeeded
-//	firn_store_request_seconds{op}        of whole requests; a list's time includes that of whoever reads it, an upload's that of whoever writes it
+//	firn_store_request_seconds{op}        of whole requests; a list's time includes its reader's, an
+//	                                      upload's its writer's
 //
 // A list counts as one request, whatever it took a driver to page through it, and a delete of
 // several keys and an upload of many parts as well.

@@ -102,8 +102,8 @@ func (b *bench) want(list ...string) {
 func sqs(queue string, messages ...[3]string) string {
 	var records []string
 	for _, m := range messages {
-		records = append(records, fmt.Sprintf(`{"messageId": %q, "body": %q, "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:eu-west-1:1:%s",
-			"attributes": {"SentTimestamp": "%d", "MessageGroupId": %q}}`, m[0], m[2], queue, time.Now().UnixMilli(), m[1]))
+		records = append(records, fmt.Sprintf(`{"messageId": %q, "body": %q, "eventSource": "aws:sqs",
+			"eventSourceARN": "arn:aws:sqs:eu-west-1:1:%s", "attributes": {"SentTimestamp": "%d", "MessageGroupId": %q}}`, m[0], m[2], queue, time.Now().UnixMilli(), m[1]))
 	}
 	return `{"Records": [` + strings.Join(records, ",") + `]}`
 }

@@ -84,7 +84,8 @@ func appendHeader(b []byte, h Header) []byte {
 }
 
 func appendRecord(b []byte, r *Record, timestampDelta, offsetDelta int64) []byte {
-	n := 1 + varintLen(timestampDelta) + varintLen(offsetDelta) + bytesLen(r.Key) + bytesLen(r.Value) + varintLen(int64(len(r.Headers)))
+	n := 1 + varintLen(timestampDelta) + varintLen(offsetDelta) + bytesLen(r.Key) + bytesLen(r.Value)
+	n += varintLen(int64(len(r.Headers)))
 	for i := range r.Headers {
 		n += varintLen(int64(len(r.Headers[i].Key))) + len(r.Headers[i].Key) + bytesLen(r.Headers[i].Value)
 	}

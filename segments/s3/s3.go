@@ -39,7 +39,8 @@ const credentialsLimit = 10 * time.Second
 // Open makes a store with the SDK's chain of credentials: environment, shared files, roles. It
 // sends nothing to the store yet.
 func Open(ctx context.Context, opts Options) (*Store, error) {
-	load := []func(*config.LoadOptions) error{config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(s3api.Tune))}
+	httpClient := awshttp.NewBuildableClient().WithTransportOptions(s3api.Tune)
+	load := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient)}
 	if opts.Region != "" {
 		load = append(load, config.WithRegion(opts.Region))
 	}

@@ -39,7 +39,8 @@ func TestParseRefuses(t *testing.T) {
 		"": "it is empty; give a directory, for example file://./firn-data",
 		"file://var/lib": "write file:///var/lib for an absolute directory, file://./var/lib for a " +
 			"relative one",
-		"gs://bucket":                   `unknown scheme "gs"; give file:///DIR, s3://BUCKET/PREFIX or minio://HOST:PORT/BUCKET/PREFIX`,
+		"gs://bucket": `unknown scheme "gs"; give file:///DIR, s3://BUCKET/PREFIX or ` +
+			`minio://HOST:PORT/BUCKET/PREFIX`,
 		"minio://key:geheim@host:1":     "minio:// write minio://HOST:PORT/BUCKET",
 		"s3://key:geheim@bucket/prefix": "s3:// credentials do not stand in an s3:// URL",
 	} {

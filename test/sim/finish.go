@@ -127,7 +127,9 @@ func (w *world) finish() {
 }
 
 // readBucket reads what a state refers to.
-func (w *world) readBucket(ctx context.Context, load func() (*coordinator.State, error)) (map[segments.Partition]whole, error) {
+func (w *world) readBucket(
+	ctx context.Context, load func() (*coordinator.State, error),
+) (map[segments.Partition]whole, error) {
 	state, err := load()
 	if err != nil {
 		return nil, err

@@ -73,12 +73,14 @@ func main() {
 	cluster := flag.Bool("cluster", false, "torture three nodes on MinIO and Redis")
 	pause := flag.Duration("pause", 0, "with --cluster: the longest that something is frozen, cut off or down")
 	only := flag.String("only", "", "with --cluster: these strikes alone, separated by commas")
-	cleanup := flag.Bool("cleanup", false, "kill while small segments are merged, old records removed and garbage collected, all of it in seconds; with --cluster on three nodes")
+	cleanup := flag.Bool("cleanup", false, "kill while small segments are merged, old records removed and garbage "+
+		"collected, all of it in seconds; with --cluster on three nodes")
 	interval := flag.Duration("interval", 0, "with --cluster: about how long all is well before the next strike; a second")
 	preload := flag.Int64("preload", 0, "with --cluster: how many records are written before the first strike")
 	table := flag.String("json", "", "a file to write the table to")
 	add := flag.Bool("sum", false, "instead: add up the tables in the files that are named, and print the result")
-	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three nodes, of which one is killed")
+	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three "+
+		"nodes, of which one is killed")
 	flag.Parse()
 
 	var err error

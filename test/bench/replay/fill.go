@@ -99,7 +99,8 @@ func (f *filled) write(ctx context.Context, random *rand.Rand, codec batch.Codec
 func lines(random *rand.Rand) (records []batch.Record) {
 	now := time.Now().UnixMilli()
 	for size := 0; size < batchBytes; {
-		value := fmt.Appendf(nil, `{"time":%d,"level":"info","service":"checkout-%d","message":"request served","path":"/v1/orders/%016x","status":200,"micros":%d,"trace":"%016x"}`,
+		value := fmt.Appendf(nil, `{"time":%d,"level":"info","service":"checkout-%d","message":"request served",`+
+			`"path":"/v1/orders/%016x","status":200,"micros":%d,"trace":"%016x"}`,
 			now, random.IntN(20), random.Uint64(), random.IntN(100_000), random.Uint64())
 		size += len(value)
 		records = append(records, batch.Record{Timestamp: now, Key: fmt.Appendf(nil, "%08x", random.Uint32()), Value: value})
