@@ -100,9 +100,10 @@ func (d *decoder) upTo(limit int64) int64 {
 	return int64(v)
 }
 
-func (d *decoder) int64() int64 { return d.upTo(math.MaxInt64) }
-func (d *decoder) int32() int32 { return int32(d.upTo(math.MaxInt32)) }
-func (d *decoder) int16() int16 { return int16(d.upTo(math.MaxInt16)) }
+func (d *decoder) int64() int64   { return d.upTo(math.MaxInt64) }
+func (d *decoder) int32() int32   { return int32(d.upTo(math.MaxInt32)) }
+func (d *decoder) uint32() uint32 { return uint32(d.upTo(math.MaxUint32)) }
+func (d *decoder) int16() int16   { return int16(d.upTo(math.MaxInt16)) }
 
 // count reads how many elements follow, each of at least size bytes: so that a lying count cannot make anybody allocate more than the
 // object is long.

@@ -91,9 +91,15 @@ func (p *printer) fact(f *Fact) {
 			if s.Marker != nil {
 				p.linef("      %s", markerText(s.Marker))
 			}
+			if s.Atomic > 0 {
+				p.linef("      of atomic request %d", s.Atomic)
+			}
 		}
 		for i := range f.Commit.Endings {
 			p.ended("    ", &f.Commit.Endings[i])
+		}
+		for i := range f.Commit.Atomic {
+			p.atomic("    ", &f.Commit.Atomic[i])
 		}
 	case f.Topic != nil:
 		p.linef("  topic, incarnation %d", f.Incarnation)
@@ -217,6 +223,9 @@ func (p *printer) snapshot(object []byte) error {
 		}
 		for i := range q.beyond {
 			p.linef("    %s  %s (beyond a hole)", q.beyond[i].span.Segment, spanText(&q.beyond[i].span))
+			if q.beyond[i].atomic > 0 {
+				p.linef("      of atomic request %d", q.beyond[i].atomic)
+			}
 		}
 		if q.merges > 0 {
 			p.linef("    merged %d times", q.merges)
@@ -236,6 +245,7 @@ func (p *printer) snapshot(object []byte) error {
 	}
 	p.groups(s)
 	p.transactions(&s.transactions)
+	p.incompleteAtomic(s)
 	for _, at := range s.settings.sorted() {
 		v := s.settings.byKey[at]
 		p.linef("  %s, at %s, version %d", settingText(at, v.value, v.deleted), stamp(v.time), v.version)

@@ -94,3 +94,19 @@ func (p *printer) transactions(t *transactions) {
 		}
 	}
 }
+
+func (p *printer) atomic(indent string, a *AtomicOffsets) {
+	p.linef("%satomic request %d at %s", indent, a.Number, stamp(a.Time))
+	p.staged(indent, "counts when it is complete", []StagedOffsets{a.StagedOffsets})
+}
+
+func (p *printer) incompleteAtomic(s *State) {
+	for _, key := range s.atomicKeys() {
+		a := s.atomic[key]
+		p.linef("  segment %s:", key.segment)
+		p.atomic("  ", &a.AtomicOffsets)
+		for _, at := range sortedPartitions(a.awaited) {
+			p.linef("    awaits its record at offset %d of %s", a.awaited[at], at)
+		}
+	}
+}

@@ -288,7 +288,7 @@ func (f *loaded) apply(objects []*readObject) error {
 					doubtful.add(fact, o.nonce)
 				case fact.Commit != nil:
 					commits.add(fact, o.nonce)
-					if len(fact.Commit.Endings) > 0 {
+					if len(fact.Commit.Endings)+len(fact.Commit.Atomic) > 0 {
 						ended = append(ended, fact.Commit)
 					}
 				case !other:
@@ -304,8 +304,9 @@ func (f *loaded) apply(objects []*readObject) error {
 	f.state.addDoubts(commits.apply(f.state))
 	for _, c := range ended {
 		f.state.applyEndings(c)
+		f.state.applyAtomic(c)
 	}
-	f.state.completeEndings(false)
+	f.state.complete(false)
 	f.state.addDoubts(doubtful.all(f.state.incarnation))
 	return nil
 }

@@ -35,7 +35,8 @@ const (
 	snapshotAnyOffset = 6 // of snapshots with a committed offset that version 2 has no number for
 	snapshotSettings  = 7 // of snapshots with settings
 	snapshotTxns      = 8 // of snapshots with transactional ids
-	snapshotVersion   = snapshotTxns
+	snapshotAtomic    = 9 // of snapshots with atomic requests that are not complete
+	snapshotVersion   = snapshotAtomic
 )
 
 // journalObject is one object of a life's chain.
@@ -197,6 +198,9 @@ func (o *snapshotObject) encode() []byte {
 	if version >= snapshotTxns {
 		b = appendTransactions(b, &o.state.transactions)
 	}
+	if version >= snapshotAtomic {
+		b = appendIncompleteAtomic(b, o.state)
+	}
 	return appendCRC(b)
 }
 
@@ -225,6 +229,9 @@ func decodeSnapshotObject(object []byte) (*snapshotObject, error) {
 		}
 		if version >= snapshotTxns {
 			d.transactions(o.state)
+		}
+		if version >= snapshotAtomic {
+			d.incompleteAtomic(o.state)
 		}
 	}
 	if err := d.end(); err != nil {

@@ -34,7 +34,7 @@ var classes = []struct {
 	{ErrOtherPartitions, ClassFinal}, {ErrMergedMeanwhile, ClassFinal}, {ErrUnknownChange, ClassFinal},
 
 	{ErrTransactionalID, ClassFinal}, {ErrTransactionState, ClassFinal}, {ErrTransactionTooLarge, ClassFinal},
-	{ErrTransactionEnded, ClassFinal}, {ErrNotOpenThere, ClassFinal},
+	{ErrTransactionEnded, ClassFinal}, {ErrNotOpenThere, ClassFinal}, {ErrNotWhole, ClassFinal},
 	{ErrConcurrentTransactions, ClassLater}, {ErrBuildAnew, ClassLater},
 
 	{ErrClosed, ClassLater}, {ErrTooOld, ClassLater}, {ErrTooYoung, ClassLater},

@@ -10,12 +10,11 @@ import (
 // CommitRequest.Decisions. Redis takes some ten milliseconds for as many.
 const MaxCommitDecisions = 4096
 
-// Decisions is how many decisions the request asks for: one for each ending, and each batch of a
-// producer or request
-// that the coordinator has to look up, and one for all other batches that follow each other in a
-// run.
+// Decisions is how many decisions the request asks for: one for each ending and atomic request, and
+// each batch of a producer or request that the coordinator has to look up, and one for all other
+// batches that follow each other in a run.
 func (r *CommitRequest) Decisions() int {
-	n := len(r.Endings)
+	n := len(r.Endings) + len(r.Atomic)
 	for i := range r.Runs {
 		plain := false
 		for j := range r.Runs[i].Batches {
@@ -36,6 +35,9 @@ func (b *CommitBatch) LookedUp() bool { return b.ProducerID >= 0 || b.Key != nil
 // below.
 func (r *CommitRequest) Validate() error {
 	if err := r.validateEndings(); err != nil {
+		return err
+	}
+	if err := r.validateAtomic(); err != nil {
 		return err
 	}
 	for i := range r.Runs {

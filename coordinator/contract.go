@@ -177,6 +177,7 @@ type CommitRequest struct {
 	Segment segments.ID
 	Runs    []CommitRun
 	Endings []Ending // of different transactional ids
+	Atomic  []Atomic
 }
 
 // CommitRun is the part of one run that a commit needs.
@@ -211,6 +212,8 @@ type CommitBatch struct {
 	// Ending says that the batch is a marker: of CommitRequest.Endings[Ending-1]; 0: it is none. A
 	// marker has one record, and rejected with ErrNotOpenThere where its transaction is not open.
 	Ending int
+	// Atomic says that the batch is of an atomic request: CommitRequest.Atomic[Atomic-1]; 0: of none.
+	Atomic int
 }
 
 // CommitAnswer answers a CommitRequest batch by batch.
@@ -283,6 +286,9 @@ var (
 	ErrTransactionEnded = errors.New("the transaction has ended so")
 	// ErrBuildAnew says that an ending cannot be decided as it was built. Nothing was done.
 	ErrBuildAnew = errors.New("the ending has to be built anew")
+	// ErrNotWhole is the answer to a batch of an atomic request that is refused because of another
+	// one.
+	ErrNotWhole = errors.New("refused together with others of its request")
 	// ErrNotOpenThere is the answer to a marker: its transaction is not open in the partition, or its
 	// ending was not decided.
 	ErrNotOpenThere = errors.New("no transaction to be ended there")

@@ -26,6 +26,7 @@ type Commit struct {
 	Segment segments.ID
 	Spans   []CommitSpan
 	Endings []Ended
+	Atomic  []AtomicOffsets // of atomic requests, ascending by number
 }
 
 // CommitSpan is a span and what its batches tell of their producers and requests.
@@ -35,6 +36,7 @@ type CommitSpan struct {
 	Producers []ProducerBatch // of the span's idempotent batches, in order
 	Keyed     []Keyed         // of the span's batches with a key, in order; their Partition is the span's
 	Marker    *Marker         // nil, or whose marker the span is: it has no other batch then
+	Atomic    uint32          // number of the atomic request that the span is of, in its segment; 0: of none
 }
 
 // Span is contiguous bytes of one partition in a segment that have been given offsets.

@@ -64,7 +64,7 @@ func AppendFact(dst []byte, f *Fact) []byte {
 func newestVersion(kind byte) byte {
 	switch kind {
 	case factCommit:
-		return transactionsVersion
+		return atomicVersion
 	case factOffsets:
 		return anyOffsetVersion
 	case factMerge:
@@ -131,9 +131,15 @@ func appendCommit(dst []byte, c *Commit, version byte) []byte {
 		if version >= transactionsVersion {
 			dst = appendOrdinals(dst, s.Producers, s.Marker)
 		}
+		if version >= atomicVersion {
+			dst = binary.AppendUvarint(dst, uint64(s.Atomic))
+		}
 	}
 	if version >= transactionsVersion {
 		dst = appendEndings(dst, c.Endings)
+	}
+	if version >= atomicVersion {
+		dst = appendAtomic(dst, c.Atomic)
 	}
 	return dst
 }
@@ -154,10 +160,16 @@ func (d *decoder) commit(version byte) *Commit {
 		if version >= transactionsVersion {
 			s.Marker = d.ordinals(&s.Span, s.Producers)
 		}
+		if version >= atomicVersion {
+			s.Atomic = d.uint32()
+		}
 		c.Spans = append(c.Spans, s)
 	}
 	if version >= transactionsVersion {
 		c.Endings = d.endings()
+	}
+	if version >= atomicVersion {
+		c.Atomic = d.atomic()
 	}
 	return c
 }

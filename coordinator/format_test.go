@@ -198,6 +198,31 @@ func sampleTransactions() []*Fact {
 	return facts
 }
 
+// sampleAtomic are two atomic requests in one segment, one of them with offsets: each has a span
+// beyond a hole. Another, with offsets, is complete.
+func sampleAtomic() []*Fact {
+	topic, segment := segments.TopicID{0x40, 1, 2}, segments.ID{1, 0x93, 0xb0, 9, 17}
+	at := func(index int32) segments.Partition { return segments.Partition{Topic: topic, Index: index} }
+	const now = 1_700_000_005_000
+	span := func(of segments.ID, request uint32, index int32, offset, position int64) CommitSpan {
+		return CommitSpan{Partition: at(index), Atomic: request, Span: Span{Segment: of, Base: offset, Last: offset + 1,
+			Position: position, Length: 90, MaxTimestamp: now}, Keyed: []Keyed{{RequestKey{ID: [16]byte{9, byte(request)},
+			Partitions: 12, Timestamp: now}, at(index), offset, 2, now}}}
+	}
+	counts := func(request uint32, version uint64) AtomicOffsets {
+		return AtomicOffsets{request, now, StagedOffsets{Group: "functions", Epoch: 4<<32 | 3, Partitions: []StagedOffset{
+			{version, GroupOffset{Partition: at(3), Offset: int64(10 * version), LeaderEpoch: -1, Metadata: "m"}}}}}
+	}
+	other := segments.ID{1, 0x93, 0xb0, 9, 18}
+	return []*Fact{
+		{Incarnation: 4, Commit: &Commit{Segment: segment, Atomic: []AtomicOffsets{counts(2, 31)}, Spans: []CommitSpan{
+			span(segment, 1, 9, 0, 32), span(segment, 1, 10, 4, 122), span(segment, 2, 9, 2, 212),
+			span(segment, 2, 10, 6, 302)}}},
+		{Incarnation: 4, Commit: &Commit{Segment: other, Atomic: []AtomicOffsets{counts(1, 30)}, Spans: []CommitSpan{
+			span(other, 1, 9, 4, 32), span(other, 1, 11, 0, 122)}}},
+	}
+}
+
 // samples are one object of each kind, by name of the golden file and with their keys.
 func samples(t testing.TB) map[string]struct {
 	key    string
@@ -282,6 +307,15 @@ func samples(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
+	withAtomic := snapshotObject{incarnation: 4, n: 10, covers: map[string]cover{life: {10, false}},
+		state: withTransactions.state.clone(false)}
+	atomic := journalObject{kind: journalFacts, incarnation: 4, life: life, n: 10}
+	for _, f := range sampleAtomic() {
+		atomic.facts = append(atomic.facts, AppendFact(nil, f))
+		if err := withAtomic.state.Apply(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000, clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
 		key    string
@@ -318,6 +352,9 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-transactions-v1": {transactions.key(), transactions.encode()},
 		"snapshot-v8":             {snapshotKey(4, 9), withTransactions.encode()},
+
+		"journal-atomic-v1": {atomic.key(), atomic.encode()},
+		"snapshot-v9":       {snapshotKey(4, 10), withAtomic.encode()},
 
 		"index-v1": {IndexKey(segments.ID{1, 0x93, 0xb0, 9, 13}), sampleIndex().encode()},
 	}
@@ -358,7 +395,7 @@ func TestDamage(t *testing.T) {
 			says string
 		}{
 			"magic":         {func(b []byte) []byte { b[0] = 'f'; return b }, ErrMalformed, "begin"},
-			"newer version": {func(b []byte) []byte { b[9] = 9; return b }, ErrNewer, "newer version"},
+			"newer version": {func(b []byte) []byte { b[9] = snapshotVersion + 1; return b }, ErrNewer, "newer version"},
 			"version 0":     {func(b []byte) []byte { b[9] = 0; return b }, ErrMalformed, "version 0"},
 			"a bit":         {func(b []byte) []byte { b[len(b)/2] ^= 4; return b }, ErrMalformed, "CRC-32C"},
 			"cut short":     {func(b []byte) []byte { return b[:len(b)-1] }, ErrMalformed, "CRC-32C"},
@@ -385,7 +422,7 @@ func TestDamage(t *testing.T) {
 // the same again.
 func FuzzDecodeFact(f *testing.F) {
 	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleAnyOffsets(), sampleKeyed(),
-		sampleMerges(), sampleKinds(), sampleSettings(), sampleTransactions()) {
+		sampleMerges(), sampleKinds(), sampleSettings(), sampleTransactions(), sampleAtomic()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -178,7 +178,8 @@ type simulation struct {
 	places       map[record]int64        // offset of each
 	keys         simKeys
 	merges       simMerges
-	txns         *simTxns // nil: there are no transactions
+	txns         *simTxns   // nil: there are no transactions
+	atomic       *simAtomic // nil: there are no functions
 }
 
 // record is the identity of a record: batches are one byte and one record, so segment and position name it.
@@ -251,8 +252,9 @@ func (s *simulation) run(steps int) {
 		}
 	}()
 	calm := 300 << s.pick(5, "calm") // some runs are wild, others get far
-	if s.txns != nil {
-		calm *= 6 // what a transaction needs is many steps
+	long := s.txns != nil || s.atomic != nil
+	if long {
+		calm *= 6 // what a transaction or a function needs is many steps
 	}
 	for range steps {
 		switch p := s.pick(calm, "step"); {
@@ -282,7 +284,7 @@ func (s *simulation) run(steps int) {
 			i := s.pick(len(s.opening), "late opening")
 			s.opening[i].arrive()
 			s.opening = slices.Delete(s.opening, i, i+1)
-		case p < 130 && s.txns == nil, p < 93: // in which segments grow too old to be committed
+		case p < 130 && !long, p < 93: // in which segments grow too old to be committed
 			s.tick()
 		}
 	}
@@ -299,6 +301,9 @@ func (s *simulation) run(steps int) {
 	}
 	if s.txns != nil {
 		s.txns.judgeEnd(s, state)
+	}
+	if s.atomic != nil {
+		s.atomic.judgeState(s, "final recovery", state)
 	}
 }
 
@@ -368,6 +373,9 @@ func (s *simulation) judgeRecord(who string, offset int64, r record) {
 	if s.txns != nil {
 		s.txns.judge(who, r, offset)
 	}
+	if s.atomic != nil {
+		s.atomic.judge(who, r, offset)
+	}
 }
 
 func simPartition(i int32) segments.Partition { return segments.Partition{Topic: simTopic, Index: i} }
@@ -403,7 +411,9 @@ type simNode struct {
 	decided  []Entry // committed, not journaled
 	unsettle []CommitRequest
 	commits  []*simCommit // of transactions
+	owner    *simOwner    // of the group of functions; nil: it is not
 
+	atomics    []*simAtomicCommit
 	duplicates []duplicate          // that are not answered
 	garbage    map[string]time.Time // that was seen, and since when
 }
@@ -413,7 +423,7 @@ var errCrash = errors.New("crash")
 
 func (n *simNode) start() {
 	n.unsettle, n.decided, n.view, n.chain, n.begun, n.duplicates, n.garbage = nil, nil, nil, nil, nil, nil, nil
-	n.commits = nil
+	n.commits, n.atomics, n.owner = nil, nil, nil
 	n.next, n.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
 			r := recover()
@@ -447,7 +457,10 @@ func (n *simNode) lost() bool { return n.sim.pick(12, "lost") == 11 }
 func (n *simNode) live() {
 	for {
 		n.pausing("begin")
-		n.chain, n.decided, n.duplicates = nil, nil, nil
+		n.chain, n.decided, n.duplicates, n.owner = nil, nil, nil, nil
+		for _, c := range n.atomics {
+			c.owner = nil
+		}
 		if n.begin() != nil {
 			continue
 		}
@@ -538,6 +551,9 @@ func (n *simNode) recover() error {
 func (n *simNode) open(state *State) error {
 	n.pausing("open")
 	n.sim.judge(n.who()+" recovering", state)
+	if n.sim.atomic != nil {
+		n.sim.atomic.judgeState(n.sim, n.who()+" recovering", state)
+	}
 	if n.lost() {
 		n.sim.opening = append(n.sim.opening, lateOpening{n.on, n.on.generation(), state})
 		return errLost
@@ -623,6 +639,9 @@ func (n *simNode) confirmLoaded(state *State, after uint64) error {
 func (n *simNode) act() error {
 	if n.sim.txns != nil && n.sim.pick(3, "transactions") > 0 {
 		return n.transact()
+	}
+	if n.sim.atomic != nil && n.sim.pick(3, "functions") > 0 {
+		return n.serveAtomic()
 	}
 	switch p := n.sim.pick(15, "act"); {
 	case p < 3:
@@ -796,6 +815,7 @@ func (n *simNode) snapshot() error {
 func (n *simNode) acknowledge() {
 	n.answerDuplicates()
 	n.acknowledgeTxns()
+	n.acknowledgeAtomic()
 	n.unsettle = slices.DeleteFunc(n.unsettle, func(req CommitRequest) bool {
 		for _, run := range req.Runs {
 			for i := range run.Batches {

@@ -33,6 +33,7 @@ type State struct {
 	doubts         []Doubt  // ordered; never changed, only replaced
 	settings       settings
 	transactions   transactions
+	atomic         map[atomicKey]incompleteAtomic
 }
 
 // NewState returns the state before any fact, which may be opened once. Nobody but tests opens one that Recover has not returned.
@@ -53,6 +54,7 @@ func newState(in Incarnation, clusterID string) *State {
 		groups:      map[string]*group{},
 
 		transactions: newTransactions(),
+		atomic:       map[atomicKey]incompleteAtomic{},
 	}
 }
 
@@ -77,10 +79,11 @@ func (s *State) Apply(f *Fact) error {
 			}
 		}
 		s.applyEndings(f.Commit)
-		s.completeEndings(false)
+		s.applyAtomic(f.Commit)
+		s.complete(false)
 	case f.Topic != nil:
 		s.applyTopic(f.Topic)
-		s.completeEndings(false)
+		s.complete(false)
 	case f.LogStart != nil:
 		for at, offset := range f.LogStart.Offsets {
 			if p := s.partition(at); p != nil {
@@ -178,22 +181,28 @@ func (s *State) applyName(t *TopicFact) {
 
 // truncate drops what lies beyond holes. A recovery does it once the journal cannot change any more: what is beyond a hole was never served
 // and never acknowledged; unless the hole is there because of something that is in doubt. Markers
-// are placed anew, since their endings are decided: so all endings are complete.
+// and spans of atomic requests are placed anew, since those are decided: so all of them are
+// complete.
 func (s *State) truncate() (spans int) {
 	var doubts []Doubt
 	for at, p := range s.partitions {
 		spans += len(p.beyond)
 		if slices.ContainsFunc(s.doubts, func(d Doubt) bool { return d.Partition == at && d.Generation.Incarnation == s.incarnation }) {
 			for _, b := range p.beyond {
+				if b.atomic > 0 {
+					continue
+				}
 				doubts = append(doubts, Doubt{at, b.span, Generation{Incarnation: s.incarnation}})
 			}
 		}
 		dropped := p.beyond
 		p.beyond = nil
 		p.waiting = nil // a merge is decided over confirmed spans only, so that none can wait here
+		keys := len(p.keys)
 		p.placeAnew(dropped)
+		s.keys += len(p.keys) - keys
 	}
-	s.completeEndings(true)
+	s.complete(true)
 	s.addDoubts(doubts)
 	return spans
 }
@@ -203,7 +212,7 @@ func (s *State) clone(bare bool) *State {
 	c := &State{s.incarnation, s.clusterID, s.nextProducerID, maps.Clone(s.topics), maps.Clone(s.names),
 		make(map[segments.Partition]*partition, len(s.partitions)), map[string]*group{}, s.offsetsVersion, s.keys,
 		make(map[segments.TopicID]requests, len(s.requests)), bare, s.opening, s.nonce, s.doubts, s.settings.clone(),
-		s.transactions.clone()}
+		s.transactions.clone(), cloneAtomic(s.atomic)}
 	for topic, r := range s.requests {
 		c.requests[topic] = r.clone()
 	}

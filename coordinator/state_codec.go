@@ -17,6 +17,9 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
 // a program that does not know it.
 func (s *State) version() uint16 {
+	if s.hasAtomic() {
+		return snapshotAtomic
+	}
 	if s.hasTransactions() {
 		return snapshotTxns
 	}
@@ -121,6 +124,9 @@ func appendPartitionState(b []byte, at segments.Partition, p *partition, version
 		if version >= snapshotTxns {
 			b = appendOrdinals(b, g.producers, g.marker)
 		}
+		if version >= snapshotAtomic {
+			b = binary.AppendUvarint(b, uint64(g.atomic))
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.producers)))
 	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
@@ -193,6 +199,9 @@ func (d *decoder) beyond(at segments.Partition, p *partition, version uint16) {
 		}
 		if version >= snapshotTxns {
 			g.marker = d.ordinals(&g.span, g.producers)
+		}
+		if version >= snapshotAtomic {
+			g.atomic = d.uint32()
 		}
 		p.beyond = append(p.beyond, g)
 		last = s.Last + 1

@@ -58,18 +58,20 @@ func (c *CommittedSegment) answer(position int64) *committedAnswer {
 // DecideCommit decides a commit, by a state of everything that was decided before: it answers each
 // ending and each batch of each run, and returns what it accepts of them; nil if that is nothing.
 // It is in the state then, and what was decided is added to what is known of the segment. Commits
-// may use the partitions for which usable is true; marks are asked only where transactions are.
+// may use the partitions for which usable is true; marks are asked only where transactions are, and
+// holds, which says whether a lease is held, only for atomic requests.
 func (s *State) DecideCommit(req *CommitRequest, known *CommittedSegment, usable func(segments.Partition) bool,
-	marks Marks,
+	marks Marks, holds func(lease string, epoch uint64) error,
 	now time.Time) (CommitAnswer, *Commit) {
-	d := decision{state: s, req: req, known: known, usable: usable, marks: marks, now: now.UnixMilli()}
+	d := decision{state: s, req: req, known: known, usable: usable, marks: marks, holds: holds, now: now.UnixMilli()}
 	d.endings()
+	d.judgeAtomic()
 	d.answers.Runs = d.runs()
 	known.add(d.spans, d.rejected)
 	if len(d.spans) == 0 && len(d.ended) == 0 {
 		return d.answers, nil
 	}
-	return d.answers, &Commit{Segment: req.Segment, Spans: d.spans, Endings: d.ended}
+	return d.answers, &Commit{Segment: req.Segment, Spans: d.spans, Endings: d.ended, Atomic: d.atomic}
 }
 
 // decision is one commit being decided. Spans enter the state as they are closed, so that later
@@ -80,12 +82,15 @@ type decision struct {
 	known    *CommittedSegment
 	usable   func(segments.Partition) bool
 	marks    Marks
+	holds    func(lease string, epoch uint64) error
 	now      int64
 	answers  CommitAnswer
 	spans    []CommitSpan
 	rejected []committedAnswer
 	ended    []Ended
 	ending   []map[segments.Partition]int64 // of each ending that is decided now: where its markers are to come
+	atomic   []AtomicOffsets
+	refused  []error // of each atomic request; nil: it is accepted
 }
 
 func (d *decision) runs() [][]BatchAnswer {
@@ -142,6 +147,11 @@ func (d *decision) run(run *CommitRun, answers []BatchAnswer, producers []Produc
 			closeSpan()
 			if answers[i] = d.mark(run, b, p, position); answers[i].Err != nil {
 				d.rejected = append(d.rejected, committedAnswer{position, int64(b.Length), -1, answers[i].Err})
+			}
+		} else if b.Atomic > 0 {
+			closeSpan()
+			if answers[i] = d.write(run, b, p, position); answers[i].Err != nil {
+				d.rejected = append(d.rejected, committedAnswer{position, int64(b.Length), answers[i].BaseOffset, answers[i].Err})
 			}
 		} else if answers[i], t = d.admit(run.Partition, p, b, open); answers[i].Err != nil {
 			closeSpan()

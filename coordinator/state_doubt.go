@@ -126,7 +126,7 @@ func (p *partition) applyAll(candidates []candidate, keepSpans bool) (contradict
 		case c.Span.Base < end:
 			contradicted = append(contradicted, c)
 		case c.Span.Base > p.end:
-			p.beyond = append(p.beyond, beyondGap{c.Span, c.Producers, c.Keyed, c.Marker})
+			p.beyond = append(p.beyond, beyondGap{c.Span, c.Producers, c.Keyed, c.Marker, c.Atomic})
 		default:
 			p.join(&c.CommitSpan, keepSpans)
 		}

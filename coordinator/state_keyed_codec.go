@@ -49,6 +49,9 @@ const keyedVersion = 2
 
 // version is that of the fact in which a commit is written.
 func (c *Commit) version() byte {
+	if c.hasAtomic() {
+		return atomicVersion
+	}
 	if c.hasTransactions() {
 		return transactionsVersion
 	}

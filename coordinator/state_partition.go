@@ -38,10 +38,11 @@ type beyondGap struct {
 	producers []ProducerBatch
 	keyed     []Keyed
 	marker    *Marker
+	atomic    uint32
 }
 
 func (b *beyondGap) commitSpan() *CommitSpan {
-	return &CommitSpan{Span: b.span, Producers: b.producers, Keyed: b.keyed, Marker: b.marker}
+	return &CommitSpan{Span: b.span, Producers: b.producers, Keyed: b.keyed, Marker: b.marker, Atomic: b.atomic}
 }
 
 // errContradiction says that a fact contradicts others. No coordinator decides so; it can only be that an incarnation was opened twice.
@@ -68,7 +69,7 @@ func (p *partition) apply(c *CommitSpan, keepSpans bool) error {
 		}
 		p.beyond = append(p.beyond, beyondGap{})
 		copy(p.beyond[at+1:], p.beyond[at:])
-		p.beyond[at] = beyondGap{span, c.Producers, c.Keyed, c.Marker}
+		p.beyond[at] = beyondGap{span, c.Producers, c.Keyed, c.Marker, c.Atomic}
 		return nil
 	}
 	p.join(c, keepSpans)

@@ -182,40 +182,49 @@ func (e *Ended) has(m *Marker) bool {
 	return m.Ordinal == e.Ordinal-1 && (m.ProducerID == e.ProducerID || m.ProducerID == e.EndedProducerID)
 }
 
-// completeEndings lets the offsets of those endings count whose markers are all in the prefixes by
-// now; all tells whether it is so of all there are.
-func (s *State) completeEndings(all bool) {
+// complete lets the offsets of those endings and atomic requests count whose markers and spans are
+// all in the prefixes by now; all tells whether it is so of all there are.
+func (s *State) complete(all bool) {
 	for key, e := range s.transactions.incomplete {
-		maps.DeleteFunc(e.markers, func(at segments.Partition, offset int64) bool {
-			if t := s.topics[at.Topic]; t != nil && t.Deleted {
-				return true
-			}
-			p := s.partitions[at]
-			return p != nil && p.end > offset
-		})
+		s.reach(e.markers)
 		if len(e.markers) == 0 || all {
 			delete(s.transactions.incomplete, key)
-			s.count(&e.Ended)
+			for i := range e.Offsets {
+				s.count(&e.Offsets[i], e.Time)
+			}
 		}
+	}
+	s.completeAtomic(all)
+}
+
+// reach deletes what need not be awaited any more: offsets that prefixes have reached, and those of
+// partitions that are deleted.
+func (s *State) reach(awaited map[segments.Partition]int64) {
+	maps.DeleteFunc(awaited, func(at segments.Partition, offset int64) bool {
+		if t := s.topics[at.Topic]; t != nil && t.Deleted {
+			return true
+		}
+		p := s.partitions[at]
+		return p != nil && p.end > offset
+	})
+}
+
+// count lets offsets count that were decided at a time.
+func (s *State) count(o *StagedOffsets, millis int64) {
+	for _, p := range o.Partitions {
+		s.applyOffsets(&Offsets{Group: o.Group, Version: p.Version, Epoch: o.Epoch, Time: millis,
+			Partitions: []GroupOffset{p.GroupOffset}})
 	}
 }
 
-// count lets the offsets of an ending count.
-func (s *State) count(e *Ended) {
-	for i := range e.Offsets {
-		o := &e.Offsets[i]
-		for _, p := range o.Partitions {
-			s.applyOffsets(&Offsets{Group: o.Group, Version: p.Version, Epoch: o.Epoch, Time: e.Time,
-				Partitions: []GroupOffset{p.GroupOffset}})
-		}
-	}
-}
-
-// placeAnew gives markers that a recovery has dropped from a partition new offsets, in the order of
-// the old ones, where their transactions are open: their endings are in the journal, and so
-// decided.
+// placeAnew gives what a recovery has dropped from a partition new offsets, in the order of the old
+// ones, if its facts are decided as a whole: markers where their transactions are open, and spans
+// of atomic requests.
 func (p *partition) placeAnew(dropped []beyondGap) {
 	for i := range dropped {
+		if dropped[i].atomic > 0 {
+			p.placeAtomic(&dropped[i])
+		}
 		m := dropped[i].marker
 		if m == nil {
 			continue

@@ -55,7 +55,7 @@ func (h *txnHistory) step() {
 	}
 	at := segments.Partition{Topic: rapid.SampledFrom(h.topics).Draw(h.T, "topic"), Index: rapid.Int32Range(0,
 		1).Draw(h.T, "index")}
-	switch kind := rapid.IntRange(0, 20).Draw(h.T, "kind"); {
+	switch kind := rapid.IntRange(0, 24).Draw(h.T, "kind"); {
 	case kind == 0 || err != nil:
 		h.propose(Change{Fence: &Fence{ID: id, NewProducerID: int64(id[0])}})
 	case kind == 1:
@@ -88,6 +88,8 @@ func (h *txnHistory) step() {
 			ProducerEpoch: now.Epoch, Protocol: protocol}, {Length: 70, Records: 1, ProducerID: -1}}}}})
 	case kind <= 16:
 		h.end(&now, producer, protocol)
+	case kind <= 20:
+		h.request()
 	default:
 		h.confirm(rapid.IntRange(0, max(0, len(h.pending)-1)).Draw(h.T, "which"))
 	}

@@ -289,8 +289,12 @@ func (v *View) follow(e Entry, now time.Time) error {
 			continue
 		}
 		delete(v.pending, seq)
+		incomplete := len(v.state.atomic)
 		if err := v.state.Apply(a.entry.Fact); err != nil {
 			return err
+		}
+		if len(v.state.atomic) < incomplete {
+			v.wakeChanged()
 		}
 		v.show(a.entry.Fact)
 	}
@@ -312,7 +316,7 @@ func (v *View) show(f *Fact) {
 		return
 	}
 	if f.Commit != nil {
-		if len(f.Commit.Endings) > 0 {
+		if len(f.Commit.Endings)+len(f.Commit.Atomic) > 0 {
 			v.wakeChanged()
 		}
 		for i := range f.Commit.Spans {

@@ -257,6 +257,8 @@ func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimC
 		case fenced != nil:
 			answers[i] = fenced
 			m.metrics.refused.Inc()
+		case c.known[p.Partition].busy:
+			answers[i] = kerr.ConcurrentTransactions
 		case seen[p.Partition] || p.Offset < 0:
 			answers[i] = kerr.InvalidRequest
 		case m.beyond(p):

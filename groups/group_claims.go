@@ -43,6 +43,7 @@ type claim struct {
 	// until then a commit may be decided to whose question the coordinator did not answer; zero: there
 	// is none
 	doubtful time.Time
+	busy     bool // a request under it is on its way: see Processing
 }
 
 // remembered is for how long it is known which partitions were claimed when: as long as the longest
@@ -192,7 +193,7 @@ func (g *claims) forget(at segments.Partition) {
 func (c *claim) hostedGroup() bool { return !c.until.IsZero() }
 
 // free says whether somebody else can have the partition.
-func (c *claim) free() bool { return !c.hostedGroup() && c.doubtful.IsZero() }
+func (c *claim) free() bool { return !c.hostedGroup() && c.doubtful.IsZero() && !c.busy }
 
 // size is how many bytes the claim makes the server keep, about.
 func (c *claim) size() int { return claimOverhead + len(c.holder) }
@@ -246,8 +247,21 @@ func (g *claims) decided(now time.Time, h Held, doubt, release bool) {
 	}
 }
 
-// vacant says that there are no claims, and will be none of which a commit is in doubt: the group
-// may have members.
+// processed says that a request under this claim is over.
+func (g *claims) processed(now time.Time, h Held, release bool) {
+	c := g.known[h.Partition]
+	if c == nil || c.epoch != h.Epoch {
+		return
+	}
+	c.busy = false
+	if release && c.hostedGroup() {
+		g.end(c, now)
+	}
+	g.wake(now)
+}
+
+// vacant says that there are no claims, and none of which a commit is in doubt or on its way: the
+// group may have members.
 func (g *claims) vacant() bool {
 	if len(g.holders) > 0 {
 		return false
@@ -295,6 +309,7 @@ func (g *claims) tick(now time.Time) {
 			g.wake(c.until)
 		case !c.doubtful.IsZero():
 			g.wake(c.doubtful)
+		case c.busy: // until it is processed
 		case !now.Before(c.ended.Add(remembered)):
 			g.forget(at)
 		default:

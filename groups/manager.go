@@ -45,6 +45,7 @@ type shard struct {
 	taking chan struct{} // holds an element while somebody takes the lease
 	held   atomic.Pointer[shardOwnership]
 	numbers
+	requests inFlight // of this node, under any of its ownerships
 }
 
 // New returns a manager.
@@ -169,10 +170,14 @@ func (m *Manager) ownership(ctx context.Context, group string) (*shardOwnership,
 }
 
 // take acquires the lease of a shard. Everything that former owners committed shows in the view
-// when it returns: the barrier was decided after it.
+// when it returns: the barrier was decided after it, and it waits for atomic requests. Those of this
+// node are over before it asks for the lease, which may have the same epoch again.
 func (m *Manager) take(ctx context.Context, shard int) (*shardOwnership, error) {
 	life, err := m.opts.Node.Life(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.shards[shard].requests.wait(ctx); err != nil {
 		return nil, err
 	}
 	lease, err := life.Hold(ctx, leaseName(shard), m.opts.LeaseTTL)
@@ -185,6 +190,9 @@ func (m *Manager) take(ctx context.Context, shard int) (*shardOwnership, error) 
 		Epoch: lease.Epoch}})
 	m.flusher.add(life, entry)
 	if err != nil {
+		return nil, err
+	}
+	if err := life.AwaitAtomic(ctx, func(group string) bool { return shardOf(group) == shard }); err != nil {
 		return nil, err
 	}
 	m.shards[shard].begin(lease.Epoch, entry.Fact.Offsets.Version)

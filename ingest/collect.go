@@ -21,6 +21,7 @@ type segment struct {
 	bytes   int // of batches
 	asked   int // decisions of its commit: see coordinator.CommitRequest
 	endings []*coordinator.Ending
+	atomic  []*coordinator.Atomic
 
 	id     segments.ID
 	first  time.Time // when its first batch came
@@ -112,7 +113,7 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 	w.makeRoom(batches)
 	for i := range batches {
 		b := &batches[i]
-		if w.open != nil && b.Ending == nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes ||
+		if w.open != nil && b.Ending == nil && b.Atomic == nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes ||
 			w.open.asked >= maxDecisions) {
 			w.fill()
 		}
@@ -164,6 +165,7 @@ func (s *segment) add(b *Batch, p *Pending, slot int32) {
 			Key:           b.Key,
 			Protocol:      b.Protocol,
 			Ending:        s.endingOf(b.Ending),
+			Atomic:        s.atomicOf(b.Atomic),
 		},
 	})
 	if n := len(part.items); n == 1 || part.items[n-1].commit.LookedUp() || part.items[n-2].commit.LookedUp() {

@@ -37,6 +37,9 @@ func (s *segment) ask(runs []segments.Run) coordinator.CommitRequest {
 	for _, e := range s.endings {
 		req.Endings = append(req.Endings, *e)
 	}
+	for _, a := range s.atomic {
+		req.Atomic = append(req.Atomic, *a)
+	}
 	p, i := 0, 0
 	for r := range runs {
 		run := &runs[r]

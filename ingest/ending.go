@@ -44,8 +44,11 @@ func (b *Batch) checkMarker() error {
 }
 
 // makeRoom sees to it that the markers of an ending come into one segment, and no second ending of
-// an id with them. The caller holds mu.
+// an id with them; and so for an atomic request. The caller holds mu.
 func (w *Writer) makeRoom(batches []Batch) {
+	if w.open != nil && batches[0].Atomic != nil && !w.open.takesAtomic(batches, w.opts.FlushBytes) {
+		w.fill()
+	}
 	if w.open == nil || batches[0].Ending == nil {
 		return
 	}

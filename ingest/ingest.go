@@ -49,6 +49,10 @@ type Batch struct {
 	// then none of them is written, and with coordinator.ErrBuildAnew it has to be built anew. Once
 	// they are answered without, the ending is complete, as far as other partitions have no hole.
 	Ending *coordinator.Ending
+	// Atomic says that the batch is of an atomic request. All its batches come in one Append, with the
+	// same pointer and nothing else, each in another partition and with the same key. Either all of
+	// them are written, once, or each has an error: AtomicError says what became of the request.
+	Atomic *coordinator.Atomic
 }
 
 // check refuses what would be refused later together with everything that shares its segment.
@@ -180,6 +184,9 @@ func (w *Writer) AppendOf(ctx context.Context, client *budget.Client, batches []
 			return nil, err
 		}
 		bytes += int64(len(batches[i].Bytes)) + batchOverhead
+	}
+	if err := checkAtomic(batches); err != nil {
+		return nil, err
 	}
 	p.room = client.Hold()
 	if err := w.reserve(ctx, p, bytes); err != nil {

@@ -39,7 +39,8 @@ func (e *Coordinator) Commit(_ context.Context, in coordinator.Incarnation,
 	if recent == nil {
 		recent = &recentCommit{segment: &coordinator.CommittedSegment{}}
 	}
-	answer, commit := e.decided.DecideCommit(&req, recent.segment, e.mayUse, e.highWatermark, now)
+	answer, commit := e.decided.DecideCommit(&req, recent.segment, e.mayUse, e.highWatermark,
+		func(lease string, epoch uint64) error { return e.holds(lease, epoch, now) }, now)
 	if commit != nil {
 		answer.Entry = e.decide(&coordinator.Fact{Incarnation: in, Commit: commit})
 		recent.seq = answer.Entry.Seq

@@ -20,6 +20,7 @@ func TestEmbedded(t *testing.T) {
 	t.Run("Merges", func(t *testing.T) { coordinatortest.RunMerges(t, open) })
 	t.Run("Keys", func(t *testing.T) { coordinatortest.RunKeys(t, open) })
 	t.Run("Transactions", func(t *testing.T) { coordinatortest.RunTransactions(t, open) })
+	t.Run("Atomic", func(t *testing.T) { coordinatortest.RunAtomic(t, open) })
 	t.Run("KeyExpiration", func(t *testing.T) {
 		coordinatortest.RunKeyExpiration(t, subject(2*coordinator.KeyExpiration), coordinator.KeyExpiration)
 	})

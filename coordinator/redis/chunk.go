@@ -32,10 +32,13 @@ import (
 // So a run takes five to ten bytes. A position says which partition it is: runs of a segment share no bytes.
 //
 // If endings were decided as well, then 'T' and they come before the 'C', which is left out: u32
-// bytes, u32 how many, each as coordinator.AppendEnded has it.
+// bytes, u32 how many, each as coordinator.AppendEnded has it. If atomic requests let offsets count,
+// then 'A' and those come before that: u32 bytes, of each the number of the request u32, u32 bytes,
+// and the offsets as coordinator.CommitOffsets.AppendAtomic has them.
 const (
 	chunkDecided = 'C'
 	chunkEnded   = 'T'
+	chunkAtomic  = 'A'
 )
 
 // Codes of decisions.
@@ -53,6 +56,8 @@ const (
 	codeTooLarge
 	codeNotOpen
 	codeBuildAnew
+	codeNotWhole
+	codeLeaseLost
 	codes
 )
 
@@ -60,7 +65,7 @@ var codeErrors = [codes]error{nil, coordinator.ErrUnknownPartition, coordinator.
 	coordinator.ErrKeyReused, coordinator.ErrOtherPartitions, coordinator.ErrTransactionalID,
 	coordinator.ErrConcurrentTransactions,
 	coordinator.ErrTransactionState, coordinator.ErrTransactionTooLarge, coordinator.ErrNotOpenThere,
-	coordinator.ErrBuildAnew}
+	coordinator.ErrBuildAnew, coordinator.ErrNotWhole, coordinator.ErrLeaseLost}
 
 // remembered is what is known of a committed segment. A nil one answers nothing.
 type remembered struct {
@@ -113,7 +118,12 @@ func (m *remembered) covers(req *coordinator.CommitRequest) bool {
 func decodeChunk(segment segments.ID, chunk []byte) (*coordinator.Commit, []answered, error) {
 	c := &coordinator.Commit{Segment: segment}
 	r := reader{rest: chunk}
-	switch kind := r.byte(); {
+	kind, counting := r.byte(), reader{}
+	if kind == chunkAtomic {
+		counting.rest = r.bytes(int(r.uint32()))
+		kind = r.byte()
+	}
+	switch {
 	case kind == chunkEnded:
 		c.Endings = r.endings(int(r.uint32()))
 	case r.err == nil && kind != chunkDecided:
@@ -122,8 +132,22 @@ func decodeChunk(segment segments.ID, chunk []byte) (*coordinator.Commit, []answ
 	now := r.int64()
 	d := decided{segment: segment, now: now, request: requestReader{reader{rest: r.bytes(int(r.uint32()))}}, decisions: r}
 	spans, answers, err := d.decode()
-	c.Spans = spans
-	return c, answers, err
+	c.Spans, c.Atomic = spans, counting.atomic(now)
+	return c, answers, cmp.Or(err, counting.err)
+}
+
+// atomic reads what atomic requests let count.
+func (r *reader) atomic(now int64) (all []coordinator.AtomicOffsets) {
+	for len(r.rest) > 0 {
+		number := r.uint32()
+		a, err := coordinator.DecodeAtomic(number, now, r.bytes(int(r.uint32())))
+		if err != nil {
+			r.fail("%v", err)
+			return nil
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 // endings reads the endings of a chunk: how many there are, and so many bytes of them.
@@ -180,7 +204,7 @@ func (d *decided) run() {
 			g.producer.Ordinal = uint64(d.decisions.int64())
 		}
 		if code == codeAccepted {
-			if open == none || g.marker != nil {
+			if open == none || g.marker != nil || g.atomic > 0 {
 				open = len(d.spans)
 				d.spans = append(d.spans, coordinator.CommitSpan{Partition: at, Span: coordinator.Span{Segment: d.segment, Base: offset,
 					Position: position, MaxTimestamp: math.MinInt64}})
@@ -188,6 +212,9 @@ func (d *decided) run() {
 			extend(&d.spans[open], &g, offset, d.now)
 			if g.marker != nil {
 				d.spans[open].Marker, open = g.marker, none
+			}
+			if g.atomic > 0 {
+				d.spans[open].Atomic, open = g.atomic, none
 			}
 		} else if code < codes {
 			open = none
@@ -218,7 +245,7 @@ func extend(s *coordinator.CommitSpan, g *group, offset, now int64) {
 		p.BaseOffset, p.LastTimestamp = offset, now
 		s.Producers = append(s.Producers, p)
 	}
-	if g.kind == groupKeyed {
+	if g.kind == groupKeyed || g.kind == groupAtomic {
 		s.Keyed = append(s.Keyed, coordinator.Keyed{RequestKey: *g.key, Partition: s.Partition, BaseOffset: offset, Records: int32(g.records), Time: now})
 	}
 }

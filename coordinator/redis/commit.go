@@ -55,7 +55,7 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	g, id := a.g, a.req.Segment
 	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.commits(id), g.stream(),
 		g.pending(), g.order(),
-		g.ids(), g.writers(), g.settling()}
+		g.ids(), g.writers(), g.settling(), g.leases()}
 	for _, field := range request.idempotent {
 		keys = append(keys, g.producers(field))
 	}
@@ -72,7 +72,7 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	args := []any{g.name, id[:], id.Time().UnixMilli(), a.c.opts.CommitDeadline.Milliseconds(),
 		a.known, request.b, a.c.opts.MaxProducers, a.c.opts.ProducerExpiration.Milliseconds(), request.partitions,
 		len(request.idempotent), a.c.opts.KeyExpiration.Milliseconds(), len(request.keyed), packedProducers(producers),
-		coordinator.MaxTransactionPartitions}
+		coordinator.MaxTransactionPartitions, appendAtomic(nil, a.in, a.req.Atomic)}
 	answer, err := a.c.run(ctx, commitScript, keys, append(args, a.endings.args...)...)
 	if err != nil {
 		return false, err
@@ -135,7 +135,7 @@ func (a *commitAttempt) awaits(pending string) error {
 func (a *commitAttempt) decided(r *reply, request *requestEncoder) error {
 	seq, now, decisions := r.int(), r.int(), r.string()
 	a.logStarts(r, request.partitions)
-	pending, codes, ended := r.string(), r.string(), reader{rest: []byte(r.string())}
+	pending, codes, ended, counting := r.string(), r.string(), reader{rest: []byte(r.string())}, reader{rest: []byte(r.string())}
 	if r.err != nil {
 		return r.err
 	}
@@ -149,7 +149,8 @@ func (a *commitAttempt) decided(r *reply, request *requestEncoder) error {
 	if len(ended.rest) > 0 {
 		commit.Endings = ended.endings(len(ended.rest))
 	}
-	if err := cmp.Or(ended.err, a.endings.take(codes)); err != nil {
+	commit.Atomic = counting.atomic(now)
+	if err := cmp.Or(ended.err, counting.err, a.endings.take(codes)); err != nil {
 		return err
 	}
 	a.prior.add(answers)

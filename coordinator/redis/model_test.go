@@ -61,6 +61,8 @@ func TestAsEmbedded(t *testing.T) {
 			"id more":       p.changeID,
 			"transaction":   p.writeTransaction,
 			"ending":        p.endTransaction,
+			"atomic":        p.atomic,
+			"atomic more":   p.atomic,
 			"recover":       func(t *rapid.T) { p.T = t; p.recover() },
 		})
 	})
@@ -90,7 +92,7 @@ var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coor
 	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
 	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile, coordinator.ErrTooYoung,
 	coordinator.ErrTransactionalID, coordinator.ErrConcurrentTransactions, coordinator.ErrTransactionState,
-	coordinator.ErrTransactionTooLarge, coordinator.ErrBuildAnew, coordinator.ErrNotOpenThere}
+	coordinator.ErrTransactionTooLarge, coordinator.ErrBuildAnew, coordinator.ErrNotOpenThere, coordinator.ErrNotWhole}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -136,6 +138,9 @@ func factBytes(f *coordinator.Fact) string {
 	if same.Commit != nil {
 		for i := range same.Commit.Endings {
 			same.Commit.Endings[i].Time = 0
+		}
+		for i := range same.Commit.Atomic {
+			same.Commit.Atomic[i].Time = 0
 		}
 		for i := range same.Commit.Spans {
 			for j := range same.Commit.Spans[i].Producers {
@@ -472,8 +477,9 @@ func (p *pair) recover() {
 		if f.Commit == nil {
 			keep(*f)
 		} else {
-			if len(f.Commit.Endings) > 0 {
-				keep(coordinator.Fact{Commit: &coordinator.Commit{Segment: f.Commit.Segment, Endings: f.Commit.Endings}})
+			if len(f.Commit.Endings)+len(f.Commit.Atomic) > 0 {
+				keep(coordinator.Fact{Commit: &coordinator.Commit{Segment: f.Commit.Segment, Endings: f.Commit.Endings,
+					Atomic: f.Commit.Atomic}})
 			}
 			spans = append(spans, f.Commit.Spans...)
 		}

@@ -113,6 +113,60 @@ func (p *pair) writeTransaction(t *rapid.T) {
 	p.submit(req)
 }
 
+// atomic commits atomic requests among others' batches, mostly such as can be written.
+func (p *pair) atomic(t *rapid.T) {
+	p.T = t
+	lease, err := p.model.Acquire(p.ctx, p.in, "staging", "a", time.Hour)
+	if _, errB := p.redis.Acquire(p.ctx, p.in, "staging", "a", time.Hour); err != nil || errB != nil {
+		t.Fatal(err, errB)
+	}
+	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now())}
+	position := int64(32)
+	add := func(at segments.Partition, b coordinator.CommitBatch) {
+		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: at, Position: position,
+			Batches: []coordinator.CommitBatch{b}})
+		position += int64(b.Length)
+	}
+	for n := range rapid.IntRange(1, 3).Draw(t, "requests") {
+		key := &coordinator.RequestKey{ID: [16]byte{1, byte(n), rapid.Byte().Draw(t, "request") % 8},
+			Body: [16]byte{rapid.Byte().Draw(t, "body") % 2}, Partitions: 3}
+		a := coordinator.Atomic{}
+		seen := map[segments.Partition]bool{}
+		for range rapid.IntRange(1, 3).Draw(t, "partitions") {
+			if rapid.IntRange(0, 3).Draw(t, "between") == 0 {
+				add(p.partition(), p.batch())
+			}
+			if at := p.partition(); !seen[at] && at.Index >= 0 {
+				seen[at] = true
+				add(at, coordinator.CommitBatch{Length: 10, Records: 2, ProducerID: -1, Key: key, Atomic: n + 1})
+				a.Batches++
+			}
+		}
+		if a.Batches == 0 {
+			return
+		}
+		if rapid.IntRange(0, 9).Draw(t, "too few") == 0 {
+			a.Batches++
+		}
+		if rapid.Bool().Draw(t, "offsets") {
+			p.version += 1000
+			a.Offsets = &coordinator.CommitOffsets{Lease: "staging", Epoch: lease.Epoch, Version: p.version, Group: "g",
+				Offsets: []coordinator.GroupOffset{{Partition: p.partition(), Offset: 3, Metadata: "m"}}}
+			switch rapid.IntRange(0, 9).Draw(t, "lost") {
+			case 0:
+				a.Offsets.Epoch++
+			case 1:
+				a.Offsets.Epoch -= 1 << 32
+			case 2:
+				a.Offsets.Lease = "nobody's"
+			}
+		}
+		req.Atomic = append(req.Atomic, a)
+	}
+	p.requests = append(p.requests, req)
+	p.submit(req)
+}
+
 // endTransaction commits an ending, or one of each id, among others' batches: mostly one that can
 // be decided.
 func (p *pair) endTransaction(t *rapid.T) {

@@ -46,6 +46,7 @@ func suite(t *testing.T, opts redis.Options) {
 	coordinatortest.RunKeys(t, open)
 	coordinatortest.RunMerges(t, open)
 	t.Run("Transactions", func(t *testing.T) { coordinatortest.RunTransactions(t, open) })
+	t.Run("Atomic", func(t *testing.T) { coordinatortest.RunAtomic(t, open) })
 }
 
 func TestRedis(t *testing.T) {

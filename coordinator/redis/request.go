@@ -23,6 +23,7 @@ import (
 //	transactional:  as idempotent, u8 protocol
 //	marker:         u32 bytes, u64 timestamp, u32 which ending (from 1; 0: one that is refused),
 //	                u64 producer id, u64 ordinal, u8 result
+//	atomic:         as keyed, u32 which atomic request (from 1)
 //	keyed:          u32 records, u32 bytes, u64 largest timestamp, request id (16 bytes), hash of its body (16), u32 partitions, u64 its timestamp
 //
 // Batches of a run that follow each other and are neither idempotent nor keyed are one group: Redis treats them alike, and need not see each. So are those that were
@@ -35,6 +36,7 @@ const (
 
 	groupTransactional = 4
 	groupMarker        = 5
+	groupAtomic        = 6
 
 	plainLen      = 8 + 8 + 8
 	idempotentLen = 4 + 4 + 8 + 8 + 2 + 4
@@ -175,7 +177,11 @@ func (e *requestEncoder) batch(at segments.Partition, b *coordinator.CommitBatch
 }
 
 func (e *requestEncoder) keyedBatch(at segments.Partition, b *coordinator.CommitBatch) {
-	e.b = append(e.b, groupKeyed)
+	if b.Atomic > 0 {
+		e.b = append(e.b, groupAtomic)
+	} else {
+		e.b = append(e.b, groupKeyed)
+	}
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Records))
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Length))
 	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.MaxTimestamp))
@@ -183,6 +189,9 @@ func (e *requestEncoder) keyedBatch(at segments.Partition, b *coordinator.Commit
 	e.b = append(e.b, b.Key.Body[:]...)
 	e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Key.Partitions))
 	e.b = binary.BigEndian.AppendUint64(e.b, uint64(b.Key.Timestamp))
+	if b.Atomic > 0 {
+		e.b = binary.BigEndian.AppendUint32(e.b, uint32(b.Atomic))
+	}
 	e.groups++
 	if !e.withKeys[at] {
 		if e.withKeys == nil {
@@ -191,6 +200,29 @@ func (e *requestEncoder) keyedBatch(at segments.Partition, b *coordinator.Commit
 		e.withKeys[at] = true
 		e.keyed = append(e.keyed, at)
 	}
+}
+
+// appendAtomic encodes atomic requests for commit.lua. Of each: batches u32, the lease (u32 length,
+// then its name; empty: there are no offsets), the number of its epoch u64, the version of the
+// offsets u64, and the offsets (u32 length, then as coordinator.CommitOffsets.AppendAtomic has
+// them).
+func appendAtomic(b []byte, in coordinator.Incarnation, requests []coordinator.Atomic) []byte {
+	for i := range requests {
+		a := &requests[i]
+		b = binary.BigEndian.AppendUint32(b, uint32(a.Batches))
+		lease, number, version, offsets := "", uint64(0), uint64(0), []byte(nil)
+		if o := a.Offsets; o != nil {
+			lease, version, offsets = o.Lease, o.Version, o.AppendAtomic(nil)
+			if o.Epoch>>32 == uint64(in) {
+				number = uint64(uint32(o.Epoch)) // else 0, which no lease has
+			}
+		}
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(lease))), lease...)
+		b = binary.BigEndian.AppendUint64(b, number)
+		b = binary.BigEndian.AppendUint64(b, version)
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(offsets))), offsets...)
+	}
+	return b
 }
 
 // keyedTopics are the topics of the partitions in keyed, each once, in the order in which they come.
@@ -213,6 +245,7 @@ type group struct {
 	producer                  coordinator.ProducerBatch // of an idempotent one: what is known before it has an offset
 	key                       *coordinator.RequestKey   // of a keyed one
 	marker                    *coordinator.Marker
+	atomic                    uint32
 }
 
 // requestReader reads a request back.
@@ -237,9 +270,12 @@ func (r *requestReader) group() group {
 			Result: coordinator.Result(r.byte())}
 	case groupAnswered:
 		g.bytes = r.int64()
-	case groupKeyed:
+	case groupKeyed, groupAtomic:
 		g.records, g.bytes, g.timestamp = int64(r.uint32()), int64(r.uint32()), r.int64()
 		g.key = &coordinator.RequestKey{ID: [16]byte(r.bytes(16)), Body: [16]byte(r.bytes(16)), Partitions: int32(r.uint32()), Timestamp: r.int64()}
+		if g.kind == groupAtomic {
+			g.atomic = r.uint32()
+		}
 	default:
 		r.fail("a group of kind %d", g.kind)
 	}

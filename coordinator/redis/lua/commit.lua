@@ -2,29 +2,30 @@
 -- Gives the batches of a segment their offsets: Coordinator.Commit. Everything is decided before anything is written.
 --
 -- KEYS 1 current, 2 counters, 3 usable, 4 ends, 5 starts, 6 what is remembered of commits of the segment's second, 7 stream, 8 pending, 9 order,
---      10 ids, 11 writers, 12 settling,
---      13… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
+--      10 ids, 11 writers, 12 settling, 13 leases,
+--      14… producers: of each partition with idempotent batches, in the order in which the request first names them; then the slots of
 --      requests of each partition with keyed batches, in that order, and those of each topic with such; then the transactions of
 --      producer ids that the request names in transactional batches and endings, and those of the next producer ids of endings
 -- ARGV 1 generation, 2 segment, 3 its time, 4 commit deadline, 5 what the caller knows to be remembered of the segment, 6 request,
 --      7 how many producers a partition remembers, 8 for how long, 9 the names of all partitions, each once,
 --      10 how many partitions have idempotent batches, 11 for how long keyed requests are remembered, 12 how many partitions have keyed ones,
---      13 the producer ids of the last keys (8 bytes each), 14 how many partitions a transaction has at most; then for each ending nine more: the
+--      13 the producer ids of the last keys (8 bytes each), 14 how many partitions a transaction has at most, 15 the atomic requests, as request.go lays
+--      them out; then for each ending nine more: the
 --      transactional id, its fact as the caller knows it, the next fact up to its version, its rest behind its time, what it lets count, 'c' if it
 --      commits, its producer id, the next one (8 bytes each), the next writer
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
 -- Returns {'old', age}, {'known', remembered, log start of each partition, its newest fact if that is pending}
 --      or {'decided', number, now, decisions, log start of each partition, the newest fact before if that is pending, a code for each ending, the
---      endings as they are decided}, or {'changed'} if an id of an ending is not what the caller thought.
+--      endings as they are decided, what the atomic requests let count}, or {'changed'} if an id of an ending is not what the caller thought.
 
 local refused = untrusted()
 if refused then return refused end
 
-local PLAIN, IDEMPOTENT, ANSWERED, KEYED, TRANSACTIONAL, MARKER = 0, 1, 2, 3, 4, 5
-local GROUP = {[PLAIN] = 25, [IDEMPOTENT] = 31, [ANSWERED] = 9, [KEYED] = 61, [TRANSACTIONAL] = 32, [MARKER] = 34} -- bytes in a request
+local PLAIN, IDEMPOTENT, ANSWERED, KEYED, TRANSACTIONAL, MARKER, ATOMIC = 0, 1, 2, 3, 4, 5, 6
+local GROUP = {[PLAIN] = 25, [IDEMPOTENT] = 31, [ANSWERED] = 9, [KEYED] = 61, [TRANSACTIONAL] = 32, [MARKER] = 34, [ATOMIC] = 65} -- bytes in a request
 local ACCEPTED, UNKNOWN_PARTITION, DUPLICATE, OUT_OF_ORDER, PRODUCER_EPOCH, KEY_REUSED, OTHER_PARTITIONS = 0, 1, 2, 3, 4, 5, 6
-local UNKNOWN_ID, CONCURRENT, STATE, TOO_LARGE, NOT_OPEN, BUILD_ANEW = 7, 8, 9, 10, 11, 12
-local CODES = 13
+local UNKNOWN_ID, CONCURRENT, STATE, TOO_LARGE, NOT_OPEN, BUILD_ANEW, NOT_WHOLE, LEASE_LOST = 7, 8, 9, 10, 11, 12, 13, 14
+local CODES = 15
 local BATCH, REMEMBERED = 16, 5 -- bytes of a batch that a producer's state holds, and how many it holds
 local SECONDS = 1200 -- coordinator.MaxCommitSeconds
 local SLOTS = 4 -- of requests, each of half of the time for which they are remembered
@@ -127,11 +128,11 @@ local function decide_ending(i, commits, id)
   return ACCEPTED
 end
 
-if #ARGV > 14 then
+if #ARGV > 15 then
   look_for_markers()
   local versions = tonumber(redis.call('HGET', KEYS[2], 'txns_version') or '0')
-  for i = 1, (#ARGV - 14) / 9 do
-    local a = 14 + (i - 1) * 9
+  for i = 1, (#ARGV - 15) / 9 do
+    local a = 15 + (i - 1) * 9
     if (redis.call('HGET', KEYS[10], ARGV[a + 1]) or '') ~= ARGV[a + 2] then return {'changed'} end
     local code = decide_ending(i, ARGV[a + 6] == 'c', ARGV[a + 7])
     ending_codes[i] = string.char(code)
@@ -151,7 +152,7 @@ if #ARGV > 14 then
 end
 ended = #ended > 0 and struct.pack('>I4', #ended) .. table.concat(ended) or ''
 
-local key = 12 -- of the producers of the partition that had idempotent batches last
+local key = 13 -- of the producers of the partition that had idempotent batches last
 local function producer(p, id)
   local state = p.producers[id]
   if state == nil then
@@ -244,7 +245,7 @@ end
 -- A request's state is the hash of its body (16 bytes), when it was written (8), its offset (8), its records (4), and of how many partitions and
 -- with what timestamp its records were made (4, 8). Which slot it is in depends on a clock that may have
 -- been another; so all are looked at, and its own time counts.
-local slots, expiration = 12 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
+local slots, expiration = 13 + tonumber(ARGV[10]) - SLOTS, tonumber(ARGV[11])
 local function written(p, id)
   local state = p.requests[id]
   if state == nil then
@@ -269,13 +270,18 @@ local function topic_of(p)
   return topics[id]
 end
 
-local function keyed(p, at)
-  if not p.slots then
-    slots = slots + SLOTS
-    p.slots, p.requests, p.new, p.topic = slots, {}, {}, topic_of(p)
-  end
+-- with_slots finds the slots of a partition, and of its topic. They come in the order of the request.
+local function with_slots(p)
+  if p.slots then return end
+  slots = slots + SLOTS
+  p.slots, p.requests, p.new, p.topic = slots, {}, {}, topic_of(p)
+end
+
+-- unwritten looks whether a batch with a key may be written: a code, and the offset of the original if it is a duplicate.
+local function unwritten(p, at)
+  with_slots(p)
   if not p.usable then return UNKNOWN_PARTITION, 0 end
-  local records, _, _, id, body, made = struct.unpack('>I4c4c8c16c16c12', request, at)
+  local id, body, made = struct.unpack('>c16c16c12', request, at + 16)
   local state = written(p, id)
   if state then
     if string.sub(state, 1, 16) ~= body then return KEY_REUSED, 0 end
@@ -286,13 +292,69 @@ local function keyed(p, at)
   local elsewhere = written(p.topic, id)
   if elsewhere and string.sub(elsewhere, 1, 16) ~= body then return KEY_REUSED, 0 end
   if elsewhere and string.sub(elsewhere, 25, 28) ~= string.sub(made, 1, 4) then return OTHER_PARTITIONS, 0 end
+  return ACCEPTED, 0
+end
+
+local function keyed(p, at)
+  local code, original = unwritten(p, at)
+  if code ~= ACCEPTED then return code, original end
+  local records, _, _, id, body, made = struct.unpack('>I4c4c8c16c16c12', request, at)
   p.topic.requests[id] = body .. struct.pack('>I8', now) .. made
   p.topic.changed[id] = true
-  state = body .. struct.pack('>I8I8I4', now, p.next, records) .. made
+  local state = body .. struct.pack('>I8I8I4', now, p.next, records) .. made
   p.requests[id] = state
   p.new[#p.new + 1], p.new[#p.new + 2] = id, state
   p.next = p.next + records
   return ACCEPTED, p.next - records
+end
+
+-- Atomic requests are looked at as a whole, before anything of them is written: whole has a code for each.
+local whole, counting, offsets_version = {}, '', 0
+local function judge_atomic()
+  local runs, at = struct.unpack('>I4', request)
+  local brought = {}
+  for _ = 1, runs do
+    local name, _, groups, after = struct.unpack('>c20I8I4', request, at)
+    at = after
+    for _ = 1, groups do
+      local kind = string.byte(request, at)
+      if kind == KEYED then with_slots(partitions[name]) end
+      if kind == ATOMIC then
+        local number = struct.unpack('>I4', request, at + 61)
+        brought[number] = (brought[number] or 0) + 1
+        if unwritten(partitions[name], at + 1) ~= ACCEPTED then whole[number] = NOT_WHOLE end
+      end
+      at = at + GROUP[kind]
+    end
+  end
+  at = 1
+  local number = 0
+  while at <= #ARGV[15] do
+    local batches, lease, epoch, version, offsets
+    batches, lease, epoch, version, offsets, at = struct.unpack('>I4I4c0I8I8I4c0', ARGV[15], at)
+    number = number + 1
+    if (brought[number] or 0) ~= batches then whole[number] = NOT_WHOLE end
+    whole[number] = whole[number] or ACCEPTED
+    if whole[number] == ACCEPTED and lease ~= '' then
+      local held, expires, stored = 0, 0, redis.call('HGET', KEYS[13], lease)
+      if stored then held, expires = struct.unpack('>I8I8', stored) end
+      if not stored or held ~= epoch or microseconds() >= expires then
+        whole[number] = LEASE_LOST
+      else
+        counting = counting .. struct.pack('>I4I4', number, #offsets) .. offsets
+        offsets_version = math.max(offsets_version, version)
+      end
+    end
+  end
+end
+if ARGV[15] ~= '' then judge_atomic() end
+
+local function atomic(p, at)
+  local refused_as = whole[struct.unpack('>I4', request, at + 60)]
+  if refused_as == ACCEPTED then return keyed(p, at) end
+  local code, original = unwritten(p, at)
+  if code ~= ACCEPTED then return code, original end
+  return refused_as, 0
 end
 
 local function plain(p, at)
@@ -344,6 +406,9 @@ for _ = 1, runs do
     elseif kind == MARKER then
       length, open = struct.unpack('>I4', request, at + 1), nil
       code, offset = marker(p, at + 1)
+    elseif kind == ATOMIC then
+      length, open = struct.unpack('>I4', request, at + 5), nil
+      code, offset = atomic(p, at + 1)
     else
       length, open = struct.unpack('>I8', request, at + 1), nil
     end
@@ -351,7 +416,7 @@ for _ = 1, runs do
       decisions[#decisions + 1] = struct.pack('>BI8', code, offset)
       if kind == TRANSACTIONAL then decisions[#decisions + 1] = struct.pack('>I8', ordinal or 0) end
       remember_answer(code, offset, position, length)
-      if kind == MARKER then open = nil end
+      if kind == MARKER or kind == ATOMIC then open = nil end
     end
     at, position = at + GROUP[kind], position + length
   end
@@ -418,6 +483,7 @@ if #grown > 0 or ended ~= '' then
   number = redis.call('HINCRBY', KEYS[2], 'seq', 1)
   local chunk = struct.pack('>I8I4', now, #request) .. request
   if ended ~= '' then chunk = 'T' .. struct.pack('>I4', #ended) .. ended .. chunk else chunk = 'C' .. chunk end
+  if counting ~= '' then chunk = 'A' .. struct.pack('>I4', #counting) .. counting .. chunk end
   append(KEYS[2], KEYS[7], decimal(number), 'commit', segment .. chunk .. decisions)
   redis.call('HSET', KEYS[8], decimal(number), 'C' .. table.concat(grown))
   redis.call('ZADD', KEYS[9], number, decimal(number))
@@ -443,8 +509,11 @@ for _, t in pairs(transactions) do
     for i = 1, #new, AT_ONCE do redis.call('HSET', t.key, unpack(new, i, math.min(i + AT_ONCE - 1, #new))) end
   end
 end
+if offsets_version > tonumber(redis.call('HGET', KEYS[2], 'offsets_version') or '0') then
+  redis.call('HSET', KEYS[2], 'offsets_version', decimal(offsets_version))
+end
 if seconds then redis.call('HSET', KEYS[2], 'seconds', seconds) end
 redis.call('HSET', KEYS[6], segment, struct.pack('>I8', newest) .. string.sub(remembered, 9) .. cmsgpack.pack(answers))
 -- Redis forgets the commits of a second by itself, once none of them may be repeated any more.
 redis.call('EXPIRE', KEYS[6], decimal(math.ceil(((math.floor(tonumber(ARGV[3]) / 1000) + 1) * 1000 + deadline - now) / 1000) + 1))
-return {'decided', number, now, decisions, log_starts, before, table.concat(ending_codes), ended}
+return {'decided', number, now, decisions, log_starts, before, table.concat(ending_codes), ended, counting}

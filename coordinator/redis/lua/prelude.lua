@@ -3,7 +3,7 @@
 -- server tells this server, in its present role, from any other: run_id changes when the process does, master_replid when it has been a
 -- replica in between, or lost the history that it shares with its replicas. It is nil if this is not a master.
 -- LAYOUT is the version of the keys of a generation: what was opened in another one is not trusted either.
-local LAYOUT = '/3'
+local LAYOUT = '/4'
 local function server()
   local info = redis.call('INFO', 'server', 'replication')
   if not string.find(info, 'role:master', 1, true) then return nil end
