@@ -102,6 +102,9 @@ func (a *Atomic) Validate() error {
 	size := len(o.Group)
 	for i := range o.Offsets {
 		size += len(o.Offsets[i].Metadata)
+		if o.Offsets[i].Partition.Index < 0 {
+			return fmt.Errorf("an offset of partition %s", o.Offsets[i].Partition)
+		}
 	}
 	switch {
 	case o.Group == "" || o.Version == 0 || o.Forget || len(o.Offsets) == 0 || o.Lease == "":

@@ -126,6 +126,23 @@ func (p *Processing) End(o Outcome) {
 	})
 }
 
+// EndWith ends it as outcome says, once done is closed; in doubt, if this node stops before. The
+// channel that it returns is closed then.
+func (p *Processing) EndWith(done <-chan struct{}, outcome func() Outcome) <-chan struct{} {
+	ended := make(chan struct{})
+	m := p.t.m
+	m.tasks.Go(func() {
+		defer close(ended)
+		select {
+		case <-done:
+			p.End(outcome())
+		case <-m.ctx.Done():
+			p.End(Doubtful)
+		}
+	})
+	return ended
+}
+
 // outdate sees to it that the epoch of an ownership that has ended is nobody's any more: what was
 // sent under it, and may still arrive, is refused then. A lease that is given back has another epoch
 // the next time. One that has expired would not have, so it is renewed first.

@@ -151,7 +151,7 @@ func (p *pair) atomic(t *rapid.T) {
 		if rapid.Bool().Draw(t, "offsets") {
 			p.version += 1000
 			a.Offsets = &coordinator.CommitOffsets{Lease: "staging", Epoch: lease.Epoch, Version: p.version, Group: "g",
-				Offsets: []coordinator.GroupOffset{{Partition: p.partition(), Offset: 3, Metadata: "m"}}}
+				Offsets: []coordinator.GroupOffset{{Partition: segments.Partition{Topic: p.topic()}, Offset: 3, Metadata: "m"}}}
 			switch rapid.IntRange(0, 9).Draw(t, "lost") {
 			case 0:
 				a.Offsets.Epoch++
