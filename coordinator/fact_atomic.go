@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Atomic asks for batches of a commit to be written all or none, and for offsets of a group to count
-// once all of them can be read. If one batch of it cannot be accepted, or the lease is not held with
-// that epoch, all are rejected: those that could be, with ErrNotWhole or ErrLeaseLost. Its batches
-// have a key, the same ID, and are each alone in their partition. So the request is known again:
-// when any of its partitions knows it, it is not written.
+// Atomic asks for batches of a commit to be written all or none, and for offsets of a group to
+// count once all of them can be read. If one batch of it cannot be accepted, or the lease is not
+// held with that epoch, all are rejected: those that could be, with ErrNotWhole or ErrLeaseLost.
+// Its batches have a key, the same ID, and are each alone in their partition. So the request is
+// known again: when any of its partitions knows it, it is not written.
 //
-// It is decided when its fact is in the journal. A recovery gives new offsets to what it drops of it
-// beyond holes.
+// It is decided when its fact is in the journal. A recovery gives new offsets to what it drops of
+// it beyond holes.
 type Atomic struct {
 	Batches int            // that it has. With fewer in the commit, others had their answer before, and it is refused
 	Offsets *CommitOffsets // nil: none. With a version that the holder of the lease gives, and nothing to forget
@@ -68,15 +68,16 @@ func (r *CommitRequest) validateAtomic() error {
 		ids[b.Key.ID] = b.Atomic
 		place := fmt.Sprint(b.Atomic, run.Partition)
 		if b.Atomic > 0 && places[place] {
-			return fmt.Errorf("%w: an atomic request of segment %s has two batches in %s", ErrMalformed, r.Segment, run.Partition)
+			return fmt.Errorf("%w: an atomic request of segment %s has two batches in %s", ErrMalformed, r.Segment,
+				run.Partition)
 		}
 		places[place] = true
 		return nil
 	})
 }
 
-// eachAtomic looks at batches: at all if there are atomic requests, else at those that say that they
-// are of one.
+// eachAtomic looks at batches: at all if there are atomic requests, else at those that say that
+// they are of one.
 func (r *CommitRequest) eachAtomic(look func(*CommitRun, *CommitBatch) error) error {
 	for i := range r.Runs {
 		for j := range r.Runs[i].Batches {

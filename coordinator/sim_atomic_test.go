@@ -17,11 +17,11 @@ import (
 
 // Functions of the simulation. A group reads inputs, numbered from 0. The node that holds its lease
 // hands the next input to a function, which answers it with an atomic request: records for some
-// partitions, and the next input as the group's offset. Its segment is committed by that node, again
-// and again and in later lives; a function may send the request once more, with the same key, in
-// another segment. The judge wants that of each request all is there or nothing, in every state that
-// a recovery makes and in the end; that of each input there is one request at most; and that offsets
-// and records are there together.
+// partitions, and the next input as the group's offset. Its segment is committed by that node,
+// again and again and in later lives; a function may send the request once more, with the same key,
+// in another segment. The judge wants that of each request all is there or nothing, in every state
+// that a recovery makes and in the end; that of each input there is one request at most; and that
+// offsets and records are there together.
 
 var atomicSeeds = flag.Int("firn.atomicseeds", 10, "how many random simulations of functions to run")
 
@@ -44,9 +44,9 @@ func TestAtomicProtocol(t *testing.T) {
 	}
 }
 
-// TestAtomicProtocolNeeds leaves out what the owner of a group does, one rule at a time, and expects
-// that the judge finds a violation. It begins shortly before a seed that did when this was written.
-// Rules of the coordinator are in the table of test/mutants.
+// TestAtomicProtocolNeeds leaves out what the owner of a group does, one rule at a time, and
+// expects that the judge finds a violation. It begins shortly before a seed that did when this was
+// written. Rules of the coordinator are in the table of test/mutants.
 func TestAtomicProtocolNeeds(t *testing.T) {
 	for name, flaw := range map[string]struct {
 		atomicFlaws
@@ -231,8 +231,9 @@ func (n *simNode) handOut() error {
 	}
 	o.version++
 	f := &simFunction{name: len(x.functions), input: input, key: RequestKey{
-		ID: simRequest(1<<24 + len(x.functions)).id(), Partitions: simPartitions}, offsets: CommitOffsets{Lease: simLease, Epoch: o.lease.Epoch, Version: o.version,
-		Group: simGroup, Offsets: []GroupOffset{{Partition: simInput, Offset: int64(input) + 1, LeaderEpoch: -1}}}}
+		ID: simRequest(1<<24 + len(x.functions)).id(), Partitions: simPartitions},
+		offsets: CommitOffsets{Lease: simLease, Epoch: o.lease.Epoch, Version: o.version,
+			Group: simGroup, Offsets: []GroupOffset{{Partition: simInput, Offset: int64(input) + 1, LeaderEpoch: -1}}}}
 	for p := range int32(simPartitions) {
 		if n.sim.pick(4, "partition") > 0 {
 			f.partitions = append(f.partitions, p)
@@ -320,8 +321,8 @@ func (n *simNode) commitAtomic() error {
 	}
 	switch {
 	case accepted > 0 && refused+duplicates > 0, refused > 0 && duplicates > 0:
-		panic(fmt.Sprintf("R10: of request %d %d batches are accepted, %d refused, %d duplicates", c.of.name, accepted, refused,
-			duplicates))
+		panic(fmt.Sprintf("R10: of request %d %d batches are accepted, %d refused, %d duplicates", c.of.name, accepted,
+			refused, duplicates))
 	case refused > 0:
 		n.sim.atomic.refused++
 		n.overAtomic(c)

@@ -13,8 +13,9 @@ import (
 	"firn.dev/segments"
 )
 
-// Atomic requests: a batch for each of some partitions and offsets of a group, all or nothing. Their
-// facts are decided when they are in the journal. docs/internals/transactions.md has the rules.
+// Atomic requests: a batch for each of some partitions and offsets of a group, all or nothing.
+// Their facts are decided when they are in the journal. docs/internals/transactions.md has the
+// rules.
 
 // atomicKey names an atomic request.
 type atomicKey struct {
@@ -278,8 +279,12 @@ func (v *View) hasAtomic(of func(group string) bool) bool {
 		}
 	}
 	for _, p := range v.pending {
-		if c := p.entry.Fact.Commit; c != nil && slices.ContainsFunc(c.Atomic, func(a AtomicOffsets) bool { return of(a.Group) }) {
-			return true
+		if c := p.entry.Fact.Commit; c != nil {
+			for i := range c.Atomic {
+				if of(c.Atomic[i].Group) {
+					return true
+				}
+			}
 		}
 	}
 	return false

@@ -13,7 +13,8 @@ import (
 func (h *txnHistory) request() {
 	h.version++
 	offsets := &CommitOffsets{Lease: h.lease.Name, Epoch: h.lease.Epoch, Group: "functions", Version: h.version,
-		Offsets: []GroupOffset{{Partition: segments.Partition{Topic: h.topics[0]}, Offset: int64(h.version), LeaderEpoch: -1}}}
+		Offsets: []GroupOffset{{Partition: segments.Partition{Topic: h.topics[0]}, Offset: int64(h.version),
+			LeaderEpoch: -1}}}
 	if rapid.IntRange(0, 9).Draw(h.T, "epoch") == 0 {
 		offsets.Epoch--
 	}
@@ -137,7 +138,8 @@ func TestOffsetsCountWhenTheRequestIsComplete(t *testing.T) {
 		if err := complete(s); err != nil {
 			t.Fatal(err)
 		}
-		if o, _ := v.Committed("functions", input); o.Offset != 310 || v.Unstable("functions", input) || v.hasAtomic(waiting) {
+		if o, _ := v.Committed("functions", input); o.Offset != 310 || v.Unstable("functions", input) ||
+			v.hasAtomic(waiting) {
 			t.Errorf("%s: when it is complete, committed is %+v", name, o)
 		}
 	}

@@ -117,7 +117,8 @@ func (v *View) TransactionalIDOf(producer int64) (TransactionalID, bool) {
 }
 
 // Unstable says whether an offset of a group is staged for a partition: in a transaction that is
-// ongoing, or in one whose ending, or in an atomic request that, is not complete. What is committed for it may change then.
+// ongoing, or in one whose ending, or in an atomic request that, is not complete. What is committed
+// for it may change then.
 func (v *View) Unstable(group string, at segments.Partition) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

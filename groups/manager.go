@@ -170,8 +170,8 @@ func (m *Manager) ownership(ctx context.Context, group string) (*shardOwnership,
 }
 
 // take acquires the lease of a shard. Everything that former owners committed shows in the view
-// when it returns: the barrier was decided after it, and it waits for atomic requests. Those of this
-// node are over before it asks for the lease, which may have the same epoch again.
+// when it returns: the barrier was decided after it, and it waits for atomic requests. Those of
+// this node are over before it asks for the lease, which may have the same epoch again.
 func (m *Manager) take(ctx context.Context, shard int) (*shardOwnership, error) {
 	life, err := m.opts.Node.Life(ctx)
 	if err != nil {

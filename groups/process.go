@@ -144,8 +144,8 @@ func (p *Processing) EndWith(done <-chan struct{}, outcome func() Outcome) <-cha
 }
 
 // outdate sees to it that the epoch of an ownership that has ended is nobody's any more: what was
-// sent under it, and may still arrive, is refused then. A lease that is given back has another epoch
-// the next time. One that has expired would not have, so it is renewed first.
+// sent under it, and may still arrive, is refused then. A lease that is given back has another
+// epoch the next time. One that has expired would not have, so it is renewed first.
 func (t *shardOwnership) outdate(ctx context.Context) {
 	again := retry.Backoff{First: 50 * time.Millisecond, Most: time.Second}
 	for n := 0; ; n++ {

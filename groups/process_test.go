@@ -63,8 +63,8 @@ func settle(t *testing.T, o *owner, e coordinator.Entry) {
 	}
 }
 
-// While a request under a claim is on its way nobody else gets the claim, also when its time is over,
-// and nothing else is committed under it. The next holder begins behind it.
+// While a request under a claim is on its way nobody else gets the claim, also when its time is
+// over, and nothing else is committed under it. The next holder begins behind it.
 func TestARequestKeepsItsClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{})
@@ -113,8 +113,8 @@ func TestARequestKeepsItsClaim(t *testing.T) {
 	})
 }
 
-// What becomes of a request that is in doubt is settled before the group goes on: what arrives of it
-// later is refused.
+// What becomes of a request that is in doubt is settled before the group goes on: what arrives of
+// it later is refused.
 func TestARequestInDoubtOutdatesItsLease(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"at once": 0, "when the lease has expired": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -145,8 +145,8 @@ func TestARequestInDoubtOutdatesItsLease(t *testing.T) {
 	}
 }
 
-// A new owner of a group grants nothing before it knows what was decided under the owner before, and
-// what that sends from then on is refused.
+// A new owner of a group grants nothing before it knows what was decided under the owner before,
+// and what that sends from then on is refused.
 func TestTheNextOwnerWaitsForRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})

@@ -108,4 +108,9 @@ var BeyondSimulation = map[string]string{
 
 	"transactional id": "a lookup, for steps of package txn",
 	"propose id":       "steps of package txn: fences of producers and of timeouts",
+
+	"acquire": "the lease of a group of functions: a step of package txn, a claim is handed on",
+	"renew":   "as acquire",
+	"release": "as acquire",
+	"barrier": "as acquire",
 }

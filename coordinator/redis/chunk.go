@@ -32,9 +32,9 @@ import (
 // So a run takes five to ten bytes. A position says which partition it is: runs of a segment share no bytes.
 //
 // If endings were decided as well, then 'T' and they come before the 'C', which is left out: u32
-// bytes, u32 how many, each as coordinator.AppendEnded has it. If atomic requests let offsets count,
-// then 'A' and those come before that: u32 bytes, of each the number of the request u32, u32 bytes,
-// and the offsets as coordinator.CommitOffsets.AppendAtomic has them.
+// bytes, u32 how many, each as coordinator.AppendEnded has it. If atomic requests let offsets
+// count, then 'A' and those come before that: u32 bytes, of each the number of the request u32, u32
+// bytes, and the offsets as coordinator.CommitOffsets.AppendAtomic has them.
 const (
 	chunkDecided = 'C'
 	chunkEnded   = 'T'

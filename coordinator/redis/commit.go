@@ -135,7 +135,8 @@ func (a *commitAttempt) awaits(pending string) error {
 func (a *commitAttempt) decided(r *reply, request *requestEncoder) error {
 	seq, now, decisions := r.int(), r.int(), r.string()
 	a.logStarts(r, request.partitions)
-	pending, codes, ended, counting := r.string(), r.string(), reader{rest: []byte(r.string())}, reader{rest: []byte(r.string())}
+	pending, codes := r.string(), r.string()
+	ended, counting := reader{rest: []byte(r.string())}, reader{rest: []byte(r.string())}
 	if r.err != nil {
 		return r.err
 	}

@@ -24,8 +24,8 @@ var (
 		pkg: "./coordinator", run: "^TestTransaction|^TestRecoveryCloses|^TestRecoveryPlaces|^TestOffsetsCount",
 	}
 	atomics = check{
-		pkg: "./coordinator", run: "^TestAtomicProtocol$|^TestRecoveryCompletes|^TestOffsetsCount", seedFlag: "-firn.atomicseeds",
-		seeds: 300, most: 15 * time.Minute,
+		pkg: "./coordinator", run: "^TestAtomicProtocol$|^TestRecoveryCompletes|^TestOffsetsCount",
+		seedFlag: "-firn.atomicseeds", seeds: 300, most: 15 * time.Minute,
 	}
 	losses = check{
 		pkg: "./coordinator/redis", run: "Lost|Loss|Restart|Replica|Loading|Cluster|Sentinel|Opening|Opened",
