@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-streams test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -132,6 +132,11 @@ compaction: build test-needs ## a million updates of 10,000 keys, compacted unde
 
 test-groups: build test-needs test-servers ## consumer groups of seven client libraries, in classic and new protocol, under kill -9; a chain of 500,000 records (15 minutes)
 	$(GO) run ./test/groups --firn $(BIN)/firn $(ARGS)
+
+test-streams: build test-servers ## Kafka Streams counts words exactly once (exactly_once_v2) while it, the nodes and Redis are killed and wiped (10 minutes)
+	mvn -q -B -f test/groups/streams/pom.xml package
+	$(GO) run ./test/groups --firn $(BIN)/firn --only streams --nodes 1 $(ARGS)
+	$(GO) run ./test/groups --firn $(BIN)/firn --only streams --strikes 8 $(ARGS)
 
 test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms, and Apache Kafka's tools; strangers attack for a minute (3 minutes)
 	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies

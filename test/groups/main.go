@@ -3,6 +3,7 @@
 // they did with every record. See README.md for what it showed.
 //
 //	go run ./test/groups --firn bin/firn
+//	go run ./test/groups --firn bin/firn --only streams
 //	go run ./test/groups --firn bin/firn --only mixed --clients java,confluent --protocol consumer --assignor range
 package main
 
@@ -29,13 +30,14 @@ func main() {
 	o := options{out: os.Stdout}
 	flag.StringVar(&o.firn, "firn", "bin/firn", "the firn binary")
 	flag.StringVar(&o.here, "here", "test/groups", "where this program's sources are")
-	flag.StringVar(&o.only, "only", "mixed,chain,replay", "what to run")
+	flag.StringVar(&o.only, "only", "mixed,chain,replay", "what to run: mixed, chain, replay; streams")
 	flag.StringVar(&o.clients, "clients", "", "of mixed groups, separated by commas; empty: all that know the assignor")
 	flag.StringVar(&o.protocol, "protocol", "", "of mixed groups: classic, consumer, upgrade; empty: each")
 	flag.StringVar(&o.assignor, "assignor", "", "of mixed groups; empty: each that several clients know")
 	flag.IntVar(&o.strikes, "strikes", 6, "kill -9 of members and nodes in each mixed group")
 	flag.IntVar(&o.nodes, "nodes", 3, "1: on a directory; more: on MinIO and Redis")
 	flag.IntVar(&o.records, "records", 500_000, "that pass the chain")
+	flag.IntVar(&o.words, "words", 20_000, "that Kafka Streams counts")
 	flag.Parse()
 	if err := o.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "groups:", err)
@@ -46,7 +48,8 @@ func main() {
 type options struct {
 	firn, here, only            string
 	clients, protocol, assignor string
-	strikes, nodes, records     int
+	strikes, nodes              int
+	records, words              int
 	out                         io.Writer
 }
 
@@ -75,6 +78,11 @@ func (o options) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if o.wants("streams") {
+		if err := o.streams(ctx, c, dir); err != nil {
+			return err
+		}
+	}
 	if o.wants("mixed") {
 		worker, err := process.Build(ctx, dir, "firn.dev/test/groups/worker")
 		if err != nil {
@@ -96,6 +104,18 @@ func (o options) chains(ctx context.Context, c *cluster) error {
 			"and in order\n",
 			balance, o.records, stages, took.Round(100*time.Millisecond), one.moves.Load())
 	}
+	return nil
+}
+
+func (o options) streams(ctx context.Context, c *cluster, dir string) error {
+	s := &streams{cluster: c, lib: filepath.Join(o.here, "streams/lib"), dir: filepath.Join(dir, "streams"), words: o.words,
+		strikes: o.strikes, random: rand.New(rand.NewPCG(1, uint64(o.strikes))), log: o.out}
+	took, err := s.run(ctx)
+	if err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	fmt.Fprintf(o.out, "streams: %d words counted exactly once in %v, with %d strikes\n", o.words,
+		took.Round(100*time.Millisecond), o.strikes)
 	return nil
 }
 
