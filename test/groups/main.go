@@ -108,8 +108,8 @@ func (o options) chains(ctx context.Context, c *cluster) error {
 }
 
 func (o options) streams(ctx context.Context, c *cluster, dir string) error {
-	s := &streams{cluster: c, lib: filepath.Join(o.here, "streams/lib"), dir: filepath.Join(dir, "streams"), words: o.words,
-		strikes: o.strikes, random: rand.New(rand.NewPCG(1, uint64(o.strikes))), log: o.out}
+	s := &streams{cluster: c, lib: filepath.Join(o.here, "streams/lib"), dir: filepath.Join(dir, "streams"),
+		words: o.words, strikes: o.strikes, random: rand.New(rand.NewPCG(1, uint64(o.strikes))), log: o.out}
 	took, err := s.run(ctx)
 	if err != nil {
 		return fmt.Errorf("streams: %w", err)
