@@ -16,7 +16,10 @@ func (m *Manager) End(ctx context.Context, id string, p coordinator.Producer, re
 	bump bool) (coordinator.Producer, error) {
 	next, ordinal := int64(-1), uint64(0)
 	err := m.end(ctx, id, func(now *coordinator.DecidedID) (coordinator.Ending, error) {
-		if now.EndedProducerID == p.ProducerID && now.EndedEpoch == p.Epoch {
+		if hasEnded(now, p, bump) {
+			if now.Aborting {
+				return coordinator.Ending{}, coordinator.ErrConcurrentTransactions
+			}
 			if now.Result == result {
 				return coordinator.Ending{}, coordinator.ErrTransactionEnded
 			}
@@ -56,10 +59,22 @@ func (m *Manager) End(ctx context.Context, id string, p coordinator.Producer, re
 	if err != nil {
 		return coordinator.Producer{}, err
 	}
-	if now.EndedProducerID != p.ProducerID || now.EndedEpoch != p.Epoch {
+	if !hasEnded(&now, p, bump) {
 		return coordinator.Producer{}, fmt.Errorf("%w: %q has begun anew", coordinator.ErrProducerEpoch, id)
 	}
 	return producerOf(&now.TransactionalID), nil
+}
+
+// hasEnded says whether the last transaction was that of a producer, which may still ask for the
+// present epoch. It has ended the transaction itself; or a timeout or an administrator has, and no
+// other session has begun since: then it goes on with the present epoch if it can be told
+// (KIP-588, in the protocol of KIP-890).
+func hasEnded(now *coordinator.DecidedID, p coordinator.Producer, bump bool) bool {
+	if now.EndedEpoch >= 0 {
+		return now.EndedProducerID == p.ProducerID && now.EndedEpoch == p.Epoch
+	}
+	return bump && !now.Gone && now.ProducerID == p.ProducerID && now.PreviousEpoch == p.Epoch &&
+		(now.Aborting || now.Result == coordinator.Aborted)
 }
 
 // end has an ending decided, built anew from what is decided as often as it has to be, and waits

@@ -70,3 +70,44 @@ func TestEndTxnIsOfOneTransaction(t *testing.T) {
 		}
 	})
 }
+
+// A producer whose transaction a timeout has aborted may abort it, too, and goes on with the epoch
+// that it is told then. It may not commit it; and once another session has begun, it is fenced.
+func TestProducerGoesOnAfterTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close()
+		const id = "id"
+		slow, err := w.manager.Begin(t.Context(), id, time.Minute, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(slow, map[segments.Partition]int32{}, new(bool))
+		time.Sleep(2 * time.Minute)
+		if _, err := w.manager.End(t.Context(), id, slow, coordinator.Committed, true); !errors.Is(
+			err, coordinator.ErrTransactionState) {
+			t.Errorf("the commit of what was aborted is answered %v", err)
+		}
+		next, err := w.manager.End(t.Context(), id, slow, coordinator.Aborted, true)
+		if err != nil || next.Epoch != slow.Epoch+1 {
+			t.Fatalf("the abort of what was aborted is answered %+v, %v", next, err)
+		}
+		w.write(next, map[segments.Partition]int32{}, new(bool))
+		if _, err := w.manager.End(t.Context(), id, next, coordinator.Committed, true); err != nil {
+			t.Errorf("the next transaction does not commit: %v", err)
+		}
+
+		if slow, err = w.manager.Begin(t.Context(), id, time.Minute, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.write(slow, map[segments.Partition]int32{}, new(bool))
+		time.Sleep(2 * time.Minute)
+		if _, err := w.manager.Begin(t.Context(), id, time.Minute, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.manager.End(t.Context(), id, slow, coordinator.Aborted, true); !errors.Is(
+			err, coordinator.ErrProducerEpoch) {
+			t.Errorf("the abort of a producer that is fenced is answered %v", err)
+		}
+	})
+}
