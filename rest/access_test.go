@@ -40,8 +40,11 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 	body := map[string]any{"name": "other", "topic": "secret", "to": "earliest", "holder": "h",
 		"partitions": []object{{"topic": "secret", "partition": 0}},
 		"claims":     []object{{"topic": "secret", "partition": 0, "epoch": "1", "offset": 1}}}
+	body["records"] = []object{{"topic": "secret", "value": "v"}}
+	body["offsets"] = object{"group": "secret", "holder": "h", "claims": body["claims"]}
 	known := map[string][]string{
 		"POST /v1/topics":               {"name"},
+		"POST /v1/transactions":         {"records", "offsets"},
 		"POST /v1/groups/{group}/reset": {"topic", "to"}, "POST /v1/groups/{group}/claims": {"holder", "partitions"},
 		"POST /v1/groups/{group}/claims/renew":   {"holder", "claims"},
 		"POST /v1/groups/{group}/claims/commit":  {"holder", "claims"},
@@ -59,6 +62,7 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 		"{cluster}", f.node.View().ClusterID()).Replace(r.pattern)
 	req := httptest.NewRequest(r.method, path, bytes.NewReader(text))
 	req.Header.Set("Content-Type", typeJSON)
+	req.Header.Set(idempotencyHeader, "key")
 	return req
 }
 

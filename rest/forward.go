@@ -37,21 +37,33 @@ const (
 // ofGroup has a request about a group answered where the group is.
 func (s *Server) ofGroup(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		owner, any := s.opts.Groups.Owner(r.PathValue("group"))
+		owner, ours, err := s.ownerOf(r, r.PathValue("group"))
 		switch {
-		case !any:
-			return kerr.CoordinatorNotAvailable
-		case owner.ID == s.opts.Node.Info().ID:
+		case err != nil:
+			return err
+		case ours:
 			return h(w, r)
-		case r.Header.Get(forwardedField) != "":
-			return kerr.NotCoordinator
-		case owner.HTTP == "":
-			return &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message, retryAfter: time.Second,
-				Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: start it with "+
-					"--http-addr and --advertise-http", owner.ID)}
 		}
 		return s.forward(w, r, owner)
 	}
+}
+
+// ownerOf is the node that answers a request about a group, and whether it is this one.
+func (s *Server) ownerOf(r *http.Request, group string) (owner coordinator.NodeInfo, ours bool, err error) {
+	owner, any := s.opts.Groups.Owner(group)
+	switch {
+	case !any:
+		return owner, false, kerr.CoordinatorNotAvailable
+	case owner.ID == s.opts.Node.Info().ID:
+		return owner, true, nil
+	case r.Header.Get(forwardedField) != "":
+		return owner, false, kerr.NotCoordinator
+	case owner.HTTP == "":
+		return owner, false, &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message,
+			retryAfter: time.Second, Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: "+
+				"start it with --http-addr and --advertise-http", owner.ID)}
+	}
+	return owner, false, nil
 }
 
 // ownerKey is under which a request's context has the node that it goes to.

@@ -146,6 +146,11 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, owner coordinat
 	if err != nil {
 		return err
 	}
+	return s.forwardBody(w, r, body, owner)
+}
+
+// forwardBody sends a request on whose body has been read.
+func (s *Server) forwardBody(w http.ResponseWriter, r *http.Request, body []byte, owner coordinator.NodeInfo) error {
 	out := r.Clone(context.WithValue(r.Context(), ownerKey{}, owner))
 	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	out.TransferEncoding = nil

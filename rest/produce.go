@@ -38,8 +38,15 @@ func writes() rules {
 type native struct{ *Server }
 
 func (s native) routes() []route {
-	return []route{{method: http.MethodPost, pattern: "/v1/topics/{topic}/records", handler: s.produce, rules: writes(),
+	routes := []route{{method: http.MethodPost, pattern: "/v1/topics/{topic}/records", handler: s.produce, rules: writes(),
 		summary: "write records; the answer says where they are, once they are durable"}}
+	if s.opts.Index != nil && s.opts.Groups != nil {
+		routes = append(routes, route{method: http.MethodPost, pattern: "/v1/transactions", handler: s.transact,
+			summary: "write records of several topics, and commit the offsets that they follow from, all or nothing",
+			rules: needs(access.ProducedBytes).asking(access.Write.On(access.Topic), access.Read.On(access.Group),
+				access.Read.On(access.Topic))})
+	}
+	return routes
 }
 
 func (native) fail(w http.ResponseWriter, p problem) { fail(w, p) }

@@ -27,7 +27,9 @@ type recordReader struct {
 	body    []byte
 	dec     *jsontext.Decoder
 	records []ingest.Record
-	most    int // records
+	topics  []string // of the records, if they name theirs
+	named   bool     // they do
+	most    int      // records
 
 	reserve func(n int64) error // takes memory
 	owed    int64               // memory used and not yet taken
@@ -199,10 +201,13 @@ var recordFields = map[string]int{"key": fieldKey, "value": fieldValue, "headers
 // record reads a record of Firn's own format.
 func (d *recordReader) record() error {
 	r := ingest.Record{Partition: -1, Timestamp: -1}
-	seen := 0
+	seen, topic := 0, ""
 	err := d.object("a record", func(name []byte) (err error) {
 		field := recordFields[string(name)]
 		switch {
+		case d.named && string(name) == "topic" && topic == "":
+			topic, err = d.text("topic")
+			return err
 		case field == 0:
 			return d.wrong(clip(name), "a record has no field %q: there are key, value, headers, partition and timestamp",
 				clip(name))
@@ -230,7 +235,25 @@ func (d *recordReader) record() error {
 	if seen&fieldValue == 0 {
 		return d.wrong("value", "a record needs a value; null is one")
 	}
+	if d.named {
+		if topic == "" {
+			return d.wrong("topic", "a record needs a topic")
+		}
+		d.topics = append(d.topics, topic)
+	}
 	return d.add(r)
+}
+
+// text reads a string that is not empty.
+func (d *recordReader) text(field string) (string, error) {
+	v, err := d.value()
+	if err != nil {
+		return "", err
+	}
+	if v.Kind() != '"' || len(v) == 2 {
+		return "", d.wrong(field, "%s has to be a string, and not empty", field)
+	}
+	return string(unquote(v)), nil
 }
 
 // bytes reads what becomes the bytes of a key, a value or a header: of a string its UTF-8, of
