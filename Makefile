@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions compaction test-groups test-streams test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions functions compaction test-groups test-streams test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ model: ## search the model of the protocol: every state of the larger configurat
 
 sim: ## simulate clusters with fresh seeds for SECONDS (600), or one SEED; ARGS="-sim.trace -sim.all"
 	$(GO) test -count=1 -timeout 0 -v ./test/sim $(if $(SEED),-run 'TestSimulation$$' -sim.first $(SEED) -sim.seeds 1,-run 'TestFreshSeeds$$' -sim.seconds $(SECONDS)) $(ARGS)
+
+functions: ## kill 1000 functions that read, write and commit in one transaction, at any moment, and wipe the coordinator in between (a minute)
+	$(GO) test -count=1 -timeout 30m -v ./rest -run FunctionsThatDieAnywhere -firn.functiondeaths 1000
 
 mutants: test-servers ## break one rule of the protocol at a time in the code, and see which test finds it (half an hour); ARGS="-only name,…"
 	$(GO) run ./test/mutants $(ARGS)

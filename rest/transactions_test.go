@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -15,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 type writtenPage struct {
@@ -150,12 +155,101 @@ func TestTransactions(t *testing.T) {
 	f.wantTransaction(t, "without offsets", "k9", object{"records": records}, 200, nil)
 }
 
-// Functions read from one topic and write to two, and are killed at any moment: every record is once
-// in both, and the group's offsets are where they read to.
+// forgetful is a coordinator that several nodes use, and that is wiped now and then, as Redis is.
+// Calls that are on their way then are answered by what it was.
+type forgetful struct {
+	atomic.Pointer[embedded.Coordinator]
+}
+
+func (f *forgetful) wipe() { f.Store(embedded.New(embedded.Options{})) }
+
+func (f *forgetful) Generation(ctx context.Context) (coordinator.Generation, error) {
+	return f.Load().Generation(ctx)
+}
+
+func (f *forgetful) Open(ctx context.Context, s *coordinator.State) error {
+	return f.Load().Open(ctx, s)
+}
+
+func (f *forgetful) Commit(ctx context.Context, in coordinator.Incarnation, r coordinator.CommitRequest) (
+	coordinator.CommitAnswer, error) {
+	return f.Load().Commit(ctx, in, r)
+}
+
+func (f *forgetful) Propose(ctx context.Context, in coordinator.Incarnation, c coordinator.Change) (coordinator.Entry,
+	error) {
+	return f.Load().Propose(ctx, in, c)
+}
+
+func (f *forgetful) Confirm(ctx context.Context, in coordinator.Incarnation, seqs []uint64) error {
+	return f.Load().Confirm(ctx, in, seqs)
+}
+
+func (f *forgetful) Settled(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
+	return f.Load().Settled(ctx, in)
+}
+
+func (f *forgetful) Latest(ctx context.Context, in coordinator.Incarnation) (uint64, error) {
+	return f.Load().Latest(ctx, in)
+}
+
+func (f *forgetful) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry,
+	error] {
+	return f.Load().Follow(ctx, in, after)
+}
+
+func (f *forgetful) Topic(ctx context.Context, in coordinator.Incarnation, name string) (coordinator.TopicFact, error) {
+	return f.Load().Topic(ctx, in, name)
+}
+
+func (f *forgetful) HighWatermarks(ctx context.Context, in coordinator.Incarnation, of []segments.Partition) ([]int64,
+	error) {
+	return f.Load().HighWatermarks(ctx, in, of)
+}
+
+func (f *forgetful) TransactionalID(ctx context.Context, in coordinator.Incarnation, id string) (coordinator.DecidedID,
+	error) {
+	return f.Load().TransactionalID(ctx, in, id)
+}
+
+func (f *forgetful) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) (
+	[]*coordinator.RequestKey, error) {
+	return f.Load().Keyed(ctx, in, topic, ids...)
+}
+
+func (f *forgetful) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (
+	coordinator.Lease, error) {
+	return f.Load().Acquire(ctx, in, name, holder, ttl)
+}
+
+func (f *forgetful) Release(ctx context.Context, in coordinator.Incarnation, name, holder string, epoch uint64) error {
+	return f.Load().Release(ctx, in, name, holder, epoch)
+}
+
+func (f *forgetful) Now(ctx context.Context, in coordinator.Incarnation) (time.Time, error) {
+	return f.Load().Now(ctx, in)
+}
+
+func (f *forgetful) Register(ctx context.Context, in coordinator.Incarnation, n coordinator.NodeInfo,
+	ttl time.Duration) error {
+	return f.Load().Register(ctx, in, n, ttl)
+}
+
+func (f *forgetful) Nodes(ctx context.Context, in coordinator.Incarnation) ([]coordinator.NodeInfo, error) {
+	return f.Load().Nodes(ctx, in)
+}
+
+var functionDeaths = flag.Int("firn.functiondeaths", 20, "how many functions die in TestFunctionsThatDieAnywhere")
+
+// Functions read from one topic and write to two, and are killed at any moment; the coordinator is
+// wiped in between: every record is once in both, and the group's offsets are where they read to.
 func TestFunctionsThatDieAnywhere(t *testing.T) {
 	t.Parallel()
-	nodes := startFirn(t, 2, nil)
-	const partitions, each = 4, 15
+	store, decides := memory.New(), &forgetful{}
+	decides.wipe()
+	nodes := []*firn{startNode(t, store, decides, 1, nil), startNode(t, store, decides, 2, nil)}
+	const partitions = 4
+	each := 6 * *functionDeaths
 	in := nodes[0].makeTopic(t, "in", partitions)
 	outs := []string{"left", "right"}
 	for _, name := range outs {
@@ -167,9 +261,9 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 		}
 	}
 	var deaths, left atomic.Int64
-	deaths.Store(10)
-	left.Store(partitions * each)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	deaths.Store(int64(*functionDeaths))
+	left.Store(int64(partitions * each))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(*functionDeaths)*time.Second)
 	defer cancel()
 	var functions sync.WaitGroup
 	for n := range 3 {
@@ -177,6 +271,9 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 			for i := 0; left.Load() > 0 && ctx.Err() == nil; i++ {
 				life, kill := context.WithCancel(ctx)
 				if rand.IntN(2) == 0 && deaths.Add(-1) >= 0 {
+					if deaths.Load()%5 == 0 {
+						decides.wipe()
+					}
 					time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, kill)
 				}
 				left.Add(-work(life, nodes[rand.IntN(2)], fmt.Sprintf("function %d %d", n, i), outs))
@@ -190,7 +287,7 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 			if r, err := http.Get(nodes[0].url + "/v1/groups/functions"); err == nil {
 				_ = json.NewDecoder(r.Body).Decode(&group)
 				r.Body.Close()
-				if r.StatusCode == 200 && group.Lag == 0 && sumOf(nodes[0].marks(t, "left")) >= partitions*each {
+				if r.StatusCode == 200 && group.Lag == 0 && sumOf(nodes[0].marks(t, "left")) >= int64(partitions*each) {
 					left.Store(0)
 					return
 				}
@@ -202,6 +299,20 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Fatal("the functions do not come to an end")
 	}
+	var incarnation coordinator.Incarnation
+	for _, f := range nodes { // until they live again, should the coordinator have been wiped last
+		for {
+			if life, err := f.node.Life(ctx); err != nil {
+				t.Fatal(err)
+			} else if life.Current(ctx) == nil && f.node.CatchUp(ctx) == nil {
+				incarnation = life.Incarnation()
+				break
+			}
+		}
+	}
+	t.Logf("%d functions died, the last incarnation is %d", *functionDeaths-int(max(0, deaths.Load())),
+		incarnation)
+	nodes[0].wantOffsets(ctx, t, partitions, int64(each))
 	for _, name := range outs {
 		seen := map[string]int{}
 		for p := range 2 {
@@ -218,6 +329,25 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 		}
 		if len(seen) != partitions*each {
 			t.Errorf("%s has %d records of %d", name, len(seen), partitions*each)
+		}
+	}
+}
+
+// wantOffsets wants the group of functions to have read to the end of all partitions.
+func (f *firn) wantOffsets(ctx context.Context, t *testing.T, partitions int, end int64) {
+	t.Helper()
+	var group struct {
+		Offsets []struct{ Offset int64 }
+	}
+	for f.call(t, "GET", "/v1/groups/functions", nil, &group).StatusCode != 200 && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond) // it has no owner yet
+	}
+	if len(group.Offsets) != partitions {
+		t.Fatalf("the group has %+v", group)
+	}
+	for _, o := range group.Offsets {
+		if o.Offset != end {
+			t.Errorf("the group is at %d of %d", o.Offset, end)
 		}
 	}
 }
@@ -263,14 +393,17 @@ func work(ctx context.Context, f *firn, holder string, outs []string) int64 {
 	}
 	body := object{"records": records, "offsets": object{"group": "functions", "holder": holder,
 		"claims": []object{held(c, object{"offset": c.Offset + int64(len(records)/2), "release": true})}}}
-	for range 3 {
+	for range 40 {
 		resp, err := f.transact(ctx, holder, body, nil)
 		switch {
 		case err == nil && resp.StatusCode == 200:
 			return int64(len(records) / 2)
 		case err == nil && resp.StatusCode == 409 && resp.Header.Get("Retry-After") == "":
 			return 0
+		case ctx.Err() != nil:
+			return 0
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	return 0
 }
