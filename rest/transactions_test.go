@@ -281,7 +281,7 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 			}
 		})
 	}
-	go func() { // a function that dies does not know that it has done its work: the group does
+	functions.Go(func() { // a function that dies does not know that it has done its work: the group does
 		for ctx.Err() == nil {
 			var group struct{ Lag int64 }
 			if r, err := http.Get(nodes[0].url + "/v1/groups/functions"); err == nil {
@@ -294,7 +294,7 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
-	}()
+	})
 	functions.Wait()
 	if ctx.Err() != nil {
 		t.Fatal("the functions do not come to an end")
