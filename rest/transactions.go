@@ -24,7 +24,8 @@ import (
 )
 
 // A transaction is one request: records of several topics and the offsets that they follow from,
-// all or nothing. It has a key, so that it may be made again. docs/internals/transactions.md says how.
+// all or nothing. It has a key, so that it may be made again. docs/internals/transactions.md says
+// how.
 
 // transactionOffsets are offsets of claims of a group: as a request to commit them has them.
 type transactionOffsets struct {
