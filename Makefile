@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions functions compaction test-groups test-streams test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions functions compaction test-groups test-streams test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -171,6 +171,10 @@ bench-replay: build ## firn replay beside plain reads of the same ranges, from a
 
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
+
+bench-cloud: ## latency and dollars on a simulated S3 (Standard, Express, a bad day), in virtual time: a table, and ./dist/cloud.json and .svg (5 minutes); ARGS="-cloud.only REGEXP -cloud.even"
+	@mkdir -p dist
+	$(GO) test -count=1 -timeout 2h -v -run TestBench ./test/cloud -cloud.long -cloud.json $(CURDIR)/dist/cloud.json -cloud.svg $(CURDIR)/dist/cloud.svg $(ARGS)
 
 bench-tls: ## produce and fetch with TLS and without, in turns: MiB/s, and what they cost the server (1 minute)
 	$(GO) test -run '^$$' -bench BenchmarkTLS -benchtime 1x -v ./test/logins

@@ -276,6 +276,43 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// TestBudgetLooksAhead has a producer with a beat that is a little too fast for the budget: most of
+// what it sends leaves at once, because nothing would come before the tokens do, and the bill stays
+// within the budget all the same.
+func TestBudgetLooksAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond, seconds, beats = 8, 60, 5
+		c, ps := newCluster(), newPartitions(1)
+		c.create(ps...)
+		var objects atomic.Int32
+		c.onSettle = func([]coordinator.Entry) error { objects.Add(1); return nil }
+		store := newScripted(func(_ context.Context, n int, put func() error) error {
+			objects.Add(1)
+			return put()
+		})
+		w := newWriter(t, c, store, func(o *Options) { o.PutBudget = perSecond })
+		var atOnce atomic.Int32
+		var wg sync.WaitGroup
+		for range seconds * beats {
+			wg.Go(func() {
+				start := time.Now()
+				mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
+				if time.Since(start) <= defaultLinger {
+					atOnce.Add(1)
+				}
+			})
+			time.Sleep(time.Second / beats)
+		}
+		wg.Wait()
+		if n := objects.Load(); n > perSecond*(seconds+1)+flushCost {
+			t.Errorf("%d objects in %d seconds with a budget of %d a second", n, seconds, perSecond)
+		}
+		if n := atOnce.Load(); n < seconds*beats*2/3 {
+			t.Errorf("%d of %d appends left at once", n, seconds*beats)
+		}
+	})
+}
+
 // TestIntervalBeatsBudget has a budget that is much too small: producers still wait no longer than
 // the interval.
 func TestIntervalBeatsBudget(t *testing.T) {

@@ -111,6 +111,7 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 		return w.err
 	}
 	w.makeRoom(batches)
+	w.quiet.appended(time.Now())
 	for i := range batches {
 		b := &batches[i]
 		if w.open != nil && b.Ending == nil && b.Atomic == nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes ||
@@ -124,6 +125,9 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 		w.open.add(b, p, int32(i))
 	}
 	w.open.appends++
+	if w.quiet.usual > w.opts.Linger && w.budget.rate > 0 {
+		w.poke() // it may be due now
+	}
 	if w.open.bytes >= w.opts.FlushBytes || w.open.asked >= maxDecisions {
 		w.fill()
 	}

@@ -54,6 +54,7 @@ func (w *Writer) next(now time.Time) (s *segment, wait time.Duration, over bool)
 		s, w.open = w.open, nil
 	}
 	w.crowd = s.appends
+	w.quiet.sealed(now)
 	w.putting++
 	w.unanswered++
 	return s, 0, false

@@ -122,6 +122,7 @@ type Writer struct {
 	putting    int        // segments that hold a put slot
 	unanswered int        // segments sealed and not yet answered
 	crowd      int        // how many appends the last flush carried
+	quiet      quiet
 	closing    bool
 	err        error // why nothing is taken any more
 }

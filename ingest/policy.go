@@ -17,18 +17,44 @@ const flushCost = 2
 // there is company (segments on their way, or several appends in the last flush) it lingers for
 // more. A budget without tokens stretches that, up to FlushInterval: the interval is a promise to
 // producers, the budget a bill, and the promise wins.
+//
+// A flush need not wait for the last of its tokens if nothing more is going to come meanwhile. So
+// it may borrow as much as the budget earns between a flush and the append that usually follows:
+// that debt is paid before anybody waits for it.
 func (w *Writer) due(first, now time.Time) time.Time {
 	at := first
 	if w.unanswered > 0 || w.crowd > 1 {
 		at = at.Add(w.opts.Linger)
 	}
-	if paid := now.Add(w.budget.wait(flushCost, now)); paid.After(at) {
-		at = paid
+	if wait := w.budget.wait(flushCost, now); wait > w.quiet.usual && now.Add(wait).After(at) {
+		at = now.Add(wait)
 	}
 	if latest := first.Add(w.opts.FlushInterval); at.After(latest) {
 		at = latest
 	}
 	return at
+}
+
+// quiet is how long it usually takes after a flush until the next append comes: from producers that
+// wait for their answers when those are there, from producers with a beat at the next beat.
+type quiet struct {
+	usual time.Duration
+	since time.Time // of the last flush; zero if something has come since
+}
+
+const (
+	quietWeight = 8           // of what is known so far, beside one that is new
+	quietMost   = time.Second // as much as a budget may be overdrawn
+)
+
+func (q *quiet) sealed(now time.Time) { q.since = now }
+
+func (q *quiet) appended(now time.Time) {
+	if q.since.IsZero() {
+		return
+	}
+	q.usual += (min(now.Sub(q.since), quietMost) - q.usual) / quietWeight
+	q.since = time.Time{}
 }
 
 // putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as
