@@ -135,16 +135,20 @@ func writeSlowly(t *testing.T, f *firn, partitions int32) (stop func() int) {
 			<-tick.C
 			if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "log", Partition: int32(n) % partitions,
 				Value: []byte("x")}).FirstErr(); err != nil {
-				t.Errorf("writing: %v", err)
+				if t.Context().Err() == nil {
+					t.Errorf("writing: %v", err)
+				}
 				break
 			}
 		}
 		written <- n
 	}()
-	return func() int {
+	stop = sync.OnceValue(func() int {
 		cancel()
 		return <-written
-	}
+	})
+	t.Cleanup(func() { stop() })
+	return stop
 }
 
 // until waits for something to become true.
