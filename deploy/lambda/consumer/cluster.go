@@ -29,8 +29,8 @@ const maxAnswer = 64 << 20
 
 // conflict is an answer 409: which claims have ended.
 type conflict struct {
-	Detail string
-	Claims []struct {
+	Detail, Code string
+	Claims       []struct {
 		Topic, Error string
 		Partition    int32
 	}
@@ -44,13 +44,18 @@ var errAgain = errors.New("no node has answered in time")
 // post asks one node after the other until one answers, and decodes that into answer. A *conflict
 // is told at once, as is what is wrong with the request.
 func (c *cluster) post(ctx context.Context, path string, request, answer any) error {
+	return c.postOnce(ctx, path, "", request, answer)
+}
+
+// postOnce is post with an idempotency key, so that whatever is asked again is done once.
+func (c *cluster) postOnce(ctx context.Context, path, key string, request, answer any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
 	for round := 0; ; round++ {
 		for range c.addrs {
-			err = c.ask(ctx, c.addrs[c.first]+path, body, answer)
+			err = c.ask(ctx, c.addrs[c.first]+path, key, body, answer)
 			if !errors.Is(err, errAgain) || ctx.Err() != nil {
 				return err
 			}
@@ -67,12 +72,15 @@ func (c *cluster) post(ctx context.Context, path string, request, answer any) er
 }
 
 // ask makes one request.
-func (c *cluster) ask(ctx context.Context, url string, body []byte, answer any) error {
+func (c *cluster) ask(ctx context.Context, url, key string, body []byte, answer any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
 	resp, err := c.client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAgain, err)
@@ -90,8 +98,11 @@ func (c *cluster) ask(ctx context.Context, url string, body []byte, answer any) 
 		}
 		return json.Unmarshal(text, answer)
 	case http.StatusConflict:
+		if resp.Header.Get("Retry-After") != "" { // an earlier try is under way
+			return fmt.Errorf("%w: %w", errAgain, said)
+		}
 		var ended conflict
-		if json.Unmarshal(text, &ended) == nil && len(ended.Claims) > 0 {
+		if json.Unmarshal(text, &ended) == nil && (len(ended.Claims) > 0 || ended.Code == "FENCED_MEMBER_EPOCH") {
 			return &ended
 		}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

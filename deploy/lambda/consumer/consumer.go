@@ -28,7 +28,8 @@ type consumer struct {
 	cluster *cluster
 	group   string
 	topics  []string
-	work    work
+	work    work      // nil: transform
+	change  transform // nil: work
 	logger  *slog.Logger
 }
 
@@ -112,7 +113,23 @@ func (c *consumer) workThrough(working, finishing context.Context, holder string
 		case len(cl.Problem) > 0:
 			err = errors.Join(err, fmt.Errorf("reading partition %d of %s: %s", cl.Partition, cl.Topic, cl.Problem))
 		case n > 0 && working.Err() == nil:
-			failed := c.work(working, batch{c.group, cl.Topic, cl.Partition, cl.Read.Records})
+			b := batch{c.group, cl.Topic, cl.Partition, cl.Read.Records}
+			if c.change != nil {
+				h.Offset = cl.Read.Next
+				lost, failed := c.transact(finishing, holder, h, b)
+				switch {
+				case failed != nil:
+					err = errors.Join(err, fmt.Errorf("partition %d of %s, from offset %d: %w", cl.Partition, cl.Topic, cl.Offset,
+						failed))
+				case lost:
+					r.Lost++
+				default:
+					r.Records += n
+				}
+				found = found || failed == nil
+				continue // the claim was given up with it, or ends with this invocation's time
+			}
+			failed := c.work(working, b)
 			switch {
 			case failed == nil:
 				found, h.Offset, records[cl.Epoch] = true, cl.Read.Next, n
@@ -124,7 +141,7 @@ func (c *consumer) workThrough(working, finishing context.Context, holder string
 		done = append(done, h)
 	}
 	if len(done) == 0 {
-		return false, err
+		return found, err
 	}
 	refused, failed := c.finish(finishing, holder, done)
 	for epoch, n := range records {
@@ -135,6 +152,24 @@ func (c *consumer) workThrough(working, finishing context.Context, holder string
 		}
 	}
 	return found, errors.Join(err, failed)
+}
+
+// transact writes what follows from the records of a claim, commits and gives it back, all in one
+// step. It says whether the claim had ended: then nothing was done.
+func (c *consumer) transact(ctx context.Context, holder string, h held, b batch) (lost bool, err error) {
+	records, err := c.change(b)
+	if err != nil {
+		return false, err
+	}
+	key := fmt.Sprintf("%s %s %s %d", rand.Text(), h.Epoch, h.Topic, h.Partition)
+	err = c.cluster.postOnce(ctx, "/v1/transactions", key, map[string]any{"records": records,
+		"offsets": map[string]any{"group": c.group, "holder": holder, "claims": []held{h}}}, nil)
+	if ended := new(conflict); errors.As(err, &ended) {
+		c.logger.Warn("a claim had ended before its transaction; its records are worked on again", "topic", h.Topic,
+			"partition", h.Partition)
+		return true, nil
+	}
+	return false, err
 }
 
 // finish commits claims and gives them back. It returns the epochs of those that had ended.

@@ -45,6 +45,7 @@ func TestConsumer(t *testing.T) {
 	base := "http://" + processtest.Firn(t).HTTP()
 	for name, test := range map[string]func(*place){
 		"woken": testWoken, "side-by-side": testSideBySide, "killed": testKilled, "frozen": testFrozen,
+		"transaction": testTransaction,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &place{t: t, base: base, name: name, seen: map[string][]int64{}}
@@ -266,6 +267,44 @@ func testFrozen(p *place) {
 	}
 	p.until(other)
 	p.wantAll(11, true)
+}
+
+// testTransaction: what follows from records is written in one transaction with the offset behind
+// them. Functions that are killed at any moment write it exactly once.
+func testTransaction(p *place) {
+	outputs := []string{p.name + "-left", p.name + "-right"}
+	for _, name := range outputs {
+		p.call(http.MethodPost, "/v1/topics", fmt.Sprintf(`{"name": %q, "partitions": 2}`, name), nil)
+	}
+	p.write(20)
+	function := func() *lambdatest.Platform {
+		f := lambdatest.New(p.t, binary, "FIRN_HTTP="+p.base, "FIRN_GROUP=of/"+p.name, "FIRN_TOPICS="+p.name,
+			"FIRN_OUTPUTS="+strings.Join(outputs, ","))
+		f.Timeout = 4 * time.Second // so claims of one that died last no longer
+		return f
+	}
+	for i := range 4 {
+		f := function()
+		f.Send(wakeUp)
+		time.Sleep(time.Duration(i*i*5) * time.Millisecond) // anywhere: nothing hangs on where
+		f.Kill()
+	}
+	p.until(function())
+	for _, name := range outputs {
+		seen := map[string]int{}
+		for i := range 2 {
+			var got struct{ Records []struct{ Value string } }
+			p.call(http.MethodGet, fmt.Sprintf("/v1/topics/%s/partitions/%d/records?offset=0", name, i), "", &got)
+			for _, r := range got.Records {
+				seen[r.Value]++
+			}
+		}
+		for i := range 20 * partitions {
+			if n := seen[fmt.Sprint("value-", i)]; n != 1 {
+				p.t.Errorf("%s has record %d %d times", name, i, n)
+			}
+		}
+	}
 }
 
 // until wakes a function again and again until the group has nothing left to read, and nothing is

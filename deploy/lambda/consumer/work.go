@@ -23,6 +23,34 @@ type batch struct {
 // before they are committed: topic, partition and offset say which ones have been here before.
 type work func(ctx context.Context, b batch) error
 
+// transform makes of the records of a partition what is written to other topics, in one transaction
+// with the offset behind them: so each is worked on exactly once, wherever the function dies.
+type transform func(b batch) ([]output, error)
+
+// output is a record as Firn's HTTP takes it.
+type output struct {
+	Topic   string          `json:"topic"`
+	Key     json.RawMessage `json:"key,omitempty"`
+	Value   json.RawMessage `json:"value"`
+	Headers json.RawMessage `json:"headers,omitempty"`
+}
+
+// copyTo copies records to topics.
+func copyTo(topics []string) transform {
+	return func(b batch) (all []output, err error) {
+		for _, r := range b.records {
+			var o output
+			if err := json.Unmarshal(r, &o); err != nil {
+				return nil, err
+			}
+			for _, o.Topic = range topics {
+				all = append(all, o)
+			}
+		}
+		return all, nil
+	}
+}
+
 // sendTo sends records to a URL, one on each line, and wants a 2xx for them.
 func sendTo(url string) work {
 	return func(ctx context.Context, b batch) error {
