@@ -12,6 +12,7 @@ import (
 
 	"firn.dev/budget"
 	"firn.dev/coordinator"
+	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
 
@@ -234,20 +235,25 @@ func TestCompanyLingers(t *testing.T) {
 	})
 }
 
+// newBilled is a writer with a put budget, a partition, and how many objects were put so far.
+func newBilled(t *testing.T, perSecond float64) (*Writer, []segments.Partition, *atomic.Int32) {
+	c, ps := newCluster(), newPartitions(1)
+	c.create(ps...)
+	var objects atomic.Int32
+	c.onSettle = func([]coordinator.Entry) error { objects.Add(1); return nil }
+	store := newScripted(func(_ context.Context, n int, put func() error) error {
+		objects.Add(1)
+		return put()
+	})
+	return newWriter(t, c, store, func(o *Options) { o.PutBudget = perSecond }), ps, &objects
+}
+
 // TestBudget keeps a node busy: the bill stays within the budget, nobody waits longer than the
 // interval, and after a rest the first write goes at once.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, seconds = 8, 20
-		c, ps := newCluster(), newPartitions(1)
-		c.create(ps...)
-		var objects atomic.Int32
-		c.onSettle = func([]coordinator.Entry) error { objects.Add(1); return nil }
-		store := newScripted(func(_ context.Context, n int, put func() error) error {
-			objects.Add(1)
-			return put()
-		})
-		w := newWriter(t, c, store, func(o *Options) { o.PutBudget = perSecond })
+		w, ps, objects := newBilled(t, perSecond)
 		var slowest atomic.Int64
 		var wg sync.WaitGroup
 		for range seconds * 50 {
@@ -282,15 +288,7 @@ func TestBudget(t *testing.T) {
 func TestBudgetLooksAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, seconds, beats = 8, 60, 5
-		c, ps := newCluster(), newPartitions(1)
-		c.create(ps...)
-		var objects atomic.Int32
-		c.onSettle = func([]coordinator.Entry) error { objects.Add(1); return nil }
-		store := newScripted(func(_ context.Context, n int, put func() error) error {
-			objects.Add(1)
-			return put()
-		})
-		w := newWriter(t, c, store, func(o *Options) { o.PutBudget = perSecond })
+		w, ps, objects := newBilled(t, perSecond)
 		var atOnce atomic.Int32
 		var wg sync.WaitGroup
 		for range seconds * beats {
