@@ -47,7 +47,11 @@ type ClaimCommit struct {
 	Offset      int64
 	LeaderEpoch int32 // -1: unknown
 	Metadata    string
-	Release     bool // and gives the claim up, once the offset is committed
+	// where the holder began to read, as its Claim said: refused if the group is elsewhere by now.
+	// So a former life of a holder that has come again under the same name writes nothing any more.
+	// nil: not told
+	From    *int64
+	Release bool // and gives the claim up, once the offset is committed
 }
 
 // Claim gives a holder up to Max partitions, for TTL. Those that it has already come first and last
@@ -219,7 +223,7 @@ func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commit
 			if refused != nil {
 				return o, refused
 			}
-			planned = m.plan(now, c, holder, commits, answers)
+			planned = m.plan(now, group, c, holder, commits, answers)
 			for _, p := range planned {
 				o.Offsets = append(o.Offsets, coordinator.GroupOffset{Partition: p.Partition, Offset: p.Offset,
 					LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata})
@@ -244,8 +248,16 @@ func (m *Manager) beyond(c ClaimCommit) bool {
 	return exists && c.Offset > p.HighWatermark
 }
 
+// beginsAt says whether a holder that claims a partition now would be told to begin there. Where
+// nothing is committed it may begin anywhere.
+func (m *Manager) beginsAt(group string, at segments.Partition, offset int64) bool {
+	committed, there := m.opts.Node.View().Committed(group, at)
+	info, _ := m.opts.Node.View().Partition(at)
+	return !there || committed.Offset < 0 || committed.Offset == offset || max(committed.Offset, info.LogStart) == offset
+}
+
 // plan answers the commits that cannot be made, and returns the others.
-func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimCommit,
+func (m *Manager) plan(now time.Time, group string, c *claims, holder string, commits []ClaimCommit,
 	answers []*kerr.Error) (planned []ClaimCommit) {
 	seen := make(map[segments.Partition]bool, len(commits))
 	for i, p := range commits {
@@ -259,6 +271,8 @@ func (m *Manager) plan(now time.Time, c *claims, holder string, commits []ClaimC
 			m.metrics.refused.Inc()
 		case c.known[p.Partition].busy:
 			answers[i] = kerr.ConcurrentTransactions
+		case p.From != nil && !m.beginsAt(group, p.Partition, *p.From):
+			answers[i] = kerr.FencedMemberEpoch
 		case seen[p.Partition] || p.Offset < 0:
 			answers[i] = kerr.InvalidRequest
 		case m.beyond(p):

@@ -72,7 +72,8 @@ type grant struct {
 	*claim
 }
 
-// claim gives a holder partitions: those that it has already, which so live on, then others. Of
+// claim gives a holder partitions: those that it has already, which so live on, unless a request
+// under them is on its way, then others. Of
 // these the ones with records to read come first, and among them those that have been without a
 // holder the longest: a partition that makes its holders fail does not keep the others waiting. In
 // case of doubt a partition goes to the holder that had it last.
@@ -88,7 +89,7 @@ func (g *claims) claim(now time.Time, c *claiming) ([]grant, *kerr.Error) {
 		switch {
 		case known == nil:
 			free = append(free, candidate{partition: at, unread: c.lag(at) > 0})
-		case known.hostedGroup() && known.holder == c.holder && len(granted) < c.max:
+		case known.hostedGroup() && known.holder == c.holder && len(granted) < c.max && !known.busy:
 			g.extend(known, now.Add(c.ttl))
 			granted = append(granted, grant{at, known})
 		case known.free():

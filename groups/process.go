@@ -69,7 +69,7 @@ func (m *Manager) begin(ctx context.Context, p *Processing, holder string, commi
 			if refused != nil {
 				return refused
 			}
-			planned := m.plan(now, c, holder, commits, answers)
+			planned := m.plan(now, p.l.name, c, holder, commits, answers)
 			if len(planned) < len(commits) {
 				return nil
 			}

@@ -105,7 +105,16 @@ func TestARequestKeepsItsClaim(t *testing.T) {
 		if _, err := process(t, a, group, c, 6, true); err != kerr.FencedMemberEpoch {
 			t.Errorf("a request of the holder before: %v", err)
 		}
+		former := int64(3)
+		_, answers, _ := a.manager.Process(t.Context(), group, "y", []groups.ClaimCommit{{Held: groups.Held{
+			Partition: next.Partition, Epoch: next.Epoch}, Offset: 8, From: &former, LeaderEpoch: -1}})
+		if answers[0] != kerr.FencedMemberEpoch {
+			t.Errorf("a request of a holder that began elsewhere: %v", answers)
+		}
 		p, _ = process(t, a, group, next, 6, true)
+		if again, got := claimOne(t, a, group, "y", topic); got {
+			t.Errorf("a holder that comes again while its request is on its way gets %+v", again)
+		}
 		p.End(groups.Undone)
 		if again, _ := claimOne(t, a, group, "y", topic); again.Epoch != next.Epoch || again.Offset != 5 {
 			t.Errorf("after a request that was not written the holder has %+v", again)

@@ -280,6 +280,7 @@ type heldClaim struct {
 	partitionName
 	Epoch    string `json:"epoch"`
 	Offset   *int64 `json:"offset"`
+	From     *int64 `json:"from"`
 	Metadata string `json:"metadata"`
 	Release  bool   `json:"release"`
 }
@@ -352,8 +353,8 @@ func (s *Server) commitClaims(w http.ResponseWriter, r *http.Request, memory *sh
 		if c.Offset == nil {
 			return invalid("claims.offset", "is missing: that of the next record to read")
 		}
-		commits[i] = groups.ClaimCommit{Held: held[i], Offset: *c.Offset, LeaderEpoch: -1, Metadata: c.Metadata,
-			Release: c.Release}
+		commits[i] = groups.ClaimCommit{Held: held[i], Offset: *c.Offset, LeaderEpoch: -1, From: c.From,
+			Metadata: c.Metadata, Release: c.Release}
 	}
 	answers, refused := s.opts.Groups.CommitClaims(r.Context(), r.PathValue("group"), asked.Holder, commits)
 	return answerClaims(w, asked.Claims, answers, refused)

@@ -463,8 +463,8 @@ func (s *Server) process(ctx context.Context, t *transaction) (*groups.Processin
 	}
 	commits := make([]groups.ClaimCommit, len(t.held))
 	for i, c := range o.Claims {
-		commits[i] = groups.ClaimCommit{Held: t.held[i], Offset: *c.Offset, LeaderEpoch: -1, Metadata: c.Metadata,
-			Release: c.Release}
+		commits[i] = groups.ClaimCommit{Held: t.held[i], Offset: *c.Offset, LeaderEpoch: -1, From: c.From,
+			Metadata: c.Metadata, Release: c.Release}
 	}
 	p, answers, refused := s.opts.Groups.Process(ctx, o.Group, o.Holder, commits)
 	switch {

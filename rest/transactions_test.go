@@ -137,6 +137,13 @@ func TestTransactions(t *testing.T) {
 	if p.Code != "FENCED_MEMBER_EPOCH" || len(p.Claims) != 1 || p.Claims[0].Error != "FENCED_MEMBER_EPOCH" {
 		t.Errorf("a claim that has ended: %+v", p)
 	}
+	second := claim("two")
+	p = problem{}
+	f.wantTransaction(t, "a former life of the holder", "k10", object{"records": records, "offsets": object{
+		"group": "workers", "holder": "two", "claims": []object{held(second, object{"offset": 3, "from": 1})}}}, 409, &p)
+	if p.Code != "FENCED_MEMBER_EPOCH" {
+		t.Errorf("a former life of the holder: %+v", p)
+	}
 	f.wantTransaction(t, "a topic that does not exist", "k4", object{"records": append(slices.Clone(records),
 		object{"topic": "nope", "value": "v"})}, 404, nil)
 	p = problem{}
@@ -392,7 +399,7 @@ func work(ctx context.Context, f *firn, holder string, outs []string) int64 {
 		return 0
 	}
 	body := object{"records": records, "offsets": object{"group": "functions", "holder": holder,
-		"claims": []object{held(c, object{"offset": c.Offset + int64(len(records)/2), "release": true})}}}
+		"claims": []object{held(c, object{"offset": c.Offset + int64(len(records)/2), "from": c.Offset, "release": true})}}}
 	for range 40 {
 		resp, err := f.transact(ctx, holder, body, nil)
 		switch {

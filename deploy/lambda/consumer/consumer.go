@@ -58,6 +58,7 @@ type held struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Epoch     string `json:"epoch"`
+	From      int64  `json:"from"`
 	Offset    int64  `json:"offset"`
 	Release   bool   `json:"release"`
 }
@@ -108,7 +109,8 @@ func (c *consumer) workThrough(working, finishing context.Context, holder string
 	var done []held
 	records := map[string]int{}
 	for _, cl := range claims {
-		h := held{Topic: cl.Topic, Partition: cl.Partition, Epoch: cl.Epoch, Offset: cl.Offset, Release: true}
+		h := held{Topic: cl.Topic, Partition: cl.Partition, Epoch: cl.Epoch, From: cl.Offset, Offset: cl.Offset,
+			Release: true}
 		switch n := len(cl.Read.Records); {
 		case len(cl.Problem) > 0:
 			err = errors.Join(err, fmt.Errorf("reading partition %d of %s: %s", cl.Partition, cl.Topic, cl.Problem))
