@@ -111,7 +111,7 @@ func TestProxy(t *testing.T) {
 		t.Error(err)
 	}
 	u := proxy.Usage().Since(before)
-	if u.Up = 0; u != (Usage{Puts: 1, Gets: 1, Lists: 1, Deletes: 1}) {
+	if u.Up = 0; u != (Usage{Puts: 1, Gets: 1, Lists: 1, Deletes: 1, Down: 4}) {
 		t.Errorf("counted are %+v", u)
 	}
 }

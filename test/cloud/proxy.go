@@ -22,11 +22,21 @@ type Proxy struct {
 
 // NewProxy returns a proxy before the server at target.
 func NewProxy(target *url.URL, profile *Profile, seed uint64) *Proxy {
-	return &Proxy{profile: profile, random: rand.New(rand.NewPCG(seed, 0)),
-		target: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	p := &Proxy{profile: profile, random: rand.New(rand.NewPCG(seed, 0))}
+	p.target = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host // which the signature covers
-		}}}
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if kindOf(r.Request) == Get && r.Request.Method == http.MethodGet {
+				p.down.Add(max(r.ContentLength, 0))
+				return sleep(r.Request.Context(), profile.transfer(max(r.ContentLength, 0)))
+			}
+			return nil
+		},
+	}
+	return p
 }
 
 // kindOf says what a request is on the bill.
