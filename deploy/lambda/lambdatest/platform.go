@@ -41,11 +41,12 @@ type Platform struct {
 	t       testing.TB
 	binary  string
 	env     []string
-	api     *httptest.Server
+	api     http.Handler
 	events  chan string // of one element
 	answers chan Result
 	process *exec.Cmd
-	ended   chan struct{} // the process has
+	server  *httptest.Server // of the process alone: what one that was killed asked for is over with it
+	ended   chan struct{}    // the process has
 
 	mu    sync.Mutex
 	count int
@@ -66,10 +67,8 @@ func New(t testing.TB, binary string, env ...string) *Platform {
 	const prefix = "/2018-06-01/runtime/invocation/"
 	mux.HandleFunc("GET "+prefix+"next", p.next)
 	mux.HandleFunc("POST "+prefix+"{id}/{what}", p.end)
-	p.api = httptest.NewServer(mux)
-	t.Cleanup(p.api.Close)
-	p.env = append(os.Environ(), append(env, "AWS_LAMBDA_RUNTIME_API="+p.api.Listener.Addr().String(),
-		"AWS_LAMBDA_FUNCTION_NAME=test")...)
+	p.api = mux
+	p.env = append(os.Environ(), append(env, "AWS_LAMBDA_FUNCTION_NAME=test")...)
 	t.Cleanup(p.Kill)
 	return p
 }
@@ -95,7 +94,10 @@ func (p *Platform) end(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
-	p.answers <- Result{r.PathValue("id"), r.PathValue("what") == "response", string(body)}
+	select {
+	case p.answers <- Result{r.PathValue("id"), r.PathValue("what") == "response", string(body)}:
+	case <-r.Context().Done():
+	}
 }
 
 // start begins a new process, if there is none.
@@ -103,8 +105,9 @@ func (p *Platform) start() {
 	if p.process != nil {
 		return
 	}
+	p.server = httptest.NewServer(p.api)
 	p.process = exec.Command(p.binary)
-	p.process.Env = p.env
+	p.process.Env = append(p.env[:len(p.env):len(p.env)], "AWS_LAMBDA_RUNTIME_API="+p.server.Listener.Addr().String())
 	p.process.Stderr = p.t.Output()
 	if err := p.process.Start(); err != nil {
 		p.t.Fatal(err)
@@ -124,6 +127,12 @@ func (p *Platform) Kill() {
 	_ = p.process.Process.Kill()
 	<-p.ended
 	p.process = nil
+	p.server.CloseClientConnections()
+	p.server.Close()
+	select { // what it has not taken
+	case <-p.events:
+	default:
+	}
 	select { // an answer that it gave while it was killed, and that nobody waits for
 	case <-p.answers:
 	default:
