@@ -136,6 +136,9 @@ func (s *Server) readTransactionClaims(r *http.Request, t *transaction) (err err
 			return invalid("offsets.claims.epoch", "is %q; it has to be what the claim had", c.Epoch)
 		case c.Offset == nil:
 			return invalid("offsets.claims.offset", "is missing: that of the next record to read")
+		case c.From == nil:
+			return invalid("offsets.claims.from", "is missing: where the claim said to begin, or the offset of the "+
+				"transaction before under the same claim")
 		}
 		at, err := s.readablePartition(r, c.partitionName)
 		if err != nil {

@@ -102,13 +102,14 @@ func TestTransactions(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	offsets := func(c claimedPage, offset int) object {
-		return object{"group": "workers", "holder": c.Holder, "claims": []object{held(c, object{"offset": offset})}}
+	offsets := func(c claimedPage, from, offset int) object {
+		return object{"group": "workers", "holder": c.Holder,
+			"claims": []object{held(c, object{"from": from, "offset": offset})}}
 	}
 	records := []object{{"topic": "out", "partition": 2, "value": "x"}, {"topic": "audit", "value": "y"},
 		{"topic": "out", "partition": 0, "key": "k", "value": "z"}}
 	first := claim("one")
-	body := object{"records": records, "offsets": offsets(first, 2)}
+	body := object{"records": records, "offsets": offsets(first, 0, 2)}
 	var done, again writtenPage
 	f.wantTransaction(t, "a transaction", "k1", body, 200, &done)
 	if len(done.Records) != 3 || done.Records[0].Topic != "out" || done.Records[0].Partition != 2 ||
@@ -122,7 +123,7 @@ func TestTransactions(t *testing.T) {
 	var p problem
 	f.wantTransaction(t, "the key with another body", "k1", object{"records": records[:2]}, 422, &p)
 	other.wantTransaction(t, "through the other node", "k2", object{"records": records[:1],
-		"offsets": offsets(first, 3)}, 200, nil)
+		"offsets": offsets(first, 2, 3)}, 200, nil)
 	if resp := f.call(t, "POST", "/v1/groups/workers/claims/release", object{"holder": "one",
 		"claims": []object{held(first, nil)}}, nil); resp.StatusCode != 200 {
 		t.Error(resp.Status)
@@ -133,7 +134,7 @@ func TestTransactions(t *testing.T) {
 	want := fmt.Sprint(f.marks(t, "out"), f.marks(t, "audit"))
 	p = problem{}
 	f.wantTransaction(t, "a claim that has ended", "k3", object{"records": records,
-		"offsets": offsets(first, 3)}, 409, &p)
+		"offsets": offsets(first, 3, 3)}, 409, &p)
 	if p.Code != "FENCED_MEMBER_EPOCH" || len(p.Claims) != 1 || p.Claims[0].Error != "FENCED_MEMBER_EPOCH" {
 		t.Errorf("a claim that has ended: %+v", p)
 	}
@@ -155,6 +156,12 @@ func TestTransactions(t *testing.T) {
 	f.wantTransaction(t, "no key", "", body, 400, nil)
 	f.wantTransaction(t, "no records", "k6", object{"offsets": body["offsets"]}, 400, nil)
 	f.wantTransaction(t, "a record without a topic", "k7", object{"records": []object{{"value": "v"}}}, 422, nil)
+	p = problem{}
+	f.wantTransaction(t, "a claim that does not say where it began", "k11", object{"records": records, "offsets": object{
+		"group": "workers", "holder": "two", "claims": []object{held(second, object{"offset": 3})}}}, 400, &p)
+	if p.Field != "offsets.claims.from" {
+		t.Errorf("a claim that does not say where it began: %+v", p)
+	}
 	f.wantTransaction(t, "another field", "k8", object{"records": records, "offset": 1}, 422, nil)
 	if got := fmt.Sprint(f.marks(t, "out"), f.marks(t, "audit")); got != want {
 		t.Errorf("what was refused leaves %s, was %s", got, want)
