@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions functions compaction test-groups test-streams test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ torture-cleanup: build test-needs test-servers ## kill -9 STRIKES (50) times whi
 
 torture-functions: build test-needs test-servers ## 2,000 short-lived HTTP producers with idempotency keys on three nodes, one of which is killed: every record once
 	$(GO) run ./test/torture --firn $(BIN)/firn --functions 2000
+
+torture-once: build test-needs test-servers ## kill 1,000 functions that read, write and commit in one transaction, on three nodes, while Redis is emptied and nodes are killed
+	$(GO) run ./test/torture --firn $(BIN)/firn --once 1000
 
 compaction: build test-needs ## a million updates of 10,000 keys, compacted under kill -9: what is left is the last values, and tombstones go when they should (1 minute)
 	$(GO) run ./test/compaction --firn $(BIN)/firn $(ARGS)

@@ -87,3 +87,22 @@ func TestFunctions(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOnce has functions die anywhere that work exactly once.
+func TestOnce(t *testing.T) {
+	dir, err := localstack.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	result, err := Once(ctx, built(t), dir, 30, t.Output())
+	t.Logf("%s", result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := result.Err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -81,13 +81,20 @@ func main() {
 	add := flag.Bool("sum", false, "instead: add up the tables in the files that are named, and print the result")
 	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three "+
 		"nodes, of which one is killed")
+	deaths := flag.Int("once", 0, "instead: this many functions die that read, write and commit in one transaction")
 	flag.Parse()
 
 	var err error
 	if *add {
 		err = printSum(flag.Args())
 	} else if *producers > 0 {
-		err = runFunctions(ctx, *firn, *producers)
+		err = runFunctions(ctx, *firn, func(bin, dir string) (verdict, error) {
+			return Functions(ctx, bin, dir, *producers, os.Stderr)
+		})
+	} else if *deaths > 0 {
+		err = runFunctions(ctx, *firn, func(bin, dir string) (verdict, error) {
+			return Once(ctx, bin, dir, *deaths, os.Stderr)
+		})
 	} else if *cleanup {
 		err = runCleanup(ctx, CleanupOptions{Options: opts, Firn: *firn, Cluster: *cluster}, *dir)
 	} else if *cluster {
@@ -201,7 +208,13 @@ func inDirectory(ctx context.Context, dir, firn string, seed uint64,
 	return nil
 }
 
-func runFunctions(ctx context.Context, firn string, producers int) error {
+// verdict is what functions have left, and whether it is what they should have.
+type verdict interface {
+	fmt.Stringer
+	Err() error
+}
+
+func runFunctions(ctx context.Context, firn string, run func(bin, dir string) (verdict, error)) error {
 	dir, err := localstack.TempDir()
 	if err != nil {
 		return err
@@ -212,7 +225,7 @@ func runFunctions(ctx context.Context, firn string, producers int) error {
 			return err
 		}
 	}
-	result, err := Functions(ctx, firn, dir, producers, os.Stderr)
+	result, err := run(firn, dir)
 	if err != nil {
 		return err
 	}
