@@ -243,31 +243,8 @@ func (d *decoder) incompleteAtomic(s *State) {
 // AwaitAtomic waits until this node's view shows the offsets of all atomic requests of some groups
 // that it has seen decided. It returns ErrIncarnation if the life's incarnation ends before.
 func (l *Life) AwaitAtomic(ctx context.Context, of func(group string) bool) error {
-	return l.check(l.node.view.waitAtomic(ctx, l.incarnation, of))
-}
-
-func (v *View) waitAtomic(ctx context.Context, in Incarnation, of func(group string) bool) error {
-	for {
-		v.mu.Lock()
-		if v.state.incarnation != in {
-			v.mu.Unlock()
-			return ErrIncarnation
-		}
-		if !v.hasAtomic(of) {
-			v.mu.Unlock()
-			return nil
-		}
-		if v.changed == nil {
-			v.changed = make(chan struct{})
-		}
-		changed := v.changed
-		v.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	v := l.node.view
+	return l.check(v.waitChanged(ctx, l.incarnation, func() bool { return !v.hasAtomic(of) }))
 }
 
 // hasAtomic says whether offsets of an atomic request of some groups are decided that do not count

@@ -152,15 +152,25 @@ func (v *View) wakeChanged() {
 	}
 }
 
-// waitShown waits until the fact with number seq of incarnation in shows in the view. It returns ErrIncarnation if the incarnation ends before.
+// waitShown waits until the fact with number seq of incarnation in shows in the view. It returns
+// ErrIncarnation if the incarnation ends before.
 func (v *View) waitShown(ctx context.Context, in Incarnation, seq uint64) error {
+	return v.waitChanged(ctx, in, func() bool {
+		_, pending := v.pending[seq]
+		return v.seq >= seq && !pending
+	})
+}
+
+// waitChanged waits until something is so, by what shows in the view; it is asked with mu held. It
+// returns ErrIncarnation if the incarnation ends before.
+func (v *View) waitChanged(ctx context.Context, in Incarnation, so func() bool) error {
 	for {
 		v.mu.Lock()
 		if v.state.incarnation != in {
 			v.mu.Unlock()
 			return ErrIncarnation
 		}
-		if _, pending := v.pending[seq]; v.seq >= seq && !pending {
+		if so() {
 			v.mu.Unlock()
 			return nil
 		}
