@@ -149,31 +149,47 @@ func readAll(ctx context.Context, view *coordinator.View, x *index.Index) (map[s
 	for _, t := range view.Topics() {
 		for p := range t.Partitions {
 			at := segments.Partition{Topic: t.ID, Index: p}
-			info, _ := view.Partition(at)
-			all := whole{start: info.LogStart, end: info.HighWatermark, records: map[int64]string{}}
-			for next := info.LogStart; next < info.HighWatermark; {
-				chunk, err := x.Read(ctx, at, next, 1<<20, true)
+			for {
+				all, err := readWhole(ctx, view, x, at)
+				info, _ := view.Partition(at)
+				if err == nil && info.LogStart > all.start {
+					continue // retention went on while it was read
+				}
 				if err != nil {
 					return nil, err
 				}
-				offsets, records, err := values(chunk.Batches, next)
-				if err != nil {
-					return nil, err
-				}
-				if len(offsets) == 0 {
-					return nil, fmt.Errorf("there is nothing at offset %d of %s, which goes from %d to %d", next, at, info.LogStart,
-						info.HighWatermark)
-				}
-				all.bytes += bytesFrom(chunk.Batches, next)
-				for i, o := range offsets {
-					all.records[o] = records[i]
-				}
-				next = offsets[len(offsets)-1] + 1
+				log[at] = all
+				break
 			}
-			log[at] = all
 		}
 	}
 	return log, nil
+}
+
+// readWhole reads a partition from beginning to end.
+func readWhole(ctx context.Context, view *coordinator.View, x *index.Index, at segments.Partition) (whole, error) {
+	info, _ := view.Partition(at)
+	all := whole{start: info.LogStart, end: info.HighWatermark, records: map[int64]string{}}
+	for next := info.LogStart; next < info.HighWatermark; {
+		chunk, err := x.Read(ctx, at, next, 1<<20, true)
+		if err != nil {
+			return whole{}, err
+		}
+		offsets, records, err := values(chunk.Batches, next)
+		if err != nil {
+			return whole{}, err
+		}
+		if len(offsets) == 0 {
+			return whole{}, fmt.Errorf("there is nothing at offset %d of %s, which goes from %d to %d", next, at, info.LogStart,
+				info.HighWatermark)
+		}
+		all.bytes += bytesFrom(chunk.Batches, next)
+		for i, o := range offsets {
+			all.records[o] = records[i]
+		}
+		next = offsets[len(offsets)-1] + 1
+	}
+	return all, nil
 }
 
 // bytesFrom is the size of those batches that begin at an offset or behind it.
