@@ -224,10 +224,7 @@ func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commit
 				return o, refused
 			}
 			planned = m.plan(now, group, c, holder, commits, answers)
-			for _, p := range planned {
-				o.Offsets = append(o.Offsets, coordinator.GroupOffset{Partition: p.Partition, Offset: p.Offset,
-					LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata})
-			}
+			o.Offsets = offsetsOf(planned)
 			return o, nil
 		})
 		l.step(func(now time.Time, g *anyGroup) {
@@ -254,6 +251,16 @@ func (m *Manager) beginsAt(group string, at segments.Partition, offset int64) bo
 	committed, there := m.opts.Node.View().Committed(group, at)
 	info, _ := m.opts.Node.View().Partition(at)
 	return !there || committed.Offset < 0 || committed.Offset == offset || max(committed.Offset, info.LogStart) == offset
+}
+
+// offsetsOf are the offsets of commits.
+func offsetsOf(commits []ClaimCommit) []coordinator.GroupOffset {
+	all := make([]coordinator.GroupOffset, len(commits))
+	for i, c := range commits {
+		all[i] = coordinator.GroupOffset{Partition: c.Partition, Offset: c.Offset, LeaderEpoch: c.LeaderEpoch,
+			Metadata: c.Metadata}
+	}
+	return all
 }
 
 // plan answers the commits that cannot be made, and returns the others.

@@ -77,11 +77,9 @@ func (m *Manager) begin(ctx context.Context, p *Processing, holder string, commi
 			s.requests.begin()
 			p.planned = planned
 			p.Offsets = coordinator.CommitOffsets{Lease: p.t.lease.Name, Epoch: p.t.lease.Epoch, Version: s.nextVersion(),
-				Group: p.l.name}
+				Group: p.l.name, Offsets: offsetsOf(planned)}
 			for _, commit := range planned {
 				c.known[commit.Partition].busy = true
-				p.Offsets.Offsets = append(p.Offsets.Offsets, coordinator.GroupOffset{Partition: commit.Partition,
-					Offset: commit.Offset, LeaderEpoch: commit.LeaderEpoch, Metadata: commit.Metadata})
 			}
 			return nil
 		})

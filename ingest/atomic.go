@@ -18,23 +18,22 @@ import (
 // everything that shares their segment.
 func checkAtomic(batches []Batch) error {
 	a := batches[0].Atomic
+	for i := range batches {
+		if batches[i].Atomic != a {
+			return fmt.Errorf("%w: an Append with batches of an atomic request and others", batch.ErrCorrupt)
+		}
+	}
+	if a == nil {
+		return nil
+	}
 	seen := make(map[segments.Partition]bool)
 	for i := range batches {
 		b := &batches[i]
-		if b.Atomic != a {
-			return fmt.Errorf("%w: an Append with batches of an atomic request and others", batch.ErrCorrupt)
-		}
-		if a == nil {
-			continue
-		}
 		if b.Key == nil || b.Key.ID != batches[0].Key.ID || b.Ending != nil || b.Protocol != coordinator.NotTransactional ||
 			seen[b.Partition] {
 			return fmt.Errorf("%w: a batch for %s does not fit its atomic request", batch.ErrCorrupt, b.Partition)
 		}
 		seen[b.Partition] = true
-	}
-	if a == nil {
-		return nil
 	}
 	if a.Batches != len(batches) {
 		return fmt.Errorf("%w: an atomic request of %d batches comes with %d", batch.ErrCorrupt, a.Batches, len(batches))

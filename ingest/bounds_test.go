@@ -305,7 +305,7 @@ func TestBudgetLooksAhead(t *testing.T) {
 		if n := objects.Load(); n > perSecond*(seconds+1)+flushCost {
 			t.Errorf("%d objects in %d seconds with a budget of %d a second", n, seconds, perSecond)
 		}
-		if n := atOnce.Load(); n < seconds*beats*2/3 {
+		if n := atOnce.Load(); n <= seconds*beats/2 { // some 200 of 300 do; without looking ahead 72
 			t.Errorf("%d of %d appends left at once", n, seconds*beats)
 		}
 	})

@@ -111,7 +111,7 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 		return w.err
 	}
 	w.makeRoom(batches)
-	w.quiet.appended(time.Now())
+	w.quiet.appended()
 	for i := range batches {
 		b := &batches[i]
 		if w.open != nil && b.Ending == nil && b.Atomic == nil && (w.open.bytes+len(b.Bytes) > w.opts.FlushBytes ||

@@ -49,11 +49,11 @@ const (
 
 func (q *quiet) sealed(now time.Time) { q.since = now }
 
-func (q *quiet) appended(now time.Time) {
+func (q *quiet) appended() {
 	if q.since.IsZero() {
 		return
 	}
-	q.usual += (min(now.Sub(q.since), quietMost) - q.usual) / quietWeight
+	q.usual += (min(time.Since(q.since), quietMost) - q.usual) / quietWeight
 	q.since = time.Time{}
 }
 

@@ -156,15 +156,13 @@ func readAll(ctx context.Context, view *coordinator.View, x *index.Index) (map[s
 			at := segments.Partition{Topic: t.ID, Index: p}
 			for {
 				all, err := readWhole(ctx, view, x, at)
-				info, _ := view.Partition(at)
-				if err == nil && info.LogStart > all.start {
-					continue // retention went on while it was read
-				}
 				if err != nil {
 					return nil, err
 				}
 				log[at] = all
-				break
+				if info, _ := view.Partition(at); info.LogStart == all.start {
+					break // otherwise retention went on while it was read
+				}
 			}
 		}
 	}
