@@ -121,14 +121,7 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, bo
 	}
 	chunk := Chunk{HighWatermark: info.HighWatermark, LastStable: info.LastStable, LogStart: info.LogStart}
 	if offset < info.LogStart || offset > info.HighWatermark {
-		return chunk, fmt.Errorf(
-			"%w: offset %d of partition %s, which has %d to %d",
-			ErrOffsetOutOfRange,
-			offset,
-			p,
-			info.LogStart,
-			info.HighWatermark,
-		)
+		return chunk, outOfRange(p, offset, info)
 	}
 	limit := info.HighWatermark
 	if bounds.Committed {
@@ -152,6 +145,11 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, bo
 			break
 		}
 	}
+	// What expired while it was read is no hole: the log starts behind it now.
+	if info, ok := x.view.Partition(p); ok && offset < info.LogStart {
+		chunk.LogStart = info.LogStart
+		return chunk, outOfRange(p, offset, info)
+	}
 	chunk.Batches, chunk.Missing = r.batches, r.missing
 	if bounds.Committed {
 		chunk.Batches = below(chunk.Batches, limit)
@@ -161,6 +159,11 @@ func (x *Index) read(ctx context.Context, p segments.Partition, offset int64, bo
 		x.ahead.note(p, offset, r.next, int64(bounds.MaxBytes-r.left), offset == info.LogStart)
 	}
 	return chunk, nil
+}
+
+func outOfRange(p segments.Partition, offset int64, has coordinator.PartitionInfo) error {
+	return fmt.Errorf("%w: offset %d of partition %s, which has %d to %d", ErrOffsetOutOfRange, offset, p,
+		has.LogStart, has.HighWatermark)
 }
 
 // reader is one Read on its way through the spans.

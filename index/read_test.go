@@ -36,6 +36,19 @@ func TestEndsOfTheRange(t *testing.T) {
 	}
 }
 
+// TestExpiresMeanwhile: records that expire between two looks at the view are out of range, not a
+// hole that a reader passes over.
+func TestExpiresMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.segments(3, 100)
+	x := w.open(nil)
+	w.view.onAsk = func(int) { w.partition(part).logStart = 2 }
+	chunk, err := x.Read(t.Context(), part, 0, 1000, true)
+	if !errors.Is(err, ErrOffsetOutOfRange) || chunk.LogStart != 2 || len(chunk.Batches) > 0 {
+		t.Errorf("%+v, %v", chunk, err)
+	}
+}
+
 // TestPartOfABlock: when a batch does not fit, the next block is left alone, even if its first
 // batch would.
 func TestPartOfABlock(t *testing.T) {
