@@ -8,7 +8,8 @@ import (
 	"firn.dev/segments"
 )
 
-// ArchiveOptions say how much of a partition's index is put into an index object at once. Zero values mean their defaults.
+// ArchiveOptions say how much of a partition's index goes into one index object. Zero
+// values mean the defaults.
 type ArchiveOptions struct {
 	Batch int // spans that one object lists, at most 65536; 256
 	Keep  int // merged spans, the newest, that stay out, so that merges can still take them up; 256
@@ -25,11 +26,15 @@ func (o ArchiveOptions) withDefaults() ArchiveOptions {
 	return o
 }
 
-// Archive puts the oldest merged spans of a partition that are in no index object yet into one, if there are Batch of them and Keep more behind them, and says whether it has.
-// There may be more then: call it again. It takes one put, one merge in the commit stream, and returns once this node's view shows it.
+// Archive puts the oldest merged spans of a partition that are in no index object yet into one, if
+// there are Batch of them and Keep more behind them, and says whether it did. There may be more
+// then: call it again. It takes one put and one merge in the commit stream, and returns once this
+// node's view shows the merge.
 //
-// The caller holds the lease under which the partition is merged. If anybody merges meanwhile it fails as a merge does (ErrMergedMeanwhile, ErrLeaseLost), and
-// what it has put is garbage. Partitions that were compacted are left alone: compaction goes on over all that they have.
+// The caller holds the lease under which the partition is merged. If another process merges
+// meanwhile, Archive fails as a merge does (ErrMergedMeanwhile, ErrLeaseLost), and the
+// object that it has put is garbage. It leaves compacted partitions alone: compaction goes
+// over all of their spans.
 func (n *Node) Archive(ctx context.Context, lease Lease, at segments.Partition, opts ArchiveOptions) (bool, error) {
 	spans, after := n.view.archivable(at, opts.withDefaults())
 	if len(spans) == 0 {
@@ -51,7 +56,9 @@ func (n *Node) Archive(ctx context.Context, lease Lease, at segments.Partition, 
 // archiving is an index object for spans, and the merge that puts it in their place.
 func archiving(at segments.Partition, id segments.ID, spans []Span, after uint64) (*ProposeMerge, []byte) {
 	listed, object := EncodeIndex(at, id, spans)
-	return &ProposeMerge{After: after, Segment: id, Merge: Merge{Partition: at, Base: listed.Base, Last: listed.Last, Spans: []Span{listed}}}, object
+	return &ProposeMerge{After: after, Segment: id, Merge: Merge{
+		Partition: at, Base: listed.Base, Last: listed.Last, Spans: []Span{listed},
+	}}, object
 }
 
 // archivable returns what is to be archived next, and the version of the newest merge: see Plan.

@@ -10,13 +10,15 @@ import (
 	"firn.dev/segments"
 )
 
-// AuditOptions says what an audit measures by. Zero values mean their defaults, which are those of a cluster.
+// AuditOptions give an audit its measures. Zero values mean the defaults, which are
+// those of a cluster.
 type AuditOptions struct {
 	CommitDeadline time.Duration
 	Grace          time.Duration // of the collectors: see Node.Unreferenced; an hour
 	SealRetention  time.Duration
 
-	// Object is called for each object of the bucket, those about which the audit is not sure at first last. An error ends the audit.
+	// Object is called for each object of the bucket; those that need a second look come last. An
+	// error ends the audit.
 	Object func(AuditObject) error
 }
 
@@ -33,7 +35,8 @@ func (o AuditOptions) withDefaults() AuditOptions {
 	return o
 }
 
-// DefaultGrace is how long a collector waits where nothing else is said: far longer than clocks differ, or a reader goes on with an index.
+// DefaultGrace is how long a collector waits unless an option says otherwise: far longer than
+// clocks differ, or than a reader goes on with an index.
 const DefaultGrace = time.Hour
 
 // Reason is why an object is in the bucket.
@@ -83,13 +86,17 @@ type AuditReport struct {
 // auditNames is how many of the leaked and of the missing an audit names.
 const auditNames = 1000
 
-// Audit says of each object of the bucket why it is there, and finds what is there for nothing and what is needed and not there. It works from the bucket alone, and
-// writes nothing. A cluster that is at work moves on meanwhile: so what looks leaked or missing is looked at once more, with the state as it is then.
+// Audit says of each object of the bucket why it is there, and finds objects that nothing needs and
+// needed objects that are missing. It works from the bucket alone, and writes nothing. A cluster at
+// work moves on meanwhile: so the audit looks once more, with the state as it is then, at what
+// seems leaked or missing.
 //
-// It needs memory for the state, 28 bytes for each segment that is referred to (three times that while they are gathered), and for what it is not sure of; none for each
-// object listed. It reads every index object.
+// It needs memory for the state, 28 bytes for each segment that is referred to (three times that
+// while they are gathered), and for what it is not sure of; none for each object listed. It
+// reads every index object.
 func Audit(ctx context.Context, store segments.Store, opts AuditOptions) (AuditReport, error) {
-	a := &audit{AuditOptions: opts.withDefaults(), loader: loader{store, defaultParallel}, report: AuditReport{Tallies: map[Reason]Tally{}}}
+	a := &audit{AuditOptions: opts.withDefaults(), loader: loader{store, defaultParallel}}
+	a.report.Tallies = map[Reason]Tally{}
 	if err := a.look(ctx); err != nil {
 		return AuditReport{}, err
 	}
@@ -274,7 +281,8 @@ func (a *audit) tellLoose(ctx context.Context, o segments.Object) error {
 	return a.tell(verdict)
 }
 
-// there says whether an object is in the bucket. It asks for a byte of it: a listing for each of thousands of objects takes some stores minutes.
+// there says whether an object is in the bucket. It reads one byte of it: some stores take minutes
+// to list thousands of objects one by one.
 func (a *audit) there(ctx context.Context, key string) (bool, error) {
 	_, err := a.store.Get(ctx, key, 0, 1)
 	switch {
@@ -286,8 +294,9 @@ func (a *audit) there(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// unreferenced says what a segment is that nothing refers to. A collector deletes it a grace after it has first seen it, which is a grace after it could have been
-// needed; it gets a third.
+// unreferenced gives the verdict on a segment that nothing refers to. A collector deletes it one
+// grace after it has first seen it, and sees it first one grace after it could have been needed;
+// the audit allows a third grace.
 func (a *audit) unreferenced(o segments.Object) AuditObject {
 	id, index, _ := parseReferredKey(o.Key)
 	for i := range a.doubtful {
@@ -304,7 +313,8 @@ func (a *audit) unreferenced(o segments.Object) AuditObject {
 	case age > limit+3*a.Grace:
 		verdict.Reason, verdict.Detail = Leaked, fmt.Sprintf("nothing refers to it, and it is %s old", age.Round(time.Second))
 	case age > limit+a.Grace:
-		verdict.Reason, verdict.Detail = Uncollected, fmt.Sprintf("nothing refers to it, it is %s old, and waits for a collector", age.Round(time.Second))
+		verdict.Reason, verdict.Detail = Uncollected, fmt.Sprintf("nothing refers to it, it is %s old, "+
+			"and waits for a collector", age.Round(time.Second))
 	}
 	return verdict
 }

@@ -16,7 +16,8 @@ type need struct {
 	seen  bool // the object is in the bucket
 }
 
-// needs are all objects that a state needs, 28 bytes for each: one for each segment of the bucket that is referred to.
+// needs are all objects that a state needs, 28 bytes for each: one for each segment of the bucket
+// that is referred to.
 type needs struct {
 	partitions []segments.Partition
 	list       []need // ordered by id, once take has returned

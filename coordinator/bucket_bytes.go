@@ -8,7 +8,8 @@ import (
 	"math"
 )
 
-// Errors of the formats in FORMAT.md. ErrNewer is what an old program gets when it meets what a newer one wrote.
+// Errors of the formats in FORMAT.md. An old program gets ErrNewer when it meets what
+// a newer one wrote.
 var (
 	ErrMalformed = errors.New("malformed")
 	ErrNewer     = errors.New("written by a newer version of firn")
@@ -32,7 +33,8 @@ func appendCRC(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
 }
 
-// openObject checks what every object has: magic, version, CRC. It returns a decoder of what lies between.
+// openObject checks what every object has: magic, version, CRC. It returns a decoder
+// of what lies between.
 func openObject(object []byte, magic string, version uint16) (*decoder, error) {
 	if len(object) < headerLen+crcLen || string(object[:magicLen]) != magic {
 		return nil, fmt.Errorf("%w: does not begin with %q", ErrMalformed, magic)
@@ -56,8 +58,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// decoder reads fields off the front of rest. After the first failure it returns zeros, and err says what failed: so that callers
-// check once.
+// decoder reads fields off the front of rest. After the first failure it returns zeros, and err
+// says what failed, so that callers check once.
 type decoder struct {
 	rest []byte
 	err  error
@@ -105,8 +107,8 @@ func (d *decoder) int32() int32   { return int32(d.upTo(math.MaxInt32)) }
 func (d *decoder) uint32() uint32 { return uint32(d.upTo(math.MaxUint32)) }
 func (d *decoder) int16() int16   { return int16(d.upTo(math.MaxInt16)) }
 
-// count reads how many elements follow, each of at least size bytes: so that a lying count cannot make anybody allocate more than the
-// object is long.
+// count reads how many elements follow, each of at least size bytes: so a wrong count cannot make a
+// caller allocate more than the object is long.
 func (d *decoder) count(size int) int {
 	return int(d.upTo(int64(len(d.rest)/size + 1)))
 }

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// passedClock knows what somebody else's clock has passed, at the least: the newest time that it was seen to stamp, and what has gone by since then on this node's
-// monotonic clock. So time passes also where nobody writes, and this node's idea of what time it is does not matter.
+// passedClock keeps a time that another clock has certainly passed: the newest time that it was
+// seen to stamp, plus the time since then on this node's monotonic clock. So time passes also while
+// nobody writes, and this node's own wall clock does not matter.
 type passedClock struct {
 	mu    sync.Mutex
 	stamp time.Time

@@ -11,8 +11,10 @@ import (
 	"firn.dev/segments"
 )
 
-// Describe writes what an object of the bucket says, as text for people. It knows the objects of this package by their keys: journal
-// objects, snapshots, incarnations and index objects. A damaged object gives an error that says what is wrong with it, one of a newer version ErrNewer.
+// Describe writes what an object of the bucket says, as text for people. It knows the
+// objects of this package by their keys: journal objects, snapshots, incarnations and index
+// objects. For a damaged object it returns an error that says what is wrong with it, for one
+// of a newer version ErrNewer.
 func Describe(w io.Writer, key string, object []byte) error {
 	p := &printer{w: w}
 	var err error
@@ -57,7 +59,8 @@ func (p *printer) journal(object []byte) error {
 	if err != nil {
 		return err
 	}
-	p.linef("journal object %d of life %s: %s, incarnation %d, %d facts, %d bytes", o.n, o.life, o.kind, o.incarnation, len(facts), len(object))
+	p.linef("journal object %d of life %s: %s, incarnation %d, %d facts, %d bytes",
+		o.n, o.life, o.kind, o.incarnation, len(facts), len(object))
 	if o.nonce != (Nonce{}) {
 		p.linef("  generation %s", Generation{o.incarnation, o.nonce})
 	}
@@ -127,7 +130,8 @@ func (p *printer) fact(f *Fact) {
 }
 
 func mergeText(m *Merge) string {
-	return fmt.Sprintf("merge %d of %s: offsets %d-%d become %d spans", m.Version, m.Partition, m.Base, m.Last, len(m.Spans))
+	return fmt.Sprintf("merge %d of %s: offsets %d-%d become %d spans",
+		m.Version, m.Partition, m.Base, m.Last, len(m.Spans))
 }
 
 func (p *printer) mergedSpans(m *Merge) {
@@ -141,7 +145,8 @@ func (p *printer) offsets(o *Offsets, in Incarnation) {
 	if o.Forget {
 		what = "is deleted"
 	}
-	p.linef("  group %q %s at %s, version %d, lease epoch %d, incarnation %d", o.Group, what, stamp(o.Time), o.Version, o.Epoch, in)
+	p.linef("  group %q %s at %s, version %d, lease epoch %d, incarnation %d",
+		o.Group, what, stamp(o.Time), o.Version, o.Epoch, in)
 	for i := range o.Partitions {
 		q := &o.Partitions[i]
 		p.linef("    %s  %s", q.Partition, offsetText(q))
@@ -156,7 +161,8 @@ func offsetText(p *GroupOffset) string {
 }
 
 func spanText(s *Span) string {
-	text := fmt.Sprintf("offsets %d-%d  bytes %d+%d  newest %s", s.Base, s.Last, s.Position, s.Length, stamp(s.MaxTimestamp))
+	text := fmt.Sprintf("offsets %d-%d  bytes %d+%d  newest %s",
+		s.Base, s.Last, s.Position, s.Length, stamp(s.MaxTimestamp))
 	if s.Version > 0 {
 		text += fmt.Sprintf("  merge %d", s.Version)
 	}
@@ -172,8 +178,8 @@ func spanText(s *Span) string {
 }
 
 func keyedText(k *Keyed) string {
-	return fmt.Sprintf("request %x body %x: %d records at offset %d, %s, of %d partitions, records' time %s", k.ID, k.Body, k.Records, k.BaseOffset,
-		stamp(k.Time), k.Partitions, stamp(k.Timestamp))
+	return fmt.Sprintf("request %x body %x: %d records at offset %d, %s, of %d partitions, records' time %s",
+		k.ID, k.Body, k.Records, k.BaseOffset, stamp(k.Time), k.Partitions, stamp(k.Timestamp))
 }
 
 func (p *printer) topic(t *TopicFact) {
@@ -197,8 +203,8 @@ func (p *printer) snapshot(object []byte) error {
 		return nil
 	}
 	s := o.state
-	p.linef("snapshot %d of incarnation %d: cluster %s, %d topics, %d spans, next producer id %d, %d bytes", o.n, o.incarnation, s.clusterID,
-		len(s.topics), s.spans(), s.nextProducerID, len(object))
+	p.linef("snapshot %d of incarnation %d: cluster %s, %d topics, %d spans, next producer id %d, %d bytes",
+		o.n, o.incarnation, s.clusterID, len(s.topics), s.spans(), s.nextProducerID, len(object))
 	if s.nonce != (Nonce{}) {
 		p.linef("  generation %s", Generation{o.incarnation, s.nonce})
 	}
@@ -217,7 +223,8 @@ func (p *printer) snapshot(object []byte) error {
 	}
 	for _, at := range sortedPartitions(s.partitions) {
 		q := s.partitions[at]
-		p.linef("  partition %s: begins at offset %d, ends before %d, %d spans, %d bytes, %d producers", at, q.logStart, q.end, len(q.spans), q.bytes, len(q.producers))
+		p.linef("  partition %s: begins at offset %d, ends before %d, %d spans, %d bytes, %d producers",
+			at, q.logStart, q.end, len(q.spans), q.bytes, len(q.producers))
 		for i := range q.spans {
 			p.linef("    %s  %s", q.spans[i].Segment, spanText(&q.spans[i].Span))
 		}
@@ -236,7 +243,8 @@ func (p *printer) snapshot(object []byte) error {
 		}
 		for _, id := range slices.Sorted(maps.Keys(q.producers)) {
 			pr := q.producers[id]
-			p.linef("    producer %d epoch %d, last sequence %d at offset %d, %s", id, pr.epoch, pr.last().last, pr.last().offset, stamp(pr.lastTimestamp))
+			p.linef("    producer %d epoch %d, last sequence %d at offset %d, %s",
+				id, pr.epoch, pr.last().last, pr.last().offset, stamp(pr.lastTimestamp))
 		}
 		for _, k := range q.keyedIn(at) {
 			p.linef("    %s", keyedText(&k))
@@ -286,7 +294,8 @@ func (p *printer) index(object []byte) error {
 		return err
 	}
 	all := o.listedAs(segments.ID{})
-	p.linef("index object of %s: %d spans, offsets %d-%d, %d bytes, newest %s", o.partition, len(o.spans), all.Base, all.Last, all.Length, stamp(all.MaxTimestamp))
+	p.linef("index object of %s: %d spans, offsets %d-%d, %d bytes, newest %s",
+		o.partition, len(o.spans), all.Base, all.Last, all.Length, stamp(all.MaxTimestamp))
 	for i := range o.spans {
 		p.linef("    %s  %s", o.spans[i].Segment, spanText(&o.spans[i]))
 	}

@@ -13,7 +13,7 @@ import (
 
 // Garbage is what a collector may delete once it has been garbage for a grace time.
 type Garbage struct {
-	Objects []segments.Object // segments and index objects that nothing refers to and nothing ever will, in order of their keys
+	Objects []segments.Object // segments and index objects that nothing refers to and nothing ever will, ordered by key
 	Bytes   int64             // of them
 	Listed  int               // segments and index objects in the bucket
 	Now     time.Time         // that the store's clock has passed; zero if the bucket holds none
@@ -21,29 +21,38 @@ type Garbage struct {
 	Incarnation Incarnation // by whose state this is garbage: see Delete
 }
 
-// Unreferenced finds the segments, and the index objects, that no committed span needs, and no commit or merge still in flight: left over from merges, from nodes that died between a put
-// and its commit, from records and topics that were deleted. It deletes nothing, and what it returns is to be deleted only if it was returned before, by a call that
-// ended at least a grace time ago: nodes that are a little behind, and readers of the bucket, still read by an index in which it was needed.
+// Unreferenced finds the segments and the index objects that no committed span needs, and no
+// commit or merge in flight: left over from merges, from nodes that died between a put and its
+// commit, from records and topics that were deleted. It deletes nothing. A caller may delete an
+// object that it returns only if an earlier call, which ended at least a grace time ago, returned
+// it too: nodes that are a little behind, and readers of the bucket, still read by an index in
+// which it was needed.
 //
-// The order of its steps is what makes it safe:
+// The order of its steps makes it safe:
 //
-//  1. List segments and index objects. Objects that come later are none of this call's business.
+//  1. List segments and index objects. This call has nothing to do with objects that come later.
 //  2. Ask for the newest entry of the commit stream. A segment that is too old to be committed or
-//     merged was decided before this, or will never be. Too old is one that is older than
-//     MergeDeadline and grace in both ways of telling: by the time in its id, which the
-//     coordinator refuses by, and by when the store created it, so that a node whose clock was
-//     behind when it drew the id makes nobody delete what it has just put. The creation is
-//     measured against what the store's clock has passed (passedClock), the id against that and
-//     the coordinator's clock, neither against this node's, which may be ahead. The grace has to
-//     be longer than the store's clock and the coordinator's ever differ.
-//  3. Wait until everything up to there is confirmed, and so in the journal: by now a decision in flight is in the bucket.
-//  4. Load the state from the bucket, as a recovery would, and not from the view, which somebody else's decisions reach when they reach it. It is that of this life's
-//     incarnation, which may be history by now without this node's knowing: then segments of the incarnations after it look like garbage here.
-//  5. What no span of that state refers to is garbage, and stays it, if no later incarnation had begun by now. Delete looks whether one had. Spans that stand for others refer
-//     to their index object, and to the segments in it that do not lie wholly below the log start. An index object that is missing ends the call: nobody knows what it lists.
+//     merged was decided before this, or never will be. Too old means older than MergeDeadline and
+//     grace, measured in two ways: by the time in its id, by which the coordinator refuses it, and
+//     by the time at which the store created it, so that a node whose clock was behind when it drew
+//     the id makes nobody delete what it has just put. The creation is measured against what the
+//     store's clock has passed (passedClock), the id against that and the coordinator's clock,
+//     neither against this node's clock, which may be ahead. The grace has to be longer than the
+//     clocks of the store and the coordinator ever differ.
+//  3. Wait until everything up to that entry is confirmed, and so in the journal: a decision that
+//     was in flight is in the bucket now.
+//  4. Load the state from the bucket, as a recovery would, and not from the view, which decisions
+//     of other nodes reach some time later. It is the state of this life's incarnation, which may
+//     be history by now without this node's knowledge: then segments of the incarnations after it
+//     look like garbage here.
+//  5. What no span of that state refers to is garbage, and stays garbage if no later incarnation
+//     has begun by now. Delete looks whether one has. Spans that stand for others refer to their
+//     index object, and to the segments in it that do not lie wholly below the log start. An index
+//     object that is missing ends the call: nobody knows what it lists.
 //
-// It needs memory for one state, 16 bytes for each segment that is referred to (32 while they are gathered), and 72 for each that is garbage. It reads every index object
-// of the view, eight at a time.
+// It needs memory for one state, 16 bytes for each segment that is referred to (32 while they
+// are gathered), and 72 for each that is garbage. It reads every index object of the view,
+// eight at a time.
 func (n *Node) Unreferenced(ctx context.Context, grace time.Duration) (Garbage, error) {
 	life, err := n.Life(ctx)
 	if err != nil {
@@ -70,7 +79,8 @@ func (n *Node) Unreferenced(ctx context.Context, grace time.Duration) (Garbage, 
 	return g, err
 }
 
-// settlePause is how long settleAll waits before it asks again. Facts that nobody journals are stalled after a second, and helped along.
+// settlePause is how long settleAll waits before it asks again. Facts that nobody journals are
+// stalled after a second, and then journaled by another node.
 const settlePause = 100 * time.Millisecond
 
 // settleAll returns once everything that was decided before the call is in the journal.
@@ -115,7 +125,8 @@ type loose struct {
 	modified time.Time
 }
 
-// list is step 1. What of an index object's segments lies below the log start that the view shows does so in every later state.
+// list is step 1. Segments of an index object that lie below the log start in the view do so
+// in every later state.
 func (c *collector) list(ctx context.Context, v *View) error {
 	c.needed = v.references()
 	gone, err := c.needed.read(ctx, c.loader, &c.known)
@@ -158,7 +169,8 @@ func (c *collector) unreferenced(ctx context.Context, state *State) (Garbage, er
 	needed := state.references()
 	gone, err := needed.read(ctx, c.loader, &c.known)
 	if err == nil && len(gone) > 0 {
-		err = fmt.Errorf("index object %s of %s is missing, and without it no node can tell what is garbage; nothing is deleted until it is back", IndexKey(gone[0].span.Segment), gone[0].at)
+		err = fmt.Errorf("index object %s of %s is missing, and without it no node can tell what is garbage; "+
+			"nothing is deleted until it is back", IndexKey(gone[0].span.Segment), gone[0].at)
 	}
 	if err != nil {
 		return Garbage{}, err
@@ -173,8 +185,9 @@ func (c *collector) unreferenced(ctx context.Context, state *State) (Garbage, er
 	return g, nil
 }
 
-// tooOld says whether a segment is older than that: by when it was created, for the store's clock, and by the time in its id, for the coordinator's or the store's: a
-// store whose clock is behind does not keep it for as long as that.
+// tooOld says whether a segment is older than age: by its creation, for the store's clock, and by
+// the time in its id, for the later of the coordinator's and the store's: a store whose clock is
+// behind does not keep the segment for that much longer.
 func tooOld(id segments.ID, created, coordinators, stores time.Time, age time.Duration) bool {
 	return stores.Sub(created) > age && max(coordinators.Sub(id.Time()), stores.Sub(id.Time())) > age
 }

@@ -11,8 +11,9 @@ import (
 	"firn.dev/segments"
 )
 
-// Index objects hold the spans of old, merged data, which so need not be in everybody's memory: FORMAT.md. In a State one span stands for all that an object
-// lists (Span.Listed). They are immutable, as segments are, and garbage when nothing refers to them.
+// Index objects hold the spans of old, merged data, so that not every node needs them in memory:
+// FORMAT.md. In a State one span stands for all that an object lists (Span.Listed). They are
+// immutable, as segments are, and garbage when nothing refers to them.
 
 const (
 	indexPrefix = "indexes/"
@@ -83,7 +84,8 @@ func decodeIndexObject(object []byte) (*indexObject, error) {
 
 // listedAs is the span that stands for those of o, which are of that object.
 func (o *indexObject) listedAs(id segments.ID) Span {
-	s := Span{Segment: id, Base: o.spans[0].Base, Last: o.spans[len(o.spans)-1].Last, MaxTimestamp: math.MinInt64, Listed: uint32(len(o.spans))}
+	s := Span{Segment: id, Listed: uint32(len(o.spans)), MaxTimestamp: math.MinInt64}
+	s.Base, s.Last = o.spans[0].Base, o.spans[len(o.spans)-1].Last
 	for i := range o.spans {
 		s.Length += o.spans[i].Length
 		s.MaxTimestamp = max(s.MaxTimestamp, o.spans[i].MaxTimestamp)
@@ -91,15 +93,17 @@ func (o *indexObject) listedAs(id segments.ID) Span {
 	return s
 }
 
-// EncodeIndex returns the index object of that id for merged spans of a partition, in order, and the span that stands for them, but for its Version. The object
-// lies at IndexKey(id).
+// EncodeIndex returns the index object with the given id for merged spans of a partition, in order,
+// and the span that stands for them, without its Version. The object lies at IndexKey(id).
 func EncodeIndex(at segments.Partition, id segments.ID, spans []Span) (Span, []byte) {
 	o := indexObject{at, spans}
 	return o.listedAs(id), o.encode()
 }
 
-// ReadIndex returns the spans that a Listed one of a partition stands for, in order, with one request. It fails with segments.ErrNotFound if the index object is gone
-// (then newer facts have others in its place, as when a segment is), and with ErrMalformed if it is damaged or not what the span says of it.
+// ReadIndex returns the spans that a Listed span of a partition stands for, in order, with one
+// request. It fails with segments.ErrNotFound if the index object is gone (then newer facts
+// have replaced it, as with a segment), and with ErrMalformed if it is damaged or does not
+// agree with the span.
 func ReadIndex(ctx context.Context, store segments.Store, at segments.Partition, span *Span) ([]Span, error) {
 	key := IndexKey(span.Segment)
 	b, err := store.Get(ctx, key, 0, -1)
@@ -113,15 +117,19 @@ func ReadIndex(ctx context.Context, store segments.Store, at segments.Partition,
 	want := o.listedAs(span.Segment)
 	want.Version = span.Version
 	if o.partition != at || want != *span {
-		return nil, fmt.Errorf("%s: %w: lists %d spans, offsets %d-%d, of %s; should be %d, %d-%d, of %s", key, ErrMalformed, want.Listed, want.Base, want.Last,
+		return nil, fmt.Errorf("%s: %w: lists %d spans, offsets %d-%d, of %s; should be %d, %d-%d, of %s",
+			key, ErrMalformed, want.Listed, want.Base, want.Last,
 			o.partition, span.Listed, span.Base, span.Last, at)
 	}
 	return o.spans, nil
 }
 
-// Expand yields spans of a partition with those that stand for others resolved, without what lies wholly below the offset from, which is its log start
-// mostly. It reads one index object at a time, as they are come to, and ends after an error: see ReadIndex.
-func Expand(ctx context.Context, store segments.Store, at segments.Partition, spans []Span, from int64) iter.Seq2[Span, error] {
+// Expand yields spans of a partition with those that stand for others resolved, without spans
+// wholly below the offset from, which is mostly the partition's log start. It reads one index
+// object at a time, when it comes to it, and ends after an error: see ReadIndex.
+func Expand(
+	ctx context.Context, store segments.Store, at segments.Partition, spans []Span, from int64,
+) iter.Seq2[Span, error] {
 	return func(yield func(Span, error) bool) {
 		for i := range spans {
 			some := spans[i : i+1]

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Where things lie in the bucket. Numbers have twenty digits, so that the order of keys is that of numbers.
+// Where things lie in the bucket. Numbers have twenty digits, so that the order of keys is
+// the order of numbers.
 const (
 	journalPrefix     = "journal/"
 	snapshotPrefix    = "snapshots/"

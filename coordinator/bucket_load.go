@@ -16,7 +16,8 @@ import (
 // ErrEmptyBucket says that no incarnation ever opened in this bucket.
 var ErrEmptyBucket = errors.New("the bucket holds no firn cluster")
 
-// errMoved says that objects are missing. Mostly they were deleted while others were read, because a newer snapshot covers them: read again.
+// errMoved says that objects are missing. Mostly they were deleted while others were read, because
+// a newer snapshot covers them: read again.
 var errMoved = errors.New("objects are missing that no snapshot covers")
 
 // loads is how many times a load begins again when objects are deleted under it.
@@ -36,8 +37,8 @@ type loaded struct {
 	objects  int              // of the journal, applied on top
 }
 
-// Load reads the newest state that the bucket has, without any coordinator and without writing: for readers. Only what was journaled is in
-// it, up to the first hole of each partition.
+// Load reads the newest state that the bucket has, without any coordinator and without writing: for
+// readers. It holds only what was journaled, up to the first hole of each partition.
 func Load(ctx context.Context, store segments.Store) (*State, error) {
 	l := loader{store, defaultParallel}
 	return again(ctx, func() (*State, error) { // from the start: perhaps the whole incarnation is history by now
@@ -167,7 +168,8 @@ func (l *loader) snapshot(ctx context.Context, ref snapshotRef) (*snapshotObject
 	return s, nil
 }
 
-// chainListing is what the bucket has of a chain: the numbers of its objects, ascending. It is never empty.
+// chainListing is what the bucket has of a chain: the numbers of its objects, ascending.
+// It is never empty.
 type chainListing struct {
 	life    string
 	numbers []uint64
@@ -195,8 +197,9 @@ func (l *loader) listChains(ctx context.Context) ([]*chainListing, error) {
 	return chains, nil
 }
 
-// beyond returns the numbers of the objects that a snapshot with these covers does not have, and the key of the first that is missing, if any.
-// Only objects that a newer snapshot covers are ever deleted.
+// beyond returns the numbers of the objects that a snapshot with these covers does not
+// include, and the key of the first that is missing, if any. Only objects that a newer
+// snapshot covers are ever deleted.
 func (c *chainListing) beyond(covers map[string]cover) (numbers []uint64, missing string) {
 	cov, covered := covers[c.life]
 	if covered && cov.sealed {
@@ -251,7 +254,8 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 			return nil, fmt.Errorf("%w: %s", errMoved, key)
 		}
 		// A seal in the middle lies where an object was that a newer snapshot covers.
-		if o.kind == journalSeal && i+1 < len(objects) && objects[i+1].life == o.life && o.incarnation == snapshot.incarnation {
+		goesOn := i+1 < len(objects) && objects[i+1].life == o.life
+		if o.kind == journalSeal && goesOn && o.incarnation == snapshot.incarnation {
 			return nil, fmt.Errorf("%w: %s", errMoved, o.key())
 		}
 	}
@@ -259,12 +263,17 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 	return found, found.apply(objects)
 }
 
-// apply adds journal objects, ordered by life and number. Chains of lives in other incarnations have no facts for this state. Those of later ones must
-// not be said to be covered; those of earlier ones are, once they are sealed.
+// apply adds journal objects, ordered by life and number. Chains of lives in other incarnations
+// have no facts for this state. Those of later incarnations must not count as covered; those of
+// earlier ones do, once they are sealed.
 //
-// Facts of one incarnation do not contradict each other, since it is opened once. Should they, then what others were served first stands, as far as the bucket can tell: the generation that
-// the snapshot tells, else that of the first life, by its id, that has facts and tells one; lives are named by the time at which they began. Facts of another generation are left out. Facts whose generation is not known count with
-// them, as far as they do not contradict (gathered.apply). It never makes the bucket unreadable, and what is left out is in the state's doubts.
+// Facts of one incarnation do not contradict each other, since it is opened once. If they do all
+// the same, what was served first stands, as far as the bucket can tell: the facts of the
+// generation that the snapshot names, otherwise of the generation of the first life, by its id,
+// that has facts and names one; a life's id begins with the time at which it began. Facts of
+// another generation are left out. Facts whose generation is not known count with the facts that
+// stand, as far as they do not contradict them (gathered.apply). A contradiction never makes the
+// bucket unreadable, and what is left out is in the state's doubts.
 func (f *loaded) apply(objects []*readObject) error {
 	commits, doubtful := gathered{}, gathered{}
 	var ended []*Commit

@@ -117,7 +117,8 @@ func (o *journalObject) decodeFacts() ([]*Fact, error) {
 	return facts, nil
 }
 
-// incarnationObject says who made an incarnation, and of which bucket. Older versions wrote the cluster id into the first only.
+// incarnationObject says who made an incarnation, and of which bucket. Older versions wrote the
+// cluster id into the first only.
 type incarnationObject struct {
 	n         Incarnation
 	who       string
@@ -152,8 +153,8 @@ type cover struct {
 	sealed bool   // and that this object is the seal
 }
 
-// snapshotObject is a state, and what of the journal is in it. A void one has neither: it is put in the place of an opening snapshot and says
-// that this incarnation never opens.
+// snapshotObject is a state, and how much of the journal is in it. A void one has neither: it takes
+// the place of an opening snapshot and says that this incarnation never opens.
 type snapshotObject struct {
 	incarnation Incarnation
 	n           uint64

@@ -7,8 +7,9 @@ import (
 	"firn.dev/segments"
 )
 
-// Reader reads the state that the bucket has again and again, as Load does, without any coordinator and without writing. What it has read before it does not read
-// again: State costs two listings and the journal objects that are new, unless a recovery or a snapshot came between. It is not safe for concurrent use.
+// Reader reads the state that the bucket has again and again, as Load does, without any coordinator
+// and without writing. It reads nothing twice: State costs two listings and the journal objects
+// that are new, unless a recovery or a snapshot came between. It is not safe for concurrent use.
 type Reader struct {
 	loader
 	base  Incarnation
@@ -18,7 +19,8 @@ type Reader struct {
 // NewReader returns a reader of a bucket.
 func NewReader(store segments.Store) *Reader { return &Reader{loader: loader{store, defaultParallel}} }
 
-// State returns the newest state that the bucket has. The one that it returned before must not be used any more.
+// State returns the newest state that the bucket has. The state that it returned before must not
+// be used any more.
 func (r *Reader) State(ctx context.Context) (*State, error) {
 	return again(ctx, func() (*State, error) {
 		base, err := r.newestOpened(ctx)
@@ -49,7 +51,8 @@ func (r *Reader) goOn(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.apply(ctx, &snapshotObject{incarnation: r.base, n: before.snapshot, state: before.state, covers: before.covers}, chains)
+	known := &snapshotObject{incarnation: r.base, n: before.snapshot, state: before.state, covers: before.covers}
+	found, err := r.apply(ctx, known, chains)
 	if err != nil {
 		return nil, err
 	}

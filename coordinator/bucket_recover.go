@@ -37,14 +37,16 @@ func (o RecoverOptions) withDefaults() RecoverOptions {
 	return o
 }
 
-// ErrRecoveryLost says that another recovery goes on: it took the incarnation that this one wanted, or settled it. Whether it lives
-// to open the coordinator is for the caller to watch.
+// ErrRecoveryLost says that another recovery goes on: it took the incarnation that this one wanted,
+// or settled it. The caller has to watch whether the other recovery lives to open the coordinator.
 var ErrRecoveryLost = errors.New("another recovery of this bucket is under way")
 
-// Recover makes the bucket's state that of a new incarnation. It seals every journal chain, so that nobody can acknowledge anything
-// any more that is not in this state. It is the caller who loads the state into a coordinator, with Open, which works once.
+// Recover makes the bucket's state the state of a new incarnation. It seals every journal chain, so
+// that no node can acknowledge anything that is not in this state. The caller then loads the state
+// into a coordinator with Open, which works once.
 //
-// It may be abandoned at any moment, run by several at once, and repeated: ARCHITECTURE.md, "Start, death, and the second server".
+// It may be abandoned at any moment, run by several at once, and repeated: ARCHITECTURE.md, "Start,
+// death, and the second server".
 func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*State, error) {
 	opts = opts.withDefaults()
 	now := opts.Clock()
@@ -69,7 +71,8 @@ func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*S
 	}
 	reportDoubts(opts.Logger, found.state.doubts)
 	opts.Logger.Info("recovered from the bucket", "incarnation", r.in, "base", r.base, "snapshot", found.snapshot,
-		"journal_objects", found.objects, "chains_sealed", r.sealed, "spans", found.state.spans(), "spans_beyond_holes", r.dropped,
+		"journal_objects", found.objects, "chains_sealed", r.sealed,
+		"spans", found.state.spans(), "spans_beyond_holes", r.dropped,
 		"took", opts.Clock().Sub(now).Round(time.Microsecond))
 	found.state.opening = &opening{}
 	return found.state, nil
@@ -116,8 +119,9 @@ func (r *recovery) createIncarnation(ctx context.Context) error {
 	return err
 }
 
-// passOn reads the cluster id from the incarnation before, so that every incarnation says whose bucket it is. It is empty if that one
-// does not, because an older version made it, or cannot be read.
+// passOn reads the cluster id from the incarnation before, so that every incarnation says whose
+// bucket it is. It is empty if the one before does not have it, because an older version made it,
+// or cannot be read.
 func (r *recovery) passOn(ctx context.Context, before Incarnation) (string, error) {
 	o, err := readIncarnation(ctx, r.store, before)
 	if errors.Is(err, segments.ErrNotFound) || errors.Is(err, ErrMalformed) || errors.Is(err, ErrNewer) {
@@ -138,7 +142,8 @@ func readIncarnation(ctx context.Context, store segments.Store, in Incarnation) 
 	return *o, nil
 }
 
-// newestIncarnation returns the number of the newest incarnation after one that is known; that one if there is none.
+// newestIncarnation returns the number of the newest incarnation after one that is known; the known
+// one if there is none.
 func newestIncarnation(ctx context.Context, store segments.Store, known Incarnation) (Incarnation, error) {
 	after := ""
 	if known > 0 {
@@ -155,7 +160,8 @@ func newestIncarnation(ctx context.Context, store segments.Store, known Incarnat
 	return known, nil
 }
 
-// settle is step 2: decide whether each predecessor ever opens, the newest first, down to the first that did: it settled its own predecessors.
+// settle is step 2: decide whether each predecessor ever opens, the newest first, down to the first
+// that did open: it settled its own predecessors.
 func (r *recovery) settle(ctx context.Context) error {
 	for in := r.in - 1; in > 0; in-- {
 		opened, err := r.settleOne(ctx, in)
@@ -199,11 +205,13 @@ func (r *recovery) settleOne(ctx context.Context, in Incarnation) (opened bool, 
 	return false, err
 }
 
-// seal is step 3: end every chain that was begun before. It returns the listing in which all of them ended with a seal.
+// seal is step 3: end every chain that was begun before. It returns the listing in which all of
+// them ended with a seal.
 //
-// The key behind the last object that was listed may be free because it lies in the middle of a chain by now, its object deleted since a
-// snapshot covers it. So a seal counts only when a later listing shows nothing behind it: the last object of a chain that is not sealed is never
-// deleted, so it would show.
+// The key behind the last listed object may be free because it now lies in the middle of a chain,
+// its object deleted since a snapshot covers it. So a seal counts only when a later listing shows
+// nothing behind it: the last object of a chain that is not sealed is never deleted, so the
+// listing would show it.
 func (r *recovery) seal(ctx context.Context) ([]*chainListing, error) {
 	ends := map[string]uint64{} // numbers of seals, by life
 	for life, cov := range r.snapshot.covers {
@@ -248,8 +256,8 @@ func (r *recovery) seal(ctx context.Context) ([]*chainListing, error) {
 	}
 }
 
-// sealChain puts a seal behind the last object that is known of a chain, unless that is one. It returns the seal's number, or 0 if the
-// chain has moved on.
+// sealChain puts a seal behind the last known object of a chain, unless that object is a seal. It
+// returns the seal's number, or 0 if the chain has moved on.
 func (r *recovery) sealChain(ctx context.Context, c *chainListing) (uint64, error) {
 	last, err := r.journalObject(ctx, journalKey(c.life, c.last()))
 	if errors.Is(err, segments.ErrNotFound) {
@@ -261,7 +269,8 @@ func (r *recovery) sealChain(ctx context.Context, c *chainListing) (uint64, erro
 	if last.kind == journalSeal {
 		return last.n, nil
 	}
-	o := journalObject{kind: journalSeal, incarnation: last.incarnation, nonce: last.nonce, life: c.life, n: last.n + 1, who: r.who, when: r.now.UnixMilli(), by: r.in}
+	o := journalObject{kind: journalSeal, incarnation: last.incarnation, nonce: last.nonce, life: c.life, n: last.n + 1,
+		who: r.who, when: r.now.UnixMilli(), by: r.in}
 	created, err := create(ctx, r.store, o.key(), o.encode())
 	if err != nil || !created {
 		return 0, err
@@ -296,13 +305,16 @@ func (r *recovery) rebuild(ctx context.Context, chains []*chainListing) (*loaded
 		if cov.sealed && listed[life] {
 			r.sealed++
 		} else {
-			delete(found.covers, life) // begun too late to become a life, or gone: of an earlier incarnation nothing counts that comes behind
+			// The chain was begun too late to become a life, or it is gone: of an earlier incarnation
+			// nothing counts that comes behind.
+			delete(found.covers, life)
 		}
 	}
 	return found, nil
 }
 
-// open is step 5: the state becomes that of the new incarnation, unless somebody has settled it meanwhile.
+// open is step 5: the state becomes the state of the new incarnation, unless another recovery
+// has settled it meanwhile.
 func (r *recovery) open(ctx context.Context, found *loaded) error {
 	o := snapshotObject{incarnation: r.in, covers: found.covers, state: found.state}
 	created, err := create(ctx, r.store, snapshotKey(r.in, 0), o.encode())
@@ -315,8 +327,9 @@ func (r *recovery) open(ctx context.Context, found *loaded) error {
 // puts is how often create tries.
 const puts = 4
 
-// create puts an object that only its creator can have made: its bytes are unlike any other's. If it exists already and is ours, then the
-// reply to an earlier try was lost. It reports whether the object is ours.
+// create puts an object that only its creator can have made: its bytes are unlike any other's. If
+// it exists already and is ours, then the reply to an earlier try was lost. It reports whether
+// the object is ours.
 func create(ctx context.Context, store segments.Store, key string, body []byte) (bool, error) {
 	var err error
 	for try := range puts {

@@ -39,14 +39,16 @@ func (s *idSet) has(id segments.ID) bool {
 	return found
 }
 
-// archived is a span that stands for others, of which only those count that do not lie wholly below from.
+// archived is a span that stands for others, of which only those count that do not
+// lie wholly below from.
 type archived struct {
 	at   segments.Partition
 	span Span
 	from int64
 }
 
-// references are the objects that spans refer to. What index objects list is among them only once read has been called.
+// references are the objects that spans refer to. The segments that index objects list are among
+// them only once read has been called.
 type references struct {
 	segments idSet
 	indexes  idSet
@@ -62,7 +64,8 @@ func (r *references) add(at segments.Partition, s *Span, logStart int64) {
 	r.archived = append(r.archived, archived{at, *s, logStart})
 }
 
-// references are the objects that the spans of a state refer to, also those that wait: for offsets before them, or for an earlier merge; and what is in doubt.
+// references are the objects that the spans of a state refer to, including spans that wait, for
+// offsets before them or for an earlier merge, and spans in doubt.
 func (s *State) references() *references {
 	r := &references{}
 	for at, p := range s.partitions {
@@ -77,7 +80,8 @@ func (s *State) references() *references {
 	return r
 }
 
-// references are the objects that readers of the view may need. Spans are looked at without the lock: nobody changes them.
+// references are the objects that readers of the view may need. It looks at spans without the
+// lock: nobody changes them.
 func (v *View) references() *references {
 	type part struct {
 		at       segments.Partition
@@ -105,7 +109,8 @@ func (r *references) sort() {
 	r.indexes.sort()
 }
 
-// read adds the segments that index objects list, except those in known, and returns which of the objects are gone. It reads several at once.
+// read adds the segments that index objects list, except those in known, and returns which of the
+// objects are gone. It reads several at once.
 func (r *references) read(ctx context.Context, l loader, known *idSet) (gone []archived, err error) {
 	todo := slices.DeleteFunc(slices.Clone(r.archived), func(a archived) bool { return known.has(a.span.Segment) })
 	var mu sync.Mutex

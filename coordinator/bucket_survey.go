@@ -28,7 +28,8 @@ type Summary struct {
 	Records, Bytes            int64 // that can be read
 }
 
-// Look surveys a bucket. It writes nothing. A cluster that is at work may be a little further by the time that it returns.
+// Look surveys a bucket. It writes nothing. A cluster at work may have moved on a little by the
+// time that it returns.
 func Look(ctx context.Context, store segments.Store) (Survey, error) {
 	l := loader{store, defaultParallel}
 	return again(ctx, func() (Survey, error) {
@@ -55,7 +56,8 @@ func Look(ctx context.Context, store segments.Store) (Survey, error) {
 		if err != nil {
 			return Survey{}, err
 		}
-		s := Survey{Newest: newest, Base: base, Snapshot: found.snapshot, Objects: found.objects, Chains: len(chains), Doubts: found.state.Doubts()}
+		s := Survey{Newest: newest, Base: base, Snapshot: found.snapshot, Objects: found.objects, Chains: len(chains)}
+		s.Doubts = found.state.Doubts()
 		for _, c := range chains {
 			if !found.covers[c.life].sealed {
 				s.Open++

@@ -9,16 +9,17 @@ import (
 	"firn.dev/segments"
 )
 
-// Incarnation numbers the times that coordinator state was built from the bucket. It grows by one each time.
+// Incarnation numbers the times that coordinator state was built from the bucket. It grows
+// by one each time.
 type Incarnation uint64
 
-// Coordinator decides order. It is fast and may forget: everything that it decided and that a client
-// was told of is in the bucket, and when it has lost anything its incarnation is over.
+// Coordinator decides order. It is fast and may forget: everything that it decided and that a
+// client was told of is in the bucket, and when it has lost anything its incarnation is over.
 // Implementations pass the suite in coordinatortest.
 //
 // Every call that decides carries the incarnation that the caller lives in and fails with
-// ErrIncarnation if that is not the current one: the caller must then begin a new life. Calls may be
-// repeated after any error: Commit is idempotent by segment id, Propose by change id, Confirm by
+// ErrIncarnation if that is not the current one: the caller must then begin a new life. Calls may
+// be repeated after any error: Commit is idempotent by segment id, Propose by change id, Confirm by
 // itself. The exception is Open.
 type Coordinator interface {
 	Log
@@ -29,8 +30,9 @@ type Coordinator interface {
 
 // Log decides, and numbers its decisions in one stream.
 type Log interface {
-	// Generation returns what is open: the current incarnation, and which opening of it this is. It
-	// returns ErrNotOpen if there is no state that can be trusted: then a node has to Recover and Open.
+	// Generation returns what is open: the current incarnation, and which opening of it
+	// this is. It returns ErrNotOpen if there is no state that can be trusted: then a node
+	// has to Recover and Open.
 	Generation(ctx context.Context) (Generation, error)
 
 	// Open loads recovered state as that of a new incarnation, if it holds none or a lower one.
@@ -107,17 +109,19 @@ type GuestCoordinator interface {
 	Lookups
 }
 
-// DefaultRetainBytes is how much of the commit stream a coordinator keeps: room for some ten seconds
-// of a hundred commits per second into a thousand partitions each, in which a node reads the bucket
-// before it follows.
+// DefaultRetainBytes is how much of the commit stream a coordinator keeps: some ten seconds of
+// a hundred commits per second into a thousand partitions each, in which a node reads the
+// bucket before it follows.
 const DefaultRetainBytes = 64 << 20
 
 // Leases are named, timed rights. Time is the coordinator's.
 type Leases interface {
-	// Acquire takes or, for the same holder, renews the lease for ttl. The epoch grows each time that the holder changes. ErrLeaseHeld says
-	// that another holder has it, and the returned lease says which and until when.
+	// Acquire takes or, for the same holder, renews the lease for ttl. The epoch grows each time that
+	// the holder changes. ErrLeaseHeld says that another holder has it, and the returned lease says
+	// which and until when.
 	Acquire(ctx context.Context, in Incarnation, name, holder string, ttl time.Duration) (Lease, error)
-	// Release gives the lease up, if holder still holds it with that epoch; otherwise it returns ErrLeaseLost.
+	// Release gives the lease up if holder still holds it with that epoch; otherwise it
+	// returns ErrLeaseLost.
 	Release(ctx context.Context, in Incarnation, name, holder string, epoch uint64) error
 
 	// Now returns the time by the coordinator's clock, by which it also judges how old segments are. A
@@ -169,7 +173,8 @@ type DecidedID struct {
 	Complete bool
 }
 
-// CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and Decisions is MaxCommitDecisions at most.
+// CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and
+// Decisions is MaxCommitDecisions at most.
 //
 // Endings are decided before the batches. One without markers, of a transaction that is open
 // nowhere, needs no segment: such a request has no runs, and an id of its own.
@@ -187,7 +192,8 @@ type CommitRun struct {
 	Batches   []CommitBatch
 }
 
-// CommitBatch is the part of one batch that a commit needs. Its bytes follow those of the batch before it.
+// CommitBatch is the part of one batch that a commit needs. Its bytes follow those of
+// the batch before it.
 type CommitBatch struct {
 	Length        int32 // of the whole batch, in bytes
 	Records       int32
@@ -196,11 +202,12 @@ type CommitBatch struct {
 	ProducerEpoch int16
 	BaseSequence  int32
 
-	// Key says which request the batch is of; nil for all but keyed requests. Such a batch has no producer id. If its partition knows the request, of the last
-	// KeyExpiration, the batch is rejected: with ErrDuplicate if it is the same request, with
-	// ErrKeyReused if it is another. If any partition of the topic knows it, it has to have the same
-	// Partitions, else it is rejected with ErrOtherPartitions: its records may be spread over the
-	// partitions in another way, so some would be written twice, and others be told a wrong offset.
+	// Key says which request the batch belongs to; nil for all but keyed requests. Such a batch has no
+	// producer id. If its partition remembers the request, written within KeyExpiration, the batch is
+	// rejected: with ErrDuplicate if it is the same request, with ErrKeyReused if it is another. If
+	// any partition of the topic remembers it, the batch has to have the same Partitions, otherwise it
+	// is rejected with ErrOtherPartitions: its records may be spread over the partitions in another
+	// way, so some would be written twice, and the client would get wrong offsets for others.
 	Key *RequestKey
 
 	// Protocol is that of a transactional batch. The coordinator admits it if its producer is the
@@ -218,7 +225,8 @@ type CommitBatch struct {
 
 // CommitAnswer answers a CommitRequest batch by batch.
 type CommitAnswer struct {
-	// Entry is the fact that the accepted batches became. Its Seq is 0 if nothing was accepted, or all was accepted and confirmed before.
+	// Entry is the fact that the accepted batches became. Its Seq is 0 if nothing was accepted, or all
+	// was accepted and confirmed before.
 	Entry Entry
 	// Runs answers each batch of each run, in the order of the request.
 	Runs [][]BatchAnswer
@@ -232,16 +240,18 @@ type CommitAnswer struct {
 	Endings []error
 }
 
-// BatchAnswer is the answer for one batch. With a nil Err the batch has the offsets from BaseOffset on. Err is one of the producer errors
-// below, or ErrUnknownPartition. A duplicate has ErrDuplicate and the offset of the original, which may still await its
-// confirmation: tell nobody before the high watermark has passed it.
+// BatchAnswer is the answer for one batch. With a nil Err the batch has the offsets from BaseOffset
+// on. Err is one of the producer errors below, or ErrUnknownPartition. A duplicate has ErrDuplicate
+// and the offset of the original, which may still await its confirmation: answer no client before
+// the high watermark has passed it.
 type BatchAnswer struct {
 	BaseOffset     int64
 	LogStartOffset int64
 	Err            error
 }
 
-// Entry is one entry of the commit stream: a decided fact, or the news that earlier ones are confirmed.
+// Entry is one entry of the commit stream: a decided fact, or the news that earlier
+// ones are confirmed.
 type Entry struct {
 	Seq       uint64   // 1, 2, 3, … within the incarnation
 	Fact      *Fact    // decided now, or nil
@@ -255,7 +265,8 @@ var (
 	ErrTrimmed     = errors.New("the commit stream no longer reaches back that far")
 	ErrFenced      = errors.New("fenced: this node's journal was sealed by a recovery")
 
-	// ErrUnavailable is trouble that may pass: the coordinator did not answer, or not as it should. What was asked for may have been done.
+	// ErrUnavailable is trouble that may pass: the coordinator did not answer, or gave an unexpected
+	// answer. The call may have taken effect.
 	ErrUnavailable = errors.New("the coordinator is not available")
 
 	ErrTooOld           = errors.New("the segment is older than the commit deadline")
@@ -270,8 +281,9 @@ var (
 	ErrProducerEpoch = errors.New("producer epoch is older than the current one")
 	ErrKeyReused     = errors.New("the idempotency key was used for another request")
 
-	// ErrOtherPartitions says that a request with a key is written already, with its records in the partitions that they had when the topic had another number of them. Look the request
-	// up, and write it for that number.
+	// ErrOtherPartitions says that a request with a key is written already, with its records in the
+	// partitions that they got when the topic had another number of them. Look the request up, and
+	// write it for that number.
 	ErrOtherPartitions = errors.New("the request was written when the topic had another number of partitions")
 
 	// ErrTransactionalID says that the id is not known, or has another producer id.

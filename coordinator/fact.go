@@ -6,8 +6,8 @@ import (
 	"firn.dev/segments"
 )
 
-// Fact is one decision. Facts commute and are idempotent: applied in any order, any number of times, they give the same State. Exactly
-// one of the pointers is set.
+// Fact is one decision. Facts commute and are idempotent: applied in any order, any number of
+// times, they give the same State. Exactly one of the pointers is set.
 type Fact struct {
 	Incarnation Incarnation // in which it was decided
 	Commit      *Commit
@@ -47,16 +47,20 @@ type Span struct {
 	Length       int64
 	MaxTimestamp int64 // milliseconds
 
-	// Version is 0 for bytes of a mixed segment, as they were committed, and else that of the Merge that made the span: then the segment is a merged one,
-	// with offsets of its own, an index to seek in, and maybe holes.
+	// Version is 0 for bytes of a mixed segment, as they were committed. Otherwise it is the version
+	// of the Merge that made the span: then the segment is a merged one, with offsets of its own, an
+	// index to seek in, and maybe holes.
 	Version uint64
 
-	// Listed is 0 for bytes of a segment. Else Segment names not a segment but an index object, which lists this many spans, and this one stands for all of
-	// them: Position is 0, Length what they have together, MaxTimestamp their largest. Version is that of the merge that put it in their place.
+	// Listed is 0 for bytes of a segment. Otherwise Segment names not a segment but an index object,
+	// which lists this many spans, and this span stands for all of them: Position is 0, Length is
+	// the sum of theirs, MaxTimestamp the largest of theirs. Version is that of the merge that put
+	// it in their place.
 	Listed uint32
 
-	// Compacted says that the span was made by a compaction: of each key in it, it has no record that is older than another one up to the end of what
-	// was compacted then. Horizon is when the first of its tombstones may go, in milliseconds; 0 if it has none.
+	// Compacted says that a compaction made the span: of each key in it, it has no record that is
+	// older than another one up to the end of what was compacted then. Horizon is when the first of
+	// its tombstones may go, in milliseconds; 0 if it has none.
 	Compacted bool
 	Horizon   int64
 }
@@ -68,13 +72,13 @@ type ProducerBatch struct {
 	BaseSequence  int32
 	LastSequence  int32
 	BaseOffset    int64
-	LastTimestamp int64 // of the commit, in milliseconds by the coordinator's clock; decides when an idle producer is forgotten
+	LastTimestamp int64 // of the commit, in milliseconds by the coordinator's clock; an idle producer is forgotten by it
 
 	Ordinal uint64 // of the transaction in which it was admitted: TransactionalID.Ordinal; 0: in none
 }
 
-// TopicFact is the whole of a topic as one change left it. Of two with the same id the higher Version stands, and a
-// deleted topic stays deleted.
+// TopicFact is the whole of a topic as one change left it. Of two with the same id the higher
+// Version stands, and a deleted topic stays deleted.
 type TopicFact struct {
 	ID         segments.TopicID
 	Name       string
@@ -89,13 +93,15 @@ type LogStart struct {
 	Offsets map[segments.Partition]int64 // of MaxLogStarts partitions at most
 }
 
-// MaxLogStarts bounds the partitions of one LogStart, so that no coordinator is held up by one change.
+// MaxLogStarts bounds the partitions of one LogStart, so that one change does not
+// hold up a coordinator.
 const MaxLogStarts = 1000
 
 // Validate refuses what would hold a coordinator up.
 func (l *LogStart) Validate() error {
 	if len(l.Offsets) > MaxLogStarts {
-		return fmt.Errorf("%w: log starts of %d partitions in one change, at most %d are allowed", ErrMalformed, len(l.Offsets), MaxLogStarts)
+		return fmt.Errorf("%w: log starts of %d partitions in one change, at most %d are allowed",
+			ErrMalformed, len(l.Offsets), MaxLogStarts)
 	}
 	return nil
 }
@@ -105,7 +111,8 @@ type ProducerIDs struct {
 	End int64
 }
 
-// Offsets is what one consumer group committed, or what of it was deleted, in one step. For each partition the highest Version stands.
+// Offsets is what one consumer group committed or deleted in one step. For each partition
+// the highest Version stands.
 type Offsets struct {
 	Group      string
 	Version    uint64 // grows with each fact of one group, and from one holder of its lease to the next
@@ -168,7 +175,8 @@ type CommitOffsets struct {
 	Offsets []GroupOffset // of different partitions
 }
 
-// CreateTopic asks for a topic under a name that no other has. The caller has validated name, count and configs.
+// CreateTopic asks for a topic under a name that no other topic has. The caller has validated
+// name, count and configs.
 type CreateTopic struct {
 	ID         segments.TopicID
 	Name       string

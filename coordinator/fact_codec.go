@@ -219,7 +219,8 @@ func (d *decoder) producerBatches(base int64) []ProducerBatch {
 	return batches
 }
 
-// appendSequenced appends a batch's first sequence number, how many follow it, and its offset behind base.
+// appendSequenced appends a batch's first sequence number, how many follow it, and
+// its offset behind base.
 func appendSequenced(dst []byte, base int64, s sequenced) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.base))
 	dst = binary.AppendUvarint(dst, uint64((s.last-s.base)&math.MaxInt32))

@@ -17,10 +17,13 @@ import (
 // errWait says that a life cannot begin yet.
 var errWait = errors.New("waiting for another node's recovery")
 
-// nextLife begins the next life after one in that incarnation, however long that takes. With an exclusive coordinator it does not wait for others.
+// nextLife begins the next life after one in the incarnation lived, however long that takes. With
+// an exclusive coordinator it does not wait for others.
 func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
-	b := beginning{store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(), logger: n.opts.Logger,
-		metrics: n.metrics, patience: n.opts.Patience, lived: lived}
+	b := beginning{
+		store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(),
+		logger: n.opts.Logger, metrics: n.metrics, patience: n.opts.Patience, lived: lived,
+	}
 	for try := 0; ; try++ {
 		b.insist = n.insists
 		b.distrusted = n.distrusted.Load()
@@ -108,8 +111,10 @@ func (b *beginning) generation(ctx context.Context) (Generation, *State, error) 
 	return recovered.Generation(), recovered, nil
 }
 
-// giveWay leaves a recovery time that was begun since this process lived in an incarnation. To begin another would end it: of several that notice one after the other
-// that the coordinator has lost its state, each would end the recovery of the one before. A guest leaves others that time in any case.
+// giveWay leaves time to a recovery that was begun since this process lived in an incarnation. To
+// begin another would end it: if several nodes notice one after the other that the coordinator
+// has lost its state, each would end the recovery of the one before. A guest leaves others that
+// time in any case.
 func (b *beginning) giveWay(ctx context.Context) error {
 	if b.exclusive || b.lived == 0 && !b.guest {
 		return nil
@@ -121,8 +126,9 @@ func (b *beginning) giveWay(ctx context.Context) error {
 	return b.waitFor(ctx, newest, 0)
 }
 
-// waitFor leaves the recovery that began an incarnation time to open one above another, counted from when this process first saw it. It returns errWait, or nil when that
-// time is over. The next one has more: nobody knows how long a recovery takes here.
+// waitFor leaves the recovery that began an incarnation time to open one above another, counted
+// from when this process first saw it. It returns errWait, or nil when that time is over. The next
+// recovery gets more time: nobody knows how long a recovery takes here.
 func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) error {
 	if newest != b.waitedFor {
 		b.waitedFor, b.waitUntil = newest, time.Now().Add(b.patience)
@@ -134,7 +140,8 @@ func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) erro
 	return b.await(ctx, above, b.waitUntil)
 }
 
-// chain begins the chain of a new life, unless an earlier try has. It is the caller who says, with taken, that the life has begun.
+// chain begins the chain of a new life, unless an earlier try has. The caller says, with taken,
+// that the life has begun.
 func (b *beginning) chain(ctx context.Context, g Generation) (*chain, error) {
 	c := b.begun
 	if c == nil || c.generation != g || Elapsed(c.proved, time.Now()) >= guestSilence {
@@ -154,10 +161,12 @@ func (b *beginning) chain(ctx context.Context, g Generation) (*chain, error) {
 	return c, nil
 }
 
-// taken says that a life has begun with the chain. What was waited for is over: should this incarnation be lost as well, others have their time again.
+// taken says that a life has begun with the chain. The waiting is over: if this incarnation is lost
+// as well, other recoveries get their time again.
 func (b *beginning) taken() { b.begun, b.waitedFor, b.waitUntil = nil, 0, time.Time{} }
 
-// recover rebuilds the coordinator's state. If somebody else is doing the same, it leaves them time before it tries again.
+// recover rebuilds the coordinator's state. If another process is doing the same, it leaves that
+// one time before it tries again.
 func (b *beginning) recover(ctx context.Context) (*State, error) {
 	state, err := Recover(ctx, b.store, RecoverOptions{Who: b.who, Logger: b.logger})
 	if errors.Is(err, ErrRecoveryLost) && !b.exclusive {
@@ -181,15 +190,17 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// open loads a recovered state. As long as the opening itself was not sent, the same state is tried again, however long it takes: to be slow here does no harm, while
-// another recovery would leave another incarnation in the bucket with each try. Once it was sent it is never sent again: others may have lived in the incarnation since, and the
-// coordinator may have forgotten it.
+// open loads a recovered state. As long as the opening itself was not sent, it tries the same state
+// again, however long that takes: to be slow here does no harm, while another recovery would leave
+// another incarnation in the bucket with each try. Once the opening was sent it is never sent
+// again: others may have lived in the incarnation since, and the coordinator may have forgotten it.
 func (b *beginning) open(ctx context.Context, state *State) error {
 	for try, delay := 0, 50*time.Millisecond; ; try, delay = try+1, min(2*delay, time.Second) {
 		err := b.coordinator.Open(ctx, state)
 		switch {
 		case errors.Is(err, ErrOpening):
-			b.logger.Error("the recovered state was sent, and the reply was lost", "generation", state.Generation(), "error", err)
+			b.logger.Error("the recovered state was sent, and the reply was lost",
+				"generation", state.Generation(), "error", err)
 			return b.opened(ctx, state.Generation())
 		case err == nil, lifeOver(err):
 			return err
@@ -207,9 +218,10 @@ func (b *beginning) open(ctx context.Context, state *State) error {
 	}
 }
 
-// opened looks whether an opening took effect whose reply was lost. It waits until the coordinator answers: to recover before would leave an incarnation in the bucket for each
-// try. If the opening is not current it is given up, whatever became of it; should it still arrive, it finds that the bucket knows a newer incarnation (chain.begin), or
-// is refused because that is open.
+// opened looks whether an opening whose reply was lost took effect. It waits until the coordinator
+// answers: a recovery before that would leave an incarnation in the bucket for each try. If the
+// opening is not current it is given up, whatever became of it; if it still arrives, it finds that
+// the bucket knows a newer incarnation (chain.begin), or is refused because that one is open.
 func (b *beginning) opened(ctx context.Context, sent Generation) error {
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		now, err := b.coordinator.Generation(ctx)
@@ -236,7 +248,8 @@ func (n *Node) insists(err error) bool {
 	return n.view != nil || n.opts.Retry != nil && n.opts.Retry(err)
 }
 
-// await waits for the coordinator to open an incarnation above one, for a while, and returns errWait.
+// await waits for the coordinator to open an incarnation above one, for a while, and
+// returns errWait.
 func (b *beginning) await(ctx context.Context, above Incarnation, until time.Time) error {
 	for time.Now().Before(until) {
 		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {
@@ -249,8 +262,8 @@ func (b *beginning) await(ctx context.Context, above Incarnation, until time.Tim
 	return errWait
 }
 
-// behind deals with a bucket that is ahead of the coordinator: a recovery is under way, or died. When it has had its time, this node
-// recovers.
+// behind deals with a bucket that is ahead of the coordinator: a recovery is under way, or died.
+// When that recovery's time is over, this node recovers.
 func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
 	if b.exclusive {
 		return fmt.Errorf("%w: incarnation %d came while %d began", ErrFenced, newest, in)
@@ -280,7 +293,8 @@ func (n *Node) who() string {
 	return fmt.Sprintf("node %d on %s, process %d", n.opts.Info.ID, host, os.Getpid())
 }
 
-// loadView puts the state of an incarnation into the view: the one that was just recovered, if this node did that, else what the bucket has.
+// loadView puts the state of an incarnation into the view: the one that this node has just
+// recovered, if it did, otherwise the bucket's.
 func (n *Node) loadView(ctx context.Context, g Generation, recovered *State) error {
 	in := g.Incarnation
 	seq, err := n.opts.Coordinator.Settled(ctx, in)
@@ -372,7 +386,8 @@ func (s *State) hasAll(spans []CommitSpan) bool {
 	})
 }
 
-// sameOpening refuses to go on in a generation if the bucket has facts of another opening of the same incarnation.
+// sameOpening refuses to go on in a generation if the bucket has facts of another opening
+// of the same incarnation.
 func (n *Node) sameOpening(g Generation, state *State) error {
 	if state.nonce == (Nonce{}) || state.nonce == g.Nonce {
 		return nil
@@ -383,7 +398,8 @@ func (n *Node) sameOpening(g Generation, state *State) error {
 // distrust ends the lives in a generation: the next one begins with a recovery.
 func (n *Node) distrust(g Generation, why error) error {
 	n.distrusted.Store(&g)
-	n.opts.Logger.Error("this incarnation was opened twice, or its coordinator is broken: recovering anew", "generation", g, "error", why)
+	n.opts.Logger.Error("this incarnation was opened twice, or its coordinator is broken: recovering anew",
+		"generation", g, "error", why)
 	return fmt.Errorf("%w: %s contradicts what is known: %w", ErrFenced, g, why)
 }
 
@@ -395,7 +411,8 @@ type clustered interface {
 // ErrOtherCluster says that a coordinator holds the state of another bucket.
 var ErrOtherCluster = errors.New("the coordinator belongs to the cluster of another bucket")
 
-// sameCluster refuses to join a coordinator that somebody opened with another bucket, and that happens to be in the same incarnation.
+// sameCluster refuses to join a coordinator that was opened with another bucket and happens to be
+// in the same incarnation.
 func (n *Node) sameCluster(ctx context.Context, in Incarnation, state *State) error {
 	c, ok := n.opts.Coordinator.(clustered)
 	if !ok {
@@ -408,7 +425,8 @@ func (n *Node) sameCluster(ctx context.Context, in Incarnation, state *State) er
 	return err
 }
 
-// strangers looks whether a bucket does not know the coordinator's incarnation because it is another cluster's.
+// strangers looks whether a bucket does not know the coordinator's incarnation because
+// it is another cluster's.
 func (n *Node) strangers(ctx context.Context, in Incarnation) error {
 	state, err := Load(ctx, n.opts.Store)
 	switch {

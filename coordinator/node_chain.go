@@ -21,18 +21,22 @@ type chain struct {
 	proved     time.Time     // when the last successful put began: no recovery had sealed the chain then
 }
 
-// sealsSurely is how long a seal outlives, at the very least, the moment at which it was put. A put that took so long, or came so long after the one
-// before, may have missed the seal, so that its success proves nothing: then the incarnations are asked.
+// sealsSurely is how long a seal certainly exists after it was put. A put that took so long, or
+// came so long after the one before, may have missed the seal, so that its success proves nothing:
+// then the chain asks which incarnation is the newest.
 const sealsSurely = time.Hour
 
-// begin creates object 0 of a new life's chain and reads, only then, the newest incarnation. If that is not the life's own then a recovery
-// is under way or has been, and may not have seen this chain: the life must not begin. A life that could not begin may try again: its object 0 is created once.
+// begin creates object 0 of a new life's chain and reads, only then, the newest incarnation.
+// If that is not the life's own then a recovery is under way or has ended, and may not have
+// seen this chain: the life must not begin. A life that could not begin may try again: its
+// object 0 is created once.
 func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err error) {
 	if c.next == 0 {
 		if c.proved.IsZero() {
 			c.proved = c.clock()
 		}
-		o := journalObject{kind: journalBegin, incarnation: c.generation.Incarnation, nonce: c.generation.Nonce, life: c.life, who: who, when: c.proved.UnixMilli()}
+		o := c.empty(journalBegin)
+		o.who, o.when = who, c.proved.UnixMilli()
 		created, err := create(ctx, c.store, o.key(), o.encode())
 		if err != nil {
 			return 0, err
@@ -45,14 +49,21 @@ func (c *chain) begin(ctx context.Context, who string) (newest Incarnation, err 
 	return newestIncarnation(ctx, c.store, c.generation.Incarnation)
 }
 
+// empty is the next object, without its content.
+func (c *chain) empty(kind journalKind) journalObject {
+	g := c.generation
+	return journalObject{kind: kind, incarnation: g.Incarnation, nonce: g.Nonce, life: c.life, n: c.next}
+}
+
 // object is the next object with these facts.
 func (c *chain) object(facts [][]byte) []byte {
-	o := journalObject{kind: journalFacts, incarnation: c.generation.Incarnation, nonce: c.generation.Nonce, life: c.life, n: c.next, facts: facts}
+	o := c.empty(journalFacts)
+	o.facts = facts
 	return o.encode()
 }
 
-// put tries once to create the next object. ErrFenced means that there is another object in its place, a seal: the life is over. After any other error the
-// same body is to be tried again, and nothing else.
+// put tries once to create the next object. ErrFenced means that there is another object in its
+// place, a seal: the life is over. After any other error only the same body may be tried again.
 func (c *chain) put(ctx context.Context, body []byte) error {
 	begun := c.clock()
 	if c.stale(begun) {
@@ -61,8 +72,8 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	key := journalKey(c.life, c.next)
 	err := c.store.Put(ctx, key, body)
 	if errors.Is(err, segments.ErrExists) {
-		// Perhaps the reply to an earlier try was lost. If the object has been deleted since, then the chain is sealed: the last of one that is not
-		// is never deleted.
+		// Perhaps the reply to an earlier try was lost. If the object has been deleted since, then the
+		// chain is sealed: the last object of a chain that is not sealed is never deleted.
 		var mine bool
 		if mine, err = ours(ctx, c.store, key, body); err == nil && !mine {
 			return ErrFenced
@@ -92,9 +103,10 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// connected looks whether the object before the one that was just put is still there. Whoever deletes the seal of a chain has deleted what was before it, so
-// that this shows whether a seal had been in this object's place and is gone again. (The object before may also be gone because a snapshot has covered this one
-// already: then a life ends for nothing, once in a long time.)
+// connected looks whether the object before the one that was just put is still there. A process
+// that deletes the seal of a chain has deleted the objects before it, so this shows whether a seal
+// had been in this object's place and is gone again. (The object before may also be gone because a
+// snapshot has covered this one already: then a life ends for nothing, which is rare.)
 func (c *chain) connected(ctx context.Context) error {
 	if !c.shared {
 		return nil
@@ -111,13 +123,14 @@ func (c *chain) stale(now time.Time) bool {
 	return c.silence > 0 && Elapsed(c.proved, now) >= c.silence
 }
 
-// Elapsed is the time between two readings of the clock, by the wall or the monotonic clock, whichever says more: a machine that sleeps may stop
-// the latter.
+// Elapsed is the time between two readings of the clock, by the wall clock or the monotonic clock,
+// whichever says more: a machine that sleeps may stop the latter.
 func Elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
-// probe looks whether the chain has been sealed, for a node that has had nothing to write for a while.
+// probe looks whether the chain has been sealed, for a node that has had nothing to
+// write for a while.
 func (c *chain) probe(ctx context.Context) error {
 	_, err := c.store.Get(ctx, journalKey(c.life, c.next), 0, -1)
 	switch {

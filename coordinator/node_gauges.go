@@ -17,9 +17,11 @@ func (n *Node) registerGauges(r prometheus.Registerer) error {
 	}
 	return errors.Join(
 		r.Register(gauge("alive", "1 while this node lives a life; 0 while it recovers, or cannot begin one.", n.alive)),
-		r.Register(gauge("oldest_pending_seconds", "How long the oldest decided fact, of whichever node, has awaited its confirmation.",
+		r.Register(gauge("oldest_pending_seconds",
+			"How long the oldest decided fact, of whichever node, has awaited its confirmation.",
 			func() float64 { return n.view.oldestPending(time.Now()).Seconds() })),
-		r.Register(gauge("keys", "Idempotency keys that partitions remember, each counted in every partition that its request touched.",
+		r.Register(gauge("keys",
+			"Idempotency keys that partitions remember, each counted in every partition that its request touched.",
 			func() float64 { return float64(n.view.KeyCount()) })),
 	)
 }
@@ -33,7 +35,8 @@ func (n *Node) alive() float64 {
 	return 1
 }
 
-// oldestPending is for how long the oldest fact has awaited its confirmation, as far as this view has heard; 0 if none does.
+// oldestPending is for how long the oldest fact has awaited its confirmation, as far as this view
+// knows; 0 if there is none.
 func (v *View) oldestPending(now time.Time) (age time.Duration) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -25,11 +25,13 @@ type GuestOptions struct {
 	Patience time.Duration // how long to leave a recovery to others, whom it costs less, before starting one; 1 s
 }
 
-// Guest writes to a cluster without being one of its nodes: nobody hears of it, it keeps no View, and between two calls nothing of it runs. It is for
-// processes that live for moments, and may be frozen at any of them and thawed much later. What it costs does not grow with the log.
+// Guest writes to a cluster without being one of its nodes: it does not register, it keeps no View,
+// and between two calls nothing of it runs. It is for processes that live for moments, and may be
+// frozen at any of them and thawed much later. Its cost does not grow with the log.
 //
-// It has lives as a Node has them. A life begins when there is something to settle, is taken up again by later calls, and ends when it turns
-// out that its journal chain was sealed or the incarnation is over; or when it was silent for so long that nobody keeps its seal for it.
+// It has lives as a Node has them. A life begins when there is something to settle, later calls go
+// on in it, and it ends when it turns out that its journal chain was sealed or the incarnation is
+// over, or when it was silent for so long that its seal may have been deleted.
 //
 // A Guest is used by one goroutine at a time.
 type Guest struct {
@@ -43,8 +45,9 @@ type Guest struct {
 	patience time.Duration
 }
 
-// guestSilence is how long a guest's chain may be silent before the next call begins another: far less than the time for which anybody keeps a seal, which is what tells
-// a writer that comes late.
+// guestSilence is how long a guest's chain may be silent before the next call begins
+// another: far less than the time for which a seal is kept, by which a late writer learns
+// that its chain is sealed.
 const guestSilence = 10 * time.Minute
 
 // NewGuest returns a guest. It asks nobody anything yet.
@@ -59,7 +62,10 @@ func NewGuest(opts GuestOptions) (*Guest, error) {
 	if opts.Patience == 0 {
 		opts.Patience = time.Second
 	}
-	b := beginning{store: opts.Store, coordinator: opts.Coordinator, who: opts.Who, logger: opts.Logger, metrics: m, guest: true, patience: opts.Patience}
+	b := beginning{
+		store: opts.Store, coordinator: opts.Coordinator, who: opts.Who,
+		logger: opts.Logger, metrics: m, guest: true, patience: opts.Patience,
+	}
 	if x, ok := opts.Coordinator.(exclusive); ok {
 		b.exclusive = x.Exclusive()
 	}
@@ -92,8 +98,8 @@ func (g *Guest) Keyed(ctx context.Context, topic segments.TopicID, ids ...[16]by
 	return found, err
 }
 
-// Life returns the life that goes on, or begins the next, as long as ctx allows. With an exclusive coordinator it fails with ErrFenced once another process has
-// taken the bucket over.
+// Life returns the life that goes on, or begins the next, as long as ctx allows. With an exclusive
+// coordinator it fails with ErrFenced once another process has taken the bucket over.
 func (g *Guest) Life(ctx context.Context) (*GuestLife, error) {
 	if l := g.life; l != nil && l.over == nil && !l.journal.chain.stale(time.Now()) {
 		return l, nil
@@ -105,7 +111,8 @@ func (g *Guest) Life(ctx context.Context) (*GuestLife, error) {
 	return g.life, nil
 }
 
-// nextLife tries to begin a life. That the coordinator and the bucket belong together is looked at meanwhile.
+// nextLife tries to begin a life. Meanwhile it checks that the coordinator and the
+// bucket belong together.
 func (g *Guest) nextLife(ctx context.Context) error {
 	now, err := g.generation(ctx)
 	if err != nil {
@@ -130,13 +137,15 @@ func (g *Guest) nextLife(ctx context.Context) error {
 	g.begin.taken()
 	g.begin.lived, g.begin.patience = in, g.patience
 	c.silence = g.silence
-	g.life = &GuestLife{guest: g, incarnation: in, seen: seen, journal: &journal{chain: c, logger: g.begin.logger, metrics: g.metrics,
-		confirm: func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }}}
+	confirm := func(ctx context.Context, seqs []uint64) error { return g.begin.coordinator.Confirm(ctx, in, seqs) }
+	j := &journal{chain: c, logger: g.begin.logger, metrics: g.metrics, confirm: confirm}
+	g.life = &GuestLife{guest: g, incarnation: in, seen: seen, journal: j}
 	g.metrics.lives.Inc()
 	return nil
 }
 
-// generation is the one that calls are made in: as last heard, else as the coordinator says, which is recovered if need be and nobody else does.
+// generation is the one that calls are made in: the last one seen, otherwise the coordinator's,
+// which is recovered if need be and if no other process does it.
 func (g *Guest) generation(ctx context.Context) (Generation, error) {
 	if g.now != (Generation{}) {
 		return g.now, nil
@@ -214,8 +223,9 @@ func (g *Guest) sameBucket(ctx context.Context, in Incarnation) error {
 	return nil
 }
 
-// GuestLife is one life of a guest: one journal chain, in one incarnation. Once a call has failed with an error that ends lives it is over, and Guest.Life
-// begins the next. Facts that were decided in it may be settled in the next if that is lived in the same incarnation.
+// GuestLife is one life of a guest: one journal chain, in one incarnation. It is over once a call
+// has failed with an error that ends lives, and Guest.Life begins the next. Facts that were decided
+// in it may be settled in the next if that is lived in the same incarnation.
 type GuestLife struct {
 	guest       *Guest
 	incarnation Incarnation
@@ -227,7 +237,8 @@ type GuestLife struct {
 // Incarnation is the one that this life is lived in.
 func (l *GuestLife) Incarnation() Incarnation { return l.incarnation }
 
-// Seen is a number that the commit stream had reached before now. What is asked of the coordinator from now on gets a higher one.
+// Seen is a number that the commit stream had reached before now. What the coordinator decides from
+// now on gets a higher one.
 func (l *GuestLife) Seen() uint64 { return l.seen }
 
 // check ends the life if err says so.
@@ -252,19 +263,22 @@ func (l *GuestLife) Commit(ctx context.Context, req CommitRequest) (CommitAnswer
 	return answer, l.check(err)
 }
 
-// Current returns once it is certain that what the coordinator said before the call was said in the newest incarnation: see Life.Current.
+// Current returns once it is certain that what the coordinator said before the call was said in the
+// newest incarnation: see Life.Current.
 func (l *GuestLife) Current(ctx context.Context) error {
 	return l.check(stillNewest(ctx, l.guest.begin.store, l.incarnation))
 }
 
-// HighWatermarks asks the coordinator how far the partitions may be read: see Lookups.HighWatermarks.
+// HighWatermarks asks the coordinator how far the partitions may be read: see
+// Lookups.HighWatermarks.
 func (l *GuestLife) HighWatermarks(ctx context.Context, partitions []segments.Partition) ([]int64, error) {
 	marks, err := l.guest.lookups.HighWatermarks(ctx, l.incarnation, partitions)
 	return marks, l.check(err)
 }
 
-// Settle writes the facts into the journal and confirms them, as Life.Settle does, in the caller's goroutine. When it gives up because ctx ends the life is over
-// as well: nobody knows then how its chain ends.
+// Settle writes the facts into the journal and confirms them, as Life.Settle does, in the
+// caller's goroutine. When it gives up because ctx ends, the life is over as well: it is then not
+// known how its chain ends.
 func (l *GuestLife) Settle(ctx context.Context, entries ...Entry) error {
 	if l.over != nil {
 		return fmt.Errorf("%w: %w", ErrFenced, l.over)
@@ -280,7 +294,8 @@ func (l *GuestLife) Settle(ctx context.Context, entries ...Entry) error {
 	return nil
 }
 
-// Stream returns the entries of the commit stream after one number, up to another or the newest that there is. It fails with ErrTrimmed if they are not kept any more.
+// Stream returns the entries of the commit stream after one number, up to another or the newest
+// that there is. It fails with ErrTrimmed if they are not kept any more.
 func (l *GuestLife) Stream(ctx context.Context, after, upTo uint64) ([]Entry, error) {
 	log := l.guest.begin.coordinator
 	latest, err := log.Latest(ctx, l.incarnation)

@@ -11,7 +11,8 @@ import (
 	"firn.dev/retry"
 )
 
-// journal writes a life's chain: one object at a time, and everything that waits meanwhile shares the next.
+// journal writes a life's chain: one object at a time; all facts that wait meanwhile
+// share the next.
 type journal struct {
 	chain   *chain
 	confirm func(ctx context.Context, seqs []uint64) error
@@ -32,7 +33,8 @@ type settlement struct {
 	done  chan error // of one element
 }
 
-// newSettlement takes the facts of the entries. All were decided in the incarnation in which they are to be settled.
+// newSettlement makes a settlement of the facts of the entries. All were decided in the incarnation
+// in which they are to be settled.
 func newSettlement(in Incarnation, entries []Entry) (*settlement, error) {
 	s := &settlement{done: make(chan error, 1)}
 	for _, e := range entries {
@@ -80,7 +82,8 @@ func (j *journal) take() []*settlement {
 	return taken
 }
 
-// run writes until ctx ends or the life does, and says why. Settlements that it leaves unanswered learn it from the life's end.
+// run writes until ctx ends or the life does, and says why. The callers of settlements that it
+// leaves unanswered see the life's end.
 func (j *journal) run(ctx context.Context) error {
 	var idle <-chan time.Time
 	if j.probe > 0 {
@@ -139,7 +142,8 @@ func (j *journal) write(ctx context.Context, taken []*settlement) error {
 	return nil
 }
 
-// persist tries until it works, or the life is over. It logs an outage at its beginning and its end, not each try.
+// persist tries until it works, or the life is over. It logs an outage at its beginning and its
+// end, not each try.
 func (j *journal) persist(ctx context.Context, what string, try func(context.Context) error) error {
 	outage := time.Time{}
 	for n := 0; ; n++ {

@@ -41,8 +41,9 @@ func (l *Life) over() error {
 	return fmt.Errorf("%w: %w", ErrFenced, cause)
 }
 
-// Commit asks the coordinator for offsets: see Log.Commit. The answer may be told to nobody before Settle and the view's high watermark.
-// ErrFenced and ErrIncarnation mean that this life is over: commit again in the next.
+// Commit asks the coordinator for offsets: see Log.Commit. The caller may answer no client before
+// Settle and the view's high watermark. ErrFenced and ErrIncarnation mean that this life is over:
+// commit again in the next.
 func (l *Life) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, error) {
 	if l.ctx.Err() != nil {
 		return CommitAnswer{}, l.over()
@@ -56,8 +57,9 @@ func (l *Life) Commit(ctx context.Context, req CommitRequest) (CommitAnswer, err
 	return answer, nil
 }
 
-// Decide proposes a change and returns once this node's view has taken the decision in. It is not in the journal before Settle. An entry that is returned
-// together with an error was decided, and has to be settled as well.
+// Decide proposes a change and returns once this node's view has seen the decision. It is not in
+// the journal before Settle. An entry that is returned together with an error was decided, and has
+// to be settled as well.
 func (l *Life) Decide(ctx context.Context, change Change) (Entry, error) {
 	if l.ctx.Err() != nil {
 		return Entry{}, l.over()
@@ -112,9 +114,10 @@ func (l *Life) check(err error) error {
 	return l.over()
 }
 
-// Settle writes the facts into the journal and confirms them. Concurrent calls share journal objects. ErrFenced means that this life is over and
-// that it is not known whether the facts are in the journal: commit again in the next. Facts that other nodes decided are welcome: that is how
-// their commits are helped along.
+// Settle writes the facts into the journal and confirms them. Concurrent calls share journal
+// objects. ErrFenced means that this life is over and that it is not known whether the facts are in
+// the journal: commit again in the next. It also settles facts that other nodes decided, which
+// helps their commits along.
 func (l *Life) Settle(ctx context.Context, entries ...Entry) error {
 	s, err := newSettlement(l.incarnation, entries)
 	if err != nil {
@@ -139,7 +142,8 @@ func (l *Life) Settle(ctx context.Context, entries ...Entry) error {
 	}
 }
 
-// start runs a task until the life ends. A task that returns an error which is not its context's ends the life.
+// start runs a task until the life ends. A task that returns an error which is not its
+// context's ends the life.
 func (l *Life) start(task func(ctx context.Context) error) {
 	l.tasks.Go(func() {
 		if err := task(l.ctx); err != nil && l.ctx.Err() == nil {

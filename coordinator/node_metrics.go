@@ -25,7 +25,8 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	latency := prometheus.ExponentialBuckets(0.00005, 2, 18) // 50 us to 6.5 s
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "firn_coordinator_" + name, Help: help, Buckets: buckets})
+		opts := prometheus.HistogramOpts{Name: "firn_coordinator_" + name, Help: help, Buckets: buckets}
+		return prometheus.NewHistogram(opts)
 	}
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "firn_coordinator_" + name, Help: help})
@@ -33,10 +34,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "firn_coordinator_" + name, Help: help})
 	}
+	counts := prometheus.ExponentialBuckets(1, 2, 12)
+	snapshots := prometheus.ExponentialBuckets(0.01, 2, 12)
 	m := &metrics{
 		commits:     histogram("commit_seconds", "Time that the coordinator took to give a segment its offsets.", latency),
-		puts:        histogram("journal_put_seconds", "Time that a journal object took to become durable, the successful try.", latency),
-		facts:       histogram("journal_object_facts", "Facts in each journal object.", prometheus.ExponentialBuckets(1, 2, 12)),
+		puts:        histogram("journal_put_seconds", "Time that the successful put of a journal object took.", latency),
+		facts:       histogram("journal_object_facts", "Facts in each journal object.", counts),
 		bytes:       counter("journal_bytes_total", "Bytes of journal objects written."),
 		retries:     counter("journal_retries_total", "Tries to journal or confirm that failed and were repeated."),
 		pending:     gauge("pending_facts", "Facts decided and not confirmed yet."),
@@ -44,14 +47,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		lives:       counter("lives_total", "Lives that this process began."),
 		incarnation: gauge("incarnation", "Incarnation that this process lives in."),
 		spans:       gauge("spans", "Spans of all partitions, as of the last snapshot or start."),
-		snapshots:   histogram("snapshot_seconds", "Time that writing a snapshot and deleting what it covers took.", prometheus.ExponentialBuckets(0.01, 2, 12)),
+		snapshots:   histogram("snapshot_seconds", "Time to write a snapshot and delete what it covers.", snapshots),
 		deleted:     counter("journal_deleted_objects_total", "Journal objects deleted because a snapshot covers them."),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.commits, m.puts, m.facts, m.bytes, m.retries, m.pending, m.recoveries, m.lives, m.incarnation,
-		m.spans, m.snapshots, m.deleted} {
+	for _, c := range []prometheus.Collector{
+		m.commits, m.puts, m.facts, m.bytes, m.retries, m.pending,
+		m.recoveries, m.lives, m.incarnation, m.spans, m.snapshots, m.deleted,
+	} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

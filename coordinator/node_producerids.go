@@ -11,7 +11,8 @@ type producerIDs struct {
 // producerIDBlock is how many ids a node takes at once, as Kafka's brokers do.
 const producerIDBlock = 1000
 
-// ProducerID hands out a producer id that nobody has had. It waits for the coordinator, and for other calls that do, no longer than ctx.
+// ProducerID hands out a producer id that was never handed out before. It waits for the
+// coordinator, and for other calls that do, no longer than ctx.
 func (n *Node) ProducerID(ctx context.Context) (int64, error) {
 	p := &n.producers
 	select {

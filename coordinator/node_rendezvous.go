@@ -2,8 +2,9 @@ package coordinator
 
 import "hash/fnv"
 
-// Rendezvous returns the node with the highest score for the key; false if there is no node. When a node comes or goes, only those keys move that it
-// wins or held. The scores are part of what nodes of different versions have to agree on.
+// Rendezvous returns the node with the highest score for the key; false if there is no node. When a
+// node comes or goes, only the keys that it wins or held move. The scores are part of what nodes of
+// different versions have to agree on.
 func Rendezvous(nodes []NodeInfo, key []byte) (winner NodeInfo, ok bool) {
 	h := fnv.New64a()
 	h.Write(key)

@@ -17,8 +17,9 @@ const snapshotLease = "snapshots"
 // snapshotTTL is for how long it is taken.
 const snapshotTTL = 2 * time.Minute
 
-// snapshotter writes snapshots of the bucket's journal and deletes what they cover. It reads the bucket and not the view: what it writes is what a recovery
-// would find, so that nothing is deleted that the snapshot does not have.
+// snapshotter writes snapshots of the bucket's journal and deletes what they cover. It reads the
+// bucket and not the view: it writes what a recovery would find, so that nothing is deleted that
+// the snapshot does not have.
 type snapshotter struct {
 	node  *Node
 	count atomic.Int64 // journal objects since the last snapshot, about
@@ -123,7 +124,8 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 	spans := found.state.spans()
 	n.metrics.spans.Set(float64(spans))
 	least := int64(n.opts.SnapshotObjects)
-	s.due.Store(min(max(least, int64(spans)/64), 10*least)) // so that the cost of a snapshot stays in proportion to what is new
+	// The cost of a snapshot stays in proportion to what is new.
+	s.due.Store(min(max(least, int64(spans)/64), 10*least))
 	found.state.Forget(n.commitClock.passed(found.state.newest()))
 	o := snapshotObject{incarnation: l.incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
 	created, err := create(ctx, n.opts.Store, snapshotKey(o.incarnation, o.n), o.encode())
@@ -134,7 +136,8 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 	return s.tidy(ctx, l)
 }
 
-// tidy deletes what the newest snapshot makes superfluous, and ends the chains of lives that seem to be over.
+// tidy deletes what the newest snapshot makes superfluous, and ends the chains of lives that
+// seem to be over.
 func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
 	n := s.node
 	t := tidier{loader: loader{n.opts.Store, 1}, in: l.incarnation, retention: n.opts.SealRetention}
@@ -178,17 +181,21 @@ type tidier struct {
 
 // untidy is what a tidier found.
 type untidy struct {
-	keys   []string        // of objects that nobody needs
-	seals  []string        // the same, but to be deleted only when keys are gone: see chain.connected
-	silent []*chainListing // of lives that have written nothing for a long time, and have no seal that the newest snapshot covers
+	keys  []string // of objects that nobody needs
+	seals []string // the same, but to be deleted only when keys are gone: see chain.connected
+	// silent are the chains of lives that have written nothing for a long time, and have no seal that
+	// the newest snapshot covers.
+	silent []*chainListing
 }
 
-// look finds journal objects that the newest snapshot covers, and whatever is older than that snapshot.
+// look finds journal objects that the newest snapshot covers, and whatever is older
+// than that snapshot.
 //
-// Kept is the last object of a chain that is not sealed, so that a recovery finds the chain's end, and for days the seal of one that is, so that a late put of
-// its writer still meets it. Kept as well are the opening snapshot of this incarnation, because its absence would mean that it never
-// opened, and for as long as seals the incarnations before and their void snapshots, so that recoveries which began then find out that
-// they are late.
+// It keeps the last object of a chain that is not sealed, so that a recovery finds the chain's end,
+// and for days the seal of a sealed chain, so that a late put of its writer still meets it. It also
+// keeps the opening snapshot of this incarnation, because its absence would mean that the
+// incarnation never opened, and, for as long as seals, the incarnations before and their void
+// snapshots, so that recoveries which began then find out that they are late.
 func (t *tidier) look(ctx context.Context) (*untidy, error) {
 	newest, err := t.newestSnapshot(ctx, t.in)
 	if err != nil {

@@ -11,11 +11,12 @@ import (
 	"firn.dev/segments"
 )
 
-// State is what facts add up to: topics, and for every partition its offsets, spans and producers. It
-// holds confirmed facts only, except in package embedded, whose coordinator keeps one of everything
-// that was decided. It is not safe for concurrent use.
+// State is the sum of facts: topics, and for every partition its offsets, spans and producers. It
+// holds confirmed facts only, except in package embedded, whose coordinator keeps a second State of
+// everything decided. It is not safe for concurrent use.
 //
-// The high watermark is nowhere stored: it is the end of a partition's contiguous prefix, because only confirmed facts get in.
+// The high watermark is not stored: it is the end of a partition's contiguous prefix, because only
+// confirmed facts are applied.
 type State struct {
 	incarnation    Incarnation
 	clusterID      string
@@ -36,7 +37,8 @@ type State struct {
 	atomic         map[atomicKey]incompleteAtomic
 }
 
-// NewState returns the state before any fact, which may be opened once. Nobody but tests opens one that Recover has not returned.
+// NewState returns the state before any fact, which may be opened once. Only tests open a state
+// that Recover has not returned.
 func NewState(in Incarnation, clusterID string) *State {
 	s := newState(in, clusterID)
 	s.opening = &opening{}
@@ -64,9 +66,9 @@ func (s *State) Incarnation() Incarnation { return s.incarnation }
 // ClusterID is Kafka's cluster id.
 func (s *State) ClusterID() string { return s.clusterID }
 
-// Apply takes a fact in. It is the only code that does. Facts of another incarnation are ignored: what survived of them is in the
-// state that this incarnation began with. An error says that the fact contradicts others, which no coordinator can have decided; the
-// state must then not be used.
+// Apply applies a fact; no other code does. It ignores facts of another incarnation: what survived
+// of them is in the state that this incarnation began with. An error means that the fact
+// contradicts others, which no coordinator can have decided; the state must then not be used.
 func (s *State) Apply(f *Fact) error {
 	if f.Incarnation != s.incarnation {
 		return nil
@@ -118,8 +120,8 @@ func (s *State) applySpan(c *CommitSpan) error {
 	return nil
 }
 
-// partition returns what is known of a partition, making room for it; nil if its topic was deleted. The topic itself may still be
-// unknown: facts come in any order.
+// partition returns what is known of a partition, and creates it if need be; nil if its topic was
+// deleted. Its topic may still be unknown: facts come in any order.
 func (s *State) partition(at segments.Partition) *partition {
 	p := s.partitions[at]
 	if p == nil {
@@ -171,23 +173,24 @@ func (s *State) applyTopic(t *TopicFact) {
 	}
 }
 
-// applyName lets the name stand for t. Two live topics of one name exist only while the deletion of one is still on its way; any rule
-// will do that is one.
+// applyName lets the name stand for t. Two live topics have one name only while the deletion of one
+// of them is on its way; any rule that always picks the same one is good enough.
 func (s *State) applyName(t *TopicFact) {
 	if other := s.names[t.Name]; other == nil || bytes.Compare(other.ID[:], t.ID[:]) <= 0 {
 		s.names[t.Name] = t
 	}
 }
 
-// truncate drops what lies beyond holes. A recovery does it once the journal cannot change any more: what is beyond a hole was never served
-// and never acknowledged; unless the hole is there because of something that is in doubt. Markers
-// and spans of atomic requests are placed anew, since those are decided: so all of them are
-// complete.
+// truncate drops what lies beyond holes. A recovery calls it once the journal cannot change any
+// more: what is beyond a hole was never served and never acknowledged, unless the hole is there
+// because of something in doubt. Markers and spans of atomic requests get new offsets instead,
+// because those are decided: they become complete.
 func (s *State) truncate() (spans int) {
 	var doubts []Doubt
 	for at, p := range s.partitions {
 		spans += len(p.beyond)
-		if slices.ContainsFunc(s.doubts, func(d Doubt) bool { return d.Partition == at && d.Generation.Incarnation == s.incarnation }) {
+		inDoubt := func(d Doubt) bool { return d.Partition == at && d.Generation.Incarnation == s.incarnation }
+		if slices.ContainsFunc(s.doubts, inDoubt) {
 			for _, b := range p.beyond {
 				if b.atomic > 0 {
 					continue
@@ -229,8 +232,10 @@ func (s *State) clone(bare bool) *State {
 	return c
 }
 
-// Forget drops, at a time by the coordinator's clock, idempotent producers that have been silent for longer than a day, as Kafka does (producer.id.expiration.ms), requests that were written
-// before that, and the traces of offsets and settings that were deleted before that.
+// Forget drops what has expired by the given time of the coordinator's clock: idempotent
+// producers that have been silent for longer than a day, as Kafka does
+// (producer.id.expiration.ms), requests that were written before that, and the traces of offsets
+// and settings that were deleted before that.
 func (s *State) Forget(now time.Time) {
 	before := now.Add(-producerExpiration).UnixMilli()
 	keysBefore := now.Add(-KeyExpiration).UnixMilli()
@@ -251,7 +256,8 @@ func (s *State) Forget(now time.Time) {
 
 const producerExpiration = 24 * time.Hour
 
-// newest is the newest time, by the coordinator's clock, of what the state remembers; zero if it remembers nothing that has one.
+// newest is the newest time, by the coordinator's clock, of anything that the state remembers; zero
+// if nothing that it remembers has a time.
 func (s *State) newest() time.Time {
 	millis := max(s.settings.newest(), s.transactions.newest())
 	for _, p := range s.partitions {
@@ -285,8 +291,9 @@ func (s *State) spans() int {
 	return n
 }
 
-// Young returns the spans of mixed segments whose ids are not older than since, by segment: what has
-// survived of those that may be committed again. Nobody merges spans so young: see ProposeMerge.
+// Young returns the spans of mixed segments whose ids are not older than since, by
+// segment: what has survived of those that may be committed again. Nobody merges spans
+// so young: see ProposeMerge.
 func (s *State) Young(since time.Time) map[segments.ID][]CommitSpan {
 	found := map[segments.ID][]CommitSpan{}
 	for at, p := range s.partitions {

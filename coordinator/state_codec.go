@@ -14,8 +14,9 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 	return slices.SortedFunc(maps.Values(topics), func(x, y *TopicFact) int { return bytes.Compare(x.ID[:], y.ID[:]) })
 }
 
-// version is that of the snapshots in which the state can be written: the lowest that can hold it, so that who does without something new can go back to
-// a program that does not know it.
+// version returns the version of the snapshot format in which the state is written: the lowest
+// that can hold it, so that a bucket which uses nothing new can go back to a program that does not
+// know the newer versions.
 func (s *State) version() uint16 {
 	if s.hasAtomic() {
 		return snapshotAtomic
@@ -57,7 +58,9 @@ func appendState(b []byte, s *State, version uint16) []byte {
 	for _, t := range sortedTopics(s.topics) {
 		b = appendTopic(b, t)
 	}
-	keys := slices.DeleteFunc(sortedPartitions(s.partitions), func(at segments.Partition) bool { return s.partitions[at].empty() })
+	keys := slices.DeleteFunc(sortedPartitions(s.partitions), func(at segments.Partition) bool {
+		return s.partitions[at].empty()
+	})
 	b = binary.AppendUvarint(b, uint64(len(keys)))
 	for _, at := range keys {
 		b = appendPartitionState(appendPartition(b, at), at, s.partitions[at], version)

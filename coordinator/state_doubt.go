@@ -11,8 +11,10 @@ import (
 	"firn.dev/segments"
 )
 
-// Doubt is a span that was given offsets, and that others contradict: it is not in the state. That cannot happen unless an incarnation was opened twice. Its records may have
-// been acknowledged. Nobody reads them at these offsets, and nobody deletes their segment, until somebody has looked, and recovers with RecoverOptions.ForgetDoubts.
+// Doubt is a span that was given offsets and that others contradict: it is not in the state. That
+// can only happen when an incarnation was opened twice. Its records may have been acknowledged.
+// Nobody reads them at these offsets, and nobody deletes their segment, until an operator has
+// looked and recovers with RecoverOptions.ForgetDoubts.
 type Doubt struct {
 	Partition  segments.Partition
 	Span       Span
@@ -23,16 +25,19 @@ type Doubt struct {
 func (d *Doubt) Records() int64 { return d.Span.Last - d.Span.Base + 1 }
 
 func (d *Doubt) String() string {
-	return fmt.Sprintf("%s offsets %d-%d, in segment %s, decided in %s", d.Partition, d.Span.Base, d.Span.Last, d.Span.Segment, d.Generation)
+	return fmt.Sprintf("%s offsets %d-%d, in segment %s, decided in %s",
+		d.Partition, d.Span.Base, d.Span.Last, d.Span.Segment, d.Generation)
 }
 
 func compareDoubts(a, b Doubt) int {
-	return cmp.Or(comparePartitions(a.Partition, b.Partition), compareSpans(&a.Span, &b.Span), cmp.Compare(a.Generation.Incarnation, b.Generation.Incarnation),
+	return cmp.Or(comparePartitions(a.Partition, b.Partition), compareSpans(&a.Span, &b.Span),
+		cmp.Compare(a.Generation.Incarnation, b.Generation.Incarnation),
 		bytes.Compare(a.Generation.Nonce[:], b.Generation.Nonce[:]))
 }
 
 func compareSpans(a, b *Span) int {
-	return cmp.Or(cmp.Compare(a.Base, b.Base), compareIDs(a.Segment, b.Segment), cmp.Compare(a.Position, b.Position), cmp.Compare(a.Last, b.Last))
+	return cmp.Or(cmp.Compare(a.Base, b.Base), compareIDs(a.Segment, b.Segment),
+		cmp.Compare(a.Position, b.Position), cmp.Compare(a.Last, b.Last))
 }
 
 // Doubts are what contradicts the state: see Doubt. They are ordered by partition and offset.
@@ -63,7 +68,8 @@ func reportDoubts(logger *slog.Logger, doubts []Doubt) {
 			named = append(named, doubts[i].String())
 		}
 	}
-	logger.Error("an incarnation was opened twice: records that may have been acknowledged contradict others and are left out. Their segments are kept; 'firn doctor --audit' names them all",
+	logger.Error("an incarnation was opened twice: records that may have been acknowledged contradict others"+
+		" and are left out. Their segments are kept; 'firn doctor --audit' names them all",
 		"records", records, "spans", len(doubts), "first", strings.Join(named, "; "))
 }
 
@@ -73,7 +79,8 @@ type candidate struct {
 	nonce Nonce
 }
 
-// gathered are the commits of journal objects, by partition: all that there are are taken in together, so that the order in which the objects were read does not show, also where
+// gathered are the commits of journal objects, by partition. All of them are applied together, so
+// that the result does not depend on the order in which the objects were read, not even where
 // they contradict each other.
 type gathered map[segments.Partition][]candidate
 
@@ -94,8 +101,10 @@ func (g gathered) all(in Incarnation) (doubts []Doubt) {
 	return doubts
 }
 
-// apply takes the commits into a state, and returns those that contradict it or each other. Of two spans that overlap the one with the lower base offset stands; of two with the same base
-// that whose generation is known, then that of the older segment. What is in the state's prefix already stands above all.
+// apply applies the commits to a state, and returns those that contradict it or each other. Of two
+// spans that overlap, the one with the lower base offset stands; of two with the same base, the one
+// whose generation is known, then the one of the older segment. What is in the state's prefix
+// already stands above all.
 func (g gathered) apply(s *State) (doubts []Doubt) {
 	for at, candidates := range g {
 		p := s.partition(at)
@@ -111,14 +120,16 @@ func (g gathered) apply(s *State) (doubts []Doubt) {
 	return doubts
 }
 
-// applyAll takes spans in, and those that waited beyond a hole. It returns those that contradict others.
+// applyAll applies spans, together with those that waited beyond a hole. It returns
+// those that contradict others.
 func (p *partition) applyAll(candidates []candidate, keepSpans bool) (contradicted []candidate) {
 	for _, b := range p.beyond {
 		candidates = append(candidates, candidate{CommitSpan: *b.commitSpan()})
 	}
 	p.beyond = nil
 	slices.SortFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.Span.Base, b.Span.Base), cmp.Compare(unknown(a.nonce), unknown(b.nonce)), compareSpans(&a.Span, &b.Span))
+		return cmp.Or(cmp.Compare(a.Span.Base, b.Span.Base), cmp.Compare(unknown(a.nonce), unknown(b.nonce)),
+			compareSpans(&a.Span, &b.Span))
 	})
 	for _, c := range candidates {
 		switch end := p.reach(); {
@@ -152,13 +163,15 @@ func (p *partition) reach() int64 {
 	return p.end
 }
 
-// has says whether a span of a mixed segment is known. One whose place merges have taken, or that lies below the log start, is taken for known.
+// has says whether a span of a mixed segment is known. A span that was merged away, or that lies
+// below the log start, counts as known.
 func (p *partition) has(s *Span) bool {
 	if s.Last < p.end {
 		at := find(p.spans, s.Base)
 		return at == len(p.spans) || p.spans[at].Base > s.Base || p.spans[at].Version > 0 || same(&p.spans[at].Span, s)
 	}
-	at, found := slices.BinarySearchFunc(p.beyond, s.Base, func(b beyondGap, base int64) int { return cmp.Compare(b.span.Base, base) })
+	byBase := func(b beyondGap, base int64) int { return cmp.Compare(b.span.Base, base) }
+	at, found := slices.BinarySearchFunc(p.beyond, s.Base, byBase)
 	return found && same(&p.beyond[at].span, s)
 }
 

@@ -14,7 +14,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// openedTwice is a bucket in which two lives wrote to one incarnation, each in a generation of its own: what one said, the other did not know.
+// openedTwice is a bucket in which two lives wrote to one incarnation, each in a generation of its
+// own: neither knew what the other said.
 type openedTwice struct {
 	*writer
 	other *chain
@@ -23,14 +24,16 @@ type openedTwice struct {
 func newOpenedTwice(t *testing.T, first, second Nonce) *openedTwice {
 	w := newWriter(t, memory.New())
 	w.chain.generation.Nonce = first // its begin tells none, as if an older version had written it
-	b := &openedTwice{w, &chain{store: w.store, life: "life2", generation: Generation{w.chain.generation.Incarnation, second}, clock: time.Now}}
+	generation := Generation{w.chain.generation.Incarnation, second}
+	b := &openedTwice{w, &chain{store: w.store, life: "life2", generation: generation, clock: time.Now}}
 	if _, err := b.other.begin(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// journal puts spans of so many records each into a chain, from offset 0 on. Segments are named by what comes first and their number.
+// journal puts spans of so many records each into a chain, from offset 0 on. A segment's name is
+// the given byte and the segment's number.
 func (b *openedTwice) journal(c *chain, name byte, records ...int64) {
 	b.t.Helper()
 	next := int64(0)
@@ -64,25 +67,29 @@ func doubtNames(s *State) (names []string) {
 	return names
 }
 
-// An incarnation that was opened twice leaves a bucket that everybody can read, and recover, and that all understand in the same way: what was served first stands, and the
-// rest is named. So it is when the generations are known, and as far as can be when older versions wrote the journal.
+// An incarnation that was opened twice leaves a bucket that everybody can read and recover,
+// and that all readers understand in the same way: what was served first stands, and the rest
+// is named. That holds when the generations are known, and as far as possible when older
+// versions wrote the journal.
 func TestContradictions(t *testing.T) {
-	x, y := Nonce{1}, Nonce{2}
+	x, y, z := Nonce{1}, Nonce{2}, Nonce{} // of z nothing is known
+	type ns = []int64
+	type ss = []string
 	for name, test := range map[string]struct {
 		nonces         [2]Nonce
-		first, second  []int64 // records of their spans
-		stand, doubted []string
+		first, second  ns // records of their spans
+		stand, doubted ss
 		beyond         string // a hole
 	}{
-		"other sizes":                {[2]Nonce{x, y}, []int64{2, 1}, []int64{1, 1, 1}, []string{"a0", "a1"}, []string{"b0", "b1", "b2"}, ""},
-		"the same sizes":             {[2]Nonce{x, y}, []int64{1, 1}, []int64{1, 1}, []string{"a0", "a1"}, []string{"b0", "b1"}, ""},
-		"the second has more":        {[2]Nonce{x, y}, []int64{1}, []int64{1, 1}, []string{"a0"}, []string{"b0", "b1"}, ""},
-		"unknown, other sizes":       {[2]Nonce{}, []int64{2, 1}, []int64{1, 1, 1}, []string{"a0", "a1"}, []string{"b0", "b1", "b2"}, ""},
-		"unknown, the same sizes":    {[2]Nonce{}, []int64{1, 1}, []int64{1, 1}, []string{"a0", "a1"}, []string{"b0", "b1"}, ""},
-		"unknown, more of them":      {[2]Nonce{}, []int64{2}, []int64{1, 1, 1}, []string{"a0", "b2"}, []string{"b0", "b1"}, ""},
-		"the first is not known":     {[2]Nonce{{}, y}, []int64{1, 1}, []int64{2}, []string{"b0"}, []string{"a0", "a1"}, ""},
-		"the second is not known":    {[2]Nonce{x, {}}, []int64{1}, []int64{2, 1}, []string{"a0"}, []string{"b0"}, "b1"},
-		"they agree, and so nothing": {[2]Nonce{x, x}, []int64{1, 1}, nil, []string{"a0", "a1"}, nil, ""},
+		"other sizes":                {[2]Nonce{x, y}, ns{2, 1}, ns{1, 1, 1}, ss{"a0", "a1"}, ss{"b0", "b1", "b2"}, ""},
+		"the same sizes":             {[2]Nonce{x, y}, ns{1, 1}, ns{1, 1}, ss{"a0", "a1"}, ss{"b0", "b1"}, ""},
+		"the second has more":        {[2]Nonce{x, y}, ns{1}, ns{1, 1}, ss{"a0"}, ss{"b0", "b1"}, ""},
+		"unknown, other sizes":       {[2]Nonce{}, ns{2, 1}, ns{1, 1, 1}, ss{"a0", "a1"}, ss{"b0", "b1", "b2"}, ""},
+		"unknown, the same sizes":    {[2]Nonce{}, ns{1, 1}, ns{1, 1}, ss{"a0", "a1"}, ss{"b0", "b1"}, ""},
+		"unknown, more of them":      {[2]Nonce{}, ns{2}, ns{1, 1, 1}, ss{"a0", "b2"}, ss{"b0", "b1"}, ""},
+		"the first is not known":     {[2]Nonce{z, y}, ns{1, 1}, ns{2}, ss{"b0"}, ss{"a0", "a1"}, ""},
+		"the second is not known":    {[2]Nonce{x, z}, ns{1}, ns{2, 1}, ss{"a0"}, ss{"b0"}, "b1"},
+		"they agree, and so nothing": {[2]Nonce{x, x}, ns{1, 1}, nil, ss{"a0", "a1"}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newOpenedTwice(t, test.nonces[0], test.nonces[1])
@@ -219,7 +226,8 @@ func TestAuditOfContradictions(t *testing.T) {
 	}
 	report, err := Audit(t.Context(), b.store, AuditOptions{CommitDeadline: time.Nanosecond, Grace: time.Nanosecond})
 	b.must(err)
-	if got := report.Tallies[InDoubt].Objects; got != 1 || len(report.Doubts) != 1 || len(report.Leaked) != 0 || report.Tallies[Referenced].Objects != 1 {
+	referenced, inDoubt := report.Tallies[Referenced].Objects, report.Tallies[InDoubt].Objects
+	if inDoubt != 1 || len(report.Doubts) != 1 || len(report.Leaked) != 0 || referenced != 1 {
 		t.Errorf("the audit found %+v", report)
 	}
 }

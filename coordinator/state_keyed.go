@@ -9,8 +9,10 @@ import (
 	"firn.dev/segments"
 )
 
-// RequestKey says which request a batch is of. A batch whose partition knows the request's ID is a duplicate, whoever writes it and however often; and one whose topic knows it
-// has to be of the same request, with its records given their partitions as they were then: see CommitBatch.Key.
+// RequestKey says which request a batch belongs to. A batch whose partition knows the
+// request's ID is a duplicate, whoever writes it and however often. A batch whose topic knows
+// the ID has to belong to the same request, with its records distributed over as many
+// partitions as then: see CommitBatch.Key.
 type RequestKey struct {
 	ID         [16]byte // of the request: a hash of the client's key. The scope is the topic
 	Body       [16]byte // a hash of what is asked for: another body under the same ID is refused with ErrKeyReused
@@ -44,7 +46,8 @@ func (k *keyed) of(at segments.Partition, id [16]byte) Keyed {
 	return Keyed{RequestKey{id, k.body, k.partitions, k.timestamp}, at, k.baseOffset, k.records, k.time}
 }
 
-// remember notes a request whose batch joined the prefix. Batches come in order of their offsets; of two with one ID, a day apart, the later stands.
+// remember notes a request whose batch joined the prefix. Batches come in the order of their
+// offsets; of two with one ID, a day apart, the later stands.
 func (p *partition) remember(k *Keyed) {
 	if p.keys == nil {
 		p.keys = map[[16]byte]keyed{}
@@ -109,8 +112,10 @@ func (s *State) remember(p *partition, k *Keyed) {
 	s.keys += len(p.keys) - before
 }
 
-// admitKey looks whether a request was written before: nil, or ErrDuplicate with the offset of the original; ErrKeyReused or ErrOtherPartitions if another was, or the same for
-// another number of partitions. Those that have had their time count no more, whether they are still there or not.
+// admitKey looks whether a request was written before: nil, or ErrDuplicate with the offset of the
+// original; ErrKeyReused if another request had this ID, or ErrOtherPartitions if the same request
+// was written for another number of partitions. Requests that have expired count no more, whether
+// they are still there or not.
 func (p *partition) admitKey(k *RequestKey, now int64) (original int64, err error) {
 	since := now - KeyExpiration.Milliseconds()
 	known, here := p.keys[k.ID]
@@ -158,8 +163,9 @@ func (p *partition) keyedIn(at segments.Partition) []Keyed {
 	return all
 }
 
-// Keyed returns where a request was written to a topic, ordered by partition: what is confirmed, of all partitions that remember it. While it is
-// written, and on nodes that are behind, it may be some of them, or none.
+// Keyed returns where a request was written to a topic, ordered by partition: the confirmed
+// batches, of all partitions that remember it. While the request is being written, and on nodes
+// that are behind, that may be some of them or none.
 func (v *View) Keyed(topic segments.TopicID, id [16]byte) []Keyed {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -176,8 +182,8 @@ func (v *View) Keyed(topic segments.TopicID, id [16]byte) []Keyed {
 	return found
 }
 
-// KeyCount is how many requests all partitions remember together, each counted in every partition that it touched. Front doors bound it: a coordinator takes as
-// many as it is given.
+// KeyCount is the number of requests that all partitions remember together, each counted in every
+// partition that it touched. Front doors bound it: a coordinator accepts any number.
 func (v *View) KeyCount() int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

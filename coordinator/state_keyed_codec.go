@@ -35,7 +35,8 @@ func (d *decoder) keyed(at segments.Partition, base int64) []Keyed {
 	}
 	keys := make([]Keyed, 0, min(n, 1024))
 	for i := 0; i < n && d.err == nil; i++ {
-		k := Keyed{RequestKey: RequestKey{ID: d.id(), Body: d.id(), Partitions: d.int32(), Timestamp: d.varint()}, Partition: at}
+		k := Keyed{Partition: at}
+		k.RequestKey = RequestKey{ID: d.id(), Body: d.id(), Partitions: d.int32(), Timestamp: d.varint()}
 		k.BaseOffset = base + d.upTo(math.MaxInt64-1-base)
 		k.Records = d.int32()
 		k.Time = d.varint()
@@ -63,7 +64,8 @@ func (c *Commit) version() byte {
 	return factVersion
 }
 
-// hasKeys says whether a snapshot of the partition needs the part that version 3 added for requests.
+// hasKeys says whether a snapshot of the partition needs the part that version 3
+// added for requests.
 func (p *partition) hasKeys() bool {
 	for i := range p.beyond {
 		if len(p.beyond[i].keyed) > 0 {

@@ -11,12 +11,14 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// keysFact is a commit of one batch of each of n requests, from number first on, at the end of partitions that have as many already.
+// keysFact is a commit of one batch of each of n requests, from number first on, at the end of
+// partitions that have as many already.
 func keysFact(first, n, partitions int) *Fact {
 	f := &Fact{Incarnation: 1, Commit: &Commit{Segment: segments.NewID(time.Now())}}
 	for at := range partitions {
-		s := CommitSpan{Partition: segments.Partition{Topic: benchTopic, Index: int32(at)},
-			Span: Span{Segment: f.Commit.Segment, Base: int64(first), Last: int64(first + n - 1), Position: int64(at), Length: 1}}
+		s := CommitSpan{Partition: segments.Partition{Topic: benchTopic, Index: int32(at)}}
+		s.Span = Span{Segment: f.Commit.Segment, Base: int64(first), Last: int64(first + n - 1),
+			Position: int64(at), Length: 1}
 		for i := range n {
 			k := Keyed{Partition: s.Partition, BaseOffset: int64(first + i), Records: 1, Time: 1_700_000_000_000}
 			k.Partitions, k.Timestamp = 12, k.Time
@@ -38,13 +40,18 @@ func stateWithKeys(tb testing.TB, n, partitions int) *State {
 	return s
 }
 
-// A view finds requests in all partitions of a topic, counts them, and forgets them after a day, or with their topic.
+// A view finds requests in all partitions of a topic, counts them, and forgets them after a day,
+// or with their topic.
 func TestViewKeyed(t *testing.T) {
 	state := stateWithKeys(t, 24, 12)
 	v := NewView(state)
 	k := keysFact(0, 2, 1).Commit.Spans[0].Keyed[1]
 	found := v.Keyed(benchTopic, k.ID)
-	if len(found) != 12 || found[3].Partition.Index != 3 || found[3].RequestKey != k.RequestKey || found[3].BaseOffset != 1 || found[3].Time != k.Time {
+	if len(found) != 12 {
+		t.Fatalf("found %d, should be 12", len(found))
+	}
+	k.Partition = segments.Partition{Topic: benchTopic, Index: 3}
+	if found[3] != k {
 		t.Errorf("found %+v", found)
 	}
 	if found := v.Keyed(benchTopic, [16]byte{1}); found != nil {
@@ -65,16 +72,20 @@ func TestViewKeyed(t *testing.T) {
 	if n := v.KeyCount(); n != 0 || v.Keyed(benchTopic, k.ID) != nil {
 		t.Errorf("%d are left after their time", n)
 	}
-	if err := again.state.Apply(&Fact{Incarnation: 1, Topic: &TopicFact{ID: benchTopic, Name: "bench", Version: 2, Deleted: true}}); err != nil || again.state.keys != 0 {
+	deletion := &TopicFact{ID: benchTopic, Name: "bench", Version: 2, Deleted: true}
+	err = again.state.Apply(&Fact{Incarnation: 1, Topic: deletion})
+	if err != nil || again.state.keys != 0 {
 		t.Errorf("%d are left of a deleted topic, %v", again.state.keys, err)
 	}
 }
 
-// A node whose clock is years ahead of the coordinator's does not forget what the coordinator remembers, in its view or in the snapshots that it writes.
+// A node whose clock is years ahead of the coordinator's does not forget what the coordinator
+// remembers, in its view or in the snapshots that it writes.
 func TestForgettingGoesByTheCoordinatorsClock(t *testing.T) {
 	then := time.UnixMilli(1_700_000_000_000)
 	store := memory.New()
-	n, err := Join(t.Context(), NodeOptions{Store: store, Coordinator: NewEmbedded(EmbeddedOptions{Clock: func() time.Time { return then }})})
+	e := NewEmbedded(EmbeddedOptions{Clock: func() time.Time { return then }})
+	n, err := Join(t.Context(), NodeOptions{Store: store, Coordinator: e})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,15 +95,19 @@ func TestForgettingGoesByTheCoordinatorsClock(t *testing.T) {
 		}
 	}()
 	at := segments.Partition{Topic: segments.NewTopicID()}
-	if _, err := n.Change(t.Context(), Change{CreateTopic: &CreateTopic{ID: at.Topic, Name: "a", Partitions: 1}}); err != nil {
+	create := &CreateTopic{ID: at.Topic, Name: "a", Partitions: 1}
+	if _, err := n.Change(t.Context(), Change{CreateTopic: create}); err != nil {
 		t.Fatal(err)
 	}
 	life, err := n.Life(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := life.Commit(t.Context(), CommitRequest{Segment: segments.NewID(then), Runs: []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{
-		{Length: 100, Records: 1, ProducerID: -1, Key: &RequestKey{Partitions: 1}}}}}})
+	batch := CommitBatch{Length: 100, Records: 1, ProducerID: -1, Key: &RequestKey{Partitions: 1}}
+	answer, err := life.Commit(t.Context(), CommitRequest{
+		Segment: segments.NewID(then),
+		Runs:    []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{batch}}},
+	})
 	if err == nil {
 		err = life.Settle(t.Context(), answer.Entry)
 	}
@@ -115,7 +130,8 @@ func TestForgettingGoesByTheCoordinatorsClock(t *testing.T) {
 	}
 }
 
-// What lies beyond a hole is not remembered before the hole is filled, nor when a recovery drops it.
+// What lies beyond a hole is not remembered before the hole is filled, nor when a
+// recovery drops it.
 func TestKeysBeyondAHole(t *testing.T) {
 	s := benchState(1)
 	if err := s.Apply(keysFact(5, 1, 1)); err != nil || s.keys != 0 {
@@ -131,7 +147,8 @@ func TestKeysBeyondAHole(t *testing.T) {
 	}
 }
 
-// BenchmarkKeys measures what a remembered request takes: in the memory of each State, and in snapshots and facts.
+// BenchmarkKeys measures what a remembered request takes: in the memory of each State, and
+// in snapshots and facts.
 func BenchmarkKeys(b *testing.B) {
 	for _, partitions := range []int{1, 12} {
 		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
@@ -151,7 +168,8 @@ func BenchmarkKeys(b *testing.B) {
 			}
 			b.ReportMetric(heap/n, "heap-B/key")
 			b.ReportMetric(float64(snapshot)/n, "snapshot-B/key")
-			b.ReportMetric(float64(len(AppendFact(nil, keysFact(0, 100, 1)))-len(AppendFact(nil, keysFact(0, 0, 1))))/100, "fact-B/key")
+			with, without := len(AppendFact(nil, keysFact(0, 100, 1))), len(AppendFact(nil, keysFact(0, 0, 1)))
+			b.ReportMetric(float64(with-without)/100, "fact-B/key")
 		})
 	}
 }

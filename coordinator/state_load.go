@@ -10,7 +10,8 @@ import (
 
 // What a coordinator outside of this package needs of a recovered State, to load it.
 
-// Topics yields every topic as it stands, ordered by id. Deleted ones are among them: their ids are never used again.
+// Topics yields every topic, ordered by id. Deleted ones are among them: their ids
+// are never used again.
 func (s *State) Topics() iter.Seq[TopicFact] {
 	return func(yield func(TopicFact) bool) {
 		for _, t := range sortedTopics(s.topics) {
@@ -36,7 +37,8 @@ type PartitionState struct {
 func (s *State) Partitions() iter.Seq2[segments.Partition, PartitionState] {
 	return func(yield func(segments.Partition, PartitionState) bool) {
 		for _, at := range sortedPartitions(s.partitions) {
-			if p := s.partitions[at]; !p.empty() && !yield(at, PartitionState{p.logStart, p.end, p.producerBatches(), p.merges}) {
+			p := s.partitions[at]
+			if !p.empty() && !yield(at, PartitionState{p.logStart, p.end, p.producerBatches(), p.merges}) {
 				return
 			}
 		}

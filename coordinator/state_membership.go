@@ -2,8 +2,10 @@ package coordinator
 
 import "firn.dev/segments"
 
-// Besides offsets, a group may store who its members are, so that the next owner knows them: an entry for a partition that no topic has, whose metadata
-// is whatever the owner wants its successor to know. So it has all that offsets have: versions, journal, snapshots, and the same moment from which it shows.
+// Besides offsets, a group may store its members, so that the next owner knows them: an entry for a
+// partition that no topic has, whose metadata is whatever the owner wants its successor to know. So
+// memberships have all that offsets have: versions, journal, snapshots, and they show in a View
+// from the same moment.
 
 // memberships is the partition of that entry.
 var memberships = segments.Partition{}

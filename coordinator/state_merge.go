@@ -12,24 +12,28 @@ import (
 	"firn.dev/segments"
 )
 
-// Merge replaces the spans of one partition in [Base, Last] with those of one merged segment, or with none where nothing survived compaction, or with one that
-// stands for just those spans and is Listed.
+// Merge replaces the spans of one partition in [Base, Last] with those of one merged
+// segment, with none where nothing survived compaction, or with one that stands for just
+// those spans and is Listed.
 //
-// The merges of a partition are numbered 1, 2, 3, … and decided one after the other: each is planned by somebody whose view shows all before it, and is
-// refused if there is another by then. So each takes the place of spans exactly as its planner saw them, and a State, which applies
-// them in the order of their versions and keeps one that comes too early until those before it have come, needs to remember nothing of what was replaced.
-// None can stay away: a merge is decided only when those before it are in the journal.
+// The merges of a partition are numbered 1, 2, 3, … and decided one after the other. Each is
+// planned on a view that shows all merges before it, and is refused if another one was decided
+// meanwhile. So each replaces spans exactly as its planner saw them. A State applies merges in the
+// order of their versions and keeps one that comes too early until those before it have come, so it
+// needs to remember nothing of what was replaced. No merge can stay away: one is decided only when
+// those before it are in the journal.
 type Merge struct {
 	Partition  segments.Partition
 	Version    uint64 // 1 for the first merge of the partition, then 2, 3, …
 	Base, Last int64  // whole spans, as they stood when the merge was planned
-	Spans      []Span // in offset order inside [Base, Last], with this Version; with holes between and in them where compaction took records away
+	Spans      []Span // in offset order in [Base, Last], with this Version; where compaction removed records, holes remain
 }
 
-// ProposeMerge asks for a merge, under a lease: if that is not held with that epoch by now, by the coordinator's clock, it is refused with ErrLeaseLost.
-// It is refused with ErrMergedMeanwhile if After is not the version of the newest merge of the partition that was decided, with ErrTooOld if the
-// new object is older than MergeDeadline, because a collector may have deleted it, with ErrTooYoung
-// if Youngest is younger than MergeAge, and with ErrOffsetRange beyond the high watermark.
+// ProposeMerge asks for a merge, under a lease: it is refused with ErrLeaseLost if that lease is
+// not held with that epoch now, by the coordinator's clock. It is refused with ErrMergedMeanwhile
+// if After is not the version of the partition's newest decided merge, with ErrTooOld if the new
+// object is older than MergeDeadline, because a collector may have deleted it, with ErrTooYoung if
+// Youngest is younger than MergeAge, and with ErrOffsetRange beyond the high watermark.
 //
 // A segment that may still be committed again is known, after a recovery, by its spans
 // (State.Young): without them its records would be given offsets a second time. So no span of a
@@ -45,11 +49,12 @@ type ProposeMerge struct {
 	Youngest segments.ID // of the segments that were committed and whose spans give way; zero if there are none
 }
 
-// DefaultCommitDeadline is how old a segment may be when it is committed, where nothing else is said. All nodes and coordinators of a cluster
-// have to agree.
+// DefaultCommitDeadline is how old a segment may be when it is committed, unless an option says
+// otherwise. All nodes and coordinators of a cluster have to use the same value.
 const DefaultCommitDeadline = 5 * time.Minute
 
-// MergeDeadline is how old a merged segment may be when its merge is decided, by the commit deadline: it takes longer to write.
+// MergeDeadline is how old a merged segment may be when its merge is decided, given the commit
+// deadline: it takes longer to write.
 func MergeDeadline(commit time.Duration) time.Duration { return 12 * commit }
 
 // MergeAge is how old a segment has to be whose spans are merged, by the commit deadline: more than
@@ -88,13 +93,15 @@ func (p *ProposeMerge) Validate() error {
 		s := &m.Spans[i]
 		if s.Segment != p.Segment || s.Base < next || s.Last < s.Base || s.Last > m.Last || s.Position < 0 || s.Length < 1 ||
 			s.Position > math.MaxInt64-s.Length {
-			return fmt.Errorf("%w: span %d of a merge of %s over offsets %d-%d: %+v", ErrMalformed, i, m.Partition, m.Base, m.Last, *s)
+			return fmt.Errorf("%w: span %d of a merge of %s over offsets %d-%d: %+v",
+				ErrMalformed, i, m.Partition, m.Base, m.Last, *s)
 		}
 		if err := s.kindError(); err != nil {
 			return fmt.Errorf("%w: merge of %s: %w", ErrMalformed, m.Partition, err)
 		}
 		if s.Listed > 0 && len(m.Spans) > 1 {
-			return fmt.Errorf("%w: a merge of %s into %d spans, and one of them stands for others", ErrMalformed, m.Partition, len(m.Spans))
+			return fmt.Errorf("%w: a merge of %s into %d spans, and one of them stands for others",
+				ErrMalformed, m.Partition, len(m.Spans))
 		}
 		next = s.Last + 1
 	}
@@ -112,7 +119,8 @@ func (p *ProposeMerge) Fact(in Incarnation) *Fact {
 	return &Fact{Incarnation: in, Merge: &m}
 }
 
-// applyMerge takes a merge in: at once if it is the next one of its partition and its offsets are in the prefix, else when that has come about.
+// applyMerge applies a merge: at once if it is the next one of its partition and its offsets are in
+// the prefix, otherwise when both hold.
 func (s *State) applyMerge(m *Merge) {
 	p := s.partition(m.Partition)
 	if p == nil || m.Version <= p.merges {
@@ -140,8 +148,9 @@ func (p *partition) merge(keepSpans bool) {
 	}
 }
 
-// replace puts the spans of m in the place of those that it covers. What lies wholly below the log start is gone in either form, and a span that reaches beyond
-// it stays whole; so it does not matter which of the two comes first.
+// replace puts the spans of m in the place of those that it covers. What lies wholly below the log
+// start is dropped before and after, and a span that reaches beyond it stays whole; so the order of
+// a merge and a move of the log start does not matter.
 func (p *partition) replace(m *Merge) {
 	from := find(p.spans, m.Base)
 	to := from + sort.Search(len(p.spans)-from, func(i int) bool { return p.spans[from+i].Base > m.Last })
@@ -169,7 +178,8 @@ func (p *partition) replace(m *Merge) {
 	p.spans = appendPlaced(spans, p.spans[to:], runningMax)
 }
 
-// appendPlaced appends spans behind others whose largest timestamp is runningMax. From where that is what it was before on, nothing changes.
+// appendPlaced appends spans behind others whose largest timestamp is runningMax. From the first
+// span on whose running maximum stays the same, nothing changes.
 func appendPlaced(dst, rest []placed, runningMax int64) []placed {
 	for i := range rest {
 		runningMax = max(runningMax, rest[i].MaxTimestamp)
@@ -181,8 +191,9 @@ func appendPlaced(dst, rest []placed, runningMax int64) []placed {
 	return dst
 }
 
-// Plan returns what a merge of a partition is planned with: up to n spans from the one on that holds offset, or the first behind it, and the version of
-// the newest merge, both of one moment.
+// Plan returns what the planner of a merge needs, both of one moment: up to n spans of a
+// partition, beginning with the one that holds offset or the first behind it, and the version
+// of the newest merge.
 func (v *View) Plan(at segments.Partition, offset int64, n int) (spans []Span, after uint64) {
 	v.mu.RLock()
 	p := v.state.partitions[at]
@@ -221,8 +232,10 @@ func (p *partition) allSpans() iter.Seq[*Span] {
 // errCuts says that a merge would take the place of a part of a span.
 var errCuts = errors.New("a merge covers whole spans")
 
-// mergeable checks a proposal against the view that it was planned with. What the coordinator cannot see is whether it cuts a span in two: then records
-// would be lost. Nothing but appended spans and the log start can have changed when the merge is applied: it is refused if others came between.
+// mergeable checks a proposal against the view that it was planned with. The coordinator cannot see
+// whether a merge cuts a span in two, and then records would be lost. Between this check and the
+// moment at which the merge is applied only appended spans and the log start can change: the merge
+// is refused if another one came between.
 func (v *View) mergeable(c *ProposeMerge) error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -232,7 +245,9 @@ func (v *View) mergeable(c *ProposeMerge) error {
 	}
 	from := find(p.spans, m.Base)
 	to := find(p.spans, m.Last)
-	if from < len(p.spans) && p.spans[from].Base < m.Base || to < len(p.spans) && p.spans[to].Base <= m.Last && p.spans[to].Last > m.Last {
+	cutsFirst := from < len(p.spans) && p.spans[from].Base < m.Base
+	cutsLast := to < len(p.spans) && p.spans[to].Base <= m.Last && p.spans[to].Last > m.Last
+	if cutsFirst || cutsLast {
 		return fmt.Errorf("%w: %w: %s, offsets %d-%d", ErrMalformed, errCuts, m.Partition, m.Base, m.Last)
 	}
 	return nil

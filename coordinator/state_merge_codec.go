@@ -10,7 +10,8 @@ import (
 
 // The bytes of merges, in facts and in snapshots: FORMAT.md.
 
-// kindsVersion is the version of merges whose spans have kinds. One without is written as version 1.
+// kindsVersion is the version of merge facts whose spans have kinds. One without is
+// written as version 1.
 const kindsVersion = 2
 
 // Kinds of spans, as FORMAT.md numbers them.
@@ -129,7 +130,8 @@ func mergeVersion(snapshot uint16) byte {
 	return factVersion
 }
 
-// appendMerges appends what a snapshot has of a partition's merges: versions of its spans are beside those.
+// appendMerges appends what a snapshot holds of a partition's merges: the versions of its spans are
+// stored beside the spans.
 func appendMerges(b []byte, p *partition, version uint16) []byte {
 	b = binary.AppendUvarint(b, p.merges)
 	b = binary.AppendUvarint(b, uint64(len(p.waiting)))

@@ -39,11 +39,14 @@ func filled(t testing.TB, age time.Duration, timestamps ...int64) *State {
 
 // merged is a merge of what lies in [base, last] into one span with that timestamp.
 func merged(version uint64, base, last, timestamp int64) *Fact {
+	span := Span{Segment: segments.NewID(time.Now()), Base: base, Last: last,
+		Position: 32, Length: 90, MaxTimestamp: timestamp, Version: version}
 	return &Fact{Incarnation: 1, Merge: &Merge{Partition: mergeAt, Version: version, Base: base, Last: last,
-		Spans: []Span{{Segment: segments.NewID(time.Now()), Base: base, Last: last, Position: 32, Length: 90, MaxTimestamp: timestamp, Version: version}}}}
+		Spans: []Span{span}}}
 }
 
-// Readers see a merge at once and whole, what they hold stays as it was, and lookups by time find the first span again.
+// Readers see a merge at once and whole, what they hold stays as it was, and lookups by time find
+// the first span again.
 func TestMergeInView(t *testing.T) {
 	v := NewView(filled(t, time.Hour, 5, 90, 7, 20, 95, 30))
 	held := v.spans(mergeAt)
@@ -77,14 +80,19 @@ func TestMergeInView(t *testing.T) {
 	}
 }
 
-// A merge that would cut a span in two is refused by who proposes it: the coordinator cannot see it. So is one that was planned before another.
+// A merge that would cut a span in two is refused by its proposer: the coordinator cannot see it.
+// So is one that was planned before another.
 func TestMergeable(t *testing.T) {
 	v := NewView(filled(t, time.Hour, 1, 2, 3))
 	for _, test := range []struct {
 		base, last int64
 		after      uint64
 		want       error
-	}{{0, 29, 0, nil}, {10, 19, 0, nil}, {0, 35, 0, nil}, {5, 19, 0, errCuts}, {10, 15, 0, errCuts}, {12, 15, 0, errCuts}, {0, 9, 1, ErrMergedMeanwhile}} {
+	}{
+		{0, 29, 0, nil}, {10, 19, 0, nil}, {0, 35, 0, nil},
+		{5, 19, 0, errCuts}, {10, 15, 0, errCuts}, {12, 15, 0, errCuts},
+		{0, 9, 1, ErrMergedMeanwhile},
+	} {
 		c := &ProposeMerge{After: test.after, Merge: Merge{Partition: mergeAt, Base: test.base, Last: test.last}}
 		if err := v.mergeable(c); !errors.Is(err, test.want) {
 			t.Errorf("%d-%d after %d: %v, want %v", test.base, test.last, test.after, err, test.want)
@@ -92,8 +100,8 @@ func TestMergeable(t *testing.T) {
 	}
 }
 
-// What stands for others stands alone, and says how many and how long they are; and what was not compacted has no tombstones. Neither a proposal nor bytes may say
-// otherwise.
+// A span that stands for others stands alone, and says how many and how long they are; and a span
+// that was not compacted has no tombstones. Neither a proposal nor bytes may say otherwise.
 func TestKindsOfSpans(t *testing.T) {
 	id := segments.NewID(time.Now())
 	for name, test := range map[string]struct {
@@ -117,7 +125,8 @@ func TestKindsOfSpans(t *testing.T) {
 			spans := []Span{{Segment: id, Base: 0, Last: 9, Position: 32, Length: 90}}
 			test.change(&spans[0])
 			if test.more {
-				spans = append(spans, Span{Segment: id, Base: spans[0].Last + 1, Last: spans[0].Last + 10, Position: 122, Length: 90})
+				base := spans[0].Last + 1
+				spans = append(spans, Span{Segment: id, Base: base, Last: base + 9, Position: 122, Length: 90})
 			}
 			p := ProposeMerge{Segment: id, Merge: Merge{Partition: mergeAt, Last: spans[len(spans)-1].Last, Spans: spans}}
 			if err := p.Validate(); (err == nil) != test.good || err != nil && !errors.Is(err, ErrMalformed) {
@@ -136,8 +145,9 @@ func TestKindsOfSpans(t *testing.T) {
 	}
 }
 
-// What the rule is for that segments are merged only when they cannot be committed any more: a recovery knows by its spans what of a segment has its
-// offsets. Without them a commit that is repeated, because its answer was lost together with the coordinator, writes its records again.
+// Segments are merged only when they cannot be committed any more, for this reason: a recovery
+// knows by a segment's spans which of its batches have offsets. Without them a commit that is
+// repeated, because its answer was lost together with the coordinator, writes its records again.
 func TestYoungSegmentsAreNotMerged(t *testing.T) {
 	for name, test := range map[string]struct {
 		merge bool
@@ -155,8 +165,11 @@ func TestYoungSegmentsAreNotMerged(t *testing.T) {
 			if err := e.Open(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
-			answer, err := e.Commit(t.Context(), 1, CommitRequest{Segment: segment, Runs: []CommitRun{{Partition: mergeAt, Position: 32,
-				Batches: []CommitBatch{{Length: 100, Records: 10, ProducerID: -1}}}}})
+			batch := CommitBatch{Length: 100, Records: 10, ProducerID: -1}
+			answer, err := e.Commit(t.Context(), 1, CommitRequest{
+				Segment: segment,
+				Runs:    []CommitRun{{Partition: mergeAt, Position: 32, Batches: []CommitBatch{batch}}},
+			})
 			if err != nil || answer.Runs[0][0].BaseOffset != test.want {
 				t.Errorf("committed again it got %+v, %v; want offset %d", answer.Runs, err, test.want)
 			}
@@ -164,9 +177,14 @@ func TestYoungSegmentsAreNotMerged(t *testing.T) {
 	}
 }
 
-// Raising the log start copies nothing where timestamps grow, and lookups by time are right where they do not.
+// Raising the log start copies nothing where timestamps grow, and lookups by time are right
+// where they do not.
 func TestRaiseLogStart(t *testing.T) {
-	for name, timestamps := range map[string][]int64{"growing": {1, 2, 3, 4, 5, 6}, "a leader": {9, 2, 3, 4, 5, 6}, "falling": {6, 5, 4, 3, 2, 1}} {
+	for name, timestamps := range map[string][]int64{
+		"growing":  {1, 2, 3, 4, 5, 6},
+		"a leader": {9, 2, 3, 4, 5, 6},
+		"falling":  {6, 5, 4, 3, 2, 1},
+	} {
 		t.Run(name, func(t *testing.T) {
 			for from := range len(timestamps) + 1 {
 				s := filled(t, time.Hour, timestamps...)
@@ -187,11 +205,16 @@ func TestRaiseLogStart(t *testing.T) {
 	}
 }
 
-// Through a node: what a merge made superfluous is garbage when it is old enough, and neither what is needed nor what is young.
+// Through a node: what a merge made superfluous is garbage when it is old enough; what is needed
+// or young is not.
 func TestUnreferenced(t *testing.T) {
 	store := &dated{Store: memory.New()}
 	deadline := time.Minute
-	n, err := Join(t.Context(), NodeOptions{Store: store, Coordinator: NewEmbedded(EmbeddedOptions{CommitDeadline: deadline}), CommitDeadline: deadline})
+	n, err := Join(t.Context(), NodeOptions{
+		Store:          store,
+		Coordinator:    NewEmbedded(EmbeddedOptions{CommitDeadline: deadline}),
+		CommitDeadline: deadline,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +223,8 @@ func TestUnreferenced(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if _, err := n.Change(t.Context(), Change{CreateTopic: &CreateTopic{ID: mergeAt.Topic, Name: "a", Partitions: 1}}); err != nil {
+	create := &CreateTopic{ID: mergeAt.Topic, Name: "a", Partitions: 1}
+	if _, err := n.Change(t.Context(), Change{CreateTopic: create}); err != nil {
 		t.Fatal(err)
 	}
 	life, err := n.Life(t.Context())
@@ -215,8 +239,11 @@ func TestUnreferenced(t *testing.T) {
 		return id
 	}
 	mixed, merged, lost, young := put(50*time.Second), put(time.Second), put(2*time.Hour), put(10*time.Minute)
-	answer, err := life.Commit(t.Context(), CommitRequest{Segment: mixed, Runs: []CommitRun{{Partition: mergeAt, Position: 32,
-		Batches: []CommitBatch{{Length: 100, Records: 10, ProducerID: -1}}}}})
+	batch := CommitBatch{Length: 100, Records: 10, ProducerID: -1}
+	answer, err := life.Commit(t.Context(), CommitRequest{
+		Segment: mixed,
+		Runs:    []CommitRun{{Partition: mergeAt, Position: 32, Batches: []CommitBatch{batch}}},
+	})
 	if err == nil {
 		err = life.Settle(t.Context(), answer.Entry)
 	}
@@ -258,15 +285,18 @@ func TestUnreferenced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.Change(t.Context(), Change{Merge: &ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, Segment: merged,
-		Merge: Merge{Partition: mergeAt, Base: 0, Last: 9, Spans: []Span{{Segment: merged, Base: 0, Last: 9, Position: 32, Length: 90}}}}}); err != nil {
+	proposal := &ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, Segment: merged,
+		Merge: Merge{Partition: mergeAt, Base: 0, Last: 9,
+			Spans: []Span{{Segment: merged, Base: 0, Last: 9, Position: 32, Length: 90}}}}
+	if _, err := n.Change(t.Context(), Change{Merge: proposal}); err != nil {
 		t.Fatal(err)
 	}
 	want("young by the store's clock", unreferenced(0))
 	want("an hour later", unreferenced(time.Hour), mixed, lost, young)
 }
 
-// dated is a store in which one object was created later than it was: so much time has passed by its clock.
+// dated is a store whose clock, for one object, says that some time has passed since
+// the object was created.
 type dated struct {
 	segments.Store
 	newest atomic.Value // string: key of that object

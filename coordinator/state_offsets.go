@@ -7,8 +7,9 @@ import (
 	"firn.dev/segments"
 )
 
-// group is what a consumer group has committed. Deletions leave a trace with their version, so that a commit decided before them that is applied
-// after them stays deleted; after a day nothing that old can be on its way any more, and forgetOffsets takes the traces away.
+// group holds what a consumer group has committed. A deletion leaves a trace with its version, so
+// that a commit which was decided before it and is applied after it stays deleted. After a day
+// nothing that old can be on its way any more, and forgetOffsets removes the traces.
 type group struct {
 	forgotten     uint64 // version of the newest deletion of the whole group; 0: never
 	forgottenTime int64
@@ -57,7 +58,10 @@ func (s *State) applyOffsets(o *Offsets) {
 	}
 	for i := range o.Partitions {
 		p := &o.Partitions[i]
-		if t := s.topics[p.Partition.Topic]; t != nil && t.Deleted || o.Version <= g.forgotten || o.Version <= g.offsets[p.Partition].version {
+		if t := s.topics[p.Partition.Topic]; t != nil && t.Deleted {
+			continue
+		}
+		if o.Version <= g.forgotten || o.Version <= g.offsets[p.Partition].version {
 			continue
 		}
 		c := committed{version: o.Version, time: o.Time}
@@ -92,7 +96,8 @@ func (s *State) forgetOffsets(before int64) {
 	}
 }
 
-// OffsetsVersion is the highest version of an Offsets fact so far: a coordinator that loads the state counts on from here.
+// OffsetsVersion is the highest version of an Offsets fact so far: a coordinator that loads the
+// state counts on from it.
 func (s *State) OffsetsVersion() uint64 { return s.offsetsVersion }
 
 // CommittedOffset is what a group committed for a partition.
@@ -106,8 +111,9 @@ func (g *group) committed(at segments.Partition) (CommittedOffset, bool) {
 	return CommittedOffset{c.of(at), c.time}, known && !c.deleted
 }
 
-// Committed returns what a group has committed for a partition; false if that is nothing. Unlike all else in a View it shows from the moment that it was
-// decided, and may be undone, for at most about a second, if the coordinator is lost.
+// Committed returns what a group has committed for a partition; false if it has committed nothing.
+// Unlike all else in a View it shows from the moment of its decision, and may be undone, for at
+// most about a second, if the coordinator is lost.
 func (v *View) Committed(name string, at segments.Partition) (CommittedOffset, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

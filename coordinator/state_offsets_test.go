@@ -12,8 +12,11 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// decide commits one offset under a lease of this life.
-func decide(t *testing.T, life *coordinator.Life, lease coordinator.Lease, group string, forget bool, offsets ...coordinator.GroupOffset) coordinator.Entry {
+// decide commits offsets under a lease of this life.
+func decide(
+	t *testing.T, life *coordinator.Life, lease coordinator.Lease, group string, forget bool,
+	offsets ...coordinator.GroupOffset,
+) coordinator.Entry {
 	t.Helper()
 	entry, err := life.Decide(t.Context(), coordinator.Change{Offsets: &coordinator.CommitOffsets{
 		Lease: lease.Name, Epoch: lease.Epoch, Group: group, Forget: forget, Offsets: offsets}})
@@ -23,7 +26,8 @@ func decide(t *testing.T, life *coordinator.Life, lease coordinator.Lease, group
 	return entry
 }
 
-// Committed offsets show from their decision on. Those that were settled are there after a restart, others are gone; deleted ones stay deleted.
+// Committed offsets show from their decision on. Those that were settled are there after a restart,
+// others are gone; deleted ones stay deleted.
 func TestCommittedOffsetsSurvive(t *testing.T) {
 	store := memory.New()
 	n := join(t, store)
@@ -48,7 +52,8 @@ func TestCommittedOffsetsSurvive(t *testing.T) {
 	settled := []coordinator.Entry{
 		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: at, Offset: 7, LeaderEpoch: 3, Metadata: "m"},
 			coordinator.GroupOffset{Partition: beside, Offset: 8, LeaderEpoch: -1}),
-		decide(t, life, lease, "g", false, coordinator.GroupOffset{Partition: segments.Partition{Topic: other}, Offset: 1, LeaderEpoch: -1}),
+		decide(t, life, lease, "g", false,
+			coordinator.GroupOffset{Partition: segments.Partition{Topic: other}, Offset: 1, LeaderEpoch: -1}),
 		decide(t, life, lease, "g", false, coordinator.DeletedOffset(beside)),
 		decide(t, life, lease, "h", false, coordinator.GroupOffset{Partition: at, Offset: 4, LeaderEpoch: -1}),
 		decide(t, life, lease, "h", true),
@@ -76,8 +81,9 @@ func TestCommittedOffsetsSurvive(t *testing.T) {
 	if c, _ := next.View().Committed("g", at); c.LeaderEpoch != 3 || c.Metadata != "m" || c.Time == 0 {
 		t.Errorf("recovered %+v", c)
 	}
-	if groups := next.View().Groups(); !slices.Equal(groups, []string{"back", "g"}) || len(next.View().CommittedOffsets("g")) != 1 {
-		t.Errorf("recovered groups %v, of g %v", groups, next.View().CommittedOffsets("g"))
+	groups, offsets := next.View().Groups(), next.View().CommittedOffsets("g")
+	if !slices.Equal(groups, []string{"back", "g"}) || len(offsets) != 1 {
+		t.Errorf("recovered groups %v, of g %v", groups, offsets)
 	}
 }
 
@@ -95,7 +101,8 @@ func TestLifeReleasesLeases(t *testing.T) {
 	if err := life.Release(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
-	_, err = life.Decide(t.Context(), coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
+	commit := &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}
+	_, err = life.Decide(t.Context(), coordinator.Change{Offsets: commit})
 	if !errors.Is(err, coordinator.ErrLeaseLost) {
 		t.Errorf("a commit under a released lease gives %v", err)
 	}

@@ -9,12 +9,16 @@ import (
 	"sort"
 )
 
-// partition is what facts say of one partition. Its spans form a contiguous prefix that ends at end; spans beyond a hole wait in beyond
-// until the hole is filled, and have no effect before: so the order in which facts arrive cannot be seen in the result.
+// partition is the sum of the facts about one partition. Its spans form a contiguous prefix that
+// ends at end. Spans beyond a hole wait in beyond until the hole is filled, and have no effect
+// before: so the result does not depend on the order in which facts arrive.
 type partition struct {
-	logStart  int64
-	end       int64       // one past the contiguous prefix: the high watermark, in a state of confirmed facts
-	spans     []placed    // of the prefix, not wholly below logStart; only ever appended to or replaced, so readers may hold a copy
+	logStart int64
+	// end is one past the contiguous prefix: the high watermark, in a state of confirmed facts.
+	end int64
+	// spans are those of the prefix, without those that lie wholly below logStart. The slice is only
+	// ever appended to or replaced, so readers may hold a copy.
+	spans     []placed
 	bytes     int64       // of spans
 	beyond    []beyondGap // ordered by base offset
 	producers map[int64]*producer
@@ -26,7 +30,8 @@ type partition struct {
 	txns      *partitionTransactions // nil if there are none
 }
 
-// placed is a span and the largest timestamp of the spans up to it, which makes a search by time a binary search.
+// placed is a span and the largest timestamp of the spans up to it, which makes a search by
+// time a binary search.
 type placed struct {
 	Span
 	runningMax int64
@@ -45,25 +50,33 @@ func (b *beyondGap) commitSpan() *CommitSpan {
 	return &CommitSpan{Span: b.span, Producers: b.producers, Keyed: b.keyed, Marker: b.marker, Atomic: b.atomic}
 }
 
-// errContradiction says that a fact contradicts others. No coordinator decides so; it can only be that an incarnation was opened twice.
+// errContradiction says that a fact contradicts others. No coordinator decides such a fact: the
+// incarnation must have been opened twice.
 var errContradiction = errors.New("facts contradict each other")
 
-// apply takes a span in: behind the prefix, beyond a hole, or not at all if it is known.
+// contradicts is the error of a span whose offsets other spans have.
+func contradicts(s *Span) error {
+	return fmt.Errorf("%w: span %d-%d of segment %s: others have these offsets",
+		errContradiction, s.Base, s.Last, s.Segment)
+}
+
+// apply applies a span: behind the prefix, beyond a hole, or not at all if it is known.
 func (p *partition) apply(c *CommitSpan, keepSpans bool) error {
 	span := c.Span
 	switch {
 	case span.Last < p.end:
 		if keepSpans && !p.has(&span) {
-			return fmt.Errorf("%w: span %d-%d of segment %s: others have these offsets", errContradiction, span.Base, span.Last, span.Segment)
+			return contradicts(&span)
 		}
 		return nil
 	case span.Base < p.end:
-		return fmt.Errorf("%w: span %d-%d of segment %s overlaps offsets up to %d that others have", errContradiction, span.Base, span.Last, span.Segment, p.end-1)
+		return fmt.Errorf("%w: span %d-%d of segment %s overlaps offsets up to %d that others have",
+			errContradiction, span.Base, span.Last, span.Segment, p.end-1)
 	case span.Base > p.end:
 		at := sort.Search(len(p.beyond), func(i int) bool { return p.beyond[i].span.Base >= span.Base })
 		if at < len(p.beyond) && p.beyond[at].span.Base == span.Base {
 			if !same(&p.beyond[at].span, &span) {
-				return fmt.Errorf("%w: span %d-%d of segment %s: others have these offsets", errContradiction, span.Base, span.Last, span.Segment)
+				return contradicts(&span)
 			}
 			return nil
 		}
@@ -133,9 +146,11 @@ func (p *partition) raiseLogStart(offset int64) {
 	p.spans = appendPlaced(make([]placed, 0, len(kept)), kept, math.MinInt64)
 }
 
-// clone copies p. Spans are shared up to their present length: both sides append to memory of their own from there on.
+// clone copies p. Both copies share spans up to their present length, and append to memory of their
+// own from there on.
 func (p *partition) clone(keepSpans bool) *partition {
-	c := &partition{index: p.index, logStart: p.logStart, end: p.end, beyond: append([]beyondGap(nil), p.beyond...), merges: p.merges,
+	c := &partition{index: p.index, logStart: p.logStart, end: p.end, merges: p.merges,
+		beyond:  append([]beyondGap(nil), p.beyond...),
 		waiting: append([]*Merge(nil), p.waiting...)}
 	if keepSpans {
 		c.spans, c.bytes = slices.Clip(p.spans), p.bytes

@@ -2,14 +2,16 @@ package coordinator
 
 import "math"
 
-// rememberedBatches is how many batches of a producer a partition can tell apart from new ones, as in Kafka: a client has at most
-// five requests under way.
+// rememberedBatches is how many batches of a producer a partition can tell apart from new ones, as
+// in Kafka: a client has at most five requests under way.
 const rememberedBatches = 5
 
-// maxProducers bounds the producers that one partition remembers. Beyond it those that have been silent for longest are forgotten.
+// maxProducers bounds the producers that one partition remembers. Beyond it, those that have been
+// silent for longest are forgotten.
 const maxProducers = 1 << 16
 
-// producer is what a partition knows of an idempotent producer: its current epoch and the newest batches in it, oldest first.
+// producer is what a partition knows of an idempotent producer: its current epoch and the newest
+// batches in it, oldest first.
 type producer struct {
 	epoch         int16
 	count         uint8
@@ -38,7 +40,8 @@ func lastSequence(base, n int32) int32 {
 	return int32((int64(base) + int64(n) - 1) & math.MaxInt32)
 }
 
-// observe notes a batch that joined the prefix. Batches come in order of their offsets; one that comes again is ignored.
+// observe notes a batch that joined the prefix. Batches come in the order of their offsets; one
+// that comes again is ignored.
 func (p *partition) observe(b *ProducerBatch) {
 	pr := p.producers[b.ProducerID]
 	if pr == nil {
@@ -84,8 +87,8 @@ func (p *partition) boundProducers() {
 	}
 }
 
-// admit applies the rules of a Kafka broker to a batch that wants to be appended, and that of requests with a key: nil, or an error, with the offset of the
-// original if it is ErrDuplicate.
+// admit applies the rules of a Kafka broker to a batch that is to be appended, and the rule for
+// requests with a key: nil, or an error, with the offset of the original if it is ErrDuplicate.
 func (p *partition) admit(b *CommitBatch, now int64) (original int64, err error) {
 	if b.Key != nil {
 		return p.admitKey(b.Key, now)

@@ -88,14 +88,17 @@ func drawMerge(t *rapid.T, shown *State, lease Lease, topic segments.TopicID) *P
 	}
 	from := rapid.IntRange(0, len(p.spans)-1).Draw(t, "from")
 	merged := p.spans[from : rapid.IntRange(from, len(p.spans)-1).Draw(t, "to")+1]
-	c := &ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, After: p.merges, Segment: segments.NewID(time.UnixMilli(1e12)),
-		Merge: Merge{Partition: at, Base: merged[0].Base, Last: merged[len(merged)-1].Last}}
+	c := &ProposeMerge{
+		Lease: lease.Name, Epoch: lease.Epoch, After: p.merges, Segment: segments.NewID(time.UnixMilli(1e12)),
+		Merge: Merge{Partition: at, Base: merged[0].Base, Last: merged[len(merged)-1].Last},
+	}
 	if from == 0 {
 		c.Merge.Base = 0 // what compaction left empty before belongs to it
 	}
 	for next, position := c.Merge.Base, int64(32); next <= c.Merge.Last; {
-		s := Span{Segment: c.Segment, Base: rapid.Int64Range(next, c.Merge.Last).Draw(t, "base"), Position: position, Length: 70,
-			MaxTimestamp: rapid.Int64Range(0, 9).Draw(t, "time")}
+		s := Span{Segment: c.Segment, Position: position, Length: 70}
+		s.Base = rapid.Int64Range(next, c.Merge.Last).Draw(t, "base")
+		s.MaxTimestamp = rapid.Int64Range(0, 9).Draw(t, "time")
 		s.Last = rapid.Int64Range(s.Base, c.Merge.Last).Draw(t, "last")
 		if rapid.IntRange(0, 2).Draw(t, "survives") > 0 {
 			c.Merge.Spans = append(c.Merge.Spans, s)
@@ -112,7 +115,8 @@ func apply(t *rapid.T, s *State, f *Fact) {
 }
 
 func drawOffsets(t *rapid.T, topics []segments.TopicID, lease Lease) *CommitOffsets {
-	c := &CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch, Group: rapid.SampledFrom([]string{"g", "h"}).Draw(t, "group")}
+	c := &CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}
+	c.Group = rapid.SampledFrom([]string{"g", "h"}).Draw(t, "group")
 	c.Forget = rapid.IntRange(0, 4).Draw(t, "forget") == 0
 	for _, topic := range topics {
 		if rapid.Bool().Draw(t, "topic") {
@@ -178,14 +182,16 @@ func encoded(s *State) []byte {
 	return o.encode()
 }
 
-// wantIndex checks what is kept beside the spans of a state, so that lookups need not look at all of them.
+// wantIndex checks what is kept beside the spans of a state, so that lookups need not look
+// at all of them.
 func wantIndex(t *rapid.T, s *State) {
 	for at, p := range s.partitions {
 		bytes, newest, next := int64(0), int64(math.MinInt64), int64(0)
 		for _, span := range p.spans {
 			bytes, newest = bytes+span.Length, max(newest, span.MaxTimestamp)
 			if span.runningMax != newest || span.Base < next || span.Last < p.logStart {
-				t.Fatalf("partition %s, log start %d: span %+v comes behind offset %d, largest timestamp up to it is %d", at, p.logStart, span, next, newest)
+				t.Fatalf("partition %s, log start %d: span %+v comes behind offset %d, largest timestamp up to it is %d",
+					at, p.logStart, span, next, newest)
 			}
 			next = span.Last + 1
 		}
@@ -195,7 +201,8 @@ func wantIndex(t *rapid.T, s *State) {
 	}
 }
 
-// Facts may come in any order, any number of times, through snapshots, and with facts of other incarnations among them.
+// Facts may come in any order, any number of times, through snapshots, and with facts of
+// other incarnations among them.
 func TestFactsCommute(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { commute(t, history(t)) })
 }
@@ -237,7 +244,8 @@ func commute(t *rapid.T, facts []*Fact) {
 	}
 }
 
-// What a recovery makes of any subset of the facts is what those facts say that lie before the first hole, producers included.
+// A recovery makes of any subset of the facts what the facts before the first hole
+// say, producers included.
 func TestTruncationForgetsProducers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		facts := history(t)
@@ -274,7 +282,8 @@ func TestTruncationForgetsProducers(t *testing.T) {
 func TestApplyRefusesContradictions(t *testing.T) {
 	at := segments.Partition{Topic: segments.TopicID{1}}
 	span := func(base, last int64) *Fact {
-		return &Fact{Incarnation: 7, Commit: &Commit{Spans: []CommitSpan{{Partition: at, Span: Span{Base: base, Last: last}}}}}
+		spans := []CommitSpan{{Partition: at, Span: Span{Base: base, Last: last}}}
+		return &Fact{Incarnation: 7, Commit: &Commit{Spans: spans}}
 	}
 	for name, facts := range map[string][]*Fact{
 		"over the end":       {span(0, 4), span(3, 6)},

@@ -23,7 +23,8 @@ func CheckTopicName(name string) error {
 	case len(name) > MaxTopicName:
 		return fmt.Errorf("%w: %d characters are too long: at most %d are allowed", ErrTopicName, len(name), MaxTopicName)
 	case strings.ContainsFunc(name, notInTopicName):
-		return fmt.Errorf("%w: %q has other characters than letters and digits of ASCII, '.', '_' and '-'", ErrTopicName, name)
+		return fmt.Errorf("%w: %q has other characters than letters and digits of ASCII, '.', '_' and '-'",
+			ErrTopicName, name)
 	}
 	return nil
 }
@@ -36,10 +37,6 @@ func notInTopicName(r rune) bool {
 	return true
 }
 
-// Kafka refuses a topic whose name differs from another's in '.' against '_' only, because its metrics cannot tell the two apart.
-// Tools rely on it, so Firn does as well; it is checked by each node for itself, so two nodes asked at the same moment may let
-// such a pair pass.
-
 // internalTopics are the topics that Kafka keeps its own state in. Firn keeps it elsewhere, and
 // tools that read them would wait for ever at an ordinary topic of that name.
 var internalTopics = []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"}
@@ -48,6 +45,9 @@ var internalTopics = []string{"__consumer_offsets", "__transaction_state", "__sh
 func IsInternalTopic(name string) bool { return slices.Contains(internalTopics, name) }
 
 // TopicNames are the names that new topics may collide with, by what they would have in common.
+// Kafka refuses a topic whose name differs from another's in '.' against '_' only, because its
+// metrics cannot tell the two apart. Tools rely on it, so Firn refuses it as well. Each node checks
+// it for itself, so two nodes asked at the same moment may let such a pair pass.
 type TopicNames map[string]string
 
 // NamesOf returns the names of topics.

@@ -13,16 +13,21 @@ import (
 	"firn.dev/segments"
 )
 
-// View is the State that all readers of a node share, kept current by the commit stream. Only confirmed facts show in it. Its
-// methods are safe for concurrent use and cheap; what they return is not changed afterwards and must not be changed.
+// View is the State that all readers of a node share, kept current by the commit stream. Only
+// confirmed facts show in it. Its methods are safe for concurrent use and cheap; what they return
+// is not changed afterwards and must not be changed.
 type View struct {
 	mu      sync.RWMutex
 	state   *State
 	topics  map[segments.TopicID]*Topic // live ones, as readers see them
 	pending map[uint64]awaiting
-	seq     uint64        // of the newest entry seen
-	stirred chan struct{} // closed, and replaced, when a fact begins to await its confirmation; nil if nobody waits
-	changed chan struct{} // closed, and replaced, when a change other than a commit is applied or the incarnation changes; nil if nobody waits
+	seq     uint64 // of the newest entry seen
+	// stirred is closed, and replaced, when a fact begins to await its confirmation;
+	// nil if nobody waits.
+	stirred chan struct{}
+	// changed is closed, and replaced, when a change other than a commit is applied or the incarnation
+	// changes; nil if nobody waits.
+	changed chan struct{}
 
 	settingsChanged atomic.Uint64 // counts changes of the state's settings, and new states
 
@@ -66,7 +71,8 @@ type ProducerState struct {
 	LastOffset    int64
 }
 
-// NewView returns a view of a state that nothing changes: for readers of the bucket alone. The state belongs to the view from then on.
+// NewView returns a view of a state that nothing changes: for readers of the bucket alone. From
+// then on the state belongs to the view.
 func NewView(state *State) *View {
 	v := &View{
 		waiters: map[segments.Partition][]waiter{},
@@ -77,7 +83,8 @@ func NewView(state *State) *View {
 	return v
 }
 
-// ClusterID is Kafka's cluster id: drawn when the bucket's first incarnation was made, the same ever after.
+// ClusterID is Kafka's cluster id: drawn when the bucket's first incarnation was made, and the
+// same from then on.
 func (v *View) ClusterID() string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -101,7 +108,8 @@ func (v *View) TopicByID(id segments.TopicID) *Topic {
 	return v.topics[id]
 }
 
-// Deleted says that the topic is gone for ever. One that is neither here nor deleted may still come: others may know it before this view does.
+// Deleted says that the topic is gone for ever. A topic that is neither here nor deleted may still
+// come: other nodes may know it before this view does.
 func (v *View) Deleted(id segments.TopicID) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -157,8 +165,8 @@ func (v *View) spans(at segments.Partition) []placed {
 	return nil
 }
 
-// Spans returns up to n spans in order of offsets, from the one that holds offset on (or the first behind it), all below the
-// high watermark and not wholly below the log start.
+// Spans returns up to n spans in the order of offsets, beginning with the one that holds offset or
+// the first behind it, all below the high watermark and not wholly below the log start.
 func (v *View) Spans(at segments.Partition, offset int64, n int) []Span {
 	return some(v.spans(at), offset, n)
 }
@@ -187,7 +195,8 @@ func (v *View) SpanOfMaxTimestamp(at segments.Partition) (Span, bool) {
 	return firstReaching(spans, spans[len(spans)-1].runningMax)
 }
 
-// firstReaching returns the first span whose largest timestamp is timestamp or later: there the running maximum first reaches it.
+// firstReaching returns the first span whose largest timestamp is timestamp or later: there the
+// running maximum first reaches it.
 func firstReaching(spans []placed, timestamp int64) (Span, bool) {
 	at := sort.Search(len(spans), func(i int) bool { return spans[i].runningMax >= timestamp })
 	if at == len(spans) {
@@ -224,8 +233,9 @@ func (v *View) ProducerCount(at segments.Partition) int {
 	return 0
 }
 
-// replace puts another state in place: that of a new incarnation, with the commit stream known up to seq. What was pending before is dropped.
-// High watermarks do not move back; an error names one that would have.
+// replace puts another state in place: that of a new incarnation, with the commit stream known up
+// to seq. What was pending before is dropped. High watermarks do not move back; an error names
+// one that would have.
 func (v *View) replace(state *State, seq uint64) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -335,7 +345,8 @@ func (v *View) show(f *Fact) {
 	v.wakeAll()
 }
 
-// forget drops what has had its time: see State.forget. It tells passed the newest time that the state remembers, and goes by what that says has passed.
+// forget drops what has expired: see State.Forget. It gives passed the newest time that the state
+// remembers, and goes by the time that passed returns.
 func (v *View) forget(passed func(newest time.Time) time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

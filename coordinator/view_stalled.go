@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Stalled waits until decided facts have awaited their confirmation for longer than age, and returns those, oldest first. It runs no timer while
-// nothing awaits confirmation.
+// Stalled waits until decided facts have awaited their confirmation for longer than age, and
+// returns those, oldest first. It runs no timer while nothing awaits confirmation.
 func (v *View) Stalled(ctx context.Context, age time.Duration) ([]Entry, error) {
 	for {
 		stalled, wait, stirred := v.stalled(age, time.Now())
@@ -28,9 +28,12 @@ func (v *View) Stalled(ctx context.Context, age time.Duration) ([]Entry, error) 
 	}
 }
 
-// stalled returns the facts that have waited for longer than age. If there are none it says when the oldest will have, or, if nothing waits at all,
-// what tells of the next.
-func (v *View) stalled(age time.Duration, now time.Time) (stalled []Entry, wait time.Duration, stirred <-chan struct{}) {
+// stalled returns the facts that have waited for longer than age. If there are none it returns
+// how long until the oldest has, or, if nothing waits at all, the channel that is closed when
+// a fact begins to.
+func (v *View) stalled(age time.Duration, now time.Time) (
+	stalled []Entry, wait time.Duration, stirred <-chan struct{},
+) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, a := range v.pending {

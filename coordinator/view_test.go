@@ -41,7 +41,8 @@ func (f *feeder) decide(fact Fact) uint64 {
 func (f *feeder) confirm(seqs ...uint64) { f.entry(Entry{Confirmed: seqs}) }
 
 func commitOf(base, last, newest int64) Fact {
-	return Fact{Commit: &Commit{Spans: []CommitSpan{{Partition: simPartition(0), Span: Span{Base: base, Last: last, Length: 10, MaxTimestamp: newest}}}}}
+	span := Span{Base: base, Last: last, Length: 10, MaxTimestamp: newest}
+	return Fact{Commit: &Commit{Spans: []CommitSpan{{Partition: simPartition(0), Span: span}}}}
 }
 
 func TestViewShowsTheConfirmedPrefix(t *testing.T) {

@@ -15,8 +15,8 @@ type Watch struct {
 	partitions []segments.Partition
 }
 
-// Watch is told of every high watermark of ps that moves, and every topic that changes, from the moment of the call on. One
-// signal may stand for many moves. Close it after use.
+// Watch signals every high watermark of ps that moves, and every topic that changes, from the
+// moment of the call on. One signal may stand for many moves. Close it after use.
 func (v *View) Watch(ps ...segments.Partition) *Watch {
 	c := make(chan struct{}, 1)
 	w := &Watch{C: c, c: c, view: v, partitions: ps}
@@ -59,7 +59,8 @@ type waiter struct {
 	done   chan error // of one element
 }
 
-// WaitFor waits until the high watermark of p is greater than offset. It returns ErrUnknownPartition if p goes away meanwhile.
+// WaitFor waits until the high watermark of a partition is greater than offset. It returns
+// ErrUnknownPartition if the partition goes away meanwhile.
 func (v *View) WaitFor(ctx context.Context, at segments.Partition, offset int64) error {
 	v.mu.RLock()
 	over, err := v.covered(at, offset)
@@ -84,7 +85,8 @@ func (v *View) WaitFor(ctx context.Context, at segments.Partition, offset int64)
 	}
 }
 
-// covered says whether waiting is over, and how it ends. A partition that is not known yet may still come.
+// covered says whether waiting is over, and how it ends. A partition that is not known
+// yet may still come.
 func (v *View) covered(at segments.Partition, offset int64) (over bool, err error) {
 	if v.deleted(at.Topic) {
 		return true, ErrUnknownPartition
@@ -187,7 +189,8 @@ func (v *View) waitChanged(ctx context.Context, in Incarnation, so func() bool) 
 	}
 }
 
-// waitSeen waits until the view has taken in the entry with number seq of incarnation in. It returns ErrIncarnation if the incarnation ends before.
+// waitSeen waits until the view has seen the entry with number seq of incarnation in. It returns
+// ErrIncarnation if the incarnation ends before.
 func (v *View) waitSeen(ctx context.Context, in Incarnation, seq uint64) error {
 	for {
 		v.mu.Lock()
