@@ -114,14 +114,14 @@ func (m *Model) readChain(ch *chain, c int, numbers uint8, next, in int, found *
 // keyed says whether a segment with the key is among facts.
 func (m *Model) keyed(f facts) bool {
 	for o := range maxOffsets {
-		if g := f.at(o); g != 0 && m.cfg.Keyed>>(g-1)&1 != 0 {
+		if g := record(f.at(o)); g != 0 && m.cfg.Keyed>>(g-1)&1 != 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// layout says for each offset of the prefix which object holds it (a segment from 1 on, a merged
+// layout says for each offset of the prefix which object holds it (a commit from 1 on, a merged
 // segment from mergedObject on) and which record it has there: that of a segment. 0 is a hole.
 type layout struct {
 	objects, records [maxOffsets]uint8
@@ -129,12 +129,12 @@ type layout struct {
 	merges           uint8 // how many are applied
 }
 
-const mergedObject = 8
+const mergedObject = 16
 
 func (s *State) layout(f facts) (l layout) {
 	l.end = f.prefix()
 	for o := range l.end {
-		l.objects[o], l.records[o] = f.at(o), f.at(o)
+		l.objects[o], l.records[o] = f.at(o), record(f.at(o))
 	}
 	if f&mergeMask == 0 {
 		return l
@@ -170,17 +170,22 @@ func (s *State) replace(l *layout, i int) {
 	l.merges++
 }
 
-// needed are the objects that facts refer to: segments, then merged segments.
-func (s *State) needed(f facts) (objects uint8) {
+// needed are the objects that facts refer to: segments, then merged segments; and the commits whose
+// bytes journal objects carry.
+func (s *State) needed(f facts) (objects uint8, carriers commits) {
 	l := s.layout(f)
 	for o := range maxOffsets {
-		switch g := f.at(o); {
-		case o < l.end && l.objects[o] >= mergedObject:
-			objects |= 1 << (maxSegments + l.objects[o] - mergedObject)
-		case o < l.end && l.objects[o] > 0:
-			objects |= 1 << (l.objects[o] - 1)
-		case o >= l.end && g > 0:
-			objects |= 1 << (g - 1)
+		commit := f.at(o)
+		if o < l.end {
+			commit = l.objects[o]
+		}
+		switch {
+		case commit >= mergedObject:
+			objects |= 1 << (maxSegments + commit - mergedObject)
+		case lifeOf(commit) > 0:
+			carriers |= 1 << commit
+		case commit > 0:
+			objects |= 1 << (commit - 1)
 		}
 	}
 	for i := range maxMerges {
@@ -188,7 +193,29 @@ func (s *State) needed(f facts) (objects uint8) {
 			objects |= 1 << (maxSegments + i)
 		}
 	}
-	return objects
+	return objects, carriers
+}
+
+// carrier says whether the journal object that carries the bytes of a commit is there.
+func (m *Model) carrier(s *State, commit uint8) bool {
+	g := int(record(commit)) - 1
+	for _, o := range s.chains[m.cfg.chain(m.cfg.Owners[g], lifeOf(commit))].objects {
+		if o&kindMask == holding && o.offset(commit) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// bytes are the facts of an object whose bytes it carries: of commits in the very life whose chain it
+// is in.
+func (f facts) bytes(life int) (kept facts) {
+	for o := range maxOffsets {
+		if commit := f.at(o); lifeOf(commit) == life {
+			kept = kept.with(o, commit)
+		}
+	}
+	return kept
 }
 
 // reader is what a reader of the bucket alone serves.

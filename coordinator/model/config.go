@@ -9,6 +9,7 @@ type Config struct {
 	Guest   int   // 1: the last node is a direct writer, which has no view
 	Owners  []int // of each segment: the node that writes it
 	Keyed   uint8 // segments (bits) that carry the same request
+	Carried uint8 // segments (bits) whose bytes are carried in the journal object that has their fact
 	Lives   int   // of each node
 	Objects int   // of each chain
 
@@ -34,6 +35,8 @@ type Config struct {
 func (c *Config) chain(node, life int) int { return node*c.Lives + life - 1 }
 
 func (c *Config) chains() int { return c.Nodes * c.Lives }
+
+func (c *Config) carried(g int) bool { return c.Carried>>g&1 != 0 }
 
 func (c *Config) guest(node int) bool { return c.Guest > 0 && node == c.Nodes-1 }
 

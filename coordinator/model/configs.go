@@ -59,6 +59,19 @@ var Short = []*Config{
 		States: 7_461,
 	},
 	{
+		Name: "carry", About: "two nodes commit first and put records and facts at once; each may crash in between",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 1, Lives: 2, Objects: 3, Recoveries: 1, Crashes: 1,
+	},
+	{
+		Name: "carried", About: "the same, and the coordinator loses everything",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 3, Lives: 2, Objects: 3, Recoveries: 1, Flushes: 1, Alone: true,
+	},
+	{
+		Name: "carriers", About: "a journal object that carries records is merged and tidied away",
+		Nodes: 1, Owners: []int{0}, Carried: 1, Lives: 2, Objects: 4, Snapshots: 2, Merges: 1, Ticks: 1, Tidy: true,
+		Recoveries: 1, Rewinds: 1,
+	},
+	{
 		Name: "merge", About: "a merge and a recovery",
 		Nodes: 2, Owners: []int{0}, Lives: 2, Objects: 4, Merges: 1, Ticks: 1, Recoveries: 1, Rewinds: 1,
 		Alone:  true,

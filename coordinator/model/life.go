@@ -155,8 +155,13 @@ func (m *Model) live(s *State, i int) {
 	n := &s.nodes[i]
 	n.phase, n.own, n.spare = alive, 0, 0
 	for g, owner := range m.cfg.Owners {
-		if owner == i && s.segments[g].state == held {
-			s.segments[g].sent |= generation(n.in, n.opening)
+		sg := &s.segments[g]
+		switch {
+		case owner != i || sg.state != held:
+		case !m.cfg.carried(g):
+			sg.sent |= generation(n.in, n.opening)
+		case sg.tried == 0 || !m.rules.CarriedLook: // else it looks first what became of the earlier tries: see commitAgain
+			sg.tried |= 1 << n.lives
 		}
 	}
 }
@@ -240,6 +245,7 @@ func (w *walk) live(i int) {
 			continue
 		}
 		w.answers(i, sv)
+		w.commitAgain(i, sv)
 		w.learn(i, sv)
 		w.follow(i, sv)
 		if w.m.cfg.guest(i) {
@@ -262,7 +268,11 @@ func (w *walk) newSegment(i int) {
 	n := &w.s.nodes[i]
 	for g, owner := range w.m.cfg.Owners {
 		if owner == i && w.s.segments[g].state == unborn {
-			w.copy().segments[g] = segment{held, 1, generation(n.in, n.opening), 0}
+			sg := segment{state: held, there: 1, sent: generation(n.in, n.opening)}
+			if w.m.cfg.carried(g) {
+				sg = segment{state: held, tried: 1 << n.lives}
+			}
+			w.copy().segments[g] = sg
 			w.emit(Move{NewSegment, int8(i), int8(g), 0})
 			return
 		}
@@ -288,7 +298,13 @@ func (w *walk) answers(i int, sv *server) {
 		if owner != i || w.s.segments[g].state != held || n.answers[g] != 0 {
 			continue
 		}
-		o := sv.log.offset(uint8(g + 1))
+		commit := uint8(g + 1)
+		if w.m.cfg.carried(g) {
+			if commit = w.tried(i, g, sv); commit == 0 {
+				continue
+			}
+		}
+		o := sv.log.offset(commit)
 		if o < 0 && w.m.cfg.Keyed>>g&1 != 0 {
 			o = w.original(sv)
 		}
@@ -297,18 +313,60 @@ func (w *walk) answers(i int, sv *server) {
 		}
 		t := w.copy()
 		t.nodes[i].answers[g] = uint8(o + 1)
-		f := facts(0).with(o, uint8(g+1))
-		if sv.log.at(o) == uint8(g+1) && sv.confirmed>>o&1 == 0 && !w.journaled(i, f) {
+		f := facts(0).with(o, commit)
+		if sv.log.at(o) == commit && sv.confirmed>>o&1 == 0 && w.mayJournal(i, commit) && !w.journaled(i, f) {
 			t.nodes[i].known, _ = n.known.and(f)
 		}
 		w.emit(Move{Answer, int8(i), int8(g), 0})
 	}
 }
 
+// tried is the commit of a carried segment whose answer its writer waits for: that of this life if it
+// has sent one, else one of an earlier life that the coordinator knows; 0: none, and a coordinator that
+// knows none may be asked again (see commitAgain).
+func (w *walk) tried(i, g int, sv *server) uint8 {
+	n, sg := &w.s.nodes[i], &w.s.segments[g]
+	if sg.tried>>n.lives&1 != 0 {
+		return carried(g, int(n.lives))
+	}
+	for life := 1; life < int(n.lives); life++ {
+		if commit := carried(g, life); sg.tried>>life&1 != 0 && sv.known.has(commit) {
+			return commit
+		}
+	}
+	return 0
+}
+
+// commitAgain commits in this life what was tried in earlier ones, if the coordinator knows none of
+// those tries.
+func (w *walk) commitAgain(i int, sv *server) {
+	n := &w.s.nodes[i]
+	for g, owner := range w.m.cfg.Owners {
+		sg := &w.s.segments[g]
+		if owner == i && w.m.cfg.carried(g) && sg.state == held && sg.tried>>n.lives&1 == 0 && w.tried(i, g, sv) == 0 {
+			w.copy().segments[g].tried |= 1 << n.lives
+			w.emit(Move{CommitAgain, int8(i), int8(g), 0})
+		}
+	}
+}
+
+// mayJournal says whether a node may put the fact of a commit into its chain: of one that is carried
+// only into the chain of the life that committed it, because nobody else has the bytes.
+func (w *walk) mayJournal(i int, commit uint8) bool {
+	life := lifeOf(commit)
+	if life == 0 {
+		return true
+	}
+	if owner := w.m.cfg.Owners[record(commit)-1]; owner != i {
+		return !w.m.rules.CarriedNotHelped
+	}
+	return life == int(w.s.nodes[i].lives) || !w.m.rules.CarriedOwnLife
+}
+
 // original is where a coordinator has the request with the key.
 func (w *walk) original(sv *server) int {
 	for o := range sv.log.end() {
-		if g := sv.log.at(o); g != 0 && w.m.cfg.Keyed>>(g-1)&1 != 0 {
+		if g := record(sv.log.at(o)); g != 0 && w.m.cfg.Keyed>>(g-1)&1 != 0 {
 			return o
 		}
 	}
@@ -323,13 +381,18 @@ func (w *walk) learn(i int, sv *server) {
 		var f facts
 		var mine bool
 		if b < maxOffsets {
-			g := sv.log.at(b)
-			if g == 0 {
+			commit := sv.log.at(b)
+			if commit == 0 {
 				continue
 			}
-			f, mine = facts(0).with(b, g), w.m.cfg.Owners[g-1] == i
+			g := record(commit)
+			f, mine = facts(0).with(b, commit), w.m.cfg.Owners[g-1] == i
 			if mine && w.s.segments[g-1].state == held && n.answers[g-1] == 0 {
 				continue // it learns from the answer
+			}
+			if !w.mayJournal(i, commit) {
+				w.look(i, sv, b)
+				continue
 			}
 		} else if f = facts(0).withMerge(b - maxOffsets); sv.log&f == 0 {
 			continue
@@ -347,6 +410,24 @@ func (w *walk) learn(i int, sv *server) {
 			continue
 		}
 		w.emit(Move{Learn, int8(i), int8(b), 0})
+	}
+}
+
+// look looks for a pending commit that another life carries, or did: its object in the bucket is as
+// good as one of its own. If it is not there then nobody can tell whether it will be, other than by
+// a recovery.
+func (w *walk) look(i int, sv *server, offset int) {
+	n, commit := &w.s.nodes[i], sv.log.at(offset)
+	if sv.confirmed>>offset&1 != 0 {
+		return
+	}
+	if !w.m.carrier(w.s, commit) {
+		w.createIncarnation(i)
+		return
+	}
+	t := w.copy()
+	if t.confirm(n, facts(0).with(offset, commit)); *t != *w.s {
+		w.emit(Move{Look, int8(i), int8(offset), 0})
 	}
 }
 

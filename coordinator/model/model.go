@@ -102,8 +102,14 @@ func (m *Model) judge(s *State, seen *layout) string {
 			return "P2: a node serves what a reader of the bucket does not, or another record"
 		}
 	}
-	for missing := s.needed(m.prefix(s)) &^ s.objects(); missing != 0; {
+	objects, carriers := s.needed(m.prefix(s))
+	if objects&^s.objects() != 0 {
 		return "P7: an object that a committed span needs was deleted"
+	}
+	for commit := range uint8(mergedObject) {
+		if carriers.has(commit) && !m.carrier(s, commit) {
+			return "P7: no journal object carries the bytes of a committed span"
+		}
 	}
 	for g := range m.cfg.Owners {
 		if s.segments[g].state == acknowledged && once>>(g+1)&1 == 0 && (m.cfg.Keyed>>g&1 == 0 || keys == 0) {
@@ -231,10 +237,11 @@ func (m *Model) forgetHistory(s *State) {
 		}
 		for c := range m.chains {
 			if ch := &s.chains[c]; int(ch.in) == in {
-				for n := range ch.objects {
-					ch.objects[n] &= kindMask
+				life := c%m.cfg.Lives + 1
+				for n, o := range ch.objects {
+					ch.objects[n] = o&kindMask | o.bytes(life)
 				}
-				ch.flight &= kindMask
+				ch.flight = ch.flight&kindMask | ch.flight.bytes(life)
 			}
 		}
 		o := &s.incarnations[in-1]

@@ -21,29 +21,59 @@ func (w *walk) commits(i int, sv *server) {
 		return
 	}
 	for g := range w.m.cfg.Owners {
+		if w.m.cfg.carried(g) {
+			w.carriedCommits(i, sv, g)
+			continue
+		}
 		sg := &w.s.segments[g]
 		if sg.sent&generation(sv.in, sv.opening) == 0 && (w.m.rules.CallsCarryGeneration || sg.sent == 0) {
 			continue
 		}
 		switch end := sv.log.prefix(); {
 		case sg.age > 0 && w.m.rules.CommitDeadline:
-		case sv.known>>g&1 != 0 && w.m.rules.IdempotentCommit:
+		case sv.known.has(uint8(g+1)) && w.m.rules.IdempotentCommit:
 		case sv.keys != 0 && w.m.cfg.Keyed>>g&1 != 0 && w.m.rules.Keys:
-		case end == maxOffsets || sv.known>>g&1 != 0 && end > 0 && sv.log.at(end-1) == uint8(g+1):
+		case end == maxOffsets || sv.known.has(uint8(g+1)) && end > 0 && sv.log.at(end-1) == uint8(g+1):
 		default:
-			t := w.copy()
-			v := &t.servers[i]
-			v.log = v.log.with(end, uint8(g+1))
-			v.known |= 1 << g
-			if w.m.cfg.Keyed>>g&1 != 0 {
-				v.keys = 1
-			}
+			t := w.decide(i, g, end, uint8(g+1))
 			if sg.there == 0 {
 				t.wrong = wrongCommit
 			}
 			w.emit(Move{Commit, int8(i), int8(g), 0})
 		}
 	}
+}
+
+// carriedCommits are commits of a segment whose bytes come with the facts: one for each life in which
+// its writer has sent one.
+func (w *walk) carriedCommits(i int, sv *server, g int) {
+	sg := &w.s.segments[g]
+	for life := 1; life <= w.m.cfg.Lives; life++ {
+		commit := carried(g, life)
+		ch := &w.s.chains[w.m.cfg.chain(w.m.cfg.Owners[g], life)]
+		switch end := sv.log.prefix(); {
+		case sg.tried>>life&1 == 0 || ch.in != sv.in && w.m.rules.CallsCarryGeneration:
+		case sg.age > 0 && w.m.rules.CommitDeadline:
+		case sv.known.has(commit) && w.m.rules.IdempotentCommit:
+		case sv.keys != 0 && w.m.cfg.Keyed>>g&1 != 0 && w.m.rules.Keys:
+		case end == maxOffsets || sv.known.has(commit) && end > 0 && sv.log.at(end-1) == commit:
+		default:
+			w.decide(i, g, end, commit)
+			w.emit(Move{Commit, int8(i), int8(g), int8(life)})
+		}
+	}
+}
+
+// decide gives a commit of a segment an offset.
+func (w *walk) decide(i, g, offset int, commit uint8) *State {
+	t := w.copy()
+	v := &t.servers[i]
+	v.log = v.log.with(offset, commit)
+	v.known |= 1 << commit
+	if w.m.cfg.Keyed>>g&1 != 0 {
+		v.keys = 1
+	}
+	return t
 }
 
 // confirms is Confirm.
@@ -101,7 +131,7 @@ func (m *Model) open(s *State, sv *server, in int, opening uint8) {
 	if m.rules.CommitsSurvive {
 		for _, object := range l.objects {
 			if object > 0 && object < mergedObject {
-				sv.known |= 1 << (object - 1)
+				sv.known |= 1 << object
 			}
 		}
 	}

@@ -39,6 +39,10 @@ type Rules struct {
 	Keys                  bool `rule:"a request with a key that is known is not written again"`
 	KeysOpened            bool `rule:"a coordinator is opened with the keys of what it recovered"`
 	KeysInSnapshots       bool `rule:"snapshots hold keys"`
+	CarriedOwnLife        bool `rule:"bytes that are carried go into the chain of the life that committed them only"`
+	CarriedNotHelped      bool `rule:"who helps does not journal the fact of bytes that are carried: it has none"`
+	CarriedLook           bool `rule:"what is carried is committed in another life only if no earlier try is known"`
+	CarriedKept           bool `rule:"a journal object is kept as long as a span needs bytes that it carries"`
 	CollectNewest         bool `rule:"who collects looks afterwards whether its incarnation is still the newest"`
 	TidyNewest            bool `rule:"who tidies looks afterwards whether its incarnation is still the newest"`
 	CollectRipe           bool `rule:"only what is too old to be committed or merged is collected"`

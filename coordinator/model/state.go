@@ -15,9 +15,22 @@ const (
 )
 
 // facts are what a journal object, a snapshot, a view or a coordinator holds: for each offset the
-// segment (from 1) that got it, 0 for none, and which merges were decided. Every segment has one
-// record of one partition.
+// commit that got it, 0 for none, and which merges were decided. Every segment has one record of one
+// partition.
 type facts uint32
+
+// A commit is named by its segment (from 1). A segment that is carried in the journal is committed
+// under another name in each life of its writer, which says whose chain has its bytes: it is as if
+// each try had a segment id of its own.
+const lifeShift = 2
+
+func carried(g, life int) uint8 { return uint8(g+1) | uint8(life)<<lifeShift }
+
+// record is the segment of a commit, from 1.
+func record(commit uint8) uint8 { return commit & (1<<lifeShift - 1) }
+
+// lifeOf is the life whose chain carries the bytes of a commit; 0: they are in a segment object.
+func lifeOf(commit uint8) int { return int(commit >> lifeShift) }
 
 const (
 	mergeShift = 4 * maxOffsets
@@ -37,7 +50,7 @@ const (
 
 func (f facts) at(offset int) uint8 { return uint8(f>>(4*offset)) & 15 }
 
-func (f facts) with(offset int, segment uint8) facts { return f | facts(segment)<<(4*offset) }
+func (f facts) with(offset int, commit uint8) facts { return f | facts(commit)<<(4*offset) }
 
 func (f facts) merged(m int) bool { return f>>(mergeShift+m)&1 != 0 }
 
@@ -64,10 +77,10 @@ func (f facts) end() int {
 // upTo keeps the offsets below n, and the merges.
 func (f facts) upTo(n int) facts { return f & (1<<(4*n) - 1 | mergeMask) }
 
-// offset is where a segment is, -1 if nowhere.
-func (f facts) offset(segment uint8) int {
+// offset is where a commit is, -1 if nowhere.
+func (f facts) offset(commit uint8) int {
 	for o := range maxOffsets {
-		if f.at(o) == segment {
+		if f.at(o) == commit {
 			return o
 		}
 	}
@@ -166,6 +179,7 @@ type incarnation struct {
 // server is a coordinator: one Redis, in one life.
 type server struct {
 	log       facts // decided
+	known     commits
 	confirmed uint8 // by offset and merge
 	in        uint8 // 0: holds nothing
 	opening   uint8 // which of two, of one number
@@ -173,10 +187,14 @@ type server struct {
 	trusted   uint8 // 1: what it holds was opened on it
 	loaded    uint8 // incarnation whose parts are loaded; bit 7: those of its second opening
 	keys      uint8
-	known     uint8 // segments that it knows to be committed
 	merges    uint8 // version of the newest merge
-	_         [3]uint8
+	_         [2]uint8
 }
+
+// commits is a set of commits, by name.
+type commits uint16
+
+func (s commits) has(commit uint8) bool { return s>>commit&1 != 0 }
 
 func (s *server) hw() int {
 	n := 0
@@ -254,6 +272,7 @@ type segment struct {
 	there uint8 // 1: in the bucket
 	sent  uint8 // generations in which commits of it were sent; they may arrive at any time
 	age   uint8 // 1: too old to be committed; 2: old enough to be collected
+	tried uint8 // of one that is carried: lives of its writer (bits) in which commits of it were sent
 }
 
 // merge is a merge of [base, last] into a merged segment that holds content.
@@ -299,5 +318,5 @@ type State struct {
 	identities   uint8 // of servers, given so far
 	doomed       uint8 // segments and merged segments whose deletion is under way
 	wrong        uint8 // what a step found wrong
-	_            [1]uint8
+	_            [2]uint8
 }

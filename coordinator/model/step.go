@@ -19,6 +19,8 @@ const (
 	NewSegment
 	Commit
 	Answer
+	CommitAgain
+	Look
 	Learn
 	JournalPut
 	JournalPutLands
@@ -76,6 +78,8 @@ var names = [steps]string{
 	NewSegment:             "a segment is put",
 	Commit:                 "Commit",
 	Answer:                 "the answer to Commit arrives",
+	CommitAgain:            "the coordinator knows no earlier try",
+	Look:                   "the journal object of another life is there",
 	Learn:                  "Follow shows a decision",
 	JournalPut:             "chain.put",
 	JournalPutLands:        "chain.put lands",
@@ -134,6 +138,9 @@ func (m Move) String() string {
 		fmt.Fprintf(&b, "chain %d: %s at number %d", m.A, names[m.Step], m.B)
 	case Commit:
 		fmt.Fprintf(&b, "coordinator %d: Commit of segment %d", m.A, m.B+1)
+		if m.C > 0 {
+			fmt.Fprintf(&b, ", carried by life %d", m.C)
+		}
 	case Confirm:
 		fmt.Fprintf(&b, "coordinator %d: Confirm of offset %d", m.A, m.B)
 	case Open, Propose, Flush, Save, Rewind, Failover:
@@ -144,7 +151,7 @@ func (m Move) String() string {
 		fmt.Fprintf(&b, "%s: object %d", names[m.Step], m.A)
 	case Tick:
 		b.WriteString(names[m.Step])
-	case NewSegment, Answer, Acknowledge:
+	case NewSegment, Answer, CommitAgain, Acknowledge:
 		fmt.Fprintf(&b, "node %d: %s (segment %d)", m.A, names[m.Step], m.B+1)
 	case SealChain, SealSilent:
 		fmt.Fprintf(&b, "node %d: %s of chain %d", m.A, names[m.Step], m.B)

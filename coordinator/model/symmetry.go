@@ -36,7 +36,7 @@ func swaps(cfg *Config) []swap {
 					k--
 				}
 			}
-			if to < 0 || cfg.Keyed>>g&1 != cfg.Keyed>>to&1 {
+			if to < 0 || cfg.Keyed>>g&1 != cfg.Keyed>>to&1 || cfg.carried(g) != cfg.carried(to) {
 				return
 			}
 			s.segments = append(s.segments, to)
@@ -113,7 +113,7 @@ func (p *swap) apply(s *State, cfg *Config) State {
 	}
 	p.snapshot(&t.flying.snapshot, &s.flying.snapshot)
 	for _, sv := range []*server{&t.servers[0], &t.servers[1], &t.backup} {
-		sv.log, sv.known = p.facts(sv.log), mask(sv.known, p.segments)
+		sv.log, sv.known = p.facts(sv.log), p.commits(sv.known)
 	}
 	for g, to := range p.segments {
 		t.segments[to] = s.segments[g]
@@ -138,11 +138,24 @@ func (p *swap) facts(f facts) facts {
 	}
 	swapped := f &^ logMask
 	for o := range maxOffsets {
-		if g := f.at(o); g != 0 {
-			swapped = swapped.with(o, uint8(p.segments[g-1]+1))
+		if commit := f.at(o); commit != 0 {
+			swapped = swapped.with(o, p.commit(commit))
 		}
 	}
 	return swapped
+}
+
+func (p *swap) commit(commit uint8) uint8 {
+	return uint8(p.segments[record(commit)-1]+1) | commit&^(1<<lifeShift-1)
+}
+
+func (p *swap) commits(s commits) (renamed commits) {
+	for commit := range uint8(mergedObject) {
+		if s.has(commit) {
+			renamed |= 1 << p.commit(commit)
+		}
+	}
+	return renamed
 }
 
 // object renames segments, and leaves merged ones.
@@ -199,7 +212,7 @@ func (n *namings) say(m Move) Move {
 		if int(m.A) < len(n.segments) {
 			m.A = int8(n.segments[m.A])
 		}
-	case NewSegment, Answer, Acknowledge, HighWatermarks:
+	case NewSegment, Answer, CommitAgain, Acknowledge, HighWatermarks:
 		m.A, m.B = int8(n.nodes[m.A]), int8(n.segments[m.B])
 	case SealChain, SealSilent:
 		m.A, m.B = int8(n.nodes[m.A]), int8(n.chains[m.B])

@@ -64,7 +64,7 @@ func (w *walk) tidy(i int) {
 			continue
 		}
 		below := ch.present() & (1<<cov.upTo() - 1)
-		doomed := below
+		doomed := below &^ w.kept(c, newest.facts)
 		old := ch.aged > 0 || !w.m.rules.SealsKept
 		if last := ch.present() & (1 << cov.upTo()); below == 0 && (cov&sealed != 0 && old || !w.m.rules.KeepLast) {
 			doomed |= last
@@ -86,6 +86,20 @@ func (w *walk) tidy(i int) {
 	if *t != *w.s {
 		w.emit(Move{Tidy, int8(i), 0, 0})
 	}
+}
+
+// kept are the numbers of a chain's objects that carry bytes which facts need.
+func (w *walk) kept(c int, f facts) (numbers uint8) {
+	_, carriers := w.s.needed(f)
+	life := c%w.m.cfg.Lives + 1
+	for n, object := range w.s.chains[c].objects {
+		for o, own := 0, object.bytes(life); o < maxOffsets; o++ {
+			if object&kindMask == holding && own.at(o) != 0 && carriers.has(own.at(o)) && w.m.rules.CarriedKept {
+				numbers |= 1 << n
+			}
+		}
+	}
+	return numbers
 }
 
 // sealSilent sends a seal for a chain that has been silent.
@@ -160,8 +174,9 @@ func (w *walk) mergeable(object uint8) bool {
 	case object >= mergedObject:
 		return w.s.merges[object-mergedObject].there != 0
 	}
-	sg := &w.s.segments[object-1]
-	return sg.there != 0 && (sg.age > 0 || !w.m.rules.MergeRipe)
+	sg := &w.s.segments[record(object)-1]
+	there := sg.there != 0 || lifeOf(object) > 0 && w.m.carrier(w.s, object)
+	return there && (sg.age > 0 || !w.m.rules.MergeRipe)
 }
 
 // proposals is Propose of a merge.
@@ -215,7 +230,8 @@ func (w *walk) collect(i int) {
 			return
 		}
 		t.budgets.collections--
-		v.loose = w.ripe() &^ w.s.needed(n.view)
+		needed, _ := w.s.needed(n.view)
+		v.loose = w.ripe() &^ needed
 		v.stage = listed
 		if !w.m.rules.CollectSettled {
 			v.stage = allSettled
@@ -243,7 +259,8 @@ func (w *walk) collect(i int) {
 		if !w.m.rules.CollectByBucket {
 			found.facts, what = n.view, fine
 		}
-		v.loose &^= w.s.needed(found.facts)
+		needed, _ := w.s.needed(found.facts)
+		v.loose &^= needed
 		if v.stage = judged; what != fine || v.loose == 0 {
 			v.stage, v.loose = idle, 0
 		}
