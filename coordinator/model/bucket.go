@@ -207,11 +207,12 @@ func (m *Model) carrier(s *State, commit uint8) bool {
 	return false
 }
 
-// bytes are the facts of an object whose bytes it carries: of commits in the very life whose chain it
-// is in.
-func (f facts) bytes(life int) (kept facts) {
+// carries are the facts of an object of a chain whose bytes it carries: of commits in the very life
+// that the chain is of.
+func (m *Model) carries(c int, f facts) (kept facts) {
 	for o := range maxOffsets {
-		if commit := f.at(o); lifeOf(commit) == life {
+		commit := f.at(o)
+		if life := lifeOf(commit); life > 0 && m.cfg.chain(m.cfg.Owners[record(commit)-1], life) == c {
 			kept = kept.with(o, commit)
 		}
 	}

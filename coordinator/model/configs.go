@@ -59,17 +59,20 @@ var Short = []*Config{
 		States: 7_461,
 	},
 	{
-		Name: "carry", About: "two nodes commit first and put records and facts at once; each may crash in between",
-		Nodes: 2, Owners: []int{0, 1}, Carried: 1, Lives: 2, Objects: 3, Recoveries: 1, Crashes: 1,
+		Name: "carry", About: "a node commits first and puts records and facts at once; nodes may crash in between",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 1, Lives: 2, Objects: 3, Recoveries: 1, Crashes: 1, Alone: true,
+		States: 97_925,
 	},
 	{
 		Name: "carried", About: "the same, and the coordinator loses everything",
 		Nodes: 2, Owners: []int{0, 1}, Carried: 3, Lives: 2, Objects: 3, Recoveries: 1, Flushes: 1, Alone: true,
+		States: 23_207,
 	},
 	{
 		Name: "carriers", About: "a journal object that carries records is merged and tidied away",
 		Nodes: 1, Owners: []int{0}, Carried: 1, Lives: 2, Objects: 4, Snapshots: 2, Merges: 1, Ticks: 1, Tidy: true,
 		Recoveries: 1, Rewinds: 1,
+		States: 117_757,
 	},
 	{
 		Name: "merge", About: "a merge and a recovery",
@@ -186,6 +189,29 @@ var Long = []*Config{
 		Name: "requests", About: "two nodes write one request, with help, snapshots and two recoveries",
 		Nodes: 2, Owners: []int{0, 1}, Keyed: 3, Lives: 2, Objects: 3, Recoveries: 2, Rewinds: 1, Flushes: 1,
 		Snapshots: 1,
+	},
+	{
+		Name: "carrying", About: "as carry, and others help",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 1, Lives: 2, Objects: 3, Recoveries: 1, Crashes: 1,
+		States: 1_248_228,
+	},
+	{
+		Name: "carrylate", About: "carried segments, two recoveries whose puts may come late, and the loss of everything",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 1, Lives: 2, Objects: 3, Recoveries: 2, Flushes: 1, Rewinds: 1,
+		Late: true, Alone: true,
+	},
+	{
+		Name: "carrysplit", About: "carried segments, failover, and nodes that go on with the old coordinator",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 3, Lives: 2, Objects: 3, Recoveries: 1, Failovers: 1, Alone: true,
+	},
+	{
+		Name: "carrykeys", About: "two nodes write one request, of which one is carried",
+		Nodes: 2, Owners: []int{0, 1}, Keyed: 3, Carried: 1, Lives: 2, Objects: 3, Recoveries: 1, Rewinds: 1, Snapshots: 1,
+	},
+	{
+		Name: "carryquiet", About: "carried segments of chains that are silent and sealed, snapshots, and tidying",
+		Nodes: 2, Owners: []int{0}, Carried: 1, Lives: 2, Objects: 3, Ticks: 2, Snapshots: 1, Tidy: true, Quiet: true,
+		Recoveries: 1, Alone: true,
 	},
 	{
 		Name: "merging", About: "two nodes merge, collect and recover",

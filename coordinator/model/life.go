@@ -155,13 +155,8 @@ func (m *Model) live(s *State, i int) {
 	n := &s.nodes[i]
 	n.phase, n.own, n.spare = alive, 0, 0
 	for g, owner := range m.cfg.Owners {
-		sg := &s.segments[g]
-		switch {
-		case owner != i || sg.state != held:
-		case !m.cfg.carried(g):
-			sg.sent |= generation(n.in, n.opening)
-		case sg.tried == 0 || !m.rules.CarriedLook: // else it looks first what became of the earlier tries: see commitAgain
-			sg.tried |= 1 << n.lives
+		if owner == i && s.segments[g].state == held && !m.cfg.carried(g) { // of those see resolve
+			s.segments[g].sent[0] |= generation(n.in, n.opening)
 		}
 	}
 }
@@ -237,6 +232,7 @@ func (w *walk) load(i int) {
 func (w *walk) live(i int) {
 	n, over := &w.s.nodes[i], false
 	w.newSegment(i)
+	w.resolve(i)
 	w.journal(i)
 	for k := range w.s.coordinators() {
 		sv := &w.s.servers[k]
@@ -245,7 +241,6 @@ func (w *walk) live(i int) {
 			continue
 		}
 		w.answers(i, sv)
-		w.commitAgain(i, sv)
 		w.learn(i, sv)
 		w.follow(i, sv)
 		if w.m.cfg.guest(i) {
@@ -268,10 +263,11 @@ func (w *walk) newSegment(i int) {
 	n := &w.s.nodes[i]
 	for g, owner := range w.m.cfg.Owners {
 		if owner == i && w.s.segments[g].state == unborn {
-			sg := segment{state: held, there: 1, sent: generation(n.in, n.opening)}
+			sg := segment{state: held, there: 1}
 			if w.m.cfg.carried(g) {
-				sg = segment{state: held, tried: 1 << n.lives}
+				sg.there, sg.name = 0, n.lives
 			}
+			sg.sent[max(sg.name, 1)-1] = generation(n.in, n.opening)
 			w.copy().segments[g] = sg
 			w.emit(Move{NewSegment, int8(i), int8(g), 0})
 			return
@@ -300,9 +296,7 @@ func (w *walk) answers(i int, sv *server) {
 		}
 		commit := uint8(g + 1)
 		if w.m.cfg.carried(g) {
-			if commit = w.tried(i, g, sv); commit == 0 {
-				continue
-			}
+			commit = carried(g, int(w.s.segments[g].name))
 		}
 		o := sv.log.offset(commit)
 		if o < 0 && w.m.cfg.Keyed>>g&1 != 0 {
@@ -321,46 +315,41 @@ func (w *walk) answers(i int, sv *server) {
 	}
 }
 
-// tried is the commit of a carried segment whose answer its writer waits for: that of this life if it
-// has sent one, else one of an earlier life that the coordinator knows; 0: none, and a coordinator that
-// knows none may be asked again (see commitAgain).
-func (w *walk) tried(i, g int, sv *server) uint8 {
-	n, sg := &w.s.nodes[i], &w.s.segments[g]
-	if sg.tried>>n.lives&1 != 0 {
-		return carried(g, int(n.lives))
-	}
-	for life := 1; life < int(n.lives); life++ {
-		if commit := carried(g, life); sg.tried>>life&1 != 0 && sv.known.has(commit) {
-			return commit
-		}
-	}
-	return 0
-}
-
-// commitAgain commits in this life what was tried in earlier ones, if the coordinator knows none of
-// those tries.
-func (w *walk) commitAgain(i int, sv *server) {
+// resolve finds out what became of a segment that an earlier life was to carry. If its object is there
+// then it is committed again under its name, as any segment that is in the bucket. If the chain is
+// sealed without it then it never will be: this life carries it, under another name. Else the chain is
+// sealed.
+func (w *walk) resolve(i int) {
 	n := &w.s.nodes[i]
 	for g, owner := range w.m.cfg.Owners {
 		sg := &w.s.segments[g]
-		if owner == i && w.m.cfg.carried(g) && sg.state == held && sg.tried>>n.lives&1 == 0 && w.tried(i, g, sv) == 0 {
-			w.copy().segments[g].tried |= 1 << n.lives
-			w.emit(Move{CommitAgain, int8(i), int8(g), 0})
+		if owner != i || sg.state != held || !w.m.cfg.carried(g) || sg.name == n.lives {
+			continue
+		}
+		t := w.copy()
+		at := w.m.cfg.chain(i, int(sg.name))
+		ch, again := &t.chains[at], &t.segments[g]
+		switch last := ch.last(); {
+		case w.m.carrier(w.s, carried(g, int(sg.name))):
+			again.sent[sg.name-1] |= generation(n.in, n.opening)
+		case last >= 0 && ch.objects[last]&kindMask == seal || last < 0 || !w.m.rules.CarriedSealed:
+			again.name = n.lives
+			again.sent[n.lives-1] |= generation(n.in, n.opening)
+		case last+1 < maxObjects:
+			ch.objects[last+1], ch.aged = seal, 0
+		}
+		if *t != *w.s {
+			w.emit(Move{Resolve, int8(i), int8(g), 0})
 		}
 	}
 }
 
-// mayJournal says whether a node may put the fact of a commit into its chain: of one that is carried
-// only into the chain of the life that committed it, because nobody else has the bytes.
+// mayJournal says whether a node may put the fact of a commit into its chain: of one that another life
+// carries, or did, only when the object is there.
 func (w *walk) mayJournal(i int, commit uint8) bool {
 	life := lifeOf(commit)
-	if life == 0 {
-		return true
-	}
-	if owner := w.m.cfg.Owners[record(commit)-1]; owner != i {
-		return !w.m.rules.CarriedNotHelped
-	}
-	return life == int(w.s.nodes[i].lives) || !w.m.rules.CarriedOwnLife
+	return life == 0 || life == int(w.s.nodes[i].lives) && w.m.cfg.Owners[record(commit)-1] == i ||
+		w.m.carrier(w.s, commit) || !w.m.rules.CarriedThere
 }
 
 // original is where a coordinator has the request with the key.
@@ -391,7 +380,9 @@ func (w *walk) learn(i int, sv *server) {
 				continue // it learns from the answer
 			}
 			if !w.mayJournal(i, commit) {
-				w.look(i, sv, b)
+				if sv.confirmed>>b&1 == 0 {
+					w.createIncarnation(i) // nobody can tell whether it will be there, other than by a recovery
+				}
 				continue
 			}
 		} else if f = facts(0).withMerge(b - maxOffsets); sv.log&f == 0 {
@@ -410,24 +401,6 @@ func (w *walk) learn(i int, sv *server) {
 			continue
 		}
 		w.emit(Move{Learn, int8(i), int8(b), 0})
-	}
-}
-
-// look looks for a pending commit that another life carries, or did: its object in the bucket is as
-// good as one of its own. If it is not there then nobody can tell whether it will be, other than by
-// a recovery.
-func (w *walk) look(i int, sv *server, offset int) {
-	n, commit := &w.s.nodes[i], sv.log.at(offset)
-	if sv.confirmed>>offset&1 != 0 {
-		return
-	}
-	if !w.m.carrier(w.s, commit) {
-		w.createIncarnation(i)
-		return
-	}
-	t := w.copy()
-	if t.confirm(n, facts(0).with(offset, commit)); *t != *w.s {
-		w.emit(Move{Look, int8(i), int8(offset), 0})
 	}
 }
 

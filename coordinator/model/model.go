@@ -150,9 +150,11 @@ func (s *State) objects() (there uint8) {
 func (m *Model) tidyUp(s *State) {
 	live := m.liveGenerations(s)
 	for g := range s.segments {
-		s.segments[g].sent &= live
+		for name := range s.segments[g].sent {
+			s.segments[g].sent[name] &= live
+		}
 		if s.segments[g].age > 0 && m.rules.CommitDeadline {
-			s.segments[g].sent = 0
+			s.segments[g].sent = [maxLives]uint8{}
 		}
 	}
 	for g := range s.merges {
@@ -237,11 +239,10 @@ func (m *Model) forgetHistory(s *State) {
 		}
 		for c := range m.chains {
 			if ch := &s.chains[c]; int(ch.in) == in {
-				life := c%m.cfg.Lives + 1
 				for n, o := range ch.objects {
-					ch.objects[n] = o&kindMask | o.bytes(life)
+					ch.objects[n] = o&kindMask | m.carries(c, o)
 				}
-				ch.flight = ch.flight&kindMask | ch.flight.bytes(life)
+				ch.flight = ch.flight&kindMask | m.carries(c, ch.flight)
 			}
 		}
 		o := &s.incarnations[in-1]

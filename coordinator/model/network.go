@@ -26,7 +26,7 @@ func (w *walk) commits(i int, sv *server) {
 			continue
 		}
 		sg := &w.s.segments[g]
-		if sg.sent&generation(sv.in, sv.opening) == 0 && (w.m.rules.CallsCarryGeneration || sg.sent == 0) {
+		if !w.arrives(sg.sent[0], sv) {
 			continue
 		}
 		switch end := sv.log.prefix(); {
@@ -44,15 +44,18 @@ func (w *walk) commits(i int, sv *server) {
 	}
 }
 
-// carriedCommits are commits of a segment whose bytes come with the facts: one for each life in which
-// its writer has sent one.
+// arrives says whether a coordinator takes a call that was sent in some generations.
+func (w *walk) arrives(sent uint8, sv *server) bool {
+	return sent&generation(sv.in, sv.opening) != 0 || sent != 0 && !w.m.rules.CallsCarryGeneration
+}
+
+// carriedCommits are commits of a segment whose bytes come with the facts, by name.
 func (w *walk) carriedCommits(i int, sv *server, g int) {
 	sg := &w.s.segments[g]
 	for life := 1; life <= w.m.cfg.Lives; life++ {
 		commit := carried(g, life)
-		ch := &w.s.chains[w.m.cfg.chain(w.m.cfg.Owners[g], life)]
 		switch end := sv.log.prefix(); {
-		case sg.tried>>life&1 == 0 || ch.in != sv.in && w.m.rules.CallsCarryGeneration:
+		case !w.arrives(sg.sent[life-1], sv):
 		case sg.age > 0 && w.m.rules.CommitDeadline:
 		case sv.known.has(commit) && w.m.rules.IdempotentCommit:
 		case sv.keys != 0 && w.m.cfg.Keyed>>g&1 != 0 && w.m.rules.Keys:

@@ -39,9 +39,8 @@ type Rules struct {
 	Keys                  bool `rule:"a request with a key that is known is not written again"`
 	KeysOpened            bool `rule:"a coordinator is opened with the keys of what it recovered"`
 	KeysInSnapshots       bool `rule:"snapshots hold keys"`
-	CarriedOwnLife        bool `rule:"bytes that are carried go into the chain of the life that committed them only"`
-	CarriedNotHelped      bool `rule:"who helps does not journal the fact of bytes that are carried: it has none"`
-	CarriedLook           bool `rule:"what is carried is committed in another life only if no earlier try is known"`
+	CarriedThere          bool `rule:"the fact of bytes that another chain carries is journaled only when they are there"`
+	CarriedSealed         bool `rule:"carried bytes come into another chain only when the first is sealed without them"`
 	CarriedKept           bool `rule:"a journal object is kept as long as a span needs bytes that it carries"`
 	CollectNewest         bool `rule:"who collects looks afterwards whether its incarnation is still the newest"`
 	TidyNewest            bool `rule:"who tidies looks afterwards whether its incarnation is still the newest"`

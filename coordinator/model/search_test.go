@@ -67,9 +67,7 @@ var needs = []need{
 	{"Keys", "keys"},
 	{"KeysOpened", "keys"},
 	{"KeysInSnapshots", "keys"},
-	{"CarriedOwnLife", "carry"},
-	{"CarriedNotHelped", "carry"},
-	{"CarriedLook", "carry"},
+	{"CarriedThere", "carry"},
 	{"CarriedKept", "carriers"},
 	{"CollectNewest", "cutoff"},
 	{"CollectRipe", "collect"},
@@ -92,6 +90,7 @@ var spare = map[string]need{
 	"VoidIsFinal":    {"the same", "rivals"},
 	"OpenHigher":     {"the same", "rivals"},
 	"VoidsKept":      {"the same", "old"},
+	"CarriedSealed":  {"a life ends by a recovery, which has sealed its chain, or by a crash", "carry"},
 	"MergeConfirmed": {"a merge is applied only once its offsets are in the prefix", "merges"},
 }
 

@@ -19,9 +19,8 @@ const (
 // partition.
 type facts uint32
 
-// A commit is named by its segment (from 1). A segment that is carried in the journal is committed
-// under another name in each life of its writer, which says whose chain has its bytes: it is as if
-// each try had a segment id of its own.
+// A commit is named by its segment (from 1). The name of one that is carried in the journal also says
+// the life whose chain has its bytes: a segment that comes into another chain has another id.
 const lifeShift = 2
 
 func carried(g, life int) uint8 { return uint8(g+1) | uint8(life)<<lifeShift }
@@ -269,10 +268,10 @@ const (
 
 type segment struct {
 	state uint8
-	there uint8 // 1: in the bucket
-	sent  uint8 // generations in which commits of it were sent; they may arrive at any time
-	age   uint8 // 1: too old to be committed; 2: old enough to be collected
-	tried uint8 // of one that is carried: lives of its writer (bits) in which commits of it were sent
+	there uint8           // 1: in the bucket
+	sent  [maxLives]uint8 // generations in which commits of it were sent; they may arrive at any time. By name: of one that is carried there is one for each life
+	age   uint8           // 1: too old to be committed; 2: old enough to be collected
+	name  uint8           // of one that is carried: the life whose chain is to have its bytes
 }
 
 // merge is a merge of [base, last] into a merged segment that holds content.
@@ -318,5 +317,5 @@ type State struct {
 	identities   uint8 // of servers, given so far
 	doomed       uint8 // segments and merged segments whose deletion is under way
 	wrong        uint8 // what a step found wrong
-	_            [2]uint8
+	_            [4]uint8
 }

@@ -19,8 +19,7 @@ const (
 	NewSegment
 	Commit
 	Answer
-	CommitAgain
-	Look
+	Resolve
 	Learn
 	JournalPut
 	JournalPutLands
@@ -78,8 +77,7 @@ var names = [steps]string{
 	NewSegment:             "a segment is put",
 	Commit:                 "Commit",
 	Answer:                 "the answer to Commit arrives",
-	CommitAgain:            "the coordinator knows no earlier try",
-	Look:                   "the journal object of another life is there",
+	Resolve:                "what became of a carried segment is found out",
 	Learn:                  "Follow shows a decision",
 	JournalPut:             "chain.put",
 	JournalPutLands:        "chain.put lands",
@@ -151,7 +149,7 @@ func (m Move) String() string {
 		fmt.Fprintf(&b, "%s: object %d", names[m.Step], m.A)
 	case Tick:
 		b.WriteString(names[m.Step])
-	case NewSegment, Answer, CommitAgain, Acknowledge:
+	case NewSegment, Answer, Resolve, Acknowledge:
 		fmt.Fprintf(&b, "node %d: %s (segment %d)", m.A, names[m.Step], m.B+1)
 	case SealChain, SealSilent:
 		fmt.Fprintf(&b, "node %d: %s of chain %d", m.A, names[m.Step], m.B)

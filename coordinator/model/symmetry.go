@@ -212,7 +212,7 @@ func (n *namings) say(m Move) Move {
 		if int(m.A) < len(n.segments) {
 			m.A = int8(n.segments[m.A])
 		}
-	case NewSegment, Answer, CommitAgain, Acknowledge, HighWatermarks:
+	case NewSegment, Answer, Resolve, Acknowledge, HighWatermarks:
 		m.A, m.B = int8(n.nodes[m.A]), int8(n.segments[m.B])
 	case SealChain, SealSilent:
 		m.A, m.B = int8(n.nodes[m.A]), int8(n.chains[m.B])

@@ -91,10 +91,10 @@ func (w *walk) tidy(i int) {
 // kept are the numbers of a chain's objects that carry bytes which facts need.
 func (w *walk) kept(c int, f facts) (numbers uint8) {
 	_, carriers := w.s.needed(f)
-	life := c%w.m.cfg.Lives + 1
 	for n, object := range w.s.chains[c].objects {
-		for o, own := 0, object.bytes(life); o < maxOffsets; o++ {
-			if object&kindMask == holding && own.at(o) != 0 && carriers.has(own.at(o)) && w.m.rules.CarriedKept {
+		own := w.m.carries(c, object)
+		for o := range maxOffsets {
+			if own.at(o) != 0 && carriers.has(own.at(o)) && w.m.rules.CarriedKept {
 				numbers |= 1 << n
 			}
 		}
