@@ -315,10 +315,10 @@ func (w *walk) answers(i int, sv *server) {
 	}
 }
 
-// resolve finds out what became of a segment that an earlier life was to carry. If its object is there
-// then it is committed again under its name, as any segment that is in the bucket. If the chain is
-// sealed without it then it never will be: this life carries it, under another name. Else the chain is
-// sealed.
+// resolve finds out what became of a segment that an earlier life was to carry. If its object is
+// there then it is committed again under its name, as any segment that is in the bucket. If the
+// chain is sealed without it then it never will be: this life carries it, under another name. Else
+// the chain is sealed.
 func (w *walk) resolve(i int) {
 	n := &w.s.nodes[i]
 	for g, owner := range w.m.cfg.Owners {
@@ -344,8 +344,8 @@ func (w *walk) resolve(i int) {
 	}
 }
 
-// mayJournal says whether a node may put the fact of a commit into its chain: of one that another life
-// carries, or did, only when the object is there.
+// mayJournal says whether a node may put the fact of a commit into its chain: of one that another
+// life carries, or did, only when the object is there.
 func (w *walk) mayJournal(i int, commit uint8) bool {
 	life := lifeOf(commit)
 	return life == 0 || life == int(w.s.nodes[i].lives) && w.m.cfg.Owners[record(commit)-1] == i ||

@@ -15,12 +15,12 @@ const (
 )
 
 // facts are what a journal object, a snapshot, a view or a coordinator holds: for each offset the
-// commit that got it, 0 for none, and which merges were decided. Every segment has one record of one
-// partition.
+// commit that got it, 0 for none, and which merges were decided. Every segment has one record of
+// one partition.
 type facts uint32
 
-// A commit is named by its segment (from 1). The name of one that is carried in the journal also says
-// the life whose chain has its bytes: a segment that comes into another chain has another id.
+// A commit is named by its segment (from 1). The name of one that is carried in the journal also
+// says the life whose chain has its bytes: a segment that comes into another chain has another id.
 const lifeShift = 2
 
 func carried(g, life int) uint8 { return uint8(g+1) | uint8(life)<<lifeShift }
@@ -268,10 +268,12 @@ const (
 
 type segment struct {
 	state uint8
-	there uint8           // 1: in the bucket
-	sent  [maxLives]uint8 // generations in which commits of it were sent; they may arrive at any time. By name: of one that is carried there is one for each life
-	age   uint8           // 1: too old to be committed; 2: old enough to be collected
-	name  uint8           // of one that is carried: the life whose chain is to have its bytes
+	there uint8 // 1: in the bucket
+	// generations in which commits of it were sent, which may arrive at any time; by name: of one that
+	// is carried there is one for each life
+	sent [maxLives]uint8
+	age  uint8 // 1: too old to be committed; 2: old enough to be collected
+	name uint8 // of one that is carried: the life whose chain is to have its bytes
 }
 
 // merge is a merge of [base, last] into a merged segment that holds content.
