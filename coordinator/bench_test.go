@@ -18,8 +18,12 @@ var benchTopic = segments.TopicID{9}
 func benchRequest(sequence int32) CommitRequest {
 	req := CommitRequest{Segment: segments.NewID(time.Now())}
 	for i := range int32(12) {
-		req.Runs = append(req.Runs, CommitRun{Partition: segments.Partition{Topic: benchTopic, Index: i}, Position: int64(i) * 10_000,
-			Batches: []CommitBatch{{Length: 10_000, Records: 10, MaxTimestamp: 1e12, ProducerID: int64(i), BaseSequence: sequence}}})
+		batch := CommitBatch{Length: 10_000, Records: 10, MaxTimestamp: 1e12, ProducerID: int64(i), BaseSequence: sequence}
+		req.Runs = append(req.Runs, CommitRun{
+			Partition: segments.Partition{Topic: benchTopic, Index: i},
+			Position:  int64(i) * 10_000,
+			Batches:   []CommitBatch{batch},
+		})
 	}
 	return req
 }
@@ -155,15 +159,18 @@ func BenchmarkSnapshot(b *testing.B) {
 	})
 }
 
-// BenchmarkAcknowledge is the whole way of a commit through a node, on a store that takes no time: commit, journal, confirm, follow, wait.
+// BenchmarkAcknowledge is the whole way of a commit through a node, on a store that takes no time:
+// commit, journal, confirm, follow, wait.
 func BenchmarkAcknowledge(b *testing.B) {
 	store := memory.New()
-	n, err := Join(b.Context(), NodeOptions{Store: store, Coordinator: NewEmbedded(EmbeddedOptions{}), SnapshotObjects: 1 << 30})
+	opts := NodeOptions{Store: store, Coordinator: NewEmbedded(EmbeddedOptions{}), SnapshotObjects: 1 << 30}
+	n, err := Join(b.Context(), opts)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer n.Close(context.Background())
-	if _, err := n.Change(b.Context(), Change{CreateTopic: &CreateTopic{ID: benchTopic, Name: "bench", Partitions: 12}}); err != nil {
+	create := &CreateTopic{ID: benchTopic, Name: "bench", Partitions: 12}
+	if _, err := n.Change(b.Context(), Change{CreateTopic: create}); err != nil {
 		b.Fatal(err)
 	}
 	life, err := n.Life(b.Context())
@@ -190,8 +197,9 @@ func BenchmarkAcknowledge(b *testing.B) {
 	}
 }
 
-// BenchmarkJoin is the start of a process on the file store: with an empty directory, and with a million records in 10,000 segments, of
-// which the journal has the last facts in objects of one commit each.
+// BenchmarkJoin is the start of a process on the file store: with an empty directory, and
+// with a million records in 10,000 segments, of which the journal has the last facts in
+// objects of one commit each.
 func BenchmarkJoin(b *testing.B) {
 	for name, facts := range map[string]int{"Empty": 0, "Million": 10_000} {
 		b.Run(name, func(b *testing.B) {
@@ -210,7 +218,8 @@ func BenchmarkJoin(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				if got, _ := n.View().Partition(segments.Partition{Topic: benchTopic, Index: 1}); got.HighWatermark != int64(facts*10) {
+				got, _ := n.View().Partition(segments.Partition{Topic: benchTopic, Index: 1})
+				if got.HighWatermark != int64(facts*10) {
 					b.Fatalf("partition is %+v", got)
 				}
 				if err := errors.Join(n.Close(context.Background()), store.Close()); err != nil {
@@ -222,7 +231,8 @@ func BenchmarkJoin(b *testing.B) {
 	}
 }
 
-// fill puts a cluster into the bucket that has written n segments, the last thousand of them since its newest snapshot.
+// fill puts into the bucket a cluster that has written n segments, the last thousand of them
+// since its newest snapshot.
 func fill(b *testing.B, store segments.Store, n int) {
 	put := func(key string, body []byte) {
 		if err := store.Put(b.Context(), key, body); err != nil {

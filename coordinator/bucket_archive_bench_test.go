@@ -15,7 +15,8 @@ const (
 	scaleSpans      = 10_000 // of each: a million segments, 256 TiB if they are full
 )
 
-// scaleState is a bucket with a million merged segments in its index, archived or not: a snapshot, and index objects. The segments themselves are not there.
+// scaleState is a bucket with a million merged segments in its index, archived or not: a snapshot,
+// and index objects. The segments themselves are not there.
 func scaleState(b *testing.B, archive bool) segments.Store {
 	store, state := memory.New(), NewState(1, "cluster")
 	put := func(key string, body []byte) {
@@ -29,8 +30,11 @@ func scaleState(b *testing.B, archive bool) segments.Store {
 		p := &partition{end: scaleSpans * 1_000_000, merges: scaleSpans}
 		spans := make([]placed, scaleSpans)
 		for j := range spans {
-			spans[j] = placed{Span: Span{Segment: segments.NewID(time.Now()), Base: int64(j) * 1_000_000, Last: int64(j+1)*1_000_000 - 1, Position: 32, Length: 256 << 20,
-				MaxTimestamp: 1_700_000_000_000 + int64(j)*1000, Version: uint64(j + 1)}}
+			base := int64(j) * 1_000_000
+			spans[j].Span = Span{
+				Segment: segments.NewID(time.Now()), Base: base, Last: base + 999_999, Position: 32, Length: 256 << 20,
+				MaxTimestamp: 1_700_000_000_000 + int64(j)*1000, Version: uint64(j + 1),
+			}
 		}
 		p.spans = appendPlaced(nil, spans, 0)
 		state.partitions[at] = p
@@ -63,8 +67,9 @@ func heap() float64 {
 	return float64(m.HeapAlloc)
 }
 
-// BenchmarkScale measures what a million merged segments cost a node: its start (Recover, which loads, and writes an opening snapshot), a reader's Load, the memory of
-// the view, the size of a snapshot, and what a look for garbage takes while it runs.
+// BenchmarkScale measures what a million merged segments cost a node: its start (Recover, which
+// loads, and writes an opening snapshot), a reader's Load, the memory of the view, the size of a
+// snapshot, and what a search for garbage takes while it runs.
 func BenchmarkScale(b *testing.B) {
 	for name, archive := range map[string]bool{"direct": false, "archived": true} {
 		b.Run(name, func(b *testing.B) {

@@ -12,11 +12,16 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// archivedPartition is a node on a bucket with one partition of so many merged spans of ten records, and a lease to archive them under.
+// archivedPartition is a node on a bucket with one partition of so many merged spans of ten
+// records, and a lease to archive them under.
 func archivedPartition(t *testing.T, store segments.Store, spans int) (*Node, Lease) {
 	t.Helper()
 	deadline := time.Minute
-	n, err := Join(t.Context(), NodeOptions{Store: store, Coordinator: NewEmbedded(EmbeddedOptions{CommitDeadline: deadline}), CommitDeadline: deadline})
+	n, err := Join(t.Context(), NodeOptions{
+		Store:          store,
+		Coordinator:    NewEmbedded(EmbeddedOptions{CommitDeadline: deadline}),
+		CommitDeadline: deadline,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,20 +49,25 @@ func archivedPartition(t *testing.T, store segments.Store, spans int) (*Node, Le
 	check(err)
 	for i := range spans {
 		mixed, merged := put(50*time.Second), put(time.Second)
-		answer, err := life.Commit(t.Context(), CommitRequest{Segment: mixed, Runs: []CommitRun{{Partition: mergeAt, Position: 32,
-			Batches: []CommitBatch{{Length: 100, Records: 10, ProducerID: -1, MaxTimestamp: int64(100 + i)}}}}})
+		newest := int64(100 + i)
+		batch := CommitBatch{Length: 100, Records: 10, ProducerID: -1, MaxTimestamp: newest}
+		answer, err := life.Commit(t.Context(), oneBatch(mixed, mergeAt, batch))
 		check(err)
 		check(life.Settle(t.Context(), answer.Entry))
 		check(n.CatchUp(t.Context()))
 		base := int64(10 * i)
-		_, err = n.Change(t.Context(), Change{Merge: &ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, After: uint64(i), Segment: merged,
-			Merge: Merge{Partition: mergeAt, Base: base, Last: base + 9, Spans: []Span{{Segment: merged, Base: base, Last: base + 9, Position: 32, Length: 90, MaxTimestamp: int64(100 + i)}}}}})
+		span := Span{Segment: merged, Base: base, Last: base + 9, Position: 32, Length: 90, MaxTimestamp: newest}
+		_, err = n.Change(t.Context(), Change{Merge: &ProposeMerge{
+			Lease: lease.Name, Epoch: lease.Epoch, After: uint64(i), Segment: merged,
+			Merge: Merge{Partition: mergeAt, Base: base, Last: base + 9, Spans: []Span{span}},
+		}})
 		check(err)
 	}
 	return n, lease
 }
 
-// Archived spans leave memory, stay readable through their index object, are not taken for garbage or leaked, and are again what is archived when the log start passes them.
+// Archived spans leave memory, stay readable through their index object, are not taken for garbage
+// or leaked, and are archived anew when the log start passes them.
 func TestArchive(t *testing.T) {
 	store := &dated{Store: memory.New()}
 	n, lease := archivedPartition(t, store, 7)
@@ -69,7 +79,10 @@ func TestArchive(t *testing.T) {
 		}
 	}
 	now := n.view.Spans(mergeAt, 0, 100)
-	if len(now) != 5 || now[0].Listed != 2 || now[1].Listed != 2 || now[2] != before[4] || now[1].Base != 20 || now[1].Last != 39 || now[1].MaxTimestamp != 103 || now[1].Length != 180 {
+	if len(now) != 5 || now[0].Listed != 2 || now[1].Listed != 2 || now[2] != before[4] {
+		t.Fatalf("spans are %+v", now)
+	}
+	if s := now[1]; s.Base != 20 || s.Last != 39 || s.MaxTimestamp != 103 || s.Length != 180 {
 		t.Fatalf("spans are %+v", now)
 	}
 	if p, _ := n.view.Partition(mergeAt); p.Bytes != 7*90 {
@@ -96,7 +109,8 @@ func TestArchive(t *testing.T) {
 		}
 		var keys []string
 		for _, o := range g.Objects {
-			if o.Key > indexPrefix && o.Key < indexPrefix+"~" || slices.ContainsFunc(before, func(s Span) bool { return s.Segment.Key() == o.Key }) {
+			merged := slices.ContainsFunc(before, func(s Span) bool { return s.Segment.Key() == o.Key })
+			if merged || o.Key > indexPrefix && o.Key < indexPrefix+"~" {
 				keys = append(keys, o.Key)
 			}
 		}
@@ -109,14 +123,17 @@ func TestArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if leaked := report.Tallies[Leaked].Objects; leaked != len(want)+7 || report.Tallies[Missing].Objects+report.Tallies[Unknown].Objects > 0 { // 7 mixed segments
+		const mixed = 7 // segments, whose spans were all merged
+		wrong := report.Tallies[Missing].Objects + report.Tallies[Unknown].Objects
+		if report.Tallies[Leaked].Objects != len(want)+mixed || wrong > 0 {
 			t.Errorf("%d garbage, audit: %+v", len(want), report)
 		}
 	}
 	garbage()
 	raise := func(offset int64) {
 		t.Helper()
-		if _, err := n.Change(t.Context(), Change{LogStart: &LogStart{Offsets: map[segments.Partition]int64{mergeAt: offset}}}); err != nil {
+		change := &LogStart{Offsets: map[segments.Partition]int64{mergeAt: offset}}
+		if _, err := n.Change(t.Context(), Change{LogStart: change}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,15 +151,20 @@ func TestArchive(t *testing.T) {
 		t.Error("garbage is collected although an index object is missing")
 	}
 	report, err := Audit(t.Context(), store, AuditOptions{CommitDeadline: time.Minute, Grace: time.Minute})
-	if err != nil || len(report.Missing) != 1 || report.Missing[0].Key != IndexKey(now[1].Segment) || report.Tallies[Leaked].Objects > 0 {
-		t.Errorf("audit: %+v, %v", report, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := len(report.Missing) == 1 && report.Missing[0].Key == IndexKey(now[1].Segment)
+	if !missing || report.Tallies[Leaked].Objects > 0 {
+		t.Errorf("audit: %+v", report)
 	}
 }
 
 // What is not merged, was compacted, or is among the newest is not archived.
 func TestArchivable(t *testing.T) {
 	for kinds, want := range map[string]string{
-		"MMMM": "0-19", "MMM": "", "LMMMM": "10-29", "LLMMMMM": "20-39", "MMM.": "", ".MMMM": "", "MM.MMM": "", "MMMMM...": "0-19", "MMMMMC": "", "": "", "L": "",
+		"MMMM": "0-19", "MMM": "", "LMMMM": "10-29", "LLMMMMM": "20-39", "MMM.": "", ".MMMM": "",
+		"MM.MMM": "", "MMMMM...": "0-19", "MMMMMC": "", "": "", "L": "",
 	} {
 		spans := make([]placed, len(kinds))
 		for i, kind := range kinds {
@@ -172,8 +194,15 @@ func TestArchivable(t *testing.T) {
 
 func sampleIndex() *indexObject {
 	return &indexObject{segments.Partition{Topic: segments.TopicID{0x40, 1, 2}, Index: 6}, []Span{
-		{Segment: segments.ID{1, 0x93, 0xb0, 9, 14}, Base: 7, Last: 200, Position: 32, Length: 9000, MaxTimestamp: 1_700_000_000_123, Version: 2},
-		{Segment: segments.ID{1, 0x93, 0xb0, 9, 15}, Base: 201, Last: 1 << 40, Position: 1 << 33, Length: 1 << 28, MaxTimestamp: -1, Version: 77}}}
+		{
+			Segment: segments.ID{1, 0x93, 0xb0, 9, 14}, Base: 7, Last: 200, Position: 32, Length: 9000,
+			MaxTimestamp: 1_700_000_000_123, Version: 2,
+		},
+		{
+			Segment: segments.ID{1, 0x93, 0xb0, 9, 15}, Base: 201, Last: 1 << 40, Position: 1 << 33, Length: 1 << 28,
+			MaxTimestamp: -1, Version: 77,
+		},
+	}}
 }
 
 // An index object that does not add up to the span that stands for it is refused.
@@ -209,7 +238,8 @@ func TestReadIndex(t *testing.T) {
 	}
 }
 
-// FuzzIndexObject: decoding never panics; what decodes has ascending spans of merges, with bytes, and encodes and decodes to the same again.
+// FuzzIndexObject: decoding never panics; what decodes has ascending spans of merges, with bytes,
+// and encodes and decodes to the same again.
 func FuzzIndexObject(f *testing.F) {
 	b := sampleIndex().encode()
 	f.Add(b[:len(b)-crcLen])
@@ -226,7 +256,8 @@ func FuzzIndexObject(f *testing.F) {
 			next = s.Last + 1
 		}
 		again, err := decodeIndexObject(o.encode())
-		if err != nil || again.partition != o.partition || !slices.Equal(again.spans, o.spans) || o.listedAs(segments.ID{}).Length < 1 {
+		same := again != nil && again.partition == o.partition && slices.Equal(again.spans, o.spans)
+		if err != nil || !same || o.listedAs(segments.ID{}).Length < 1 {
 			t.Fatalf("%+v becomes %+v, %v", o, again, err)
 		}
 	})

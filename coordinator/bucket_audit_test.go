@@ -11,7 +11,8 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// An audit says of each object why it is there, finds what is leaked and what is missing, and looks again before it says so.
+// An audit says of each object why it is there, finds what is leaked and what is missing, and looks
+// again before it says so.
 func TestAudit(t *testing.T) {
 	bucket := memory.New()
 	store := &dated{Store: bucket}
@@ -35,10 +36,7 @@ func TestAudit(t *testing.T) {
 	put(spans[1].Segment.Key(), []byte("needed as well"))
 	loose := segment(100 * time.Hour)
 	put("notes.txt", []byte("not firn's"))
-	w := &writer{t, bucket, &chain{store: bucket, life: "life", generation: Generation{Incarnation: 1}, clock: time.Now}, 30}
-	if _, err := w.chain.begin(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
+	beginLife(t, bucket, 1)
 	store.newest.Store(spans[0].Segment.Key())
 
 	audit := func(ahead time.Duration) (AuditReport, map[Reason][]string) {
@@ -61,8 +59,9 @@ func TestAudit(t *testing.T) {
 	}
 	report, told := audit(0)
 	want := map[Reason][]string{
-		Current: {incarnationKey(1)}, Snapshot: {snapshotKey(1, 0)}, Journaled: {journalKey("life", 0)}, Unknown: {"notes.txt"},
-		Referenced: {spans[0].Segment.Key(), spans[1].Segment.Key()}, Young: {loose.Key()}, Missing: {spans[2].Segment.Key()},
+		Current: {incarnationKey(1)}, Snapshot: {snapshotKey(1, 0)}, Journaled: {journalKey("life", 0)},
+		Referenced: {spans[0].Segment.Key(), spans[1].Segment.Key()}, Young: {loose.Key()},
+		Missing: {spans[2].Segment.Key()}, Unknown: {"notes.txt"},
 	}
 	for _, keys := range told {
 		slices.Sort(keys)
@@ -75,18 +74,23 @@ func TestAudit(t *testing.T) {
 		t.Errorf("report is %+v", report)
 	}
 	put(spans[2].Segment.Key(), []byte("found"))
-	for ahead, reason := range map[time.Duration]Reason{90 * time.Minute: Young, 3 * time.Hour: Uncollected, 5 * time.Hour: Leaked} {
-		if report, told := audit(ahead); !slices.Equal(told[reason], []string{loose.Key()}) || (reason == Leaked) != (len(report.Leaked) == 1) || len(report.Missing) > 0 {
+	ages := map[time.Duration]Reason{90 * time.Minute: Young, 3 * time.Hour: Uncollected, 5 * time.Hour: Leaked}
+	for ahead, reason := range ages {
+		report, told := audit(ahead)
+		leaked := len(report.Leaked) == 1
+		if !slices.Equal(told[reason], []string{loose.Key()}) || (reason == Leaked) != leaked || len(report.Missing) > 0 {
 			t.Errorf("after %s: %v, should be %s", ahead, told, reason)
 		}
 	}
 	stop := errors.New("stop")
-	if _, err := Audit(t.Context(), store, AuditOptions{Object: func(AuditObject) error { return stop }}); !errors.Is(err, stop) {
+	stopping := AuditOptions{Object: func(AuditObject) error { return stop }}
+	if _, err := Audit(t.Context(), store, stopping); !errors.Is(err, stop) {
 		t.Errorf("an audit that was stopped gives %v", err)
 	}
 }
 
-// What looks missing because the cluster has moved on is not: it was merged away while the audit went through the bucket.
+// What looks missing because the cluster has moved on is not missing: it was merged away while the
+// audit went through the bucket.
 func TestAuditOfALiveCluster(t *testing.T) {
 	bucket := memory.New()
 	state := filled(t, time.Hour, 1, 2)
@@ -102,10 +106,7 @@ func TestAuditOfALiveCluster(t *testing.T) {
 	put(snapshotKey(1, 0), opening.encode())
 	put(spans[0].Segment.Key(), []byte("needed"))
 	put(spans[1].Segment.Key(), []byte("needed as well"))
-	w := &writer{t, bucket, &chain{store: bucket, life: "life", generation: Generation{Incarnation: 1}, clock: time.Now}, 0}
-	if _, err := w.chain.begin(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
+	w := beginLife(t, bucket, 1)
 	merge := merged(1, 0, 19, 2)
 	moved := false
 	report, err := Audit(t.Context(), bucket, AuditOptions{Object: func(AuditObject) error {

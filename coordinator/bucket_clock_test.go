@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The store's clock goes on where nobody writes, a little more slowly than ours, from wherever it is; and never back.
+// The store's clock goes on where nobody writes, a little more slowly than ours, from wherever it
+// is; and never back.
 func TestStoreClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c passedClock

@@ -41,7 +41,12 @@ func newWriter(t *testing.T, store segments.Store) *writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &chain{store: store, life: "life", generation: Generation{Incarnation: state.incarnation}, clock: time.Now}
+	return beginLife(t, store, state.incarnation)
+}
+
+// beginLife begins a life's chain in a bucket.
+func beginLife(t *testing.T, store segments.Store, in Incarnation) *writer {
+	c := &chain{store: store, life: "life", generation: Generation{Incarnation: in}, clock: time.Now}
 	if _, err := c.begin(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +55,11 @@ func newWriter(t *testing.T, store segments.Store) *writer {
 
 // write journals a commit of one record.
 func (w *writer) write() error {
-	f := &Fact{Incarnation: w.chain.generation.Incarnation, Commit: &Commit{Segment: segments.ID{byte(w.end)}, Spans: []CommitSpan{
-		{Partition: simPartition(0), Span: Span{Segment: segments.ID{byte(w.end)}, Base: w.end, Last: w.end, Length: 1}}}}}
+	segment := segments.ID{byte(w.end)}
+	span := Span{Segment: segment, Base: w.end, Last: w.end, Length: 1}
+	f := &Fact{Incarnation: w.chain.generation.Incarnation, Commit: &Commit{
+		Segment: segment, Spans: []CommitSpan{{Partition: simPartition(0), Span: span}},
+	}}
 	err := w.chain.put(w.t.Context(), w.chain.object([][]byte{AppendFact(nil, f)}))
 	if err == nil {
 		w.end++
@@ -67,7 +75,8 @@ func (w *writer) snapshot() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	o := snapshotObject{incarnation: w.chain.generation.Incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
+	in := w.chain.generation.Incarnation
+	o := snapshotObject{incarnation: in, n: found.snapshot + 1, covers: found.covers, state: found.state}
 	if err := w.store.Put(w.t.Context(), snapshotKey(o.incarnation, o.n), o.encode()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -88,8 +97,9 @@ func (w *writer) must(err error) {
 	}
 }
 
-// Between the listing of a recovery and its seal, the writer goes on, a snapshot is written, and the key that the seal wants is deleted: the seal lands in the
-// middle of the chain. The recovery must notice.
+// Between the listing of a recovery and its seal, the writer goes on, a snapshot is
+// written, and the key that the seal wants is deleted: the seal lands in the middle of the
+// chain. The recovery must notice.
 func TestSealInTheMiddleOfAChain(t *testing.T) {
 	bucket := memory.New()
 	w := newWriter(t, bucket)
@@ -163,7 +173,8 @@ func TestClusterIDOutlivesItsRecovery(t *testing.T) {
 	}
 }
 
-// An object that is missing in the middle of a chain, and is in no snapshot, is an error: never a shorter log.
+// An object that is missing in the middle of a chain, and is in no snapshot, is an error:
+// never a shorter log.
 func TestMissingJournalObject(t *testing.T) {
 	bucket := memory.New()
 	w := newWriter(t, bucket)
@@ -171,7 +182,8 @@ func TestMissingJournalObject(t *testing.T) {
 		w.must(w.write())
 	}
 	w.must(bucket.Delete(t.Context(), journalKey("life", 2)))
-	if _, err := Recover(t.Context(), bucket, RecoverOptions{}); !errors.Is(err, errMoved) || !strings.Contains(err.Error(), journalKey("life", 2)) {
+	_, err := Recover(t.Context(), bucket, RecoverOptions{})
+	if !errors.Is(err, errMoved) || !strings.Contains(err.Error(), journalKey("life", 2)) {
 		t.Errorf("recovery: %v", err)
 	}
 	if _, err := Load(t.Context(), bucket); !errors.Is(err, errMoved) {
@@ -185,7 +197,8 @@ func TestLoadOfAnEmptyBucket(t *testing.T) {
 	}
 }
 
-// A put that returns long after the last one proves nothing: the seal may have come and gone meanwhile.
+// A put that returns long after the last one proves nothing: the seal may have come
+// and gone meanwhile.
 func TestPutAfterALongTime(t *testing.T) {
 	bucket := memory.New()
 	w := newWriter(t, bucket)

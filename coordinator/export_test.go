@@ -2,8 +2,8 @@ package coordinator
 
 import "time"
 
-// Embedded is the coordinator of package embedded, for tests of this package: they cannot import it,
-// because it imports this package. embedded_test.go makes one.
+// Embedded is the coordinator of package embedded, for tests of this package: they cannot import
+// it, because it imports this package. embedded_test.go makes one.
 type Embedded interface {
 	Coordinator
 	Copy() Embedded

@@ -74,7 +74,8 @@ func TestJoinRetries(t *testing.T) {
 	}
 }
 
-// A life that cannot begin for a while leaves one object in the journal, not one for each try: of a node, and of a guest.
+// A life that cannot begin for a while leaves one object in the journal, not one for each try: of a
+// node, and of a guest.
 func TestOneChainForAllTries(t *testing.T) {
 	const tries = 6
 	for name, begin := range map[string]func(t *testing.T, store *listless, c shared){
@@ -109,7 +110,8 @@ func TestOneChainForAllTries(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := &listless{Store: memory.New(), prefix: map[string]string{"node": "snapshots/", "guest": "incarnations/"}[name]}
+			prefix := map[string]string{"node": "snapshots/", "guest": "incarnations/"}[name]
+			store := &listless{Store: memory.New(), prefix: prefix}
 			begin(t, store, shared{embedded.New(embedded.Options{})})
 			if left := store.refuses.Load(); left >= 0 {
 				t.Fatalf("%d tries were not made", left)
@@ -134,7 +136,8 @@ func (s *frozen) List(ctx context.Context, prefix, after string) iter.Seq2[segme
 	return s.Store.List(ctx, prefix, after)
 }
 
-// A process that was frozen while its life began does not live on what it read: by now that may lack what others have written, and tidied away.
+// A process that was frozen while its life began does not go on with what it read: by now that may
+// lack what others have written, and tidied away.
 func TestSlowBeginningIsNoLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &frozen{Store: memory.New()}
@@ -148,12 +151,14 @@ func TestSlowBeginningIsNoLife(t *testing.T) {
 		}
 		joinShared(t, store, c, 1, 1000)
 		if lives := chains(t, store); !store.thawed.Load() || len(lives) != 2 {
-			t.Errorf("the journal has the chains of %v, should have that of a life that did not begin, and that of one that did", lives)
+			t.Errorf("the journal has the chains of %v, should have that of a life that did not begin, "+
+				"and that of one that did", lives)
 		}
 	})
 }
 
-// A coordinator that has not heard of a newer incarnation is lived with by nobody: the recovery that created that may have sealed all chains that it saw, and not seen the new one.
+// Nobody lives with a coordinator that does not know of a newer incarnation: the recovery that
+// created that one may have sealed all chains that it saw, without seeing the new one.
 func TestNoLifeBesideANewerIncarnation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), shared{embedded.New(embedded.Options{})}
@@ -191,8 +196,9 @@ func (s sluggish) Put(ctx context.Context, key string, body []byte) error {
 	}
 }
 
-// A direct writer whose calls end before a recovery could does not end other recoveries with each call: it leaves each of them more time. Before, a function with a
-// time limit of ten seconds kept a whole cluster from recovering, for as long as it was called.
+// A direct writer whose calls end before a recovery could does not end other recoveries with each
+// call: it leaves each of them more time. Before, a function with a time limit of ten seconds kept
+// a whole cluster from recovering, for as long as it was called.
 func TestGuestsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := sluggish{memory.New(), 6 * time.Second}
@@ -221,7 +227,8 @@ type forgetful struct{ coordinator.GuestCoordinator }
 
 func (f *forgetful) lose() { f.GuestCoordinator = shared{embedded.New(embedded.Options{})} }
 
-// A direct writer leaves each loss to the nodes first, also one after an incarnation that it waited for, or recovered itself: it costs them less.
+// A direct writer leaves each loss to the nodes first, also one after an incarnation that it waited
+// for, or recovered itself: it costs them less.
 func TestGuestLeavesEveryLossToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c, patience := memory.New(), &forgetful{}, 3*time.Second

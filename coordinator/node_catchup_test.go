@@ -20,7 +20,9 @@ type late struct {
 	heard <-chan struct{}
 }
 
-func (l late) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+func (l late) Follow(
+	ctx context.Context, in coordinator.Incarnation, after uint64,
+) iter.Seq2[coordinator.Entry, error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		select {
 		case <-l.heard:
@@ -31,7 +33,8 @@ func (l late) Follow(ctx context.Context, in coordinator.Incarnation, after uint
 	}
 }
 
-// A node that has heard nothing of what another acknowledged says so, and shows it as soon as it has caught up.
+// A node that has heard nothing of what another node acknowledged says so, and shows it as soon as
+// it has caught up.
 func TestCatchUp(t *testing.T) {
 	store, c, heard := memory.New(), shared{embedded.New(embedded.Options{})}, make(chan struct{})
 	writes := joinShared(t, store, c, 1, 1000)
@@ -55,12 +58,17 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
-// A server whose bucket another one takes over does not know that before it writes or looks. Until then it must not take what it knows for all that clients were told.
+// A server whose bucket another one takes over does not know that before it writes or looks. Until
+// then it must not assume that it knows everything acknowledged to clients.
 func TestCatchUpWithSuccessor(t *testing.T) {
 	store := memory.New()
 	alone := func() *coordinator.Node {
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{}),
-			Info: coordinator.NodeInfo{ID: 1}, Probe: time.Hour})
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
+			Store:       store,
+			Coordinator: embedded.New(embedded.Options{}),
+			Info:        coordinator.NodeInfo{ID: 1},
+			Probe:       time.Hour,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +102,8 @@ func (u unconfirming) Confirm(ctx context.Context, _ coordinator.Incarnation, _ 
 	return coordinator.ErrUnavailable
 }
 
-// What a node has from the journal, others show as well, also if its writer dies before it confirms.
+// What a node has from the journal, others show as well, even if its writer dies
+// before it confirms.
 func TestLoadedIsConfirmed(t *testing.T) {
 	store, c, asked := memory.New(), shared{embedded.New(embedded.Options{})}, make(chan struct{})
 	others := joinShared(t, store, c, 1, 1000)

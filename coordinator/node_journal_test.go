@@ -44,7 +44,8 @@ func (f *faulty) Put(ctx context.Context, key string, body []byte) error {
 	return err
 }
 
-// An outage of the store delays answers and loses none; it is logged once. What waited meanwhile shares an object.
+// An outage of the store delays answers and loses none; it is logged once. Facts that waited
+// meanwhile share an object.
 func TestJournalOutlivesAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -54,8 +55,11 @@ func TestJournalOutlivesAnOutage(t *testing.T) {
 			return down.Load(), calls%2 == 0 // every other reply is lost as well
 		}}
 		var log bytes.Buffer
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			Coordinator: embedded.New(embedded.Options{})})
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
+			Store:       store,
+			Coordinator: embedded.New(embedded.Options{}),
+			Logger:      slog.New(slog.NewTextHandler(&log, nil)),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +97,8 @@ func TestCloseTellsWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		store := &faulty{Store: memory.New(), fault: func() (bool, bool) { return down.Load(), false }}
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{})})
+		opts := coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{})}
+		n, err := coordinator.Join(t.Context(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +135,8 @@ func TestCloseTellsWaiters(t *testing.T) {
 func TestJoinWithABrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &faulty{Store: memory.New(), fault: func() (bool, bool) { return true, false }}
-		_, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{})})
+		opts := coordinator.NodeOptions{Store: store, Coordinator: embedded.New(embedded.Options{})}
+		_, err := coordinator.Join(t.Context(), opts)
 		if !errors.Is(err, errOutage) {
 			t.Errorf("got %v", err)
 		}

@@ -17,13 +17,22 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// shared is an embedded coordinator that several nodes use, as they use Redis: being fenced is not the end.
+// shared is an embedded coordinator that several nodes use, as they use Redis: being fenced
+// is not the end.
 type shared struct{ coordinator.Coordinator }
 
-func joinShared(t *testing.T, store segments.Store, c coordinator.Coordinator, id int32, snapshotObjects int) *coordinator.Node {
+func joinShared(
+	t *testing.T, store segments.Store, c coordinator.Coordinator, id int32, snapshotObjects int,
+) *coordinator.Node {
 	t.Helper()
-	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c, Info: coordinator.NodeInfo{ID: id},
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Patience: 50 * time.Millisecond, SnapshotObjects: snapshotObjects})
+	n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
+		Store:           store,
+		Coordinator:     c,
+		Info:            coordinator.NodeInfo{ID: id},
+		Logger:          slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Patience:        50 * time.Millisecond,
+		SnapshotObjects: snapshotObjects,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +85,8 @@ func insist(ctx context.Context, n *coordinator.Node, req coordinator.CommitRequ
 
 func answerPartition(req coordinator.CommitRequest) segments.Partition { return req.Runs[0].Partition }
 
-// Nodes on one coordinator see each other's records, and go on through recoveries: nothing acknowledged moves, nothing is twice.
+// Nodes on one coordinator see each other's records, and go on through recoveries: nothing
+// acknowledged moves, nothing is twice.
 func TestNodesLiveOn(t *testing.T) {
 	store := memory.New()
 	c := shared{embedded.New(embedded.Options{})}
@@ -102,7 +112,8 @@ func TestNodesLiveOn(t *testing.T) {
 		})
 	}
 	for range 5 {
-		for before := len(nodes[0].View().Spans(at, 0, 1000)); len(nodes[0].View().Spans(at, 0, 1000)) < before+10 && before+10 < writers*writes; {
+		served := func() int { return len(nodes[0].View().Spans(at, 0, 1000)) }
+		for before := served(); served() < before+10 && before+10 < writers*writes; {
 			w := nodes[0].View().Watch(at)
 			select {
 			case <-w.C:
@@ -159,7 +170,8 @@ func TestChangesLiveOn(t *testing.T) {
 	})
 	for i := range 20 {
 		id := createTopic(t, n, fmt.Sprint("t", i), 1)
-		if _, err := n.Change(t.Context(), coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: 2}}); err != nil {
+		grow := &coordinator.Grow{Topic: id, Partitions: 2}
+		if _, err := n.Change(t.Context(), coordinator.Change{Grow: grow}); err != nil {
 			t.Fatal(err)
 		}
 		if topic := n.View().TopicByID(id); topic == nil || topic.Partitions != 2 {
@@ -202,7 +214,8 @@ func chains(t *testing.T, store segments.Store) []string {
 	return lives
 }
 
-// Snapshots appear, and journal objects that they cover go, while writes go on; what is left is enough.
+// Snapshots appear, and journal objects that they cover go, while writes go on; what
+// is left is enough.
 func TestSnapshots(t *testing.T) {
 	store := memory.New()
 	n := joinShared(t, store, shared{embedded.New(embedded.Options{})}, 1, 20)

@@ -31,8 +31,9 @@ func (w *writer) another(life string) *writer {
 	return &writer{w.t, w.store, c, 100}
 }
 
-// A life that is over leaves nothing behind: its chain is sealed when it has been silent for long, without a recovery. One that was only frozen finds that out when it comes
-// back, however late, and what it writes then counts for nobody.
+// A life that is over leaves nothing behind: its chain is sealed when it has been silent for long,
+// without a recovery. A life that was only frozen finds that out when it comes back, however late,
+// and what it writes then does not count.
 func TestSilentChainsAreSealed(t *testing.T) {
 	for name, test := range map[string]struct {
 		asleep time.Duration

@@ -42,8 +42,11 @@ func createTopic(t *testing.T, n *coordinator.Node, name string, partitions int3
 
 // request is one run of one batch.
 func request(at segments.Partition, records int32) coordinator.CommitRequest {
-	return coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at, Position: 100,
-		Batches: []coordinator.CommitBatch{{Length: 61, Records: records, MaxTimestamp: 5, ProducerID: -1}}}}}
+	batch := coordinator.CommitBatch{Length: 61, Records: records, MaxTimestamp: 5, ProducerID: -1}
+	return coordinator.CommitRequest{
+		Segment: segments.NewID(time.Now()),
+		Runs:    []coordinator.CommitRun{{Partition: at, Position: 100, Batches: []coordinator.CommitBatch{batch}}},
+	}
 }
 
 // write commits, journals and waits, as ingest does.

@@ -9,7 +9,8 @@ import (
 	"firn.dev/segments"
 )
 
-// Index objects in the simulation: nodes archive what was merged, merge again what was archived, and collect.
+// Index objects in the simulation: nodes archive what was merged, merge again what
+// was archived, and collect.
 
 // archive does what Node.Archive does, under the lease of mergers.
 func (n *simNode) archive() error {
@@ -53,7 +54,8 @@ func (n *simNode) resolved(at segments.Partition, some []Span) (spans []Span) {
 	return spans
 }
 
-// judgeObjects looks whether all that a state needs is there, and whether index objects list what they are taken for.
+// judgeObjects looks whether all that a state needs is there, and whether index objects
+// list what they should.
 func (s *simulation) judgeObjects(state *State) {
 	needed := state.references()
 	gone, err := needed.read(context.Background(), loader{s.bucket, 1}, &idSet{})
@@ -79,11 +81,16 @@ func (s *simulation) judgeObjects(state *State) {
 	}
 }
 
-// unlisted are the segments that the spans of a state do not name themselves: what a collector would take for garbage that does not look into index objects.
+// unlisted are the segments that the spans of a state do not name themselves: the garbage of a
+// collector that does not look into index objects.
 func (s *simulation) unlisted(state *State) (garbage Garbage) {
 	needed := state.references()
 	for object := range s.bucket.List(context.Background(), segments.Prefix, "") {
-		if id, ok := parseSegmentKey(object.Key); ok && !needed.segments.has(id) && tooOld(id, object.Modified, time.Now(), time.Now(), MergeDeadline(simDeadline)+simGrace) {
+		id, ok := parseSegmentKey(object.Key)
+		if !ok || needed.segments.has(id) {
+			continue
+		}
+		if now := time.Now(); tooOld(id, object.Modified, now, now, MergeDeadline(simDeadline)+simGrace) {
 			garbage.Objects = append(garbage.Objects, object)
 		}
 	}

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// simKeys is what the judge knows of requests with a key. Clients send each of them to any node, again and again, also after it was answered; a request
-// writes one record into each partition that it touches. It must have one place there, and whoever serves that must remember it.
+// simKeys is what the judge knows of requests with a key. Clients send each of them to any node,
+// again and again, also after it was answered; a request writes one record into each partition that
+// it touches. It must be there once, and whoever serves it must remember it.
 type simKeys struct {
 	requests int
 	of       map[record]simRequest          // which request a record is of
@@ -20,7 +21,8 @@ type simKeys struct {
 // simRequest names a request; the zero one is none.
 type simRequest uint32
 
-// servedRequest is which request the record at an offset is of, if any, and how many up to it are of one.
+// servedRequest is which request the record at an offset belongs to, if any, and how many up to
+// it belong to one.
 type servedRequest struct {
 	request simRequest
 	upTo    int
@@ -75,7 +77,8 @@ func (r simRequest) id() (id [16]byte) {
 // requestOf is the request with that id.
 func requestOf(id [16]byte) simRequest { return simRequest(binary.BigEndian.Uint32(id[:])) }
 
-// judgeKey looks at a record that is served for the first time. They come in the order of their offsets.
+// judgeKey looks at a record that is served for the first time. They come in the
+// order of their offsets.
 func (s *simulation) judgeKey(who string, offset int64, r record) {
 	k := &s.keys
 	at := &k.at[r.partition]
@@ -87,7 +90,8 @@ func (s *simulation) judgeKey(who string, offset int64, r record) {
 		here.upTo++
 		place := simPlace{r.partition, here.request}
 		if before, twice := k.places[place]; twice {
-			panic(fmt.Sprintf("P4: %s: request %d is in partition %d at %d and at %d", who, here.request, r.partition, before, offset))
+			panic(fmt.Sprintf("P4: %s: request %d is in partition %d at %d and at %d",
+				who, here.request, r.partition, before, offset))
 		}
 		k.places[place] = offset
 	}
@@ -98,7 +102,8 @@ func (s *simulation) judgeKey(who string, offset int64, r record) {
 func (s *simulation) judgeRemembered(who string, at int32, p *partition) {
 	for id, k := range p.keys {
 		if request := s.keys.request(at, k.baseOffset); request != requestOf(id) {
-			panic(fmt.Sprintf("%s: partition %d remembers request %d at %d, which is of %d", who, at, requestOf(id), k.baseOffset, request))
+			panic(fmt.Sprintf("%s: partition %d remembers request %d at %d, which is of %d",
+				who, at, requestOf(id), k.baseOffset, request))
 		}
 	}
 	served := 0
@@ -106,11 +111,12 @@ func (s *simulation) judgeRemembered(who string, at int32, p *partition) {
 		served = s.keys.at[at][p.end-1].upTo
 	}
 	if served != len(p.keys) {
-		panic(fmt.Sprintf("%s: partition %d serves %d requests up to %d and remembers %d", who, at, served, p.end, len(p.keys)))
+		panic(fmt.Sprintf("%s: partition %d serves %d requests up to %d and remembers %d",
+			who, at, served, p.end, len(p.keys)))
 	}
 }
 
-// noteDuplicates takes in which batches of a segment were answered with the place of an earlier try.
+// noteDuplicates notes which batches of a segment were answered with the place of an earlier try.
 func (n *simNode) noteDuplicates(req CommitRequest, answer CommitAnswer) {
 	for i, run := range req.Runs {
 		for j, b := range run.Batches {
@@ -123,7 +129,8 @@ func (n *simNode) noteDuplicates(req CommitRequest, answer CommitAnswer) {
 	}
 }
 
-// answerDuplicates tells clients of the places that this node's view serves by now: they must be those of their requests.
+// answerDuplicates answers clients with the places that this node's view serves by now: they must
+// be those of their requests.
 func (n *simNode) answerDuplicates() {
 	n.duplicates = slices.DeleteFunc(n.duplicates, func(d duplicate) bool {
 		p := n.view.state.partitions[simPartition(d.partition)]
@@ -131,14 +138,16 @@ func (n *simNode) answerDuplicates() {
 			return false
 		}
 		if got := n.sim.keys.request(d.partition, d.offset); got != d.request {
-			panic(fmt.Sprintf("P4: node %d: request %d was answered with partition %d offset %d, which is of %d", n.name, d.request, d.partition, d.offset, got))
+			panic(fmt.Sprintf("P4: node %d: request %d was answered with partition %d offset %d, which is of %d",
+				n.name, d.request, d.partition, d.offset, got))
 		}
 		n.sim.keys.retries++
 		return true
 	})
 }
 
-// place is where a batch of a segment is served: by itself, or as a try of a request that another segment wrote.
+// place is where a batch of a segment is served: by itself, or as a try of a request
+// that another segment wrote.
 func (s *simulation) place(r record) (int64, bool) {
 	if request, keyed := s.keys.of[r]; keyed {
 		offset, served := s.keys.places[simPlace{r.partition, request}]

@@ -10,8 +10,8 @@ import (
 	"firn.dev/segments"
 )
 
-// Merging and collecting in the simulation. Time passes in it: commits come too late, chains are silent for so long that they are sealed, and
-// garbage grows old enough to go.
+// Merging and collecting in the simulation. Time passes in it: commits come too late, chains are
+// silent for so long that they are sealed, and garbage grows old enough to go.
 
 const (
 	simDeadline  = 10 * time.Minute // of commits; of merges two hours
@@ -70,14 +70,16 @@ func (s *simulation) newID() (id segments.ID) {
 // putSegment puts a segment, or gives up: then it may be there or not.
 func (n *simNode) putSegment(id segments.ID) bool {
 	for range 3 {
-		if err := (simStore{n}).Put(context.Background(), id.Key(), []byte("segment")); err == nil || errors.Is(err, segments.ErrExists) {
+		err := (simStore{n}).Put(context.Background(), id.Key(), []byte("segment"))
+		if err == nil || errors.Is(err, segments.ErrExists) {
 			return true
 		}
 	}
 	return false
 }
 
-// merge does what a merger does: plans over what the view shows, writes the merged segment, and proposes.
+// merge does what a merger does: plans over what the view shows, writes the merged
+// segment, and proposes.
 func (n *simNode) merge() error {
 	at := simPartition(int32(n.sim.pick(simPartitions, "merge")))
 	c := n.plan(at)
@@ -201,7 +203,9 @@ func (n *simNode) collect() error {
 		if !known {
 			first = time.Now()
 		}
-		if seen[o.Key] = first; known && time.Since(first) >= simGrace || n.sim.flaws.collectYoung || n.sim.flaws.collectByView {
+		seen[o.Key] = first
+		atOnce := n.sim.flaws.collectYoung || n.sim.flaws.collectByView
+		if atOnce || known && time.Since(first) >= simGrace {
 			keys = append(keys, o.Key)
 		}
 	}
@@ -220,7 +224,8 @@ func (n *simNode) settledState() (*State, error) {
 	if err := n.call("latest", func(e Embedded) (err error) { latest, err = e.Latest(ctx, in); return err }); err != nil {
 		return nil, n.ifOver(err)
 	}
-	if err := n.call("settled", func(e Embedded) (err error) { settled, err = e.Settled(ctx, in); return err }); err != nil || settled < latest {
+	err := n.call("settled", func(e Embedded) (err error) { settled, err = e.Settled(ctx, in); return err })
+	if err != nil || settled < latest {
 		return nil, n.ifOver(err)
 	}
 	l := loader{simStore{n}, 1}

@@ -17,13 +17,16 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// The simulation runs several nodes, made of the same chain, View, Embedded, Recover and snapshot code that Node is made of, on one bucket.
-// Each node is a coroutine that stops before every call to the bucket and to the coordinator; a seeded generator decides who goes on, whose call is
-// lost or delayed, who crashes, and when the coordinator is replaced by an empty one or by a copy of an earlier state, for some nodes or for all.
-// One thing happens at a time, so that a failing seed can be run again.
+// The simulation runs several nodes, made of the same chain, View, Embedded, Recover and snapshot
+// code that Node is made of, on one bucket. Each node is a coroutine that stops before every call
+// to the bucket and to the coordinator; a seeded generator decides which node goes on, whose call
+// is lost or delayed, which node crashes, and when the coordinator is replaced by an empty one or
+// by a copy of an earlier state, for some nodes or for all. One thing happens at a time, so that a
+// failing seed can be run again.
 //
-// After every step the judge looks at what nodes serve: P1, P2, P3 and P6, and that nothing is written twice (P4), neither by commits that are repeated nor by
-// clients that send a request with a key to several nodes (sim_keyed_test.go).
+// After every step the judge looks at what nodes serve: P1, P2, P3 and P6, and that nothing is
+// written twice (P4), neither by commits that are repeated nor by clients that send a request with
+// a key to several nodes (sim_keyed_test.go).
 
 // flaws break the protocol, to see that the judge notices.
 type flaws struct {
@@ -36,7 +39,7 @@ type flaws struct {
 	forgetKeys           bool // requests are not remembered
 	openWithoutKeys      bool // … by a coordinator that is opened with a recovered state
 	mergeBlindly         bool // merges are decided although others came between
-	collectYoung         bool // objects are collected at first sight, although their commit or merge may still be on its way
+	collectYoung         bool // objects are collected at first sight, although a commit or merge of them may be on its way
 	collectByView        bool // at first sight, by what one node's view shows
 	collectArchived      bool // what only index objects list is collected
 }
@@ -100,9 +103,12 @@ func TestProtocol(t *testing.T) {
 		merges, collected, sealed = merges+s.merges.decided, collected+s.merges.collected, sealed+s.merges.sealed
 		archived, reopened = archived+s.merges.archived, reopened+s.lostOpenings
 	}
-	t.Logf("%d records served, %d recoveries, %d lost replies to openings, %d answers to retries, %d merges, %d of them into index objects, %d objects collected, %d silent chains sealed in %d runs",
+	t.Logf("%d records served, %d recoveries, %d lost replies to openings, %d answers to retries, %d merges, "+
+		"%d of them into index objects, %d objects collected, %d silent chains sealed in %d runs",
 		records, recoveries, reopened, retries, merges, archived, collected, sealed, *simSeeds)
-	if least := *simSeeds; reopened < least/8 || records < 8*least || recoveries < least || retries < least || merges < least/2 || archived < least/8 || collected < least/4 || sealed < least/4 {
+	n := *simSeeds
+	few := records < 8*n || recoveries < n || reopened < n/8 || retries < n
+	if few || merges < n/2 || archived < n/8 || collected < n/4 || sealed < n/4 {
 		t.Error("the simulation does not get far enough to show anything")
 	}
 }
@@ -118,7 +124,8 @@ func TestSimulationReplays(t *testing.T) {
 	}
 }
 
-// TestProtocolNeeds leaves out one rule of the protocol at a time and expects that the judge finds a violation.
+// TestProtocolNeeds leaves out one rule of the protocol at a time and expects that the
+// judge finds a violation.
 func TestProtocolNeeds(t *testing.T) {
 	for name, f := range map[string]flaws{
 		"journal before confirmation": {confirmBeforeJournal: true},
@@ -146,8 +153,8 @@ func TestProtocolNeeds(t *testing.T) {
 	}
 }
 
-// simulate runs one random simulation, in a time of its own that passes in no time, and returns what the judge found wrong with it. Tracing is for a
-// second run of a seed that failed.
+// simulate runs one random simulation, in a time of its own that passes in no time, and returns
+// what the judge found wrong with it. Tracing is for a second run of a seed that failed.
 func simulate(t *testing.T, seed int, f flaws, tracing bool) (s *simulation, violation any) {
 	synctest.Test(t, func(*testing.T) {
 		s = newSimulation(rand.New(rand.NewPCG(uint64(seed), 1)), f)
@@ -182,7 +189,8 @@ type simulation struct {
 	atomic       *simAtomic // nil: there are no functions
 }
 
-// record is the identity of a record: batches are one byte and one record, so segment and position name it.
+// record is the identity of a record: batches are one byte and one record, so segment
+// and position name it.
 type record struct {
 	partition int32
 	segment   segments.ID
@@ -296,7 +304,8 @@ func (s *simulation) run(steps int) {
 	for at := range s.served {
 		p := state.partitions[simPartition(int32(at))]
 		if len(s.served[at]) > 0 && (p == nil || p.end < int64(len(s.served[at]))) {
-			panic(fmt.Sprintf("partition %d: %d records were served, the final recovery has fewer: %+v", at, len(s.served[at]), p))
+			panic(fmt.Sprintf("partition %d: %d records were served, the final recovery has fewer: %+v",
+				at, len(s.served[at]), p))
 		}
 	}
 	if s.txns != nil {
@@ -307,7 +316,8 @@ func (s *simulation) run(steps int) {
 	}
 }
 
-// failover puts another coordinator in place of the present one: empty, or in an earlier state. Some nodes go on talking to the old one.
+// failover puts another coordinator in place of the present one: empty, or in an earlier state.
+// Some nodes go on talking to the old one.
 func (s *simulation) failover() {
 	var from Embedded
 	if s.pick(3, "rewound") > 0 {
@@ -322,7 +332,8 @@ func (s *simulation) failover() {
 	}
 }
 
-// server is a coordinator; one that was replaced does not trust what it holds, because it was not opened on this server.
+// server is a coordinator; one that was replaced does not trust its state, because that was not
+// opened on this server.
 func (s *simulation) server(e Embedded) *simServer {
 	trusted := e != nil && s.flaws.trustRewound
 	if e == nil {
@@ -499,7 +510,8 @@ func (n *simNode) begin() error {
 	}
 	if n.begun == nil || n.begun.generation != now {
 		n.sim.ids++
-		n.begun = &chain{store: simStore{n}, life: fmt.Sprintf("life-%04d", n.sim.ids), generation: now, clock: time.Now, shared: true}
+		n.begun = &chain{store: simStore{n}, life: fmt.Sprintf("life-%04d", n.sim.ids), generation: now,
+			clock: time.Now, shared: true}
 	}
 	newest, err := n.begun.begin(ctx, n.who())
 	if err != nil {
@@ -795,7 +807,8 @@ func (n *simNode) snapshot() error {
 	if err != nil {
 		return nil // tried again some other time
 	}
-	o := snapshotObject{incarnation: n.chain.generation.Incarnation, n: found.snapshot + 1, covers: found.covers, state: found.state}
+	in := n.chain.generation.Incarnation
+	o := snapshotObject{incarnation: in, n: found.snapshot + 1, covers: found.covers, state: found.state}
 	if created, err := create(ctx, store, snapshotKey(o.incarnation, o.n), o.encode()); err != nil || !created {
 		return nil
 	}
@@ -811,7 +824,8 @@ func (n *simNode) snapshot() error {
 	return nil
 }
 
-// acknowledge forgets the segments whose records this node's view serves, as ingest does; the judge knows them as served.
+// acknowledge forgets the segments whose records this node's view serves, as ingest does; the judge
+// knows them as served.
 func (n *simNode) acknowledge() {
 	n.answerDuplicates()
 	n.acknowledgeTxns()

@@ -104,10 +104,7 @@ func TestForgettingGoesByTheCoordinatorsClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := CommitBatch{Length: 100, Records: 1, ProducerID: -1, Key: &RequestKey{Partitions: 1}}
-	answer, err := life.Commit(t.Context(), CommitRequest{
-		Segment: segments.NewID(then),
-		Runs:    []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{batch}}},
-	})
+	answer, err := life.Commit(t.Context(), oneBatch(segments.NewID(then), at, batch))
 	if err == nil {
 		err = life.Settle(t.Context(), answer.Entry)
 	}

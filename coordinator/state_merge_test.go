@@ -45,6 +45,14 @@ func merged(version uint64, base, last, timestamp int64) *Fact {
 		Spans: []Span{span}}}
 }
 
+// oneBatch asks for an offset for a segment of one batch.
+func oneBatch(segment segments.ID, at segments.Partition, b CommitBatch) CommitRequest {
+	return CommitRequest{
+		Segment: segment,
+		Runs:    []CommitRun{{Partition: at, Position: 32, Batches: []CommitBatch{b}}},
+	}
+}
+
 // Readers see a merge at once and whole, what they hold stays as it was, and lookups by time find
 // the first span again.
 func TestMergeInView(t *testing.T) {
@@ -166,10 +174,7 @@ func TestYoungSegmentsAreNotMerged(t *testing.T) {
 				t.Fatal(err)
 			}
 			batch := CommitBatch{Length: 100, Records: 10, ProducerID: -1}
-			answer, err := e.Commit(t.Context(), 1, CommitRequest{
-				Segment: segment,
-				Runs:    []CommitRun{{Partition: mergeAt, Position: 32, Batches: []CommitBatch{batch}}},
-			})
+			answer, err := e.Commit(t.Context(), 1, oneBatch(segment, mergeAt, batch))
 			if err != nil || answer.Runs[0][0].BaseOffset != test.want {
 				t.Errorf("committed again it got %+v, %v; want offset %d", answer.Runs, err, test.want)
 			}
@@ -240,10 +245,7 @@ func TestUnreferenced(t *testing.T) {
 	}
 	mixed, merged, lost, young := put(50*time.Second), put(time.Second), put(2*time.Hour), put(10*time.Minute)
 	batch := CommitBatch{Length: 100, Records: 10, ProducerID: -1}
-	answer, err := life.Commit(t.Context(), CommitRequest{
-		Segment: mixed,
-		Runs:    []CommitRun{{Partition: mergeAt, Position: 32, Batches: []CommitBatch{batch}}},
-	})
+	answer, err := life.Commit(t.Context(), oneBatch(mixed, mergeAt, batch))
 	if err == nil {
 		err = life.Settle(t.Context(), answer.Entry)
 	}
