@@ -1,5 +1,5 @@
-// Package coordinatortest is the suite that every coordinator.Coordinator has to pass. It knows nothing of how one keeps its state, and of time only that
-// it can be made to pass.
+// Package coordinatortest is the suite that every coordinator.Coordinator has to pass. It knows
+// nothing of how one keeps its state, and of time only that it can be made to pass.
 package coordinatortest
 
 import (
@@ -17,13 +17,15 @@ import (
 // Subject is a coordinator under test. It holds no state yet.
 type Subject struct {
 	coordinator.Coordinator
-	// Advance makes the coordinator's clock move on by d at least: by waiting, if it cannot be done otherwise. It is not called with much more than TTL.
+	// Advance makes the coordinator's clock move on by d at least: by waiting, if it cannot be done
+	// otherwise. It is not called with much more than TTL.
 	Advance func(d time.Duration)
 	// Deadline is the commit deadline.
 	Deadline time.Duration
 }
 
-// TTL is how long the suite takes leases and registrations for; short, for coordinators whose clock cannot be set.
+// TTL is how long the suite takes leases and registrations for; short, for coordinators whose
+// clock cannot be set.
 const TTL = 300 * time.Millisecond
 
 // Run runs the suite. open returns a new coordinator, each time it is called.
@@ -123,7 +125,10 @@ func request(at segments.Partition, batches ...coordinator.CommitBatch) coordina
 	for i := range batches {
 		batches[i].Length = 100
 	}
-	return coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at, Position: 32, Batches: batches}}}
+	return coordinator.CommitRequest{
+		Segment: segments.NewID(time.Now()),
+		Runs:    []coordinator.CommitRun{{Partition: at, Position: 32, Batches: batches}},
+	}
 }
 
 // plain is a batch without a producer id.
@@ -274,7 +279,8 @@ func testIncarnations(t *testing.T, open func(t *testing.T) Subject) {
 	_, err = f.Acquire(t.Context(), old, "l", "h", TTL)
 	f.want("acquire in the old incarnation", err, coordinator.ErrIncarnation)
 	f.want("release in the old incarnation", f.Release(t.Context(), old, "l", "h", 1), coordinator.ErrIncarnation)
-	f.want("register in the old incarnation", f.Register(t.Context(), old, coordinator.NodeInfo{}, TTL), coordinator.ErrIncarnation)
+	err = f.Register(t.Context(), old, coordinator.NodeInfo{}, TTL)
+	f.want("register in the old incarnation", err, coordinator.ErrIncarnation)
 	_, err = f.Nodes(t.Context(), old)
 	f.want("nodes in the old incarnation", err, coordinator.ErrIncarnation)
 	f.want("opening with an older incarnation", f.Open(t.Context(), oldState), coordinator.ErrIncarnation)

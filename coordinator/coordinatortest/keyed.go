@@ -30,7 +30,8 @@ func RunKeys(t *testing.T, open func(t *testing.T) Subject) {
 	}
 }
 
-// RunKeyExpiration has a coordinator forget that remembers keys for so long. Its commit deadline is longer than that.
+// RunKeyExpiration makes a coordinator that remembers keys for so long forget them. Its commit
+// deadline is longer than that.
 func RunKeyExpiration(t *testing.T, s Subject, expiration time.Duration) {
 	f := newFixture(t, s)
 	at := segments.Partition{Topic: f.topic("a", 1)}
@@ -48,7 +49,8 @@ func RunKeyExpiration(t *testing.T, s Subject, expiration time.Duration) {
 }
 
 func newKey(id, body byte) *coordinator.RequestKey {
-	return &coordinator.RequestKey{ID: [16]byte{id}, Body: [16]byte{body}, Partitions: 2, Timestamp: 1_700_000_000_000 + int64(body)}
+	return &coordinator.RequestKey{ID: [16]byte{id}, Body: [16]byte{body}, Partitions: 2,
+		Timestamp: 1_700_000_000_000 + int64(body)}
 }
 
 func withKey(records int32, key *coordinator.RequestKey) coordinator.CommitBatch {
@@ -63,7 +65,8 @@ func (f *fixture) wantDuplicate(what string, answer coordinator.CommitAnswer, of
 	}
 }
 
-// recover opens the next incarnation with what a journal of these entries adds up to, up to the first hole of each partition.
+// recover opens the next incarnation with the state of a journal of these entries, up to the first
+// hole of each partition.
 func (f *fixture) recover(journal ...coordinator.Entry) {
 	f.t.Helper()
 	state, err := coordinator.Recover(f.t.Context(), f.store, coordinator.RecoverOptions{Who: "suite"})
@@ -76,7 +79,8 @@ func (f *fixture) recover(journal ...coordinator.Entry) {
 		fact.Incarnation = state.Incarnation()
 		if fact.Commit != nil {
 			kept := *fact.Commit
-			kept.Spans = slices.DeleteFunc(slices.Clone(kept.Spans), func(s coordinator.CommitSpan) bool { return s.Span.Base != ends[s.Partition] })
+			beyond := func(s coordinator.CommitSpan) bool { return s.Span.Base != ends[s.Partition] }
+			kept.Spans = slices.DeleteFunc(slices.Clone(kept.Spans), beyond)
 			for _, s := range kept.Spans {
 				ends[s.Partition] = s.Span.Last + 1
 			}
@@ -96,7 +100,8 @@ func (f *fixture) recover(journal ...coordinator.Entry) {
 func (f *fixture) newTopic(partitions int32) (segments.TopicID, coordinator.Entry) {
 	f.t.Helper()
 	id := segments.NewTopicID()
-	return id, f.change(coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: id.String(), Partitions: partitions}})
+	create := &coordinator.CreateTopic{ID: id, Name: id.String(), Partitions: partitions}
+	return id, f.change(coordinator.Change{CreateTopic: create})
 }
 
 func testKeyDuplicates(t *testing.T, f *fixture) {
@@ -135,7 +140,8 @@ func testKeyDuplicates(t *testing.T, f *fixture) {
 	f.want("a key and a producer id", err, coordinator.ErrMalformed)
 }
 
-// testKeyGrownTopic has a request made again after its topic grew: to a partition that it did not touch, because its records were given theirs anew.
+// testKeyGrownTopic has a request made again after its topic grew: to a partition that it did not
+// touch, because its records were distributed anew.
 func testKeyGrownTopic(t *testing.T, f *fixture) {
 	topic, created := f.newTopic(3)
 	part := func(index int32) segments.Partition { return segments.Partition{Topic: topic, Index: index} }
@@ -143,13 +149,15 @@ func testKeyGrownTopic(t *testing.T, f *fixture) {
 	grown.Partitions = 3
 	before := f.commit(request(part(0), withKey(3, newKey(1, 1)))).Entry
 	for _, when := range []string{"pending", "confirmed"} {
-		f.wantBatches("for more partitions, "+when, f.commit(request(part(2), withKey(3, grown))), coordinator.ErrOtherPartitions)
-		f.wantBatches("another body in another partition, "+when, f.commit(request(part(1), withKey(3, newKey(1, 2)))), coordinator.ErrKeyReused)
+		more, other := request(part(2), withKey(3, grown)), request(part(1), withKey(3, newKey(1, 2)))
+		f.wantBatches("for more partitions, "+when, f.commit(more), coordinator.ErrOtherPartitions)
+		f.wantBatches("another body in another partition, "+when, f.commit(other), coordinator.ErrKeyReused)
 		f.confirm(before)
 	}
 	rest := f.commit(request(part(1), withKey(2, newKey(1, 1)))).Entry
 	f.recover(created, before, rest)
-	f.wantBatches("for more partitions, after a recovery", f.commit(request(part(2), withKey(3, grown))), coordinator.ErrOtherPartitions)
+	f.wantBatches("for more partitions, after a recovery", f.commit(request(part(2), withKey(3, grown))),
+		coordinator.ErrOtherPartitions)
 	f.wantDuplicate("as it was, after a recovery", f.commit(request(part(1), withKey(2, newKey(1, 1)))), 0)
 	f.recover(created)
 	f.wantBatches("once nothing of it is left", f.commit(request(part(2), withKey(3, grown))), 0)
@@ -159,19 +167,25 @@ func testKeyGrownTopic(t *testing.T, f *fixture) {
 // testKeySameSegment has tries of one request that meet in one segment, between other batches.
 func testKeySameSegment(t *testing.T, f *fixture) {
 	at := segments.Partition{Topic: f.topic("a", 1)}
-	req := request(at, plain(1), withKey(2, newKey(1, 1)), plain(1), withKey(2, newKey(1, 1)), withKey(2, newKey(1, 2)), idempotent(0, 0, 1), withKey(1, newKey(2, 1)))
+	req := request(at, plain(1), withKey(2, newKey(1, 1)), plain(1), withKey(2, newKey(1, 1)),
+		withKey(2, newKey(1, 2)), idempotent(0, 0, 1), withKey(1, newKey(2, 1)))
 	second := request(at, withKey(2, newKey(1, 1)), withKey(1, newKey(3, 1)))
 	second.Runs[0].Position = 2000
 	req.Runs = append(req.Runs, second.Runs...)
 	answer := f.commit(req)
-	f.wantBatches("tries in one segment", answer, 0, 1, 3, coordinator.ErrDuplicate, coordinator.ErrKeyReused, 4, 5)
+	want := []any{0, 1, 3, coordinator.ErrDuplicate, coordinator.ErrKeyReused, 4, 5}
+	f.wantBatches("tries in one segment", answer, want...)
 	if got := answer.Runs[0][3].BaseOffset; got != 1 {
 		t.Errorf("the duplicate's original is at %d, should be at 1", got)
 	}
-	if a := answer.Runs[1]; !errors.Is(a[0].Err, coordinator.ErrDuplicate) || a[0].BaseOffset != 1 || a[1].Err != nil || a[1].BaseOffset != 6 {
+	original := answer.Runs[1][0]
+	if !errors.Is(original.Err, coordinator.ErrDuplicate) || original.BaseOffset != 1 {
+		t.Errorf("another run of the partition got %+v", original)
+	}
+	if a := answer.Runs[1][1]; a.Err != nil || a.BaseOffset != 6 {
 		t.Errorf("another run of the partition got %+v", a)
 	}
-	f.wantBatches("the same segment again", f.commit(req), 0, 1, 3, coordinator.ErrDuplicate, coordinator.ErrKeyReused, 4, 5)
+	f.wantBatches("the same segment again", f.commit(req), want...)
 	if spans := answer.Entry.Fact.Commit.Spans; len(spans) != 3 {
 		t.Errorf("%d spans, should be 3: %+v", len(spans), spans)
 	}
@@ -203,7 +217,8 @@ func testKeyFacts(t *testing.T, f *fixture) {
 func testKeyRejected(t *testing.T, f *fixture) {
 	topic := f.topic("a", 1)
 	beyond := segments.Partition{Topic: topic, Index: 1}
-	f.wantBatches("no such partition", f.commit(request(beyond, withKey(1, newKey(1, 1)))), coordinator.ErrUnknownPartition)
+	f.wantBatches("no such partition", f.commit(request(beyond, withKey(1, newKey(1, 1)))),
+		coordinator.ErrUnknownPartition)
 	f.change(coordinator.Change{Grow: &coordinator.Grow{Topic: topic, Partitions: 2}})
 	f.wantBatches("a key that was rejected is not used", f.commit(request(beyond, withKey(1, newKey(1, 2)))), 0)
 	reused := request(beyond, withKey(1, newKey(1, 3)))
@@ -212,7 +227,8 @@ func testKeyRejected(t *testing.T, f *fixture) {
 	f.wantDuplicate("is not remembered", f.commit(request(beyond, withKey(1, newKey(1, 2)))), 0)
 }
 
-// testKeyAtOnce has one request tried from many sides: one writes it, for all others it is a duplicate of that one.
+// testKeyAtOnce has one request tried from many sides: one writes it, for all others it is a
+// duplicate of that one.
 func testKeyAtOnce(t *testing.T, f *fixture) {
 	const tries = 16
 	at := segments.Partition{Topic: f.topic("a", 1)}
@@ -260,15 +276,18 @@ func testKeyRecovery(t *testing.T, f *fixture) {
 	f.wantDuplicate("the retry, after a second recovery", f.commit(request(at, withKey(4, newKey(2, 1)))), 3)
 }
 
-// testKeyHole has a recovery drop one partition's part of a request, because it lies behind a hole: its retry writes that part, once, and the segment of the
-// first try, when it is committed again, is a duplicate there.
+// testKeyHole has a recovery drop one partition's part of a request, because it lies behind a hole:
+// its retry writes that part, once, and the segment of the first try, when it is committed again,
+// is a duplicate there.
 func testKeyHole(t *testing.T, f *fixture) {
 	topic, created := f.newTopic(2)
 	at, other := segments.Partition{Topic: topic}, segments.Partition{Topic: topic, Index: 1}
 	f.commit(request(other, plain(2))) // is never journaled
 	first := request(at, withKey(1, newKey(1, 1)))
-	first.Runs = append(first.Runs, coordinator.CommitRun{Partition: other, Position: 500, Batches: []coordinator.CommitBatch{
-		{Length: 100, Records: 3, ProducerID: -1, Key: newKey(1, 1)}}})
+	part := coordinator.CommitBatch{Length: 100, Records: 3, ProducerID: -1, Key: newKey(1, 1)}
+	first.Runs = append(first.Runs, coordinator.CommitRun{
+		Partition: other, Position: 500, Batches: []coordinator.CommitBatch{part},
+	})
 	answer := f.commit(first)
 	if got := answer.Runs[1][0].BaseOffset; got != 2 {
 		t.Errorf("before the recovery the second part has offset %d, want 2", got)
@@ -316,6 +335,7 @@ func testKeyDeletedTopic(t *testing.T, f *fixture) {
 		at := segments.Partition{Topic: topic}
 		f.wantBatches("in a topic", f.commit(request(at, withKey(1, newKey(1, byte(i))))), 0)
 		f.change(coordinator.Change{DeleteTopic: &topic})
-		f.wantBatches("in a deleted topic", f.commit(request(at, withKey(1, newKey(1, byte(i))))), coordinator.ErrUnknownPartition)
+		f.wantBatches("in a deleted topic", f.commit(request(at, withKey(1, newKey(1, byte(i))))),
+			coordinator.ErrUnknownPartition)
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"firn.dev/segments"
 )
 
-// What callers without a View are told: of topics, what commits may use; of partitions, what is confirmed.
+// Callers without a View look up topics, of which they see what commits may use, and partitions, of
+// which they see what is confirmed.
 func testLookups(t *testing.T, f *fixture) {
 	named := func(what, name string, want error) coordinator.TopicFact {
 		t.Helper()
@@ -24,12 +25,14 @@ func testLookups(t *testing.T, f *fixture) {
 	f.want("creating", err, nil)
 	named("a topic whose creation is not confirmed", "a", coordinator.ErrUnknownTopic)
 	f.confirm(created)
-	if got := named("a topic", "a", nil); got.ID != id || got.Name != "a" || got.Partitions != 2 || got.Configs["max.message.bytes"] != "1000" {
+	got := named("a topic", "a", nil)
+	if got.ID != id || got.Name != "a" || got.Partitions != 2 || got.Configs["max.message.bytes"] != "1000" {
 		t.Errorf("the topic is %+v", got)
 	}
 	grown, err := f.propose(coordinator.Change{Grow: &coordinator.Grow{Topic: id, Partitions: 3}})
 	f.want("growing", err, nil)
-	if got := named("growth that is not confirmed", "a", nil); got.Partitions != 2 || got.Configs["max.message.bytes"] != "1000" {
+	got = named("growth that is not confirmed", "a", nil)
+	if got.Partitions != 2 || got.Configs["max.message.bytes"] != "1000" {
 		t.Errorf("before its growth is confirmed the topic is %+v", got)
 	}
 	f.confirm(grown)
@@ -37,7 +40,9 @@ func testLookups(t *testing.T, f *fixture) {
 		t.Errorf("the topic has %d partitions, want 3", got.Partitions)
 	}
 
-	at := []segments.Partition{{Topic: id}, {Topic: id, Index: 1}, {Topic: id, Index: 3}, {Topic: segments.NewTopicID()}, {Topic: id}}
+	at := []segments.Partition{
+		{Topic: id}, {Topic: id, Index: 1}, {Topic: id, Index: 3}, {Topic: segments.NewTopicID()}, {Topic: id},
+	}
 	marks := func(what string, want ...int64) {
 		t.Helper()
 		if got, err := f.HighWatermarks(t.Context(), f.in, at); err != nil || !slices.Equal(got, want) {
@@ -65,8 +70,9 @@ func testLookups(t *testing.T, f *fixture) {
 		}
 		f.confirm(keyed)
 	}
-	if got, err := f.Keyed(t.Context(), f.in, segments.NewTopicID(), key.ID); err != nil || len(got) != 1 || got[0] != nil {
-		t.Errorf("a request of another topic: %+v, %v", got, err)
+	elsewhere, err := f.Keyed(t.Context(), f.in, segments.NewTopicID(), key.ID)
+	if err != nil || len(elsewhere) != 1 || elsewhere[0] != nil {
+		t.Errorf("a request of another topic: %+v, %v", elsewhere, err)
 	}
 
 	if _, err := f.propose(coordinator.Change{DeleteTopic: &id}); err != nil {

@@ -9,7 +9,8 @@ import (
 	"firn.dev/segments"
 )
 
-// RunMerges runs the part of the suite that is about merges. open returns a new coordinator, each time it is called.
+// RunMerges runs the part of the suite that is about merges. open returns a new coordinator, each
+// time it is called.
 func RunMerges(t *testing.T, open func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"OneAfterTheOther":       testMergesInTurn,
@@ -26,7 +27,9 @@ func RunMerges(t *testing.T, open func(t *testing.T) Subject) {
 }
 
 // merged asks for a merge of offsets base to last into one span.
-func (f *fixture) merged(l coordinator.Lease, at segments.Partition, after uint64, base, last int64) (coordinator.Entry, error) {
+func (f *fixture) merged(
+	l coordinator.Lease, at segments.Partition, after uint64, base, last int64,
+) (coordinator.Entry, error) {
 	p := &coordinator.ProposeMerge{Lease: l.Name, Epoch: l.Epoch, After: after, Segment: segments.NewID(time.Now())}
 	p.Merge = coordinator.Merge{Partition: at, Base: base, Last: last,
 		Spans: []coordinator.Span{{Segment: p.Segment, Base: base, Last: last, Position: 32, Length: 100}}}
@@ -45,7 +48,11 @@ func testMergesInTurn(t *testing.T, f *fixture) {
 	lease := acquire(t, f, f.in, "a")
 	first, err := f.merged(lease, at, 0, 0, 4)
 	f.want("first merge", err, nil)
-	if m := first.Fact.Merge; m == nil || m.Partition != at || m.Version != 1 || m.Base != 0 || m.Last != 4 || len(m.Spans) != 1 || m.Spans[0].Version != 1 {
+	m := first.Fact.Merge
+	if m == nil || m.Partition != at || m.Version != 1 || m.Base != 0 || m.Last != 4 {
+		t.Fatalf("decided was %+v", m)
+	}
+	if len(m.Spans) != 1 || m.Spans[0].Version != 1 {
 		t.Fatalf("decided was %+v", m)
 	}
 	_, err = f.merged(lease, at, 0, 5, 9)
@@ -145,10 +152,12 @@ func testMergesOfKinds(t *testing.T, f *fixture) {
 	lease := acquire(t, f, f.in, "a")
 	segment := segments.NewID(time.Now())
 	propose := func(after uint64, spans ...coordinator.Span) (coordinator.Entry, error) {
-		return f.Propose(t.Context(), f.in, coordinator.Change{ID: segments.NewID(time.Now()), Merge: &coordinator.ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch,
-			After: after, Segment: segment, Merge: coordinator.Merge{Partition: at, Last: 9, Spans: spans}}})
+		p := &coordinator.ProposeMerge{Lease: lease.Name, Epoch: lease.Epoch, After: after, Segment: segment}
+		p.Merge = coordinator.Merge{Partition: at, Last: 9, Spans: spans}
+		return f.Propose(t.Context(), f.in, coordinator.Change{ID: segments.NewID(time.Now()), Merge: p})
 	}
-	compacted := coordinator.Span{Segment: segment, Base: 1, Last: 4, Position: 32, Length: 9, Compacted: true, Horizon: 77}
+	compacted := coordinator.Span{Segment: segment, Base: 1, Last: 4, Position: 32, Length: 9,
+		Compacted: true, Horizon: 77}
 	rest := coordinator.Span{Segment: segment, Base: 6, Last: 9, Position: 41, Length: 9, Compacted: true}
 	listed := coordinator.Span{Segment: segment, Base: 0, Last: 9, Length: 1 << 40, MaxTimestamp: 5, Listed: 10}
 	_, err := propose(0, listed, compacted)
@@ -191,7 +200,9 @@ func testMergesCountOn(t *testing.T, f *fixture) {
 	state := coordinator.NewState(f.in, "cluster")
 	for _, fact := range []coordinator.Fact{
 		{Topic: &coordinator.TopicFact{ID: at.Topic, Name: "a", Version: 1, Partitions: 1}},
-		{Commit: &coordinator.Commit{Spans: []coordinator.CommitSpan{{Partition: at, Span: coordinator.Span{Last: 9, Length: 9}}}}},
+		{Commit: &coordinator.Commit{Spans: []coordinator.CommitSpan{
+			{Partition: at, Span: coordinator.Span{Last: 9, Length: 9}},
+		}}},
 		{Merge: &coordinator.Merge{Partition: at, Version: 1, Last: 9}},
 	} {
 		fact.Incarnation = f.in

@@ -11,16 +11,21 @@ import (
 	"firn.dev/segments"
 )
 
-// RunOffsets runs the part of the suite that is about what consumer groups commit. open returns a new coordinator, each time it is called.
+// RunOffsets runs the part of the suite that is about what consumer groups commit. open returns a
+// new coordinator, each time it is called.
 func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
 	t.Run("UnderALease", func(t *testing.T) {
 		c := newFixture(t, open(t))
 		in := c.in
 		first := acquire(t, c, in, "a")
 		at := segments.Partition{Topic: segments.TopicID{1}, Index: 2}
-		entry := commitOffsets(t, c, in, first, coordinator.GroupOffset{Partition: at, Offset: 5, LeaderEpoch: -1, Metadata: "m"})
+		five := coordinator.GroupOffset{Partition: at, Offset: 5, LeaderEpoch: -1, Metadata: "m"}
+		entry := commitOffsets(t, c, in, first, five)
 		o := entry.Fact.Offsets
-		if o == nil || o.Group != "g" || o.Epoch != first.Epoch || o.Time == 0 || len(o.Partitions) != 1 || o.Partitions[0].Offset != 5 {
+		if o == nil || o.Group != "g" || o.Epoch != first.Epoch || o.Time == 0 {
+			t.Fatalf("decided was %+v", o)
+		}
+		if len(o.Partitions) != 1 || o.Partitions[0].Offset != 5 {
 			t.Fatalf("decided was %+v", o)
 		}
 		if err := c.Release(t.Context(), in, first.Name, first.Holder, first.Epoch); err != nil {
@@ -35,7 +40,8 @@ func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
 		second = acquire(t, c, in, "b")
 		later := commitOffsets(t, c, in, second, coordinator.GroupOffset{Partition: at, Offset: 3, LeaderEpoch: -1})
 		if later.Fact.Offsets.Version <= o.Version || later.Seq <= entry.Seq {
-			t.Errorf("version %d, entry %d came after version %d, entry %d", later.Fact.Offsets.Version, later.Seq, o.Version, entry.Seq)
+			t.Errorf("version %d, entry %d came after version %d, entry %d",
+				later.Fact.Offsets.Version, later.Seq, o.Version, entry.Seq)
 		}
 	})
 	t.Run("VersionsGrow", func(t *testing.T) {
@@ -45,11 +51,14 @@ func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
 		a, b := segments.Partition{Topic: segments.TopicID{1}}, segments.Partition{Topic: segments.TopicID{1}, Index: 1}
 		var before uint64
 		for range 5 {
-			o := commitOffsets(t, c, in, lease, coordinator.GroupOffset{Partition: b, Offset: 1}, coordinator.GroupOffset{Partition: a, Offset: 2}).Fact.Offsets
+			o := commitOffsets(t, c, in, lease,
+				coordinator.GroupOffset{Partition: b, Offset: 1},
+				coordinator.GroupOffset{Partition: a, Offset: 2}).Fact.Offsets
 			if o.Version <= before {
 				t.Fatalf("version %d after %d", o.Version, before)
 			}
-			if !slices.IsSortedFunc(o.Partitions, func(a, b coordinator.GroupOffset) int { return cmp.Compare(a.Partition.Index, b.Partition.Index) }) {
+			byIndex := func(a, b coordinator.GroupOffset) int { return cmp.Compare(a.Partition.Index, b.Partition.Index) }
+			if !slices.IsSortedFunc(o.Partitions, byIndex) {
 				t.Errorf("partitions are %+v", o.Partitions)
 			}
 			before = o.Version
@@ -99,7 +108,8 @@ func RunOffsets(t *testing.T, open func(t *testing.T) Subject) {
 		in := c.in
 		lease := acquire(t, c, in, "a")
 		first := commitOffsets(t, c, in, lease)
-		entry, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}})
+		barrier := &coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch}
+		entry, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: barrier})
 		if err != nil || entry.Seq <= first.Seq || entry.Fact == nil {
 			t.Fatalf("entry %+v, error %v", entry, err)
 		}
@@ -115,9 +125,13 @@ func acquire(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation
 	return lease
 }
 
-func commitOffsets(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease, offsets ...coordinator.GroupOffset) coordinator.Entry {
+func commitOffsets(
+	t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease,
+	offsets ...coordinator.GroupOffset,
+) coordinator.Entry {
 	t.Helper()
-	entry, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Group: "g", Offsets: offsets}})
+	commit := &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Group: "g", Offsets: offsets}
+	entry, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: commit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +160,12 @@ func proposed(t *testing.T, c *fixture, o *coordinator.CommitOffsets) uint64 {
 	return entry.Fact.Offsets.Version
 }
 
-func wantRefused(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease, when string) {
+func wantRefused(
+	t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, l coordinator.Lease, when string,
+) {
 	t.Helper()
-	_, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Group: "g"}})
+	commit := &coordinator.CommitOffsets{Lease: l.Name, Epoch: l.Epoch, Group: "g"}
+	_, err := c.Propose(t.Context(), in, coordinator.Change{Offsets: commit})
 	if !errors.Is(err, coordinator.ErrLeaseLost) {
 		t.Errorf("a commit under a lease %s gives %v", when, err)
 	}

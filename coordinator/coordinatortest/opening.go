@@ -6,7 +6,8 @@ import (
 	"firn.dev/coordinator"
 )
 
-// testOpensOnce opens one recovered state in several coordinators: as it looks to a caller who repeats an opening, and finds that the coordinator has forgotten the first.
+// testOpensOnce opens one recovered state in several coordinators: so it looks to a caller that
+// repeats an opening, and finds that the coordinator has forgotten the first.
 func testOpensOnce(t *testing.T, open func(t *testing.T) Subject) {
 	f := newFixture(t, open(t))
 	state, err := coordinator.Recover(t.Context(), f.store, coordinator.RecoverOptions{Who: "suite"})

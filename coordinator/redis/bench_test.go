@@ -15,7 +15,8 @@ import (
 	"firn.dev/segments"
 )
 
-// BenchmarkCommit commits segments of a number of runs, each of one batch, from a number of callers, each of which waits for its answer.
+// BenchmarkCommit commits segments of a number of runs, each of one batch, from a number of
+// callers, each of which waits for its answer.
 func BenchmarkCommit(b *testing.B) {
 	for _, callers := range []int{1, 16} {
 		for _, runs := range []int{1, 20, 100} {
@@ -89,8 +90,12 @@ func BenchmarkCommitKeyed(b *testing.B) {
 					number++
 					key := &coordinator.RequestKey{Partitions: 100}
 					binary.BigEndian.PutUint64(key.ID[:], number)
-					req.Runs = append(req.Runs, coordinator.CommitRun{Partition: segments.Partition{Topic: at.Topic, Index: int32(i)},
-						Position: int64(i) * 1000, Batches: []coordinator.CommitBatch{{Length: 1000, Records: 1, ProducerID: -1, Key: key}}})
+					batch := coordinator.CommitBatch{Length: 1000, Records: 1, ProducerID: -1, Key: key}
+					req.Runs = append(req.Runs, coordinator.CommitRun{
+						Partition: segments.Partition{Topic: at.Topic, Index: int32(i)},
+						Position:  int64(i) * 1000,
+						Batches:   []coordinator.CommitBatch{batch},
+					})
 				}
 				if answer, err := c.Commit(b.Context(), in, req); err != nil || answer.Runs[runs-1][0].Err != nil {
 					b.Fatal(err, answer)
@@ -100,7 +105,8 @@ func BenchmarkCommitKeyed(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenKeys loads a state of 100,000 requests, in one partition and in a thousand, and measures what one takes in Redis.
+// BenchmarkOpenKeys loads a state of 100,000 requests, in one partition and in a thousand, and
+// measures what one takes in Redis.
 func BenchmarkOpenKeys(b *testing.B) {
 	const n = 100_000
 	for _, partitions := range []int{1, 100, 1000} {
@@ -119,7 +125,8 @@ func BenchmarkOpenKeys(b *testing.B) {
 				s, topic := coordinator.NewState(in, "x"), segments.NewTopicID()
 				fact := &coordinator.Fact{Incarnation: in, Commit: &coordinator.Commit{}}
 				for i := range partitions {
-					span := coordinator.CommitSpan{Partition: segments.Partition{Topic: topic, Index: int32(i)}, Span: coordinator.Span{Length: 1}}
+					at := segments.Partition{Topic: topic, Index: int32(i)}
+					span := coordinator.CommitSpan{Partition: at, Span: coordinator.Span{Length: 1}}
 					for j := range n / partitions {
 						k := coordinator.Keyed{Records: 1, Time: time.Now().UnixMilli()}
 						binary.BigEndian.PutUint64(k.ID[:], uint64(j)*0x9e3779b97f4a7c15)
@@ -148,7 +155,8 @@ func BenchmarkOpenKeys(b *testing.B) {
 	}
 }
 
-// BenchmarkSettled is a call that does next to nothing: what a round trip and the check of trust cost.
+// BenchmarkSettled is a call that does next to nothing: the cost of a round trip and of
+// the check of trust.
 func BenchmarkSettled(b *testing.B) {
 	c := connect(b, redis.Options{Addrs: []string{redistest.Start(b).Addr}})
 	in, _ := open(b, c)
@@ -195,8 +203,11 @@ func BenchmarkOpen(b *testing.B) {
 		state := coordinator.NewState(in, "x")
 		fact := &coordinator.Fact{Incarnation: in, Commit: &coordinator.Commit{}}
 		for i := range int32(10_000) {
-			fact.Commit.Spans = append(fact.Commit.Spans, coordinator.CommitSpan{Partition: segments.Partition{Topic: topic, Index: i},
-				Span: coordinator.Span{Length: 1}, Producers: []coordinator.ProducerBatch{{ProducerID: 1}}})
+			fact.Commit.Spans = append(fact.Commit.Spans, coordinator.CommitSpan{
+				Partition: segments.Partition{Topic: topic, Index: i},
+				Span:      coordinator.Span{Length: 1},
+				Producers: []coordinator.ProducerBatch{{ProducerID: 1}},
+			})
 		}
 		if err := state.Apply(fact); err != nil {
 			b.Fatal(err)

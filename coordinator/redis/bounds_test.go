@@ -50,8 +50,9 @@ func TestScriptKnowsMaxCommitSeconds(t *testing.T) {
 	}
 }
 
-// The work of a script is bounded whatever a client asks for, and does not depend on what awaits its confirmation. What counts are commands: those that the longest
-// calls of each kind run in Redis, for each script.
+// The work of a script is bounded whatever a client asks for, and does not depend on what awaits
+// its confirmation. The test counts commands: those that the longest calls of each kind run in
+// Redis, for each script.
 func TestScriptsAreBounded(t *testing.T) {
 	server := redistest.Start(t)
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr})
@@ -70,7 +71,7 @@ func TestScriptsAreBounded(t *testing.T) {
 	}
 	pending := func() (seqs []uint64) {
 		for first := 0; first < partitions; first += 1000 {
-			seqs = append(seqs, mustCommit(t, c, in, wide(all[first], 1000, func(int) coordinator.CommitBatch { return plainBatch })).Entry.Seq)
+			seqs = append(seqs, mustCommit(t, c, in, wide(all[first], 1000, plain)).Entry.Seq)
 		}
 		return seqs
 	}
@@ -85,7 +86,7 @@ func TestScriptsAreBounded(t *testing.T) {
 		scripts int // at least
 		most    int // commands for each
 	}{
-		{"log starts", func() error { return propose(coordinator.Change{LogStart: &coordinator.LogStart{Offsets: starts}}) }, 1, 20},
+		{"log starts", func() error { return propose(moving(starts)) }, 1, 20},
 		{"high watermarks", func() error { _, err := c.HighWatermarks(t.Context(), in, all); return err }, 6, 8},
 		{"keyed", func() error { _, err := c.Keyed(t.Context(), in, at.Topic, ids...); return err }, 4, 1010},
 	}
@@ -100,7 +101,8 @@ func TestScriptsAreBounded(t *testing.T) {
 			}
 			commands, scripts := commandsRun(t, client)
 			if scripts < call.scripts || commands > call.most*scripts {
-				t.Errorf("%s: %d commands in %d scripts, should be at least %d scripts of at most %d", call.name, commands, scripts, call.scripts, call.most)
+				t.Errorf("%s: %d commands in %d scripts, should be at least %d scripts of at most %d",
+					call.name, commands, scripts, call.scripts, call.most)
 			}
 			if before, known := counts[call.name]; known && commands > before {
 				t.Errorf("%s: %d commands while commits are pending, %d while none are", call.name, commands, before)
@@ -110,7 +112,8 @@ func TestScriptsAreBounded(t *testing.T) {
 		pending()
 	}
 
-	// Facts beyond one that is not confirmed take a few commands more for each of their partitions, and are as many scripts.
+	// Facts beyond one that is not confirmed take a few commands more for each of their partitions,
+	// and the same number of scripts.
 	seqs := append(pending(), pending()...)
 	if err := client.ConfigResetStat(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -131,7 +134,7 @@ func TestScriptsAreBounded(t *testing.T) {
 		t.Errorf("deletion: %d commands in %d scripts", commands, scripts)
 	}
 	starts[segments.Partition{Topic: at.Topic, Index: partitions}] = 0
-	if err := propose(coordinator.Change{LogStart: &coordinator.LogStart{Offsets: starts}}); !errors.Is(err, coordinator.ErrMalformed) {
+	if err := propose(moving(starts)); !errors.Is(err, coordinator.ErrMalformed) {
 		t.Errorf("more log starts than are allowed: %v", err)
 	}
 }
@@ -175,14 +178,15 @@ func TestProducersAreForgottenInSteps(t *testing.T) {
 	}
 }
 
-// What is remembered of commits takes a few bytes for each partition, and goes by itself: a full Redis that hears nothing but commits, all of which it refuses, has room again
-// once the deadline is over. Nodes stay announced meanwhile.
+// What is remembered of commits takes a few bytes for each partition, and expires: a full Redis
+// that gets nothing but commits, all of which it refuses, has room again once the deadline is over.
+// Nodes stay announced meanwhile.
 func TestFullRedisMakesRoom(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}, CommitDeadline: 5 * time.Second, RetainBytes: 1 << 10})
 	in, at := openWide(t, c, 1000)
 	commit := func() (coordinator.CommitAnswer, error) {
-		return c.Commit(t.Context(), in, wide(at, 1000, func(int) coordinator.CommitBatch { return plainBatch }))
+		return c.Commit(t.Context(), in, wide(at, 1000, plain))
 	}
 	used := func() (n int) {
 		_, info, _ := strings.Cut(server.Do("INFO", "memory"), "used_memory:")
@@ -234,7 +238,7 @@ func TestAnswersAreSmall(t *testing.T) {
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
 	in, at := openWide(t, c, 1000)
 	for range 10 {
-		mustCommit(t, c, in, wide(at, 1000, func(int) coordinator.CommitBatch { return plainBatch }))
+		mustCommit(t, c, in, wide(at, 1000, plain))
 	}
 	keys, err := c.Keys(t.Context())
 	if err != nil {
@@ -249,4 +253,8 @@ func TestAnswersAreSmall(t *testing.T) {
 	if bytes == 0 || bytes > 10*1000*10 {
 		t.Errorf("ten commits into 1000 partitions each are remembered in %d bytes", bytes)
 	}
+}
+
+func moving(starts map[segments.Partition]int64) coordinator.Change {
+	return coordinator.Change{LogStart: &coordinator.LogStart{Offsets: starts}}
 }

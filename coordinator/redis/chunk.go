@@ -11,8 +11,8 @@ import (
 	"firn.dev/segments"
 )
 
-// A chunk is what was asked of a commit and what was decided, from which every node makes the same fact. An entry `commit` of the stream is the segment's
-// id and a chunk:
+// A chunk is the request of a commit and the decisions about it, from which every node makes the
+// same fact. An entry `commit` of the stream is the segment's id and a chunk:
 //
 //	'C'
 //	now             u64, milliseconds
@@ -20,19 +20,24 @@ import (
 //	decisions       of each group that was not answered before: u8 code, u64 offset;
 //	                of a transactional one also u64 ordinal
 //
-// That is kept until the stream is trimmed, and at least until the fact is confirmed. What is remembered of a segment for as long as it may be committed again is much
-// less, because whoever commits it again has the request: the number of the newest fact that it became (u64, 0: none) and then, for each time that something of
-// it was decided, or was recovered from the bucket, an array of MessagePack integers. It has two or three for each answer, an answer standing for accepted batches
-// that follow each other in a run, or for one rejected group:
+// The stream keeps it until it is trimmed, and at least until the fact is confirmed. Redis
+// remembers much less of a segment for as long as it may be committed again, because whoever
+// commits it again has the request: the number of the newest fact that it became (u64, 0: none) and
+// then, for each time that a part of it was decided, or was recovered from the bucket, an array of
+// MessagePack integers. The array has two or three for each answer, an answer standing for accepted
+// batches that follow each other in a run, or for one rejected group:
 //
-//	position        of the first byte, less the end of the answer before (0 at first), times codes, and the code added
+//	position        of the first byte, less the end of the answer before (0 at first),
+//	                times codes, and the code added
 //	length          in bytes
-//	offset          of the first record, or of a duplicate's original, less that of the answer before (0 at first); of other codes there is none
+//	offset          of the first record, or of a duplicate's original, less that of the answer
+//	                before (0 at first); of other codes there is none
 //
-// So a run takes five to ten bytes. A position says which partition it is: runs of a segment share no bytes.
+// So a run takes five to ten bytes. A position says which partition it is: runs of a
+// segment share no bytes.
 //
-// If endings were decided as well, then 'T' and they come before the 'C', which is left out: u32
-// bytes, u32 how many, each as coordinator.AppendEnded has it. If atomic requests let offsets
+// If endings were decided as well, then 'T' and the endings come before the 'C', which is left out:
+// u32 bytes, u32 how many, each as coordinator.AppendEnded has it. If atomic requests let offsets
 // count, then 'A' and those come before that: u32 bytes, of each the number of the request u32, u32
 // bytes, and the offsets as coordinator.CommitOffsets.AppendAtomic has them.
 const (
@@ -61,11 +66,13 @@ const (
 	codes
 )
 
-var codeErrors = [codes]error{nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch,
-	coordinator.ErrKeyReused, coordinator.ErrOtherPartitions, coordinator.ErrTransactionalID,
-	coordinator.ErrConcurrentTransactions,
+var codeErrors = [codes]error{
+	nil, coordinator.ErrUnknownPartition, coordinator.ErrDuplicate, coordinator.ErrOutOfOrder,
+	coordinator.ErrProducerEpoch, coordinator.ErrKeyReused, coordinator.ErrOtherPartitions,
+	coordinator.ErrTransactionalID, coordinator.ErrConcurrentTransactions,
 	coordinator.ErrTransactionState, coordinator.ErrTransactionTooLarge, coordinator.ErrNotOpenThere,
-	coordinator.ErrBuildAnew, coordinator.ErrNotWhole, coordinator.ErrLeaseLost}
+	coordinator.ErrBuildAnew, coordinator.ErrNotWhole, coordinator.ErrLeaseLost,
+}
 
 // remembered is what is known of a committed segment. A nil one answers nothing.
 type remembered struct {
@@ -206,8 +213,8 @@ func (d *decided) run() {
 		if code == codeAccepted {
 			if open == none || g.marker != nil || g.atomic > 0 {
 				open = len(d.spans)
-				d.spans = append(d.spans, coordinator.CommitSpan{Partition: at, Span: coordinator.Span{Segment: d.segment, Base: offset,
-					Position: position, MaxTimestamp: math.MinInt64}})
+				span := coordinator.Span{Segment: d.segment, Base: offset, Position: position, MaxTimestamp: math.MinInt64}
+				d.spans = append(d.spans, coordinator.CommitSpan{Partition: at, Span: span})
 			}
 			extend(&d.spans[open], &g, offset, d.now)
 			if g.marker != nil {
@@ -246,7 +253,9 @@ func extend(s *coordinator.CommitSpan, g *group, offset, now int64) {
 		s.Producers = append(s.Producers, p)
 	}
 	if g.kind == groupKeyed || g.kind == groupAtomic {
-		s.Keyed = append(s.Keyed, coordinator.Keyed{RequestKey: *g.key, Partition: s.Partition, BaseOffset: offset, Records: int32(g.records), Time: now})
+		k := coordinator.Keyed{RequestKey: *g.key, Partition: s.Partition, BaseOffset: offset, Time: now}
+		k.Records = int32(g.records)
+		s.Keyed = append(s.Keyed, k)
 	}
 }
 
@@ -278,7 +287,8 @@ func decodeRemembered(b []byte) (*remembered, error) {
 	return m, r.err
 }
 
-// appendRecovered encodes what is remembered of a segment of which these spans were recovered from the bucket.
+// appendRecovered encodes what is remembered of a segment of which these spans were
+// recovered from the bucket.
 func appendRecovered(b []byte, spans []coordinator.CommitSpan) []byte {
 	b = append(b, make([]byte, 8)...) // no fact
 	b = appendPackedArray(b, 3*len(spans))

@@ -10,14 +10,22 @@ import (
 	"firn.dev/segments"
 )
 
-// What Redis has of a commit may be damaged; decoding it never panics, takes no more memory than it is long, and gives spans that lie in the segment. Whoever
-// decodes the same bytes makes the same fact of them, which its codec takes.
+// What Redis has of a commit may be damaged; decoding it never panics, takes no more memory than it
+// is long, and gives spans that lie in the segment. Every decoder makes the same fact of the same
+// bytes, and the fact's codec accepts it.
 func FuzzChunk(f *testing.F) {
 	at := segments.Partition{Topic: segments.NewTopicID(), Index: 3}
-	req := &coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at, Position: 32, Batches: []coordinator.CommitBatch{
-		{Length: 10, Records: 2, ProducerID: -1}, {Length: 11, Records: 1, ProducerID: 7, BaseSequence: 1<<31 - 1}, {Length: 5, Records: 1, ProducerID: -1}}}}}
-	keyed := &coordinator.CommitRequest{Segment: req.Segment, Runs: []coordinator.CommitRun{{Partition: at, Batches: []coordinator.CommitBatch{
-		{Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}, {Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}, {Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}}}}}
+	segment := segments.NewID(time.Now())
+	request := func(position int64, batches ...coordinator.CommitBatch) *coordinator.CommitRequest {
+		run := coordinator.CommitRun{Partition: at, Position: position, Batches: batches}
+		return &coordinator.CommitRequest{Segment: segment, Runs: []coordinator.CommitRun{run}}
+	}
+	req := request(32,
+		coordinator.CommitBatch{Length: 10, Records: 2, ProducerID: -1},
+		coordinator.CommitBatch{Length: 11, Records: 1, ProducerID: 7, BaseSequence: 1<<31 - 1},
+		coordinator.CommitBatch{Length: 5, Records: 1, ProducerID: -1})
+	withKey := coordinator.CommitBatch{Length: 5, Records: 2, ProducerID: -1, Key: sampleKey}
+	keyed := request(0, withKey, withKey, withKey)
 	accepted := []byte{0, 0, 0, 0, 0, 0, 0, 0, 5}
 	f.Add(appendDecided(nil, 1, encodeRequest(req, nil, nil).b, string(bytes.Repeat(accepted, 3))))
 	f.Add(appendDecided(nil, 1, encodeRequest(req, nil, nil).b,
@@ -47,10 +55,13 @@ var sampleKey = &coordinator.RequestKey{ID: [16]byte{1}, Body: [16]byte{2}, Part
 func TestRequest(t *testing.T) {
 	at := segments.Partition{Topic: segments.NewTopicID(), Index: -1}
 	batch := func(length int32, producer int64) coordinator.CommitBatch {
-		return coordinator.CommitBatch{Length: length, Records: 2, MaxTimestamp: -int64(length), ProducerID: producer, ProducerEpoch: 3, BaseSequence: 1<<31 - 1}
+		return coordinator.CommitBatch{Length: length, Records: 2, MaxTimestamp: -int64(length),
+			ProducerID: producer, ProducerEpoch: 3, BaseSequence: 1<<31 - 1}
 	}
-	req := &coordinator.CommitRequest{Runs: []coordinator.CommitRun{{Partition: at, Position: 7,
-		Batches: []coordinator.CommitBatch{batch(1, -1), batch(2, -1), batch(3, 5), batch(4, -1), batch(5, -1), batch(6, -1)}}}}
+	run := coordinator.CommitRun{Partition: at, Position: 7, Batches: []coordinator.CommitBatch{
+		batch(1, -1), batch(2, -1), batch(3, 5), batch(4, -1), batch(5, -1), batch(6, -1),
+	}}
+	req := &coordinator.CommitRequest{Runs: []coordinator.CommitRun{run}}
 	withKey := batch(7, -1)
 	withKey.Key = sampleKey
 	req.Runs[0].Batches = append(req.Runs[0].Batches, withKey, withKey)
@@ -58,12 +69,14 @@ func TestRequest(t *testing.T) {
 	prior.add([]answered{{position: 7 + 1 + 2 + 3 + 4, length: 5}})
 	encoded := encodeRequest(req, prior, nil)
 	r := requestReader{reader{rest: encoded.b}}
-	if runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32(); runs != 1 || p != at || position != 7 || groups != 7 {
+	runs, p, position, groups := r.uint32(), r.partition(), r.int64(), r.uint32()
+	if runs != 1 || p != at || position != 7 || groups != 7 {
 		t.Fatalf("%d runs, %v at %d, %d groups", runs, p, position, groups)
 	}
 	want := []group{
 		{kind: groupPlain, bytes: 3, records: 4, timestamp: -1},
-		{kind: groupIdempotent, bytes: 3, records: 2, timestamp: -3, producer: coordinator.ProducerBatch{ProducerID: 5, Epoch: 3, BaseSequence: 1<<31 - 1}},
+		{kind: groupIdempotent, bytes: 3, records: 2, timestamp: -3,
+			producer: coordinator.ProducerBatch{ProducerID: 5, Epoch: 3, BaseSequence: 1<<31 - 1}},
 		{kind: groupPlain, bytes: 4, records: 2, timestamp: -4},
 		{kind: groupAnswered, bytes: 5},
 		{kind: groupPlain, bytes: 6, records: 2, timestamp: -6},
@@ -75,7 +88,10 @@ func TestRequest(t *testing.T) {
 			t.Errorf("group %d is %+v, should be %+v", i, g, w)
 		}
 	}
-	if len(r.rest) > 0 || r.err != nil || len(encoded.idempotent) != 1 || len(encoded.keyed) != 1 || len(encoded.partitions) != partitionLen {
-		t.Errorf("%d bytes too many, %v, idempotent %q", len(r.rest), r.err, encoded.idempotent)
+	if len(r.rest) > 0 || r.err != nil {
+		t.Errorf("%d bytes too many, %v", len(r.rest), r.err)
+	}
+	if len(encoded.idempotent) != 1 || len(encoded.keyed) != 1 || len(encoded.partitions) != partitionLen {
+		t.Errorf("idempotent %q, %d keyed, partitions %q", encoded.idempotent, len(encoded.keyed), encoded.partitions)
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"firn.dev/segments"
 )
 
-// Commit implements coordinator.Log. A segment that is new takes one call; one that Redis knows takes one as well, if it knows all of it; and one of
-// which a recovery kept a part takes a second, in which that part is left out.
-func (c *Coordinator) Commit(ctx context.Context, in coordinator.Incarnation, req coordinator.CommitRequest) (coordinator.CommitAnswer, error) {
+// Commit implements coordinator.Log. A new segment takes one call. So does one that Redis knows, if
+// it knows all of it. If a recovery kept a part of it, a second call leaves that part out.
+func (c *Coordinator) Commit(
+	ctx context.Context, in coordinator.Incarnation, req coordinator.CommitRequest,
+) (coordinator.CommitAnswer, error) {
 	if err := req.Validate(); err != nil {
 		return coordinator.CommitAnswer{}, err
 	}

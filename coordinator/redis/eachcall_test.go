@@ -18,7 +18,8 @@ import (
 	"firn.dev/segments"
 )
 
-// eachCall are the calls of a coordinator, and of Propose each kind of change: "Commit", or "Commit, known" for another case of the same.
+// eachCall are the calls of a coordinator, and of Propose each kind of change: "Commit", or
+// "Commit, known" for another case of the same.
 var eachCall = map[string]lostCall{
 	"Generation": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		g, err := c.Generation(w.t.Context())
@@ -29,7 +30,8 @@ var eachCall = map[string]lostCall{
 		prepare: func(w *lostWorld) {
 			w.next = coordinator.NewState(w.in+1, cluster1)
 			for i := range 700 {
-				topic := coordinator.TopicFact{ID: segments.TopicID{1, byte(i >> 8), byte(i)}, Name: fmt.Sprint("topic ", i), Version: 1, Partitions: 1}
+				topic := coordinator.TopicFact{ID: segments.TopicID{1, byte(i >> 8), byte(i)}, Version: 1, Partitions: 1}
+				topic.Name = fmt.Sprint("topic ", i)
 				w.want("a topic", w.next.Apply(&coordinator.Fact{Incarnation: w.in + 1, Topic: &topic}), nil)
 			}
 		},
@@ -43,7 +45,8 @@ var eachCall = map[string]lostCall{
 		call:    func(w *lostWorld, c coordinator.Coordinator) (string, error) { return w.commit(c, w.all(1)) },
 	},
 	"Propose.CreateTopic": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
-		return w.propose(c, coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: w.ids.other, Name: "b", Partitions: 3}})
+		create := &coordinator.CreateTopic{ID: w.ids.other, Name: "b", Partitions: 3}
+		return w.propose(c, coordinator.Change{CreateTopic: create})
 	}},
 	"Propose.DeleteTopic": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		return w.propose(c, coordinator.Change{DeleteTopic: &w.ids.topic})
@@ -53,10 +56,11 @@ var eachCall = map[string]lostCall{
 	}},
 	"Propose.Configure": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		day := "86400000"
-		return w.propose(c, coordinator.Change{Configure: &coordinator.Configure{Topic: w.ids.topic, Set: map[string]*string{"retention.ms": &day}}})
+		configure := &coordinator.Configure{Topic: w.ids.topic, Set: map[string]*string{"retention.ms": &day}}
+		return w.propose(c, coordinator.Change{Configure: configure})
 	}},
 	"Propose.LogStart": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
-		return w.propose(c, coordinator.Change{LogStart: &coordinator.LogStart{Offsets: map[segments.Partition]int64{w.at(0): 2}}})
+		return w.propose(c, moving(map[segments.Partition]int64{w.at(0): 2}))
 	}},
 	"Propose.ProducerIDs": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		return w.propose(c, coordinator.Change{ProducerIDs: 10})
@@ -139,8 +143,10 @@ var eachCall = map[string]lostCall{
 	"Propose.Offsets": {
 		prepare: (*lostWorld).acquire,
 		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
-			_, err := w.propose(c, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: w.lease.Name, Epoch: w.lease.Epoch, Group: "g",
-				Offsets: []coordinator.GroupOffset{{Partition: w.at(0), Offset: 2, LeaderEpoch: -1}}}})
+			_, err := w.propose(c, coordinator.Change{Offsets: &coordinator.CommitOffsets{
+				Lease: w.lease.Name, Epoch: w.lease.Epoch, Group: "g",
+				Offsets: []coordinator.GroupOffset{{Partition: w.at(0), Offset: 2, LeaderEpoch: -1}},
+			}})
 			return "", err // its number and version may be those of a second decision, which says the same
 		},
 		twice: true,
@@ -237,7 +243,8 @@ var eachCall = map[string]lostCall{
 	}},
 	"Register, away": {
 		prepare: func(w *lostWorld) {
-			w.want("registering", w.direct.Register(w.t.Context(), w.in, coordinator.NodeInfo{ID: 7, Life: "A"}, time.Minute), nil)
+			node := coordinator.NodeInfo{ID: 7, Life: "A"}
+			w.want("registering", w.direct.Register(w.t.Context(), w.in, node, time.Minute), nil)
 		},
 		call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 			return "", c.Register(w.t.Context(), w.in, coordinator.NodeInfo{ID: 7, Life: "A"}, 0)
@@ -266,8 +273,10 @@ type lostCall struct {
 	twice   bool               // it may be decided twice: of both the effect is the same
 }
 
-// Of each call every request and every reply is lost once, whichever command of Redis it is. The caller is told that nobody knows what became of it, or the right answer; the second try has the
-// answer that the model gives to the first; and so has all that anybody can see afterwards, also when a copy of the request arrives long after, out of the network.
+// Of each call every request and every reply is lost once, whichever command of Redis it is. The
+// caller gets an error which says that the outcome is unknown, or the right answer. The second try
+// gets the answer that the model gives to the first; and so does every look at the state
+// afterwards, also when a copy of the request arrives long after, out of the network.
 func TestEachRequestAndReplyLost(t *testing.T) {
 	server := redistest.Start(t)
 	if err := connect(t, redis.Options{Addrs: []string{server.Addr}}).LoadScripts(t.Context()); err != nil {
@@ -292,7 +301,8 @@ func TestEachRequestAndReplyLost(t *testing.T) {
 	}
 }
 
-// loseOne makes a call whose nth request, or the reply to that, is lost. It returns false if there are not so many.
+// loseOne makes a call whose nth request, or the reply to it, is lost. It returns false if there
+// are not so many.
 func loseOne(t *testing.T, server *redistest.Server, row lostCall, n int, request bool, what string) bool {
 	t.Helper()
 	want, right := modelOf(t, row)
@@ -346,7 +356,8 @@ type lostIDs struct {
 }
 
 func newLostIDs() *lostIDs {
-	ids := &lostIDs{topic: segments.NewTopicID(), other: segments.NewTopicID(), key: coordinator.RequestKey{ID: [16]byte{1}, Body: [16]byte{2}, Partitions: 4}}
+	ids := &lostIDs{topic: segments.NewTopicID(), other: segments.NewTopicID()}
+	ids.key = coordinator.RequestKey{ID: [16]byte{1}, Body: [16]byte{2}, Partitions: 4}
 	for i := range ids.segments {
 		ids.segments[i] = segments.NewID(time.Now())
 	}
@@ -355,7 +366,8 @@ func newLostIDs() *lostIDs {
 
 func (ids *lostIDs) segment(i int) segments.ID { return ids.segments[i] }
 
-// lostWorld is a coordinator with a topic of four partitions, of which the first has three records, and two that use it.
+// lostWorld is a coordinator with a topic of four partitions, of which the first has three records,
+// and two that use it.
 type lostWorld struct {
 	t           *testing.T
 	ids         *lostIDs
@@ -392,11 +404,16 @@ func (w *lostWorld) one(segment int) coordinator.CommitRequest {
 
 // all is a segment with every kind of batch.
 func (w *lostWorld) all(segment int) coordinator.CommitRequest {
+	keyed := coordinator.CommitBatch{Length: 10, Records: 2, ProducerID: -1, Key: &w.ids.key}
+	plain := coordinator.CommitBatch{Length: 10, Records: 1, ProducerID: -1}
 	return coordinator.CommitRequest{Segment: w.ids.segment(segment), Runs: []coordinator.CommitRun{
-		{Partition: w.at(0), Batches: []coordinator.CommitBatch{{Length: 10, Records: 2, ProducerID: 5}, {Length: 10, Records: 1, ProducerID: -1},
-			{Length: 10, Records: 1, ProducerID: 5, BaseSequence: 9}}}, // out of order
-		{Partition: w.at(1), Position: 30, Batches: []coordinator.CommitBatch{{Length: 10, Records: 2, ProducerID: -1, Key: &w.ids.key}}},
-		{Partition: w.at(9), Position: 40, Batches: []coordinator.CommitBatch{{Length: 10, Records: 1, ProducerID: -1}}}, // unknown
+		{Partition: w.at(0), Batches: []coordinator.CommitBatch{
+			{Length: 10, Records: 2, ProducerID: 5},
+			plain,
+			{Length: 10, Records: 1, ProducerID: 5, BaseSequence: 9}, // out of order
+		}},
+		{Partition: w.at(1), Position: 30, Batches: []coordinator.CommitBatch{keyed}},
+		{Partition: w.at(9), Position: 40, Batches: []coordinator.CommitBatch{plain}}, // unknown
 	}}
 }
 
@@ -595,8 +612,12 @@ func TestEachCallHasARow(t *testing.T) {
 	for i := range change.NumField() {
 		calls = append(calls, "Propose."+change.Field(i).Name)
 	}
-	// Close makes no request, Propose has a row for each kind of change, by the field that is not its ID, and the others are there for tests.
-	without := []string{"Close", "Propose", "Propose.ID", "RetryInLibrary", "ForgetProducers", "Keys", "OnPart", "LoadScripts", "Current"}
+	// Close makes no request, Propose has a row for each kind of change, by the field that is not its
+	// ID, and the others are there for tests.
+	without := []string{
+		"Close", "Propose", "Propose.ID",
+		"RetryInLibrary", "ForgetProducers", "Keys", "OnPart", "LoadScripts", "Current",
+	}
 	for _, call := range calls {
 		if !rows[call] && !slices.Contains(without, call) {
 			t.Errorf("%s has no row in eachCall: what becomes of it when its reply is lost?", call)

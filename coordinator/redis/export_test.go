@@ -9,7 +9,8 @@ import (
 	"firn.dev/coordinator"
 )
 
-// RetryInLibrary makes go-redis retry scripts by itself, as it does by default, to see what that would do.
+// RetryInLibrary makes go-redis retry scripts by itself, as it does by default, to see
+// what that would do.
 func (c *Coordinator) RetryInLibrary() error {
 	if err := c.client.Close(); err != nil {
 		return err

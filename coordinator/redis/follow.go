@@ -19,13 +19,17 @@ import (
 
 const (
 	followBatch = 128
-	// followBlock is how long a follower waits before it looks whether the state can still be trusted. News come at once.
+	// followBlock is how long a follower waits before it looks whether the state can still be trusted.
+	// News come at once.
 	followBlock = time.Second
 )
 
-// Follow implements coordinator.Log. A generation's stream is read without a script: where it cannot be trusted nobody appends to it, so that it is,
-// at worst, the beginning of the true one. That it is so is noticed between reads.
-func (c *Coordinator) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry, error] {
+// Follow implements coordinator.Log. It reads a generation's stream without a script: where the
+// generation cannot be trusted nobody appends to it, so that it is, at worst, the beginning of the
+// true one. Between reads Follow looks whether the generation can still be trusted.
+func (c *Coordinator) Follow(
+	ctx context.Context, in coordinator.Incarnation, after uint64,
+) iter.Seq2[coordinator.Entry, error] {
 	return func(yield func(coordinator.Entry, error) bool) {
 		lines := lines{dial: c.opts.dialer()}
 		f := follower{c: c, in: in, after: after, client: c.opts.connect(1, lines.connect)}
@@ -49,7 +53,8 @@ func (c *Coordinator) Follow(ctx context.Context, in coordinator.Incarnation, af
 	}
 }
 
-// lines are a follower's connections: its own, because only closing them interrupts a read that blocks.
+// lines are a follower's connections: its own, because only closing them interrupts
+// a read that blocks.
 type lines struct {
 	dial dialer
 

@@ -51,7 +51,8 @@ func TestStreamIsTrimmed(t *testing.T) {
 	}
 }
 
-// A follower that waits ends at once with its context, and within a second or so when Redis was wiped, although nothing comes any more that could wake it.
+// A follower that waits ends at once with its context, and within a second or so when Redis was
+// wiped, although nothing comes any more that could wake it.
 func TestWaitingFollower(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
@@ -73,7 +74,8 @@ func TestWaitingFollower(t *testing.T) {
 	if took, err := wait(ctx, cancel); !errors.Is(err, context.Canceled) || took > 500*time.Millisecond {
 		t.Errorf("a cancelled follower ended after %s with %v", took, err)
 	}
-	if took, err := wait(t.Context(), func() { server.Do("FLUSHALL") }); !errors.Is(err, coordinator.ErrNotOpen) || took > 10*time.Second {
+	took, err := wait(t.Context(), func() { server.Do("FLUSHALL") })
+	if !errors.Is(err, coordinator.ErrNotOpen) || took > 10*time.Second {
 		t.Errorf("a follower of a wiped Redis ended after %s with %v", took, err)
 	}
 }

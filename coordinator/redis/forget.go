@@ -7,8 +7,9 @@ import (
 	"firn.dev/segments"
 )
 
-// Most of what Redis remembers for a time goes by itself, because Redis is told when: answers to commits and changes, and requests with a key. Here is what has to be
-// looked for. Each node does so with its heartbeat, also while Redis is full and refuses commits.
+// Most of what Redis remembers for a time expires: answers to commits and changes, and requests
+// with a key. This file has the rest, which a node has to look for. Each node does so with its
+// heartbeat, also while Redis is full and refuses commits.
 
 // How much one call of forget looks at. Each node calls it every second.
 const (
@@ -16,8 +17,9 @@ const (
 	forgetOfEach     = 32
 )
 
-// forget makes room: it draws some partitions, and forgets their producers that have been silent for too long. Commits take no notice of those, whether they are
-// still there or not. Of partitions whose topic was deleted it removes all that a removal that was interrupted has left.
+// forget makes room: it draws some partitions at random, and forgets their producers that have been
+// silent for too long. Commits ignore those, whether they are still there or not. Of partitions
+// whose topic was deleted it removes what an interrupted removal has left.
 func (c *Coordinator) forget(ctx context.Context, g generation) (int64, error) {
 	fields, err := c.client.HRandField(ctx, g.ends(), forgetPartitions).Result()
 	fields = slices.DeleteFunc(fields, func(field string) bool { return len(field) != partitionLen })
@@ -53,8 +55,9 @@ func (c *Coordinator) forget(ctx context.Context, g generation) (int64, error) {
 // deletedTopic is what stands for a deleted topic in place of its usable partitions, for ever.
 const deletedTopic = "-1"
 
-// removePartitions removes what there is of a deleted topic's partitions: the topic's id never comes again, so that nobody asks for them. Of each the field in `ends`
-// goes last: by it the others are found.
+// removePartitions removes what there is of a deleted topic's partitions: the topic's id never
+// comes again, so nobody asks for them. A partition's field in `ends` goes last: the others
+// are found by it.
 func (c *Coordinator) removePartitions(ctx context.Context, g generation, partitions []segments.Partition) error {
 	const atOnce = 100
 	for some := range slices.Chunk(partitions, atOnce) {

@@ -8,8 +8,8 @@ import (
 	"firn.dev/segments"
 )
 
-// shard is the part of the state that lies in one slot of a Redis Cluster, and so is changed by one script at a time: its hash tag,
-// which every key begins with.
+// shard is the part of the state that lies in one slot of a Redis Cluster, and so is changed by one
+// script at a time: its hash tag, which every key begins with.
 type shard struct{ tag string }
 
 func newShard(prefix string, number int) shard {
@@ -19,11 +19,12 @@ func newShard(prefix string, number int) shard {
 // current names the generation that is open: a hash of generation, server, cluster.
 func (s shard) current() string { return s.tag + ":current" }
 
-// generations is a sorted set of all generations whose keys may exist, by the time at which loading began.
+// generations is a sorted set of all generations whose keys may exist, by the time
+// at which loading began.
 func (s shard) generations() string { return s.tag + ":generations" }
 
-// generation is one load of the state: a new one for each try to open an incarnation, so that no two tries share a key. Its name
-// begins with the incarnation.
+// generation is one load of the state: a new one for each try to open an incarnation, so that no
+// two tries share a key. Its name begins with the incarnation.
 func (s shard) generation(name string) generation { return generation{s, name} }
 
 type generation struct {
@@ -56,8 +57,9 @@ func (g generation) transaction(producer int64) string {
 	return g.key(fmt.Sprintf("transaction:%d", producer))
 }
 
-// commits is the key of what is remembered of commits: one for each second of their segments' times, so that Redis throws all of it away as a whole when the last of them may
-// not be committed again any more.
+// commits is the key of what is remembered of commits: one for each second of their
+// segments' times, so that Redis drops it as a whole when the last of them may not be
+// committed again any more.
 func (g generation) commits(id segments.ID) string { return g.commitsOf(id.Time().Unix()) }
 
 func (g generation) commitsOf(second int64) string { return g.key(fmt.Sprintf("commits:%d", second)) }
@@ -65,14 +67,16 @@ func (g generation) commitsOf(second int64) string { return g.key(fmt.Sprintf("c
 // change is the key of what is remembered of one change. It expires.
 func (g generation) change(id segments.ID) string { return g.key("change:" + string(id[:])) }
 
-// producers is the key of what one partition knows of its idempotent producers. It takes the partition's field name.
+// producers is the key of what one partition knows of its idempotent producers. It takes
+// the partition's field name.
 func (g generation) producers(field string) string {
 	at := parsePartition(field)
 	return g.key("producers:" + at.String())
 }
 
-// keySlots is how many hashes a partition's keyed requests are spread over, by the time of their commits: each holds those of half an expiration, and
-// Redis throws it away as a whole when the last of them has had its time. So nobody has to look for those that have.
+// keySlots is how many hashes a partition's keyed requests are spread over, by the time of their
+// commits: each holds those of half an expiration, and Redis drops it as a whole when the last of
+// them has expired. So nobody has to look for expired ones.
 const keySlots = 4
 
 // keySlot names one of them.
@@ -84,7 +88,8 @@ func (g generation) keySlots(at segments.Partition) []string {
 	return slots(func(slot int64) string { return g.keySlot(at, slot) })
 }
 
-// requestSlot names one of the hashes of what a topic knows of keyed requests, whichever partitions remember them. They are slots as those of partitions are.
+// requestSlot names one of the hashes of what a topic knows of keyed requests, whichever partitions
+// remember them. The slots are divided as those of partitions.
 func (g generation) requestSlot(topic segments.TopicID, slot int64) string {
 	return g.key(fmt.Sprintf("requests:%s:%d", topic, slot))
 }
@@ -106,11 +111,13 @@ func (g generation) ofPartition(at segments.Partition) []string {
 	return slices.Concat(g.keySlots(at), g.requestSlots(at.Topic), []string{g.producers(partitionField(at))})
 }
 
-// all are the keys of a generation but those of single partitions, and but those that expire: stream, commits and changes. The ends come last: they tell which
-// partitions there are.
+// all are the keys of a generation without those of single partitions, and without those that
+// expire: stream, commits and changes. The ends come last: they tell which partitions there are.
 func (g generation) all() []string {
-	return []string{g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.merges(), g.pending(), g.order(),
-		g.islands(), g.leases(), g.nodes(), g.ids(), g.writers(), g.ends()}
+	return []string{
+		g.counters(), g.usable(), g.starts(), g.topics(), g.names(), g.settling(), g.merges(), g.pending(),
+		g.order(), g.islands(), g.leases(), g.nodes(), g.ids(), g.writers(), g.ends(),
+	}
 }
 
 // partitionLen is the length of a partition's name in hash fields and requests: topic id, index.
@@ -124,5 +131,6 @@ func partitionField(at segments.Partition) string { return string(appendPartitio
 
 // parsePartition reads what appendPartition wrote. The caller knows that it is long enough.
 func parsePartition(field string) segments.Partition {
-	return segments.Partition{Topic: segments.TopicID([]byte(field[:16])), Index: int32(binary.BigEndian.Uint32([]byte(field[16:partitionLen])))}
+	index := binary.BigEndian.Uint32([]byte(field[16:partitionLen]))
+	return segments.Partition{Topic: segments.TopicID([]byte(field[:16])), Index: int32(index)}
 }

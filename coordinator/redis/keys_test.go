@@ -18,13 +18,18 @@ func stateOf(t testing.TB, in coordinator.Incarnation, cluster string, partition
 	t.Helper()
 	state := coordinator.NewState(in, cluster)
 	topic := segments.NewTopicID()
-	facts := []*coordinator.Fact{{Topic: &coordinator.TopicFact{ID: topic, Name: "t", Version: 1, Partitions: partitions}}, {Commit: &coordinator.Commit{}}}
+	created := &coordinator.TopicFact{ID: topic, Name: "t", Version: 1, Partitions: partitions}
+	commit := &coordinator.Commit{}
+	key := coordinator.RequestKey{ID: [16]byte{1}}
 	for i := range partitions {
-		facts[1].Commit.Spans = append(facts[1].Commit.Spans, coordinator.CommitSpan{Partition: segments.Partition{Topic: topic, Index: i},
-			Span: coordinator.Span{Segment: segments.NewID(time.Now()), Last: 4, Length: 1}, Producers: []coordinator.ProducerBatch{{ProducerID: 1}},
-			Keyed: []coordinator.Keyed{{RequestKey: coordinator.RequestKey{ID: [16]byte{1}}, Records: 1, Time: time.Now().UnixMilli()}}})
+		commit.Spans = append(commit.Spans, coordinator.CommitSpan{
+			Partition: segments.Partition{Topic: topic, Index: i},
+			Span:      coordinator.Span{Segment: segments.NewID(time.Now()), Last: 4, Length: 1},
+			Producers: []coordinator.ProducerBatch{{ProducerID: 1}},
+			Keyed:     []coordinator.Keyed{{RequestKey: key, Records: 1, Time: time.Now().UnixMilli()}},
+		})
 	}
-	for _, f := range facts {
+	for _, f := range []*coordinator.Fact{{Topic: created}, {Commit: commit}} {
 		f.Incarnation = in
 		if err := state.Apply(f); err != nil {
 			t.Fatal(err)
@@ -33,7 +38,8 @@ func stateOf(t testing.TB, in coordinator.Incarnation, cluster string, partition
 	return state
 }
 
-// Nothing is left of an incarnation when the next one is open, but the end of its stream; and nothing of a topic's partitions when it is deleted.
+// Nothing is left of an incarnation when the next one is open, except the end of its stream; and
+// nothing of a topic's partitions when it is deleted.
 func TestKeysGo(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
@@ -73,7 +79,8 @@ func TestKeysGo(t *testing.T) {
 		}
 	}
 	for topic := range state.Topics() {
-		if _, err := c.Propose(t.Context(), 3, coordinator.Change{ID: segments.NewID(time.Now()), DeleteTopic: &topic.ID}); err != nil {
+		change := coordinator.Change{ID: segments.NewID(time.Now()), DeleteTopic: &topic.ID}
+		if _, err := c.Propose(t.Context(), 3, change); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,8 +89,9 @@ func TestKeysGo(t *testing.T) {
 	}
 }
 
-// A state that is wiped, or meets another server, in the middle of its loading is not opened; nor is one that another recovery was faster with. It is opened
-// when it is loaded again, unless the opening itself was sent: that is sent once for each state.
+// A state that is wiped, or meets another server, in the middle of its loading is not opened; nor
+// is one when another recovery was faster. It is opened when it is loaded again, unless the opening
+// itself was sent: that is sent once for each state.
 func TestLoadingIsWhole(t *testing.T) {
 	for name, disturb := range map[string]func(s *redistest.Server, other *redis.Coordinator){
 		"wiped":     func(s *redistest.Server, _ *redis.Coordinator) { s.Do("FLUSHALL") },
@@ -133,14 +141,18 @@ func TestLoadingIsWhole(t *testing.T) {
 	}
 }
 
-// A partition remembers a bounded number of producers, and none for ever; one that it has forgotten may begin anywhere.
+// A partition remembers a bounded number of producers, and none for ever; one that it has
+// forgotten may begin anywhere.
 func TestProducersAreForgotten(t *testing.T) {
 	server := redistest.Start(t)
-	c := connect(t, redis.Options{Addrs: []string{server.Addr}, MaxProducers: 10, ProducerExpiration: 200 * time.Millisecond})
+	c := connect(t, redis.Options{
+		Addrs: []string{server.Addr}, MaxProducers: 10, ProducerExpiration: 200 * time.Millisecond,
+	})
 	in, at := open(t, c)
 	commit := func(producer int64, sequence int32) error {
 		t.Helper()
-		answer, err := c.Commit(t.Context(), in, request(at, coordinator.CommitBatch{Length: 1, Records: 1, ProducerID: producer, BaseSequence: sequence}))
+		batch := coordinator.CommitBatch{Length: 1, Records: 1, ProducerID: producer, BaseSequence: sequence}
+		answer, err := c.Commit(t.Context(), in, request(at, batch))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +179,8 @@ func TestProducersAreForgotten(t *testing.T) {
 	}
 }
 
-// What holds requests goes by itself: after a day, and within a day and a half, also when it was loaded.
+// The keys that hold requests expire: after a day, and within a day and a half, also
+// when they were loaded.
 func TestKeySlotsExpire(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})

@@ -11,25 +11,29 @@ import (
 	"firn.dev/coordinator"
 )
 
-// A lease's epoch is the incarnation in its upper half and, in its lower half, a number that Redis counts up in each incarnation: so that it grows across
-// incarnations too.
+// A lease's epoch is the incarnation in its upper half and, in its lower half, a number that Redis
+// counts up in each incarnation: so it grows across incarnations too.
 func epoch(in coordinator.Incarnation, number int64) uint64 {
 	return uint64(in)<<32 | uint64(number)
 }
 
 // Acquire implements coordinator.Leases.
-func (c *Coordinator) Acquire(ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration) (coordinator.Lease, error) {
+func (c *Coordinator) Acquire(
+	ctx context.Context, in coordinator.Incarnation, name, holder string, ttl time.Duration,
+) (coordinator.Lease, error) {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return coordinator.Lease{}, err
 	}
-	answer, err := c.run(ctx, acquireScript, []string{g.current(), g.counters(), g.leases()}, g.name, name, holder, ttl.Microseconds())
+	keys := []string{g.current(), g.counters(), g.leases()}
+	answer, err := c.run(ctx, acquireScript, keys, g.name, name, holder, ttl.Microseconds())
 	if err != nil {
 		return coordinator.Lease{}, err
 	}
 	r := newReply(answer)
 	ours := r.int() == 1
-	lease := coordinator.Lease{Name: name, Holder: r.string(), Epoch: epoch(in, r.int()), Expires: time.Duration(r.int()) * time.Microsecond}
+	lease := coordinator.Lease{Name: name, Holder: r.string(), Epoch: epoch(in, r.int())}
+	lease.Expires = time.Duration(r.int()) * time.Microsecond
 	switch {
 	case r.err != nil:
 		return coordinator.Lease{}, r.err
@@ -75,7 +79,9 @@ func (c *Coordinator) Release(ctx context.Context, in coordinator.Incarnation, n
 }
 
 // Register implements coordinator.Registry.
-func (c *Coordinator) Register(ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo, ttl time.Duration) error {
+func (c *Coordinator) Register(
+	ctx context.Context, in coordinator.Incarnation, node coordinator.NodeInfo, ttl time.Duration,
+) error {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return err
@@ -84,7 +90,8 @@ func (c *Coordinator) Register(ctx context.Context, in coordinator.Incarnation, 
 	if err != nil {
 		return err
 	}
-	_, err = c.run(ctx, registerScript, []string{g.current(), g.nodes()}, g.name, node.ID, max(0, ttl.Microseconds()), info)
+	keys := []string{g.current(), g.nodes()}
+	_, err = c.run(ctx, registerScript, keys, g.name, node.ID, max(0, ttl.Microseconds()), info)
 	if err == nil && ttl > 0 {
 		_, _ = c.forget(ctx, g) // now and then is often enough; what is wrong, the next call says as well
 	}

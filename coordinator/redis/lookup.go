@@ -13,8 +13,10 @@ import (
 // marksAtOnce is how many partitions one script looks at.
 const marksAtOnce = 500
 
-// Topic implements coordinator.Log.
-func (c *Coordinator) Topic(ctx context.Context, in coordinator.Incarnation, name string) (coordinator.TopicFact, error) {
+// Topic implements coordinator.Lookups.
+func (c *Coordinator) Topic(
+	ctx context.Context, in coordinator.Incarnation, name string,
+) (coordinator.TopicFact, error) {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return coordinator.TopicFact{}, err
@@ -39,8 +41,10 @@ func (c *Coordinator) Topic(ctx context.Context, in coordinator.Incarnation, nam
 	return *fact.Topic, nil
 }
 
-// HighWatermarks implements coordinator.Log.
-func (c *Coordinator) HighWatermarks(ctx context.Context, in coordinator.Incarnation, partitions []segments.Partition) ([]int64, error) {
+// HighWatermarks implements coordinator.Lookups.
+func (c *Coordinator) HighWatermarks(
+	ctx context.Context, in coordinator.Incarnation, partitions []segments.Partition,
+) ([]int64, error) {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return nil, err
@@ -66,19 +70,22 @@ func (c *Coordinator) HighWatermarks(ctx context.Context, in coordinator.Incarna
 	return marks, nil
 }
 
-// Keyed implements coordinator.Log.
-func (c *Coordinator) Keyed(ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte) ([]*coordinator.RequestKey, error) {
+// Keyed implements coordinator.Lookups.
+func (c *Coordinator) Keyed(
+	ctx context.Context, in coordinator.Incarnation, topic segments.TopicID, ids ...[16]byte,
+) ([]*coordinator.RequestKey, error) {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return nil, err
 	}
+	keys := append([]string{g.current()}, g.requestSlots(topic)...)
 	found := make([]*coordinator.RequestKey, 0, len(ids))
 	for some := range slices.Chunk(ids, keyedAtOnce) {
 		var named []byte
 		for i := range some {
 			named = append(named, some[i][:]...)
 		}
-		answer, err := c.run(ctx, keyedScript, append([]string{g.current()}, g.requestSlots(topic)...), g.name, named, c.opts.KeyExpiration.Milliseconds())
+		answer, err := c.run(ctx, keyedScript, keys, g.name, named, c.opts.KeyExpiration.Milliseconds())
 		if err != nil {
 			return nil, err
 		}

@@ -39,11 +39,15 @@ func request(at segments.Partition, batches ...coordinator.CommitBatch) coordina
 	if len(batches) == 0 {
 		batches = []coordinator.CommitBatch{{Length: 100, Records: 1, ProducerID: -1}}
 	}
-	return coordinator.CommitRequest{Segment: segments.NewID(time.Now()), Runs: []coordinator.CommitRun{{Partition: at, Batches: batches}}}
+	return coordinator.CommitRequest{
+		Segment: segments.NewID(time.Now()),
+		Runs:    []coordinator.CommitRun{{Partition: at, Batches: batches}},
+	}
 }
 
-// A reply that is lost on its way assigns no offsets twice: neither when the caller commits again, as Firn does, nor when the library runs the script
-// again behind the caller's back, as it would by default. In the first case, and only there, the script runs once for each call.
+// A reply that is lost on its way assigns no offsets twice: neither when the caller commits again,
+// as Firn does, nor when the library runs the script again behind the caller's back, as it would by
+// default. In the first case, and only there, the script runs once for each call.
 func TestLostReply(t *testing.T) {
 	for name, retries := range map[string]bool{"library retries off": false, "library retries on": true} {
 		t.Run(name, func(t *testing.T) {

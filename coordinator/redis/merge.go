@@ -25,7 +25,8 @@ func (p *proposal) merge(ctx context.Context, c *coordinator.ProposeMerge) (coor
 	}
 	at := binary.BigEndian.AppendUint64(appendPartition(nil, c.Merge.Partition), uint64(c.Merge.Last))
 	deadline := p.c.opts.CommitDeadline
-	entry, _, err := p.decide(ctx, "merge", string(coordinator.AppendFact(nil, c.Fact(p.in))), at, c.Lease, uint32(epoch), c.After,
+	fact := string(coordinator.AppendFact(nil, c.Fact(p.in)))
+	entry, _, err := p.decide(ctx, "merge", fact, at, c.Lease, uint32(epoch), c.After,
 		written, coordinator.MergeDeadline(deadline).Milliseconds(), deadline.Milliseconds(),
 		c.Youngest.Time().UnixMilli(), coordinator.MergeAge(deadline).Milliseconds())
 	if err != nil {

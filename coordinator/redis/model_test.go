@@ -22,12 +22,14 @@ import (
 	"firn.dev/segments"
 )
 
-// The embedded coordinator is the model: the same random operations, on it and on Redis, have the same answers, entry by entry and batch by batch, also
-// after recoveries that keep a part of what was decided.
+// The embedded coordinator is the model: the same random operations, on it and on Redis, have
+// the same answers, entry by entry and batch by batch, also after recoveries that keep a part
+// of what was decided.
 func TestAsEmbedded(t *testing.T) {
 	server := redistest.Start(t)
 	rapid.Check(t, func(r *rapid.T) {
-		c, err := redis.New(t.Context(), redis.Options{Addrs: []string{server.Addr}, Prefix: newPrefix(), CommitDeadline: deadline})
+		opts := redis.Options{Addrs: []string{server.Addr}, Prefix: newPrefix(), CommitDeadline: deadline}
+		c, err := redis.New(t.Context(), opts)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -87,12 +89,17 @@ type pair struct {
 	version   uint64          // highest that a group's owner gave a commit
 }
 
-var sentinels = []error{coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld, coordinator.ErrUnknownPartition,
-	coordinator.ErrUnknownTopic, coordinator.ErrTopicExists, coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
-	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld, coordinator.ErrLeaseLost, coordinator.ErrMalformed,
-	coordinator.ErrUnknownChange, coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile, coordinator.ErrTooYoung,
+var sentinels = []error{
+	coordinator.ErrNotOpen, coordinator.ErrIncarnation, coordinator.ErrTrimmed, coordinator.ErrTooOld,
+	coordinator.ErrUnknownPartition, coordinator.ErrUnknownTopic, coordinator.ErrTopicExists,
+	coordinator.ErrPartitionCount, coordinator.ErrOffsetRange, coordinator.ErrDuplicate,
+	coordinator.ErrOutOfOrder, coordinator.ErrProducerEpoch, coordinator.ErrLeaseHeld,
+	coordinator.ErrLeaseLost, coordinator.ErrMalformed, coordinator.ErrUnknownChange,
+	coordinator.ErrKeyReused, coordinator.ErrMergedMeanwhile, coordinator.ErrTooYoung,
 	coordinator.ErrTransactionalID, coordinator.ErrConcurrentTransactions, coordinator.ErrTransactionState,
-	coordinator.ErrTransactionTooLarge, coordinator.ErrBuildAnew, coordinator.ErrNotOpenThere, coordinator.ErrNotWhole}
+	coordinator.ErrTransactionTooLarge, coordinator.ErrBuildAnew, coordinator.ErrNotOpenThere,
+	coordinator.ErrNotWhole,
+}
 
 func sameError(a, b error) bool {
 	if (a == nil) != (b == nil) {
@@ -173,18 +180,22 @@ func batchesText(runs [][]coordinator.BatchAnswer) string {
 // partition draws one that exists, mostly.
 func (p *pair) partition() segments.Partition {
 	topics := append(p.topics[max(0, len(p.topics)-3):len(p.topics):len(p.topics)], segments.TopicID{1})
-	return segments.Partition{Topic: rapid.SampledFrom(topics).Draw(p.T, "topic"), Index: rapid.Int32Range(-1, 2).Draw(p.T, "index")}
+	topic := rapid.SampledFrom(topics).Draw(p.T, "topic")
+	return segments.Partition{Topic: topic, Index: rapid.Int32Range(-1, 2).Draw(p.T, "index")}
 }
 
 func (p *pair) batch() coordinator.CommitBatch {
-	b := coordinator.CommitBatch{Length: rapid.Int32Range(1, 100).Draw(p.T, "length"), Records: rapid.Int32Range(1, 4).Draw(p.T, "records"),
-		MaxTimestamp: rapid.SampledFrom([]int64{-1, 0, 5, math.MaxInt64, math.MinInt64}).Draw(p.T, "timestamp"), ProducerID: -1}
+	b := coordinator.CommitBatch{ProducerID: -1}
+	b.Length = rapid.Int32Range(1, 100).Draw(p.T, "length")
+	b.Records = rapid.Int32Range(1, 4).Draw(p.T, "records")
+	b.MaxTimestamp = rapid.SampledFrom([]int64{-1, 0, 5, math.MaxInt64, math.MinInt64}).Draw(p.T, "timestamp")
 	switch rapid.IntRange(0, 5).Draw(p.T, "kind") {
 	case 0, 1, 2:
 		return b
 	case 3:
-		b.Key = &coordinator.RequestKey{ID: [16]byte{rapid.Byte().Draw(p.T, "request") % 8}, Body: [16]byte{rapid.Byte().Draw(p.T, "body") % 2},
-			Partitions: 3, Timestamp: b.MaxTimestamp}
+		b.Key = &coordinator.RequestKey{Partitions: 3, Timestamp: b.MaxTimestamp}
+		b.Key.ID[0] = rapid.Byte().Draw(p.T, "request") % 8
+		b.Key.Body[0] = rapid.Byte().Draw(p.T, "body") % 2
 		return b
 	}
 	b.ProducerID = rapid.SampledFrom([]int64{0, 1, 1 << 60}).Draw(p.T, "producer")
@@ -263,8 +274,12 @@ func (p *pair) create(t *rapid.T) {
 	} else {
 		p.topics = append(p.topics, id)
 	}
-	p.propose(coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"),
-		Partitions: rapid.Int32Range(0, 2).Draw(t, "partitions"), Configs: map[string]string{"k": "v"}}})
+	p.propose(coordinator.Change{CreateTopic: &coordinator.CreateTopic{
+		ID:         id,
+		Name:       rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"),
+		Partitions: rapid.Int32Range(0, 2).Draw(t, "partitions"),
+		Configs:    map[string]string{"k": "v"},
+	}})
 }
 
 func (p *pair) delete(t *rapid.T) {
@@ -277,7 +292,8 @@ func (p *pair) delete(t *rapid.T) {
 
 func (p *pair) grow(t *rapid.T) {
 	p.T = t
-	p.propose(coordinator.Change{Grow: &coordinator.Grow{Topic: p.topic(), Partitions: rapid.Int32Range(1, 3).Draw(t, "partitions")}})
+	grow := &coordinator.Grow{Topic: p.topic(), Partitions: rapid.Int32Range(1, 3).Draw(t, "partitions")}
+	p.propose(coordinator.Change{Grow: grow})
 }
 
 func (p *pair) configure(t *rapid.T) {
@@ -373,7 +389,8 @@ func (p *pair) follow(t *rapid.T) {
 
 func (p *pair) leases(t *rapid.T) {
 	p.T = t
-	name, holder := rapid.SampledFrom([]string{"l", "m"}).Draw(t, "name"), rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "holder")
+	name := rapid.SampledFrom([]string{"l", "m"}).Draw(t, "name")
+	holder := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "holder")
 	a, errA := p.model.Acquire(p.ctx, p.in, name, holder, time.Hour)
 	b, errB := p.redis.Acquire(p.ctx, p.in, name, holder, time.Hour)
 	if late := a.Expires - b.Expires; late.Abs() > time.Minute {
@@ -382,16 +399,21 @@ func (p *pair) leases(t *rapid.T) {
 	a.Expires, b.Expires = 0, 0
 	p.both("acquire", a, b, errA, errB)
 	if rapid.Bool().Draw(t, "release") {
-		epoch := a.Epoch + uint64(rapid.IntRange(0, 1).Draw(t, "other epoch"))<<rapid.SampledFrom([]int{0, 32}).Draw(t, "half")
-		p.both("release", nil, nil, p.model.Release(p.ctx, p.in, name, holder, epoch), p.redis.Release(p.ctx, p.in, name, holder, epoch))
+		other := uint64(rapid.IntRange(0, 1).Draw(t, "other epoch"))
+		epoch := a.Epoch + other<<rapid.SampledFrom([]int{0, 32}).Draw(t, "half")
+		p.both("release", nil, nil,
+			p.model.Release(p.ctx, p.in, name, holder, epoch),
+			p.redis.Release(p.ctx, p.in, name, holder, epoch))
 	}
 }
 
 func (p *pair) offsets(t *rapid.T) {
 	p.T = t
-	name, holder := rapid.SampledFrom([]string{"l", "m"}).Draw(t, "name"), rapid.SampledFrom([]string{"", "a"}).Draw(t, "holder")
+	name := rapid.SampledFrom([]string{"l", "m"}).Draw(t, "name")
+	holder := rapid.SampledFrom([]string{"", "a"}).Draw(t, "holder")
 	lease, _ := p.model.Acquire(p.ctx, p.in, name, holder, time.Hour)
-	if _, err := p.redis.Acquire(p.ctx, p.in, name, holder, time.Hour); err != nil && !errors.Is(err, coordinator.ErrLeaseHeld) {
+	_, err := p.redis.Acquire(p.ctx, p.in, name, holder, time.Hour)
+	if err != nil && !errors.Is(err, coordinator.ErrLeaseHeld) {
 		t.Fatal(err)
 	}
 	c := &coordinator.CommitOffsets{Lease: rapid.SampledFrom([]string{"l", "m"}).Draw(t, "lease"), Epoch: lease.Epoch,
@@ -401,9 +423,13 @@ func (p *pair) offsets(t *rapid.T) {
 		c.Version = p.version
 	}
 	for index := range rapid.Int32Range(0, 2).Draw(t, "offsets") {
-		c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: segments.Partition{Topic: segments.TopicID{1}, Index: 9 - index},
-			Offset: rapid.Int64Range(-2, 3).Draw(t, "offset"), LeaderEpoch: -1,
-			Deleted: rapid.Bool().Draw(t, "deleted"), Metadata: "m"})
+		c.Offsets = append(c.Offsets, coordinator.GroupOffset{
+			Partition:   segments.Partition{Topic: segments.TopicID{1}, Index: 9 - index},
+			Offset:      rapid.Int64Range(-2, 3).Draw(t, "offset"),
+			LeaderEpoch: -1,
+			Deleted:     rapid.Bool().Draw(t, "deleted"),
+			Metadata:    "m",
+		})
 	}
 	p.propose(coordinator.Change{ID: segments.ID{1}, Offsets: c})
 }
@@ -439,13 +465,14 @@ func (p *pair) merge(t *rapid.T) {
 		c.Youngest = segments.NewID(time.Now().Add(-2 * deadline))
 	}
 	if rapid.Bool().Draw(t, "survivors") {
-		c.Merge.Spans = []coordinator.Span{{Segment: c.Segment, Base: c.Merge.Base, Last: c.Merge.Base, Position: 32, Length: 9}}
-		switch span := &c.Merge.Spans[0]; rapid.IntRange(0, 4).Draw(t, "kind") {
+		span := coordinator.Span{Segment: c.Segment, Base: c.Merge.Base, Last: c.Merge.Base, Position: 32, Length: 9}
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
 		case 0:
 			span.Compacted, span.Horizon = true, 5
 		case 1:
 			span.Position, span.Listed = 0, 1
 		}
+		c.Merge.Spans = []coordinator.Span{span}
 	}
 	before := p.last
 	p.propose(coordinator.Change{Merge: c})
@@ -456,7 +483,8 @@ func (p *pair) merge(t *rapid.T) {
 
 func (p *pair) registry(t *rapid.T) {
 	p.T = t
-	node := coordinator.NodeInfo{ID: rapid.Int32Range(0, 3).Draw(t, "id"), Life: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "life"), KafkaHost: "h", KafkaPort: 1}
+	node := coordinator.NodeInfo{ID: rapid.Int32Range(0, 3).Draw(t, "id"), KafkaHost: "h", KafkaPort: 1}
+	node.Life = rapid.SampledFrom([]string{"x", "y"}).Draw(t, "life")
 	ttl := rapid.SampledFrom([]time.Duration{0, time.Hour, time.Hour}).Draw(t, "ttl")
 	p.both("register", nil, nil, p.model.Register(p.ctx, p.in, node, ttl), p.redis.Register(p.ctx, p.in, node, ttl))
 	a, errA := p.model.Nodes(p.ctx, p.in)
@@ -464,7 +492,8 @@ func (p *pair) registry(t *rapid.T) {
 	p.both("nodes", a, b, errA, errB)
 }
 
-// recover opens both with what was confirmed, up to the first hole of each partition, as Recover does. A state is opened once, so that each gets its own.
+// recover opens both with what was confirmed, up to the first hole of each partition, as Recover
+// does. A state is opened once, so each gets its own.
 func (p *pair) recover() {
 	p.in++
 	var spans []coordinator.CommitSpan

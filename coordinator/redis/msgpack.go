@@ -2,7 +2,8 @@ package redis
 
 import "encoding/binary"
 
-// Redis' scripts pack numbers with cmsgpack, its MessagePack library: small ones take one byte. These are the arrays and integers of MessagePack
+// Redis' scripts pack numbers with cmsgpack, its MessagePack library: small ones take one byte.
+// These are the arrays and integers of MessagePack
 // (github.com/msgpack/msgpack/blob/master/spec.md), and nothing else of it.
 const (
 	packedFixArray = 0x90 // to 0x9f: up to 15 elements

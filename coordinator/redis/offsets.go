@@ -18,11 +18,13 @@ func (p *proposal) commitOffsets(ctx context.Context, o *coordinator.CommitOffse
 	}
 	offsets := &coordinator.Offsets{Group: o.Group, Epoch: o.Epoch, Forget: o.Forget}
 	offsets.Partitions = slices.SortedFunc(slices.Values(o.Offsets), func(a, b coordinator.GroupOffset) int {
-		return cmp.Or(bytes.Compare(a.Partition.Topic[:], b.Partition.Topic[:]), cmp.Compare(a.Partition.Index, b.Partition.Index))
+		p, q := a.Partition, b.Partition
+		return cmp.Or(bytes.Compare(p.Topic[:], q.Topic[:]), cmp.Compare(p.Index, q.Index))
 	})
 	fact := &coordinator.Fact{Incarnation: p.in, Offsets: offsets}
 	g := p.g
-	answer, err := p.c.run(ctx, offsetsScript, []string{g.current(), g.counters(), g.leases(), g.stream(), g.pending(), g.order()},
+	keys := []string{g.current(), g.counters(), g.leases(), g.stream(), g.pending(), g.order()}
+	answer, err := p.c.run(ctx, offsetsScript, keys,
 		g.name, o.Lease, uint32(o.Epoch), coordinator.AppendFact(nil, fact), o.Version)
 	if err != nil {
 		return coordinator.Entry{}, err
@@ -36,7 +38,8 @@ func (p *proposal) commitOffsets(ctx context.Context, o *coordinator.CommitOffse
 	return entry, r.err
 }
 
-// offsetsFact makes the fact of an entry `offsets`: version (u64), milliseconds (u64), and the fact without the two.
+// offsetsFact makes the fact of an entry `offsets`: version (u64), milliseconds (u64), and the
+// fact without the two.
 func offsetsFact(text string) (*coordinator.Fact, error) {
 	r := reader{rest: []byte(text)}
 	version, now := r.int64(), r.int64()

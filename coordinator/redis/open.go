@@ -18,12 +18,13 @@ import (
 	"firn.dev/segments"
 )
 
-// Open implements coordinator.Log. The state is loaded under the keys of a new generation; then one script makes that the current one, unless anything
-// came between: see load.lua and open.lua.
+// Open implements coordinator.Log. It loads the state under the keys of a new generation; then one
+// script makes that the current one, unless anything came between: see load.lua and open.lua.
 //
-// That script takes effect once, whatever becomes of the request. It is sent again only where the server has said that it did not run it (NOSCRIPT, MOVED, ASK). A copy
-// of the request that arrives late or twice finds another generation current; or, if that is lost, then the parts that it would open are lost with it, or
-// the server is another one than before. In each case it is refused.
+// That script takes effect once, whatever becomes of the request. It is sent again only if the
+// server has said that it did not run it (NOSCRIPT, MOVED, ASK). A copy of the request that arrives
+// late or twice finds another generation current; or, if that is lost, then the parts that it would
+// open are lost with it, or the server is another one than before. In each case it is refused.
 func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error {
 	if err := c.checkServers(ctx); err != nil {
 		return err // a failover may have led to a server that evicts
@@ -64,7 +65,8 @@ func (c *Coordinator) Open(ctx context.Context, state *coordinator.State) error 
 }
 
 func (c *Coordinator) otherCluster(theirs, ours string) error {
-	return fmt.Errorf("%w: prefix %q is that of cluster %s, the bucket's is %s; give this cluster another prefix, or delete the keys %s:* if the other is gone",
+	return fmt.Errorf("%w: prefix %q is that of cluster %s, the bucket's is %s; "+
+		"give this cluster another prefix, or delete the keys %s:* if the other is gone",
 		coordinator.ErrOtherCluster, c.opts.Prefix, theirs, ours, c.shard.tag)
 }
 
@@ -286,14 +288,16 @@ func (l *loading) flush() {
 	if len(l.keys) == 0 || l.err != nil {
 		return
 	}
-	_, l.err = l.c.run(l.ctx, loadScript, append([]string{l.c.shard.current(), l.g.counters(), l.c.shard.generations()}, l.keys...),
-		append([]any{l.g.name, l.server, l.parts}, l.args...)...)
+	keys := append([]string{l.c.shard.current(), l.g.counters(), l.c.shard.generations()}, l.keys...)
+	args := append([]any{l.g.name, l.server, l.parts}, l.args...)
+	_, l.err = l.c.run(l.ctx, loadScript, keys, args...)
 	l.parts++
 	l.keys, l.args, l.bytes = nil, nil, 0
 }
 
-// removeOld removes the keys of generations that can never be current again. The state is open by now: what is left over, because it fails
-// half-way, is in nobody's way, and the next one finds it.
+// removeOld removes the keys of generations that can never be current again. The state is
+// open by now: keys that are left over, because it fails half-way, do no harm, and the
+// next call finds them.
 func (c *Coordinator) removeOld(ctx context.Context, current generation, now time.Time) {
 	names, err := c.client.ZRange(ctx, c.shard.generations(), 0, -1).Result()
 	if err != nil {
@@ -301,7 +305,8 @@ func (c *Coordinator) removeOld(ctx context.Context, current generation, now tim
 	}
 	ours, _ := coordinator.ParseGeneration(current.name)
 	for _, name := range names {
-		if other, err := coordinator.ParseGeneration(name); err == nil && other.Incarnation > ours.Incarnation || name == current.name {
+		other, err := coordinator.ParseGeneration(name)
+		if err == nil && other.Incarnation > ours.Incarnation || name == current.name {
 			continue
 		}
 		if c.remove(ctx, c.shard.generation(name), now) != nil {
@@ -352,15 +357,19 @@ func (c *Coordinator) remove(ctx context.Context, g generation, now time.Time) e
 // ErrEvicts says that a Redis may throw away keys that it needs.
 var ErrEvicts = errors.New("this Redis may evict keys")
 
-// checkServers looks whether any of the servers that may hold our keys would evict them when it is full.
+// checkServers looks whether any of the servers that may hold our keys would evict them
+// when it is full.
 func (c *Coordinator) checkServers(ctx context.Context) error {
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return checkServer(ctx, master) })
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+			return checkServer(ctx, master)
+		})
 	}
 	return checkServer(ctx, c.client)
 }
 
-// explainInfo tells a server that may answer later from one that somebody has to let this node in to.
+// explainInfo tells a server that may answer later from one that an operator has to let
+// this node in to.
 func explainInfo(err error) error {
 	for _, prefix := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR"} {
 		if redis.HasErrorPrefix(err, prefix) {
@@ -378,7 +387,8 @@ func checkServer(ctx context.Context, server redis.Cmdable) error {
 	_, policy, found := strings.Cut(info, "maxmemory_policy:")
 	policy, _, _ = strings.Cut(policy, "\r\n")
 	if found && policy != "noeviction" {
-		return fmt.Errorf("%w: its maxmemory-policy is %s; set it with CONFIG SET maxmemory-policy noeviction, in redis.conf, or in the parameter group of a managed Redis",
+		return fmt.Errorf("%w: its maxmemory-policy is %s; set it with CONFIG SET maxmemory-policy noeviction, "+
+			"in redis.conf, or in the parameter group of a managed Redis",
 			ErrEvicts, policy)
 	}
 	return nil

@@ -14,8 +14,9 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// A node recovers, its opening takes effect, and the reply is lost. While it is cut off, another lives in that incarnation and acknowledges; then Redis loses its state. When the
-// first is back it must not open the same state again: what the other acknowledged is not in it.
+// A node recovers, its opening takes effect, and the reply is lost. While it is cut off, another
+// node lives in that incarnation and acknowledges; then Redis loses its state. When the first is
+// back it must not open the same state again: what the other acknowledged is not in it.
 func TestOpeningWhoseReplyIsLost(t *testing.T) {
 	for name, records := range map[string]int32{"as many records": 1, "more records": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -108,13 +109,14 @@ func (w *lostOpening) judge(t *testing.T) {
 	}
 	for id, want := range w.acked {
 		if got := found[id]; got.Base != want.Base || got.Last != want.Last {
-			t.Errorf("segment %s was acknowledged at %d-%d, the bucket has it at %d-%d", id, want.Base, want.Last, got.Base, got.Last)
+			t.Errorf("segment %s was acknowledged at %d-%d, the bucket has it at %d-%d",
+				id, want.Base, want.Last, got.Base, got.Last)
 		}
 	}
 }
 
-// While Redis does not answer, a recovery whose opening may or may not have taken effect waits for an answer, and begins no other incarnation. Neither does one that
-// cannot load its parts.
+// While Redis does not answer, a recovery whose opening may or may not have taken effect waits for
+// an answer, and begins no other incarnation. Neither does one that cannot load its parts.
 func TestNoIncarnationForEachTry(t *testing.T) {
 	for name, script := range map[string]string{"the opening": "open", "a part": "load"} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +134,8 @@ func TestNoIncarnationForEachTry(t *testing.T) {
 			proxy.Lead(server.Addr)
 			w.write(t, n, 1)
 			if after := w.incarnations(t); before != 2 || after != 2 {
-				t.Errorf("%d incarnations while Redis was away, %d afterwards; should be the first and the one that was recovered", before, after)
+				t.Errorf("%d incarnations while Redis was away, %d afterwards; "+
+					"should be the first and the one that was recovered", before, after)
 			}
 			w.judge(t)
 		})
@@ -151,7 +154,8 @@ func (w *lostOpening) incarnations(t *testing.T) int {
 	return n
 }
 
-// An opening that was refused, or whose reply was lost, cannot be tried again with the same state: not in another Redis, nor after this one has forgotten everything.
+// An opening that was refused, or whose reply was lost, cannot be tried again with the same state:
+// not in another Redis, nor after this one has forgotten everything.
 func TestStateIsOpenedOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
@@ -179,7 +183,8 @@ func TestStateIsOpenedOnce(t *testing.T) {
 	}
 }
 
-// A request to open that arrives once more, long after it was carried out, opens nothing: neither beside a newer incarnation, nor when Redis has lost that.
+// A request to open that arrives once more, long after it was carried out, opens nothing: neither
+// beside a newer incarnation, nor when Redis has lost that.
 func TestOpeningThatArrivesTwice(t *testing.T) {
 	for what, happen := range map[string]func(server *redistest.Server, c *redis.Coordinator){
 		"while it is open": func(*redistest.Server, *redis.Coordinator) {},

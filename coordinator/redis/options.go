@@ -39,10 +39,14 @@ type Options struct {
 	DialTimeout time.Duration // 2 s
 	Timeout     time.Duration // of one read or write; 3 s
 
-	CommitDeadline time.Duration // how old a segment may be when it is committed, and how long a commit is remembered; 5 minutes
-	RetainBytes    int           // of entries that the commit stream keeps; coordinator.DefaultRetainBytes
+	// CommitDeadline is how old a segment may be when it is committed, and how long a commit
+	// is remembered; 5 minutes.
+	CommitDeadline time.Duration
+	RetainBytes    int // of entries that the commit stream keeps; coordinator.DefaultRetainBytes
 
-	MaxProducers       int           // idempotent producers that one partition remembers; 65536. The longest silent go first
+	// MaxProducers is how many idempotent producers one partition remembers; 65536. The ones that have
+	// been silent for longest go first.
+	MaxProducers       int
 	ProducerExpiration time.Duration // how long a silent one is remembered; a day
 	KeyExpiration      time.Duration // how long a request with a key is remembered; coordinator.KeyExpiration
 
@@ -96,7 +100,8 @@ func (o Options) Validate() error {
 	check(o.Cluster && o.DB != 0, "a cluster has database 0 only, not %d", o.DB)
 	check(len(o.Addrs) > 1 && !o.Cluster && o.Master == "", "several addresses without cluster=true or sentinel")
 	check(strings.ContainsAny(o.Prefix, "{}"), "prefix %q contains a brace", o.Prefix)
-	check(o.CommitDeadline < 0 || o.RetainBytes < 0 || o.PoolSize < 0 || o.MaxProducers < 0 || o.ProducerExpiration < 0 || o.KeyExpiration < 0, "negative sizes")
+	check(o.CommitDeadline < 0 || o.RetainBytes < 0 || o.PoolSize < 0 || o.MaxProducers < 0, "negative sizes")
+	check(o.ProducerExpiration < 0 || o.KeyExpiration < 0, "negative times")
 	return errors.Join(problems...)
 }
 
@@ -108,7 +113,8 @@ func (o Options) Validate() error {
 //
 //	prefix=NAME                  tells clusters that share a Redis apart
 //	cluster=true                 the addresses are of a Redis Cluster
-//	sentinel=HOST:PORT,…         ask these sentinels where the master is; the URL itself then has no address
+//	sentinel=HOST:PORT,…         ask these sentinels where the master is; the URL itself then
+//	                             has no address
 //	master=NAME                  the name by which they know it
 //	sentinel-user, sentinel-password
 //	ca=FILE                      with rediss: trust these certificates (PEM) instead of the system's
@@ -149,11 +155,12 @@ func ParseURL(text string) (Options, error) {
 
 var (
 	errNotURL    = errors.New("redis: not a URL: it should be like redis://user:password@host:6379/0?prefix=name")
-	errUnescaped = errors.New("redis: the URL comes apart in the wrong place: in a user or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A")
+	errUnescaped = errors.New("redis: the URL comes apart in the wrong place: " +
+		"in a user or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A")
 )
 
-// checkWhole notices a password with characters that end the part of a URL that it stands in. Errors about the parts
-// would otherwise show what is left of it.
+// checkWhole notices a password with characters that end the part of a URL that it stands in.
+// Errors about the parts would otherwise show what is left of it.
 func checkWhole(u *url.URL, hosts string) error {
 	if u.Fragment != "" || u.RawFragment != "" || strings.Contains(u.Path, "@") {
 		return errUnescaped
@@ -221,7 +228,8 @@ func (o *Options) parseQuery(query url.Values, encrypted bool) error {
 	case (sentinels == "") != (o.Master == ""):
 		problems = append(problems, errors.New("redis: sentinel and master go together"))
 	case sentinels != "" && len(o.Addrs) > 0:
-		problems = append(problems, errors.New("redis: with sentinel the URL itself has no address: redis://user:password@/0?sentinel=…"))
+		problems = append(problems,
+			errors.New("redis: with sentinel the URL itself has no address: redis://user:password@/0?sentinel=…"))
 	case sentinels != "":
 		o.Addrs = addresses(sentinels, "26379")
 	case len(o.Addrs) == 0:
@@ -302,8 +310,12 @@ func (o Options) connect(poolSize int, dial dialer) redis.UniversalClient {
 	return redis.NewClient(u.Simple())
 }
 
-// ACL returns the rules of a Redis user that may do what Firn needs, for one prefix, and nothing else: ACL SETUSER name on >password RULES.
+// ACL returns the rules of a Redis user that may do what Firn needs, for one prefix, and nothing
+// else: ACL SETUSER name on >password RULES.
 func ACL(prefix string) string {
-	return "resetkeys ~{firn:" + prefix + ":*}:* -@all +evalsha +eval +info +time +xread +hget +hmget +hset +hdel +hlen +hexists +hincrby +hgetall +hvals +hscan +hrandfield" +
-		" +zadd +zrem +zrange +zrangebyscore +xadd +xtrim +unlink +expire +client|setname +cluster|slots +cluster|shards +readonly +ping +select +command"
+	return "resetkeys ~{firn:" + prefix + ":*}:* -@all" +
+		" +evalsha +eval +info +time +xread" +
+		" +hget +hmget +hset +hdel +hlen +hexists +hincrby +hgetall +hvals +hscan +hrandfield" +
+		" +zadd +zrem +zrange +zrangebyscore +xadd +xtrim +unlink +expire" +
+		" +client|setname +cluster|slots +cluster|shards +readonly +ping +select +command"
 }

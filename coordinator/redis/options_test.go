@@ -12,15 +12,20 @@ import (
 
 func TestParseURL(t *testing.T) {
 	for url, want := range map[string]redis.Options{
-		"redis://":                                 {Addrs: []string{"127.0.0.1:6379"}},
-		"redis://h":                                {Addrs: []string{"h:6379"}},
-		"redis://[::1]":                            {Addrs: []string{"[::1]:6379"}},
-		"redis://[::1]:7":                          {Addrs: []string{"[::1]:7"}},
-		"redis://u:p%40ss@h:7/3?prefix=a&pool=5":   {Addrs: []string{"h:7"}, Username: "u", Password: "p@ss", DB: 3, Prefix: "a", PoolSize: 5},
-		"redis://:p@h1:1,h2,h3:3/?cluster=true":    {Addrs: []string{"h1:1", "h2:6379", "h3:3"}, Password: "p", Cluster: true},
-		"redis://u:p@/1?sentinel=s1,s2:7&master=m": {Addrs: []string{"s1:26379", "s2:7"}, Master: "m", Username: "u", Password: "p", DB: 1},
-		"redis://?sentinel=s&master=m&sentinel-user=a&sentinel-password=b": {Addrs: []string{"s:26379"}, Master: "m",
-			SentinelUsername: "a", SentinelPassword: "b"},
+		"redis://":                              {Addrs: []string{"127.0.0.1:6379"}},
+		"redis://h":                             {Addrs: []string{"h:6379"}},
+		"redis://[::1]":                         {Addrs: []string{"[::1]:6379"}},
+		"redis://[::1]:7":                       {Addrs: []string{"[::1]:7"}},
+		"redis://:p@h1:1,h2,h3:3/?cluster=true": {Addrs: []string{"h1:1", "h2:6379", "h3:3"}, Password: "p", Cluster: true},
+		"redis://u:p%40ss@h:7/3?prefix=a&pool=5": {
+			Addrs: []string{"h:7"}, Username: "u", Password: "p@ss", DB: 3, Prefix: "a", PoolSize: 5,
+		},
+		"redis://u:p@/1?sentinel=s1,s2:7&master=m": {
+			Addrs: []string{"s1:26379", "s2:7"}, Master: "m", Username: "u", Password: "p", DB: 1,
+		},
+		"redis://?sentinel=s&master=m&sentinel-user=a&sentinel-password=b": {
+			Addrs: []string{"s:26379"}, Master: "m", SentinelUsername: "a", SentinelPassword: "b",
+		},
 	} {
 		got, err := redis.ParseURL(url)
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(redis.Options{}, "TLS")); err != nil || diff != "" {
@@ -54,7 +59,8 @@ func TestParseURL(t *testing.T) {
 		"redis://u:secret@h:secret":                      "%3A",
 		"redis://u:secret@h?pool=0&colour=red&cluster=7": "unknown option \"colour\"",
 	} {
-		if _, err := redis.ParseURL(url); err == nil || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "secret") {
+		_, err := redis.ParseURL(url)
+		if err == nil || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

@@ -15,10 +15,12 @@ import (
 	"firn.dev/segments/memory"
 )
 
-// Whatever is lost with Redis, or comes back of it, the next call notices; one node recovers from the bucket, the other goes on with it; and every write
-// that was acknowledged is there, once, at its offset.
+// The next call notices whatever is lost with Redis, or comes back of it; one node recovers
+// from the bucket, the other goes on with it; and every write that was acknowledged is there,
+// once, at its offset.
 func TestOutages(t *testing.T) {
-	// happen does something to the server that stands behind the proxy, in the middle of the load; more lets some writes pass.
+	// happen does something to the server that stands behind the proxy, in the middle of the load;
+	// more lets some writes pass.
 	for name, test := range map[string]struct {
 		options []string
 		happen  func(t *testing.T, proxy *redistest.Proxy, master *redistest.Server, more func())
@@ -46,7 +48,9 @@ func TestOutages(t *testing.T) {
 			time.Sleep(300 * time.Millisecond) // an outage lasts
 			proxy.Lead(master.Addr)
 		}},
-		"failed over to a replica that lags": {nil, func(t *testing.T, proxy *redistest.Proxy, master *redistest.Server, more func()) {
+		"failed over to a replica that lags": {nil, func(
+			t *testing.T, proxy *redistest.Proxy, master *redistest.Server, more func(),
+		) {
 			replica := redistest.Start(t)
 			follow(replica, master)
 			more()
@@ -104,21 +108,31 @@ func newCluster(t *testing.T, proxy *redistest.Proxy) *cluster {
 	c := &cluster{t: t, proxy: proxy, store: memory.New(), stored: map[int64]segments.ID{}, grown: make(chan struct{})}
 	prefix := newPrefix()
 	for id := range int32(2) {
-		r := connect(t, redis.Options{Addrs: []string{proxy.Addr}, Prefix: prefix})
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: c.store, Coordinator: r, Info: coordinator.NodeInfo{ID: id},
-			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Patience: 200 * time.Millisecond, SnapshotObjects: 200})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.Close(context.Background()) }) //nolint:errcheck // finish has done it, if all went well
+		n := join(t, c.store, proxy.Addr, prefix, coordinator.NodeOptions{
+			Info: coordinator.NodeInfo{ID: id}, Patience: 200 * time.Millisecond, SnapshotObjects: 200,
+		})
 		c.nodes = append(c.nodes, n)
 	}
 	id := segments.NewTopicID()
-	if _, err := c.nodes[0].Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: id, Name: "a", Partitions: 1}}); err != nil {
+	create := &coordinator.CreateTopic{ID: id, Name: "a", Partitions: 1}
+	if _, err := c.nodes[0].Change(t.Context(), coordinator.Change{CreateTopic: create}); err != nil {
 		t.Fatal(err)
 	}
 	c.at = segments.Partition{Topic: id}
 	return c
+}
+
+// join makes a node of what Redis has under a prefix, behind an address.
+func join(t *testing.T, store segments.Store, addr, prefix string, opts coordinator.NodeOptions) *coordinator.Node {
+	opts.Store = store
+	opts.Coordinator = connect(t, redis.Options{Addrs: []string{addr}, Prefix: prefix})
+	opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	n, err := coordinator.Join(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close(context.Background()) }) //nolint:errcheck // Redis may be gone by then
+	return n
 }
 
 // start begins to write, through both nodes.
@@ -161,9 +175,12 @@ func (c *cluster) write(n *coordinator.Node) {
 	}
 }
 
-// passing says whether a write may be tried again: all but what the coordinator says of this very request.
+// passing says whether a write may be tried again: after all errors but those that the coordinator
+// gives to this very request.
 func passing(err error) bool {
-	for _, final := range []error{coordinator.ErrTooOld, coordinator.ErrUnknownPartition, coordinator.ErrMalformed, coordinator.ErrClosed} {
+	for _, final := range []error{
+		coordinator.ErrTooOld, coordinator.ErrUnknownPartition, coordinator.ErrMalformed, coordinator.ErrClosed,
+	} {
 		if errors.Is(err, final) {
 			return false
 		}
@@ -220,7 +237,8 @@ func (c *cluster) more() {
 	}
 }
 
-// finish ends the load and compares what was acknowledged with what both nodes serve, and what the bucket has.
+// finish ends the load and compares what was acknowledged with what both nodes serve, and
+// what the bucket has.
 func (c *cluster) finish(t *testing.T) {
 	t.Helper()
 	c.stop()
@@ -278,21 +296,18 @@ func (s slow) Put(ctx context.Context, key string, body []byte) error {
 	return s.Store.Put(ctx, key, body)
 }
 
-// Several nodes that notice one after the other that Redis was wiped leave the recovery to the first of them. Before, each ended the recovery of the one
-// before, for as long as recoveries took longer than they noticed one after the other.
+// Several nodes that notice one after the other that Redis was wiped leave the recovery to the
+// first of them. Before, each ended the recovery of the one before, for as long as recoveries took
+// longer than they noticed one after the other.
 func TestOneRecoveryForAWipe(t *testing.T) {
 	master := redistest.Start(t)
 	store := slow{memory.New()}
 	prefix := newPrefix()
 	var nodes []*coordinator.Node
 	for id := range int32(5) {
-		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: connect(t, redis.Options{Addrs: []string{master.Addr}, Prefix: prefix}),
-			Info: coordinator.NodeInfo{ID: id}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Patience: 20 * time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.Close(context.Background()) }) //nolint:errcheck // Redis may be gone by then
-		nodes = append(nodes, n)
+		nodes = append(nodes, join(t, store, master.Addr, prefix, coordinator.NodeOptions{
+			Info: coordinator.NodeInfo{ID: id}, Patience: 20 * time.Second,
+		}))
 	}
 	const wipes = 3
 	for range wipes {

@@ -13,9 +13,11 @@ import (
 	"firn.dev/segments"
 )
 
-// Propose implements coordinator.Log. What a topic becomes is worked out here, from the topic as Redis has it, and takes effect only if it is
-// still the same.
-func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, change coordinator.Change) (coordinator.Entry, error) {
+// Propose implements coordinator.Log. It works out here what a topic becomes, from the topic as
+// Redis has it, and the change takes effect only if the topic is still the same.
+func (c *Coordinator) Propose(
+	ctx context.Context, in coordinator.Incarnation, change coordinator.Change,
+) (coordinator.Entry, error) {
 	g, err := c.generation(ctx, in)
 	if err != nil {
 		return coordinator.Entry{}, err
@@ -32,7 +34,8 @@ func (c *Coordinator) Propose(ctx context.Context, in coordinator.Incarnation, c
 	case change.Grow != nil:
 		return p.changeTopic(ctx, "alter", change.Grow.Topic, func(t *coordinator.TopicFact) error {
 			if change.Grow.Partitions <= t.Partitions {
-				return fmt.Errorf("%w: %s has %d, asked for are %d", coordinator.ErrPartitionCount, t.Name, t.Partitions, change.Grow.Partitions)
+				return fmt.Errorf("%w: %s has %d, asked for are %d",
+					coordinator.ErrPartitionCount, t.Name, t.Partitions, change.Grow.Partitions)
 			}
 			t.Partitions = change.Grow.Partitions
 			return nil
@@ -91,8 +94,8 @@ type standing struct {
 }
 
 func (p *proposal) look(ctx context.Context, id segments.TopicID, name string) (standing, error) {
-	answer, err := p.c.run(ctx, topicScript, []string{p.g.current(), p.g.change(p.id), p.g.topics(), p.g.names(), p.g.settling()},
-		p.g.name, "", id[:], name)
+	keys := []string{p.g.current(), p.g.change(p.id), p.g.topics(), p.g.names(), p.g.settling()}
+	answer, err := p.c.run(ctx, topicScript, keys, p.g.name, "", id[:], name)
 	if err != nil {
 		return standing{}, err
 	}
@@ -137,7 +140,9 @@ func (p *proposal) createTopic(ctx context.Context, c *coordinator.CreateTopic) 
 	}
 }
 
-func (p *proposal) changeTopic(ctx context.Context, kind string, id segments.TopicID, change func(*coordinator.TopicFact) error) (coordinator.Entry, error) {
+func (p *proposal) changeTopic(
+	ctx context.Context, kind string, id segments.TopicID, change func(*coordinator.TopicFact) error,
+) (coordinator.Entry, error) {
 	for {
 		now, err := p.look(ctx, id, "")
 		switch {
@@ -160,7 +165,9 @@ func (p *proposal) changeTopic(ctx context.Context, kind string, id segments.Top
 }
 
 // topic decides what a topic becomes, unless it, or its name, has changed since it was looked at.
-func (p *proposal) topic(ctx context.Context, kind string, now standing, next *coordinator.TopicFact) (coordinator.Entry, bool, error) {
+func (p *proposal) topic(
+	ctx context.Context, kind string, now standing, next *coordinator.TopicFact,
+) (coordinator.Entry, bool, error) {
 	fact := coordinator.AppendFact(nil, &coordinator.Fact{Incarnation: p.in, Topic: next})
 	entry, decided, err := p.decide(ctx, kind, string(fact), next.ID[:], now.fact, next.Name, next.Partitions)
 	if decided && next.Deleted {
@@ -199,11 +206,14 @@ func (p *proposal) settings(ctx context.Context, changes []coordinator.Setting) 
 	return entry, err
 }
 
-// decide calls propose.lua. It reports whether the change is decided, or has to be worked out again.
+// decide calls propose.lua. It reports whether the change is decided, or has to be
+// worked out again.
 func (p *proposal) decide(ctx context.Context, kind, fact string, args ...any) (coordinator.Entry, bool, error) {
 	g := p.g
-	keys := []string{g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(), g.change(p.id),
-		g.topics(), g.names(), g.settling(), g.merges(), g.leases()}
+	keys := []string{
+		g.current(), g.counters(), g.usable(), g.ends(), g.starts(), g.stream(), g.pending(), g.order(),
+		g.change(p.id), g.topics(), g.names(), g.settling(), g.merges(), g.leases(),
+	}
 	all := append([]any{g.name, "", int64(math.Ceil(p.c.opts.CommitDeadline.Seconds())), kind, fact}, args...)
 	s := proposeScript
 	if kind == "delete" {
@@ -244,7 +254,8 @@ func refusedMove(what string, r *reply, moves []byte) error {
 	return fmt.Errorf("%w: %d in %s, which ends at %s", coordinator.ErrOffsetRange, offset, at, r.string())
 }
 
-// entry reads what propose.lua remembers of a change: number (u64), 'f' or 'i', fact or end of producer ids.
+// entry reads what propose.lua remembers of a change: number (u64), 'f' or 'i', fact or
+// end of producer ids.
 func (p *proposal) entry(remembered string) (coordinator.Entry, error) {
 	r := reader{rest: []byte(remembered)}
 	entry := coordinator.Entry{Seq: uint64(r.int64())}

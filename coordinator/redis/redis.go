@@ -12,14 +12,16 @@ import (
 	"firn.dev/coordinator"
 )
 
-// Coordinator is a coordinator.Coordinator whose state is in Redis. It holds none itself but a name that Redis checks at each call. Close
-// it after use.
+// Coordinator is a coordinator.Coordinator whose state is in Redis. It holds no state itself except
+// a name that Redis checks at each call. Close it after use.
 type Coordinator struct {
 	opts    Options
 	client  redis.UniversalClient
 	process func(context.Context, *redis.Cmd) error // sends a script
 	shard   shard
-	known   atomic.Pointer[coordinator.Generation] // as it was last seen; scripts refuse one that is not current, so that to know an old one does no harm
+	// known is the generation as it was last seen. Scripts refuse one that is not current, so an old
+	// one does no harm.
+	known atomic.Pointer[coordinator.Generation]
 }
 
 var _ coordinator.Coordinator = (*Coordinator)(nil)
@@ -55,7 +57,8 @@ func (c *Coordinator) Generation(ctx context.Context) (coordinator.Generation, e
 		return g, err
 	}
 	if known := c.known.Load(); known != nil && known.Incarnation == g.Incarnation && *known != g {
-		return g, fmt.Errorf("%w (%s is open, and %s was before: an incarnation was opened twice, so that neither can be gone on with)", coordinator.ErrNotOpen, g, known)
+		return g, fmt.Errorf("%w (%s is open, and %s was before: "+
+			"an incarnation was opened twice, so that neither can be gone on with)", coordinator.ErrNotOpen, g, known)
 	}
 	c.known.Store(&g)
 	return g, nil
@@ -88,7 +91,8 @@ func (l *looked) untrusted() error {
 	if l.generation == "" {
 		return fmt.Errorf("%w (nothing was opened here)", coordinator.ErrNotOpen)
 	}
-	return fmt.Errorf("%w (%s was opened on another server, or in another life of this one)", coordinator.ErrNotOpen, l.generation)
+	return fmt.Errorf("%w (%s was opened on another server, or in another life of this one)",
+		coordinator.ErrNotOpen, l.generation)
 }
 
 func (c *Coordinator) look(ctx context.Context) (looked, error) {
@@ -97,7 +101,8 @@ func (c *Coordinator) look(ctx context.Context) (looked, error) {
 		return looked{}, err
 	}
 	r := newReply(answer)
-	l := looked{generation: r.string(), cluster: r.string(), trusted: r.int() == 1, server: r.string(), now: time.UnixMicro(r.int())}
+	l := looked{generation: r.string(), cluster: r.string(), trusted: r.int() == 1, server: r.string()}
+	l.now = time.UnixMicro(r.int())
 	return l, r.err
 }
 
@@ -154,7 +159,10 @@ func (c *Coordinator) Confirm(ctx context.Context, in coordinator.Incarnation, s
 	if err != nil {
 		return err
 	}
-	keys := []string{g.current(), g.counters(), g.usable(), g.settling(), g.stream(), g.pending(), g.order(), g.ends(), g.merges(), g.islands()}
+	keys := []string{
+		g.current(), g.counters(), g.usable(), g.settling(), g.stream(), g.pending(), g.order(), g.ends(),
+		g.merges(), g.islands(),
+	}
 	for {
 		some := seqs[:min(len(seqs), confirmAtOnce)]
 		args := make([]any, 0, 2+len(some))

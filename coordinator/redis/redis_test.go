@@ -57,7 +57,8 @@ func TestRedis(t *testing.T) {
 func TestKeyExpiration(t *testing.T) {
 	const expiration = time.Second
 	c := connect(t, redis.Options{Addrs: []string{redistest.Start(t).Addr}, KeyExpiration: expiration})
-	coordinatortest.RunKeyExpiration(t, coordinatortest.Subject{Coordinator: c, Advance: time.Sleep, Deadline: deadline}, expiration)
+	subject := coordinatortest.Subject{Coordinator: c, Advance: time.Sleep, Deadline: deadline}
+	coordinatortest.RunKeyExpiration(t, subject, expiration)
 }
 
 func TestRedisCluster(t *testing.T) {
@@ -68,8 +69,8 @@ func TestRedisCluster(t *testing.T) {
 	suite(t, redis.Options{Addrs: addrs, Cluster: true})
 }
 
-// The clock of Redis cannot be set. One that is set back makes segments younger, and so does a caller
-// who allows them to be older.
+// The clock of Redis cannot be set. One that is set back makes segments younger, and so does a
+// caller who allows them to be older.
 func TestForgotten(t *testing.T) {
 	server := redistest.Start(t)
 	coordinatortest.RunForgotten(t, func(t *testing.T) (coordinatortest.Subject, func() coordinator.Coordinator) {

@@ -18,16 +18,19 @@ import (
 //	· groups        u32
 //	· · kind        u8
 //	plain:          u64 records, u64 bytes, u64 largest timestamp
-//	idempotent:     u32 records, u32 bytes, u64 largest timestamp, u64 producer id, u16 epoch, u32 first sequence number
+//	idempotent:     u32 records, u32 bytes, u64 largest timestamp, u64 producer id, u16 epoch,
+//	                u32 first sequence number
 //	answered:       u64 bytes
 //	transactional:  as idempotent, u8 protocol
 //	marker:         u32 bytes, u64 timestamp, u32 which ending (from 1; 0: one that is refused),
 //	                u64 producer id, u64 ordinal, u8 result
 //	atomic:         as keyed, u32 which atomic request (from 1)
-//	keyed:          u32 records, u32 bytes, u64 largest timestamp, request id (16 bytes), hash of its body (16), u32 partitions, u64 its timestamp
+//	keyed:          u32 records, u32 bytes, u64 largest timestamp, request id (16 bytes),
+//	                hash of its body (16), u32 partitions, u64 its timestamp
 //
-// Batches of a run that follow each other and are neither idempotent nor keyed are one group: Redis treats them alike, and need not see each. So are those that were
-// answered before: of them Redis needs to know nothing.
+// Batches of a run that follow each other and are neither idempotent nor keyed are one group: Redis
+// treats them alike, and need not see each. So are batches that were answered before: Redis needs
+// to know nothing of those.
 const (
 	groupPlain      = 0
 	groupIdempotent = 1
@@ -225,7 +228,8 @@ func appendAtomic(b []byte, in coordinator.Incarnation, requests []coordinator.A
 	return b
 }
 
-// keyedTopics are the topics of the partitions in keyed, each once, in the order in which they come.
+// keyedTopics are the topics of the partitions in keyed, each once, in the order in
+// which they come.
 func (e *requestEncoder) keyedTopics() []segments.TopicID {
 	var topics []segments.TopicID
 	seen := map[segments.TopicID]bool{}
@@ -272,7 +276,8 @@ func (r *requestReader) group() group {
 		g.bytes = r.int64()
 	case groupKeyed, groupAtomic:
 		g.records, g.bytes, g.timestamp = int64(r.uint32()), int64(r.uint32()), r.int64()
-		g.key = &coordinator.RequestKey{ID: [16]byte(r.bytes(16)), Body: [16]byte(r.bytes(16)), Partitions: int32(r.uint32()), Timestamp: r.int64()}
+		g.key = &coordinator.RequestKey{ID: [16]byte(r.bytes(16)), Body: [16]byte(r.bytes(16)),
+			Partitions: int32(r.uint32()), Timestamp: r.int64()}
 		if g.kind == groupAtomic {
 			g.atomic = r.uint32()
 		}
@@ -282,7 +287,8 @@ func (r *requestReader) group() group {
 	return g
 }
 
-// reader takes fields off the front of bytes that came from Redis. After the first failure it returns zeros.
+// reader takes fields off the front of bytes that came from Redis. After the first
+// failure it returns zeros.
 type reader struct {
 	rest []byte
 	err  error

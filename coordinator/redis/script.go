@@ -21,7 +21,8 @@ var sources embed.FS
 // script is Lua code that Redis runs as one step.
 type script struct{ name, source, hash string }
 
-// newScript reads a script and puts the prelude behind its first line, which tells Redis what kind of script it is.
+// newScript reads a script and puts the prelude behind its first line, which tells Redis what kind
+// of script it is.
 func newScript(name string) script {
 	head, body, _ := strings.Cut(read(name), "\n")
 	return ofSource(name, head+"\n"+read("prelude")+body)
@@ -71,7 +72,8 @@ var (
 	nodesScript    = newScript("nodes")
 )
 
-// Scripts returns the names of this package's scripts by their SHA-1, by which Redis knows them: for those who look at its traffic.
+// Scripts returns the names of this package's scripts by their SHA-1, by which Redis knows them:
+// for people who look at its traffic.
 func Scripts() map[string]string {
 	files, err := sources.ReadDir("lua")
 	if err != nil {
@@ -86,14 +88,16 @@ func Scripts() map[string]string {
 	return names
 }
 
-// once is a command that go-redis does not send again by itself when the reply was lost. That matters for clusters, whose client
-// retries whatever MaxRetries says; it still follows a slot to where it has moved.
+// once is a command that go-redis does not send again by itself when the reply was lost. That
+// matters for clusters, whose client retries whatever MaxRetries says; it still follows a slot to
+// where it has moved.
 type once struct{ *redis.Cmd }
 
 // NoRetry implements redis.Cmder.
 func (once) NoRetry() bool { return true }
 
-// run runs a script. Errors that the script raised on purpose come back as those of the contract; any other is trouble that may pass.
+// run runs a script. Errors that the script raised on purpose come back as those of the contract;
+// any other is trouble that may pass.
 func (c *Coordinator) run(ctx context.Context, s script, keys []string, args ...any) (any, error) {
 	reply, err := c.eval(ctx, "evalsha", s.hash, keys, args)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") { // then it did not run
@@ -120,7 +124,8 @@ func (c *Coordinator) told(call string, err error) {
 	}
 }
 
-// NewCalls returns a counter for Options.Calls: firn_coordinator_calls_total{call,result}, by script.
+// NewCalls returns a counter for Options.Calls:
+// firn_coordinator_calls_total{call,result}, by script.
 func NewCalls(r prometheus.Registerer) (*prometheus.CounterVec, error) {
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "firn_coordinator_calls_total",
@@ -171,7 +176,8 @@ func translate(name string, err error) error {
 	return fmt.Errorf("%w: redis, %s: %w", coordinator.ErrUnavailable, name, err)
 }
 
-// reply takes a script's answer apart. A script that answers otherwise than its head says is a defect, or not Redis: that is an error too.
+// reply takes a script's answer apart. A script that answers otherwise than its head says is a
+// defect, or not Redis: that is an error too.
 type reply struct {
 	rest []any
 	err  error

@@ -11,7 +11,8 @@ import (
 	"firn.dev/coordinator/redis/redistest"
 )
 
-// The URL may name sentinels. After they have failed over, the same coordinator talks to the new master, which is not trusted until it is opened.
+// The URL may name sentinels. After they have failed over, the same coordinator talks to the new
+// master, which is not trusted until it is opened.
 func TestSentinel(t *testing.T) {
 	master, replica := redistest.Start(t), redistest.Start(t)
 	follow(replica, master)

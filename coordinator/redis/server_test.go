@@ -40,7 +40,8 @@ func TestEvictionIsRefused(t *testing.T) {
 	}
 }
 
-// A full Redis refuses commits whole, and goes on when there is room. Confirmations are taken: they make some.
+// A full Redis refuses commits whole, and goes on when there is room. It accepts
+// confirmations: they make some.
 func TestFullRedis(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
@@ -51,7 +52,8 @@ func TestFullRedis(t *testing.T) {
 	}
 	server.Do("CONFIG", "SET", "maxmemory", "1")
 	req := request(at)
-	if _, err := c.Commit(t.Context(), in, req); err == nil || errors.Is(err, coordinator.ErrNotOpen) || errors.Is(err, coordinator.ErrIncarnation) {
+	_, err = c.Commit(t.Context(), in, req)
+	if err == nil || errors.Is(err, coordinator.ErrNotOpen) || errors.Is(err, coordinator.ErrIncarnation) {
 		t.Errorf("a commit into a full Redis: %v", err)
 	}
 	if err := c.Confirm(t.Context(), in, []uint64{first.Entry.Seq}); err != nil {
@@ -79,7 +81,9 @@ func TestRestartIsNoticed(t *testing.T) {
 }
 
 // wantEverywhere expects the same error of every call that carries an incarnation.
-func wantEverywhere(t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, at segments.Partition, want error) {
+func wantEverywhere(
+	t *testing.T, c coordinator.Coordinator, in coordinator.Incarnation, at segments.Partition, want error,
+) {
 	t.Helper()
 	ctx := t.Context()
 	for name, call := range map[string]func() error{
@@ -93,7 +97,8 @@ func wantEverywhere(t *testing.T, c coordinator.Coordinator, in coordinator.Inca
 			return err
 		},
 		"propose offsets": func() error {
-			_, err := c.Propose(ctx, in, coordinator.Change{Offsets: &coordinator.CommitOffsets{Lease: "l", Epoch: uint64(in) << 32}})
+			commit := &coordinator.CommitOffsets{Lease: "l", Epoch: uint64(in) << 32}
+			_, err := c.Propose(ctx, in, coordinator.Change{Offsets: commit})
 			return err
 		},
 		"confirm":  func() error { return c.Confirm(ctx, in, []uint64{1}) },
@@ -115,7 +120,8 @@ func wantEverywhere(t *testing.T, c coordinator.Coordinator, in coordinator.Inca
 	}
 }
 
-// A node that does not look again in between learns of every loss from its next call, whichever that is: Redis checks what the node believes in.
+// A node that does not look again in between notices every loss at its next call, whichever that
+// is: Redis checks the generation that the node believes in.
 func TestLossIsNoticedByTheNextCall(t *testing.T) {
 	server := redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
@@ -124,7 +130,7 @@ func TestLossIsNoticedByTheNextCall(t *testing.T) {
 	wantEverywhere(t, c, in, at, coordinator.ErrNotOpen)
 }
 
-// Replicas are asked for nothing: an error that passes, not ErrNotOpen, which would start a recovery.
+// Replicas answer nothing: an error that passes, not ErrNotOpen, which would start a recovery.
 func TestReplica(t *testing.T) {
 	master, replica := redistest.Start(t), redistest.Start(t)
 	c := connect(t, redis.Options{Addrs: []string{replica.Addr}})
@@ -141,7 +147,8 @@ func TestReplica(t *testing.T) {
 	}
 }
 
-// Two clusters with two buckets do not get into each other's way by mistake: with one prefix the second is refused, with two both work.
+// Two clusters with two buckets do not get into each other's way by mistake: with one prefix the
+// second is refused, with two both work.
 func TestPrefixes(t *testing.T) {
 	server := redistest.Start(t)
 	join := func(prefix string) (*coordinator.Node, error) {
@@ -176,7 +183,8 @@ func TestEncryptedAndAuthorised(t *testing.T) {
 	dir := t.TempDir()
 	ca := certificate(t, dir)
 	port := redistest.FreePort(t)
-	server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", ca, "--tls-key-file", filepath.Join(dir, "key.pem"),
+	server := redistest.Start(t, "--tls-port", port,
+		"--tls-cert-file", ca, "--tls-key-file", filepath.Join(dir, "key.pem"),
 		"--tls-ca-cert-file", ca, "--tls-auth-clients", "no")
 	server.Do(append([]string{"ACL", "SETUSER", "firn", "on", ">p@ss"}, strings.Fields(redis.ACL("x"))...)...)
 	server.Do("ACL", "SETUSER", "default", "nocommands")
@@ -206,15 +214,21 @@ func TestEncryptedAndAuthorised(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate for 127.0.0.1 that signs itself, and its key, and returns the path of the former.
+// certificate writes a certificate for 127.0.0.1 that signs itself, and its key, and returns the
+// path of the certificate.
 func certificate(t *testing.T, dir string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +237,10 @@ func certificate(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "EC PRIVATE KEY", Bytes: keyDER}} {
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: der},
+		"key.pem":  {Type: "EC PRIVATE KEY", Bytes: keyDER},
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -17,12 +17,13 @@ import (
 	"firn.dev/segments"
 )
 
-// The benchmarks of this file measure what docs/operating/production.md says of Redis's memory and time:
+// The benchmarks of this file measure what docs/operating/production.md says of
+// Redis's memory and time:
 //
 //	go test ./coordinator/redis -run '^$' -bench 'Memory|Widest' -benchtime 3x
 
-// BenchmarkMemory measures the bytes that Redis keeps of a commit with a number of partitions after its confirmation: in the stream, and outside of it for as
-// long as the commit may be repeated.
+// BenchmarkMemory measures the bytes that Redis keeps of a commit with a number of partitions after
+// its confirmation: in the stream, and outside of it for as long as the commit may be repeated.
 func BenchmarkMemory(b *testing.B) {
 	for _, partitions := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
@@ -38,7 +39,7 @@ func measureMemory(b *testing.B, partitions int) {
 	c := connect(b, redis.Options{Addrs: []string{server.Addr}})
 	in, at := openWide(b, c, int32(partitions))
 	commit := func() {
-		answer := mustCommit(b, c, in, wide(at, partitions, func(int) coordinator.CommitBatch { return plainBatch }))
+		answer := mustCommit(b, c, in, wide(at, partitions, plain))
 		if err := c.Confirm(b.Context(), in, []uint64{answer.Entry.Seq}); err != nil {
 			b.Fatal(err)
 		}
@@ -132,7 +133,8 @@ func BenchmarkWidest(b *testing.B) {
 				req := request(w.at)
 				req.Runs[0].Batches = nil
 				for i := range n {
-					req.Runs[0].Batches = append(req.Runs[0].Batches, coordinator.CommitBatch{Length: 100, Records: 1, ProducerID: int64(first + i)})
+					batch := coordinator.CommitBatch{Length: 100, Records: 1, ProducerID: int64(first + i)}
+					req.Runs[0].Batches = append(req.Runs[0].Batches, batch)
 				}
 				mustCommit(b, w.c, w.in, req)
 			}
@@ -142,7 +144,7 @@ func BenchmarkWidest(b *testing.B) {
 			w.measure(func() { commit(producers-1, 1) })
 		}},
 		{"commit of 1000 partitions", func(_ *testing.B, w *widest) {
-			w.measure(func() { w.commit(1000, func(int) coordinator.CommitBatch { return plainBatch }) })
+			w.measure(func() { w.commit(1000, plain) })
 		}},
 		{"commit of 1000 partitions, idempotent", func(_ *testing.B, w *widest) {
 			w.measure(func() {
@@ -155,7 +157,7 @@ func BenchmarkWidest(b *testing.B) {
 			w.measure(func() { w.commit(1000, keyedBatch) })
 		}},
 		{"the same commit again", func(_ *testing.B, w *widest) {
-			req := wide(w.at, 1000, func(int) coordinator.CommitBatch { return plainBatch })
+			req := wide(w.at, 1000, plain)
 			mustCommit(b, w.c, w.in, req)
 			w.measure(func() { mustCommit(b, w.c, w.in, req) })
 		}},
@@ -166,7 +168,9 @@ func BenchmarkWidest(b *testing.B) {
 			for b.Loop() {
 				w := newWidest(b)
 				do(b, w)
-				longest, busy, steps, scripts = min(longest, w.longest), min(busy, w.busy), w.steps, w.scripts // the machine has other things to do: the best of several is what it takes
+				// The machine has other things to do: the best of several is what it takes.
+				longest, busy = min(longest, w.longest), min(busy, w.busy)
+				steps, scripts = w.steps, w.scripts
 			}
 			b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
 			b.ReportMetric(float64(busy.Microseconds())/1000, "cpu-ms")
@@ -178,6 +182,8 @@ func BenchmarkWidest(b *testing.B) {
 }
 
 var plainBatch = coordinator.CommitBatch{Length: 1000, Records: 10, MaxTimestamp: 1_700_000_000_000, ProducerID: -1}
+
+func plain(int) coordinator.CommitBatch { return plainBatch }
 
 func keyedBatch(i int) coordinator.CommitBatch {
 	key := &coordinator.RequestKey{Partitions: 100}
@@ -201,7 +207,8 @@ type widest struct {
 
 func newWidest(b *testing.B) *widest {
 	server := redistest.Start(b)
-	w := &widest{b: b, c: connect(b, redis.Options{Addrs: []string{server.Addr}}), client: goredis.NewClient(&goredis.Options{Addr: server.Addr})}
+	w := &widest{b: b, c: connect(b, redis.Options{Addrs: []string{server.Addr}})}
+	w.client = goredis.NewClient(&goredis.Options{Addr: server.Addr})
 	b.Cleanup(func() { w.client.Close() }) //nolint:errcheck // it was read from only
 	w.in, w.at = openWide(b, w.c, 10_000)
 	w.warm()
@@ -220,7 +227,7 @@ func (w *widest) warm() {
 		_, err = w.c.Keyed(w.b.Context(), w.in, w.at.Topic, [16]byte{1})
 	}
 	if err == nil {
-		err = w.c.Confirm(w.b.Context(), w.in, []uint64{w.commit(1, func(int) coordinator.CommitBatch { return plainBatch }).Entry.Seq})
+		err = w.c.Confirm(w.b.Context(), w.in, []uint64{w.commit(1, plain).Entry.Seq})
 	}
 	if err != nil {
 		w.b.Fatal(err)
@@ -242,7 +249,7 @@ func (w *widest) pending(commits, partitions int) (seqs []uint64) {
 	const each = 1000 // partitions of one segment
 	for range commits {
 		for first := 0; first < partitions; first += each {
-			req := wide(w.partition(int32(first)), min(each, partitions-first), func(int) coordinator.CommitBatch { return plainBatch })
+			req := wide(w.partition(int32(first)), min(each, partitions-first), plain)
 			seqs = append(seqs, mustCommit(w.b, w.c, w.in, req).Entry.Seq)
 		}
 	}
@@ -257,13 +264,17 @@ func (w *widest) propose(change coordinator.Change) {
 	}
 }
 
-// measure runs a call, and notes its longest script by the server's clock, and how many commands Redis ran for it, those inside of scripts included.
+// measure runs a call, and notes its longest script by the server's clock, and how many commands
+// Redis ran for it, those inside of scripts included.
 func (w *widest) measure(call func()) {
 	w.b.Helper()
 	ctx := w.b.Context()
 	const shortest = 100 // µs; to note every command would take longer than most of them
-	if err := errors.Join(w.client.ConfigSet(ctx, "slowlog-log-slower-than", strconv.Itoa(shortest)).Err(), w.client.SlowLogReset(ctx).Err(),
-		w.client.ConfigResetStat(ctx).Err()); err != nil {
+	if err := errors.Join(
+		w.client.ConfigSet(ctx, "slowlog-log-slower-than", strconv.Itoa(shortest)).Err(),
+		w.client.SlowLogReset(ctx).Err(),
+		w.client.ConfigResetStat(ctx).Err(),
+	); err != nil {
 		w.b.Fatal(err)
 	}
 	before := w.cpu()
@@ -282,7 +293,8 @@ func (w *widest) measure(call func()) {
 	}
 }
 
-// cpu is how much time the server's main thread has been computing: what else the machine does takes nothing of that.
+// cpu is how much time the server's main thread has been computing: the other work of the machine
+// takes nothing of that.
 func (w *widest) cpu() (spent time.Duration) {
 	w.b.Helper()
 	info, err := w.client.Info(w.b.Context(), "cpu").Result()
@@ -300,7 +312,8 @@ func (w *widest) cpu() (spent time.Duration) {
 	return spent
 }
 
-// commandsRun is how many commands Redis ran since its statistics were reset, those inside of scripts included, and how many of them were scripts.
+// commandsRun is how many commands Redis ran since its statistics were reset, those inside of
+// scripts included, and how many of them were scripts.
 func commandsRun(t testing.TB, client *goredis.Client) (commands, scripts int) {
 	t.Helper()
 	info, err := client.Info(t.Context(), "commandstats").Result()
@@ -309,7 +322,8 @@ func commandsRun(t testing.TB, client *goredis.Client) (commands, scripts int) {
 	}
 	for line := range strings.Lines(info) {
 		name, values, found := strings.Cut(line, ":calls=")
-		if calls, _, _ := strings.Cut(values, ","); found && !strings.Contains(name, "config") && !strings.Contains(name, "info") {
+		ours := strings.Contains(name, "config") || strings.Contains(name, "info")
+		if calls, _, _ := strings.Cut(values, ","); found && !ours {
 			more, err := strconv.Atoi(calls)
 			if err != nil {
 				t.Fatal(err)
@@ -340,19 +354,26 @@ func openWide(t testing.TB, c *redis.Coordinator, partitions int32) (coordinator
 }
 
 // wide is a new segment with one batch in each of a number of partitions.
-func wide(first segments.Partition, partitions int, batch func(i int) coordinator.CommitBatch) coordinator.CommitRequest {
+func wide(
+	first segments.Partition, partitions int, batch func(i int) coordinator.CommitBatch,
+) coordinator.CommitRequest {
 	req := coordinator.CommitRequest{Segment: segments.NewID(time.Now())}
 	position := int64(32)
 	for i := range partitions {
 		b := batch(i)
-		req.Runs = append(req.Runs, coordinator.CommitRun{Partition: segments.Partition{Topic: first.Topic, Index: first.Index + int32(i)},
-			Position: position, Batches: []coordinator.CommitBatch{b}})
+		req.Runs = append(req.Runs, coordinator.CommitRun{
+			Partition: segments.Partition{Topic: first.Topic, Index: first.Index + int32(i)},
+			Position:  position,
+			Batches:   []coordinator.CommitBatch{b},
+		})
 		position += int64(b.Length)
 	}
 	return req
 }
 
-func mustCommit(t testing.TB, c *redis.Coordinator, in coordinator.Incarnation, req coordinator.CommitRequest) coordinator.CommitAnswer {
+func mustCommit(
+	t testing.TB, c *redis.Coordinator, in coordinator.Incarnation, req coordinator.CommitRequest,
+) coordinator.CommitAnswer {
 	t.Helper()
 	answer, err := c.Commit(t.Context(), in, req)
 	if err != nil {

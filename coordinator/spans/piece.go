@@ -68,8 +68,10 @@ func PiecesIn(object []byte, span *coordinator.Span) ([]Piece, error) {
 	pieces := make([]Piece, len(index.Runs))
 	for i := range index.Runs {
 		run := &index.Runs[i]
-		pieces[i] = PieceOf(span, &segments.Block{Position: run.Position, BaseOffset: run.BaseOffset, LastOffset: run.LastOffset,
-			MaxTimestamp: run.MaxTimestamp, Length: int32(run.Length), CRC: run.CRC})
+		pieces[i] = PieceOf(span, &segments.Block{
+			Position: run.Position, Length: int32(run.Length), CRC: run.CRC,
+			BaseOffset: run.BaseOffset, LastOffset: run.LastOffset, MaxTimestamp: run.MaxTimestamp,
+		})
 	}
 	return pieces, nil
 }
@@ -133,7 +135,8 @@ func checkMerged(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%w: batch at byte %d: %w", ErrCorrupt, pos, err)
 		case h.LastOffsetDelta < 0 || h.BaseOffset < next || pos == 0 && h.BaseOffset != p.Base || last > p.Last:
-			return nil, fmt.Errorf("%w: batch at byte %d: offsets %d to %d, where %d or more is next", ErrCorrupt, pos, h.BaseOffset, last, next)
+			return nil, fmt.Errorf("%w: batch at byte %d: offsets %d to %d, where %d or more is next",
+				ErrCorrupt, pos, h.BaseOffset, last, next)
 		}
 		starts = append(starts, int32(pos))
 		next = last + 1

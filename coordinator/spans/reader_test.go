@@ -38,7 +38,8 @@ func (b *bucket) batches(t *testing.T, n int, size int) (made [][]byte) {
 	for range n {
 		records := make([]batch.Record, 1+rand.IntN(3))
 		for i := range records {
-			records[i] = batch.Record{Value: bytes.Repeat([]byte{byte(rand.Uint32())}, 1+rand.IntN(size)), Timestamp: 1000 + b.next}
+			value := bytes.Repeat([]byte{byte(rand.Uint32())}, 1+rand.IntN(size))
+			records[i] = batch.Record{Value: value, Timestamp: 1000 + b.next}
 		}
 		one, err := batch.Build(records, batch.NoProducer(batch.None))
 		if err != nil {
@@ -61,7 +62,11 @@ func (b *bucket) id() (id segments.ID) {
 // mixed writes a segment in which other partitions lie around the one that is read.
 func (b *bucket) mixed(t *testing.T, n, size int) {
 	id, base := b.id(), b.next
-	data := []segments.RunData{{Partition: segments.Partition{Topic: part.Topic, Index: 2}}, {Partition: part}, {Partition: segments.Partition{Topic: part.Topic, Index: 4}}}
+	data := []segments.RunData{
+		{Partition: segments.Partition{Topic: part.Topic, Index: 2}},
+		{Partition: part},
+		{Partition: segments.Partition{Topic: part.Topic, Index: 4}},
+	}
 	for _, one := range b.batches(t, n, size) {
 		zero := bytes.Clone(one)
 		batch.SetBaseOffset(zero, 0)
@@ -78,7 +83,9 @@ func (b *bucket) mixed(t *testing.T, n, size int) {
 	}
 	for _, r := range runs {
 		if r.Partition == part {
-			b.spans = append(b.spans, coordinator.Span{Segment: id, Base: base, Last: base + r.Records - 1, Position: r.Position, Length: r.Length})
+			span := coordinator.Span{Segment: id, Base: base, Last: base + r.Records - 1}
+			span.Position, span.Length = r.Position, r.Length
+			b.spans = append(b.spans, span)
 			base += r.Records
 		}
 	}
@@ -105,7 +112,8 @@ func (b *bucket) merged(t *testing.T, n, size int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.spans = append(b.spans, coordinator.Span{Segment: id, Base: body.BaseOffset, Last: body.LastOffset, Position: body.Position, Length: body.Length, Version: 1})
+	b.spans = append(b.spans, coordinator.Span{Segment: id, Base: body.BaseOffset, Last: body.LastOffset,
+		Position: body.Position, Length: body.Length, Version: 1})
 }
 
 // TestBatches: the batches of mixed and merged segments come out as they went in, with their

@@ -26,7 +26,8 @@ var (
 // writing is about batches on their way in.
 var writing = []Definition{
 	{"compression.type", "producer", Honoured, "compression.type",
-		"Codec in which batches are kept. 'producer' keeps them as they came; batches that came uncompressed may be kept as lz4.",
+		"Codec in which batches are kept. 'producer' keeps them as they came; " +
+			"batches that came uncompressed may be kept as lz4.",
 		oneOf(func(c *Config, v string) {
 			c.KeepCodec = v == "producer"
 			c.Codec, _ = batch.ParseCodec(v) // None is "uncompressed"
@@ -45,10 +46,12 @@ var writing = []Definition{
 		"Largest record batch accepted, in bytes, as the producer sent it.",
 		integer(0, func(c *Config) *int32 { return &c.MaxMessageBytes })},
 	{"max.decompressed.message.bytes", "2147483639", Honoured, "max.decompressed.message.bytes",
-		"Largest size that the records of one batch may grow to when they have to be decompressed. The server's own limit also stands.",
+		"Largest size that the records of one batch may grow to when they have to be decompressed. " +
+			"The server's own limit also stands.",
 		number(1, 2147483639, func(c *Config) *int32 { return &c.MaxDecompressedBytes })},
 	{"message.timestamp.type", "CreateTime", Honoured, "log.message.timestamp.type",
-		"Whether records keep the producer's timestamps (CreateTime) or get the time at which they were written (LogAppendTime).",
+		"Whether records keep the producer's timestamps (CreateTime) " +
+			"or get the time at which they were written (LogAppendTime).",
 		oneOf(func(c *Config, v string) { c.LogAppendTime = v == "LogAppendTime" }, "CreateTime", "LogAppendTime")},
 	{"message.timestamp.before.max.ms", "9223372036854775807", Honoured, "log.message.timestamp.before.max.ms",
 		"How far a producer's timestamp may lie in the past; ignored with LogAppendTime.",
@@ -61,7 +64,8 @@ var writing = []Definition{
 // cleaning is about what becomes of old records.
 var cleaning = []Definition{
 	{"cleanup.policy", "delete", Honoured, "log.cleanup.policy",
-		"What becomes of old records: 'delete' removes them by age and size, 'compact' keeps the last for each key; an empty list keeps all.",
+		"What becomes of old records: 'delete' removes them by age and size, " +
+			"'compact' keeps the last for each key; an empty list keeps all.",
 		someOf(func(c *Config, v []string) {
 			c.Delete, c.Compact = slices.Contains(v, "delete"), slices.Contains(v, "compact")
 		}, "compact", "delete")},
@@ -69,7 +73,8 @@ var cleaning = []Definition{
 		"How long records are kept, if cleanup.policy has 'delete'; -1 is for ever.",
 		long(-1, func(c *Config) *int64 { return &c.RetentionMillis })},
 	{"retention.bytes", "-1", Honoured, "log.retention.bytes",
-		"How large a partition may grow before its oldest records are removed, if cleanup.policy has 'delete'; -1 is without limit.",
+		"How large a partition may grow before its oldest records are removed, " +
+			"if cleanup.policy has 'delete'; -1 is without limit.",
 		long(math.MinInt64, func(c *Config) *int64 { return &c.RetentionBytes })},
 	{"delete.retention.ms", "86400000", Honoured, "log.cleaner.delete.retention.ms",
 		"How long compaction keeps the record that deletes a key, from when it first compacted it on.",
@@ -89,7 +94,8 @@ var cleaning = []Definition{
 // flush policy and are durable before the answer.
 var layout = []Definition{
 	{"segment.bytes", "1073741824", Honoured, "log.segment.bytes",
-		"Size of a log file. Firn merges what was written into segments of up to that size, or the server's own target if that is smaller.",
+		"Size of a log file. Firn merges what was written into segments of up to that size, " +
+			"or the server's own target if that is smaller.",
 		integer(1<<20, func(c *Config) *int32 { return &c.SegmentBytes })},
 	{"segment.ms", "604800000", Meaningless, "log.roll.ms",
 		"Age at which a log file is closed. Firn's segments are sealed by the server's flush policy.", long(1, nil)},
@@ -100,11 +106,14 @@ var layout = []Definition{
 	{"index.interval.bytes", "4096", Meaningless, "log.index.interval.bytes",
 		"Distance of entries in the index of a log file. Firn's segments know the position of every batch.", integer(0, nil)},
 	{"flush.messages", "9223372036854775807", Meaningless, "log.flush.interval.messages",
-		"Records between two calls of fsync. In Firn every record is durable in the bucket before it is acknowledged.", long(1, nil)},
+		"Records between two calls of fsync. In Firn every record is durable in the bucket before it is acknowledged.",
+		long(1, nil)},
 	{"flush.ms", "9223372036854775807", Meaningless, "log.flush.interval.ms",
-		"Time between two calls of fsync. In Firn every record is durable in the bucket before it is acknowledged.", long(0, nil)},
+		"Time between two calls of fsync. In Firn every record is durable in the bucket before it is acknowledged.",
+		long(0, nil)},
 	{"file.delete.delay.ms", "60000", Meaningless, "log.segment.delete.delay.ms",
-		"Wait before a log file is removed. Firn removes objects that nothing refers to after a wait of its own.", long(0, nil)},
+		"Wait before a log file is removed. Firn removes objects that nothing refers to after a wait of its own.",
+		long(0, nil)},
 	{"preallocate", "false", Meaningless, "log.preallocate",
 		"Whether a log file takes its space at once. Firn has no log files.", boolean()},
 }
@@ -112,11 +121,15 @@ var layout = []Definition{
 // replication is about copies on several brokers, which Firn leaves to the bucket.
 var replication = []Definition{
 	{"min.insync.replicas", "1", Meaningless, "min.insync.replicas",
-		"Copies that have to be in sync for acks=all. In Firn every acknowledged record is in the bucket, whatever acks says.", integer(1, nil)},
+		"Copies that have to be in sync for acks=all. " +
+			"In Firn every acknowledged record is in the bucket, whatever acks says.",
+		integer(1, nil)},
 	{"unclean.leader.election.enable", "false", Meaningless, "unclean.leader.election.enable",
 		"Whether a copy that lags may lead. In Firn every node reads the same bucket: there is nothing to lose.", boolean()},
-	{"leader.replication.throttled.replicas", "", Meaningless, "", "Copies whose sending is throttled. Firn makes none.", throttled()},
-	{"follower.replication.throttled.replicas", "", Meaningless, "", "Copies whose fetching is throttled. Firn makes none.", throttled()},
+	{"leader.replication.throttled.replicas", "", Meaningless, "",
+		"Copies whose sending is throttled. Firn makes none.", throttled()},
+	{"follower.replication.throttled.replicas", "", Meaningless, "",
+		"Copies whose fetching is throttled. Firn makes none.", throttled()},
 	{"errors.deadletterqueue.group.enable", "false", Meaningless, "",
 		"Whether share groups may use the topic as dead letter queue. Firn has no share groups.", boolean()},
 }
@@ -126,7 +139,8 @@ var replication = []Definition{
 var tiering = []Definition{
 	{"remote.storage.enable", "false", Meaningless, "",
 		"Whether old records move to a bucket. In Firn all records are there from the beginning.", boolean()},
-	{"remote.log.copy.disable", "false", Meaningless, "", "Whether copying to the bucket is halted. Firn copies nothing.", boolean()},
+	{"remote.log.copy.disable", "false", Meaningless, "",
+		"Whether copying to the bucket is halted. Firn copies nothing.", boolean()},
 	{"remote.log.delete.on.disable", "false", Meaningless, "",
 		"Whether records leave the bucket when tiering is turned off. In Firn it cannot be.", boolean()},
 	{"remote.copy.lag.ms", "0", Meaningless, "log.remote.copy.lag.ms",

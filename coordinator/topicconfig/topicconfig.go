@@ -68,7 +68,8 @@ func Parse(set map[string]string) (Config, error) {
 	for name, value := range set {
 		d, ok := byName[name]
 		if !ok {
-			problems = append(problems, Problem{name, "unknown topic config; it may be misspelt, or one that Kafka 4 has removed"})
+			reason := "unknown topic config; it may be misspelt, or one that Kafka 4 has removed"
+			problems = append(problems, Problem{name, reason})
 			continue
 		}
 		if err := d.parse(&c, strings.TrimSpace(value)); err != nil {
@@ -76,7 +77,8 @@ func Parse(set map[string]string) (Config, error) {
 		}
 	}
 	if c.MinCompactionLagMillis > c.MaxCompactionLagMillis {
-		reason := fmt.Sprintf("%d is more than %s, which is %d", c.MinCompactionLagMillis, maxCompactionLag, c.MaxCompactionLagMillis)
+		reason := fmt.Sprintf("%d is more than %s, which is %d",
+			c.MinCompactionLagMillis, maxCompactionLag, c.MaxCompactionLagMillis)
 		problems = append(problems, Problem{minCompactionLag, reason})
 	}
 	if problems == nil {

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Proxy stands between clients and a server: it can lead them to another server, cut them off, and lose replies.
+// Proxy stands between clients and a server: it can lead them to another server, cut them
+// off, and lose replies.
 type Proxy struct {
 	Addr string
 
@@ -59,15 +60,16 @@ func (p *Proxy) Lead(target string) {
 	}
 }
 
-// LoseReply makes the proxy lose the reply to the next request that contains these bytes: the server carries it out, and the connection
-// breaks.
+// LoseReply makes the proxy lose the reply to the next request that contains these bytes: the
+// server carries it out, and the connection breaks.
 func (p *Proxy) LoseReply(request []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lose, p.request, p.cut, p.sent = request, false, nil, 0
 }
 
-// LoseRequest makes the proxy lose the next request that contains these bytes: the server never hears of it, and the connection breaks.
+// LoseRequest makes the proxy lose the next request that contains these bytes: the server never
+// gets it, and the connection breaks.
 func (p *Proxy) LoseRequest(request []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +84,8 @@ type Nth struct {
 	seen    []byte
 }
 
-// LoseNth makes the proxy lose the nth request from now on, whatever it is: the request itself, or its reply. Requests are counted from 1.
+// LoseNth makes the proxy lose the nth request from now on, whatever it is: the request itself, or
+// its reply. Requests are counted from 1.
 func (p *Proxy) LoseNth(n int, request bool) *Nth {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +93,8 @@ func (p *Proxy) LoseNth(n int, request bool) *Nth {
 	return p.nth
 }
 
-// Request is the request that was lost, or whose reply was; nil if there were not so many. From now on nothing is lost any more.
+// Request is the request that was lost, or whose reply was; nil if there were not so many. From now
+// on nothing is lost any more.
 func (n *Nth) Request() []byte {
 	n.p.mu.Lock()
 	defer n.p.mu.Unlock()
@@ -100,7 +104,8 @@ func (n *Nth) Request() []byte {
 	return n.seen
 }
 
-// CutAfter loses the reply to the next request that contains these bytes, and cuts everybody off from then on, until Lead. The channel is closed then.
+// CutAfter loses the reply to the next request that contains these bytes, and cuts everybody off
+// from then on, until Lead. The channel is closed then.
 func (p *Proxy) CutAfter(request []byte) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,4 +1,5 @@
-// Package redistest starts real Redis servers for tests: each on a free port of the loopback interface, with a directory of its own.
+// Package redistest starts real Redis servers for tests: each on a free port of the loopback
+// interface, with a directory of its own.
 package redistest
 
 import (
@@ -39,7 +40,10 @@ func Start(t testing.TB, options ...string) *Server {
 // Restart starts the server again, at the same address, with the directory as it is.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.start(append([]string{"--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--repl-diskless-sync-delay", "0"}, s.args...)...)
+	args := []string{
+		"--port", s.Port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--repl-diskless-sync-delay", "0",
+	}
+	s.start(append(args, s.args...)...)
 }
 
 // start starts redis-server and waits until it answers.
@@ -123,7 +127,8 @@ func (s *Server) Send(request []byte) string {
 	return answer
 }
 
-// try speaks RESP by hand, so that these tests need nothing of the client library that they test. It returns a bulk string whole, else the first line.
+// try speaks RESP by hand, so that these tests need nothing of the client library that they test.
+// It returns a bulk string whole, otherwise the first line.
 func (s *Server) try(command ...string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(command))
@@ -206,7 +211,8 @@ func Sentinel(t testing.TB, name string, master *Server) *Server {
 	s := &Server{t: t, Port: FreePort(t), Dir: t.TempDir()}
 	s.Addr = "127.0.0.1:" + s.Port
 	config := filepath.Join(s.Dir, "sentinel.conf")
-	lines := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %s 1\nsentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 5000\n", name, master.Port)
+	lines := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %s 1\n"+
+		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 5000\n", name, master.Port)
 	if err := os.WriteFile(config, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
