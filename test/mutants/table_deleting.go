@@ -1,0 +1,156 @@
+package main
+
+// deleting mutants break this: nothing is deleted that is needed.
+var deleting = []mutant{
+	{
+		name: "last-object-deleted", file: "coordinator/node_snapshotter.go",
+		rule: "the last object of a chain is kept until the chain is sealed",
+		old:  "(n < cov.upTo ||",
+		new:  "(n <= cov.upTo ||",
+		by:   []check{{pkg: "./coordinator", run: "^TestSilentChains|^TestSnapshots$"}, recoveries, simulation, whole},
+	},
+	{
+		name: "seals-deleted-young", file: "coordinator/node_snapshotter.go",
+		rule: "seals outlive a put that comes late, by days",
+		old:  "n == cov.upTo && cov.sealed && old)",
+		new:  "n == cov.upTo && cov.sealed)",
+		by:   []check{{pkg: "./coordinator", run: "^TestSilentChains|^TestSnapshots$"}, recoveries, simulation, whole},
+	},
+	{
+		name: "later-chains-covered", file: "coordinator/bucket_load.go",
+		rule: "a snapshot does not cover chains of later incarnations",
+		old: `		case o.incarnation > f.state.incarnation:
+`,
+		new: "",
+		by:  []check{{pkg: "./coordinator", run: "^TestLaterChains"}, simulation, whole},
+	},
+	{
+		name: "collects-young", file: "coordinator/bucket_garbage.go",
+		rule: "only what is too old to be committed or merged is collected",
+		old:  "return stores.Sub(created) > age && max(coordinators.Sub(id.Time()), stores.Sub(id.Time())) > age",
+		new:  "return true",
+		by:   []check{{pkg: "./coordinator", run: "^TestUnreferenced$"}, views, simulation, whole},
+	},
+	{
+		name: "deletes-by-history", file: "coordinator/bucket_delete.go",
+		rule: "who deletes looks afterwards whether its incarnation is still the newest",
+		old:  "if err != nil || newest == in {",
+		new:  "if err != nil || newest >= in {",
+		by:   []check{{pkg: "./cleanup", run: "^TestCutOff"}, simulation, whole},
+	},
+	{
+		name: "collects-unsettled", file: "coordinator/bucket_garbage.go",
+		rule: "a collector waits until what was decided is in the journal",
+		old:  "\t\tif settled >= latest {",
+		new:  "\t\tif settled >= latest || true {",
+		by:   []check{{pkg: "./coordinator", run: "^TestCollectorWaits"}, whole},
+	},
+	{
+		name: "collects-what-is-listed", file: "coordinator/bucket_garbage.go",
+		rule: "a segment that an index object lists is needed",
+		old: `	needed := state.references()
+	gone, err := needed.read(ctx, c.loader, &c.known)`,
+		new: `	needed := state.references()
+	var gone []archived
+	var err error`,
+		by: []check{{pkg: "./coordinator", run: "^TestArchive$|^TestUnreferenced$"}, simulation, collecting, whole},
+	},
+	{
+		name: "loaded-unconfirmed", file: "coordinator/node_begin.go",
+		rule: "a node confirms what it read in the journal before it shows it",
+		old:  "confirmLoaded(ctx, n.opts.Coordinator, state, seq); err != nil",
+		new:  "ctx.Err(); err != nil",
+		by:   []check{{pkg: "./coordinator", run: "^TestLoadedIsConfirmed$"}, whole},
+	},
+	{
+		name: "forgotten-committed", file: "coordinator/embedded/commit.go",
+		rule: "a commit that was forgotten is refused, also when the clock is set back",
+		old:  "prior == nil && slices.Contains(e.forgotten, req.Segment.Time().Unix())",
+		new:  "false",
+		by:   []check{embedded, whole},
+	},
+	{
+		name: "forgotten-committed-redis", file: "coordinator/redis/lua/commit.lua",
+		rule: "the same, in Redis",
+		old:  "    if string.sub(seconds, at, at + 3) == second then return {'old', age} end\n",
+		new:  "",
+		by:   []check{{pkg: "./coordinator/redis", run: "^TestForgotten$"}},
+	},
+	{
+		name: "commits-old", file: "coordinator/embedded/commit.go",
+		rule: "a segment that is too old is not committed",
+		old:  "age > e.opts.CommitDeadline || ",
+		new:  "",
+		by:   []check{embedded, simulation, whole},
+	},
+	{
+		name: "merges-old", file: "coordinator/embedded/propose.go",
+		rule: "a merged segment that is too old is not merged in",
+		old:  "(age > allowed || age < -e.opts.CommitDeadline)",
+		new:  "false",
+		by:   []check{embedded, simulation, whole},
+	},
+	{
+		name: "merges-young", file: "cleanup/plan.go",
+		rule: "only segments that are too old to be committed again are merged",
+		old:  "s.Version == 0 && s.Segment.Time().Before(l.ripe)",
+		new:  "s.Version == 0",
+		by:   []check{{pkg: "./cleanup", run: "^TestPlan$"}, whole},
+	},
+	{
+		name: "retention-one-more", file: "cleanup/retention.go",
+		rule: "retention.bytes of the newest records stay",
+		old:  "left-s.Length >= config.RetentionBytes",
+		new:  "left >= config.RetentionBytes",
+		by:   []check{{pkg: "./cleanup", run: "Retention|Expired"}, whole},
+	},
+	{
+		name: "compacts-the-last", file: "cleanup/compact_filter.go",
+		rule: "compaction leaves the last record of each key",
+		old:  "c.latest.last(hash) > r.Offset",
+		new:  "c.latest.last(hash) >= r.Offset",
+		by:   []check{{pkg: "./cleanup", run: "Compact"}, whole},
+	},
+	{
+		name: "merges-by-a-wrong-clock", file: "coordinator/embedded/propose.go",
+		rule: "a segment that may be committed again is not merged, by the coordinator's clock",
+		old:  "age <= coordinator.MergeAge(e.opts.CommitDeadline) {",
+		new:  "age <= coordinator.MergeAge(e.opts.CommitDeadline) && false {",
+		by:   []check{embedded, whole},
+	},
+	{
+		name: "merges-by-a-wrong-clock-redis", file: "coordinator/redis/lua/propose.lua",
+		rule: "the same, in Redis",
+		old:  "if age <= tonumber(ARGV[14]) then",
+		new:  "if false then",
+		by:   []check{scripts},
+	},
+	{
+		name: "merge-without-lease", file: "coordinator/embedded/propose.go",
+		rule: "a merge is decided under its lease's epoch",
+		old:  "!held || l.epoch != epoch || ",
+		new:  "!held || ",
+		by:   []check{embedded, whole},
+	},
+	{
+		name: "merge-out-of-turn", file: "coordinator/embedded/propose.go",
+		rule: "a merge is decided only if its planner knew the one before",
+		old:  "merges != c.After || ",
+		new:  "merges != c.After && false || ",
+		by:   []check{embedded, simulation, whole},
+	},
+	{
+		name: "merge-beside-pending", file: "coordinator/embedded/propose.go",
+		rule: "a merge is decided only if the one before is confirmed",
+		old:  "merges != c.After || merging {",
+		new:  "merges != c.After || merging && false {",
+		by:   []check{embedded, simulation, whole},
+	},
+	{
+		name: "merge-beyond-watermark", file: "coordinator/embedded/propose.go",
+		rule: "only what is confirmed is merged",
+		old:  "\tif c.Merge.Last >= end {",
+		new:  "\tif false {",
+		by:   []check{embedded, simulation, whole},
+	},
+}
