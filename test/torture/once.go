@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -154,7 +153,7 @@ type onceClaim struct {
 // live is one life of a function. ctx ends with it. It says whether there was something to do.
 func (o *once) live(ctx context.Context, holder string, die func()) (worked bool) {
 	var got struct{ Claims []onceClaim }
-	if status := o.post(ctx, "/v1/groups/"+onceGroup+"/claims?read=1000", "",
+	if status := o.ask(ctx, "/v1/groups/"+onceGroup+"/claims?read=1000", "",
 		map[string]any{"holder": holder, "topics": []string{onceInput}, "max": 1, "ttl": 2}, &got); status != http.StatusOK {
 		return false
 	}
@@ -167,7 +166,7 @@ func (o *once) live(ctx context.Context, holder string, die func()) (worked bool
 		}
 		claim := map[string]any{"topic": c.Topic, "partition": c.Partition, "epoch": c.Epoch}
 		if len(records) == 0 {
-			o.post(ctx, "/v1/groups/"+onceGroup+"/claims/release", "",
+			o.ask(ctx, "/v1/groups/"+onceGroup+"/claims/release", "",
 				map[string]any{"holder": holder, "claims": []any{claim}}, nil)
 			continue
 		}
@@ -178,7 +177,7 @@ func (o *once) live(ctx context.Context, holder string, die func()) (worked bool
 		transaction := map[string]any{"records": records,
 			"offsets": map[string]any{"group": onceGroup, "holder": holder, "claims": []any{claim}}}
 		for ctx.Err() == nil { // until it knows what became of it
-			status := o.post(ctx, "/v1/transactions", holder, transaction, nil)
+			status := o.ask(ctx, "/v1/transactions", holder, transaction, nil)
 			if status == http.StatusOK || status == http.StatusConflict {
 				break
 			}
@@ -188,32 +187,22 @@ func (o *once) live(ctx context.Context, holder string, die func()) (worked bool
 	return worked
 }
 
-// post asks some node. It returns the status of the answer; 0 if there is none.
-func (o *once) post(ctx context.Context, path, key string, body, answer any) int {
+// ask posts to some node. It returns the status of the answer; 0 if there is none.
+func (o *once) ask(ctx context.Context, path, key string, body, answer any) int {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return 0
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
-	url := "http://" + o.cluster.nodes[rand.IntN(clusterNodes)].spec.HTTP + path
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
-	if err != nil {
-		return 0
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if key != "" {
-		request.Header.Set("Idempotency-Key", key)
-	}
-	response, err := client.Do(request)
-	if err != nil {
+	node := o.cluster.nodes[rand.IntN(clusterNodes)]
+	status, got, err := post(ctx, "http://"+node.spec.HTTP+path, key, text)
+	switch {
+	case err != nil:
 		time.Sleep(10 * time.Millisecond) // the node is away
 		return 0
-	}
-	defer response.Body.Close()
-	if answer != nil && json.NewDecoder(response.Body).Decode(answer) != nil {
+	case answer != nil && json.Unmarshal(got, answer) != nil:
 		return 0
 	}
-	return response.StatusCode
+	return status
 }
 
 // strike empties Redis after each tenth of the deaths, and kills a node with every third of these.
