@@ -181,41 +181,32 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		if p.refused == nil {
 			info, ok = view.Partition(p.Partition)
 		}
+		p.highWatermark, p.lastStable, p.logStart = info.HighWatermark, info.LastStable, info.LogStart
 		switch {
 		case p.refused != nil:
 		case !ok:
 			p.refused = noPartition(p.Index) // deleted meanwhile
 		case p.offset > info.HighWatermark && f.behind:
-			p.refused = refuse(
-				kerr.NotLeaderForPartition,
-				"this node is cut off and knows partition %d up to %d only; try another",
-				p.Index,
-				info.HighWatermark,
-			)
+			p.refused = refuse(kerr.NotLeaderForPartition,
+				"this node is cut off and knows partition %d up to %d only; try another", p.Index, info.HighWatermark)
 		case p.offset < info.LogStart || p.offset > info.HighWatermark:
-			p.refused = refuse(
-				kerr.OffsetOutOfRange,
-				"offset %d is not from %d to %d",
-				p.offset,
-				info.LogStart,
-				info.HighWatermark,
-			)
-		case p.offset < f.end(info):
+			p.refused = refuse(kerr.OffsetOutOfRange,
+				"offset %d is not from %d to %d", p.offset, info.LogStart, info.HighWatermark)
+		case p.offset < f.end(p):
 			readable = append(readable, p)
 			want = min(want+p.maxBytes, f.maxBytes)
 		}
-		p.highWatermark, p.lastStable, p.logStart = info.HighWatermark, info.LastStable, info.LogStart
 		failed = failed || p.refused != nil
 	}
 	return readable, failed || nowhere == len(f.partitions), want
 }
 
-// end is up to where a partition may be read.
-func (f *fetchCall) end(info coordinator.PartitionInfo) int64 {
+// end is the offset up to which a partition may be read.
+func (f *fetchCall) end(p *fetchPartition) int64 {
 	if f.committed {
-		return info.LastStable
+		return p.lastStable
 	}
-	return info.HighWatermark
+	return p.highWatermark
 }
 
 // reserve takes memory for a response of up to want bytes. It takes at most a quarter of what is
@@ -302,12 +293,8 @@ func (f *fetchCall) begin(p *fetchPartition, most int, atLeastOne bool) {
 			r.panicked = recover()
 			f.reads.ended <- r
 		}()
-		r.chunk, r.err = f.s.opts.Index.ReadWithin(
-			f.reads.ctx,
-			at,
-			offset,
-			index.Bounds{MaxBytes: most, AtLeastOne: atLeastOne, Committed: f.committed, Reserve: f.more},
-		)
+		r.chunk, r.err = f.s.opts.Index.ReadWithin(f.reads.ctx, at, offset,
+			index.Bounds{MaxBytes: most, AtLeastOne: atLeastOne, Committed: f.committed, Reserve: f.more})
 	})
 }
 
@@ -357,15 +344,8 @@ func (s *Server) unreadable(p *fetchPartition, err error) *refusal {
 		return refuse(kerr.OffsetOutOfRange, "%v", err)
 	}
 	s.readFailures.Do(func() {
-		s.opts.Logger.Error(
-			"fetch cannot read a partition",
-			"partition",
-			p.Partition,
-			"offset",
-			p.offset,
-			"error",
-			err,
-		)
+		s.opts.Logger.Error("fetch cannot read a partition",
+			"partition", p.Partition, "offset", p.offset, "error", err)
 	})
 	return refuse(kerr.KafkaStorageError, "%v", err)
 }
@@ -374,12 +354,8 @@ func (s *Server) unreadable(p *fetchPartition, err error) *refusal {
 func (f *fetchCall) limited() bool {
 	for i := range f.partitions {
 		p := &f.partitions[i]
-		end := p.highWatermark
-		if f.committed {
-			end = p.lastStable
-		}
 		chunk := index.Chunk{Batches: p.batches}
-		if p.refused == nil && chunk.Next(p.offset) < end {
+		if p.refused == nil && chunk.Next(p.offset) < f.end(p) {
 			return true
 		}
 	}
