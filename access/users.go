@@ -56,13 +56,13 @@ func (m ScramMechanism) KeyBytes() int { return m.hash()().Size() }
 // Bounds of what Firn takes as a user. Kafka asks for 4,096 iterations at least and takes 16,384 at
 // most: each login of a client costs as many hashes, and PLAIN costs them here.
 const (
-	MinScramIterations     = 4096
-	MaxScramIterations     = 16_384
+	minScramIterations     = 4096
+	maxScramIterations     = 16_384
 	DefaultScramIterations = 4096
-	MaxUserBytes           = 255
+	maxUserBytes           = 255
 	MaxPasswordBytes       = 1024
-	MinSaltBytes           = 8
-	MaxSaltBytes           = 64
+	minSaltBytes           = 8
+	maxSaltBytes           = 64
 )
 
 // ScramKeys is what is kept of a password: it proves that a client knows it, and does not tell it
@@ -98,10 +98,10 @@ func (k ScramKeys) Validate(m ScramMechanism) error {
 	switch size := m.KeyBytes(); {
 	case m != ScramSHA256 && m != ScramSHA512:
 		return fmt.Errorf("there is no SCRAM mechanism %d", m)
-	case k.Iterations < MinScramIterations || k.Iterations > MaxScramIterations:
-		return fmt.Errorf("%d iterations; there must be %d to %d", k.Iterations, MinScramIterations, MaxScramIterations)
-	case len(k.Salt) < MinSaltBytes || len(k.Salt) > MaxSaltBytes:
-		return fmt.Errorf("a salt of %d bytes; it must have %d to %d", len(k.Salt), MinSaltBytes, MaxSaltBytes)
+	case k.Iterations < minScramIterations || k.Iterations > maxScramIterations:
+		return fmt.Errorf("%d iterations; there must be %d to %d", k.Iterations, minScramIterations, maxScramIterations)
+	case len(k.Salt) < minSaltBytes || len(k.Salt) > maxSaltBytes:
+		return fmt.Errorf("a salt of %d bytes; it must have %d to %d", len(k.Salt), minSaltBytes, maxSaltBytes)
 	case len(k.StoredKey) != size || len(k.ServerKey) != size:
 		return fmt.Errorf("keys of %d and %d bytes; those of %s have %d", len(k.StoredKey), len(k.ServerKey), m, size)
 	}
@@ -152,8 +152,8 @@ func CheckPassword(password string) error {
 // CheckUserName says what is wrong with the name of a user. Kafka forbids nothing but the empty
 // name; control characters would break lines of logs and files.
 func CheckUserName(name string) error {
-	if name == "" || len(name) > MaxUserBytes {
-		return fmt.Errorf("the name of a user has 1 to %d bytes, not %d", MaxUserBytes, len(name))
+	if name == "" || len(name) > maxUserBytes {
+		return fmt.Errorf("the name of a user has 1 to %d bytes, not %d", maxUserBytes, len(name))
 	}
 	for _, r := range name {
 		if r < ' ' || r == 0x7f || r == '\ufffd' {

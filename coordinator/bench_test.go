@@ -123,7 +123,6 @@ func BenchmarkView(b *testing.B) {
 	for name, lookup := range map[string]func(i int64) bool{
 		"Spans":      func(i int64) bool { return len(v.Spans(at, i*7919%100_000, 4)) > 0 },
 		"SpanByTime": func(int64) bool { _, ok := v.SpanByTime(at, 1e12); return ok },
-		"WaitFor":    func(i int64) bool { return v.WaitFor(context.Background(), at, i%100_000) == nil },
 		"Partition":  func(int64) bool { _, ok := v.Partition(at); return ok },
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -185,13 +184,11 @@ func BenchmarkAcknowledge(b *testing.B) {
 		if err == nil {
 			err = life.Settle(b.Context(), answer.Entry)
 		}
+		if err == nil {
+			err = n.CatchUp(b.Context())
+		}
 		if err != nil {
 			b.Fatal(err)
-		}
-		for i, run := range answer.Runs {
-			if err := n.View().WaitFor(b.Context(), req.Runs[i].Partition, run[0].BaseOffset+9); err != nil {
-				b.Fatal(err)
-			}
 		}
 		sequence = lastSequence(sequence, 11)
 	}

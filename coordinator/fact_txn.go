@@ -94,10 +94,10 @@ const (
 // Limits of one transaction. An error names them.
 const (
 	MaxTransactionPartitions       = 1000
-	MaxTransactionGroups           = 100
+	maxTransactionGroups           = 100
 	MaxStagedOffsets               = 1000
 	MaxStagedBytes                 = 256 << 10 // of metadata, and names of groups
-	MaxTransactionalIDBytes        = 4096
+	maxTransactionalIDBytes        = 4096
 	maxProducerEpoch         int16 = math.MaxInt16 - 1 // that a producer is told; one more fences it
 )
 
@@ -171,7 +171,7 @@ type Ending struct {
 // Validate refuses what no front door asks for.
 func (e *Ending) Validate() error {
 	switch {
-	case e.ID == "" || len(e.ID) > MaxTransactionalIDBytes || e.ProducerID < 0 || e.Epoch < 0 || e.Ordinal == 0:
+	case e.ID == "" || len(e.ID) > maxTransactionalIDBytes || e.ProducerID < 0 || e.Epoch < 0 || e.Ordinal == 0:
 		return fmt.Errorf("%w: ending of %q, producer %d, epoch %d, transaction %d", ErrMalformed, e.ID, e.ProducerID,
 			e.Epoch, e.Ordinal)
 	case e.Result != Committed && e.Result != Aborted, e.ByOwner && (e.Result != Aborted || e.Bump):
@@ -255,9 +255,9 @@ func (t *TransactionalID) known(id string, p Producer) error {
 // whether a transaction is open in a partition. The coordinator adds version and time. The last
 // ending is complete.
 func DecideFence(now *TransactionalID, f *Fence, open bool) (*TransactionalID, error) {
-	if f.ID == "" || len(f.ID) > MaxTransactionalIDBytes || f.TimeoutMillis < 0 && f.Expired == nil {
+	if f.ID == "" || len(f.ID) > maxTransactionalIDBytes || f.TimeoutMillis < 0 && f.Expired == nil {
 		return nil, fmt.Errorf("%w: a transactional id of %d bytes, at most %d are allowed; timeout %d", ErrMalformed,
-			len(f.ID), MaxTransactionalIDBytes, f.TimeoutMillis)
+			len(f.ID), maxTransactionalIDBytes, f.TimeoutMillis)
 	}
 	if err := f.allowed(now, open); err != nil {
 		return nil, err
@@ -364,7 +364,7 @@ func (t *TransactionalID) bounded() error {
 		have, most int
 	}{
 		{"partitions", len(t.Added), MaxTransactionPartitions},
-		{"groups", max(len(t.Groups), len(t.Staged)), MaxTransactionGroups},
+		{"groups", max(len(t.Groups), len(t.Staged)), maxTransactionGroups},
 		{"staged offsets", offsets, MaxStagedOffsets},
 		{"bytes of names and metadata of staged offsets", bytes, MaxStagedBytes},
 	} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -71,7 +72,7 @@ func insist(ctx context.Context, n *coordinator.Node, req coordinator.CommitRequ
 			case <-waiting.Done():
 			}
 		}()
-		err = n.View().WaitFor(waiting, answerPartition(req), base)
+		err = coordinatortest.WaitFor(waiting, n.View(), answerPartition(req), base)
 		stop()
 		cancel()
 		if err == nil {
@@ -131,7 +132,7 @@ func TestNodesLiveOn(t *testing.T) {
 	}
 	group.Wait()
 	for i, n := range nodes {
-		if err := n.View().WaitFor(t.Context(), at, writers*writes-1); err != nil {
+		if err := coordinatortest.WaitFor(t.Context(), n.View(), at, writers*writes-1); err != nil {
 			t.Fatal(err)
 		}
 		if got := n.Nodes(); len(got) == 0 {

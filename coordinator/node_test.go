@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -64,7 +65,7 @@ func write(t *testing.T, n *coordinator.Node, req coordinator.CommitRequest) int
 		t.Fatal(err)
 	}
 	base := answer.Runs[0][0].BaseOffset
-	if err := n.View().WaitFor(t.Context(), req.Runs[0].Partition, base); err != nil {
+	if err := coordinatortest.WaitFor(t.Context(), n.View(), req.Runs[0].Partition, base); err != nil {
 		t.Fatal(err)
 	}
 	return base

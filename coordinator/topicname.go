@@ -10,8 +10,8 @@ import (
 // ErrTopicName is what is wrong with a name that no topic can have.
 var ErrTopicName = errors.New("not a name for a topic")
 
-// MaxTopicName is the length of the longest topic name, in bytes: Kafka's.
-const MaxTopicName = 249
+// maxTopicName is the length of the longest topic name, in bytes: Kafka's.
+const maxTopicName = 249
 
 // CheckTopicName applies Kafka's rules for the names of topics.
 func CheckTopicName(name string) error {
@@ -20,8 +20,8 @@ func CheckTopicName(name string) error {
 		return fmt.Errorf("%w: a topic name must not be empty", ErrTopicName)
 	case name == "." || name == "..":
 		return fmt.Errorf("%w: a topic name must not be %q", ErrTopicName, name)
-	case len(name) > MaxTopicName:
-		return fmt.Errorf("%w: %d characters are too long: at most %d are allowed", ErrTopicName, len(name), MaxTopicName)
+	case len(name) > maxTopicName:
+		return fmt.Errorf("%w: %d characters are too long: at most %d are allowed", ErrTopicName, len(name), maxTopicName)
 	case strings.ContainsFunc(name, notInTopicName):
 		return fmt.Errorf("%w: %q has other characters than letters and digits of ASCII, '.', '_' and '-'",
 			ErrTopicName, name)

@@ -31,7 +31,6 @@ type View struct {
 
 	settingsChanged atomic.Uint64 // counts changes of the state's settings, and new states
 
-	waiters map[segments.Partition][]waiter
 	watches map[segments.Partition]map[*Watch]struct{}
 	all     map[*Watch]struct{} // every watch: all are told of topics that change
 }
@@ -75,7 +74,6 @@ type ProducerState struct {
 // then on the state belongs to the view.
 func NewView(state *State) *View {
 	v := &View{
-		waiters: map[segments.Partition][]waiter{},
 		watches: map[segments.Partition]map[*Watch]struct{}{},
 		all:     map[*Watch]struct{}{},
 	}
@@ -250,9 +248,6 @@ func (v *View) replace(state *State, seq uint64) error {
 	for id := range state.topics {
 		v.showTopic(id)
 	}
-	for at := range v.waiters {
-		v.wake(at)
-	}
 	v.wakeAll()
 	v.stir()
 	return nil
@@ -336,11 +331,6 @@ func (v *View) show(f *Fact) {
 	}
 	if t := f.Topic; t != nil {
 		v.showTopic(t.ID)
-		for at := range v.waiters {
-			if at.Topic == t.ID {
-				v.wake(at)
-			}
-		}
 	}
 	v.wakeAll()
 }

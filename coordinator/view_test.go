@@ -1,10 +1,7 @@
 package coordinator
 
 import (
-	"context"
-	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"firn.dev/segments"
@@ -86,38 +83,6 @@ func TestViewShowsTheConfirmedPrefix(t *testing.T) {
 	if got, _ := f.view.SpanOfMaxTimestamp(at); got.Base != 20 {
 		t.Errorf("span of the largest timestamp: %+v", got)
 	}
-}
-
-func TestWaitFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, at := newFeeder(t), simPartition(0)
-		result := make(chan error, 3)
-		wait := func(ctx context.Context, offset int64) { go func() { result <- f.view.WaitFor(ctx, at, offset) }() }
-		wait(t.Context(), 4)
-		wait(t.Context(), 5)
-		cancelled, cancel := context.WithCancel(t.Context())
-		wait(cancelled, 6)
-		synctest.Wait()
-		f.confirm(f.decide(commitOf(0, 4, 0)))
-		synctest.Wait()
-		if err := <-result; err != nil || len(result) > 0 {
-			t.Errorf("first waiter: %v, %d more", err, len(result))
-		}
-		cancel()
-		if err := <-result; !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled waiter: %v", err)
-		}
-		f.confirm(f.decide(Fact{Topic: &TopicFact{ID: simTopic, Name: "topic", Version: 2, Deleted: true}}))
-		if err := <-result; !errors.Is(err, ErrUnknownPartition) {
-			t.Errorf("waiter of a deleted topic: %v", err)
-		}
-		if err := f.view.WaitFor(t.Context(), at, 0); !errors.Is(err, ErrUnknownPartition) {
-			t.Errorf("deleted topic: %v", err)
-		}
-		if len(f.view.waiters) != 0 {
-			t.Errorf("waiters are left: %v", f.view.waiters)
-		}
-	})
 }
 
 func TestWatch(t *testing.T) {

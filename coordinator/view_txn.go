@@ -45,17 +45,6 @@ func (t *Transaction) Since() int64 {
 	return since
 }
 
-// LastStable is the last stable offset of a partition: readers of committed records read up to it.
-// It is in PartitionInfo as well.
-func (v *View) LastStable(at segments.Partition) int64 {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if p := v.state.partitions[at]; p != nil {
-		return p.lastStable()
-	}
-	return 0
-}
-
 // Aborted returns the transactions that were aborted in a partition and have an offset in [from,
 // to), ordered by the offset of their markers.
 func (v *View) Aborted(at segments.Partition, from, to int64) []AbortedTransaction {

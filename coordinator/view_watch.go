@@ -53,92 +53,14 @@ func (w *Watch) signal() {
 	}
 }
 
-// waiter waits for the high watermark to pass an offset, or for the partition to go away.
-type waiter struct {
-	offset int64
-	done   chan error // of one element
-}
-
-// WaitFor waits until the high watermark of a partition is greater than offset. It returns
-// ErrUnknownPartition if the partition goes away meanwhile.
-func (v *View) WaitFor(ctx context.Context, at segments.Partition, offset int64) error {
-	v.mu.RLock()
-	over, err := v.covered(at, offset)
-	v.mu.RUnlock()
-	if over {
-		return err
-	}
-	v.mu.Lock()
-	if over, err := v.covered(at, offset); over {
-		v.mu.Unlock()
-		return err
-	}
-	w := waiter{offset, make(chan error, 1)}
-	v.waiters[at] = append(v.waiters[at], w)
-	v.mu.Unlock()
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		v.unwait(at, w)
-		return ctx.Err()
-	}
-}
-
-// covered says whether waiting is over, and how it ends. A partition that is not known
-// yet may still come.
-func (v *View) covered(at segments.Partition, offset int64) (over bool, err error) {
-	if v.deleted(at.Topic) {
-		return true, ErrUnknownPartition
-	}
-	p := v.state.partitions[at]
-	return p != nil && p.end > offset, nil
-}
-
-func (v *View) unwait(at segments.Partition, gone waiter) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	ws := v.waiters[at]
-	for i := range ws {
-		if ws[i].done == gone.done {
-			ws[i] = ws[len(ws)-1]
-			ws[len(ws)-1] = waiter{}
-			v.keepWaiters(at, ws[:len(ws)-1])
-			return
-		}
-	}
-}
-
-// wake tells those whom a change of the partition concerns.
+// wake signals the watches of a partition.
 func (v *View) wake(at segments.Partition) {
 	for w := range v.watches[at] {
 		w.signal()
 	}
-	ws := v.waiters[at]
-	if len(ws) == 0 {
-		return
-	}
-	kept := ws[:0]
-	for _, w := range ws {
-		if over, err := v.covered(at, w.offset); over {
-			w.done <- err
-		} else {
-			kept = append(kept, w)
-		}
-	}
-	clear(ws[len(kept):])
-	v.keepWaiters(at, kept)
 }
 
-func (v *View) keepWaiters(at segments.Partition, ws []waiter) {
-	if len(ws) == 0 {
-		delete(v.waiters, at)
-	} else {
-		v.waiters[at] = ws
-	}
-}
-
-// wakeAll tells everybody: of topics that changed, or of a new incarnation.
+// wakeAll signals every watch: topics changed, or there is a new incarnation.
 func (v *View) wakeAll() {
 	for w := range v.all {
 		w.signal()
@@ -146,7 +68,7 @@ func (v *View) wakeAll() {
 	v.wakeChanged()
 }
 
-// wakeChanged wakes who waits for a change to show.
+// wakeChanged wakes the callers that wait for a change to show.
 func (v *View) wakeChanged() {
 	if v.changed != nil {
 		close(v.changed)

@@ -168,20 +168,6 @@ func (d *Direct) WriteAll(ctx context.Context, topic string, requests []Request)
 	return outcomes, nil
 }
 
-// WriteBatches writes batches that have passed batch.Check, as Writer.Append does, and returns the
-// answer for each once all are durable and readable everywhere. An error means that none was
-// answered; ErrInDoubt that some may be written all the same.
-func (d *Direct) WriteBatches(ctx context.Context, batches []Batch) ([]Result, error) {
-	if len(batches) == 0 {
-		return nil, nil
-	}
-	if err := d.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer d.leave()
-	return d.deliver(ctx, batches)
-}
-
 func (d *Direct) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotWritten, err)

@@ -22,7 +22,7 @@ func (w *Writer) End(ctx context.Context, e coordinator.Ending, open []segments.
 	markers := make([]Batch, len(open))
 	for i, at := range open {
 		var err error
-		if markers[i], err = MarkerOf(&e, at, now); err != nil {
+		if markers[i], err = markerOf(&e, at, now); err != nil {
 			return err
 		}
 	}

@@ -14,9 +14,9 @@ import (
 // its commit decides them. A later life commits a segment again, but not its endings: the
 // coordinator refuses what was built in another incarnation.
 
-// MarkerOf makes the marker of an ending for a partition: a control batch as Kafka's, at a time in
+// markerOf makes the marker of an ending for a partition: a control batch as Kafka's, at a time in
 // milliseconds.
-func MarkerOf(e *coordinator.Ending, at segments.Partition, millis int64) (Batch, error) {
+func markerOf(e *coordinator.Ending, at segments.Partition, millis int64) (Batch, error) {
 	key := make([]byte, 4) // version 0, type
 	if e.Result == coordinator.Committed {
 		binary.BigEndian.PutUint16(key[2:], 1)

@@ -44,7 +44,7 @@ func answers(t *testing.T, w *Writer, batches ...Batch) []Result {
 func markers(t *testing.T, e *coordinator.Ending, ps ...segments.Partition) (batches []Batch) {
 	t.Helper()
 	for _, at := range ps {
-		b, err := MarkerOf(e, at, 7)
+		b, err := markerOf(e, at, 7)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -74,7 +74,7 @@ func TestDirectOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		}
 		write := func(d *Direct, sequence int32, want int64) {
 			t.Helper()
-			got, err := d.WriteBatches(t.Context(), []Batch{newBatch(at, 7, sequence, 1, 100)})
+			got, err := d.writeBatches(t.Context(), []Batch{newBatch(at, 7, sequence, 1, 100)})
 			if err != nil || got[0].Err != nil || got[0].BaseOffset != want {
 				t.Fatalf("sequence %d is answered %+v, %v; should be at offset %d", sequence, got, err, want)
 			}
@@ -91,4 +91,13 @@ func TestDirectOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		write(direct(promoted), 1, 1)
 		write(behind, 2, 2)
 	})
+}
+
+// writeBatches writes batches as Writer.Append does, and returns the answer for each.
+func (d *Direct) writeBatches(ctx context.Context, batches []Batch) ([]Result, error) {
+	if err := d.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	return d.deliver(ctx, batches)
 }

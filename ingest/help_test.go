@@ -8,6 +8,7 @@ import (
 
 	"firn.dev/coordinator"
 
+	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -34,7 +35,7 @@ func TestHelpIsJournaled(t *testing.T) {
 		if _, err := c.Commit(ctx, life.Incarnation(), left); err != nil { // by a node that died
 			t.Fatal(err)
 		}
-		if err := n.View().WaitFor(ctx, at, 2); err != nil {
+		if err := coordinatortest.WaitFor(ctx, n.View(), at, 2); err != nil {
 			t.Fatal(err)
 		}
 		closeWriter(t, w)

@@ -44,7 +44,7 @@ type Batch struct {
 	Key *coordinator.RequestKey
 
 	Protocol coordinator.Protocol // of a transactional batch
-	// Ending says that the batch is a marker, made by MarkerOf. All markers of an ending come in one
+	// Ending says that the batch is a marker, made by markerOf. All markers of an ending come in one
 	// Append, with the same pointer. Their answers have the ending's error, if it was not decided:
 	// then none of them is written, and with coordinator.ErrBuildAnew it has to be built anew. Once
 	// they are answered without, the ending is complete, as far as other partitions have no hole.

@@ -99,7 +99,7 @@ func (o *PackOptions) partition(r *Record) (int32, error) {
 	case r.Partition >= 0:
 		return r.Partition, nil
 	case r.Key != nil:
-		return KeyPartition(r.Key, o.Partitions), nil
+		return keyPartition(r.Key, o.Partitions), nil
 	}
 	return int32(o.Spread % uint64(o.Partitions)), nil
 }
@@ -125,9 +125,9 @@ func (o *PackOptions) batch(records []Record, indexes []int, scratch []batch.Rec
 	return Batch{Header: h, Bytes: bytes, Key: o.Key}, err
 }
 
-// KeyPartition is the partition that Kafka's own clients choose for a key: murmur2 as Java's client
+// keyPartition is the partition that Kafka's own clients choose for a key: murmur2 as Java's client
 // computes it, without its sign. The empty key has one as well; the null key has none.
-func KeyPartition(key []byte, partitions int32) int32 {
+func keyPartition(key []byte, partitions int32) int32 {
 	return int32(murmur2(key)&0x7fffffff) % partitions
 }
 

@@ -22,7 +22,7 @@ func TestKeyPartition(t *testing.T) {
 		key := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "key")
 		partitions := rapid.Int32Range(1, 10_000).Draw(t, "partitions")
 		theirs := kgo.StickyKeyPartitioner(nil).ForTopic("t").Partition(&kgo.Record{Key: key}, int(partitions))
-		if ours := KeyPartition(key, partitions); int(ours) != theirs {
+		if ours := keyPartition(key, partitions); int(ours) != theirs {
 			t.Fatalf("%x of %d: %d, franz-go says %d", key, partitions, ours, theirs)
 		}
 	})

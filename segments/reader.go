@@ -43,18 +43,6 @@ func ReadIndex(ctx context.Context, store Store, id ID) (Index, error) {
 	return index, nil
 }
 
-// ReadRun reads a run's bytes and checks their CRC. The bytes belong to the caller.
-func ReadRun(ctx context.Context, store Store, id ID, r Run) ([]byte, error) {
-	b, err := store.Get(ctx, id.Key(), r.Position, r.Length)
-	if err != nil {
-		return nil, fmt.Errorf("run at %d of segment %s: %w", r.Position, id, err)
-	}
-	if checksum(b) != r.CRC {
-		return nil, fmt.Errorf("segment %s: %w", id, badCRC(fmt.Sprintf("run at %d", r.Position)))
-	}
-	return b, nil
-}
-
 // parseEnd reads the footer from the bytes that a segment ends with.
 func parseEnd(end []byte, t trailer) (Index, error) {
 	footer := end[:len(end)-trailerLen]

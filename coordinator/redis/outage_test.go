@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/redis"
 	"firn.dev/coordinator/redis/redistest"
 	"firn.dev/segments"
@@ -214,7 +215,7 @@ func attempt(ctx context.Context, n *coordinator.Node, req coordinator.CommitReq
 		case <-waiting.Done():
 		}
 	}()
-	return base, n.View().WaitFor(waiting, answerPartition(req), base)
+	return base, coordinatortest.WaitFor(waiting, n.View(), answerPartition(req), base)
 }
 
 func answerPartition(req coordinator.CommitRequest) segments.Partition { return req.Runs[0].Partition }
@@ -251,7 +252,7 @@ func (c *cluster) finish(t *testing.T) {
 	}
 	views := map[string]*coordinator.View{}
 	for _, n := range c.nodes {
-		if err := n.View().WaitFor(ctx, c.at, end); err != nil {
+		if err := coordinatortest.WaitFor(ctx, n.View(), c.at, end); err != nil {
 			t.Fatal(err)
 		}
 		views["node"+string('0'+n.Info().ID)] = n.View()

@@ -81,13 +81,13 @@ func (a *ACLs) read() *acls {
 	return now
 }
 
-// MaxACLs bounds how many ACLs there are. Each takes about 1 kB of memory on every node.
-const MaxACLs = 50_000
+// maxACLs bounds how many ACLs there are. Each takes about 1 kB of memory on every node.
+const maxACLs = 50_000
 
 // Create is the change that adds ACLs.
 func (a *ACLs) Create(bindings []acl.Binding) ([]coordinator.Setting, error) {
-	if n := len(a.Bindings()); n+len(bindings) > MaxACLs {
-		return nil, fmt.Errorf("there are %d ACLs, and there may be %d; delete some, or use patterns", n, MaxACLs)
+	if n := len(a.Bindings()); n+len(bindings) > maxACLs {
+		return nil, fmt.Errorf("there are %d ACLs, and there may be %d; delete some, or use patterns", n, maxACLs)
 	}
 	return aclSettings(bindings, false), nil
 }

@@ -82,13 +82,13 @@ func (q *Quotas) read() *quotas {
 	return now
 }
 
-// MaxQuotas bounds how many quotas there are, each counted for its entity.
-const MaxQuotas = 20_000
+// maxQuotas bounds how many quotas there are, each counted for its entity.
+const maxQuotas = 20_000
 
 // Set is the change that sets limits. They are Valid.
 func (q *Quotas) Set(limits []quota.Limit) ([]coordinator.Setting, error) {
-	if n := len(q.All()); n+len(limits) > MaxQuotas {
-		return nil, fmt.Errorf("there are %d quotas, and there may be %d; remove some, or use defaults", n, MaxQuotas)
+	if n := len(q.All()); n+len(limits) > maxQuotas {
+		return nil, fmt.Errorf("there are %d quotas, and there may be %d; remove some, or use defaults", n, maxQuotas)
 	}
 	var changes []coordinator.Setting
 	for _, l := range limits {

@@ -56,8 +56,8 @@ func (u Users) Names() []string {
 	return slices.Compact(names)
 }
 
-// MaxUsers bounds how many users there are, counted for each mechanism.
-const MaxUsers = 100_000
+// maxUsers bounds how many users there are, counted for each mechanism.
+const maxUsers = 100_000
 
 // SetUser is the change that gives a user other keys of a mechanism.
 func (u Users) SetUser(user string, m access.ScramMechanism, keys access.ScramKeys) (coordinator.Setting, error) {
@@ -67,7 +67,7 @@ func (u Users) SetUser(user string, m access.ScramMechanism, keys access.ScramKe
 	if err := keys.Validate(m); err != nil {
 		return coordinator.Setting{}, err
 	}
-	if n := u.View.SettingsCount(coordinator.UserSetting); n >= MaxUsers {
+	if n := u.View.SettingsCount(coordinator.UserSetting); n >= maxUsers {
 		return coordinator.Setting{}, fmt.Errorf("there are %d users, which is as many as there may be", n)
 	}
 	value, err := json.Marshal(scramKeys(keys))
