@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,6 +143,19 @@ test-streams: build test-servers ## Kafka Streams counts words exactly once (exa
 	mvn -q -B -f test/groups/streams/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only streams --nodes 1 $(ARGS)
 	$(GO) run ./test/groups --firn $(BIN)/firn --only streams --strikes 8 $(ARGS)
+
+test-connect: build test-servers ## Kafka Connect with exactly.once.source.support counts, while it, the nodes and Redis are killed and wiped (10 minutes)
+	mvn -q -B -f test/groups/connect/pom.xml package
+	$(GO) run ./test/groups --firn $(BIN)/firn --only connect --strikes 8 $(ARGS)
+
+test-mirror: build test-servers ## MirrorMaker 2 with exactly.once.source.support copies a topic, while it, the nodes and Redis are killed and wiped (10 minutes)
+	mvn -q -B -f test/groups/mirror/pom.xml package
+	$(GO) run ./test/groups --firn $(BIN)/firn --only mirror --strikes 8 $(ARGS)
+
+test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a topic, while it, the nodes and Redis are killed and wiped, once for each way to name transactions (20 minutes)
+	mvn -q -B -f test/groups/flink/pom.xml package
+	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming INCREMENTING $(ARGS)
+	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming POOLING $(ARGS)
 
 test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms, and Apache Kafka's tools; strangers attack for a minute (3 minutes)
 	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Settings set or delete what everybody has to go by and no topic has: users, ACLs, quotas. For
-// each key the highest Version stands.
+// Settings set or delete what everybody has to go by and no topic has: users, ACLs, quotas,
+// features. For each key the highest Version stands.
 type Settings struct {
 	Version uint64 // grows with each fact
 	Time    int64  // when it was decided, in milliseconds by the coordinator's clock
@@ -35,10 +35,12 @@ const (
 	UserSetting  SettingKind = 1 // what a user proves itself with: values are secret
 	ACLSetting   SettingKind = 2
 	QuotaSetting SettingKind = 3
+	// FeatureSetting is the level of a feature, as UpdateFeatures sets it.
+	FeatureSetting SettingKind = 4
 )
 
 func (k SettingKind) String() string {
-	return [...]string{"?", "user", "acl", "quota"}[min(k, QuotaSetting+1)%(QuotaSetting+1)]
+	return [...]string{"?", "user", "acl", "quota", "feature"}[min(k, FeatureSetting+1)%(FeatureSetting+1)]
 }
 
 // MaxSettings bounds the settings of one change, MaxSettingBytes a key and a value, each.
@@ -56,7 +58,7 @@ func validateSettings(changes []Setting) error {
 	for _, s := range changes {
 		at := settingKey{s.Kind, s.Key}
 		switch {
-		case s.Kind < UserSetting || s.Kind > QuotaSetting:
+		case s.Kind < UserSetting || s.Kind > FeatureSetting:
 			return fmt.Errorf("%w: setting of kind %d", ErrMalformed, s.Kind)
 		case len(s.Key) > MaxSettingBytes || len(s.Value) > MaxSettingBytes:
 			return fmt.Errorf("%w: a key or value of a setting has more than %d bytes", ErrMalformed, MaxSettingBytes)
@@ -154,6 +156,14 @@ func (s *State) SettingsVersion() uint64 { return s.settings.version }
 // SettingsVersion changes whenever settings do. It is cheap to ask.
 func (v *View) SettingsVersion() uint64 { return v.settingsChanged.Load() }
 
+// SettingsFact is the highest version of a Settings fact that is confirmed. It grows on all nodes
+// alike.
+func (v *View) SettingsFact() uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.SettingsVersion()
+}
+
 // Settings returns the settings of a kind by their keys, and the SettingsVersion that they are at
 // least of.
 func (v *View) Settings(kind SettingKind) (byKey map[string]string, version uint64) {
@@ -211,7 +221,7 @@ func (d *decoder) settingKey() settingKey {
 	case d.err != nil:
 	case kind == 0:
 		d.fail("setting of kind 0")
-	case kind > QuotaSetting:
+	case kind > FeatureSetting:
 		d.err = fmt.Errorf("%w: setting of kind %d", ErrNewer, kind)
 	}
 	return settingKey{kind, d.string()}

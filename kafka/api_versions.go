@@ -25,17 +25,17 @@ func init() {
 		func(_ context.Context, s *Server, from *peer, req *kmsg.ApiVersionsRequest) (kmsg.Response, error) {
 			if req.Version >= 3 {
 				if !validSoftware(req.ClientSoftwareName) || !validSoftware(req.ClientSoftwareVersion) {
-					return apiVersions(kerr.InvalidRequest.Code), nil
+					return s.apiVersions(kerr.InvalidRequest.Code), nil
 				}
 				from.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
 			}
 			if (req.ClusterID == nil) != (req.NodeID < 0) {
-				return apiVersions(kerr.InvalidRequest.Code), nil
+				return s.apiVersions(kerr.InvalidRequest.Code), nil
 			}
 			if req.ClusterID != nil && *req.ClusterID != s.opts.Node.View().ClusterID() {
-				return apiVersions(kerr.RebootstrapRequired.Code), nil
+				return s.apiVersions(kerr.RebootstrapRequired.Code), nil
 			}
-			return apiVersions(0), nil
+			return s.apiVersions(0), nil
 		},
 		rules{open: true, quota: access.Unthrottled},
 	)
@@ -46,18 +46,22 @@ func init() {
 // broker knows compression (KAFKA-18659).
 const produceMinAnnounced = 0
 
-func apiVersions(code int16) *kmsg.ApiVersionsResponse {
+func (s *Server) apiVersions(code int16) *kmsg.ApiVersionsResponse {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.ErrorCode = code
 	if code == kerr.InvalidRequest.Code || code == kerr.RebootstrapRequired.Code {
 		return resp
 	}
-	resp.FinalizedFeaturesEpoch = featuresEpoch
-	for _, f := range features {
+	view := s.opts.Node.View()
+	resp.FinalizedFeaturesEpoch = int64(view.SettingsFact()) // first: the levels are at least of then
+	for i := range features {
+		f := &features[i]
 		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{
-			Name: f.name, MinVersion: f.lowest, MaxVersion: f.level})
-		resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{
-			Name: f.name, MinVersionLevel: f.finalizedMinimum, MaxVersionLevel: f.level})
+			Name: f.name, MaxVersion: f.highest})
+		if level := f.level(view); level > 0 {
+			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{
+				Name: f.name, MinVersionLevel: level, MaxVersionLevel: level})
+		}
 	}
 	for _, a := range apis {
 		k := kmsg.NewApiVersionsResponseApiKey()

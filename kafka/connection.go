@@ -310,7 +310,7 @@ func (c *connection) handle(ctx context.Context, r *request) (kmsg.Response, err
 	switch {
 	case r.api == nil:
 		r.version = 0
-		return apiVersions(kerr.UnsupportedVersion.Code), nil
+		return c.s.apiVersions(kerr.UnsupportedVersion.Code), nil
 	case r.produce != nil:
 		return r.produce.wait(ctx)
 	}

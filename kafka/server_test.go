@@ -83,8 +83,7 @@ func apiVersionsRequest(version int16) *kmsg.ApiVersionsRequest {
 }
 
 func TestApiVersionsAnswersEveryVersionThereWillEverBe(t *testing.T) {
-	_, address := serve(t, Options{})
-	nc := dial(t, address)
+	nc := dial(t, startFirn(t, Options{}).address)
 	for correlation, version := range []int16{0, 1, 2, 3, 4, 5, 99, -1} {
 		if _, err := nc.Write(frame(apiVersionsRequest(version), int32(correlation))); err != nil {
 			t.Fatal(err)

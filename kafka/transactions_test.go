@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
@@ -235,4 +236,68 @@ func TestConsumeTransformProduce(t *testing.T) {
 			t.Errorf("%d records are committed as read, should be %d", sum, records)
 		}
 	})
+}
+
+// UpdateFeatures changes all of what a request names, or nothing. ApiVersions tells the level, on
+// every node, and clients of each go on with their transactions.
+func TestTransactionVersions(t *testing.T) {
+	f := startFirn(t, Options{})
+	f.createTopic(t, "t", 1)
+	const name = "transaction.version"
+	update := func(level int16, kind int8) kmsg.UpdateFeaturesRequestFeatureUpdate {
+		return kmsg.UpdateFeaturesRequestFeatureUpdate{Feature: name, MaxVersionLevel: level, UpgradeType: kind}
+	}
+	announced := func() (level int16, epoch int64) {
+		resp := ask[*kmsg.ApiVersionsResponse](t, f, &kmsg.ApiVersionsRequest{Version: 3, ClientSoftwareName: "test",
+			ClientSoftwareVersion: "1"})
+		for _, feature := range resp.FinalizedFeatures {
+			if feature.Name == name {
+				level = feature.MaxVersionLevel
+			}
+		}
+		return level, resp.FinalizedFeaturesEpoch
+	}
+	unknown := kmsg.UpdateFeaturesRequestFeatureUpdate{Feature: "x", UpgradeType: upgrade}
+	for _, one := range []struct {
+		what     string
+		updates  []kmsg.UpdateFeaturesRequestFeatureUpdate
+		validate bool
+		want     *kerr.Error
+		level    int16
+	}{
+		{"a level below, as an upgrade", updates(update(1, upgrade)), false, kerr.InvalidUpdateVersion, 2},
+		{"no kind of update", updates(update(2, 0)), false, kerr.InvalidUpdateVersion, 2},
+		{"above the highest", updates(update(3, upgrade)), false, kerr.InvalidUpdateVersion, 2},
+		{"as it is", updates(update(2, upgrade)), false, nil, 2},
+		{"with one that there is not", updates(update(1, safeDowngrade), unknown), false, kerr.InvalidUpdateVersion, 2},
+		{"twice", updates(update(1, safeDowngrade), update(0, safeDowngrade)), false, kerr.InvalidRequest, 2},
+		{"to look", updates(update(1, safeDowngrade)), true, nil, 2},
+		{"lower", updates(update(1, safeDowngrade)), false, nil, 1},
+		{"higher, as a downgrade", updates(update(2, unsafeDowngrade)), false, kerr.InvalidUpdateVersion, 1},
+		{"lowest", updates(update(0, unsafeDowngrade)), false, nil, 0},
+		{"highest", updates(update(2, upgrade)), false, nil, 2},
+	} {
+		before, epoch := announced()
+		resp := ask[*kmsg.UpdateFeaturesResponse](t, f, &kmsg.UpdateFeaturesRequest{Version: 2, FeatureUpdates: one.updates,
+			ValidateOnly: one.validate})
+		wantCode(t, one.what, resp.ErrorCode, one.want)
+		level, after := announced()
+		if level != one.level || (after > epoch) != (level != before) {
+			t.Errorf("%s: level %d with epoch %d, and before with %d", one.what, level, after, epoch)
+		}
+		writer := f.client(t, kgo.TransactionalID("writer"))
+		begin(t, writer)
+		write(t, writer, "t", one.what)
+		end(t, writer, kgo.TryCommit)
+		begin(t, writer)
+		write(t, writer, "t", "aborted")
+		end(t, writer, kgo.TryAbort)
+	}
+	if got := f.readUntil(t, "t", "highest", kgo.ReadCommitted()); len(got) != 11 || slices.Contains(got, "aborted") {
+		t.Errorf("committed records are %v", got)
+	}
+}
+
+func updates(all ...kmsg.UpdateFeaturesRequestFeatureUpdate) []kmsg.UpdateFeaturesRequestFeatureUpdate {
+	return all
 }

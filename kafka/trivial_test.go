@@ -46,16 +46,19 @@ func TestTrivialAnswers(t *testing.T) {
 	})
 	t.Run("UpdateFeatures", func(t *testing.T) {
 		req := &kmsg.UpdateFeaturesRequest{Version: 1, FeatureUpdates: []kmsg.UpdateFeaturesRequestFeatureUpdate{
-			{
-				Feature:         "group.version",
-				MaxVersionLevel: 1,
-			}, {Feature: "group.version", MaxVersionLevel: 2}, {Feature: "x"}}}
-		results := ask[*kmsg.UpdateFeaturesResponse](t, f, req).Results
-		for i, want := range []*kerr.Error{nil, kerr.InvalidUpdateVersion, kerr.InvalidUpdateVersion} {
-			wantCode(t, "an update", results[i].ErrorCode, want)
+			{Feature: "group.version", MaxVersionLevel: 1, UpgradeType: upgrade},
+			{Feature: "group.version", MaxVersionLevel: 2, UpgradeType: upgrade}}}
+		resp := ask[*kmsg.UpdateFeaturesResponse](t, f, req)
+		wantCode(t, "twice", resp.ErrorCode, kerr.InvalidRequest)
+		req.FeatureUpdates = req.FeatureUpdates[1:]
+		resp = ask[*kmsg.UpdateFeaturesResponse](t, f, req)
+		wantCode(t, "beyond the highest", resp.ErrorCode, kerr.InvalidUpdateVersion)
+		req.FeatureUpdates[0].MaxVersionLevel = 1
+		resp = ask[*kmsg.UpdateFeaturesResponse](t, f, req)
+		wantCode(t, "as it is", resp.ErrorCode, nil)
+		if len(resp.Results) != 1 || resp.Results[0].Feature != "group.version" || resp.Results[0].ErrorCode != 0 {
+			t.Errorf("results %+v", resp.Results)
 		}
-		req.Version = 2
-		wantCode(t, "all of them", ask[*kmsg.UpdateFeaturesResponse](t, f, req).ErrorCode, kerr.InvalidUpdateVersion)
 	})
 	t.Run("ListConfigResources", func(t *testing.T) {
 		req := &kmsg.ListConfigResourcesRequest{Version: 1}

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -30,14 +31,16 @@ func main() {
 	o := options{out: os.Stdout}
 	flag.StringVar(&o.firn, "firn", "bin/firn", "the firn binary")
 	flag.StringVar(&o.here, "here", "test/groups", "where this program's sources are")
-	flag.StringVar(&o.only, "only", "mixed,chain,replay", "what to run: mixed, chain, replay; streams")
+	flag.StringVar(&o.only, "only", "mixed,chain,replay",
+		"what to run: mixed, chain, replay; streams, connect, mirror, flink")
 	flag.StringVar(&o.clients, "clients", "", "of mixed groups, separated by commas; empty: all that know the assignor")
 	flag.StringVar(&o.protocol, "protocol", "", "of mixed groups: classic, consumer, upgrade; empty: each")
 	flag.StringVar(&o.assignor, "assignor", "", "of mixed groups; empty: each that several clients know")
 	flag.IntVar(&o.strikes, "strikes", 6, "kill -9 of members and nodes in each mixed group")
 	flag.IntVar(&o.nodes, "nodes", 3, "1: on a directory; more: on MinIO and Redis")
 	flag.IntVar(&o.records, "records", 500_000, "that pass the chain")
-	flag.IntVar(&o.words, "words", 20_000, "that Kafka Streams counts")
+	flag.IntVar(&o.words, "words", 20_000, "that Kafka Streams counts, and numbers that the others copy")
+	flag.StringVar(&o.naming, "naming", "INCREMENTING", "of Flink's transactions: INCREMENTING or POOLING")
 	flag.Parse()
 	if err := o.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "groups:", err)
@@ -48,6 +51,7 @@ func main() {
 type options struct {
 	firn, here, only            string
 	clients, protocol, assignor string
+	naming                      string
 	strikes, nodes              int
 	records, words              int
 	out                         io.Writer
@@ -78,8 +82,11 @@ func (o options) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if o.wants("streams") {
-		if err := o.streams(ctx, c, dir); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(pipelines)) {
+		if !o.wants(name) {
+			continue
+		}
+		if err := o.pipeline(ctx, name, c, dir); err != nil {
 			return err
 		}
 	}
@@ -104,18 +111,6 @@ func (o options) chains(ctx context.Context, c *cluster) error {
 			"and in order\n",
 			balance, o.records, stages, took.Round(100*time.Millisecond), one.moves.Load())
 	}
-	return nil
-}
-
-func (o options) streams(ctx context.Context, c *cluster, dir string) error {
-	s := &streams{cluster: c, lib: filepath.Join(o.here, "streams/lib"), dir: filepath.Join(dir, "streams"),
-		words: o.words, strikes: o.strikes, random: rand.New(rand.NewPCG(1, uint64(o.strikes))), log: o.out}
-	took, err := s.run(ctx)
-	if err != nil {
-		return fmt.Errorf("streams: %w", err)
-	}
-	fmt.Fprintf(o.out, "streams: %d words counted exactly once in %v, with %d strikes\n", o.words,
-		took.Round(100*time.Millisecond), o.strikes)
 	return nil
 }
 

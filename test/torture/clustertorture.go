@@ -21,6 +21,7 @@ type ClusterOptions struct {
 	MaxPause time.Duration // of what is frozen, cut off or down; 15 s
 	Interval time.Duration // about how long all is well between clients' recovery and the next strike; 1 s
 	Preload  int64         // records that are written before the first strike
+	Flags    []string      // of nodes, further ones
 }
 
 // ClusterResult is what the torture of a cluster found out.
@@ -64,7 +65,7 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 		opts.Kinds = ClusterStrikes
 	}
 	result := ClusterResult{Table: newTable(opts.Seed)}
-	cl, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir,
+	cl, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir, flags: opts.Flags,
 		namespaces: slices.Contains(opts.Kinds, Partition) && whyNoNetwork() == ""})
 	defer cl.stop()
 	if err != nil {

@@ -69,6 +69,7 @@ func main() {
 	flag.BoolVar(&opts.Churn, "churn", false, "create, grow and delete topics meanwhile")
 	flag.IntVar(&opts.Producers, "producers", 4, "idempotent producers")
 	flag.IntVar(&opts.Transfers, "transfers", 2, "with --cluster: producers of transactions")
+	flag.IntVar(&opts.Rereaders, "rereaders", 2, "readers of some of it, from somewhere")
 	flag.Uint64Var(&opts.Seed, "seed", uint64(time.Now().UnixNano()), "of the random choices")
 	cluster := flag.Bool("cluster", false, "torture three nodes on MinIO and Redis")
 	pause := flag.Duration("pause", 0, "with --cluster: the longest that something is frozen, cut off or down")
@@ -77,6 +78,7 @@ func main() {
 		"collected, all of it in seconds; with --cluster on three nodes")
 	interval := flag.Duration("interval", 0, "with --cluster: about how long all is well before the next strike; a second")
 	preload := flag.Int64("preload", 0, "with --cluster: how many records are written before the first strike")
+	flags := flag.String("flags", "", "with --cluster: further flags of nodes, separated by spaces")
 	table := flag.String("json", "", "a file to write the table to")
 	add := flag.Bool("sum", false, "instead: add up the tables in the files that are named, and print the result")
 	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three "+
@@ -99,7 +101,7 @@ func main() {
 		err = runCleanup(ctx, CleanupOptions{Options: opts, Firn: *firn, Cluster: *cluster}, *dir)
 	} else if *cluster {
 		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause, Interval: *interval,
-			Preload: *preload}, *only, *dir, *table)
+			Preload: *preload, Flags: strings.Fields(*flags)}, *only, *dir, *table)
 	} else {
 		err = run(ctx, opts, *firn, *command, *dir, *table)
 	}

@@ -31,21 +31,40 @@ const (
 	aborted               // nobody ever asked for it to be committed, or whoever did was told that it was not
 )
 
+// transfer is what is known of one.
+type transfer struct {
+	fate  fate
+	began time.Time
+	told  time.Time // when it was answered as committed
+}
+
 // transfers are transactions of two records each, in two partitions: both are there in the end, or
 // neither. Some are aborted, and some are left open by a producer that goes away.
 type transfers struct {
 	c  *crowd
 	mu sync.Mutex
 
-	fates map[string]fate
+	known map[string]transfer
+	// followed are the transfers that a reader of committed records has read all along, by partition.
+	followed map[int32][]string
 }
 
-func newTransfers(c *crowd) *transfers { return &transfers{c: c, fates: map[string]fate{}} }
+func newTransfers(c *crowd) *transfers {
+	return &transfers{c: c, known: map[string]transfer{}, followed: map[int32][]string{}}
+}
 
-func (t *transfers) note(transfer string, f fate) {
+func (t *transfers) note(name string, f fate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.fates[transfer] = f
+	one, now := t.known[name], time.Now()
+	one.fate = f
+	if one.began.IsZero() {
+		one.began = now
+	}
+	if f == committed {
+		one.told = now
+	}
+	t.known[name] = one
 }
 
 // String counts them.
@@ -53,8 +72,8 @@ func (t *transfers) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var n [3]int
-	for _, f := range t.fates {
-		n[f]++
+	for _, one := range t.known {
+		n[one.fate]++
 	}
 	return fmt.Sprintf("%d committed, %d aborted, %d in doubt", n[committed], n[aborted], n[inDoubt])
 }
@@ -77,6 +96,7 @@ func (t *transfers) run(ctx context.Context) error {
 		time.Sleep(100 * time.Millisecond)
 	}
 	var producers sync.WaitGroup
+	producers.Go(func() { t.follow(ctx) })
 	for i := range t.c.opts.Transfers {
 		producers.Go(func() {
 			random := rand.New(rand.NewPCG(t.c.opts.Seed, 5000+uint64(i)))
@@ -132,35 +152,41 @@ func (t *transfers) transfer(ctx context.Context, client *kgo.Client, random *ra
 	return true
 }
 
-// judge reads them back through every node: of each committed one both records, of each aborted one
-// none, and of the others both or none.
+// follow reads committed records as they come, until ctx ends.
+func (t *transfers) follow(ctx context.Context) {
+	offsets := map[int32]kgo.Offset{}
+	for p := range int32(transferPartitions) {
+		offsets[p] = kgo.NewOffset().At(0)
+	}
+	client, err := t.c.client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{transferTopic: offsets}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	)
+	if err != nil {
+		t.c.failed("transfers", err)
+		return
+	}
+	defer client.Close()
+	for ctx.Err() == nil {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			t.followed[r.Partition] = append(t.followed[r.Partition], string(r.Value))
+		})
+	}
+}
+
+// judge reads them back through every node.
 func (t *transfers) judge(ctx context.Context) error {
 	var faults []error
 	for i, addr := range t.c.addrs {
-		if err := t.judgeNode(ctx, addr); err != nil {
-			faults = append(faults, fmt.Errorf("transfers through node %d: %w", i+1, err))
+		ends, err := t.stable(ctx, addr)
+		if err == nil {
+			var l ledger
+			if l, err = t.read(ctx, addr, ends); err == nil {
+				err = t.check(l)
+			}
 		}
-	}
-	return errors.Join(faults...)
-}
-
-func (t *transfers) judgeNode(ctx context.Context, addr string) error {
-	ends, err := t.stable(ctx, addr)
-	if err != nil {
-		return err
-	}
-	found, err := t.read(ctx, addr, ends)
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var faults []error
-	for name, f := range t.fates {
-		switch n := found[name]; {
-		case n != 0 && n != 2, f == committed && n != 2, f == aborted && n != 0:
-			faults = append(faults, fmt.Errorf("%s, which was %s, has %d records",
-				name, [...]string{"in doubt", "committed", "aborted"}[f], n))
+		if err != nil {
+			faults = append(faults, fmt.Errorf("transfers through node %d: %w", i+1, err))
 		}
 	}
 	return errors.Join(faults...)
@@ -197,8 +223,8 @@ func (t *transfers) stable(ctx context.Context, addr string) (map[int32]int64, e
 	return nil, fmt.Errorf("a transaction is open, with a timeout of %s: %v", transferTimeout, open)
 }
 
-// read counts the committed records of each transfer.
-func (t *transfers) read(ctx context.Context, addr string, ends map[int32]int64) (map[string]int, error) {
+// read reads the ledger.
+func (t *transfers) read(ctx context.Context, addr string, ends map[int32]int64) (ledger, error) {
 	offsets := map[int32]kgo.Offset{}
 	for p := range ends {
 		offsets[p] = kgo.NewOffset().At(0)
@@ -210,10 +236,10 @@ func (t *transfers) read(ctx context.Context, addr string, ends map[int32]int64)
 		kgo.KeepControlRecords(),
 	)
 	if err != nil {
-		return nil, err
+		return ledger{}, err
 	}
 	defer client.Close()
-	found := map[string]int{}
+	l := newLedger()
 	next := map[int32]int64{}
 	for {
 		over := true
@@ -221,17 +247,15 @@ func (t *transfers) read(ctx context.Context, addr string, ends map[int32]int64)
 			over = over && next[p] >= end
 		}
 		if over {
-			return found, nil
+			return l, nil
 		}
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read up to %v of %v: %w", next, ends, ctx.Err())
+			return ledger{}, fmt.Errorf("read up to %v of %v: %w", next, ends, ctx.Err())
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			next[r.Partition] = r.Offset + 1
-			if !r.Attrs.IsControl() {
-				found[string(r.Value)]++
-			}
+			l.add(r)
 		})
 	}
 }

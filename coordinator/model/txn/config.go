@@ -13,6 +13,8 @@ type Config struct {
 
 	Recoveries, Deletions, Expiries int
 
+	Merges, Compactions, Truncations int // DeleteRecords moves a log start by one offset
+
 	Workers, Inputs, Claims int // of functions
 
 	States int // within the bounds, as counted
@@ -92,7 +94,8 @@ func New(cfg *Config, rules Rules) *Model {
 // Start is the state in which a search begins.
 func (m *Model) Start() State {
 	s := State{recoveries: uint8(m.cfg.Recoveries), deletions: uint8(m.cfg.Deletions), expiries: uint8(m.cfg.Expiries),
-		claims: uint8(m.cfg.Claims)}
+		claims: uint8(m.cfg.Claims), merges: uint8(m.cfg.Merges), compactions: uint8(m.cfg.Compactions),
+		truncations: uint8(m.cfg.Truncations)}
 	for i, session := range m.cfg.Sessions {
 		s.sessions[i].repeats = uint8(m.cfg.Repeats)
 		if session.Live {

@@ -6,19 +6,19 @@ var Short = []*Config{
 		Name: "one", About: "a transaction over two partitions, a record of others that may stay a hole, and a loss",
 		Partitions: 2, Plains: []int{1}, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0, 1}}}}},
-		States:   7_814,
+		States:   6_779,
 	},
 	{
 		Name: "hasty", About: "the same, by a producer that commits without waiting for answers",
 		Partitions: 2, Plains: []int{1}, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1}}}}},
-		States:   12_496,
+		States:   11_461,
 	},
 	{
 		Name: "next", About: "two transactions, one after the other",
 		Partitions: 1, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0}}, {Writes: []int{0}}}}},
-		States:   4_103,
+		States:   5_734,
 	},
 	{
 		Name: "zombie", About: "a second session of the id, and the first one goes on",
@@ -27,13 +27,13 @@ var Short = []*Config{
 			{Live: true, Txns: []Txn{{Writes: []int{0}}, {Writes: []int{0}}}},
 			{Txns: []Txn{{Writes: []int{0}}}},
 		},
-		States: 283_576,
+		States: 404_628,
 	},
 	{
 		Name: "offsets", About: "offsets in a transaction, and InitProducerId of a second session",
 		Partitions: 1, Plains: []int{0}, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}, Offsets: true}}}, {}},
-		States:   74_528,
+		States:   73_646,
 	},
 	{
 		Name: "staged", About: "offsets, by a producer that commits without waiting for answers",
@@ -45,7 +45,7 @@ var Short = []*Config{
 		Name: "late", About: "a zombie's offsets",
 		Partitions: 1, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Txns: []Txn{{Offsets: true}}}, {Txns: []Txn{{Writes: []int{0}, Result: commit}}}},
-		States:   31_185,
+		States:   32_201,
 	},
 	{
 		Name: "old", About: "two transactions in the protocol from before KIP-890",
@@ -60,7 +60,7 @@ var Short = []*Config{
 			{Live: true, Txns: []Txn{{Writes: []int{0}, Result: commit}}},
 			{ID: 1, Live: true, Txns: []Txn{{Writes: []int{0}, Result: abort}}},
 		},
-		States: 67_305,
+		States: 57_718,
 	},
 	{
 		Name: "deleted", About: "a topic is deleted",
@@ -72,12 +72,18 @@ var Short = []*Config{
 		Name: "expired", About: "an id is forgotten",
 		Partitions: 1, Endings: 2, Recoveries: 1, Expiries: 1,
 		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}}}}, {}},
-		States:   7_416,
+		States:   7_659,
 	},
 	{
 		Name: "functions", About: "two functions that take turns with two inputs",
 		Partitions: 2, Plains: []int{1}, Recoveries: 1, Workers: 2, Inputs: 2, Claims: 3,
 		States: 5_324,
+	},
+	{
+		Name: "merged", About: "two records of a transaction beside one of others, merges, compaction and DeleteRecords",
+		Partitions: 1, Plains: []int{0}, Endings: 2, Recoveries: 1, Merges: 1, Compactions: 1, Truncations: 2,
+		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 0}}}}},
+		States:   140_080,
 	},
 }
 
@@ -87,25 +93,25 @@ var Long = []*Config{
 		Name: "rivals", About: "two sessions that begin at once, beside a third",
 		Partitions: 1, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}}}}, {}, {Txns: []Txn{{Writes: []int{0}}}}},
-		States:   753_828,
+		States:   733_005,
 	},
 	{
 		Name: "repeats", About: "InitProducerId comes again, before and after a loss",
 		Partitions: 1, Endings: 2, Recoveries: 1, Repeats: 1,
 		Sessions: []Session{{Live: true, Txns: []Txn{{Writes: []int{0}}}}, {Txns: []Txn{{Writes: []int{0}}}}},
-		States:   190_149,
+		States:   175_241,
 	},
 	{
 		Name: "losses", About: "as hasty, with holes in both partitions and two losses",
 		Partitions: 2, Plains: []int{0, 1}, Endings: 2, Recoveries: 2,
 		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1}}}}},
-		States:   94_598,
+		States:   86_460,
 	},
 	{
 		Name: "three", About: "a transaction over three partitions, two of them with holes",
 		Partitions: 3, Plains: []int{1, 2}, Endings: 2, Recoveries: 1,
 		Sessions: []Session{{Live: true, Hasty: true, Txns: []Txn{{Writes: []int{0, 1, 2}}}}},
-		States:   300_260,
+		States:   273_399,
 	},
 	{
 		Name: "both", About: "two ids in two partitions, each with a record in both",

@@ -95,7 +95,10 @@ func (w *walk) fence(i int) {
 	}
 	id := w.m.cfg.Sessions[i].ID
 	now := w.fenced(id)
-	now.expired, now.gone = 0, 0
+	now.gone = 0
+	if w.m.rules.PreviousCleared {
+		now.previous = 0
+	}
 	n := w.copy()
 	n.decide(id, fencing, now)
 	if session.fence != 0 {
@@ -144,7 +147,7 @@ func (w *walk) owner(id int) {
 	}
 	if now.aborting == 0 && (w.openNow(id) || now.staged != 0) {
 		expired := w.fenced(id)
-		expired.expired = now.epoch
+		expired.previous = now.epoch
 		n := w.copy()
 		n.decide(id, fencing, expired)
 		n.fenced |= 1 << id

@@ -32,7 +32,7 @@
 //
 // Rules are the rules of the design, R1 to R18; some are several here. Each can be left out:
 // TestRulesAreNeeded finds what breaks then. For three nothing does; search_test.go says what
-// stands in for them. R17, of merges and compaction, is not here.
+// stands in for them.
 //
 // What is left out: AddPartitionsToTxn and EndTxn of the old protocol that come late over a
 // connection that is gone (their epoch would not tell them from those of the next transaction, in

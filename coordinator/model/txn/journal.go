@@ -214,7 +214,7 @@ func (w *walk) folded(id int) identity {
 func (i *identity) take(f *fact) {
 	switch f.kind {
 	case fencing:
-		i.epoch, i.aborting, i.ended, i.next, i.expired, i.gone = f.epoch, f.aborting, f.ended, f.next, f.expired, f.gone
+		i.epoch, i.aborting, i.ended, i.next, i.previous, i.gone = f.epoch, f.aborting, f.ended, f.next, f.previous, f.gone
 	case staging:
 		i.staged = f.staged
 	case adding:

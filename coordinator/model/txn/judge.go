@@ -101,6 +101,9 @@ func (m *Model) judge(s *State, seen *view) string {
 	if what := m.judgeOffsets(s, aborted); what != "" {
 		return what
 	}
+	if m.cfg.Merges+m.cfg.Compactions+m.cfg.Truncations > 0 {
+		return m.judgeMerges(s)
+	}
 	return m.judgeFunctions(s, &v)
 }
 

@@ -123,6 +123,19 @@ func (w *walk) endAnswered(i int) {
 		}
 		w.emit(EndAnswered, i, x)
 	}
+	if w.isPrevious(i, x, &now) {
+		if now.aborting == 0 && w.m.complete(w.s, id) || !w.m.rules.PreviousComplete {
+			n := w.copy()
+			n.sessions[i].phase, n.sessions[i].epoch, n.sessions[i].txn = live, now.epoch, w.s.sessions[i].txn+1
+			if result == abort {
+				n.aborted |= w.m.txns[x].records
+			} else {
+				n.committed |= w.s.answered & w.m.txns[x].records
+			}
+			w.emit(EndAnswered, i, x)
+		}
+		return
+	}
 	known := w.s.newest(id, w.s.landed)
 	if !w.m.rules.RefusalConfirmed {
 		known = now
@@ -132,13 +145,21 @@ func (w *walk) endAnswered(i int) {
 	}
 	n := w.copy()
 	n.sessions[i].phase = dead
-	if known.expired == epoch { // it is told that a timeout has aborted its transaction
+	if known.previous == epoch { // it is told that a timeout has aborted its transaction
 		n.aborted |= w.m.txns[x].records
 	}
 	if w.s.fenced>>id&1 == 0 {
 		n.wrong = wrongRefusal
 	}
 	w.emit(EndRefused, i, x)
+}
+
+// isPrevious says whether a timeout aborts the transaction that a session ends, and no other
+// session has begun since: then an abort goes on with the present epoch, in the protocol of
+// KIP-890.
+func (w *walk) isPrevious(i, x int, now *identity) bool {
+	return !w.m.cfg.Sessions[i].Old && now.gone == 0 && now.previous != 0 && now.previous == w.s.sessions[i].epoch &&
+		(w.s.results[x] == abort || !w.m.rules.PreviousAborted)
 }
 
 // initAnswered lets the answer to InitProducerId arrive.

@@ -27,6 +27,9 @@ type Rules struct {
 	BumpInEnding     bool `rule:"R8: the fact of an ending has the next epoch"`
 	RetryStored      bool `rule:"R8: EndTxn that comes again is answered with the epoch that is stored"`
 	ClearEnded       bool `rule:"R8: a fence clears the ended epoch, and the abort that it causes sets none"`
+	PreviousComplete bool `rule:"R8: EndTxn after a timeout is answered when the timeout's abort is complete"`
+	PreviousAborted  bool `rule:"R8: it is answered with the present epoch if it asks for an abort too"`
+	PreviousCleared  bool `rule:"R8: InitProducerId clears the epoch that may do so"`
 	StageJournaled   bool `rule:"R9: TxnOffsetCommit is answered when its fact is in the journal"`
 	OldClears        bool `rule:"R8: AddPartitionsToTxn of the old protocol clears the ended epoch"`
 	OldAdds          bool `rule:"R9: a batch of the old protocol is admitted while its partition is added"`
@@ -39,5 +42,9 @@ type Rules struct {
 	NotWhileOpen     bool `rule:"R15: an id with an open or incomplete transaction is not forgotten"`
 	DeletedIsDone    bool `rule:"R16: a partition that is deleted needs no marker"`
 	DeletedConfirmed bool `rule:"R16: an ending is complete without it when the deletion is in the journal"`
+	BelowStable      bool `rule:"R17: compaction stops at the last stable offset"`
+	AbortedFirst     bool `rule:"R17: an aborted record replaces none of its key"`
+	OneProducer      bool `rule:"R17: a merge makes no batch of those of different producers"`
+	TrimByMarker     bool `rule:"R17: an aborted transaction is listed until its marker is below the log start"`
 	OneStep          bool `rule:"R18: an ending is decided for all its partitions in one step"`
 }

@@ -74,6 +74,9 @@ var needs = []need{
 	{"RetryStored", "one", "P4"},
 	{"ClearEnded", "zombie", "T3"},
 	{"OldClears", "old", "T1"},
+	{"PreviousComplete", "zombie", "T3"},
+	{"PreviousAborted", "one", "T1"},
+	{"PreviousCleared", "zombie", "T3"},
 	{"StageJournaled", "offsets", "T2"},
 	{"OldAdds", "old", "T1"},
 	{"AllOrNone", "functions", "R10"},
@@ -84,6 +87,10 @@ var needs = []need{
 	{"NotWhileOpen", "expired", "T4"},
 	{"DeletedIsDone", "deleted", "T4"},
 	{"DeletedConfirmed", "deleted", "T1"},
+	{"BelowStable", "merged", "T5"},
+	{"AbortedFirst", "merged", "T5"},
+	{"OneProducer", "merged", "T5"},
+	{"TrimByMarker", "merged", "T5"},
 	{"OneStep", "hasty", "T1"},
 }
 

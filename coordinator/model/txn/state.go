@@ -41,7 +41,7 @@ type identity struct {
 	ended    uint8 // epoch whose EndTxn is answered with next when it comes again; 0: none
 	next     uint8
 	aborting uint8 // 1: it was fenced while a transaction was open, which is to be aborted
-	expired  uint8 // epoch that a timeout fenced, until the next InitProducerId
+	previous uint8 // epoch that a timeout fenced, until the next InitProducerId
 	staged   uint8 // transactions (bits) whose offsets are staged
 	offsets  uint8 // that the last ending let count
 	added    uint8 // partitions that a client of the old protocol has added
@@ -128,6 +128,11 @@ type State struct {
 	answered uint8 // records
 	staged   uint8 // transactions whose TxnOffsetCommit was answered
 
+	// Of merges, by offset (bits).
+	removed [maxPartitions]uint8 // records that compaction has dropped
+	fused   [maxPartitions]uint8 // records that are in the batch of the one before
+	starts  [maxPartitions]uint8 // log starts
+
 	claim   uint8 // epoch of the present one; 0: nobody holds it
 	epochs  uint8 // of claims, given so far
 	workers [maxWorkers]worker
@@ -141,7 +146,7 @@ type State struct {
 	fenced    uint8 // ids that somebody has fenced
 	told      uint8 // requests of functions that were answered
 
-	recoveries, deletions, expiries, claims uint8
+	recoveries, deletions, expiries, claims, merges, compactions, truncations uint8
 
 	wrong uint8 // what a step found wrong
 }

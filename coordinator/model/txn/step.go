@@ -32,6 +32,9 @@ const (
 	JournalPlain
 	JournalFact
 	JournalDelete
+	Compact
+	Merge
+	DeleteRecords
 	Claim
 	Request
 	Open
@@ -65,6 +68,9 @@ var names = [steps]string{
 	JournalPlain:    "chain.put lands, with another's record",
 	JournalFact:     "chain.put lands, with a fact of an id",
 	JournalDelete:   "chain.put lands, with a deletion",
+	Compact:         "a partition is compacted",
+	Merge:           "a merge makes one batch of two records",
+	DeleteRecords:   "DeleteRecords: Propose",
 	Claim:           "a claim is handed on",
 	Request:         "a function sends its request",
 	Open:            "the coordinator is lost, a recovery reads the bucket, and Open",
@@ -94,7 +100,7 @@ func (v Move) String() string {
 	case JournalFact:
 		kinds := []string{"", "fence", "staged offsets", "partition added", "ending", "expiry"}
 		return fmt.Sprintf("%s: %s", name, kinds[v.B])
-	case Delete, JournalDelete, AddPartition:
+	case Delete, JournalDelete, AddPartition, Compact, Merge, DeleteRecords:
 		return fmt.Sprintf("%s: partition %d", name, v.A)
 	case Claim, Request:
 		return fmt.Sprintf("worker %d: %s", v.A, name)

@@ -38,6 +38,7 @@ func (w *walk) from(s *State) {
 	}
 	w.commitEndings()
 	w.journal()
+	w.merges()
 	w.functions()
 	w.disasters()
 }
