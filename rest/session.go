@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +11,8 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/access/login"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 )
 
 // A page in a browser logs in once, by Basic or Bearer, and gets a cookie for it. Browsers keep it
@@ -88,13 +92,33 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// endEverywherePatience is how long a client waits for a session to end on the other nodes.
+const endEverywherePatience = 5 * time.Second
+
+// endSession ends a session on this node whatever happens, and says so if it could not tell the
+// others.
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 	if session := callerOf(r.Context()).session; session != nil {
 		s.sessions().End(*session)
 		setCookie(w, r, "", -1)
+		if err := s.endEverywhere(r.Context(), *session); err != nil {
+			return &problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("this node has ended the session, "+
+				"but could not tell the others, which take the cookie until %s: %v", session.Until.UTC().Format(time.RFC3339), err)}
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func (s *Server) endEverywhere(ctx context.Context, session login.Session) error {
+	changes, err := security.EndedSessions{View: s.view()}.End(session, time.Now())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, endEverywherePatience)
+	defer cancel()
+	_, err = s.opts.Node.Change(ctx, coordinator.Change{Settings: changes})
+	return err
 }
 
 // setCookie has a browser keep a cookie for so long, or lose it, if that is negative.

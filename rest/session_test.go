@@ -2,8 +2,10 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,10 +13,12 @@ import (
 	"time"
 
 	"firn.dev/access/login"
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 )
 
 // startWithSessions starts two nodes on which alice may do everything, whose pages log in.
-func startWithSessions(t *testing.T) ([]*firn, *people) {
+func startWithSessions(t *testing.T, more ...func(*Options)) ([]*firn, *people) {
 	t.Helper()
 	users := &people{}
 	users.set(t, "alice", "pencil")
@@ -23,7 +27,11 @@ func startWithSessions(t *testing.T) ([]*firn, *people) {
 		passwords := login.NewPasswords(users)
 		secret := func() []byte { return bytes.Repeat([]byte("s"), login.MinSecretBytes) }
 		o.Authorizer = only("User:alice")
-		o.Logins = &Logins{Passwords: passwords, Sessions: login.NewSessions(secret, passwords), Required: true}
+		sessions := login.NewSessions(secret, passwords, security.EndedSessions{View: o.Node.View()})
+		o.Logins = &Logins{Passwords: passwords, Sessions: sessions, Required: true}
+		for _, change := range more {
+			change(o)
+		}
 	}), users
 }
 
@@ -87,8 +95,13 @@ func TestSession(t *testing.T) {
 		gone[0].Name != c.Name {
 		t.Errorf("logging out: %s, %v", resp.Status, gone)
 	}
-	if resp := answerTo(t, f, "GET", "/v1/cluster", with(c)); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("after logging out: %s", resp.Status)
+	for _, node := range nodes { // somebody may have copied the cookie
+		if err := node.node.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if resp := answerTo(t, node, "GET", "/v1/cluster", with(c)); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("after logging out, on node %d: %s", node.node.Info().ID, resp.Status)
+		}
 	}
 	c = logIn(t, f)
 	users.set(t, "alice", "another")
@@ -99,6 +112,30 @@ func TestSession(t *testing.T) {
 	if challenge := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusUnauthorized ||
 		strings.Contains(challenge, "Basic") || len(resp.Cookies()) > 0 {
 		t.Errorf("a wrong password: %s, %s, %v", resp.Status, challenge, resp.Cookies())
+	}
+}
+
+// cutOff is a node that can change nothing.
+type cutOff struct{ Node }
+
+func (cutOff) Change(context.Context, coordinator.Change) (coordinator.Fact, error) {
+	return coordinator.Fact{}, coordinator.ErrUnavailable
+}
+
+// A node that cannot tell the others ends the session for itself, and says until when they take it.
+func TestSessionEndsHereWhateverHappens(t *testing.T) {
+	t.Parallel()
+	nodes, _ := startWithSessions(t, func(o *Options) { o.Node = cutOff{o.Node} })
+	f := nodes[0]
+	c := logIn(t, f)
+	resp := answerTo(t, f, "DELETE", "/v1/session", with(c))
+	text, err := io.ReadAll(resp.Body)
+	if gone := resp.Cookies(); err != nil || resp.StatusCode != http.StatusServiceUnavailable || len(gone) != 1 ||
+		gone[0].MaxAge >= 0 || !strings.Contains(string(text), "could not tell the others") {
+		t.Errorf("logging out: %s, %v, %s, %v", resp.Status, gone, text, err)
+	}
+	if resp := answerTo(t, f, "GET", "/v1/cluster", with(c)); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("after logging out: %s", resp.Status)
 	}
 }
 

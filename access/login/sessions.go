@@ -35,17 +35,25 @@ const (
 type Sessions struct {
 	secret    ClusterSecret
 	passwords *Passwords
+	elsewhere EndedSessions
 
 	mu    sync.Mutex
 	ended map[string]time.Time // ids of sessions that were ended here, until when they would have lasted
 }
 
+// EndedSessions knows which sessions were ended on any node of the cluster.
+type EndedSessions interface {
+	// Ended says whether a session was ended. It is called for each request with a cookie: it answers
+	// from memory, and is safe for concurrent use.
+	Ended(session Session) bool
+}
+
 // Session is what a cookie stands for.
 type Session struct {
 	User  string
+	ID    string // no other has it; it is no secret
 	Until time.Time
 
-	id        string
 	mechanism access.ScramMechanism // of the password that it began with; 0: it began with a token
 	keys      []byte                // a MAC of that password's keys
 }
@@ -57,8 +65,8 @@ type sessionClaims struct {
 }
 
 // NewSessions returns the sessions of a cluster with a secret, of users whose passwords these are.
-func NewSessions(secret ClusterSecret, passwords *Passwords) *Sessions {
-	return &Sessions{secret: secret, passwords: passwords, ended: map[string]time.Time{}}
+func NewSessions(secret ClusterSecret, passwords *Passwords, elsewhere EndedSessions) *Sessions {
+	return &Sessions{secret: secret, passwords: passwords, elsewhere: elsewhere, ended: map[string]time.Time{}}
 }
 
 // key signs cookies. It signs nothing else.
@@ -94,13 +102,13 @@ func (s *Sessions) begin(session Session) (string, Session, error) {
 	if err != nil {
 		return "", session, err
 	}
-	session.id, session.Until = rand.Text(), session.Until.Truncate(time.Second)
+	session.ID, session.Until = rand.Text(), session.Until.Truncate(time.Second)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: sessionSignature, Key: key}, nil)
 	if err != nil {
 		return "", session, err
 	}
 	cookie, err := jwt.Signed(signer).
-		Claims(jwt.Claims{Subject: session.User, ID: session.id, Expiry: jwt.NewNumericDate(session.Until)}).
+		Claims(jwt.Claims{Subject: session.User, ID: session.ID, Expiry: jwt.NewNumericDate(session.Until)}).
 		Claims(sessionClaims{session.mechanism, session.keys}).Serialize()
 	return cookie, session, err
 }
@@ -124,8 +132,8 @@ func (s *Sessions) Check(cookie string) (Session, error) {
 	if signed.Claims(key, &claims, &more) != nil || claims.Expiry == nil {
 		return Session{}, ErrSession
 	}
-	session := Session{User: claims.Subject, Until: claims.Expiry.Time(),
-		id: claims.ID, mechanism: more.Mechanism, keys: more.Keys}
+	session := Session{User: claims.Subject, ID: claims.ID, Until: claims.Expiry.Time(),
+		mechanism: more.Mechanism, keys: more.Keys}
 	if !s.Holds(session) {
 		return Session{}, ErrSession
 	}
@@ -135,9 +143,9 @@ func (s *Sessions) Check(cookie string) (Session, error) {
 // Holds says whether a session still goes on.
 func (s *Sessions) Holds(session Session) bool {
 	s.mu.Lock()
-	_, ended := s.ended[session.id]
+	_, ended := s.ended[session.ID]
 	s.mu.Unlock()
-	if ended || !time.Now().Before(session.Until) {
+	if ended || s.elsewhere.Ended(session) || !time.Now().Before(session.Until) {
 		return false
 	}
 	if session.mechanism == 0 {
@@ -148,9 +156,8 @@ func (s *Sessions) Holds(session Session) bool {
 	return err == nil && exists && hmac.Equal(session.keys, keysMAC(key, session.User, session.mechanism, keys))
 }
 
-// End ends a session. This node takes its cookie no more; others do until it expires, if somebody
-// has kept a copy of it. Of sessions that are ended within an hour the last ten thousand or so are
-// remembered.
+// End ends a session on this node, at once and whatever becomes of the others. Of sessions that are
+// ended within an hour the last ten thousand or so are remembered.
 func (s *Sessions) End(session Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +169,7 @@ func (s *Sessions) End(session Session) {
 		}
 		dropOne(s.ended, maxEndedSessions)
 	}
-	s.ended[session.id] = session.Until
+	s.ended[session.ID] = session.Until
 }
 
 // keysMAC stands for the keys of a user in a cookie, which everybody who has it can read.

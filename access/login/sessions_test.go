@@ -13,14 +13,20 @@ import (
 	"firn.dev/access/login/logintest"
 )
 
-// A session is good on every node of a cluster until it is an hour old, until the node was told to
-// end it, or until the user has another password.
+// ended are ids of sessions that another node has ended.
+type ended map[string]bool
+
+func (e ended) Ended(s login.Session) bool { return e[s.ID] }
+
+// A session is good on every node of a cluster until it is an hour old, until this node or another
+// was told to end it, or until the user has another password.
 func TestSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		users := withUser(t, "alice", "pencil")
 		passwords := login.NewPasswords(users)
-		here, there := login.NewSessions(secret("a"), passwords), login.NewSessions(secret("a"), passwords)
-		elsewhere := login.NewSessions(secret("b"), passwords)
+		told := ended{}
+		here, there := login.NewSessions(secret("a"), passwords, ended{}), login.NewSessions(secret("a"), passwords, told)
+		elsewhere := login.NewSessions(secret("b"), passwords, ended{})
 		begin := func() string {
 			t.Helper()
 			proof, err := passwords.Check(t.Context(), from, "alice", "pencil")
@@ -68,6 +74,12 @@ func TestSessions(t *testing.T) {
 		if here.Holds(session) {
 			t.Error("a session that was ended holds")
 		}
+		good("ended where this node cannot know it", there, cookie, true)
+		told[session.ID] = true
+		good("ended elsewhere", there, cookie, false)
+		if there.Holds(session) {
+			t.Error("a session that was ended elsewhere holds")
+		}
 
 		old := begin()
 		time.Sleep(login.SessionTime - 2*time.Second)
@@ -81,7 +93,7 @@ func TestSessions(t *testing.T) {
 		delete(users, "alice")
 		good("of nobody", there, cookie, false)
 
-		none := login.NewSessions(func() []byte { return nil }, passwords)
+		none := login.NewSessions(func() []byte { return nil }, passwords, ended{})
 		if _, err := none.Check(cookie); !errors.Is(err, login.ErrNoSecret) {
 			t.Errorf("without a secret: %v", err)
 		}
@@ -94,7 +106,7 @@ func TestSessions(t *testing.T) {
 // A session of a token ends with the token.
 func TestSessionsOfTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sessions := login.NewSessions(secret("a"), login.NewPasswords(one{}))
+		sessions := login.NewSessions(secret("a"), login.NewPasswords(one{}), ended{})
 		short, _, err := sessions.OfToken(login.TokenProof{User: "carol", Until: time.Now().Add(time.Minute)})
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +132,7 @@ func TestSessionsOfTokens(t *testing.T) {
 // FuzzSessions holds that no text is a session but one that this cluster has signed.
 func FuzzSessions(f *testing.F) {
 	passwords := login.NewPasswords(withUser(f, "alice", "pencil"))
-	sessions := login.NewSessions(secret("a"), passwords)
+	sessions := login.NewSessions(secret("a"), passwords, ended{})
 	cookie, _, err := sessions.OfToken(login.TokenProof{User: "alice", Until: time.Now().Add(time.Hour)})
 	if err != nil {
 		f.Fatal(err)

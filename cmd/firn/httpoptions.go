@@ -57,8 +57,9 @@ func (n *node) logins() *rest.Logins {
 	if auth == noHTTPAuth {
 		return nil
 	}
+	ended := security.EndedSessions{View: n.member.View()}
 	return &rest.Logins{Passwords: n.passwords, Tokens: n.tokens, Required: auth == requiredHTTPAuth,
-		Sessions: login.NewSessions(n.clusterSecret(), n.passwords), Plaintext: n.options.httpLogins.plaintext}
+		Sessions: login.NewSessions(n.clusterSecret(), n.passwords, ended), Plaintext: n.options.httpLogins.plaintext}
 }
 
 // readSecret reads --cluster-secret-file; nil if there is none.

@@ -76,6 +76,10 @@ byId("login").onsubmit = async event => {
   } catch (e) { fault(e.message) }
 };
 byId("in").onclick = () => { byId("login").hidden = false };
-byId("out").onclick = async () => { await ask("v1/session", {method: "DELETE"}); show() };
+byId("out").onclick = async () => {
+  const r = await ask("v1/session", {method: "DELETE"});
+  await show();
+  if (!r.ok) fault((await r.json()).detail);
+};
 show();
 setInterval(() => { if (!document.hidden && byId("login").hidden) show() }, 3000);

@@ -17,6 +17,7 @@ import (
 	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
@@ -73,7 +74,8 @@ func startNode(t *testing.T) (*rest.Server, *coordinator.Node, *groups.Manager) 
 	secret := func() []byte { return bytes.Repeat([]byte("s"), login.MinSecretBytes) }
 	s, err := rest.New(rest.Options{Node: node, View: node.View(), Index: blocks, Writer: writer, Groups: members,
 		Gatherer: prometheus.NewRegistry(),
-		Logins:   &rest.Logins{Passwords: passwords, Sessions: login.NewSessions(secret, passwords)}})
+		Logins: &rest.Logins{Passwords: passwords,
+			Sessions: login.NewSessions(secret, passwords, security.EndedSessions{View: node.View()})}})
 	must(err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
