@@ -10,3 +10,10 @@ func (f *UsersFile) LookEachTime() { f.lookAfter = 0 }
 
 // PauseFor sets how often a key that is not there has the set read again, and how old it gets.
 func (t *Tokens) PauseFor(pause, age time.Duration) { t.keys.pause, t.keys.age = pause, age }
+
+// OneCore has one core alone check passwords. It is taken, and free frees it.
+func (p *Passwords) OneCore() (free func()) {
+	p.cores = make(chan struct{}, 1)
+	p.cores <- struct{}{}
+	return func() { <-p.cores }
+}

@@ -29,7 +29,8 @@ const (
 // exchanges of SCRAM. All know the same users.
 //
 // A password that was right is remembered as a keyed hash, so an honest client costs little. Others
-// wait: for a core, of which half may check passwords, and for their address's turn.
+// wait: for their address's turn, one at a time, and then for a core, of which half may check
+// passwords. So many guesses from some addresses keep a client of another waiting for one of each.
 type Passwords struct {
 	users  access.Users
 	secret []byte        // of this process
@@ -38,13 +39,19 @@ type Passwords struct {
 
 	mu         sync.Mutex
 	remembered map[[sha256.Size]byte]access.ScramKeys
-	addresses  map[netip.Addr]*rate.Limiter
+	addresses  map[netip.Addr]*turns
+}
+
+// turns bound the checks of one address.
+type turns struct {
+	rate *rate.Limiter
+	one  chan struct{} // has something in it while a check waits for a core, or has one
 }
 
 // NewPasswords returns a checker of the passwords of users.
 func NewPasswords(users access.Users) *Passwords {
 	p := &Passwords{users: users, secret: make([]byte, 32), cores: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		remembered: map[[sha256.Size]byte]access.ScramKeys{}, addresses: map[netip.Addr]*rate.Limiter{}}
+		remembered: map[[sha256.Size]byte]access.ScramKeys{}, addresses: map[netip.Addr]*turns{}}
 	rand.Read(p.secret) // never fails
 	return p
 }
@@ -114,14 +121,17 @@ func (p *Passwords) Check(ctx context.Context, from netip.Addr, user, password s
 		proof.mechanism = access.ScramMechanisms[0]
 		proof.keys = decoyKeys(proof.mechanism, p.decoy(), user)
 	}
-	if err := p.turn(from).Wait(ctx); err != nil {
+	turns := p.turnsOf(from)
+	if err := turns.rate.Wait(ctx); err != nil {
 		return Proof{}, err
 	}
-	select {
-	case p.cores <- struct{}{}:
-		defer func() { <-p.cores }()
-	case <-ctx.Done():
-		return Proof{}, ctx.Err()
+	for _, place := range []chan struct{}{turns.one, p.cores} {
+		select {
+		case place <- struct{}{}:
+			defer func() { <-place }()
+		case <-ctx.Done():
+			return Proof{}, ctx.Err()
+		}
 	}
 	if right := proof.keys.Match(proof.mechanism, password); !right || !exists {
 		return Proof{}, ErrFailed
@@ -152,17 +162,16 @@ func (p *Passwords) remember(id [sha256.Size]byte, keys access.ScramKeys) {
 	p.remembered[id] = keys
 }
 
-// turn is what bounds the checks of an address.
-func (p *Passwords) turn(from netip.Addr) *rate.Limiter {
+func (p *Passwords) turnsOf(from netip.Addr) *turns {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l, known := p.addresses[from]
+	t, known := p.addresses[from]
 	if !known {
 		dropOne(p.addresses, maxAddresses)
-		l = rate.NewLimiter(checksPerSecond, checksAtOnce)
-		p.addresses[from] = l
+		t = &turns{rate.NewLimiter(checksPerSecond, checksAtOnce), make(chan struct{}, 1)}
+		p.addresses[from] = t
 	}
-	return l
+	return t
 }
 
 // dropOne makes room in a map for one more.
