@@ -192,8 +192,9 @@ bench-cloud: ## latency and dollars on a simulated S3 (Standard, Express, a bad 
 	@mkdir -p dist
 	$(GO) test -count=1 -timeout 2h -v -run TestBench ./test/cloud -cloud.long -cloud.json $(CURDIR)/dist/cloud.json -cloud.svg $(CURDIR)/dist/cloud.svg $(ARGS)
 
-bench-tls: ## produce and fetch with TLS and without, in turns: MiB/s, and what they cost the server (1 minute)
-	$(GO) test -run '^$$' -bench BenchmarkTLS -benchtime 1x -v ./test/logins
+bench-tls: build ## produce and fetch with TLS and without, beside Apache Kafka with TLS and without: MiB/s, and the servers' CPU (8 minutes)
+	mvn -q -B -f test/bench/apache/pom.xml dependency:copy-dependencies
+	$(GO) run ./test/bench --firn $(BIN)/firn --kafka test/bench/apache/lib --measures tls --for 5s $(ARGS)
 
 bench-replay-tail: build ## what a consumer at the tail notices of a full replay, through the node and from the bucket (5 minutes, 10 GiB of disk)
 	$(GO) run ./test/bench/tail -firn $(BIN)/firn $(ARGS)

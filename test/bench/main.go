@@ -35,7 +35,7 @@ type options struct {
 }
 
 // allMeasures are the parts of the program, in the order of the report.
-var allMeasures = []string{"throughput", "latency", "start"}
+var allMeasures = []string{"throughput", "latency", "start", "tls"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -76,7 +76,8 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	}
 	r := &report{}
 	b := &bench{options: opts, root: filepath.Join(dir, "data"), peers: peers, report: r}
-	steps := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "start": b.start}
+	steps := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "start": b.start,
+		"tls": b.tls}
 	for _, m := range opts.measures {
 		b.peers = peers
 		if m != "throughput" {

@@ -19,6 +19,7 @@ type peer struct {
 	command []string
 	prepare func(ctx context.Context, spec process.Spec) error // of a fresh directory; may be nil
 	variant bool                                               // of another peer, that differs in throughput alone
+	secure  func(f tlsFiles) peer                              // the same with a listener of TLS beside; nil: none
 }
 
 // newPeers builds what has to be built.
@@ -35,6 +36,7 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 	if opts.profiles != "" {
 		firn.command = append(firn.command, "--pprof")
 	}
+	firn.secure = func(f tlsFiles) peer { return peer{name: firn.name, command: f.onlyListeners(firn.command)} }
 	kfake, err := process.Build(ctx, dir, "firn.dev/test/bench/kfake")
 	if err != nil {
 		return nil, err
@@ -58,33 +60,35 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 }
 
 // apache is Apache Kafka in KRaft mode, one process. Out of the box it acknowledges before its data
-// is on disk: replicas are its durability.
-func apache(lib, name, extra string) peer {
+// is on disk: replicas are its durability. The HTTP address is free, so it serves for the
+// controller.
+func apache(lib, name, more string) peer {
+	const properties = `process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers={http}
+listeners=PLAINTEXT://{kafka},CONTROLLER://{http}
+controller.listener.names=CONTROLLER
+log.dirs={dir}/logs
+offsets.topic.replication.factor=1
+`
 	java := []string{"java", "-Xmx1g", "-cp", filepath.Join(lib, "*")}
 	return peer{
 		name:    name,
 		command: append(java, "kafka.Kafka", "{dir}/server.properties"),
 		prepare: func(ctx context.Context, spec process.Spec) error {
-			properties := filepath.Join(spec.Dir, "server.properties")
-			// The HTTP address is free, so it serves for the controller.
-			text := fmt.Sprintf(`process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=%[2]s
-listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
-controller.listener.names=CONTROLLER
-log.dirs=%[3]s
-offsets.topic.replication.factor=1
-%[4]s`, spec.Kafka, spec.HTTP, filepath.Join(spec.Dir, "logs"), extra)
-			if err := os.WriteFile(properties, []byte(text), 0o644); err != nil {
+			file := filepath.Join(spec.Dir, "server.properties")
+			text := strings.NewReplacer("{kafka}", spec.Kafka, "{http}", spec.HTTP, "{dir}", spec.Dir).Replace(properties + more)
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 				return err
 			}
 			args := append(java[1:len(java):len(java)], "kafka.tools.StorageTool", "format", "-t", "c29tZS1maXhlZC1pZC0xMg",
-				"-c", properties, "--standalone")
+				"-c", file, "--standalone")
 			if out, err := exec.CommandContext(ctx, java[0], args...).CombinedOutput(); err != nil {
 				return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, strings.TrimSpace(string(out)))
 			}
 			return nil
 		},
+		secure: func(f tlsFiles) peer { return apache(lib, name, more+f.properties()) },
 	}
 }
 

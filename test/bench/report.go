@@ -19,6 +19,7 @@ type report struct {
 	throughput []throughputRow
 	latency    []latencyRow
 	start      []startRow
+	tls        []throughputRow
 }
 
 type throughputRow struct {
@@ -83,6 +84,20 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 			fmt.Fprintf(w, "| %s | %v | %v | %v | %v | %s |\n", row.peer, milliseconds(row.empty), milliseconds(row.full),
 				milliseconds(row.fetch),
 				row.filled.Round(100*time.Millisecond), row.note)
+		}
+	}
+	if len(r.tls) > 0 {
+		fmt.Fprintf(w, "\n## TLS\n\nAs under Throughput, records of %d bytes that cannot be compressed, through a listener "+
+			"without TLS and one with it (TLS 1.3, AES-128-GCM);\n%d rounds of %v, medians, each on a fresh server that has "+
+			"taken and given records for as long before.\n\n", valueBytes, opts.rounds, opts.seconds)
+		fmt.Fprintln(w, "| server | listener | in, MiB/s | out, MiB/s | CPU s/GiB in | CPU s/GiB out |")
+		fmt.Fprintln(w, "|---|---|--:|--:|--:|--:|")
+		for _, row := range r.tls {
+			fmt.Fprintf(w, "| %s | %s | %.0f | %.0f | %.2f | %.2f |\n", row.peer, row.setting,
+				median(row.samples, func(s sample) float64 { return s.produced })*valueBytes/(1<<20),
+				median(row.samples, func(s sample) float64 { return s.consumed })*valueBytes/(1<<20),
+				median(row.samples, func(s sample) float64 { return s.produceCPU }),
+				median(row.samples, func(s sample) float64 { return s.consumeCPU }))
 		}
 	}
 	return w.Flush()

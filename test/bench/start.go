@@ -84,7 +84,7 @@ func (b *bench) startFull(ctx context.Context, p peer, row *startRow) (err error
 		if err != nil {
 			return err
 		}
-		if err := consume(ctx, spec, 1); err != nil {
+		if err := consume(ctx, []kgo.Opt{kgo.SeedBrokers(spec.Kafka)}, topic, 1); err != nil {
 			return err
 		}
 		row.full = append(row.full, took)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -62,7 +64,7 @@ func (b *bench) throughput(ctx context.Context) error {
 		for round := range b.rounds {
 			for i := range b.peers {
 				p := b.peers[(i+round)%len(b.peers)]
-				one, err := b.sample(ctx, p, s)
+				one, err := b.sample(ctx, p, s, door{})
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", p.name, s.name, err)
 				}
@@ -78,9 +80,9 @@ func (b *bench) throughput(ctx context.Context) error {
 	return nil
 }
 
-// sample measures one peer once.
-func (b *bench) sample(ctx context.Context, p peer, s setting) (_ sample, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*b.seconds+patience)
+// sample measures a fresh server of a peer once, through a door.
+func (b *bench) sample(ctx context.Context, p peer, s setting, d door) (_ sample, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*b.seconds+patience)
 	defer cancel()
 	server, spec, err := b.fresh(ctx, p)
 	if err != nil {
@@ -94,13 +96,25 @@ func (b *bench) sample(ctx context.Context, p peer, s setting) (_ sample, err er
 			err = discarded
 		}
 	}()
-	if err := createTopic(ctx, spec, topic, partitions); err != nil {
+	clients := append([]kgo.Opt{kgo.SeedBrokers(spec.Kafka)}, d.opts...)
+	if d.warm {
+		if _, err := b.roundTrip(ctx, server, "", clients, "warm", s); err != nil {
+			return sample{}, err
+		}
+	}
+	return b.roundTrip(ctx, server, strings.TrimSuffix(p.name+", "+s.name+", "+d.name, ", "), clients, topic, s)
+}
+
+// roundTrip has a server take records of a new topic for a while, and give them.
+func (b *bench) roundTrip(ctx context.Context, server *process.Process, profile string, clients []kgo.Opt, topic string,
+	s setting) (sample, error) {
+	if err := createTopic(ctx, server.Spec(), topic, partitions); err != nil {
 		return sample{}, err
 	}
 	var records int64
 	producing, err := measure(server, func() error {
-		return b.profiled(ctx, server, p.name+", "+s.name+", in", func() (err error) {
-			records, err = produce(ctx, spec, s, b.seconds)
+		return b.profiled(ctx, server, profile+", in", func() (err error) {
+			records, err = produce(ctx, clients, topic, s, b.seconds)
 			return err
 		})
 	})
@@ -108,7 +122,7 @@ func (b *bench) sample(ctx context.Context, p peer, s setting) (_ sample, err er
 		return sample{}, err
 	}
 	consuming, err := measure(server, func() error {
-		return b.profiled(ctx, server, p.name+", "+s.name+", out", func() error { return consume(ctx, spec, records) })
+		return b.profiled(ctx, server, profile+", out", func() error { return consume(ctx, clients, topic, records) })
 	})
 	if err != nil {
 		return sample{}, err
@@ -151,15 +165,14 @@ func createTopic(ctx context.Context, spec process.Spec, name string, partitions
 }
 
 // produce writes for that long, waits for every acknowledgement, and returns how many there were.
-func produce(ctx context.Context, spec process.Spec, s setting, howLong time.Duration) (int64, error) {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(spec.Kafka),
+func produce(ctx context.Context, clients []kgo.Opt, topic string, s setting, howLong time.Duration) (int64, error) {
+	client, err := kgo.NewClient(append(slices.Clone(clients),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(s.codec),
 		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.MaxBufferedRecords(50_000),
-	)
+	)...)
 	if err != nil {
 		return 0, err
 	}
@@ -184,12 +197,11 @@ func produce(ctx context.Context, spec process.Spec, s setting, howLong time.Dur
 }
 
 // consume reads as many records from the start.
-func consume(ctx context.Context, spec process.Spec, records int64) error {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(spec.Kafka),
+func consume(ctx context.Context, clients []kgo.Opt, topic string, records int64) error {
+	client, err := kgo.NewClient(append(slices.Clone(clients),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-	)
+	)...)
 	if err != nil {
 		return err
 	}
