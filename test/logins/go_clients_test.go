@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+	xdg "github.com/xdg-go/scram"
 )
 
 // with is the TLS of a client with its certificate.
@@ -60,9 +61,25 @@ func (s *stage) franz(t *testing.T) {
 // Token implements sarama.AccessTokenProvider.
 func (s *stage) Token() (*sarama.AccessToken, error) { return &sarama.AccessToken{Token: s.token}, nil }
 
-// sarama brings no SCRAM of its own: whoever uses it adds one.
+// saramaScram is SCRAM for sarama, which brings none of its own and names xdg-go/scram in its
+// examples.
+type saramaScram struct {
+	hash xdg.HashGeneratorFcn
+	*xdg.ClientConversation
+}
+
+// Begin implements sarama.SCRAMClient.
+func (c *saramaScram) Begin(user, password, authorizeAs string) error {
+	client, err := c.hash.NewClient(user, password, authorizeAs)
+	if err == nil {
+		c.ClientConversation = client.NewConversation()
+	}
+	return err
+}
+
 func (s *stage) sarama(t *testing.T) {
-	for _, way := range []string{plainWay, oauthWay, certificate} {
+	hashes := map[string]xdg.HashGeneratorFcn{scram256: xdg.SHA256, scram512: xdg.SHA512}
+	for _, way := range all {
 		config := sarama.NewConfig()
 		config.Version = sarama.V3_6_0_0
 		config.Producer.Return.Successes = true
@@ -72,6 +89,10 @@ func (s *stage) sarama(t *testing.T) {
 		case plainWay:
 			config.Net.SASL.Mechanism, config.Net.SASL.Version = sarama.SASLTypePlaintext, sarama.SASLHandshakeV1
 			config.Net.SASL.User, config.Net.SASL.Password = "alice", password
+		case scram256, scram512:
+			config.Net.SASL.Mechanism = sarama.SASLMechanism(way)
+			config.Net.SASL.User, config.Net.SASL.Password = "alice", password
+			config.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &saramaScram{hash: hashes[way]} }
 		case oauthWay:
 			config.Net.SASL.Mechanism, config.Net.SASL.TokenProvider = sarama.SASLTypeOAuth, s
 		default:

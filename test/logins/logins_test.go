@@ -205,7 +205,7 @@ func TestClientsLogIn(t *testing.T) {
 		run  func(t *testing.T)
 	}{
 		"franz-go":     {all, s.franz},
-		"sarama":       {[]string{plainWay, oauthWay, certificate}, s.sarama},
+		"sarama":       {all, s.sarama},
 		"firn":         {all, s.firn},
 		"kcat":         {[]string{plainWay, scram256, scram512, certificate}, s.kcat},
 		"kafka-python": {all, func(t *testing.T) { run(t, "", python, "login.py", "kafka-python", s.settings) }},
