@@ -50,7 +50,8 @@ func TestContainerRootRunsByItself(t *testing.T) {
 		t.Error("the image's health check waits for clients: there is no FIRN_ADMIN_ADDR")
 	}
 	kafka := freeAddr(t)
-	environment := append(stage.env, "FIRN_KAFKA_ADDR="+kafka, "FIRN_ADVERTISE="+kafka,
+	// What the image says of --kafka-addr does not stand in the way of the chart and of Terraform.
+	environment := append(stage.env, "FIRN_LISTENER=kafka=plaintext://"+kafka,
 		"FIRN_HTTP_ADDR="+freeAddr(t), "FIRN_ADMIN_ADDR="+freeAddr(t))
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

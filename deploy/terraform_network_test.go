@@ -38,7 +38,7 @@ func number(t *testing.T, m module, b *hclsyntax.Block, name string) (values []i
 	for node := range int64(manyNodes) {
 		value, problems := expr.Value(&hcl.EvalContext{Variables: map[string]cty.Value{
 			"var":   cty.ObjectVal(map[string]cty.Value{"nodes": cty.NumberIntVal(manyNodes)}),
-			"local": cty.ObjectVal(map[string]cty.Value{"kafka_port": kafkaPort}),
+			"local": cty.ObjectVal(map[string]cty.Value{"kafka_port": kafkaPort, "http_port": cty.NumberIntVal(443)}),
 			"each":  cty.ObjectVal(map[string]cty.Value{"value": cty.NumberIntVal(node + 1)}),
 		}})
 		if problems.HasErrors() {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
 // module is a Terraform module, parsed. Providers are not asked: what is checked is what can be
@@ -91,6 +94,64 @@ func inner(b *hclsyntax.Block, kind string) (found []*hclsyntax.Block) {
 		}
 	}
 	return found
+}
+
+// local evaluates a local value by those that it is made of.
+func (m module) local(t *testing.T, name string, of map[string]cty.Value) cty.Value {
+	t.Helper()
+	for _, locals := range m.all("locals") {
+		if found := locals.Body.Attributes[name]; found != nil {
+			value, problems := found.Expr.Value(&hcl.EvalContext{Variables: of, Functions: map[string]function.Function{
+				"merge": stdlib.MergeFunc, "join": stdlib.JoinFunc, "concat": stdlib.ConcatFunc, "length": stdlib.LengthFunc}})
+			if problems.HasErrors() {
+				t.Fatal(problems)
+			}
+			return value
+		}
+	}
+	t.Fatalf("there is no local %s", name)
+	return cty.NilVal
+}
+
+// TestTerraformSecretsBecomeFiles runs what a node's first container runs, and wants the files that
+// firn serve is told of to have what the secrets have.
+func TestTerraformSecretsBecomeFiles(t *testing.T) {
+	m := parseModule(t, "terraform/aws")
+	variables := map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{"https": cty.True,
+		"tls_secret_arn": cty.StringVal("arn:tls"), "tls_client_auth": cty.StringVal("require"),
+		"users_secret_arn": cty.StringVal("arn:users"), "authorizer": cty.StringVal("acl"),
+		"super_users": cty.TupleVal([]cty.Value{cty.StringVal("User:admin")})})}
+	files := m.local(t, "files", variables)
+	variables["local"] = cty.ObjectVal(map[string]cty.Value{"files": files})
+	script, dir := m.local(t, "files_script", variables).AsString(), t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(script, "/firn-files", dir))
+	want := map[string]string{} // by the names of files
+	for name, file := range files.AsValueMap() {
+		variable, from := file.GetAttr("variable").AsString(), file.GetAttr("from").AsString()
+		secret := `"` + from + `" $HOME\n\` + "`id`"
+		cmd.Env = append(cmd.Env, variable+"="+secret)
+		want[name] = secret + "\n"
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	told, flags := m.local(t, "security", variables).AsValueMap(), serveVariables(t)
+	for variable, value := range told {
+		if !flags[variable] {
+			t.Errorf("%s is no flag of firn serve", variable)
+		}
+		name, isFile := strings.CutPrefix(value.AsString(), "/firn-files/")
+		if !isFile {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(text) != want[name] {
+			t.Errorf("%s is %q, %v, want %q", name, text, err, want[name])
+		}
+		delete(want, name)
+	}
+	if len(want) > 0 || len(told) != 8 || told["FIRN_SUPER_USERS"].AsString() != "User:admin" {
+		t.Errorf("firn serve is told %v, and not of the files %v", told, want)
+	}
 }
 
 func TestTerraformIsFormatted(t *testing.T) {

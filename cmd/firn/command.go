@@ -111,6 +111,9 @@ func environmentName(flag string) string {
 	return "FIRN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// fromVariable marks flags that fromEnvironment has set.
+const fromVariable = "variable"
+
 // fromEnvironment sets the flags that the command line left alone from their variables. An empty
 // variable counts as absent.
 func fromEnvironment(flags *pflag.FlagSet) error {
@@ -121,7 +124,11 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		if f.Changed || value == "" || f.Name == "help" {
 			return
 		}
-		if err := flags.Set(f.Name, value); err != nil {
+		err := flags.Set(f.Name, value)
+		if err == nil {
+			err = flags.SetAnnotation(f.Name, fromVariable, []string{name})
+		}
+		if err != nil {
 			problems = append(problems, fmt.Errorf("environment variable %s=%q: %w", name, value, errors.Unwrap(err)))
 		}
 	})

@@ -117,7 +117,8 @@ func (o *serveOptions) checkListeners(check func(flag string, err error)) {
 	}
 	if len(o.listeners) > 0 {
 		for _, short := range []string{"kafka-addr", "advertise"} {
-			if o.flags.Changed(short) {
+			// Variables may be there already, in an image, say: they count for nothing.
+			if f := o.flags.Lookup(short); f.Changed && f.Annotations[fromVariable] == nil {
 				check(short, errors.New("is the short form of one listener: leave it away beside --listener"))
 			}
 		}

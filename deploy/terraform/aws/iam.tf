@@ -71,7 +71,7 @@ resource "aws_iam_role_policy" "node" {
   policy = data.aws_iam_policy_document.log.json
 }
 
-# What ECS itself does to start a node: fetch the image, write logs, read the URL of Redis.
+# What ECS itself does to start a node: fetch the image, write logs, read the URL of Redis and the secrets that become files.
 resource "aws_iam_role" "execution" {
   name               = "${var.name}-execution"
   assume_role_policy = data.aws_iam_policy_document.tasks_assume.json
@@ -85,14 +85,14 @@ resource "aws_iam_role_policy_attachment" "execution" {
 
 data "aws_iam_policy_document" "execution" {
   statement {
-    sid       = "RedisURL"
+    sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [aws_secretsmanager_secret.redis.arn]
+    resources = compact([aws_secretsmanager_secret.redis.arn, var.tls_secret_arn, var.users_secret_arn])
   }
 }
 
 resource "aws_iam_role_policy" "execution" {
-  name   = "redis-url"
+  name   = "secrets"
   role   = aws_iam_role.execution.id
   policy = data.aws_iam_policy_document.execution.json
 }

@@ -84,8 +84,8 @@ resource "aws_vpc_security_group_ingress_rule" "balancer_http" {
   description       = "HTTP clients"
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
-  from_port         = 80
-  to_port           = 80
+  from_port         = local.http_port
+  to_port           = local.http_port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "balancer_peers" {
@@ -197,7 +197,7 @@ resource "aws_lb_target_group" "http" {
 
 resource "aws_lb_listener" "http" {
   load_balancer_arn = aws_lb.firn.arn
-  port              = 80
+  port              = local.http_port
   protocol          = "TCP"
 
   default_action {

@@ -2,8 +2,37 @@
 
 locals {
   kafka_port = 9092
+  http_port  = var.https ? 443 : 80
   kafka_host = coalesce(var.advertise_host, aws_lb.firn.dns_name)
   nodes      = { for i in range(var.nodes) : tostring(i + 1) => i + 1 }
+
+  # Secrets that a node reads from files: the file, the variable that has it, and where ECS finds that.
+  files = merge(
+    var.tls_secret_arn == null ? {} : {
+      "tls.crt" = { variable = "TLS_CERTIFICATE", from = "${var.tls_secret_arn}:certificate::" }
+      "tls.key" = { variable = "TLS_KEY", from = "${var.tls_secret_arn}:key::" }
+    },
+    var.tls_client_auth == "none" ? {} : {
+      "ca.crt" = { variable = "TLS_CLIENT_CA", from = "${var.tls_secret_arn}:client_ca::" }
+    },
+    var.users_secret_arn == null ? {} : {
+      "users" = { variable = "USERS", from = var.users_secret_arn }
+    },
+  )
+  files_script = join("\n", concat(["set -e"], [for name, file in local.files : "printf '%s\\n' \"$${${file.variable}}\" > /firn-files/${name}"]))
+
+  security = merge(
+    var.https ? { FIRN_HTTPS = "true" } : {},
+    var.tls_secret_arn == null ? {} : {
+      FIRN_TLS_CERT        = "/firn-files/tls.crt"
+      FIRN_TLS_KEY         = "/firn-files/tls.key"
+      FIRN_TLS_CLIENT_AUTH = var.tls_client_auth
+    },
+    var.tls_client_auth == "none" ? {} : { FIRN_TLS_CLIENT_CA = "/firn-files/ca.crt" },
+    var.users_secret_arn == null ? {} : { FIRN_USERS_FILE = "/firn-files/users" },
+    { FIRN_AUTHORIZER = var.authorizer },
+    length(var.super_users) == 0 ? {} : { FIRN_SUPER_USERS = join(";", var.super_users) },
+  )
 }
 
 resource "aws_ecs_cluster" "firn" {
@@ -34,25 +63,44 @@ resource "aws_ecs_task_definition" "node" {
     cpu_architecture        = "ARM64"
   }
 
-  container_definitions = jsonencode([{
+  # Nobody but the containers of one task sees it, and it ends with the task.
+  dynamic "volume" {
+    for_each = length(local.files) == 0 ? [] : ["files"]
+
+    content {
+      name = volume.value
+    }
+  }
+
+  container_definitions = jsonencode(concat(length(local.files) == 0 ? [] : [{
+    name        = "files"
+    image       = var.files_image
+    entryPoint  = ["sh", "-c"]
+    command     = [local.files_script]
+    essential   = false
+    secrets     = [for file in values(local.files) : { name = file.variable, valueFrom = file.from }]
+    mountPoints = [{ sourceVolume = "files", containerPath = "/firn-files" }]
+    }], [{
     name                   = "firn"
     image                  = var.image
     command                = ["serve"]
     essential              = true
     readonlyRootFilesystem = true
     stopTimeout            = 45 # a drain takes up to 30 seconds
+    dependsOn              = [for name in length(local.files) == 0 ? [] : ["files"] : { containerName = name, condition = "SUCCESS" }]
+    mountPoints            = [for name in length(local.files) == 0 ? [] : ["files"] : { sourceVolume = name, containerPath = "/firn-files", readOnly = true }]
     portMappings = [
       { containerPort = local.kafka_port + each.value, protocol = "tcp" },
       { containerPort = 8080, protocol = "tcp" },
       { containerPort = 8081, protocol = "tcp" },
     ]
-    environment = concat([for name, value in var.environment : { name = name, value = value }], [
+    environment = concat([for name, value in merge(local.security, var.environment) : { name = name, value = value }], [
       { name = "FIRN_NODE_ID", value = each.key },
       { name = "FIRN_STORE", value = local.store_url },
       { name = "FIRN_LISTENER", value = "kafka=${var.kafka_protocol}://0.0.0.0:${local.kafka_port + each.value}?advertise=${local.kafka_host}:${local.kafka_port + each.value}" },
       { name = "FIRN_HTTP_ADDR", value = "0.0.0.0:8080" },
       { name = "FIRN_ADMIN_ADDR", value = "0.0.0.0:8081" },
-      { name = "FIRN_ADVERTISE_HTTP", value = "${aws_lb.firn.dns_name}:${8080 + each.value}" },
+      { name = "FIRN_ADVERTISE_HTTP", value = "${local.kafka_host}:${8080 + each.value}" },
       { name = "FIRN_LOG_FORMAT", value = "json" },
       { name = "GOMEMLIMIT", value = "${floor(var.node_memory * 0.85)}MiB" },
     ])
@@ -66,7 +114,7 @@ resource "aws_ecs_task_definition" "node" {
         awslogs-stream-prefix = "node"
       }
     }
-  }])
+  }]))
 }
 
 resource "aws_ecs_service" "node" {

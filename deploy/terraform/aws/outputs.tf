@@ -1,11 +1,11 @@
 output "bootstrap_servers" {
   description = "What Kafka clients are given."
-  value       = join(",", [for i in values(local.nodes) : "${aws_lb.firn.dns_name}:${local.kafka_port + i}"])
+  value       = join(",", [for i in values(local.nodes) : "${local.kafka_host}:${local.kafka_port + i}"])
 }
 
 output "http_url" {
   description = "Where HTTP clients produce and consume."
-  value       = "http://${aws_lb.firn.dns_name}"
+  value       = "${var.https ? "https" : "http"}://${local.kafka_host}"
 }
 
 output "store" {

@@ -40,30 +40,102 @@ variable "client_cidr_blocks" {
 }
 
 variable "kafka_protocol" {
-  description = "plaintext, or sasl-plaintext: clients log in. With certificate_arn the load balancer speaks TLS with them, so that to them it is SASL_SSL."
+  description = "Of Kafka clients: plaintext, ssl, sasl-plaintext or sasl-ssl. The two with ssl need tls_secret_arn: nodes speak TLS themselves."
   type        = string
   default     = "plaintext"
 
   validation {
-    condition     = contains(["plaintext", "sasl-plaintext"], var.kafka_protocol)
-    error_message = "kafka_protocol is plaintext or sasl-plaintext."
+    condition     = contains(["plaintext", "ssl", "sasl-plaintext", "sasl-ssl"], var.kafka_protocol)
+    error_message = "kafka_protocol is plaintext, ssl, sasl-plaintext or sasl-ssl."
+  }
+
+  validation {
+    condition     = !endswith(var.kafka_protocol, "ssl") || var.tls_secret_arn != null
+    error_message = "kafka_protocol with ssl needs tls_secret_arn. To have the load balancer speak TLS, use sasl-plaintext and certificate_arn."
   }
 }
 
 variable "certificate_arn" {
-  description = "Certificate (ACM) by which the load balancer speaks TLS with Kafka clients; null: it does not. It names advertise_host."
+  description = "Certificate (ACM) by which the load balancer speaks TLS with Kafka clients, instead of the nodes; null: it does not. It names advertise_host."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.certificate_arn == null || !endswith(var.kafka_protocol, "ssl")
+    error_message = "certificate_arn is for kafka_protocol plaintext or sasl-plaintext: with ssl the nodes have TLS already."
+  }
 }
 
 variable "advertise_host" {
-  description = "Name under which clients reach the load balancer, and that the certificate names; null: the load balancer's own."
+  description = "Name under which clients and nodes reach the load balancer, and that the certificate names; null: the load balancer's own."
   type        = string
   default     = null
 }
 
+variable "https" {
+  description = "Serve HTTPS at port 443 instead of HTTP at port 80. It needs tls_secret_arn, and advertise_host that the certificate names."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.https || (var.tls_secret_arn != null && var.advertise_host != null)
+    error_message = "https needs tls_secret_arn and advertise_host: nodes reach each other by that name."
+  }
+}
+
+variable "tls_secret_arn" {
+  description = "Secret (Secrets Manager) with the nodes' certificate: JSON with certificate, key and, for tls_client_auth, client_ca, each PEM; null: no TLS. Nodes read it when they start."
+  type        = string
+  default     = null
+}
+
+variable "tls_client_auth" {
+  description = "Whether nodes ask clients for certificates: none, request or require."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "request", "require"], var.tls_client_auth)
+    error_message = "tls_client_auth is none, request or require."
+  }
+
+  validation {
+    condition     = var.tls_client_auth == "none" || var.tls_secret_arn != null
+    error_message = "tls_client_auth needs tls_secret_arn, with client_ca."
+  }
+}
+
+variable "users_secret_arn" {
+  description = "Secret (Secrets Manager) with the first users, as lines of `firn user hash`; null: there are none. Others are made with `firn user`."
+  type        = string
+  default     = null
+}
+
+variable "authorizer" {
+  description = "none: everybody may do everything. acl: what ACLs and super_users say."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "acl"], var.authorizer)
+    error_message = "authorizer is none or acl."
+  }
+}
+
+variable "super_users" {
+  description = "Principals that may do everything beside authorizer acl: [\"User:admin\"]."
+  type        = list(string)
+  default     = []
+}
+
+variable "files_image" {
+  description = "Image with a shell, that writes the secrets above into files before a node starts: the image of Firn has none."
+  type        = string
+  default     = "public.ecr.aws/docker/library/busybox:1.37"
+}
+
 variable "environment" {
-  description = "More settings of firn serve, as its variables: FIRN_AUTHORIZER, FIRN_SUPER_USERS, FIRN_OAUTH_JWKS, ... Secrets do not belong here."
+  description = "More settings of firn serve, as its variables: FIRN_OAUTH_JWKS, FIRN_PUT_BUDGET, ... Secrets do not belong here."
   type        = map(string)
   default     = {}
 
