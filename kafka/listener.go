@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"firn.dev/access/login"
 	"firn.dev/coordinator"
 )
 
@@ -111,7 +110,10 @@ func (c *connection) shakeHands(ctx context.Context) error {
 	}
 	c.s.metrics.handshakes.WithLabelValues("done").Inc()
 	if c.peer.session == nil {
-		c.client.Principal = login.PrincipalOfTLS(secure.ConnectionState())
+		var err error
+		if c.client.Principal, err = c.s.opts.Principals.Of(secure.ConnectionState()); err != nil {
+			return fmt.Errorf("%w: %w", errHandshake, err)
+		}
 		c.s.known(c)
 	}
 	return nil

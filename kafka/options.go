@@ -30,8 +30,9 @@ type Options struct {
 	Logger       *slog.Logger
 	Registerer   prometheus.Registerer
 	Passwords    *login.Passwords // of listeners with SASL; nil: no mechanism with passwords
-	Tokens       *login.Tokens    // of listeners with SASL; nil: no OAUTHBEARER
-	MaxReauth    time.Duration    // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
+	Principals   login.PrincipalRules
+	Tokens       *login.Tokens // of listeners with SASL; nil: no OAUTHBEARER
+	MaxReauth    time.Duration // how long a login is good for: Kafka's connections.max.reauth.ms; 0: for ever
 
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Quotas     *security.Quotas  // say how much clients may use; nil: those of the node, counted here alone

@@ -21,6 +21,8 @@ type Logins struct {
 	Passwords *login.Passwords // what Basic is checked with
 	Tokens    *login.Tokens    // what Bearer is checked with; nil: it is not taken
 	Sessions  *login.Sessions  // of pages in browsers; nil: there are none
+	// Principals are what certificates come to.
+	Principals login.PrincipalRules
 	// Required says that a client that proves nothing gets 401. Otherwise it is User:ANONYMOUS.
 	Required bool
 	// Plaintext says that passwords and tokens of other machines are taken over HTTP without TLS as
@@ -72,7 +74,10 @@ func (s *Server) authenticate(r *http.Request) (*caller, error) {
 		return who, s.checkCookie(r, who, cookie)
 	}
 	if r.TLS != nil {
-		who.Principal = login.PrincipalOfTLS(*r.TLS)
+		var err error
+		if who.Principal, err = logins.Principals.Of(*r.TLS); err != nil {
+			return who, s.unauthorized(r, err.Error())
+		}
 	}
 	if who.Principal == access.Anonymous && logins.Required {
 		return who, s.unauthorized(r, "log in: send a user's name and password as Basic authentication, "+

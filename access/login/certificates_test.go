@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 
+	"firn.dev/access"
 	"firn.dev/access/login"
 	"firn.dev/access/login/logintest"
 )
@@ -123,11 +125,52 @@ func TestPrincipalOfTLS(t *testing.T) {
 	}
 	for _, s := range subjects {
 		_, state := shown(t, c.Config(), authority.Client(authority.Issue(s.name)))
-		if got := login.PrincipalOfTLS(state).String(); got != "User:"+s.want {
-			t.Errorf("the principal is\n%s, want\n%s", got, "User:"+s.want)
+		if got, err := login.PrincipalRules(nil).Of(state); err != nil || got.String() != "User:"+s.want {
+			t.Errorf("the principal is\n%s, %v, want\n%s", got, err, "User:"+s.want)
 		}
 	}
-	if _, state := shown(t, c.Config(), authority.Client()); login.PrincipalOfTLS(state).String() != "User:ANONYMOUS" {
-		t.Error("a client without a certificate has a name")
+	_, state := shown(t, c.Config(), authority.Client())
+	for _, text := range []string{"", "RULE:CN=(.*)/$1/"} {
+		rules, err := login.ParsePrincipalRules(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := rules.Of(state); err != nil || got != access.Anonymous {
+			t.Errorf("a client without a certificate is %v, %v", got, err)
+		}
+	}
+}
+
+// Rules are Kafka's: the first that matches all of the name counts. These are the examples of
+// KIP-371, and of Kafka's own tests.
+func TestPrincipalRules(t *testing.T) {
+	const kafkas = `RULE:^CN=(.*?),OU=ServiceUsers.*$/$1/, RULE:^CN=(.*?),OU=(.*?),O=(.*?),L=(.*?),ST=(.*?),C=(.*?)$/$1@$2/L,` +
+		`RULE:^cn=(.*?),ou=(.*?),dc=(.*?),dc=(.*?)$/$1@$2/U,RULE:^.*[Cc][Nn]=([a-zA-Z0-9.]*).*$/$1/U`
+	for _, c := range []struct{ rules, name, want string }{
+		{kafkas + ",DEFAULT", "CN=Duke,OU=ServiceUsers,O=Org,C=US", "Duke"},
+		{kafkas + ",DEFAULT", "CN=Duke,OU=SME,O=mycp,L=Fulton,ST=MD,C=US", "duke@sme"},
+		{kafkas + ",DEFAULT", "OU=JavaSoft,CN=Duke,O=Sun Microsystems", "DUKE"},
+		{kafkas + ",DEFAULT", "OU=JavaSoft,O=Sun Microsystems", "OU=JavaSoft,O=Sun Microsystems"},
+		{kafkas, "OU=JavaSoft,O=Sun Microsystems", ""},
+		{"DEFAULT", "CN=a", "CN=a"},
+		{`RULE:^CN=(.*?)\/(.*?),.*$/$2\/$1\$1$/`, "CN=a/b,O=o", "b/a$1$"},
+		{"RULE:CN=a/b/", "CN=ab", ""},
+		{"RULE:^CN=(.*?)$//", "CN=a", ""},
+	} {
+		rules, err := login.ParsePrincipalRules(c.rules)
+		if err != nil {
+			t.Errorf("%s: %v", c.rules, err)
+			continue
+		}
+		got, err := rules.OfName(c.name)
+		if c.want == "" != errors.Is(err, login.ErrFailed) || err == nil && got.String() != "User:"+c.want {
+			t.Errorf("%s of %s is %v, %v, want %q", c.rules, c.name, got, err, c.want)
+		}
+	}
+	for _, wrong := range []string{"RULE", "RULE:a/b", "RULE:a/b/X", "RULE:(/b/", "DEFAULT RULE:a/b/", "RULE:(?=a)/b/",
+		",", "default"} {
+		if rules, err := login.ParsePrincipalRules(wrong); err == nil {
+			t.Errorf("%q is taken for %d rules", wrong, len(rules))
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package login
 
-import "time"
+import (
+	"time"
+
+	"firn.dev/access"
+)
 
 // LookEachTime has every handshake look at the files.
 func (c *Certificates) LookEachTime() { c.lookAfter = 0 }
@@ -17,3 +21,6 @@ func (p *Passwords) OneCore() (free func()) {
 	p.cores <- struct{}{}
 	return func() { <-p.cores }
 }
+
+// OfName is Of a client with a certificate of such a subject.
+func (r PrincipalRules) OfName(subject string) (access.Principal, error) { return r.of(subject) }

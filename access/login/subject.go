@@ -1,23 +1,11 @@
 package login
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
 	"strings"
-
-	"firn.dev/access"
 )
-
-// PrincipalOfTLS is who a client has proved to be in a handshake: the subject of its
-// certificate, or nobody.
-func PrincipalOfTLS(state tls.ConnectionState) access.Principal {
-	if len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
-		return access.Anonymous
-	}
-	return access.Principal{Type: "User", Name: subjectName(state.VerifiedChains[0][0])}
-}
 
 // attribute is one AttributeTypeAndValue of a name, with the bytes of the value.
 type attribute struct {

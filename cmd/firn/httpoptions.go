@@ -58,7 +58,8 @@ func (n *node) logins() *rest.Logins {
 		return nil
 	}
 	ended := security.EndedSessions{View: n.member.View()}
-	return &rest.Logins{Passwords: n.passwords, Tokens: n.tokens, Required: auth == requiredHTTPAuth,
+	return &rest.Logins{Passwords: n.passwords, Tokens: n.tokens, Principals: n.options.principals(),
+		Required: auth == requiredHTTPAuth,
 		Sessions: login.NewSessions(n.clusterSecret(), n.passwords, ended), Plaintext: n.options.httpLogins.plaintext}
 }
 

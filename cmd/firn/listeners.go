@@ -135,6 +135,8 @@ func (o *serveOptions) checkListeners(check func(flag string, err error)) {
 		check("tls-cert", errors.New("and --tls-key are missing: TLS needs them"))
 	}
 	check("max-reauth", within(o.maxReauth, 0, 365*24*time.Hour))
+	_, err := login.ParsePrincipalRules(o.principalRules)
+	check("tls-principal-rules", err)
 	check("tls-client-auth", oneOf(o.tls.ClientAuth, "none", "request", "require"))
 }
 
@@ -192,6 +194,12 @@ func (o *serveOptions) certificates(logger *slog.Logger) (*login.Certificates, e
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+// principals are what the certificates of clients come to. The rules were checked.
+func (o *serveOptions) principals() login.PrincipalRules {
+	rules, _ := login.ParsePrincipalRules(o.principalRules)
+	return rules
 }
 
 // listenersOf are the doors as the Kafka server serves them.

@@ -188,7 +188,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Transactions: n.transactions,
 		Logger: n.logger, Registerer: registry,
-		Passwords: n.passwords, Tokens: n.tokens, MaxReauth: o.maxReauth,
+		Passwords: n.passwords, Principals: o.principals(), Tokens: n.tokens, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer, Quotas: quotas,

@@ -33,10 +33,12 @@ type serveOptions struct {
 	listeners     []string
 	https         bool
 	tls           login.Files
-	usersFile     string
-	maxReauth     time.Duration
-	nodeID        int32
-	zone          string
+	// principalRules are those of ParsePrincipalRules.
+	principalRules string
+	usersFile      string
+	maxReauth      time.Duration
+	nodeID         int32
+	zone           string
 
 	flushBytes     byteSize
 	flushInterval  time.Duration
@@ -118,6 +120,8 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 		"none",
 		"whether clients show certificates: none, request or require",
 	)
+	f.StringVar(&o.principalRules, "tls-principal-rules", "", "`rules` that make principals of the subjects of clients' "+
+		"certificates, as Kafka's ssl.principal.mapping.rules: RULE:^CN=(.*?),.*$/$1/L,DEFAULT")
 	f.StringVar(&o.usersFile, "users-file", "", "`file` of the users who may log in, by SASL and on HTTP; lines of "+
 		"'firn user hash'; read again when it changes")
 	f.DurationVar(
