@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,35 +59,13 @@ func newPeers(ctx context.Context, opts options, dir string) ([]peer, error) {
 }
 
 // apache is Apache Kafka in KRaft mode, one process. Out of the box it acknowledges before its data
-// is on disk: replicas are its durability. The HTTP address is free, so it serves for the
-// controller.
+// is on disk: replicas are its durability.
 func apache(lib, name, more string) peer {
-	const properties = `process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers={http}
-listeners=PLAINTEXT://{kafka},CONTROLLER://{http}
-controller.listener.names=CONTROLLER
-log.dirs={dir}/logs
-offsets.topic.replication.factor=1
-`
-	java := []string{"java", "-Xmx1g", "-cp", filepath.Join(lib, "*")}
 	return peer{
 		name:    name,
-		command: append(java, "kafka.Kafka", "{dir}/server.properties"),
-		prepare: func(ctx context.Context, spec process.Spec) error {
-			file := filepath.Join(spec.Dir, "server.properties")
-			text := strings.NewReplacer("{kafka}", spec.Kafka, "{http}", spec.HTTP, "{dir}", spec.Dir).Replace(properties + more)
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-				return err
-			}
-			args := append(java[1:len(java):len(java)], "kafka.tools.StorageTool", "format", "-t", "c29tZS1maXhlZC1pZC0xMg",
-				"-c", file, "--standalone")
-			if out, err := exec.CommandContext(ctx, java[0], args...).CombinedOutput(); err != nil {
-				return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, strings.TrimSpace(string(out)))
-			}
-			return nil
-		},
-		secure: func(f tlsFiles) peer { return apache(lib, name, more+f.properties()) },
+		command: process.Apache(lib),
+		prepare: func(ctx context.Context, spec process.Spec) error { return process.FormatApache(ctx, lib, spec, more) },
+		secure:  func(f tlsFiles) peer { return apache(lib, name, more+f.properties()) },
 	}
 }
 
