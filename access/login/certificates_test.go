@@ -144,7 +144,8 @@ func TestPrincipalOfTLS(t *testing.T) {
 // Rules are Kafka's: the first that matches all of the name counts. These are the examples of
 // KIP-371, and of Kafka's own tests.
 func TestPrincipalRules(t *testing.T) {
-	const kafkas = `RULE:^CN=(.*?),OU=ServiceUsers.*$/$1/, RULE:^CN=(.*?),OU=(.*?),O=(.*?),L=(.*?),ST=(.*?),C=(.*?)$/$1@$2/L,` +
+	const kafkas = `RULE:^CN=(.*?),OU=ServiceUsers.*$/$1/, ` +
+		`RULE:^CN=(.*?),OU=(.*?),O=(.*?),L=(.*?),ST=(.*?),C=(.*?)$/$1@$2/L,` +
 		`RULE:^cn=(.*?),ou=(.*?),dc=(.*?),dc=(.*?)$/$1@$2/U,RULE:^.*[Cc][Nn]=([a-zA-Z0-9.]*).*$/$1/U`
 	for _, c := range []struct{ rules, name, want string }{
 		{kafkas + ",DEFAULT", "CN=Duke,OU=ServiceUsers,O=Org,C=US", "Duke"},

@@ -39,8 +39,8 @@ func replacementOf(java string) string {
 	})
 }
 
-// ParsePrincipalRules reads rules as Kafka writes them: DEFAULT, or RULE:pattern/replacement/ with L
-// or U behind it for lower or upper case, divided by commas.
+// ParsePrincipalRules reads rules as Kafka writes them: DEFAULT, or RULE:pattern/replacement/ with
+// L or U behind it for lower or upper case, divided by commas.
 func ParsePrincipalRules(text string) (rules PrincipalRules, err error) {
 	for rest := text; strings.TrimSpace(rest) != ""; {
 		found := nextRule.FindStringSubmatch(rest)

@@ -29,12 +29,12 @@ func Apache(lib string) []string {
 // it needs; they win, and {dir}, {kafka} and {http} stand in them for what they do in a command.
 func FormatApache(ctx context.Context, lib string, spec Spec, more string) error {
 	file := filepath.Join(spec.Dir, "server.properties")
-	text := strings.NewReplacer("{kafka}", spec.Kafka, "{http}", spec.HTTP, "{dir}", spec.Dir).Replace(apacheProperties + more)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	fill := strings.NewReplacer("{kafka}", spec.Kafka, "{http}", spec.HTTP, "{dir}", spec.Dir)
+	if err := os.WriteFile(file, []byte(fill.Replace(apacheProperties+more)), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "java", "-Xmx256m", "-cp", filepath.Join(lib, "*"), "kafka.tools.StorageTool", "format",
-		"-t", "c29tZS1maXhlZC1pZC0xMg", "-c", file, "--standalone")
+	cmd := exec.CommandContext(ctx, "java", "-Xmx256m", "-cp", filepath.Join(lib, "*"), "kafka.tools.StorageTool",
+		"format", "-t", "c29tZS1maXhlZC1pZC0xMg", "-c", file, "--standalone")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
