@@ -12,9 +12,11 @@ import (
 
 // metrics of the write path, all of them:
 //
-//	firn_ingest_stage_seconds{stage}       how long a segment's first batch spent in each stage, and in all
+//	firn_ingest_stage_seconds{stage}       how long a segment's first batch spent in each stage, and
+//	                                       in all
 //	firn_ingest_segment_bytes              record batches in a segment
-//	firn_ingest_batches_total{result}      batches answered: ok, duplicate, rejected (by a check), failed
+//	firn_ingest_batches_total{result}      batches answered: ok, duplicate, rejected (by a check),
+//	                                       failed
 //	firn_ingest_buffered_bytes             taken and not yet answered
 //	firn_ingest_retries_total{stage}       put, commit, journal: tried again after an error
 //	firn_ingest_hedged_puts_total          second attempts beside a slow first

@@ -117,7 +117,8 @@ func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coo
 // makeTopic creates a topic.
 func (f *firn) makeTopic(t testing.TB, name string, partitions int32) *coordinator.Topic {
 	t.Helper()
-	_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: name, Partitions: partitions}})
+	create := &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: name, Partitions: partitions}
+	_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: create})
 	if err != nil {
 		t.Fatal(err)
 	}

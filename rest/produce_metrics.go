@@ -19,7 +19,8 @@ type produceMetrics struct {
 func newProduceMetrics(r prometheus.Registerer, m *budget.Pool) *produceMetrics {
 	factory := promauto.With(r)
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "firn_http_request_memory_bytes", Help: "Memory that requests of HTTP producers hold; RequestMemoryBytes at most.",
+		Name: "firn_http_request_memory_bytes",
+		Help: "Memory that requests of HTTP producers hold; RequestMemoryBytes at most.",
 	}, func() float64 { return float64(m.Used() + m.Own()) })
 	return &produceMetrics{
 		requests: factory.NewCounterVec(prometheus.CounterOpts{

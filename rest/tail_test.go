@@ -196,7 +196,8 @@ func TestTailEnds(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic, other := f.makeTopic(t, "orders", 1), f.makeTopic(t, "other", 1)
 	f.writeValues(t, topic, 0, "a", "b", "c")
-	change := coordinator.Change{LogStart: &coordinator.LogStart{Offsets: map[segments.Partition]int64{{Topic: topic.ID}: 2}}}
+	starts := map[segments.Partition]int64{{Topic: topic.ID}: 2}
+	change := coordinator.Change{LogStart: &coordinator.LogStart{Offsets: starts}}
 	if _, err := f.node.Change(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,8 @@ func TestTailBeats(t *testing.T) {
 // TestTailOfNobody: a client that takes nothing any more is let go, and its place is free.
 func TestTailOfNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
-		if _, err := io.WriteString(c, "GET /v1/topics/orders/tail?from=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		const tail = "GET /v1/topics/orders/tail?from=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"
+		if _, err := io.WriteString(c, tail); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(sendTimeout / 2)

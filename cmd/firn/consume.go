@@ -34,8 +34,8 @@ func newConsume(s streams) *cobra.Command {
 		Long: "Read a topic to standard output, one record per line, from --from to the end that the topic has when the\n" +
 			"command starts. With --follow, go on with new records. Records of one partition come in order. --count ends\n" +
 			"the reading early.\n\n" +
-			"With --group, read as a member of that consumer group, from the offsets that the group has committed, and commit\n" +
-			"the records that were written out. --from then counts for partitions without a committed offset.",
+			"With --group, read as a member of that consumer group, from the offsets that the group has committed, and\n" +
+			"commit the records that were written out. --from then counts for partitions without a committed offset.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]

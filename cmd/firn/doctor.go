@@ -47,12 +47,11 @@ func newDoctor(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything that a deployment needs, and say what to fix",
-		Long: "Check everything that 'firn serve' with the same flags needs, and say what to fix: one line each, ok, warn " +
-			"or fail.\n" +
-			"It leaves nothing behind. The exit status is 1 if a check fails.\n" +
-			"With --audit it lists the bucket instead. It says of each object why it is there, and at the end how many objects\n" +
-			"there are of each kind, how many are leaked (nothing needs them, and they should be gone by now) and how many\n" +
-			"are missing. The exit status is 1 if any is leaked or missing.",
+		Long: "Check everything that 'firn serve' with the same flags needs, and say what to fix: one line each, ok, warn\n" +
+			"or fail. It leaves nothing behind. The exit status is 1 if a check fails. With --audit it lists the bucket\n" +
+			"instead. It says of each object why it is there, and at the end how many objects there are of each kind, how\n" +
+			"many are leaked (nothing needs them, and they should be gone by now) and how many are missing. The exit\n" +
+			"status is 1 if any is leaked or missing.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var problems []error

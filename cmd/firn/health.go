@@ -23,9 +23,9 @@ func newHealth(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the node on this machine whether it is ready; exit status 0 or 1",
-		Long: "Ask the node on this machine whether it is ready for work. Health checks of containers run this command, so it\n" +
-			"takes the address as serve does: from --admin-addr or FIRN_ADMIN_ADDR, where it waits for no client, or\n" +
-			"else from --http-addr or FIRN_HTTP_ADDR, with --https or FIRN_HTTPS.",
+		Long: "Ask the node on this machine whether it is ready for work. Health checks of containers run this command,\n" +
+			"so it takes the address as serve does: from --admin-addr or FIRN_ADMIN_ADDR, where it waits for no client,\n" +
+			"or else from --http-addr or FIRN_HTTP_ADDR, with --https or FIRN_HTTPS.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			flag, asked := "admin-addr", adminAddr

@@ -45,8 +45,9 @@ func newProduce(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "produce TOPIC",
 		Short: "Write one record per line of standard input",
-		Long: "Write one record per line of standard input, idempotently: the client's own retries never write a record twice.\n" +
-			"With --key-separator the text before the first separator is the record's key; a line without one has no key.",
+		Long: "Write one record per line of standard input, idempotently: the client's own retries never write a record\n" +
+			"twice. With --key-separator the text before the first separator is the record's key; a line without one has\n" +
+			"no key.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]

@@ -21,9 +21,10 @@ func newRecover(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "Rebuild Redis's state from the bucket",
-		Long: "Rebuild Redis's state from the bucket, as a node does by itself when Redis has lost it. A recovery seals every\n" +
-			"journal chain, so that running nodes begin a new life, and loads the bucket's state into Redis. It loses nothing\n" +
-			"that was acknowledged. With --dry-run it says what a recovery would find and do, and changes nothing.",
+		Long: "Rebuild Redis's state from the bucket, as a node does by itself when Redis has lost it. A recovery seals\n" +
+			"every journal chain, so that running nodes begin a new life, and loads the bucket's state into Redis. It\n" +
+			"loses nothing that was acknowledged. With --dry-run it says what a recovery would find and do, and changes\n" +
+			"nothing.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := parseCoordinator(where)

@@ -34,17 +34,17 @@ func newReplay(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay TOPIC",
 		Short: "Read a topic straight from the bucket, without a node",
-		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to " +
-			"(exclusive),\n" +
-			"the records of each partition in order.\n\n" +
+		Long: "Read a topic straight from the bucket, at its speed, without a node: from --from (inclusive) to --to\n" +
+			"(exclusive), the records of each partition in order.\n\n" +
 			"Formats: ndjson (one object a line), raw (each value and a newline) and parquet, with the columns partition,\n" +
-			"offset, timestamp, key, value and headers. With --schema, the column value has the fields of values that are JSON.\n\n" +
-			"--out is a file, a directory (an existing one, or a path that ends with /) or a bucket's URL. In a directory or a\n" +
-			"bucket each partition gets files of its own. When a replay into these was interrupted, the same command goes on\n" +
-			"with the first file that was not finished. When it was complete and more records were written since, the same\n" +
-			"command fails; with --append it goes on where it ended.\n\n" +
-			"Batches that nobody can read, because their producer wrote them so, are skipped and named on standard error. The\n" +
-			"exit status is then 4, though everything else was replayed.\n\n" +
+			"offset, timestamp, key, value and headers. With --schema, the column value has the fields of values that are\n" +
+			"JSON.\n\n" +
+			"--out is a file, a directory (an existing one, or a path that ends with /) or a bucket's URL. In a directory\n" +
+			"or a bucket each partition gets files of its own. When a replay into these was interrupted, the same command\n" +
+			"goes on with the first file that was not finished. When it was complete and more records were written since,\n" +
+			"the same command fails; with --append it goes on where it ended.\n\n" +
+			"Batches that nobody can read, because their producer wrote them so, are skipped and named on standard error.\n" +
+			"The exit status is then 4, though everything else was replayed.\n\n" +
 			"--plan only says how many objects, bytes and requests the replay takes, and how many dollars at list prices.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -38,9 +38,12 @@ func TestMain(m *testing.M) {
 //	status N COMMAND…      runs a command that has to end with exit status N
 //	terminate              sends SIGTERM to every background command
 //	kill                   sends SIGKILL to every background command
-//	subscribe ADDR GROUP TOPIC  has a consumer of the new protocol (KIP-848) be in a group until the script ends
-//	damage ADDR TOPIC      produces a batch of three records to partition 0 whose sums are right and whose zstd frame is none; with ! it has to be refused
-//	certify NAME…          makes an authority (ca.pem), server.pem and its key, and for each NAME a client's certificate
+//	subscribe ADDR GROUP TOPIC  has a consumer of the new protocol (KIP-848) be in a group until
+//	                       the script ends
+//	damage ADDR TOPIC      produces a batch of three records to partition 0 whose sums are right and
+//	                       whose zstd frame is none; with ! it has to be refused
+//	certify NAME…          makes an authority (ca.pem), server.pem and its key, and for each NAME a
+//	                       client's certificate
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
 //
 // Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO

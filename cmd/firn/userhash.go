@@ -19,8 +19,8 @@ func newUserHash(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hash NAME",
 		Short: "Read a password, and print the line of --users-file that lets its user log in",
-		Long: "Read a password from standard input, or from --password-file, and print the line of --users-file that lets its\n" +
-			"user log in with PLAIN, with the SCRAM mechanism, and on HTTP. The line does not contain the password.",
+		Long: "Read a password from standard input, or from --password-file, and print the line of --users-file that lets\n" +
+			"its user log in with PLAIN, with the SCRAM mechanism, and on HTTP. The line does not contain the password.",
 		Args: exactly("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			m, known := login.ScramMechanism(mechanism)

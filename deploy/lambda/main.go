@@ -9,8 +9,9 @@
 //	FIRN_STORE        the bucket: s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX or file:///DIR
 //	FIRN_COORDINATOR  redis://HOST:PORT or rediss://HOST:PORT, as the nodes of the cluster have it
 //	FIRN_TOPIC        the topic
-//	FIRN_KEY          keys of records that come from events: "source" (the default: SQS message group, Kinesis partition key, S3 bucket and key, SNS topic,
-//	                  EventBridge source), "id" (of the message) or "none"
+//	FIRN_KEY          keys of records that come from events: "source" (the default: SQS message
+//	                  group, Kinesis partition key, S3 bucket and key, SNS topic, EventBridge
+//	                  source), "id" (of the message) or "none"
 //
 // SQS and Kinesis need ReportBatchItemFailures in their event source mappings. A message that its
 // topic does not take (too large, say) fails each time and belongs into a dead letter queue; in a

@@ -4,7 +4,8 @@
 // lines have to come back complete and in order.
 //
 //	go run ./test/demo -firn bin/firn
-//	go run ./test/demo -bootstrap 127.0.0.1:9092    on servers that are there, and have no topic of that name yet
+//	go run ./test/demo -bootstrap 127.0.0.1:9092    on servers that are there, and have no topic of
+//	                                                that name yet
 package main
 
 import (

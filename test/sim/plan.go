@@ -227,8 +227,9 @@ func (p *Plan) createTopic() coordinator.Change {
 // String shows a plan.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes, %s, %d partitions; clients: %d idempotent, %d plain, %d keyed, %d direct, %d "+
-		"groups, %d readers; admin %v, cleanup %v, retention %d, compact %v, long %v; deadline %s, grace %s, snapshots each %d",
+	fmt.Fprintf(&b, "seed %d: %d nodes, %s, %d partitions; clients: %d idempotent, %d plain, %d keyed, %d direct, "+
+		"%d groups, %d readers; admin %v, cleanup %v, retention %d, compact %v, long %v; deadline %s, grace %s, "+
+		"snapshots each %d",
 		p.Seed, p.Nodes, p.Length.Round(time.Millisecond), p.Partitions, p.Idempotent, p.Plain, p.Keyed, p.Direct, p.Groups,
 		p.Readers, p.Admin, p.Cleanup, p.Retention, p.Compact, p.Long,
 		p.CommitDeadline, p.Grace, p.SnapshotObjects)

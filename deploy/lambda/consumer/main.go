@@ -8,7 +8,8 @@
 //
 // It is configured by its environment:
 //
-//	FIRN_HTTP    where nodes serve HTTP: http://HOST:PORT, several separated by commas; one is asked after the other
+//	FIRN_HTTP    where nodes serve HTTP: http://HOST:PORT, several separated by commas; one is
+//	             asked after the other
 //	FIRN_GROUP   the group
 //	FIRN_TOPICS  the topics, separated by commas
 //	FIRN_TARGET  the URL to which records are sent; or
