@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ check: ## gofmt, vet, layering, true pages, widths (lowers the numbers in testda
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }
 	$(GO) vet work
 	$(GO) test -run "TestImports|TestModules|TestPackages|TestPage|IsNarrow" . -widths.shrink
+
+numbers: build ## the house in numbers: public names, widths, lengths, dependencies, the binary; ARGS="DIR…" of other trees
+	$(GO) run ./test/numbers -firn $(BIN)/firn . $(ARGS)
 
 lint: check ## golangci-lint, pinned (its first build takes minutes)
 	$(GO) run $(GOLANGCI) run ./... ./deploy/... ./test/...
