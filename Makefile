@@ -160,7 +160,7 @@ test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a t
 	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming INCREMENTING $(ARGS)
 	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming POOLING $(ARGS)
 
-test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms, and Apache Kafka's tools; strangers attack for a minute (3 minutes)
+test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms; Apache Kafka's tools print the same as with Apache Kafka; strangers attack for a minute (6 minutes)
 	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies
 	$(GO) test -count=1 -timeout 20m -v ./test/logins -logins.kafka lib -logins.long
 
