@@ -165,6 +165,29 @@ func (v *View) Transactions() []Transaction {
 	return v.transactions(func(*TransactionalID) bool { return true })
 }
 
+// OngoingTransactions returns the transactions that have not ended, or are to be aborted, ordered by
+// id, and where they are open. It looks at every partition.
+func (v *View) OngoingTransactions() []Transaction {
+	open := v.openProducers()
+	return v.transactions(func(t *TransactionalID) bool { return t.Aborting || t.busy() || open[t.ProducerID] })
+}
+
+// openProducers are the producer ids that have a transaction open in some partition.
+func (v *View) openProducers() map[int64]bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	open := map[int64]bool{}
+	for _, p := range v.state.partitions {
+		if p.txns == nil {
+			continue
+		}
+		for id := range p.txns.open {
+			open[id] = true
+		}
+	}
+	return open
+}
+
 func (v *View) transactions(wanted func(*TransactionalID) bool) []Transaction {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

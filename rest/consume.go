@@ -22,6 +22,10 @@ func (s *Server) consuming() []route {
 			rules: needs(access.Requests, access.Describe.On(access.Cluster))},
 		{method: http.MethodGet, pattern: "/v1/nodes", handler: s.nodes, summary: "the nodes that are alive",
 			rules: needs(access.Requests, access.Describe.On(access.Cluster))},
+		{method: http.MethodGet, pattern: "/v1/transactions", handler: s.counting(s.listTransactions),
+			summary: "transactions that have not ended, the oldest first",
+			rules: needs(access.Requests).asking(access.Describe.On(access.Cluster),
+				access.Describe.On(access.TransactionalID))},
 		{method: http.MethodGet, pattern: "/openapi.json", handler: openAPI, summary: "this list, as an OpenAPI document",
 			rules: rules{open: true, quota: access.Unthrottled}},
 	}))

@@ -40,13 +40,13 @@ function loggedIn(session) {
   byId("in").hidden = !logins || principal !== "User:ANONYMOUS";
   byId("shown").hidden = !session;
   byId("login").hidden = !!session;
-  if (!session) ["cluster", "numbers", "topics", "groups", "nodes"].forEach(id => byId(id).replaceChildren());
+  if (!session) ["cluster", "numbers", "topics", "groups", "transactions", "nodes"].forEach(id => byId(id).replaceChildren());
 }
 
 async function show() {
   try {
     loggedIn(await get("v1/session"));
-    const [cluster, topics, groups, nodes] = await Promise.all([get("v1/cluster"), get("v1/topics?limit=200"), get("v1/groups?limit=200"), get("v1/nodes")]);
+    const [cluster, topics, groups, nodes, txns] = await Promise.all([get("v1/cluster"), get("v1/topics?limit=200"), get("v1/groups?limit=200"), get("v1/nodes"), get("v1/transactions?limit=50")]);
     byId("cluster").textContent = "cluster " + cluster.cluster_id;
     byId("numbers").replaceChildren(...[["topics", whole(cluster.topics)], ["partitions", whole(cluster.partitions)], ["records", whole(cluster.records)],
       ["in the bucket", size(cluster.bytes)], ["groups", whole(cluster.groups)], ["nodes", whole(cluster.nodes)]].map(([name, n]) => {
@@ -55,6 +55,8 @@ async function show() {
       ["records", "n", t => whole(t.records)], ["size", "n", t => size(t.bytes)]], topics.topics, "no topics yet");
     table("groups", [["name", "", g => g.group, g => "v1/groups/" + encodeURIComponent(g.group)], ["type", "", g => g.type], ["state", "", g => g.state],
       ["node", "n", g => g.node], ["lag", g => g.lag ? "n late" : "n", g => whole(g.lag)]], groups.groups, "no groups yet");
+    table("transactions", [["transactional id", "", t => t.transactional_id], ["state", "", t => t.state], ["began", "", t => t.began && new Date(t.began).toLocaleString()],
+      ["timeout", "n", t => whole(t.timeout_ms / 1000) + " s"], ["partitions", "n", t => whole(t.partitions)]], txns.transactions, "none");
     table("nodes", [["id", "", n => n.id + (n.self ? " (this one)" : "")], ["Kafka", "", n => n.kafka], ["HTTP", "", n => n.http || "–"], ["zone", "", n => n.zone || "–"]],
       nodes.nodes, "no nodes");
     byId("state").textContent = groups.unreachable ? "no answer from node " + groups.unreachable.join(", ") : "as of " + new Date().toLocaleTimeString();
