@@ -165,8 +165,8 @@ func (v *View) Transactions() []Transaction {
 	return v.transactions(func(*TransactionalID) bool { return true })
 }
 
-// OngoingTransactions returns the transactions that have not ended, or are to be aborted, ordered by
-// id, and where they are open. It looks at every partition.
+// OngoingTransactions returns the transactions that have not ended, or are to be aborted, ordered
+// by id, and where they are open. It looks at every partition.
 func (v *View) OngoingTransactions() []Transaction {
 	open := v.openProducers()
 	return v.transactions(func(t *TransactionalID) bool { return t.Aborting || t.busy() || open[t.ProducerID] })

@@ -43,9 +43,9 @@ const (
 	// ahead is how many numbers are written before they are read. So the strikes hit a program that is
 	// at work.
 	ahead = 2000
-	// pipelinePatience is how long nothing may come: a session, a transaction's timeout, a start, and all
-	// of that on a busy machine.
-	pipelinePatience = 5 * time.Minute
+	// pipelinePatience is how long nothing may come: a session, a transaction's timeout, a start, and
+	// all of that on a busy machine.
+	pipelinePatience = 10 * time.Minute
 	// lanes are the keys of numbers.
 	lanes = 20
 )
