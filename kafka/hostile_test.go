@@ -276,13 +276,14 @@ func TestRequestMemoryIsBounded(t *testing.T) {
 
 // A panic in a handler is its own connection's end and nobody else's.
 func TestPanicClosesItsConnectionAlone(t *testing.T) {
-	s, address := serve(t, Options{}) // without a node, so that Metadata panics
+	s, address := serve(t, Options{}) // without groups, so that Heartbeat panics
 	stop := neighbour(t, address)
 	defer stop()
-	metadata := kmsg.NewPtrMetadataRequest()
-	metadata.Version = 9
+	heartbeat := kmsg.NewPtrHeartbeatRequest()
+	heartbeat.Version = 4
+	heartbeat.Group, heartbeat.MemberID = "g", "m"
 	nc := dial(t, address)
-	if _, err := nc.Write(frame(metadata, 1)); err != nil {
+	if _, err := nc.Write(frame(heartbeat, 1)); err != nil {
 		t.Fatal(err)
 	}
 	wantClosed(t, nc)

@@ -13,12 +13,29 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
+	"firn.dev/segments/memory"
 )
 
-// serve runs a server without a log behind it: what it serves needs neither topics nor a store.
+// serve runs a server with a node, which ApiVersions asks for levels of features, and without a log
+// behind it: nothing that it serves needs topics.
 func serve(t *testing.T, opts Options) (s *Server, address string) {
 	t.Helper()
-	s, err := New(opts)
+	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{
+		Store: memory.New(), Coordinator: embedded.New(embedded.Options{}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := node.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	opts.Node = node
+	s, err = New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
