@@ -127,6 +127,8 @@ type audit struct {
 	names  map[segments.TopicID]string
 	needed needs
 
+	carriers map[string]segments.ID // segments of needed that journal objects carry, by key
+
 	doubtful []Doubt
 
 	now   time.Time         // by the store's clock, about
@@ -147,7 +149,7 @@ func (a *audit) look(ctx context.Context) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		chains, err := a.listChains(ctx)
+		chains, err := a.listChains(ctx, snapshot.covers)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -165,6 +167,10 @@ func (a *audit) look(ctx context.Context) error {
 func (a *audit) take(ctx context.Context, state *State) error {
 	for id, t := range state.topics {
 		a.names[id] = t.Name
+	}
+	a.carriers = map[string]segments.ID{}
+	for _, id := range state.carriers().ids {
+		a.carriers[id.Key()] = id
 	}
 	return a.needed.take(ctx, a.loader, state)
 }
@@ -187,6 +193,9 @@ func (a *audit) list(ctx context.Context) error {
 
 func (a *audit) object(object segments.Object) error {
 	id, index, ok := parseReferredKey(object.Key)
+	if carried, carrier := a.carriers[object.Key]; carrier {
+		id, ok = carried, true
+	}
 	if !ok {
 		if isCoordinators(object.Key) {
 			a.ours = append(a.ours, object)

@@ -29,8 +29,11 @@ func appendHeader(dst []byte, magic string, version uint16) []byte {
 }
 
 // appendCRC ends an object that began at the first byte of dst.
-func appendCRC(dst []byte) []byte {
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
+func appendCRC(dst []byte) []byte { return appendCRCFrom(dst, 0) }
+
+// appendCRCFrom ends an object that began at a position of dst.
+func appendCRCFrom(dst []byte, begin int) []byte {
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
 }
 
 // openObject checks what every object has: magic, version, CRC. It returns a decoder

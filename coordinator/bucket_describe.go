@@ -64,6 +64,9 @@ func (p *printer) journal(object []byte) error {
 	if o.nonce != (Nonce{}) {
 		p.linef("  generation %s", Generation{o.incarnation, o.nonce})
 	}
+	if o.carries != (segments.ID{}) {
+		p.linef("  carries segment %s", o.carries)
+	}
 	switch o.kind {
 	case journalBegin:
 		p.linef("  by %s at %s", o.who, stamp(o.when))

@@ -4,19 +4,19 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"firn.dev/segments"
 )
 
 // Where things lie in the bucket. Numbers have twenty digits, so that the order of keys is
 // the order of numbers.
 const (
-	journalPrefix     = "journal/"
+	journalPrefix     = segments.JournalPrefix
 	snapshotPrefix    = "snapshots/"
 	incarnationPrefix = "incarnations/"
 )
 
-func journalKey(life string, n uint64) string {
-	return fmt.Sprintf("%s%s/%020d", journalPrefix, life, n)
-}
+func journalKey(life string, n uint64) string { return segments.JournalKey(life, n) }
 
 func snapshotKey(in Incarnation, n uint64) string {
 	return fmt.Sprintf("%s%020d/%020d", snapshotPrefix, in, n)

@@ -101,7 +101,7 @@ func (l *loader) loadOnce(ctx context.Context, base Incarnation) (*loaded, error
 	if err != nil {
 		return nil, err
 	}
-	chains, err := l.listChains(ctx)
+	chains, err := l.listChains(ctx, snapshot.covers)
 	if err != nil {
 		return nil, err
 	}
@@ -177,25 +177,36 @@ type chainListing struct {
 
 func (c *chainListing) last() uint64 { return c.numbers[len(c.numbers)-1] }
 
-// listChains lists the journal, by life.
-func (l *loader) listChains(ctx context.Context) ([]*chainListing, error) {
+// listChains lists the journal, by life. Objects that a snapshot with these covers has are not all
+// in the listing: those that carry segments may be many.
+func (l *loader) listChains(ctx context.Context, covers map[string]cover) ([]*chainListing, error) {
 	var chains []*chainListing
-	for object, err := range l.store.List(ctx, journalPrefix, "") {
-		if err != nil {
-			return nil, err
+	for after, more := "", true; more; {
+		more = false
+		for object, err := range l.store.List(ctx, journalPrefix, after) {
+			if err != nil {
+				return nil, err
+			}
+			life, n, ok := parseJournalKey(object.Key)
+			if !ok {
+				continue
+			}
+			if cov := covers[life]; cov.upTo > n+skipped {
+				after, more = journalKey(life, cov.upTo-1), true
+				break
+			}
+			if len(chains) == 0 || chains[len(chains)-1].life != life {
+				chains = append(chains, &chainListing{life: life})
+			}
+			c := chains[len(chains)-1]
+			c.numbers = append(c.numbers, n)
 		}
-		life, n, ok := parseJournalKey(object.Key)
-		if !ok {
-			continue
-		}
-		if len(chains) == 0 || chains[len(chains)-1].life != life {
-			chains = append(chains, &chainListing{life: life})
-		}
-		c := chains[len(chains)-1]
-		c.numbers = append(c.numbers, n)
 	}
 	return chains, nil
 }
+
+// skipped is how many objects a new listing skips at least. A page of one has up to 1000.
+const skipped = 500
 
 // beyond returns the numbers of the objects that a snapshot with these covers does not
 // include, and the key of the first that is missing, if any. Only objects that a newer
@@ -347,10 +358,19 @@ func (l *loader) journalObjects(ctx context.Context, keys []string) ([]*readObje
 	return objects, err
 }
 
+// journalEnd is how much of a journal object is read at first: the whole of nearly all, and of
+// those that carry a segment what comes behind it.
+const journalEnd = 64 << 10
+
 func (l *loader) journalObject(ctx context.Context, key string) (*journalObject, error) {
-	b, err := l.store.Get(ctx, key, 0, -1)
+	b, err := l.store.Get(ctx, key, -journalEnd, -1)
 	if err != nil {
 		return nil, err
+	}
+	if _, cut := journalFrame(b); cut != nil && len(b) == journalEnd {
+		if b, err = l.store.Get(ctx, key, 0, -1); err != nil {
+			return nil, err
+		}
 	}
 	o, err := decodeJournalObject(b)
 	if err != nil {

@@ -1,10 +1,14 @@
 package coordinator
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+
+	"firn.dev/segments"
 )
 
 // Kinds of journal objects.
@@ -26,17 +30,19 @@ const (
 	incarnationMagic = "FIRNINCR"
 	objectVersion    = 1
 	journalNonces    = 2 // version of journal objects that tell the generation; one without is written as version 1
-	journalVersion   = journalNonces
+	journalCarries   = 3 // of journal objects that carry a segment
+	journalVersion   = journalCarries
 	snapshotGroups   = 2 // version of snapshots with consumer groups; one without is written as version 1
 	snapshotMerges   = 3 // of snapshots with merges or keyed requests
 	snapshotKinds    = 4 // of snapshots with spans that stand for others, or were compacted
 	snapshotDoubts   = 5 // of snapshots that tell the generation, or what is in doubt
 
-	snapshotAnyOffset = 6 // of snapshots with a committed offset that version 2 has no number for
-	snapshotSettings  = 7 // of snapshots with settings
-	snapshotTxns      = 8 // of snapshots with transactional ids
-	snapshotAtomic    = 9 // of snapshots with atomic requests that are not complete
-	snapshotVersion   = snapshotAtomic
+	snapshotAnyOffset = 6  // of snapshots with a committed offset that version 2 has no number for
+	snapshotSettings  = 7  // of snapshots with settings
+	snapshotTxns      = 8  // of snapshots with transactional ids
+	snapshotAtomic    = 9  // of snapshots with atomic requests that are not complete
+	snapshotCarried   = 10 // of snapshots with segments that journal objects carry
+	snapshotVersion   = snapshotCarried
 )
 
 // journalObject is one object of a life's chain.
@@ -50,6 +56,8 @@ type journalObject struct {
 	when        int64       // of begin and seal, milliseconds by the writer's clock
 	by          Incarnation // of a seal: that whose recovery put it there
 	facts       [][]byte    // as AppendFact wrote them
+	carries     segments.ID // of the segment before it in the same object; zero: none
+	segment     []byte      // that segment, as EncodeMixed made it; not read again
 }
 
 func (o *journalObject) key() string { return journalKey(o.life, o.n) }
@@ -60,10 +68,13 @@ func (o *journalObject) encode() []byte {
 		size += len(f) + binary.MaxVarintLen32
 	}
 	version := uint16(objectVersion)
-	if o.nonce != (Nonce{}) {
+	switch {
+	case o.carries != (segments.ID{}):
+		version = journalCarries
+	case o.nonce != (Nonce{}):
 		version = journalNonces
 	}
-	b := appendHeader(make([]byte, 0, size), journalMagic, version)
+	b := appendHeader(append(make([]byte, 0, len(o.segment)+size), o.segment...), journalMagic, version)
 	b = append(b, byte(o.kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(o.incarnation))
 	if version >= journalNonces {
@@ -74,23 +85,65 @@ func (o *journalObject) encode() []byte {
 	b = appendString(b, o.who)
 	b = binary.AppendVarint(b, o.when)
 	b = binary.AppendUvarint(b, uint64(o.by))
+	if version >= journalCarries {
+		b = append(b, o.carries[:]...)
+	}
 	b = binary.AppendUvarint(b, uint64(len(o.facts)))
 	for _, f := range o.facts {
 		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
 	}
-	return appendCRC(b)
+	if version < journalCarries {
+		return appendCRC(b)
+	}
+	b = appendCRCFrom(b, len(o.segment))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(b)-len(o.segment)))
+	return append(b, carrierMagic...)
 }
 
+const (
+	carrierMagic   = "FIRNCARR" // ends a journal object that begins with a segment
+	carrierTrailer = 4 + len(carrierMagic)
+)
+
+// errCut says that the frame of a journal object begins before what there is of the object.
+var errCut = fmt.Errorf("%w: the beginning is missing", ErrMalformed)
+
+// journalFrame returns what a journal object says of itself: all of it, or what comes between a
+// segment and the trailer. It may be given the end of an object alone.
+func journalFrame(end []byte) ([]byte, error) {
+	if _, err := openObject(end, journalMagic, journalVersion); err == nil || errors.Is(err, ErrNewer) {
+		return end, nil
+	}
+	body, carries := bytes.CutSuffix(end, []byte(carrierMagic))
+	if !carries || len(body) < 4 {
+		return nil, errCut
+	}
+	body, length := body[:len(body)-4], binary.BigEndian.Uint32(body[len(body)-4:])
+	if int64(length) > int64(len(body)) {
+		return nil, errCut
+	}
+	return body[len(body)-int(length):], nil
+}
+
+// decodeJournalObject decodes a journal object, or the end of one.
 func decodeJournalObject(object []byte) (*journalObject, error) {
-	d, err := openObject(object, journalMagic, journalVersion)
+	frame, err := journalFrame(object)
+	if errors.Is(err, errCut) {
+		frame = object // which says what is wrong
+	}
+	d, err := openObject(frame, journalMagic, journalVersion)
 	if err != nil {
 		return nil, err
 	}
 	o := &journalObject{kind: journalKind(d.byte()), incarnation: Incarnation(d.uint64())}
-	if objectVersionOf(object) >= journalNonces {
+	version := objectVersionOf(frame)
+	if version >= journalNonces {
 		o.nonce = d.nonce()
 	}
 	o.n, o.life, o.who, o.when, o.by = d.uint64(), d.string(), d.string(), d.varint(), Incarnation(d.uvarint())
+	if version >= journalCarries {
+		o.carries = segments.ID(d.id())
+	}
 	if d.err == nil && (o.kind < journalBegin || o.kind > journalSeal) {
 		return nil, fmt.Errorf("%w: journal object of kind %d", ErrNewer, o.kind)
 	}

@@ -47,7 +47,7 @@ func (r *Reader) State(ctx context.Context) (*State, error) {
 func (r *Reader) goOn(ctx context.Context) (*State, error) {
 	before := r.found
 	r.found = nil
-	chains, err := r.listChains(ctx)
+	chains, err := r.listChains(ctx, before.covers)
 	if err != nil {
 		return nil, err
 	}

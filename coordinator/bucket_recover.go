@@ -221,7 +221,7 @@ func (r *recovery) seal(ctx context.Context) ([]*chainListing, error) {
 	}
 	var required map[string]bool
 	for {
-		chains, err := r.listChains(ctx)
+		chains, err := r.listChains(ctx, r.snapshot.covers)
 		if err != nil {
 			return nil, err
 		}

@@ -80,6 +80,26 @@ func (s *State) references() *references {
 	return r
 }
 
+// carriers are the segments that spans refer to and that journal objects carry.
+func (s *State) carriers() *idSet {
+	set := &idSet{}
+	add := func(id segments.ID) {
+		if _, _, carried := id.Carrier(); carried {
+			set.add(id)
+		}
+	}
+	for _, p := range s.partitions {
+		for span := range p.allSpans() {
+			add(span.Segment)
+		}
+	}
+	for i := range s.doubts {
+		add(s.doubts[i].Span.Segment)
+	}
+	set.sort()
+	return set
+}
+
 // references are the objects that readers of the view may need. It looks at spans without the
 // lock: nobody changes them.
 func (v *View) references() *references {

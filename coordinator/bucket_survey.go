@@ -48,7 +48,7 @@ func Look(ctx context.Context, store segments.Store) (Survey, error) {
 		if err != nil {
 			return Survey{}, err
 		}
-		chains, err := l.listChains(ctx)
+		chains, err := l.listChains(ctx, nil)
 		if err != nil {
 			return Survey{}, err
 		}

@@ -145,7 +145,7 @@ func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) erro
 func (b *beginning) chain(ctx context.Context, g Generation) (*chain, error) {
 	c := b.begun
 	if c == nil || c.generation != g || Elapsed(c.proved, time.Now()) >= guestSilence {
-		c = &chain{store: b.store, life: segments.NewID(time.Now()).String(), generation: g, clock: time.Now}
+		c = &chain{store: b.store, life: segments.NewLifeID(time.Now()).String(), generation: g, clock: time.Now}
 		b.begun = c
 	}
 	newest, err := c.begin(ctx, b.who)
@@ -448,7 +448,8 @@ func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
 		l.end(err)
 		return nil, err
 	}
-	l.journal = &journal{chain: c, logger: l.logger, metrics: n.metrics, wake: make(chan struct{}, 1),
+	l.journal = &journal{chain: c, logger: l.logger, metrics: n.metrics,
+		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 		confirm: func(ctx context.Context, seqs []uint64) error {
 			return n.opts.Coordinator.Confirm(ctx, l.incarnation, seqs)
 		}}

@@ -56,9 +56,14 @@ func (c *chain) empty(kind journalKind) journalObject {
 }
 
 // object is the next object with these facts.
-func (c *chain) object(facts [][]byte) []byte {
-	o := c.empty(journalFacts)
-	o.facts = facts
+func (c *chain) object(facts [][]byte) []byte { return c.carrier(facts, segments.ID{}, nil) }
+
+// carrier is object behind a segment that it carries.
+func (c *chain) carrier(facts [][]byte, carries segments.ID, segment []byte) []byte {
+	o := journalObject{
+		kind: journalFacts, incarnation: c.generation.Incarnation, nonce: c.generation.Nonce,
+		life: c.life, n: c.next, facts: facts, carries: carries, segment: segment,
+	}
 	return o.encode()
 }
 

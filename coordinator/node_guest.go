@@ -287,6 +287,9 @@ func (l *GuestLife) Settle(ctx context.Context, entries ...Entry) error {
 	if err != nil || len(s.facts) == 0 {
 		return err
 	}
+	if err := settleable(ctx, loader{l.guest.begin.store, 1}, l.incarnation, entries); err != nil {
+		return err
+	}
 	if err := l.journal.write(ctx, []*settlement{s}); err != nil {
 		l.end(err)
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // journal writes a life's chain: one object at a time; all facts that wait meanwhile
@@ -20,9 +21,12 @@ type journal struct {
 	metrics *metrics
 	probe   time.Duration // how long to be idle before looking whether the chain was sealed; 0: never
 
-	mu    sync.Mutex
-	queue []*settlement
-	wake  chan struct{}
+	turn chan struct{} // of one element, which is in it while somebody makes the next object: see Life.Carry
+
+	mu      sync.Mutex
+	queue   []*settlement
+	carried *settlement // whose segment the next object carries; its turn is that of the object
+	wake    chan struct{}
 }
 
 // settlement is one Settle on its way.
@@ -31,6 +35,9 @@ type settlement struct {
 	facts [][]byte
 	bytes int
 	done  chan error // of one element
+
+	carries segments.ID // the segment that comes with the facts; zero: none
+	segment []byte
 }
 
 // newSettlement makes a settlement of the facts of the entries. All were decided in the incarnation
@@ -62,22 +69,49 @@ func (j *journal) add(s *settlement) {
 	j.mu.Lock()
 	j.queue = append(j.queue, s)
 	j.mu.Unlock()
+	j.poke()
+}
+
+// addCarried hands a settlement over whose segment comes with it, and with it the turn.
+func (j *journal) addCarried(s *settlement) {
+	j.mu.Lock()
+	j.carried = s
+	j.mu.Unlock()
+	j.poke()
+}
+
+// poke has run look again.
+func (j *journal) poke() {
 	select {
 	case j.wake <- struct{}{}:
 	default:
 	}
 }
 
-// take returns what goes into the next object.
+// take returns what goes into the next object, and takes the turn. It returns nothing while
+// somebody else has it, who pokes afterwards.
 func (j *journal) take() []*settlement {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	var taken []*settlement
+	if j.carried != nil {
+		taken, j.carried = append(taken, j.carried), nil
+	} else {
+		if len(j.queue) == 0 {
+			return nil
+		}
+		select {
+		case j.turn <- struct{}{}:
+		default:
+			return nil
+		}
+	}
 	n, bytes := 0, 0
 	for n < len(j.queue) && (n == 0 || bytes+j.queue[n].bytes <= objectBytes) {
 		bytes += j.queue[n].bytes
 		n++
 	}
-	taken := j.queue[:n:n]
+	taken = append(taken, j.queue[:n]...)
 	j.queue = j.queue[n:]
 	return taken
 }
@@ -97,6 +131,7 @@ func (j *journal) run(ctx context.Context) error {
 			if err := j.write(ctx, taken); err != nil {
 				return err
 			}
+			<-j.turn
 			written = true
 		}
 		select {
@@ -121,7 +156,7 @@ func (j *journal) write(ctx context.Context, taken []*settlement) error {
 	for _, s := range taken {
 		facts, seqs = append(facts, s.facts...), append(seqs, s.seqs...)
 	}
-	body := j.chain.object(facts)
+	body := j.chain.carrier(facts, taken[0].carries, taken[0].segment)
 	err := j.persist(ctx, "journal put", func(ctx context.Context) error {
 		begun := time.Now()
 		err := j.chain.put(ctx, body)

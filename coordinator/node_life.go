@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firn.dev/retry"
+	"firn.dev/segments"
 )
 
 // Life is one life of a node: one journal chain, in one incarnation.
@@ -20,6 +21,7 @@ type Life struct {
 	journal     *journal
 	logger      *slog.Logger
 	looks       looks
+	carried     segments.ID // the newest that was given out to be carried
 
 	ctx   context.Context // ends with the life
 	end   context.CancelCauseFunc
@@ -126,12 +128,20 @@ func (l *Life) Settle(ctx context.Context, entries ...Entry) error {
 	if len(s.facts) == 0 {
 		return nil
 	}
+	if err := settleable(ctx, loader{l.node.opts.Store, 1}, l.incarnation, entries); err != nil {
+		return err
+	}
+	return l.settled(ctx, s, l.journal.add)
+}
+
+// settled adds a settlement to the journal and waits for it.
+func (l *Life) settled(ctx context.Context, s *settlement, add func(*settlement)) error {
 	if l.ctx.Err() != nil {
 		return l.over()
 	}
 	l.node.metrics.pending.Add(float64(len(s.seqs)))
 	defer l.node.metrics.pending.Sub(float64(len(s.seqs)))
-	l.journal.add(s)
+	add(s)
 	select {
 	case err := <-s.done:
 		return err

@@ -26,10 +26,28 @@ type snapshotter struct {
 	due   atomic.Int64 // at how many the next is written
 	wake  chan struct{}
 	held  atomic.Pointer[Hold] // the lease that was taken last, or nil
+
+	carriers carriers
+}
+
+// carriers are journal objects that carry segments, by key, and when a state was last seen that
+// needs them, by the store's clock: readers go on by an older state for a while.
+type carriers map[string]time.Time
+
+// see takes in what a state needs, and forgets what nobody can need any more.
+func (c carriers) see(needed *idSet, now time.Time) {
+	for _, id := range needed.ids {
+		c[id.Key()] = now
+	}
+	for key, seen := range c {
+		if now.Sub(seen) > DefaultGrace {
+			delete(c, key)
+		}
+	}
 }
 
 func newSnapshotter(n *Node) *snapshotter {
-	s := &snapshotter{node: n, wake: make(chan struct{}, 1)}
+	s := &snapshotter{node: n, wake: make(chan struct{}, 1), carriers: carriers{}}
 	s.due.Store(int64(n.opts.SnapshotObjects))
 	return s
 }
@@ -140,7 +158,9 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 // seem to be over.
 func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
 	n := s.node
-	t := tidier{loader: loader{n.opts.Store, 1}, in: l.incarnation, retention: n.opts.SealRetention}
+	t := tidier{
+		loader: loader{n.opts.Store, 1}, in: l.incarnation, retention: n.opts.SealRetention, carriers: s.carriers,
+	}
 	found, err := t.look(ctx)
 	if err != nil {
 		return err
@@ -177,6 +197,7 @@ type tidier struct {
 	loader
 	in        Incarnation
 	retention time.Duration
+	carriers  carriers
 }
 
 // untidy is what a tidier found.
@@ -214,15 +235,25 @@ func (t *tidier) look(ctx context.Context) (*untidy, error) {
 			listed = append(listed, object)
 		}
 	}
+	if t.carriers == nil {
+		t.carriers = carriers{}
+	}
+	t.carriers.see(newest.state.carriers(), now)
 	found := &untidy{}
+	carrying := "" // the life of the last carrier: the seal of its chain stays as well
 	for i, object := range listed {
 		age := now.Sub(object.Modified)
 		life, number, ok := parseJournalKey(object.Key)
+		_, carrier := t.carriers[object.Key]
+		if carrier {
+			carrying = life
+		}
 		switch {
-		case !t.needless(object, newest, age > t.retention):
+		case carrier || !t.needless(object, newest, age > t.retention):
 			if ok && age > silentChain && !newest.covers[life].sealed && !follows(listed, i, life) {
 				found.silent = append(found.silent, &chainListing{life, []uint64{number}})
 			}
+		case ok && life == carrying && number == newest.covers[life].upTo:
 		case ok && number == newest.covers[life].upTo:
 			found.seals = append(found.seals, object.Key)
 		default:

@@ -18,6 +18,9 @@ func sortedTopics(topics map[segments.TopicID]*TopicFact) []*TopicFact {
 // that can hold it, so that a bucket which uses nothing new can go back to a program that does not
 // know the newer versions.
 func (s *State) version() uint16 {
+	if len(s.carriers().ids) > 0 {
+		return snapshotCarried
+	}
 	if s.hasAtomic() {
 		return snapshotAtomic
 	}

@@ -179,6 +179,12 @@ func some(spans []placed, offset int64, n int) []Span {
 	return found
 }
 
+// HasSpan says whether a partition has a span of a segment, as it was committed, from an offset on.
+func (v *View) HasSpan(at segments.Partition, from int64, id segments.ID) bool {
+	spans := v.spans(at)
+	return slices.ContainsFunc(spans[find(spans, from):], func(s placed) bool { return s.Segment == id && s.Version == 0 })
+}
+
 // SpanByTime returns the first span that holds a record with this timestamp or a later one.
 func (v *View) SpanByTime(at segments.Partition, timestamp int64) (Span, bool) {
 	return firstReaching(v.spans(at), timestamp)

@@ -27,6 +27,10 @@ type segment struct {
 	first  time.Time // when its first batch came
 	sealed time.Time
 
+	carry    bool     // the journal is to carry it, once it is its turn
+	carrying bool     // it is the one of its writer that is carried; under Writer.mu
+	carriage carriage // from when it is committed until it is in the journal
+
 	object  []byte
 	request coordinator.CommitRequest
 	readers atomic.Int32  // puts that may still read object

@@ -132,22 +132,28 @@ func (t *committer) end() (unanswered []*segment) {
 	t.settling.Wait()
 	t.cancel(errLifeOver)
 	t.watching.Wait()
-	return slices.DeleteFunc(t.segments, func(s *segment) bool { return s.answered.Load() })
+	unanswered = slices.DeleteFunc(t.segments, func(s *segment) bool { return s.answered.Load() })
+	for _, s := range unanswered {
+		t.w.releaseCarriage(s)
+	}
+	return unanswered
 }
 
 // commit waits for the segment's put, gets offsets for it and starts to settle those. It returns
 // false if the life ended before that.
 func (t *committer) commit(s *segment) bool {
-	select {
-	case <-s.stored:
-	case <-t.ctx.Done():
+	switch err := t.place(s); {
+	case lifeOver(err):
+		t.cancel(errLifeOver)
 		return false
-	}
-	if s.putErr != nil {
-		t.w.refuse(s, s.putErr)
+	case t.ctx.Err() != nil:
+		return false
+	case err != nil:
+		t.w.refuse(s, err)
 		return true
 	}
 	if t.giveUp(s); s.unanswered() == 0 {
+		t.w.releaseCarriage(s)
 		t.w.finish(s)
 		return true
 	}

@@ -316,8 +316,8 @@ func (v *delivery) await(ctx context.Context, life *coordinator.GuestLife) error
 			waiting = v.behind(waiting, marks, need)
 		}
 		if err == nil && len(waiting) > 0 && time.Since(begun) > patience {
-			err = v.help(ctx, life, need)
-			begun = time.Now()
+			err = v.help(ctx, life, need, begun)
+			patience += helpAge
 		}
 		if lifeOver(err) {
 			return err
@@ -364,8 +364,11 @@ func (s *segment) lose(at segments.Partition) {
 }
 
 // help settles the commits that lie before ours and whose writers have left them: see Writer.help.
-// They were decided before ours, so they are at least as old as our patience.
-func (v *delivery) help(ctx context.Context, life *coordinator.GuestLife, need map[segments.Partition]int64) error {
+// They were decided before ours, so they are at least as old as our patience. What a node was to
+// carry and never put ends the incarnation: see Writer.missed.
+func (v *delivery) help(
+	ctx context.Context, life *coordinator.GuestLife, need map[segments.Partition]int64, since time.Time,
+) error {
 	settled, err := life.Settled(ctx)
 	if err != nil {
 		return err
@@ -387,6 +390,10 @@ func (v *delivery) help(ctx context.Context, life *coordinator.GuestLife, need m
 				return ours && c.Span.Base <= last
 			})
 	})
+	theirs, missing := inBucket(theirs, func(id segments.ID) (bool, error) { return life.Carries(ctx, id) })
+	if waited := time.Since(since); len(missing) > 0 && waited > missedFor {
+		return life.Abandon(fmt.Errorf("%w: %s, for %s", errNeverPut, missing[0], waited))
+	}
 	if err := life.Settle(ctx, theirs...); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -118,6 +119,16 @@ type fakeLife struct {
 func (l *fakeLife) Incarnation() coordinator.Incarnation { return l.incarnation }
 func (l *fakeLife) Ended() <-chan struct{}               { return l.ended }
 func (l *fakeLife) Current(context.Context) error        { return l.over() }
+
+func (c *cluster) HasSpan(segments.Partition, int64, segments.ID) bool { return false }
+
+// No fake carries anything: those tests have real nodes.
+func (c *cluster) Alive(string) bool                                   { return true }
+func (l *fakeLife) Carry(context.Context, time.Time) (carriage, error) { return nil, l.over() }
+func (l *fakeLife) Abandon(error)                                      {}
+func (l *fakeLife) Carries(context.Context, segments.ID, bool) (bool, error) {
+	return false, errors.New("it carries nothing")
+}
 
 func (l *fakeLife) over() error {
 	select {

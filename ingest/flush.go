@@ -55,21 +55,30 @@ func (w *Writer) next(now time.Time) (s *segment, wait time.Duration, over bool)
 	}
 	w.crowd = s.appends
 	w.quiet.sealed(now)
-	w.putting++
 	w.unanswered++
+	if s.carry = w.mayCarry(s) && !w.carrying; s.carry {
+		s.carrying, w.carrying = true, true
+	} else {
+		w.putting++
+	}
 	return s, 0, false
 }
 
 // launch seals the collection and starts its put.
 func (w *Writer) launch(s *segment) {
 	s.sealed = time.Now()
-	s.id = segments.NewID(w.node.Now())
 	s.byPart = nil
 	s.stored = make(chan struct{})
-	w.budget.spend(flushCost, s.sealed)
+	w.budget.spend(s.cost(), s.sealed)
 	s.mark = s.first
 	s.lap(w.metrics.collect)
 	w.metrics.segmentBytes.Observe(float64(s.bytes))
+	if s.carry {
+		close(s.stored)
+		w.sealed <- s
+		return
+	}
+	s.id = segments.NewID(w.node.Now())
 	w.sealed <- s // never blocks: it holds as many as may be unanswered
 	w.running.Go(func() { w.store(s) })
 }

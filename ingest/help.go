@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
 // helpAge is how long a commit may await its confirmation before others help. Chance adds up to as
@@ -41,6 +42,8 @@ func (w *Writer) helpWith(entries []coordinator.Entry) {
 	theirs := slices.DeleteFunc(slices.Clone(entries), func(e coordinator.Entry) bool {
 		return e.Fact == nil || e.Fact.Incarnation != l.Incarnation() || w.ours.has(e.Seq)
 	})
+	theirs, missing := inBucket(theirs, func(id segments.ID) (bool, error) { return l.Carries(w.ctx, id, false) })
+	w.missed(l, missing)
 	if len(theirs) == 0 {
 		return
 	}

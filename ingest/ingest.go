@@ -115,11 +115,13 @@ type Writer struct {
 	wake     chan struct{} // the flusher has something new to consider
 	running  sync.WaitGroup
 	ours     seqSet
+	missing  missing // of help alone
 
 	mu         sync.Mutex
 	open       *segment   // being collected; nil if nothing is
 	full       []*segment // reached FlushBytes and wait for a put slot
 	putting    int        // segments that hold a put slot
+	carrying   bool       // a segment is carried by the journal, or is to be
 	unanswered int        // segments sealed and not yet answered
 	crowd      int        // how many appends the last flush carried
 	quiet      quiet
@@ -149,6 +151,8 @@ func start(opts Options, n node, v view) (*Writer, error) {
 		budget: newBudget(opts.PutBudget),
 		sealed: make(chan *segment, maxUnanswered),
 		wake:   make(chan struct{}, 1),
+
+		missing: missing{},
 	}
 	w.insider = w.room.Client(netip.Addr{})
 	w.metrics = newMetrics(opts.Registerer, &w.buffered)

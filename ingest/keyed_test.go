@@ -53,6 +53,9 @@ func startNodes(t *testing.T, store segments.Store, c coordinator.Coordinator,
 		}
 		nodes, writers = append(nodes, node), append(writers, openWriter(t, store, node, func(o *Options) {
 			o.FlushBytes = 2 << 10
+			if id > 0 { // so that segments of both kinds meet
+				o.CarryBytes = 1 << 10
+			}
 		}))
 	}
 	return nodes, writers

@@ -15,6 +15,8 @@ type node interface {
 	Life(ctx context.Context) (life, error)
 	// Now is the time by this machine's clock.
 	Now() time.Time
+	// Alive says whether a node with a life is known to be there.
+	Alive(life string) bool
 }
 
 // life is what ingest needs of coordinator.Life. Ended must be closed before anything of a later
@@ -27,6 +29,20 @@ type life interface {
 	// Current fails if the coordinator's answers may be those of an incarnation that is over.
 	Current(ctx context.Context) error
 	Ended() <-chan struct{}
+
+	// Carry waits for the right to the next object of the journal; nil if it carries nothing.
+	Carry(ctx context.Context, sealed time.Time) (carriage, error)
+	// Carries says whether the journal has a segment that it was to carry; with seal, for good.
+	Carries(ctx context.Context, id segments.ID, seal bool) (bool, error)
+	// Abandon gives up the life, and what was decided and is not in the journal.
+	Abandon(why error)
+}
+
+// carriage is what ingest needs of coordinator.Carriage.
+type carriage interface {
+	ID() segments.ID
+	Settle(ctx context.Context, entry coordinator.Entry, segment []byte) error
+	Release()
 }
 
 // view is what ingest needs of coordinator.View.
@@ -35,6 +51,8 @@ type view interface {
 	// is gone, or may still come.
 	Partition(p segments.Partition) (coordinator.PartitionInfo, bool)
 	Deleted(topic segments.TopicID) bool
+	// HasSpan says whether the partition has a span of a segment from an offset on.
+	HasSpan(p segments.Partition, from int64, id segments.ID) bool
 	// Watch signals moves of the partitions' high watermarks from the moment of the call on, until
 	// stop is called.
 	Watch(ps ...segments.Partition) (moved <-chan struct{}, stop func())
@@ -51,7 +69,27 @@ func (m member) Life(ctx context.Context) (life, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return living{l}, nil
+}
+
+func (m member) Alive(life string) bool {
+	for _, n := range m.Nodes() {
+		if n.Life == life {
+			return true
+		}
+	}
+	return false
+}
+
+// living is a coordinator.Life as this package sees it.
+type living struct{ *coordinator.Life }
+
+func (l living) Carry(ctx context.Context, sealed time.Time) (carriage, error) {
+	c, err := l.Life.Carry(ctx, sealed)
+	if c == nil {
+		return nil, err
+	}
+	return c, err
 }
 
 // watched is a coordinator.View as this package sees it.

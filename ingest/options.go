@@ -20,6 +20,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 
 	FlushBytes    int           // seal at this many bytes; 8 MiB
+	CarryBytes    int           // the journal carries segments of at most as much; 0: it carries none
 	FlushInterval time.Duration // seal at the latest after this long; 250 ms
 	Linger        time.Duration // a write in company waits this long for more of it; 1 ms
 	PutBudget     float64       // object puts per second, journal objects included; 0: no budget
@@ -89,6 +90,9 @@ func (o Options) validate() error {
 	}
 	if o.FlushBytes < 0 || o.FlushBytes > maxFlushBytes {
 		bad("flush-bytes %d lies outside 1 to %d", o.FlushBytes, maxFlushBytes)
+	}
+	if o.CarryBytes < 0 || o.CarryBytes > maxFlushBytes {
+		bad("carry-bytes %d lies outside 0 to %d", o.CarryBytes, maxFlushBytes)
 	}
 	if o.Linger < 0 || o.FlushInterval < o.Linger {
 		bad("flush-interval %v and linger %v: the linger must not be negative or longer than the interval", o.FlushInterval,

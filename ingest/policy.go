@@ -10,6 +10,16 @@ import (
 // bill.
 const flushCost = 2
 
+// carriedCost is the same for a segment that its journal object carries.
+const carriedCost = 1
+
+func (s *segment) cost() float64 {
+	if s.carry {
+		return carriedCost
+	}
+	return flushCost
+}
+
 // due says when the collection that began at first is to be sealed. Full collections and closing
 // writers do not ask.
 //
@@ -21,12 +31,20 @@ const flushCost = 2
 // A flush need not wait for the last of its tokens if nothing more is going to come meanwhile. So
 // it may borrow as much as the budget earns between a flush and the append that usually follows:
 // that debt is paid before anybody waits for it.
+//
+// While the journal carries a segment, what is small waits for its turn.
 func (w *Writer) due(first, now time.Time) time.Time {
-	at := first
+	at, cost := first, float64(flushCost)
+	if w.mayCarry(w.open) {
+		if w.carrying {
+			return first.Add(w.opts.FlushInterval)
+		}
+		cost = carriedCost
+	}
 	if w.unanswered > 0 || w.crowd > 1 {
 		at = at.Add(w.opts.Linger)
 	}
-	if wait := w.budget.wait(flushCost, now); wait > w.quiet.usual && now.Add(wait).After(at) {
+	if wait := w.budget.wait(cost, now); wait > w.quiet.usual && now.Add(wait).After(at) {
 		at = now.Add(wait)
 	}
 	if latest := first.Add(w.opts.FlushInterval); at.After(latest) {

@@ -17,10 +17,12 @@ import (
 func (t *committer) settle(s *segment, e coordinator.Entry) {
 	if e.Seq != 0 {
 		t.w.keepForReaders(s, e)
-		if !t.journal(e) {
+		if !t.journal(s, e) {
 			return
 		}
+		s.carriage = nil
 	}
+	t.w.releaseCarriage(s)
 	s.lap(t.w.metrics.journal)
 	if s.doubtful() && !t.current() {
 		return
@@ -80,7 +82,7 @@ func (w *Writer) keepForReaders(s *segment, e coordinator.Entry) {
 		return
 	}
 	object := s.object
-	if s.handed || s.readers.Load() > 0 {
+	if s.handed || s.readers.Load() > 0 || s.carriage != nil {
 		object = bytes.Clone(object)
 	}
 	s.handed = true
@@ -96,11 +98,11 @@ func (w *Writer) keepForReaders(s *segment, e coordinator.Entry) {
 
 // journal settles the entry, trying until the life ends: its offsets are taken, and everybody
 // behind them waits for it.
-func (t *committer) journal(e coordinator.Entry) bool {
+func (t *committer) journal(s *segment, e coordinator.Entry) bool {
 	t.w.ours.add(e.Seq)
 	defer t.w.ours.remove(e.Seq)
 	for n := 0; ; n++ {
-		err := t.life.Settle(t.ctx, e)
+		err := s.settled(t.ctx, t.life, e)
 		switch {
 		case err == nil:
 			return true
@@ -195,6 +197,7 @@ func (t *committer) ended() bool {
 // seen that it is in vain.
 func (w *Writer) refuse(s *segment, err error) {
 	<-s.stored
+	w.releaseCarriage(s)
 	err = s.refusal(err)
 	if !errors.Is(err, ErrClosed) {
 		w.opts.Logger.Error("a segment was not written", "segment", s.id, "batches", s.unanswered(), "error", err)

@@ -41,6 +41,7 @@ type serveOptions struct {
 	zone           string
 
 	flushBytes     byteSize
+	carryBytes     byteSize
 	flushInterval  time.Duration
 	putBudget      putRate
 	bufferBytes    byteSize
@@ -178,6 +179,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	o.requestMemory, o.answerMemory = 512<<20, 512<<20
 	o.cacheBytes.auto, o.tailBytes.auto = true, true
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
+	f.Var(&o.carryBytes, "carry-bytes",
+		"put a segment of at most this size together with its journal object, one put instead of two (experimental)")
 	f.DurationVar(
 		&o.flushInterval,
 		"flush-interval",
@@ -301,6 +304,7 @@ func (o *serveOptions) validate() error {
 		check("admin-addr", checkAddress(o.adminAddr, 0))
 	}
 	check("flush-bytes", within(int64(o.flushBytes), 1<<10, 1<<30))
+	check("carry-bytes", within(int64(o.carryBytes), 0, int64(o.flushBytes)))
 	check("flush-interval", within(o.flushInterval, time.Millisecond, time.Minute))
 	if o.putBudget.perSecond < 0 {
 		check("put-budget", fmt.Errorf("%v is negative", o.putBudget.perSecond))

@@ -69,10 +69,16 @@ var Short = []*Config{
 		States: 23_207,
 	},
 	{
+		Name: "carryhole", About: "a carried segment is journaled behind a hole, and tidied away after a recovery",
+		Nodes: 2, Owners: []int{0, 1}, Carried: 3, Lives: 2, Objects: 3, Recoveries: 1, Flushes: 1, Tidy: true,
+		Alone:  true,
+		States: 186_141,
+	},
+	{
 		Name: "carriers", About: "a journal object that carries records is merged and tidied away",
 		Nodes: 1, Owners: []int{0}, Carried: 1, Lives: 2, Objects: 4, Snapshots: 2, Merges: 1, Ticks: 1, Tidy: true,
 		Recoveries: 1, Rewinds: 1,
-		States: 117_757,
+		States: 117_937,
 	},
 	{
 		Name: "merge", About: "a merge and a recovery",

@@ -316,9 +316,9 @@ func (w *walk) answers(i int, sv *server) {
 }
 
 // resolve finds out what became of a segment that an earlier life was to carry. If its object is
-// there then it is committed again under its name, as any segment that is in the bucket. If the
-// chain is sealed without it then it never will be: this life carries it, under another name. Else
-// the chain is sealed.
+// there, and this incarnation needs it, then it is committed again under its name, as any segment
+// that is in the bucket. If it is not needed, because a recovery has cut it off, or the chain is
+// sealed without it, then this life carries it, under another name. Else the chain is sealed.
 func (w *walk) resolve(i int) {
 	n := &w.s.nodes[i]
 	for g, owner := range w.m.cfg.Owners {
@@ -330,9 +330,10 @@ func (w *walk) resolve(i int) {
 		at := w.m.cfg.chain(i, int(sg.name))
 		ch, again := &t.chains[at], &t.segments[g]
 		switch last := ch.last(); {
-		case w.m.carrier(w.s, carried(g, int(sg.name))):
+		case w.there(i, carried(g, int(sg.name))) && w.counts(i, g):
 			again.sent[sg.name-1] |= generation(n.in, n.opening)
-		case last >= 0 && ch.objects[last]&kindMask == seal || last < 0 || !w.m.rules.CarriedSealed:
+		case w.there(i, carried(g, int(sg.name))),
+			last >= 0 && ch.objects[last]&kindMask == seal || last < 0 || !w.m.rules.CarriedSealed:
 			again.name = n.lives
 			again.sent[n.lives-1] |= generation(n.in, n.opening)
 		case last+1 < maxObjects:
@@ -344,12 +345,42 @@ func (w *walk) resolve(i int) {
 	}
 }
 
+// counts says whether the object that carries a segment is kept: its commit was sent in this very
+// incarnation, or is among what that has recovered.
+func (w *walk) counts(i, g int) bool {
+	n, sg := &w.s.nodes[i], &w.s.segments[g]
+	return sg.sent[sg.name-1]&generation(n.in, n.opening) != 0 || n.view.offset(carried(g, int(sg.name))) >= 0 ||
+		!w.m.rules.CarriedRecovered
+}
+
 // mayJournal says whether a node may put the fact of a commit into its chain: of one that another
 // life carries, or did, only when the object is there.
 func (w *walk) mayJournal(i int, commit uint8) bool {
 	life := lifeOf(commit)
 	return life == 0 || life == int(w.s.nodes[i].lives) && w.m.cfg.Owners[record(commit)-1] == i ||
-		w.m.carrier(w.s, commit) || !w.m.rules.CarriedThere
+		w.there(i, commit) || !w.m.rules.CarriedThere
+}
+
+// there says whether the object that carries a commit is in the journal. One that lands where a
+// seal was, which is gone again, is not: the newest snapshot says that its chain is sealed before
+// it.
+func (w *walk) there(i int, commit uint8) bool {
+	if !w.m.carrier(w.s, commit) {
+		return false
+	}
+	in := int(w.s.nodes[i].in)
+	number := w.s.newestSnapshot(in)
+	if number < 0 || !w.m.rules.CarriedUnsealed {
+		return true
+	}
+	c := w.m.cfg.chain(w.m.cfg.Owners[record(commit)-1], lifeOf(commit))
+	cov := w.s.incarnations[in-1].snapshots[number].covers[c]
+	for n, o := range w.s.chains[c].objects {
+		if o&kindMask == holding && o.offset(commit) >= 0 && cov&sealed != 0 && cov.upTo() <= n {
+			return false
+		}
+	}
+	return true
 }
 
 // original is where a coordinator has the request with the key.

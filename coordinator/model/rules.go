@@ -40,6 +40,8 @@ type Rules struct {
 	KeysOpened            bool `rule:"a coordinator is opened with the keys of what it recovered"`
 	KeysInSnapshots       bool `rule:"snapshots hold keys"`
 	CarriedThere          bool `rule:"the fact of bytes that another chain carries is journaled only when they are there"`
+	CarriedUnsealed       bool `rule:"carried bytes are there only if no snapshot says that their chain was sealed before"`
+	CarriedRecovered      bool `rule:"carried bytes are committed again in another incarnation only if it has them"`
 	CarriedSealed         bool `rule:"carried bytes come into another chain only when the first is sealed without them"`
 	CarriedKept           bool `rule:"a journal object is kept as long as a span needs bytes that it carries"`
 	CollectNewest         bool `rule:"who collects looks afterwards whether its incarnation is still the newest"`

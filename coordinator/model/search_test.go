@@ -68,6 +68,7 @@ var needs = []need{
 	{"KeysOpened", "keys"},
 	{"KeysInSnapshots", "keys"},
 	{"CarriedThere", "carry"},
+	{"CarriedRecovered", "carryhole"},
 	{"CarriedKept", "carriers"},
 	{"CollectNewest", "cutoff"},
 	{"CollectRipe", "collect"},
@@ -81,7 +82,7 @@ var needs = []need{
 }
 
 // slow are more of them, in configurations that take minutes.
-var slow = []need{{"BeginSoon", "begin"}, {"GapMeansMoved", "loads"}}
+var slow = []need{{"BeginSoon", "begin"}, {"GapMeansMoved", "loads"}, {"CarriedUnsealed", "carryquiet"}}
 
 // spare are rules without which no search finds anything, because others stand in for them. They
 // are kept as a second line.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +19,6 @@ type Bucket struct {
 	Meter
 	store   segments.Store
 	profile *Profile
-	free    string // puts below this prefix take no time and are not counted; empty: none
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -74,9 +72,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // Put implements segments.Store.
 func (b *Bucket) Put(ctx context.Context, key string, body []byte) error {
-	if b.free != "" && strings.HasPrefix(key, b.free) {
-		return b.store.Put(ctx, key, body)
-	}
 	return b.request(ctx, Put, int64(len(body)), func() error { return b.store.Put(ctx, key, body) })
 }
 

@@ -54,9 +54,6 @@ func address(node int) string { return fmt.Sprintf("localhost:%d", firstPort+nod
 func start(ctx context.Context, s *Setting) (c *cluster, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	c = &cluster{bucket: NewBucket(memory.New(), s.Profile, s.Seed), stop: stop}
-	if s.OnePut {
-		c.bucket.free = "journal/"
-	}
 	var decides coordinator.Coordinator = embedded.New(embedded.Options{})
 	if s.Nodes > 1 {
 		decides = shared{decides}
@@ -99,7 +96,7 @@ func (n *node) wire(ctx context.Context, s *Setting, i int, bucket segments.Stor
 	}
 	pace := cleanup.NewPace(64 << 20)
 	n.writer, err = ingest.New(ingest.Options{Store: pace.Timed(bucket), Node: n.member, Logger: logger,
-		PutBudget: s.Budget, Sealed: n.index.Keep})
+		PutBudget: s.Budget, CarryBytes: s.Carry, Sealed: n.index.Keep})
 	if err != nil {
 		return nil, err
 	}

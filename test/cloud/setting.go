@@ -11,13 +11,13 @@ type Setting struct {
 	Name      string
 	Profile   *Profile // Standard
 	Nodes     int      // 1
-	Budget    float64  // puts per second of each node; 0: none. Of two puts for each flush, also with OnePut
+	Budget    float64  // puts per second of each node; 0: none
+	Carry     int      // bytes of a segment that is put together with its journal object; 0: none is
 	Records   float64  // per second, of all producers together; 0: nothing is written
 	Producers int      // 1
 	InFlight  int      // requests of a producer at once, to each node; 5, as idempotent producers have it
 	Linger    time.Duration
 	Warm, For time.Duration // the figures are of For, which comes after Warm
-	OnePut    bool          // the journal takes no time and costs nothing: a bound on what one put would bring
 	Even      bool          // records come at even intervals; otherwise at random ones (a Poisson process)
 	Seed      uint64
 }

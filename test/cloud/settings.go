@@ -50,11 +50,21 @@ func Settings() (all []Setting) {
 			add(Setting{Nodes: 3, Producers: 12, Records: records, Budget: budget})
 		}
 	}
-	for _, records := range []float64{10, 1 << 10, 32 << 10} {
-		add(Setting{Name: load(records) + ", if one put were enough", Records: records, OnePut: true,
-			Budget: 2 * defaultBudget})
+	carried := func(s Setting) {
+		s.Name, s.Carry = load(s.Records)+", carried", 8*mib
+		add(s)
 	}
-	add(Setting{Name: "1 MiB/s, if one put were enough", Records: 1 << 10, OnePut: true, Budget: defaultBudget})
+	for _, p := range []*Profile{&Standard, &Express, &BadDay} {
+		for _, records := range []float64{1, 10, 100, 1 << 10, 32 << 10} {
+			carried(Setting{Profile: p, Records: records, Budget: defaultBudget})
+		}
+	}
+	for _, records := range []float64{10, 1 << 10, 32 << 10} {
+		carried(Setting{Records: records})
+	}
+	carried(Setting{Records: 1 << 10, Budget: 4})
+	carried(Setting{Profile: &Express, Records: 32 << 10, Budget: 35})
+	carried(Setting{Nodes: 3, Producers: 12, Records: 24 << 10, Budget: defaultBudget})
 	add(Setting{Name: "idle", Nodes: 3, Budget: defaultBudget, For: time.Hour})
 	return all
 }

@@ -125,7 +125,7 @@ func (n *node) start(p *process) (i *instance, err error) {
 		written = pace.Timed(i.store)
 	}
 	if i.writer, err = ingest.New(ingest.Options{Store: written, Node: i.member, Logger: logger,
-		Sealed: i.index.Keep}); err != nil {
+		Sealed: i.index.Keep, CarryBytes: w.plan.Carry}); err != nil {
 		return i, err
 	}
 	if i.groups, err = groups.New(groups.Options{Node: i.member, Logger: logger}); err != nil {

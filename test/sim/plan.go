@@ -95,6 +95,7 @@ type Plan struct {
 	Compact    bool // the topic is compacted
 	Long       bool // goes on until garbage has to be gone
 
+	Carry           int // bytes of the largest segment that the journal carries; 0: it carries none
 	CommitDeadline  time.Duration
 	Grace           time.Duration
 	SnapshotObjects int
@@ -124,6 +125,7 @@ func NewPlan(seed uint64) *Plan {
 	p.Admin, p.Cleanup = d.chance("admin", 0.3), d.chance("cleanup", 0.5)
 	p.CommitDeadline = []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute}[d.n("deadline", 3)]
 	p.Grace = []time.Duration{20 * time.Second, 2 * time.Minute}[d.n("grace", 2)]
+	p.Carry = int(d.pick("carry", 0, 300, 64<<10))
 	p.SnapshotObjects = 3 + d.n("snapshots", 30)
 	p.Long = p.Cleanup && p.CommitDeadline < time.Minute && d.chance("long", 0.15)
 	switch policy := d.float("policy"); {
