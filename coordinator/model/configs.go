@@ -199,7 +199,6 @@ var Long = []*Config{
 	{
 		Name: "carrying", About: "as carry, and others help",
 		Nodes: 2, Owners: []int{0, 1}, Carried: 1, Lives: 2, Objects: 3, Recoveries: 1, Crashes: 1,
-		States: 1_248_228,
 	},
 	{
 		Name: "carrylate", About: "carried segments, two recoveries whose puts may come late, and the loss of everything",

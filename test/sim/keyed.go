@@ -164,7 +164,10 @@ func (c *client) function() {
 				c.acknowledged(topic, call, names, places)
 				break
 			}
-			if c.w.ctx.Err() != nil {
+			// A topic whose deletion shows last, after the trouble, is not made again.
+			gone := errors.Is(err, coordinator.ErrUnknownTopic) && c.w.admin != nil && c.w.isCalm() &&
+				c.w.topicID() == (segments.TopicID{})
+			if c.w.ctx.Err() != nil || gone {
 				c.w.judge.gaveUpAnywhere(call, names)
 				return
 			}

@@ -120,12 +120,10 @@ var Long = []*Config{
 			{Live: true, Txns: []Txn{{Writes: []int{0, 1}, Result: commit}}},
 			{ID: 1, Live: true, Txns: []Txn{{Writes: []int{0, 1}}}},
 		},
-		States: 2_333_123,
 	},
 	{
 		Name: "turns", About: "as functions, with two losses",
 		Partitions: 2, Plains: []int{0, 1}, Recoveries: 2, Workers: 2, Inputs: 3, Claims: 4,
-		States: 375_945,
 	},
 }
 
