@@ -25,7 +25,8 @@ type Carriage struct {
 }
 
 // Carry waits until the next object of the journal is nobody's, and returns the right to it. It
-// returns nil if the life is so old that its objects carry nothing any more.
+// returns nil if there is no id for a segment that is sealed then: the life is too old, the clock
+// was set back, or ids of that second were of no use.
 func (l *Life) Carry(ctx context.Context, sealed time.Time) (*Carriage, error) {
 	select {
 	case l.journal.turn <- struct{}{}:
