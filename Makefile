@@ -155,10 +155,9 @@ test-mirror: build test-servers ## MirrorMaker 2 with exactly.once.source.suppor
 	mvn -q -B -f test/groups/mirror/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only mirror --strikes 8 $(ARGS)
 
-test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a topic, while it, the nodes and Redis are killed and wiped, once for each way to name transactions (20 minutes)
+test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a topic, while it, the nodes and Redis are killed and wiped (10 minutes)
 	mvn -q -B -f test/groups/flink/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming INCREMENTING $(ARGS)
-	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming POOLING $(ARGS)
 
 test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms; Apache Kafka's tools print the same as with Apache Kafka; strangers attack for a minute (6 minutes)
 	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies
