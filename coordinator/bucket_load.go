@@ -367,12 +367,13 @@ func (l *loader) journalObject(ctx context.Context, key string) (*journalObject,
 	if err != nil {
 		return nil, err
 	}
-	if _, cut := journalFrame(b); cut != nil && len(b) == journalEnd {
+	o, err := decodeJournalObject(b)
+	if err != nil && len(b) == journalEnd { // perhaps because its beginning is missing
 		if b, err = l.store.Get(ctx, key, 0, -1); err != nil {
 			return nil, err
 		}
+		o, err = decodeJournalObject(b)
 	}
-	o, err := decodeJournalObject(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}

@@ -3,7 +3,6 @@ package coordinator
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -100,43 +99,33 @@ func (o *journalObject) encode() []byte {
 	return append(b, carrierMagic...)
 }
 
-const (
-	carrierMagic   = "FIRNCARR" // ends a journal object that begins with a segment
-	carrierTrailer = 4 + len(carrierMagic)
-)
+// carrierMagic ends a journal object that begins with a segment.
+const carrierMagic = "FIRNCARR"
 
-// errCut says that the frame of a journal object begins before what there is of the object.
-var errCut = fmt.Errorf("%w: the beginning is missing", ErrMalformed)
-
-// journalFrame returns what a journal object says of itself: all of it, or what comes between a
-// segment and the trailer. It may be given the end of an object alone.
-func journalFrame(end []byte) ([]byte, error) {
-	if _, err := openObject(end, journalMagic, journalVersion); err == nil || errors.Is(err, ErrNewer) {
-		return end, nil
+// openJournal checks what a journal object says of itself: all of it, or what lies between a
+// segment and the trailer. Of an object that begins with a segment the end will do.
+func openJournal(object []byte) (d *decoder, version uint16, err error) {
+	d, err = openObject(object, journalMagic, journalVersion)
+	if body, carries := bytes.CutSuffix(object, []byte(carrierMagic)); err != nil && carries && len(body) > 4 {
+		body, length := body[:len(body)-4], binary.BigEndian.Uint32(body[len(body)-4:])
+		if int64(length) <= int64(len(body)) {
+			object = body[len(body)-int(length):]
+			d, err = openObject(object, journalMagic, journalVersion)
+		}
 	}
-	body, carries := bytes.CutSuffix(end, []byte(carrierMagic))
-	if !carries || len(body) < 4 {
-		return nil, errCut
+	if err != nil {
+		return nil, 0, err
 	}
-	body, length := body[:len(body)-4], binary.BigEndian.Uint32(body[len(body)-4:])
-	if int64(length) > int64(len(body)) {
-		return nil, errCut
-	}
-	return body[len(body)-int(length):], nil
+	return d, objectVersionOf(object), nil
 }
 
 // decodeJournalObject decodes a journal object, or the end of one.
 func decodeJournalObject(object []byte) (*journalObject, error) {
-	frame, err := journalFrame(object)
-	if errors.Is(err, errCut) {
-		frame = object // which says what is wrong
-	}
-	d, err := openObject(frame, journalMagic, journalVersion)
+	d, version, err := openJournal(object)
 	if err != nil {
 		return nil, err
 	}
 	o := &journalObject{kind: journalKind(d.byte()), incarnation: Incarnation(d.uint64())}
-	version := objectVersionOf(frame)
 	if version >= journalNonces {
 		o.nonce = d.nonce()
 	}

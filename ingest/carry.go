@@ -25,8 +25,8 @@ func (w *Writer) mayCarry(s *segment) bool { return s.bytes <= w.opts.CarryBytes
 // carriedOff says that a segment is carried no more, or never will be: the next one may be.
 func (w *Writer) carriedOff(s *segment) {
 	w.mu.Lock()
-	if s.carrying {
-		s.carrying, w.carrying = false, false
+	if w.carrying == s {
+		w.carrying = nil
 	}
 	w.mu.Unlock()
 	w.poke()

@@ -28,7 +28,6 @@ type segment struct {
 	sealed time.Time
 
 	carry    bool     // the journal is to carry it, once it is its turn
-	carrying bool     // it is the one of its writer that is carried; under Writer.mu
 	carriage carriage // from when it is committed until it is in the journal
 
 	object  []byte

@@ -56,8 +56,8 @@ func (w *Writer) next(now time.Time) (s *segment, wait time.Duration, over bool)
 	w.crowd = s.appends
 	w.quiet.sealed(now)
 	w.unanswered++
-	if s.carry = w.mayCarry(s) && !w.carrying; s.carry {
-		s.carrying, w.carrying = true, true
+	if s.carry = w.mayCarry(s) && w.carrying == nil; s.carry {
+		w.carrying = s
 	} else {
 		w.putting++
 	}

@@ -121,7 +121,7 @@ type Writer struct {
 	open       *segment   // being collected; nil if nothing is
 	full       []*segment // reached FlushBytes and wait for a put slot
 	putting    int        // segments that hold a put slot
-	carrying   bool       // a segment is carried by the journal, or is to be
+	carrying   *segment   // that the journal carries, or is to; nil if it carries none
 	unanswered int        // segments sealed and not yet answered
 	crowd      int        // how many appends the last flush carried
 	quiet      quiet

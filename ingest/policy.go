@@ -36,7 +36,7 @@ func (s *segment) cost() float64 {
 func (w *Writer) due(first, now time.Time) time.Time {
 	at, cost := first, float64(flushCost)
 	if w.mayCarry(w.open) {
-		if w.carrying {
+		if w.carrying != nil {
 			return first.Add(w.opts.FlushInterval)
 		}
 		cost = carriedCost

@@ -20,7 +20,6 @@ func (t *committer) settle(s *segment, e coordinator.Entry) {
 		if !t.journal(s, e) {
 			return
 		}
-		s.carriage = nil
 	}
 	t.w.releaseCarriage(s)
 	s.lap(t.w.metrics.journal)
