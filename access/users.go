@@ -43,6 +43,16 @@ func (m ScramMechanism) String() string {
 	return "SCRAM-SHA-256"
 }
 
+// ParseScramMechanism finds the mechanism of a name, whatever its case; 0 if there is none.
+func ParseScramMechanism(name string) ScramMechanism {
+	for _, m := range ScramMechanisms {
+		if strings.EqualFold(name, m.String()) {
+			return m
+		}
+	}
+	return 0
+}
+
 func (m ScramMechanism) hash() func() hash.Hash {
 	if m == ScramSHA512 {
 		return sha512.New
@@ -79,6 +89,9 @@ func NewScramKeys(m ScramMechanism, password string, iterations int) (ScramKeys,
 	if err := CheckPassword(password); err != nil {
 		return ScramKeys{}, err
 	}
+	if err := checkIterations(iterations); err != nil {
+		return ScramKeys{}, err // before they are all done
+	}
 	salt := make([]byte, 16)
 	rand.Read(salt) // never fails
 	k := ScramKeysOf(m, saltPassword(m, password, salt, iterations), salt, iterations)
@@ -93,19 +106,24 @@ func ScramKeysOf(m ScramMechanism, saltedPassword, salt []byte, iterations int) 
 		StoredKey: stored.Sum(nil), ServerKey: m.hmac(saltedPassword, "Server Key")}
 }
 
+func checkIterations(n int) error {
+	if n < minScramIterations || n > maxScramIterations {
+		return fmt.Errorf("%d iterations; there must be %d to %d", n, minScramIterations, maxScramIterations)
+	}
+	return nil
+}
+
 // Validate says what is wrong with keys of a mechanism.
 func (k ScramKeys) Validate(m ScramMechanism) error {
 	switch size := m.KeyBytes(); {
 	case m != ScramSHA256 && m != ScramSHA512:
 		return fmt.Errorf("there is no SCRAM mechanism %d", m)
-	case k.Iterations < minScramIterations || k.Iterations > maxScramIterations:
-		return fmt.Errorf("%d iterations; there must be %d to %d", k.Iterations, minScramIterations, maxScramIterations)
 	case len(k.Salt) < minSaltBytes || len(k.Salt) > maxSaltBytes:
 		return fmt.Errorf("a salt of %d bytes; it must have %d to %d", len(k.Salt), minSaltBytes, maxSaltBytes)
 	case len(k.StoredKey) != size || len(k.ServerKey) != size:
 		return fmt.Errorf("keys of %d and %d bytes; those of %s have %d", len(k.StoredKey), len(k.ServerKey), m, size)
 	}
-	return nil
+	return checkIterations(k.Iterations)
 }
 
 // Equal compares keys, in a time that does not depend on them.

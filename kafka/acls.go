@@ -2,16 +2,11 @@ package kafka
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
 	"firn.dev/access/acl"
-	"firn.dev/coordinator"
-	"firn.dev/coordinator/security"
 )
 
 // DescribeAcls, CreateAcls and DeleteAcls, versions 1 to 3, as Kafka 4. Without an authorizer they
@@ -28,36 +23,31 @@ func init() {
 		needs: []access.Need{access.Alter.On(access.Cluster)}, quota: access.Requests})
 }
 
-// acls returns the ACLs that are in force, if the client may do so much with them.
-func (s *Server) acls(from *peer, operation access.Operation) (*security.ACLs, *refusal) {
+// mayWithACLs asks whether the client may do so much with ACLs, and whether there are any.
+func (s *Server) mayWithACLs(from *peer, operation access.Operation) *refusal {
 	if refused := from.mayWithCluster(operation); refused != nil {
-		return nil, refused
+		return refused
 	}
-	if acls, has := s.opts.Authorizer.(*security.ACLs); has {
-		return acls, nil
-	}
-	return nil, refuse(kerr.SecurityDisabled,
-		"there is no authorizer, and so there are no ACLs; start every node with --authorizer acl")
+	return s.refusalOf(s.security.CheckACLs())
 }
 
 func describeACLs(_ context.Context, s *Server, from *peer, req *kmsg.DescribeACLsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeACLsResponse)
-	acls, refused := s.acls(from, access.Describe)
-	filter := acl.Filter{Type: access.ResourceType(req.ResourceType), Name: req.ResourceName,
-		PatternType: acl.PatternType(req.ResourcePatternType), Principal: req.Principal, Host: req.Host,
-		Operation: access.Operation(req.Operation), Permission: acl.Permission(req.PermissionType)}
+	refused := s.mayWithACLs(from, access.Describe)
+	var selected []acl.Binding
 	if refused == nil {
-		refused = invalid(filter.Valid())
+		var err error
+		selected, err = s.security.ACLs(acl.Filter{Type: access.ResourceType(req.ResourceType), Name: req.ResourceName,
+			PatternType: acl.PatternType(req.ResourcePatternType), Principal: req.Principal, Host: req.Host,
+			Operation: access.Operation(req.Operation), Permission: acl.Permission(req.PermissionType)})
+		refused = s.refusalOf(err)
 	}
 	if refused != nil {
 		resp.ErrorCode, resp.ErrorMessage = refused.code(), refused.text()
 		return resp, nil
 	}
 	at := map[acl.Pattern]int{} // where the ACLs of a pattern are in the answer
-	for _, b := range acls.Bindings() {
-		if !filter.Matches(b) {
-			continue
-		}
+	for _, b := range selected {
 		i, known := at[b.Pattern]
 		if !known {
 			i = len(resp.Resources)
@@ -73,36 +63,25 @@ func describeACLs(_ context.Context, s *Server, from *peer, req *kmsg.DescribeAC
 	return resp, nil
 }
 
-// invalid is the refusal of what a request got wrong; nil for nil.
-func invalid(err error) *refusal {
-	if err == nil {
-		return nil
-	}
-	return refuse(kerr.InvalidRequest, "%v", err)
-}
-
 func createACLs(ctx context.Context, s *Server, from *peer, req *kmsg.CreateACLsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.CreateACLsResponse)
-	acls, refused := s.acls(from, access.Alter)
+	refused := s.mayWithACLs(from, access.Alter)
 	refusals := make([]*refusal, len(req.Creations))
 	var created []acl.Binding
 	for i := range req.Creations {
 		if refusals[i] = refused; refused == nil {
-			b, err := creation(&req.Creations[i])
-			if refusals[i] = invalid(err); err == nil {
+			b, err := s.security.ACL(creation(&req.Creations[i]))
+			if refusals[i] = s.refusalOf(err); err == nil {
 				created = append(created, b)
 			}
 		}
 	}
 	if len(created) > 0 {
-		failed := s.create(ctx, acls, created)
+		failed := s.refusalOf(s.security.CreateACLs(ctx, from.asks, created))
 		for i := range refusals {
 			if refusals[i] == nil {
 				refusals[i] = failed
 			}
-		}
-		for _, b := range created {
-			from.changed("CreateAcls", b.Key(), failed)
 		}
 	}
 	for _, refused := range refusals {
@@ -112,65 +91,31 @@ func createACLs(ctx context.Context, s *Server, from *peer, req *kmsg.CreateACLs
 	return resp, nil
 }
 
-func (s *Server) create(ctx context.Context, acls *security.ACLs, bindings []acl.Binding) *refusal {
-	changes, err := acls.Create(bindings)
-	if err != nil {
-		return refuse(kerr.PolicyViolation, "%v", err)
-	}
-	return s.refusalOf(s.set(ctx, changes))
-}
-
 // creation is the ACL that a request asks for.
-func creation(c *kmsg.CreateACLsRequestCreation) (acl.Binding, error) {
-	principal, err := access.ParsePrincipal(c.Principal)
-	if err != nil {
-		return acl.Binding{}, err
-	}
-	pattern, permission := acl.PatternType(c.ResourcePatternType), acl.Permission(c.PermissionType)
-	b := acl.Binding{
-		Pattern: acl.Pattern{Type: access.ResourceType(c.ResourceType), Name: c.ResourceName,
-			Prefixed: pattern == acl.PrefixedPattern},
-		Principal: principal, Host: c.Host, Operation: access.Operation(c.Operation), Deny: permission == acl.Deny}
-	if b.PatternType() != pattern {
-		return b, fmt.Errorf("an ACL is of a literal or a prefixed pattern, not of type %d", pattern)
-	}
-	if b.Permission() != permission {
-		return b, fmt.Errorf("an ACL allows or denies; permission %d does neither", permission)
-	}
-	return b, b.Valid()
-}
-
-// set makes a change of settings, in as few steps as may be.
-func (s *Server) set(ctx context.Context, changes []coordinator.Setting) error {
-	for some := range slices.Chunk(changes, coordinator.MaxSettings) {
-		if _, err := s.opts.Node.Change(ctx, coordinator.Change{Settings: some}); err != nil {
-			return err
-		}
-	}
-	return nil
+func creation(c *kmsg.CreateACLsRequestCreation) acl.Spec {
+	return acl.Spec{Type: access.ResourceType(c.ResourceType), Name: c.ResourceName,
+		PatternType: acl.PatternType(c.ResourcePatternType), Principal: c.Principal, Host: c.Host,
+		Operation: access.Operation(c.Operation), Permission: acl.Permission(c.PermissionType)}
 }
 
 func deleteACLs(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteACLsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteACLsResponse)
-	acls, refused := s.acls(from, access.Alter)
+	refused := s.mayWithACLs(from, access.Alter)
 	results := make([]deletedACLs, len(req.Filters))
 	var all []acl.Binding
 	for i := range req.Filters {
 		results[i] = deletedACLs{refused: refused}
 		if refused == nil {
-			results[i] = selected(acls, &req.Filters[i])
+			results[i] = s.selected(&req.Filters[i])
 			all = append(all, results[i].bindings...)
 		}
 	}
 	if len(all) > 0 {
-		failed := s.refusalOf(s.set(ctx, acls.Delete(all)))
+		failed := s.refusalOf(s.security.DeleteACLs(ctx, from.asks, all))
 		for i := range results {
 			if len(results[i].bindings) > 0 {
 				results[i].failed = failed
 			}
-		}
-		for _, b := range all {
-			from.changed("DeleteAcls", b.Key(), failed)
 		}
 	}
 	for i := range results {
@@ -186,19 +131,11 @@ type deletedACLs struct {
 	failed   *refusal // to delete them
 }
 
-func selected(acls *security.ACLs, f *kmsg.DeleteACLsRequestFilter) (d deletedACLs) {
-	filter := acl.Filter{Type: access.ResourceType(f.ResourceType), Name: f.ResourceName,
+func (s *Server) selected(f *kmsg.DeleteACLsRequestFilter) (d deletedACLs) {
+	bindings, err := s.security.ACLs(acl.Filter{Type: access.ResourceType(f.ResourceType), Name: f.ResourceName,
 		PatternType: acl.PatternType(f.ResourcePatternType), Principal: f.Principal, Host: f.Host,
-		Operation: access.Operation(f.Operation), Permission: acl.Permission(f.PermissionType)}
-	if d.refused = invalid(filter.Valid()); d.refused != nil {
-		return d
-	}
-	for _, b := range acls.Bindings() {
-		if filter.Matches(b) {
-			d.bindings = append(d.bindings, b)
-		}
-	}
-	return d
+		Operation: access.Operation(f.Operation), Permission: acl.Permission(f.PermissionType)})
+	return deletedACLs{refused: s.refusalOf(err), bindings: bindings}
 }
 
 func (d *deletedACLs) response() kmsg.DeleteACLsResponseResult {

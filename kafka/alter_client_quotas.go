@@ -2,15 +2,13 @@ package kafka
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
 	"firn.dev/access/quota"
-	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 )
 
 // AlterClientQuotas, versions 0 and 1, as Kafka 4. The changes that a request asks for one entity
@@ -26,7 +24,7 @@ func init() {
 type quotaChange struct {
 	entry   *kmsg.AlterClientQuotasRequestEntry
 	entity  quota.Entity
-	changes []coordinator.Setting
+	change  security.QuotaChange
 	refused *refusal
 }
 
@@ -67,7 +65,13 @@ func (s *Server) planQuotas(from *peer, req *kmsg.AlterClientQuotasRequest) []qu
 			continue
 		}
 		first[p.entity] = i
-		p.changes, p.refused = s.quotaSettings(p.entity, p.entry.Ops)
+		var ops []security.QuotaOp
+		for _, op := range p.entry.Ops {
+			ops = append(ops, security.QuotaOp{Name: op.Key, Value: op.Value, Remove: op.Remove})
+		}
+		var err error
+		p.change, err = s.security.CheckQuotas(p.entity, ops)
+		p.refused = s.refusalOf(err)
 	}
 	return plans
 }
@@ -83,64 +87,24 @@ func askedEntity(parts []kmsg.AlterClientQuotasRequestEntryEntity) (e quota.Enti
 			*at = quota.NameOf(part.Name)
 		}
 	}
-	return e, invalid(e.Valid())
-}
-
-// quotaSettings is the change for one entity.
-func (s *Server) quotaSettings(e quota.Entity, ops []kmsg.AlterClientQuotasRequestEntryOp) (
-	[]coordinator.Setting, *refusal) {
-	var set, remove []quota.Limit
-	var seen []string
-	for _, op := range ops {
-		l := quota.Limit{Entity: e, Of: access.ParseQuota(op.Key), Value: op.Value}
-		err := l.Valid()
-		switch {
-		case slices.Contains(seen, op.Key):
-			return nil, refuse(kerr.InvalidRequest, "Duplicate quota key %s not updating quota for this entity %s", op.Key, e)
-		case op.Remove:
-			if _, is := s.opts.Node.View().Setting(coordinator.QuotaSetting, l.Key()); is {
-				remove = append(remove, l) // what is not there is gone, as in Kafka
-			}
-		case l.Of == 0:
-			return nil, refuse(kerr.InvalidRequest, "Invalid configuration key %s", op.Key)
-		case err != nil:
-			return nil, invalid(err)
-		default:
-			set = append(set, l)
-		}
-		seen = append(seen, op.Key)
+	if err := e.Valid(); err != nil {
+		return e, refuse(kerr.InvalidRequest, "%v", err)
 	}
-	changes, err := s.opts.Quotas.Set(set)
-	if err != nil {
-		return nil, refuse(kerr.PolicyViolation, "%v", err)
-	}
-	return append(changes, s.opts.Quotas.Remove(remove)...), nil
+	return e, nil
 }
 
 // setQuotas makes the changes that were not refused, all in one.
 func (s *Server) setQuotas(ctx context.Context, from *peer, plans []quotaChange) {
-	var all []coordinator.Setting
+	var all []security.QuotaChange
 	for _, p := range plans {
 		if p.refused == nil {
-			all = append(all, p.changes...)
+			all = append(all, p.change)
 		}
 	}
-	failed := s.refusalOf(s.set(ctx, all))
+	failed := s.refusalOf(s.security.AlterQuotas(ctx, from.asks, all))
 	for i := range plans {
-		p := &plans[i]
-		if p.refused != nil {
-			continue
-		}
-		p.refused = failed
-		for _, op := range p.entry.Ops {
-			from.changed("AlterClientQuotas", fmt.Sprintf("%s: %s", p.entity, quotaOpText(op)), failed)
+		if plans[i].refused == nil {
+			plans[i].refused = failed
 		}
 	}
-}
-
-func quotaOpText(op kmsg.AlterClientQuotasRequestEntryOp) string {
-	if op.Remove {
-		return op.Key + " removed"
-	}
-	return fmt.Sprintf("%s=%v", op.Key, op.Value)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
-	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
 )
 
@@ -23,18 +22,17 @@ func init() {
 func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 	req *kmsg.AlterUserSCRAMCredentialsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.AlterUserSCRAMCredentialsResponse)
-	a := newCredentialChange(security.Users{View: s.opts.Node.View()}, req)
+	a := s.newCredentialChange(req)
 	if refused := from.mayWithCluster(access.Alter); refused != nil {
 		for _, user := range a.users {
 			a.refused[user] = refused
 		}
 	} else if changes := a.changes(); len(changes) > 0 {
-		failed := s.refusalOf(s.set(ctx, changes))
+		failed := s.refusalOf(s.security.AlterUsers(ctx, from.asks, changes))
 		for _, user := range a.users {
 			if a.refused[user] == nil {
 				a.refused[user] = failed
 			}
-			from.changed("AlterUserScramCredentials", user, a.refused[user])
 		}
 	}
 	for _, user := range a.users {
@@ -47,44 +45,35 @@ func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 
 // credentialChange is what one request asks for, by user.
 type credentialChange struct {
-	known   security.Users
 	users   []string // each once
-	set     map[string]coordinator.Setting
+	set     map[string]security.UserChange
 	refused map[string]*refusal
 }
 
-func newCredentialChange(known security.Users, req *kmsg.AlterUserSCRAMCredentialsRequest) *credentialChange {
-	a := &credentialChange{known: known, set: map[string]coordinator.Setting{}, refused: map[string]*refusal{}}
+func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest) *credentialChange {
+	a := &credentialChange{set: map[string]security.UserChange{}, refused: map[string]*refusal{}}
 	for i := range req.Deletions {
 		d := &req.Deletions[i]
-		a.add(d.Name, d.Mechanism, func(m access.ScramMechanism) (coordinator.Setting, *refusal) {
-			if _, has := known.ScramKeys(d.Name, m); !has {
-				return coordinator.Setting{}, refuse(kerr.ResourceNotFound, "user %q has no credentials for %s", d.Name, m)
-			}
-			return known.DeleteUser(d.Name, m), nil
+		a.add(s, d.Name, d.Mechanism, func(m access.ScramMechanism) (security.UserChange, error) {
+			return s.security.DeleteKeys(d.Name, m)
 		})
 	}
 	for i := range req.Upsertions {
 		u := &req.Upsertions[i]
-		a.add(u.Name, u.Mechanism, func(m access.ScramMechanism) (coordinator.Setting, *refusal) {
+		a.add(s, u.Name, u.Mechanism, func(m access.ScramMechanism) (security.UserChange, error) {
 			if len(u.SaltedPassword) != m.KeyBytes() {
-				return coordinator.Setting{}, refuse(kerr.UnacceptableCredential,
+				return security.UserChange{}, refuse(kerr.UnacceptableCredential,
 					"the salted password has %d bytes; that of %s has %d", len(u.SaltedPassword), m, m.KeyBytes())
 			}
-			keys := access.ScramKeysOf(m, u.SaltedPassword, u.Salt, int(u.Iterations))
-			set, err := known.SetUser(u.Name, m, keys)
-			if err != nil {
-				return set, refuse(kerr.UnacceptableCredential, "%v", err)
-			}
-			return set, nil
+			return s.security.SetKeys(u.Name, m, access.ScramKeysOf(m, u.SaltedPassword, u.Salt, int(u.Iterations)))
 		})
 	}
 	return a
 }
 
 // add takes in what is asked for one user.
-func (a *credentialChange) add(user string, mechanism int8,
-	change func(access.ScramMechanism) (coordinator.Setting, *refusal)) {
+func (a *credentialChange) add(s *Server, user string, mechanism int8,
+	change func(access.ScramMechanism) (security.UserChange, error)) {
 	if _, before := a.set[user]; before || a.refused[user] != nil {
 		a.refused[user] = refuse(kerr.DuplicateResource, "the request alters user %q twice", user)
 		delete(a.set, user)
@@ -96,13 +85,13 @@ func (a *credentialChange) add(user string, mechanism int8,
 		a.refused[user] = refuse(kerr.UnsupportedSaslMechanism, "there is no SCRAM mechanism %d", mechanism)
 		return
 	}
-	set, refused := change(m)
-	if a.refused[user] = refused; refused == nil {
+	set, err := change(m)
+	if a.refused[user] = s.refusalOf(err); err == nil {
 		a.set[user] = set
 	}
 }
 
-func (a *credentialChange) changes() (changes []coordinator.Setting) {
+func (a *credentialChange) changes() (changes []security.UserChange) {
 	for _, user := range a.users {
 		if set, has := a.set[user]; has {
 			changes = append(changes, set)

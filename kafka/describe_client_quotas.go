@@ -27,24 +27,24 @@ const (
 func describeClientQuotas(_ context.Context, s *Server, from *peer,
 	req *kmsg.DescribeClientQuotasRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeClientQuotasResponse)
-	filter := map[string]kmsg.DescribeClientQuotasRequestComponent{}
 	refused := from.mayWithCluster(access.DescribeConfigs)
+	filter := quota.Filter{Parts: map[string]quota.Part{}, Strict: req.Strict}
 	if refused == nil {
-		refused = readQuotaFilter(req.Components, filter)
+		refused = readQuotaFilter(req.Components, filter.Parts)
+	}
+	var selected []quota.Limit
+	if refused == nil {
+		var err error
+		selected, err = s.security.Quotas(filter)
+		refused = s.refusalOf(err)
 	}
 	if refused != nil {
 		resp.ErrorCode, resp.ErrorMessage = refused.code(), refused.text()
 		return resp, nil
 	}
 	resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{} // null is for errors
-	if req.Strict && len(filter) == 0 {
-		return resp, nil
-	}
 	var last quota.Entity
-	for _, l := range s.opts.Quotas.All() {
-		if !quotaMatches(l.Entity, filter, req.Strict) {
-			continue
-		}
+	for _, l := range selected {
 		if len(resp.Entries) == 0 || l.Entity != last {
 			resp.Entries = append(resp.Entries, describedEntity(l.Entity))
 			last = l.Entity
@@ -57,8 +57,7 @@ func describeClientQuotas(_ context.Context, s *Server, from *peer,
 }
 
 // readQuotaFilter reads the components of a filter, which are there once for each type.
-func readQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent,
-	filter map[string]kmsg.DescribeClientQuotasRequestComponent) *refusal {
+func readQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent, filter map[string]quota.Part) *refusal {
 	var e quota.Entity
 	for _, c := range components {
 		_, twice := filter[c.EntityType]
@@ -75,27 +74,9 @@ func readQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent,
 			return refuse(kerr.InvalidRequest, "a match type of %d goes with a name if it is 0, and with none otherwise",
 				c.MatchType)
 		}
-		*e.Part(c.EntityType) = quota.NameOf(c.Match)
-		filter[c.EntityType] = c
-	}
-	if e.IP.Set() && len(filter) > 1 {
-		return refuse(kerr.InvalidRequest, "an ip is asked for alone, without a user or a client id")
+		filter[c.EntityType] = quota.Part{Name: quota.NameOf(c.Match), Any: c.MatchType == matchAny}
 	}
 	return nil
-}
-
-func quotaMatches(e quota.Entity, filter map[string]kmsg.DescribeClientQuotasRequestComponent, strict bool) bool {
-	for _, kind := range quota.Types {
-		part := *e.Part(kind)
-		asked, is := filter[kind]
-		switch {
-		case !is && part.Set() && strict, is && !part.Set():
-			return false
-		case is && asked.MatchType != matchAny && part != quota.NameOf(asked.Match):
-			return false
-		}
-	}
-	return true
 }
 
 func describedEntity(e quota.Entity) (entry kmsg.DescribeClientQuotasResponseEntry) {

@@ -25,7 +25,7 @@ func describeUserScramCredentials(_ context.Context, s *Server, from *peer,
 		resp.ErrorCode, resp.ErrorMessage = refused.code(), refused.text()
 		return resp, nil
 	}
-	users := security.Users{View: s.opts.Node.View()}
+	users := s.security.Users()
 	names, times := make([]string, 0, len(req.Users)), map[string]int{}
 	for _, u := range req.Users {
 		if times[u.Name]++; times[u.Name] == 1 {

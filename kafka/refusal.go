@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/coordinator/security"
 	"firn.dev/ingest"
 	"firn.dev/topics"
 )
@@ -48,6 +49,9 @@ func (s *Server) refusalOf(err error) *refusal {
 	}
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
+	}
+	if e, ok := errors.AsType[*security.Error](err); ok {
+		return &refusal{kind: e.Kind, message: e.Message}
 	}
 	told, foreseen := topics.ErrorOf(err)
 	if !foreseen {

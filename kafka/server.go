@@ -21,6 +21,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/budget"
+	"firn.dev/coordinator/security"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/ingest"
 	"firn.dev/topics"
@@ -28,10 +29,11 @@ import (
 
 // Server serves Kafka clients.
 type Server struct {
-	opts    Options
-	topics  *topics.Topics
-	metrics *metrics
-	audit   *access.Audit
+	opts     Options
+	topics   *topics.Topics
+	security *security.Admin
+	metrics  *metrics
+	audit    *access.Audit
 
 	requests *budget.Pool // memory of requests
 	answers  *budget.Pool // memory of answers
@@ -66,6 +68,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts:      opts,
 		topics:    topics.New(opts.Node, opts.Topics),
+		security:  security.NewAdmin(opts.Node, opts.Authorizer, opts.Quotas),
 		audit:     access.NewAudit(opts.Logger),
 		requests:  budget.New(opts.Limits.requestMemory()),
 		answers:   budget.New(opts.Limits.answerMemory()),

@@ -74,7 +74,8 @@ func updateFeatures(ctx context.Context, s *Server, from *peer,
 		}
 	}
 	if refused == nil && !req.ValidateOnly && len(changes) > 0 {
-		refused = s.refusalOf(s.set(ctx, changes))
+		_, err := s.opts.Node.Change(ctx, coordinator.Change{Settings: changes})
+		refused = s.refusalOf(err)
 		for _, c := range changes {
 			from.changed("UpdateFeatures", fmt.Sprintf("%s to level %s", c.Key, c.Value), refused)
 		}

@@ -68,6 +68,8 @@ var wildcards = map[access.ResourceType]string{access.Topic: "topic", access.Gro
 // askerKey is where a request's context has what asks for it.
 type askerKey struct{}
 
+func askerOf(r *http.Request) *access.Asker { return r.Context().Value(askerKey{}).(*access.Asker) }
+
 // asking has a route's requests asked for before its handler runs. Every request passes here.
 func (s *Server) asking(route *route) handler {
 	declared := slices.Concat(route.needs, route.asks)
@@ -99,7 +101,7 @@ func (s *Server) asking(route *route) handler {
 func audited(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := h(w, r)
-		asker := r.Context().Value(askerKey{}).(*access.Asker)
+		asker := askerOf(r)
 		subject := cmp.Or(w.Header().Get("Location"), r.URL.RequestURI()) // of what is created, the body has the name
 		asker.Audit.Changed(asker.Client, r.Method, subject, err)
 		return err
@@ -108,7 +110,7 @@ func audited(h handler) handler {
 
 // allows reports whether the client of a request may do something with a resource.
 func allows(r *http.Request, operation access.Operation, on access.ResourceType, name string) bool {
-	return r.Context().Value(askerKey{}).(*access.Asker).May(operation, on, name)
+	return askerOf(r).May(operation, on, name)
 }
 
 // may asks whether the client of a request may do something with a resource, and says why not.
@@ -116,7 +118,7 @@ func (s *Server) may(r *http.Request, operation access.Operation, on access.Reso
 	if allows(r, operation, on, name) {
 		return nil
 	}
-	asker := r.Context().Value(askerKey{}).(*access.Asker)
+	asker := askerOf(r)
 	asker.Audit.Refused(asker.Client, operation, access.Resource{Type: on, Name: name})
 	p := kafkaProblem(on.Refused(), fmt.Sprintf("%s has no permission: %s on %s",
 		asker.Client.Principal, operation, access.Resource{Type: on, Name: name}))

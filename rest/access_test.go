@@ -58,8 +58,8 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := strings.NewReplacer("{$}", "", "{topic}", "secret", "{group}", "secret", "{partition}", "0",
-		"{cluster}", f.node.View().ClusterID()).Replace(r.pattern)
+	path := strings.NewReplacer("{$}", "", "{topic}", "secret", "{group}", "secret", "{user}", "secret",
+		"{partition}", "0", "{cluster}", f.node.View().ClusterID()).Replace(r.pattern)
 	req := httptest.NewRequest(r.method, path, bytes.NewReader(text))
 	req.Header.Set("Content-Type", typeJSON)
 	req.Header.Set(idempotencyHeader, "key")

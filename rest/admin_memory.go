@@ -28,6 +28,10 @@ const (
 	describedBytes   = 512 << 10 // a group's members or a topic's configs
 	offsetBytes      = 512
 	claimBytes       = 512
+	listedNameBytes  = 64
+	listedUserBytes  = 320
+	listedACLBytes   = 512
+	listedQuotaBytes = 512
 
 	// A body in JSON grows at most that much when it is read: into maps of short names, say.
 	adminBodyFactor = 16

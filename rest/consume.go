@@ -17,7 +17,13 @@ func (s *Server) consuming() []route {
 	if s.opts.Index == nil || s.opts.Groups == nil {
 		return nil
 	}
-	return within(s.compressed, slices.Concat(s.topicRoutes(), s.groupRoutes(), []route{
+	return within(s.compressed, slices.Concat(s.topicRoutes(), s.groupRoutes(), s.userRoutes(), s.aclRoutes(),
+		s.quotaRoutes(), s.clusterRoutes()))
+}
+
+// clusterRoutes are about the whole of it.
+func (s *Server) clusterRoutes() []route {
+	return []route{
 		{method: http.MethodGet, pattern: "/v1/cluster", handler: s.cluster, summary: "the cluster in numbers",
 			rules: needs(access.Requests, access.Describe.On(access.Cluster))},
 		{method: http.MethodGet, pattern: "/v1/nodes", handler: s.nodes, summary: "the nodes that are alive",
@@ -28,7 +34,7 @@ func (s *Server) consuming() []route {
 				access.Describe.On(access.TransactionalID))},
 		{method: http.MethodGet, pattern: "/openapi.json", handler: openAPI, summary: "this list, as an OpenAPI document",
 			rules: rules{open: true, quota: access.Unthrottled}},
-	}))
+	}
 }
 
 // topicRoutes are about topics.

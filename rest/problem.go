@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/index"
 	"firn.dev/topics"
 )
@@ -77,6 +78,7 @@ var kafkaStatus = map[*kerr.Error]int{
 	kerr.UnknownTopicOrPartition:    http.StatusNotFound,
 	kerr.UnknownTopicID:             http.StatusNotFound,
 	kerr.GroupIDNotFound:            http.StatusNotFound,
+	kerr.ResourceNotFound:           http.StatusNotFound,
 	kerr.TopicAlreadyExists:         http.StatusConflict,
 	kerr.NonEmptyGroup:              http.StatusConflict,
 	kerr.InconsistentGroupProtocol:  http.StatusConflict,
@@ -116,6 +118,9 @@ func (s *Server) problemOf(err error) problem {
 		return kafkaProblem(kerr.OffsetOutOfRange, err.Error())
 	case errors.Is(err, index.ErrCorrupt):
 		return problem{Status: http.StatusInternalServerError, Code: kerr.KafkaStorageError.Message, Detail: err.Error()}
+	}
+	if e, ok := errors.AsType[*security.Error](err); ok {
+		return kafkaProblem(e.Kind, e.Message)
 	}
 	told, foreseen := topics.ErrorOf(err)
 	if !foreseen {

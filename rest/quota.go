@@ -46,7 +46,7 @@ func (s *Server) withinQuota(unlimited *route) *route {
 
 // quotaClient is who makes a request, as quotas know it.
 func quotaClient(r *http.Request) quota.Client {
-	return quota.Client{User: r.Context().Value(askerKey{}).(*access.Asker).Client.Principal.Name}
+	return quota.Client{User: askerOf(r).Client.Principal.Name}
 }
 
 // overQuota is what a client gets that has used up a quota.

@@ -71,7 +71,7 @@ type Options struct {
 	Health     health.Node       // what this node depends on: /readyz tells of outages
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS
-	Quotas     *security.Quotas  // say how much clients may use; nil: nobody is limited
+	Quotas     *security.Quotas  // say how much clients may use; nil: those of the node, counted here alone
 	Peers      *login.Peers      // proves to other nodes who asks; nil: they are not told, and nor is this one
 
 	// MaxTopics and MaxPartitions bound the series in /metrics: topics are labelled, in the order of
@@ -144,6 +144,7 @@ func (l Limits) withDefaults() Limits {
 type Server struct {
 	opts      Options
 	topics    *topics.Topics
+	security  *security.Admin
 	audit     *access.Audit
 	logins    *prometheus.CounterVec // scheme, result
 	mux       *http.ServeMux
@@ -178,9 +179,6 @@ func New(opts Options) (*Server, error) {
 	if opts.Authorizer == nil {
 		opts.Authorizer = access.Everything{}
 	}
-	if opts.Quotas == nil {
-		opts.Quotas = &security.Quotas{}
-	}
 	opts.Topics = opts.Topics.WithDefaults()
 	if err := opts.Topics.Validate(); err != nil {
 		return nil, err
@@ -188,7 +186,11 @@ func New(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics), audit: access.NewAudit(opts.Logger),
+	if opts.Quotas == nil {
+		opts.Quotas = security.NewQuotas(opts.Node.View(), opts.Logger)
+	}
+	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics),
+		security: security.NewAdmin(opts.Node, opts.Authorizer, opts.Quotas), audit: access.NewAudit(opts.Logger),
 		mux:     http.NewServeMux(),
 		scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
 	s.peers = newPeers(opts.PeerTLS)

@@ -40,6 +40,34 @@ type Binding struct {
 	Deny      bool // and not allow
 }
 
+// Spec is an ACL as a client asks for it: all of it may be wrong.
+type Spec struct {
+	Type        access.ResourceType
+	Name        string
+	PatternType PatternType
+	Principal   string
+	Host        string
+	Operation   access.Operation
+	Permission  Permission
+}
+
+// Binding is the ACL that is asked for, or why there can be none.
+func (s Spec) Binding() (Binding, error) {
+	principal, err := access.ParsePrincipal(s.Principal)
+	if err != nil {
+		return Binding{}, err
+	}
+	b := Binding{Pattern: Pattern{Type: s.Type, Name: s.Name, Prefixed: s.PatternType == PrefixedPattern},
+		Principal: principal, Host: s.Host, Operation: s.Operation, Deny: s.Permission == Deny}
+	if b.PatternType() != s.PatternType {
+		return b, fmt.Errorf("an ACL is of a literal or a prefixed pattern, not of type %d", s.PatternType)
+	}
+	if b.Permission() != s.Permission {
+		return b, fmt.Errorf("an ACL allows or denies; permission %d does neither", s.Permission)
+	}
+	return b, b.Valid()
+}
+
 // maxText bounds the name, the principal and the host of an ACL, each.
 const maxText = 1024
 
@@ -64,26 +92,11 @@ func (b Binding) Valid() error {
 	return nil
 }
 
-// Names of pattern types and permissions in keys and for people.
-const (
-	literal  = "Literal"
-	prefixed = "Prefixed"
-	allow    = "Allow"
-	deny     = "Deny"
-)
-
 // Key is the whole ACL as text: two ACLs are the same if their keys are. It is what lies in the
 // bucket: coordinator/security/FORMAT.md.
 func (b Binding) Key() string {
-	pattern, permission := literal, allow
-	if b.Prefixed {
-		pattern = prefixed
-	}
-	if b.Deny {
-		permission = deny
-	}
-	key, err := json.Marshal([7]string{b.Type.String(), pattern, b.Name, b.Principal.String(), b.Host,
-		b.Operation.String(), permission})
+	key, err := json.Marshal([7]string{b.Type.String(), b.PatternType().String(), b.Name, b.Principal.String(), b.Host,
+		b.Operation.String(), b.Permission().String()})
 	if err != nil {
 		panic(err) // strings can always be written
 	}
@@ -100,8 +113,9 @@ func ParseKey(key string) (Binding, error) {
 	if err != nil {
 		return Binding{}, err
 	}
-	b := Binding{Pattern: Pattern{Type: access.ParseResourceType(f[0]), Name: f[2], Prefixed: f[1] == prefixed},
-		Principal: principal, Host: f[4], Operation: access.ParseOperation(f[5]), Deny: f[6] == deny}
+	pattern := Pattern{Type: access.ParseResourceType(f[0]), Name: f[2], Prefixed: f[1] == PrefixedPattern.String()}
+	b := Binding{Pattern: pattern, Principal: principal, Host: f[4], Operation: access.ParseOperation(f[5]),
+		Deny: f[6] == Deny.String()}
 	if b.Key() != key {
 		return Binding{}, fmt.Errorf("%q is no ACL that this version of firn knows", key)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Filter selects ACLs, as Kafka's AclBindingFilter does. The numbers are Kafka's: 0 is what the
-// client that wrote them could not name, 1 is any.
+// client that wrote them could not name, and Any selects all.
 type Filter struct {
 	Type        access.ResourceType
 	Name        *string // nil: any
@@ -19,7 +19,10 @@ type Filter struct {
 	Permission  Permission
 }
 
-const unknown, any = 0, 1
+// Any is every type, pattern, operation or permission.
+const Any = 1
+
+const unknown = 0
 
 // PatternType is Kafka's.
 type PatternType int8
@@ -27,7 +30,7 @@ type PatternType int8
 // The types of patterns. In a filter, AnyPattern selects ACLs of just the name, and MatchingPattern
 // all that matter to the resource of the name.
 const (
-	AnyPattern      PatternType = any
+	AnyPattern      PatternType = Any
 	MatchingPattern PatternType = 2
 	LiteralPattern  PatternType = 3
 	PrefixedPattern PatternType = 4
@@ -41,15 +44,47 @@ func (p Pattern) PatternType() PatternType {
 	return LiteralPattern
 }
 
+// patternTypeNames are Kafka's names.
+var patternTypeNames = map[PatternType]string{
+	AnyPattern: "Any", MatchingPattern: "Match", LiteralPattern: "Literal", PrefixedPattern: "Prefixed",
+}
+
+func (t PatternType) String() string { return patternTypeNames[t] }
+
+// ParsePatternType finds the type of a name, whatever its case; 0 if there is none.
+func ParsePatternType(name string) PatternType {
+	for t, known := range patternTypeNames {
+		if strings.EqualFold(name, known) {
+			return t
+		}
+	}
+	return unknown
+}
+
 // Permission is Kafka's AclPermissionType.
 type Permission int8
 
 // The permissions; AnyPermission in filters alone.
 const (
-	AnyPermission Permission = any
+	AnyPermission Permission = Any
 	Deny          Permission = 2
 	Allow         Permission = 3
 )
+
+// permissionNames are Kafka's names.
+var permissionNames = map[Permission]string{AnyPermission: "Any", Deny: "Deny", Allow: "Allow"}
+
+func (p Permission) String() string { return permissionNames[p] }
+
+// ParsePermission finds the permission of a name, whatever its case; 0 if there is none.
+func ParsePermission(name string) Permission {
+	for p, known := range permissionNames {
+		if strings.EqualFold(name, known) {
+			return p
+		}
+	}
+	return unknown
+}
 
 // Permission is the ACL's.
 func (b Binding) Permission() Permission {
@@ -76,11 +111,11 @@ func (f Filter) Valid() error {
 
 // Matches reports whether the filter selects an ACL.
 func (f Filter) Matches(b Binding) bool {
-	return (f.Type == any || f.Type == b.Type) &&
+	return (f.Type == Any || f.Type == b.Type) &&
 		f.matchesName(b.Pattern) &&
 		(f.Principal == nil || *f.Principal == b.Principal.String()) &&
 		(f.Host == nil || *f.Host == b.Host) &&
-		(f.Operation == any || f.Operation == b.Operation) &&
+		(f.Operation == Any || f.Operation == b.Operation) &&
 		(f.Permission == AnyPermission || f.Permission == b.Permission())
 }
 

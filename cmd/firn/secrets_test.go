@@ -71,14 +71,19 @@ func TestSecretsAreNowhere(t *testing.T) {
 	s.logIn(ctx, t, scram.Auth{User: "bob", Pass: secretPattern + "-wrong"}.AsSha256Mechanism(), false)
 	for _, path := range []string{"/metrics", "/v1/topics", "/v1/cluster", "/debug/pprof/cmdline", "/readyz", "/nowhere",
 		"/debug/pprof/goroutine?debug=2"} {
-		s.get(ctx, t, path, "-alice")
+		s.ask(ctx, t, "GET "+path, "-alice", "")
 	}
-	s.get(ctx, t, "/v1/topics?wrong", "-wrong-over-http")
+	s.ask(ctx, t, "GET /v1/topics?wrong", "-wrong-over-http", "")
+	s.ask(ctx, t, "PUT /v1/users/carol", "-alice", `{"password": "`+secretPattern+`-carol"}`)
+	s.ask(ctx, t, "PUT /v1/users/dave", "-alice", `{"password": "`+secretPattern+`-dave", "iterations": 1}`)
+	s.ask(ctx, t, "PUT /v1/users/erin", "-alice", `{"password": {"`+secretPattern+`": 1}}`)
+	s.ask(ctx, t, "GET /v1/users", "-alice", "")
+	s.logIn(ctx, t, scram.Auth{User: "carol", Pass: secretPattern + "-carol"}.AsSha256Mechanism(), true)
 	s.keep(t, "arguments", fmt.Sprintf("/proc/%d/cmdline", server.Process.Pid))
 
 	s.redis.Kill()
 	s.run(ctx, "topic create without Redis", "topic", "create", "later")
-	s.get(ctx, t, "/readyz", "-alice")
+	s.ask(ctx, t, "GET /readyz", "-alice", "")
 	s.run(ctx, "doctor without Redis", "doctor")
 	s.run(ctx, "a second server without Redis", "serve", "--kafka-addr", "nonsense")
 	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
@@ -191,24 +196,26 @@ func (s *secretServer) logIn(ctx context.Context, t *testing.T, by sasl.Mechanis
 	}
 }
 
-// get keeps an answer over HTTP.
-func (s *secretServer) get(ctx context.Context, t *testing.T, path, password string) {
+// ask keeps the answer to a request over HTTP.
+func (s *secretServer) ask(ctx context.Context, t *testing.T, request, password, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
+	method, path, _ := strings.Cut(request, " ")
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.http+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth("alice", secretPattern+password)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.written["GET "+path] = body
+	s.written[request] = answer
 }
 
 func (s *secretServer) keep(t *testing.T, what, path string) {
@@ -232,7 +239,7 @@ func (s *secretServer) check(t *testing.T) {
 		}
 	}
 	for what, has := range map[string]string{
-		"log": "login failed", "user list": "bob", "GET /metrics": "firn_kafka_logins",
+		"log": "login failed", "user list": "bob", "GET /v1/users": "carol", "GET /metrics": "firn_kafka_logins",
 		"arguments": "serve", "GET /debug/pprof/goroutine?debug=2": "goroutine"} {
 		if !bytes.Contains(s.written[what], []byte(has)) {
 			t.Errorf("%s does not have %q: the test looks at the wrong place: %s", what, has, s.written[what])

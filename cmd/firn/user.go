@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -53,13 +52,11 @@ func newUserList(s streams, b *bootstrap) *cobra.Command {
 // mechanisms reads --mechanism.
 func mechanisms(names []string) (list []access.ScramMechanism, err error) {
 	for _, name := range names {
-		i := slices.IndexFunc(access.ScramMechanisms, func(m access.ScramMechanism) bool {
-			return strings.EqualFold(m.String(), name)
-		})
-		if i < 0 {
+		m := access.ParseScramMechanism(name)
+		if m == 0 {
 			return nil, usagef("--mechanism %q is none of %v", name, access.ScramMechanisms)
 		}
-		list = append(list, access.ScramMechanisms[i])
+		list = append(list, m)
 	}
 	return list, nil
 }

@@ -28,7 +28,7 @@ func Secret(view *coordinator.View) login.ClusterSecret {
 	}
 }
 
-// Node is what making a secret needs of this process's membership.
+// Node is what changing settings needs of this process's membership.
 type Node interface {
 	Change(ctx context.Context, change coordinator.Change) (coordinator.Fact, error)
 	CatchUp(ctx context.Context) error

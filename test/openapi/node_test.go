@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/access"
+	"firn.dev/access/acl"
 	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
@@ -28,7 +30,7 @@ import (
 
 // exampleLog starts a node on which the examples of the document can be asked: it has the topic
 // orders with records, the group billing with a claim and an offset, and the group idle with an
-// offset. It returns what stands for what in the examples.
+// offset. The user bob has an ACL and a quota. It returns what stands for what in the examples.
 func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 	t.Helper()
 	s, node, members := startNode(t)
@@ -41,6 +43,10 @@ func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 			t.Fatal(err)
 		}
 	}
+	ask(t, s, "POST", "/v1/acls", `{"acls": [{"resource_type": "Topic", "resource_name": "orders",
+		"principal": "User:bob", "operation": "Read"}]}`)
+	ask(t, s, "PATCH", "/v1/quotas", `{"entity": {"user": "bob"}, "quotas": {"producer_byte_rate": 1048576}}`)
+	ask(t, s, "PUT", "/v1/users/bob", `{"password": "pencil"}`)
 	var got struct{ Claims []struct{ Epoch string } }
 	answer := ask(t, s, "POST", "/v1/groups/billing/claims",
 		`{"holder": "worker-1", "partitions": [{"topic": "orders", "partition": 0}]}`)
@@ -70,10 +76,12 @@ func startNode(t *testing.T) (*rest.Server, *coordinator.Node, *groups.Manager) 
 	must(err)
 	members, err := groups.New(groups.Options{Node: node})
 	must(err)
+	everybody := []access.Principal{access.Anonymous, {Type: "User", Name: "alice"}}
+	acls := security.NewACLs(node.View(), acl.Rules{SuperUsers: everybody}, slog.New(slog.DiscardHandler))
 	passwords := login.NewPasswords(alice{})
 	secret := func() []byte { return bytes.Repeat([]byte("s"), login.MinSecretBytes) }
 	s, err := rest.New(rest.Options{Node: node, View: node.View(), Index: blocks, Writer: writer, Groups: members,
-		Gatherer: prometheus.NewRegistry(),
+		Gatherer: prometheus.NewRegistry(), Authorizer: acls,
 		Logins: &rest.Logins{Passwords: passwords,
 			Sessions: login.NewSessions(secret, passwords, security.EndedSessions{View: node.View()})}})
 	must(err)
@@ -103,6 +111,7 @@ func ask(t *testing.T, s *rest.Server, method, path, body string) []byte {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
+	r.RemoteAddr = "127.0.0.1:1" // from where passwords may come without TLS
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	if w.Code >= 300 {

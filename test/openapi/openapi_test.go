@@ -105,8 +105,8 @@ func (o *operation) requests(t *testing.T, method, path string, real *strings.Re
 		r := httptest.NewRequestWithContext(t.Context(), strings.ToUpper(method), path+"?"+query.Encode(),
 			bytes.NewReader(body))
 		r.Header = header.Clone()
-		if path == "/v1/session" { // claims and keys of the others are everybody's
-			r.RemoteAddr = "127.0.0.1:1"
+		r.RemoteAddr = "127.0.0.1:1" // from where passwords may come without TLS
+		if path == "/v1/session" {   // claims and keys of the others are everybody's
 			r.SetBasicAuth("alice", "pencil")
 		}
 		if kind != "" {
@@ -195,6 +195,9 @@ func TestProblemsAreDescribed(t *testing.T) {
 		{"GET", "/v1/topics/nope", ""},
 		{"GET", "/v1/topics/orders/partitions/0/records?offset=9", ""},
 		{"POST", "/v1/topics", `{"name": "orders"}`},
+		{"GET", "/v1/users/nobody", ""},
+		{"POST", "/v1/acls", `{"acls": [{"resource_type": "Lake"}]}`},
+		{"PATCH", "/v1/quotas", `{"entity": {}, "quotas": {"producer_byte_rate": 1}}`},
 		{"POST", "/v1/groups/billing/claims/renew",
 			`{"holder": "worker-2", "claims": [{"topic": "orders", "partition": 0, "epoch": "1"}]}`},
 	} {
