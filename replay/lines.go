@@ -42,33 +42,40 @@ func Raw() Format {
 	})
 }
 
-// NDJSON is one JSON object a line: topic, partition, offset, timestamp (milliseconds), key, value,
-// and headers if there are any. Bytes that are no text are {"base64": …}.
+// NDJSON is one JSON object a line, as AppendJSON makes it.
 func NDJSON(topic string) Format {
-	begin := `{"topic":` + strconv.Quote(topic) + `,"partition":` // topics' names need no escapes
 	return lineFormat("ndjson", "ndjson", func(line []byte, partition int32, r *batch.Record) []byte {
-		line = append(line, begin...)
-		line = strconv.AppendInt(line, int64(partition), 10)
-		line = append(line, `,"offset":`...)
-		line = strconv.AppendInt(line, r.Offset, 10)
-		line = append(line, `,"timestamp":`...)
-		line = strconv.AppendInt(line, r.Timestamp, 10)
-		line = appendLegible(append(line, `,"key":`...), r.Key)
-		line = appendLegible(append(line, `,"value":`...), r.Value)
-		for i, h := range r.Headers {
-			if i == 0 {
-				line = append(line, `,"headers":[`...)
-			} else {
-				line = append(line, ',')
-			}
-			line = appendText(append(line, `{"key":`...), []byte(h.Key))
-			line = append(appendLegible(append(line, `,"value":`...), h.Value), '}')
-		}
-		if len(r.Headers) > 0 {
-			line = append(line, ']')
-		}
-		return append(line, '}', '\n')
+		return append(AppendJSON(line, topic, partition, r), '\n')
 	})
+}
+
+// AppendJSON appends a record as a JSON object without newlines: topic, partition, offset,
+// timestamp (milliseconds), key, value, and headers if there are any. Bytes that are no text are
+// {"base64": …}.
+func AppendJSON(line []byte, topic string, partition int32, r *batch.Record) []byte {
+	line = append(line, `{"topic":"`...)
+	line = append(line, topic...) // topics' names need no escapes
+	line = append(line, `","partition":`...)
+	line = strconv.AppendInt(line, int64(partition), 10)
+	line = append(line, `,"offset":`...)
+	line = strconv.AppendInt(line, r.Offset, 10)
+	line = append(line, `,"timestamp":`...)
+	line = strconv.AppendInt(line, r.Timestamp, 10)
+	line = appendLegible(append(line, `,"key":`...), r.Key)
+	line = appendLegible(append(line, `,"value":`...), r.Value)
+	for i, h := range r.Headers {
+		if i == 0 {
+			line = append(line, `,"headers":[`...)
+		} else {
+			line = append(line, ',')
+		}
+		line = appendText(append(line, `{"key":`...), []byte(h.Key))
+		line = append(appendLegible(append(line, `,"value":`...), h.Value), '}')
+	}
+	if len(r.Headers) > 0 {
+		line = append(line, ']')
+	}
+	return append(line, '}')
 }
 
 // appendLegible appends bytes as JSON has them: null, text, or base64.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"time"
@@ -126,5 +127,17 @@ func lookUp(ctx context.Context, adm *kadm.Client, topic string) (kadm.TopicDeta
 		return kadm.TopicDetail{}, explain(topic, err, "")
 	}
 	detail := topics[topic]
+	if errors.Is(detail.Err, kerr.UnknownTopicOrPartition) {
+		return detail, fmt.Errorf("%w%s", explain(topic, detail.Err, ""), nearTopic(ctx, adm, topic))
+	}
 	return detail, explain(topic, detail.Err, "")
+}
+
+// nearTopic asks whether a topic was meant whose name is almost the same.
+func nearTopic(ctx context.Context, adm *kadm.Client, topic string) string {
+	topics, err := adm.ListTopics(ctx)
+	if err != nil {
+		return "" // the error about the topic says enough
+	}
+	return didYouMean(topic, maps.Keys(topics))
 }

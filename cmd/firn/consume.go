@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +18,14 @@ const idleFlush = 50 * time.Millisecond
 
 type consumeOptions struct {
 	bootstrap
-	topic     string
-	group     string
-	from      string
-	partition int32
-	count     int64
-	follow    bool
-	format    string
+	topic      string
+	group      string
+	from, to   string
+	partitions partitionList
+	count      int64
+	follow     bool
+	format     string
+	filters    []string
 }
 
 func newConsume(s streams) *cobra.Command {
@@ -31,19 +33,28 @@ func newConsume(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "consume TOPIC",
 		Short: "Read a topic to standard output, one record per line",
-		Long: "Read a topic to standard output, one record per line, from --from to the end that the topic has when the\n" +
-			"command starts. With --follow, go on with new records. Records of one partition come in order. --count ends\n" +
-			"the reading early.\n\n" +
+		Long: "Read a topic to standard output, one record per line, from --from to --to, which is the end that the topic\n" +
+			"has when the command starts. With --follow, go on with new records. Records of one partition come in order.\n" +
+			"--count ends the reading early.\n\n" +
 			"With --group, read as a member of that consumer group, from the offsets that the group has committed, and\n" +
-			"commit the records that were written out. --from then counts for partitions without a committed offset.",
+			"commit the records that were written out. --from then counts for partitions without a committed offset.\n\n" +
+			"--format json is what 'firn produce --format json' reads, and what HTTP and 'firn replay' write. A format with\n" +
+			"a percent sign is as in kcat:\n" + formatHelp + "\n\n" +
+			"--filter writes the records alone whose key, value or header.NAME matches: FIELD~REGEXP, FIELD=TEXT, or\n" +
+			"FIELD*=TEXT for a text that it contains; !~ and != are their opposites. If it is there several times, a\n" +
+			"record has to match all.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]
 			switch {
-			case cmd.Flags().Changed("partition") && o.partition < 0:
-				return usagef("--partition %d: partitions are numbered from 0", o.partition)
-			case o.group != "" && o.partition >= 0:
+			case cmd.Flags().Changed("group") && o.group == "":
+				return usagef("--group is empty: name a group, or leave it out to read without one")
+			case o.group != "" && len(o.partitions.of) > 0:
 				return usagef("--partition and --group do not go together: a group shares the partitions out itself")
+			case o.group != "" && o.to != "latest":
+				return usagef("--to and --group do not go together: what the group commits says how far it has read")
+			case o.follow && o.to != "latest":
+				return usagef("--follow has no end: it does not go with --to")
 			case o.count < 0:
 				return usagef("--count %d: it cannot be negative", o.count)
 			}
@@ -54,11 +65,14 @@ func newConsume(s streams) *cobra.Command {
 	cmd.Flags().StringVar(&o.group, "group", "", "read as a member of this consumer `group`")
 	cmd.Flags().StringVar(&o.from, "from", "earliest",
 		"`where` to start: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z")
-	cmd.Flags().Int32Var(&o.partition, "partition", -1, "read this partition alone; by default all")
+	cmd.Flags().StringVar(&o.to, "to", "latest", "`where` to end, exclusive: the same")
+	cmd.Flags().Var(&o.partitions, "partition", "read these partitions alone, such as 0,3-5; by default all")
 	cmd.Flags().Int64Var(&o.count, "count", 0, "stop after this many records; 0: no limit")
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "wait for more at the end")
-	cmd.Flags().StringVar(&o.format, "format", "value",
-		"`how` a record is written: value, key-value (a tab between) or json")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "F", false, "wait for more at the end")
+	cmd.Flags().StringVarP(&o.format, "format", "f", "value",
+		"`how` a record is written: value, key-value (a tab between), json, or a format such as '%k %s\\n'")
+	cmd.Flags().StringArrayVar(&o.filters, "filter", nil, "write the records alone that match this `expression`, such as "+
+		"key~^anna; may be repeated")
 	return cmd
 }
 
@@ -67,18 +81,26 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 	if err != nil {
 		return err
 	}
-	write, err := recordFormat(o.format)
+	to, err := parsePlace("--to", o.to)
+	if err != nil {
+		return err
+	}
+	w := recordWriter{}
+	if w.format, err = recordFormat(o.format); err != nil {
+		return err
+	}
+	if w.wanted, err = parseFilters(o.filters); err != nil {
+		return err
+	}
+	w.out = bufio.NewWriterSize(s.Out, 256<<10)
+	parts, err := o.plan(ctx, s, from, to)
 	if err != nil {
 		return err
 	}
 	if o.group != "" {
-		return consumeGroup(ctx, s, o, from, write)
+		return consumeGroup(ctx, s, o, from, parts, w)
 	}
-	parts, err := o.plan(ctx, from)
-	if err != nil {
-		return err
-	}
-	c := &consumer{consumeOptions: o, write: write, out: bufio.NewWriterSize(s.Out, 256<<10), open: map[int32]int64{}}
+	c := &consumer{consumeOptions: o, recordWriter: w, open: map[int32]int64{}}
 	offsets, available := c.begin(parts)
 	if len(offsets) == 0 {
 		return nil
@@ -92,6 +114,7 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 		return err
 	}
 	defer c.client.Close()
+	defer o.watchServer(ctx, s, c.client, "trying again until one does")()
 
 	expected := o.count
 	if !o.follow && (expected == 0 || expected > available) {
@@ -103,7 +126,7 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 }
 
 // plan finds the stretches to read.
-func (o *consumeOptions) plan(ctx context.Context, from index.Place) (map[int32]stretch, error) {
+func (o *consumeOptions) plan(ctx context.Context, s streams, from, to index.Place) (map[int32]stretch, error) {
 	ctx, adm, done, err := o.admin(ctx)
 	if err != nil {
 		return nil, err
@@ -112,24 +135,62 @@ func (o *consumeOptions) plan(ctx context.Context, from index.Place) (map[int32]
 	if _, err := lookUp(ctx, adm, o.topic); err != nil {
 		return nil, err
 	}
-	parts, err := stretches(ctx, adm, o.topic, from)
-	if err != nil || o.partition < 0 {
-		return parts, err
+	parts, err := stretches(ctx, adm, o.topic, from, to)
+	if err != nil {
+		return nil, err
 	}
-	only, ok := parts[o.partition]
-	if !ok {
-		return nil, fmt.Errorf("topic %q has partitions 0 to %d, not %d", o.topic, len(parts)-1, o.partition)
+	if len(o.partitions.of) > 0 {
+		for partition := range o.partitions.of {
+			if _, ok := parts[partition]; !ok {
+				return nil, fmt.Errorf("topic %q has partitions 0 to %d, not %d", o.topic, len(parts)-1, partition)
+			}
+		}
+		maps.DeleteFunc(parts, func(partition int32, _ stretch) bool { return !o.partitions.of[partition] })
 	}
-	return map[int32]stretch{o.partition: only}, nil
+	return parts, o.checkFrom(s, from, parts)
+}
+
+// checkFrom looks whether there is anything from a place on. An offset that no partition has is a
+// mistake. A time that no record has is none: records may come.
+func (o *consumeOptions) checkFrom(s streams, from index.Place, parts map[int32]stretch) error {
+	newest := int64(0)
+	for _, part := range parts {
+		newest = max(newest, part.newest)
+		if part.start < part.newest {
+			return nil
+		}
+	}
+	if offset, is := from.Offset(); is && offset > newest {
+		return fmt.Errorf("--from %d is beyond the end of topic %q: the next record gets offset %d; "+
+			"'firn topic describe %s' shows where each partition ends", offset, o.topic, newest, o.topic)
+	}
+	if _, byTime := from.Millis(); byTime {
+		s.note("topic %s has no record of %s or later yet", o.topic, o.from)
+	}
+	return nil
+}
+
+// recordWriter writes the records that are wanted.
+type recordWriter struct {
+	out    *bufio.Writer
+	format formatter
+	wanted filter
+}
+
+// write writes a record, if it is wanted.
+func (w *recordWriter) write(r *kgo.Record) (written bool, err error) {
+	if !w.wanted(r) {
+		return false, nil
+	}
+	return true, w.format(w.out, r)
 }
 
 // consumer copies records to an output.
 type consumer struct {
 	*consumeOptions
+	recordWriter
 	client   *kgo.Client
 	progress *progress
-	out      *bufio.Writer
-	write    formatter
 	open     map[int32]int64 // partitions not yet read to their end, with that end
 	written  int64
 }
@@ -204,10 +265,13 @@ func (c *consumer) copyFetches(fetches kgo.Fetches) error {
 			continue
 		}
 		if !r.Attrs.IsControl() {
-			if err := c.write(c.out, r); err != nil {
+			written, err := c.write(r)
+			if err != nil {
 				return err
 			}
-			c.written++
+			if written {
+				c.written++
+			}
 			records++
 			bytes += int64(len(r.Key) + len(r.Value))
 		}

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"firn.dev/index"
@@ -19,22 +20,18 @@ const groupPoll = 300 * time.Millisecond
 // out, so a record may come twice and is never skipped.
 type groupConsumer struct {
 	*consumeOptions
+	recordWriter
 	client   *kgo.Client
 	adm      *kadm.Client
 	ends     map[int32]stretch // what was there to read when the command started
 	progress *progress
-	out      *bufio.Writer
-	write    formatter
 	written  int64
 }
 
 // consumeGroup reads as a member of a group: until the group, not just this member, has read what
 // was there at the start; with --follow on and on.
-func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from index.Place, write formatter) error {
-	parts, err := o.plan(ctx, from)
-	if err != nil {
-		return err
-	}
+func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from index.Place,
+	parts map[int32]stretch, w recordWriter) error {
 	reset := kgo.NewOffset().AtStart()
 	offset, _ := from.Offset()
 	millis, byTime := from.Millis()
@@ -53,8 +50,8 @@ func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from index.
 		return err
 	}
 	defer cl.CloseAllowingRebalance()
-	c := &groupConsumer{consumeOptions: o, client: cl, adm: kadm.NewClient(cl), ends: parts,
-		out: bufio.NewWriterSize(s.Out, 256<<10), write: write}
+	defer o.watchServer(ctx, s, cl, "trying again until one does")()
+	c := &groupConsumer{consumeOptions: o, recordWriter: w, client: cl, adm: kadm.NewClient(cl), ends: parts}
 	c.progress = startProgress(s, "consumed", o.count, o.count > 0)
 	defer c.progress.finish()
 	return c.copyRecords(ctx)
@@ -103,22 +100,34 @@ func (c *groupConsumer) most() int {
 // copyFetches writes records, and commits them once they are written.
 func (c *groupConsumer) copyFetches(ctx context.Context, fetches kgo.Fetches) error {
 	for _, problem := range fetches.Errors() {
+		if outage(problem.Err) {
+			continue // the client tries again, and watchServer has told of it
+		}
 		return explain(c.topic, problem.Err, "")
 	}
 	var bytes int64
 	records := fetches.Records()
 	for _, r := range records {
-		if err := c.write(c.out, r); err != nil {
+		written, err := c.write(r)
+		if err != nil {
 			return err
+		}
+		if written {
+			c.written++
 		}
 		bytes += int64(len(r.Key) + len(r.Value))
 	}
 	if err := c.out.Flush(); err != nil {
 		return err
 	}
-	c.written += int64(len(records))
 	c.progress.add(int64(len(records)), bytes)
 	return explainGroup(c.group, c.client.CommitRecords(ctx, records...))
+}
+
+// outage says whether a member cannot reach its group, as against what the group answers.
+func outage(err error) bool {
+	answer := new(kerr.Error)
+	return errors.As(err, new(*kgo.ErrGroupSession)) && !errors.As(err, &answer)
 }
 
 // groupIsDone says whether the group has committed all that was there at the start.

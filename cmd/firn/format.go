@@ -2,26 +2,31 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn.dev/replay"
+	"firn.dev/segments/batch"
 )
 
-// formatter writes one record and the newline behind it.
+// formatter writes one record and what follows it.
 type formatter func(w *bufio.Writer, r *kgo.Record) error
 
-// recordFormat returns the formatter of that name.
+// recordFormat returns the formatter of that name, or of that format string.
 func recordFormat(name string) (formatter, error) {
 	switch name {
 	case "value":
 		return writeValue, nil
 	case "key-value":
 		return writeKeyValue, nil
-	case "json":
-		return writeJSON, nil
+	case "json", "ndjson":
+		return newJSONFormatter(), nil
 	}
-	return nil, usagef("--format %q is not one of value, key-value, json", name)
+	if strings.Contains(name, "%") {
+		return parseFormat(name)
+	}
+	return nil, usagef("--format %q is not one of value, key-value, json, or a format such as '%%k %%s\\n'", name)
 }
 
 // writeValue relies on bufio.Writer keeping its first error.
@@ -36,51 +41,18 @@ func writeKeyValue(w *bufio.Writer, r *kgo.Record) error {
 	return writeValue(w, r)
 }
 
-// jsonRecord is a record as one line of JSON. Bytes that are not UTF-8 come in base64, under a name
-// that says so; a null key or value is null.
-type jsonRecord struct {
-	Topic       string       `json:"topic"`
-	Partition   int32        `json:"partition"`
-	Offset      int64        `json:"offset"`
-	Timestamp   string       `json:"timestamp"`
-	Key         *string      `json:"key"`
-	KeyBase64   []byte       `json:"keyBase64,omitempty"`
-	Value       *string      `json:"value"`
-	ValueBase64 []byte       `json:"valueBase64,omitempty"`
-	Headers     []jsonHeader `json:"headers,omitempty"`
-}
-
-type jsonHeader struct {
-	Name        string  `json:"name"`
-	Value       *string `json:"value"`
-	ValueBase64 []byte  `json:"valueBase64,omitempty"`
-}
-
-func writeJSON(w *bufio.Writer, r *kgo.Record) error {
-	line := jsonRecord{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Timestamp: r.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
+// newJSONFormatter writes records as replays do.
+func newJSONFormatter() formatter {
+	var line []byte
+	var headers []batch.RecordHeader
+	return func(w *bufio.Writer, r *kgo.Record) error {
+		headers = headers[:0]
+		for _, h := range r.Headers {
+			headers = append(headers, batch.RecordHeader(h))
+		}
+		line = replay.AppendJSON(line[:0], r.Topic, r.Partition, &batch.Record{Offset: r.Offset,
+			Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value, Headers: headers})
+		w.Write(line)
+		return w.WriteByte('\n')
 	}
-	line.Key, line.KeyBase64 = textOrBytes(r.Key)
-	line.Value, line.ValueBase64 = textOrBytes(r.Value)
-	for _, h := range r.Headers {
-		header := jsonHeader{Name: h.Key}
-		header.Value, header.ValueBase64 = textOrBytes(h.Value)
-		line.Headers = append(line.Headers, header)
-	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(line)
-}
-
-// textOrBytes returns UTF-8 as text and anything else as bytes; nil is neither.
-func textOrBytes(b []byte) (*string, []byte) {
-	if b == nil {
-		return nil, nil
-	}
-	if !utf8.Valid(b) {
-		return nil, b
-	}
-	text := string(b)
-	return &text, nil
 }

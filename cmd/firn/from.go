@@ -17,39 +17,52 @@ func parsePlace(flag, text string) (index.Place, error) {
 	return p, nil
 }
 
-// stretch is the part of one partition that is there to be read: [start, end) now.
-type stretch struct{ start, end int64 }
+// stretch is the part of one partition that is to be read: [start, end) of what is there now, which
+// ends at newest.
+type stretch struct{ start, end, newest int64 }
 
-// stretches finds where to start in each partition, and where each ends now. An offset below the
-// log start starts there, as with Kafka's auto.offset.reset=earliest.
-func stretches(ctx context.Context, adm *kadm.Client, topic string, from index.Place) (map[int32]stretch, error) {
+// stretches finds where to start in each partition, and where to end, which is not behind where it
+// ends now. An offset below the log start starts there, as with Kafka's auto.offset.reset=earliest.
+func stretches(ctx context.Context, adm *kadm.Client, topic string, from, to index.Place) (map[int32]stretch, error) {
 	// The ends are asked first, so that no start lies behind its end.
 	ends, err := adm.ListEndOffsets(ctx, topic)
 	if err != nil {
 		return nil, explain(topic, err, "")
 	}
-	starts := ends
-	offset, _ := from.Offset()
-	millis, byTime := from.Millis()
-	switch {
-	case from == index.Latest:
-	case byTime:
-		starts, err = adm.ListOffsetsAfterMilli(ctx, millis, topic)
-	default:
-		starts, err = adm.ListStartOffsets(ctx, topic)
-	}
+	starts, err := listPlace(ctx, adm, topic, from, ends)
 	if err != nil {
 		return nil, explain(topic, err, "")
 	}
+	stops, err := listPlace(ctx, adm, topic, to, ends)
+	if err != nil {
+		return nil, explain(topic, err, "")
+	}
+	offset, _ := from.Offset()
+	stop, stopsAtOffset := to.Offset()
 	found := map[int32]stretch{}
-	for partition, end := range ends[topic] {
-		start := starts[topic][partition]
-		for _, listed := range []kadm.ListedOffset{start, end} {
+	for partition, newest := range ends[topic] {
+		start, end := starts[topic][partition], stops[topic][partition]
+		for _, listed := range []kadm.ListedOffset{start, end, newest} {
 			if err := explain(topic, listed.Err, ""); err != nil {
 				return nil, err
 			}
 		}
-		found[partition] = stretch{max(start.Offset, offset), end.Offset}
+		if stopsAtOffset {
+			end.Offset = stop
+		}
+		found[partition] = stretch{max(start.Offset, offset), min(end.Offset, newest.Offset), newest.Offset}
 	}
 	return found, nil
+}
+
+// listPlace asks where a place is in each partition. For an offset that is the log start.
+func listPlace(ctx context.Context, adm *kadm.Client, topic string, place index.Place,
+	ends kadm.ListedOffsets) (kadm.ListedOffsets, error) {
+	if place == index.Latest {
+		return ends, nil
+	}
+	if millis, byTime := place.Millis(); byTime {
+		return adm.ListOffsetsAfterMilli(ctx, millis, topic)
+	}
+	return adm.ListStartOffsets(ctx, topic)
 }

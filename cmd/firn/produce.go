@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +17,9 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// Bounds of a producer: of memory, and of the time after which a record that no server took is
-// given up, Kafka's delivery.timeout.ms.
+// Bounds of a producer: of memory, and of the time after which it gives up when no record is
+// acknowledged, as Kafka's delivery.timeout.ms. The client library's own limit counts from a
+// record's timestamp, which may be of last year.
 const (
 	produceBufferBytes   = 64 << 20
 	produceBufferRecords = 200_000
@@ -34,10 +33,10 @@ const (
 
 type produceOptions struct {
 	bootstrap
-	topic        string
-	keySeparator string
-	partition    int32
-	compression  string
+	inputOptions
+	topic       string
+	partition   int32
+	compression string
 }
 
 func newProduce(s streams) *cobra.Command {
@@ -47,7 +46,11 @@ func newProduce(s streams) *cobra.Command {
 		Short: "Write one record per line of standard input",
 		Long: "Write one record per line of standard input, idempotently: the client's own retries never write a record\n" +
 			"twice. With --key-separator the text before the first separator is the record's key; a line without one has\n" +
-			"no key.",
+			"no key. --key and --header go to every record. --record-separator reads records with newlines. With\n" +
+			"--tombstones an empty value is null, which deletes its key where a topic is compacted.\n\n" +
+			"--format json reads what 'firn consume --format json' prints, and what HTTP takes: key, value, headers,\n" +
+			"partition and timestamp, of which only value is needed. Topic and offset are read over. A text is kept as it\n" +
+			"is, {\"base64\": \"…\"} as those bytes, null as null, any other JSON as its text.",
 		Args: exactly("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.topic = args[0]
@@ -57,9 +60,10 @@ func newProduce(s streams) *cobra.Command {
 			return produce(cmd.Context(), s, o)
 		},
 	}
-	o.addFlag(cmd)
-	cmd.Flags().StringVar(&o.keySeparator, "key-separator", "", "`text` that ends the key of each line, for example a tab")
-	cmd.Flags().Int32Var(&o.partition, "partition", -1, "write to this partition alone; by default the key decides")
+	o.bootstrap.addFlag(cmd)
+	o.inputOptions.addFlags(cmd.Flags())
+	cmd.Flags().Int32Var(&o.partition, "partition", -1, "write to this partition alone; by default the record's own, or "+
+		"the key decides")
 	cmd.Flags().StringVar(&o.compression, "compression", batch.LZ4.String(),
 		"`codec` of the batches: none, gzip, snappy, lz4 or zstd")
 	return cmd
@@ -82,7 +86,10 @@ func produce(ctx context.Context, s streams, o *produceOptions) error {
 	if err != nil {
 		return err
 	}
-	maxBytes, err := o.inspectTopic(ctx)
+	if err := o.inputOptions.parse(); err != nil {
+		return err
+	}
+	partitions, maxBytes, err := o.inspectTopic(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,40 +98,76 @@ func produce(ctx context.Context, s streams, o *produceOptions) error {
 		kgo.ProducerBatchMaxBytes(int32(maxBytes)),
 		kgo.MaxBufferedRecords(produceBufferRecords),
 		kgo.MaxBufferedBytes(produceBufferBytes),
-		kgo.RecordDeliveryTimeout(deliveryTimeout),
 	}
-	if o.partition >= 0 {
-		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if o.partition >= 0 || o.format != formatLine {
+		opts = append(opts, kgo.RecordPartitioner(namedPartitioner{kgo.StickyKeyPartitioner(nil)}))
 	}
 	cl, err := o.connect(ctx, opts...)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
+	stop := o.watchServer(ctx, s, cl, fmt.Sprintf("records wait for up to %s", deliveryTimeout))
 
 	p := startProgress(s, "produced", 0, true)
-	err = (&producer{produceOptions: o, client: cl, progress: p, maxLine: maxBytes - batchOverhead}).copyLines(ctx, s.In)
+	in := o.inputOptions.reader(s.In, o.topic, maxBytes-batchOverhead)
+	err = (&producer{produceOptions: o, client: cl, progress: p, partitions: partitions}).copyRecords(ctx, in)
+	stop()
 	p.finish()
 	s.note("%s", p.line())
 	return err
 }
 
-// inspectTopic checks that the topic and the partition exist, and returns the topic's
-// max.message.bytes.
-func (o *produceOptions) inspectTopic(ctx context.Context) (maxBytes int, err error) {
+// inspectTopic checks that the topic and the partition exist, and returns how many partitions there
+// are, and the topic's max.message.bytes.
+func (o *produceOptions) inspectTopic(ctx context.Context) (partitions int32, maxBytes int, err error) {
 	ctx, adm, done, err := o.admin(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer done()
 	detail, err := lookUp(ctx, adm, o.topic)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if n := int32(len(detail.Partitions)); o.partition >= n {
-		return 0, fmt.Errorf("topic %q has partitions 0 to %d, not %d", o.topic, n-1, o.partition)
+	partitions = int32(len(detail.Partitions))
+	if o.partition >= partitions {
+		return 0, 0, o.noPartition(o.partition, partitions)
 	}
-	return maxMessageBytes(ctx, adm, o.topic)
+	maxBytes, err = maxMessageBytes(ctx, adm, o.topic)
+	return partitions, maxBytes, err
+}
+
+func (o *produceOptions) noPartition(partition, partitions int32) error {
+	return fmt.Errorf("topic %q has partitions 0 to %d, not %d", o.topic, partitions-1, partition)
+}
+
+// namedPartitioner writes records to the partition that they name, and leaves those that name none
+// to another.
+type namedPartitioner struct{ kgo.Partitioner }
+
+func (p namedPartitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	return namedTopicPartitioner{p.Partitioner.ForTopic(topic)}
+}
+
+type namedTopicPartitioner struct{ kgo.TopicPartitioner }
+
+func (p namedTopicPartitioner) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition >= 0 || p.TopicPartitioner.RequiresConsistency(r)
+}
+
+func (p namedTopicPartitioner) Partition(r *kgo.Record, n int) int {
+	if r.Partition >= 0 {
+		return int(r.Partition)
+	}
+	return p.TopicPartitioner.Partition(r, n)
+}
+
+// OnNewBatch lets the other choose another partition for records without a key.
+func (p namedTopicPartitioner) OnNewBatch() {
+	if on, ok := p.TopicPartitioner.(kgo.TopicPartitionerOnNewBatch); ok {
+		on.OnNewBatch()
+	}
 }
 
 // maxMessageBytes returns the topic config of that name, or Kafka's default from a server that does
@@ -151,24 +194,29 @@ func maxMessageBytes(ctx context.Context, adm *kadm.Client, topic string) (int, 
 	return byDefault, nil
 }
 
-// producer turns lines into records.
+// producer writes records.
 type producer struct {
 	*produceOptions
-	client   *kgo.Client
-	progress *progress
-	maxLine  int
-	failure  atomic.Pointer[error] // the first record that was not written
+	client     *kgo.Client
+	progress   *progress
+	partitions int32                 // of the topic
+	failure    atomic.Pointer[error] // the first record that was not written
 }
 
-// copyLines writes every line of in and waits until all are acknowledged.
-func (p *producer) copyLines(ctx context.Context, in io.Reader) error {
-	err := p.readLines(ctx, in)
+// copyRecords writes every record of in and waits until all are acknowledged.
+func (p *producer) copyRecords(ctx context.Context, in recordReader) error {
 	// What was read is written even when reading ended early: the summary then says how far it got.
-	flush, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(interruptGrace, cancel) })()
-	if flushErr := p.client.Flush(flush); err == nil && flushErr != nil {
-		err = errInterrupted
+	writing, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() { p.watchProgress(writing, cancel) })
+	err := p.readRecords(ctx, writing, in)
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(interruptGrace, func() { cancel(errInterrupted) })
+	})()
+	if p.client.Flush(writing) != nil && err == nil {
+		err = context.Cause(writing)
 	}
 	if failure := p.failure.Load(); failure != nil {
 		return *failure
@@ -176,29 +224,55 @@ func (p *producer) copyLines(ctx context.Context, in io.Reader) error {
 	return err
 }
 
-func (p *producer) readLines(ctx context.Context, in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, min(64<<10, p.maxLine+1)), p.maxLine+1)
-	lines.Split(splitLines)
-	var keep slabs
-	number := 0
-	for lines.Scan() {
-		number++
-		if p.failure.Load() != nil {
+// errNoProgress ends a producer whose records nobody acknowledges.
+var errNoProgress = fmt.Errorf("no acknowledgement within %s", deliveryTimeout)
+
+// watchProgress gives up when records wait and none is acknowledged for too long.
+func (p *producer) watchProgress(ctx context.Context, giveUp context.CancelCauseFunc) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	acknowledged, since := int64(0), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if n := p.progress.records.Load(); n != acknowledged || p.client.BufferedProduceRecords() == 0 {
+			acknowledged, since = n, time.Now()
+		}
+		if time.Since(since) > deliveryTimeout {
+			giveUp(errNoProgress)
+			return
+		}
+	}
+}
+
+// readRecords hands records to the client, which writes them until writing ends.
+func (p *producer) readRecords(ctx, writing context.Context, in recordReader) error {
+	for {
+		record, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if ctx.Err() != nil {
+		case err != nil:
+			return err
+		case p.failure.Load() != nil:
+			return nil
+		case ctx.Err() != nil:
 			return errInterrupted
+		case writing.Err() != nil:
+			return context.Cause(writing)
 		}
-		record := keep.record(lines.Bytes(), p.keySeparator)
-		record.Topic, record.Partition = p.topic, max(p.partition, 0)
-		p.client.Produce(context.Background(), record, p.answered)
+		record.Topic = p.topic
+		if p.partition >= 0 {
+			record.Partition = p.partition
+		}
+		if record.Partition >= p.partitions {
+			return in.at(p.noPartition(record.Partition, p.partitions))
+		}
+		p.client.Produce(writing, record, p.answered)
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d is longer than %d bytes, the most that fits into the topic's max.message.bytes; "+
-			"raise that with 'firn topic alter %s --config max.message.bytes=N'", number+1, p.maxLine, p.topic)
-	}
-	return lines.Err()
 }
 
 // answered counts an acknowledged record, or keeps the first failure.
@@ -207,53 +281,13 @@ func (p *producer) answered(r *kgo.Record, err error) {
 		p.progress.add(1, int64(len(r.Key)+len(r.Value)))
 		return
 	}
-	if errors.Is(err, kgo.ErrRecordTimeout) {
-		err = fmt.Errorf("no acknowledgement within %s: %w", deliveryTimeout, err)
-	} else if errors.Is(err, kerr.MessageTooLarge) {
+	if errors.Is(err, context.Canceled) {
+		return // what canceled it is reported
+	}
+	if errors.Is(err, kerr.MessageTooLarge) {
 		err = fmt.Errorf("a record of %d bytes is larger than the topic's max.message.bytes", len(r.Key)+len(r.Value))
 	} else {
 		err = explain(p.topic, err, "")
 	}
 	p.failure.CompareAndSwap(nil, &err)
-}
-
-// splitLines is bufio.ScanLines without its special treatment of carriage returns: a record is
-// every byte up to the newline.
-func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		return i + 1, data[:i], nil
-	}
-	if atEOF && len(data) > 0 {
-		return len(data), data, nil
-	}
-	return 0, nil, nil
-}
-
-// slabs hands out records and the bytes behind them in large pieces: two allocations for a thousand
-// lines rather than for each.
-type slabs struct {
-	records []kgo.Record
-	bytes   []byte
-}
-
-// record returns a record with the line's key and value, copied. An empty separator means no keys.
-func (s *slabs) record(line []byte, separator string) *kgo.Record {
-	if len(s.records) == 0 {
-		s.records = make([]kgo.Record, 1024)
-	}
-	r := &s.records[0]
-	s.records = s.records[1:]
-	if len(line) > len(s.bytes) {
-		s.bytes = make([]byte, max(256<<10, len(line)))
-	}
-	kept := s.bytes[:len(line):len(line)]
-	s.bytes = s.bytes[len(line):]
-	copy(kept, line)
-	r.Value = kept
-	if separator != "" {
-		if key, value, ok := bytes.Cut(kept, []byte(separator)); ok {
-			r.Key, r.Value = slices.Clip(key), value
-		}
-	}
-	return r
 }

@@ -16,7 +16,7 @@ import (
 
 type replayOptions struct {
 	topic, store, from, to string
-	partitions             []int32
+	partitions             partitionList
 	format, out            string
 	schema                 string
 	sample                 int
@@ -66,13 +66,8 @@ func newReplay(s streams) *cobra.Command {
 		"`where` to begin: earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z",
 	)
 	f.StringVar(&o.to, "to", "latest", "`where` to end, exclusive: the same")
-	f.Int32SliceVar(
-		&o.partitions,
-		"partition",
-		nil,
-		"replay this `partition` alone; several with commas; by default all",
-	)
-	f.StringVar(&o.format, "format", "ndjson", "`how` records are written: ndjson, raw or parquet")
+	f.Var(&o.partitions, "partition", "replay these partitions alone, such as 0,3-5; by default all")
+	f.StringVarP(&o.format, "format", "f", "ndjson", "`how` records are written: ndjson, raw or parquet")
 	f.StringVar(&o.out, "out", "", "a file, a directory or a bucket's `URL`; by default standard output")
 	f.StringVar(
 		&o.schema,
@@ -94,7 +89,7 @@ func newReplay(s streams) *cobra.Command {
 	f.BoolVarP(
 		&o.follow,
 		"follow",
-		"f",
+		"F",
 		false,
 		"at the end, wait for new records; only to standard output, as ndjson or raw",
 	)
@@ -127,11 +122,6 @@ func (o *replayOptions) options(s streams) (replay.Options, error) {
 	if err != nil {
 		return replay.Options{}, usagef("--to %w", err)
 	}
-	for _, p := range o.partitions {
-		if p < 0 {
-			return replay.Options{}, usagef("--partition %d: partitions are numbered from 0", p)
-		}
-	}
 	for _, problem := range []error{
 		flagError("memory", within(int64(o.memory), 16<<20, math.MaxInt64)),
 		flagError("parallel", within(int64(o.parallel), 1, 1024)),
@@ -156,7 +146,7 @@ func (o *replayOptions) options(s streams) (replay.Options, error) {
 	}
 	return replay.Options{
 		Topic:       o.topic,
-		Partitions:  o.partitions,
+		Partitions:  o.partitions.sorted(),
 		From:        from,
 		To:          to,
 		Follow:      o.follow,
@@ -259,7 +249,7 @@ func (o *replayOptions) intoFiles(ctx context.Context, s streams, r *replay.Repl
 		return err
 	}
 	job := replay.Job{Topic: r.Topic().Name, TopicID: r.Topic().ID.String(), Format: o.format, Ranges: r.Ranges(),
-		Request: fmt.Sprintf("from %s to %s, partitions %v, schema %q", o.from, o.to, o.partitions, o.schema)}
+		Request: fmt.Sprintf("from %s to %s, partitions %v, schema %q", o.from, o.to, o.partitions.sorted(), o.schema)}
 	if schema != nil {
 		if job.Schema, err = json.Marshal(schema); err != nil {
 			return err
