@@ -19,7 +19,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-tools test-engines rolling-update clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -159,9 +159,13 @@ test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a t
 	mvn -q -B -f test/groups/flink/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming INCREMENTING $(ARGS)
 
-test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms; Apache Kafka's tools print the same as with Apache Kafka; strangers attack for a minute (6 minutes)
+test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms; strangers attack for a minute (6 minutes)
 	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies
 	$(GO) test -count=1 -timeout 20m -v ./test/logins -logins.kafka lib -logins.long
+
+test-tools: test-needs ## the same calls of Apache Kafka's command line to Firn and to Apache Kafka, and where they differ (5 minutes)
+	mvn -q -B -f test/tools/pom.xml dependency:copy-dependencies
+	$(GO) test -count=1 -timeout 30m -v ./test/tools -tools.kafka lib
 
 test-engines: ## Spark (its Kafka source and Parquet) and DuckDB count and sum a topic; installs them, 700 MB, and needs a JDK of 17
 	@test/engines/install all

@@ -12,7 +12,7 @@ import (
 )
 
 // Settings set or delete what everybody has to go by and no topic has: users, ACLs, quotas,
-// features. For each key the highest Version stands.
+// features, configs. For each key the highest Version stands.
 type Settings struct {
 	Version uint64 // grows with each fact
 	Time    int64  // when it was decided, in milliseconds by the coordinator's clock
@@ -37,10 +37,14 @@ const (
 	QuotaSetting SettingKind = 3
 	// FeatureSetting is the level of a feature, as UpdateFeatures sets it.
 	FeatureSetting SettingKind = 4
+	// ConfigSetting is a config of a group, a broker or a subscription to clients' metrics.
+	ConfigSetting SettingKind = 5
+
+	lastSetting = ConfigSetting
 )
 
 func (k SettingKind) String() string {
-	return [...]string{"?", "user", "acl", "quota", "feature"}[min(k, FeatureSetting+1)%(FeatureSetting+1)]
+	return [...]string{"?", "user", "acl", "quota", "feature", "config"}[min(k, lastSetting+1)%(lastSetting+1)]
 }
 
 // MaxSettings bounds the settings of one change, MaxSettingBytes a key and a value, each.
@@ -58,7 +62,7 @@ func validateSettings(changes []Setting) error {
 	for _, s := range changes {
 		at := settingKey{s.Kind, s.Key}
 		switch {
-		case s.Kind < UserSetting || s.Kind > FeatureSetting:
+		case s.Kind < UserSetting || s.Kind > lastSetting:
 			return fmt.Errorf("%w: setting of kind %d", ErrMalformed, s.Kind)
 		case len(s.Key) > MaxSettingBytes || len(s.Value) > MaxSettingBytes:
 			return fmt.Errorf("%w: a key or value of a setting has more than %d bytes", ErrMalformed, MaxSettingBytes)
@@ -221,7 +225,7 @@ func (d *decoder) settingKey() settingKey {
 	case d.err != nil:
 	case kind == 0:
 		d.fail("setting of kind 0")
-	case kind > FeatureSetting:
+	case kind > lastSetting:
 		d.err = fmt.Errorf("%w: setting of kind %d", ErrNewer, kind)
 	}
 	return settingKey{kind, d.string()}

@@ -3,11 +3,13 @@ package groups
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/dynamicconfig"
 	"firn.dev/segments"
 )
 
@@ -22,6 +24,7 @@ func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r Consume
 			return kerr.UnknownMemberID
 		}
 		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
+		r.session = m.sessionOf(group)
 		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
 			a = g.consumerHeartbeat(now, &r, randomID(), m.topics.Load())
 			return a.Err
@@ -30,9 +33,24 @@ func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r Consume
 	if err != nil {
 		return ConsumerAnswer{Err: m.told(err)}
 	}
-	a.Interval = m.opts.ConsumerHeartbeatInterval
+	a.Interval = m.ofGroup(group, dynamicconfig.ConsumerHeartbeatInterval, m.opts.ConsumerHeartbeatInterval)
 	slices.SortFunc(a.Assigned, segments.Partition.Compare)
 	return a
+}
+
+// sessionOf is the session timeout of a group's members of the new protocol.
+func (m *Manager) sessionOf(group string) time.Duration {
+	return m.ofGroup(group, dynamicconfig.ConsumerSessionTimeout, m.opts.ConsumerSessionTimeout)
+}
+
+// ofGroup is what a config of a group says, in milliseconds; otherwise if it is not set.
+func (m *Manager) ofGroup(group, config string, otherwise time.Duration) time.Duration {
+	set, is := dynamicconfig.Value(m.opts.Node.View(), dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: group},
+		config)
+	if n, err := strconv.ParseInt(set, 10, 64); is && err == nil {
+		return milliseconds(n)
+	}
+	return otherwise
 }
 
 // Fetch has read look at what a group has committed. Without an error that is what was committed

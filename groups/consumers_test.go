@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/dynamicconfig"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
@@ -82,6 +84,54 @@ func TestConsumerGroupOnNodes(t *testing.T) {
 		}
 		if err := b.manager.Delete(t.Context(), group); err != nil {
 			t.Errorf("deleting a group without members: %v", err)
+		}
+	})
+}
+
+// A group's own session timeout holds from a member's next heartbeat on, and at the next owner.
+func TestAGroupsOwnSessionTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), embedded.New(embedded.Options{})
+		a := start(t, store, c, 1, groups.Options{})
+		group := dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: "g"}
+		changes, err := dynamicconfig.Changes(a.node.View(), group,
+			map[string]string{dynamicconfig.ConsumerSessionTimeout: "120000"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.node.Change(t.Context(), coordinator.Change{Settings: changes}); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.manager.ConsumerHeartbeat(t.Context(), "g", consumer("m")); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		time.Sleep(100 * time.Second)
+		got := a.manager.ConsumerHeartbeat(t.Context(), "g", alive("m", 1))
+		if got.Err != nil {
+			t.Fatalf("after 100 s of 120: %v", got.Err)
+		}
+		a.stop(t)
+
+		b := start(t, store, c, 2, groups.Options{})
+		defer b.stop(t)
+		time.Sleep(10 * time.Second)
+		members := func() int {
+			d, err := b.manager.Describe(t.Context(), "g")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(d.Members)
+		}
+		if members() != 1 {
+			t.Error("the next owner does not know the member")
+		}
+		time.Sleep(90 * time.Second)
+		if members() != 1 {
+			t.Error("the next owner waited for less than the group's session timeout")
+		}
+		time.Sleep(40 * time.Second)
+		if members() != 0 {
+			t.Error("the next owner waited for more than the group's session timeout")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +28,8 @@ type ConsumerHeartbeat struct {
 	Describes func(topic string) bool
 	Owned     []segments.Partition // that it has
 
-	spare int64 // bytes that the node has left for all groups
+	spare   int64         // bytes that the node has left for all groups
+	session time.Duration // of the group's members from now on; 0: as it was
 }
 
 // ConsumerAnswer is the answer to a ConsumerHeartbeat.
@@ -93,6 +95,7 @@ func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, n
 	if r.leaves() {
 		return g.leaves(r)
 	}
+	g.session = cmp.Or(r.session, g.session)
 	m, err := g.visitor(r)
 	if err != nil {
 		return ConsumerAnswer{Err: err}

@@ -30,8 +30,10 @@ type hostedGroup struct {
 }
 
 func newHostedGroup(t *shardOwnership, name string) *hostedGroup {
+	opts := t.m.ofGroups
+	opts.consumerSessionTimeout = t.m.sessionOf(name)
 	l := &hostedGroup{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
-		group: newAnyGroup(&t.m.ofGroups)}
+		group: newAnyGroup(&opts)}
 	l.kept = l.group.agreement()
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()

@@ -25,7 +25,8 @@ type Options struct {
 	MinSessionTimeout     time.Duration // Kafka's group.min.session.timeout.ms, 6 s
 	MaxSessionTimeout     time.Duration // Kafka's group.max.session.timeout.ms, 30 min
 
-	// Kafka's group.consumer.session.timeout.ms, of members of the new protocol; 45 s
+	// Kafka's group.consumer.session.timeout.ms, of members of the new protocol, where their group has
+	// no config of its own; 45 s
 	ConsumerSessionTimeout    time.Duration
 	ConsumerHeartbeatInterval time.Duration // Kafka's group.consumer.heartbeat.interval.ms, likewise; 5 s
 

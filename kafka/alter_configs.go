@@ -11,9 +11,10 @@ import (
 
 // AlterConfigs, versions 0 to 2, as Kafka 4. Any node serves it.
 //
-//   - The configs in the request replace all that were set on a topic. Clients should use
+//   - The configs in the request replace all that were set on the resource. Clients should use
 //     IncrementalAlterConfigs, which does not take back what somebody else has set.
-//   - Each resource is changed wholly or not at all. Brokers' configs are read-only.
+//   - Each resource is changed wholly or not at all. Which configs others than topics have:
+//     dynamic_configs.go.
 //   - Of changes that are made at the same moment through different nodes, the last one to set a
 //     config stands.
 func init() {
@@ -33,7 +34,7 @@ func alterConfigs(ctx context.Context, s *Server, from *peer, req *kmsg.AlterCon
 	inParallel(len(req.Resources), func(i int) {
 		asked := req.Resources[i]
 		r := resource{asked.ResourceType, asked.ResourceName}
-		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly,
+		refused := s.alterResource(ctx, from, r, times[r], req.ValidateOnly,
 			func(map[string]string) (map[string]string, *refusal) {
 				return replacedConfigs(asked.Configs)
 			})
@@ -56,9 +57,9 @@ func replacedConfigs(asked []kmsg.AlterConfigsRequestResourceConfig) (map[string
 	return set, nil
 }
 
-// alterTopic changes the configs of a topic, which the request names so many times, to what next
-// makes of those that were set before.
-func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times int, validateOnly bool,
+// alterResource changes the configs of a resource, which the request names so many times, to what
+// next makes of those that were set before.
+func (s *Server) alterResource(ctx context.Context, from *peer, r resource, times int, validateOnly bool,
 	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
 	if times > 1 {
 		return refuse(kerr.InvalidRequest, "the request names %s %q %d times", r.kind, r.name, times)
@@ -66,17 +67,21 @@ func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times i
 	if refused := from.mayWithConfigs(access.AlterConfigs, r); refused != nil {
 		return refused
 	}
-	switch {
-	case r.kind == kmsg.ConfigResourceTypeBroker:
-		return refuse(kerr.InvalidRequest, "a broker's configs are read-only: they follow from the flags that the node "+
-			"was started with")
-	case r.kind == kmsg.ConfigResourceTypeGroupConfig:
-		return refuse(kerr.InvalidRequest,
-			"a group's configs are read-only: they follow from the flags that nodes are started with")
-	case r.kind != kmsg.ConfigResourceTypeTopic:
-		return refuse(kerr.InvalidRequest, "%s resources have no configs here; topics have", r.kind)
+	ctx, cancel := withTimeout(ctx, 0)
+	defer cancel()
+	if r.kind == kmsg.ConfigResourceTypeTopic {
+		return s.alterTopic(ctx, from, r.name, validateOnly, next)
 	}
-	t, refused := s.configuredTopic(r.name)
+	d, refused := s.dynamic(r)
+	if refused != nil {
+		return refused
+	}
+	return s.alterDynamic(ctx, from, d, validateOnly, next)
+}
+
+func (s *Server) alterTopic(ctx context.Context, from *peer, name string, validateOnly bool,
+	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
+	t, refused := s.configuredTopic(name)
 	if refused != nil {
 		return refused
 	}
@@ -88,9 +93,7 @@ func (s *Server) alterTopic(ctx context.Context, from *peer, r resource, times i
 	if validateOnly || err != nil {
 		return s.refusalOf(err)
 	}
-	ctx, cancel := withTimeout(ctx, 0)
-	defer cancel()
 	refused = s.refusalOf(s.topics.Configure(ctx, changes))
-	from.changed("AlterConfigs", r.name, refused)
+	from.changed("AlterConfigs", name, refused)
 	return refused
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/dynamicconfig"
 	"firn.dev/coordinator/topicconfig"
 )
 
 // brokerConfigs returns what Kafka tools look for in a broker's configs, ordered by name: what
 // follows from this node's options, and the defaults of topic configs under the names that brokers
-// have for them. All are read-only.
+// have for them. All are read-only; dynamic_configs.go has those that can be set.
 func (s *Server) brokerConfigs() []config {
 	o, l, node := s.opts, s.opts.Limits, s.opts.Node.Info()
 	number := func(n int) string { return strconv.Itoa(n) }
@@ -163,6 +164,14 @@ func (s *Server) groupConfigs() []config {
 			millis(o.ConsumerHeartbeatInterval),
 			"How often members of consumer groups are to send heartbeats.",
 		),
+		fixed("group.consumer.min.session.timeout.ms", kmsg.ConfigTypeInt,
+			strconv.Itoa(dynamicconfig.MinConsumerSession), "Shortest session timeout of a consumer group."),
+		fixed("group.consumer.max.session.timeout.ms", kmsg.ConfigTypeInt,
+			strconv.Itoa(dynamicconfig.MaxConsumerSession), "Longest session timeout of a consumer group."),
+		fixed("group.consumer.min.heartbeat.interval.ms", kmsg.ConfigTypeInt,
+			strconv.Itoa(dynamicconfig.MinConsumerHeartbeat), "Shortest heartbeat interval of a consumer group."),
+		fixed("group.consumer.max.heartbeat.interval.ms", kmsg.ConfigTypeInt,
+			strconv.Itoa(dynamicconfig.MaxConsumerHeartbeat), "Longest heartbeat interval of a consumer group."),
 		fixed("group.consumer.max.size", kmsg.ConfigTypeInt, members, "Members of one consumer group."),
 		fixed(
 			"group.consumer.assignors",
@@ -183,21 +192,6 @@ func (s *Server) groupConfigs() []config {
 			"Protocols of consumer groups.",
 		),
 	}
-}
-
-// configsOfGroups are the configs of every group: the broker's.
-func (s *Server) configsOfGroups() []config {
-	const group, consumer = "group.", "consumer."
-	var configs []config
-	for _, c := range s.groupConfigs() {
-		switch name := strings.TrimPrefix(c.name, group); name {
-		case consumer + "session.timeout.ms", consumer + "heartbeat.interval.ms":
-			c.name, c.source = name, kmsg.ConfigSourceDefaultConfig
-			configs = append(configs, c)
-		}
-	}
-	slices.SortFunc(configs, func(a, b config) int { return cmp.Compare(a.name, b.name) })
-	return configs
 }
 
 func fixed(name string, kind kmsg.ConfigType, value, documentation string) config {

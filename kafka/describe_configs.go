@@ -12,10 +12,11 @@ import (
 
 // DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
 //
-//   - Topics and brokers have configs. Any group has those that the broker gives all groups, and a
-//     subscription to clients' metrics none. Other resources are INVALID_REQUEST.
+//   - Topics, brokers, groups and subscriptions to clients' metrics have configs
+//     (dynamic_configs.go). Any group has those that the broker gives all groups. Other resources
+//     are INVALID_REQUEST.
 //   - A broker answers for itself alone (broker_configs.go), and for the broker without a name,
-//     which has Kafka's cluster-wide dynamic configs and therefore none.
+//     which has what is set on all brokers.
 //   - No or an empty list of names asks for all configs. Names that there are not are left out, as
 //     in Kafka.
 //   - Synonyms of a topic's config are the value that was set and the default that stands behind
@@ -67,20 +68,12 @@ func (s *Server) configsOf(from *peer, r resource, before bool) ([]config, *refu
 			return nil, refused
 		}
 		return topicConfigs(t.Configs), nil
-	case kmsg.ConfigResourceTypeBroker:
-		if r.name == "" {
-			return nil, nil
-		}
-		if refused := s.checkBrokerName(r.name); refused != nil {
-			return nil, refused
-		}
-		return s.brokerConfigs(), nil
-	case kmsg.ConfigResourceTypeGroupConfig:
-		return s.configsOfGroups(), nil
-	case kmsg.ConfigResourceTypeClientMetrics:
-		return nil, nil
 	}
-	return nil, refuse(kerr.InvalidRequest, "%s resources have no configs here; topics and brokers have", r.kind)
+	d, refused := s.dynamic(r)
+	if refused != nil {
+		return nil, refused
+	}
+	return s.dynamicConfigs(d), nil
 }
 
 // config is one config of a topic or broker as it stands.

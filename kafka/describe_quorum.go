@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -35,7 +36,8 @@ func describeQuorum(_ context.Context, s *Server, from *peer,
 		resp.Topics = append(resp.Topics, a)
 	}
 	for _, n := range s.nodes(from) {
-		at := kmsg.DescribeQuorumResponseNodeListener{Name: from.listener, Host: n.KafkaHost, Port: uint16(n.KafkaPort)}
+		at := kmsg.DescribeQuorumResponseNodeListener{Name: strings.ToUpper(from.listener), // Java's client wants it so
+			Host: n.KafkaHost, Port: uint16(n.KafkaPort)}
 		resp.Nodes = append(resp.Nodes, kmsg.DescribeQuorumResponseNode{NodeID: n.ID,
 			Listeners: []kmsg.DescribeQuorumResponseNodeListener{at}})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/coordinator/dynamicconfig"
 	"firn.dev/coordinator/topicconfig"
 )
 
@@ -18,7 +19,7 @@ import (
 //   - SET and DELETE concern one config; APPEND and SUBTRACT the items of one whose type is a list,
 //     beginning with its default if it was not set.
 //   - Each resource is changed wholly or not at all. A config may be named once for each resource.
-//     Brokers' configs are read-only.
+//     Which configs others than topics have: dynamic_configs.go.
 //   - Of changes that are made at the same moment through different nodes, the last one to set a
 //     config stands.
 func init() {
@@ -39,9 +40,9 @@ func incrementalAlterConfigs(ctx context.Context, s *Server, from *peer,
 	inParallel(len(req.Resources), func(i int) {
 		asked := req.Resources[i]
 		r := resource{asked.ResourceType, asked.ResourceName}
-		refused := s.alterTopic(ctx, from, r, times[r], req.ValidateOnly,
+		refused := s.alterResource(ctx, from, r, times[r], req.ValidateOnly,
 			func(set map[string]string) (map[string]string, *refusal) {
-				return changedConfigs(set, asked.Configs)
+				return changedConfigs(r.kind, set, asked.Configs)
 			})
 		a := kmsg.NewIncrementalAlterConfigsResponseResource()
 		a.ResourceType, a.ResourceName = r.kind, r.name
@@ -52,9 +53,8 @@ func incrementalAlterConfigs(ctx context.Context, s *Server, from *peer,
 }
 
 // changedConfigs applies the operations of a request to the configs that are set.
-func changedConfigs(
-	set map[string]string, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig,
-) (map[string]string, *refusal) {
+func changedConfigs(kind kmsg.ConfigResourceType, set map[string]string,
+	ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, *refusal) {
 	changed := make(map[string]string, len(set))
 	maps.Copy(changed, set)
 	named := map[string]bool{}
@@ -72,7 +72,7 @@ func changedConfigs(
 		case kmsg.IncrementalAlterConfigOpDelete:
 			delete(changed, op.Name)
 		case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
-			value, refused := changedList(changed, op)
+			value, refused := changedList(kind, changed, op)
 			if refused != nil {
 				return nil, refused
 			}
@@ -85,14 +85,20 @@ func changedConfigs(
 }
 
 // changedList adds items to a list, unless it has them, or takes them away.
-func changedList(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResourceConfig) (string, *refusal) {
-	d, known := topicconfig.Lookup(op.Name)
-	if !known || d.Type != topicconfig.List {
+func changedList(kind kmsg.ConfigResourceType, set map[string]string,
+	op kmsg.IncrementalAlterConfigsRequestResourceConfig) (string, *refusal) {
+	of, fallback := topicconfig.Type(0), ""
+	if d, known := topicconfig.Lookup(op.Name); known && kind == kmsg.ConfigResourceTypeTopic {
+		of, fallback = d.Type, d.Default
+	} else if d, known := dynamicconfig.Lookup(dynamicKinds[kind], op.Name); known {
+		of, fallback = d.Type, d.Default
+	}
+	if of != topicconfig.List {
 		return "", refuse(kerr.InvalidConfig, "config %q is not a list: only SET and DELETE can change it", op.Name)
 	}
 	value, wasSet := set[op.Name]
 	if !wasSet {
-		value = d.Default
+		value = fallback
 	}
 	items := topicconfig.SplitList(value)
 	for _, item := range topicconfig.SplitList(*op.Value) {

@@ -9,13 +9,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/coordinator/dynamicconfig"
 )
 
 // ListConfigResources, versions 0 and 1, as Kafka 4.
 //
-//   - Topics and brokers have configs and are listed. There are no subscriptions to clients'
-//     metrics, which are all that version 0 asks for, no groups with configs of their own, and no
-//     levels of loggers.
+//   - Topics and brokers are listed; groups and subscriptions to clients' metrics if they have a
+//     config of their own. There are no levels of loggers. Version 0 asks for the subscriptions.
 //   - No types ask for all. A type that there is not is UNSUPPORTED_VERSION.
 func init() {
 	register(0, 1, listConfigResources, rules{
@@ -33,11 +33,10 @@ func listConfigResources(_ context.Context, s *Server, from *peer,
 		resp.ErrorCode = refused.code()
 		return resp, nil
 	}
-	if req.Version == 0 {
-		return resp, nil
-	}
 	asked := req.ResourceTypes
-	if len(asked) == 0 {
+	if req.Version == 0 {
+		asked = []int8{int8(kmsg.ConfigResourceTypeClientMetrics)}
+	} else if len(asked) == 0 {
 		for _, kind := range configResources {
 			asked = append(asked, int8(kind))
 		}
@@ -68,6 +67,8 @@ func (s *Server) configured(kind kmsg.ConfigResourceType) (names []string, known
 		for _, n := range s.opts.Node.Nodes() {
 			names = append(names, strconv.Itoa(int(n.ID)))
 		}
+	case kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics:
+		names = dynamicconfig.Names(s.opts.Node.View(), dynamicKinds[kind])
 	}
 	return names, slices.Contains(configResources, kind)
 }

@@ -39,7 +39,7 @@ func TestTrivialAnswers(t *testing.T) {
 		resp := ask[*kmsg.DescribeQuorumResponse](t, f, req)
 		first := resp.Topics[0].Partitions[0]
 		if first.LeaderID != 7 || len(first.CurrentVoters) != 1 || first.CurrentVoters[0].ReplicaID != 7 ||
-			len(resp.Nodes) != 1 {
+			len(resp.Nodes) != 1 || resp.Nodes[0].Listeners[0].Name != "PLAINTEXT" {
 			t.Errorf("quorum %+v, nodes %+v", first, resp.Nodes)
 		}
 		wantCode(t, "another partition", resp.Topics[0].Partitions[1].ErrorCode, kerr.UnknownTopicOrPartition)

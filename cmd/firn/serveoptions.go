@@ -16,6 +16,7 @@ import (
 
 	"firn.dev/access/login"
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/dynamicconfig"
 	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/stores"
@@ -327,8 +328,10 @@ func (o *serveOptions) validate() error {
 	check("group-rebalance-delay", within(o.groupRebalanceDelay, 0, 5*time.Minute))
 	check("group-min-session-timeout", within(o.groupMinSession, time.Millisecond, o.groupMaxSession))
 	check("group-max-session-timeout", within(o.groupMaxSession, time.Millisecond, 24*time.Hour))
-	check("consumer-session-timeout", within(o.consumerSession, time.Second, 24*time.Hour))
-	check("consumer-heartbeat-interval", within(o.consumerHeartbeat, 10*time.Millisecond, o.consumerSession-1))
+	check("consumer-session-timeout", within(o.consumerSession, dynamicconfig.MinConsumerSession*time.Millisecond,
+		dynamicconfig.MaxConsumerSession*time.Millisecond))
+	check("consumer-heartbeat-interval", within(o.consumerHeartbeat,
+		dynamicconfig.MinConsumerHeartbeat*time.Millisecond, o.consumerSession-1))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
 	check("transaction-max-timeout", within(o.transactionMaxTimeout, time.Second, 24*time.Hour))
 	check("transactional-id-retention", within(o.transactionalIDRetention, time.Hour, math.MaxInt64))

@@ -40,7 +40,7 @@ func testSettings(t *testing.T, f *fixture) {
 	long := strings.Repeat("x", coordinator.MaxSettingBytes+1)
 	for name, bad := range map[string][]coordinator.Setting{
 		"too many": many, "a long key": {{Kind: 1, Key: long}}, "a long value": {{Kind: 1, Value: long}},
-		"an unknown kind": {{Kind: coordinator.FeatureSetting + 1}}, "one twice": {user, user},
+		"an unknown kind": {{Kind: coordinator.ConfigSetting + 1}}, "one twice": {user, user},
 		"a value of what is deleted": {{Kind: 1, Value: "x", Deleted: true}},
 	} {
 		_, err := f.propose(coordinator.Change{Settings: bad})

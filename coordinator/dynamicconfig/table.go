@@ -1,0 +1,118 @@
+package dynamicconfig
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"firn.dev/coordinator/topicconfig"
+)
+
+// Definition describes one config.
+type Definition struct {
+	Name          string
+	Type          topicconfig.Type
+	Default       string // of a group it is the broker's config Synonym instead
+	Synonym       string // the broker's config that stands behind it
+	Documentation string
+	check         func(value string) error
+}
+
+// The configs of groups, which package groups goes by.
+const (
+	ConsumerSessionTimeout    = "consumer.session.timeout.ms"
+	ConsumerHeartbeatInterval = "consumer.heartbeat.interval.ms"
+)
+
+// What ConsumerSessionTimeout and ConsumerHeartbeatInterval are at least and at most, in
+// milliseconds: Kafka's group.consumer.min.session.timeout.ms and its like.
+const (
+	MinConsumerSession   = 1_000
+	MaxConsumerSession   = 86_400_000
+	MinConsumerHeartbeat = 10
+	MaxConsumerHeartbeat = MaxConsumerSession - 1
+)
+
+// noReplication says why configs of replication have no effect.
+const noReplication = " Without effect: nodes do not copy records from each other."
+
+// definitions are ordered by name.
+var definitions = map[Kind][]Definition{
+	Group: {
+		{ConsumerHeartbeatInterval, topicconfig.Int, "", "group.consumer.heartbeat.interval.ms",
+			"How often members of the consumer group are to send heartbeats.",
+			within(MinConsumerHeartbeat, MaxConsumerHeartbeat)},
+		{ConsumerSessionTimeout, topicconfig.Int, "", "group.consumer.session.timeout.ms",
+			"After this time without a heartbeat a member of the consumer group is out.",
+			within(MinConsumerSession, MaxConsumerSession)},
+	},
+	Broker: {
+		{"follower.replication.throttled.rate", topicconfig.Long, maxLong, "",
+			"Bytes a second that a follower may copy." + noReplication, within(0, math.MaxInt64)},
+		{"leader.replication.throttled.rate", topicconfig.Long, maxLong, "",
+			"Bytes a second that a leader may send to followers." + noReplication, within(0, math.MaxInt64)},
+		{"replica.alter.log.dirs.io.max.bytes.per.second", topicconfig.Long, maxLong, "",
+			"Bytes a second that may move between directories. Without effect: there is one bucket.",
+			within(0, math.MaxInt64)},
+	},
+	ClientMetrics: {
+		{"interval.ms", topicconfig.Int, "300000", "",
+			"How often clients are to push metrics. Without effect: nothing takes them.", within(100, 3_600_000)},
+		{"match", topicconfig.List, "", "",
+			"Which clients are to push metrics. Without effect: nothing takes them.", matches},
+		{"metrics", topicconfig.List, "", "",
+			"Prefixes of the metrics that clients are to push. Without effect: nothing takes them.",
+			func(string) error { return nil }},
+	},
+}
+
+var maxLong = strconv.Itoa(math.MaxInt64)
+
+// All returns the configs of a kind, ordered by name.
+func All(kind Kind) []Definition { return definitions[kind] }
+
+// Lookup returns a config of a kind; false if there is none of that name.
+func Lookup(kind Kind, name string) (Definition, bool) {
+	for _, d := range definitions[kind] {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Definition{}, false
+}
+
+// within is a whole number from least to most.
+func within(least, most int64) func(string) error {
+	return func(value string) error {
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return errors.New("is not a whole number")
+		}
+		if n < least || n > most {
+			return fmt.Errorf("is not from %d to %d", least, most)
+		}
+		return nil
+	}
+}
+
+// matched are what a subscription to metrics can choose clients by.
+var matched = []string{"client_id", "client_instance_id", "client_software_name", "client_software_version",
+	"client_source_address", "client_source_port"}
+
+// matches is a list of NAME=REGEX.
+func matches(value string) error {
+	for _, item := range topicconfig.SplitList(value) {
+		name, pattern, _ := strings.Cut(item, "=")
+		if !slices.Contains(matched, strings.TrimSpace(name)) {
+			return fmt.Errorf("matches %q, which is not one of %s", name, strings.Join(matched, ", "))
+		}
+		if _, err := regexp.Compile(pattern); err != nil {
+			return fmt.Errorf("has a pattern for %s that is no regular expression: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package kafka
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// setConfig sets configs of one resource, given as names and values; without a value it is deleted.
+func setConfig(t *testing.T, f *firn, kind kmsg.ConfigResourceType, name string, configs ...string) int16 {
+	t.Helper()
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Version = 1
+	r := kmsg.IncrementalAlterConfigsRequestResource{ResourceType: kind, ResourceName: name}
+	for c := range slices.Chunk(configs, 2) {
+		op := kmsg.IncrementalAlterConfigsRequestResourceConfig{Name: c[0], Value: &c[1]}
+		if c[1] == "" {
+			op.Op, op.Value = kmsg.IncrementalAlterConfigOpDelete, nil
+		}
+		r.Configs = append(r.Configs, op)
+	}
+	req.Resources = append(req.Resources, r)
+	return ask[*kmsg.IncrementalAlterConfigsResponse](t, f, req).Resources[0].ErrorCode
+}
+
+// listed are the names of the resources of a kind that ListConfigResources gives.
+func listed(t *testing.T, f *firn, kind kmsg.ConfigResourceType) (names []string) {
+	t.Helper()
+	req := &kmsg.ListConfigResourcesRequest{Version: 1, ResourceTypes: []int8{int8(kind)}}
+	for _, r := range ask[*kmsg.ListConfigResourcesResponse](t, f, req).ConfigResources {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// What is set on groups, brokers and subscriptions reads back as what was set, and is gone when it
+// is deleted.
+func TestDynamicConfigsReadBack(t *testing.T) {
+	f := startFirn(t, Options{})
+	const (
+		group, broker = kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeBroker
+		metrics       = kmsg.ConfigResourceTypeClientMetrics
+		rate          = "leader.replication.throttled.rate"
+	)
+	for _, c := range []struct {
+		kind         kmsg.ConfigResourceType
+		name         string
+		config, is   string
+		source, then kmsg.ConfigSource // where it is set, and where it was
+	}{
+		{group, "g", "consumer.session.timeout.ms", "50000", kmsg.ConfigSourceGroupConfig,
+			kmsg.ConfigSourceDefaultConfig},
+		{metrics, "m", "interval.ms", "10000", kmsg.ConfigSourceClientMetricsConfig, kmsg.ConfigSourceDefaultConfig},
+		{broker, "", rate, "1000", kmsg.ConfigSourceDynamicDefaultBrokerConfig, kmsg.ConfigSourceUnknown},
+		{broker, "7", rate, "2000", kmsg.ConfigSourceDynamicBrokerConfig, kmsg.ConfigSourceDefaultConfig},
+	} {
+		what := fmt.Sprintf("%s %q", c.kind, c.name)
+		wantCode(t, what, setConfig(t, f, c.kind, c.name, c.config, c.is), nil)
+		all, _ := describe(t, f, c.kind, c.name)
+		if got := all[c.config]; got.Value == nil || *got.Value != c.is || got.Source != c.source || got.ReadOnly ||
+			got.IsDefault {
+			t.Errorf("%s: %s is %+v, want %s", what, c.config, got, c.is)
+		}
+		if c.kind != broker && !slices.Contains(listed(t, f, c.kind), c.name) {
+			t.Errorf("%s is not listed", what)
+		}
+		wantCode(t, what, setConfig(t, f, c.kind, c.name, c.config, ""), nil)
+		all, _ = describe(t, f, c.kind, c.name)
+		if got := all[c.config]; got.Source != c.then {
+			t.Errorf("%s: %s is %+v after it was deleted", what, c.config, got)
+		}
+		if c.kind != broker && slices.Contains(listed(t, f, c.kind), c.name) {
+			t.Errorf("%s is listed without configs", what)
+		}
+	}
+	wantCode(t, "all brokers", setConfig(t, f, broker, "", rate, "1"), nil)
+	all, _ := describe(t, f, broker, "7")
+	if got := all[rate]; *got.Value != "1" || got.Source != kmsg.ConfigSourceDynamicDefaultBrokerConfig {
+		t.Errorf("what is set on all brokers is %+v on one", got)
+	}
+}
+
+func TestDynamicConfigsRefuse(t *testing.T) {
+	f := startFirn(t, Options{})
+	const session, heartbeat = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+	for _, c := range []struct {
+		kind    kmsg.ConfigResourceType
+		name    string
+		configs []string
+		want    *kerr.Error
+	}{
+		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{session, "soon"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{session, "1"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{"no.such", "1"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{heartbeat, "1000"}, kerr.InvalidConfig}, // the session's length
+		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{heartbeat, "1000", session, "2000"}, nil},
+		{kmsg.ConfigResourceTypeGroupConfig, "", []string{session, "50000"}, kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeBroker, "7", []string{"node.id", "8"}, kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeBroker, "8", []string{"leader.replication.throttled.rate", "1"}, kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"match", "client_id=("}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"match", "shoe_size=4"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"match", "client_id=a.*", "interval.ms", "100"}, nil},
+		{kmsg.ConfigResourceTypeBrokerLogger, "7", []string{"root", "DEBUG"}, kerr.InvalidRequest},
+	} {
+		wantCode(t, fmt.Sprint(c.kind, c.name, c.configs), setConfig(t, f, c.kind, c.name, c.configs...), c.want)
+	}
+}
+
+// A group's heartbeat interval holds from the next heartbeat on, and for that group alone.
+func TestAGroupsOwnHeartbeatInterval(t *testing.T) {
+	f := startFirn(t, Options{})
+	f.createTopic(t, "log", 1)
+	interval := func(group string) time.Duration {
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Version, req.Group, req.MemberID = 1, group, "m"
+		req.RebalanceTimeoutMillis, req.SubscribedTopicNames = 1000, []string{"log"}
+		req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		resp := ask[*kmsg.ConsumerGroupHeartbeatResponse](t, f, req)
+		wantCode(t, group, resp.ErrorCode, nil)
+		return time.Duration(resp.HeartbeatIntervalMillis) * time.Millisecond
+	}
+	before := interval("g")
+	wantCode(t, "g", setConfig(t, f, kmsg.ConfigResourceTypeGroupConfig, "g",
+		"consumer.heartbeat.interval.ms", "1234", "consumer.session.timeout.ms", "60000"), nil)
+	if got := interval("g"); got != 1234*time.Millisecond {
+		t.Errorf("the interval is %s", got)
+	}
+	if got := interval("other"); got != before {
+		t.Errorf("the interval of another group is %s, %s before", got, before)
+	}
+}
