@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/dynamicconfig"
 )
 
@@ -112,7 +113,8 @@ func (s *Server) alterDynamic(ctx context.Context, from *peer, r dynamicconfig.R
 	case validateOnly || len(changes) == 0:
 		return nil
 	}
-	refused = s.refusalOf(s.set(ctx, changes))
+	_, err = s.opts.Node.Change(ctx, coordinator.Change{Settings: changes})
+	refused = s.refusalOf(err)
 	from.changed("AlterConfigs", string(r.Kind)+" "+r.Name, refused)
 	return refused
 }

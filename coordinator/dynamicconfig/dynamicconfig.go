@@ -1,5 +1,5 @@
-// Package dynamicconfig has the configs that Kafka's tools set while nodes run, on what is no topic:
-// on consumer groups, brokers and subscriptions to clients' metrics. They are settings, as
+// Package dynamicconfig has the configs that Kafka's tools set while nodes run, on what is no
+// topic: on consumer groups, brokers and subscriptions to clients' metrics. They are settings, as
 // coordinator/security/FORMAT.md has them, and every node shows the same.
 package dynamicconfig
 
