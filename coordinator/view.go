@@ -48,7 +48,8 @@ type Topic struct {
 	Partitions int32
 	Configs    map[string]string // those that were set; defaults are the front door's
 
-	ReplicationFactor int16 // that clients asked for; 0: none
+	ReplicationFactor int16      // that clients asked for; 0: none
+	Assignment        Assignment // that clients asked for
 }
 
 // PartitionInfo is where a partition stands.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,8 +14,8 @@ import (
 // AlterPartitionReassignments, versions 0 and 1, as Kafka 4. Any node serves it.
 //
 //   - A reassignment is done when the answer arrives: any node serves any partition, so nothing has
-//     to move. Of an assignment only the number of brokers is remembered, as the replication factor
-//     of the topic, which is the largest in the request. The brokers need not exist.
+//     to move. It is remembered, and told (replicas.go). The topic's replication factor, which new
+//     partitions get, is that of its first partition. The brokers need not exist.
 //   - Nothing is ever under way, so cancelling is NO_REASSIGNMENT_IN_PROGRESS.
 //   - Each topic is changed wholly or not at all, unlike in Kafka.
 func init() {
@@ -40,31 +41,44 @@ func alterPartitionReassignments(ctx context.Context, s *Server, from *peer,
 	return resp, nil
 }
 
-// reassignTopic takes the number of replicas on, unless that is fixed, and answers.
+// reassignTopic remembers the assignments, unless they change a number of replicas that is fixed,
+// and answers.
 func (s *Server) reassignTopic(ctx context.Context, from *peer, asked *kmsg.AlterPartitionAssignmentsRequestTopic,
 	fixed bool) (a kmsg.AlterPartitionAssignmentsResponseTopic) {
 	t := s.opts.Node.View().Topic(asked.Topic)
-	most, bad := int16(0), false
+	changed, bad := false, false
+	var assignment coordinator.Assignment
+	if t != nil {
+		assignment = slices.Clone(t.Assignment)
+	}
 	a.Topic = asked.Topic
 	for i := range asked.Partitions {
 		p := &asked.Partitions[i]
 		refused := checkReassignment(t, p)
-		if n := int16(len(p.Replicas)); refused == nil && fixed && n != s.replicationFactor(t) {
+		if n := int16(len(p.Replicas)); refused == nil && fixed && n != s.declared(t, p.Partition).count {
 			refused = refuse(kerr.InvalidReplicationFactor,
 				"partition %d has %d replicas and would have %d, which the request does not allow",
-				p.Partition, s.replicationFactor(t), n)
-		} else {
-			most = max(most, n)
+				p.Partition, s.declared(t, p.Partition).count, n)
+		} else if refused == nil {
+			changed = true
+			assignment = assignment.With(p.Partition, p.Replicas)
 		}
 		bad = bad || refused != nil
 		a.Partitions = append(a.Partitions, kmsg.AlterPartitionAssignmentsResponseTopicPartition{
 			Partition: p.Partition, ErrorCode: refused.code(), ErrorMessage: refused.text()})
 	}
-	if bad || most == 0 || most == t.ReplicationFactor {
+	if bad || !changed {
 		return a
 	}
-	refused := s.refusalOf(s.topics.DeclareReplicas(ctx, t, most))
-	from.changed("AlterPartitionReassignments", t.Name, refused)
+	factor := t.ReplicationFactor
+	if first := assignment[0]; len(first) > 0 {
+		factor = int16(len(first))
+	}
+	refused := checkAssignmentSize(assignment)
+	if refused == nil {
+		refused = s.refusalOf(s.topics.DeclareReplicas(ctx, t, factor, assignment))
+		from.changed("AlterPartitionReassignments", t.Name, refused)
+	}
 	if refused != nil {
 		for i := range a.Partitions {
 			a.Partitions[i].ErrorCode, a.Partitions[i].ErrorMessage = refused.code(), refused.text()

@@ -96,7 +96,11 @@ func (s *Server) allTopicsBound() (n int64) {
 }
 
 func (s *Server) partitionsBound(t *coordinator.Topic) int64 {
-	return int64(t.Partitions) * (describedPartitionBytes + int64(s.replicationFactor(t))*replicaBytes)
+	most := s.replicationFactor(t)
+	for i := range t.Assignment {
+		most = max(most, s.declared(t, int32(i)).count)
+	}
+	return int64(t.Partitions) * (describedPartitionBytes + int64(most)*replicaBytes)
 }
 
 func (s *Server) topicCount(all bool) int {

@@ -30,7 +30,7 @@ func TestReplicasAreOfAllZones(t *testing.T) {
 		{1, 1, []int32{1}}, {1, 3, []int32{1, 3, 5}}, {2, 3, []int32{2, 3, 5}}, {3, 2, []int32{3, 5}},
 		{5, 4, []int32{5, 1, 3, 2}}, {4, 6, []int32{4, 5, 1, 2, 3, 4}},
 	} {
-		if got := replicasOf(nodes, c.leader, c.count); !slices.Equal(got, c.want) {
+		if got := replicasOf(nodes, []int32{c.leader}, c.count); !slices.Equal(got, c.want) {
 			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
 		}
 	}

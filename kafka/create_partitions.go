@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,8 +13,8 @@ import (
 // CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.
 //
 //   - The count is what the topic has afterwards, and must be more than it has.
-//   - A manual assignment must have as many entries as partitions are new, and is forgotten
-//     otherwise; brokers in it need not exist.
+//   - A manual assignment must have as many entries as partitions are new. It is remembered, and
+//     told (replicas.go); brokers in it need not exist.
 //   - A topic that stands twice in a request is refused, and is answered once.
 func init() {
 	register(0, 3, createPartitions, rules{needs: []access.Need{access.Alter.On(access.Topic)}, quota: access.Mutations})
@@ -66,10 +67,15 @@ func (s *Server) growTopic(ctx context.Context, from *peer, asked kmsg.CreatePar
 		return refuse(kerr.InvalidReplicaAssignment, "the manual assignment is for %d new partitions; there would be %d",
 			len(asked.Assignment), more)
 	}
+	assignment := slices.Clone(t.Assignment)
 	for i, a := range asked.Assignment {
 		if refused := checkReplicas(t.Partitions+int32(i), a.Replicas); refused != nil {
 			return refused
 		}
+		assignment = assignment.With(t.Partitions+int32(i), a.Replicas)
+	}
+	if refused := checkAssignmentSize(assignment); refused != nil {
+		return refused
 	}
 	if req.ValidateOnly {
 		return nil
@@ -77,5 +83,9 @@ func (s *Server) growTopic(ctx context.Context, from *peer, asked kmsg.CreatePar
 	if refused := s.mutates(from, req.Version >= strictCreatePartitions, int(asked.Count-t.Partitions)); refused != nil {
 		return refused
 	}
-	return s.refusalOf(s.topics.Grow(ctx, t, asked.Count))
+	err := s.topics.Grow(ctx, t, asked.Count)
+	if err == nil && len(asked.Assignment) > 0 {
+		err = s.topics.DeclareReplicas(ctx, t, t.ReplicationFactor, assignment)
+	}
+	return s.refusalOf(err)
 }

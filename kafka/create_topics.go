@@ -14,9 +14,8 @@ import (
 // CreateTopics, versions 0 to 7; Kafka 4 begins at 2. Any node serves it.
 //
 //   - A partition count of -1, also before version 4, stands for the server's default.
-//   - The replication factor is remembered, and told (replicas.go). A manual assignment says how
-//     many partitions and replicas there are, and is forgotten otherwise; brokers in it need not
-//     exist.
+//   - The replication factor and a manual assignment are remembered, and told (replicas.go).
+//     Brokers in an assignment need not exist.
 //   - A name that stands twice in a request is refused wherever it stands; the other topics are
 //     created.
 //   - Topics are created by the time of the answer, or the answer is REQUEST_TIMED_OUT: then they
@@ -100,7 +99,7 @@ func (s *Server) planNewTopic(plan *topicPlan, t kmsg.CreateTopicsRequestTopic, 
 	if refused := s.refusalOf(together.CheckName(t.Topic)); refused != nil {
 		return refused
 	}
-	partitions, replicas, refused := countPartitions(t)
+	partitions, replicas, assignment, refused := countPartitions(t)
 	if refused != nil {
 		return refused
 	}
@@ -111,49 +110,51 @@ func (s *Server) planNewTopic(plan *topicPlan, t kmsg.CreateTopicsRequestTopic, 
 	var err error
 	plan.replicas = replicas
 	plan.Planned, err = together.Add(topics.Spec{
-		Name: t.Topic, Partitions: partitions, Configs: configs, ReplicationFactor: replicas})
+		Name: t.Topic, Partitions: partitions, Configs: configs, ReplicationFactor: replicas, Assignment: assignment})
 	return s.refusalOf(err)
 }
 
-// countPartitions returns how many partitions are asked for, nil for the default, and the
-// replication factor.
-func countPartitions(t kmsg.CreateTopicsRequestTopic) (n *int32, replicas int16, refused *refusal) {
+// countPartitions returns how many partitions are asked for, nil for the default, the replication
+// factor, and the assignment, if there is one.
+func countPartitions(t kmsg.CreateTopicsRequestTopic) (n *int32, replicas int16, assignment coordinator.Assignment,
+	refused *refusal) {
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
-			return nil, 0, refuse(kerr.InvalidRequest,
+			return nil, 0, nil, refuse(kerr.InvalidRequest,
 				"with a manual assignment, partition count and replication factor must be -1")
 		}
-		replicas, refused = checkAssignment(t.ReplicaAssignment)
-		return new(int32(len(t.ReplicaAssignment))), replicas, refused
+		assignment, refused = checkAssignment(t.ReplicaAssignment)
+		if refused == nil {
+			replicas = int16(len(assignment[0]))
+		}
+		return new(int32(len(t.ReplicaAssignment))), replicas, assignment, refused
 	}
 	if t.NumPartitions != -1 {
 		n = &t.NumPartitions
 	}
 	replicas, refused = checkReplicationFactor(t.ReplicationFactor)
-	return n, replicas, refused
+	return n, replicas, nil, refused
 }
 
-// checkAssignment checks that a manual assignment is one, though nobody will follow it: partitions
-// from 0 on, each on as many brokers as the others. It returns how many that are.
-func checkAssignment(assigned []kmsg.CreateTopicsRequestTopicReplicaAssignment) (replicas int16, refused *refusal) {
-	seen := make([]bool, len(assigned))
+// checkAssignment checks that a manual assignment is one: partitions from 0 on, each on as many
+// brokers as the others.
+func checkAssignment(assigned []kmsg.CreateTopicsRequestTopicReplicaAssignment) (coordinator.Assignment, *refusal) {
+	all := make(coordinator.Assignment, len(assigned))
 	for _, a := range assigned {
-		if a.Partition < 0 || int(a.Partition) >= len(seen) || seen[a.Partition] {
-			return 0, refuse(kerr.InvalidReplicaAssignment,
+		if a.Partition < 0 || int(a.Partition) >= len(all) || all[a.Partition] != nil {
+			return nil, refuse(kerr.InvalidReplicaAssignment,
 				"partitions of a manual assignment must be numbered from 0 on, each once; there is a %d", a.Partition)
 		}
-		seen[a.Partition] = true
 		if refused := checkReplicas(a.Partition, a.Replicas); refused != nil {
-			return 0, refused
+			return nil, refused
 		}
-		if n := int16(len(a.Replicas)); replicas == 0 {
-			replicas = n
-		} else if n != replicas {
-			return 0, refuse(kerr.InvalidReplicaAssignment,
-				"partition %d is assigned to %d brokers, and others to %d: the number must be the same", a.Partition, n, replicas)
+		if n, others := len(a.Replicas), len(assigned[0].Replicas); n != others {
+			return nil, refuse(kerr.InvalidReplicaAssignment,
+				"partition %d is assigned to %d brokers, and others to %d: the number must be the same", a.Partition, n, others)
 		}
+		all[a.Partition] = a.Replicas
 	}
-	return replicas, nil
+	return all, checkAssignmentSize(all)
 }
 
 // newTopicConfigs checks the configs of a new topic. Later ones of the same name replace earlier

@@ -60,11 +60,12 @@ func describeLogDirs(_ context.Context, s *Server, from *peer,
 // sizesOf returns the sizes of those of the partitions that this node leads.
 func (s *Server) sizesOf(t *coordinator.Topic, partitions []int32) []kmsg.DescribeLogDirsResponseDirTopicPartition {
 	nodes, self := s.opts.Node.Nodes(), s.opts.Node.Info().ID
+	place := placement{nodes, nodes}
 	var sizes []kmsg.DescribeLogDirsResponseDirTopicPartition
 	for _, number := range partitions {
 		p := segments.Partition{Topic: t.ID, Index: number}
 		info, ok := s.opts.Node.View().Partition(p)
-		if !ok || leaderOf(nodes, p) != self {
+		if leader, _ := place.of(p, s.declared(t, number)); !ok || leader != self {
 			continue
 		}
 		size := kmsg.NewDescribeLogDirsResponseDirTopicPartition()

@@ -115,9 +115,8 @@ func (s *Server) pagePartitions(t *coordinator.Topic, place placement, first, en
 	a kmsg.DescribeTopicPartitionsResponseTopic) {
 	a = pageTopic(t.Name, nil)
 	a.TopicID = t.ID
-	replicas := s.replicationFactor(t)
 	for i := first; i < end; i++ {
-		m := place.metadata(segments.Partition{Topic: t.ID, Index: i}, replicas)
+		m := place.metadata(segments.Partition{Topic: t.ID, Index: i}, s.declared(t, i))
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.ErrorCode, p.Partition, p.LeaderID, p.LeaderEpoch = m.ErrorCode, m.Partition, m.Leader, m.LeaderEpoch
 		p.Replicas, p.ISR = m.Replicas, m.ISR

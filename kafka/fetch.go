@@ -200,8 +200,8 @@ func (f *fetchCall) sendCloser(from *peer, rack string) {
 	place := placement{nodes, nearby(nodes, from.ClientID)}
 	for i := range f.partitions {
 		if p := &f.partitions[i]; p.invalid == nil {
-			factor := f.s.replicationFactor(f.s.opts.Node.View().TopicByID(p.Topic))
-			p.closer = place.closerTo(rack, p.Partition, factor)
+			declared := f.s.declared(f.s.opts.Node.View().TopicByID(p.Topic), p.Index)
+			p.closer = place.closerTo(rack, p.Partition, declared)
 		}
 	}
 }

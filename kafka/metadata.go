@@ -19,7 +19,7 @@ import (
 //   - A topic that does not exist is created if both the client and the server allow that. It is
 //     there when the answer arrives; Kafka answers before.
 //   - The leader of a partition is one node that all nodes agree on (leader.go). Its replicas are
-//     as many as were declared (replicas.go), and all in sync. Its leader epoch is 0 for ever. The
+//     as they were declared (replicas.go), and all in sync. Its leader epoch is 0 for ever. The
 //     controller is any live node: each of them makes every change.
 //   - Of all topics, a client gets those that it may describe. Every client gets the nodes.
 func init() {
@@ -47,9 +47,10 @@ func metadata(ctx context.Context, s *Server, from *peer, req *kmsg.MetadataRequ
 		if req.IncludeTopicAuthorizedOperations && found.ErrorCode == 0 {
 			found.AuthorizedOperations = from.topicOperations(*found.Topic)
 		}
-		replicas := s.replicationFactor(s.opts.Node.View().TopicByID(found.TopicID))
+		t := s.opts.Node.View().TopicByID(found.TopicID)
 		for i := range found.Partitions {
-			found.Partitions[i] = p.metadata(segments.Partition{Topic: found.TopicID, Index: int32(i)}, replicas)
+			at := segments.Partition{Topic: found.TopicID, Index: int32(i)}
+			found.Partitions[i] = p.metadata(at, s.declared(t, at.Index))
 		}
 		resp.Topics = append(resp.Topics, found)
 	}
@@ -190,14 +191,12 @@ func metadataTopic(t *coordinator.Topic) kmsg.MetadataResponseTopic {
 // placement has the nodes that a client gets: all that live, and those of them that may lead.
 type placement struct{ nodes, leaders []coordinator.NodeInfo }
 
-func (p placement) metadata(at segments.Partition, replicas int16) kmsg.MetadataResponseTopicPartition {
+func (p placement) metadata(at segments.Partition, r replicaSet) kmsg.MetadataResponseTopicPartition {
 	a := kmsg.NewMetadataResponseTopicPartition()
-	a.Partition, a.Leader, a.LeaderEpoch = at.Index, leaderOf(p.leaders, at), leaderEpoch
-	if a.Leader < 0 {
+	a.Partition, a.LeaderEpoch = at.Index, leaderEpoch
+	if a.Leader, a.Replicas = p.of(at, r); a.Leader < 0 {
 		a.ErrorCode = kerr.LeaderNotAvailable.Code
-		return a
 	}
-	a.Replicas = replicasOf(p.nodes, a.Leader, replicas)
 	a.ISR = a.Replicas
 	return a
 }

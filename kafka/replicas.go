@@ -14,7 +14,8 @@ import (
 // replace the topic. So a topic remembers what its clients asked for, and each of its partitions
 // names that many replicas, all of them in sync: the leader and the live nodes behind it in the
 // order of their ids, round and round. With fewer live nodes than replicas, a node stands for
-// several: the number must not change because a node restarts.
+// several: the number must not change because a node restarts. Of the brokers that a partition was
+// assigned to those that live come first, and the first of them leads.
 
 // MaxReplicas bounds the replication factor, and so how long an answer about a topic becomes.
 const MaxReplicas = 16
@@ -33,11 +34,54 @@ func (s *Server) replicationFactor(t *coordinator.Topic) int16 {
 	return t.ReplicationFactor
 }
 
-// replicasOf returns so many replicas, beginning with the leader, of as many zones as there are:
-// then each zone has one to read from.
-func replicasOf(nodes []coordinator.NodeInfo, leader int32, count int16) []int32 {
-	at := slices.IndexFunc(nodes, func(n coordinator.NodeInfo) bool { return n.ID == leader })
-	picked := make([]int, 0, count) // of nodes
+// replicaSet is what clients declared of the replicas of one partition.
+type replicaSet struct {
+	count    int16
+	assigned []int32 // brokers; none: it was not assigned
+}
+
+// declared returns what clients declared of the replicas of a partition.
+func (s *Server) declared(t *coordinator.Topic, partition int32) replicaSet {
+	if s.opts.ReportedReplicationFactor == 0 && t != nil && int(partition) < len(t.Assignment) {
+		if assigned := t.Assignment[partition]; len(assigned) > 0 {
+			return replicaSet{int16(len(assigned)), assigned}
+		}
+	}
+	return replicaSet{count: s.replicationFactor(t)}
+}
+
+// of returns the leader of a partition, -1 if there is no node, and its replicas.
+func (p placement) of(at segments.Partition, r replicaSet) (leader int32, replicas []int32) {
+	if leader = leaderOf(p.leaders, at); leader < 0 {
+		return leader, nil
+	}
+	lives := func(nodes []coordinator.NodeInfo) func(id int32) bool {
+		return func(id int32) bool {
+			return slices.ContainsFunc(nodes, func(n coordinator.NodeInfo) bool { return n.ID == id })
+		}
+	}
+	if i := slices.IndexFunc(r.assigned, lives(p.leaders)); i >= 0 {
+		leader = r.assigned[i]
+	}
+	known := lives(p.nodes)
+	first := slices.DeleteFunc(slices.Clone(r.assigned), func(id int32) bool { return !known(id) })
+	if len(first) == 0 {
+		first = []int32{leader}
+	}
+	return leader, replicasOf(p.nodes, first, r.count)
+}
+
+// replicasOf returns so many replicas, beginning with the first, and with others of as many zones
+// as there are: then each zone has one to read from.
+func replicasOf(nodes []coordinator.NodeInfo, first []int32, count int16) []int32 {
+	position := func(id int32) int {
+		return slices.IndexFunc(nodes, func(n coordinator.NodeInfo) bool { return n.ID == id })
+	}
+	at := position(first[0])
+	picked := make([]int, 0, max(int(count), len(first))) // of nodes
+	for _, id := range first {
+		picked = append(picked, position(id))
+	}
 	least := func() (best int) {
 		fewest := len(picked) + 1
 		for i := range nodes {
@@ -55,10 +99,10 @@ func replicasOf(nodes []coordinator.NodeInfo, leader int32, count int16) []int32
 	}
 	replicas := make([]int32, count)
 	for i := range replicas {
-		if i < len(nodes) {
+		if i >= len(picked) && i < len(nodes) {
 			picked = append(picked, least())
 		}
-		replicas[i] = nodes[picked[i%len(nodes)]].ID
+		replicas[i] = nodes[picked[i%len(picked)]].ID
 	}
 	return replicas
 }
@@ -68,12 +112,9 @@ const nowhereCloser = -1
 
 // closerTo returns the replica of a partition that is in a rack (KIP-392). Clients go to none but
 // the replicas that Metadata names.
-func (p placement) closerTo(rack string, at segments.Partition, replicas int16) int32 {
-	leader := leaderOf(p.leaders, at)
-	if leader < 0 {
-		return nowhereCloser
-	}
-	for _, id := range replicasOf(p.nodes, leader, replicas) {
+func (p placement) closerTo(rack string, at segments.Partition, r replicaSet) int32 {
+	_, replicas := p.of(at, r)
+	for _, id := range replicas {
 		for _, n := range p.nodes {
 			if n.ID == id && n.Zone == rack {
 				return id
@@ -95,8 +136,8 @@ func checkReplicationFactor(asked int16) (int16, *refusal) {
 	return asked, nil
 }
 
-// checkReplicas checks the brokers that a partition is assigned to, though nobody will follow that:
-// one or more, all different. They need not exist.
+// checkReplicas checks the brokers that a partition is assigned to: one or more, all different. They
+// need not exist.
 func checkReplicas(partition int32, brokers []int32) *refusal {
 	if len(brokers) == 0 || len(brokers) > MaxReplicas {
 		return refuse(kerr.InvalidReplicaAssignment, "partition %d is assigned to %d brokers; 1 to %d are allowed",
@@ -106,6 +147,15 @@ func checkReplicas(partition int32, brokers []int32) *refusal {
 	if sorted[0] < 0 || len(slices.Compact(sorted)) < len(brokers) {
 		return refuse(kerr.InvalidReplicaAssignment,
 			"partition %d is assigned to %v: brokers must be different and not negative", partition, brokers)
+	}
+	return nil
+}
+
+// checkAssignmentSize bounds what is remembered of the assignments of one topic.
+func checkAssignmentSize(a coordinator.Assignment) *refusal {
+	if n := len(a.String()); n > coordinator.MaxAssignmentBytes {
+		return refuse(kerr.InvalidReplicaAssignment,
+			"the assignments of the topic's partitions take %d bytes; at most %d are remembered", n, coordinator.MaxAssignmentBytes)
 	}
 	return nil
 }

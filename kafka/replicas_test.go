@@ -4,24 +4,27 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/embedded"
+	"firn.dev/segments/memory"
 )
 
-// declared is a topic as the common Terraform provider keeps it: partitions, replication factor,
+// declaration is a topic as the common Terraform provider keeps it: partitions, replication factor,
 // and the configs that are not defaults.
-type declared struct {
+type declaration struct {
 	partitions int
 	replicas   int
 	configs    map[string]string
 }
 
 // read is what the provider finds, from Metadata and DescribeConfigs.
-func read(t *testing.T, admin *kadm.Client, topic string) declared {
+func read(t *testing.T, admin *kadm.Client, topic string) declaration {
 	t.Helper()
 	topics, err := admin.ListTopics(t.Context(), topic)
 	if err != nil {
@@ -31,7 +34,7 @@ func read(t *testing.T, admin *kadm.Client, topic string) declared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := declared{len(topics[topic].Partitions), topics[topic].Partitions.NumReplicas(), map[string]string{}}
+	found := declaration{len(topics[topic].Partitions), topics[topic].Partitions.NumReplicas(), map[string]string{}}
 	for _, c := range configs[0].Configs {
 		if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
 			found.configs[c.Key] = *c.Value
@@ -40,10 +43,10 @@ func read(t *testing.T, admin *kadm.Client, topic string) declared {
 	return found
 }
 
-func (d declared) differs(from declared) bool { return fmt.Sprint(d) != fmt.Sprint(from) }
+func (d declaration) differs(from declaration) bool { return fmt.Sprint(d) != fmt.Sprint(from) }
 
 // apply is what it does about the difference: create, reassign, set configs.
-func apply(t *testing.T, f *firn, topic string, want declared, create bool) {
+func apply(t *testing.T, f *firn, topic string, want declaration, create bool) {
 	t.Helper()
 	admin, configs := f.admin(t), map[string]*string{}
 	for name, value := range want.configs {
@@ -85,9 +88,9 @@ func apply(t *testing.T, f *firn, topic string, want declared, create bool) {
 // and three replicas, with configs set to their defaults, and after each change.
 func TestDeclaredReadsBack(t *testing.T) {
 	f := startFirn(t, Options{})
-	want := declared{3, 3, map[string]string{"min.insync.replicas": "2", "retention.ms": "604800000"}}
+	want := declaration{3, 3, map[string]string{"min.insync.replicas": "2", "retention.ms": "604800000"}}
 	apply(t, f, "log", want, true)
-	for _, change := range []declared{want,
+	for _, change := range []declaration{want,
 		{3, 2, map[string]string{"min.insync.replicas": "2", "cleanup.policy": "compact"}},
 		{3, 5, map[string]string{}},
 		{3, 1, map[string]string{"cleanup.policy": "delete"}},
@@ -104,7 +107,7 @@ func TestDeclaredReadsBack(t *testing.T) {
 // No partition is under-replicated, or has fewer replicas in sync than its topic asks for.
 func TestAllReplicasAreInSync(t *testing.T) {
 	f := startFirn(t, Options{})
-	apply(t, f, "log", declared{4, 3, map[string]string{"min.insync.replicas": "3"}}, true)
+	apply(t, f, "log", declaration{4, 3, map[string]string{"min.insync.replicas": "3"}}, true)
 	topics, err := f.admin(t).ListTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +131,7 @@ func TestReplicasAreDistinctNodes(t *testing.T) {
 		count  int16
 		want   []int32
 	}{{4, 1, []int32{4}}, {4, 2, []int32{4, 9}}, {9, 3, []int32{9, 1, 4}}, {1, 4, []int32{1, 4, 9, 1}}} {
-		if got := replicasOf(nodes, c.leader, c.count); !slices.Equal(got, c.want) {
+		if got := replicasOf(nodes, []int32{c.leader}, c.count); !slices.Equal(got, c.want) {
 			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
 		}
 	}
@@ -136,7 +139,7 @@ func TestReplicasAreDistinctNodes(t *testing.T) {
 
 func TestReportedReplicationFactor(t *testing.T) {
 	f := startFirn(t, Options{ReportedReplicationFactor: 1})
-	apply(t, f, "log", declared{1, 3, nil}, true)
+	apply(t, f, "log", declaration{1, 3, nil}, true)
 	if got := read(t, f.admin(t), "log"); got.replicas != 1 {
 		t.Errorf("%d replicas are told", got.replicas)
 	}
@@ -144,7 +147,7 @@ func TestReportedReplicationFactor(t *testing.T) {
 
 func TestReassignmentsAreRefused(t *testing.T) {
 	f := startFirn(t, Options{})
-	apply(t, f, "log", declared{1, 3, nil}, true)
+	apply(t, f, "log", declaration{1, 3, nil}, true)
 	for name, c := range map[string]struct {
 		topic     string
 		partition int32
@@ -171,4 +174,66 @@ func TestReassignmentsAreRefused(t *testing.T) {
 	if got := read(t, f.admin(t), "log"); got.replicas != 3 {
 		t.Errorf("what was refused was done: %d replicas", got.replicas)
 	}
+}
+
+// Brokers that partitions were assigned to read back, whichever way, and lead; those that do not
+// live have others in their places.
+func TestAssignmentsReadBack(t *testing.T) {
+	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
+	f := startNode(t, Options{}, store, 0, decides, 1)
+	for id := range int32(2) {
+		startNode(t, Options{}, store, 0, decides, id+2)
+	}
+	for deadline := time.Now().Add(time.Minute); len(f.node.Nodes()) < 3; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the first node knows of %v", f.node.Nodes())
+		}
+	}
+	want := func(assigned ...[]int32) {
+		t.Helper()
+		var got [][]int32
+		topics, err := f.admin(t).ListTopics(t.Context(), "log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range topics["log"].Partitions.Sorted() {
+			got = append(got, p.Replicas)
+			if p.Leader != p.Replicas[0] || !slices.Equal(p.ISR, p.Replicas) {
+				t.Errorf("partition %+v", p)
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(assigned) {
+			t.Errorf("replicas %v, assigned %v", got, assigned)
+		}
+	}
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "log", -1, -1
+	for i, brokers := range [][]int32{{3, 1}, {2, 3}} {
+		topic.ReplicaAssignment = append(topic.ReplicaAssignment,
+			kmsg.CreateTopicsRequestTopicReplicaAssignment{Partition: int32(i), Replicas: brokers})
+	}
+	created := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(topic)).Topics[0]
+	wantCode(t, "create", created.ErrorCode, nil)
+	want([]int32{3, 1}, []int32{2, 3})
+
+	grow := kmsg.NewPtrCreatePartitionsRequest()
+	grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "log", Count: 3,
+		Assignment: []kmsg.CreatePartitionsRequestTopicAssignment{{Replicas: []int32{1, 2}}}}}
+	wantCode(t, "grow", ask[*kmsg.CreatePartitionsResponse](t, f, grow).Topics[0].ErrorCode, nil)
+	want([]int32{3, 1}, []int32{2, 3}, []int32{1, 2})
+
+	var assign kadm.AlterPartitionAssignmentsReq
+	assign.Assign("log", 1, []int32{1, 3, 2})
+	answers, err := f.admin(t).AlterPartitionAssignments(t.Context(), assign)
+	if err != nil || answers.Error() != nil {
+		t.Fatal(err, answers.Error())
+	}
+	want([]int32{3, 1}, []int32{1, 3, 2}, []int32{1, 2})
+
+	assign = kadm.AlterPartitionAssignmentsReq{}
+	assign.Assign("log", 0, []int32{9, 2, 8})
+	if _, err := f.admin(t).AlterPartitionAssignments(t.Context(), assign); err != nil {
+		t.Fatal(err)
+	}
+	want([]int32{2, 3, 1}, []int32{1, 3, 2}, []int32{1, 2})
 }

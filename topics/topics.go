@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -89,10 +88,13 @@ func New(node Node, opts Options) *Topics { return &Topics{node, opts} }
 
 // Spec is a topic as it is asked for.
 type Spec struct {
-	Name              string
-	Partitions        *int32 // nil: the server's default
-	Configs           map[string]string
-	ReplicationFactor int16 // that is declared, and remembered; 0: none
+	Name       string
+	Partitions *int32 // nil: the server's default
+	Configs    map[string]string
+
+	// what is declared, and remembered
+	ReplicationFactor int16 // 0: none
+	Assignment        coordinator.Assignment
 }
 
 // Planned is a topic that a Plan has checked.
@@ -101,6 +103,7 @@ type Planned struct {
 	Partitions int32
 	Configs    map[string]string
 	replicas   int16
+	assignment coordinator.Assignment
 }
 
 // Plan is topics that are to be created by one request. They are checked one by one and against
@@ -118,7 +121,8 @@ func (t *Topics) Plan() *Plan {
 
 // Add checks all that can be known of a topic without creating it.
 func (p *Plan) Add(s Spec) (Planned, error) {
-	n := Planned{Name: s.Name, Configs: s.Configs, Partitions: p.t.opts.DefaultPartitions, replicas: s.ReplicationFactor}
+	n := Planned{Name: s.Name, Configs: s.Configs, Partitions: p.t.opts.DefaultPartitions, replicas: s.ReplicationFactor,
+		assignment: s.Assignment}
 	if err := p.CheckName(s.Name); err != nil {
 		return n, err
 	}
@@ -192,15 +196,22 @@ func validate(set map[string]string) error {
 // Create creates a topic, and returns it once this node shows it.
 func (t *Topics) Create(ctx context.Context, n Planned) (*coordinator.Topic, error) {
 	c := &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: n.Name, Partitions: n.Partitions, Configs: n.Configs}
-	if n.replicas > 1 {
-		c.Configs = map[string]string{coordinator.ReplicationFactorConfig: strconv.Itoa(int(n.replicas))}
-		maps.Copy(c.Configs, n.Configs)
+	if n.replicas > 1 || len(n.assignment) > 0 {
+		c.Configs = maps.Clone(n.Configs)
+		if c.Configs == nil {
+			c.Configs = map[string]string{}
+		}
+		for name, value := range coordinator.DeclareReplicas(n.replicas, n.assignment) {
+			if value != nil {
+				c.Configs[name] = *value
+			}
+		}
 	}
 	if _, err := t.node.Change(ctx, coordinator.Change{CreateTopic: c}); err != nil {
 		return nil, err
 	}
 	return &coordinator.Topic{ID: c.ID, Name: n.Name, Partitions: n.Partitions, Configs: n.Configs,
-		ReplicationFactor: n.replicas}, nil
+		ReplicationFactor: n.replicas, Assignment: n.assignment}, nil
 }
 
 // Draft is a topic that does not exist yet, as Ensure would create it.
@@ -271,11 +282,12 @@ func (t *Topics) Configure(ctx context.Context, c *Configuration) error {
 	return err
 }
 
-// DeclareReplicas remembers a topic's replication factor. It changes no more than what clients are
-// told.
-func (t *Topics) DeclareReplicas(ctx context.Context, topic *coordinator.Topic, replicas int16) error {
+// DeclareReplicas remembers a topic's replication factor and the assignment of its partitions. It
+// changes no more than what clients are told.
+func (t *Topics) DeclareReplicas(ctx context.Context, topic *coordinator.Topic, factor int16,
+	assignment coordinator.Assignment) error {
 	_, err := t.node.Change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: topic.ID,
-		Set: coordinator.DeclareReplicationFactor(replicas)}})
+		Set: coordinator.DeclareReplicas(factor, assignment)}})
 	return err
 }
 

@@ -105,12 +105,13 @@ func TestChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{all.Configure(t.Context(), c), all.Configure(t.Context(), nil),
-		all.Grow(t.Context(), topic, 5), all.DeclareReplicas(t.Context(), topic, 2)} {
+		all.Grow(t.Context(), topic, 5), all.DeclareReplicas(t.Context(), topic, 2, coordinator.Assignment{nil, {3, 1}})} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	want := &coordinator.Topic{ID: topic.ID, Name: "t", Partitions: 5, ReplicationFactor: 2, Configs: map[string]string{}}
+	want := &coordinator.Topic{ID: topic.ID, Name: "t", Partitions: 5, ReplicationFactor: 2, Configs: map[string]string{},
+		Assignment: coordinator.Assignment{nil, {3, 1}}}
 	if diff := cmp.Diff(want, node.View().Topic("t")); diff != "" {
 		t.Errorf("after all changes (-want +got):\n%s", diff)
 	}
