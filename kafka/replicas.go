@@ -136,8 +136,8 @@ func checkReplicationFactor(asked int16) (int16, *refusal) {
 	return asked, nil
 }
 
-// checkReplicas checks the brokers that a partition is assigned to: one or more, all different. They
-// need not exist.
+// checkReplicas checks the brokers that a partition is assigned to: one or more, all different.
+// They need not exist.
 func checkReplicas(partition int32, brokers []int32) *refusal {
 	if len(brokers) == 0 || len(brokers) > MaxReplicas {
 		return refuse(kerr.InvalidReplicaAssignment, "partition %d is assigned to %d brokers; 1 to %d are allowed",
@@ -155,7 +155,8 @@ func checkReplicas(partition int32, brokers []int32) *refusal {
 func checkAssignmentSize(a coordinator.Assignment) *refusal {
 	if n := len(a.String()); n > coordinator.MaxAssignmentBytes {
 		return refuse(kerr.InvalidReplicaAssignment,
-			"the assignments of the topic's partitions take %d bytes; at most %d are remembered", n, coordinator.MaxAssignmentBytes)
+			"the assignments of the topic's partitions take %d bytes; at most %d are remembered",
+			n, coordinator.MaxAssignmentBytes)
 	}
 	return nil
 }
