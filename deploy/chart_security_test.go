@@ -35,7 +35,7 @@ func TestChartWithSecurity(t *testing.T) {
 	m := render(t, "store=s3://bucket/log", "coordinator.url=rediss://host:6379", "external.enabled=true",
 		"external.advertise=kafka-$(NODE).example.com:9092", "security.protocol=sasl-ssl", "security.https=true",
 		"security.tls.issuer.name=ours", "security.tls.issuer.kind=ClusterIssuer", "security.users.secret=people",
-		"security.authorizer=acl", "security.superUsers={User:admin,User:ops}")
+		"security.authorizer=acl", "security.superUsers={User:admin,User:ops}", "coordinator.tls.secret=redis-client")
 	m.checkSelectors(t)
 	told, flags := m.environment(), serveVariables(t)
 	for name := range told {
@@ -53,7 +53,8 @@ func TestChartWithSecurity(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, told[name], want)
 		}
 	}
-	if at := m.mounted(); at["/etc/firn/tls"] != "log-tls" || at["/etc/firn/users"] != "people" {
+	if at := m.mounted(); at["/etc/firn/tls"] != "log-tls" || at["/etc/firn/users"] != "people" ||
+		at["/etc/firn/redis"] != "redis-client" {
 		t.Errorf("mounted are %v", at)
 	}
 	c := m.certificate.Spec

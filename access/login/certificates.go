@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
-	"time"
+
+	"firn.dev/access/reread"
 )
 
 // Files are where a server's certificate is, and what it asks of its clients.
@@ -25,47 +25,24 @@ var clientAuths = map[string]tls.ClientAuthType{
 	"request": tls.VerifyClientCertIfGiven, "require": tls.RequireAndVerifyClientCert,
 }
 
-// lookAgainAfter is how old the certificates in use may be before a handshake looks whether their
-// files have changed.
-const lookAgainAfter = time.Second
-
 // Certificates are a server's TLS settings. They are read again when their files change: the next
 // handshake uses the new ones, and connections that are open go on.
 type Certificates struct {
-	files  Files
-	logger *slog.Logger
-
-	lookAfter time.Duration
-
-	mu     sync.Mutex
-	config *tls.Config
-	looked time.Time
-	seen   [3]version
-	failed string // what was wrong with the files as they are now
-}
-
-// version tells one state of a file from another.
-type version struct {
-	modified time.Time
-	size     int64
+	files    Files
+	settings *reread.Files[*tls.Config]
 }
 
 // LoadCertificates reads the files.
 func LoadCertificates(files Files, logger *slog.Logger) (*Certificates, error) {
-	c := &Certificates{files: files, logger: logger, lookAfter: lookAgainAfter}
-	c.seen = c.versions()
-	var err error
-	if c.config, err = files.load(); err != nil {
-		return nil, err
-	}
-	c.looked = time.Now()
-	return c, nil
+	settings, err := reread.Load(files.load, reread.TellCertificate, logger, "TLS files",
+		files.Certificate, files.Key, files.ClientCA)
+	return &Certificates{files, settings}, err
 }
 
 // Config is for tls.Server and http.Server.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil }}
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.settings.Current(), nil }}
 }
 
 // Peers is for connections to other nodes of the cluster. Their certificates have to come from an
@@ -84,41 +61,9 @@ func (c *Certificates) Peers() *tls.Config {
 	}
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if c != nil { // where nodes ask for certificates, this one shows its own
-		config.Certificates = c.current().Certificates
+		config.Certificates = c.settings.Current().Certificates
 	}
 	return config
-}
-
-// current looks at the files now and then, and keeps what it has when they cannot be used: the two
-// files of a pair change one after the other.
-func (c *Certificates) current() *tls.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if now.Sub(c.looked) < c.lookAfter {
-		return c.config
-	}
-	c.looked = now
-	seen := c.versions()
-	if seen == c.seen && c.failed == "" {
-		return c.config
-	}
-	config, err := c.files.load()
-	switch {
-	case err != nil && err.Error() != c.failed:
-		c.failed = err.Error()
-		c.logger.Error("the new TLS files cannot be used; the old ones stay in use", "error", err)
-	case err == nil:
-		c.config, c.failed = config, ""
-		leaf := config.Certificates[0].Leaf
-		c.logger.Info("TLS files read again", "subject", leaf.Subject.String(), "until", leaf.NotAfter)
-	}
-	c.seen = seen
-	return c.config
-}
-
-func (c *Certificates) versions() [3]version {
-	return [3]version{versionOf(c.files.Certificate), versionOf(c.files.Key), versionOf(c.files.ClientCA)}
 }
 
 // load reads the files and checks that they fit together.
@@ -144,13 +89,8 @@ func (f Files) load() (*tls.Config, error) {
 		return nil, fmt.Errorf("--tls-client-auth %s needs --tls-client-ca: the authorities of clients' certificates",
 			f.ClientAuth)
 	}
-	pem, err := os.ReadFile(f.ClientCA)
-	if err != nil {
+	if config.ClientCAs, err = reread.Authorities(f.ClientCA); err != nil {
 		return nil, fmt.Errorf("--tls-client-ca: %w", err)
-	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--tls-client-ca %s has no certificate in PEM", f.ClientCA)
 	}
 	// A session that is resumed would outlive the authority that its certificate was checked with.
 	config.SessionTicketsDisabled = true

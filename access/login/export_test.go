@@ -7,10 +7,10 @@ import (
 )
 
 // LookEachTime has every handshake look at the files.
-func (c *Certificates) LookEachTime() { c.lookAfter = 0 }
+func (c *Certificates) LookEachTime() { c.settings.LookAfter = 0 }
 
 // LookEachTime has every look-up look at the file.
-func (f *UsersFile) LookEachTime() { f.lookAfter = 0 }
+func (f *UsersFile) LookEachTime() { f.users.LookAfter = 0 }
 
 // PauseFor sets how often a key that is not there has the set read again, and how old it gets.
 func (t *Tokens) PauseFor(pause, age time.Duration) { t.keys.pause, t.keys.age = pause, age }

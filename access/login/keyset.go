@@ -75,7 +75,7 @@ func newKeySet(ctx context.Context, where string, logger *slog.Logger) (*keySet,
 			return errors.New("the URL of a key set redirects; name the URL that it leads to")
 		}}
 	} else {
-		s.age, s.pause = lookAgainAfter, lookAgainAfter
+		s.age, s.pause = time.Second, time.Second
 	}
 	err := s.readAgain(ctx)
 	if err != nil && s.url != "" {

@@ -10,24 +10,15 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"firn.dev/access"
+	"firn.dev/access/reread"
 )
 
 // UsersFile is a file of users. Each line is one user's keys for one mechanism, as FormatUser
 // writes them; lines that are empty or begin with # say nothing. It is read again when it changes.
 type UsersFile struct {
-	name   string
-	logger *slog.Logger
-
-	lookAfter time.Duration
-
-	mu     sync.Mutex
-	users  map[userKey]access.ScramKeys
-	looked time.Time
-	seen   version
+	users *reread.Files[map[userKey]access.ScramKeys]
 }
 
 type userKey struct {
@@ -45,45 +36,16 @@ var _ access.Users = (*UsersFile)(nil)
 
 // LoadUsers reads a file of users.
 func LoadUsers(name string, logger *slog.Logger) (*UsersFile, error) {
-	f := &UsersFile{name: name, logger: logger, lookAfter: lookAgainAfter,
-		looked: time.Now(), seen: versionOf(name)}
-	var err error
-	f.users, err = readUsers(name)
-	return f, err
+	users, err := reread.Load(func() (map[userKey]access.ScramKeys, error) { return readUsers(name) },
+		func(users map[userKey]access.ScramKeys) []any { return []any{"file", name, "keys", len(users)} },
+		logger, "users of the file", name)
+	return &UsersFile{users}, err
 }
 
 // ScramKeys implements access.Users.
 func (f *UsersFile) ScramKeys(user string, mechanism access.ScramMechanism) (access.ScramKeys, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now := time.Now(); now.Sub(f.looked) >= f.lookAfter {
-		f.looked = now
-		if seen := versionOf(f.name); seen != f.seen {
-			f.seen = seen
-			f.readAgain()
-		}
-	}
-	keys, is := f.users[userKey{user, mechanism}]
+	keys, is := f.users.Current()[userKey{user, mechanism}]
 	return keys, is
-}
-
-// readAgain keeps what there is when the file cannot be used.
-func (f *UsersFile) readAgain() {
-	users, err := readUsers(f.name)
-	if err != nil {
-		f.logger.Error("the new file of users cannot be used; the old users stay", "error", err)
-		return
-	}
-	f.users = users
-	f.logger.Info("the file of users was read again", "file", f.name, "keys", len(users))
-}
-
-func versionOf(name string) version {
-	info, err := os.Stat(name)
-	if err != nil {
-		return version{}
-	}
-	return version{info.ModTime(), info.Size()}
 }
 
 func readUsers(name string) (map[userKey]access.ScramKeys, error) {

@@ -231,7 +231,7 @@ func (n *node) coordinator(
 		return nil, usagef("--coordinator %w", err)
 	}
 	if where.redis != nil {
-		where.redis.Told = told
+		where.redis.Told, where.redis.Logger = told, n.logger
 		if where.redis.Calls, err = redis.NewCalls(registry); err != nil {
 			return nil, err
 		}

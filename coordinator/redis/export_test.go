@@ -63,5 +63,11 @@ func (c *Coordinator) LoadScripts(ctx context.Context) error {
 	return err
 }
 
+// CloseIdle closes the connections that wait for a call, so that the next call makes one.
+func CloseIdle(c *Coordinator) {
+	_ = c.client.Close()
+	c.client = c.opts.connect(1, c.dial)
+}
+
 // Current is the key that names what is open.
 func (c *Coordinator) Current() string { return c.shard.current() }

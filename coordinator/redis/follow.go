@@ -31,7 +31,7 @@ func (c *Coordinator) Follow(
 	ctx context.Context, in coordinator.Incarnation, after uint64,
 ) iter.Seq2[coordinator.Entry, error] {
 	return func(yield func(coordinator.Entry, error) bool) {
-		lines := lines{dial: c.opts.dialer()}
+		lines := lines{dial: c.dial}
 		f := follower{c: c, in: in, after: after, client: c.opts.connect(1, lines.connect)}
 		defer f.client.Close()
 		defer context.AfterFunc(ctx, lines.cut)()

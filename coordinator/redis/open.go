@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -361,28 +363,39 @@ var ErrEvicts = errors.New("this Redis may evict keys")
 // when it is full.
 func (c *Coordinator) checkServers(ctx context.Context) error {
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-			return checkServer(ctx, master)
+		err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+			return checkServer(ctx, master, c.opts.TLS != nil)
 		})
+		if redis.HasErrorPrefix(err, "This instance has cluster support disabled") {
+			return fmt.Errorf("redis: %w; this is no Redis Cluster: leave cluster=true out", err)
+		}
+		return err
 	}
-	return checkServer(ctx, c.client)
+	return checkServer(ctx, c.client, c.opts.TLS != nil)
 }
 
 // explainInfo tells a server that may answer later from one that an operator has to let
 // this node in to.
-func explainInfo(err error) error {
+func explainInfo(err error, encrypted bool) error {
 	for _, prefix := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR"} {
 		if redis.HasErrorPrefix(err, prefix) {
 			return fmt.Errorf("redis: %w; check the user, its password and what it may do", err)
 		}
 	}
-	return translate("INFO", err)
+	err = translate("INFO", err)
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	if encrypted { // why it did so is lost with the connection
+		return fmt.Errorf("%w (it closed the connection: if it asks for certificates, give cert and key)", err)
+	}
+	return fmt.Errorf("%w (it closed the connection: if this port speaks TLS, give rediss://)", err)
 }
 
-func checkServer(ctx context.Context, server redis.Cmdable) error {
+func checkServer(ctx context.Context, server redis.Cmdable, encrypted bool) error {
 	info, err := server.Info(ctx, "memory").Result()
 	if err != nil {
-		return explainInfo(err)
+		return explainInfo(err, encrypted)
 	}
 	_, policy, found := strings.Cut(info, "maxmemory_policy:")
 	policy, _, _ = strings.Cut(policy, "\r\n")

@@ -3,12 +3,11 @@ package redis
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +28,7 @@ type Options struct {
 	Username string // of an ACL
 	Password string
 	TLS      *tls.Config // nil: not encrypted
+	TLSFiles TLSFiles    // what is put into TLS
 
 	SentinelUsername string
 	SentinelPassword string
@@ -50,7 +50,8 @@ type Options struct {
 	ProducerExpiration time.Duration // how long a silent one is remembered; a day
 	KeyExpiration      time.Duration // how long a request with a key is remembered; coordinator.KeyExpiration
 
-	Calls *prometheus.CounterVec // counts calls: see NewCalls; nil: nobody asks
+	Calls  *prometheus.CounterVec // counts calls: see NewCalls; nil: nobody asks
+	Logger *slog.Logger           // hears of TLS files that changed; nil: nobody does
 	// Told, if it is not nil, is called when a call to Redis has ended, with the error if Redis did
 	// not answer, or could not do it.
 	Told func(call string, err error)
@@ -118,6 +119,7 @@ func (o Options) Validate() error {
 //	master=NAME                  the name by which they know it
 //	sentinel-user, sentinel-password
 //	ca=FILE                      with rediss: trust these certificates (PEM) instead of the system's
+//	cert=FILE, key=FILE          with rediss: the certificate that this end shows (PEM), and its key
 //	server-name=NAME             with rediss: the name in the server's certificate
 //	pool=N                       connections
 //
@@ -235,33 +237,23 @@ func (o *Options) parseQuery(query url.Values, encrypted bool) error {
 	case len(o.Addrs) == 0:
 		o.Addrs = []string{"127.0.0.1:6379"}
 	}
-	problems = append(problems, o.parseTLS(take("ca"), take("server-name")))
+	problems = append(problems, o.parseTLS(TLSFiles{take("ca"), take("cert"), take("key")}, take("server-name")))
 	for name := range query {
 		problems = append(problems, fmt.Errorf("redis: unknown option %q", name))
 	}
 	return errors.Join(problems...)
 }
 
-func (o *Options) parseTLS(ca, serverName string) error {
+func (o *Options) parseTLS(files TLSFiles, serverName string) error {
 	if o.TLS == nil {
-		if ca != "" || serverName != "" {
-			return errors.New("redis: ca and server-name need rediss://")
+		if files != (TLSFiles{}) || serverName != "" {
+			return errors.New("redis: ca, cert, key and server-name need rediss://")
 		}
 		return nil
 	}
-	o.TLS.ServerName = serverName
-	if ca == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(ca)
-	if err != nil {
-		return fmt.Errorf("redis: ca: %w", err)
-	}
-	o.TLS.RootCAs = x509.NewCertPool()
-	if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("redis: %s has no certificate", ca)
-	}
-	return nil
+	o.TLS.ServerName, o.TLSFiles = serverName, files
+	_, err := files.onto(o.TLS)
+	return err
 }
 
 // addresses splits a list, and adds the port where there is none.
@@ -275,15 +267,13 @@ func addresses(list, port string) []string {
 	return split
 }
 
-// dialer connects to an address.
-type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
-
-func (o Options) dialer() dialer {
-	plain := &net.Dialer{Timeout: o.DialTimeout}
-	if o.TLS == nil {
-		return plain.DialContext
+// setName gives a connection a name for CLIENT LIST. A server that does not allow that is as good.
+func setName(ctx context.Context, connection *redis.Conn) error {
+	err := connection.ClientSetName(ctx, "firn").Err()
+	if _, answered := errors.AsType[redis.Error](err); answered {
+		return nil
 	}
-	return (&tls.Dialer{NetDialer: plain, Config: o.TLS}).DialContext
+	return err
 }
 
 // connect returns a client. It connects when it is used.
@@ -292,7 +282,7 @@ func (o Options) connect(poolSize int, dial dialer) redis.UniversalClient {
 		Dialer: dial,
 		Addrs:  o.Addrs, MasterName: o.Master, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
-		ClientName: "firn", DisableIdentity: true, Protocol: 2,
+		DisableIdentity: true, Protocol: 2, OnConnect: setName,
 		MaxRetries:            -1, // a script whose reply was lost has run: see once
 		DialerRetries:         1,
 		ContextTimeoutEnabled: true, DialTimeout: o.DialTimeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,

@@ -16,6 +16,7 @@ import (
 // a name that Redis checks at each call. Close it after use.
 type Coordinator struct {
 	opts    Options
+	dial    dialer
 	client  redis.UniversalClient
 	process func(context.Context, *redis.Cmd) error // sends a script
 	shard   shard
@@ -32,7 +33,11 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Coordinator{opts: opts, client: opts.connect(opts.PoolSize, opts.dialer()), shard: newShard(opts.Prefix, 0)}
+	dial, err := opts.dialer()
+	if err != nil {
+		return nil, err
+	}
+	c := &Coordinator{opts: opts, dial: dial, client: opts.connect(opts.PoolSize, dial), shard: newShard(opts.Prefix, 0)}
 	c.process = c.processOnce
 	if err := c.checkServers(ctx); err != nil {
 		return nil, errors.Join(err, c.client.Close())

@@ -173,7 +173,19 @@ func translate(name string, err error) error {
 			return fmt.Errorf("%w (%s)", r.err, why)
 		}
 	}
-	return fmt.Errorf("%w: redis, %s: %w", coordinator.ErrUnavailable, name, err)
+	return fmt.Errorf("%w: redis, %s: %w%s", coordinator.ErrUnavailable, name, err, advice(err))
+}
+
+// advice says what to do about errors that nothing but another URL or another user ends; empty for
+// others.
+func advice(err error) string {
+	switch {
+	case redis.HasErrorPrefix(err, "NOPERM"), redis.HasErrorPrefix(err, "The user executing the script can't"):
+		return " (its user needs more: see what a user of Redis needs in docs/operating/production.md)"
+	case redis.HasErrorPrefix(err, "MOVED"):
+		return " (this is a Redis Cluster: give cluster=true)"
+	}
+	return adviceOnTLS(err)
 }
 
 // reply takes a script's answer apart. A script that answers otherwise than its head says is a

@@ -1,14 +1,17 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -17,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/access/login"
+	"firn.dev/access/login/logintest"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/redis"
 	"firn.dev/coordinator/redis/redistest"
@@ -211,6 +216,113 @@ func TestEncryptedAndAuthorised(t *testing.T) {
 	o.Password = "wrong"
 	if _, err := redis.New(t.Context(), o); err == nil {
 		t.Error("a wrong password is taken")
+	}
+}
+
+// A server that asks for certificates (tls-auth-clients) lets those in that have one of its
+// authority. Files that were replaced count for the next connection, and what is wrong is said.
+func TestClientCertificates(t *testing.T) {
+	authority, stranger := logintest.NewAuthority(t), logintest.NewAuthority(t)
+	dir := t.TempDir()
+	server := authority.Write(dir, authority.Issue(pkix.Name{CommonName: "redis"}))
+	port := redistest.FreePort(t)
+	redistest.Start(t, "--tls-port", port, "--tls-auth-clients", "yes", "--tls-cert-file", server.Certificate,
+		"--tls-key-file", server.Key, "--tls-ca-cert-file", server.ClientCA)
+	own := t.TempDir()
+	files := authority.Write(own, authority.Issue(pkix.Name{CommonName: "first"}))
+	at := "rediss://127.0.0.1:" + port + "?ca=" + server.ClientCA
+	refused := func(url, want string) {
+		t.Helper()
+		o, err := redis.ParseURL(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := redis.New(t.Context(), o); err == nil {
+			c.Close()
+			t.Errorf("%s: let in", url)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+	with := func(files login.Files) string { return at + "&cert=" + files.Certificate + "&key=" + files.Key }
+	refused(at, "give cert and key")
+	refused(with(stranger.Write(t.TempDir(), stranger.Issue(pkix.Name{CommonName: "stranger"}))), "give cert and key")
+	refused("rediss://127.0.0.1:"+port, "see ca and server-name")
+	refused("redis://127.0.0.1:"+port, "rediss://")
+
+	o, err := redis.ParseURL(with(files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	c := connect(t, o)
+	in, _ := open(t, c)
+	again := func() error { // over a connection that is made for it
+		redis.CloseIdle(c)
+		_, err := c.Latest(t.Context(), in)
+		return err
+	}
+	if err := again(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(files.Key, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil || !strings.Contains(log.String(), "old ones stay in use") {
+		t.Errorf("with a key that cannot be read: %v; logged was %s", err, &log)
+	}
+	stranger.Write(own, stranger.Issue(pkix.Name{CommonName: "second"})) // and its authority, which does not count
+	if err := again(); err == nil {
+		t.Error("with a certificate of another authority: let in")
+	}
+	authority.Write(own, authority.Issue(pkix.Name{CommonName: "third"}))
+	if err := again(); err != nil {
+		t.Errorf("with a new certificate: %v", err)
+	}
+}
+
+// What a URL gets wrong, and what a user may not do, is said with what to do about it. A user who
+// may not name its connections gets in.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	server, cluster := redistest.Start(t), redistest.Cluster(t, 3)
+	server.Do(append([]string{"ACL", "SETUSER", "firn", "on", ">p"}, strings.Fields(redis.ACL("x"))...)...)
+	server.Do("ACL", "SETUSER", "firn", "-client|setname", "-time")
+	for url, want := range map[string]string{
+		"rediss://" + server.Addr:                          "redis://",
+		"redis://firn:wrong@" + server.Addr:                "check the user, its password",
+		"redis://firn:p@" + server.Addr + "?prefix=x":      "docs/operating/production.md",
+		"redis://" + server.Addr + "?cluster=true":         "leave cluster=true out",
+		"redis://" + cluster[0].Addr + "?prefix=elsewhere": "give cluster=true",
+	} {
+		o, err := redis.ParseURL(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.DialTimeout = 100 * time.Millisecond
+		c, err := redis.New(t.Context(), o)
+		if err == nil {
+			_, err = c.Generation(t.Context())
+			c.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+	server.Do("ACL", "SETUSER", "firn", "+time")
+	open(t, connect(t, redis.Options{Addrs: []string{server.Addr}, Username: "firn", Password: "p", Prefix: "x"}))
+}
+
+// The rules of a user that the pages name are those with which TestEncryptedAndAuthorised runs.
+func TestDocumentedUser(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating/production.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unquoted := strings.NewReplacer("\\\n", " ", `\|`, "|", "'", "").Replace(string(page))
+	words := strings.Join(strings.Fields(unquoted), " ")
+	if !strings.Contains(words, redis.ACL("default")) {
+		t.Errorf("the page does not have %s", redis.ACL("default"))
 	}
 }
 

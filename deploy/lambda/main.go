@@ -66,6 +66,7 @@ func open(ctx context.Context, logger *slog.Logger) (*handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("FIRN_COORDINATOR: %w", err)
 	}
+	options.Logger = logger
 	coordinator, err := redis.New(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("FIRN_COORDINATOR: %w", err)
