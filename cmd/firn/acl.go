@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -111,8 +110,20 @@ func aclError(code int16, message *string) error {
 	}
 }
 
+// listedACL is an ACL as it is printed, in Kafka's words.
+type listedACL struct {
+	ResourceType string `json:"resource_type"`
+	ResourceName string `json:"resource_name"`
+	PatternType  string `json:"pattern_type"`
+	Principal    string `json:"principal"`
+	Permission   string `json:"permission"`
+	Operation    string `json:"operation"`
+	Host         string `json:"host"`
+}
+
 func newACLList(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List all ACLs, one a line",
 		Args:  exactly(),
@@ -132,18 +143,26 @@ func newACLList(s streams, b *bootstrap) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+			list := []listedACL{}
 			for _, r := range resp.Resources {
-				pattern := acl.Pattern{Type: access.ResourceType(r.ResourceType), Name: r.ResourceName,
-					Prefixed: acl.PatternType(r.ResourcePatternType) == acl.PrefixedPattern}
+				pattern := "literal"
+				if acl.PatternType(r.ResourcePatternType) == acl.PrefixedPattern {
+					pattern = "prefixed"
+				}
 				for _, a := range r.ACLs {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\tfrom %s\n", patternText(pattern), a.Principal,
-						permissionText(acl.Permission(a.PermissionType) == acl.Deny), access.Operation(a.Operation), a.Host)
+					permission := "allow"
+					if acl.Permission(a.PermissionType) == acl.Deny {
+						permission = "deny"
+					}
+					list = append(list, listedACL{access.ResourceType(r.ResourceType).String(), r.ResourceName, pattern,
+						a.Principal, permission, access.Operation(a.Operation).String(), a.Host})
 				}
 			}
-			return w.Flush()
+			return form.print(s.Out, list)
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
 }
 
 // patternText is a pattern as people read it: a prefix has * behind it.

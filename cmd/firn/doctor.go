@@ -41,9 +41,18 @@ type finding struct {
 	verdict
 }
 
+// printedFinding is a finding as it is printed.
+type printedFinding struct {
+	Level  level  `json:"level"`
+	Check  string `json:"check"`
+	Detail string `json:"detail"`
+	Advice string `json:"advice,omitempty"`
+}
+
 func newDoctor(s streams) *cobra.Command {
 	o := &serveOptions{}
 	var audit bool
+	var form outputForm
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything that a deployment needs, and say what to fix",
@@ -64,36 +73,41 @@ func newDoctor(s streams) *cobra.Command {
 				return &usageError{errors.Join(problems...)}
 			}
 			if audit {
-				return auditBucket(cmd.Context(), s, o)
+				return auditBucket(cmd.Context(), s, o, form)
 			}
-			return doctor(cmd.Context(), s, o)
+			return doctor(cmd.Context(), s, o, form)
 		},
 	}
 	o.addPlaceFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&audit, "audit", false, "say of each object in the bucket why it is there")
+	form.addFlag(cmd)
 	return cmd
 }
 
-// doctor prints each finding as it is made.
-func doctor(ctx context.Context, s streams, o *serveOptions) error {
-	failed := 0
-	report := func(f finding) error {
+// doctor prints each finding as it is made; JSON and YAML at the end.
+func doctor(ctx context.Context, s streams, o *serveOptions, form outputForm) error {
+	failed, findings := 0, []printedFinding{}
+	for f := range examine(ctx, o) {
 		if f.level == fail {
 			failed++
 		}
-		line := fmt.Sprintf("%-4s  %-14s %s", f.level, f.name, f.detail)
-		if f.advice != "" {
-			line += ": " + f.advice
-		}
-		_, err := fmt.Fprintln(s.Out, line)
-		return err
-	}
-	for f := range examine(ctx, o) {
-		if err := report(f); err != nil {
-			return err
+		findings = append(findings, printedFinding{f.level, f.name, f.detail, f.advice})
+		if form == asTable {
+			line := fmt.Sprintf("%-4s  %-14s %s", f.level, f.name, f.detail)
+			if f.advice != "" {
+				line += ": " + f.advice
+			}
+			if _, err := fmt.Fprintln(s.Out, line); err != nil {
+				return err
+			}
 		}
 		if ctx.Err() != nil {
 			return errInterrupted
+		}
+	}
+	if form != asTable {
+		if err := form.print(s.Out, findings); err != nil {
+			return err
 		}
 	}
 	if failed > 0 {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -19,6 +21,7 @@ func newGroup(s streams) *cobra.Command {
 
 func newGroupList(s streams, b *bootstrap) *cobra.Command {
 	var long bool
+	var form outputForm
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the names of all consumer groups, one a line",
@@ -29,27 +32,52 @@ func newGroupList(s streams, b *bootstrap) *cobra.Command {
 				return err
 			}
 			defer done()
-			if long {
-				return listGroupTypes(ctx, s, adm)
-			}
-			groups, err := adm.ListGroups(ctx)
+			list, err := listGroups(ctx, adm)
 			if err != nil {
 				return err
 			}
-			for _, g := range groups.Sorted() {
-				if _, err := fmt.Fprintln(s.Out, g.Group); err != nil {
-					return err
-				}
+			if long {
+				return form.print(s.Out, list)
 			}
-			return nil
+			return form.printWith(s.Out, list, func(w io.Writer) error {
+				for _, g := range list {
+					fmt.Fprintln(w, printable(g.Group))
+				}
+				return nil
+			})
 		},
 	}
 	cmd.Flags().BoolVarP(&long, "long", "l", false, "print the type and the state of each group as well")
+	form.addFlag(cmd)
 	return cmd
 }
 
+// listedGroup is a group in a list.
+type listedGroup struct {
+	Group string `json:"group"`
+	Type  string `json:"type"`
+	State string `json:"state"`
+}
+
+// listGroups lists groups with their types and states.
+func listGroups(ctx context.Context, adm *kadm.Client) ([]listedGroup, error) {
+	list := []listedGroup{}
+	for _, kind := range []string{"classic", "consumer"} {
+		groups, err := adm.ListGroupsByType(ctx, []string{kind})
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			list = append(list, listedGroup{g.Group, kind, g.State})
+		}
+	}
+	slices.SortFunc(list, func(a, b listedGroup) int { return strings.Compare(a.Group, b.Group) })
+	return list, nil
+}
+
 func newGroupDescribe(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Show a group's state and members, and for each partition how far it has read",
 		Args:  exactly("NAME"),
@@ -59,17 +87,69 @@ func newGroupDescribe(s streams, b *bootstrap) *cobra.Command {
 				return err
 			}
 			defer done()
-			consumers, err := adm.DescribeConsumerGroups(ctx, args[0])
-			if g, known := consumers[args[0]]; err == nil && known && g.Err == nil {
-				return describeConsumerGroup(ctx, s, adm, &g)
-			}
-			g, err := lookUpGroup(ctx, adm, args[0])
+			found, err := describeGroup(ctx, adm, args[0])
 			if err != nil {
 				return err
 			}
-			return describeGroup(s, &g)
+			return form.print(s.Out, found)
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
+}
+
+// describedGroup is what describe says of a group of the classic protocol.
+type describedGroup struct {
+	Group       string           `json:"group"`
+	Type        string           `json:"type"`
+	State       string           `json:"state"`
+	Assignor    string           `json:"assignor,omitempty"`
+	Coordinator int32            `json:"coordinator"`
+	Members     []groupMember    `json:"members"`
+	Lag         int64            `json:"lag"`
+	Partitions  []groupPartition `json:"partitions"`
+}
+
+type groupMember struct {
+	Member     string     `json:"member"`
+	Client     string     `json:"client"`
+	Host       string     `json:"host"`
+	Partitions assignment `json:"partitions"`
+}
+
+// assignment is the partitions of each topic that a member has.
+type assignment map[string][]int32
+
+// String lists them: topic:0,1 other:2.
+func (a assignment) String() string {
+	var topics []string
+	for _, topic := range slices.Sorted(maps.Keys(a)) {
+		partitions := slices.Sorted(slices.Values(a[topic]))
+		topics = append(topics, topic+":"+strings.Trim(strings.ReplaceAll(fmt.Sprint(partitions), " ", ","), "[]"))
+	}
+	return strings.Join(topics, " ")
+}
+
+// groupPartition is how far a group has read a partition.
+type groupPartition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Committed *int64 `json:"committed"`
+	End       int64  `json:"end"`
+	Lag       *int64 `json:"lag"` // unknown where the end is
+}
+
+// describeGroup describes a group of either protocol.
+func describeGroup(ctx context.Context, adm *kadm.Client, group string) (any, error) {
+	consumers, err := adm.DescribeConsumerGroups(ctx, group)
+	if g, known := consumers[group]; err == nil && known && g.Err == nil {
+		return describeConsumerGroup(ctx, adm, &g)
+	}
+	g, err := lookUpGroup(ctx, adm, group)
+	if err != nil {
+		return nil, err
+	}
+	return describeClassicGroup(&g), nil
 }
 
 // lookUpGroup returns a group that exists, and its lag.
@@ -98,54 +178,36 @@ func explainGroup(group string, err error) error {
 	return fmt.Errorf("group %q: %w", group, err)
 }
 
-func describeGroup(s streams, g *kadm.DescribedGroupLag) error {
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "group\t%s\ntype\tclassic\nstate\t%s\n", g.Group, g.State)
-	if g.Protocol != "" {
-		fmt.Fprintf(w, "assignor\t%s\n", g.Protocol)
-	}
-	fmt.Fprintf(w, "coordinator\t%d\nmembers\t%d\nlag\t%d\n", g.Coordinator.NodeID, len(g.Members), g.Lag.Total())
-	if len(g.Members) > 0 {
-		fmt.Fprint(w, "\nmember\tclient\thost\tpartitions\n")
-		for i := range g.Members {
-			m := &g.Members[i]
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.MemberID, m.ClientID, m.ClientHost, assignmentText(m))
+func describeClassicGroup(g *kadm.DescribedGroupLag) describedGroup {
+	found := describedGroup{Group: g.Group, Type: "classic", State: g.State, Assignor: g.Protocol,
+		Coordinator: g.Coordinator.NodeID, Members: []groupMember{}, Lag: g.Lag.Total(), Partitions: groupPartitions(g.Lag)}
+	for i := range g.Members {
+		m := &g.Members[i]
+		has := assignment{}
+		if assigned, ok := m.Assigned.AsConsumer(); ok {
+			for _, t := range assigned.Topics {
+				has[t.Topic] = t.Partitions
+			}
 		}
+		found.Members = append(found.Members, groupMember{m.MemberID, m.ClientID, m.ClientHost, has})
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	return writeLag(s, g.Lag)
+	return found
 }
 
-// writeLag writes a line for each partition: how far the group has read it.
-func writeLag(s streams, lag kadm.GroupLag) error {
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "\ntopic\tpartition\tcommitted\tend\tlag\t\n")
+// groupPartitions says for each partition how far a group has read it.
+func groupPartitions(lag kadm.GroupLag) []groupPartition {
+	list := []groupPartition{}
 	for _, l := range lag.Sorted() {
-		committed, lag := fmt.Sprint(l.Commit.At), fmt.Sprint(l.Lag)
-		if l.Commit.At < 0 {
-			committed = "-"
+		p := groupPartition{Topic: l.Topic, Partition: l.Partition, End: l.End.Offset}
+		if l.Commit.At >= 0 {
+			p.Committed = &l.Commit.At
 		}
-		if l.Err != nil {
-			lag = "?"
+		if l.Err == nil {
+			p.Lag = &l.Lag
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t\n", l.Topic, l.Partition, committed, l.End.Offset, lag)
+		list = append(list, p)
 	}
-	return w.Flush()
-}
-
-// assignmentText lists what a member reads: topic:0,1 other:2.
-func assignmentText(m *kadm.DescribedGroupMember) string {
-	assigned, ok := m.Assigned.AsConsumer()
-	if !ok {
-		return "?"
-	}
-	var topics []string
-	for _, t := range assigned.Topics {
-		topics = append(topics, partitionsText(t.Topic, t.Partitions))
-	}
-	return strings.Join(topics, " ")
+	return list
 }
 
 func newGroupDelete(s streams, b *bootstrap) *cobra.Command {
@@ -166,7 +228,7 @@ func newGroupDelete(s streams, b *bootstrap) *cobra.Command {
 			if err != nil {
 				return explainGroup(args[0], err)
 			}
-			s.note("deleted group %s", args[0])
+			s.note("deleted group %s", printable(args[0]))
 			return nil
 		},
 	}

@@ -2,53 +2,62 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// listGroupTypes lists groups with their types and states.
-func listGroupTypes(ctx context.Context, s streams, adm *kadm.Client) error {
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "group\ttype\tstate\n")
-	for _, kind := range []string{"classic", "consumer"} {
-		groups, err := adm.ListGroupsByType(ctx, []string{kind})
-		if err != nil {
-			return err
-		}
-		for _, g := range groups.Sorted() {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", g.Group, kind, g.State)
-		}
-	}
-	return w.Flush()
+// describedConsumerGroup is what describe says of a group of the new protocol.
+type describedConsumerGroup struct {
+	Group       string           `json:"group"`
+	Type        string           `json:"type"`
+	State       string           `json:"state"`
+	Epoch       int32            `json:"epoch"`
+	Assignor    string           `json:"assignor"`
+	Coordinator int32            `json:"coordinator"`
+	Members     []consumerMember `json:"members"`
+	Lag         int64            `json:"lag"`
+	Partitions  []groupPartition `json:"partitions"`
+}
+
+type consumerMember struct {
+	Member     string     `json:"member"`
+	Protocol   string     `json:"protocol"`
+	Epoch      int32      `json:"epoch"`
+	Client     string     `json:"client"`
+	Host       string     `json:"host"`
+	Partitions assignment `json:"partitions"`
+	Target     assignment `json:"target" table:"is to have"`
 }
 
 // describeConsumerGroup describes a group of the new protocol.
-func describeConsumerGroup(ctx context.Context, s streams, adm *kadm.Client, g *kadm.DescribedConsumerGroup) error {
+func describeConsumerGroup(ctx context.Context, adm *kadm.Client,
+	g *kadm.DescribedConsumerGroup) (found describedConsumerGroup, err error) {
 	lag, err := consumerLag(ctx, adm, g)
 	if err != nil {
-		return explainGroup(g.Group, err)
+		return found, explainGroup(g.Group, err)
 	}
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "group\t%s\ntype\tconsumer\nstate\t%s\nepoch\t%d\nassignor\t%s\n", g.Group, g.State, g.Epoch,
-		g.AssignorName)
-	fmt.Fprintf(w, "coordinator\t%d\nmembers\t%d\nlag\t%d\n", g.Coordinator.NodeID, len(g.Members), lag.Total())
-	fmt.Fprint(w, "\nmember\tprotocol\tepoch\tclient\thost\tpartitions\tis to have\n")
+	found = describedConsumerGroup{Group: g.Group, Type: "consumer", State: g.State, Epoch: g.Epoch,
+		Assignor: g.AssignorName, Coordinator: g.Coordinator.NodeID, Members: []consumerMember{}, Lag: lag.Total(),
+		Partitions: groupPartitions(lag)}
 	for i := range g.Members {
 		m := &g.Members[i]
 		protocol := "consumer"
 		if m.MemberType == 0 {
 			protocol = "classic"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", m.MemberID, protocol, m.MemberEpoch, m.ClientID, m.ClientHost,
-			setText(m.Assignment), setText(m.TargetAssignment))
+		found.Members = append(found.Members, consumerMember{m.MemberID, protocol, m.MemberEpoch, m.ClientID, m.ClientHost,
+			assignmentOf(m.Assignment), assignmentOf(m.TargetAssignment)})
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	return found, nil
+}
+
+// assignmentOf is an assignment as it is printed.
+func assignmentOf(set kadm.TopicsSet) assignment {
+	has := assignment{}
+	for _, t := range set.Sorted() {
+		has[t.Topic] = t.Partitions
 	}
-	return writeLag(s, lag)
+	return has
 }
 
 // consumerLag is how far a group of the new protocol has read what it has committed for, or is
@@ -82,18 +91,4 @@ func consumerLag(ctx context.Context, adm *kadm.Client, g *kadm.DescribedConsume
 	}
 	return kadm.CalculateGroupLagWithStartOffsets(kadm.DescribedGroup{Group: g.Group, State: "Empty"}, commits, starts,
 		ends), nil
-}
-
-// setText lists partitions: topic:0,1 other:2.
-func setText(set kadm.TopicsSet) string {
-	var topics []string
-	for _, t := range set.Sorted() {
-		topics = append(topics, partitionsText(t.Topic, t.Partitions))
-	}
-	return strings.Join(topics, " ")
-}
-
-// partitionsText lists the partitions of one topic.
-func partitionsText(topic string, partitions []int32) string {
-	return topic + ":" + strings.Trim(strings.ReplaceAll(fmt.Sprint(partitions), " ", ","), "[]")
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,11 +14,10 @@ import (
 
 type resetOptions struct {
 	*bootstrap
-	group  string
-	topic  string
-	to     string
-	by     time.Duration
-	dryRun bool
+	offsetSetting
+	topic string
+	to    string
+	by    time.Duration
 }
 
 func newGroupReset(s streams, b *bootstrap) *cobra.Command {
@@ -49,7 +46,7 @@ func newGroupReset(s streams, b *bootstrap) *cobra.Command {
 	cmd.Flags().StringVar(&o.to, "to", "", "`where` to read on: earliest, latest, an offset, or a time like "+
 		"2026-01-31T12:00:00Z")
 	cmd.Flags().DurationVar(&o.by, "by", 0, "read the records again that came in this last `duration`")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the offsets, and do not set them")
+	o.offsetSetting.addFlags(cmd)
 	return cmd
 }
 
@@ -78,31 +75,47 @@ func (o *resetOptions) reset(ctx context.Context, s streams) error {
 	if err != nil {
 		return explainGroup(o.group, err)
 	}
-	if o.dryRun {
-		s.note("nothing is set: --dry-run")
-	} else if err := o.commit(ctx, adm, parts); err != nil {
-		return err
-	}
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "topic\tpartition\tbefore\tnow\t\n")
+	moved := []movedOffset{}
 	for _, partition := range slices.Sorted(maps.Keys(parts)) {
-		was := "-"
+		m := movedOffset{Topic: o.topic, Partition: partition, Now: target(parts[partition])}
 		if c, there := before.Lookup(o.topic, partition); there && c.At >= 0 {
-			was = fmt.Sprint(c.At)
+			m.Before = &c.At
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t\n", o.topic, partition, was, target(parts[partition]))
+		moved = append(moved, m)
 	}
-	return w.Flush()
+	return o.setOffsets(ctx, s, adm, moved)
 }
 
-// target is where a stretch begins, but not behind its end: what is not written yet would be
-// skipped.
-func target(part stretch) int64 { return min(part.start, part.end) }
+// movedOffset is what becomes of a group's offset.
+type movedOffset struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Before    *int64 `json:"before"`
+	Now       int64  `json:"now"`
+	metadata  string
+}
 
-func (o *resetOptions) commit(ctx context.Context, adm *kadm.Client, parts map[int32]stretch) error {
+// offsetSetting is what the commands that set a group's offsets have in common.
+type offsetSetting struct {
+	group  string
+	dryRun bool
+	form   outputForm
+}
+
+func (o *offsetSetting) addFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the offsets, and do not set them")
+	o.form.addFlag(cmd)
+}
+
+// setOffsets sets offsets, and prints them.
+func (o *offsetSetting) setOffsets(ctx context.Context, s streams, adm *kadm.Client, moved []movedOffset) error {
+	if o.dryRun {
+		s.note("nothing is set: --dry-run")
+		return o.form.print(s.Out, moved)
+	}
 	offsets := kadm.Offsets{}
-	for partition, part := range parts {
-		offsets.AddOffset(o.topic, partition, target(part), -1)
+	for _, m := range moved {
+		offsets.Add(kadm.Offset{Topic: m.Topic, Partition: m.Partition, At: m.Now, LeaderEpoch: -1, Metadata: m.metadata})
 	}
 	answers, err := adm.CommitOffsets(ctx, o.group, offsets)
 	if err == nil {
@@ -111,5 +124,9 @@ func (o *resetOptions) commit(ctx context.Context, adm *kadm.Client, parts map[i
 	if err != nil {
 		return explainGroup(o.group, err)
 	}
-	return nil
+	return o.form.print(s.Out, moved)
 }
+
+// target is where a stretch begins, but not behind its end: what is not written yet would be
+// skipped.
+func target(part stretch) int64 { return min(part.start, part.end) }

@@ -3,12 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -109,8 +109,41 @@ func quotaText(of access.Quota, value float64) string {
 	return strconv.FormatFloat(value, 'f', -1, 64) + "/s"
 }
 
+// listedQuota is a quota as it is printed. Of whom it is for, null is the default.
+type listedQuota struct {
+	For   quotaEntity `json:"for"`
+	Quota string      `json:"quota"`
+	Value quotaValue  `json:"value"`
+}
+
+// quotaEntity is whom a quota is for.
+type quotaEntity struct{ quota.Entity }
+
+// MarshalJSON writes {"user": "alice", "client-id": null}.
+func (e quotaEntity) MarshalJSON() ([]byte, error) {
+	parts := map[string]*string{}
+	for _, kind := range quota.Types {
+		if part := *e.Part(kind); part.Set() {
+			parts[kind] = part.Text()
+		}
+	}
+	return json.Marshal(parts)
+}
+
+// quotaValue is a number, whose unit its name gives.
+type quotaValue struct {
+	of    access.Quota
+	value float64
+}
+
+// MarshalJSON writes the number.
+func (v quotaValue) MarshalJSON() ([]byte, error) { return json.Marshal(v.value) }
+
+func (v quotaValue) String() string { return quotaText(v.of, v.value) }
+
 func newQuotaList(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List all quotas, one a line",
 		Args:  exactly(),
@@ -124,13 +157,15 @@ func newQuotaList(s streams, b *bootstrap) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+			list := []listedQuota{}
 			for _, l := range limits {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", l.Entity, l.Of, quotaText(l.Of, l.Value))
+				list = append(list, listedQuota{quotaEntity{l.Entity}, l.Of.String(), quotaValue{l.Of, l.Value}})
 			}
-			return w.Flush()
+			return form.print(s.Out, list)
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
 }
 
 // listQuotas asks for all quotas, ordered by whom they are for.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -27,6 +28,19 @@ type replayOptions struct {
 	isolation              string
 	poll                   time.Duration
 	prices                 replay.Prices
+	form                   outputForm
+}
+
+// plannedReplay is what --plan says.
+type plannedReplay struct {
+	Partitions int     `json:"partitions"`
+	Offsets    int64   `json:"offsets"`
+	Objects    int64   `json:"objects"`
+	Bytes      int64   `json:"bytes"`
+	Gets       int64   `json:"gets"`
+	StateGets  int64   `json:"state_gets"`
+	Lists      int64   `json:"lists"`
+	Dollars    float64 `json:"dollars"`
 }
 
 func newReplay(s streams) *cobra.Command {
@@ -101,6 +115,8 @@ func newReplay(s streams) *cobra.Command {
 		"when --out has a complete replay, add the records written since: for a job that runs every night",
 	)
 	f.BoolVar(&o.plan, "plan", false, "say what the replay would cost, and end")
+	o.form.addFlag(cmd)
+	f.Lookup(outputFlag).Usage = "how --plan is written: table, json or yaml"
 	f.Float64Var(&o.prices.Get, "price-get", o.prices.Get, "`dollars` for a thousand GET requests")
 	f.Float64Var(&o.prices.List, "price-list", o.prices.List, "`dollars` for a thousand LIST requests")
 	f.Float64Var(
@@ -188,7 +204,8 @@ func runReplay(ctx context.Context, s streams, o *replayOptions) error {
 		if err != nil {
 			return err
 		}
-		return cost.Write(s.Out, o.prices)
+		return o.form.printWith(s.Out, plannedReplay{cost.Partitions, cost.Offsets, cost.Objects, cost.Bytes, cost.Gets,
+			cost.StateGets, cost.Lists, cost.Dollars(o.prices)}, func(w io.Writer) error { return cost.Write(w, o.prices) })
 	}
 	to, err := openDestination(o.out, s)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -59,12 +60,13 @@ func (d *destination) stream(s streams) (w io.Writer, commit func() error, abort
 		}
 		return f, f.Close, func() { f.Close() }, nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(d.path), filepath.Base(d.path)+".part-*")
+	// Unlike os.CreateTemp this leaves the file's mode to the umask.
+	f, err := os.OpenFile(d.path+".part-"+rand.Text(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("--out: %w", err)
 	}
 	commit = func() error {
-		if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}
 		return os.Rename(f.Name(), d.path)

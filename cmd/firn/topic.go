@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
+	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -83,8 +81,16 @@ func newTopicCreate(s streams, b *bootstrap) *cobra.Command {
 	return cmd
 }
 
+// listedTopic is a topic in a list.
+type listedTopic struct {
+	Topic      string `json:"topic"`
+	ID         string `json:"id"`
+	Partitions int    `json:"partitions"`
+}
+
 func newTopicList(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the names of all topics, one a line",
 		Args:  exactly(),
@@ -98,14 +104,20 @@ func newTopicList(s streams, b *bootstrap) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, name := range slices.Sorted(maps.Keys(topics)) {
-				if _, err := fmt.Fprintln(s.Out, name); err != nil {
-					return err
-				}
+			list := []listedTopic{}
+			for _, t := range topics.Sorted() {
+				list = append(list, listedTopic{t.Topic, segments.TopicID(t.ID).String(), len(t.Partitions)})
 			}
-			return nil
+			return form.printWith(s.Out, list, func(w io.Writer) error {
+				for _, t := range list {
+					fmt.Fprintln(w, t.Topic)
+				}
+				return nil
+			})
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
 }
 
 func newTopicDelete(s streams, b *bootstrap) *cobra.Command {
@@ -194,8 +206,25 @@ func alterTopic(ctx context.Context, adm *kadm.Client, topic string, changes []k
 	return explain(topic, grown[topic].Err, grown[topic].ErrMessage)
 }
 
+// describedTopic is what describe says of a topic.
+type describedTopic struct {
+	Topic      string               `json:"topic"`
+	ID         string               `json:"id"`
+	Partitions []describedPartition `json:"partitions"`
+	Configs    map[string]string    `json:"configs" table:"config"` // that were set
+}
+
+type describedPartition struct {
+	Partition int32 `json:"partition"`
+	Leader    int32 `json:"leader"`
+	Start     int64 `json:"start"`
+	End       int64 `json:"end"`
+	Records   int64 `json:"records"` // at most: compaction leaves holes
+}
+
 func newTopicDescribe(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Show a topic's id, the configs that were set, and where its partitions stand",
 		Args:  exactly("NAME"),
@@ -205,45 +234,45 @@ func newTopicDescribe(s streams, b *bootstrap) *cobra.Command {
 				return err
 			}
 			defer done()
-			return describeTopic(ctx, s, adm, args[0])
+			found, err := describeTopic(ctx, adm, args[0])
+			if err != nil {
+				return err
+			}
+			return form.print(s.Out, found)
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
 }
 
-func describeTopic(ctx context.Context, s streams, adm *kadm.Client, topic string) error {
+func describeTopic(ctx context.Context, adm *kadm.Client, topic string) (found describedTopic, err error) {
 	detail, err := lookUp(ctx, adm, topic)
 	if err != nil {
-		return err
+		return found, err
 	}
 	configs, err := adm.DescribeTopicConfigs(ctx, topic)
 	if err != nil {
-		return err
+		return found, err
 	}
 	starts, err := adm.ListStartOffsets(ctx, topic)
 	if err != nil {
-		return err
+		return found, err
 	}
 	ends, err := adm.ListEndOffsets(ctx, topic)
 	if err != nil {
-		return err
+		return found, err
 	}
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "topic\t%s\nid\t%s\npartitions\t%d\n", topic, segments.TopicID(detail.ID), len(detail.Partitions))
+	found = describedTopic{Topic: topic, ID: segments.TopicID(detail.ID).String(), Configs: map[string]string{}}
 	for _, resource := range configs {
 		for _, config := range resource.Configs {
 			if config.Source == kmsg.ConfigSourceDynamicTopicConfig {
-				fmt.Fprintf(w, "config\t%s=%s\n", config.Key, config.MaybeValue())
+				found.Configs[config.Key] = config.MaybeValue()
 			}
 		}
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	w = tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "\npartition\tleader\tstart\tend\trecords\t\n")
 	for _, p := range detail.Partitions.Sorted() {
 		start, end := starts[topic][p.Partition].Offset, ends[topic][p.Partition].Offset
-		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t\n", p.Partition, p.Leader, start, end, end-start)
+		found.Partitions = append(found.Partitions, describedPartition{p.Partition, p.Leader, start, end, end - start})
 	}
-	return w.Flush()
+	return found, nil
 }

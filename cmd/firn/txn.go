@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,8 +15,16 @@ func newTxn(s streams) *cobra.Command {
 	return ofServer(s, "txn", "List, describe and abort transactions", newTxnList, newTxnDescribe, newTxnAbort)
 }
 
+// listedTransaction is a transactional id in a list.
+type listedTransaction struct {
+	TransactionalID string `json:"transactional_id"`
+	State           string `json:"state"`
+	ProducerID      int64  `json:"producer_id"`
+}
+
 func newTxnList(s streams, b *bootstrap) *cobra.Command {
 	var states []string
+	var form outputForm
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List transactional ids, one a line, with the states of their transactions",
@@ -33,15 +39,15 @@ func newTxnList(s streams, b *bootstrap) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-			for _, t := range slices.SortedFunc(maps.Values(listed), func(x, y kadm.ListedTransaction) int {
-				return cmp.Compare(x.TxnID, y.TxnID)
-			}) {
-				fmt.Fprintf(w, "%s\t%s\tproducer %d\n", t.TxnID, t.State, t.ProducerID)
+			list := []listedTransaction{}
+			for _, t := range listed {
+				list = append(list, listedTransaction{t.TxnID, t.State, t.ProducerID})
 			}
-			return w.Flush()
+			slices.SortFunc(list, func(x, y listedTransaction) int { return cmp.Compare(x.TransactionalID, y.TransactionalID) })
+			return form.print(s.Out, list)
 		},
 	}
+	form.addFlag(cmd)
 	cmd.Flags().StringSliceVar(&states, "state", nil, "these `states` alone, such as Ongoing or CompleteCommit")
 	return cmd
 }
@@ -73,19 +79,30 @@ func ofTransaction(b *bootstrap, name, short string,
 	}
 }
 
+// describedTransaction is what describe says of a transactional id.
+type describedTransaction struct {
+	TransactionalID string     `json:"transactional_id"`
+	State           string     `json:"state"`
+	ProducerID      int64      `json:"producer_id"`
+	Epoch           int16      `json:"epoch"`
+	TimeoutMillis   int32      `json:"timeout_ms"`
+	Since           *time.Time `json:"since"`
+	OpenIn          assignment `json:"open_in"`
+}
+
 func newTxnDescribe(s streams, b *bootstrap) *cobra.Command {
-	return ofTransaction(b, "describe", "Show the producer of a transactional id, and where its transaction is open",
+	var form outputForm
+	cmd := ofTransaction(b, "describe", "Show the producer of a transactional id, and where its transaction is open",
 		func(_ context.Context, _ *kadm.Client, t *kadm.DescribedTransaction) error {
-			fmt.Fprintf(s.Out, "state        %s\nproducer id  %d\nepoch        %d\ntimeout      %s\n",
-				t.State, t.ProducerID, t.ProducerEpoch, time.Duration(t.TimeoutMillis)*time.Millisecond)
+			found := describedTransaction{t.TxnID, t.State, t.ProducerID, t.ProducerEpoch, t.TimeoutMillis, nil,
+				assignmentOf(t.Topics)}
 			if t.StartTimestamp >= 0 {
-				fmt.Fprintf(s.Out, "since        %s\n", time.UnixMilli(t.StartTimestamp).UTC().Format(time.RFC3339))
+				found.Since = new(time.UnixMilli(t.StartTimestamp).UTC())
 			}
-			for _, topic := range t.Topics.Sorted() {
-				fmt.Fprintf(s.Out, "open in      %s %v\n", topic.Topic, topic.Partitions)
-			}
-			return nil
+			return form.print(s.Out, found)
 		})
+	form.addFlag(cmd)
+	return cmd
 }
 
 func newTxnAbort(s streams, b *bootstrap) *cobra.Command {
@@ -104,7 +121,7 @@ func newTxnAbort(s streams, b *bootstrap) *cobra.Command {
 					return m.Err
 				}
 			}
-			fmt.Fprintf(s.Out, "aborted the transaction of %s\n", t.TxnID)
+			s.note("aborted the transaction of %s", printable(t.TxnID))
 			return nil
 		})
 }

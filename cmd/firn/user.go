@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -20,8 +19,16 @@ func newUser(s streams) *cobra.Command {
 	return cmd
 }
 
+// listedUser is one way in which a user logs in.
+type listedUser struct {
+	User       string `json:"user"`
+	Mechanism  string `json:"mechanism"`
+	Iterations int32  `json:"iterations"`
+}
+
 func newUserList(s streams, b *bootstrap) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List all users and by which mechanisms they log in",
 		Args:  exactly(),
@@ -38,15 +45,17 @@ func newUserList(s streams, b *bootstrap) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+			list := []listedUser{}
 			for _, u := range users.Sorted() {
 				for _, c := range u.CredInfos {
-					fmt.Fprintf(w, "%s\t%s\t%d iterations\n", u.User, access.ScramMechanism(c.Mechanism), c.Iterations)
+					list = append(list, listedUser{u.User, access.ScramMechanism(c.Mechanism).String(), c.Iterations})
 				}
 			}
-			return w.Flush()
+			return form.print(s.Out, list)
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
 }
 
 // mechanisms reads --mechanism.

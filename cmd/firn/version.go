@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -10,32 +11,54 @@ import (
 )
 
 func newVersion(s streams) *cobra.Command {
-	return &cobra.Command{
+	var form outputForm
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print which build this is",
 		Args:  exactly(),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(s.Out, buildVersion())
-			return err
+			build := thisBuild()
+			return form.printWith(s.Out, build, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, build)
+				return err
+			})
 		},
 	}
+	form.addFlag(cmd)
+	return cmd
 }
 
 // released is the version of a release, which its build sets with -ldflags.
 var released string
 
-// buildVersion describes this build by what the Go tool wrote into it.
-func buildVersion() string {
-	version, revision := cmp.Or(released, "devel"), ""
+// build describes a build.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func (b build) String() string {
+	revision := ""
+	if b.Revision != "" {
+		revision = " " + b.Revision
+	}
+	return fmt.Sprintf("firn %s%s (%s, %s)", b.Version, revision, b.Go, b.Platform)
+}
+
+// thisBuild is this build by what the Go tool wrote into it.
+func thisBuild() build {
+	b := build{Version: cmp.Or(released, "devel"), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v := info.Main.Version; v != "" && v != "(devel)" && released == "" {
-			version = v
+			b.Version = v
 		}
 		for _, setting := range info.Settings {
 			if setting.Key == "vcs.revision" {
-				revision = " " + setting.Value
+				b.Revision = setting.Value
 			}
 		}
 	}
-	return fmt.Sprintf("firn %s%s (%s, %s/%s)", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return b
 }

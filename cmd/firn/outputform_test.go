@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// saysNothing are the commands that print no facts to standard output: those that change something
+// say so on standard error, and the others have a form of their own.
+var saysNothing = map[string]string{
+	"firn serve":        "runs a node",
+	"firn topic create": "changes", "firn topic alter": "changes", "firn topic delete": "changes",
+	"firn group delete": "changes",
+	"firn user set":     "changes", "firn user delete": "changes", "firn user hash": "prints a line of --users-file",
+	"firn acl create": "changes", "firn acl delete": "changes",
+	"firn quota set": "changes", "firn quota remove": "changes",
+	"firn txn abort": "changes",
+	"firn produce":   "writes records", "firn consume": "prints records, by --format",
+	"firn health": "prints ready, and its exit status says it",
+}
+
+// TestEveryAnswerHasForms holds that each command that prints facts prints them as JSON and YAML as
+// well.
+func TestEveryAnswerHasForms(t *testing.T) {
+	seen := map[string]bool{}
+	walk(newRoot(streams{}), func(cmd *cobra.Command) {
+		if cmd.HasSubCommands() {
+			return
+		}
+		path := cmd.CommandPath()
+		seen[path] = true
+		_, silent := saysNothing[path]
+		if has := cmd.Flags().Lookup(outputFlag) != nil; has == silent {
+			t.Errorf("%s: --%s is there: %t; saysNothing names it: %t", path, outputFlag, has, silent)
+		}
+	})
+	for path := range saysNothing {
+		if !seen[path] {
+			t.Errorf("saysNothing names %s, which is no command", path)
+		}
+	}
+}
+
+// walk visits a command and all below it.
+func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, c := range cmd.Commands() {
+		walk(c, visit)
+	}
+}
+
+// TestOutputForms holds that the three forms have the same fields, and that names which strangers
+// chose reach no terminal as they are.
+func TestOutputForms(t *testing.T) {
+	type row struct {
+		Name  string     `json:"name"`
+		Lag   *int64     `json:"lag"`
+		Has   assignment `json:"has" table:"is to have"`
+		inner string
+	}
+	type document struct {
+		Group   string            `json:"group"`
+		Empty   string            `json:"empty,omitempty"`
+		Configs map[string]string `json:"configs" table:"config"`
+		Rows    []row             `json:"the_rows"`
+	}
+	found := document{"\x1b[31mred\n", "", map[string]string{"b": "2", "a": "<1>"},
+		[]row{{"true", new(int64(7)), assignment{"t": {1, 0}}, "x"}, {"longer", nil, nil, "y"}}}
+	table := `group     \x1b[31mred\n
+config    a=<1>
+config    b=2
+the rows  2
+
+name    lag  is to have
+true      7  t:0,1
+longer    -
+`
+	if diff := cmp.Diff(table, printed(t, asTable, found)); diff != "" {
+		t.Errorf("the table differs (-want +got):\n%s", diff)
+	}
+	var fromJSON, fromYAML any
+	if err := json.Unmarshal([]byte(printed(t, asJSON, found)), &fromJSON); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(printed(t, asYAML, found)), &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(fromYAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := json.Marshal(fromJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(again)); diff != "" {
+		t.Errorf("YAML says something else than JSON (-json +yaml):\n%s", diff)
+	}
+}
+
+func printed(t *testing.T, form outputForm, found any) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := form.print(&b, found); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
