@@ -132,7 +132,8 @@ func TestDebianPackage(t *testing.T) {
 		t.Fatal("dpkg-deb is missing: run 'make test-needs'")
 	}
 	binary := filepath.Join(t.TempDir(), "firn")
-	if err := os.WriteFile(binary, []byte("#!/bin/sh\necho firn\n"), 0o755); err != nil {
+	program := "#!/bin/sh\nif [ $1 = man ]; then echo page > $2/firn.1; else echo firn; fi\n"
+	if err := os.WriteFile(binary, []byte(program), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var packages [2][]byte
@@ -155,7 +156,9 @@ func TestDebianPackage(t *testing.T) {
 	}
 	for path, mode := range map[string]os.FileMode{
 		"usr/bin/firn": 0o755, "usr/lib/systemd/system/firn.service": 0o644, "etc/firn/firn.env": 0o600,
-		"DEBIAN/postinst": 0o755, "DEBIAN/conffiles": 0o644,
+		"DEBIAN/postinst": 0o755, "DEBIAN/conffiles": 0o644, "usr/share/man/man1/firn.1.gz": 0o644,
+		"usr/share/bash-completion/completions/firn": 0o644, "usr/share/zsh/vendor-completions/_firn": 0o644,
+		"usr/share/fish/vendor_completions.d/firn.fish": 0o644,
 	} {
 		if info, err := os.Stat(filepath.Join(root, path)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, want mode %o", path, err, mode)

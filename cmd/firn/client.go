@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,10 +29,21 @@ type bootstrap struct {
 	login     clientLogin
 }
 
+// profileFlag is the name of the flag that names a profile.
+const profileFlag = "profile"
+
 func (b *bootstrap) addFlag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringSliceVar(&b.addresses, "bootstrap", []string{"127.0.0.1:9092"},
+	cmd.PersistentFlags().String(profileFlag, "", "`name` of the profile that says what the flags of the connection do "+
+		"not; none for none (default: the one in use)")
+	b.addConnectionFlags(cmd.PersistentFlags())
+	_ = cmd.RegisterFlagCompletionFunc(profileFlag, completeProfiles) // fails for a flag that does not exist
+}
+
+// addConnectionFlags adds what a profile may have.
+func (b *bootstrap) addConnectionFlags(f *pflag.FlagSet) {
+	f.StringSliceVar(&b.addresses, "bootstrap", []string{"127.0.0.1:9092"},
 		"`host:port` of one or more servers, comma-separated")
-	b.login.addFlags(cmd.PersistentFlags())
+	b.login.addFlags(f)
 }
 
 // connect returns a client of a server that answers, so that a wrong address is told at once and in

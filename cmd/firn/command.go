@@ -26,15 +26,24 @@ func newRoot(s streams) *cobra.Command {
 		Short: "A Kafka-compatible log whose only disk is a bucket",
 		Long: "Firn is a Kafka-compatible log whose only disk is a bucket.\n\n" +
 			"Every flag can be given as an environment variable too: --kafka-addr is FIRN_KAFKA_ADDR.",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       thisBuild().String(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Name() != "serve" { // which logs it
+				warnOfVariables(cmd, func(warning string) { s.note("%s: warning: %s", cmd.CommandPath(), warning) })
+			}
+			if err := fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			return fromProfile(cmd)
+		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
 		newServe(s),
 		newTopic(s),
@@ -47,13 +56,29 @@ func newRoot(s streams) *cobra.Command {
 		newConsume(s),
 		newReplay(s),
 		newInspect(s),
+		newProfile(s),
 		newDoctor(s),
 		newRecover(s),
 		newHealth(s),
 		newVersion(s),
+		newMan(),
 	)
 	onlySubcommands(root)
 	return root
+}
+
+// flagProblem is what is wrong with the flags of a call.
+func flagProblem(cmd *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && len(unknown.GetSpecifiedName()) > 1 {
+		return usagef("%w%s", err, didYouMean("--"+unknown.GetSpecifiedName(), func(yield func(string) bool) {
+			for name := range flagNames(cmd.Flags()) {
+				if !yield("--" + name) {
+					return
+				}
+			}
+		}))
+	}
+	return &usageError{err}
 }
 
 // ofServer makes a command whose subcommands speak to a server.
@@ -121,7 +146,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := environmentName(f.Name)
 		value := os.Getenv(name)
-		if f.Changed || value == "" || f.Name == "help" {
+		if f.Changed || value == "" || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		err := flags.Set(f.Name, value)

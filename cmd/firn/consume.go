@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,6 +72,10 @@ func newConsume(s streams) *cobra.Command {
 		"`how` a record is written: value, key-value (a tab between), json, or a format such as '%k %s\\n'")
 	cmd.Flags().StringArrayVar(&o.filters, "filter", nil, "write the records alone that match this `expression`, such as "+
 		"key~^anna; may be repeated")
+	cmd.ValidArgsFunction = firstArg(o.complete(listTopicNames))
+	completeFlag(cmd, "group", o.complete(listGroupNames))
+	completeFlag(cmd, "from", completePlaces)
+	completeFlag(cmd, "format", fixedWords("value", "key-value", "json"))
 	return cmd
 }
 
@@ -139,13 +142,8 @@ func (o *consumeOptions) plan(ctx context.Context, s streams, from, to index.Pla
 	if err != nil {
 		return nil, err
 	}
-	if len(o.partitions.of) > 0 {
-		for partition := range o.partitions.of {
-			if _, ok := parts[partition]; !ok {
-				return nil, fmt.Errorf("topic %q has partitions 0 to %d, not %d", o.topic, len(parts)-1, partition)
-			}
-		}
-		maps.DeleteFunc(parts, func(partition int32, _ stretch) bool { return !o.partitions.of[partition] })
+	if err := o.partitions.choose(o.topic, parts); err != nil {
+		return nil, err
 	}
 	return parts, o.checkFrom(s, from, parts)
 }

@@ -15,8 +15,8 @@ import (
 )
 
 func newGroup(s streams) *cobra.Command {
-	return ofServer(s, "group", "List, describe, reset and delete consumer groups",
-		newGroupList, newGroupDescribe, newGroupReset, newGroupDelete)
+	return ofServer(s, "group", "List, describe, reset, export, import and delete consumer groups",
+		newGroupList, newGroupDescribe, newGroupReset, newGroupExport, newGroupImport, newGroupDelete)
 }
 
 func newGroupList(s streams, b *bootstrap) *cobra.Command {
@@ -78,9 +78,10 @@ func listGroups(ctx context.Context, adm *kadm.Client) ([]listedGroup, error) {
 func newGroupDescribe(s streams, b *bootstrap) *cobra.Command {
 	var form outputForm
 	cmd := &cobra.Command{
-		Use:   "describe NAME",
-		Short: "Show a group's state and members, and for each partition how far it has read",
-		Args:  exactly("NAME"),
+		Use:               "describe NAME",
+		Short:             "Show a group's state and members, and for each partition how far it has read",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: firstArg(b.complete(listGroupNames)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, adm, done, err := b.admin(cmd.Context())
 			if err != nil {
@@ -212,9 +213,10 @@ func groupPartitions(lag kadm.GroupLag) []groupPartition {
 
 func newGroupDelete(s streams, b *bootstrap) *cobra.Command {
 	return &cobra.Command{
-		Use:   "delete NAME",
-		Short: "Delete a group that has no members, with all that it has committed",
-		Args:  exactly("NAME"),
+		Use:               "delete NAME",
+		Short:             "Delete a group that has no members, with all that it has committed",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: firstArg(b.complete(listGroupNames)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, adm, done, err := b.admin(cmd.Context())
 			if err != nil {

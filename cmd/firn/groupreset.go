@@ -47,6 +47,9 @@ func newGroupReset(s streams, b *bootstrap) *cobra.Command {
 		"2026-01-31T12:00:00Z")
 	cmd.Flags().DurationVar(&o.by, "by", 0, "read the records again that came in this last `duration`")
 	o.offsetSetting.addFlags(cmd)
+	cmd.ValidArgsFunction = firstArg(b.complete(listGroupNames))
+	completeFlag(cmd, "topic", b.complete(listTopicNames))
+	completeFlag(cmd, "to", completePlaces)
 	return cmd
 }
 

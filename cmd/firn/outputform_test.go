@@ -15,12 +15,15 @@ import (
 var saysNothing = map[string]string{
 	"firn serve":        "runs a node",
 	"firn topic create": "changes", "firn topic alter": "changes", "firn topic delete": "changes",
-	"firn group delete": "changes",
-	"firn user set":     "changes", "firn user delete": "changes", "firn user hash": "prints a line of --users-file",
+	"firn group delete": "changes", "firn group export": "prints offsets, by --format",
+	"firn user set": "changes", "firn user delete": "changes", "firn user hash": "prints a line of --users-file",
 	"firn acl create": "changes", "firn acl delete": "changes",
 	"firn quota set": "changes", "firn quota remove": "changes",
-	"firn txn abort": "changes",
-	"firn produce":   "writes records", "firn consume": "prints records, by --format",
+	"firn txn abort":      "changes",
+	"firn profile create": "changes", "firn profile use": "changes", "firn profile edit": "changes",
+	"firn profile delete": "changes",
+	"firn produce":        "writes records", "firn consume": "prints records, by --format",
+	"firn man":    "writes files",
 	"firn health": "prints ready, and its exit status says it",
 }
 

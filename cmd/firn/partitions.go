@@ -42,6 +42,20 @@ func (l *partitionList) Set(text string) error {
 // sorted are the partitions in order; nil: none was named.
 func (l *partitionList) sorted() []int32 { return slices.Sorted(maps.Keys(l.of)) }
 
+// choose leaves the stretches of the partitions alone that were named, if any was.
+func (l *partitionList) choose(topic string, parts map[int32]stretch) error {
+	if len(l.of) == 0 {
+		return nil
+	}
+	for _, partition := range l.sorted() {
+		if _, ok := parts[partition]; !ok {
+			return fmt.Errorf("topic %q has partitions 0 to %d, not %d", topic, len(parts)-1, partition)
+		}
+	}
+	maps.DeleteFunc(parts, func(partition int32, _ stretch) bool { return !l.of[partition] })
+	return nil
+}
+
 // String has no ranges: it is for the help, which shows a default of none.
 func (l *partitionList) String() string {
 	if len(l.of) == 0 {

@@ -66,6 +66,9 @@ func newProduce(s streams) *cobra.Command {
 		"the key decides")
 	cmd.Flags().StringVar(&o.compression, "compression", batch.LZ4.String(),
 		"`codec` of the batches: none, gzip, snappy, lz4 or zstd")
+	cmd.ValidArgsFunction = firstArg(o.complete(listTopicNames))
+	completeFlag(cmd, "compression", completeCodecs())
+	completeFlag(cmd, "format", fixedWords(formatLine, formatJSON))
 	return cmd
 }
 

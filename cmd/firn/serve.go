@@ -30,6 +30,7 @@ func newServe(s streams) *cobra.Command {
 			if err := o.validate(); err != nil {
 				return err
 			}
+			warnOfVariables(cmd, func(warning string) { o.logger(s).Warn(warning) })
 			return serve(cmd.Context(), s, o)
 		},
 	}

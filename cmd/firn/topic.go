@@ -14,8 +14,8 @@ import (
 )
 
 func newTopic(s streams) *cobra.Command {
-	return ofServer(s, "topic", "Create, list, describe, alter and delete topics",
-		newTopicCreate, newTopicList, newTopicDescribe, newTopicAlter, newTopicDelete)
+	return ofServer(s, "topic", "Create, list, describe, alter, trim and delete topics",
+		newTopicCreate, newTopicList, newTopicDescribe, newTopicAlter, newTopicTrim, newTopicDelete)
 }
 
 // topicConfigs is the repeatable flag --config k=v.
@@ -23,6 +23,7 @@ type topicConfigs []string
 
 func (c *topicConfigs) addFlag(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar((*[]string)(c), "config", nil, "topic config as `name=value`; may be repeated")
+	completeFlag(cmd, "config", completeConfigs("="))
 }
 
 // each calls f with every config. An element without "=" is a usage error.
@@ -122,9 +123,10 @@ func newTopicList(s streams, b *bootstrap) *cobra.Command {
 
 func newTopicDelete(s streams, b *bootstrap) *cobra.Command {
 	return &cobra.Command{
-		Use:   "delete NAME",
-		Short: "Delete a topic and all its records",
-		Args:  exactly("NAME"),
+		Use:               "delete NAME",
+		Short:             "Delete a topic and all its records",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: firstArg(b.complete(listTopicNames)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, adm, done, err := b.admin(cmd.Context())
 			if err != nil {
@@ -153,6 +155,8 @@ func newTopicAlter(s streams, b *bootstrap) *cobra.Command {
 	cmd.Flags().IntVar(&partitions, "partitions", 0, "the new number of partitions: it can only grow")
 	cmd.Flags().StringArrayVar(&reset, "reset", nil, "`name` of a config that goes back to its default; may be repeated")
 	configs.addFlag(cmd)
+	cmd.ValidArgsFunction = firstArg(b.complete(listTopicNames))
+	completeFlag(cmd, "reset", completeConfigs(""))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var changes []kadm.AlterConfig
 		err := configs.each(func(name, value string) {
@@ -225,9 +229,10 @@ type describedPartition struct {
 func newTopicDescribe(s streams, b *bootstrap) *cobra.Command {
 	var form outputForm
 	cmd := &cobra.Command{
-		Use:   "describe NAME",
-		Short: "Show a topic's id, the configs that were set, and where its partitions stand",
-		Args:  exactly("NAME"),
+		Use:               "describe NAME",
+		Short:             "Show a topic's id, the configs that were set, and where its partitions stand",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: firstArg(b.complete(listTopicNames)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, adm, done, err := b.admin(cmd.Context())
 			if err != nil {

@@ -57,9 +57,10 @@ func newTxnList(s streams, b *bootstrap) *cobra.Command {
 func ofTransaction(b *bootstrap, name, short string,
 	do func(ctx context.Context, adm *kadm.Client, t *kadm.DescribedTransaction) error) *cobra.Command {
 	return &cobra.Command{
-		Use:   name + " TRANSACTIONAL-ID",
-		Short: short,
-		Args:  exactly("TRANSACTIONAL-ID"),
+		Use:               name + " TRANSACTIONAL-ID",
+		Short:             short,
+		Args:              exactly("TRANSACTIONAL-ID"),
+		ValidArgsFunction: firstArg(b.complete(listTransactionalIDs)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, adm, done, err := b.admin(cmd.Context())
 			if err != nil {

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// A profile is settings of flags under a name: where servers are, and how to log in. Secrets are
+// not in it, but the names of their files.
+
+// noProfile is what --profile is for none.
+const noProfile = "none"
+
+// maxProfileBytes bounds the file of profiles.
+const maxProfileBytes = 1 << 20
+
+// profiles is the file of profiles.
+type profiles struct {
+	Current  string                       `yaml:"current,omitempty"`
+	Profiles map[string]map[string]string `yaml:"profiles"`
+
+	path string
+}
+
+// profilesPath is where the file is: in the user's configuration directory.
+func profilesPath() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("profiles are in the user's configuration directory: %w", err)
+	}
+	return filepath.Join(dir, "firn", "profiles.yaml"), nil
+}
+
+// readProfiles reads the file. Without one there are no profiles.
+func readProfiles() (*profiles, error) {
+	path, err := profilesPath()
+	if err != nil {
+		return nil, err
+	}
+	p := &profiles{Profiles: map[string]map[string]string{}, path: path}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the profiles: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxProfileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("the profiles: %w", err)
+	}
+	if len(text) > maxProfileBytes {
+		return nil, fmt.Errorf("the profiles in %s have more than %d bytes", path, maxProfileBytes)
+	}
+	return p, p.parse(text)
+}
+
+// parse reads the text of the file.
+func (p *profiles) parse(text []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(p); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("the profiles in %s: %w", p.path, err)
+	}
+	if p.Profiles == nil {
+		p.Profiles = map[string]map[string]string{}
+	}
+	for name, settings := range p.Profiles {
+		if err := checkSettings(settings); err != nil {
+			return fmt.Errorf("the profile %s in %s: %w", name, p.path, err)
+		}
+	}
+	return nil
+}
+
+// write replaces the file by one that its owner alone can read.
+func (p *profiles) write() error {
+	text, err := yaml.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return writePrivately(p.path, text)
+}
+
+// writePrivately writes a file that its owner alone can read, all of it or nothing.
+func writePrivately(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	next := path + "." + rand.Text()
+	if err := os.WriteFile(next, text, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return nil
+}
+
+// settings are those of a profile that exists.
+func (p *profiles) settings(name string) (map[string]string, error) {
+	settings, there := p.Profiles[name]
+	if !there {
+		return nil, fmt.Errorf("there is no profile %q%s: 'firn profile list' lists them, 'firn profile create' makes one",
+			name, didYouMean(name, maps.Keys(p.Profiles)))
+	}
+	return settings, nil
+}
+
+// profileFlags are the flags that a profile may set.
+func profileFlags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("profile", pflag.ContinueOnError)
+	new(bootstrap).addConnectionFlags(flags)
+	return flags
+}
+
+// checkSettings wants flags, with values that they can have.
+func checkSettings(settings map[string]string) error {
+	flags := profileFlags()
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if flags.Lookup(name) == nil {
+			return fmt.Errorf("there is no setting %q%s", name, didYouMean(name, flagNames(flags)))
+		}
+		if err := flags.Set(name, settings[name]); err != nil {
+			return fmt.Errorf("setting %s: %w", name, errors.Unwrap(err))
+		}
+	}
+	return nil
+}
+
+// flagNames yields the names of flags.
+func flagNames(flags *pflag.FlagSet) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		more := true
+		flags.VisitAll(func(f *pflag.Flag) { more = more && yield(f.Name) })
+	}
+}
+
+// fromProfile sets the flags that neither the command line nor a variable has set, from the profile
+// that --profile names, or else from the current one.
+func fromProfile(cmd *cobra.Command) error {
+	flag := cmd.Flags().Lookup(profileFlag)
+	if flag == nil {
+		return nil
+	}
+	name := flag.Value.String()
+	if name == noProfile {
+		return nil
+	}
+	p, err := readProfiles()
+	if err != nil {
+		if _, noDirectory := os.UserConfigDir(); noDirectory != nil && name == "" {
+			return nil // a container without a home has no profiles
+		}
+		return err
+	}
+	if name == "" {
+		name = p.Current
+	}
+	if name == "" {
+		return nil
+	}
+	settings, err := p.settings(name)
+	if err != nil {
+		return err
+	}
+	for flag, value := range settings {
+		if f := cmd.Flags().Lookup(flag); f != nil && !f.Changed {
+			if err := cmd.Flags().Set(flag, value); err != nil {
+				return fmt.Errorf("profile %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
