@@ -110,7 +110,12 @@ func (o Options) withDefaults() Options {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
-	l := &o.Limits
+	o.Limits = o.Limits.WithDefaults()
+	return o
+}
+
+// WithDefaults returns the limits with every zero value replaced by its default.
+func (l Limits) WithDefaults() Limits {
 	l.MaxConnections = cmp.Or(l.MaxConnections, 10_000)
 	l.MaxConnectionsPerIP = cmp.Or(l.MaxConnectionsPerIP, 5_000)
 	l.MaxRequestBytes = cmp.Or(l.MaxRequestBytes, defaultMaxRequestBytes)
@@ -128,7 +133,7 @@ func (o Options) withDefaults() Options {
 	l.ReadTimeout = cmp.Or(l.ReadTimeout, 30*time.Second)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
 	l.DrainTimeout = cmp.Or(l.DrainTimeout, 30*time.Second)
-	return o
+	return l
 }
 
 // validate reports every problem of options that have their defaults.

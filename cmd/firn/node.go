@@ -89,7 +89,7 @@ func startNode(
 		return nil, err
 	}
 	if err := n.wire(ctx, registry, retry); err != nil {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.limits.drain)
 		defer cancel()
 		return nil, errors.Join(err, n.close(closing))
 	}
@@ -193,7 +193,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer, Quotas: quotas,
-		Limits: kafka.Limits{RequestMemoryBytes: int64(o.requestMemory), AnswerMemoryBytes: int64(o.answerMemory)},
+		Limits: o.limits.limits(o.requestMemory, o.answerMemory),
 	})
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func (n *node) serve(ctx context.Context, listeners []kafka.Listener) error {
 	if err == nil {
 		n.logger.Info("stopping: accepting no more records; writing and acknowledging those that were accepted")
 	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.options.limits.drain)
 	defer cancel()
 	closeErr := n.close(closing)
 	stopHTTP()

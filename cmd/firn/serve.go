@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"net"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 )
 
 // openAdvice is what to do about a port that others reach.
 const openAdvice = "let only clients that you trust reach it, or see docs/operating/security.md"
-
-// drainTimeout bounds how long a node that was told to stop goes on to answer what it has taken.
-const drainTimeout = 30 * time.Second
 
 func newServe(s streams) *cobra.Command {
 	o := &serveOptions{}

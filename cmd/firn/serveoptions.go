@@ -76,6 +76,7 @@ type serveOptions struct {
 	transactionMaxTimeout    time.Duration
 	transactionalIDRetention time.Duration
 
+	limits     limitOptions
 	access     authorizerOptions
 	httpLogins httpLoginOptions
 	oauth      oauthOptions
@@ -277,6 +278,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.transactionalIDRetention, "transactional-id-retention", 7*24*time.Hour,
 		"how long a transactional id is remembered that no producer uses")
 
+	o.limits.addFlags(f)
 	o.access.addFlags(f)
 
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -335,6 +337,7 @@ func (o *serveOptions) validate() error {
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
 	check("transaction-max-timeout", within(o.transactionMaxTimeout, time.Second, 24*time.Hour))
 	check("transactional-id-retention", within(o.transactionalIDRetention, time.Hour, math.MaxInt64))
+	o.limits.validate(check, o.requestMemory, o.answerMemory)
 	o.access.validate(check)
 	check("log-level", oneOf(o.logLevel, "debug", "info", "warn", "error"))
 	check("log-format", oneOf(o.logFormat, "text", "json"))

@@ -57,7 +57,8 @@ func agree(t *testing.T, name string, flags []string, properties string) {
 		}
 		return s
 	}
-	own, theirs := spec(append(process.Firn(bin), flags...)), spec(process.Apache(*kafkaJars))
+	own := processtest.Start(t, spec(append(process.Firn(bin), flags...))).Spec()
+	theirs := spec(process.Apache(*kafkaJars))
 	if err := process.FormatApache(ctx, *kafkaJars, theirs, properties); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func agree(t *testing.T, name string, flags []string, properties string) {
 		t.Fatal(err)
 	}
 	lines, intended := callsOf(t, name)
-	got := outputOf(ctx, t, lines, processtest.Start(t, own).Spec().Kafka)
+	got := outputOf(ctx, t, lines, own.Kafka)
 	want := outputOf(ctx, t, lines, theirs.Kafka)
 	if len(got) != len(lines) || len(want) != len(lines) {
 		t.Errorf("of %d calls %d have ended with Firn, and %d with Apache Kafka", len(lines), len(got), len(want))
