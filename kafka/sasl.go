@@ -175,8 +175,8 @@ func saslAuthenticate(ctx context.Context, s *Server, from *peer,
 func (s *Server) logIn(ctx context.Context, from *peer, message []byte) (answer []byte, err error) {
 	ses := from.session
 	who, done := &proved{mechanism: ses.mechanism}, true
-	switch m, scram := login.ScramMechanism(ses.mechanism); {
-	case scram:
+	switch m := access.ParseScramMechanism(ses.mechanism); {
+	case m != 0:
 		if ses.scram == nil {
 			ses.scram = s.opts.Passwords.Scram(m)
 		}

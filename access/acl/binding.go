@@ -4,8 +4,10 @@ package acl
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"firn.dev/access"
 )
@@ -86,6 +88,8 @@ func (b Binding) Valid() error {
 		return fmt.Errorf("%q is no principal: write its type and name, as in User:alice", b.Principal)
 	case b.Host == "":
 		return fmt.Errorf("the host is empty; write %s for all of them", Wildcard)
+	case !utf8.ValidString(b.Name + b.Principal.String() + b.Host): // it would be kept as another
+		return errors.New("a name, a principal or a host is not UTF-8")
 	case len(b.Name) > maxText || len(b.Principal.String()) > maxText || len(b.Host) > maxText:
 		return fmt.Errorf("a name, a principal or a host has more than %d bytes", maxText)
 	}

@@ -148,6 +148,7 @@ func TestValid(t *testing.T) {
 		"long name":    func(b *acl.Binding) { b.Name = strings.Repeat("x", 1025) },
 		"cluster":      func(b *acl.Binding) { b.Type = access.Cluster },
 		"principal":    func(b *acl.Binding) { b.Principal = access.Principal{} },
+		"no text":      func(b *acl.Binding) { b.Name = "log\xff" },
 		"no host":      func(b *acl.Binding) { b.Host = "" },
 		"no operation": func(b *acl.Binding) { b.Operation = 16 },
 	} {

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"net/netip"
 	"runtime"
-	"strings"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -191,14 +190,4 @@ func Mechanisms() []string {
 		names = append(names, m.String())
 	}
 	return names
-}
-
-// ScramMechanism finds a mechanism by the name that SASL gives it.
-func ScramMechanism(name string) (access.ScramMechanism, bool) {
-	for _, m := range access.ScramMechanisms {
-		if strings.EqualFold(m.String(), name) {
-			return m, true
-		}
-	}
-	return 0, false
 }

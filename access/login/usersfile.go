@@ -112,8 +112,7 @@ func parseUser(line string) (key userKey, keys access.ScramKeys, err error) {
 	if len(fields) != 2 {
 		return key, keys, errors.New("a line has a name, a mechanism and keys")
 	}
-	known := false
-	if key.mechanism, known = ScramMechanism(fields[0]); !known {
+	if key.mechanism = access.ParseScramMechanism(fields[0]); key.mechanism == 0 {
 		return key, keys, errors.New("the mechanism is neither SCRAM-SHA-512 nor SCRAM-SHA-256")
 	}
 	for part := range strings.SplitSeq(fields[1], ",") {
@@ -134,14 +133,18 @@ func parseUser(line string) (key userKey, keys access.ScramKeys, err error) {
 	return key, keys, keys.Validate(key.mechanism)
 }
 
-// Either is the users of several sources. Of a user whom two of them have, the first counts.
+// Either is the users of several sources. Of a user whom two of them have, the first counts, for
+// all mechanisms: nobody gets in as an administrator of a file by giving the bucket a user of the
+// same name.
 type Either []access.Users
 
 // ScramKeys implements access.Users.
 func (e Either) ScramKeys(user string, mechanism access.ScramMechanism) (access.ScramKeys, bool) {
 	for _, users := range e {
-		if keys, has := users.ScramKeys(user, mechanism); has {
-			return keys, true
+		for _, m := range access.ScramMechanisms {
+			if _, has := users.ScramKeys(user, m); has {
+				return users.ScramKeys(user, mechanism)
+			}
 		}
 	}
 	return access.ScramKeys{}, false

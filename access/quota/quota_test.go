@@ -85,6 +85,7 @@ func TestWhatIsNoLimit(t *testing.T) {
 		"nobody":               produced(Entity{}, 1),
 		"an empty name":        produced(user(""), 1),
 		"a long name":          produced(user(string(make([]byte, maxNameBytes+1))), 1),
+		"no text":              produced(user("a\xff"), 1),
 		"zero":                 produced(user("a"), 0),
 		"NaN":                  produced(user("a"), math.NaN()),
 		"half a byte":          produced(user("a"), 1.5),

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"firn.dev/access"
 )
@@ -95,6 +96,9 @@ func (e Entity) Valid() error {
 		n := *e.Part(kind)
 		if n.set == named && (n.text == "" || len(n.text) > maxNameBytes) {
 			return fmt.Errorf("a %s has 1 to %d bytes, not %d", kind, maxNameBytes, len(n.text))
+		}
+		if !utf8.ValidString(n.text) { // it would be kept as another
+			return fmt.Errorf("a %s is UTF-8, unlike %q", kind, n.text)
 		}
 	}
 	if e.IP.set == named {

@@ -23,8 +23,8 @@ func newUserHash(s streams) *cobra.Command {
 			"its user log in with PLAIN, with the SCRAM mechanism, and on HTTP. The line does not contain the password.",
 		Args: exactly("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, known := login.ScramMechanism(mechanism)
-			if !known {
+			m := access.ParseScramMechanism(mechanism)
+			if m == 0 {
 				return usagef("--mechanism %q is neither SCRAM-SHA-512 nor SCRAM-SHA-256", mechanism)
 			}
 			if err := access.CheckUserName(args[0]); err != nil {
