@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -8,26 +9,69 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/coordinator"
 )
 
-// Whatever number a client commits is what it gets back, as with Kafka. Inside, a deletion is no
-// number.
+// Whatever number a client commits is what it gets back, as with Kafka: in every version, and over
+// transactions. Inside, a deletion is no number.
 func TestAnyOffsetIsCommitted(t *testing.T) {
 	f := startFirn(t, Options{})
-	f.createTopic(t, "log", 1)
-	for _, offset := range []int64{-1, -2, math.MinInt64, math.MaxInt64, 0, 7} {
-		commit := kmsg.NewPtrOffsetCommitRequest()
-		commit.Version, commit.Group, commit.Generation = 8, "g", -1
-		commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "log", Partitions: []kmsg.OffsetCommitRequestTopicPartition{
-			{Offset: offset, LeaderEpoch: math.MaxInt32, Metadata: new("m")}}}}
-		answer := ask[*kmsg.OffsetCommitResponse](t, f, commit).Topics[0].Partitions[0]
-		wantCode(t, "a commit", answer.ErrorCode, nil)
+	topic := f.createTopic(t, "log", 1)
+	cl := f.client(t, kgo.TransactionalID("writer"))
+	for i, offset := range []int64{-1, -2, math.MinInt64, math.MaxInt64, 0, 7} {
+		for version := int16(2); version <= 10; version++ {
+			group := fmt.Sprint("g", version)
+			commit := kmsg.NewPtrOffsetCommitRequest()
+			commit.Version, commit.Group, commit.Generation = version, group, -1
+			commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "log", TopicID: topic.ID,
+				Partitions: []kmsg.OffsetCommitRequestTopicPartition{
+					{Offset: offset, LeaderEpoch: math.MaxInt32, Metadata: new("m")}}}}
+			answer := ask[*kmsg.OffsetCommitResponse](t, f, commit).Topics[0].Partitions[0]
+			wantCode(t, "a commit", answer.ErrorCode, nil)
+			wantOffset(t, f, group, topic, offset)
+		}
+		begin(t, cl)
+		write(t, cl, "log", "a record")
+		group := fmt.Sprint("of a transaction", i)
+		send := kmsg.NewPtrTxnOffsetCommitRequest()
+		send.Version, send.Group, send.TransactionalID = 5, group, "writer"
+		send.ProducerID, send.ProducerEpoch, _ = cl.ProducerID(t.Context())
+		send.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "log",
+			Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{
+				{Offset: offset, LeaderEpoch: math.MaxInt32, Metadata: new("m")}}}}
+		sent := ask[*kmsg.TxnOffsetCommitResponse](t, f, send).Topics[0].Partitions[0]
+		wantCode(t, "a transaction's commit", sent.ErrorCode, nil)
+		end(t, cl, kgo.TryCommit)
+		wantOffset(t, f, group, topic, offset)
+	}
+}
+
+// wantOffset fetches what a group has committed for the first partition of a topic, in every
+// version.
+func wantOffset(t *testing.T, f *firn, group string, topic *coordinator.Topic, want int64) {
+	t.Helper()
+	for version := int16(1); version <= 10; version++ {
 		fetch := kmsg.NewPtrOffsetFetchRequest()
-		fetch.Version, fetch.Group = 7, "g"
-		got := ask[*kmsg.OffsetFetchResponse](t, f, fetch).Topics[0].Partitions[0]
-		if got.Offset != offset || got.LeaderEpoch != math.MaxInt32 || *got.Metadata != "m" {
-			t.Errorf("committed %d, fetched %+v", offset, got)
+		fetch.Version, fetch.Group = version, group
+		fetch.Topics = []kmsg.OffsetFetchRequestTopic{{Topic: topic.Name, Partitions: []int32{0}}}
+		fetch.Groups = []kmsg.OffsetFetchRequestGroup{{Group: group, MemberEpoch: -1,
+			Topics: []kmsg.OffsetFetchRequestGroupTopic{
+				{Topic: topic.Name, TopicID: topic.ID, Partitions: []int32{0}}}}}
+		resp := ask[*kmsg.OffsetFetchResponse](t, f, fetch)
+		var offset int64
+		var metadata *string
+		if version < 8 {
+			p := resp.Topics[0].Partitions[0]
+			offset, metadata = p.Offset, p.Metadata
+		} else {
+			p := resp.Groups[0].Topics[0].Partitions[0]
+			offset, metadata = p.Offset, p.Metadata
+		}
+		if offset != want || *metadata != "m" {
+			t.Errorf("%s, version %d: committed %d, fetched %d with %q", group, version, want, offset, *metadata)
 		}
 	}
 }
