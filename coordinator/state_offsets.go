@@ -140,7 +140,8 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	return all
 }
 
-// CommittedCount is for how many partitions a group has committed offsets, at most.
+// CommittedCount is for how many partitions a group has committed offsets, at most. It is 0 for a
+// group that does not exist.
 func (v *View) CommittedCount(name string) int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -158,17 +159,14 @@ func (v *View) GroupCount() int {
 }
 
 // Groups returns the names of the groups that have committed offsets, or stored their members, in
-// order.
+// order. One whose last offset was deleted lately is among them until it is forgotten.
 func (v *View) Groups() []string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var names []string
 	for name, g := range v.state.groups {
-		for _, c := range g.offsets {
-			if !c.deleted {
-				names = append(names, name)
-				break
-			}
+		if len(g.offsets) > 0 {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)

@@ -91,6 +91,28 @@ func TestEmptyGroupsStayWhatTheyWere(t *testing.T) {
 	})
 }
 
+// A group whose last offset was deleted is an empty one until the sweep, as in Kafka.
+func TestGroupsOutliveTheirLastOffset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{})
+		defer a.stop(t)
+		at := segments.Partition{Topic: createTopic(t, a.node)}
+		if err := a.commit(t, "g", outsider, at, 3); err != nil {
+			t.Fatal(err)
+		}
+		if answers, err := a.manager.DeleteOffsets(t.Context(), "g", []segments.Partition{at}); err != nil ||
+			answers[0] != nil {
+			t.Fatal(answers, err)
+		}
+		wantCommitted(t, a, "g", at, -1)
+		wantGroup(t, a, groups.Description{Group: "g", State: groups.Empty})
+		time.Sleep(15 * time.Minute)
+		if d, err := a.manager.Describe(t.Context(), "g"); err != kerr.GroupIDNotFound {
+			t.Errorf("after the sweep the group is %+v, error %v", d, err)
+		}
+	})
+}
+
 // Offsets of a topic that a group with members does not read any more go as if it had none.
 func TestOffsetsOfUnreadTopicsAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
