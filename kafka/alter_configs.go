@@ -72,6 +72,12 @@ func (s *Server) alterResource(ctx context.Context, from *peer, r resource, time
 	if r.kind == kmsg.ConfigResourceTypeTopic {
 		return s.alterTopic(ctx, from, r.name, validateOnly, next)
 	}
+	if r.kind == kmsg.ConfigResourceTypeBrokerLogger {
+		if refused := s.checkBrokerName(r.name); refused != nil {
+			return refused
+		}
+		return s.alterLogger(from, r.name, validateOnly, next)
+	}
 	d, refused := s.dynamic(r)
 	if refused != nil {
 		return refused

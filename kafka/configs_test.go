@@ -111,7 +111,7 @@ func TestDescribeConfigsRefuses(t *testing.T) {
 		{kmsg.ConfigResourceTypeBroker, "", nil},
 		{kmsg.ConfigResourceTypeBroker, "8", kerr.InvalidRequest},
 		{kmsg.ConfigResourceTypeBroker, "x", kerr.InvalidRequest},
-		{kmsg.ConfigResourceTypeBrokerLogger, "7", kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "8", kerr.InvalidRequest},
 		{99, "x", kerr.InvalidRequest},
 	} {
 		found, code := describe(t, f, c.kind, c.name)

@@ -12,8 +12,8 @@ import (
 
 // DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
 //
-//   - Topics, brokers, groups and subscriptions to clients' metrics have configs
-//     (dynamic_configs.go). Any group has those that the broker gives all groups. Other resources
+//   - Topics, brokers, their loggers (logger_configs.go), groups and subscriptions to clients'
+//     metrics (dynamic_configs.go) have configs. Any group has those that the broker gives all groups. Other resources
 //     are INVALID_REQUEST.
 //   - A broker answers for itself alone (broker_configs.go), and for the broker without a name,
 //     which has what is set on all brokers.
@@ -68,6 +68,11 @@ func (s *Server) configsOf(from *peer, r resource, before bool) ([]config, *refu
 			return nil, refused
 		}
 		return topicConfigs(t.Configs), nil
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if refused := s.checkBrokerName(r.name); refused != nil {
+			return nil, refused
+		}
+		return s.loggerConfigs(), nil
 	}
 	d, refused := s.dynamic(r)
 	if refused != nil {
@@ -81,7 +86,7 @@ type config struct {
 	name          string
 	value         string
 	fallback      string // the value that stands behind the one that was set
-	synonym       string // the name under which fallback is a broker's config
+	synonym       string // the name under which fallback is a broker's config; empty: there is no fallback
 	source        kmsg.ConfigSource
 	kind          kmsg.ConfigType
 	readOnly      bool
@@ -96,7 +101,7 @@ func (c config) describe(synonyms, documentation bool) kmsg.DescribeConfigsRespo
 	if documentation {
 		d.Documentation = &c.documentation
 	}
-	if synonyms {
+	if synonyms && c.synonym != "" {
 		if c.source != kmsg.ConfigSourceDefaultConfig {
 			d.ConfigSynonyms = append(d.ConfigSynonyms, synonym(c.name, c.value, c.source))
 		}

@@ -43,7 +43,7 @@ func (s *Server) dynamic(r resource) (dynamicconfig.Resource, *refusal) {
 	switch {
 	case !known:
 		return dynamicconfig.Resource{}, refuse(kerr.InvalidRequest, "%s resources have no configs here; topics, "+
-			"brokers, groups and subscriptions to clients' metrics have", r.kind)
+			"brokers, their loggers, groups and subscriptions to clients' metrics have", r.kind)
 	case kind == dynamicconfig.Broker && r.name != "":
 		return dynamicconfig.Resource{Kind: kind, Name: r.name}, s.checkBrokerName(r.name)
 	case kind != dynamicconfig.Broker && r.name == "":

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -104,7 +105,10 @@ func TestDynamicConfigsRefuse(t *testing.T) {
 		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"match", "client_id=("}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"match", "shoe_size=4"}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"match", "client_id=a.*", "interval.ms", "100"}, nil},
-		{kmsg.ConfigResourceTypeBrokerLogger, "7", []string{"root", "DEBUG"}, kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "8", []string{"root", "DEBUG"}, kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "7", []string{"root", "LOUD"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeBrokerLogger, "7", []string{"root", ""}, kerr.InvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "7", []string{"kafka", "DEBUG"}, kerr.InvalidConfig},
 	} {
 		wantCode(t, fmt.Sprint(c.kind, c.name, c.configs), setConfig(t, f, c.kind, c.name, c.configs...), c.want)
 	}
@@ -131,5 +135,20 @@ func TestAGroupsOwnHeartbeatInterval(t *testing.T) {
 	}
 	if got := interval("other"); got != before {
 		t.Errorf("the interval of another group is %s, %s before", got, before)
+	}
+}
+
+// The level of a node's log can be set while it runs.
+func TestLogLevel(t *testing.T) {
+	var level slog.LevelVar
+	f := startFirn(t, Options{LogLevel: &level})
+	const logger = kmsg.ConfigResourceTypeBrokerLogger
+	for _, want := range []slog.Level{slog.LevelDebug, slog.LevelError, slog.LevelInfo} {
+		wantCode(t, want.String(), setConfig(t, f, logger, "7", "root", want.String()), nil)
+		all, code := describe(t, f, logger, "7")
+		wantCode(t, "describe", code, nil)
+		if *all["root"].Value != want.String() || level.Level() != want {
+			t.Errorf("the level is %s and told as %s, want %s", level.Level(), *all["root"].Value, want)
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // ListConfigResources, versions 0 and 1, as Kafka 4.
 //
 //   - Topics and brokers are listed; groups and subscriptions to clients' metrics if they have a
-//     config of their own. There are no levels of loggers. Version 0 asks for the subscriptions.
+//     config of their own; loggers of brokers are those of the brokers. Version 0 asks for the subscriptions.
 //   - No types ask for all. A type that there is not is UNSUPPORTED_VERSION.
 func init() {
 	register(0, 1, listConfigResources, rules{
@@ -63,7 +63,7 @@ func (s *Server) configured(kind kmsg.ConfigResourceType) (names []string, known
 		for _, t := range s.opts.Node.View().Topics() {
 			names = append(names, t.Name)
 		}
-	case kmsg.ConfigResourceTypeBroker:
+	case kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger:
 		for _, n := range s.opts.Node.Nodes() {
 			names = append(names, strconv.Itoa(int(n.ID)))
 		}

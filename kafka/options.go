@@ -28,6 +28,7 @@ type Options struct {
 	Groups       *groups.Manager
 	Transactions *transactions.Manager
 	Logger       *slog.Logger
+	LogLevel     *slog.LevelVar // of Logger, which clients may set; nil: they change nothing
 	Registerer   prometheus.Registerer
 	Passwords    *login.Passwords // of listeners with SASL; nil: no mechanism with passwords
 	Principals   login.PrincipalRules
@@ -98,6 +99,9 @@ func (o Options) withDefaults() Options {
 	o.Topics = o.Topics.WithDefaults()
 	o.CheckRecords = cmp.Or(o.CheckRecords, "full")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.LogLevel == nil {
+		o.LogLevel = new(slog.LevelVar)
+	}
 	if o.Authorizer == nil {
 		o.Authorizer = access.Everything{}
 	}

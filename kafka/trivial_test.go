@@ -66,9 +66,10 @@ func TestTrivialAnswers(t *testing.T) {
 			{
 				Name: "log",
 				Type: int8(kmsg.ConfigResourceTypeTopic),
-			}, {Name: "7", Type: int8(kmsg.ConfigResourceTypeBroker)}}
+			}, {Name: "7", Type: int8(kmsg.ConfigResourceTypeBroker)},
+			{Name: "7", Type: int8(kmsg.ConfigResourceTypeBrokerLogger)}}
 		got := ask[*kmsg.ListConfigResourcesResponse](t, f, req).ConfigResources
-		if len(got) != 2 || got[0].Name != want[0].Name || got[1].Name != want[1].Name ||
+		if len(got) != 3 || got[2].Type != want[2].Type || got[0].Name != want[0].Name || got[1].Name != want[1].Name ||
 			got[1].Type != want[1].Type {
 			t.Errorf("all resources are %+v", got)
 		}

@@ -193,7 +193,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer, Quotas: quotas,
-		Limits: o.limits.limits(o.requestMemory, o.answerMemory),
+		LogLevel: &o.level,
+		Limits:   o.limits.limits(o.requestMemory, o.answerMemory),
 	})
 	if err != nil {
 		return err

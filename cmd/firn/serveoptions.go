@@ -84,6 +84,7 @@ type serveOptions struct {
 	flags *pflag.FlagSet // that all of this came from
 
 	logLevel  string
+	level     slog.LevelVar // what logLevel says, until a client sets another
 	logFormat string
 	pprof     bool
 }
@@ -419,9 +420,8 @@ func oneOf(text string, choices ...string) error {
 
 // logger returns the logger that the flags ask for.
 func (o *serveOptions) logger(s streams) *slog.Logger {
-	var level slog.Level
-	level.UnmarshalText([]byte(o.logLevel)) // validated
-	options := &slog.HandlerOptions{Level: level}
+	o.level.UnmarshalText([]byte(o.logLevel)) // validated
+	options := &slog.HandlerOptions{Level: &o.level}
 	if o.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(s.Err, options))
 	}
