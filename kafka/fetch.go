@@ -31,7 +31,8 @@ import (
 //     sessions.
 //   - Who reads committed records alone is served up to the last stable offset, and told which
 //     transactions were aborted in what it gets: it leaves their records out, and all markers.
-//   - The leader epoch is always 0.
+//   - The leader epoch is always 0. So there are no hints of a new leader (KIP-951), here and in
+//     Produce: clients take none but those of a later epoch, and ask for Metadata.
 //   - A client that says which rack it is in gets the name of a replica there (KIP-392), together
 //     with the records: a client that cannot follow has them all the same.
 //   - Clients that are not known to read LZ4 get such batches decompressed: see wantsPlain.

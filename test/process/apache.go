@@ -34,7 +34,8 @@ func FormatApache(ctx context.Context, lib string, spec Spec, more string) error
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "java", "-Xmx256m", "-cp", filepath.Join(lib, "*"), "kafka.tools.StorageTool",
-		"format", "-t", "c29tZS1maXhlZC1pZC0xMg", "-c", file, "--standalone")
+		"format", "-t", "c29tZS1maXhlZC1pZC0xMg", "-c", file, "--standalone",
+		"--feature", "eligible.leader.replicas.version=0") // it would set a config of all topics
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("formatting Kafka's storage: %w\n%s", err, strings.TrimSpace(string(out)))
 	}

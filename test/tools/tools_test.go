@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,7 +125,8 @@ var (
 	stackLine  = regexp.MustCompile(`(?m)^\s*(at |\.\.\. |Tools\$Exited$|null$|SLF4J:|Caused by: |Suppressed: ).*\n`)
 	errorWords = regexp.MustCompile(`((?:org\.apache\.kafka|java)[A-Za-z.]*(?:Exception|Error)): .*`)
 	listed     = regexp.MustCompile(`\[[A-Z_, ]+\]|SCRAM-SHA-\d+=iterations=.*`)
-	moment     = regexp.MustCompile(`\[\d{4}-\d\d-\d\d [^\]]*\]|\b1[78]\d{11}\b|\bT?opicId: \S+|TopicId: \S+`)
+	toolWords  = regexp.MustCompile(`(while executing topic command|Could not (?:up|down)grade \S+ to \d+)[ :.].*`)
+	moment     = regexp.MustCompile(`\[\d{4}-\d\d-\d\d [^\]]*\]|\b1[78]\d{11}\b|TopicId: \S+|(?i:cluster ?id): \S+|/bucket|/tmp/[^"]*/logs`)
 	spaces     = regexp.MustCompile(`[ \t]+`)
 )
 
@@ -149,7 +151,10 @@ func outputOf(ctx context.Context, t *testing.T, calls []string, at string) (pri
 	}
 	out := stackLine.ReplaceAllString(strings.ReplaceAll(string(made), at, "HOST"), "")
 	var lines []string
-	for line := range strings.Lines(moment.ReplaceAllString(errorWords.ReplaceAllString(out, "$1"), "TIME")) {
+	out = toolWords.ReplaceAllString(errorWords.ReplaceAllString(out, "$1"), "$1")
+	_, port, _ := net.SplitHostPort(at)
+	out = strings.ReplaceAll(out, " "+port+" ", " PORT ")
+	for line := range strings.Lines(moment.ReplaceAllString(out, "ANY")) {
 		line = listed.ReplaceAllStringFunc(strings.TrimSpace(line), func(list string) string {
 			names := strings.Split(strings.Trim(list, "[]"), ", ")
 			slices.Sort(names)
