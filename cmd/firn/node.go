@@ -165,6 +165,8 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		InitialRebalanceDelay: orNone(o.groupRebalanceDelay), OffsetsRetention: o.offsetsRetention,
 		MinSessionTimeout: o.groupMinSession, MaxSessionTimeout: o.groupMaxSession,
 		ConsumerSessionTimeout: o.consumerSession, ConsumerHeartbeatInterval: o.consumerHeartbeat,
+		SweepInterval: o.offsetsCheck,
+		Limits:        groups.Limits{MaxMembers: o.groupMembers, OffsetMetadataBytes: int(o.offsetMetadata)},
 	})
 	if err != nil {
 		return err

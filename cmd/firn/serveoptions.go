@@ -72,6 +72,9 @@ type serveOptions struct {
 	consumerSession     time.Duration
 	consumerHeartbeat   time.Duration
 	offsetsRetention    time.Duration
+	offsetsCheck        time.Duration
+	groupMembers        int
+	offsetMetadata      byteSize
 
 	transactionMaxTimeout    time.Duration
 	transactionalIDRetention time.Duration
@@ -274,6 +277,11 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 		"how long the committed offsets of a consumer "+
 			"group without members are kept",
 	)
+	f.DurationVar(&o.offsetsCheck, "offsets-check-interval", 10*time.Minute,
+		"how often offsets, and groups without offsets, are looked for that are too old")
+	f.IntVar(&o.groupMembers, "group-max-size", 1000, "members of one consumer group, of either protocol")
+	o.offsetMetadata = 4 << 10
+	f.Var(&o.offsetMetadata, "offset-metadata-max-bytes", "metadata with one committed offset")
 	f.DurationVar(&o.transactionMaxTimeout, "transaction-max-timeout", 15*time.Minute,
 		"longest timeout of transactions that producers may ask for")
 	f.DurationVar(&o.transactionalIDRetention, "transactional-id-retention", 7*24*time.Hour,
@@ -336,6 +344,9 @@ func (o *serveOptions) validate() error {
 	check("consumer-heartbeat-interval", within(o.consumerHeartbeat,
 		dynamicconfig.MinConsumerHeartbeat*time.Millisecond, o.consumerSession-1))
 	check("offsets-retention", within(o.offsetsRetention, time.Minute, math.MaxInt64))
+	check("offsets-check-interval", within(o.offsetsCheck, time.Second, 24*time.Hour))
+	check("group-max-size", within(int64(o.groupMembers), 1, 100_000))
+	check("offset-metadata-max-bytes", within(int64(o.offsetMetadata), 1, 64<<10))
 	check("transaction-max-timeout", within(o.transactionMaxTimeout, time.Second, 24*time.Hour))
 	check("transactional-id-retention", within(o.transactionalIDRetention, time.Hour, math.MaxInt64))
 	o.limits.validate(check, o.requestMemory, o.answerMemory)
