@@ -42,6 +42,17 @@ func (g *group) clone() *group {
 
 func (g *group) empty() bool { return g.forgotten == 0 && len(g.offsets) == 0 }
 
+// exists says that the group has members stored, or has committed offsets, the last of which may
+// have been deleted lately.
+func (g *group) exists() bool {
+	for at, c := range g.offsets {
+		if at != memberships || !c.deleted {
+			return true
+		}
+	}
+	return false
+}
+
 // applyOffsets takes in what a group committed or gave up.
 func (s *State) applyOffsets(o *Offsets) {
 	s.offsetsVersion = max(s.offsetsVersion, o.Version)
@@ -140,8 +151,7 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	return all
 }
 
-// CommittedCount is for how many partitions a group has committed offsets, at most. It is 0 for a
-// group that does not exist.
+// CommittedCount is for how many partitions a group has committed offsets, at most.
 func (v *View) CommittedCount(name string) int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -158,14 +168,22 @@ func (v *View) GroupCount() int {
 	return len(v.state.groups)
 }
 
-// Groups returns the names of the groups that have committed offsets, or stored their members, in
-// order. One whose last offset was deleted lately is among them until it is forgotten.
+// GroupExists says that a group has committed offsets, or stored its members. One whose last offset
+// was deleted lately exists until it is forgotten.
+func (v *View) GroupExists(name string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	g := v.state.groups[name]
+	return g != nil && g.exists()
+}
+
+// Groups returns the names of the groups that exist, in order.
 func (v *View) Groups() []string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var names []string
 	for name, g := range v.state.groups {
-		if len(g.offsets) > 0 {
+		if g.exists() {
 			names = append(names, name)
 		}
 	}

@@ -164,7 +164,7 @@ func (m *Manager) dormant(group string) (d Description, exists bool) {
 	view := m.opts.Node.View()
 	stored := view.Membership(group)
 	if stored == nil {
-		return d, view.CommittedCount(group) > 0
+		return d, view.GroupExists(group)
 	}
 	if g := newAnyGroup(&m.ofGroups); g.restore(time.Now(), stored, m.topics.Load()) == nil {
 		g.describe(&d)

@@ -86,7 +86,7 @@ type config struct {
 	name          string
 	value         string
 	fallback      string // the value that stands behind the one that was set
-	synonym       string // the name under which fallback is a broker's config; empty: there is no fallback
+	synonym       string // the name under which fallback is a broker's config; empty: it has no name
 	source        kmsg.ConfigSource
 	kind          kmsg.ConfigType
 	readOnly      bool
@@ -101,11 +101,11 @@ func (c config) describe(synonyms, documentation bool) kmsg.DescribeConfigsRespo
 	if documentation {
 		d.Documentation = &c.documentation
 	}
-	if synonyms && c.synonym != "" {
-		if c.source != kmsg.ConfigSourceDefaultConfig {
+	if synonyms {
+		if c.source != kmsg.ConfigSourceDefaultConfig && c.source != kmsg.ConfigSourceDynamicBrokerLoggerConfig {
 			d.ConfigSynonyms = append(d.ConfigSynonyms, synonym(c.name, c.value, c.source))
 		}
-		if !c.readOnly || c.source == kmsg.ConfigSourceDefaultConfig {
+		if c.synonym != "" && (!c.readOnly || c.source == kmsg.ConfigSourceDefaultConfig) {
 			d.ConfigSynonyms = append(d.ConfigSynonyms, synonym(c.synonym, c.fallback, kmsg.ConfigSourceDefaultConfig))
 		}
 	}

@@ -61,7 +61,7 @@ func (s *Server) dynamicConfigs(r dynamicconfig.Resource) []config {
 		configs = s.brokerConfigs()
 	}
 	for _, d := range dynamicconfig.All(r.Kind) {
-		c := config{name: d.Name, value: d.Default, fallback: d.Default, synonym: cmp.Or(d.Synonym, d.Name),
+		c := config{name: d.Name, value: d.Default, fallback: d.Default, synonym: d.Synonym,
 			source: kmsg.ConfigSourceDefaultConfig, kind: kmsg.ConfigType(d.Type), documentation: d.Documentation}
 		if r.Kind == dynamicconfig.Group {
 			c.value = s.groupDefault(d.Name)

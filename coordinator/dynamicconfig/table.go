@@ -17,7 +17,7 @@ type Definition struct {
 	Name          string
 	Type          topicconfig.Type
 	Default       string // of a group it is the broker's config Synonym instead
-	Synonym       string // the broker's config that stands behind it
+	Synonym       string // the broker's config that stands behind it, by Kafka's name; empty if it has none
 	Documentation string
 	check         func(value string) error
 }
@@ -60,11 +60,11 @@ var definitions = map[Kind][]Definition{
 			within(0, math.MaxInt64)},
 	},
 	ClientMetrics: {
-		{"interval.ms", topicconfig.Int, "300000", "",
+		{"interval.ms", topicconfig.Int, "300000", "interval.ms",
 			"How often clients are to push metrics. Without effect: nothing takes them.", within(100, 3_600_000)},
-		{"match", topicconfig.List, "", "",
+		{"match", topicconfig.List, "", "match",
 			"Which clients are to push metrics. Without effect: nothing takes them.", matches},
-		{"metrics", topicconfig.List, "", "",
+		{"metrics", topicconfig.List, "", "metrics",
 			"Prefixes of the metrics that clients are to push. Without effect: nothing takes them.",
 			func(string) error { return nil }},
 	},
