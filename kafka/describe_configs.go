@@ -13,8 +13,8 @@ import (
 // DescribeConfigs, versions 0 to 4; Kafka 4 begins at 1.
 //
 //   - Topics, brokers, their loggers (logger_configs.go), groups and subscriptions to clients'
-//     metrics (dynamic_configs.go) have configs. Any group has those that the broker gives all groups. Other resources
-//     are INVALID_REQUEST.
+//     metrics (dynamic_configs.go) have configs. Any group has those that the broker gives all
+//     groups. Other resources are INVALID_REQUEST.
 //   - A broker answers for itself alone (broker_configs.go), and for the broker without a name,
 //     which has what is set on all brokers.
 //   - No or an empty list of names asks for all configs. Names that there are not are left out, as

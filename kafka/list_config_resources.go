@@ -14,8 +14,8 @@ import (
 
 // ListConfigResources, versions 0 and 1, as Kafka 4.
 //
-//   - Topics and brokers are listed; groups and subscriptions to clients' metrics if they have a
-//     config of their own; loggers of brokers are those of the brokers. Version 0 asks for the subscriptions.
+//   - Topics and brokers are listed, and brokers' loggers by the brokers; groups and subscriptions
+//     to clients' metrics if they have a config of their own. Version 0 asks for the subscriptions.
 //   - No types ask for all. A type that there is not is UNSUPPORTED_VERSION.
 func init() {
 	register(0, 1, listConfigResources, rules{

@@ -126,8 +126,9 @@ var (
 	errorWords = regexp.MustCompile(`((?:org\.apache\.kafka|java)[A-Za-z.]*(?:Exception|Error)): .*`)
 	listed     = regexp.MustCompile(`\[[A-Z_, ]+\]|SCRAM-SHA-\d+=iterations=.*`)
 	toolWords  = regexp.MustCompile(`(while executing topic command|Could not (?:up|down)grade \S+ to \d+)[ :.].*`)
-	moment     = regexp.MustCompile(`\[\d{4}-\d\d-\d\d [^\]]*\]|\b1[78]\d{11}\b|TopicId: \S+|(?i:cluster ?id): \S+|/bucket|/tmp/[^"]*/logs`)
-	spaces     = regexp.MustCompile(`[ \t]+`)
+	moment     = regexp.MustCompile(`\[\d{4}-\d\d-\d\d [^\]]*\]|\b1[78]\d{11}\b|` +
+		`TopicId: \S+|(?i:cluster ?id): \S+|/bucket|/tmp/[^"]*/logs`)
+	spaces = regexp.MustCompile(`[ \t]+`)
 )
 
 // outputOf makes calls, and returns what each prints, in the order of its lines, and its status.
