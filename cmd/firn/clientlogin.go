@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"firn.dev/access/reread"
 )
 
 // clientLogin says how a client subcommand proves who it is, and whom it trusts.
@@ -93,13 +94,9 @@ func (l *clientLogin) byPassword() (kgo.Opt, error) {
 func (l *clientLogin) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if l.ca != "" {
-		pem, err := os.ReadFile(l.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--tls-ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--tls-ca %s has no certificate in PEM", l.ca)
+		var err error
+		if config.RootCAs, err = reread.Authorities(l.ca); err != nil {
+			return nil, usagef("--tls-ca: %w", err)
 		}
 	}
 	if l.certificate != "" || l.key != "" {
