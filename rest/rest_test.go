@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/security"
 	"firn.dev/health"
 	"firn.dev/segments"
 )
@@ -77,7 +78,8 @@ func (v fakeView) Partition(p segments.Partition) (coordinator.PartitionInfo, bo
 func server(t *testing.T, change func(*Options)) (*Server, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	o := Options{Node: &fakeNode{}, View: fakeView{1, 2, 3}, Gatherer: registry, Registerer: registry}
+	o := Options{Node: &fakeNode{}, View: fakeView{1, 2, 3}, Gatherer: registry, Registerer: registry,
+		Quotas: &security.Quotas{}} // which limits nobody
 	if change != nil {
 		change(&o)
 	}
