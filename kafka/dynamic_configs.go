@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -100,10 +101,13 @@ func (s *Server) alterDynamic(ctx context.Context, from *peer, r dynamicconfig.R
 	next func(set map[string]string) (map[string]string, *refusal)) *refusal {
 	view := s.opts.Node.View()
 	set, refused := next(dynamicconfig.Of(view, r))
-	if refused == nil {
-		refused = s.checkDynamic(r, set)
-	}
 	if refused != nil {
+		return refused
+	}
+	for name, value := range set {
+		set[name] = strings.TrimSpace(value)
+	}
+	if refused := s.checkDynamic(r, set); refused != nil {
 		return refused
 	}
 	changes, err := dynamicconfig.Changes(view, r, set)
@@ -129,7 +133,7 @@ func (s *Server) checkDynamic(r dynamicconfig.Resource, set map[string]string) *
 			}
 		}
 	}
-	if err := dynamicconfig.Check(r.Kind, set); err != nil {
+	if err := dynamicconfig.Check(r, set); err != nil {
 		return refuse(kerr.InvalidConfig, "%v", err)
 	}
 	if r.Kind != dynamicconfig.Group {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,9 @@ func TestDynamicConfigsRefuse(t *testing.T) {
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{session, "soon"}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{session, "1"}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{"no.such", "1"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, strings.Repeat("g", 5000), []string{session, "50000"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, "trimmed", []string{session, " 50000 "}, nil},
+		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"metrics", strings.Repeat("m", 2000)}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{heartbeat, "1000"}, kerr.InvalidConfig}, // the session's length
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{heartbeat, "1000", session, "2000"}, nil},
 		{kmsg.ConfigResourceTypeGroupConfig, "", []string{session, "50000"}, kerr.InvalidRequest},

@@ -18,8 +18,12 @@ import (
 // delete some.
 var ErrTooMany = errors.New("too many configs of groups, brokers and clients' metrics")
 
-// MaxConfigs bounds how many configs are set, of all resources together.
-const MaxConfigs = 10_000
+// MaxConfigs bounds how many configs are set, of all resources together, and MaxValueBytes each
+// value.
+const (
+	MaxConfigs    = 10_000
+	MaxValueBytes = 1 << 10
+)
 
 // Kind is what kind of thing has configs.
 type Kind string
@@ -109,16 +113,20 @@ func Changes(view *coordinator.View, r Resource, to map[string]string) ([]coordi
 	return changes, nil
 }
 
-// Check returns what is wrong with the configs that are to be set on a resource of a kind, nil if
-// nothing is.
-func Check(kind Kind, set map[string]string) error {
+// Check returns what is wrong with the configs that are to be set on a resource, nil if nothing is.
+func Check(r Resource, set map[string]string) error {
 	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for name, value := range set {
-		d, known := Lookup(kind, name)
+		d, known := Lookup(r.Kind, name)
 		if !known {
-			problems = append(problems, fmt.Errorf("unknown %s config %q; there are %s", kind, name, namesOf(kind)))
-		} else if err := d.check(strings.TrimSpace(value)); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %q %w", name, value, err))
+			bad("unknown %s config %q; there are %s", r.Kind, name, namesOf(r.Kind))
+		} else if err := d.check(value); err != nil {
+			bad("%s: %q %w", name, value, err)
+		} else if len(value) > MaxValueBytes {
+			bad("%s has %d bytes; at most %d are allowed", name, len(value), MaxValueBytes)
+		} else if len(r.key(name)) > coordinator.MaxSettingBytes {
+			bad("the name of the %s is too long to have configs", r.Kind)
 		}
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
