@@ -179,6 +179,26 @@ func sampleSettings() []*Fact {
 	}
 }
 
+// sampleConfigs set levels of features and configs of what is no topic, and declare the replicas of
+// a topic.
+func sampleConfigs() []*Fact {
+	at := func(version uint64, changes ...Setting) *Fact {
+		return &Fact{Incarnation: 4, Settings: &Settings{Version: version, Time: 1_700_000_003_000, Changes: changes}}
+	}
+	topic := &TopicFact{ID: segments.TopicID{0x40, 1, 3}, Name: "declared", Version: 1, Partitions: 4,
+		Configs: map[string]string{"retention.ms": "1000"}}
+	for name, value := range DeclareReplicas(2, Assignment{{1, 2}, nil, {3}}) {
+		topic.Configs[name] = *value
+	}
+	return []*Fact{
+		at(4, Setting{Kind: FeatureSetting, Key: `["transaction.version"]`, Value: "1"},
+			Setting{Kind: ConfigSetting, Key: `["broker","","leader.replication.throttled.rate"]`, Value: "1000"},
+			Setting{Kind: ConfigSetting, Key: `["group","g","consumer.session.timeout.ms"]`, Value: "50000"}),
+		at(5, Setting{Kind: ConfigSetting, Key: `["group","g","consumer.session.timeout.ms"]`, Deleted: true}),
+		{Incarnation: 4, Topic: topic},
+	}
+}
+
 // sampleTransactions are what transactions bring: two ids, one with all that a fact can have; a
 // commit of transactional batches, and one with the markers of two endings, one of them beyond a
 // hole.
@@ -308,6 +328,7 @@ func samples(t testing.TB) map[string]struct {
 	settings, withSettings := grown(8, withAnyOffsets.state, sampleSettings())
 	transactions, withTransactions := grown(9, withSettings.state, sampleTransactions())
 	atomic, withAtomic := grown(10, withTransactions.state, sampleAtomic())
+	configs, _ := grown(11, withAtomic.state, sampleConfigs())
 	first := incarnationObject{n: 1, who: "node 1, recovery Y", when: 1_700_000_000_000,
 		clusterID: "c2x1c3Rlci1pZC1pcy1pdA"}
 	type sample = struct {
@@ -348,6 +369,8 @@ func samples(t testing.TB) map[string]struct {
 
 		"journal-atomic-v1": {atomic.key(), atomic.encode()},
 		"snapshot-v9":       {snapshotKey(4, 10), withAtomic.encode()},
+
+		"journal-configs-v1": {configs.key(), configs.encode()},
 
 		"index-v1": {IndexKey(segments.ID{1, 0x93, 0xb0, 9, 13}), sampleIndex().encode()},
 	}
@@ -415,7 +438,7 @@ func TestDamage(t *testing.T) {
 // input; what decodes, encodes, and decodes to the same again.
 func FuzzDecodeFact(f *testing.F) {
 	for _, fact := range slices.Concat(sampleFacts(), sampleOffsets(), sampleAnyOffsets(), sampleKeyed(),
-		sampleMerges(), sampleKinds(), sampleSettings(), sampleTransactions(), sampleAtomic()) {
+		sampleMerges(), sampleKinds(), sampleSettings(), sampleConfigs(), sampleTransactions(), sampleAtomic()) {
 		f.Add(AppendFact(nil, fact))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
