@@ -1,12 +1,10 @@
 package kafka
 
 import (
-	"container/list"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -27,70 +25,12 @@ type Listener struct {
 // provesSomething says whether a client has something to prove before it is served.
 func (l *Listener) provesSomething() bool { return l.TLS != nil || l.SASL }
 
-// strangers are the connections whose clients have not yet proved who they are: their handshakes or
-// logins are under way. They are few, whatever many of them do: when one more comes than there may
-// be, one has to go, the oldest of the address that has the most. An honest client has few at a
-// time, and is done long before its turn.
-type strangers struct {
-	most   int
-	came   uint64
-	from   map[netip.Addr]*list.List // of stranger, the oldest first
-	places map[*connection]*list.Element
-}
-
-// stranger is a connection and its place in the order in which all came.
-type stranger struct {
-	*connection
-	came uint64
-}
-
-func newStrangers(most int) strangers {
-	return strangers{most: most, from: map[netip.Addr]*list.List{}, places: map[*connection]*list.Element{}}
-}
-
-// add returns the connection that has to go, if one has.
-func (s *strangers) add(c *connection) (goes *connection) {
-	of := s.from[c.address]
-	if of == nil {
-		of = list.New()
-		s.from[c.address] = of
-	}
-	s.came++
-	s.places[c] = of.PushBack(stranger{c, s.came})
-	if len(s.places) <= s.most {
-		return nil
-	}
-	var most int
-	var oldest stranger
-	for _, of := range s.from {
-		first := of.Front().Value.(stranger)
-		if n := of.Len(); n > most || n == most && first.came < oldest.came {
-			most, oldest = n, first
-		}
-	}
-	s.remove(oldest.connection)
-	return oldest.connection
-}
-
-func (s *strangers) remove(c *connection) {
-	place, is := s.places[c]
-	if !is {
-		return
-	}
-	of := s.from[c.address]
-	of.Remove(place)
-	delete(s.places, c)
-	if of.Len() == 0 {
-		delete(s.from, c.address)
-	}
-}
-
 // known is called when a client has proved who it is.
 func (s *Server) known(c *connection) {
 	c.loginTimer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.strangers.remove(c)
+	s.strangers.Remove(c)
 }
 
 // shakeHands does what TLS asks for, within LoginTimeout.

@@ -195,31 +195,6 @@ func TestCertificatesReplacedUnderLoad(t *testing.T) {
 	}
 }
 
-// An address that has many strangers loses the oldest of its own, and of addresses that have as
-// many each the oldest of all goes.
-func TestWhichStrangerGoes(t *testing.T) {
-	all := newStrangers(4)
-	come := func(host string, wantGoes *connection) *connection {
-		t.Helper()
-		c := &connection{address: netip.MustParseAddr(host)}
-		if goes := all.add(c); goes != wantGoes {
-			t.Errorf("after one from %s another goes than should", host)
-		}
-		return c
-	}
-	honest := come("10.0.0.1", nil)
-	first := come("10.0.0.2", nil)
-	second := come("10.0.0.2", nil)
-	come("10.0.0.3", nil)
-	come("10.0.0.2", first)
-	come("10.0.0.4", second)
-	come("10.0.0.5", honest)
-	all.remove(honest) // which has gone already
-	if len(all.places) != 4 || len(all.from) != 4 {
-		t.Errorf("%d strangers from %d addresses", len(all.places), len(all.from))
-	}
-}
-
 // Strangers that begin handshakes and do not go on keep nobody out, and are few.
 func TestHalfOpenHandshakesAreFew(t *testing.T) {
 	authority := logintest.NewAuthority(t)

@@ -53,7 +53,10 @@ type Server struct {
 	mu          sync.Mutex
 	connections map[*connection]struct{}
 	perAddress  map[netip.Addr]int
-	strangers   strangers
+	// strangers are the connections whose clients have not yet proved who they are: their handshakes
+	// or logins are under way. They are few, whatever many of them do: when one more comes than there
+	// may be, one has to go. An honest client has few at a time, and is done long before its turn.
+	strangers *budget.Crowd[*connection]
 
 	refusals     rate.Sometimes // logs of refused connections
 	readFailures rate.Sometimes // logs of partitions that cannot be read
@@ -78,7 +81,7 @@ func New(opts Options) (*Server, error) {
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},
 		perAddress:   map[netip.Addr]int{},
-		strangers:    newStrangers(opts.Limits.MaxStrangers),
+		strangers:    budget.NewCrowd[*connection](),
 		refusals:     rate.Sometimes{First: 3, Interval: time.Second},
 		readFailures: rate.Sometimes{First: 3, Interval: time.Second},
 	}
@@ -166,8 +169,11 @@ func (s *Server) admit(nc net.Conn, l *Listener) (*connection, error) {
 	s.connections[c] = struct{}{}
 	s.perAddress[address]++
 	if l.provesSomething() {
-		if goes := s.strangers.add(c); goes != nil && goes.loginTimer.Stop() {
-			goes.dismiss()
+		s.strangers.Add(c, c.address)
+		if s.strangers.Len() > s.opts.Limits.MaxStrangers {
+			if goes, _ := s.strangers.Pop(); goes.loginTimer.Stop() {
+				goes.dismiss()
+			}
 		}
 	}
 	return c, nil
@@ -181,7 +187,7 @@ func (s *Server) forget(c *connection) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.strangers.remove(c)
+	s.strangers.Remove(c)
 	delete(s.connections, c)
 	if s.perAddress[c.address]--; s.perAddress[c.address] == 0 {
 		delete(s.perAddress, c.address)

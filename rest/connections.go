@@ -13,9 +13,13 @@ import (
 	"firn.dev/budget"
 )
 
-// Connections beyond the limits are not left to wait: a probe might be among them, and an
-// orchestrator would end a process that answers none. As many as these are taken, for one request
-// each, which has to be a probe or a scrape. All others are closed.
+// A connection that makes no request, because its handshake or the first of its headers is under
+// way, or because it waits for the next request, has to go when MaxConnections are open and another
+// comes: strangers who open connections and say nothing keep nobody out.
+//
+// Others beyond the limits are not left to wait: a probe might be among them, and an orchestrator
+// would end a process that answers none. As many as these are taken, for one request each, which
+// has to be a probe or a scrape. All others are closed.
 const (
 	reserveConnections      = 64
 	reserveConnectionsPerIP = 16
@@ -28,9 +32,10 @@ type limited struct {
 	// connect counts a connection from an address, and returns for how long there may be no more.
 	connect func(ip string) time.Duration
 
-	mu   sync.Mutex
-	open tally // within the limits
-	rest tally // of the reserve
+	mu    sync.Mutex
+	open  tally                   // within the limits
+	rest  tally                   // of the reserve
+	quiet *budget.Crowd[*counted] // of open: those that make no request
 }
 
 // tally counts connections.
@@ -40,7 +45,7 @@ type tally struct {
 }
 
 func newLimited(l net.Listener, limits Limits, connect func(ip string) time.Duration) *limited {
-	return &limited{Listener: l, limits: limits, connect: connect,
+	return &limited{Listener: l, limits: limits, connect: connect, quiet: budget.NewCrowd[*counted](),
 		open: tally{perIP: map[netip.Addr]int{}}, rest: tally{perIP: map[netip.Addr]int{}}}
 }
 
@@ -63,17 +68,57 @@ func (l *limited) admit(c net.Conn) net.Conn {
 	tooFast := l.connect(from.String()) > 0
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	in := &l.open
-	if tooFast || !in.add(from, l.limits.MaxConnections, l.limits.MaxConnectionsPerIP) {
-		if in = &l.rest; !in.add(from, reserveConnections, reserveConnectionsPerIP) {
-			return nil
+	if !tooFast && l.open.all >= l.limits.MaxConnections && l.open.perIP[from] < l.limits.MaxConnectionsPerIP {
+		if goes, any := l.quiet.Pop(); any {
+			goes.gone = true
+			l.open.remove(goes.from)
+			goes.Conn.Close()
 		}
 	}
-	return &counted{Conn: c, reserve: in == &l.rest, tooFast: tooFast, leave: sync.OnceFunc(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		in.remove(from)
-	})}
+	admitted := &counted{Conn: c, from: from, tooFast: tooFast, of: l}
+	switch {
+	case !tooFast && l.open.add(from, l.limits.MaxConnections, l.limits.MaxConnectionsPerIP):
+		l.quiet.Add(admitted, from)
+	case l.rest.add(from, reserveConnections, reserveConnectionsPerIP):
+		admitted.reserve = true
+	default:
+		return nil
+	}
+	return admitted
+}
+
+// begins says that a connection makes a request; false if it is closed, to make room for others.
+func (c *counted) begins() bool {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.of.quiet.Remove(c)
+	return !c.gone
+}
+
+// waits says that a connection has no request.
+func (c *counted) waits() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if !c.gone && !c.reserve {
+		c.of.quiet.Remove(c)
+		c.of.quiet.Add(c, c.from)
+	}
+}
+
+// leave gives the place of a connection back.
+func (c *counted) leave() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.gone {
+		return
+	}
+	c.gone = true
+	if c.reserve {
+		c.of.rest.remove(c.from)
+		return
+	}
+	c.of.quiet.Remove(c)
+	c.of.open.remove(c.from)
 }
 
 func (t *tally) add(from netip.Addr, most, mostPerIP int) bool {
@@ -95,9 +140,11 @@ func (t *tally) remove(from netip.Addr) {
 // counted is a connection that gives its place back when it closes.
 type counted struct {
 	net.Conn
+	of      *limited
+	from    netip.Addr
 	reserve bool
 	tooFast bool // it is on the reserve because its address makes too many connections
-	leave   func()
+	gone    bool // its place is given back
 }
 
 func (c *counted) Close() error {
@@ -105,24 +152,43 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// reserveKey is where the context of a request that came on the reserve has its connection.
-type reserveKey struct{}
+// connectionKey is where the context of a request has its connection.
+type connectionKey struct{}
 
-func withConnection(ctx context.Context, c net.Conn) context.Context {
+// countedOf is a connection as it was counted.
+func countedOf(c net.Conn) *counted {
 	if secure, is := c.(*tls.Conn); is {
 		c = secure.NetConn()
 	}
-	if counted, is := c.(*counted); is && counted.reserve {
-		return context.WithValue(ctx, reserveKey{}, counted)
+	return c.(*counted)
+}
+
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, countedOf(c))
+}
+
+// noted has the connections of requests known as such: they do not have to go.
+func noted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.Context().Value(connectionKey{}).(*counted).begins() {
+			panic(http.ErrAbortHandler) // its client could not be answered
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// noteIdle is for http.Server.ConnState.
+func noteIdle(c net.Conn, state http.ConnState) {
+	if state == http.StateIdle {
+		countedOf(c).waits()
 	}
-	return ctx
 }
 
 // probesFirst has the reserve answer probes and scrapes alone, one on each connection.
 func probesFirst(probes, all http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, reserve := r.Context().Value(reserveKey{}).(*counted)
-		if !reserve {
+		c, served := r.Context().Value(connectionKey{}).(*counted)
+		if !served || !c.reserve {
 			all.ServeHTTP(w, r)
 			return
 		}

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,6 +29,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.serve(ctx, l, s.opts.TLS, s)
 }
 
+// complaints are what http.Server says of connections. Of handshakes that fail there may be as many
+// as strangers like.
+type complaints struct{ logger *slog.Logger }
+
+// Write implements io.Writer.
+func (c complaints) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	c.logger.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	return len(line), nil
+}
+
 // ServeAdmin is Serve for a listener that has probes and metrics alone.
 func (s *Server) ServeAdmin(ctx context.Context, l net.Listener) error {
 	return s.serve(ctx, l, nil, s.admin)
@@ -38,11 +54,12 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config, 
 		l = tls.NewListener(l, secure)
 	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           noted(handler),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:       log.New(complaints{s.opts.Logger}, "", 0),
 		ConnContext:    withConnection,
+		ConnState:      noteIdle,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

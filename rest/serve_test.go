@@ -3,7 +3,10 @@ package rest
 import (
 	"bufio"
 	"context"
+	"crypto/x509/pkix"
+	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -11,6 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"firn.dev/access/login"
+	"firn.dev/access/login/logintest"
 )
 
 // pipes is a listener whose connections are in memory.
@@ -111,6 +117,80 @@ func TestLargeHeaders(t *testing.T) {
 	})
 }
 
+// busy is a connection with a request that is not over, because its answer is not taken.
+func (p *pipes) busy(t *testing.T) net.Conn {
+	t.Helper()
+	c, ok := p.dial()
+	if !ok {
+		t.Fatal("not taken")
+	}
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return c
+}
+
+// Beyond the bound, a connection that makes no request has to go, the oldest first: whether it has
+// made none yet, or waits for the next.
+func TestQuietConnectionsMakeRoom(t *testing.T) {
+	serving(t, func(o *Options) { o.Limits.MaxConnections = 3 }, func(t *testing.T, p *pipes, _ func() error) {
+		served := p.busy(t)
+		defer served.Close()
+		silent, _ := p.dial()
+		defer silent.Close()
+		if _, err := io.WriteString(silent, "GET"); err != nil { // a part of a request is none
+			t.Fatal(err)
+		}
+		waiting := p.busy(t)
+		defer waiting.Close()
+		if _, err := http.ReadResponse(bufio.NewReader(waiting), nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, goes := range []net.Conn{silent, waiting} {
+			defer p.busy(t).Close()
+			if n, err := goes.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("%d bytes came, and %v", n, err)
+			}
+		}
+		if got := statusOf(t, p, "/"); got != 429 {
+			t.Errorf("beside three requests: %d", got)
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(served), nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("the request that was first: %v", err)
+		}
+	})
+}
+
+// Strangers that begin handshakes and do not go on keep nobody out.
+func TestHalfOpenHandshakesKeepNobodyOut(t *testing.T) {
+	authority := logintest.NewAuthority(t)
+	files := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "server"}))
+	certificates, err := login.LoadCertificates(files, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := startFirn(t, 1, func(o *Options) { o.TLS, o.Limits.MaxConnections = certificates.Config(), 10 })[0]
+	address := strings.TrimPrefix(f.url, "http://")
+	for range 50 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	honest := &http.Client{Transport: &http.Transport{TLSClientConfig: authority.Client()}}
+	defer honest.CloseIdleConnections()
+	resp, err := honest.Get("https://" + address + "/v1/cluster")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("an honest client gets %s", resp.Status)
+	}
+}
+
 // TestConnectionsAreBounded: beyond the bound, probes are answered and nothing else, until a
 // connection closes.
 func TestConnectionsAreBounded(t *testing.T) {
@@ -122,11 +202,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			serving(t, limit, func(t *testing.T, p *pipes, _ func() error) {
 				var open []net.Conn
 				for range 2 {
-					c, ok := p.dial()
-					if !ok {
-						t.Fatal("not taken")
-					}
-					open = append(open, c)
+					open = append(open, p.busy(t))
 				}
 				for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/": 429} {
 					if got := statusOf(t, p, path); got != want {
@@ -147,7 +223,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 // TestReserveIsBounded: connections beyond the reserve are closed.
 func TestReserveIsBounded(t *testing.T) {
 	serving(t, func(o *Options) { o.Limits.MaxConnections = 1 }, func(t *testing.T, p *pipes, _ func() error) {
-		for range 1 + reserveConnectionsPerIP {
+		defer p.busy(t).Close()
+		for range reserveConnectionsPerIP {
 			c, _ := p.dial()
 			defer c.Close()
 		}
