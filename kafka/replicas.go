@@ -40,9 +40,10 @@ type replicaSet struct {
 	assigned []int32 // brokers; none: it was not assigned
 }
 
-// declared returns what clients declared of the replicas of a partition.
+// declared returns what clients declared of the replicas of a partition, which need not exist.
 func (s *Server) declared(t *coordinator.Topic, partition int32) replicaSet {
-	if s.opts.ReportedReplicationFactor == 0 && t != nil && int(partition) < len(t.Assignment) {
+	given := t != nil && partition >= 0 && int(partition) < len(t.Assignment)
+	if given && s.opts.ReportedReplicationFactor == 0 {
 		if assigned := t.Assignment[partition]; len(assigned) > 0 {
 			return replicaSet{int16(len(assigned)), assigned}
 		}

@@ -236,4 +236,11 @@ func TestAssignmentsReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	want([]int32{2, 3, 1}, []int32{1, 3, 2}, []int32{1, 2})
+
+	sizes := kmsg.NewPtrDescribeLogDirsRequest()
+	sizes.Version = 4
+	sizes.Topics = []kmsg.DescribeLogDirsRequestTopic{{Topic: "log", Partitions: []int32{-1, 2, 3}}}
+	if dir := ask[*kmsg.DescribeLogDirsResponse](t, f, sizes).Dirs[0]; len(dir.Topics[0].Partitions) != 1 {
+		t.Errorf("of partitions -1, 2 and 3 the leader of 2 describes %+v", dir.Topics[0].Partitions)
+	}
 }
