@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,7 @@ func newRoot(s streams) *cobra.Command {
 		newReplay(s),
 		newInspect(s),
 		newProfile(s),
+		newTop(s),
 		newDoctor(s),
 		newRecover(s),
 		newHealth(s),
@@ -99,6 +101,9 @@ func onlySubcommands(cmd *cobra.Command) {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return usagef("which subcommand? One of: %s", strings.Join(subcommands(cmd), ", "))
+		}
+		if near, found := nearest(args[0], slices.Values(subcommands(cmd))); found {
+			return usagef("unknown subcommand %q; did you mean %s?", args[0], near)
 		}
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			return usagef("unknown subcommand %q; did you mean %s?", args[0], strings.Join(near, " or "))

@@ -213,7 +213,8 @@ func cellOf(v reflect.Value) cell {
 	case *time.Time:
 		return cell{text: value.Format(time.RFC3339)}
 	case fmt.Stringer:
-		return cell{text: printable(value.String())}
+		plain := reflect.Indirect(v)
+		return cell{printable(value.String()), plain.CanInt() || plain.CanFloat()}
 	}
 	v = reflect.Indirect(v)
 	return cell{printable(fmt.Sprint(v.Interface())), v.CanInt() || v.CanUint() || v.CanFloat()}

@@ -92,7 +92,7 @@ func newProfileCreate(s streams) *cobra.Command {
 			return nil
 		},
 	}
-	new(bootstrap).addConnectionFlags(cmd.Flags())
+	addProfileFlags(cmd.Flags())
 	return cmd
 }
 
@@ -194,7 +194,7 @@ func newProfileEdit(s streams) *cobra.Command {
 		},
 		ValidArgsFunction: completeProfiles,
 	}
-	new(bootstrap).addConnectionFlags(cmd.Flags())
+	addProfileFlags(cmd.Flags())
 	return cmd
 }
 

@@ -123,8 +123,13 @@ func (p *profiles) settings(name string) (map[string]string, error) {
 // profileFlags are the flags that a profile may set.
 func profileFlags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("profile", pflag.ContinueOnError)
-	new(bootstrap).addConnectionFlags(flags)
+	addProfileFlags(flags)
 	return flags
+}
+
+func addProfileFlags(flags *pflag.FlagSet) {
+	new(bootstrap).addConnectionFlags(flags)
+	addURLFlag(flags, new([]string))
 }
 
 // checkSettings wants flags, with values that they can have.
