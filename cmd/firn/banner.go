@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -36,6 +37,20 @@ func (n *node) banner() string {
 	line("  echo world | kcat -b %s -t hello -P", kafka)
 	b.WriteString("  firn consume hello" + flag)
 	return b.String()
+}
+
+// logBanner says the same where logs are for programs.
+func (n *node) logBanner(logger *slog.Logger) {
+	var kafka []string
+	for _, at := range n.kafkaAt {
+		kafka = append(kafka, addressOf(at))
+	}
+	http := noHTTP
+	if n.http != nil {
+		http = webURL(n.options.https, n.http.Addr().String())
+	}
+	logger.Info("firn serves", "kafka", kafka, "http", http, "data", fmt.Sprint(n.bucket.Location),
+		"took", time.Since(n.started).Round(time.Millisecond), "version", thisBuild().String())
 }
 
 func addressOf(l coordinator.Listener) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"syscall"
 
@@ -26,8 +27,10 @@ func newServe(s streams) *cobra.Command {
 			if err := o.validate(); err != nil {
 				return err
 			}
-			warnOfVariables(cmd, func(warning string) { o.logger(s).Warn(warning) })
-			return serve(cmd.Context(), s, o)
+			logger := o.logger(s)
+			quietLibraries(logger)
+			warnOfVariables(cmd, func(warning string) { logger.Warn(warning) })
+			return serve(cmd.Context(), s, o, logger)
 		},
 	}
 	o.addFlags(cmd.Flags())
@@ -35,11 +38,10 @@ func newServe(s streams) *cobra.Command {
 }
 
 // serve runs a node until ctx ends or it cannot go on.
-func serve(ctx context.Context, s streams, o *serveOptions) error {
+func serve(ctx context.Context, s streams, o *serveOptions, logger *slog.Logger) error {
 	boundMemory()
 	// The ports come first: a second server by mistake fails here, before it takes the bucket over
 	// from the first.
-	logger := o.logger(s)
 	certificates, err := o.certificates(logger)
 	if err != nil {
 		return err
@@ -74,7 +76,11 @@ func serve(ctx context.Context, s streams, o *serveOptions) error {
 	if err != nil || n == nil {
 		return err
 	}
-	s.note("%s", n.banner())
+	if o.logFormat == "json" {
+		n.logBanner(logger)
+	} else {
+		s.note("%s", n.banner())
+	}
 	for _, what := range o.exposed() {
 		logger.Warn("open to strangers: "+what, "advice", openAdvice)
 	}

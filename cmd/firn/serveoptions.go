@@ -432,11 +432,7 @@ func oneOf(text string, choices ...string) error {
 // logger returns the logger that the flags ask for.
 func (o *serveOptions) logger(s streams) *slog.Logger {
 	o.level.UnmarshalText([]byte(o.logLevel)) // validated
-	options := &slog.HandlerOptions{Level: &o.level}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(s.Err, options))
-	}
-	return slog.New(slog.NewTextHandler(s.Err, options))
+	return newLogger(s.Err, o.logFormat, &o.level)
 }
 
 // advertisedHTTP is the host:port at which other nodes find this one's HTTP, given the address that

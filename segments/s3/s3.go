@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"firn.dev/segments"
@@ -71,6 +73,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.ContinueHeaderThresholdBytes = -1
+		o.Logger = sdkLogger(opts.Logger)
 	})
 	s := &Store{client: client, opts: opts, place: s3api.Place{Bucket: opts.Bucket, Endpoint: opts.Endpoint}}
 	s.deletes = s3api.Deletes{Place: s.place, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
@@ -189,4 +192,15 @@ func answer(err error) s3api.Answer {
 		a.RequestID = response.Response.Header.Get("X-Amz-Request-Id")
 	}
 	return a
+}
+
+// sdkLogger has the SDK log where the process does, at the level of debugging, and not on standard
+// error. Each request that fails is an error that the caller gets.
+func sdkLogger(logger *slog.Logger) logging.Logger {
+	if logger == nil {
+		return logging.Nop{}
+	}
+	return logging.LoggerFunc(func(c logging.Classification, format string, args ...any) {
+		logger.Debug("the AWS SDK: "+fmt.Sprintf(format, args...), "class", string(c))
+	})
 }
