@@ -81,6 +81,7 @@ func (s *Server) asking(route *route) handler {
 				return err
 			}
 		}
+		begins(r)
 		asker := &access.Asker{Authorizer: s.opts.Authorizer, Client: who.Client, Needs: declared, Audit: s.audit}
 		ctx := context.WithValue(r.Context(), callerKey{}, who)
 		r = r.WithContext(context.WithValue(ctx, askerKey{}, asker))

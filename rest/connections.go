@@ -13,9 +13,9 @@ import (
 	"firn.dev/budget"
 )
 
-// A connection that makes no request, because its handshake or the first of its headers is under
-// way, or because it waits for the next request, has to go when MaxConnections are open and another
-// comes: strangers who open connections and say nothing keep nobody out.
+// A connection makes a request once its client has proved who it is, until it is answered. Others,
+// whose handshakes, headers or logins are under way, or which wait for the next request, have to go
+// when MaxConnections are open and another comes: strangers keep nobody out.
 //
 // Others beyond the limits are not left to wait: a probe might be among them, and an orchestrator
 // would end a process that answers none. As many as these are taken, for one request each, which
@@ -167,14 +167,18 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, countedOf(c))
 }
 
-// noted has the connections of requests known as such: they do not have to go.
-func noted(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !r.Context().Value(connectionKey{}).(*counted).begins() {
-			panic(http.ErrAbortHandler) // its client could not be answered
-		}
-		next.ServeHTTP(w, r)
-	})
+// begins is called when the client of a request has proved who it is.
+func begins(r *http.Request) {
+	if c, is := r.Context().Value(connectionKey{}).(*counted); is && !c.begins() {
+		panic(http.ErrAbortHandler) // its client could not be answered
+	}
+}
+
+// ends is called when a request is answered, and its body perhaps not read.
+func ends(r *http.Request) {
+	if c, is := r.Context().Value(connectionKey{}).(*counted); is {
+		c.waits()
+	}
 }
 
 // noteIdle is for http.Server.ConnState.

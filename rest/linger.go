@@ -30,6 +30,7 @@ func lingering(next http.Handler) http.Handler {
 		r = r.WithContext(r.Context()) // net/http looks at the Body of its own one
 		r.Body = body
 		next.ServeHTTP(w, r)
+		ends(r)
 		whole := w.Header().Get("Content-Length") != ""
 		if !whole || body.ended.Load() || r.ProtoMajor > 1 || control.Flush() != nil ||
 			control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {

@@ -54,7 +54,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config, 
 		l = tls.NewListener(l, secure)
 	}
 	server := &http.Server{
-		Handler:           noted(handler),
+		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       log.New(complaints{s.opts.Logger}, "", 0),

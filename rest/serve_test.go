@@ -131,35 +131,51 @@ func (p *pipes) busy(t *testing.T) net.Conn {
 	return c
 }
 
-// Beyond the bound, a connection that makes no request has to go, the oldest first: whether it has
-// made none yet, or waits for the next.
+// Beyond the bound, a connection has to go that makes no request, or whose client has proved
+// nothing yet.
 func TestQuietConnectionsMakeRoom(t *testing.T) {
-	serving(t, func(o *Options) { o.Limits.MaxConnections = 3 }, func(t *testing.T, p *pipes, _ func() error) {
-		served := p.busy(t)
-		defer served.Close()
-		silent, _ := p.dial()
-		defer silent.Close()
-		if _, err := io.WriteString(silent, "GET"); err != nil { // a part of a request is none
-			t.Fatal(err)
-		}
-		waiting := p.busy(t)
-		defer waiting.Close()
-		if _, err := http.ReadResponse(bufio.NewReader(waiting), nil); err != nil {
-			t.Fatal(err)
-		}
-		for _, goes := range []net.Conn{silent, waiting} {
-			defer p.busy(t).Close()
-			if n, err := goes.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-				t.Errorf("%d bytes came, and %v", n, err)
+	const head = "GET / HTTP/1.1\r\nHost: localhost\r\n"
+	for name, c := range map[string]struct {
+		sends    string
+		answered bool
+		auth     bool
+	}{
+		"says nothing":                      {sends: "G"},
+		"waits for its next request":        {sends: head + "\r\n", answered: true},
+		"does not send what it announced":   {sends: head + "Content-Length: 1\r\n\r\n", answered: true},
+		"is refused, and does not end":      {sends: head + "Content-Length: 1\r\n\r\n", answered: true, auth: true},
+		"has its password looked at so far": {sends: head + "Authorization: Basic YTpi\r\n\r\n", auth: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			limit := func(o *Options) {
+				o.Limits.MaxConnections = 1
+				if c.auth {
+					o.Logins = &Logins{Passwords: login.NewPasswords(&people{}), Required: true, Plaintext: true}
+				}
 			}
-		}
-		if got := statusOf(t, p, "/"); got != 429 {
-			t.Errorf("beside three requests: %d", got)
-		}
-		if resp, err := http.ReadResponse(bufio.NewReader(served), nil); err != nil || resp.StatusCode != 200 {
-			t.Errorf("the request that was first: %v", err)
-		}
-	})
+			serving(t, limit, func(t *testing.T, p *pipes, _ func() error) {
+				quiet, _ := p.dial()
+				defer quiet.Close()
+				if _, err := io.WriteString(quiet, c.sends); err != nil {
+					t.Fatal(err)
+				}
+				if c.answered {
+					resp, err := http.ReadResponse(bufio.NewReader(quiet), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+				}
+				synctest.Wait()
+				if got := statusOf(t, p, "/nowhere"); got != http.StatusNotFound {
+					t.Errorf("another is answered %d", got)
+				}
+				if n, err := quiet.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+					t.Errorf("%d bytes came, and %v", n, err)
+				}
+			})
+		})
+	}
 }
 
 // Strangers that begin handshakes and do not go on keep nobody out.
