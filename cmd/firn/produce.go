@@ -150,24 +150,37 @@ func (o *produceOptions) noPartition(partition, partitions int32) error {
 type namedPartitioner struct{ kgo.Partitioner }
 
 func (p namedPartitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	return namedTopicPartitioner{p.Partitioner.ForTopic(topic)}
+	return &namedTopicPartitioner{TopicPartitioner: p.Partitioner.ForTopic(topic)}
 }
 
-type namedTopicPartitioner struct{ kgo.TopicPartitioner }
-
-func (p namedTopicPartitioner) RequiresConsistency(r *kgo.Record) bool {
-	return r.Partition >= 0 || p.TopicPartitioner.RequiresConsistency(r)
+// namedTopicPartitioner remembers whether the record that it looks at names its partition: the
+// client puts its first choice into the record, and asks again where that needs a new batch.
+type namedTopicPartitioner struct {
+	kgo.TopicPartitioner
+	record *kgo.Record
+	named  bool
 }
 
-func (p namedTopicPartitioner) Partition(r *kgo.Record, n int) int {
-	if r.Partition >= 0 {
+func (p *namedTopicPartitioner) names(r *kgo.Record) bool {
+	if r != p.record {
+		p.record, p.named = r, r.Partition >= 0
+	}
+	return p.named
+}
+
+func (p *namedTopicPartitioner) RequiresConsistency(r *kgo.Record) bool {
+	return p.names(r) || p.TopicPartitioner.RequiresConsistency(r)
+}
+
+func (p *namedTopicPartitioner) Partition(r *kgo.Record, n int) int {
+	if p.names(r) {
 		return int(r.Partition)
 	}
 	return p.TopicPartitioner.Partition(r, n)
 }
 
 // OnNewBatch lets the other choose another partition for records without a key.
-func (p namedTopicPartitioner) OnNewBatch() {
+func (p *namedTopicPartitioner) OnNewBatch() {
 	if on, ok := p.TopicPartitioner.(kgo.TopicPartitionerOnNewBatch); ok {
 		on.OnNewBatch()
 	}

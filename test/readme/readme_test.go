@@ -61,6 +61,21 @@ func TestWriting(t *testing.T) {
 	}
 }
 
+// TestCommandLine runs the commands of the page about the command line, on the topic of the tour.
+func TestCommandLine(t *testing.T) {
+	const begin = "export PATH=$PWD/bin:$PATH\nfirn topic create tour --partitions 3\n" +
+		"firn produce tour --partition 0 < README.md\n" +
+		"printf 'anna\\tsecond\n' | firn produce tour --key-separator '\\t'\n"
+	script := strings.Join(slices.Collect(blocks(read(t, "docs/using/command-line.md"))), "")
+	out := newReader(t).paste(t, []string{"bash"}, begin+script)
+	for _, want := range []string{"anna second", "created profile prod", "nothing is set: --dry-run",
+		"up                     1 of 1 nodes", "- group: crew"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the commands do not print %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestBlocksCanBePasted looks at the blocks that no test runs, because they need a bucket or a
 // group: they have no comments and no unquoted patterns, which an interactive zsh does not take.
 func TestBlocksCanBePasted(t *testing.T) {
@@ -137,7 +152,8 @@ func (r reader) paste(t *testing.T, shell []string, script string) string {
 	cmd := exec.CommandContext(ctx, shell[0], shell[1:]...)
 	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "HOME="+r.dir, "CURL_HOME="+r.dir, "FIRN_BOOTSTRAP="+r.server.Kafka(),
-		"FIRN_KAFKA_ADDR="+r.server.Kafka(), "FIRN_HTTP_ADDR="+r.server.HTTP(), "GORACE=atexit_sleep_ms=10")
+		"FIRN_KAFKA_ADDR="+r.server.Kafka(), "FIRN_HTTP_ADDR="+r.server.HTTP(), "FIRN_HTTP_URL=http://"+r.server.HTTP(),
+		"XDG_CONFIG_HOME="+r.dir, "GORACE=atexit_sleep_ms=10")
 	cmd.Stdin = strings.NewReader("set -e\n" + script + "echo this was command $((41 + 1))\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), end) {

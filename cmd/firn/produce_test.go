@@ -1,0 +1,39 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// turns chooses one partition after the other, and goes on where a new batch begins.
+type turns struct{ next int }
+
+func (t *turns) ForTopic(string) kgo.TopicPartitioner        { return t }
+func (t *turns) RequiresConsistency(*kgo.Record) bool        { return false }
+func (t *turns) Partition(_ *kgo.Record, partitions int) int { return t.next % partitions }
+func (t *turns) OnNewBatch()                                 { t.next++ }
+
+// TestRecordsChooseTheirPartition asks as the client does: it puts the choice into the record, and
+// where that needs a new batch, says so and asks again.
+func TestRecordsChooseTheirPartition(t *testing.T) {
+	p := namedPartitioner{&turns{}}.ForTopic("t")
+	for _, test := range []struct {
+		names int32
+		again int // what a second question gets
+	}{{-1, 1}, {2, 2}, {-1, 3}, {0, 0}} {
+		r := &kgo.Record{Partition: test.names}
+		if got, want := p.RequiresConsistency(r), test.names >= 0; got != want {
+			t.Errorf("a record with partition %d: %t", test.names, got)
+		}
+		first := p.Partition(r, 4)
+		if test.names >= 0 && first != int(test.names) {
+			t.Errorf("a record with partition %d goes to %d", test.names, first)
+		}
+		r.Partition = int32(first)
+		p.(kgo.TopicPartitionerOnNewBatch).OnNewBatch()
+		if again := p.Partition(r, 4); again != test.again {
+			t.Errorf("a record with partition %d, asked for again, goes to %d, not to %d", test.names, again, test.again)
+		}
+	}
+}
