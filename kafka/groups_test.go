@@ -48,13 +48,19 @@ func newReaders(t *testing.T, f *firn, topic string, want int) *readers {
 // returned function makes it leave.
 func (r *readers) start(id int, balancer kgo.GroupBalancer, opts ...kgo.Opt) (leave func()) {
 	r.t.Helper()
+	session := time.Second
+	if !r.deadly { // a slow machine is no reason to lose a member
+		session = 30 * time.Second
+		wantCode(r.t, "the session timeout", setConfig(r.t, r.f, kmsg.ConfigResourceTypeGroupConfig, r.group,
+			"consumer.session.timeout.ms", fmt.Sprint(session.Milliseconds())), nil)
+	}
 	ctx, cancel := context.WithCancel(r.t.Context())
 	cl := r.f.client(r.t, append([]kgo.Opt{
 		kgo.ConsumerGroup(r.group), kgo.ConsumeTopics(r.topic), kgo.Balancers(balancer),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(100 * time.Millisecond), kgo.BlockRebalanceOnPoll(),
 		kgo.HeartbeatInterval(100 * time.Millisecond),
-		kgo.SessionTimeout(time.Second), kgo.FetchMaxWait(100 * time.Millisecond), kgo.FetchMaxPartitionBytes(2000),
+		kgo.SessionTimeout(session), kgo.FetchMaxWait(100 * time.Millisecond), kgo.FetchMaxPartitionBytes(2000),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { r.assigned(id, m[r.topic]) }),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
 			if err := cl.CommitMarkedOffsets(ctx); err != nil && !r.deadly && r.t.Context().Err() == nil {
