@@ -148,6 +148,9 @@ func (o *replayOptions) options(s streams) (replay.Options, error) {
 			return replay.Options{}, problem
 		}
 	}
+	if o.format == "json" { // which other commands call it
+		o.format = "ndjson"
+	}
 	switch {
 	case o.isolation != "read-committed" && o.isolation != "read-uncommitted":
 		return replay.Options{}, usagef("--isolation %q: it is read-committed or read-uncommitted", o.isolation)
