@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,6 +47,8 @@ type commitAttempt struct {
 	starts map[segments.Partition]int64 // log start offsets
 
 	endings endings
+	looked  []idState // of each ending
+	stale   []int     // those that are to be looked at, again
 }
 
 // try calls Redis once, and reports whether every batch has its answer.
@@ -86,7 +89,8 @@ func (a *commitAttempt) try(ctx context.Context) (bool, error) {
 	case "known":
 		return a.remember(r, request.partitions)
 	case "changed":
-		return false, nil // an id of an ending: look at it again
+		number := r.int()
+		return false, errors.Join(r.err, a.changed(number))
 	case "decided":
 		return true, a.decided(r, request)
 	default:

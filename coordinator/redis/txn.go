@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -24,9 +26,11 @@ type idState struct {
 	held     bool // the lease
 }
 
-// lookID looks at an id. It takes two calls, because what is open lies under its producer id.
-func (c *Coordinator) lookID(ctx context.Context, g generation, id, lease string, epoch uint64) (idState, error) {
-	for producer := int64(0); ; {
+// lookID looks at an id, which has a producer id as far as the caller knows: if it has another it
+// takes two calls, because what is open lies under it.
+func (c *Coordinator) lookID(ctx context.Context, g generation, id string, producer int64, lease string,
+	epoch uint64) (idState, error) {
+	for {
 		answer, err := c.run(ctx, lookIDScript, []string{g.current(), g.ids(), g.transaction(producer), g.usable(), g.ends(),
 			g.pending(), g.settling(), g.leases()}, g.name, "", id, lease, uint32(epoch))
 		if err != nil {
@@ -67,7 +71,7 @@ func (c *Coordinator) TransactionalID(ctx context.Context, in coordinator.Incarn
 	if err != nil {
 		return coordinator.DecidedID{}, err
 	}
-	s, err := c.lookID(ctx, g, id, "", 0)
+	s, err := c.lookID(ctx, g, id, 0, "", 0)
 	if err == nil && s.id == nil {
 		err = fmt.Errorf("%w: %q", coordinator.ErrTransactionalID, id)
 	}
@@ -89,7 +93,7 @@ func (p *proposal) changeID(ctx context.Context, c *coordinator.Change) (coordin
 		}
 	}
 	for {
-		now, err := p.c.lookID(ctx, p.g, c.TransactionalID(), lease, epoch)
+		now, err := p.c.lookID(ctx, p.g, c.TransactionalID(), 0, lease, epoch)
 		switch {
 		case err != nil:
 			return coordinator.Entry{}, err
@@ -223,18 +227,17 @@ func (e *endings) take(answers string) error {
 
 // lookEndings works out what the endings of a commit would do.
 func (a *commitAttempt) lookEndings(ctx context.Context) error {
-	if len(a.req.Endings) == 0 {
+	n := len(a.req.Endings)
+	if n == 0 {
 		return nil
 	}
-	n := len(a.req.Endings)
+	if err := a.lookIDs(ctx); err != nil {
+		return err
+	}
 	a.endings = endings{errs: make([]error, n), numbers: make([]int, n)}
 	asked := 0
 	for i := range a.req.Endings {
-		e := &a.req.Endings[i]
-		now, err := a.c.lookID(ctx, a.g, e.ID, "", 0)
-		if err != nil {
-			return err
-		}
+		e, now := &a.req.Endings[i], &a.looked[i]
 		ended, err := coordinator.DecideEnding(now.id, e, a.in)
 		switch {
 		case errors.Is(err, coordinator.ErrTransactionEnded):
@@ -256,6 +259,41 @@ func (a *commitAttempt) lookEndings(ctx context.Context) error {
 		a.endings.args = append(a.endings.args, e.ID, now.fact, head, rest, offsets, result, producerField(e.ProducerID),
 			producerField(ended.ProducerID), appendWriter(nil, &ended.TransactionalID))
 	}
+	return nil
+}
+
+// lookIDs looks at the ids of endings: at all of them first, several at once, and then at those
+// that have changed since. One after the other, and all again whenever one had changed, a commit
+// with many endings never came to its end on a busy cluster.
+func (a *commitAttempt) lookIDs(ctx context.Context) error {
+	const atOnce = 8
+	if a.looked == nil {
+		a.looked = make([]idState, len(a.req.Endings))
+		for i := range a.looked {
+			a.stale = append(a.stale, i)
+		}
+	}
+	looking, ctx := errgroup.WithContext(ctx)
+	looking.SetLimit(atOnce)
+	for _, i := range a.stale {
+		looking.Go(func() (err error) {
+			e := &a.req.Endings[i]
+			a.looked[i], err = a.c.lookID(ctx, a.g, e.ID, e.ProducerID, "", 0)
+			return err
+		})
+	}
+	a.stale = nil
+	return looking.Wait()
+}
+
+// changed notes that the id of an ending, by its number in the call, has changed since it was
+// looked at.
+func (a *commitAttempt) changed(number int64) error {
+	i := slices.Index(a.endings.numbers, int(number))
+	if number < 1 || i < 0 {
+		return fmt.Errorf("redis, commit: there is no ending %d", number)
+	}
+	a.stale = []int{i}
 	return nil
 }
 

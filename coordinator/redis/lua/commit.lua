@@ -16,7 +16,7 @@
 -- Times are milliseconds. request.go and chunk.go lay out requests, decisions, chunks and what is remembered.
 -- Returns {'old', age}, {'known', remembered, log start of each partition, its newest fact if that is pending}
 --      or {'decided', number, now, decisions, log start of each partition, the newest fact before if that is pending, a code for each ending, the
---      endings as they are decided, what the atomic requests let count}, or {'changed'} if an id of an ending is not what the caller thought.
+--      endings as they are decided, what the atomic requests let count}, or {'changed', which} if the id of an ending is not what the caller thought.
 
 local refused = untrusted()
 if refused then return refused end
@@ -133,7 +133,7 @@ if #ARGV > 15 then
   local versions = tonumber(redis.call('HGET', KEYS[2], 'txns_version') or '0')
   for i = 1, (#ARGV - 15) / 9 do
     local a = 15 + (i - 1) * 9
-    if (redis.call('HGET', KEYS[10], ARGV[a + 1]) or '') ~= ARGV[a + 2] then return {'changed'} end
+    if (redis.call('HGET', KEYS[10], ARGV[a + 1]) or '') ~= ARGV[a + 2] then return {'changed', i} end
     local code = decide_ending(i, ARGV[a + 6] == 'c', ARGV[a + 7])
     ending_codes[i] = string.char(code)
     if code == ACCEPTED then
