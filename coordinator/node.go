@@ -80,6 +80,7 @@ type Node struct {
 	opts      NodeOptions
 	exclusive bool
 	metrics   *metrics
+	slow      *segments.Slowness // puts of segments and of the journal
 	view      *View
 	snapshots *snapshotter
 	producers producerIDs
@@ -108,7 +109,8 @@ func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{opts: opts, metrics: m, done: make(chan struct{}), changed: make(chan struct{}),
+	n := &Node{opts: opts, metrics: m, slow: segments.NewSlowness(segments.SlowPuts),
+		done: make(chan struct{}), changed: make(chan struct{}),
 		producers: producerIDs{turn: make(chan struct{}, 1)}}
 	if x, ok := opts.Coordinator.(exclusive); ok {
 		n.exclusive = x.Exclusive()
@@ -364,6 +366,9 @@ func (n *Node) Err() error {
 	defer n.mu.Unlock()
 	return n.err
 }
+
+// Slowness knows when a put of this node is slow, whatever is put.
+func (n *Node) Slowness() *segments.Slowness { return n.slow }
 
 // Close ends the membership: it hands leases back, leaves the registry and waits for everything
 // that it started.

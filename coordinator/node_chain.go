@@ -16,9 +16,11 @@ type chain struct {
 	generation Generation
 	next       uint64 // number of the next object; 0: the life has not begun
 	clock      func() time.Time
-	silence    time.Duration // if set: a chain that has been silent for so long is given up, whatever a put says
-	shared     bool          // others of this incarnation may seal it when it has been silent: see sealSilent
-	proved     time.Time     // when the last successful put began: no recovery had sealed the chain then
+	silence    time.Duration      // if set: a chain that has been silent for so long is given up, whatever a put says
+	shared     bool               // others of this incarnation may seal it when it has been silent: see sealSilent
+	slow       *segments.Slowness // puts that are slow are made again beside themselves; nil: never
+	hedged     func()             // is called when that happens
+	proved     time.Time          // when the last successful put began: no recovery had sealed the chain then
 }
 
 // sealsSurely is how long a seal certainly exists after it was put. A put that took so long, or
@@ -74,17 +76,7 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	if c.stale(begun) {
 		return fmt.Errorf("%w: it has been silent for too long", ErrFenced)
 	}
-	key := journalKey(c.life, c.next)
-	err := c.store.Put(ctx, key, body)
-	if errors.Is(err, segments.ErrExists) {
-		// Perhaps the reply to an earlier try was lost. If the object has been deleted since, then the
-		// chain is sealed: the last object of a chain that is not sealed is never deleted.
-		var mine bool
-		if mine, err = ours(ctx, c.store, key, body); err == nil && !mine {
-			return ErrFenced
-		}
-	}
-	if err != nil {
+	if err := c.twice(ctx, journalKey(c.life, c.next), body); err != nil {
 		return err
 	}
 	now := c.clock()
@@ -106,6 +98,36 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 	c.proved = begun
 	c.next++
 	return nil
+}
+
+// twice is attempt, and a second one beside it if the first is slow. To the store that is a message
+// that arrives twice, as after a reply that was lost. Direct writers do without: a function may be
+// frozen as soon as it has answered, with the slower one under way.
+func (c *chain) twice(ctx context.Context, key string, body []byte) error {
+	if c.slow == nil {
+		return c.attempt(ctx, key, body)
+	}
+	attempt := func(ctx context.Context) <-chan error {
+		result := make(chan error, 1)
+		go func() { result <- c.attempt(ctx, key, body) }()
+		return result
+	}
+	return c.slow.Twice(ctx, int64(len(body)), attempt, lifeOver, c.hedged)
+}
+
+// attempt creates an object, or finds that an earlier attempt has.
+func (c *chain) attempt(ctx context.Context, key string, body []byte) error {
+	err := c.store.Put(ctx, key, body)
+	if !errors.Is(err, segments.ErrExists) {
+		return err
+	}
+	// Perhaps the reply to an earlier attempt was lost. If the object has been deleted since, then the
+	// chain is sealed: the last object of a chain that is not sealed is never deleted.
+	mine, err := ours(ctx, c.store, key, body)
+	if err == nil && !mine {
+		return ErrFenced
+	}
+	return err
 }
 
 // connected looks whether the object before the one that was just put is still there. A process

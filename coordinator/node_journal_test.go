@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/segments"
@@ -90,6 +92,93 @@ func TestJournalOutlivesAnOutage(t *testing.T) {
 			t.Errorf("the outage was logged %d times:\n%s", lines, &log)
 		}
 	})
+}
+
+// TestJournalHedges has journal puts hang, before and after they reach the store: a second attempt
+// beside each answers at once, every fact is journaled, and the life goes on.
+func TestJournalHedges(t *testing.T) {
+	for name, lands := range map[string]bool{"the request is lost": false, "the reply is lost": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const calm, hang, perHedge = segments.SlownessEnough + segments.SlownessEvery, 3, 20
+				store, metrics := &hanging{Store: memory.New(), lands: lands}, prometheus.NewPedanticRegistry()
+				opts := coordinator.NodeOptions{
+					Store: store, Coordinator: embedded.New(embedded.Options{}), Registerer: metrics,
+				}
+				n, err := coordinator.Join(t.Context(), opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := segments.Partition{Topic: createTopic(t, n, "a", 1)}
+				for range calm {
+					write(t, n, request(at, 1))
+				}
+				lives := counted(t, metrics, "firn_coordinator_lives_total")
+				for i := range hang {
+					store.hang.Store(true)
+					begun := time.Now()
+					write(t, n, request(at, 1))
+					if took := time.Since(begun); took > 2*segments.SlowPuts.Floor {
+						t.Errorf("put %d held its producer up for %v", i, took)
+					}
+					for range perHedge {
+						write(t, n, request(at, 1)) // until another may be hedged
+					}
+				}
+				if got := counted(t, metrics, "firn_coordinator_journal_hedged_puts_total"); got != hang {
+					t.Errorf("%v hedges, want %d", got, hang)
+				}
+				if got := counted(t, metrics, "firn_coordinator_lives_total"); got != lives {
+					t.Errorf("%v lives, want %v", got, lives)
+				}
+				want := int64(calm + hang + hang*perHedge)
+				if info, _ := n.View().Partition(at); info.HighWatermark != want {
+					t.Errorf("%d records, want %d", info.HighWatermark, want)
+				}
+				if err := n.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// counted is the value of a counter.
+func counted(t *testing.T, metrics prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+// hanging has one put into the journal hang when it is told to, before the store or behind it.
+type hanging struct {
+	segments.Store
+	lands bool
+	hang  atomic.Bool
+}
+
+func (h *hanging) Put(ctx context.Context, key string, body []byte) error {
+	hangs := strings.HasPrefix(key, "journal/") && h.hang.CompareAndSwap(true, false)
+	if hangs && !h.lands {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	time.Sleep(time.Millisecond) // of the bubble's time
+	err := h.Store.Put(ctx, key, body)
+	if hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
 }
 
 // Whoever waits in a node when it is closed is told so.

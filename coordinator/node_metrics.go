@@ -13,6 +13,7 @@ type metrics struct {
 	facts       prometheus.Histogram
 	bytes       prometheus.Counter
 	retries     prometheus.Counter
+	hedges      prometheus.Counter
 	pending     prometheus.Gauge
 	recoveries  prometheus.Counter
 	lives       prometheus.Counter
@@ -42,6 +43,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		facts:       histogram("journal_object_facts", "Facts in each journal object.", counts),
 		bytes:       counter("journal_bytes_total", "Bytes of journal objects written."),
 		retries:     counter("journal_retries_total", "Tries to journal or confirm that failed and were repeated."),
+		hedges:      counter("journal_hedged_puts_total", "Second attempts of a journal put beside a slow first one."),
 		pending:     gauge("pending_facts", "Facts decided and not confirmed yet."),
 		recoveries:  counter("recoveries_total", "Recoveries from the bucket that this process completed."),
 		lives:       counter("lives_total", "Lives that this process began."),
@@ -54,7 +56,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.commits, m.puts, m.facts, m.bytes, m.retries, m.pending,
+		m.commits, m.puts, m.facts, m.bytes, m.retries, m.hedges, m.pending,
 		m.recoveries, m.lives, m.incarnation, m.spans, m.snapshots, m.deleted,
 	} {
 		if err := r.Register(c); err != nil {

@@ -123,7 +123,11 @@ func (l *fakeLife) Current(context.Context) error        { return l.over() }
 func (c *cluster) HasSpan(segments.Partition, int64, segments.ID) bool { return false }
 
 // No fake carries anything: those tests have real nodes.
-func (c *cluster) Alive(string) bool                                   { return true }
+func (c *cluster) Alive(string) bool { return true }
+func (c *cluster) Slowness() *segments.Slowness {
+	return segments.NewSlowness(segments.SlowPuts)
+}
+
 func (l *fakeLife) Carry(context.Context, time.Time) (carriage, error) { return nil, l.over() }
 func (l *fakeLife) Abandon(error)                                      {}
 func (l *fakeLife) Carries(context.Context, segments.ID, bool) (bool, error) {

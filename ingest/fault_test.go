@@ -184,7 +184,7 @@ func TestHedge(t *testing.T) {
 		if r := mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))[0]; r.Err != nil {
 			t.Error(r.Err)
 		}
-		if took := time.Since(start); took > 2*hedgeFloor {
+		if took := time.Since(start); took > 2*segments.SlowPuts.Floor {
 			t.Errorf("a put that hangs held its producer up for %v", took)
 		}
 		if n := value(t, w.metrics.hedges); n != 1 {
@@ -210,7 +210,8 @@ func TestHedgesAreRare(t *testing.T) {
 		for range calm + rest {
 			mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
 		}
-		if n, most := value(t, w.metrics.hedges), hedgesAtOnce+hedgeShare*(calm+rest); n > most || n == 0 {
+		most := segments.SlowPuts.Most + segments.SlowPuts.Share*(calm+rest)
+		if n := value(t, w.metrics.hedges); n > most || n == 0 {
 			t.Errorf("%v hedges for %d puts, want at most %v, and some", n, calm+rest, most)
 		}
 	})

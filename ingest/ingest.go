@@ -156,7 +156,7 @@ func start(opts Options, n node, v view) (*Writer, error) {
 	}
 	w.insider = w.room.Client(netip.Addr{})
 	w.metrics = newMetrics(opts.Registerer, &w.buffered)
-	w.puts = newUploader(opts.Store, w.budget, w.metrics, opts.Logger)
+	w.puts = newUploader(opts.Store, n.Slowness(), w.budget, w.metrics, opts.Logger)
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	w.running.Go(w.flush)
 	w.running.Go(w.commit)

@@ -17,6 +17,8 @@ type node interface {
 	Now() time.Time
 	// Alive says whether a node with a life is known to be there.
 	Alive(life string) bool
+	// Slowness knows when a put is slow.
+	Slowness() *segments.Slowness
 }
 
 // life is what ingest needs of coordinator.Life. Ended must be closed before anything of a later

@@ -21,12 +21,6 @@ const (
 	// attemptTimeout is how long one attempt may take before the next is made: a connection that says
 	// nothing more must not use up all of the time that a segment has.
 	attemptTimeout = 15 * time.Second
-
-	// A put that is slower than 99 of 100 of its size is made again beside itself; see
-	// segments.Slowness.
-	hedgeFloor   = 50 * time.Millisecond
-	hedgeShare   = 0.02
-	hedgesAtOnce = 2.0
 )
 
 // backoff is between attempts at what a segment needs.
@@ -41,18 +35,17 @@ type uploader struct {
 	slow    *segments.Slowness
 }
 
-func newUploader(objects segments.Store, budget *putBudget, m *metrics, logger *slog.Logger) *uploader {
-	return &uploader{objects: objects, budget: budget, metrics: m, logger: logger,
-		slow: segments.NewSlowness(hedgeFloor, hedgeShare, hedgesAtOnce)}
+func newUploader(objects segments.Store, slow *segments.Slowness, budget *putBudget, m *metrics,
+	logger *slog.Logger) *uploader {
+	return &uploader{objects: objects, slow: slow, budget: budget, metrics: m, logger: logger}
 }
 
 // put stores the segment's object, trying until ctx ends. Attempts that are still running when it
 // returns belong to running.
 func (u *uploader) put(ctx context.Context, running *sync.WaitGroup, s *segment) error {
-	slow := u.slow.Begin(int64(len(s.object)))
 	var last error
 	for n := 0; ; n++ {
-		err := u.round(ctx, running, s, slow)
+		err := u.round(ctx, running, s)
 		if err == nil || errors.Is(err, errTaken) {
 			return err
 		}
@@ -78,58 +71,33 @@ func gaveUp(cause, last error) error {
 	return fmt.Errorf("%w, after: %w", cause, last)
 }
 
-// round makes one attempt, and a second beside it if the first is slow; 0 says that it is not known
-// when that is.
-func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segment, slow time.Duration) error {
+// round makes one attempt, and a second beside it if the first is slow.
+func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segment) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	results := make(chan error, 2)
-	attempt := func() {
+	attempt := func(ctx context.Context) <-chan error {
+		result := make(chan error, 1)
 		s.readers.Add(1)
 		key, body := s.id.Key(), s.object
 		running.Go(func() {
 			err := u.attempt(ctx, key, body)
 			s.readers.Add(-1)
-			results <- err
+			result <- err
 		})
+		return result
 	}
-	attempt()
-	var hedge <-chan time.Time
-	if slow > 0 {
-		timer := time.NewTimer(slow)
-		defer timer.Stop()
-		hedge = timer.C
+	final := func(err error) bool { return errors.Is(err, errTaken) }
+	again := func() {
+		u.metrics.hedges.Inc()
+		u.budget.spend(1, time.Now())
 	}
-	for attempts := 1; attempts > 0; {
-		select {
-		case err := <-results:
-			if attempts--; err == nil || attempts == 0 || errors.Is(err, errTaken) {
-				return err
-			}
-		case <-hedge:
-			hedge = nil
-			if u.slow.Hedge() {
-				u.metrics.hedges.Inc()
-				u.budget.spend(1, time.Now())
-				attempt()
-				attempts++
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
+	return u.slow.Twice(ctx, int64(len(s.object)), attempt, final, again)
 }
 
 // attempt is one put. An object that is there already is ours if it holds our bytes: an earlier
 // attempt has stored it and its answer was lost.
 func (u *uploader) attempt(ctx context.Context, key string, body []byte) error {
-	start := time.Now()
 	err := u.objects.Put(ctx, key, body)
-	if err == nil {
-		u.slow.Add(int64(len(body)), time.Since(start))
-		return nil
-	}
 	if !errors.Is(err, segments.ErrExists) {
 		return err
 	}

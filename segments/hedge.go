@@ -20,7 +20,7 @@ import (
 func Hedge(store Store, registerer prometheus.Registerer) (Store, error) {
 	h := &hedged{
 		store: store,
-		slow:  NewSlowness(20*time.Millisecond, 0.03, 3),
+		slow:  NewSlowness(SlownessOptions{Percentile: 99, Floor: 20 * time.Millisecond, Share: 0.03, Most: 3}),
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firn_store_hedged_reads_total", Help: "Reads that were slow and sent a second time, by which of the two " +
 				"answered first.",
@@ -42,14 +42,24 @@ type hedged struct {
 
 // Get implements Store.
 func (h *hedged) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	slow := h.slow.Begin(length)
+	slow, begun := h.slow.Begin(length), time.Now()
+	read := func(ctx context.Context) ([]byte, error) { return h.store.Get(ctx, key, offset, length) }
+	body, err := h.get(ctx, slow, read)
+	if err == nil {
+		h.slow.Add(length, time.Since(begun)) // that of the first, or less, as in Slowness.Twice
+	}
+	return body, err
+}
+
+// get reads, and once more beside itself if that is slow; 0 says that nobody knows when it is.
+func (h *hedged) get(ctx context.Context, slow time.Duration, read func(context.Context) ([]byte, error)) ([]byte,
+	error) {
 	if slow == 0 {
-		return h.timed(ctx, key, offset, length)
+		return read(ctx)
 	}
 	race := newReadRace(ctx)
 	defer race.end()
-	get := func(ctx context.Context) ([]byte, error) { return h.timed(ctx, key, offset, length) }
-	race.enter(0, get)
+	race.enter(0, read)
 	timer := time.NewTimer(slow)
 	defer timer.Stop()
 	select {
@@ -61,7 +71,7 @@ func (h *hedged) Get(ctx context.Context, key string, offset, length int64) ([]b
 		r := <-race.results
 		return r.body, r.err
 	}
-	race.enter(1, get)
+	race.enter(1, read)
 	r := race.winner()
 	if r.err == nil {
 		[]prometheus.Counter{h.first, h.second}[r.racer].Inc()
@@ -112,16 +122,6 @@ func (r *readRace) winner() readResult {
 func (r *readRace) end() {
 	r.cancel()
 	r.running.Wait()
-}
-
-// timed reads, and remembers how long that took if it succeeded.
-func (h *hedged) timed(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	start := time.Now()
-	body, err := h.store.Get(ctx, key, offset, length)
-	if err == nil {
-		h.slow.Add(length, time.Since(start))
-	}
-	return body, err
 }
 
 // Put implements Store.

@@ -10,7 +10,7 @@ var Code = map[Step][]string{
 	Load:              {"coordinator loader.listChains List"},
 	ListChains:        {"coordinator loader.listChains List"},
 	NewSegment:        {"ingest uploader.attempt Put"},
-	JournalPut:        {"coordinator chain.put Put"},
+	JournalPut:        {"coordinator chain.attempt Put"},
 	CreateIncarnation: {"coordinator recovery.createIncarnation create"},
 	SettleOne:         {"coordinator recovery.settleOne create"},
 	SealChain:         {"coordinator recovery.sealChain create"},
