@@ -316,6 +316,15 @@ func (n *Node) loadView(ctx context.Context, g Generation, recovered *State) err
 		if err != nil {
 			return err
 		}
+		newest, err := newestIncarnation(ctx, n.opts.Store, in)
+		if err == nil && newest > in {
+			// What shows that a chain was sealed may have been deleted there before it was read here, and a
+			// put that came late have taken its place.
+			err = errWait
+		}
+		if err != nil {
+			return err
+		}
 		state = found.state
 		if err := errors.Join(n.sameCluster(ctx, in, state), n.sameOpening(g, state)); err != nil {
 			return err

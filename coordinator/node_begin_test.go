@@ -123,15 +123,16 @@ func TestOneChainForAllTries(t *testing.T) {
 	}
 }
 
-// frozen takes hours for its first listing of the journal.
+// frozen has something happen before its first listing of the journal: hours go by, for instance.
 type frozen struct {
 	segments.Store
-	thawed atomic.Bool
+	meanwhile func()
+	thawed    atomic.Bool
 }
 
 func (s *frozen) List(ctx context.Context, prefix, after string) iter.Seq2[segments.Object, error] {
 	if prefix == "journal/" && s.thawed.CompareAndSwap(false, true) {
-		time.Sleep(2 * time.Hour)
+		s.meanwhile()
 	}
 	return s.Store.List(ctx, prefix, after)
 }
@@ -140,7 +141,7 @@ func (s *frozen) List(ctx context.Context, prefix, after string) iter.Seq2[segme
 // lack what others have written, and tidied away.
 func TestSlowBeginningIsNoLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &frozen{Store: memory.New()}
+		store := &frozen{Store: memory.New(), meanwhile: func() { time.Sleep(2 * time.Hour) }}
 		c := shared{embedded.New(embedded.Options{})}
 		state, err := coordinator.Recover(t.Context(), store.Store, coordinator.RecoverOptions{})
 		if err == nil {
@@ -153,6 +154,30 @@ func TestSlowBeginningIsNoLife(t *testing.T) {
 		if lives := chains(t, store); !store.thawed.Load() || len(lives) != 2 {
 			t.Errorf("the journal has the chains of %v, should have that of a life that did not begin, "+
 				"and that of one that did", lives)
+		}
+	})
+}
+
+// What a life read that begins may lack what was deleted meanwhile in a newer incarnation.
+func TestNoLifeWhileANewerIncarnationBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &frozen{Store: memory.New()}
+		store.meanwhile = func() {
+			if _, err := coordinator.Recover(t.Context(), store.Store, coordinator.RecoverOptions{}); err != nil {
+				t.Error(err)
+			}
+		}
+		c := shared{embedded.New(embedded.Options{})}
+		state, err := coordinator.Recover(t.Context(), store.Store, coordinator.RecoverOptions{})
+		if err == nil {
+			err = c.Open(t.Context(), state)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		life, err := joinShared(t, store, c, 1, 1000).Life(t.Context())
+		if err != nil || life.Incarnation() != 3 {
+			t.Errorf("it lives in %d, which a recovery had ended that nobody opened: %v", life.Incarnation(), err)
 		}
 	})
 }

@@ -27,6 +27,10 @@ type Config struct {
 	// incarnation 2, in which the others live.
 	Split bool
 
+	// Stale: node 0 was silent, and its chain is sealed since long ago. It has not noticed, and a
+	// snapshot from before is under way.
+	Stale bool
+
 	Exclusive bool // chains belong to processes with coordinators of their own, and are sealed by recoveries only
 
 	States int // within the bounds, as counted; 0: more than anybody has waited for

@@ -218,7 +218,7 @@ func (w *walk) load(i int) {
 	switch {
 	case what == contrary:
 		t.wrong = wrongFacts
-	case what == moved, w.late(i):
+	case what == moved, w.late(i), n.in != w.s.newest && w.m.rules.NewestAfterLoad:
 		w.m.end(t, i)
 	default:
 		v.view, v.snapshot = found.facts, 0

@@ -13,6 +13,7 @@ type Rules struct {
 	BeginSoon             bool `rule:"a life that took longer to begin than a seal surely lasts does not begin"`
 	Fence                 bool `rule:"a journal put that meets another object ends the life"`
 	NewestAtBegin         bool `rule:"a life begins only if its incarnation is the newest after its object 0 is there"`
+	NewestAfterLoad       bool `rule:"a life begins only if its incarnation is the newest after the bucket was read"`
 	ServerIdentity        bool `rule:"what a server holds counts only if it was opened in this life of it (run_id)"`
 	CallsCarryGeneration  bool `rule:"a call of another generation is refused"`
 	IdempotentCommit      bool `rule:"a segment that is committed again gets its first answer"`

@@ -41,8 +41,25 @@ func (m *Model) Search(limit int) *Result {
 
 // Start is the state in which a search begins.
 func (m *Model) Start() State {
-	start, _ := m.canonical(m.cfg.start())
+	s := m.cfg.start()
+	if m.cfg.Stale {
+		m.stale(s)
+	}
+	start, _ := m.canonical(s)
 	return start
+}
+
+// stale is where node 0 leads that wrote a snapshot and was silent, while another sealed its chain.
+func (m *Model) stale(s *State) {
+	before, _ := m.load(s, 1)
+	s.flying = flyingSnapshot{snapshot: before, in: 1, n: 1}
+	for c := range m.chains {
+		if ch := &s.chains[c]; ch.in != 0 {
+			ch.silent, ch.begun = 2, 2
+		}
+	}
+	own := &s.chains[m.cfg.chain(0, 1)]
+	own.objects[1], own.aged = seal, 1
 }
 
 // Walker makes steps from one state to the next, each in its canonical form.

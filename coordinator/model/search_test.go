@@ -47,6 +47,7 @@ var needs = []need{
 	{"SealBeforeRead", "hole"},
 	{"Fence", "restart"},
 	{"NewestAtBegin", "flush"},
+	{"NewestAfterLoad", "stale"},
 	{"ServerIdentity", "restart"},
 	{"CallsCarryGeneration", "guest"},
 	{"IdempotentCommit", "tiny"},

@@ -38,6 +38,13 @@ var recovering = []mutant{
 		rule: "a life begins only if its incarnation is the newest after its object 0 is there",
 		old:  "\tif newest > g.Incarnation {",
 		new:  "\tif newest > g.Incarnation && false {",
+		by:   []check{{pkg: "./coordinator", run: "NoLifeBeside|Beginning"}, whole},
+	},
+	{
+		name: "newest-not-looked-for-again", file: "coordinator/node_begin.go",
+		rule: "a life begins only if its incarnation is the newest after the bucket was read",
+		old:  "if err == nil && newest > in {",
+		new:  "if err == nil && newest > in && false {",
 		by:   []check{{pkg: "./coordinator", run: "NoLife|Begin"}, whole},
 	},
 	{
