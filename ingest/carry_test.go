@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -47,4 +50,77 @@ func TestCarried(t *testing.T) {
 			t.Errorf("%s holds %d batches, want %d", p, got, producers*batches)
 		}
 	}
+}
+
+// mortal is a cluster in which a node may be dead.
+type mortal struct {
+	*cluster
+	dead bool
+}
+
+func (m *mortal) Alive(string) bool { return !m.dead }
+
+// abandoned is a life that remembers why it was abandoned. Its journal carries nothing.
+type abandoned struct {
+	life
+	why error
+}
+
+func (l *abandoned) Carries(context.Context, segments.ID, bool) (bool, error) { return false, nil }
+
+func (l *abandoned) Abandon(why error) { l.why = why }
+
+// TestMissed: a commit whose bytes do not come ends the life, at once when its writer is dead and
+// else after some time.
+func TestMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &mortal{cluster: newCluster()}
+		w := &Writer{node: n, missing: missing{}}
+		carried := func(number uint64) segments.ID {
+			id, ok := segments.CarriedID(segments.NewLifeID(time.Now()), number, time.Now())
+			if !ok {
+				t.Fatal("there is no id")
+			}
+			return id
+		}
+		slow, other := carried(1), carried(2)
+		looks := func(d time.Duration, ids ...segments.ID) error {
+			time.Sleep(d)
+			l := &abandoned{}
+			w.missed(l, ids)
+			return l.why
+		}
+		if err := errors.Join(looks(0, slow), looks(missedFor, slow), looks(1, other), looks(missedFor, slow)); err != nil {
+			t.Errorf("given up too soon: %v", err)
+		}
+		if err := looks(missedFor+1, slow); !errors.Is(err, errNeverPut) {
+			t.Errorf("its writer is slow: %v", err)
+		}
+		n.dead = true
+		if err := looks(0, other); !errors.Is(err, errNeverPut) {
+			t.Errorf("its writer is dead: %v", err)
+		}
+	})
+}
+
+// TestNotCarried: a segment that the journal was to carry, and never will, keeps its time under the
+// id that it has instead.
+func TestNotCarried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(t, newCluster(), memory.New(), nil)
+		sealed := time.Now().Truncate(time.Second)
+		id, ok := segments.CarriedID(segments.NewLifeID(sealed), 1, sealed)
+		if !ok {
+			t.Fatal("there is no id")
+		}
+		time.Sleep(commitDeadline / 2)
+		s := &segment{id: id, sealed: sealed, tried: true}
+		if err := (&committer{w: w, life: &abandoned{}, ctx: t.Context()}).resolve(s); err != nil {
+			t.Fatal(err)
+		}
+		<-s.stored
+		if _, _, carried := s.id.Carrier(); carried || !s.id.Time().Equal(sealed) {
+			t.Errorf("it became %s, of %v, not of %v", s.id, s.id.Time(), sealed)
+		}
+	})
 }

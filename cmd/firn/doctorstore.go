@@ -201,14 +201,15 @@ func (p probe) checkPutLatency(ctx context.Context) verdict {
 	if err != nil {
 		return bad("see the error", "%v", err)
 	}
-	slow, mend := slowDiskPut, "a faster disk makes it shorter"
+	slow, mend, waits := slowDiskPut, "a faster disk makes it shorter", 2*took.median
 	if !p.at.Local() {
-		slow, mend = slowBucketPut, "a bucket in this machine's region, or S3 Express One Zone, makes it shorter"
+		slow, waits = slowBucketPut, took.median
+		mend = "a bucket in this machine's region, or S3 Express One Zone, makes it shorter"
 	}
 	if took.median > slow {
-		return doubtful("producers wait two puts for an acknowledgement; "+mend, "4 KiB, durable: %s", took)
+		return doubtful("producers wait that long for an acknowledgement; "+mend, "4 KiB, durable: %s", took)
 	}
-	return fine("4 KiB, durable: %s; a lone producer waits about %s for an acknowledgement", took, 2*took.median)
+	return fine("4 KiB, durable: %s; a lone producer waits about %s for an acknowledgement", took, waits)
 }
 
 // checkGetLatency times reads of what checkPutLatency has put.
@@ -278,7 +279,7 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	}
 	call := ""
 	if where.redis != nil {
-		call = fmt.Sprintf("; a call takes: %s, and a lone produce makes two beside its two puts", called)
+		call = fmt.Sprintf("; a call takes: %s, and a lone produce makes two beside its puts", called)
 	}
 	if counts[incarnations] == 0 {
 		return fine("%s; the bucket is new%s", where, call)

@@ -6,8 +6,8 @@ import (
 	"firn.dev/segments/stores"
 )
 
-// memorySize is the flag value of --cache-bytes and --tail-bytes: a size, or auto, which leaves it
-// to the store.
+// memorySize is the flag value of --cache-bytes, --tail-bytes and --carry-bytes: a size, or auto,
+// which leaves it to the store.
 type memorySize struct {
 	byteSize
 	auto bool

@@ -153,7 +153,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.writer, err = ingest.New(ingest.Options{
 		Store: written, Node: n.member, Logger: n.logger, Registerer: registry,
-		FlushBytes: int(o.flushBytes), CarryBytes: int(o.carryBytes), FlushInterval: o.flushInterval,
+		FlushBytes: int(o.flushBytes), CarryBytes: o.carries(n.bucket.Location), FlushInterval: o.flushInterval,
 		PutBudget:   o.putBudget.at(n.bucket.Location),
 		BufferBytes: int64(o.bufferBytes), Sealed: n.index.Keep,
 	})

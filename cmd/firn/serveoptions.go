@@ -42,7 +42,7 @@ type serveOptions struct {
 	zone           string
 
 	flushBytes     byteSize
-	carryBytes     byteSize
+	carryBytes     memorySize
 	flushInterval  time.Duration
 	putBudget      putRate
 	bufferBytes    byteSize
@@ -185,8 +185,9 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	o.requestMemory, o.answerMemory = 512<<20, 512<<20
 	o.cacheBytes.auto, o.tailBytes.auto = true, true
 	f.Var(&o.flushBytes, "flush-bytes", "seal a segment at this size")
-	f.Var(&o.carryBytes, "carry-bytes",
-		"put a segment of at most this size together with its journal object, one put instead of two (experimental)")
+	o.carryBytes.auto = true
+	f.Var(&o.carryBytes, "carry-bytes", "put a segment of at most this size together with its journal object, "+
+		"one put instead of two; 0: none; auto: 8MiB, and 0 on a directory")
 	f.DurationVar(
 		&o.flushInterval,
 		"flush-interval",
@@ -316,7 +317,7 @@ func (o *serveOptions) validate() error {
 		check("admin-addr", checkAddress(o.adminAddr, 0))
 	}
 	check("flush-bytes", within(int64(o.flushBytes), 1<<10, 1<<30))
-	check("carry-bytes", within(int64(o.carryBytes), 0, int64(o.flushBytes)))
+	check("carry-bytes", within(int64(o.carryBytes.byteSize), 0, int64(o.flushBytes)))
 	check("flush-interval", within(o.flushInterval, time.Millisecond, time.Minute))
 	if o.putBudget.perSecond < 0 {
 		check("put-budget", fmt.Errorf("%v is negative", o.putBudget.perSecond))
@@ -462,4 +463,10 @@ func (o *serveOptions) httpScheme() string {
 func withPortOf(host string, bound net.Addr) (string, error) {
 	_, port, err := net.SplitHostPort(bound.String())
 	return net.JoinHostPort(host, port), err
+}
+
+// carries is the size up to which segments are put with their journal object. On a directory that
+// saves little: both are files of one disk, which are written at once.
+func (o *serveOptions) carries(p stores.Location) int {
+	return int(min(o.carryBytes.at(p, 0, 8<<20), int64(o.flushBytes)))
 }

@@ -28,6 +28,7 @@ const (
 	mib         = 1 << 20
 
 	defaultBudget = 8                     // of `firn serve` on s3
+	carried       = 8 * mib               // likewise
 	defaultLinger = 10 * time.Millisecond // franz-go's
 	idempotent    = 5                     // requests in flight
 )

@@ -33,6 +33,7 @@ var (
 	losses = check{
 		pkg: "./coordinator/redis", run: "Lost|Loss|Restart|Replica|Loading|Cluster|Sentinel|Opening|Opened",
 	}
+	carries    = check{pkg: "./coordinator", run: "Carr"}
 	writing    = check{pkg: "./ingest", run: "Lost|Taken|Keys|Order|Duplicate|Help|Lives|Life|Fenced|Watermark|Slow"}
 	direct     = check{pkg: "./ingest", run: "^TestDirect"}
 	committing = check{pkg: "./groups", run: "Late|GivenUp|GivenAway"}
@@ -41,5 +42,5 @@ var (
 
 // mutants are the rules of the protocol, each broken once in the code, by what the rules are for.
 var mutants = slices.Concat(
-	acknowledging, recovering, losing, once, deleting, committed, transactional, atomic,
+	acknowledging, recovering, losing, once, deleting, committed, transactional, atomic, carrying,
 )
