@@ -75,6 +75,7 @@ func newConsume(s streams) *cobra.Command {
 	cmd.ValidArgsFunction = firstArg(o.complete(listTopicNames))
 	completeFlag(cmd, "group", o.complete(listGroupNames))
 	completeFlag(cmd, "from", completePlaces)
+	completeFlag(cmd, "to", completePlaces)
 	completeFlag(cmd, "format", fixedWords("value", "key-value", "json"))
 	return cmd
 }
