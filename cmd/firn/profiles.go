@@ -34,11 +34,15 @@ type profiles struct {
 	path string
 }
 
+// errNoDirectory is returned where the user has no configuration directory. Without one there are
+// no profiles.
+var errNoDirectory = errors.New("profiles are in the user's configuration directory")
+
 // profilesPath is where the file is: in the user's configuration directory.
 func profilesPath() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("profiles are in the user's configuration directory: %w", err)
+		return "", fmt.Errorf("%w: %w", errNoDirectory, err)
 	}
 	return filepath.Join(dir, "firn", "profiles.yaml"), nil
 }
@@ -166,10 +170,10 @@ func fromProfile(cmd *cobra.Command) error {
 		return nil
 	}
 	p, err := readProfiles()
+	if unread := new(fs.PathError); name == "" && (errors.Is(err, errNoDirectory) || errors.As(err, &unread)) {
+		return nil // a container whose user has no home, or one that is another's, has no profiles
+	}
 	if err != nil {
-		if _, noDirectory := os.UserConfigDir(); noDirectory != nil && name == "" {
-			return nil // a container without a home has no profiles
-		}
 		return err
 	}
 	if name == "" {
