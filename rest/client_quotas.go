@@ -104,9 +104,9 @@ func namedEntity(q *query) (e quota.Entity, named bool) {
 // entityParameters name an entity.
 var entityParameters = []string{"user", "client_id", "ip", "user_default", "client_id_default", "ip_default"}
 
-// quotasOf are the quotas of just one entity.
+// quotasOf are the quotas of just one entity, or of all for one without parts.
 func (s *Server) quotasOf(e quota.Entity) ([]quota.Limit, error) {
-	filter := quota.Filter{Parts: map[string]quota.Part{}, Strict: true}
+	filter := quota.Filter{Parts: map[string]quota.Part{}, Strict: e != quota.Entity{}}
 	for _, kind := range quota.Types {
 		if part := *e.Part(kind); part.Set() {
 			filter.Parts[kind] = quota.Part{Name: part}
@@ -132,7 +132,7 @@ func byEntity(limits []quota.Limit) (grouped []entityQuotas) {
 func (s *Server) listQuotas(w http.ResponseWriter, r *http.Request, memory *share) error {
 	q := queryOf(r, append([]string{"after", "limit"}, entityParameters...)...)
 	limit := int(q.number("limit", maxListed, 1, maxListed))
-	entity, named := namedEntity(q)
+	entity, _ := namedEntity(q)
 	var after quota.Entity
 	if text := q.text("after", ""); text != "" {
 		var asked quotaEntity
@@ -151,10 +151,7 @@ func (s *Server) listQuotas(w http.ResponseWriter, r *http.Request, memory *shar
 		int64(s.view().SettingsCount(coordinator.QuotaSetting))*listedQuotaBytes); err != nil {
 		return err
 	}
-	limits, err := s.security.Quotas(quota.Filter{})
-	if named {
-		limits, err = s.quotasOf(entity)
-	}
+	limits, err := s.quotasOf(entity)
 	if err != nil {
 		return err
 	}
