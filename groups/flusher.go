@@ -97,7 +97,7 @@ func (f *flusher) run(ctx context.Context) {
 
 // flush journals all facts that wait. It does not try the facts of an ended life again: if their
 // incarnation goes on, another node finds them unjournaled in the commit stream and helps; if not,
-// they are void.
+// they are void. Those that may not be in the journal when ctx ends wait again, for Close.
 func (f *flusher) flush(ctx context.Context) error {
 	select {
 	case f.running <- struct{}{}:
@@ -115,12 +115,19 @@ func (f *flusher) flush(ctx context.Context) error {
 	for len(taken) > 0 {
 		life := taken[0].life
 		var entries []coordinator.Entry
-		for len(taken) > 0 && taken[0].life == life {
-			entries, taken = append(entries, taken[0].entry), taken[1:]
+		for len(entries) < len(taken) && taken[len(entries)].life == life {
+			entries = append(entries, taken[len(entries)].entry)
 		}
 		if err := life.Settle(ctx, entries...); err != nil {
 			failed = err
+			if ctx.Err() != nil {
+				f.mu.Lock()
+				f.waiting = append(taken, f.waiting...)
+				f.mu.Unlock()
+				return failed
+			}
 		}
+		taken = taken[len(entries):]
 	}
 	return failed
 }
