@@ -91,8 +91,8 @@ numbers: build ## the house in numbers: public names, widths, lengths, dependenc
 lint: check ## golangci-lint, pinned (its first build takes minutes)
 	$(GO) run $(GOLANGCI) run ./... ./deploy/... ./test/...
 
-model: ## search the model of the protocol: every state of the larger configurations (half an hour, 4 GiB)
-	GOMEMLIMIT=5GiB $(GO) test -count=1 -timeout 2h -v ./coordinator/model ./coordinator/model/txn -model.long
+model: ## search the model of the protocol: every state of the larger configurations (three quarters of an hour, 8 GiB)
+	GOMEMLIMIT=8GiB $(GO) test -count=1 -timeout 2h -v ./coordinator/model ./coordinator/model/txn -model.long
 
 sim: ## simulate clusters with fresh seeds for SECONDS (600), or one SEED; ARGS="-sim.trace -sim.all"
 	$(GO) test -count=1 -timeout 0 -v ./test/sim $(if $(SEED),-run 'TestSimulation$$' -sim.first $(SEED) -sim.seeds 1,-run 'TestFreshSeeds$$' -sim.seconds $(SECONDS)) $(ARGS)
