@@ -1,9 +1,11 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,8 +14,13 @@ import (
 	"firn.dev/index"
 )
 
-// idleFlush is how long records may wait in the output buffer when no more come.
-const idleFlush = 50 * time.Millisecond
+// Bounds of what a consumer waits for, and of what it collects.
+const (
+	idleFlush   = 50 * time.Millisecond  // how long records may wait in the output buffer when no more come
+	idleLook    = 500 * time.Millisecond // how long no record may come before it is looked whether there are any
+	lookTimeout = 5 * time.Second        // how long such a look may take
+	outputBytes = 256 << 10              // of records are collected before they are written
+)
 
 type consumeOptions struct {
 	bootstrap
@@ -25,6 +32,9 @@ type consumeOptions struct {
 	follow     bool
 	format     string
 	filters    []string
+	isolation  isolation
+
+	topicID [16]byte // as plan found it
 }
 
 func newConsume(s streams) *cobra.Command {
@@ -35,6 +45,8 @@ func newConsume(s streams) *cobra.Command {
 		Long: "Read a topic to standard output, one record per line, from --from to --to, which is the end that the topic\n" +
 			"has when the command starts. With --follow, go on with new records. Records of one partition come in order.\n" +
 			"--count ends the reading early.\n\n" +
+			"Records of aborted and of open transactions are left out, and the end is the last stable offset, if there are\n" +
+			"open ones. --isolation read-uncommitted reads all.\n\n" +
 			"With --group, read as a member of that consumer group, from the offsets that the group has committed, and\n" +
 			"commit the records that were written out. --from then counts for partitions without a committed offset.\n\n" +
 			"--format json is what 'firn produce --format json' reads, and what HTTP and 'firn replay' write. A format with\n" +
@@ -73,10 +85,14 @@ func newConsume(s streams) *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.filters, "filter", nil, "write the records alone that match this `expression`, such as "+
 		"key~^anna; may be repeated")
 	cmd.ValidArgsFunction = firstArg(o.complete(listTopicNames))
+	o.isolation = readCommitted
+	cmd.Flags().Var(&o.isolation, "isolation",
+		"read-committed, or read-uncommitted: records of open and aborted transactions as well")
 	completeFlag(cmd, "group", o.complete(listGroupNames))
 	completeFlag(cmd, "from", completePlaces)
 	completeFlag(cmd, "to", completePlaces)
 	completeFlag(cmd, "format", fixedWords("value", "key-value", "json"))
+	completeFlag(cmd, "isolation", fixedWords(string(readCommitted), string(readUncommitted)))
 	return cmd
 }
 
@@ -96,7 +112,7 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 	if w.wanted, err = parseFilters(o.filters); err != nil {
 		return err
 	}
-	w.out = bufio.NewWriterSize(s.Out, 256<<10)
+	w.out = s.Out
 	parts, err := o.plan(ctx, s, from, to)
 	if err != nil {
 		return err
@@ -104,13 +120,14 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 	if o.group != "" {
 		return consumeGroup(ctx, s, o, from, parts, w)
 	}
-	c := &consumer{consumeOptions: o, recordWriter: w, open: map[int32]int64{}}
+	c := &consumer{consumeOptions: o, recordWriter: w, open: map[int32]*stretch{}}
 	offsets, available := c.begin(parts)
 	if len(offsets) == 0 {
 		return nil
 	}
 	c.client, err = o.connect(ctx,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.topic: offsets}),
+		kgo.FetchIsolationLevel(o.isolation.level()),
 		kgo.KeepControlRecords(), // they have offsets too: without them the end of a stretch could pass unseen
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
@@ -118,6 +135,7 @@ func consume(ctx context.Context, s streams, o *consumeOptions) error {
 		return err
 	}
 	defer c.client.Close()
+	c.lookout = o.lookout(c.client)
 	defer o.watchServer(ctx, s, c.client, "trying again until one does")()
 
 	expected := o.count
@@ -136,10 +154,12 @@ func (o *consumeOptions) plan(ctx context.Context, s streams, from, to index.Pla
 		return nil, err
 	}
 	defer done()
-	if _, err := lookUp(ctx, adm, o.topic); err != nil {
+	detail, err := lookUp(ctx, adm, o.topic)
+	if err != nil {
 		return nil, err
 	}
-	parts, err := stretches(ctx, adm, o.topic, from, to)
+	o.topicID = detail.ID
+	parts, err := stretches(ctx, adm, o.topic, from, to, o.isolation == readCommitted)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +189,13 @@ func (o *consumeOptions) checkFrom(s streams, from index.Place, parts map[int32]
 	return nil
 }
 
-// recordWriter writes the records that are wanted.
+// recordWriter writes the records that are wanted. Each write to the output has whole records: a
+// program behind a pipe would take the beginning of one for a record.
 type recordWriter struct {
-	out    *bufio.Writer
-	format formatter
-	wanted filter
+	out     io.Writer
+	format  formatter
+	wanted  filter
+	waiting bytes.Buffer
 }
 
 // write writes a record, if it is wanted.
@@ -181,7 +203,19 @@ func (w *recordWriter) write(r *kgo.Record) (written bool, err error) {
 	if !w.wanted(r) {
 		return false, nil
 	}
-	return true, w.format(w.out, r)
+	if err := w.format(&w.waiting, r); err != nil {
+		return false, err
+	}
+	if w.waiting.Len() >= outputBytes {
+		err = w.flush()
+	}
+	return true, err
+}
+
+// flush writes what waits.
+func (w *recordWriter) flush() error {
+	_, err := w.waiting.WriteTo(w.out)
+	return err
 }
 
 // consumer copies records to an output.
@@ -189,8 +223,9 @@ type consumer struct {
 	*consumeOptions
 	recordWriter
 	client   *kgo.Client
+	lookout  *lookout
 	progress *progress
-	open     map[int32]int64 // partitions not yet read to their end, with that end
+	open     map[int32]*stretch // partitions not yet read to their end, with what is left
 	written  int64
 }
 
@@ -203,7 +238,7 @@ func (c *consumer) begin(parts map[int32]stretch) (offsets map[int32]kgo.Offset,
 			continue
 		}
 		offsets[partition] = kgo.NewOffset().At(part.start)
-		c.open[partition] = part.end
+		c.open[partition] = &part
 		available += max(part.end-part.start, 0)
 	}
 	return offsets, available
@@ -217,31 +252,51 @@ func (c *consumer) copyRecords(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			if err := c.out.Flush(); err != nil || c.follow {
+			if err := c.flush(); err != nil || c.follow {
 				return err
 			}
 			return errInterrupted
 		}
 		if err := c.copyFetches(fetches); err != nil {
-			return err
+			return cmp.Or(c.flush(), err)
 		}
 	}
-	return c.out.Flush()
+	return c.flush()
 }
 
-// poll waits for records. What is buffered is flushed before it waits for long.
+// poll waits for records. What is buffered is flushed before it waits for long, and after that
+// stretches are closed that have no more. It may return none.
 func (c *consumer) poll(ctx context.Context) (kgo.Fetches, error) {
-	soon, cancel := context.WithTimeout(ctx, idleFlush)
-	fetches := c.client.PollFetches(soon)
-	timedOut := soon.Err() != nil
-	cancel()
-	if !fetches.Empty() || !timedOut {
+	if fetches, come := c.pollFor(ctx, idleFlush); come {
 		return fetches, nil
 	}
-	if err := c.out.Flush(); err != nil {
+	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	return c.client.PollFetches(ctx), nil
+	if c.follow {
+		return c.client.PollFetches(ctx), nil
+	}
+	fetches, come := c.pollFor(ctx, idleLook)
+	if come {
+		return fetches, nil
+	}
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	for partition, left := range c.open {
+		if !c.lookout.isOver(looking, partition, left.start, left.end) {
+			break // records come, or there is nobody to ask
+		}
+		delete(c.open, partition)
+	}
+	return nil, nil
+}
+
+// pollFor waits so long for records, or for what is wrong with them.
+func (c *consumer) pollFor(ctx context.Context, wait time.Duration) (fetches kgo.Fetches, come bool) {
+	soon, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	fetches = c.client.PollFetches(soon)
+	return fetches, !fetches.Empty() || soon.Err() == nil
 }
 
 func (c *consumer) done() bool {
@@ -258,8 +313,8 @@ func (c *consumer) copyFetches(fetches kgo.Fetches) error {
 		if c.done() {
 			return nil
 		}
-		end, open := c.open[r.Partition]
-		if !c.follow && (!open || r.Offset >= end) {
+		left := c.open[r.Partition]
+		if !c.follow && (left == nil || r.Offset >= left.end) {
 			delete(c.open, r.Partition)
 			continue
 		}
@@ -274,7 +329,10 @@ func (c *consumer) copyFetches(fetches kgo.Fetches) error {
 			records++
 			bytes += int64(len(r.Key) + len(r.Value))
 		}
-		if !c.follow && r.Offset == end-1 {
+		if c.follow {
+			continue
+		}
+		if left.start = r.Offset + 1; left.start >= left.end {
 			delete(c.open, r.Partition)
 		}
 	}

@@ -22,6 +22,7 @@ type groupConsumer struct {
 	*consumeOptions
 	recordWriter
 	client   *kgo.Client
+	lookout  *lookout
 	adm      *kadm.Client
 	ends     map[int32]stretch // what was there to read when the command started
 	progress *progress
@@ -44,14 +45,16 @@ func consumeGroup(ctx context.Context, s streams, o *consumeOptions, from index.
 		reset = kgo.NewOffset().At(offset)
 	}
 	cl, err := o.connect(ctx, kgo.ConsumerGroup(o.group), kgo.ConsumeTopics(o.topic), kgo.ConsumeResetOffset(reset),
-		kgo.DisableAutoCommit(),
+		kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(o.isolation.level()),
+		kgo.KeepControlRecords(), // they are committed as well: a partition may end with one
 		kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(groupPoll))
 	if err != nil {
 		return err
 	}
 	defer cl.CloseAllowingRebalance()
 	defer o.watchServer(ctx, s, cl, "trying again until one does")()
-	c := &groupConsumer{consumeOptions: o, recordWriter: w, client: cl, adm: kadm.NewClient(cl), ends: parts}
+	c := &groupConsumer{consumeOptions: o, recordWriter: w, client: cl, lookout: o.lookout(cl),
+		adm: kadm.NewClient(cl), ends: parts}
 	c.progress = startProgress(s, "consumed", o.count, o.count > 0)
 	defer c.progress.finish()
 	return c.copyRecords(ctx)
@@ -105,9 +108,12 @@ func (c *groupConsumer) copyFetches(ctx context.Context, fetches kgo.Fetches) er
 		}
 		return explain(c.topic, problem.Err, "")
 	}
-	var bytes int64
+	var read, bytes int64
 	records := fetches.Records()
 	for _, r := range records {
+		if r.Attrs.IsControl() {
+			continue
+		}
 		written, err := c.write(r)
 		if err != nil {
 			return err
@@ -115,12 +121,13 @@ func (c *groupConsumer) copyFetches(ctx context.Context, fetches kgo.Fetches) er
 		if written {
 			c.written++
 		}
+		read++
 		bytes += int64(len(r.Key) + len(r.Value))
 	}
-	if err := c.out.Flush(); err != nil {
+	if err := c.flush(); err != nil {
 		return err
 	}
-	c.progress.add(int64(len(records)), bytes)
+	c.progress.add(read, bytes)
 	return explainGroup(c.group, c.client.CommitRecords(ctx, records...))
 }
 
@@ -130,7 +137,7 @@ func outage(err error) bool {
 	return errors.As(err, new(*kgo.ErrGroupSession)) && !errors.As(err, &answer)
 }
 
-// groupIsDone says whether the group has committed all that was there at the start.
+// groupIsDone says whether the group has committed all records that were there at the start.
 func (c *groupConsumer) groupIsDone(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -143,7 +150,7 @@ func (c *groupConsumer) groupIsDone(ctx context.Context) (bool, error) {
 		if o, there := committed.Lookup(c.topic, partition); there && o.At >= 0 {
 			read = o.At
 		}
-		if read < part.end {
+		if !c.lookout.isOver(ctx, partition, read, part.end) {
 			return false, nil
 		}
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -10,8 +10,8 @@ import (
 	"firn.dev/segments/batch"
 )
 
-// formatter writes one record and what follows it.
-type formatter func(w *bufio.Writer, r *kgo.Record) error
+// formatter appends one record and what follows it.
+type formatter func(w *bytes.Buffer, r *kgo.Record) error
 
 // recordFormat returns the formatter of that name, or of that format string.
 func recordFormat(name string) (formatter, error) {
@@ -29,13 +29,12 @@ func recordFormat(name string) (formatter, error) {
 	return nil, usagef("--format %q is not one of value, key-value, json, or a format such as '%%k %%s\\n'", name)
 }
 
-// writeValue relies on bufio.Writer keeping its first error.
-func writeValue(w *bufio.Writer, r *kgo.Record) error {
+func writeValue(w *bytes.Buffer, r *kgo.Record) error {
 	w.Write(r.Value)
 	return w.WriteByte('\n')
 }
 
-func writeKeyValue(w *bufio.Writer, r *kgo.Record) error {
+func writeKeyValue(w *bytes.Buffer, r *kgo.Record) error {
 	w.Write(r.Key)
 	w.WriteByte('\t')
 	return writeValue(w, r)
@@ -45,7 +44,7 @@ func writeKeyValue(w *bufio.Writer, r *kgo.Record) error {
 func newJSONFormatter() formatter {
 	var line []byte
 	var headers []batch.RecordHeader
-	return func(w *bufio.Writer, r *kgo.Record) error {
+	return func(w *bytes.Buffer, r *kgo.Record) error {
 		headers = headers[:0]
 		for _, h := range r.Headers {
 			headers = append(headers, batch.RecordHeader(h))

@@ -18,14 +18,20 @@ func parsePlace(flag, text string) (index.Place, error) {
 }
 
 // stretch is the part of one partition that is to be read: [start, end) of what is there now, which
-// ends at newest.
+// ends at newest. For a reader of committed records it ends at the last stable offset.
 type stretch struct{ start, end, newest int64 }
 
 // stretches finds where to start in each partition, and where to end, which is not behind where it
-// ends now. An offset below the log start starts there, as with Kafka's auto.offset.reset=earliest.
-func stretches(ctx context.Context, adm *kadm.Client, topic string, from, to index.Place) (map[int32]stretch, error) {
+// ends now, or with committed where the last stable offset is now. An offset below the log start
+// starts there, as with Kafka's auto.offset.reset=earliest.
+func stretches(ctx context.Context, adm *kadm.Client, topic string, from, to index.Place,
+	committed bool) (map[int32]stretch, error) {
 	// The ends are asked first, so that no start lies behind its end.
-	ends, err := adm.ListEndOffsets(ctx, topic)
+	newest, err := adm.ListEndOffsets(ctx, topic)
+	ends := newest
+	if err == nil && committed {
+		ends, err = adm.ListCommittedOffsets(ctx, topic)
+	}
 	if err != nil {
 		return nil, explain(topic, err, "")
 	}
@@ -40,9 +46,9 @@ func stretches(ctx context.Context, adm *kadm.Client, topic string, from, to ind
 	offset, _ := from.Offset()
 	stop, stopsAtOffset := to.Offset()
 	found := map[int32]stretch{}
-	for partition, newest := range ends[topic] {
-		start, end := starts[topic][partition], stops[topic][partition]
-		for _, listed := range []kadm.ListedOffset{start, end, newest} {
+	for partition, last := range ends[topic] {
+		start, end, newest := starts[topic][partition], stops[topic][partition], newest[topic][partition]
+		for _, listed := range []kadm.ListedOffset{start, end, last, newest} {
 			if err := explain(topic, listed.Err, ""); err != nil {
 				return nil, err
 			}
@@ -50,7 +56,7 @@ func stretches(ctx context.Context, adm *kadm.Client, topic string, from, to ind
 		if stopsAtOffset {
 			end.Offset = stop
 		}
-		found[partition] = stretch{max(start.Offset, offset), min(end.Offset, newest.Offset), newest.Offset}
+		found[partition] = stretch{max(start.Offset, offset), min(end.Offset, last.Offset), max(last.Offset, newest.Offset)}
 	}
 	return found, nil
 }

@@ -70,7 +70,7 @@ func (o *resetOptions) reset(ctx context.Context, s streams) error {
 	if _, err := lookUp(ctx, adm, o.topic); err != nil {
 		return err
 	}
-	parts, err := stretches(ctx, adm, o.topic, to, index.Latest)
+	parts, err := stretches(ctx, adm, o.topic, to, index.Latest, false)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func TestMain(m *testing.M) {
 //	                       whose zstd frame is none; with ! it has to be refused
 //	certify NAME…          makes an authority (ca.pem), server.pem and its key, and for each NAME a
 //	                       client's certificate
+//	transact ADDR TOPIC commit|abort VALUE…
+//	                       produces a transaction to partition 0, and ends it so
+//	overlap ADDR TOPIC     produces a transaction and an open one behind it, and aborts the first
 //	occupy NAME            sets the variable to a loopback address that somebody listens on
 //
 // Scripts may put their data in a bucket: $MINIO and $S3 are store URLs of one place in a MinIO
@@ -76,6 +80,8 @@ func TestScripts(t *testing.T) {
 			"status":    status,
 			"occupy":    occupy,
 			"subscribe": subscribe,
+			"transact":  transact,
+			"overlap":   overlap,
 			"kill":      kill,
 			"terminate": terminate,
 		},
@@ -149,6 +155,39 @@ func subscribe(ts *testscript.TestScript, _ bool, args []string) {
 	case <-time.After(awaitLimit):
 		ts.Fatalf("no partition of %s is assigned in group %s", args[2], args[1])
 	}
+}
+
+// beginTransaction produces records of a transaction to partition 0 and leaves it open.
+func beginTransaction(ts *testscript.TestScript, addr, topic string, values ...string) (
+	end func(kgo.TransactionEndTry),
+) {
+	ctx, cancel := context.WithTimeout(context.Background(), awaitLimit)
+	ts.Defer(cancel)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.TransactionalID(rand.Text()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	ts.Check(err)
+	ts.Defer(cl.Close)
+	ts.Check(cl.BeginTransaction())
+	for _, value := range values {
+		ts.Check(cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr())
+	}
+	return func(how kgo.TransactionEndTry) { ts.Check(cl.EndTransaction(ctx, how)) }
+}
+
+func transact(ts *testscript.TestScript, _ bool, args []string) {
+	end := beginTransaction(ts, args[0], args[1], args[3:]...)
+	switch args[2] {
+	case "commit":
+		end(kgo.TryCommit)
+	case "abort":
+		end(kgo.TryAbort)
+	}
+}
+
+func overlap(ts *testscript.TestScript, _ bool, args []string) {
+	end := beginTransaction(ts, args[0], args[1], "aborted")
+	beginTransaction(ts, args[0], args[1], "open")
+	end(kgo.TryAbort)
 }
 
 func damage(ts *testscript.TestScript, refused bool, args []string) {

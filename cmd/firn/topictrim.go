@@ -69,7 +69,7 @@ func (o *trimOptions) trim(ctx context.Context, s streams) error {
 	if _, err := lookUp(ctx, adm, o.topic); err != nil {
 		return err
 	}
-	parts, err := stretches(ctx, adm, o.topic, before, index.Latest)
+	parts, err := stretches(ctx, adm, o.topic, before, index.Latest, false)
 	if err != nil {
 		return err
 	}
