@@ -21,7 +21,7 @@ func init() {
 	register(0, 2, alterConfigs, rules{
 		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster),
 			access.AlterConfigs.On(access.Group)},
-		quota: access.Requests})
+		quota: access.Mutations})
 }
 
 func alterConfigs(ctx context.Context, s *Server, from *peer, req *kmsg.AlterConfigsRequest) (kmsg.Response, error) {

@@ -41,7 +41,8 @@ func (s *Server) bound(req kmsg.Request) int64 {
 	case *kmsg.DescribeConfigsRequest:
 		return s.configsBound(req)
 	case *kmsg.ListConfigResourcesRequest:
-		return int64(s.topicCount(true)) * describedTopicBytes
+		configured := s.opts.Node.View().SettingsCount(coordinator.ConfigSetting)
+		return int64(s.topicCount(true))*describedTopicBytes + int64(configured)*describedGroupBytes
 	case *kmsg.CreateTopicsRequest:
 		return int64(min(len(req.Topics), s.opts.Topics.MaxPartitions)) * int64(configCount) * describedConfigBytes
 	case *kmsg.ListGroupsRequest:

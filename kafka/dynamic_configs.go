@@ -23,6 +23,9 @@ import (
 //     follows from the flags that it was started with (broker_configs.go);
 //   - a subscription to clients' metrics: what Kafka has, without effect, as in a Kafka without a
 //     plugin that takes the metrics.
+//
+// How many are set is bounded for all clients together, so each that is set or deleted counts
+// against the client's quota for controller mutations, as a partition does.
 
 // dynamicKinds are the kinds of resources that have them.
 var dynamicKinds = map[kmsg.ConfigResourceType]dynamicconfig.Kind{
@@ -116,6 +119,9 @@ func (s *Server) alterDynamic(ctx context.Context, from *peer, r dynamicconfig.R
 		return refuse(kerr.PolicyViolation, "%v", err)
 	case validateOnly || len(changes) == 0:
 		return nil
+	}
+	if refused := s.mutates(from, true, len(changes)); refused != nil {
+		return refused
 	}
 	_, err = s.opts.Node.Change(ctx, coordinator.Change{Settings: changes})
 	refused = s.refusalOf(err)

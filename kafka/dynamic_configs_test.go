@@ -98,7 +98,9 @@ func TestDynamicConfigsRefuse(t *testing.T) {
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{session, "soon"}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{session, "1"}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{"no.such", "1"}, kerr.InvalidConfig},
-		{kmsg.ConfigResourceTypeGroupConfig, strings.Repeat("g", 5000), []string{session, "50000"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, strings.Repeat("g", 256), []string{session, "50000"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, "\xff", []string{session, "50000"}, kerr.InvalidConfig},
+		{kmsg.ConfigResourceTypeGroupConfig, "\ufffd", []string{session, "50000"}, nil},
 		{kmsg.ConfigResourceTypeGroupConfig, "trimmed", []string{session, " 50000 "}, nil},
 		{kmsg.ConfigResourceTypeClientMetrics, "m", []string{"metrics", strings.Repeat("m", 2000)}, kerr.InvalidConfig},
 		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{heartbeat, "1000"}, kerr.InvalidConfig}, // the session's length
@@ -115,6 +117,43 @@ func TestDynamicConfigsRefuse(t *testing.T) {
 		{kmsg.ConfigResourceTypeBrokerLogger, "7", []string{"kafka", "DEBUG"}, kerr.InvalidConfig},
 	} {
 		wantCode(t, fmt.Sprint(c.kind, c.name, c.configs), setConfig(t, f, c.kind, c.name, c.configs...), c.want)
+	}
+	all, _ := describe(t, f, kmsg.ConfigResourceTypeGroupConfig, "\xff")
+	if got := all[session]; got.Source != kmsg.ConfigSourceDefaultConfig {
+		t.Errorf("a group whose name is no UTF-8 has the configs of another: %+v", got)
+	}
+}
+
+// Configs that are set or deleted count as partitions do: one client cannot set all that there may
+// be in a moment. An answer that lists what they are set on waits for memory.
+func TestDynamicConfigsCount(t *testing.T) {
+	f := startFirn(t, Options{})
+	f.setQuota(t, "controller_mutation_rate", 1, "user", "ANONYMOUS")
+	list := &kmsg.ListConfigResourcesRequest{Version: 1}
+	before := f.bound(list)
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Version = 1
+	for i := range 100 {
+		req.Resources = append(req.Resources, kmsg.IncrementalAlterConfigsRequestResource{
+			ResourceType: kmsg.ConfigResourceTypeGroupConfig, ResourceName: fmt.Sprint("g", i),
+			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{
+				{Name: "consumer.session.timeout.ms", Value: new("50000")}}})
+	}
+	resp := call[*kmsg.IncrementalAlterConfigsResponse](t, f.connect(t), "admin", req)
+	refused := 0
+	for _, r := range resp.Resources {
+		if r.ErrorCode == kerr.ThrottlingQuotaExceeded.Code {
+			refused++
+		}
+	}
+	if set := len(listed(t, f, kmsg.ConfigResourceTypeGroupConfig)); refused == 0 || set == 0 || set != 100-refused {
+		t.Errorf("of 100 configs %d are refused and %d set", refused, set)
+	}
+	if resp.ThrottleMillis == 0 {
+		t.Error("a client that is refused is not told how long to wait")
+	}
+	if after := f.bound(list); after <= before {
+		t.Errorf("a list of groups takes %d bytes; without them it is %d", after, before)
 	}
 }
 

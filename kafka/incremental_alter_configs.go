@@ -26,7 +26,7 @@ func init() {
 	register(0, 1, incrementalAlterConfigs, rules{
 		needs: []access.Need{access.AlterConfigs.On(access.Topic), access.AlterConfigs.On(access.Cluster),
 			access.AlterConfigs.On(access.Group)},
-		quota: access.Requests})
+		quota: access.Mutations})
 }
 
 func incrementalAlterConfigs(ctx context.Context, s *Server, from *peer,
@@ -100,15 +100,26 @@ func changedList(kind kmsg.ConfigResourceType, set map[string]string,
 	if !wasSet {
 		value = fallback
 	}
-	items := topicconfig.SplitList(value)
-	for _, item := range topicconfig.SplitList(*op.Value) {
-		at := slices.Index(items, item)
-		switch {
-		case op.Op == kmsg.IncrementalAlterConfigOpAppend && at < 0:
+	items, named := topicconfig.SplitList(value), topicconfig.SplitList(*op.Value)
+	if op.Op == kmsg.IncrementalAlterConfigOpSubtract {
+		gone := setOf(named)
+		return strings.Join(slices.DeleteFunc(items, func(item string) bool { return gone[item] }), ","), nil
+	}
+	has := setOf(items)
+	for _, item := range named {
+		if !has[item] {
+			has[item] = true
 			items = append(items, item)
-		case op.Op == kmsg.IncrementalAlterConfigOpSubtract && at >= 0:
-			items = slices.Delete(items, at, at+1)
 		}
 	}
 	return strings.Join(items, ","), nil
+}
+
+// setOf returns the items of a list: lists may be as long as a request.
+func setOf(items []string) map[string]bool {
+	set := make(map[string]bool, len(items))
+	for _, item := range items {
+		set[item] = true
+	}
+	return set
 }

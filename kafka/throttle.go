@@ -86,7 +86,7 @@ func (c *connection) charge(r *request, resp kmsg.Response) {
 			c.use(r, access.FetchedBytes, float64(fetched.recordBytes()))
 		}
 	case access.Mutations:
-		c.use(r, access.Mutations, 0) // counted where the partitions are: see mutates
+		c.use(r, access.Mutations, 0) // counted where they are made: see mutates
 	}
 	if r.produce == nil && !r.api.parks && !waiting[r.api.key] {
 		r.worked = c.peer.work.worked()
@@ -137,16 +137,16 @@ type stopwatch struct {
 
 func (w *stopwatch) worked() time.Duration { return max(time.Since(w.began)-w.waited, 0) }
 
-// mutates counts partitions that a client is about to create or delete. A strict request is refused
-// while the client is over its quota; one of an older version is served, and the client throttled
-// (KIP-599).
-func (s *Server) mutates(from *peer, strict bool, partitions int) *refusal {
+// mutates counts partitions that a client is about to create or delete, or configs that it is about
+// to set or delete on what is no topic. A strict request is refused while the client is over its
+// quota; one of an older version is served, and the client throttled (KIP-599).
+func (s *Server) mutates(from *peer, strict bool, many int) *refusal {
 	by := quotaClient(from.asks.Client, from.ClientID)
 	if strict && s.opts.Quotas.Wait(access.Mutations, by) > 0 {
 		return refuse(kerr.ThrottlingQuotaExceeded,
 			"the quota %s of %s is used up; try again later", access.Mutations, from.asks.Client.Principal)
 	}
-	s.opts.Quotas.Use(access.Mutations, by, float64(partitions))
+	s.opts.Quotas.Use(access.Mutations, by, float64(many))
 	return nil
 }
 

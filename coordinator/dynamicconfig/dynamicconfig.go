@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"firn.dev/coordinator"
 )
@@ -18,11 +19,12 @@ import (
 // delete some.
 var ErrTooMany = errors.New("too many configs of groups, brokers and clients' metrics")
 
-// MaxConfigs bounds how many configs are set, of all resources together, and MaxValueBytes each
-// value.
+// MaxConfigs bounds how many configs are set, of all resources together, MaxValueBytes each value,
+// and MaxNameBytes the name of a resource.
 const (
 	MaxConfigs    = 10_000
 	MaxValueBytes = 1 << 10
+	MaxNameBytes  = 255
 )
 
 // Kind is what kind of thing has configs.
@@ -60,6 +62,9 @@ func parseKey(key string) (r Resource, config string, ok bool) {
 
 // Value is what a config of a resource is set to; false if it is not.
 func Value(view *coordinator.View, r Resource, config string) (string, bool) {
+	if !utf8.ValidString(r.Name) { // its key is another's
+		return "", false
+	}
 	return view.Setting(coordinator.ConfigSetting, r.key(config))
 }
 
@@ -117,16 +122,20 @@ func Changes(view *coordinator.View, r Resource, to map[string]string) ([]coordi
 func Check(r Resource, set map[string]string) error {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if len(set) > 0 && len(r.Name) > MaxNameBytes {
+		bad("the name of the %s has %d bytes; with more than %d it cannot have configs", r.Kind, len(r.Name), MaxNameBytes)
+	}
+	if len(set) > 0 && !utf8.ValidString(r.Name) { // they would be kept as another's
+		bad("the name of the %s is not UTF-8, so it cannot have configs", r.Kind)
+	}
 	for name, value := range set {
 		d, known := Lookup(r.Kind, name)
 		if !known {
 			bad("unknown %s config %q; there are %s", r.Kind, name, namesOf(r.Kind))
-		} else if err := d.check(value); err != nil {
-			bad("%s: %q %w", name, value, err)
 		} else if len(value) > MaxValueBytes {
 			bad("%s has %d bytes; at most %d are allowed", name, len(value), MaxValueBytes)
-		} else if len(r.key(name)) > coordinator.MaxSettingBytes {
-			bad("the name of the %s is too long to have configs", r.Kind)
+		} else if err := d.check(value); err != nil {
+			bad("%s: %q %w", name, value, err)
 		}
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })

@@ -50,4 +50,25 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s %s=%.20s: %v, want %q", c.kind, c.name, c.value, err, c.wrong)
 		}
 	}
+	interval := map[string]string{"interval.ms": "1000"}
+	for name, wrong := range map[string]string{
+		strings.Repeat("n", MaxNameBytes): "", strings.Repeat("n", MaxNameBytes+1): "256 bytes", "\xff": "UTF-8",
+	} {
+		err := Check(Resource{ClientMetrics, name}, interval)
+		if wrong == "" && err != nil || wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)) {
+			t.Errorf("a name of %d bytes: %v, want %q", len(name), err, wrong)
+		}
+		if err := Check(Resource{ClientMetrics, name}, nil); err != nil {
+			t.Errorf("the configs of a name of %d bytes cannot be deleted: %v", len(name), err)
+		}
+	}
+}
+
+// How long a value may be is looked at before what it says.
+func TestLengthIsCheckedFirst(t *testing.T) {
+	value := "client_id=" + strings.Repeat("(", MaxValueBytes)
+	err := Check(Resource{ClientMetrics, "m"}, map[string]string{"match": value})
+	if err == nil || strings.Contains(err.Error(), "regular expression") {
+		t.Errorf("a value of %d bytes: %v", len(value), err)
+	}
 }
