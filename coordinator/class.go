@@ -32,6 +32,7 @@ var classes = []struct {
 	{ErrPartitionCount, ClassFinal}, {ErrOffsetRange, ClassFinal}, {ErrDuplicate, ClassFinal},
 	{ErrOutOfOrder, ClassFinal}, {ErrProducerEpoch, ClassFinal}, {ErrKeyReused, ClassFinal},
 	{ErrOtherPartitions, ClassFinal}, {ErrMergedMeanwhile, ClassFinal}, {ErrUnknownChange, ClassFinal},
+	{ErrAssignmentTooLong, ClassFinal},
 
 	{ErrTransactionalID, ClassFinal}, {ErrTransactionState, ClassFinal}, {ErrTransactionTooLarge, ClassFinal},
 	{ErrTransactionEnded, ClassFinal}, {ErrNotOpenThere, ClassFinal}, {ErrNotWhole, ClassFinal},

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"maps"
 
 	"firn.dev/segments"
 )
@@ -188,10 +189,46 @@ type CreateTopic struct {
 type Grow struct {
 	Topic      segments.TopicID
 	Partitions int32
+	Assign     [][]int32 // brokers of each new partition; nil: they are not assigned
+}
+
+// Apply changes the topic, whose fact is the caller's, or returns ErrPartitionCount or
+// ErrAssignmentTooLong.
+func (g *Grow) Apply(t *TopicFact) error {
+	if more := g.Partitions - t.Partitions; more < 1 || len(g.Assign) > 0 && len(g.Assign) != int(more) {
+		return fmt.Errorf("%w: %s has %d, asked for are %d", ErrPartitionCount, t.Name, t.Partitions, g.Partitions)
+	}
+	brokers := make(map[int32][]int32, len(g.Assign))
+	for i, of := range g.Assign {
+		brokers[t.Partitions+int32(i)] = of
+	}
+	t.Partitions = g.Partitions
+	return t.assign(brokers)
 }
 
 // Configure sets configs of a topic, and removes those whose value is nil.
 type Configure struct {
-	Topic segments.TopicID
-	Set   map[string]*string
+	Topic  segments.TopicID
+	Set    map[string]*string
+	Assign map[int32][]int32 // brokers that some partitions are assigned to; others stay as they are
+}
+
+// Apply changes the topic, whose fact is the caller's, or returns ErrAssignmentTooLong.
+func (c *Configure) Apply(t *TopicFact) error {
+	t.configure(c.Set)
+	return t.assign(c.Assign)
+}
+
+// configure sets configs. Those that the topic had may be others' too.
+func (t *TopicFact) configure(set map[string]*string) {
+	configs := make(map[string]string, len(t.Configs)+len(set))
+	maps.Copy(configs, t.Configs)
+	for key, value := range set {
+		if value == nil {
+			delete(configs, key)
+		} else {
+			configs[key] = *value
+		}
+	}
+	t.Configs = configs
 }

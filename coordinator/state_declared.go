@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"strconv"
@@ -10,8 +11,9 @@ import (
 // What a topic's clients declared of its replicas is in configs of the topic that are not Kafka's.
 // Copies are the bucket's business, but tools compare what they declared with what they read. A
 // Topic shows it in fields, so that clients neither see it among the configs nor take it away when
-// they replace them.
+// they replace them. The same goes for what a later version keeps under ownConfigs.
 const (
+	ownConfigs = "firn." // begins the names
 	// ReplicationFactorConfig holds how many replicas they asked for.
 	ReplicationFactorConfig = "firn.replication.factor"
 	// ReplicaAssignmentConfig holds which brokers they assigned partitions to, as Assignment has it.
@@ -50,6 +52,14 @@ func (a Assignment) With(partition int32, brokers []int32) Assignment {
 	return a
 }
 
+// Check returns ErrAssignmentTooLong if the assignment is longer than MaxAssignmentBytes.
+func (a Assignment) Check() error {
+	if n := len(a.String()); n > MaxAssignmentBytes {
+		return fmt.Errorf("%w: they take %d bytes; at most %d are remembered", ErrAssignmentTooLong, n, MaxAssignmentBytes)
+	}
+	return nil
+}
+
 // parseAssignment reads what String has written; nil for what this version does not understand.
 func parseAssignment(text string) Assignment {
 	parts := strings.Split(text, ",")
@@ -79,20 +89,35 @@ func DeclareReplicas(factor int16, assignment Assignment) map[string]*string {
 	return set
 }
 
+// assign remembers the brokers that some partitions are assigned to. The replication factor, which
+// new partitions get, is that of the first partition.
+func (t *TopicFact) assign(brokers map[int32][]int32) error {
+	if len(brokers) == 0 {
+		return nil
+	}
+	all := parseAssignment(t.Configs[ReplicaAssignmentConfig])
+	for partition, of := range brokers {
+		all = all.With(partition, of)
+	}
+	if err := all.Check(); err != nil {
+		return err
+	}
+	set := map[string]*string{ReplicaAssignmentConfig: new(all.String())}
+	if n := len(all[0]); n > 0 {
+		set = DeclareReplicas(int16(n), all)
+	}
+	t.configure(set)
+	return nil
+}
+
 // shown is a topic as a View shows it.
 func shown(t *TopicFact) *Topic {
-	topic := &Topic{ID: t.ID, Name: t.Name, Partitions: t.Partitions, Configs: t.Configs}
-	factor, declared := t.Configs[ReplicationFactorConfig]
-	assignment, assigned := t.Configs[ReplicaAssignmentConfig]
-	if declared || assigned {
-		topic.Configs = maps.Clone(t.Configs)
-		delete(topic.Configs, ReplicationFactorConfig)
-		delete(topic.Configs, ReplicaAssignmentConfig)
-		n, _ := strconv.ParseInt(factor, 10, 16) // 0 for what this version does not understand
-		topic.ReplicationFactor = int16(n)
-		if assigned {
-			topic.Assignment = parseAssignment(assignment)
-		}
+	topic := &Topic{ID: t.ID, Name: t.Name, Partitions: t.Partitions, Configs: maps.Clone(t.Configs)}
+	maps.DeleteFunc(topic.Configs, func(name, _ string) bool { return strings.HasPrefix(name, ownConfigs) })
+	n, _ := strconv.ParseInt(t.Configs[ReplicationFactorConfig], 10, 16) // 0 for what this version does not understand
+	topic.ReplicationFactor = int16(n)
+	if assignment, assigned := t.Configs[ReplicaAssignmentConfig]; assigned {
+		topic.Assignment = parseAssignment(assignment)
 	}
 	return topic
 }

@@ -21,7 +21,7 @@ func TestDeclaredReplicas(t *testing.T) {
 		}
 	}
 	a := Assignment{{1}}.With(3, []int32{2})
-	fact := &TopicFact{Name: "t", Configs: map[string]string{"retention.ms": "1"}}
+	fact := &TopicFact{Name: "t", Configs: map[string]string{"retention.ms": "1", "firn.of.a.later.version": "1"}}
 	for name, value := range DeclareReplicas(2, a) {
 		fact.Configs[name] = *value
 	}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,7 +16,9 @@ import (
 //     to move. It is remembered, and told (replicas.go). The topic's replication factor, which new
 //     partitions get, is that of its first partition. The brokers need not exist.
 //   - Nothing is ever under way, so cancelling is NO_REASSIGNMENT_IN_PROGRESS.
-//   - Each topic is changed wholly or not at all, unlike in Kafka.
+//   - Each topic is changed wholly or not at all, unlike in Kafka. One that stands twice in a
+//     request is changed once after the other, as in Kafka. Requests at the same moment, also
+//     through different nodes, keep what others assign of other partitions.
 func init() {
 	register(0, 1, alterPartitionReassignments, rules{
 		needs: []access.Need{access.Alter.On(access.Cluster)}, quota: access.Requests})
@@ -34,9 +35,20 @@ func alterPartitionReassignments(ctx context.Context, s *Server, from *peer,
 	}
 	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
 	resp.Topics = make([]kmsg.AlterPartitionAssignmentsResponseTopic, len(req.Topics))
-	inParallel(len(req.Topics), func(i int) {
-		fixed := req.Version >= 1 && !req.AllowReplicationFactorChange
-		resp.Topics[i] = s.reassignTopic(ctx, from, &req.Topics[i], fixed)
+	fixed := req.Version >= 1 && !req.AllowReplicationFactorChange
+	var names []string
+	places := map[string][]int{} // of a topic in the request
+	for i := range req.Topics {
+		name := req.Topics[i].Topic
+		if places[name] == nil {
+			names = append(names, name)
+		}
+		places[name] = append(places[name], i)
+	}
+	inParallel(len(names), func(i int) {
+		for _, at := range places[names[i]] {
+			resp.Topics[at] = s.reassignTopic(ctx, from, &req.Topics[at], fixed)
+		}
 	})
 	return resp, nil
 }
@@ -46,11 +58,7 @@ func alterPartitionReassignments(ctx context.Context, s *Server, from *peer,
 func (s *Server) reassignTopic(ctx context.Context, from *peer, asked *kmsg.AlterPartitionAssignmentsRequestTopic,
 	fixed bool) (a kmsg.AlterPartitionAssignmentsResponseTopic) {
 	t := s.opts.Node.View().Topic(asked.Topic)
-	changed, bad := false, false
-	var assignment coordinator.Assignment
-	if t != nil {
-		assignment = slices.Clone(t.Assignment)
-	}
+	bad, brokers := false, map[int32][]int32{}
 	a.Topic = asked.Topic
 	for i := range asked.Partitions {
 		p := &asked.Partitions[i]
@@ -60,25 +68,17 @@ func (s *Server) reassignTopic(ctx context.Context, from *peer, asked *kmsg.Alte
 				"partition %d has %d replicas and would have %d, which the request does not allow",
 				p.Partition, s.declared(t, p.Partition).count, n)
 		} else if refused == nil {
-			changed = true
-			assignment = assignment.With(p.Partition, p.Replicas)
+			brokers[p.Partition] = p.Replicas
 		}
 		bad = bad || refused != nil
 		a.Partitions = append(a.Partitions, kmsg.AlterPartitionAssignmentsResponseTopicPartition{
 			Partition: p.Partition, ErrorCode: refused.code(), ErrorMessage: refused.text()})
 	}
-	if bad || !changed {
+	if bad || len(brokers) == 0 {
 		return a
 	}
-	factor := t.ReplicationFactor
-	if first := assignment[0]; len(first) > 0 {
-		factor = int16(len(first))
-	}
-	refused := checkAssignmentSize(assignment)
-	if refused == nil {
-		refused = s.refusalOf(s.topics.DeclareReplicas(ctx, t, factor, assignment))
-		from.changed("AlterPartitionReassignments", t.Name, refused)
-	}
+	refused := s.refusalOf(s.topics.Reassign(ctx, t, brokers))
+	from.changed("AlterPartitionReassignments", t.Name, refused)
 	if refused != nil {
 		for i := range a.Partitions {
 			a.Partitions[i].ErrorCode, a.Partitions[i].ErrorMessage = refused.code(), refused.text()

@@ -13,8 +13,9 @@ import (
 // CreatePartitions, versions 0 to 3, as Kafka 4. Any node serves it.
 //
 //   - The count is what the topic has afterwards, and must be more than it has.
-//   - A manual assignment must have as many entries as partitions are new. It is remembered, and
-//     told (replicas.go); brokers in it need not exist.
+//   - A manual assignment must have as many entries as partitions are new, of as many replicas as
+//     the topic's first partition has. It is remembered, and told (replicas.go); brokers in it need
+//     not exist.
 //   - A topic that stands twice in a request is refused, and is answered once.
 func init() {
 	register(0, 3, createPartitions, rules{needs: []access.Need{access.Alter.On(access.Topic)}, quota: access.Mutations})
@@ -67,12 +68,19 @@ func (s *Server) growTopic(ctx context.Context, from *peer, asked kmsg.CreatePar
 		return refuse(kerr.InvalidReplicaAssignment, "the manual assignment is for %d new partitions; there would be %d",
 			len(asked.Assignment), more)
 	}
-	assignment := slices.Clone(t.Assignment)
+	assignment, replicas := slices.Clone(t.Assignment), s.declared(t, 0).count
+	var brokers [][]int32
 	for i, a := range asked.Assignment {
-		if refused := checkReplicas(t.Partitions+int32(i), a.Replicas); refused != nil {
+		partition := t.Partitions + int32(i)
+		if refused := checkReplicas(partition, a.Replicas); refused != nil {
 			return refused
 		}
-		assignment = assignment.With(t.Partitions+int32(i), a.Replicas)
+		if n := len(a.Replicas); n != int(replicas) {
+			return refuse(kerr.InvalidReplicaAssignment,
+				"partition %d is assigned to %d brokers; the topic's partitions have %d replicas", partition, n, replicas)
+		}
+		assignment = assignment.With(partition, a.Replicas)
+		brokers = append(brokers, a.Replicas)
 	}
 	if refused := checkAssignmentSize(assignment); refused != nil {
 		return refused
@@ -83,9 +91,5 @@ func (s *Server) growTopic(ctx context.Context, from *peer, asked kmsg.CreatePar
 	if refused := s.mutates(from, req.Version >= strictCreatePartitions, int(asked.Count-t.Partitions)); refused != nil {
 		return refused
 	}
-	err := s.topics.Grow(ctx, t, asked.Count)
-	if err == nil && len(asked.Assignment) > 0 {
-		err = s.topics.DeclareReplicas(ctx, t, t.ReplicationFactor, assignment)
-	}
-	return s.refusalOf(err)
+	return s.refusalOf(s.topics.Grow(ctx, t, asked.Count, brokers...))
 }

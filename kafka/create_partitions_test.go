@@ -11,7 +11,7 @@ import (
 
 func TestCreatePartitions(t *testing.T) {
 	f := startFirn(t, Options{Topics: topics.Options{MaxPartitions: 10}})
-	for _, name := range []string{"grows", "same", "shrinks", "limit", "assigned", "misassigned", "twin"} {
+	for _, name := range []string{"grows", "same", "shrinks", "limit", "assigned", "misassigned", "unlike", "twin"} {
 		f.createTopic(t, name, 2)
 	}
 	brokers := func(ids ...int32) kmsg.CreatePartitionsRequestTopicAssignment {
@@ -27,7 +27,10 @@ func TestCreatePartitions(t *testing.T) {
 		{kmsg.CreatePartitionsRequestTopic{Topic: "shrinks", Count: -1}, kerr.InvalidPartitions, 2},
 		{kmsg.CreatePartitionsRequestTopic{Topic: "limit", Count: 11}, kerr.InvalidPartitions, 2},
 		{kmsg.CreatePartitionsRequestTopic{Topic: "assigned", Count: 4,
-			Assignment: []kmsg.CreatePartitionsRequestTopicAssignment{brokers(1), brokers(2, 3)}}, nil, 4},
+			Assignment: []kmsg.CreatePartitionsRequestTopicAssignment{brokers(1), brokers(2)}}, nil, 4},
+		{kmsg.CreatePartitionsRequestTopic{Topic: "unlike", Count: 4,
+			Assignment: []kmsg.CreatePartitionsRequestTopicAssignment{brokers(1), brokers(2, 3)}},
+			kerr.InvalidReplicaAssignment, 2},
 		{kmsg.CreatePartitionsRequestTopic{Topic: "misassigned", Count: 4,
 			Assignment: []kmsg.CreatePartitionsRequestTopicAssignment{brokers(1)}}, kerr.InvalidReplicaAssignment, 2},
 		{kmsg.CreatePartitionsRequestTopic{Topic: "twin", Count: 3}, kerr.InvalidRequest, 2},

@@ -15,7 +15,8 @@ import (
 // names that many replicas, all of them in sync: the leader and the live nodes behind it in the
 // order of their ids, round and round. With fewer live nodes than replicas, a node stands for
 // several: the number must not change because a node restarts. Of the brokers that a partition was
-// assigned to those that live come first, and the first of them leads.
+// assigned to those that live come first, and the first of them leads, of the client's zone if it
+// names one. The leader is among the replicas that clients get, however few those are.
 
 // MaxReplicas bounds the replication factor, and so how long an answer about a topic becomes.
 const MaxReplicas = 16
@@ -42,13 +43,14 @@ type replicaSet struct {
 
 // declared returns what clients declared of the replicas of a partition, which need not exist.
 func (s *Server) declared(t *coordinator.Topic, partition int32) replicaSet {
-	given := t != nil && partition >= 0 && int(partition) < len(t.Assignment)
-	if given && s.opts.ReportedReplicationFactor == 0 {
-		if assigned := t.Assignment[partition]; len(assigned) > 0 {
-			return replicaSet{int16(len(assigned)), assigned}
-		}
+	r := replicaSet{count: s.replicationFactor(t)}
+	if t != nil && partition >= 0 && int(partition) < len(t.Assignment) {
+		r.assigned = t.Assignment[partition]
 	}
-	return replicaSet{count: s.replicationFactor(t)}
+	if len(r.assigned) > 0 && s.opts.ReportedReplicationFactor == 0 {
+		r.count = int16(len(r.assigned))
+	}
+	return r
 }
 
 // of returns the leader of a partition, -1 if there is no node, and its replicas.
@@ -66,8 +68,9 @@ func (p placement) of(at segments.Partition, r replicaSet) (leader int32, replic
 	}
 	known := lives(p.nodes)
 	first := slices.DeleteFunc(slices.Clone(r.assigned), func(id int32) bool { return !known(id) })
-	if len(first) == 0 {
-		first = []int32{leader}
+	if i := slices.Index(first, leader); i < 0 || i >= int(r.count) {
+		others := slices.DeleteFunc(first, func(id int32) bool { return id == leader })
+		first = slices.Insert(others, 0, leader)
 	}
 	return leader, replicasOf(p.nodes, first, r.count)
 }
@@ -154,10 +157,8 @@ func checkReplicas(partition int32, brokers []int32) *refusal {
 
 // checkAssignmentSize bounds what is remembered of the assignments of one topic.
 func checkAssignmentSize(a coordinator.Assignment) *refusal {
-	if n := len(a.String()); n > coordinator.MaxAssignmentBytes {
-		return refuse(kerr.InvalidReplicaAssignment,
-			"the assignments of the topic's partitions take %d bytes; at most %d are remembered",
-			n, coordinator.MaxAssignmentBytes)
+	if err := a.Check(); err != nil {
+		return refuse(kerr.InvalidReplicaAssignment, "%v", err)
 	}
 	return nil
 }

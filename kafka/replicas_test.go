@@ -3,6 +3,7 @@ package kafka
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
 
@@ -134,6 +136,74 @@ func TestReplicasAreDistinctNodes(t *testing.T) {
 		if got := replicasOf(nodes, []int32{c.leader}, c.count); !slices.Equal(got, c.want) {
 			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
 		}
+	}
+}
+
+// The leader is among the replicas, whatever the client's zone and however few they are, and is the
+// same on nodes that report another replication factor.
+func TestLeaderIsAReplica(t *testing.T) {
+	nodes := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "b"}, {ID: 3, Zone: "c"}}
+	for _, c := range []struct {
+		zone     string
+		count    int16
+		assigned []int32
+		want     []int32 // the replicas
+		leader   int32
+	}{
+		{"", 2, []int32{3, 1}, []int32{3, 1}, 3},
+		{"", 1, []int32{3, 1}, []int32{3}, 3},
+		{"zone=a", 2, []int32{3, 1}, []int32{3, 1}, 1},
+		{"zone=a", 1, []int32{3, 1}, []int32{1}, 1},
+		{"zone=b", 2, []int32{3, 1}, []int32{2, 3}, 2},
+		{"zone=b", 3, []int32{3, 1}, []int32{2, 3, 1}, 2},
+		{"zone=b", 2, nil, []int32{2, 3}, 2},
+	} {
+		p := placement{nodes, nearby(nodes, c.zone)}
+		leader, replicas := p.of(segments.Partition{}, replicaSet{c.count, c.assigned})
+		if leader != c.leader || !slices.Equal(replicas, c.want) {
+			t.Errorf("%q, %d of %v: leader %d of %v, want %d of %v", c.zone, c.count, c.assigned, leader, replicas,
+				c.leader, c.want)
+		}
+	}
+	topic := &coordinator.Topic{Partitions: 2, ReplicationFactor: 2, Assignment: coordinator.Assignment{{3, 1}}}
+	for flag, want := range map[int16]replicaSet{0: {2, []int32{3, 1}}, 1: {1, []int32{3, 1}}, 3: {3, []int32{3, 1}}} {
+		s := &Server{opts: Options{ReportedReplicationFactor: flag}}
+		if got := s.declared(topic, 0); got.count != want.count || !slices.Equal(got.assigned, want.assigned) {
+			t.Errorf("with %d reported: %+v, want %+v", flag, got, want)
+		}
+	}
+}
+
+// A topic that stands twice in a request, and topics of requests at the same moment, keep all that
+// is assigned; of a partition that is assigned twice, the last stands.
+func TestReassignmentsKeepEachOther(t *testing.T) {
+	f := startFirn(t, Options{})
+	const partitions = 12
+	f.createTopic(t, "log", partitions)
+	twice := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	for broker, partition := range []int32{0, 1, 1, 2} {
+		twice.Topics = append(twice.Topics, kmsg.AlterPartitionAssignmentsRequestTopic{Topic: "log",
+			Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{
+				{Partition: partition, Replicas: []int32{int32(broker)}}}})
+	}
+	for _, a := range ask[*kmsg.AlterPartitionAssignmentsResponse](t, f, twice).Topics {
+		wantCode(t, "assign", a.Partitions[0].ErrorCode, nil)
+	}
+	admin := f.admin(t)
+	var under sync.WaitGroup
+	for p := int32(3); p < partitions; p++ {
+		under.Go(func() {
+			var assign kadm.AlterPartitionAssignmentsReq
+			assign.Assign("log", p, []int32{p + 1})
+			if answers, err := admin.AlterPartitionAssignments(t.Context(), assign); err != nil || answers.Error() != nil {
+				t.Error(err, answers.Error())
+			}
+		})
+	}
+	under.Wait()
+	got := f.node.View().Topic("log").Assignment.String()
+	if got != "0,2,3,4,5,6,7,8,9,10,11,12" {
+		t.Errorf("assigned are %s", got)
 	}
 }
 

@@ -19,6 +19,7 @@ var finals = []struct {
 	{coordinator.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{coordinator.ErrTopicExists, kerr.TopicAlreadyExists},
 	{coordinator.ErrPartitionCount, kerr.InvalidPartitions},
+	{coordinator.ErrAssignmentTooLong, kerr.InvalidReplicaAssignment},
 	{coordinator.ErrOffsetRange, kerr.OffsetOutOfRange},
 }
 

@@ -251,9 +251,11 @@ func (t *Topics) CheckGrowth(topic *coordinator.Topic, partitions int32) error {
 	return t.fits(partitions)
 }
 
-// Grow gives a topic more partitions, so that it has as many as CheckGrowth has checked.
-func (t *Topics) Grow(ctx context.Context, topic *coordinator.Topic, partitions int32) error {
-	_, err := t.node.Change(ctx, coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: partitions}})
+// Grow gives a topic more partitions, so that it has as many as CheckGrowth has checked. The
+// brokers that they are assigned to, if they are, come one new partition after the other.
+func (t *Topics) Grow(ctx context.Context, topic *coordinator.Topic, partitions int32, brokers ...[]int32) error {
+	_, err := t.node.Change(ctx, coordinator.Change{Grow: &coordinator.Grow{Topic: topic.ID, Partitions: partitions,
+		Assign: brokers}})
 	return err
 }
 
@@ -282,12 +284,10 @@ func (t *Topics) Configure(ctx context.Context, c *Configuration) error {
 	return err
 }
 
-// DeclareReplicas remembers a topic's replication factor and the assignment of its partitions. It
-// changes no more than what clients are told.
-func (t *Topics) DeclareReplicas(ctx context.Context, topic *coordinator.Topic, factor int16,
-	assignment coordinator.Assignment) error {
-	_, err := t.node.Change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: topic.ID,
-		Set: coordinator.DeclareReplicas(factor, assignment)}})
+// Reassign remembers the brokers that some of a topic's partitions are assigned to; what others
+// assign at the same moment stays. It changes no more than what clients are told.
+func (t *Topics) Reassign(ctx context.Context, topic *coordinator.Topic, brokers map[int32][]int32) error {
+	_, err := t.node.Change(ctx, coordinator.Change{Configure: &coordinator.Configure{Topic: topic.ID, Assign: brokers}})
 	return err
 }
 

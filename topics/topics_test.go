@@ -105,13 +105,15 @@ func TestChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{all.Configure(t.Context(), c), all.Configure(t.Context(), nil),
-		all.Grow(t.Context(), topic, 5), all.DeclareReplicas(t.Context(), topic, 2, coordinator.Assignment{nil, {3, 1}})} {
+		all.Grow(t.Context(), topic, 5, []int32{4}, []int32{5}, []int32{6}, []int32{7}),
+		all.Reassign(t.Context(), topic, map[int32][]int32{1: {3, 1}}), all.Reassign(t.Context(), topic,
+			map[int32][]int32{0: {1, 2}})} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
 	want := &coordinator.Topic{ID: topic.ID, Name: "t", Partitions: 5, ReplicationFactor: 2, Configs: map[string]string{},
-		Assignment: coordinator.Assignment{nil, {3, 1}}}
+		Assignment: coordinator.Assignment{{1, 2}, {3, 1}, {5}, {6}, {7}}}
 	if diff := cmp.Diff(want, node.View().Topic("t")); diff != "" {
 		t.Errorf("after all changes (-want +got):\n%s", diff)
 	}

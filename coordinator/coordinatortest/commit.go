@@ -165,6 +165,7 @@ func testTopics(t *testing.T, f *fixture) {
 	if !changed || configured.Partitions != 3 || configured.Name != "a" {
 		t.Errorf("configured topic is %+v", configured)
 	}
+	testAssignments(t, f, id)
 	testLogStart(t, f, at)
 	testProducerIDs(t, f)
 
@@ -207,5 +208,31 @@ func testProducerIDs(t *testing.T, f *fixture) {
 	first := f.change(coordinator.Change{ProducerIDs: 10}).Fact.ProducerIDs.End
 	if second := f.change(coordinator.Change{ProducerIDs: 5}).Fact.ProducerIDs.End; first < 10 || second != first+5 {
 		t.Errorf("blocks of producer ids end at %d and %d", first, second)
+	}
+}
+
+// testAssignments assigns partitions of a topic that has 3: each change keeps what others assigned.
+func testAssignments(t *testing.T, f *fixture, id segments.TopicID) {
+	t.Helper()
+	assign := func(brokers map[int32][]int32) error {
+		_, err := f.propose(coordinator.Change{Configure: &coordinator.Configure{Topic: id, Assign: brokers}})
+		return err
+	}
+	f.want("assign one", assign(map[int32][]int32{2: {3}}), nil)
+	f.want("assign another", assign(map[int32][]int32{0: {1, 2}}), nil)
+	long := map[int32][]int32{}
+	for partition := range int32(10_000) {
+		long[partition] = []int32{1_000_000}
+	}
+	f.want("assign too much", assign(long), coordinator.ErrAssignmentTooLong)
+	grow := &coordinator.Grow{Topic: id, Partitions: 5, Assign: [][]int32{{9}}}
+	_, err := f.propose(coordinator.Change{Grow: grow})
+	f.want("grow by two, and assign one", err, coordinator.ErrPartitionCount)
+	grow.Assign = append(grow.Assign, []int32{8})
+	grown := f.change(coordinator.Change{Grow: grow}).Fact.Topic
+	assigned := grown.Configs[coordinator.ReplicaAssignmentConfig]
+	factor := grown.Configs[coordinator.ReplicationFactorConfig]
+	if grown.Partitions != 5 || assigned != "1:2,,3,9,8" || factor != "2" || grown.Configs["l"] != "w" {
+		t.Errorf("the topic with assignments is %+v", grown)
 	}
 }

@@ -56,29 +56,9 @@ func (e *Coordinator) propose(c coordinator.Change, now time.Time) (*coordinator
 			return nil
 		})
 	case c.Grow != nil:
-		return e.changeTopic(c.Grow.Topic, func(t *coordinator.TopicFact) error {
-			if c.Grow.Partitions <= t.Partitions {
-				return fmt.Errorf("%w: %s has %d, asked for are %d", coordinator.ErrPartitionCount, t.Name, t.Partitions,
-					c.Grow.Partitions)
-			}
-			t.Partitions = c.Grow.Partitions
-			return nil
-		})
+		return e.changeTopic(c.Grow.Topic, c.Grow.Apply)
 	case c.Configure != nil:
-		return e.changeTopic(c.Configure.Topic, func(t *coordinator.TopicFact) error {
-			t.Configs = maps.Clone(t.Configs)
-			if t.Configs == nil {
-				t.Configs = map[string]string{}
-			}
-			for key, value := range c.Configure.Set {
-				if value == nil {
-					delete(t.Configs, key)
-				} else {
-					t.Configs[key] = *value
-				}
-			}
-			return nil
-		})
+		return e.changeTopic(c.Configure.Topic, c.Configure.Apply)
 	case c.LogStart != nil:
 		return e.moveLogStart(c.LogStart)
 	case c.ProducerIDs > 0:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"strconv"
 
@@ -32,19 +31,9 @@ func (c *Coordinator) Propose(
 			return nil
 		})
 	case change.Grow != nil:
-		return p.changeTopic(ctx, "alter", change.Grow.Topic, func(t *coordinator.TopicFact) error {
-			if change.Grow.Partitions <= t.Partitions {
-				return fmt.Errorf("%w: %s has %d, asked for are %d",
-					coordinator.ErrPartitionCount, t.Name, t.Partitions, change.Grow.Partitions)
-			}
-			t.Partitions = change.Grow.Partitions
-			return nil
-		})
+		return p.changeTopic(ctx, "alter", change.Grow.Topic, change.Grow.Apply)
 	case change.Configure != nil:
-		return p.changeTopic(ctx, "alter", change.Configure.Topic, func(t *coordinator.TopicFact) error {
-			t.Configs = configured(t.Configs, change.Configure.Set)
-			return nil
-		})
+		return p.changeTopic(ctx, "alter", change.Configure.Topic, change.Configure.Apply)
 	case change.LogStart != nil:
 		return p.moveLogStart(ctx, change.LogStart)
 	case change.ProducerIDs > 0:
@@ -60,21 +49,6 @@ func (c *Coordinator) Propose(
 		return p.changeID(ctx, &change)
 	}
 	return coordinator.Entry{}, fmt.Errorf("%w: it has no content", coordinator.ErrUnknownChange)
-}
-
-func configured(configs map[string]string, set map[string]*string) map[string]string {
-	configs = maps.Clone(configs)
-	if configs == nil {
-		configs = map[string]string{}
-	}
-	for key, value := range set {
-		if value == nil {
-			delete(configs, key)
-		} else {
-			configs[key] = *value
-		}
-	}
-	return configs
 }
 
 // proposal is one Propose on its way.
