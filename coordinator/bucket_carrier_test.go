@@ -3,10 +3,13 @@ package coordinator
 import (
 	"bytes"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
 )
 
@@ -73,5 +76,46 @@ func TestDamagedCarrier(t *testing.T) {
 		if _, err := decodeJournalObject(whole[:n]); err == nil {
 			t.Errorf("%d bytes of %d are an object", n, len(whole))
 		}
+	}
+}
+
+// TestCarriedSegmentIsDescribed: what a journal object carries is shown and checked as a segment of
+// its own is.
+func TestCarriedSegmentIsDescribed(t *testing.T) {
+	life := segments.NewLifeID(time.Now())
+	fact := AppendFact(nil, sampleFacts()[0])
+	_, id := carrierOf(t, life, 3, nil)
+	records, err := batch.Build(make([]batch.Record, 3), batch.NoProducer(batch.None))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := segments.Partition{Topic: segments.NewTopicID(), Index: 4}
+	segment, _, err := segments.EncodeMixed(id, []segments.RunData{{Partition: at, Batches: [][]byte{records}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _ := carrierOf(t, life, 3, segment, fact)
+	whole := o.encode()
+	var text bytes.Buffer
+	if err := Describe(&text, o.key(), whole); err != nil {
+		t.Fatal(err)
+	}
+	if want := "partition " + at.String(); !strings.Contains(text.String(), want) {
+		t.Errorf("without %q:\n%s", want, &text)
+	}
+	for i := range segment {
+		damaged := bytes.Clone(whole)
+		damaged[i] ^= 1
+		err := Describe(io.Discard, o.key(), damaged)
+		if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewer) {
+			t.Errorf("byte %d of the segment is damaged: %v", i, err)
+		}
+	}
+	if err := Describe(io.Discard, o.key(), whole[len(segment):]); !errors.Is(err, ErrMalformed) {
+		t.Errorf("without its segment: %v", err)
+	}
+	o.carries = segments.ID{1}
+	if err := Describe(io.Discard, o.key(), o.encode()); !errors.Is(err, ErrMalformed) {
+		t.Errorf("with another segment: %v", err)
 	}
 }

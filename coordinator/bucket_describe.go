@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -75,6 +76,27 @@ func (p *printer) journal(object []byte) error {
 	}
 	for _, f := range facts {
 		p.fact(f)
+	}
+	if o.carries == (segments.ID{}) {
+		return nil
+	}
+	return p.carried(carriedBy(object), o.carries)
+}
+
+// carried describes the segment that a journal object begins with.
+func (p *printer) carried(segment []byte, want segments.ID) error {
+	if p.err != nil {
+		return nil
+	}
+	if err := segments.Describe(p.w, segment); err != nil {
+		kind := ErrMalformed
+		if errors.Is(err, segments.ErrVersion) {
+			kind = ErrNewer
+		}
+		return fmt.Errorf("%w: the segment that it carries: %w", kind, err)
+	}
+	if index, err := segments.Decode(segment); err == nil && index.ID != want {
+		return fmt.Errorf("%w: it carries segment %s, and says %s", ErrMalformed, index.ID, want)
 	}
 	return nil
 }

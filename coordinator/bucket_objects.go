@@ -119,6 +119,17 @@ func openJournal(object []byte) (d *decoder, version uint16, err error) {
 	return d, objectVersionOf(object), nil
 }
 
+// carriedBy is the segment that a journal object begins with, which openJournal has read; nil if
+// it is the end of an object alone.
+func carriedBy(object []byte) []byte {
+	body, carries := bytes.CutSuffix(object, []byte(carrierMagic))
+	end := len(body) - 4
+	if !carries || end < 0 || int64(binary.BigEndian.Uint32(body[end:])) > int64(end) {
+		return nil
+	}
+	return object[:end-int(binary.BigEndian.Uint32(body[end:]))]
+}
+
 // decodeJournalObject decodes a journal object, or the end of one.
 func decodeJournalObject(object []byte) (*journalObject, error) {
 	d, version, err := openJournal(object)
