@@ -85,7 +85,7 @@ func (l *auditList) add(a coordinator.AuditObject) error {
 	if !l.begun {
 		next, l.begun = first, true
 	}
-	_, err = fmt.Fprintf(l.w, "%s%s", next, object)
+	_, err = fmt.Fprintf(l.w, "%s%s", next, escapeForYAML(object))
 	return err
 }
 
@@ -102,6 +102,7 @@ func (l *auditList) end(r coordinator.AuditReport) error {
 	if err != nil {
 		return err
 	}
+	summary = escapeForYAML(summary)
 	switch {
 	case l.form == asYAML && l.begun:
 		_, err = fmt.Fprintf(l.w, "\nsummary: %s\n", summary)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -74,10 +75,25 @@ func (f outputForm) printWith(w io.Writer, found any, table func(w io.Writer) er
 }
 
 func encodeJSON(w io.Writer, found any, indent string) error {
-	encoder := json.NewEncoder(w)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", indent)
-	return encoder.Encode(found)
+	if err := encoder.Encode(found); err != nil {
+		return err
+	}
+	return written(w.Write(escapeForYAML(text.Bytes())))
+}
+
+// notInYAML are characters that JSON has as they are, and YAML refuses, or takes for a line's end.
+var notInYAML = regexp.MustCompile("[\x7f-\u009f\ufeff\ufffe\uffff]")
+
+// escapeForYAML makes JSON be YAML: such characters are only in its strings.
+func escapeForYAML(text []byte) []byte {
+	return notInYAML.ReplaceAllFunc(text, func(b []byte) []byte {
+		r, _ := utf8.DecodeRune(b)
+		return fmt.Appendf(nil, `\u%04x`, r)
+	})
 }
 
 // encodeYAML goes by way of JSON, which is YAML, so that both have the same fields in one order.

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"firn.dev/coordinator"
 )
 
 // saysNothing are the commands that print no facts to standard output: those that change something
@@ -113,4 +115,43 @@ func printed(t *testing.T, form outputForm, found any) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// TestEveryTextHasForms: no text that a stranger chose makes JSON or YAML unreadable, or another
+// text.
+func TestEveryTextHasForms(t *testing.T) {
+	var runes []rune
+	for _, part := range [][2]rune{{0, 0x2ff}, {0x2020, 0x2030}, {0xfef0, 0xffff}, {0x10000, 0x10002}} {
+		for r := part[0]; r <= part[1]; r++ {
+			runes = append(runes, r)
+		}
+	}
+	type named struct {
+		Name string `json:"name"`
+	}
+	want := []named{{string(runes)}}
+	for _, r := range runes {
+		want = append(want, named{string(r)})
+	}
+	for form, decode := range map[outputForm]func([]byte, any) error{asJSON: json.Unmarshal, asYAML: yaml.Unmarshal} {
+		var got []named
+		if err := decode([]byte(printed(t, form, want)), &got); err != nil {
+			t.Fatalf("%s: %v", form, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", form, diff)
+		}
+	}
+	var audited bytes.Buffer
+	list := auditList{form: asYAML, w: &audited}
+	if err := list.add(coordinator.AuditObject{Detail: string(runes)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := list.end(coordinator.AuditReport{}); err != nil {
+		t.Fatal(err)
+	}
+	var found struct{ Objects []struct{ Detail string } }
+	if err := yaml.Unmarshal(audited.Bytes(), &found); err != nil || found.Objects[0].Detail != string(runes) {
+		t.Errorf("an audited object is %q: %v", found, err)
+	}
 }

@@ -37,3 +37,19 @@ func TestRecordsChooseTheirPartition(t *testing.T) {
 		}
 	}
 }
+
+// TestTimestamps holds which times a record may have.
+func TestTimestamps(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "-1": -1, "-86400001": -86400001, "1767225600000": 1767225600000,
+		`"1969-12-31T23:59:59.999Z"`: -1, `"2026-01-01T00:00:00Z"`: 1767225600000} {
+		if at, err := parseTimestamp([]byte(text)); err != nil || at.UnixMilli() != want {
+			t.Errorf("%s is %d: %v", text, at.UnixMilli(), err)
+		}
+	}
+	for _, text := range []string{"1.5", "true", `"yesterday"`, "9223372036854775807", "-9223372036854775808", "1e30",
+		`"0001-01-01T00:00:00Z"`} {
+		if at, err := parseTimestamp([]byte(text)); err == nil {
+			t.Errorf("%s is %v", text, at)
+		}
+	}
+}

@@ -171,20 +171,31 @@ func parseHeaders(v jsontext.Value) (headers []kgo.RecordHeader, err error) {
 	return headers, nil
 }
 
-// parseTimestamp reads milliseconds since 1970, an RFC 3339 time, or null, which is now.
+// parseTimestamp reads milliseconds since 1970, negative ones as well, an RFC 3339 time, or null,
+// which is now.
 func parseTimestamp(v jsontext.Value) (time.Time, error) {
+	var at time.Time
+	var err error
 	switch v.Kind() {
 	case 0, 'n':
 		return time.Time{}, nil
 	case '0':
-		if millis, err := strconv.ParseInt(string(v), 10, 64); err == nil && millis >= 0 {
-			return time.UnixMilli(millis), nil
-		}
+		var millis int64
+		millis, err = strconv.ParseInt(string(v), 10, 64)
+		at = time.UnixMilli(millis)
 	case '"':
-		text, err := jsontext.AppendUnquote(nil, v)
-		if at, wrong := time.Parse(time.RFC3339Nano, string(text)); err == nil && wrong == nil {
-			return at, nil
+		var text []byte
+		if text, err = jsontext.AppendUnquote(nil, v); err == nil {
+			at, err = time.Parse(time.RFC3339Nano, string(text))
 		}
+	default:
+		err = strconv.ErrSyntax
 	}
-	return time.Time{}, fmt.Errorf("timestamp has to be milliseconds since 1970 or an RFC 3339 time, not %s", v)
+	switch {
+	case err != nil:
+		return at, fmt.Errorf("timestamp has to be milliseconds since 1970 or an RFC 3339 time, not %s", v)
+	case !time.Unix(0, at.UnixNano()).Equal(at): // the client counts nanoseconds
+		return at, fmt.Errorf("timestamp has to be between the years 1678 and 2262, not %s", v)
+	}
+	return at, nil
 }
