@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,10 +33,16 @@ const (
 	maxRefusals = 1000
 )
 
-// NewAudit returns an audit that writes to a log.
+// NewAudit returns an audit that writes to a log, whatever the log's level is: clients may set that
+// one, and must not silence what tells of them.
 func NewAudit(logger *slog.Logger) *Audit {
-	return &Audit{logger: logger, refused: map[refusal]int{}}
+	return &Audit{logger: slog.New(everyLevel{logger.Handler()}), refused: map[refusal]int{}}
 }
+
+// everyLevel is a handler that takes records of each level.
+type everyLevel struct{ slog.Handler }
+
+func (everyLevel) Enabled(context.Context, slog.Level) bool { return true }
 
 // Changed says that a client has changed something that somebody answers for, or that it failed to.
 // The subject is what was changed, as people name it.

@@ -71,6 +71,20 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 	})
 }
 
+// Clients may set the level of a node's log: they do not silence the audit with that.
+func TestLevelsDoNotSilenceTheAudit(t *testing.T) {
+	var log lockedBuffer
+	a := access.NewAudit(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError + 1})))
+	alice := access.Client{Principal: access.Principal{Type: "User", Name: "alice"}}
+	a.Changed(alice, "DeleteTopics", "log", nil)
+	a.Refused(alice, access.Write, access.Resource{Type: access.Topic, Name: "log"})
+	for _, want := range []string{"level=INFO msg=audit action=DeleteTopics", "level=WARN msg=audit action=Write"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no line has %s; logged was\n%s", want, &log)
+		}
+	}
+}
+
 func TestChangesAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	a := access.NewAudit(slog.New(slog.NewTextHandler(&log, nil)))

@@ -47,8 +47,8 @@ func (s *Server) alterLogger(from *peer, node string, validateOnly bool,
 	case !known:
 		return refuse(kerr.InvalidConfig, "%s: %q is not DEBUG, INFO, WARN or ERROR", rootLogger, text)
 	case !validateOnly:
-		from.changed("AlterConfigs", "logger of broker "+node+": "+level.String(), nil) // while that is logged
 		s.opts.LogLevel.Set(level)
+		from.changed("AlterConfigs", "logger of broker "+node+": "+level.String(), nil)
 	}
 	return nil
 }

@@ -80,8 +80,8 @@ func (s *Server) asking(route *route) handler {
 			if who, err = s.authenticate(r); err != nil {
 				return err
 			}
+			begins(r)
 		}
-		begins(r)
 		asker := &access.Asker{Authorizer: s.opts.Authorizer, Client: who.Client, Needs: declared, Audit: s.audit}
 		ctx := context.WithValue(r.Context(), callerKey{}, who)
 		r = r.WithContext(context.WithValue(ctx, askerKey{}, asker))
@@ -105,6 +105,19 @@ func audited(h handler) handler {
 		asker := askerOf(r)
 		subject := cmp.Or(w.Header().Get("Location"), r.URL.RequestURI()) // of what is created, the body has the name
 		asker.Audit.Changed(asker.Client, r.Method, subject, err)
+		return err
+	}
+}
+
+// auditedRefusals has the audit log told of requests that fail. What they change is told by
+// security.Admin.
+func auditedRefusals(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		if err != nil {
+			asker := askerOf(r)
+			asker.Audit.Changed(asker.Client, r.Method, r.URL.RequestURI(), err)
+		}
 		return err
 	}
 }

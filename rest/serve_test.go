@@ -140,11 +140,12 @@ func TestQuietConnectionsMakeRoom(t *testing.T) {
 		answered bool
 		auth     bool
 	}{
-		"says nothing":                      {sends: "G"},
-		"waits for its next request":        {sends: head + "\r\n", answered: true},
-		"does not send what it announced":   {sends: head + "Content-Length: 1\r\n\r\n", answered: true},
-		"is refused, and does not end":      {sends: head + "Content-Length: 1\r\n\r\n", answered: true, auth: true},
-		"has its password looked at so far": {sends: head + "Authorization: Basic YTpi\r\n\r\n", auth: true},
+		"says nothing":                        {sends: "G"},
+		"waits for its next request":          {sends: head + "\r\n", answered: true},
+		"does not send what it announced":     {sends: head + "Content-Length: 1\r\n\r\n", answered: true},
+		"is refused, and does not end":        {sends: head + "Content-Length: 1\r\n\r\n", answered: true, auth: true},
+		"takes no answer that is everybody's": {sends: "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", auth: true},
+		"has its password looked at so far":   {sends: head + "Authorization: Basic YTpi\r\n\r\n", auth: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			limit := func(o *Options) {
