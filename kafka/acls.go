@@ -68,21 +68,17 @@ func createACLs(ctx context.Context, s *Server, from *peer, req *kmsg.CreateACLs
 	refused := s.mayWithACLs(from, access.Alter)
 	refusals := make([]*refusal, len(req.Creations))
 	var created []acl.Binding
+	var at []int // where they are in the request
 	for i := range req.Creations {
 		if refusals[i] = refused; refused == nil {
 			b, err := s.security.ACL(creation(&req.Creations[i]))
 			if refusals[i] = s.refusalOf(err); err == nil {
-				created = append(created, b)
+				created, at = append(created, b), append(at, i)
 			}
 		}
 	}
-	if len(created) > 0 {
-		failed := s.refusalOf(s.security.CreateACLs(ctx, from.asks, created))
-		for i := range refusals {
-			if refusals[i] == nil {
-				refusals[i] = failed
-			}
-		}
+	for i, failed := range s.refusalsOf(s.security.CreateACLs(ctx, from.asks, created)) {
+		refusals[at[i]] = failed
 	}
 	for _, refused := range refusals {
 		resp.Results = append(resp.Results, kmsg.CreateACLsResponseResult{
@@ -101,6 +97,9 @@ func creation(c *kmsg.CreateACLsRequestCreation) acl.Spec {
 func deleteACLs(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteACLsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteACLsResponse)
 	refused := s.mayWithACLs(from, access.Alter)
+	if refused == nil {
+		refused = s.refusalOf(s.catchUp(ctx)) // or ACLs that another node has answered for would stay
+	}
 	results := make([]deletedACLs, len(req.Filters))
 	var all []acl.Binding
 	for i := range req.Filters {
@@ -110,15 +109,10 @@ func deleteACLs(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteACLs
 			all = append(all, results[i].bindings...)
 		}
 	}
-	if len(all) > 0 {
-		failed := s.refusalOf(s.security.DeleteACLs(ctx, from.asks, all))
-		for i := range results {
-			if len(results[i].bindings) > 0 {
-				results[i].failed = failed
-			}
-		}
-	}
+	failed := s.refusalsOf(s.security.DeleteACLs(ctx, from.asks, all))
 	for i := range results {
+		n := len(results[i].bindings)
+		results[i].failed, failed = failed[:n], failed[n:]
 		resp.Results = append(resp.Results, results[i].response())
 	}
 	return resp, nil
@@ -128,7 +122,7 @@ func deleteACLs(ctx context.Context, s *Server, from *peer, req *kmsg.DeleteACLs
 type deletedACLs struct {
 	refused  *refusal // the filter
 	bindings []acl.Binding
-	failed   *refusal // to delete them
+	failed   []*refusal // to delete each
 }
 
 func (s *Server) selected(f *kmsg.DeleteACLsRequestFilter) (d deletedACLs) {
@@ -140,9 +134,9 @@ func (s *Server) selected(f *kmsg.DeleteACLsRequestFilter) (d deletedACLs) {
 
 func (d *deletedACLs) response() kmsg.DeleteACLsResponseResult {
 	result := kmsg.DeleteACLsResponseResult{ErrorCode: d.refused.code(), ErrorMessage: d.refused.text()}
-	for _, b := range d.bindings {
+	for i, b := range d.bindings {
 		result.MatchingACLs = append(result.MatchingACLs, kmsg.DeleteACLsResponseResultMatchingACL{
-			ErrorCode: d.failed.code(), ErrorMessage: d.failed.text(),
+			ErrorCode: d.failed[i].code(), ErrorMessage: d.failed[i].text(),
 			ResourceType: kmsg.ACLResourceType(b.Type), ResourceName: b.Name,
 			ResourcePatternType: kmsg.ACLResourcePatternType(b.PatternType()),
 			Principal:           b.Principal.String(), Host: b.Host,

@@ -31,10 +31,8 @@ type quotaChange struct {
 func alterClientQuotas(ctx context.Context, s *Server, from *peer,
 	req *kmsg.AlterClientQuotasRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.AlterClientQuotasResponse)
-	plans := s.planQuotas(from, req)
-	if !req.ValidateOnly {
-		s.setQuotas(ctx, from, plans)
-	}
+	plans := s.planQuotas(ctx, from, req)
+	s.setQuotas(ctx, from, plans, req.ValidateOnly)
 	for _, p := range plans {
 		entry := kmsg.AlterClientQuotasResponseEntry{ErrorCode: p.refused.code(), ErrorMessage: p.refused.text()}
 		for _, part := range p.entry.Entity {
@@ -46,8 +44,11 @@ func alterClientQuotas(ctx context.Context, s *Server, from *peer,
 }
 
 // planQuotas checks all that is asked.
-func (s *Server) planQuotas(from *peer, req *kmsg.AlterClientQuotasRequest) []quotaChange {
+func (s *Server) planQuotas(ctx context.Context, from *peer, req *kmsg.AlterClientQuotasRequest) []quotaChange {
 	denied := from.mayWithCluster(access.AlterConfigs)
+	if denied == nil {
+		denied = s.refusalOf(s.catchUp(ctx)) // or a quota that another node has answered for would not be removed
+	}
 	plans := make([]quotaChange, len(req.Entries))
 	first := map[quota.Entity]int{}
 	for i := range req.Entries {
@@ -90,21 +91,19 @@ func askedEntity(parts []kmsg.AlterClientQuotasRequestEntryEntity) (e quota.Enti
 	if err := e.Valid(); err != nil {
 		return e, refuse(kerr.InvalidRequest, "%v", err)
 	}
-	return e, nil
+	return e.Canonical(), nil
 }
 
-// setQuotas makes the changes that were not refused, all in one.
-func (s *Server) setQuotas(ctx context.Context, from *peer, plans []quotaChange) {
+// setQuotas makes the changes that were not refused, unless it is to validate only.
+func (s *Server) setQuotas(ctx context.Context, from *peer, plans []quotaChange, validateOnly bool) {
 	var all []security.QuotaChange
-	for _, p := range plans {
+	var at []int // where they are in plans
+	for i, p := range plans {
 		if p.refused == nil {
-			all = append(all, p.change)
+			all, at = append(all, p.change), append(at, i)
 		}
 	}
-	failed := s.refusalOf(s.security.AlterQuotas(ctx, from.asks, all))
-	for i := range plans {
-		if plans[i].refused == nil {
-			plans[i].refused = failed
-		}
+	for i, failed := range s.refusalsOf(s.security.AlterQuotas(ctx, from.asks, all, validateOnly)) {
+		plans[at[i]].refused = failed
 	}
 }

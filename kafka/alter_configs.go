@@ -14,7 +14,7 @@ import (
 //   - The configs in the request replace all that were set on the resource. Clients should use
 //     IncrementalAlterConfigs, which does not take back what somebody else has set.
 //   - Each resource is changed wholly or not at all. Which configs others than topics have:
-//     dynamic_configs.go.
+//     dynamic_configs.go. Levels of loggers are for IncrementalAlterConfigs alone (KIP-412).
 //   - Of changes that are made at the same moment through different nodes, the last one to set a
 //     config stands.
 func init() {
@@ -36,6 +36,10 @@ func alterConfigs(ctx context.Context, s *Server, from *peer, req *kmsg.AlterCon
 		r := resource{asked.ResourceType, asked.ResourceName}
 		refused := s.alterResource(ctx, from, r, times[r], req.ValidateOnly,
 			func(map[string]string) (map[string]string, *refusal) {
+				if r.kind == kmsg.ConfigResourceTypeBrokerLogger { // KIP-412
+					return nil, refuse(kerr.InvalidRequest,
+						"AlterConfigs sets no levels of loggers; use IncrementalAlterConfigs")
+				}
 				return replacedConfigs(asked.Configs)
 			})
 		a := kmsg.NewAlterConfigsResponseResource()

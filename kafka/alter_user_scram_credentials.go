@@ -22,18 +22,19 @@ func init() {
 func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 	req *kmsg.AlterUserSCRAMCredentialsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.AlterUserSCRAMCredentialsResponse)
-	a := s.newCredentialChange(req)
-	if refused := from.mayWithCluster(access.Alter); refused != nil {
-		for _, user := range a.users {
-			a.refused[user] = refused
+	denied := from.mayWithCluster(access.Alter)
+	if denied == nil {
+		denied = s.refusalOf(s.catchUp(ctx)) // or users that another node has answered for would be missing
+	}
+	a := s.newCredentialChange(req, denied)
+	for _, user := range a.users {
+		if refused := a.refused[user]; refused != nil && denied == nil {
+			from.changed("AlterUserScramCredentials", user, refused)
 		}
-	} else if changes := a.changes(); len(changes) > 0 {
-		failed := s.refusalOf(s.security.AlterUsers(ctx, from.asks, changes))
-		for _, user := range a.users {
-			if a.refused[user] == nil {
-				a.refused[user] = failed
-			}
-		}
+	}
+	changes := a.changes()
+	for i, failed := range s.refusalsOf(s.security.AlterUsers(ctx, from.asks, changes)) {
+		a.refused[changes[i].User] = failed
 	}
 	for _, user := range a.users {
 		refused := a.refused[user]
@@ -45,13 +46,15 @@ func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 
 // credentialChange is what one request asks for, by user.
 type credentialChange struct {
+	denied  *refusal // to this client
 	users   []string // each once
 	set     map[string]security.UserChange
 	refused map[string]*refusal
 }
 
-func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest) *credentialChange {
-	a := &credentialChange{set: map[string]security.UserChange{}, refused: map[string]*refusal{}}
+// newCredentialChange checks all that is asked; nothing if all is denied.
+func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest, denied *refusal) *credentialChange {
+	a := &credentialChange{denied: denied, set: map[string]security.UserChange{}, refused: map[string]*refusal{}}
 	for i := range req.Deletions {
 		d := &req.Deletions[i]
 		a.add(s, d.Name, d.Mechanism, func(m access.ScramMechanism) (security.UserChange, error) {
@@ -75,11 +78,18 @@ func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest)
 func (a *credentialChange) add(s *Server, user string, mechanism int8,
 	change func(access.ScramMechanism) (security.UserChange, error)) {
 	if _, before := a.set[user]; before || a.refused[user] != nil {
+		if a.denied != nil {
+			return
+		}
 		a.refused[user] = refuse(kerr.DuplicateResource, "the request alters user %q twice", user)
 		delete(a.set, user)
 		return
 	}
 	a.users = append(a.users, user)
+	if a.denied != nil {
+		a.refused[user] = a.denied
+		return
+	}
 	m := access.ScramMechanism(mechanism)
 	if m != access.ScramSHA256 && m != access.ScramSHA512 {
 		a.refused[user] = refuse(kerr.UnsupportedSaslMechanism, "there is no SCRAM mechanism %d", mechanism)

@@ -48,6 +48,8 @@ func TestAuditLog(t *testing.T) {
 	step(err)
 	_, err = admin.DeleteTopics(t.Context(), "log")
 	step(err)
+	ask[*kmsg.AlterUserSCRAMCredentialsResponse](t, f, &kmsg.AlterUserSCRAMCredentialsRequest{
+		Upsertions: []upsertion{{Name: "eve", Mechanism: 1, Iterations: 1}}})
 	for i, err := range steps {
 		if err != nil {
 			t.Errorf("step %d: %v", i, err)
@@ -67,6 +69,7 @@ func TestAuditLog(t *testing.T) {
 		`action=AlterConfigs subject=log result=done` + by,
 		`action=DeleteRecords subject="log/0 before offset 1" result=done` + by,
 		`action=AlterUserScramCredentials subject=alice result=done` + by,
+		`action=AlterUserScramCredentials subject=eve result="UNACCEPTABLE_CREDENTIAL`,
 		`action=DeleteGroups subject=nobody result="GROUP_ID_NOT_FOUND`,
 		`action=DeleteTopics subject=log result=done` + by,
 		`action=Delete subject="Topic \"theirs\"" result=refused` + by,

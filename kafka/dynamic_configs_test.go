@@ -194,4 +194,11 @@ func TestLogLevel(t *testing.T) {
 			t.Errorf("the level is %s and told as %s, want %s", level.Level(), *all["root"].Value, want)
 		}
 	}
+	// as in Kafka, the old API does not know of loggers (KIP-412)
+	old := &kmsg.AlterConfigsRequest{Version: 2, Resources: []kmsg.AlterConfigsRequestResource{{ResourceType: logger,
+		ResourceName: "7", Configs: []kmsg.AlterConfigsRequestResourceConfig{{Name: "root", Value: new("ERROR")}}}}}
+	wantCode(t, "AlterConfigs", ask[*kmsg.AlterConfigsResponse](t, f, old).Resources[0].ErrorCode, kerr.InvalidRequest)
+	if level.Level() != slog.LevelInfo {
+		t.Errorf("AlterConfigs has set the level to %s", level.Level())
+	}
 }

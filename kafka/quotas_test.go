@@ -145,7 +145,8 @@ func TestQuotasThatAreRefused(t *testing.T) {
 		Ops: []kmsg.AlterClientQuotasRequestEntryOp{op("producer_byte_rate", 1000)}}
 	rate := op("producer_byte_rate", 1000)
 	names := []string{"unknown key", "key of ips", "zero", "negative", "a fraction", "the key twice", "no entity",
-		"empty name", "unknown type", "a type twice", "ip with user", "host name", "an entity twice", "it again"}
+		"empty name", "unknown type", "a type twice", "ip with user", "host name", "an entity twice", "it again",
+		"an address twice", "it in other words"}
 	entries := []kmsg.AlterClientQuotasRequestEntry{good}
 	for _, e := range []struct {
 		entity []kmsg.AlterClientQuotasRequestEntryEntity
@@ -165,6 +166,8 @@ func TestQuotasThatAreRefused(t *testing.T) {
 		{entityOf("ip", "no host"), []kmsg.AlterClientQuotasRequestEntryOp{op("connection_creation_rate", 1)}},
 		{entityOf("user", "i"), []kmsg.AlterClientQuotasRequestEntryOp{rate}},
 		{entityOf("user", "i"), []kmsg.AlterClientQuotasRequestEntryOp{rate}},
+		{entityOf("ip", "10.0.0.8"), []kmsg.AlterClientQuotasRequestEntryOp{op("connection_creation_rate", 1)}},
+		{entityOf("ip", "::ffff:10.0.0.8"), []kmsg.AlterClientQuotasRequestEntryOp{op("connection_creation_rate", 1)}},
 	} {
 		entries = append(entries, kmsg.AlterClientQuotasRequestEntry{Entity: e.entity, Ops: e.ops})
 	}

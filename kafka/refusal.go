@@ -41,6 +41,15 @@ func (r *refusal) text() *string {
 	return &r.message
 }
 
+// refusalsOf is refusalOf for each of several errors.
+func (s *Server) refusalsOf(errs []error) []*refusal {
+	refusals := make([]*refusal, len(errs))
+	for i, err := range errs {
+		refusals[i] = s.refusalOf(err)
+	}
+	return refusals
+}
+
 // refusalOf maps err to the refusal that a client gets; nil for nil. Unforeseen errors are logged
 // as well.
 func (s *Server) refusalOf(err error) *refusal {

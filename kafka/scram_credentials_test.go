@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -8,7 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/security"
+	"firn.dev/segments/memory"
 )
 
 type upsertion = kmsg.AlterUserSCRAMCredentialsRequestUpsertion
@@ -76,5 +79,46 @@ func TestScramCredentials(t *testing.T) {
 	wantCode(t, "a user that there is not", results[1].ErrorCode, kerr.ResourceNotFound)
 	if _, has := users.ScramKeys("bob", access.ScramSHA512); !has {
 		t.Error("a user that was named twice is gone")
+	}
+}
+
+// What one node has answered for, the next may change: users and ACLs.
+func TestOtherNodesKnowOfUsersAndACLs(t *testing.T) {
+	store, c := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
+	one := startNode(t, Options{Authorizer: everybodyIsSuper}, store, 0, c, 1)
+	two := startNode(t, Options{Authorizer: everybodyIsSuper}, store, 0, c, 2)
+	for i := range 10 {
+		name := fmt.Sprint("u", i)
+		set := &kmsg.AlterUserSCRAMCredentialsRequest{Upsertions: []upsertion{{Name: name, Mechanism: 1, Iterations: 4096,
+			Salt: make([]byte, 16), SaltedPassword: make([]byte, 32)}}}
+		wantCode(t, name, ask[*kmsg.AlterUserSCRAMCredentialsResponse](t, one, set).Results[0].ErrorCode, nil)
+		unset := &kmsg.AlterUserSCRAMCredentialsRequest{
+			Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: name, Mechanism: 1}}}
+		wantCode(t, name, ask[*kmsg.AlterUserSCRAMCredentialsResponse](t, two, unset).Results[0].ErrorCode, nil)
+
+		grant := &kmsg.CreateACLsRequest{Version: 3,
+			Creations: []kmsg.CreateACLsRequestCreation{creationOf(kmsg.ACLResourcePatternTypeLiteral, name)}}
+		wantCode(t, name, ask[*kmsg.CreateACLsResponse](t, one, grant).Results[0].ErrorCode, nil)
+		revoke := &kmsg.DeleteACLsRequest{Version: 3, Filters: []kmsg.DeleteACLsRequestFilter{{
+			ResourceType: kmsg.ACLResourceTypeAny, ResourcePatternType: kmsg.ACLResourcePatternTypeAny,
+			Operation: kmsg.ACLOperationAny, PermissionType: kmsg.ACLPermissionTypeAny}}}
+		if deleted := ask[*kmsg.DeleteACLsResponse](t, two, revoke).Results[0].MatchingACLs; len(deleted) != 1 {
+			t.Errorf("deleted are %+v", deleted)
+		}
+	}
+}
+
+// A client that may not change users is told so once for each, and nothing else of them.
+func TestScramCredentialsNeedPermission(t *testing.T) {
+	f := startFirn(t, Options{Authorizer: underRules{}})
+	req := &kmsg.AlterUserSCRAMCredentialsRequest{
+		Deletions:  []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "bob", Mechanism: 1}, {Name: "bob", Mechanism: 9}},
+		Upsertions: []upsertion{{Name: "", Mechanism: 7}}}
+	results := ask[*kmsg.AlterUserSCRAMCredentialsResponse](t, f, req).Results
+	if len(results) != 2 {
+		t.Fatalf("%d answers, want one for each user", len(results))
+	}
+	for _, r := range results {
+		wantCode(t, r.User, r.ErrorCode, kerr.ClusterAuthorizationFailed)
 	}
 }

@@ -48,8 +48,9 @@ func (s *Server) aclRoutes() []route {
 	return []route{
 		{method: http.MethodGet, pattern: acls, handler: s.counting(s.listACLs), rules: see,
 			summary: "ACLs, all or those that are asked for"},
-		{method: http.MethodPost, pattern: acls, handler: s.counting(s.createACLs), rules: change, summary: "create ACLs"},
-		{method: http.MethodDelete, pattern: acls, handler: s.counting(s.deleteACLs), rules: change,
+		{method: http.MethodPost, pattern: acls, handler: auditedRefusals(s.counting(s.createACLs)), rules: change,
+			summary: "create ACLs"},
+		{method: http.MethodDelete, pattern: acls, handler: auditedRefusals(s.counting(s.deleteACLs)), rules: change,
 			summary: "delete the ACLs that are asked for"},
 	}
 }
@@ -165,7 +166,7 @@ func (s *Server) createACLs(w http.ResponseWriter, r *http.Request, memory *shar
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	if err := s.security.CreateACLs(ctx, askerOf(r), bindings); err != nil {
+	if err := cmp.Or(s.security.CreateACLs(ctx, askerOf(r), bindings)...); err != nil {
 		return err
 	}
 	answer(w, http.StatusCreated, typeJSON, aclChange{entriesOf(bindings)})
@@ -200,6 +201,9 @@ func (s *Server) deleteACLs(w http.ResponseWriter, r *http.Request, memory *shar
 		return &problem{Status: http.StatusBadRequest, Field: "resource_type",
 			Detail: "say which ACLs are to go, by one parameter at least; resource_type=any stands for all"}
 	}
+	if err := s.catchUp(r.Context()); err != nil {
+		return err
+	}
 	if err := memory.grow(r.Context(), s.aclBytes()); err != nil {
 		return err
 	}
@@ -209,10 +213,8 @@ func (s *Server) deleteACLs(w http.ResponseWriter, r *http.Request, memory *shar
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	if len(selected) > 0 {
-		if err := s.security.DeleteACLs(ctx, askerOf(r), selected); err != nil {
-			return err
-		}
+	if err := cmp.Or(s.security.DeleteACLs(ctx, askerOf(r), selected)...); err != nil {
+		return err
 	}
 	answer(w, http.StatusOK, typeJSON, aclChange{entriesOf(selected)})
 	return nil

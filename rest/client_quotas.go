@@ -46,9 +46,9 @@ func (s *Server) quotaRoutes() []route {
 	return []route{
 		{method: http.MethodGet, pattern: quotas, handler: s.counting(s.listQuotas), summary: "quotas, by whom they are for",
 			rules: needs(access.Requests, access.DescribeConfigs.On(access.Cluster))},
-		{method: http.MethodPatch, pattern: quotas, handler: s.counting(s.alterQuotas), rules: change,
+		{method: http.MethodPatch, pattern: quotas, handler: auditedRefusals(s.counting(s.alterQuotas)), rules: change,
 			summary: "set and remove quotas of an entity"},
-		{method: http.MethodDelete, pattern: quotas, handler: s.deleteQuotas, rules: change,
+		{method: http.MethodDelete, pattern: quotas, handler: auditedRefusals(s.deleteQuotas), rules: change,
 			summary: "remove all quotas of an entity"},
 	}
 }
@@ -187,6 +187,9 @@ func (s *Server) alterQuotas(w http.ResponseWriter, r *http.Request, memory *sha
 	if len(ops) == 0 {
 		return invalid("quotas", "names none")
 	}
+	if err := s.catchUp(r.Context()); err != nil {
+		return err
+	}
 	if err := s.setQuotas(r, entity, ops); err != nil {
 		return err
 	}
@@ -210,7 +213,7 @@ func (s *Server) setQuotas(r *http.Request, entity quota.Entity, ops []security.
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	return s.security.AlterQuotas(ctx, askerOf(r), []security.QuotaChange{change})
+	return s.security.AlterQuotas(ctx, askerOf(r), []security.QuotaChange{change}, false)[0]
 }
 
 // deleteQuotas removes all quotas of an entity.
@@ -223,6 +226,9 @@ func (s *Server) deleteQuotas(w http.ResponseWriter, r *http.Request) error {
 	if !named {
 		return &problem{Status: http.StatusBadRequest, Field: "user",
 			Detail: "say whose quotas are to go, by parameters such as user=alice or user_default=true"}
+	}
+	if err := s.catchUp(r.Context()); err != nil {
+		return err
 	}
 	limits, err := s.quotasOf(entity)
 	if err != nil {

@@ -71,6 +71,7 @@ type Options struct {
 	Health     health.Node       // what this node depends on: /readyz tells of outages
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS
+	FileUsers  access.Users      // those that no client can change, and whom Logins asks first; nil: none
 	Quotas     *security.Quotas  // say how much clients may use; nil: those of the node, counted here alone
 	Peers      *login.Peers      // proves to other nodes who asks; nil: they are not told, and nor is this one
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -47,9 +48,9 @@ func (s *Server) userRoutes() []route {
 			summary: "users and the mechanisms by which they log in, by name"},
 		{method: http.MethodGet, pattern: user, handler: s.describeUser, rules: see,
 			summary: "a user and the mechanisms by which it logs in"},
-		{method: http.MethodPut, pattern: user, handler: s.counting(s.setUser), rules: change,
+		{method: http.MethodPut, pattern: user, handler: auditedRefusals(s.counting(s.setUser)), rules: change,
 			summary: "create a user, or give it another password"},
-		{method: http.MethodDelete, pattern: user, handler: s.deleteUser, rules: change,
+		{method: http.MethodDelete, pattern: user, handler: auditedRefusals(s.deleteUser), rules: change,
 			summary: "delete a user: it cannot log in any more"},
 	}
 }
@@ -65,8 +66,20 @@ func userOf(users security.Users, name string) user {
 	return u
 }
 
-func noUser(name string) *problem {
-	return notFound(kerr.ResourceNotFound, "there is no user %q", name)
+// changeableUser is the user that a request may change. It fails for one of --users-file, which
+// alone says how that user logs in.
+func (s *Server) changeableUser(r *http.Request) (name string, err error) {
+	name = r.PathValue("user")
+	if s.opts.FileUsers == nil {
+		return name, nil
+	}
+	for _, m := range access.ScramMechanisms {
+		if _, has := s.opts.FileUsers.ScramKeys(name, m); has {
+			return name, &problem{Status: http.StatusConflict, Field: "user", Detail: fmt.Sprintf("user %q is in the "+
+				"--users-file of this node, which alone says how that user logs in: change it there", name)}
+		}
+	}
+	return name, nil
 }
 
 // listUsers lists users by name.
@@ -104,7 +117,7 @@ func (s *Server) describeUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	u := userOf(s.security.Users(), r.PathValue("user"))
 	if len(u.Mechanisms) == 0 {
-		return noUser(u.Name)
+		return notFound(kerr.ResourceNotFound, "there is no user %q", u.Name)
 	}
 	answer(w, http.StatusOK, typeJSON, u)
 	return nil
@@ -128,37 +141,38 @@ func (s *Server) setUser(w http.ResponseWriter, r *http.Request, memory *share) 
 	if asked.Iterations != nil {
 		iterations = *asked.Iterations
 	}
-	name := r.PathValue("user")
+	name, err := s.changeableUser(r)
+	if err != nil {
+		return err
+	}
 	if err := access.CheckUserName(name); err != nil {
 		return unacceptable("user", err)
 	}
 	if err := access.CheckPassword(asked.Password); err != nil {
 		return unacceptable("password", err)
 	}
-	var changes []security.UserChange
-	for _, m := range access.ScramMechanisms {
-		var change security.UserChange
-		if slices.Contains(mechanisms, m) {
-			keys, err := access.NewScramKeys(m, asked.Password, iterations)
-			if err != nil {
-				return unacceptable("iterations", err)
-			}
-			change, err = s.security.SetKeys(name, m, keys)
-			if err != nil {
-				return err
-			}
-		} else if change, err = s.security.DeleteKeys(name, m); err != nil {
-			continue // it has none
+	keys := map[access.ScramMechanism]access.ScramKeys{}
+	for _, m := range mechanisms {
+		if keys[m], err = access.NewScramKeys(m, asked.Password, iterations); err != nil {
+			return unacceptable("iterations", err)
 		}
-		changes = append(changes, change)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
-	defer cancel()
-	if err := s.security.AlterUsers(ctx, askerOf(r), changes); err != nil {
+	change, err := s.security.SetUser(name, keys)
+	if err != nil {
+		return err
+	}
+	if err := s.alterUser(r, change); err != nil {
 		return err
 	}
 	answer(w, http.StatusOK, typeJSON, userOf(s.security.Users(), name))
 	return nil
+}
+
+// alterUser makes a change of a user.
+func (s *Server) alterUser(r *http.Request, change security.UserChange) error {
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	return s.security.AlterUsers(ctx, askerOf(r), []security.UserChange{change})[0]
 }
 
 // unacceptable is a user that there cannot be.
@@ -189,19 +203,18 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) error {
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
-	name := r.PathValue("user")
-	var changes []security.UserChange
-	for _, m := range access.ScramMechanisms {
-		if change, err := s.security.DeleteKeys(name, m); err == nil {
-			changes = append(changes, change)
-		}
+	name, err := s.changeableUser(r)
+	if err != nil {
+		return err
 	}
-	if len(changes) == 0 {
-		return noUser(name)
+	if err := s.catchUp(r.Context()); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
-	defer cancel()
-	if err := s.security.AlterUsers(ctx, askerOf(r), changes); err != nil {
+	change, err := s.security.DeleteUser(name)
+	if err != nil {
+		return err
+	}
+	if err := s.alterUser(r, change); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"firn.dev/access"
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
 )
 
@@ -122,5 +124,96 @@ func TestUsersThatAreRefused(t *testing.T) {
 	r.Header.Set("Content-Type", typeJSON)
 	if status, body := serve(f.Server, r); status != http.StatusForbidden || !bytes.Contains(body, []byte("--https")) {
 		t.Errorf("a password in the open: %d %s", status, body)
+	}
+}
+
+// A user of --users-file is changed there alone: who gets in is not what a client sets.
+func TestUsersOfAFile(t *testing.T) {
+	file := &people{}
+	file.set(t, "bob", "hunter22")
+	f := startFirn(t, 1, func(o *Options) { o.FileUsers = file })[0]
+	refusedAs(t, f, "PUT", "/v1/users/bob", object{"password": "hunter23"}, 409, "", "user")
+	refusedAs(t, f, "DELETE", "/v1/users/bob", nil, 409, "", "user")
+	if resp := f.call(t, "PUT", "/v1/users/eve", object{"password": "hunter23"}, nil); resp.StatusCode != http.StatusOK {
+		t.Errorf("another: %d", resp.StatusCode)
+	}
+}
+
+// Users, ACLs and quotas that are refused have a line in the audit log, as topics and groups have.
+func TestRefusedSecurityIsAudited(t *testing.T) {
+	var log bytes.Buffer
+	f := startFirn(t, 1, func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		withACLs(o)
+	})[0]
+	for _, c := range []struct {
+		method, path string
+		body         any
+	}{
+		{"PUT", "/v1/users/bob", object{"password": "", "mechanisms": []string{"SCRAM-SHA-512"}}},
+		{"DELETE", "/v1/users/bob", nil},
+		{"POST", "/v1/acls", object{"acls": []object{}}},
+		{"DELETE", "/v1/acls", nil},
+		{"PATCH", "/v1/quotas", object{"entity": object{"user": "bob"}, "quotas": object{"speed": 1}}},
+		{"DELETE", "/v1/quotas", nil},
+	} {
+		f.call(t, c.method, c.path, c.body, nil)
+		if want := "action=" + c.method + " subject=" + c.path + " result=\""; !strings.Contains(log.String(), want) {
+			t.Errorf("no line has %s", want)
+		}
+	}
+	if strings.Contains(log.String(), "result=done") {
+		t.Errorf("logged was\n%s", &log)
+	}
+}
+
+// lateNews is a node that hears of a change only when it catches up.
+type lateNews struct {
+	Node
+	news *[]coordinator.Setting
+}
+
+func (n lateNews) CatchUp(ctx context.Context) error {
+	if len(*n.news) > 0 {
+		if _, err := n.Change(ctx, coordinator.Change{Settings: *n.news}); err != nil {
+			return err
+		}
+		*n.news = nil
+	}
+	return n.Node.CatchUp(ctx)
+}
+
+// What another node has answered for is changed, whether or not this one has heard of it.
+func TestSecurityOfAnotherNodeIsChanged(t *testing.T) {
+	var news []coordinator.Setting
+	f := startFirn(t, 1, func(o *Options) {
+		withACLs(o)
+		o.Node = lateNews{o.Node, &news}
+	})[0]
+	keys, err := access.NewScramKeys(access.ScramSHA512, "hunter22", access.DefaultScramIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := security.Users{View: f.node.View()}.SetUser("bob", access.ScramSHA512, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, c := range map[string]struct {
+		setting coordinator.Setting
+		status  int
+	}{
+		"/v1/users/bob": {user, http.StatusNoContent},
+		"/v1/acls?resource_name=log": {coordinator.Setting{Kind: coordinator.ACLSetting,
+			Key: `["Topic","Literal","log","User:alice","*","Read","Allow"]`}, http.StatusOK},
+		"/v1/quotas?user=bob": {coordinator.Setting{Kind: coordinator.QuotaSetting,
+			Key: `[["user","bob"],"producer_byte_rate"]`, Value: "1"}, http.StatusNoContent},
+	} {
+		news = []coordinator.Setting{c.setting}
+		if resp := f.call(t, "DELETE", path, nil, nil); resp.StatusCode != c.status {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+		if _, is := f.node.View().Setting(c.setting.Kind, c.setting.Key); is {
+			t.Errorf("%s: it is still there", path)
+		}
 	}
 }

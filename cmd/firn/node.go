@@ -206,8 +206,9 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
-		Peers: n.peers(),
-		TLS:   o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
+		FileUsers: n.fileUsers(),
+		Peers:     n.peers(),
+		TLS:       o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
 		Limits: rest.Limits{
 			MaxBodyBytes:       int(o.httpMaxBody),
 			RequestMemoryBytes: int64(o.httpMemory),

@@ -61,6 +61,14 @@ func (o *serveOptions) users(logger *slog.Logger) (*login.UsersFile, error) {
 	return users, nil
 }
 
+// fileUsers are those of --users-file; nil if there is none.
+func (n *node) fileUsers() access.Users {
+	if n.users == nil {
+		return nil
+	}
+	return n.users
+}
+
 // allPasswords checks those of --users-file, and of the users in the bucket.
 func (n *node) allPasswords() *login.Passwords {
 	all := login.Either{security.Users{View: n.member.View()}}

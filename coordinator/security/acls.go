@@ -3,7 +3,6 @@
 package security
 
 import (
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -79,33 +78,4 @@ func (a *ACLs) read() *acls {
 	slices.SortFunc(now.bindings, acl.Compare)
 	now.list = acl.NewList(rules, now.bindings)
 	return now
-}
-
-// maxACLs bounds how many ACLs there are. Each takes about 1 kB of memory on every node.
-const maxACLs = 50_000
-
-// Create is the change that adds ACLs.
-func (a *ACLs) Create(bindings []acl.Binding) ([]coordinator.Setting, error) {
-	if n := len(a.Bindings()); n+len(bindings) > maxACLs {
-		return nil, fmt.Errorf("there are %d ACLs, and there may be %d; delete some, or use patterns", n, maxACLs)
-	}
-	return aclSettings(bindings, false), nil
-}
-
-// Delete is the change that takes ACLs away.
-func (a *ACLs) Delete(bindings []acl.Binding) []coordinator.Setting {
-	return aclSettings(bindings, true)
-}
-
-// aclSettings sets or deletes each ACL once.
-func aclSettings(bindings []acl.Binding, deleted bool) []coordinator.Setting {
-	seen := map[string]bool{}
-	var changes []coordinator.Setting
-	for _, b := range bindings {
-		if key := b.Key(); !seen[key] {
-			seen[key] = true
-			changes = append(changes, coordinator.Setting{Kind: coordinator.ACLSetting, Key: key, Deleted: deleted})
-		}
-	}
-	return changes
 }

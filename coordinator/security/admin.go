@@ -42,14 +42,59 @@ func NewAdmin(node Node, authorizer access.Authorizer, quotas *Quotas) *Admin {
 	return &Admin{node, acls, quotas}
 }
 
-// set makes a change, in as few steps as may be.
-func (a *Admin) set(ctx context.Context, changes []coordinator.Setting) error {
-	for some := range slices.Chunk(changes, coordinator.MaxSettings) {
-		if _, err := a.node.Change(ctx, coordinator.Change{Settings: some}); err != nil {
-			return err
+// bounds are how many settings of a kind there may be. An ACL takes about 1 kB of memory on every
+// node. A user counts once for each mechanism, a quota once for each entity.
+var bounds = map[coordinator.SettingKind]struct {
+	most         int
+	what, advice string
+}{
+	coordinator.UserSetting:  {100_000, "users' keys", "delete some"},
+	coordinator.ACLSetting:   {50_000, "ACLs", "delete some, or use patterns"},
+	coordinator.QuotaSetting: {20_000, "quotas", "remove some, or use defaults"},
+}
+
+// checkRoom says why there is no room for what changes add. They are of one kind. What replaces
+// something needs no room.
+func (a *Admin) checkRoom(changes [][]coordinator.Setting) error {
+	view, added := a.node.View(), 0
+	var kind coordinator.SettingKind
+	for _, change := range changes {
+		for _, s := range change {
+			kind = s.Kind
+			if _, replaces := view.Setting(s.Kind, s.Key); !s.Deleted && !replaces {
+				added++
+			}
 		}
 	}
+	if added == 0 {
+		return nil
+	}
+	if n, bound := view.SettingsCount(kind), bounds[kind]; n+added > bound.most {
+		return refuse(kerr.PolicyViolation, "there are %d %s, and with %d more there would be more than %d; %s",
+			n, bound.what, added, bound.most, bound.advice)
+	}
 	return nil
+}
+
+// set makes changes, each wholly or not at all, in as few steps as may be. It says of each why it
+// was not made. A change has at most coordinator.MaxSettings.
+func (a *Admin) set(ctx context.Context, changes [][]coordinator.Setting) []error {
+	failed := make([]error, len(changes))
+	err := a.checkRoom(changes)
+	for from := 0; from < len(changes); {
+		to, step := from, []coordinator.Setting(nil)
+		for to < len(changes) && (to == from || len(step)+len(changes[to]) <= coordinator.MaxSettings) {
+			step = append(step, changes[to]...)
+			to++
+		}
+		if err == nil && len(step) > 0 {
+			_, err = a.node.Change(ctx, coordinator.Change{Settings: step})
+		}
+		for ; from < to; from++ {
+			failed[from] = err
+		}
+	}
+	return failed
 }
 
 // CheckACLs says why there are no ACLs, if there are none.
@@ -86,34 +131,45 @@ func (a *Admin) ACLs(filter acl.Filter) (selected []acl.Binding, err error) {
 	return selected, nil
 }
 
-// CreateACLs creates ACLs. Up to coordinator.MaxSettings of them are one change.
-func (a *Admin) CreateACLs(ctx context.Context, by *access.Asker, bindings []acl.Binding) error {
-	changes, err := a.acls.Create(bindings)
-	if err == nil {
-		err = a.set(ctx, changes)
-	}
-	for _, b := range bindings {
-		by.Audit.Changed(by.Client, "CreateAcls", b.Key(), err)
-	}
-	return err
+// CreateACLs creates ACLs, and says of each why it was not created. Up to coordinator.MaxSettings
+// of them are one change.
+func (a *Admin) CreateACLs(ctx context.Context, by *access.Asker, bindings []acl.Binding) []error {
+	return a.setACLs(ctx, by, "CreateAcls", bindings, false)
 }
 
-// DeleteACLs deletes ACLs. Up to coordinator.MaxSettings of them are one change.
-func (a *Admin) DeleteACLs(ctx context.Context, by *access.Asker, bindings []acl.Binding) error {
-	err := a.set(ctx, a.acls.Delete(bindings))
+// DeleteACLs deletes ACLs, and says of each why it was not deleted. Up to coordinator.MaxSettings
+// of them are one change.
+func (a *Admin) DeleteACLs(ctx context.Context, by *access.Asker, bindings []acl.Binding) []error {
+	return a.setACLs(ctx, by, "DeleteAcls", bindings, true)
+}
+
+// setACLs sets or deletes ACLs, each once.
+func (a *Admin) setACLs(ctx context.Context, by *access.Asker, action string, bindings []acl.Binding,
+	deleted bool) []error {
+	var changes [][]coordinator.Setting
+	first := map[string]int{} // by the keys of ACLs
 	for _, b := range bindings {
-		by.Audit.Changed(by.Client, "DeleteAcls", b.Key(), err)
+		key := b.Key()
+		if _, again := first[key]; !again {
+			first[key] = len(changes)
+			changes = append(changes, []coordinator.Setting{{Kind: coordinator.ACLSetting, Key: key, Deleted: deleted}})
+		}
 	}
-	return err
+	failed, each := a.set(ctx, changes), make([]error, len(bindings))
+	for i, b := range bindings {
+		each[i] = failed[first[b.Key()]]
+		by.Audit.Changed(by.Client, action, b.Key(), each[i])
+	}
+	return each
 }
 
 // Users are those there are.
 func (a *Admin) Users() Users { return Users{a.node.View()} }
 
-// UserChange is a change of a user's keys of one mechanism that was checked.
+// UserChange is a change of a user's keys that was checked.
 type UserChange struct {
-	User    string
-	setting coordinator.Setting
+	User     string
+	settings []coordinator.Setting
 }
 
 // SetKeys gives a user keys of a mechanism.
@@ -122,7 +178,7 @@ func (a *Admin) SetKeys(user string, m access.ScramMechanism, keys access.ScramK
 	if err != nil {
 		return UserChange{}, refuse(kerr.UnacceptableCredential, "%v", err)
 	}
-	return UserChange{user, set}, nil
+	return UserChange{user, []coordinator.Setting{set}}, nil
 }
 
 // DeleteKeys takes a user's keys of a mechanism away.
@@ -130,21 +186,48 @@ func (a *Admin) DeleteKeys(user string, m access.ScramMechanism) (UserChange, er
 	if _, has := a.Users().ScramKeys(user, m); !has {
 		return UserChange{}, refuse(kerr.ResourceNotFound, "user %q has no credentials for %s", user, m)
 	}
-	return UserChange{user, a.Users().DeleteUser(user, m)}, nil
+	return UserChange{user, []coordinator.Setting{a.Users().DeleteUser(user, m)}}, nil
 }
 
-// AlterUsers changes users. Up to coordinator.MaxSettings keys are one change.
-func (a *Admin) AlterUsers(ctx context.Context, by *access.Asker, changes []UserChange) error {
-	var settings []coordinator.Setting
-	var users []string
-	for _, c := range changes {
-		settings, users = append(settings, c.setting), append(users, c.User)
+// SetUser gives a user these keys and no others: by another mechanism it cannot log in any more.
+func (a *Admin) SetUser(user string, keys map[access.ScramMechanism]access.ScramKeys) (UserChange, error) {
+	c := UserChange{User: user}
+	for _, m := range access.ScramMechanisms {
+		if of, has := keys[m]; has {
+			set, err := a.SetKeys(user, m, of)
+			if err != nil {
+				return c, err
+			}
+			c.settings = append(c.settings, set.settings...)
+		} else { // whether this node knows of keys or not
+			c.settings = append(c.settings, a.Users().DeleteUser(user, m))
+		}
 	}
-	err := a.set(ctx, settings)
-	for _, user := range slices.Compact(users) {
-		by.Audit.Changed(by.Client, "AlterUserScramCredentials", user, err)
+	return c, nil
+}
+
+// DeleteUser takes a user's keys of all mechanisms away.
+func (a *Admin) DeleteUser(user string) (UserChange, error) {
+	for _, m := range access.ScramMechanisms {
+		if _, has := a.Users().ScramKeys(user, m); has {
+			return a.SetUser(user, nil)
+		}
 	}
-	return err
+	return UserChange{}, refuse(kerr.ResourceNotFound, "there is no user %q", user)
+}
+
+// AlterUsers changes users, and says of each why it was not changed. A user has one change. Up to
+// coordinator.MaxSettings keys are changed at once.
+func (a *Admin) AlterUsers(ctx context.Context, by *access.Asker, changes []UserChange) []error {
+	settings := make([][]coordinator.Setting, len(changes))
+	for i, c := range changes {
+		settings[i] = c.settings
+	}
+	failed := a.set(ctx, settings)
+	for i, c := range changes {
+		by.Audit.Changed(by.Client, "AlterUserScramCredentials", c.User, failed[i])
+	}
+	return failed
 }
 
 // QuotaOp sets or removes one quota of an entity.
@@ -175,12 +258,12 @@ func (a *Admin) CheckQuotas(e quota.Entity, ops []QuotaOp) (QuotaChange, error) 
 		return c, refuse(kerr.InvalidRequest, "%v", err)
 	}
 	var set, remove []quota.Limit
-	var seen []string
+	seen := map[string]bool{}
 	for _, op := range ops {
 		l := quota.Limit{Entity: e, Of: access.ParseQuota(op.Name), Value: op.Value}
 		err := l.Valid()
 		switch {
-		case slices.Contains(seen, op.Name):
+		case seen[op.Name]:
 			return c, refuse(kerr.InvalidRequest, "Duplicate quota key %s not updating quota for this entity %s", op.Name, e)
 		case op.Remove:
 			if _, is := a.node.View().Setting(coordinator.QuotaSetting, l.Key()); is {
@@ -193,29 +276,34 @@ func (a *Admin) CheckQuotas(e quota.Entity, ops []QuotaOp) (QuotaChange, error) 
 		default:
 			set = append(set, l)
 		}
-		seen = append(seen, op.Name)
+		seen[op.Name] = true
 	}
 	changes, err := a.quotas.Set(set)
 	if err != nil {
-		return c, refuse(kerr.PolicyViolation, "%v", err)
+		return c, refuse(kerr.InvalidRequest, "%v", err)
 	}
 	c.settings = append(changes, a.quotas.Remove(remove)...)
 	return c, nil
 }
 
-// AlterQuotas changes quotas. Up to coordinator.MaxSettings of them are one change.
-func (a *Admin) AlterQuotas(ctx context.Context, by *access.Asker, changes []QuotaChange) error {
-	var settings []coordinator.Setting
-	for _, c := range changes {
-		settings = append(settings, c.settings...)
+// AlterQuotas changes the quotas of entities, unless it is to validate only, and says of each why
+// they are not changed. An entity has one change. Up to coordinator.MaxSettings quotas are changed
+// at once.
+func (a *Admin) AlterQuotas(ctx context.Context, by *access.Asker, changes []QuotaChange, validateOnly bool) []error {
+	settings := make([][]coordinator.Setting, len(changes))
+	for i, c := range changes {
+		settings[i] = c.settings
 	}
-	err := a.set(ctx, settings)
-	for _, c := range changes {
+	if validateOnly {
+		return slices.Repeat([]error{a.checkRoom(settings)}, len(changes))
+	}
+	failed := a.set(ctx, settings)
+	for i, c := range changes {
 		for _, op := range c.ops {
-			by.Audit.Changed(by.Client, "AlterClientQuotas", fmt.Sprintf("%s: %s", c.entity, op), err)
+			by.Audit.Changed(by.Client, "AlterClientQuotas", fmt.Sprintf("%s: %s", c.entity, op), failed[i])
 		}
 	}
-	return err
+	return failed
 }
 
 // Quotas are those of the entities that a filter selects, ordered by entity.

@@ -2,7 +2,6 @@ package security
 
 import (
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -82,14 +81,8 @@ func (q *Quotas) read() *quotas {
 	return now
 }
 
-// maxQuotas bounds how many quotas there are, each counted for its entity.
-const maxQuotas = 20_000
-
 // Set is the change that sets limits. They are Valid.
 func (q *Quotas) Set(limits []quota.Limit) ([]coordinator.Setting, error) {
-	if n := len(q.All()); n+len(limits) > maxQuotas {
-		return nil, fmt.Errorf("there are %d quotas, and there may be %d; remove some, or use defaults", n, maxQuotas)
-	}
 	var changes []coordinator.Setting
 	for _, l := range limits {
 		value, err := json.Marshal(l.Value)

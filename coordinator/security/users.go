@@ -2,7 +2,6 @@ package security
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"firn.dev/access"
@@ -56,9 +55,6 @@ func (u Users) Names() []string {
 	return slices.Compact(names)
 }
 
-// maxUsers bounds how many users there are, counted for each mechanism.
-const maxUsers = 100_000
-
 // SetUser is the change that gives a user other keys of a mechanism.
 func (u Users) SetUser(user string, m access.ScramMechanism, keys access.ScramKeys) (coordinator.Setting, error) {
 	if err := access.CheckUserName(user); err != nil {
@@ -66,9 +62,6 @@ func (u Users) SetUser(user string, m access.ScramMechanism, keys access.ScramKe
 	}
 	if err := keys.Validate(m); err != nil {
 		return coordinator.Setting{}, err
-	}
-	if n := u.View.SettingsCount(coordinator.UserSetting); n >= maxUsers {
-		return coordinator.Setting{}, fmt.Errorf("there are %d users, which is as many as there may be", n)
 	}
 	value, err := json.Marshal(scramKeys(keys))
 	if err != nil {
