@@ -76,7 +76,10 @@ func (s *Store) descend(name string) (*directory, error) {
 		if info, statErr := parent.root.Lstat(base); statErr == nil && !info.IsDir() {
 			return nil, fmt.Errorf("%w: %s is an object", segments.ErrKey, name)
 		}
-		return nil, s.forget(parent, err)
+		if err = s.forget(parent, err); errors.Is(err, fs.ErrNotExist) { // a Delete has just removed it
+			err = errRemoved
+		}
+		return nil, err
 	}
 	// Whoever made the directory may not have synced its parent yet.
 	if err := s.commit(parent); err != nil {
