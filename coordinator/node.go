@@ -30,6 +30,7 @@ type NodeOptions struct {
 
 	SnapshotObjects int           // journal objects after which a snapshot is due; 1000
 	SealRetention   time.Duration // how long the seal of a chain outlives it; 7 days
+	Grace           time.Duration // how long a segment in the journal outlives the need of it; DefaultGrace
 	// Retry says whether Join tries again after an error that may pass; nil: it does not. Tries of one
 	// Join leave one chain in the journal, however many they are; calls of Join leave one each.
 	Retry func(error) bool
@@ -56,6 +57,9 @@ func (o NodeOptions) withDefaults() NodeOptions {
 	if o.SealRetention == 0 {
 		o.SealRetention = defaultSealRetention
 	}
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
+	}
 	if o.Patience == 0 {
 		o.Patience = 3 * time.Second
 	}
@@ -80,7 +84,7 @@ type Node struct {
 	opts      NodeOptions
 	exclusive bool
 	metrics   *metrics
-	slow      *segments.Slowness // puts of segments and of the journal
+	hedges    *hedges
 	view      *View
 	snapshots *snapshotter
 	producers producerIDs
@@ -109,7 +113,7 @@ func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{opts: opts, metrics: m, slow: segments.NewSlowness(segments.SlowPuts),
+	n := &Node{opts: opts, metrics: m, hedges: newHedges(m),
 		done: make(chan struct{}), changed: make(chan struct{}),
 		producers: producerIDs{turn: make(chan struct{}, 1)}}
 	if x, ok := opts.Coordinator.(exclusive); ok {
@@ -135,6 +139,7 @@ func Join(ctx context.Context, opts NodeOptions) (*Node, error) {
 // run lives one life after another.
 func (n *Node) run(life *Life) {
 	defer close(n.done)
+	defer n.hedges.running.Wait()
 	for {
 		select {
 		case <-life.Ended():
@@ -368,7 +373,7 @@ func (n *Node) Err() error {
 }
 
 // Slowness knows when a put of this node is slow, whatever is put.
-func (n *Node) Slowness() *segments.Slowness { return n.slow }
+func (n *Node) Slowness() *segments.Slowness { return n.hedges.slow }
 
 // Close ends the membership: it hands leases back, leaves the registry and waits for everything
 // that it started.

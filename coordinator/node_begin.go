@@ -22,7 +22,7 @@ var errWait = errors.New("waiting for another node's recovery")
 func (n *Node) nextLife(ctx context.Context, lived Incarnation) (*Life, error) {
 	b := beginning{
 		store: n.opts.Store, coordinator: n.opts.Coordinator, exclusive: n.exclusive, who: n.who(),
-		logger: n.opts.Logger, metrics: n.metrics, slow: n.slow, patience: n.opts.Patience,
+		logger: n.opts.Logger, metrics: n.metrics, hedges: n.hedges, patience: n.opts.Patience,
 		lived: lived,
 	}
 	for try := 0; ; try++ {
@@ -83,11 +83,11 @@ type beginning struct {
 	who         string
 	logger      *slog.Logger
 	metrics     *metrics
-	slow        *segments.Slowness // puts; nil: that of a journal is not hedged
-	patience    time.Duration      // with the recovery of somebody else
-	insist      func(error) bool   // whether to try again after an error; nil: never
-	begun       *chain             // of a life that could not begin: the next try goes on with it; nil if there is none
-	lived       Incarnation        // the last that this process lived in; 0: none, or that is not known
+	hedges      *hedges          // of the journal; nil: none of its puts is made twice
+	patience    time.Duration    // with the recovery of somebody else
+	insist      func(error) bool // whether to try again after an error; nil: never
+	begun       *chain           // of a life that could not begin: the next try goes on with it; nil if there is none
+	lived       Incarnation      // the last that this process lived in; 0: none, or that is not known
 	guest       bool
 	waitedFor   Incarnation // the newest recovery that was waited for, by what it began
 	waitUntil   time.Time   // until when it is left alone
@@ -149,7 +149,7 @@ func (b *beginning) chain(ctx context.Context, g Generation) (*chain, error) {
 	if c == nil || c.generation != g || Elapsed(c.proved, time.Now()) >= guestSilence {
 		c = &chain{
 			store: b.store, life: segments.NewLifeID(time.Now()).String(), generation: g, clock: time.Now,
-			slow: b.slow, hedged: b.metrics.hedges.Inc,
+			hedges: b.hedges,
 		}
 		b.begun = c
 	}

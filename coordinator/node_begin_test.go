@@ -182,6 +182,51 @@ func TestNoLifeWhileANewerIncarnationBegins(t *testing.T) {
 	})
 }
 
+// trimmed is a coordinator whose stream has been cut off before what a follower asks for, once.
+type trimmed struct {
+	coordinator.Coordinator
+	cut chan struct{} // closed when that happens
+	now atomic.Bool
+}
+
+func (c *trimmed) Follow(ctx context.Context, in coordinator.Incarnation, after uint64) iter.Seq2[coordinator.Entry,
+	error] {
+	if c.now.CompareAndSwap(true, false) {
+		return func(yield func(coordinator.Entry, error) bool) { yield(coordinator.Entry{}, coordinator.ErrTrimmed) }
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-c.cut:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return c.Coordinator.Follow(ctx, in, after)
+}
+
+// A node that fell behind the stream, and that reads in the bucket of a newer incarnation which its
+// coordinator does not know, does not stand still: it ends its life.
+func TestNoLifeBehindTheStreamBesideANewerIncarnation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), &trimmed{Coordinator: shared{embedded.New(embedded.Options{})}, cut: make(chan struct{})}
+		n := joinShared(t, store, c, 1, 1000)
+		life, err := n.Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := coordinator.Recover(t.Context(), store, coordinator.RecoverOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.now.Store(true)
+		close(c.cut)
+		<-life.Ended()
+		if life, err := n.Life(t.Context()); err != nil || life.Incarnation() != 3 {
+			t.Errorf("it lives in %d: %v", life.Incarnation(), err)
+		}
+	})
+}
+
 // Nobody lives with a coordinator that does not know of a newer incarnation: the recovery that
 // created that one may have sealed all chains that it saw, without seeing the new one.
 func TestNoLifeBesideANewerIncarnation(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"firn.dev/coordinator"
@@ -61,6 +62,52 @@ func TestCarry(t *testing.T) {
 		t.Fatal("the next object is nobody's", err)
 	}
 	again.Release()
+}
+
+// TestCarriersGo: an object of the journal that carries a segment stays as long as that is needed,
+// and goes after a while when it is not, though nobody writes.
+func TestCarriersGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		n := joinShared(t, store, embedded.New(embedded.Options{}), 1, 1000)
+		life, err := n.Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		topic := createTopic(t, n, "t", 1)
+		c, err := life.Carry(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := request(segments.Partition{Topic: topic}, 3)
+		req.Segment = c.ID()
+		answer, err := life.Commit(t.Context(), req)
+		if err == nil {
+			err = c.Settle(t.Context(), answer.Entry, []byte("segment"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := func() bool {
+			_, err := store.Get(t.Context(), c.ID().Key(), 0, 1)
+			return err == nil
+		}
+		time.Sleep(3 * time.Hour)
+		if !there() {
+			t.Fatal("it is gone, and needed")
+		}
+		if _, err := n.Change(t.Context(), coordinator.Change{DeleteTopic: &topic}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(coordinator.DefaultGrace)
+		if !there() {
+			t.Error("it is gone before a reader that is behind has read it")
+		}
+		time.Sleep(2 * time.Hour)
+		if there() {
+			t.Error("it stays for ever")
+		}
+	})
 }
 
 // TestCarriedIDsAreUnlike: an id that was of no use is not given out again, though the object is.

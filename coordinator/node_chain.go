@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"firn.dev/segments"
@@ -16,11 +17,10 @@ type chain struct {
 	generation Generation
 	next       uint64 // number of the next object; 0: the life has not begun
 	clock      func() time.Time
-	silence    time.Duration      // if set: a chain that has been silent for so long is given up, whatever a put says
-	shared     bool               // others of this incarnation may seal it when it has been silent: see sealSilent
-	slow       *segments.Slowness // puts that are slow are made again beside themselves; nil: never
-	hedged     func()             // is called when that happens
-	proved     time.Time          // when the last successful put began: no recovery had sealed the chain then
+	silence    time.Duration // if set: a chain that has been silent for so long is given up, whatever a put says
+	shared     bool          // others of this incarnation may seal it when it has been silent: see sealSilent
+	hedges     *hedges       // nil: no put is made twice
+	proved     time.Time     // when the last successful put began: no recovery had sealed the chain then
 }
 
 // sealsSurely is how long a seal certainly exists after it was put. A put that took so long, or
@@ -104,15 +104,44 @@ func (c *chain) put(ctx context.Context, body []byte) error {
 // that arrives twice, as after a reply that was lost. Direct writers do without: a function may be
 // frozen as soon as it has answered, with the slower one under way.
 func (c *chain) twice(ctx context.Context, key string, body []byte) error {
-	if c.slow == nil {
+	if c.hedges == nil {
 		return c.attempt(ctx, key, body)
 	}
-	attempt := func(ctx context.Context) <-chan error {
+	return c.hedges.put(ctx, int64(len(body)), func(ctx context.Context) error { return c.attempt(ctx, key, body) })
+}
+
+// hedges makes puts into a node's journal that are slow again beside themselves.
+type hedges struct {
+	slow     *segments.Slowness
+	metrics  *metrics
+	attempts chan struct{} // one element for each that is under way: the store may not heed its context
+	running  sync.WaitGroup
+}
+
+const attemptsAtOnce = 4
+
+func newHedges(m *metrics) *hedges {
+	return &hedges{
+		slow: segments.NewSlowness(segments.SlowPuts), metrics: m, attempts: make(chan struct{}, attemptsAtOnce),
+	}
+}
+
+// put is attempt, once or twice.
+func (h *hedges) put(ctx context.Context, size int64, attempt func(context.Context) error) error {
+	begin := func(ctx context.Context) <-chan error {
 		result := make(chan error, 1)
-		go func() { result <- c.attempt(ctx, key, body) }()
+		h.running.Go(func() {
+			select {
+			case h.attempts <- struct{}{}:
+				result <- attempt(ctx)
+				<-h.attempts
+			case <-ctx.Done():
+				result <- ctx.Err()
+			}
+		})
 		return result
 	}
-	return c.slow.Twice(ctx, int64(len(body)), attempt, lifeOver, c.hedged)
+	return h.slow.Twice(ctx, size, begin, lifeOver, h.metrics.hedges.Inc)
 }
 
 // attempt creates an object, or finds that an earlier attempt has.

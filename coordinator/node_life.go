@@ -191,6 +191,9 @@ func (l *Life) follow(ctx context.Context) error {
 		case errors.Is(failed, ErrTrimmed):
 			l.logger.Warn("fell behind the commit stream, reading the bucket again")
 			failed = n.loadView(ctx, l.generation, nil)
+			if errors.Is(failed, errWait) { // for a newer incarnation, in which the next life begins
+				failed = fmt.Errorf("%w: %w", ErrFenced, failed)
+			}
 			if lifeOver(failed) {
 				return failed
 			}

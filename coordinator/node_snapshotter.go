@@ -30,20 +30,36 @@ type snapshotter struct {
 	carriers carriers
 }
 
-// carriers are journal objects that carry segments, by key, and when a state was last seen that
-// needs them, by the store's clock: readers go on by an older state for a while.
+// snapshotEvery is how often a snapshot is due if anything was journaled since the last: what it
+// covers is deleted, and with it the segments in the journal that nobody needs any more.
+const snapshotEvery = 30 * time.Minute
+
+// carriers are journal objects that carry segments, by key, and since when none of the states that
+// this process has seen needs them (zero: one does). Readers go on by an older state for a while.
 type carriers map[string]time.Time
 
-// see takes in what a state needs, and forgets what nobody can need any more.
-func (c carriers) see(needed *idSet, now time.Time) {
-	for _, id := range needed.ids {
-		c[id.Key()] = now
-	}
-	for key, seen := range c {
-		if now.Sub(seen) > DefaultGrace {
+// see takes in what a state needs, and forgets what nobody has needed for a while.
+func (c carriers) see(needed *idSet, now time.Time, grace time.Duration) {
+	for key, since := range c {
+		if since.IsZero() {
+			c[key] = now
+		} else if now.Sub(since) > grace {
 			delete(c, key)
 		}
 	}
+	for _, id := range needed.ids {
+		c[id.Key()] = time.Time{}
+	}
+}
+
+// leaving says whether some are kept that nobody needs.
+func (c carriers) leaving() bool {
+	for _, since := range c {
+		if !since.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 func newSnapshotter(n *Node) *snapshotter {
@@ -63,25 +79,35 @@ func (s *snapshotter) journaled() {
 	}
 }
 
-// run writes a snapshot whenever one is due. It begins with the leftovers of earlier incarnations.
+// run writes a snapshot whenever one is due. It begins with the leftovers of earlier incarnations,
+// and sees to it that what goes after a while goes, also while nothing is written.
 func (s *snapshotter) run(ctx context.Context, l *Life) error {
 	if err := s.exclusively(ctx, l, s.tidy); lifeOver(err) {
 		return err
 	} else if err != nil && ctx.Err() == nil {
 		l.logger.Warn("deleting what a snapshot covers failed; the next snapshot tries again", "error", err)
 	}
+	timed := time.NewTicker(snapshotEvery)
+	defer timed.Stop()
 	for {
+		due := s.due.Load()
 		select {
 		case <-s.wake:
+		case <-timed.C:
+			due = 1
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if s.count.Load() < s.due.Load() {
-			continue
+		do := s.write
+		if s.count.Load() < due {
+			if due > 1 || !s.carriers.leaving() {
+				continue
+			}
+			do = s.tidy
 		}
 		s.count.Store(0)
 		begun := time.Now()
-		if err := s.exclusively(ctx, l, s.write); lifeOver(err) {
+		if err := s.exclusively(ctx, l, do); lifeOver(err) {
 			return err
 		} else if err != nil && ctx.Err() == nil {
 			l.logger.Error("writing a snapshot failed; the journal is kept", "error", err)
@@ -159,7 +185,8 @@ func (s *snapshotter) write(ctx context.Context, l *Life) error {
 func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
 	n := s.node
 	t := tidier{
-		loader: loader{n.opts.Store, 1}, in: l.incarnation, retention: n.opts.SealRetention, carriers: s.carriers,
+		loader: loader{n.opts.Store, 1}, in: l.incarnation, retention: n.opts.SealRetention,
+		carriers: s.carriers, grace: n.opts.Grace,
 	}
 	found, err := t.look(ctx)
 	if err != nil {
@@ -198,6 +225,7 @@ type tidier struct {
 	in        Incarnation
 	retention time.Duration
 	carriers  carriers
+	grace     time.Duration // for how long they stay when nobody needs them
 }
 
 // untidy is what a tidier found.
@@ -238,7 +266,7 @@ func (t *tidier) look(ctx context.Context) (*untidy, error) {
 	if t.carriers == nil {
 		t.carriers = carriers{}
 	}
-	t.carriers.see(newest.state.carriers(), now)
+	t.carriers.see(newest.state.carriers(), time.Now(), t.grace)
 	found := &untidy{}
 	carrying := "" // the life of the last carrier: the seal of its chain stays as well
 	for i, object := range listed {

@@ -156,6 +156,7 @@ func start(opts Options, n node, v view) (*Writer, error) {
 	}
 	w.insider = w.room.Client(netip.Addr{})
 	w.metrics = newMetrics(opts.Registerer, &w.buffered)
+	n.Slowness().OnHedge(func() { w.budget.spend(1, time.Now()) })
 	w.puts = newUploader(opts.Store, n.Slowness(), w.budget, w.metrics, opts.Logger)
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	w.running.Go(w.flush)

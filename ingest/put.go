@@ -87,11 +87,7 @@ func (u *uploader) round(ctx context.Context, running *sync.WaitGroup, s *segmen
 		return result
 	}
 	final := func(err error) bool { return errors.Is(err, errTaken) }
-	again := func() {
-		u.metrics.hedges.Inc()
-		u.budget.spend(1, time.Now())
-	}
-	return u.slow.Twice(ctx, int64(len(s.object)), attempt, final, again)
+	return u.slow.Twice(ctx, int64(len(s.object)), attempt, final, u.metrics.hedges.Inc)
 }
 
 // attempt is one put. An object that is there already is ours if it holds our bytes: an earlier

@@ -14,6 +14,7 @@ import (
 type Slowness struct {
 	SlownessOptions
 	mu     sync.Mutex
+	hedged func()
 	credit float64
 	sizes  [32]latencies // each twice the size before; the last is for reads to the end of an object
 }
@@ -93,12 +94,22 @@ func (s *Slowness) Begin(size int64) time.Duration {
 // Hedge says whether a second request may be sent beside a slow one, and counts it.
 func (s *Slowness) Hedge() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.credit < 1 {
-		return false
+	may, hedged := s.credit >= 1, s.hedged
+	if may {
+		s.credit--
 	}
-	s.credit--
-	return true
+	s.mu.Unlock()
+	if may && hedged != nil {
+		hedged()
+	}
+	return may
+}
+
+// OnHedge has a function called for each second request that is sent.
+func (s *Slowness) OnHedge(hedged func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hedged = hedged
 }
 
 // Twice makes a request of a size, and makes it again beside the first if that has become slow and

@@ -132,7 +132,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
 		Store: n.store, Coordinator: decides, Info: info,
-		CommitDeadline: o.commitDeadline, Logger: n.logger, Registerer: registry, Retry: retry,
+		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, Logger: n.logger, Registerer: registry, Retry: retry,
 	})
 	if err != nil {
 		return fmt.Errorf("recovering the log from %s: %w", n.bucket.Location, err)
