@@ -21,6 +21,7 @@ type metrics struct {
 	spans       prometheus.Gauge
 	snapshots   prometheus.Histogram
 	deleted     prometheus.Counter
+	carriers    prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -51,13 +52,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		spans:       gauge("spans", "Spans of all partitions, as of the last snapshot or start."),
 		snapshots:   histogram("snapshot_seconds", "Time to write a snapshot and delete what it covers.", snapshots),
 		deleted:     counter("journal_deleted_objects_total", "Journal objects deleted because a snapshot covers them."),
+		carriers: gauge("journal_carriers",
+			"Journal objects that are kept for the segments that they carry, as of this node's last look."),
 	}
 	if r == nil {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
 		m.commits, m.puts, m.facts, m.bytes, m.retries, m.hedges, m.pending,
-		m.recoveries, m.lives, m.incarnation, m.spans, m.snapshots, m.deleted,
+		m.recoveries, m.lives, m.incarnation, m.spans, m.snapshots, m.deleted, m.carriers,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, err

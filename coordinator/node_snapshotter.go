@@ -192,6 +192,7 @@ func (s *snapshotter) tidy(ctx context.Context, l *Life) error {
 	if err != nil {
 		return err
 	}
+	n.metrics.carriers.Set(float64(len(s.carriers)))
 	for _, keys := range [][]string{found.keys, found.seals} {
 		if err := Delete(ctx, n.opts.Store, l.incarnation, keys...); err != nil {
 			return err
