@@ -75,10 +75,26 @@ func (l *clientLogin) options() (opts []kgo.Opt, err error) {
 	return opts, nil
 }
 
-func (l *clientLogin) byPassword() (kgo.Opt, error) {
-	password, err := readPassword(streams{In: os.Stdin}, l.passwordFile)
+// loginFlags are the flags of addFlags that say who logs in.
+var loginFlags = []string{"login-user", "login-password-file", "login-mechanism", "login-token-file", "client-cert",
+	"client-key"}
+
+// password reads the password. Standard input is read once, and is for records and the like.
+func (l *clientLogin) password() (string, error) {
+	if l.passwordFile == fromStandardInput {
+		return "", usagef("--login-password-file -: a password is not read from standard input; give a file")
+	}
+	password, err := readPassword(streams{}, l.passwordFile)
 	if err != nil {
-		return nil, fmt.Errorf("--login-password-file: %w", err)
+		return "", fmt.Errorf("--login-password-file: %w", err)
+	}
+	return password, nil
+}
+
+func (l *clientLogin) byPassword() (kgo.Opt, error) {
+	password, err := l.password()
+	if err != nil {
+		return nil, err
 	}
 	switch strings.ToUpper(l.mechanism) {
 	case "PLAIN":

@@ -37,7 +37,7 @@ func newRoot(s streams) *cobra.Command {
 			if err := fromEnvironment(cmd.Flags()); err != nil {
 				return err
 			}
-			return fromProfile(cmd)
+			return fromProfile(cmd, func(warning string) { s.note("%s: warning: %s", cmd.CommandPath(), warning) })
 		},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")

@@ -25,7 +25,7 @@ const (
 func (b *bootstrap) complete(list func(context.Context, *kadm.Client) ([]string, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		const nothing = cobra.ShellCompDirectiveNoFileComp
-		if fromEnvironment(cmd.Flags()) != nil || fromProfile(cmd) != nil {
+		if fromEnvironment(cmd.Flags()) != nil || fromProfile(cmd, func(string) {}) != nil {
 			return nil, nothing
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)

@@ -55,13 +55,22 @@ func settingsOf(flags *pflag.FlagSet) (settings map[string]string, err error) {
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			value = strings.Join(list.GetSlice(), ",")
 		}
-		if kind, _ := pflag.UnquoteUsage(f); kind == "file" && value != "" {
+		if isFile(f) && value != "" {
 			absolute, wrong := filepath.Abs(value)
+			if value == fromStandardInput {
+				wrong = usagef("--%s -: a profile keeps names of files", f.Name)
+			}
 			value, err = absolute, cmp.Or(err, wrong)
 		}
 		settings[f.Name] = value
 	})
 	return settings, err
+}
+
+// isFile says whether the value of a flag names a file.
+func isFile(f *pflag.Flag) bool {
+	kind, _ := pflag.UnquoteUsage(f)
+	return kind == "file"
 }
 
 func newProfileCreate(s streams) *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -146,6 +148,9 @@ func checkSettings(settings map[string]string) error {
 		if err := flags.Set(name, settings[name]); err != nil {
 			return fmt.Errorf("setting %s: %w", name, errors.Unwrap(err))
 		}
+		if isFile(flags.Lookup(name)) && settings[name] == fromStandardInput {
+			return fmt.Errorf("setting %s: - is no file", name)
+		}
 	}
 	return nil
 }
@@ -159,8 +164,9 @@ func flagNames(flags *pflag.FlagSet) func(yield func(string) bool) {
 }
 
 // fromProfile sets the flags that neither the command line nor a variable has set, from the profile
-// that --profile names, or else from the current one.
-func fromProfile(cmd *cobra.Command) error {
+// that --profile names, or else from the current one. The login of the current one is for its
+// addresses alone: a profile in use is easily forgotten, and others would get its password.
+func fromProfile(cmd *cobra.Command, warn func(string)) error {
 	flag := cmd.Flags().Lookup(profileFlag)
 	if flag == nil {
 		return nil
@@ -169,22 +175,30 @@ func fromProfile(cmd *cobra.Command) error {
 	if name == noProfile {
 		return nil
 	}
+	chosen := name != ""
 	p, err := readProfiles()
-	if unread := new(fs.PathError); name == "" && (errors.Is(err, errNoDirectory) || errors.As(err, &unread)) {
-		return nil // a container whose user has no home, or one that is another's, has no profiles
-	}
-	if err != nil {
+	switch {
+	case !chosen && (errors.Is(err, errNoDirectory) || errors.Is(err, syscall.ENOTDIR)):
+		return nil // the user of a container has no home, or it is /dev/null
+	case !chosen && errors.Is(err, fs.ErrPermission):
+		warn(err.Error() + "; this goes on without a profile, as with --profile none")
+		return nil
+	case err != nil:
 		return err
 	}
-	if name == "" {
-		name = p.Current
-	}
+	name = cmp.Or(name, p.Current)
 	if name == "" {
 		return nil
 	}
 	settings, err := p.settings(name)
 	if err != nil {
 		return err
+	}
+	if !chosen && isElsewhere(cmd.Flags(), settings) {
+		settings = withoutLogin(cmd.Flags(), settings, func() {
+			warn(fmt.Sprintf("the login of profile %s is not used: the profile is of another address; --profile %s uses it",
+				name, name))
+		})
 	}
 	for flag, value := range settings {
 		if f := cmd.Flags().Lookup(flag); f != nil && !f.Changed {
@@ -194,4 +208,40 @@ func fromProfile(cmd *cobra.Command) error {
 		}
 	}
 	return nil
+}
+
+// isElsewhere says whether flags that were given name an address that is not the profile's.
+func isElsewhere(flags *pflag.FlagSet, settings map[string]string) bool {
+	own := profileFlags()
+	for _, name := range []string{"bootstrap", "http-url"} {
+		given := flags.Lookup(name)
+		if given == nil || !given.Changed {
+			continue
+		}
+		known := own.Lookup(name)
+		if value, there := settings[name]; there && known.Value.Set(value) != nil {
+			return true
+		}
+		for _, address := range given.Value.(pflag.SliceValue).GetSlice() {
+			if !slices.Contains(known.Value.(pflag.SliceValue).GetSlice(), address) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// withoutLogin leaves the login out of settings, and says if it would have been used.
+func withoutLogin(flags *pflag.FlagSet, settings map[string]string, leftOut func()) map[string]string {
+	kept, used := maps.Clone(settings), false
+	for _, name := range loginFlags {
+		f := flags.Lookup(name)
+		_, there := settings[name]
+		used = used || there && f != nil && !f.Changed
+		delete(kept, name)
+	}
+	if used {
+		leftOut()
+	}
+	return kept
 }

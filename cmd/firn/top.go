@@ -5,15 +5,18 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 )
 
@@ -98,7 +101,13 @@ func (n *nodesOfTop) prepare() error {
 		}
 		n.urls[i] = u.Scheme + "://" + u.Host
 	}
-	n.client = &http.Client{Transport: &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}}
+	if n.login.user != "" {
+		if _, err := n.login.password(); err != nil {
+			return err
+		}
+	}
+	n.client = &http.Client{Transport: &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return nil
 }
 
@@ -106,9 +115,9 @@ func (n *nodesOfTop) prepare() error {
 func (n *nodesOfTop) authorize(r *http.Request) error {
 	switch {
 	case n.login.user != "":
-		password, err := readPassword(streams{In: os.Stdin}, n.login.passwordFile)
+		password, err := n.login.password()
 		if err != nil {
-			return fmt.Errorf("--login-password-file: %w", err)
+			return err
 		}
 		r.SetBasicAuth(n.login.user, password)
 	case n.login.tokenFile != "":
@@ -121,12 +130,23 @@ func (n *nodesOfTop) authorize(r *http.Request) error {
 	return nil
 }
 
+// trusts says whether another node that a node names gets the login as well. The scheme and the
+// authorities are the same for both, but what goes to this machine without TLS does not leave it.
+func trusts(node, other string) bool {
+	isLoopback := func(text string) bool {
+		u, err := url.Parse(text)
+		return err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
+	}
+	return strings.HasPrefix(node, "https:") || !isLoopback(node) || isLoopback(other)
+}
+
 // look asks all nodes. That none answers is an error.
 func (n *nodesOfTop) look(ctx context.Context) (*moment, error) {
 	m := &moment{scrapes: map[string]*scrape{}, errors: map[string]error{}}
 	var wrong error
-	for _, url := range n.urls {
-		if m.ids, wrong = n.peers(ctx, url); wrong == nil {
+	var first string
+	for _, first = range n.urls {
+		if m.ids, wrong = n.peers(ctx, first); wrong == nil {
 			break
 		}
 	}
@@ -134,20 +154,24 @@ func (n *nodesOfTop) look(ctx context.Context) (*moment, error) {
 		return nil, fmt.Errorf("no node answers at %s (%w): name one with --http-url", strings.Join(n.urls, ","),
 			reason(wrong))
 	}
-	var all sync.WaitGroup
+	var all errgroup.Group
+	all.SetLimit(scrapesAtOnce)
+	var left atomic.Int64
+	left.Store(maxLookBytes)
 	var mu sync.Mutex
 	for url := range m.ids {
-		all.Go(func() {
-			s, err := n.scrape(ctx, url)
+		all.Go(func() error {
+			s, err := n.scrape(ctx, url, trusts(first, url), &left)
 			mu.Lock()
 			defer mu.Unlock()
 			m.scrapes[url], m.errors[url] = s, err
 			if err != nil {
 				delete(m.scrapes, url)
 			}
+			return nil
 		})
 	}
-	all.Wait()
+	_ = all.Wait() // each node has its error
 	m.at = time.Now()
 	return m, ctx.Err()
 }

@@ -2,6 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,5 +106,54 @@ g      lines   20   -5.0
 `
 	if diff := cmp.Diff(want, printed(t, asTable, view)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestTopSendsItsLoginWhereItIsMeantFor holds which nodes get the login that the first one gets.
+func TestTopSendsItsLoginWhereItIsMeantFor(t *testing.T) {
+	for _, test := range []struct {
+		node, other string
+		want        bool
+	}{
+		{"https://a.example.com", "https://b.example.com", true},
+		{"https://127.0.0.1:8443", "https://b.example.com", true},
+		{"http://a.example.com", "http://b.example.com", true},
+		{"http://127.0.0.1:8080", "http://localhost:8081", true},
+		{"http://[::1]:8080", "http://127.0.0.2:8081", true},
+		{"http://127.0.0.1:8080", "http://b.example.com", false},
+		{"http://localhost:8080", "http://127.0.0.1:1@b.example.com", false},
+	} {
+		if got := trusts(test.node, test.other); got != test.want {
+			t.Errorf("%s gets the login of %s: %t", test.other, test.node, got)
+		}
+	}
+}
+
+// TestTopHasBounds: a node sends it neither elsewhere nor to more nodes than there can be.
+func TestTopHasBounds(t *testing.T) {
+	var asked atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer elsewhere.Close()
+	var answer func(w http.ResponseWriter, r *http.Request)
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
+	defer node.Close()
+	n := nodesOfTop{urls: []string{node.URL}}
+	if err := n.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }
+	if _, err := n.look(t.Context()); err == nil || asked.Load() > 0 {
+		t.Errorf("a redirection is followed %d times: %v", asked.Load(), err)
+	}
+	answer = func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"nodes":[%s{"id":1}]}`, strings.Repeat(`{"id":2},`, maxNodes))
+	}
+	if _, err := n.look(t.Context()); err == nil || !strings.Contains(err.Error(), "257 nodes") {
+		t.Errorf("%v", err)
+	}
+	var none atomic.Int64
+	_, err := n.scrape(t.Context(), node.URL, true, &none)
+	if err == nil || !strings.Contains(err.Error(), "more than 0") {
+		t.Errorf("when no byte may come any more: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -19,11 +20,14 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Bounds of asking a node: a node has three lines for each partition.
+// Bounds of asking nodes: each has three lines for each partition.
 const (
 	scrapeTimeout  = 5 * time.Second
-	maxScrapeBytes = 256 << 20
+	maxScrapeBytes = 64 << 20
+	maxLookBytes   = 1 << 30 // of all nodes together
+	scrapesAtOnce  = 8
 	maxNodesBytes  = 1 << 20
+	maxNodes       = 256
 )
 
 // Metrics that top reads.
@@ -52,15 +56,17 @@ type scrape struct {
 }
 
 // fetchBounded gets a URL's body, of so many bytes at most.
-func (n *nodesOfTop) fetchBounded(ctx context.Context, url string, most int64) ([]byte, error) {
+func (n *nodesOfTop) fetchBounded(ctx context.Context, url string, withLogin bool, most int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.authorize(request); err != nil {
-		return nil, err
+	if withLogin {
+		if err := n.authorize(request); err != nil {
+			return nil, err
+		}
 	}
 	response, err := n.client.Do(request)
 	if err != nil {
@@ -79,9 +85,10 @@ func (n *nodesOfTop) fetchBounded(ctx context.Context, url string, most int64) (
 	return body, nil
 }
 
-// scrape asks a node for its metrics.
-func (n *nodesOfTop) scrape(ctx context.Context, url string) (*scrape, error) {
-	body, err := n.fetchBounded(ctx, url+"/metrics", maxScrapeBytes)
+// scrape asks a node for its metrics. left is how many bytes nodes may still send.
+func (n *nodesOfTop) scrape(ctx context.Context, url string, withLogin bool, left *atomic.Int64) (*scrape, error) {
+	body, err := n.fetchBounded(ctx, url+"/metrics", withLogin, min(maxScrapeBytes, max(left.Load(), 0)))
+	left.Add(-int64(len(body)))
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +219,7 @@ func (s *scrape) quantile(before *scrape, q float64, name string, labels map[str
 
 // peers asks a node for the URLs of all nodes.
 func (n *nodesOfTop) peers(ctx context.Context, url string) (map[string]int32, error) {
-	body, err := n.fetchBounded(ctx, url+"/v1/nodes", maxNodesBytes)
+	body, err := n.fetchBounded(ctx, url+"/v1/nodes", true, maxNodesBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -225,6 +232,9 @@ func (n *nodesOfTop) peers(ctx context.Context, url string) (map[string]int32, e
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("GET /v1/nodes: %w", err)
+	}
+	if len(list.Nodes) > maxNodes {
+		return nil, fmt.Errorf("GET /v1/nodes: %d nodes, and firn top looks at %d at most", len(list.Nodes), maxNodes)
 	}
 	scheme, _, _ := strings.Cut(url, "://")
 	found := map[string]int32{}

@@ -111,12 +111,15 @@ func newUserSet(s streams, b *bootstrap) *cobra.Command {
 	return cmd
 }
 
+// fromStandardInput is the file that is standard input.
+const fromStandardInput = "-"
+
 // readPassword reads a password. It is never an argument: everybody on the machine sees those.
 func readPassword(s streams, file string) (string, error) {
 	var text []byte
 	var err error
 	switch file {
-	case "-":
+	case fromStandardInput:
 		text, err = io.ReadAll(io.LimitReader(s.In, access.MaxPasswordBytes+3))
 	default:
 		text, err = os.ReadFile(file)
