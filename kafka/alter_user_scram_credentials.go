@@ -23,10 +23,11 @@ func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 	req *kmsg.AlterUserSCRAMCredentialsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.AlterUserSCRAMCredentialsResponse)
 	denied := from.mayWithCluster(access.Alter)
-	if denied == nil {
-		denied = s.refusalOf(s.catchUp(ctx)) // or users that another node has answered for would be missing
+	refused := denied
+	if refused == nil {
+		refused = s.refusalOf(s.catchUp(ctx)) // or users that another node has answered for would be missing
 	}
-	a := s.newCredentialChange(req, denied)
+	a := s.newCredentialChange(req, refused)
 	for _, user := range a.users {
 		if refused := a.refused[user]; refused != nil && denied == nil {
 			from.changed("AlterUserScramCredentials", user, refused)
@@ -46,15 +47,15 @@ func alterUserScramCredentials(ctx context.Context, s *Server, from *peer,
 
 // credentialChange is what one request asks for, by user.
 type credentialChange struct {
-	denied  *refusal // to this client
+	all     *refusal // nil, or why all is refused
 	users   []string // each once
 	set     map[string]security.UserChange
 	refused map[string]*refusal
 }
 
-// newCredentialChange checks all that is asked; nothing if all is denied.
-func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest, denied *refusal) *credentialChange {
-	a := &credentialChange{denied: denied, set: map[string]security.UserChange{}, refused: map[string]*refusal{}}
+// newCredentialChange checks all that is asked, unless all is refused already.
+func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest, all *refusal) *credentialChange {
+	a := &credentialChange{all: all, set: map[string]security.UserChange{}, refused: map[string]*refusal{}}
 	for i := range req.Deletions {
 		d := &req.Deletions[i]
 		a.add(s, d.Name, d.Mechanism, func(m access.ScramMechanism) (security.UserChange, error) {
@@ -77,27 +78,23 @@ func (s *Server) newCredentialChange(req *kmsg.AlterUserSCRAMCredentialsRequest,
 // add takes in what is asked for one user.
 func (a *credentialChange) add(s *Server, user string, mechanism int8,
 	change func(access.ScramMechanism) (security.UserChange, error)) {
-	if _, before := a.set[user]; before || a.refused[user] != nil {
-		if a.denied != nil {
-			return
-		}
+	_, before := a.set[user]
+	if before = before || a.refused[user] != nil; !before {
+		a.users = append(a.users, user)
+	}
+	switch m := access.ScramMechanism(mechanism); {
+	case a.all != nil:
+		a.refused[user] = a.all
+	case before:
 		a.refused[user] = refuse(kerr.DuplicateResource, "the request alters user %q twice", user)
 		delete(a.set, user)
-		return
-	}
-	a.users = append(a.users, user)
-	if a.denied != nil {
-		a.refused[user] = a.denied
-		return
-	}
-	m := access.ScramMechanism(mechanism)
-	if m != access.ScramSHA256 && m != access.ScramSHA512 {
+	case m != access.ScramSHA256 && m != access.ScramSHA512:
 		a.refused[user] = refuse(kerr.UnsupportedSaslMechanism, "there is no SCRAM mechanism %d", mechanism)
-		return
-	}
-	set, err := change(m)
-	if a.refused[user] = s.refusalOf(err); err == nil {
-		a.set[user] = set
+	default:
+		set, err := change(m)
+		if a.refused[user] = s.refusalOf(err); err == nil {
+			a.set[user] = set
+		}
 	}
 }
 

@@ -152,7 +152,10 @@ func (s *Server) setUser(w http.ResponseWriter, r *http.Request, memory *share) 
 		return unacceptable("password", err)
 	}
 	keys := map[access.ScramMechanism]access.ScramKeys{}
-	for _, m := range mechanisms {
+	for _, m := range access.ScramMechanisms { // each once, however often it is named: keys cost much
+		if !slices.Contains(mechanisms, m) {
+			continue
+		}
 		if keys[m], err = access.NewScramKeys(m, asked.Password, iterations); err != nil {
 			return unacceptable("iterations", err)
 		}
