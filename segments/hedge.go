@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,89 +41,42 @@ type hedged struct {
 	first, second prometheus.Counter
 }
 
-// Get implements Store.
+// Get implements Store. It waits for both reads, of which the slower one is cancelled.
 func (h *hedged) Get(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	slow, begun := h.slow.Begin(length), time.Now()
-	read := func(ctx context.Context) ([]byte, error) { return h.store.Get(ctx, key, offset, length) }
-	body, err := h.get(ctx, slow, read)
-	if err == nil {
-		h.slow.Add(length, time.Since(begun)) // that of the first, or less, as in Slowness.Twice
+	var running sync.WaitGroup
+	defer running.Wait()
+	var won atomic.Pointer[wonRead]
+	reads := 0
+	read := func(ctx context.Context) <-chan error {
+		racer, result := reads, make(chan error, 1)
+		reads++
+		running.Go(func() {
+			body, err := h.store.Get(ctx, key, offset, length)
+			if err == nil {
+				won.CompareAndSwap(nil, &wonRead{racer, body})
+			}
+			result <- err
+		})
+		return result
 	}
-	return body, err
-}
-
-// get reads, and once more beside itself if that is slow; 0 says that nobody knows when it is.
-func (h *hedged) get(ctx context.Context, slow time.Duration, read func(context.Context) ([]byte, error)) ([]byte,
-	error) {
-	if slow == 0 {
-		return read(ctx)
+	if err := h.slow.Twice(ctx, length, read, ofTheObject, func() {}); err != nil {
+		return nil, err
 	}
-	race := newReadRace(ctx)
-	defer race.end()
-	race.enter(0, read)
-	timer := time.NewTimer(slow)
-	defer timer.Stop()
-	select {
-	case r := <-race.results:
-		return r.body, r.err
-	case <-timer.C:
-	}
-	if !h.slow.Hedge() {
-		r := <-race.results
-		return r.body, r.err
-	}
-	race.enter(1, read)
-	r := race.winner()
-	if r.err == nil {
+	r := won.Load()
+	if reads > 1 {
 		[]prometheus.Counter{h.first, h.second}[r.racer].Inc()
 	}
-	return r.body, r.err
+	return r.body, nil
 }
 
-// readRace is one read and, if it comes to that, a second beside it.
-type readRace struct {
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	results chan readResult
-	racers  int
-}
-
-type readResult struct {
+// wonRead is what the first of the reads to succeed has read.
+type wonRead struct {
 	racer int
 	body  []byte
-	err   error
 }
 
-func newReadRace(ctx context.Context) *readRace {
-	r := &readRace{results: make(chan readResult, 2)}
-	r.ctx, r.cancel = context.WithCancel(ctx)
-	return r
-}
-
-func (r *readRace) enter(racer int, get func(context.Context) ([]byte, error)) {
-	r.racers++
-	r.running.Go(func() {
-		body, err := get(r.ctx)
-		r.results <- readResult{racer, body, err}
-	})
-}
-
-// winner is the first of two that answers. One that fails leaves it to the other, unless the object
-// itself is what is wrong.
-func (r *readRace) winner() readResult {
-	first := <-r.results
-	if first.err == nil || errors.Is(first.err, ErrNotFound) || errors.Is(first.err, ErrRange) {
-		return first
-	}
-	return <-r.results
-}
-
-// end cancels who is still on the way, and waits for that.
-func (r *readRace) end() {
-	r.cancel()
-	r.running.Wait()
-}
+// ofTheObject says whether the object itself is what is wrong: another read finds the same.
+func ofTheObject(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrRange) }
 
 // Put implements Store.
 func (h *hedged) Put(ctx context.Context, key string, body []byte) error {
