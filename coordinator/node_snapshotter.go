@@ -82,10 +82,8 @@ func (s *snapshotter) journaled() {
 // run writes a snapshot whenever one is due. It begins with the leftovers of earlier incarnations,
 // and sees to it that what goes after a while goes, also while nothing is written.
 func (s *snapshotter) run(ctx context.Context, l *Life) error {
-	if err := s.exclusively(ctx, l, s.tidy); lifeOver(err) {
+	if err := s.clean(ctx, l); err != nil {
 		return err
-	} else if err != nil && ctx.Err() == nil {
-		l.logger.Warn("deleting what a snapshot covers failed; the next snapshot tries again", "error", err)
 	}
 	timed := time.NewTicker(snapshotEvery)
 	defer timed.Stop()
@@ -98,22 +96,35 @@ func (s *snapshotter) run(ctx context.Context, l *Life) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		do := s.write
 		if s.count.Load() < due {
-			if due > 1 || !s.carriers.leaving() {
-				continue
+			if due == 1 && s.carriers.leaving() {
+				if err := s.clean(ctx, l); err != nil {
+					return err
+				}
 			}
-			do = s.tidy
+			continue
 		}
 		s.count.Store(0)
 		begun := time.Now()
-		if err := s.exclusively(ctx, l, do); lifeOver(err) {
+		if err := s.exclusively(ctx, l, s.write); lifeOver(err) {
 			return err
 		} else if err != nil && ctx.Err() == nil {
 			l.logger.Error("writing a snapshot failed; the journal is kept", "error", err)
 		}
 		s.node.metrics.snapshots.Observe(time.Since(begun).Seconds())
 	}
+}
+
+// clean deletes what the newest snapshot covers. It fails only when the life is over.
+func (s *snapshotter) clean(ctx context.Context, l *Life) error {
+	err := s.exclusively(ctx, l, s.tidy)
+	if err == nil || lifeOver(err) {
+		return err
+	}
+	if ctx.Err() == nil {
+		l.logger.Warn("deleting what a snapshot covers failed; the next snapshot tries again", "error", err)
+	}
+	return nil
 }
 
 // exclusively calls do if this node holds the lease, or can have it.
