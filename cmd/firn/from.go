@@ -21,6 +21,14 @@ func parsePlace(flag, text string) (index.Place, error) {
 // ends at newest. For a reader of committed records it ends at the last stable offset.
 type stretch struct{ start, end, newest int64 }
 
+// tails are the stretches of a topic that exists, from a place to the newest offset.
+func tails(ctx context.Context, adm *kadm.Client, topic string, from index.Place) (map[int32]stretch, error) {
+	if _, err := lookUp(ctx, adm, topic); err != nil {
+		return nil, err
+	}
+	return stretches(ctx, adm, topic, from, index.Latest, false)
+}
+
 // stretches finds where to start in each partition, and where to end, which is not behind where it
 // ends now, or with committed where the last stable offset is now. An offset below the log start
 // starts there, as with Kafka's auto.offset.reset=earliest.

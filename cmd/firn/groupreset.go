@@ -67,10 +67,7 @@ func (o *resetOptions) reset(ctx context.Context, s streams) error {
 		return err
 	}
 	defer done()
-	if _, err := lookUp(ctx, adm, o.topic); err != nil {
-		return err
-	}
-	parts, err := stretches(ctx, adm, o.topic, to, index.Latest, false)
+	parts, err := tails(ctx, adm, o.topic, to)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
-
-	"firn.dev/index"
 )
 
 type trimOptions struct {
@@ -66,10 +64,7 @@ func (o *trimOptions) trim(ctx context.Context, s streams) error {
 		return err
 	}
 	defer done()
-	if _, err := lookUp(ctx, adm, o.topic); err != nil {
-		return err
-	}
-	parts, err := stretches(ctx, adm, o.topic, before, index.Latest, false)
+	parts, err := tails(ctx, adm, o.topic, before)
 	if err != nil {
 		return err
 	}
