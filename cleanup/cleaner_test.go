@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"math"
@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/segments/memory"
 )
@@ -17,7 +18,7 @@ func TestMergesAndCollects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 3, nil)
 		defer w.close()
-		c := w.clean(func(o *Options) { o.TargetBytes = mib })
+		c := w.clean(func(o *cleanup.Options) { o.TargetBytes = mib })
 		defer func() { w.stop(c) }()
 		for range 200 {
 			w.write(3000, 0, 1)
@@ -61,7 +62,7 @@ func TestClockAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer w.close()
-		c := w.clean(func(o *Options) { o.TargetBytes, o.Stale = mib, deadline })
+		c := w.clean(func(o *cleanup.Options) { o.TargetBytes, o.Stale = mib, deadline })
 		defer func() { w.stop(c) }()
 		const written = 20
 		for range written {
@@ -84,7 +85,7 @@ func TestArchives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(), 1, map[string]string{"retention.ms": "7200000"})
 		defer w.close()
-		c := w.clean(func(o *Options) {
+		c := w.clean(func(o *cleanup.Options) {
 			o.TargetBytes, o.ArchiveBatch, o.ArchiveKeep, o.Interval, o.Grace = 64*kib, 4, 10, 20*time.Second, 10*time.Minute
 		})
 		defer func() { w.stop(c) }()
@@ -130,7 +131,7 @@ func TestArchivesBySize(t *testing.T) {
 		const size, kept = 20_000, 300
 		w := newWorld(t, memory.New(), 1, map[string]string{"retention.bytes": strconv.Itoa((size + 200) * kept)})
 		defer w.close()
-		c := w.clean(func(o *Options) {
+		c := w.clean(func(o *cleanup.Options) {
 			o.TargetBytes, o.ArchiveBatch, o.ArchiveKeep, o.Interval, o.Grace = 64*kib, 16, 10, 20*time.Second, 10*time.Minute
 		})
 		defer func() { w.stop(c) }()

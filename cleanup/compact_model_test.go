@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/spans"
 	"firn.dev/coordinator/topicconfig"
@@ -28,7 +29,7 @@ import (
 // cleaned first: enough to say what has to be there, what may be and what must not.
 type history struct {
 	*world
-	cleaner *Cleaner
+	cleaner *cleanup.Cleaner
 	faults  *faults
 	at      segments.Partition
 
@@ -96,15 +97,15 @@ func (u *faultyUpload) Commit() error {
 	return errors.Join(u.Upload.Commit(), u.f.fail())
 }
 
-func newHistory(t *testing.T, seed uint64, configs map[string]string, change func(*Options)) *history {
+func newHistory(t *testing.T, seed uint64, configs map[string]string, change func(*cleanup.Options)) *history {
 	configs["cleanup.policy"] = cmp.Or(configs["cleanup.policy"], "compact")
 	store := memory.New()
 	h := &history{world: newWorld(t, store, 1, configs), faults: &faults{Store: store, left: -1},
 		cleaned: map[int64]time.Time{}, keep: math.MaxInt64}
 	h.random = rand.New(rand.NewPCG(seed, 7))
 	h.at = h.part(0)
-	h.cleaner = h.clean(func(o *Options) {
-		o.Store, o.TargetBytes = h.faults, leastTarget
+	h.cleaner = h.clean(func(o *cleanup.Options) {
+		o.Store, o.TargetBytes = h.faults, cleanup.LeastTarget
 		if change != nil {
 			change(o)
 		}
@@ -222,17 +223,15 @@ func (h *history) configure(set map[string]string) {
 	h.did("configs %v", set)
 }
 
-// attempt does one piece of work, which crashes after so many requests, if that is not negative. It
-// says whether it came to its end.
-func (h *history) attempt(crash int, w work) bool {
+// attempt merges these spans, or compacts if there are none, and crashes after so many requests, if
+// that is not negative. It says whether it came to its end.
+func (h *history) attempt(crash int, merge []coordinator.Span, after uint64) bool {
 	h.t.Helper()
-	topic := h.node.View().TopicByID(h.topic)
-	w.topic, w.at, w.config = topic, h.at, h.config()
 	h.faults.crashAfter(crash)
-	_, err := h.cleaner.attempt(h.t.Context(), w)
+	err := h.cleaner.Attempt(h.t.Context(), h.at, merge, after)
 	h.faults.crashAfter(-1)
 	if err != nil && !errors.Is(err, errFault) {
-		h.fatal("%+v: %v", w, err)
+		h.fatal("%+v: %v", merge, err)
 	}
 	h.note()
 	return err == nil
@@ -258,7 +257,7 @@ func (h *history) note() {
 // compact compacts, and says up to which offset everything is clean then; -1 if it crashed before.
 func (h *history) compact(crash int) int64 {
 	h.t.Helper()
-	done := h.attempt(crash, work{compact: true, now: time.Now()})
+	done := h.attempt(crash, nil, 0)
 	clean := int64(-1)
 	for _, s := range h.spans(0) {
 		if s.Compacted {
@@ -278,7 +277,7 @@ func (h *history) merge() {
 	all, after := h.node.View().Plan(h.at, 0, 1<<20)
 	var dirty []coordinator.Span
 	for _, s := range all {
-		if s.Version == 0 && time.Since(s.Segment.Time()) <= h.cleaner.opts.ripeness() {
+		if s.Version == 0 && time.Since(s.Segment.Time()) <= cleanup.Ripeness(deadline) {
 			break
 		}
 		if !s.Compacted {
@@ -291,7 +290,7 @@ func (h *history) merge() {
 	from := h.random.IntN(len(dirty) - 1)
 	to := from + 2 + h.random.IntN(min(len(dirty)-from-1, 6))
 	h.did("merge %d-%d", dirty[from].Base, dirty[to-1].Last)
-	h.attempt(-1, work{merge: dirty[from:to], after: after})
+	h.attempt(-1, dirty[from:to], after)
 }
 
 // survivors are the records that can be read, by offset.
@@ -417,7 +416,7 @@ func TestCompactionModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHistory(t, seed, map[string]string{"delete.retention.ms": "3600000", "min.cleanable.dirty.ratio": "0"},
-					func(o *Options) {
+					func(o *cleanup.Options) {
 						o.MapBytes = []int64{1 << 10, 2 << 10, 1 << 20}[seed%3]
 						o.Stale = 2 * deadline
 					})

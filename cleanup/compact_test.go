@@ -1,10 +1,11 @@
-package cleanup
+package cleanup_test
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/segments/batch"
 )
@@ -13,7 +14,7 @@ import (
 // not compacted.
 func TestCompactArchived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistory(t, 1, map[string]string{"cleanup.policy": "delete"}, func(o *Options) { o.MapBytes = 2 << 10 })
+		h := newHistory(t, 1, map[string]string{"cleanup.policy": "delete"}, func(o *cleanup.Options) { o.MapBytes = 2 << 10 })
 		defer h.close()
 		for range 6 {
 			for range 3 {
@@ -21,19 +22,25 @@ func TestCompactArchived(t *testing.T) {
 			}
 			time.Sleep(2 * deadline)
 			all, after := h.node.View().Plan(h.at, 0, 1<<20)
-			h.attempt(-1, work{merge: all[len(all)-3:], after: after})
+			h.attempt(-1, all[len(all)-3:], after)
 		}
-		hold, err := h.cleaner.take(t.Context(), leaseOf(h.at))
+		life, err := h.node.Life(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hold, err := life.Hold(t.Context(), cleanup.LeaseOf(h.at), time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			some, err := h.node.Archive(t.Context(), hold.lease.Lease, h.at, coordinator.ArchiveOptions{Batch: 2, Keep: 1})
+			some, err := h.node.Archive(t.Context(), hold.Lease, h.at, coordinator.ArchiveOptions{Batch: 2, Keep: 1})
 			if err != nil || !some {
 				t.Fatal(some, err)
 			}
 		}
-		hold.letGo()
+		if err := hold.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if all := h.spans(0); len(all) != 4 || all[0].Listed != 2 || all[1].Listed != 2 {
 			t.Fatalf("%+v", all)
 		}
@@ -56,7 +63,7 @@ func TestCompactAndDelete(t *testing.T) {
 		h := newHistory(t, 5, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "3600000",
 			"delete.retention.ms": "600000"}, nil)
 		defer h.close()
-		c := h.clean(func(o *Options) { o.TargetBytes = leastTarget })
+		c := h.clean(func(o *cleanup.Options) { o.TargetBytes = cleanup.LeastTarget })
 		defer h.stop(c)
 		for range 60 {
 			h.append(h.some(100, false), h.some(20, false))

@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/segments/memory"
 	"firn.dev/segments/storetest"
@@ -26,7 +27,7 @@ func TestCutOffNodeCollectsNothing(t *testing.T) {
 		defer cutOff.close()
 		cutOff.write(1000, 0, 1)
 		// a merge would tell the node that its journal is sealed
-		collector := cutOff.clean(func(o *Options) { o.Interval = 24 * time.Hour })
+		collector := cutOff.clean(func(o *cleanup.Options) { o.Interval = 24 * time.Hour })
 
 		faults := storetest.NewFaults(bucket, storetest.Once(func(r storetest.Request) bool {
 			return r.Op == storetest.Delete && strings.HasPrefix(r.Key, "snapshots/")

@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
@@ -24,7 +25,7 @@ func (w *world) scene(store segments.Store) {
 		time.Sleep(time.Second)
 	}
 	time.Sleep(3 * time.Minute)
-	c := w.clean(func(o *Options) {
+	c := w.clean(func(o *cleanup.Options) {
 		o.Store, o.TargetBytes = store, 256*kib
 	})
 	time.Sleep(3 * time.Minute)
@@ -36,7 +37,7 @@ func (w *world) scene(store segments.Store) {
 // tidyUp has an untroubled Cleaner do the rest, and wants nothing left over.
 func (w *world) tidyUp() {
 	w.t.Helper()
-	c := w.clean(func(o *Options) { o.TargetBytes = 256 * kib })
+	c := w.clean(func(o *cleanup.Options) { o.TargetBytes = 256 * kib })
 	time.Sleep(40 * time.Minute)
 	w.write(1, 0) // the store's clock is told by objects
 	time.Sleep(5 * time.Minute)
@@ -190,7 +191,7 @@ func TestLeaseLost(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(3 * time.Minute)
-		c := w.clean(func(o *Options) { o.Store, o.TargetBytes = faults, 256*kib })
+		c := w.clean(func(o *cleanup.Options) { o.Store, o.TargetBytes = faults, 256*kib })
 		<-writing
 		held.Store(true)
 		time.Sleep(time.Minute)
@@ -225,7 +226,7 @@ func TestCloseInAMerge(t *testing.T) {
 			}
 			return storetest.Fault{}
 		})
-		c := w.clean(func(o *Options) { o.Store, o.TargetBytes = faults, 256*kib })
+		c := w.clean(func(o *cleanup.Options) { o.Store, o.TargetBytes = faults, 256*kib })
 		<-reading
 		w.stop(c)
 		w.same()
@@ -234,7 +235,7 @@ func TestCloseInAMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.decides.Acquire(t.Context(), life.Incarnation(), leaseOf(w.part(0)), "another",
+		if _, err := w.decides.Acquire(t.Context(), life.Incarnation(), cleanup.LeaseOf(w.part(0)), "another",
 			time.Minute); err != nil {
 			t.Errorf("the lease was not handed back: %v", err)
 		}

@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/segments/memory"
 )
@@ -32,7 +33,7 @@ func freezeCleaner(t *testing.T, length, after time.Duration) {
 		w.write(500, 0, 1)
 	}
 	time.Sleep(3 * time.Minute) // until they are old enough to be merged
-	c := w.clean(func(o *Options) { o.TargetBytes = mib })
+	c := w.clean(func(o *cleanup.Options) { o.TargetBytes = mib })
 	time.Sleep(after)
 	process.Freeze(length)
 	time.Sleep(length + time.Minute)

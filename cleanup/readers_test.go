@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/index"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
@@ -35,7 +36,7 @@ func TestReadersMeanwhile(t *testing.T) {
 		for seed := range uint64(6) {
 			readers.Go(func() { w.readOnAndOn(ctx, x, int32(seed%3), rand.New(rand.NewPCG(seed, 0))) })
 		}
-		c := w.clean(func(o *Options) { o.TargetBytes, o.Grace = 256*kib, 10*time.Second })
+		c := w.clean(func(o *cleanup.Options) { o.TargetBytes, o.Grace = 256*kib, 10*time.Second })
 		time.Sleep(20 * time.Minute)
 		w.write(1, 0) // the store's clock is told by objects
 		time.Sleep(time.Minute)

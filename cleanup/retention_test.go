@@ -1,73 +1,15 @@
-package cleanup
+package cleanup_test
 
 import (
-	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
-	"firn.dev/coordinator/topicconfig"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 )
-
-func all(spans []coordinator.Span) iter.Seq2[coordinator.Span, error] {
-	return func(yield func(coordinator.Span, error) bool) {
-		for _, s := range spans {
-			if !yield(s, nil) {
-				return
-			}
-		}
-	}
-}
-
-// TestExpired: minutes are of the largest timestamps; the time is 100.
-func TestExpired(t *testing.T) {
-	now := time.UnixMilli(100 * time.Minute.Milliseconds())
-	for _, test := range []struct {
-		name, spans   string
-		policy        string
-		minutes, size string // of retention; empty: none
-		want          int64
-	}{
-		{"nothing there", "", "delete", "60000", "", 0},
-		{"all is kept", "M1M#10 M1M#20", "delete", "-1", "-1", 0},
-		{"old ones go", "M1M#10 M1M#20 M1M#90 m1M#95", "delete", "3600000", "", 20},
-		{"all are old", "M1M#10 M1M#20 m1M#30", "delete", "3600000", "", 30},
-		{"at the limit they stay", "M1M#40 M1M#41", "delete", "3600000", "", 0},
-		{"a young one stops it", "M1M#10 M1M#90 M1M#20", "delete", "3600000", "", 10},
-		{"a future one stops it", "M1M#200 M1M#20", "delete", "3600000", "", 0},
-		{"what may be committed again stays", "M1M#10 m1M@3#20 m1M#20", "delete", "3600000", "", 10},
-		{"large ones go", "M1M#90 M1M#90 M1M#90 M1M#90", "delete", "-1", "2097152", 20},
-		{"never below the size", "M1M#90 M1M#90 M1M#90 M1M#90", "delete", "-1", "2097153", 10},
-		{"of size nothing is left", "M1M#90 M1M#90", "delete", "-1", "0", 20},
-		{"both", "M1M#10 M1M#90 M1M#90", "delete", "3600000", "1048576", 20},
-		{"compacted topics keep all", "M1M#10 M1M#20", "compact", "60000", "0", 0},
-		{"compacted ones that delete do not", "C1M#10 C1M#90", "compact,delete", "3600000", "", 10},
-		{"index objects go whole", "L9M#10 M1M#20 M1M#90", "delete", "3600000", "", 20},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			set := map[string]string{"cleanup.policy": test.policy}
-			if test.minutes != "" {
-				set["retention.ms"] = test.minutes
-			}
-			if test.size != "" {
-				set["retention.bytes"] = test.size
-			}
-			config, err := topicconfig.Parse(set)
-			if err != nil {
-				t.Fatal(err)
-			}
-			spans := layout(t, now, test.spans)
-			info := coordinator.PartitionInfo{Bytes: sumLength(spans)}
-			got, err := expired(all(spans), info, config, now, now.Add(-6*time.Minute))
-			if err != nil || got != test.want {
-				t.Errorf("the log starts at %d, %v; should be %d", got, err, test.want)
-			}
-		})
-	}
-}
 
 // Records go when they are old, or when there are too many, and what held them is collected.
 func TestRetention(t *testing.T) {
@@ -102,51 +44,16 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// An object goes when a look returned it that ended a grace before this one began, and not when it
-// was needed in between.
-func TestSift(t *testing.T) {
-	g := &collector{c: &Cleaner{opts: Options{Grace: time.Minute}}}
-	now := time.Now()
-	sift := func(seconds int, keys ...string) (due string) {
-		var found []segments.Object
-		for _, key := range keys {
-			found = append(found, segments.Object{Key: key})
-		}
-		begun := now.Add(time.Duration(seconds) * time.Second)
-		for _, o := range g.sift(found, begun, begun.Add(5*time.Second)) {
-			due += o.Key
-		}
-		return due
-	}
-	for i, step := range []struct {
-		seconds int
-		found   []string
-		due     string
-	}{
-		{0, []string{"a", "b"}, ""},
-		{60, []string{"a", "b", "c"}, ""}, // the first look had ended at 5
-		{65, []string{"a", "c"}, "a"},
-		{70, []string{"a", "b", "c"}, "a"}, // its deletion failed
-		{125, []string{"b", "c"}, "c"},
-		{135, []string{"b", "c"}, "bc"},
-	} {
-		if due := sift(step.seconds, step.found...); due != step.due {
-			t.Errorf("step %d: %q is due, should be %q", i, due, step.due)
-		}
-	}
-}
-
 // A partition that is gone keeps the others' log starts from nothing.
 func TestRetainBesideAPartitionThatIsGone(t *testing.T) {
 	w := newWorld(t, memory.New(), 2, nil)
 	defer w.close()
 	w.write(100, 0, 1)
-	c, err := prepare(Options{Node: w.node, Store: w.store})
-	if err != nil {
+	gone := segments.Partition{Topic: segments.NewTopicID()}
+	if err := cleanup.Retain(t.Context(), cleanup.Options{Node: w.node, Store: w.store},
+		map[segments.Partition]int64{w.part(0): 2, gone: 1, w.part(1): 1}); err != nil {
 		t.Fatal(err)
 	}
-	gone := segments.Partition{Topic: segments.NewTopicID()}
-	c.retain(t.Context(), map[segments.Partition]int64{w.part(0): 2, gone: 1, w.part(1): 1})
 	for i, want := range []int64{2, 1} {
 		if info, _ := w.node.View().Partition(w.part(int32(i))); info.LogStart != want {
 			t.Errorf("partition %d begins at %d, not %d", i, info.LogStart, want)
@@ -157,6 +64,7 @@ func TestRetainBesideAPartitionThatIsGone(t *testing.T) {
 // However many spans expire, log starts do not move more often than Retain.
 func TestRetainsNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const retain = 12 * time.Second
 		moves := 0
 		w := newWorldWith(t, memory.New(), 2, map[string]string{"retention.ms": "60000"},
 			&flaky{Coordinator: inMemory(), proposed: func(c coordinator.Change) error {
@@ -166,14 +74,14 @@ func TestRetainsNowAndThen(t *testing.T) {
 				return nil
 			}})
 		defer w.close()
-		c := w.clean(nil)
+		c := w.clean(func(o *cleanup.Options) { o.Retain = retain })
 		for range 600 {
 			w.write(100, 0, 1)
 			time.Sleep(time.Second)
 		}
 		w.stop(c)
-		if moves < 30 || moves > 10*60/int(c.opts.Retain.Seconds()) {
-			t.Errorf("log starts moved %d times in ten minutes, every %s at most", moves, c.opts.Retain)
+		if moves < 30 || moves > 10*60/int(retain.Seconds()) {
+			t.Errorf("log starts moved %d times in ten minutes, every %s at most", moves, retain)
 		}
 		w.same()
 	})

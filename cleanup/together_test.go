@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/segments/memory"
 	"firn.dev/segments/storetest"
 )
@@ -44,7 +45,7 @@ func TestTogether(t *testing.T) {
 					return storetest.Fault{}
 				})
 				time.Sleep(3 * time.Minute)
-				c := w.clean(func(o *Options) { o.Store, o.TargetBytes = faults, mib })
+				c := w.clean(func(o *cleanup.Options) { o.Store, o.TargetBytes = faults, mib })
 				time.Sleep(time.Minute)
 				w.stop(c)
 				w.same()

@@ -1,4 +1,4 @@
-package cleanup
+package cleanup_test
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/cleanup"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
-
 	"firn.dev/coordinator/spans"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -33,6 +33,11 @@ type world struct {
 	written map[segments.Partition][]byte // batches with their offsets
 	ends    map[segments.Partition]int64
 }
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
 
 // deadline is the tests' commit deadline.
 const deadline = time.Minute
@@ -84,21 +89,21 @@ func (w *world) close() {
 }
 
 // clean starts a Cleaner, which the test closes.
-func (w *world) clean(change func(*Options)) *Cleaner {
+func (w *world) clean(change func(*cleanup.Options)) *cleanup.Cleaner {
 	w.t.Helper()
-	o := Options{Node: w.node, Store: w.store, Pace: NewPace(64 * mib), CommitDeadline: deadline, Grace: time.Minute,
+	o := cleanup.Options{Node: w.node, Store: w.store, Pace: cleanup.NewPace(64 * mib), CommitDeadline: deadline, Grace: time.Minute,
 		Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
-	c, err := New(o)
+	c, err := cleanup.New(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return c
 }
 
-func (w *world) stop(c *Cleaner) {
+func (w *world) stop(c *cleanup.Cleaner) {
 	w.t.Helper()
 	if err := c.Close(context.Background()); err != nil {
 		w.t.Error(err)

@@ -1,4 +1,4 @@
-package index
+package index_test
 
 import (
 	"testing"
@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments/batch"
 )
 
@@ -19,11 +20,11 @@ func TestReadAhead(t *testing.T) {
 			runs[i] = run{part, [][]byte{records(t, batch.None, 256<<10, int64(i))}}
 		}
 		w.segment(runs...)
-		x := w.open(func(o *Options) { o.CacheBytes = 64 << 20 })
+		x := w.open(func(o *index.Options) { o.CacheBytes = 64 << 20 })
 		defer x.Close()
 		for at := range int64(64) {
 			read(t, x, at, 256<<10)
-			ahead(t, x, at+1)
+			w.ahead(x, at+1)
 			synctest.Wait() // what was begun ahead arrives before the next read, as it does for a reader with work to do
 		}
 		if n := w.store.count.Load(); n > 16 {
@@ -32,7 +33,7 @@ func TestReadAhead(t *testing.T) {
 		if b := w.store.bytes.Load(); b > 64*(257<<10) {
 			t.Errorf("%d bytes fetched: something was fetched twice", b)
 		}
-		if n := counter(t, x.metrics.fromStore); n > 2 {
+		if n := w.metric("firn_index_reads_total", "store"); n > 2 {
 			t.Errorf("%v of 64 reads waited for the bucket", n)
 		}
 	})
@@ -44,7 +45,7 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.segments(40, 200<<10)
-		x := w.open(func(o *Options) { o.FetchBytes = 4 << 20 })
+		x := w.open(func(o *index.Options) { o.FetchBytes = 4 << 20 })
 		defer x.Close()
 		for _, at := range []int64{30, 3, 17, 9} {
 			read(t, x, at, 1)
@@ -55,10 +56,10 @@ func TestReadAheadLeavesRoom(t *testing.T) {
 		}
 		for at := range int64(40) {
 			read(t, x, at, 1)
-			if bytes := x.fetcher.room.held.Load(); bytes > 2<<20 {
-				t.Fatalf("%d bytes of gets ahead", bytes)
+			if bytes := w.metric("firn_index_fetching_bytes"); bytes > 2<<20 {
+				t.Fatalf("%v bytes of gets ahead", bytes)
 			}
-			ahead(t, x, at+1)
+			w.ahead(x, at+1)
 		}
 	})
 }
@@ -74,14 +75,14 @@ func TestReadAheadFromTheMiddle(t *testing.T) {
 		for at := int64(20); at < 30; at++ {
 			read(t, x, at, 1)
 			if at > 20 {
-				ahead(t, x, at+1)
+				w.ahead(x, at+1)
 			}
 		}
 		synctest.Wait()
-		if x.fetcher.cache.get(piece{Span: w.view.parts[part].spans[30]}) == nil {
+		if x.Cached(w.view.parts[part].spans[30]) == nil {
 			t.Error("nothing was read ahead")
 		}
-		if x.fetcher.cache.get(piece{Span: w.view.parts[part].spans[19]}) != nil {
+		if x.Cached(w.view.parts[part].spans[19]) != nil {
 			t.Error("read ahead of where nobody is")
 		}
 	})
@@ -92,24 +93,21 @@ func TestReadAheadWithoutRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.segments(40, 100<<10)
-		x := w.open(func(o *Options) { o.FetchBytes = 4 << 20 })
+		x := w.open(func(o *index.Options) { o.FetchBytes = 4 << 20 })
 		defer x.Close()
-		const taken = 2<<20 - minGetWeight // but for one get
-		if !x.fetcher.room.ahead.TryAcquire(taken) {
-			t.Fatal("no room")
-		}
+		giveBack := x.TakeRoomAhead()
 		for at := range int64(20) {
 			if at == 10 {
-				x.fetcher.room.ahead.Release(taken)
+				giveBack()
 			}
 			read(t, x, at, 1)
-			ahead(t, x, at+1)
+			w.ahead(x, at+1)
 			synctest.Wait()
 		}
-		if counter(t, x.metrics.aheadSkipped) == 0 {
+		if w.metric("firn_index_readahead_skipped_total") == 0 {
 			t.Error("there was room for all")
 		}
-		if x.fetcher.cache.get(piece{Span: w.view.parts[part].spans[22]}) == nil {
+		if x.Cached(w.view.parts[part].spans[22]) == nil {
 			t.Error("nothing was read ahead once there was room")
 		}
 	})
@@ -117,52 +115,58 @@ func TestReadAheadWithoutRoom(t *testing.T) {
 
 // ahead fails the test unless the stream that is expected at offset next knows what was fetched
 // ahead of it: the bytes from there to its end, all of which are in the cache or on their way.
-func ahead(t *testing.T, x *Index, next int64) {
-	t.Helper()
-	s, ok := x.ahead.recall(place{part, next})
-	if !ok || s.until < next {
-		t.Fatalf("at offset %d: %v, fetched ahead to %d", next, ok, s.until)
+func (w *world) ahead(x *index.Index, next int64) {
+	w.t.Helper()
+	until, counted, ok := x.Ahead(part, next)
+	if !ok || until < next {
+		w.t.Fatalf("at offset %d: %v, fetched ahead to %d", next, ok, until)
 	}
 	var bytes int64
-	for _, span := range x.view.Spans(part, next, 1000) {
-		if span.Last >= s.until {
+	for _, span := range w.view.Spans(part, next, 1000) {
+		if span.Last >= until {
 			break
 		}
 		bytes += span.Length
 		// in this order: what arrives in between is in the cache
-		if x.fetcher.underway(piece{Span: span}) == nil && x.fetcher.cache.get(piece{Span: span}) == nil {
-			t.Errorf("at offset %d: %d was not fetched", next, span.Base)
+		if !x.Fetching(span) && x.Cached(span) == nil {
+			w.t.Errorf("at offset %d: %d was not fetched", next, span.Base)
 		}
 	}
-	if s.bytes != bytes {
-		t.Errorf("at offset %d: %d bytes ahead, and %d by its own count", next, bytes, s.bytes)
+	if counted != bytes {
+		w.t.Errorf("at offset %d: %d bytes ahead, and %d by its own count", next, bytes, counted)
 	}
 }
 
-// TestStreamsAreBounded: readers here and there leave no more behind than there are places.
-func TestStreamsAreBounded(t *testing.T) {
+// TestBlocksOfOneGetStandAlone: one block in the cache does not keep the memory of others that came
+// with it.
+func TestBlocksOfOneGetStandAlone(t *testing.T) {
 	w := newWorld(t)
-	x := w.open(nil)
-	for i := range int64(3 * maxStreams) {
-		x.ahead.note(part, i+1, i+2, 1, false)
+	runs := make([]run, 8)
+	for i := range runs {
+		runs[i] = run{part, [][]byte{records(t, batch.None, 5000, 1)}}
 	}
-	if n := len(x.ahead.streams); n > maxStreams {
-		t.Errorf("%d streams", n)
+	w.segment(runs...)
+	x := w.open(nil)
+	read(t, x, 0, 1<<20)
+	for _, span := range w.view.parts[part].spans {
+		if b := x.Cached(span); b == nil || cap(b) > 2*len(b) {
+			t.Errorf("offset %d: no block of its own", span.Base)
+		}
 	}
 }
 
 // TestTailCostsNoGet: what Keep took is served from there, uncopied, and the oldest leaves first.
 func TestTailCostsNoGet(t *testing.T) {
 	w := newWorld(t)
-	x := w.open(func(o *Options) { o.TailBytes = 5000 })
+	x := w.open(func(o *index.Options) { o.TailBytes = 5000 })
 	var objects [][]byte
 	for i := range 10 {
 		spans, object := w.segment(run{part, [][]byte{records(t, batch.None, 1000, int64(i))}})
 		x.Keep(spans, object)
 		objects = append(objects, object)
 	}
-	if held := x.tail.held(); held > 5000 {
-		t.Errorf("the tail holds %d bytes", held)
+	if held := w.metric("firn_index_tail_bytes"); held > 5000 {
+		t.Errorf("the tail holds %v bytes", held)
 	}
 	chunk := read(t, x, 9, 1000)
 	if within := unsafe.SliceData(chunk.Batches[0]); within != &objects[9][11] {
@@ -218,7 +222,7 @@ func TestKeepRefuses(t *testing.T) {
 		change(&wrong.Span)
 		x.Keep([]coordinator.CommitSpan{wrong}, object)
 	}
-	if x.tail.held() != 0 {
+	if w.metric("firn_index_tail_bytes") != 0 {
 		t.Error("kept")
 	}
 }

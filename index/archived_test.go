@@ -1,4 +1,4 @@
-package index
+package index_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -47,7 +48,7 @@ func archivedWorld(t testing.TB) (w *world, batches [][]byte) {
 }
 
 // behind is the offset behind a chunk that has holes.
-func behind(t testing.TB, chunk Chunk) int64 {
+func behind(t testing.TB, chunk index.Chunk) int64 {
 	t.Helper()
 	all := bytes.Join(chunk.Batches, nil)
 	next := int64(-1)
@@ -67,7 +68,7 @@ func behind(t testing.TB, chunk Chunk) int64 {
 // Reads from every offset, of all sizes, give the same whether spans are archived or not, from a
 // log start within an archived span, and from an index without a cache.
 func TestArchivedRead(t *testing.T) {
-	for name, change := range map[string]func(*Options){"cached": nil, "uncached": func(o *Options) {
+	for name, change := range map[string]func(*index.Options){"cached": nil, "uncached": func(o *index.Options) {
 		o.FooterBytes, o.CacheBytes = -1, -1
 	}} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +161,7 @@ func TestArchivedVanished(t *testing.T) {
 	if err := w.store.Delete(t.Context(), coordinator.IndexKey(listed.Segment)); err != nil {
 		t.Fatal(err)
 	}
-	x := w.open(func(o *Options) {
+	x := w.open(func(o *index.Options) {
 		o.CatchUp = func(context.Context) error { return nil }
 	})
 	w.view.onAsk = func(n int) {
@@ -179,7 +180,7 @@ func TestArchivedVanished(t *testing.T) {
 		t.Errorf("reading what an index object has that is gone: %v", err)
 	}
 	f.spans[1].MaxTimestamp++
-	if _, err := x.Read(t.Context(), part, f.spans[1].Base, 1, true); !errors.Is(err, ErrCorrupt) {
+	if _, err := x.Read(t.Context(), part, f.spans[1].Base, 1, true); !errors.Is(err, index.ErrCorrupt) {
 		t.Errorf("reading by an index object that does not add up: %v", err)
 	}
 }

@@ -1,10 +1,11 @@
-package index
+package index_test
 
 import (
 	"runtime"
 	"testing"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/file"
@@ -31,7 +32,7 @@ func view(b *testing.B, spans []coordinator.Span) *coordinator.View {
 
 // scan reads part from end to end, again and again, 1 MiB at a time, and reports the bytes of each
 // read.
-func scan(b *testing.B, x *Index, end int64) {
+func scan(b *testing.B, x *index.Index, end int64) {
 	b.ReportAllocs()
 	var bytes, at int64
 	for b.Loop() {
@@ -52,7 +53,7 @@ func scan(b *testing.B, x *Index, end int64) {
 
 // quarters writes n segments with one batch of 256 KiB each into a file store, and opens an index
 // over them; those that are to be in the tail are kept.
-func quarters(b *testing.B, n int, keep bool, change func(*Options)) *Index {
+func quarters(b *testing.B, n int, keep bool, change func(*index.Options)) *index.Index {
 	w := newWorld(b)
 	store, err := file.Open(b.TempDir())
 	if err != nil {
@@ -69,7 +70,7 @@ func quarters(b *testing.B, n int, keep bool, change func(*Options)) *Index {
 		spans, object := w.segment(run{part, [][]byte{records(b, batch.None, 256<<10, int64(i))}})
 		all = append(all, kept{spans, object})
 	}
-	x := w.open(func(o *Options) {
+	x := w.open(func(o *index.Options) {
 		o.View, o.Store = view(b, w.view.parts[part].spans), store
 		change(o)
 	})
@@ -82,27 +83,27 @@ func quarters(b *testing.B, n int, keep bool, change func(*Options)) *Index {
 }
 
 func BenchmarkReadTail(b *testing.B) {
-	scan(b, quarters(b, 64, true, func(*Options) {}), 64)
+	scan(b, quarters(b, 64, true, func(*index.Options) {}), 64)
 }
 
 func BenchmarkReadCache(b *testing.B) {
-	scan(b, quarters(b, 64, false, func(*Options) {}), 64)
+	scan(b, quarters(b, 64, false, func(*index.Options) {}), 64)
 }
 
 // BenchmarkReadCold reads from files whose pages the system has in memory: it is the cost of the
 // path, not of a disk.
 func BenchmarkReadCold(b *testing.B) {
-	scan(b, quarters(b, 64, false, func(o *Options) { o.CacheBytes = 8 << 20 }), 64)
+	scan(b, quarters(b, 64, false, func(o *index.Options) { o.CacheBytes = 8 << 20 }), 64)
 }
 
 // BenchmarkReadColdAlone is BenchmarkReadCold without reading ahead.
 func BenchmarkReadColdAlone(b *testing.B) {
-	scan(b, quarters(b, 64, false, func(o *Options) { o.CacheBytes, o.ReadAheadBytes = 8<<20, -1 }), 64)
+	scan(b, quarters(b, 64, false, func(o *index.Options) { o.CacheBytes, o.ReadAheadBytes = 8<<20, -1 }), 64)
 }
 
 // merged writes one merged segment of 64 MiB, in batches of 16 KiB, into a file store, and opens an
 // index over it.
-func merged(b *testing.B, change func(*Options)) (*Index, coordinator.Span) {
+func merged(b *testing.B, change func(*index.Options)) (*index.Index, segments.Store, coordinator.Span) {
 	w := newWorld(b)
 	store, err := file.Open(b.TempDir())
 	if err != nil {
@@ -117,10 +118,10 @@ func merged(b *testing.B, change func(*Options)) (*Index, coordinator.Span) {
 	}
 	span := w.writeMerged(part, 1, batches...)
 	w.partition(part).spans, w.partition(part).end = []coordinator.Span{span}, 4096
-	return w.open(func(o *Options) {
+	return w.open(func(o *index.Options) {
 		o.Store = store
 		change(o)
-	}), span
+	}), store, span
 }
 
 // BenchmarkReadMerged reads a merged segment from end to end, 1 MiB at a time, from files whose
@@ -128,7 +129,7 @@ func merged(b *testing.B, change func(*Options)) (*Index, coordinator.Span) {
 // in gets of the same size.
 func BenchmarkReadMerged(b *testing.B) {
 	b.Run("index", func(b *testing.B) {
-		x, _ := merged(b, func(o *Options) { o.CacheBytes = 32 << 20 })
+		x, _, _ := merged(b, func(o *index.Options) { o.CacheBytes = 32 << 20 })
 		b.ReportAllocs()
 		var bytes, at int64
 		for b.Loop() {
@@ -147,12 +148,12 @@ func BenchmarkReadMerged(b *testing.B) {
 		b.SetBytes(bytes / int64(b.N))
 	})
 	b.Run("gets", func(b *testing.B) {
-		x, span := merged(b, func(*Options) {})
+		_, store, span := merged(b, func(*index.Options) {})
 		b.ReportAllocs()
 		b.SetBytes(1 << 20)
 		at := int64(0)
 		for b.Loop() {
-			if _, err := x.fetcher.store.Get(b.Context(), span.Segment.Key(), at, 1<<20); err != nil {
+			if _, err := store.Get(b.Context(), span.Segment.Key(), at, 1<<20); err != nil {
 				b.Fatal(err)
 			}
 			at = (at + 1<<20) % (64 << 20)
@@ -162,7 +163,7 @@ func BenchmarkReadMerged(b *testing.B) {
 
 // BenchmarkSeekMerged reads a batch somewhere in a merged segment whose footer is at hand.
 func BenchmarkSeekMerged(b *testing.B) {
-	x, _ := merged(b, func(o *Options) { o.CacheBytes = -1 })
+	x, _, _ := merged(b, func(o *index.Options) { o.CacheBytes = -1 })
 	b.ReportAllocs()
 	at := int64(0)
 	for b.Loop() {
@@ -175,17 +176,18 @@ func BenchmarkSeekMerged(b *testing.B) {
 
 // BenchmarkReadFooter reads the footer of a merged segment of 64 MiB.
 func BenchmarkReadFooter(b *testing.B) {
-	x, span := merged(b, func(o *Options) { o.FooterBytes = -1 })
+	x, _, span := merged(b, func(o *index.Options) { o.FooterBytes = -1 })
 	b.ReportAllocs()
-	var f *footer
+	var size int64
+	var blocks int
 	for b.Loop() {
 		var err error
-		if f, err = x.footers.get(b.Context(), part, &span); err != nil {
+		if size, blocks, err = x.ReadFooter(b.Context(), part, &span); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(f.size()), "bytes/footer")
-	b.ReportMetric(float64(f.size())/float64(len(f.blocks)), "bytes/block")
+	b.ReportMetric(float64(size), "bytes/footer")
+	b.ReportMetric(float64(size)/float64(blocks), "bytes/block")
 }
 
 // BenchmarkSpanMemory says what the view holds for each span.
@@ -209,7 +211,7 @@ func BenchmarkSpanMemory(b *testing.B) {
 }
 
 // million is a view of 1,000,000 spans of ten records each, of which the tail has each thousandth.
-func million(b *testing.B) (*Index, int64) {
+func million(b *testing.B) (*index.Index, int64) {
 	const n = 1_000_000
 	spans := make([]coordinator.Span, n)
 	timestamps := make([]int64, 10)
@@ -222,7 +224,7 @@ func million(b *testing.B) (*Index, int64) {
 		}
 	}
 	w := newWorld(b)
-	x := w.open(func(o *Options) { o.View = view(b, spans) })
+	x := w.open(func(o *index.Options) { o.View = view(b, spans) })
 	for i := 0; i < n; i += 1000 {
 		for j := range timestamps {
 			timestamps[j] = spans[i].Base

@@ -1,4 +1,4 @@
-package index
+package index_test
 
 import (
 	"cmp"
@@ -11,13 +11,16 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
 )
+
+// posLastOffsetDelta is where a batch's header has its last offset, counted from the first.
+const posLastOffsetDelta = 23
 
 // part is the partition that most tests read.
 var part = segments.Partition{Topic: segments.TopicID{1}, Index: 7}
@@ -146,6 +149,8 @@ type world struct {
 	store *gets
 	view  *fakeView
 	nth   uint32
+
+	registry *prometheus.Registry // of the index that was opened last
 }
 
 func newWorld(t testing.TB) *world {
@@ -166,12 +171,13 @@ func (w *world) partition(p segments.Partition) *fakePartition {
 }
 
 // open returns an index over the world that is closed with the test.
-func (w *world) open(change func(*Options)) *Index {
-	o := Options{Store: w.store, View: w.view}
+func (w *world) open(change func(*index.Options)) *index.Index {
+	w.registry = prometheus.NewRegistry()
+	o := index.Options{Store: w.store, View: w.view, Registerer: w.registry}
 	if change != nil {
 		change(&o)
 	}
-	x, err := New(o)
+	x, err := index.New(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -251,7 +257,7 @@ func (w *world) segments(n, size int) {
 }
 
 // read reads and fails the test on an error.
-func read(t testing.TB, x *Index, offset int64, maxBytes int) Chunk {
+func read(t testing.TB, x *index.Index, offset int64, maxBytes int) index.Chunk {
 	t.Helper()
 	chunk, err := x.Read(t.Context(), part, offset, maxBytes, true)
 	if err != nil {
@@ -262,7 +268,7 @@ func read(t testing.TB, x *Index, offset int64, maxBytes int) Chunk {
 
 // offsets returns the first and the last offset of a chunk, and fails if they are not contiguous or
 // a batch is not whole.
-func offsets(t testing.TB, chunk Chunk) (first, last int64) {
+func offsets(t testing.TB, chunk index.Chunk) (first, last int64) {
 	t.Helper()
 	first, last = -1, -1
 	for _, bytes := range chunk.Batches {
@@ -287,11 +293,28 @@ func offsets(t testing.TB, chunk Chunk) (first, last int64) {
 	return first, last
 }
 
-// counter is what a counter has counted.
-func counter(t testing.TB, c prometheus.Counter) float64 {
-	var m dto.Metric
-	if err := c.Write(&m); err != nil {
-		t.Fatal(err)
+// metric returns the value of a metric of the index that was opened last: of all its labels, or of
+// this one.
+func (w *world) metric(name string, label ...string) (value float64) {
+	w.t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	return m.GetCounter().GetValue()
+	known := false
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		known = true
+		for _, m := range family.GetMetric() {
+			if len(label) == 0 || m.GetLabel()[0].GetValue() == label[0] {
+				value += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	if !known {
+		w.t.Fatalf("there is no metric %s", name)
+	}
+	return value
 }

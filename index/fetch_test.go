@@ -1,4 +1,4 @@
-package index
+package index_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
-	"firn.dev/coordinator/spans"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -76,7 +76,7 @@ func TestStoreHangs(t *testing.T) {
 		w := newWorld(t)
 		w.segments(1, 1000)
 		w.store.hold = make(chan struct{})
-		x := w.open(func(o *Options) { o.FetchTimeout = time.Second })
+		x := w.open(func(o *index.Options) { o.FetchTimeout = time.Second })
 		defer x.Close()
 		if _, err := x.Read(t.Context(), part, 0, 1000, true); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func TestFetchBytes(t *testing.T) {
 		w := newWorld(t)
 		w.segments(20, 300<<10)
 		w.store.hold = make(chan struct{})
-		x := w.open(func(o *Options) { o.FetchBytes = 1 << 20 })
+		x := w.open(func(o *index.Options) { o.FetchBytes = 1 << 20 })
 		defer x.Close()
 		var readers sync.WaitGroup
 		for i := range 20 {
@@ -113,37 +113,6 @@ func TestFetchBytes(t *testing.T) {
 	})
 }
 
-// TestStretch: one get reads what lies in a row in one segment, up to a bound.
-func TestStretch(t *testing.T) {
-	one, other := segments.ID{1}, segments.ID{2}
-	span := func(id segments.ID, position, length int64) piece {
-		return piece{Span: coordinator.Span{Segment: id, Position: position, Length: length}}
-	}
-	for name, c := range map[string]struct {
-		spans  []piece
-		n      int
-		weight int64
-	}{
-		"one":           {[]piece{span(one, 5, 1<<20)}, 1, 1 << 20},
-		"a small one":   {[]piece{span(one, 5, 10)}, 1, minGetWeight},
-		"a row":         {[]piece{span(one, 5, 1<<20), span(one, 5+1<<20, 1<<20)}, 2, 4 << 20},
-		"a gap":         {[]piece{span(one, 5, 10), span(one, 16, 10)}, 1, minGetWeight},
-		"another":       {[]piece{span(one, 5, 10), span(other, 15, 10)}, 1, minGetWeight},
-		"the wrong way": {[]piece{span(one, 15, 10), span(one, 5, 10)}, 1, minGetWeight},
-		"too many":      {[]piece{span(one, 0, 3<<20), span(one, 3<<20, 1<<20), span(one, 4<<20, 1)}, 2, 8 << 20},
-		"too large":     {[]piece{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
-	} {
-		room := newRoom(defaultFetchBytes)
-		n := spans.Join(c.spans, maxGetBytes)
-		if got := room.weight(weight(c.spans[:n]), false); n != c.n || got != c.weight {
-			t.Errorf("%s: %d spans of weight %d", name, n, got)
-		}
-		if got := room.weight(weight(c.spans[:n]), true); got != min(c.weight, defaultFetchBytes/2) {
-			t.Errorf("%s: weight %d when it is old", name, got)
-		}
-	}
-}
-
 // TestHighWatermarkMoves: what is confirmed after a Read has begun is neither served nor fetched by
 // it.
 func TestHighWatermarkMoves(t *testing.T) {
@@ -152,7 +121,7 @@ func TestHighWatermarkMoves(t *testing.T) {
 	f := w.view.parts[part]
 	f.end = 2
 	w.view.onAsk = func(int) { f.end = 3 }
-	x := w.open(func(o *Options) { o.ReadAheadBytes = -1 })
+	x := w.open(func(o *index.Options) { o.ReadAheadBytes = -1 })
 	chunk := read(t, x, 0, 1<<20)
 	if _, last := offsets(t, chunk); last != 1 || chunk.HighWatermark != 2 || w.store.count.Load() != 2 {
 		t.Errorf("up to offset %d of %d, with %d gets", last, chunk.HighWatermark, w.store.count.Load())
@@ -163,11 +132,11 @@ func TestHighWatermarkMoves(t *testing.T) {
 func TestLargeBlock(t *testing.T) {
 	w := newWorld(t)
 	w.segments(1, 3<<20)
-	x := w.open(func(o *Options) { o.FetchBytes, o.CacheBytes, o.TailBytes = 1<<20, 1<<20, -1 })
+	x := w.open(func(o *index.Options) { o.FetchBytes, o.CacheBytes, o.TailBytes = 1<<20, 1<<20, -1 })
 	if first, last := offsets(t, read(t, x, 0, 1)); first != 0 || last != 0 {
 		t.Error(first, last)
 	}
-	if x.fetcher.cache.held() != 0 {
+	if w.metric("firn_index_cache_bytes") != 0 {
 		t.Error("the cache holds more than it may")
 	}
 }
@@ -195,13 +164,13 @@ func TestCorrupt(t *testing.T) {
 					}
 					return body, nil
 				}
-				x := w.open(func(o *Options) { o.ReadAheadBytes = -1 })
+				x := w.open(func(o *index.Options) { o.ReadAheadBytes = -1 })
 				defer x.Close()
 				if _, last := offsets(t, read(t, x, 0, 1<<20)); last != 0 {
 					t.Errorf("offsets up to %d before the bad block", last)
 				}
 				_, err := x.Read(t.Context(), part, 1, 1<<20, true)
-				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), bad.Segment.String()) ||
+				if !errors.Is(err, index.ErrCorrupt) || !strings.Contains(err.Error(), bad.Segment.String()) ||
 					!strings.Contains(err.Error(), part.String()) {
 					t.Fatal(err)
 				}
@@ -213,7 +182,7 @@ func TestCorrupt(t *testing.T) {
 					t.Errorf("offset %d behind the bad block", first)
 				}
 				w.store.fail = nil
-				time.Sleep(brokenFor + time.Millisecond)
+				time.Sleep(index.BrokenFor + time.Millisecond)
 				if first, _ := offsets(t, read(t, x, 1, 1<<20)); first != 1 {
 					t.Errorf("offset %d from the block that is whole again", first)
 				}
@@ -230,7 +199,7 @@ func TestRecordCount(t *testing.T) {
 		f := w.view.parts[part]
 		f.spans[0].Last += change
 		f.end += change
-		if _, err := w.open(nil).Read(t.Context(), part, 0, 1000, true); !errors.Is(err, ErrCorrupt) {
+		if _, err := w.open(nil).Read(t.Context(), part, 0, 1000, true); !errors.Is(err, index.ErrCorrupt) {
 			t.Error(err)
 		}
 	}
@@ -263,7 +232,7 @@ func TestCorruptWithinOneGet(t *testing.T) {
 		if n := w.store.count.Load(); !short && n != 1 {
 			t.Errorf("%d gets", n)
 		}
-		if _, err := x.Read(t.Context(), part, 2, 1<<20, true); !errors.Is(err, ErrCorrupt) {
+		if _, err := x.Read(t.Context(), part, 2, 1<<20, true); !errors.Is(err, index.ErrCorrupt) {
 			t.Error(err)
 		}
 	}
@@ -290,7 +259,7 @@ func TestVanished(t *testing.T) {
 			}
 			x := w.open(nil)
 			chunk, err := x.Read(t.Context(), part, 0, 1000, true)
-			if newsAt <= maxLookups {
+			if newsAt <= index.MaxLookups {
 				if _, last := offsets(t, chunk); err != nil || last != 2 {
 					t.Errorf("news at look %d: offset %d, %v", newsAt, last, err)
 				}
@@ -307,12 +276,11 @@ func TestVanished(t *testing.T) {
 func TestDeletedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.segments(1, 100)
-	x := w.open(nil)
+	gone := &forgetful{fakeView: w.view}
+	x := w.open(func(o *index.Options) { o.View = gone })
 	if err := w.store.Delete(t.Context(), w.view.parts[part].spans[0].Segment.Key()); err != nil {
 		t.Fatal(err)
 	}
-	gone := &forgetful{fakeView: w.view}
-	x.view = gone
 	if _, err := x.Read(t.Context(), part, 0, 1000, true); !errors.Is(err, coordinator.ErrUnknownPartition) {
 		t.Error(err)
 	}
@@ -361,7 +329,7 @@ func TestClosed(t *testing.T) {
 		if err := <-waiting; err == nil {
 			t.Error("a read went on after Close")
 		}
-		if _, err := x.Read(t.Context(), part, 0, 1000, true); !errors.Is(err, ErrClosed) {
+		if _, err := x.Read(t.Context(), part, 0, 1000, true); !errors.Is(err, index.ErrClosed) {
 			t.Error(err)
 		}
 	})
@@ -376,7 +344,7 @@ func TestConcurrent(t *testing.T) {
 		parts[i] = segments.Partition{Index: int32(i)}
 		w.partition(parts[i])
 	}
-	write := func(x *Index, n int) {
+	write := func(x *index.Index, n int) {
 		for i := range n {
 			var runs []run
 			for _, p := range parts {
@@ -385,7 +353,7 @@ func TestConcurrent(t *testing.T) {
 			x.Keep(w.segment(runs...))
 		}
 	}
-	x := w.open(func(o *Options) { o.TailBytes, o.CacheBytes, o.FetchBytes = 30000, 50000, 1<<20 })
+	x := w.open(func(o *index.Options) { o.TailBytes, o.CacheBytes, o.FetchBytes = 30000, 50000, 1<<20 })
 	write(x, 100)
 	var readers sync.WaitGroup
 	for i := range 16 {
@@ -401,6 +369,9 @@ func TestConcurrent(t *testing.T) {
 					t.Errorf("offsets %d to %d for %d", first, last, at)
 					return
 				}
+				if held := w.metric("firn_index_cache_bytes"); held > 50000 {
+					t.Errorf("the cache holds %v bytes", held)
+				}
 				at = last + 1
 			}
 			if _, ok, err := x.ByTime(t.Context(), parts[i%4], int64(i)); !ok || err != nil {
@@ -409,8 +380,4 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	x.fetcher.wg.Wait()
-	if held := x.fetcher.cache.held(); held > 50000 {
-		t.Errorf("the cache holds %d bytes", held)
-	}
 }

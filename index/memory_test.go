@@ -4,7 +4,10 @@ import (
 	"testing"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/spans"
+	"firn.dev/segments"
 	"firn.dev/segments/batch"
+	"firn.dev/segments/memory"
 )
 
 // blockOf makes a block of batches with so many records each, from offset base on.
@@ -13,7 +16,15 @@ func blockOf(t *testing.T, base int64, counts ...int) (coordinator.Span, *block)
 	span := coordinator.Span{Base: base, Last: base - 1}
 	var bytes []byte
 	for _, n := range counts {
-		bytes = append(bytes, records(t, batch.None, 10, make([]int64, n)...)...)
+		records := make([]batch.Record, n)
+		for i := range records {
+			records[i].Value = make([]byte, 10)
+		}
+		one, err := batch.Build(records, batch.NoProducer(batch.None))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes = append(bytes, one...)
 		span.Last += int64(n)
 	}
 	span.Length = int64(len(bytes))
@@ -82,40 +93,70 @@ func TestCacheOrder(t *testing.T) {
 	}
 }
 
-// TestBlocksOfOneGetStandAlone: one block in the cache does not keep the memory of others that came
-// with it.
-func TestBlocksOfOneGetStandAlone(t *testing.T) {
-	w := newWorld(t)
-	runs := make([]run, 8)
-	for i := range runs {
-		runs[i] = run{part, [][]byte{records(t, batch.None, 5000, 1)}}
-	}
-	w.segment(runs...)
-	x := w.open(nil)
-	read(t, x, 0, 1<<20)
-	for _, span := range w.view.parts[part].spans {
-		if b := x.fetcher.cache.get(piece{Span: span}); b == nil || cap(b.bytes) > 2*len(b.bytes) {
-			t.Errorf("offset %d: no block of its own", span.Base)
-		}
-	}
-}
-
 // TestEvictionOfTheOlderCopy: when a segment was kept twice, the newer one stays when the older one
 // leaves.
 func TestEvictionOfTheOlderCopy(t *testing.T) {
-	w := newWorld(t)
-	spans, object := w.segment(run{part, [][]byte{records(t, batch.None, 1000, 1)}})
-	tl := newTail(3 * (int64(len(object)) + 2*blockOverhead))
-	keep := func() {
-		t.Helper()
-		if err := tl.keep(spans, object); err != nil {
+	span, b := blockOf(t, 0, 1)
+	kept := []coordinator.CommitSpan{{Span: span}}
+	tl := newTail(3 * (int64(len(b.bytes)) + 2*blockOverhead))
+	for range 2 {
+		if err := tl.keep(kept, b.bytes); err != nil {
 			t.Fatal(err)
 		}
 	}
-	keep()
-	keep()
 	tl.dropOldest()
-	if tl.get(spans[0].Span) == nil {
+	if tl.get(span) == nil {
 		t.Error("the newer copy left with the older")
+	}
+}
+
+// noSpans is a View of a log with nothing in it.
+type noSpans struct{ View }
+
+func (noSpans) Spans(segments.Partition, int64, int) []coordinator.Span { return nil }
+
+// TestStreamsAreBounded: readers here and there leave no more behind than there are places.
+func TestStreamsAreBounded(t *testing.T) {
+	x, err := New(Options{Store: memory.New(), View: noSpans{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	for i := range int64(3 * maxStreams) {
+		x.ahead.note(segments.Partition{}, i+1, i+2, 1, false)
+	}
+	if n := len(x.ahead.streams); n > maxStreams {
+		t.Errorf("%d streams", n)
+	}
+}
+
+// TestStretch: one get reads what lies in a row in one segment, up to a bound.
+func TestStretch(t *testing.T) {
+	one, other := segments.ID{1}, segments.ID{2}
+	span := func(id segments.ID, position, length int64) piece {
+		return piece{Span: coordinator.Span{Segment: id, Position: position, Length: length}}
+	}
+	for name, c := range map[string]struct {
+		spans  []piece
+		n      int
+		weight int64
+	}{
+		"one":           {[]piece{span(one, 5, 1<<20)}, 1, 1 << 20},
+		"a small one":   {[]piece{span(one, 5, 10)}, 1, minGetWeight},
+		"a row":         {[]piece{span(one, 5, 1<<20), span(one, 5+1<<20, 1<<20)}, 2, 4 << 20},
+		"a gap":         {[]piece{span(one, 5, 10), span(one, 16, 10)}, 1, minGetWeight},
+		"another":       {[]piece{span(one, 5, 10), span(other, 15, 10)}, 1, minGetWeight},
+		"the wrong way": {[]piece{span(one, 15, 10), span(one, 5, 10)}, 1, minGetWeight},
+		"too many":      {[]piece{span(one, 0, 3<<20), span(one, 3<<20, 1<<20), span(one, 4<<20, 1)}, 2, 8 << 20},
+		"too large":     {[]piece{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
+	} {
+		room := newRoom(defaultFetchBytes)
+		n := spans.Join(c.spans, maxGetBytes)
+		if got := room.weight(weight(c.spans[:n]), false); n != c.n || got != c.weight {
+			t.Errorf("%s: %d spans of weight %d", name, n, got)
+		}
+		if got := room.weight(weight(c.spans[:n]), true); got != min(c.weight, defaultFetchBytes/2) {
+			t.Errorf("%s: weight %d when it is old", name, got)
+		}
 	}
 }

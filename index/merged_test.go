@@ -1,4 +1,4 @@
-package index
+package index_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -133,7 +134,7 @@ func TestMergedSegment(t *testing.T) {
 // in that segment a block alone.
 func TestMergedSeek(t *testing.T) {
 	w := mergedWorld(t, blocks(t, 300, 1)...)
-	x := w.open(func(o *Options) { o.ReadAheadBytes = -1 })
+	x := w.open(func(o *index.Options) { o.ReadAheadBytes = -1 })
 	read(t, x, 150, 100)
 	if n := w.store.count.Load(); n != 2 {
 		t.Errorf("%d gets", n)
@@ -210,7 +211,7 @@ func TestMergedCorrupt(t *testing.T) {
 			}
 			x := w.open(nil)
 			for range 3 {
-				if _, err := x.Read(t.Context(), part, 0, 100, true); !errors.Is(err, ErrCorrupt) ||
+				if _, err := x.Read(t.Context(), part, 0, 100, true); !errors.Is(err, index.ErrCorrupt) ||
 					!strings.Contains(err.Error(), span.Segment.String()) {
 					t.Error("got", err)
 				}
@@ -218,7 +219,7 @@ func TestMergedCorrupt(t *testing.T) {
 			if n := w.store.count.Load(); n > 3 {
 				t.Errorf("%d gets of what is known to be corrupt", n)
 			}
-			if n := counter(t, x.metrics.corrupt); n != 1 {
+			if n := w.metric("firn_index_corrupt_blocks_total"); n != 1 {
 				t.Errorf("counted %v times", n)
 			}
 		})
@@ -237,7 +238,7 @@ func TestVanishedUnderReader(t *testing.T) {
 		want[i] = placed(records(t, batch.None, 1000, int64(i)), int64(i))
 	}
 	type answer struct {
-		chunk Chunk
+		chunk index.Chunk
 		err   error
 	}
 	answers := make(chan answer)
@@ -269,7 +270,7 @@ func TestVanishedBeforeTheNews(t *testing.T) {
 		}
 		errCutOff := errors.New("cut off")
 		behind := true
-		x := w.open(func(o *Options) {
+		x := w.open(func(o *index.Options) {
 			o.CatchUp = func(ctx context.Context) error {
 				if behind {
 					<-ctx.Done()
@@ -308,7 +309,7 @@ func TestLostSegment(t *testing.T) {
 	if err := w.store.Delete(t.Context(), span.Segment.Key()); err != nil {
 		t.Fatal(err)
 	}
-	x := w.open(func(o *Options) { o.CatchUp = func(context.Context) error { return nil } })
+	x := w.open(func(o *index.Options) { o.CatchUp = func(context.Context) error { return nil } })
 	_, err := x.Read(t.Context(), part, 0, 100, true)
 	if !errors.Is(err, segments.ErrNotFound) || !strings.Contains(err.Error(), "missing from the bucket") ||
 		!strings.Contains(err.Error(), span.Segment.String()) {
@@ -322,7 +323,7 @@ func TestReadersWhileMerging(t *testing.T) {
 	const n = 64
 	w := newWorld(t)
 	w.segments(n, 10_000)
-	x := w.open(func(o *Options) {
+	x := w.open(func(o *index.Options) {
 		o.TailBytes, o.CacheBytes, o.FooterBytes = -1, 200_000, 2000
 		o.CatchUp = func(context.Context) error { return nil }
 	})
@@ -373,17 +374,18 @@ func TestFootersAreBounded(t *testing.T) {
 		f.spans = append(f.spans, w.writeMerged(part, 1, placed(records(t, batch.None, 100, i), i)))
 	}
 	f.end = 10
-	x := w.open(func(o *Options) { o.FooterBytes, o.CacheBytes = 3*(footerOverhead+blockBytes), -1 })
+	const limit = 3 * index.FooterOfOneBlock
+	x := w.open(func(o *index.Options) { o.FooterBytes, o.CacheBytes = limit, -1 })
 	for range 3 {
 		for at := range int64(10) {
 			read(t, x, at, 100)
-			if held := x.footers.cache.held(); held > x.footers.cache.limit || held == 0 {
-				t.Fatalf("%d bytes of footers, the bound is %d", held, x.footers.cache.limit)
+			if held := w.metric("firn_index_footer_bytes"); held > float64(limit) || held == 0 {
+				t.Fatalf("%v bytes of footers, the bound is %d", held, limit)
 			}
 		}
 	}
 	x.Close()
-	if _, err := x.Read(t.Context(), part, 0, 100, true); !errors.Is(err, ErrClosed) {
+	if _, err := x.Read(t.Context(), part, 0, 100, true); !errors.Is(err, index.ErrClosed) {
 		t.Error("after Close:", err)
 	}
 }
@@ -393,7 +395,7 @@ func TestFootersAreBounded(t *testing.T) {
 func TestReplayLeavesTheCacheAlone(t *testing.T) {
 	w := mergedWorld(t, blocks(t, 300, 1)...) // 6 MB
 	w.segments(30, 20_000)                    // behind it, 600 kB of live data
-	x := w.open(func(o *Options) { o.CacheBytes, o.ReadAheadBytes = 1<<20, -1 })
+	x := w.open(func(o *index.Options) { o.CacheBytes, o.ReadAheadBytes = 1<<20, -1 })
 	scan := func(from, to int64) {
 		for at := from; at < to; {
 			_, last := offsets(t, read(t, x, at, 100_000))
@@ -401,8 +403,8 @@ func TestReplayLeavesTheCacheAlone(t *testing.T) {
 		}
 	}
 	scan(0, 300)
-	if held := x.fetcher.cache.held(); held < 900_000 {
-		t.Errorf("a replay alone has only %d bytes of the cache", held)
+	if held := w.metric("firn_index_cache_bytes"); held < 900_000 {
+		t.Errorf("a replay alone has only %v bytes of the cache", held)
 	}
 	scan(300, 330)
 	before := w.store.count.Load()
@@ -429,15 +431,15 @@ func TestReplayLeavesRoomForLiveReaders(t *testing.T) {
 		w.segments(1, 20_000)
 		hold := make(chan struct{})
 		slow := &slowOld{gets: w.store, live: f.spans[20].Segment.Key(), hold: hold}
-		x := w.open(func(o *Options) { o.Store, o.FetchBytes = slow, 1<<20 })
+		x := w.open(func(o *index.Options) { o.Store, o.FetchBytes = slow, 1<<20 })
 		ctx, cancel := context.WithCancel(t.Context())
 		var readers sync.WaitGroup
 		for i := range int64(20) {
 			readers.Go(func() { _, _ = x.Read(ctx, part, i, 100, true) })
 		}
 		synctest.Wait()
-		if held := x.fetcher.room.held.Load(); held != 512<<10 {
-			t.Errorf("the replay has taken %d bytes of room", held)
+		if held := w.metric("firn_index_fetching_bytes"); held != 512<<10 {
+			t.Errorf("the replay has taken %v bytes of room", held)
 		}
 		read(t, x, 20, 100)
 		close(hold)

@@ -1,4 +1,4 @@
-package index
+package index_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -25,12 +26,14 @@ type stored struct {
 // partition, and compares.
 type machine struct {
 	w     *world
-	x     *Index
+	x     *index.Index
 	parts []segments.Partition
 	model map[segments.Partition][]stored
 	next  map[segments.Partition]int64 // offset of the next batch
 
 	version uint64 // of the newest merge
+
+	tail, cache int64 // bounds in bytes
 }
 
 // TestModel: whatever was written, kept, merged, trimmed or evicted, reads and searches give what
@@ -62,9 +65,9 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{w: newWorld(t), model: map[segments.Partition][]stored{}, next: map[segments.Partition]int64{}}
 		limit := func(name string) int64 { return rapid.SampledFrom([]int64{-1, 3000, 20000, 1 << 20}).Draw(rt, name) }
-		m.x = m.w.open(func(o *Options) {
-			o.TailBytes, o.CacheBytes, o.FooterBytes, o.ReadAheadBytes = limit("tail"), limit("cache"), limit("footers"),
-				limit("ahead")
+		m.tail, m.cache = limit("tail"), limit("cache")
+		m.x = m.w.open(func(o *index.Options) {
+			o.TailBytes, o.CacheBytes, o.FooterBytes, o.ReadAheadBytes = m.tail, m.cache, limit("footers"), limit("ahead")
 		})
 		defer m.x.Close()
 		for i := range 3 {
@@ -245,7 +248,7 @@ func (m *machine) readOn(rt *rapid.T) {
 func (m *machine) search(rt *rapid.T) {
 	p := rapid.SampledFrom(m.parts).Draw(rt, "p")
 	timestamp := rapid.Int64Range(-1, 65).Draw(rt, "timestamp")
-	var first, latest Position
+	var first, latest index.Position
 	var some, any bool
 	for _, s := range m.model[p] {
 		for i, ts := range s.timestamps {
@@ -254,10 +257,10 @@ func (m *machine) search(rt *rapid.T) {
 				continue
 			}
 			if ts >= timestamp && !some {
-				first, some = Position{offset, ts}, true
+				first, some = index.Position{offset, ts}, true
 			}
 			if !any || ts > latest.Timestamp {
-				latest, any = Position{offset, ts}, true
+				latest, any = index.Position{offset, ts}, true
 			}
 		}
 	}
@@ -271,15 +274,12 @@ func (m *machine) search(rt *rapid.T) {
 
 // check looks at the bounds.
 func (m *machine) check(rt *rapid.T) {
-	x := m.x
-	if !x.searched.TryAcquire(searchBytes) {
+	if !m.x.SearchesNothing() {
 		rt.Fatal("searches that are over still hold something")
 	}
-	x.searched.Release(searchBytes)
-	if held := x.tail.held(); held > x.tail.limit || held < 0 {
-		rt.Fatalf("the tail holds %d bytes, its bound is %d", held, x.tail.limit)
-	}
-	if held := x.fetcher.cache.held(); held > x.fetcher.cache.limit || held < 0 {
-		rt.Fatalf("the cache holds %d bytes, its bound is %d", held, x.fetcher.cache.limit)
+	for name, limit := range map[string]int64{"firn_index_tail_bytes": m.tail, "firn_index_cache_bytes": m.cache} {
+		if held := m.w.metric(name); held > float64(max(limit, 0)) || held < 0 {
+			rt.Fatalf("%s is %v, its bound is %d", name, held, limit)
+		}
 	}
 }

@@ -1,10 +1,11 @@
-package index
+package index_test
 
 import (
 	"errors"
 	"testing"
 
 	"firn.dev/coordinator"
+	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -17,7 +18,7 @@ func TestEndsOfTheRange(t *testing.T) {
 	x := w.open(nil)
 	for _, offset := range []int64{-1, 0, 8} {
 		chunk, err := x.Read(t.Context(), part, offset, 1000, true)
-		if !errors.Is(err, ErrOffsetOutOfRange) || chunk.LogStart != 1 || chunk.HighWatermark != 7 {
+		if !errors.Is(err, index.ErrOffsetOutOfRange) || chunk.LogStart != 1 || chunk.HighWatermark != 7 {
 			t.Errorf("offset %d: %+v, %v", offset, chunk, err)
 		}
 	}
@@ -44,7 +45,7 @@ func TestExpiresMeanwhile(t *testing.T) {
 	x := w.open(nil)
 	w.view.onAsk = func(int) { w.partition(part).logStart = 2 }
 	chunk, err := x.Read(t.Context(), part, 0, 1000, true)
-	if !errors.Is(err, ErrOffsetOutOfRange) || chunk.LogStart != 2 || len(chunk.Batches) > 0 {
+	if !errors.Is(err, index.ErrOffsetOutOfRange) || chunk.LogStart != 2 || len(chunk.Batches) > 0 {
 		t.Errorf("%+v, %v", chunk, err)
 	}
 }
