@@ -14,7 +14,8 @@ import (
 // not compacted.
 func TestCompactArchived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHistory(t, 1, map[string]string{"cleanup.policy": "delete"}, func(o *cleanup.Options) { o.MapBytes = 2 << 10 })
+		h := newHistory(t, 1, map[string]string{"cleanup.policy": "delete"},
+			func(o *cleanup.Options) { o.MapBytes = 2 << 10 })
 		defer h.close()
 		for range 6 {
 			for range 3 {

@@ -20,7 +20,7 @@ func Ripeness(commitDeadline time.Duration) time.Duration {
 	return (&Options{CommitDeadline: commitDeadline}).ripeness()
 }
 
-// Attempt merges these spans, or compacts the partition if there are none, at once: a history decides
+// Attempt merges these spans, or compacts the partition if there are none, at once: a history says
 // when, and what a Cleaner would find to do.
 func (c *Cleaner) Attempt(ctx context.Context, p segments.Partition, merge []coordinator.Span, after uint64) error {
 	topic := c.view.TopicByID(p.Topic)

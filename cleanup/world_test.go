@@ -91,8 +91,8 @@ func (w *world) close() {
 // clean starts a Cleaner, which the test closes.
 func (w *world) clean(change func(*cleanup.Options)) *cleanup.Cleaner {
 	w.t.Helper()
-	o := cleanup.Options{Node: w.node, Store: w.store, Pace: cleanup.NewPace(64 * mib), CommitDeadline: deadline, Grace: time.Minute,
-		Logger: slog.New(slog.DiscardHandler)}
+	o := cleanup.Options{Node: w.node, Store: w.store, Pace: cleanup.NewPace(64 * mib), CommitDeadline: deadline,
+		Grace: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}

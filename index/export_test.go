@@ -45,7 +45,7 @@ func (x *Index) TakeRoomAhead() (giveBack func()) {
 	return func() { x.fetcher.room.ahead.Release(taken) }
 }
 
-// SearchesNothing says whether no search by time has a block before it, for which there is no metric.
+// SearchesNothing says whether no search by time has a block before it. There is no metric for it.
 func (x *Index) SearchesNothing() bool {
 	free := x.searched.TryAcquire(searchBytes)
 	if free {
