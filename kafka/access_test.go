@@ -1,9 +1,8 @@
-package kafka
+package kafka_test
 
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/access/accesstest"
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
@@ -24,29 +24,28 @@ var refusals = []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizat
 // is refused, the answer is an authorization error wherever it has room for one, or tells nothing.
 func TestEveryAPIAsks(t *testing.T) {
 	g := accesstest.NewGuard()
-	f := startFirn(t, Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
-	for _, key := range slices.Sorted(maps.Keys(apis)) {
-		a := apis[key]
-		for version := a.minVersion; version <= a.maxVersion; version++ {
-			t.Run(fmt.Sprintf("%s/%d", a.key.Name(), version), func(t *testing.T) {
+	f := startFirn(t, kafka.Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
+	for _, a := range kafka.APIs() {
+		for version := a.Min; version <= a.Max; version++ {
+			t.Run(fmt.Sprintf("%s/%d", a.Key.Name(), version), func(t *testing.T) {
 				g.Set(accesstest.Everything)
-				topic := f.createTopic(t, strings.ToLower(fmt.Sprintf("%s-%d", a.key.Name(), version)), 3)
-				req := kmsg.RequestForKey(key)
+				topic := f.createTopic(t, strings.ToLower(fmt.Sprintf("%s-%d", a.Key.Name(), version)), 3)
+				req := kmsg.RequestForKey(int16(a.Key))
 				fill(reflect.ValueOf(req).Elem(), topic)
 				req.SetVersion(version)
 				ordinary(req)
 				g.Set(accesstest.Nothing)
 				resp := ask[kmsg.Response](t, f, req)
 				asked := g.Asked()
-				if a.open != (len(asked) == 0) {
-					t.Errorf("open is %v, and it asked for %v", a.open, asked)
+				if a.Open != (len(asked) == 0) {
+					t.Errorf("open is %v, and it asked for %v", a.Open, asked)
 				}
 				for _, need := range asked {
-					if !slices.Contains(a.needs, need) {
+					if !slices.Contains(a.Needs, need) {
 						t.Errorf("it asked for %v, which its row does not declare", need)
 					}
 				}
-				if !a.open {
+				if !a.Open {
 					checkRefused(t, resp, topic.Name)
 				}
 				if f.node.View().TopicByID(topic.ID) == nil {
@@ -66,7 +65,7 @@ func ordinary(req kmsg.Request) {
 	case *kmsg.InitProducerIDRequest:
 		req.TransactionalID = nil
 	case *kmsg.FetchRequest:
-		req.SessionEpoch = fetchWholeEpoch
+		req.SessionEpoch = -1 // a whole fetch
 	case *kmsg.DeleteTopicsRequest:
 		for i := range req.Topics {
 			req.Topics[i].Topic = nil // or else by name and by id
@@ -119,7 +118,7 @@ func eachErrorCode(v reflect.Value, path string, do func(path string, code int16
 // other.
 func TestOneOfTwoTopicsIsRefused(t *testing.T) {
 	g := accesstest.NewGuard()
-	f := startFirn(t, Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
+	f := startFirn(t, kafka.Options{Authorizer: g, Topics: topics.Options{AutoCreate: true}})
 	mine, theirs := f.createTopic(t, "mine", 1), f.createTopic(t, "theirs", 1)
 	g.Set(func(_ access.Operation, on access.Resource) bool { return on.Type != access.Topic || on.Name == "mine" })
 
@@ -162,7 +161,7 @@ func TestOneOfTwoTopicsIsRefused(t *testing.T) {
 // those that may describe them.
 func TestCreateTopicsAsksForClusterOrTopic(t *testing.T) {
 	g := accesstest.NewGuard()
-	f := startFirn(t, Options{Authorizer: g})
+	f := startFirn(t, kafka.Options{Authorizer: g})
 	for name, c := range map[string]struct {
 		allowed  accesstest.Rule
 		want     *kerr.Error
@@ -186,22 +185,5 @@ func TestCreateTopicsAsksForClusterOrTopic(t *testing.T) {
 		if c.wantConf != nil && len(got.Configs) > 0 {
 			t.Errorf("%s: configs are told that may not be described", name)
 		}
-	}
-}
-
-// A row that does not say what its requests need, or how they are throttled, does not start.
-func TestRowsSayWhatTheyNeed(t *testing.T) {
-	for name, r := range map[string]rules{
-		"nothing": {quota: access.Requests}, "no quota": {open: true},
-		"both": {open: true, needs: []access.Need{access.Read.On(access.Topic)}, quota: access.Requests},
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: registered", name)
-				}
-			}()
-			registerAPI(api{key: kmsg.Vote, rules: r})
-		}()
 	}
 }

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"slices"
@@ -13,6 +13,7 @@ import (
 	"firn.dev/access/acl"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/kafka"
 	"firn.dev/segments/memory"
 )
 
@@ -27,7 +28,7 @@ func creationOf(pattern kmsg.ACLResourcePatternType, name string) kmsg.CreateACL
 }
 
 func TestACLs(t *testing.T) {
-	f := startFirn(t, Options{Authorizer: everybodyIsSuper})
+	f := startFirn(t, kafka.Options{Authorizer: everybodyIsSuper})
 	literal, prefixed := kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLResourcePatternTypePrefixed
 	good := []kmsg.CreateACLsRequestCreation{creationOf(literal, "log"), creationOf(prefixed, "lo"),
 		creationOf(literal, "*"), creationOf(literal, "other"), creationOf(literal, "log")}
@@ -109,8 +110,8 @@ type sharedCoordinator struct{ coordinator.Coordinator }
 // An ACL that is deleted on one node stops the open connections to every node.
 func TestRevokedACLStopsOpenConnectionsOnEveryNode(t *testing.T) {
 	store, c := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
-	one := startNode(t, Options{Authorizer: everybodyIsSuper}, store, 0, c, 1)
-	two := startNode(t, Options{Authorizer: underRules{}}, store, 0, c, 2)
+	one := startNode(t, kafka.Options{Authorizer: everybodyIsSuper}, store, 0, c, 1)
+	two := startNode(t, kafka.Options{Authorizer: underRules{}}, store, 0, c, 2)
 	one.createTopic(t, "log", 1)
 	admin := one.admin(t)
 	grant := kadm.NewACLs().Topics("log").Allow("User:ANONYMOUS").AllowHosts("*").

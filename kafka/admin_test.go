@@ -1,16 +1,17 @@
-package kafka
+package kafka_test
 
 import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // The whole life of a topic in the hands of an admin client, which chooses versions and brokers for
 // itself.
 func TestAdminClient(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	admin, ctx := f.admin(t), t.Context()
 	must := func(what string, err error) {
 		t.Helper()
@@ -66,7 +67,7 @@ func TestAdminClient(t *testing.T) {
 	}
 	dirs, err := admin.DescribeAllLogDirs(ctx, nil)
 	must("log directories", err)
-	if p, ok := dirs[7].Lookup(bucketDir, "life", 2); !ok || p.Size == 0 {
+	if p, ok := dirs[7].Lookup("/bucket", "life", 2); !ok || p.Size == 0 {
 		t.Errorf("log directories %+v", dirs)
 	}
 	cluster, err := admin.BrokerMetadata(ctx)

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"log/slog"
@@ -11,6 +11,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/access/accesstest"
+	"firn.dev/kafka"
 )
 
 // logged collects what is logged, as text.
@@ -26,7 +27,7 @@ func (l logged) Write(p []byte) (int, error) {
 func TestAuditLog(t *testing.T) {
 	log := logged{make(chan string, 10_000)}
 	g := accesstest.NewGuard()
-	f := startFirn(t, Options{Authorizer: g, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	f := startFirn(t, kafka.Options{Authorizer: g, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	admin := f.admin(t)
 	f.createTopic(t, "log", 1)
 	f.produce(t, "log", 0, time.Now(), "a", "b")

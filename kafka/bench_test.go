@@ -1,15 +1,14 @@
-package kafka
+package kafka_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 )
 
@@ -42,7 +41,7 @@ func BenchmarkProduce(b *testing.B) {
 		{"zstd-headers", kgo.ZstdCompression(), "headers"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			f := startFirn(b, Options{CheckRecords: c.checks})
+			f := startFirn(b, kafka.Options{CheckRecords: c.checks})
 			f.createTopic(b, "t", 12)
 			producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(c.codec),
 				kgo.MaxBufferedRecords(100_000))
@@ -68,7 +67,7 @@ func BenchmarkProduce(b *testing.B) {
 // again and again.
 func BenchmarkFetch(b *testing.B) {
 	const records = 50_000
-	f := startFirn(b, Options{KeepPlain: true})
+	f := startFirn(b, kafka.Options{KeepPlain: true})
 	f.createTopic(b, "t", 12)
 	producer := f.client(b, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	value := benchmarkValue()
@@ -100,7 +99,7 @@ func BenchmarkFetch(b *testing.B) {
 // BenchmarkFetchRaw is the server's side alone: one connection that asks for 12 partitions of 1 MiB
 // and throws the answer away.
 func BenchmarkFetchRaw(b *testing.B) {
-	f := startFirn(b, Options{KeepPlain: true})
+	f := startFirn(b, kafka.Options{KeepPlain: true})
 	topic := f.createTopic(b, "t", 12)
 	req := fetchRaw(topic, 0)
 	req.MaxBytes = 50 << 20
@@ -127,24 +126,5 @@ func BenchmarkFetchRaw(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.SetBytes(n)
-	}
-}
-
-// BenchmarkDecodeProduce is a request of 12 partitions.
-func BenchmarkDecodeProduce(b *testing.B) {
-	req := kmsg.NewPtrProduceRequest()
-	req.Version = produceTopicIDs
-	topic := kmsg.ProduceRequestTopic{TopicID: [16]byte{1}}
-	for i := range int32(12) {
-		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: i,
-			Records: build(b, batch.None, fmt.Sprint(i))})
-	}
-	req.Topics = []kmsg.ProduceRequestTopic{topic}
-	body := req.AppendTo(nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := decodeProduce(req.Version, body); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

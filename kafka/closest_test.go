@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"bytes"
@@ -7,34 +7,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"os/exec"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/kafka"
 	"firn.dev/segments/memory"
 )
-
-func TestReplicasAreOfAllZones(t *testing.T) {
-	nodes := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "a"}, {ID: 3, Zone: "b"}, {ID: 4, Zone: "b"},
-		{ID: 5, Zone: "c"}}
-	for _, c := range []struct {
-		leader int32
-		count  int16
-		want   []int32
-	}{
-		{1, 1, []int32{1}}, {1, 3, []int32{1, 3, 5}}, {2, 3, []int32{2, 3, 5}}, {3, 2, []int32{3, 5}},
-		{5, 4, []int32{5, 1, 3, 2}}, {4, 6, []int32{4, 5, 1, 2, 3, 4}},
-	} {
-		if got := replicasOf(nodes, []int32{c.leader}, c.count); !slices.Equal(got, c.want) {
-			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
-		}
-	}
-}
 
 // Each partition of zoned has so many batches of one record, of so many bytes.
 const zonedBatches, zonedBatch = 12, 16 << 10
@@ -46,7 +28,7 @@ func zoned(t *testing.T) []*firn {
 	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
 	var nodes []*firn
 	for id := range int32(3) {
-		nodes = append(nodes, startNode(t, Options{}, store, 0, decides, id+1))
+		nodes = append(nodes, startNode(t, kafka.Options{}, store, 0, decides, id+1))
 	}
 	first := nodes[0]
 	for deadline := time.Now().Add(time.Minute); len(first.node.Nodes()) < len(nodes); time.Sleep(10 * time.Millisecond) {
@@ -135,13 +117,13 @@ func TestKcatFollowsToItsRack(t *testing.T) {
 		t.Fatal("install kcat: ", err)
 	}
 	nodes := zoned(t)
-	before := counterValue(t, nodes[1].metrics.bytesOut)
+	before := nodes[1].metric(t, "bytes_out_total")
 	out, err := exec.CommandContext(t.Context(), kcat, "-b", nodes[0].address, "-C", "-t", "log", "-o", "beginning",
 		"-e", "-q", "-f", "%p\n", "-X", "client.rack=zone-2", "-X", "fetch.message.max.bytes=16384").CombinedOutput()
 	if err != nil || bytes.Count(out, []byte("\n")) != 6*zonedBatches {
 		t.Fatalf("kcat read %d records: %v", bytes.Count(out, []byte("\n")), err)
 	}
-	if sent := counterValue(t, nodes[1].metrics.bytesOut) - before; sent < 6*zonedBatches*zonedBatch*3/4 {
+	if sent := nodes[1].metric(t, "bytes_out_total") - before; sent < 6*zonedBatches*zonedBatch*3/4 {
 		t.Errorf("%.0f bytes came from its own zone", sent)
 	}
 }

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator/topicconfig"
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/topics"
 )
@@ -35,7 +36,7 @@ func describe(t *testing.T, f *firn, kind kmsg.ConfigResourceType, name string,
 }
 
 func TestDescribeTopicConfigs(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "t", 1, "retention.ms", "1000")
 	all, code := describe(t, f, kmsg.ConfigResourceTypeTopic, "t")
 	wantCode(t, "t", code, nil)
@@ -72,7 +73,7 @@ func TestDescribeTopicConfigs(t *testing.T) {
 }
 
 func TestDescribeBrokerConfigs(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 5}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 5}})
 	all, code := describe(t, f, kmsg.ConfigResourceTypeBroker, "7")
 	wantCode(t, "7", code, nil)
 	for name, want := range map[string]string{
@@ -86,7 +87,7 @@ func TestDescribeBrokerConfigs(t *testing.T) {
 }
 
 func TestDescribeConfigsOfGroups(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	all, code := describe(t, f, kmsg.ConfigResourceTypeGroupConfig, "any")
 	wantCode(t, "a group", code, nil)
 	for name, want := range map[string]string{
@@ -100,7 +101,7 @@ func TestDescribeConfigsOfGroups(t *testing.T) {
 }
 
 func TestDescribeConfigsRefuses(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	for _, c := range []struct {
 		kind kmsg.ConfigResourceType
 		name string
@@ -123,7 +124,7 @@ func TestDescribeConfigsRefuses(t *testing.T) {
 }
 
 func TestDescribeConfigsAnswersEachResourceOnce(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	self := kmsg.DescribeConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "7"}
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.Version, req.Resources = 4, []kmsg.DescribeConfigsRequestResource{self, self}
@@ -136,7 +137,7 @@ func TestDescribeConfigsAnswersEachResourceOnce(t *testing.T) {
 }
 
 func TestAlterConfigs(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "t", 1, "retention.ms", "1000", "flush.ms", "5")
 	alter := func(validateOnly bool, kind kmsg.ConfigResourceType, name string,
 		configs ...kmsg.AlterConfigsRequestResourceConfig) int16 {
@@ -183,7 +184,7 @@ func TestAlterConfigs(t *testing.T) {
 }
 
 func TestIncrementalAlterConfigs(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "t", 1, "retention.ms", "1000")
 	const (
 		set      = kmsg.IncrementalAlterConfigOpSet

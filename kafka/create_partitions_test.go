@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"testing"
@@ -6,11 +6,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
 func TestCreatePartitions(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{MaxPartitions: 10}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{MaxPartitions: 10}})
 	for _, name := range []string{"grows", "same", "shrinks", "limit", "assigned", "misassigned", "unlike", "twin"} {
 		f.createTopic(t, name, 2)
 	}

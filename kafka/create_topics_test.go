@@ -1,12 +1,14 @@
-package kafka
+package kafka_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
@@ -38,7 +40,7 @@ func createTopicsRequest(topics ...kmsg.CreateTopicsRequestTopic) *kmsg.CreateTo
 }
 
 func TestCreateTopics(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{DefaultPartitions: 4, MaxPartitions: 20}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{DefaultPartitions: 4, MaxPartitions: 20}})
 	f.createTopic(t, "taken.name", 1)
 	value := kmsg.StringPtr
 	cases := []struct {
@@ -63,7 +65,7 @@ func TestCreateTopics(t *testing.T) {
 		{newTopic("rest", 9, 1), kerr.PolicyViolation, 0}, // 12 of 20 are gone
 		{newTopic("no-copy", 1, 0), kerr.InvalidReplicationFactor, 0},
 		{newTopic("fewer-copies", 1, -2), kerr.InvalidReplicationFactor, 0},
-		{newTopic("many-copies", 1, MaxReplicas+1), kerr.InvalidReplicationFactor, 0},
+		{newTopic("many-copies", 1, kafka.MaxReplicas+1), kerr.InvalidReplicationFactor, 0},
 		{withConfig(newTopic("unknown-config", 1, 1), "retention.hours", value("1")), kerr.InvalidConfig, 0},
 		{withConfig(newTopic("bad-config", 1, 1), "retention.ms", value("soon")), kerr.InvalidConfig, 0},
 		{withConfig(newTopic("null-config", 1, 1), "retention.ms", nil), kerr.InvalidConfig, 0},
@@ -113,7 +115,7 @@ func TestCreateTopics(t *testing.T) {
 }
 
 func TestCreateTopicsOnlyValidates(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	req := createTopicsRequest(newTopic("good", 1, 1), newTopic("bad", 0, 1))
 	req.ValidateOnly = true
 	resp := ask[*kmsg.CreateTopicsResponse](t, f, req)
@@ -125,7 +127,7 @@ func TestCreateTopicsOnlyValidates(t *testing.T) {
 }
 
 func TestCreateTopicsRefusesDuplicates(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	resp := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic("twin", 1, 1), newTopic("single", 1, 1),
 		newTopic("twin", 2, 1)))
 	if len(resp.Topics) != 2 {
@@ -137,12 +139,16 @@ func TestCreateTopicsRefusesDuplicates(t *testing.T) {
 
 // Of many who create one topic at the same moment, one does.
 func TestCreateTopicsRace(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	codes := make([]int16, 16)
-	inParallel(len(codes), func(i int) {
-		codes[i] = ask[*kmsg.CreateTopicsResponse](t, f,
-			createTopicsRequest(newTopic("race", int32(i+1), 1))).Topics[0].ErrorCode
-	})
+	var racing sync.WaitGroup
+	for i := range codes {
+		racing.Go(func() {
+			codes[i] = ask[*kmsg.CreateTopicsResponse](t, f,
+				createTopicsRequest(newTopic("race", int32(i+1), 1))).Topics[0].ErrorCode
+		})
+	}
+	racing.Wait()
 	won := 0
 	for i, code := range codes {
 		if code == 0 {

@@ -1,15 +1,16 @@
-package kafka
+package kafka_test
 
 import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestDeleteRecords(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 2)
 	f.createTopic(t, "compacted", 1, "cleanup.policy", "compact")
 	f.produce(t, "log", 0, time.Now(), "0", "1", "2", "3", "4")

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"testing"
@@ -6,11 +6,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/segments"
 )
 
 func TestDeleteTopics(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	for _, name := range []string{"by-name", "twice", "both", "kept", "name-and-id"} {
 		f.createTopic(t, name, 1)
 	}

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -9,15 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
 func TestDescribeCluster(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	req := kmsg.NewPtrDescribeClusterRequest()
 	req.Version, req.IncludeClusterAuthorizedOperations = 2, true
 	for endpoints, want := range map[int8]*kerr.Error{
-		brokerEndpoints: nil, controllerEndpoints: kerr.MismatchedEndpointType, 3: kerr.UnsupportedEndpointType,
+		1: nil, 2: kerr.MismatchedEndpointType, 3: kerr.UnsupportedEndpointType,
 	} {
 		req.EndpointType = endpoints
 		got := ask[*kmsg.DescribeClusterResponse](t, f, req)
@@ -32,7 +33,7 @@ func TestDescribeCluster(t *testing.T) {
 
 // Pages of every size give the same topics and partitions, each once and in order.
 func TestDescribeTopicPartitionsInPages(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "b", 1)
 	f.createTopic(t, "a", 3)
 	f.createTopic(t, "c", 2)
@@ -68,7 +69,7 @@ func TestDescribeTopicPartitionsInPages(t *testing.T) {
 }
 
 func TestDescribeTopicPartitionsRefuses(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}})
 	f.createTopic(t, "a", 1)
 	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
 	req.ResponsePartitionLimit = 10
@@ -91,7 +92,7 @@ func TestDescribeTopicPartitionsRefuses(t *testing.T) {
 }
 
 func TestDescribeProducers(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 1)
 	before := time.Now().Truncate(time.Millisecond)
 	f.produce(t, "log", 0, before, "0", "1", "2")
@@ -114,7 +115,7 @@ func TestDescribeProducers(t *testing.T) {
 }
 
 func TestDescribeLogDirs(t *testing.T) {
-	f := startFirn(t, Options{KeepPlain: true})
+	f := startFirn(t, kafka.Options{KeepPlain: true})
 	f.createTopic(t, "log", 2)
 	f.createTopic(t, "empty", 1)
 	f.produce(t, "log", 1, time.Now(), string(make([]byte, 5000)))

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -42,7 +43,7 @@ func listed(t *testing.T, f *firn, kind kmsg.ConfigResourceType) (names []string
 // What is set on groups, brokers and subscriptions reads back as what was set, and is gone when it
 // is deleted.
 func TestDynamicConfigsReadBack(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	const (
 		group, broker = kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeBroker
 		metrics       = kmsg.ConfigResourceTypeClientMetrics
@@ -87,7 +88,7 @@ func TestDynamicConfigsReadBack(t *testing.T) {
 }
 
 func TestDynamicConfigsRefuse(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	const session, heartbeat = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
 	for _, c := range []struct {
 		kind    kmsg.ConfigResourceType
@@ -127,10 +128,10 @@ func TestDynamicConfigsRefuse(t *testing.T) {
 // Configs that are set or deleted count as partitions do: one client cannot set all that there may
 // be in a moment. An answer that lists what they are set on waits for memory.
 func TestDynamicConfigsCount(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.setQuota(t, "controller_mutation_rate", 1, "user", "ANONYMOUS")
 	list := &kmsg.ListConfigResourcesRequest{Version: 1}
-	before := f.bound(list)
+	before := f.AnswerBound(list)
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	req.Version = 1
 	for i := range 100 {
@@ -152,14 +153,14 @@ func TestDynamicConfigsCount(t *testing.T) {
 	if resp.ThrottleMillis == 0 {
 		t.Error("a client that is refused is not told how long to wait")
 	}
-	if after := f.bound(list); after <= before {
+	if after := f.AnswerBound(list); after <= before {
 		t.Errorf("a list of groups takes %d bytes; without them it is %d", after, before)
 	}
 }
 
 // A group's heartbeat interval holds from the next heartbeat on, and for that group alone.
 func TestAGroupsOwnHeartbeatInterval(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 1)
 	interval := func(group string) time.Duration {
 		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
@@ -184,7 +185,7 @@ func TestAGroupsOwnHeartbeatInterval(t *testing.T) {
 // The level of a node's log can be set while it runs.
 func TestLogLevel(t *testing.T) {
 	var level slog.LevelVar
-	f := startFirn(t, Options{LogLevel: &level})
+	f := startFirn(t, kafka.Options{LogLevel: &level})
 	const logger = kmsg.ConfigResourceTypeBrokerLogger
 	for _, want := range []slog.Level{slog.LevelDebug, slog.LevelError, slog.LevelInfo} {
 		wantCode(t, want.String(), setConfig(t, f, logger, "7", "root", want.String()), nil)

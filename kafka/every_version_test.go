@@ -1,34 +1,32 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
 // Every API in the register, in every version, answers an empty request and one in which every
 // field is set with something that decodes to its last byte as that version's response.
 func TestEveryVersionOfEveryAPIAnswers(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
-	for _, key := range slices.Sorted(maps.Keys(apis)) {
-		a := apis[key]
-		for version := a.minVersion; version <= a.maxVersion; version++ {
-			t.Run(fmt.Sprintf("%s/%d", a.key.Name(), version), func(t *testing.T) {
-				req := kmsg.RequestForKey(key)
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}})
+	for _, a := range kafka.APIs() {
+		for version := a.Min; version <= a.Max; version++ {
+			t.Run(fmt.Sprintf("%s/%d", a.Key.Name(), version), func(t *testing.T) {
+				req := kmsg.RequestForKey(int16(a.Key))
 				req.SetVersion(version)
 				answerable(req)
 				ask[kmsg.Response](t, f, req)
 
-				topic := f.createTopic(t, strings.ToLower(fmt.Sprintf("%s-%d", a.key.Name(), version)), 3)
-				req = kmsg.RequestForKey(key)
+				topic := f.createTopic(t, strings.ToLower(fmt.Sprintf("%s-%d", a.Key.Name(), version)), 3)
+				req = kmsg.RequestForKey(int16(a.Key))
 				fill(reflect.ValueOf(req).Elem(), topic)
 				req.SetVersion(version)
 				answerable(req)

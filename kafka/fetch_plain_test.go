@@ -1,16 +1,17 @@
-package kafka
+package kafka_test
 
 import (
 	"strings"
 	"testing"
 
+	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 )
 
 // TestPlainStaysPlain writes plain batches, which are stored as LZ4, and reads them as a client
 // that does not say who it is: it gets them plain.
 func TestPlainStaysPlain(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	value := strings.Repeat("snow ", 200)
 	for range 10 {
@@ -35,18 +36,6 @@ func TestPlainStaysPlain(t *testing.T) {
 		}
 		if n != test.batches {
 			t.Errorf("at most %d bytes: %d batches, want %d", test.maxBytes, n, test.batches)
-		}
-	}
-}
-
-// TestWhoWantsPlain checks the names that clients give themselves.
-func TestWhoWantsPlain(t *testing.T) {
-	for software, want := range map[string]bool{
-		"": true, "kafka-python 2.2.3": true, "kgo v1.22.2": false, "apache-kafka-java 4.4.0": false,
-		"librdkafka 2.0.2": false,
-	} {
-		if got := (&peer{Software: software}).wantsPlain(); got != want {
-			t.Errorf("%q: %v", software, got)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -34,7 +35,7 @@ func (f *firn) read(t testing.TB, req *kmsg.FetchRequest) kmsg.FetchResponseTopi
 }
 
 func TestFetchInEveryVersion(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	f.produce(t, "t", 0, time.Now(), "a", "b", "c")
 	for version := int16(4); version <= 18; version++ {
@@ -50,7 +51,7 @@ func TestFetchInEveryVersion(t *testing.T) {
 }
 
 func TestFetchRefusals(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	f.produce(t, "t", 0, time.Now(), "a")
 	part := func(r *kmsg.FetchRequest) *kmsg.FetchRequestTopicPartition { return &r.Topics[0].Partitions[0] }
@@ -80,7 +81,7 @@ func TestFetchRefusals(t *testing.T) {
 }
 
 func TestFetchSessionsAreNotKept(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	f.produce(t, "t", 0, time.Now(), "a")
 	for epoch, want := range map[int32]*kerr.Error{-1: nil, 0: nil, 1: kerr.FetchSessionIDNotFound} {
@@ -95,7 +96,7 @@ func TestFetchSessionsAreNotKept(t *testing.T) {
 }
 
 func TestFetchLimits(t *testing.T) {
-	f := startFirn(t, Options{KeepPlain: true})
+	f := startFirn(t, kafka.Options{KeepPlain: true})
 	topic := f.createTopic(t, "t", 2)
 	value := strings.Repeat("x", 1000)
 	for partition := range int32(2) {
@@ -147,13 +148,13 @@ func TestFetchLimits(t *testing.T) {
 
 // A fetch at the end waits until there is something, and is answered then and not before.
 func TestFetchWaits(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	req := fetchRaw(topic, 0)
 	req.MaxWaitMillis = 15_000
 	answered := make(chan kmsg.FetchResponseTopicPartition)
 	go func() { answered <- f.read(t, req) }()
-	waitUntil(t, func() bool { return f.openConnections() > 0 })
+	waitUntil(t, func() bool { return f.OpenConnections() > 0 })
 	select {
 	case got := <-answered:
 		t.Fatalf("answered with nothing there: %+v", got)
@@ -163,12 +164,12 @@ func TestFetchWaits(t *testing.T) {
 	if got := <-answered; len(got.RecordBatches) == 0 || got.HighWatermark != 1 {
 		t.Errorf("%+v", got)
 	}
-	waitUntil(t, func() bool { return f.answers.Used()+f.answers.Own() == 0 })
+	waitUntil(t, func() bool { return f.Answers().Used()+f.Answers().Own() == 0 })
 }
 
 // A fetch whose time is over is answered with what there is, and one whose server stops as well.
 func TestFetchWaitEnds(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	f.produce(t, "t", 0, time.Now(), "a")
 	req := fetchRaw(topic, 0)
@@ -176,26 +177,27 @@ func TestFetchWaitEnds(t *testing.T) {
 	if got := f.read(t, req); len(got.RecordBatches) == 0 {
 		t.Errorf("%+v", got)
 	}
+	waitUntil(t, func() bool { return f.Requests().Own() == 0 })
 	nc := dial(t, f.address)
 	req.MaxWaitMillis = 60_000
 	if _, err := nc.Write(frame(req, 1)); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, func() bool { return f.requests.Own() > 0 })
-	f.startDraining()
+	waitUntil(t, func() bool { return f.Requests().Own() > 0 })
+	f.stop()
 	if _, err := readFrame(nc); err != nil {
 		t.Errorf("no answer when the server stops: %v", err)
 	}
 }
 
 func TestFetchOfADeletedTopicEnds(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	req := fetchRaw(topic, 0)
 	req.MaxWaitMillis = 60_000
 	answered := make(chan kmsg.FetchResponseTopicPartition)
 	go func() { answered <- f.read(t, req) }()
-	waitUntil(t, func() bool { return f.requests.Own() > 0 })
+	waitUntil(t, func() bool { return f.Requests().Own() > 0 })
 	if _, err := f.admin(t).DeleteTopics(context.WithoutCancel(t.Context()), "t"); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +212,7 @@ func TestFetchOfADeletedTopicEnds(t *testing.T) {
 // A topic or partition that there is not ends the wait of a Fetch only if there is no other, as in
 // Kafka: one deleted topic of many would make a consumer ask again and again.
 func TestFetchWaitsBesideWhatThereIsNot(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "log", 1)
 	unknown := kmsg.FetchRequestTopic{TopicID: [16]byte{9},
 		Partitions: []kmsg.FetchRequestTopicPartition{{CurrentLeaderEpoch: -1, PartitionMaxBytes: 1 << 20}}}

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"net"
@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/kafka"
 
 	"firn.dev/coordinator/coordinatortest"
 	"firn.dev/coordinator/embedded"
@@ -64,8 +65,8 @@ func freezeFetch(t *testing.T, length time.Duration) {
 	const maxWait = 20 * time.Second
 	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
 	process, near, far := &coordinatortest.Frozen{Coordinator: decides}, newPipes(), newPipes()
-	a := startAt(t, Options{}, store, 0, process, 1, Listener{Listener: near, Name: DefaultListener})
-	startAt(t, Options{}, store, 0, decides, 2, Listener{Listener: far, Name: DefaultListener})
+	a := startAt(t, kafka.Options{}, store, 0, process, 1, kafka.Listener{Listener: near, Name: kafka.DefaultListener})
+	startAt(t, kafka.Options{}, store, 0, decides, 2, kafka.Listener{Listener: far, Name: kafka.DefaultListener})
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.Version = 7
 	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "orders", NumPartitions: 1, ReplicationFactor: 1}}

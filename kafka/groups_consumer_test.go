@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/access/accesstest"
+	"firn.dev/kafka"
 )
 
 // Members of the new protocol that come and go, and say so, read every record exactly once, with
@@ -22,7 +23,7 @@ func TestConsumerGroupReadsExactlyOnceWhileNobodyDies(t *testing.T) {
 		"range": kgo.RangeBalancer()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := startFirn(t, Options{})
+			f := startFirn(t, kafka.Options{})
 			f.fillTopic(t, "log", 6, 6000)
 			r := newReaders(t, f, "log", 6000)
 			r.upTo.Store(1000)
@@ -63,7 +64,7 @@ func TestGroupIsUpgradedAndDowngradedWhileItReads(t *testing.T) {
 		"range": kgo.RangeBalancer()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := startFirn(t, Options{})
+			f := startFirn(t, kafka.Options{})
 			f.fillTopic(t, "log", 6, 8000)
 			r := newReaders(t, f, "log", 8000)
 			r.upTo.Store(0)
@@ -109,7 +110,7 @@ func TestGroupIsUpgradedAndDowngradedWhileItReads(t *testing.T) {
 // A subscription by regular expression follows the topics that there are.
 func TestConsumerGroupFollowsTopics(t *testing.T) {
 	t.Parallel()
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log-a", 1)
 	cl := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeRegex(), kgo.ConsumeTopics("log-.*"),
 		kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer(),
@@ -167,7 +168,7 @@ func (c *wireConsumer) beat(change func(*kmsg.ConsumerGroupHeartbeatRequest)) *k
 
 // What clients are told when something is wrong, by number.
 func TestConsumerGroupErrors(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "log", 2)
 	type request = kmsg.ConsumerGroupHeartbeatRequest
 	refused := func(what string, want *kerr.Error, change func(r *request)) {
@@ -217,7 +218,7 @@ func TestConsumerGroupErrors(t *testing.T) {
 // describe.
 func TestRegexIsOfWhatTheClientMayDescribe(t *testing.T) {
 	g := accesstest.NewGuard()
-	f := startFirn(t, Options{Authorizer: g})
+	f := startFirn(t, kafka.Options{Authorizer: g})
 	topic := f.createTopic(t, "log", 2)
 	f.createTopic(t, "secret", 1)
 	g.Set(func(_ access.Operation, on access.Resource) bool { return on.Name != "secret" })
@@ -269,7 +270,7 @@ func (f *firn) checkMemberEpochs(t *testing.T, topic [16]byte) {
 
 // Tools find groups of both types, each by its own call.
 func TestToolsSeeConsumerGroups(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 2)
 	newWireConsumer(t, f, "a", "log").beat(nil)
 	list := kmsg.NewPtrListGroupsRequest()

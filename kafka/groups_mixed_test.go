@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -67,7 +68,7 @@ func startProgram(t *testing.T, line func(string), name string, args ...string) 
 
 // Members on librdkafka (kcat), kafkajs and franz-go share one group. Every record is read.
 func TestMixedGroup(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	const partitions = 6
 	f.createTopic(t, "log", partitions)
 	var mu sync.Mutex

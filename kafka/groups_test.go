@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -207,7 +208,7 @@ func TestGroupReadsExactlyOnceWhileNobodyDies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := startFirn(t, Options{})
+			f := startFirn(t, kafka.Options{})
 			f.fillTopic(t, "log", 6, 6000)
 			r := newReaders(t, f, "log", 6000)
 			r.upTo.Store(1000)
@@ -233,7 +234,7 @@ func TestGroupReadsExactlyOnceWhileNobodyDies(t *testing.T) {
 // When members die, others take their partitions over once their sessions have timed out, and every
 // record is read at least once.
 func TestGroupSurvivesDeaths(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.fillTopic(t, "log", 4, 4000)
 	r := newReaders(t, f, "log", 4000)
 	r.deadly = true
@@ -252,7 +253,7 @@ func TestGroupSurvivesDeaths(t *testing.T) {
 
 // The offsets of a group are where its last member left them; a second group knows nothing of it.
 func TestGroupsGoOnAndAreIndependent(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.fillTopic(t, "log", 2, 200)
 	for _, group := range []string{"a", "b"} {
 		for round := range 2 {
@@ -280,7 +281,7 @@ func TestGroupsGoOnAndAreIndependent(t *testing.T) {
 
 // kcat, on an old librdkafka, reads as a member of a group, and goes on where it ended.
 func TestKcatGroup(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.fillTopic(t, "log", 3, 30)
 	read := func(count int) string {
 		return kcat(t, f, "", "-G", "kcats", "-c", fmt.Sprint(count), "-q", "-X", "auto.offset.reset=earliest", "-f",
@@ -302,7 +303,7 @@ func TestKcatGroup(t *testing.T) {
 
 // What administrators do with groups: list, describe, commit for them, delete offsets and groups.
 func TestGroupAdmin(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.fillTopic(t, "log", 2, 20)
 	adm := f.admin(t)
 	offsets := kadm.Offsets{}
@@ -368,7 +369,7 @@ func TestGroupAdmin(t *testing.T) {
 
 // Hostile members are refused, and a group that behaves notices nothing.
 func TestHostileMembers(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.fillTopic(t, "log", 2, 10)
 	good := f.client(t, kgo.ConsumerGroup("good"), kgo.ConsumeTopics("log"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
@@ -432,7 +433,7 @@ func TestHostileMembers(t *testing.T) {
 // Members of a group that is stuck in a rebalance do not keep a server from stopping: startFirn's
 // cleanup would say so.
 func TestDrainAnswersParkedMembers(t *testing.T) {
-	f := startFirn(t, Options{Limits: Limits{DrainTimeout: 10 * time.Second}})
+	f := startFirn(t, kafka.Options{Limits: kafka.Limits{DrainTimeout: 10 * time.Second}})
 	f.fillTopic(t, "log", 1, 1)
 	parked := make(chan struct{})
 	t.Cleanup(func() { <-parked })

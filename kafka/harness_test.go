@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -22,6 +22,7 @@ import (
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
 	"firn.dev/transactions"
@@ -29,45 +30,48 @@ import (
 
 // firn is a server with a whole log behind it, in memory.
 type firn struct {
-	*Server
-	address string
-	node    *coordinator.Node
+	*kafka.Server
+	address  string
+	node     *coordinator.Node
+	opts     kafka.Options
+	registry *prometheus.Registry
+	stop     func() // has the server answer what it has, and end
 }
 
 // startFirn starts a server for the length of the test. The rooms behind it are filled into opts.
-func startFirn(t testing.TB, opts Options) *firn {
+func startFirn(t testing.TB, opts kafka.Options) *firn {
 	t.Helper()
 	return startFirnOn(t, opts, memory.New(), 0)
 }
 
 // startFirnOn is startFirn on a store, with an index that keeps so many bytes of what was written
 // last.
-func startFirnOn(t testing.TB, opts Options, store segments.Store, tailBytes int64) *firn {
+func startFirnOn(t testing.TB, opts kafka.Options, store segments.Store, tailBytes int64) *firn {
 	t.Helper()
 	return startNode(t, opts, store, tailBytes, embedded.New(embedded.Options{}), 7)
 }
 
 // startNode is startFirnOn with a coordinator that other nodes may have too. If the authorizer is
 // underRules, it becomes that of the node's ACLs.
-func startNode(t testing.TB, opts Options, store segments.Store, tailBytes int64,
+func startNode(t testing.TB, opts kafka.Options, store segments.Store, tailBytes int64,
 	c coordinator.Coordinator, id int32) *firn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startAt(t, opts, store, tailBytes, c, id, Listener{Listener: l, Name: DefaultListener})
+	return startAt(t, opts, store, tailBytes, c, id, kafka.Listener{Listener: l, Name: kafka.DefaultListener})
 }
 
 // startFirnBehind is startFirn with listeners of the caller's.
-func startFirnBehind(t testing.TB, opts Options, listeners ...Listener) *firn {
+func startFirnBehind(t testing.TB, opts kafka.Options, listeners ...kafka.Listener) *firn {
 	t.Helper()
 	return startAt(t, opts, memory.New(), 0, embedded.New(embedded.Options{}), 7, listeners...)
 }
 
 // startAt is startNode with listeners of the caller's.
-func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
-	c coordinator.Coordinator, id int32, listeners ...Listener) *firn {
+func startAt(t testing.TB, opts kafka.Options, store segments.Store, tailBytes int64,
+	c coordinator.Coordinator, id int32, listeners ...kafka.Listener) *firn {
 	t.Helper()
 	var told []coordinator.Listener
 	for _, l := range listeners {
@@ -87,6 +91,9 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if opts.Quotas == nil {
+		opts.Quotas = security.NewQuotas(opts.Node.View(), opts.Logger)
 	}
 	if rules, acls := opts.Authorizer.(underRules); acls {
 		opts.Authorizer = security.NewACLs(opts.Node.View(), rules.Rules, opts.Logger)
@@ -122,7 +129,7 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(opts)
+	s, err := kafka.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +147,23 @@ func startAt(t testing.TB, opts Options, store segments.Store, tailBytes int64,
 			}
 		}
 	})
-	return &firn{s, listeners[0].Addr().String(), opts.Node}
+	return &firn{s, listeners[0].Addr().String(), opts.Node, opts, metrics, stop}
+}
+
+// metric returns the value of a metric of the server that has no labels.
+func (f *firn) metric(t testing.TB, name string) float64 {
+	t.Helper()
+	families, err := f.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "firn_kafka_"+name {
+			return family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // underRules stands for the ACLs of a node that does not run yet.

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"errors"
@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 )
 
@@ -54,16 +55,16 @@ func (f *firn) honest(t *testing.T) (stop func()) {
 // Requests of every API and version that is served, with random content and then damaged, never
 // make a handler panic, and every connection is answered or closed.
 func TestNonsenseOfEveryAPIHarmsNobody(t *testing.T) {
-	f := startFirn(t, Options{Limits: Limits{ReadTimeout: 20 * time.Millisecond}})
+	f := startFirn(t, kafka.Options{Limits: kafka.Limits{ReadTimeout: 20 * time.Millisecond}})
 	f.createTopic(t, "a", 3)
 	stop := f.honest(t)
 	defer stop()
 	rnd := rand.New(rand.NewPCG(7, 8))
-	for key, a := range apis {
-		for version := a.minVersion; version <= a.maxVersion; version++ {
-			req := kmsg.RequestForKey(key)
+	for _, a := range kafka.APIs() {
+		for version := a.Min; version <= a.Max; version++ {
+			req := kmsg.RequestForKey(int16(a.Key))
 			req.SetVersion(version)
-			randomise(reflect.ValueOf(req).Elem(), rnd)
+			kafka.Randomise(reflect.ValueOf(req).Elem(), rnd)
 			sent := frame(req, 1)
 			f.provoke(t, sent)
 			for range 3 {
@@ -73,10 +74,10 @@ func TestNonsenseOfEveryAPIHarmsNobody(t *testing.T) {
 			}
 		}
 	}
-	if n := counterValue(t, f.metrics.panics); n > 0 {
+	if n := f.metric(t, "panics_total"); n > 0 {
 		t.Errorf("%v panics", n)
 	}
-	waitUntil(t, func() bool { return f.answers.Used() == 0 })
+	waitUntil(t, func() bool { return f.Answers().Used() == 0 })
 }
 
 // provoke sends something and sees to it that the server answers or closes the connection.
@@ -98,7 +99,7 @@ func (f *firn) provoke(t *testing.T, sent []byte) {
 // Consumers that ask for much and take nothing: what is held for them is bounded, they are cut off,
 // and others read on.
 func TestGreedyReadersThatReadNothing(t *testing.T) {
-	f := startFirn(t, Options{KeepPlain: true, Limits: Limits{
+	f := startFirn(t, kafka.Options{KeepPlain: true, Limits: kafka.Limits{
 		AnswerMemoryBytes: 16 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20, WriteTimeout: 500 * time.Millisecond,
 	}})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "20000000")
@@ -119,24 +120,24 @@ func TestGreedyReadersThatReadNothing(t *testing.T) {
 		}
 		open = append(open, nc)
 	}
-	waitUntil(t, func() bool { return f.answers.Used() > 8<<20 })
+	waitUntil(t, func() bool { return f.Answers().Used() > 8<<20 })
 	if grown := inUse() - before; grown > 64<<20 {
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
-	if used := f.answers.Used(); used > 16<<20 {
+	if used := f.Answers().Used(); used > 16<<20 {
 		t.Errorf("%d bytes of fetch memory are taken", used)
 	}
 	for _, nc := range open {
 		nc.Close()
 	}
-	waitUntil(t, func() bool { return f.answers.Used() < 1<<20 })
+	waitUntil(t, func() bool { return f.Answers().Used() < 1<<20 })
 }
 
 // Thousands of connections that are open and say nothing cost a few KiB each, and nobody else
 // notices.
 func TestThousandsOfConnections(t *testing.T) {
 	const clients = 2000
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	stop := f.honest(t)
 	defer stop()
 	before := inUse()
@@ -169,13 +170,14 @@ func TestThousandsOfConnections(t *testing.T) {
 			nc.Close()
 		}
 	}
-	waitUntil(t, func() bool { return f.openConnections() < 10 })
+	waitUntil(t, func() bool { return f.OpenConnections() < 10 })
 }
 
 // A client that goes on writing without reading its answers is stopped by TCP and then cut off;
 // what it wrote before stays.
 func TestWriterThatReadsNoAnswers(t *testing.T) {
-	f := startFirn(t, Options{KeepPlain: true, Limits: Limits{WriteTimeout: 200 * time.Millisecond, MaxInFlight: 4}})
+	f := startFirn(t, kafka.Options{KeepPlain: true, Limits: kafka.Limits{WriteTimeout: 200 * time.Millisecond,
+		MaxInFlight: 4}})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "2000000")
 	nc := dial(t, f.address)
 	nc.Write(frame(produceRaw(topic, build(t, batch.None, strings.Repeat("x", 1<<20))), 1))
@@ -196,12 +198,12 @@ func TestWriterThatReadsNoAnswers(t *testing.T) {
 // A request may have many partitions, and is answered for each, but not so many that the answer
 // alone would cost the server dear.
 func TestHugeArrays(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	req := produceRaw(topic, nil)
-	req.Topics[0].Partitions = make([]kmsg.ProduceRequestTopicPartition, maxProducePartitions)
+	req.Topics[0].Partitions = make([]kmsg.ProduceRequestTopicPartition, kafka.MaxProducePartitions)
 	got := ask[*kmsg.ProduceResponse](t, f, req).Topics[0].Partitions
-	if len(got) != maxProducePartitions || got[len(got)-1].ErrorCode != kerr.InvalidRecord.Code {
+	if len(got) != kafka.MaxProducePartitions || got[len(got)-1].ErrorCode != kerr.InvalidRecord.Code {
 		t.Errorf("%d answers", len(got))
 	}
 	req.Topics[0].Partitions = append(req.Topics[0].Partitions, kmsg.ProduceRequestTopicPartition{})

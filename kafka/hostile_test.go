@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"encoding/binary"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -83,8 +84,8 @@ func sized(length int32, key, version int16, rest ...byte) []byte {
 }
 
 func TestMalformedRequestsCloseTheirConnectionAlone(t *testing.T) {
-	s, address := serve(t, Options{Limits: Limits{ReadTimeout: 200 * time.Millisecond}})
-	stop := neighbour(t, address)
+	s := serve(t, kafka.Options{Limits: kafka.Limits{ReadTimeout: 200 * time.Millisecond}})
+	stop := neighbour(t, s.address)
 	defer stop()
 	whole := frame(apiVersionsRequest(3), 1)
 	for name, sent := range map[string][]byte{
@@ -112,14 +113,14 @@ func TestMalformedRequestsCloseTheirConnectionAlone(t *testing.T) {
 		"a TLS hello":                  {0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03},
 	} {
 		t.Run(name, func(t *testing.T) {
-			nc := dial(t, address)
+			nc := dial(t, s.address)
 			if _, err := nc.Write(sent); err != nil {
 				t.Fatal(err)
 			}
 			wantClosed(t, nc)
 		})
 	}
-	if n := s.openConnections(); n > 2 {
+	if n := s.OpenConnections(); n > 2 {
 		t.Errorf("%d connections are open", n)
 	}
 }
@@ -127,15 +128,15 @@ func TestMalformedRequestsCloseTheirConnectionAlone(t *testing.T) {
 // Random bytes, and requests with a few random bytes in them, never do more than end their
 // connection.
 func TestNoiseEndsItsConnectionAtMost(t *testing.T) {
-	s, address := serve(t, Options{Limits: Limits{ReadTimeout: 50 * time.Millisecond}})
-	stop := neighbour(t, address)
+	s := serve(t, kafka.Options{Limits: kafka.Limits{ReadTimeout: 50 * time.Millisecond}})
+	stop := neighbour(t, s.address)
 	defer stop()
 	var senders sync.WaitGroup
 	for seed := range uint64(8) {
 		senders.Go(func() {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			for range 40 {
-				nc, err := net.Dial("tcp", address)
+				nc, err := net.Dial("tcp", s.address)
 				if err != nil {
 					t.Error(err)
 					return
@@ -153,7 +154,7 @@ func TestNoiseEndsItsConnectionAtMost(t *testing.T) {
 		})
 	}
 	senders.Wait()
-	if n := counterValue(t, s.metrics.panics); n > 0 {
+	if n := s.metric(t, "panics_total"); n > 0 {
 		t.Errorf("%v panics", n)
 	}
 }
@@ -163,7 +164,7 @@ func noise(rnd *rand.Rand) []byte {
 	b := make([]byte, 4+rnd.IntN(200))
 	if rnd.IntN(2) == 0 {
 		req := apiVersionsRequest(int16(rnd.IntN(5)))
-		randomise(reflect.ValueOf(req).Elem(), rnd)
+		kafka.Randomise(reflect.ValueOf(req).Elem(), rnd)
 		b = frame(req, rnd.Int32())
 		b[rnd.IntN(len(b))] ^= byte(1 + rnd.IntN(255))
 		return b
@@ -179,34 +180,34 @@ func noise(rnd *rand.Rand) []byte {
 // 100 MiB hold less than a few MiB in all, and are closed once they have been silent for too long.
 func TestAnnouncedBytesAreNotAllocated(t *testing.T) {
 	const clients = 1000
-	s, address := serve(t, Options{Limits: Limits{ReadTimeout: 2 * time.Second}})
-	stop := neighbour(t, address)
+	s := serve(t, kafka.Options{Limits: kafka.Limits{ReadTimeout: 2 * time.Second}})
+	stop := neighbour(t, s.address)
 	defer stop()
 	before := inUse()
 	var open []net.Conn
 	for range clients {
-		nc := dial(t, address)
+		nc := dial(t, s.address)
 		if _, err := nc.Write(sized(100<<20, 0, 9)); err != nil {
 			t.Fatal(err)
 		}
 		open = append(open, nc)
 	}
-	waitUntil(t, func() bool { return s.requests.Own() >= clients*firstStepBytes })
-	if grown := inUse() - before; grown > clients*(firstStepBytes+48<<10) {
+	waitUntil(t, func() bool { return s.Requests().Own() >= clients*kafka.FirstStepBytes })
+	if grown := inUse() - before; grown > clients*(kafka.FirstStepBytes+48<<10) {
 		t.Errorf("%d connections hold %d MiB", clients, grown>>20)
 	}
-	if used := s.requests.Used(); used > 0 {
+	if used := s.Requests().Used(); used > 0 {
 		t.Errorf("%d bytes of the memory that others share are taken", used)
 	}
 	for _, nc := range open {
 		wantClosed(t, nc)
 	}
-	waitUntil(t, func() bool { return s.requests.Own() <= 1<<20 })
+	waitUntil(t, func() bool { return s.Requests().Own() <= 1<<20 })
 }
 
 // A client that sends a byte now and then is not waited for: what has begun has to come on.
 func TestSlowRequestIsCutOff(t *testing.T) {
-	_, address := serve(t, Options{Limits: Limits{ReadTimeout: 100 * time.Millisecond}})
+	address := serve(t, kafka.Options{Limits: kafka.Limits{ReadTimeout: 100 * time.Millisecond}}).address
 	nc := dial(t, address)
 	request := frame(apiVersionsRequest(3), 1)
 	began := time.Now()
@@ -222,26 +223,26 @@ func TestSlowRequestIsCutOff(t *testing.T) {
 }
 
 func TestIdleConnectionIsClosed(t *testing.T) {
-	_, address := serve(t, Options{Limits: Limits{IdleTimeout: 50 * time.Millisecond}})
+	address := serve(t, kafka.Options{Limits: kafka.Limits{IdleTimeout: 50 * time.Millisecond}}).address
 	wantClosed(t, dial(t, address))
 }
 
 func TestConnectionLimits(t *testing.T) {
-	for name, limits := range map[string]Limits{"total": {MaxConnections: 3}, "per IP": {MaxConnectionsPerIP: 3}} {
+	for name, limits := range map[string]kafka.Limits{"total": {MaxConnections: 3}, "per IP": {MaxConnectionsPerIP: 3}} {
 		t.Run(name, func(t *testing.T) {
-			s, address := serve(t, Options{Limits: limits})
+			s := serve(t, kafka.Options{Limits: limits})
 			var open []net.Conn
 			for i := range int32(3) {
-				nc := dial(t, address)
+				nc := dial(t, s.address)
 				if err := askVersions(nc, i); err != nil {
 					t.Fatal(err)
 				}
 				open = append(open, nc)
 			}
-			wantClosed(t, dial(t, address))
+			wantClosed(t, dial(t, s.address))
 			open[0].Close()
-			waitUntil(t, func() bool { return s.openConnections() == 2 })
-			if err := askVersions(dial(t, address), 4); err != nil {
+			waitUntil(t, func() bool { return s.OpenConnections() == 2 })
+			if err := askVersions(dial(t, s.address), 4); err != nil {
 				t.Errorf("room again, but: %v", err)
 			}
 		})
@@ -252,12 +253,12 @@ func TestConnectionLimits(t *testing.T) {
 // nothing else happens.
 func TestRequestMemoryIsBounded(t *testing.T) {
 	const limit = 40 << 20
-	s, address := serve(t, Options{Limits: Limits{
+	s := serve(t, kafka.Options{Limits: kafka.Limits{
 		RequestMemoryBytes: limit, MaxRequestBytes: 32 << 20, ReadTimeout: 300 * time.Millisecond,
 	}})
 	var clients sync.WaitGroup
 	for range 8 {
-		nc := dial(t, address)
+		nc := dial(t, s.address)
 		clients.Go(func() {
 			nc.Write(sized(30<<20, 0, 9))
 			nc.Write(make([]byte, 20<<20)) // and then no more
@@ -265,29 +266,29 @@ func TestRequestMemoryIsBounded(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	waitUntil(t, func() bool { return s.openConnections() == 0 })
-	if used := s.requests.Used(); used != 0 {
+	waitUntil(t, func() bool { return s.OpenConnections() == 0 })
+	if used := s.Requests().Used(); used != 0 {
 		t.Errorf("%d bytes are still taken", used)
 	}
-	if err := askVersions(dial(t, address), 1); err != nil {
+	if err := askVersions(dial(t, s.address), 1); err != nil {
 		t.Error(err)
 	}
 }
 
 // A panic in a handler is its own connection's end and nobody else's.
 func TestPanicClosesItsConnectionAlone(t *testing.T) {
-	s, address := serve(t, Options{}) // without groups, so that Heartbeat panics
-	stop := neighbour(t, address)
+	s := serve(t, kafka.Options{}) // without groups, so that Heartbeat panics
+	stop := neighbour(t, s.address)
 	defer stop()
 	heartbeat := kmsg.NewPtrHeartbeatRequest()
 	heartbeat.Version = 4
 	heartbeat.Group, heartbeat.MemberID = "g", "m"
-	nc := dial(t, address)
+	nc := dial(t, s.address)
 	if _, err := nc.Write(frame(heartbeat, 1)); err != nil {
 		t.Fatal(err)
 	}
 	wantClosed(t, nc)
-	if n := counterValue(t, s.metrics.panics); n != 1 {
+	if n := s.metric(t, "panics_total"); n != 1 {
 		t.Errorf("%v panics were counted", n)
 	}
 }

@@ -1,9 +1,10 @@
-package kafka
+package kafka_test
 
 import (
 	"encoding/binary"
 	"testing"
 
+	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 )
 
@@ -11,7 +12,7 @@ import (
 // connection to itself, and all are answered.
 func TestInFlightBytes(t *testing.T) {
 	const requests = 20
-	f := startFirn(t, Options{Limits: Limits{MaxInFlightBytes: 100}})
+	f := startFirn(t, kafka.Options{Limits: kafka.Limits{MaxInFlightBytes: 100}})
 	topic := f.createTopic(t, "t", 1)
 	nc := dial(t, f.address)
 	for i := range requests {

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
@@ -34,7 +35,7 @@ func kcat(t *testing.T, f *firn, input string, args ...string) string {
 // Everything that a user of kcat does first: look around, write into a topic that does not exist,
 // read it from either end and from a time, and ask for offsets.
 func TestKcat(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}})
 	if got := kcat(t, f, "", "-L"); !strings.Contains(got, "broker 7 at "+f.address+" (controller)") {
 		t.Errorf("kcat -L:\n%s", got)
 	}

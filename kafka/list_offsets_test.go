@@ -1,15 +1,26 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// listOffset asks for one offset.
+// What ListOffsets takes in the place of a timestamp.
+const (
+	latestOffset        = -1
+	earliestOffset      = -2
+	maxTimestampOffset  = -3
+	earliestLocalOffset = -4
+	latestTieredOffset  = -5
+	earliestPendingCopy = -6
+)
+
+// listOffsetOf asks for one offset.
 func listOffsetOf(t *testing.T, f *firn, version int16, topic string, partition int32, timestamp int64,
 	epoch int32) kmsg.ListOffsetsResponseTopicPartition {
 	t.Helper()
@@ -22,7 +33,7 @@ func listOffsetOf(t *testing.T, f *firn, version int16, topic string, partition 
 }
 
 func TestListOffsets(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "events", 2)
 	at := time.Now().Add(-time.Hour).Truncate(time.Second)
 	ms := at.UnixMilli()
@@ -67,7 +78,7 @@ func TestListOffsets(t *testing.T) {
 }
 
 func TestListOffsetsRefuses(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "events", 1)
 	for _, c := range []struct {
 		version   int16

@@ -1,18 +1,15 @@
-package kafka
+package kafka_test
 
 import (
 	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509/pkix"
-	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,16 +18,16 @@ import (
 	"firn.dev/access"
 	"firn.dev/access/login"
 	"firn.dev/access/login/logintest"
-	"firn.dev/coordinator"
+	"firn.dev/kafka"
 )
 
-func listenAt(t testing.TB, name string, secure *tls.Config) Listener {
+func listenAt(t testing.TB, name string, secure *tls.Config) kafka.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Listener{Listener: l, Name: name, TLS: secure}
+	return kafka.Listener{Listener: l, Name: name, TLS: secure}
 }
 
 func certificates(t testing.TB, files login.Files) *login.Certificates {
@@ -47,7 +44,7 @@ func TestEachListenerTellsItsOwnAddresses(t *testing.T) {
 	authority := logintest.NewAuthority(t)
 	files := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "server"}))
 	inside, outside := listenAt(t, "inside", nil), listenAt(t, "outside", certificates(t, files).Config())
-	f := startFirnBehind(t, Options{}, inside, outside)
+	f := startFirnBehind(t, kafka.Options{}, inside, outside)
 	f.createWith(t, f.client(t), "t")
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		secure := authority.Client()
@@ -69,7 +66,7 @@ func TestEachListenerTellsItsOwnAddresses(t *testing.T) {
 			}
 		})
 	}
-	for _, l := range []Listener{inside, outside} {
+	for _, l := range []kafka.Listener{inside, outside} {
 		var opts []kgo.Opt
 		if l.TLS != nil {
 			opts = append(opts, kgo.DialTLSConfig(authority.Client()))
@@ -93,24 +90,6 @@ func TestEachListenerTellsItsOwnAddresses(t *testing.T) {
 	}
 }
 
-func TestReachable(t *testing.T) {
-	nodes := []coordinator.NodeInfo{
-		{ID: 1, KafkaHost: "old", KafkaPort: 1},
-		{ID: 2, KafkaHost: "a", KafkaPort: 2, Listeners: []coordinator.Listener{{Name: DefaultListener, Host: "a", Port: 2}}},
-		{ID: 3, KafkaHost: "b", KafkaPort: 3, Listeners: []coordinator.Listener{{Name: "in", Host: "b", Port: 3},
-			{Name: "out", Host: "c", Port: 4}}},
-	}
-	for listener, want := range map[string]string{DefaultListener: "old a ", "in": "b ", "out": "c ", "none": ""} {
-		got := ""
-		for _, n := range reachable(nodes, listener) {
-			got += n.KafkaHost + " "
-		}
-		if got != want {
-			t.Errorf("a client of listener %s is told %q, want %q", listener, got, want)
-		}
-	}
-}
-
 // whoAsked allows everything and remembers who asked.
 type whoAsked struct {
 	last atomic.Pointer[access.Principal]
@@ -126,7 +105,7 @@ func TestClientCertificates(t *testing.T) {
 	files := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "server"}))
 	files.ClientAuth = "require"
 	l, who := listenAt(t, "mtls", certificates(t, files).Config()), &whoAsked{}
-	f := startFirnBehind(t, Options{Authorizer: who}, l)
+	f := startFirnBehind(t, kafka.Options{Authorizer: who}, l)
 	for name, own := range map[string][]tls.Certificate{
 		"none": nil, "one of another authority": {stranger.Issue(pkix.Name{CommonName: "alice"})},
 	} {
@@ -163,7 +142,7 @@ func TestCertificatesReplacedUnderLoad(t *testing.T) {
 	authority, dir := logintest.NewAuthority(t), t.TempDir()
 	files := authority.Write(dir, authority.Issue(pkix.Name{CommonName: "first"}))
 	l := listenAt(t, "tls", certificates(t, files).Config())
-	f := startFirnBehind(t, Options{}, l)
+	f := startFirnBehind(t, kafka.Options{}, l)
 	f.createWith(t, f.client(t, kgo.DialTLSConfig(authority.Client())), "t")
 	var shown atomic.Pointer[string]
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -201,7 +180,7 @@ func TestHalfOpenHandshakesAreFew(t *testing.T) {
 	files := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "server"}))
 	l := listenAt(t, "tls", certificates(t, files).Config())
 	const most = 10
-	f := startFirnBehind(t, Options{Limits: Limits{MaxStrangers: most, MaxConnections: 30}}, l)
+	f := startFirnBehind(t, kafka.Options{Limits: kafka.Limits{MaxStrangers: most, MaxConnections: 30}}, l)
 	var strangers []net.Conn
 	for range 100 {
 		nc := dial(t, f.address)
@@ -218,51 +197,7 @@ func TestHalfOpenHandshakesAreFew(t *testing.T) {
 	if err := cl.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := f.openConnections(); n > 30 {
+	if n := f.OpenConnections(); n > 30 {
 		t.Errorf("%d connections are open", n)
 	}
-}
-
-// A client that takes an answer slowly over TLS gets all of it, while what the answer was part of
-// is let go.
-func TestSlowClientOverTLS(t *testing.T) {
-	authority := logintest.NewAuthority(t)
-	files := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "server"}))
-	f := startFirnBehind(t, Options{}, listenAt(t, "tls", certificates(t, files).Config()))
-	whole := make([]byte, 8<<20)
-	for i := range whole {
-		whole[i] = byte(i >> 10)
-	}
-	config := certificates(t, files).Config()
-	now := time.Now() // for certificates: the bubble has a time of its own
-	synctest.Test(t, func(t *testing.T) {
-		server, client := net.Pipe()
-		hold := f.answers.Client(netip.MustParseAddr("127.0.0.1")).Hold()
-		if !hold.TryGrow(int64(len(whole))) {
-			t.Fatal("no memory")
-		}
-		out := &outgoing{bufs: net.Buffers{whole[:1], whole[1 : 5<<20], whole[5<<20:]}, left: len(whole), memory: hold}
-		done := make(chan error, 1)
-		secure := tls.Server(server, config)
-		go func() { done <- out.encrypt(secure, 20*time.Second, time.Now().Add(20*time.Second)) }()
-		trusting := authority.Client()
-		trusting.Time = func() time.Time { return now }
-		trusting.ServerName = "localhost"
-		trusting.MaxVersion = tls.VersionTLS12 // 1.3 sends tickets at once, and a pipe buffers nothing
-		in := tls.Client(client, trusting)
-		if err := in.Handshake(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * asideAfter) // of the bubble
-		got := make([]byte, len(whole))
-		if _, err := io.ReadFull(in, got); err != nil || !bytes.Equal(got, whole) {
-			t.Errorf("the client got other bytes: %v", err)
-		}
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if !out.aside {
-			t.Error("the rest was not set aside")
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"math"
@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/topics"
 )
@@ -22,7 +23,7 @@ func metadataOf(version int16, names ...string) *kmsg.MetadataRequest {
 }
 
 func TestMetadataDescribesTheCluster(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "orders", 3)
 	req := metadataOf(13)
 	resp := ask[*kmsg.MetadataResponse](t, f, req)
@@ -57,7 +58,7 @@ func TestMetadataDescribesTheCluster(t *testing.T) {
 }
 
 func TestMetadataFindsTopics(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
 	topic := f.createTopic(t, "orders", 1)
 
 	if all := ask[*kmsg.MetadataResponse](t, f, metadataOf(0)).Topics; len(all) != 1 {
@@ -83,7 +84,7 @@ func TestMetadataFindsTopics(t *testing.T) {
 }
 
 func TestMetadataCreatesTopics(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true, DefaultPartitions: 2}})
 	// cannot say that it does not want that
 	created := ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "old-client")).Topics
 	if len(created) != 1 || created[0].ErrorCode != 0 || len(created[0].Partitions) != 2 {
@@ -99,7 +100,7 @@ func TestMetadataCreatesTopics(t *testing.T) {
 		t.Error("the topic is not there")
 	}
 
-	f = startFirn(t, Options{})
+	f = startFirn(t, kafka.Options{})
 	wantCode(t, "forbidden", ask[*kmsg.MetadataResponse](t, f, metadataOf(3, "x")).Topics[0].ErrorCode,
 		kerr.UnknownTopicOrPartition)
 }

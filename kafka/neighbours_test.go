@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
@@ -81,7 +82,7 @@ func (f *firn) heartbeats(t *testing.T) time.Duration {
 }
 
 // limits of a server small enough to be filled by a test.
-var tightLimits = Limits{
+var tightLimits = kafka.Limits{
 	RequestMemoryBytes: 64 << 20, AnswerMemoryBytes: 32 << 20, MaxRequestBytes: 16 << 20, FetchMaxBytes: 16 << 20,
 	MaxInFlightBytes: 4 << 20,
 }
@@ -90,8 +91,8 @@ var tightLimits = Limits{
 type attack func(t *testing.T, f *firn)
 
 // Whatever others do, heartbeats go on: at most ten times as long as on an idle server, as far as
-// that can be told on a machine that does other things as well (heartbeatFloor), and never a second
-// (heartbeatLimit). All come from one address, which is the hard case.
+// that can be told on a machine that does other things as well (kafka.HeartbeatFloor), and never a
+// second (kafka.HeartbeatLimit). All come from one address, which is the hard case.
 func TestHeartbeatsUnderAttack(t *testing.T) {
 	puts := newGate()
 	for _, c := range []struct {
@@ -111,14 +112,14 @@ func TestHeartbeatsUnderAttack(t *testing.T) {
 					puts.pass(ctx)
 				}
 			}}
-			f := startFirnOn(t, Options{KeepPlain: true, Limits: tightLimits}, store, 0)
+			f := startFirnOn(t, kafka.Options{KeepPlain: true, Limits: tightLimits}, store, 0)
 			idle := f.heartbeats(t)
 			c.attack(t, f)
 			attacked := f.heartbeats(t)
 			t.Logf("%-50s idle %8v  attacked %8v  requests %4.1f MiB  answers %4.1f MiB", c.name, idle.Round(time.Microsecond),
 				attacked.Round(time.Microsecond),
-				float64(f.requests.Used())/(1<<20), float64(f.answers.Used())/(1<<20))
-			if attacked > heartbeatLimit || attacked > max(10*idle, heartbeatFloor) {
+				float64(f.Requests().Used())/(1<<20), float64(f.Answers().Used())/(1<<20))
+			if attacked > kafka.HeartbeatLimit || attacked > max(10*idle, kafka.HeartbeatFloor) {
 				t.Errorf("a heartbeat took %v, and %v when the server was idle", attacked, idle)
 			}
 			if puts.shut.Swap(false) {
@@ -151,7 +152,7 @@ func (g *gate) producers(t *testing.T, f *firn) {
 	g.shut.Store(true)
 	one := frame(produceRaw(topic, build(t, batch.None, strings.Repeat("x", 1<<20))), 1)
 	send(t, f, 70, one, one, one, one)
-	waitUntil(t, func() bool { return f.requests.Used() > 28<<20 })
+	waitUntil(t, func() bool { return f.Requests().Used() > 28<<20 })
 }
 
 func parkedFetches(t *testing.T, f *firn) {
@@ -161,13 +162,13 @@ func parkedFetches(t *testing.T, f *firn) {
 	p := req.Topics[0].Partitions[0]
 	req.Topics[0].Partitions = slices.Repeat([]kmsg.FetchRequestTopicPartition{p}, 37_000)
 	send(t, f, 16, frame(req, 1))
-	waitUntil(t, func() bool { return f.requests.Used() > 1<<20 })
+	waitUntil(t, func() bool { return f.Requests().Used() > 1<<20 })
 	// parked, with what one partition takes
-	waitUntil(t, func() bool { return f.requests.Used() < 1<<20 && f.requests.Own() > 0 })
+	waitUntil(t, func() bool { return f.Requests().Used() < 1<<20 && f.Requests().Own() > 0 })
 }
 
 func tricklers(t *testing.T, f *firn) {
-	for _, nc := range send(t, f, 40, sized(14<<20, 0, 9), make([]byte, firstStepBytes)) {
+	for _, nc := range send(t, f, 40, sized(14<<20, 0, 9), make([]byte, kafka.FirstStepBytes)) {
 		go func() {
 			for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
 				if _, err := nc.Write([]byte{0}); err != nil {
@@ -176,7 +177,7 @@ func tricklers(t *testing.T, f *firn) {
 			}
 		}()
 	}
-	waitUntil(t, func() bool { return f.requests.Used() > 27<<20 })
+	waitUntil(t, func() bool { return f.Requests().Used() > 27<<20 })
 }
 
 func unreadFirstBatches(t *testing.T, f *firn) {
@@ -185,7 +186,7 @@ func unreadFirstBatches(t *testing.T, f *firn) {
 	req := fetchRaw(topic, 0)
 	req.MaxBytes, req.Topics[0].Partitions[0].PartitionMaxBytes = 1, 1
 	send(t, f, 12, frame(req, 1))
-	waitUntil(t, func() bool { return f.answers.Used() > 7<<20 }) // it is counted
+	waitUntil(t, func() bool { return f.Answers().Used() > 7<<20 }) // it is counted
 }
 
 func unreadOffsets(t *testing.T, f *firn) {
@@ -209,7 +210,7 @@ func unreadOffsets(t *testing.T, f *firn) {
 	req.Version, req.Group = 7, "g"
 	sent := frame(req, 1)
 	send(t, f, 40, sent, sent, sent)
-	waitUntil(t, func() bool { return f.answers.Used() > 3<<20 })
+	waitUntil(t, func() bool { return f.Answers().Used() > 3<<20 })
 }
 
 func unreadMetadata(t *testing.T, f *firn) {
@@ -218,7 +219,7 @@ func unreadMetadata(t *testing.T, f *firn) {
 	req.Version = 9
 	sent := slices.Repeat(frame(req, 1), 30)
 	send(t, f, 100, sent)
-	waitUntil(t, func() bool { return f.answers.Used() > 1<<19 })
+	waitUntil(t, func() bool { return f.Answers().Used() > 1<<19 })
 }
 
 // One slow object holds up its own partition alone: the fetch has what is there, and the next one
@@ -232,7 +233,7 @@ func TestOneSlowObjectHoldsUpItsPartitionAlone(t *testing.T) {
 			slow.pass(ctx)
 		}
 	}
-	f := startFirnOn(t, Options{}, store, -1)
+	f := startFirnOn(t, kafka.Options{}, store, -1)
 	topic := f.createTopic(t, "t", 2)
 	f.produce(t, "t", 0, time.Now(), "slow")
 	for o, err := range store.List(t.Context(), "segments/", "") {
@@ -251,7 +252,7 @@ func TestOneSlowObjectHoldsUpItsPartitionAlone(t *testing.T) {
 	answered := make(chan *kmsg.FetchResponse, 1)
 	began := time.Now()
 	go func() { answered <- ask[*kmsg.FetchResponse](t, f, both) }()
-	waitUntil(t, func() bool { return f.answers.Used()+f.answers.Own() > 0 }) // it has begun to read
+	waitUntil(t, func() bool { return f.Answers().Used()+f.Answers().Own() > 0 }) // it has begun to read
 	f.produce(t, "t", 1, time.Now(), "there")
 	got := (<-answered).Topics[0].Partitions
 	if len(got[0].RecordBatches) > 0 || got[0].ErrorCode != 0 || got[0].HighWatermark != 1 ||
@@ -276,7 +277,7 @@ func TestOneSlowObjectHoldsUpItsPartitionAlone(t *testing.T) {
 
 // A partition that is named again is answered once.
 func TestFetchTakesPartitionsOnce(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 3)
 	f.produce(t, "t", 0, time.Now(), "a")
 	req := fetchRaw(topic, 0)
@@ -316,7 +317,7 @@ func TestLookupsByTimeReadSideBySide(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}}
-	f := startFirnOn(t, Options{}, store, -1)
+	f := startFirnOn(t, kafka.Options{}, store, -1)
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.Version, req.TimeoutMillis = 10, 15_000
 	at := time.Now()
@@ -352,7 +353,7 @@ func TestMissingTopicsAreCreatedTogether(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}}
-	f := startFirnOn(t, Options{Topics: topics.Options{AutoCreate: true}}, store, 0)
+	f := startFirnOn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}}, store, 0)
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version, req.AllowAutoTopicCreation = 8, true
 	for i := range missing {

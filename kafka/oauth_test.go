@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -20,11 +20,12 @@ import (
 
 	"firn.dev/access/login"
 	"firn.dev/access/login/logintest"
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
 // startWithTokens starts a server with one listener of SASL_SSL that takes tokens.
-func startWithTokens(t *testing.T, opts Options) (*firn, *logintest.Issuer, *logintest.Authority, string) {
+func startWithTokens(t *testing.T, opts kafka.Options) (*firn, *logintest.Issuer, *logintest.Authority, string) {
 	t.Helper()
 	authority, issuer, dir := logintest.NewAuthority(t), logintest.NewIssuer(t), t.TempDir()
 	files := authority.Write(dir, authority.Issue(pkix.Name{CommonName: "server"}))
@@ -41,7 +42,7 @@ func startWithTokens(t *testing.T, opts Options) (*firn, *logintest.Issuer, *log
 
 func TestFranzGoLogsInWithAToken(t *testing.T) {
 	who := &whoAsked{}
-	f, issuer, authority, _ := startWithTokens(t, Options{Authorizer: who})
+	f, issuer, authority, _ := startWithTokens(t, kafka.Options{Authorizer: who})
 	log := func(token string) *kgo.Client {
 		return f.client(t, kgo.DialTLSConfig(authority.Client()), kgo.DefaultProduceTopic("t"),
 			kgo.AllowAutoTopicCreation(),
@@ -65,7 +66,7 @@ func TestFranzGoLogsInWithAToken(t *testing.T) {
 
 // kcat is librdkafka, which can make a token that nobody has signed.
 func TestKcatsTokenIsRefused(t *testing.T) {
-	f, _, _, dir := startWithTokens(t, Options{})
+	f, _, _, dir := startWithTokens(t, kafka.Options{})
 	run := func(more ...string) (string, error) {
 		args := append([]string{"-b", f.address, "-L", "-X", "security.protocol=SASL_SSL",
 			"-X", "sasl.mechanisms=OAUTHBEARER", "-X", "ssl.ca.location=" + filepath.Join(dir, "ca.pem")}, more...)
@@ -84,7 +85,7 @@ func TestKcatsTokenIsRefused(t *testing.T) {
 // A session lasts as long as its token (KIP-368): the client is told how long, and requests behind
 // that end the connection. A new token of the same user prolongs it.
 func TestTokensEndSessions(t *testing.T) {
-	f, issuer, authority, _ := startWithTokens(t, Options{})
+	f, issuer, authority, _ := startWithTokens(t, kafka.Options{})
 	nc := f.dialTLS(t, authority)
 	patience := time.Now().Add(2 * time.Minute)
 	_ = nc.SetDeadline(patience)

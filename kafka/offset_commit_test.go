@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -13,12 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/kafka"
 )
 
 // Whatever number a client commits is what it gets back, as with Kafka: in every version, and over
 // transactions. Inside, a deletion is no number.
 func TestAnyOffsetIsCommitted(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "log", 1)
 	cl := f.client(t, kgo.TransactionalID("writer"))
 	for i, offset := range []int64{-1, -2, math.MinInt64, math.MaxInt64, 0, 7} {
@@ -78,7 +79,7 @@ func wantOffset(t *testing.T, f *firn, group string, topic *coordinator.Topic, w
 
 // A kafkajs consumer that fell out of range comes back, and its admin resets offsets.
 func TestKafkaJSComesBackIntoRange(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 1)
 	for range 20 { // one by one: a batch of them franz-go would compress in a way that kafkajs cannot read
 		f.produce(t, "log", 0, time.Now(), "x")
@@ -99,7 +100,7 @@ func TestKafkaJSComesBackIntoRange(t *testing.T) {
 
 // Members of groups that say too much are told so, and keep their connection.
 func TestLargeGroupRequestsGetErrors(t *testing.T) {
-	f := startFirn(t, Options{Limits: Limits{MaxAdminRequestBytes: 4096}})
+	f := startFirn(t, kafka.Options{Limits: kafka.Limits{MaxAdminRequestBytes: 4096}})
 	f.createTopic(t, "log", 1)
 	large := make([]byte, 5000)
 	commit := kmsg.NewPtrOffsetCommitRequest()

@@ -1,16 +1,17 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestOffsetForLeaderEpoch(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 1)
 	f.produce(t, "log", 0, time.Now(), "0", "1", "2")
 	for _, c := range []struct {

@@ -1,17 +1,18 @@
-package kafka
+package kafka_test
 
 import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 )
 
 // TestCompactedTopicsNeedKeys writes to a compacted topic with and without keys, plain and
 // compressed.
 func TestCompactedTopicsNeedKeys(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1, "cleanup.policy", "compact,delete")
 	for _, codec := range []batch.Codec{batch.None, batch.Zstd} {
 		keyed, err := batch.Build([]batch.Record{{Key: []byte{}, Value: []byte("v")}, {Key: []byte("k")}},

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"encoding/binary"
@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/ingest"
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -40,7 +41,7 @@ func TestWhatABatchSaysOfItselfIsNotBelieved(t *testing.T) {
 			if codec == batch.None {
 				want = kerr.InvalidRecord // there is nothing to save
 			}
-			f := startFirn(t, Options{CheckRecords: mode})
+			f := startFirn(t, kafka.Options{CheckRecords: mode})
 			topic := f.createTopic(t, "t", 1)
 			wantCode(
 				t,
@@ -56,7 +57,7 @@ func TestWhatABatchSaysOfItselfIsNotBelieved(t *testing.T) {
 // TestMaxTimestampIsThatOfTheRecords sends batches whose header names an earlier or a later
 // timestamp than their records have.
 func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
-	f := startFirn(t, Options{KeepPlain: true})
+	f := startFirn(t, kafka.Options{KeepPlain: true})
 	now := time.Now()
 	for _, codec := range allCodecs {
 		topic := f.createTopic(t, codec.String(), 1)
@@ -84,7 +85,7 @@ func TestMaxTimestampIsThatOfTheRecords(t *testing.T) {
 // TestSizeIsCheckedAfterRecompression sends a small batch that its topic stores in another codec,
 // in which it is too large.
 func TestSizeIsCheckedAfterRecompression(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1, "compression.type", "uncompressed")
 	wantCode(
 		t,
@@ -103,7 +104,7 @@ func TestSizeIsCheckedAfterRecompression(t *testing.T) {
 // TestBadRecordsAreNamed sends records without a key to a compacted topic, and with timestamps that
 // are out of range: the answer names them, and the others may be sent again (KIP-467).
 func TestBadRecordsAreNamed(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	for name, test := range map[string]struct {
 		config  []string
 		spoil   func(*batch.Record)
@@ -153,7 +154,7 @@ func TestBadRecordsAreNamed(t *testing.T) {
 
 // TestNamedRecordsAreBounded sends a batch with more bad records than an answer names.
 func TestNamedRecordsAreBounded(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1, "cleanup.policy", "compact")
 	got := f.write(t, produceRaw(topic, build(t, batch.Zstd, make([]string, 5000)...)))
 	wantCode(t, "keyless", got.ErrorCode, kerr.InvalidRecord)
@@ -165,7 +166,7 @@ func TestNamedRecordsAreBounded(t *testing.T) {
 // TestLookupsPassWhatCannotBeRead is of a log that has what an earlier version took: batches that
 // cannot be read, and headers that promise timestamps which no record has.
 func TestLookupsPassWhatCannotBeRead(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	at := segments.Partition{Topic: topic.ID}
 	now := time.Now()
@@ -195,14 +196,8 @@ func TestLookupsPassWhatCannotBeRead(t *testing.T) {
 	append1(buildFor(t, batch.NoProducer(batch.Zstd), time.UnixMilli(later), "e"))
 	const last = 160
 	for _, timestamp := range []int64{later, now.UnixMilli(), maxTimestampOffset} {
-		asked := kmsg.ListOffsetsRequestTopicPartition{Timestamp: timestamp, CurrentLeaderEpoch: -1}
-		a := kmsg.NewListOffsetsResponseTopicPartition()
-		wantCode(
-			t,
-			"lookup",
-			f.listOffset(t.Context(), &kmsg.ListOffsetsRequest{Version: 11}, topic.Name, asked, &a).code(),
-			nil,
-		)
+		a := listOffsetOf(t, f, 11, topic.Name, 0, timestamp, -1)
+		wantCode(t, "lookup", a.ErrorCode, nil)
 		if a.Offset < 0 || a.Offset > last {
 			t.Errorf("timestamp %d: offset %d", timestamp, a.Offset)
 		}

@@ -2,11 +2,14 @@ package kafka
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/segments/batch"
 )
 
 // FuzzDecodeProduce: the decoder never panics, takes what kmsg takes, and finds the same in it;
@@ -18,7 +21,7 @@ func FuzzDecodeProduce(f *testing.F) {
 		for range 5 {
 			req := kmsg.NewPtrProduceRequest()
 			req.Version = version
-			randomise(reflect.ValueOf(req).Elem(), rnd)
+			Randomise(reflect.ValueOf(req).Elem(), rnd)
 			f.Add(version, req.AppendTo(nil))
 		}
 	}
@@ -57,6 +60,28 @@ func compareProduce(t *testing.T, got produceRequest, want *kmsg.ProduceRequest)
 			if q := got.Topics[i].Partitions[j]; q.Index != p.Partition || !bytes.Equal(q.Records, p.Records) {
 				t.Fatalf("topic %d: got %+v, want %+v", i, q, p)
 			}
+		}
+	}
+}
+
+// BenchmarkDecodeProduce is a request of 12 partitions.
+func BenchmarkDecodeProduce(b *testing.B) {
+	req := kmsg.NewPtrProduceRequest()
+	req.Version = produceTopicIDs
+	topic := kmsg.ProduceRequestTopic{TopicID: [16]byte{1}}
+	for i := range int32(12) {
+		records, err := batch.Build([]batch.Record{{Value: fmt.Append(nil, i)}}, batch.NoProducer(batch.None))
+		if err != nil {
+			b.Fatal(err)
+		}
+		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: i, Records: records})
+	}
+	req.Topics = []kmsg.ProduceRequestTopic{topic}
+	body := req.AppendTo(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeProduce(req.Version, body); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/kafka"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -37,6 +38,9 @@ func buildFor(t testing.TB, o batch.Options, at time.Time, values ...string) []b
 	}
 	return b
 }
+
+// produceTopicIDs is the newest version of Produce, which names topics by id.
+const produceTopicIDs = 13
 
 // produceRaw is a Produce request for one partition of a topic, in the newest version.
 func produceRaw(topic *coordinator.Topic, records []byte) *kmsg.ProduceRequest {
@@ -72,7 +76,7 @@ func (f *firn) stored(t testing.TB, topic *coordinator.Topic) (batches [][]byte)
 }
 
 func TestProduceInEveryVersion(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	for version := int16(3); version <= produceTopicIDs; version++ {
 		for _, acks := range []int16{1, -1} {
@@ -89,7 +93,7 @@ func TestProduceInEveryVersion(t *testing.T) {
 }
 
 func TestProduceRefusesWhatItShould(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "5000", "message.timestamp.before.max.ms", "3600000")
 	sound := func() []byte { return build(t, batch.None, "value") }
 	with := func(change func(b []byte)) []byte { b := sound(); change(b); return b }
@@ -155,7 +159,7 @@ func sealed(b []byte) []byte {
 
 // One bad partition leaves the others of its request alone.
 func TestOneBadBatchHurtsOnlyItself(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 3)
 	req := produceRaw(topic, build(t, batch.None, "a"))
 	req.Topics[0].Partitions = []kmsg.ProduceRequestTopicPartition{
@@ -170,7 +174,7 @@ func TestOneBadBatchHurtsOnlyItself(t *testing.T) {
 }
 
 func TestProduceIsIdempotent(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	id := ask[*kmsg.InitProducerIDResponse](
 		t,
@@ -196,7 +200,7 @@ func TestProduceIsIdempotent(t *testing.T) {
 }
 
 func TestWhatIsStored(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	repetitive := strings.Repeat("to be or not to be ", 100)
 	random := make([]byte, 2000)
 	rnd := rand.NewChaCha8([32]byte{1})
@@ -240,7 +244,7 @@ func TestWhatIsStored(t *testing.T) {
 // A batch that would grow beyond the limit when it is recompressed is refused; its producer's other
 // batches are not.
 func TestCompressionBombIsRefused(t *testing.T) {
-	f := startFirn(t, Options{Limits: Limits{MaxRequestBytes: 1 << 20}})
+	f := startFirn(t, kafka.Options{Limits: kafka.Limits{MaxRequestBytes: 1 << 20}})
 	topic := f.createTopic(t, "t", 1, "compression.type", "lz4")
 	for _, codec := range []batch.Codec{batch.Gzip, batch.Zstd} {
 		bomb := build(t, codec, strings.Repeat("\x00", 16<<20))
@@ -254,7 +258,7 @@ func TestCompressionBombIsRefused(t *testing.T) {
 }
 
 func TestLogAppendTime(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1, "message.timestamp.type", "LogAppendTime")
 	before := time.Now().UnixMilli()
 	got := f.write(t, produceRaw(topic, buildFor(t, batch.NoProducer(batch.None), time.UnixMilli(5), "a")))
@@ -269,7 +273,7 @@ func TestLogAppendTime(t *testing.T) {
 // acks=0 gets no answer: the next answer on the connection is that to the next request. After an
 // error the connection is closed.
 func TestAcksZero(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	nc := dial(t, f.address)
 	req := produceRaw(topic, build(t, batch.None, "a"))
@@ -289,7 +293,7 @@ func TestAcksZero(t *testing.T) {
 // Many Produces on one connection are under way at once and are answered in order; what comes
 // behind them sees what they wrote.
 func TestProducesArePipelined(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	nc := dial(t, f.address)
 	const produces = 100
@@ -328,7 +332,7 @@ func TestProducesArePipelined(t *testing.T) {
 
 // An unmodified client writes with every codec and reads everything back, in order.
 func TestClientWritesAndReads(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "t", 4)
 	codecs := map[string]kgo.CompressionCodec{
 		"none":   kgo.NoCompression(),
@@ -375,7 +379,7 @@ func TestClientWritesAndReads(t *testing.T) {
 
 // A timeout_ms of 0 is for the acknowledgements of other brokers: the records are written.
 func TestProduceWithoutTimeWrites(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1)
 	req := produceRaw(topic, build(t, batch.None, "v"))
 	for _, acks := range []int16{1, -1} {

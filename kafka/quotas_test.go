@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
+	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/memory"
 	"firn.dev/topics"
@@ -72,7 +72,7 @@ func describeQuotas(t testing.TB, f *firn, strict bool, filter ...kmsg.DescribeC
 }
 
 func TestClientQuotas(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.setQuota(t, "producer_byte_rate", 1000, "user", "alice")
 	f.setQuota(t, "request_percentage", 12.5, "user", "alice")
 	f.setQuota(t, "consumer_byte_rate", 2000, "client-id", "app", "user", "alice")
@@ -84,6 +84,7 @@ func TestClientQuotas(t *testing.T) {
 	f.setQuota(t, "producer_byte_rate", 0, "user", "bob")
 	f.setQuota(t, "producer_byte_rate", 0, "user", "nobody") // as in Kafka: it is gone
 	type component = kmsg.DescribeClientQuotasRequestComponent
+	const matchDefault, matchAny = 1, 2
 	const (
 		user     = "user=alice producer_byte_rate:1000 request_percentage:12.5"
 		userApp  = "client-id=app user=alice consumer_byte_rate:2000"
@@ -137,7 +138,7 @@ func TestClientQuotas(t *testing.T) {
 
 // What is wrong is refused for its entity alone, and nothing of it is done.
 func TestQuotasThatAreRefused(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	op := func(key string, value float64) kmsg.AlterClientQuotasRequestEntryOp {
 		return kmsg.AlterClientQuotasRequestEntryOp{Key: key, Value: value}
 	}
@@ -189,7 +190,7 @@ func TestQuotasThatAreRefused(t *testing.T) {
 
 // Quotas are asked for like configs.
 func TestQuotasNeedPermission(t *testing.T) {
-	f := startFirn(t, Options{Authorizer: underRules{}})
+	f := startFirn(t, kafka.Options{Authorizer: underRules{}})
 	resp := alterQuotas(t, f, false, kmsg.AlterClientQuotasRequestEntry{Entity: entityOf("user", "alice"),
 		Ops: []kmsg.AlterClientQuotasRequestEntryOp{{Key: "producer_byte_rate", Value: 1}}})
 	wantCode(t, "altering", resp[0].ErrorCode, kerr.ClusterAuthorizationFailed)
@@ -201,8 +202,8 @@ func TestQuotasNeedPermission(t *testing.T) {
 // long, whether it waits or not. Others do not wait, on whatever node it was set.
 func TestProducerBeyondItsQuotaIsMuted(t *testing.T) {
 	store, c := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
-	one := startNode(t, Options{}, store, 0, c, 1)
-	f := startNode(t, Options{}, store, 0, c, 2)
+	one := startNode(t, kafka.Options{}, store, 0, c, 1)
+	f := startNode(t, kafka.Options{}, store, 0, c, 2)
 	topic := f.createTopic(t, "log", 1)
 	one.setQuota(t, "producer_byte_rate", 1000, "client-id", "slow")
 	if err := f.node.CatchUp(t.Context()); err != nil {
@@ -266,7 +267,7 @@ func call[Resp kmsg.Response](t testing.TB, nc net.Conn, clientID string, req km
 // A consumer gets as much at once as its quota allows in a second, or one batch, and is muted for
 // what that is too much.
 func TestConsumerBeyondItsQuotaIsMuted(t *testing.T) {
-	f := startFirn(t, Options{KeepPlain: true})
+	f := startFirn(t, kafka.Options{KeepPlain: true})
 	topic := f.createTopic(t, "log", 1)
 	const batches, rate = 8, 2000
 	for range batches {
@@ -303,7 +304,7 @@ func TestConsumerBeyondItsQuotaIsMuted(t *testing.T) {
 // Partitions that are created and deleted count. Clients of a version that knows the error are
 // refused, others are served and throttled.
 func TestControllerMutations(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}})
 	f.setQuota(t, "controller_mutation_rate", 1, "user", "ANONYMOUS")
 	create := func(version int16, name string, partitions int32) *kmsg.CreateTopicsResponse {
 		topic := kmsg.NewCreateTopicsRequestTopic()
@@ -342,7 +343,7 @@ func TestControllerMutations(t *testing.T) {
 
 // Requests count with the time that they are worked on, and not with the time that they wait.
 func TestRequestsBeyondTheirQuota(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "log", 1)
 	f.setQuota(t, "request_percentage", 1e-6, "client-id", "busy")
 	wait := call[*kmsg.MetadataResponse](t, f.connect(t), "busy", &kmsg.MetadataRequest{Version: 12}).ThrottleMillis
@@ -360,7 +361,7 @@ func TestRequestsBeyondTheirQuota(t *testing.T) {
 
 // An address that makes too many connections has those beyond its quota closed.
 func TestConnectionsBeyondTheirQuota(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.setQuota(t, "connection_creation_rate", 1, "ip", "127.0.0.1")
 	began, served, refused := time.Now(), 0, false
 	for !refused && time.Since(began) < time.Minute {
@@ -383,7 +384,7 @@ func TestConnectionsBeyondTheirQuota(t *testing.T) {
 // A tenant that sends as much as it can gets what its quota allows, and one without a quota as much
 // as before: what counts is how long they are told to wait, and not how fast this machine is.
 func TestLimitedTenantLeavesTheOtherAlone(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "log", 1)
 	f.setQuota(t, "producer_byte_rate", 200<<10, "client-id", "limited")
 	limited, free := f.connect(t), f.connect(t)
@@ -399,12 +400,5 @@ func TestLimitedTenantLeavesTheOtherAlone(t *testing.T) {
 	most := 200<<10*(time.Since(began).Seconds()+1) + 2*size // the burst, and what is answered before its wait
 	if float64(sent) > most {
 		t.Errorf("%d bytes in %v of a quota of 200 KiB a second", sent, time.Since(began))
-	}
-}
-
-func TestQuotaClientsAreWhoTheyProvedToBe(t *testing.T) {
-	alice := access.Client{Principal: access.Principal{Type: "User", Name: "alice"}}
-	if got := quotaClient(alice, "app"); got.User != "alice" || got.ClientID != "app" {
-		t.Errorf("alice is %+v", got)
 	}
 }

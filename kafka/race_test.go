@@ -8,6 +8,6 @@ import "time"
 // as long.
 const (
 	allocationFactor = 2
-	heartbeatFloor   = 5 * time.Second
-	heartbeatLimit   = 5 * time.Second
+	HeartbeatFloor   = 5 * time.Second
+	HeartbeatLimit   = 5 * time.Second
 )

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -11,9 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
-	"firn.dev/segments"
+	"firn.dev/kafka"
 	"firn.dev/segments/memory"
 )
 
@@ -89,7 +88,7 @@ func apply(t *testing.T, f *firn, topic string, want declaration, create bool) {
 // What was declared reads back, so that nobody finds a difference the second time: with one node
 // and three replicas, with configs set to their defaults, and after each change.
 func TestDeclaredReadsBack(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	want := declaration{3, 3, map[string]string{"min.insync.replicas": "2", "retention.ms": "604800000"}}
 	apply(t, f, "log", want, true)
 	for _, change := range []declaration{want,
@@ -108,7 +107,7 @@ func TestDeclaredReadsBack(t *testing.T) {
 
 // No partition is under-replicated, or has fewer replicas in sync than its topic asks for.
 func TestAllReplicasAreInSync(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	apply(t, f, "log", declaration{4, 3, map[string]string{"min.insync.replicas": "3"}}, true)
 	topics, err := f.admin(t).ListTopics(t.Context())
 	if err != nil {
@@ -126,58 +125,10 @@ func TestAllReplicasAreInSync(t *testing.T) {
 	}
 }
 
-func TestReplicasAreDistinctNodes(t *testing.T) {
-	nodes := []coordinator.NodeInfo{{ID: 1}, {ID: 4}, {ID: 9}}
-	for _, c := range []struct {
-		leader int32
-		count  int16
-		want   []int32
-	}{{4, 1, []int32{4}}, {4, 2, []int32{4, 9}}, {9, 3, []int32{9, 1, 4}}, {1, 4, []int32{1, 4, 9, 1}}} {
-		if got := replicasOf(nodes, []int32{c.leader}, c.count); !slices.Equal(got, c.want) {
-			t.Errorf("%d replicas with leader %d: %v, want %v", c.count, c.leader, got, c.want)
-		}
-	}
-}
-
-// The leader is among the replicas, whatever the client's zone and however few they are, and is the
-// same on nodes that report another replication factor.
-func TestLeaderIsAReplica(t *testing.T) {
-	nodes := []coordinator.NodeInfo{{ID: 1, Zone: "a"}, {ID: 2, Zone: "b"}, {ID: 3, Zone: "c"}}
-	for _, c := range []struct {
-		zone     string
-		count    int16
-		assigned []int32
-		want     []int32 // the replicas
-		leader   int32
-	}{
-		{"", 2, []int32{3, 1}, []int32{3, 1}, 3},
-		{"", 1, []int32{3, 1}, []int32{3}, 3},
-		{"zone=a", 2, []int32{3, 1}, []int32{3, 1}, 1},
-		{"zone=a", 1, []int32{3, 1}, []int32{1}, 1},
-		{"zone=b", 2, []int32{3, 1}, []int32{2, 3}, 2},
-		{"zone=b", 3, []int32{3, 1}, []int32{2, 3, 1}, 2},
-		{"zone=b", 2, nil, []int32{2, 3}, 2},
-	} {
-		p := placement{nodes, nearby(nodes, c.zone)}
-		leader, replicas := p.of(segments.Partition{}, replicaSet{c.count, c.assigned})
-		if leader != c.leader || !slices.Equal(replicas, c.want) {
-			t.Errorf("%q, %d of %v: leader %d of %v, want %d of %v", c.zone, c.count, c.assigned, leader, replicas,
-				c.leader, c.want)
-		}
-	}
-	topic := &coordinator.Topic{Partitions: 2, ReplicationFactor: 2, Assignment: coordinator.Assignment{{3, 1}}}
-	for flag, want := range map[int16]replicaSet{0: {2, []int32{3, 1}}, 1: {1, []int32{3, 1}}, 3: {3, []int32{3, 1}}} {
-		s := &Server{opts: Options{ReportedReplicationFactor: flag}}
-		if got := s.declared(topic, 0); got.count != want.count || !slices.Equal(got.assigned, want.assigned) {
-			t.Errorf("with %d reported: %+v, want %+v", flag, got, want)
-		}
-	}
-}
-
 // A topic that stands twice in a request, and topics of requests at the same moment, keep all that
 // is assigned; of a partition that is assigned twice, the last stands.
 func TestReassignmentsKeepEachOther(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	const partitions = 12
 	f.createTopic(t, "log", partitions)
 	twice := kmsg.NewPtrAlterPartitionAssignmentsRequest()
@@ -208,7 +159,7 @@ func TestReassignmentsKeepEachOther(t *testing.T) {
 }
 
 func TestReportedReplicationFactor(t *testing.T) {
-	f := startFirn(t, Options{ReportedReplicationFactor: 1})
+	f := startFirn(t, kafka.Options{ReportedReplicationFactor: 1})
 	apply(t, f, "log", declaration{1, 3, nil}, true)
 	if got := read(t, f.admin(t), "log"); got.replicas != 1 {
 		t.Errorf("%d replicas are told", got.replicas)
@@ -216,7 +167,7 @@ func TestReportedReplicationFactor(t *testing.T) {
 }
 
 func TestReassignmentsAreRefused(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	apply(t, f, "log", declaration{1, 3, nil}, true)
 	for name, c := range map[string]struct {
 		topic     string
@@ -232,7 +183,7 @@ func TestReassignmentsAreRefused(t *testing.T) {
 		"a broker twice":   {"log", 0, []int32{1, 1}, false, kerr.InvalidReplicaAssignment},
 		"a fixed number":   {"log", 0, []int32{1}, true, kerr.InvalidReplicationFactor},
 		"the fixed number": {"log", 0, []int32{3, 2, 1}, true, nil},
-		"too many":         {"log", 0, make([]int32, MaxReplicas+1), false, kerr.InvalidReplicaAssignment},
+		"too many":         {"log", 0, make([]int32, kafka.MaxReplicas+1), false, kerr.InvalidReplicaAssignment},
 	} {
 		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 		req.Version, req.AllowReplicationFactorChange = 1, !c.fixed
@@ -250,9 +201,9 @@ func TestReassignmentsAreRefused(t *testing.T) {
 // live have others in their places.
 func TestAssignmentsReadBack(t *testing.T) {
 	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
-	f := startNode(t, Options{}, store, 0, decides, 1)
+	f := startNode(t, kafka.Options{}, store, 0, decides, 1)
 	for id := range int32(2) {
-		startNode(t, Options{}, store, 0, decides, id+2)
+		startNode(t, kafka.Options{}, store, 0, decides, id+2)
 	}
 	for deadline := time.Now().Add(time.Minute); len(f.node.Nodes()) < 3; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"errors"
@@ -18,6 +18,7 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/security"
+	"firn.dev/kafka"
 	"firn.dev/segments/memory"
 )
 
@@ -53,7 +54,7 @@ func TestUsersOfAllNodes(t *testing.T) {
 		users := &usersOf{}
 		l := listenAt(t, "sasl", nil)
 		l.SASL = true
-		f := startAt(t, Options{Passwords: login.NewPasswords(login.Either{inFile, users})}, store, 0, decides, id, l)
+		f := startAt(t, kafka.Options{Passwords: login.NewPasswords(login.Either{inFile, users})}, store, 0, decides, id, l)
 		users.node.Store(&security.Users{View: f.node.View()})
 		return f
 	}

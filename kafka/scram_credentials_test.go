@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/coordinator/security"
+	"firn.dev/kafka"
 	"firn.dev/segments/memory"
 )
 
@@ -18,7 +19,7 @@ type upsertion = kmsg.AlterUserSCRAMCredentialsRequestUpsertion
 
 // A user whom a client creates can prove itself, and is described; deleted, it is gone.
 func TestScramCredentials(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	admin := f.admin(t)
 	alter := func(deletions []kadm.DeleteSCRAM, upsertions ...kadm.UpsertSCRAM) {
 		t.Helper()
@@ -85,8 +86,8 @@ func TestScramCredentials(t *testing.T) {
 // What one node has answered for, the next may change: users and ACLs.
 func TestOtherNodesKnowOfUsersAndACLs(t *testing.T) {
 	store, c := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
-	one := startNode(t, Options{Authorizer: everybodyIsSuper}, store, 0, c, 1)
-	two := startNode(t, Options{Authorizer: everybodyIsSuper}, store, 0, c, 2)
+	one := startNode(t, kafka.Options{Authorizer: everybodyIsSuper}, store, 0, c, 1)
+	two := startNode(t, kafka.Options{Authorizer: everybodyIsSuper}, store, 0, c, 2)
 	for i := range 10 {
 		name := fmt.Sprint("u", i)
 		set := &kmsg.AlterUserSCRAMCredentialsRequest{Upsertions: []upsertion{{Name: name, Mechanism: 1, Iterations: 4096,
@@ -110,7 +111,7 @@ func TestOtherNodesKnowOfUsersAndACLs(t *testing.T) {
 
 // A client that may not change users is told so once for each, and nothing else of them.
 func TestScramCredentialsNeedPermission(t *testing.T) {
-	f := startFirn(t, Options{Authorizer: underRules{}})
+	f := startFirn(t, kafka.Options{Authorizer: underRules{}})
 	req := &kmsg.AlterUserSCRAMCredentialsRequest{
 		Deletions:  []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "bob", Mechanism: 1}, {Name: "bob", Mechanism: 9}},
 		Upsertions: []upsertion{{Name: "", Mechanism: 7}}}

@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// randomise sets every field below v to something random: what a version has not, its encoder
-// leaves out.
-func randomise(v reflect.Value, rnd *rand.Rand) {
+// Randomise sets every field below v to something random: what a version has not, its encoder
+// leaves out. Tests outside send such requests.
+func Randomise(v reflect.Value, rnd *rand.Rand) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
@@ -22,20 +22,20 @@ func randomise(v reflect.Value, rnd *rand.Rand) {
 					v.Field(i).Addr().Interface().(*kmsg.Tags).Set(1000+rnd.Uint32N(1000), make([]byte, rnd.IntN(5)))
 				}
 			} else if name != "Version" {
-				randomise(v.Field(i), rnd)
+				Randomise(v.Field(i), rnd)
 			}
 		}
 	case reflect.Slice:
 		n := rnd.IntN(3)
 		s := reflect.MakeSlice(v.Type(), n, n)
 		for i := range n {
-			randomise(s.Index(i), rnd)
+			Randomise(s.Index(i), rnd)
 		}
 		v.Set(s)
 	case reflect.Pointer:
 		if rnd.IntN(2) == 0 {
 			v.Set(fresh(v.Type().Elem()).Addr())
-			randomise(v.Elem(), rnd)
+			Randomise(v.Elem(), rnd)
 		}
 	case reflect.String:
 		v.SetString("abcdef"[:rnd.IntN(6)])
@@ -62,7 +62,7 @@ func TestShapesAreThoseOfKmsg(t *testing.T) {
 			for range 20 {
 				req := kmsg.RequestForKey(key)
 				req.SetVersion(version)
-				randomise(reflect.ValueOf(req).Elem(), rnd)
+				Randomise(reflect.ValueOf(req).Elem(), rnd)
 				body := req.AppendTo(nil)
 				in := wire{src: body}
 				learned.walk(&in, &walked{})
@@ -112,7 +112,7 @@ func FuzzRequest(f *testing.F) {
 		for version := a.minVersion; version <= a.maxVersion; version++ {
 			req := kmsg.RequestForKey(key)
 			req.SetVersion(version)
-			randomise(reflect.ValueOf(req).Elem(), rnd)
+			Randomise(reflect.ValueOf(req).Elem(), rnd)
 			f.Add(key, version, req.AppendTo(nil))
 		}
 	}

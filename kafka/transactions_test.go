@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"firn.dev/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -69,7 +70,7 @@ func end(t *testing.T, cl *kgo.Client, how kgo.TransactionEndTry) {
 // nothing behind an open one.
 func TestTransactions(t *testing.T) {
 	inBothProtocols(t, func(t *testing.T, opts ...kgo.Opt) {
-		f := startFirn(t, Options{})
+		f := startFirn(t, kafka.Options{})
 		f.createTopic(t, "t", 1)
 		writer := f.client(t, append(opts, kgo.TransactionalID("writer"))...)
 		plain := f.client(t)
@@ -122,7 +123,7 @@ func (f *firn) offsets(t *testing.T, topic string, committed bool) int64 {
 // A producer that begins anew fences the one before, and aborts what that has left open.
 func TestFencedProducer(t *testing.T) {
 	inBothProtocols(t, func(t *testing.T, opts ...kgo.Opt) {
-		f := startFirn(t, Options{})
+		f := startFirn(t, kafka.Options{})
 		f.createTopic(t, "t", 2)
 		opts = append(opts, kgo.TransactionalID("one"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 		first, second := f.client(t, opts...), f.client(t, opts...)
@@ -150,7 +151,7 @@ func TestFencedProducer(t *testing.T) {
 
 // A transaction whose producer is silent for its timeout is aborted.
 func TestTransactionTimeout(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "t", 1)
 	silent := f.client(t, kgo.TransactionalID("silent"), kgo.TransactionTimeout(300*time.Millisecond))
 	begin(t, silent)
@@ -169,7 +170,7 @@ func TestTransactionTimeout(t *testing.T) {
 // again, and what is committed is not.
 func TestConsumeTransformProduce(t *testing.T) {
 	inBothProtocols(t, func(t *testing.T, opts ...kgo.Opt) {
-		f := startFirn(t, Options{})
+		f := startFirn(t, kafka.Options{})
 		f.createTopic(t, "in", 3)
 		f.createTopic(t, "out", 2)
 		in := f.client(t, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
@@ -238,10 +239,17 @@ func TestConsumeTransformProduce(t *testing.T) {
 	})
 }
 
+// Types of updates of UpdateFeatures.
+const (
+	upgrade         = 1
+	safeDowngrade   = 2
+	unsafeDowngrade = 3
+)
+
 // UpdateFeatures changes all of what a request names, or nothing. ApiVersions tells the level, on
 // every node, and clients of each go on with their transactions.
 func TestTransactionVersions(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "t", 1)
 	const name = "transaction.version"
 	update := func(level int16, kind int8) kmsg.UpdateFeaturesRequestFeatureUpdate {

@@ -1,4 +1,4 @@
-package kafka
+package kafka_test
 
 import (
 	"slices"
@@ -7,12 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"firn.dev/kafka"
 	"firn.dev/topics"
 )
 
 // What tools ask of every Kafka cluster, and the answer where there is nothing of the kind.
 func TestTrivialAnswers(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "log", 2)
 	t.Run("ElectLeaders", func(t *testing.T) {
 		req := &kmsg.ElectLeadersRequest{Version: 2, Topics: []kmsg.ElectLeadersRequestTopic{
@@ -35,7 +36,7 @@ func TestTrivialAnswers(t *testing.T) {
 	})
 	t.Run("DescribeQuorum", func(t *testing.T) {
 		req := &kmsg.DescribeQuorumRequest{Version: 2, Topics: []kmsg.DescribeQuorumRequestTopic{
-			{Topic: clusterMetadata, Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}, {Partition: 1}}}}}
+			{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}, {Partition: 1}}}}}
 		resp := ask[*kmsg.DescribeQuorumResponse](t, f, req)
 		first := resp.Topics[0].Partitions[0]
 		if first.LeaderID != 7 || len(first.CurrentVoters) != 1 || first.CurrentVoters[0].ReplicaID != 7 ||
@@ -123,7 +124,7 @@ func TestTrivialAnswers(t *testing.T) {
 		topics := []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "log", Partitions: []int32{0, 2}}}
 		moved := ask[*kmsg.AlterReplicaLogDirsResponse](t, f, &kmsg.AlterReplicaLogDirsRequest{Version: 2,
 			Dirs: []kmsg.AlterReplicaLogDirsRequestDir{
-				{Dir: bucketDir, Topics: topics},
+				{Dir: "/bucket", Topics: topics},
 				{Dir: "/disk", Topics: topics},
 			}})
 		wantCode(t, "to where it is", moved.Topics[0].Partitions[0].ErrorCode, nil)
@@ -143,7 +144,7 @@ func TestTrivialAnswers(t *testing.T) {
 
 // A client of another cluster that comes here is told so; one that meant another node is served.
 func TestApiVersionsTellsTheCluster(t *testing.T) {
-	f := startFirn(t, Options{})
+	f := startFirn(t, kafka.Options{})
 	ours := f.node.View().ClusterID()
 	for name, c := range map[string]struct {
 		cluster *string
@@ -172,7 +173,7 @@ func TestApiVersionsTellsTheCluster(t *testing.T) {
 
 // Topics in which Kafka keeps its own state are not created, neither on purpose nor by asking.
 func TestInternalTopicsAreNotCreated(t *testing.T) {
-	f := startFirn(t, Options{Topics: topics.Options{AutoCreate: true}})
+	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}})
 	for _, name := range []string{"__consumer_offsets", "__transaction_state"} {
 		resp := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic(name, 1, 1)))
 		wantCode(t, "CreateTopics "+name, resp.Topics[0].ErrorCode, kerr.TopicAlreadyExists)
