@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"firn.dev/access/accesstest"
 	"firn.dev/coordinator"
 	"firn.dev/groups"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
 
@@ -24,7 +25,7 @@ import (
 func guarded(t *testing.T) (*firn, *accesstest.Guard) {
 	t.Helper()
 	g := accesstest.NewGuard()
-	f := startFirn(t, 1, func(o *Options) { o.Authorizer, o.Topics.AutoCreate, o.Profiles = g, true, true })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Authorizer, o.Topics.AutoCreate, o.Profiles = g, true, true })[0]
 	topic := f.makeTopic(t, "secret", 1)
 	f.writeValues(t, topic, 0, "a", "b")
 	offsets := []coordinator.GroupOffset{{Partition: segments.Partition{Topic: topic.ID}, LeaderEpoch: -1}}
@@ -35,7 +36,7 @@ func guarded(t *testing.T) (*firn, *accesstest.Guard) {
 }
 
 // request makes a request for a route, with a body that its handler can read.
-func (f *firn) request(t *testing.T, r *route) *http.Request {
+func (f *firn) request(t *testing.T, r *rest.Route) *http.Request {
 	t.Helper()
 	body := map[string]any{"name": "other", "topic": "secret", "to": "earliest", "holder": "h",
 		"partitions": []object{{"topic": "secret", "partition": 0}},
@@ -51,7 +52,7 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 		"POST /v1/groups/{group}/claims/release": {"holder", "claims"},
 	}
 	sent := object{}
-	for _, name := range known[r.method+" "+r.pattern] {
+	for _, name := range known[r.Method+" "+r.Pattern] {
 		sent[name] = body[name]
 	}
 	text, err := json.Marshal(sent)
@@ -59,8 +60,8 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 		t.Fatal(err)
 	}
 	path := strings.NewReplacer("{$}", "", "{topic}", "secret", "{group}", "secret", "{user}", "secret",
-		"{partition}", "0", "{cluster}", f.node.View().ClusterID()).Replace(r.pattern)
-	req := httptest.NewRequest(r.method, path, bytes.NewReader(text))
+		"{partition}", "0", "{cluster}", f.node.View().ClusterID()).Replace(r.Pattern)
+	req := httptest.NewRequest(r.Method, path, bytes.NewReader(text))
 	req.Header.Set("Content-Type", typeJSON)
 	req.Header.Set(idempotencyHeader, "key")
 	return req
@@ -71,21 +72,21 @@ func (f *firn) request(t *testing.T, r *route) *http.Request {
 // names nothing.
 func TestEveryRouteAsks(t *testing.T) {
 	f, g := guarded(t)
-	for _, r := range f.routeList() {
-		t.Run(r.method+" "+r.pattern, func(t *testing.T) {
+	for _, r := range f.Routes() {
+		t.Run(r.Method+" "+r.Pattern, func(t *testing.T) {
 			g.Set(accesstest.Nothing)
 			status, body := serve(f.Server, f.request(t, &r))
 			asked := g.Asked()
-			if free := r.open || r.itself; free != (len(asked) == 0) {
+			if free := r.Open || r.Itself; free != (len(asked) == 0) {
 				t.Errorf("it is free: %v, and it asked for %v", free, asked)
 			}
 			for _, need := range asked {
-				if !slices.Contains(r.needs, need) && !slices.Contains(r.asks, need) {
+				if !slices.Contains(r.Needs, need) && !slices.Contains(r.Asks, need) {
 					t.Errorf("it asked for %v, which its row does not declare", need)
 				}
 			}
 			switch {
-			case r.open, r.itself:
+			case r.Open, r.Itself:
 			case status == http.StatusOK && !bytes.Contains(body, []byte("secret")):
 			case status == http.StatusForbidden && bytes.Contains(body, []byte("no permission")):
 			default:
@@ -106,14 +107,14 @@ func TestEveryRouteAsks(t *testing.T) {
 // A path may be allowed, and the topic that the body names refused, and the other way round.
 func TestBodiesAreAskedFor(t *testing.T) {
 	f, g := guarded(t)
-	for _, r := range f.routeList() {
-		if len(r.asks) == 0 || strings.Contains(r.pattern, "{topic}") || r.method == http.MethodGet {
+	for _, r := range f.Routes() {
+		if len(r.Asks) == 0 || strings.Contains(r.Pattern, "{topic}") || r.Method == http.MethodGet {
 			continue
 		}
 		g.Set(func(_ access.Operation, on access.Resource) bool { return on.Type == access.Group })
 		status, body := serve(f.Server, f.request(t, &r))
 		if status != http.StatusForbidden || !bytes.Contains(body, []byte(kerr.TopicAuthorizationFailed.Message)) {
-			t.Errorf("%s %s: answer %d: %s", r.method, r.pattern, status, body)
+			t.Errorf("%s %s: answer %d: %s", r.Method, r.Pattern, status, body)
 		}
 	}
 	onlyDescribe := func(op access.Operation, _ access.Resource) bool { return op == access.Describe }
@@ -150,25 +151,11 @@ func TestProducersAskBeforeTopicsAreCreated(t *testing.T) {
 	}
 }
 
-// A row that does not say what its requests need, or what they count against, does not start.
-func TestRoutesSayWhatTheyNeed(t *testing.T) {
-	for name, r := range map[string]rules{
-		"nothing": {quota: access.Requests}, "no quota": {open: true},
-		"itself":  {itself: true, asks: []access.Need{access.Read.On(access.Cluster)}, quota: access.Requests},
-		"both":    {open: true, needs: []access.Need{access.Read.On(access.Cluster)}, quota: access.Requests},
-		"no name": needs(access.Requests, access.Read.On(access.Topic)),
-	} {
-		if checkRoutes([]route{{method: "GET", pattern: "/", rules: r}}) == nil {
-			t.Errorf("%s: registered", name)
-		}
-	}
-}
-
 // Changes over HTTP leave a line in the audit log, and so do refusals.
 func TestAuditLog(t *testing.T) {
 	var log bytes.Buffer
 	g := accesstest.NewGuard()
-	f := startFirn(t, 1, func(o *Options) {
+	f := startFirn(t, 1, func(o *rest.Options) {
 		o.Authorizer, o.Logger = g, slog.New(slog.NewTextHandler(&log, nil))
 	})[0]
 	f.makeTopic(t, "log", 1)

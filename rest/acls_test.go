@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -13,11 +13,12 @@ import (
 	"firn.dev/access/acl"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
+	"firn.dev/rest"
 )
 
 // withACLs has a node decide by its ACLs, under which clients that have not logged in may do
 // everything.
-func withACLs(o *Options) {
+func withACLs(o *rest.Options) {
 	o.Authorizer = security.NewACLs(o.Node.View(), acl.Rules{SuperUsers: []access.Principal{access.Anonymous}}, o.Logger)
 }
 
@@ -31,7 +32,7 @@ func namesOf(acls []aclEntry) string {
 
 func TestACLs(t *testing.T) {
 	var log bytes.Buffer
-	f := startFirn(t, 1, func(o *Options) {
+	f := startFirn(t, 1, func(o *rest.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		withACLs(o)
 	})[0]

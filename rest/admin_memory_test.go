@@ -1,7 +1,6 @@
-package rest
+package rest_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,6 +10,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/groups"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
 
@@ -19,7 +19,7 @@ import (
 // given, and so are those to other addresses. Afterwards all of it is given back.
 func TestAdministrationIsCounted(t *testing.T) {
 	const all = 64 << 20
-	f := startFirn(t, 1, func(o *Options) {
+	f := startFirn(t, 1, func(o *rest.Options) {
 		o.Limits.ReadMemoryBytes, o.Limits.BusyWait = all, 10*time.Millisecond
 	})[0]
 	wide := f.makeTopic(t, "wide", 10_000)
@@ -41,14 +41,11 @@ func TestAdministrationIsCounted(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	if used := f.readers.memory.Used(); used != 0 {
+	if used := f.ReadMemory().Used(); used != 0 {
 		t.Errorf("%d bytes are held when all is answered", used)
 	}
 	for _, at := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")} {
-		h := f.readShare(context.WithValue(t.Context(), addressKey{}, at))
-		if err := h.grow(t.Context(), h.hold.Room()); err != nil {
-			t.Fatal(err)
-		}
+		giveBack := f.TakeReadMemory(at)
 		for _, path := range long {
 			status, limit := get(path)
 			refused := status == http.StatusTooManyRequests && limit == "ReadMemoryBytes"
@@ -59,15 +56,11 @@ func TestAdministrationIsCounted(t *testing.T) {
 		if status, _ := get("/v1/topics?limit=10"); status != http.StatusOK {
 			t.Errorf("a short answer waits for long ones: %d", status)
 		}
-		h.giveBack()
+		giveBack()
 	}
 	body := fmt.Sprintf(`{"topic":"wide","to":"earliest","partitions":[%s0]}`, strings.Repeat("0,", 400_000))
-	h := f.readShare(context.WithValue(t.Context(), addressKey{}, netip.MustParseAddr("127.0.0.1")))
-	if err := h.grow(t.Context(), h.hold.Room()); err != nil {
-		t.Fatal(err)
-	}
+	defer f.TakeReadMemory(netip.MustParseAddr("127.0.0.1"))()
 	if resp := f.call(t, http.MethodPost, "/v1/groups/g/reset", body, nil); resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("a long body is read without memory for it: %s", resp.Status)
 	}
-	h.giveBack()
 }

@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"cmp"
@@ -144,7 +144,7 @@ func TestBadClaims(t *testing.T) {
 		{"", `{"holder": "a"} {}`, 400, ""},
 		{"", `[`, 400, ""},
 		{"", `{"holder": "` + strings.Repeat("a", 300) + `", "topics": ["jobs"]}`, 400, "holder"},
-		{"", `{"holder": "` + strings.Repeat("a", maxAdminBody) + `"}`, 413, ""},
+		{"", `{"holder": "` + strings.Repeat("a", 1<<20) + `"}`, 413, ""},
 		{"?read=0", `{"holder": "a", "topics": ["jobs"]}`, 400, "read"},
 		{"/commit", `{"holder": "a"}`, 400, "claims"},
 		{"/commit", `{"holder": "a", "claims": [{"topic": "jobs", "partition": 0, "epoch": "1"}]}`, 400, "claims.offset"},
@@ -200,7 +200,7 @@ func TestForwarding(t *testing.T) {
 		if err := json.Unmarshal(body, &p); err != nil || status != 503 || p.Code != "NOT_COORDINATOR" {
 			t.Errorf("forwarded twice: %d, %s", status, body)
 		}
-		if resp := other.call(t, "POST", path+"/claims", strings.Repeat(" ", maxAdminBody+1), &p); resp.StatusCode != 413 {
+		if resp := other.call(t, "POST", path+"/claims", strings.Repeat(" ", 1<<20+1), &p); resp.StatusCode != 413 {
 			t.Errorf("a body that is too long: %s", resp.Status)
 		}
 	}

@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/access/quota"
+	"firn.dev/rest"
 )
 
 func escaped(text string) string { return url.QueryEscape(text) }
@@ -29,7 +30,7 @@ func (f *firn) listed(t *testing.T, parameters string) string {
 
 func TestQuotas(t *testing.T) {
 	var log bytes.Buffer
-	f := startFirn(t, 1, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })[0]
 	set := func(entity, quotas object) (now entityQuotas) {
 		t.Helper()
 		resp := f.call(t, "PATCH", "/v1/quotas", object{"entity": entity, "quotas": quotas}, &now)

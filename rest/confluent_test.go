@@ -1,8 +1,7 @@
-package rest
+package rest_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,9 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 // confluentPost sends a body and returns the answers, one after the other.
@@ -52,7 +49,9 @@ func TestConfluentV2(t *testing.T) {
 		code                    any // of the whole
 		offsets                 string
 	}{
-		{"t/partitions/1", typeV2JSON, `{"records":[{"key":"k","value":{"a": 1}},{"value":null,"partition":1}],"value_schema":null}`, 200, nil, "[1/0 1/1]"},
+		{"t/partitions/1", typeV2JSON,
+			`{"records":[{"key":"k","value":{"a": 1}},{"value":null,"partition":1}],"value_schema":null}`, 200, nil,
+			"[1/0 1/1]"},
 		{"t", typeV2Binary, `{"records":[{"key":"aw==","value":"dg==","partition":1}]}`, 200, nil, "[1/2]"},
 		{"t", typeV2Binary, `{"records":[{"value":5}]}`, 422, 422.0, ""},
 		{"t/partitions/1", typeV2JSON, `{"records":[{"value":1,"partition":0}]}`, 422, 422.0, ""},
@@ -84,14 +83,16 @@ func TestConfluentV2(t *testing.T) {
 func TestConfluentV3(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	f.makeTopic(t, "t", 2)
-	path := "/v3/clusters/" + f.view().ClusterID() + "/topics/"
+	path := "/v3/clusters/" + f.node.View().ClusterID() + "/topics/"
 	for _, c := range []struct {
 		path, body string
 		status     int
 		codes      string
 	}{
-		{path + "t", `{"partition_id":1,"key":{"type":"BINARY","data":"aw=="},"value":{"type":"JSON","data":[1, 2]},"headers":[{"name":"h","value":"dg=="}],"timestamp":"2026-01-01T00:00:00Z"}`, 200, "[200]"},
-		{path + "t", `{"partition_id":1,"value":{"type":"STRING","data":"s"}} {"partition_id":1,"value":{"type":"AVRO","data":"s"}}{"partition_id":1}`, 200, "[200 422 200]"},
+		{path + "t",
+			`{"partition_id":1,"key":{"type":"BINARY","data":"aw=="},"value":{"type":"JSON","data":[1, 2]},"headers":[{"name":"h","value":"dg=="}],"timestamp":"2026-01-01T00:00:00Z"}`, 200, "[200]"},
+		{path + "t",
+			`{"partition_id":1,"value":{"type":"STRING","data":"s"}} {"partition_id":1,"value":{"type":"AVRO","data":"s"}}{"partition_id":1}`, 200, "[200 422 200]"},
 		{path + "t", `{"value":{"type":"BINARY","data":"!"}}`, 422, "[422]"},
 		{path + "t", `{"partition_id":5}`, 422, "[422]"},
 		{path + "t", `{"partition_id":`, 400, "[400]"},
@@ -120,7 +121,7 @@ func TestConfluentStream(t *testing.T) {
 	f.makeTopic(t, "t", 1)
 	body, send := io.Pipe()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		f.url+"/v3/clusters/"+f.view().ClusterID()+"/topics/t/records", body)
+		f.url+"/v3/clusters/"+f.node.View().ClusterID()+"/topics/t/records", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestConfluentStreamDrains(t *testing.T) {
 	defer send.Close()
 	answered := make(chan []map[string]any, 1)
 	go func() {
-		_, answers := f.confluentPost(t, "/v3/clusters/"+f.view().ClusterID()+"/topics/t/records", typeJSON, body)
+		_, answers := f.confluentPost(t, "/v3/clusters/"+f.node.View().ClusterID()+"/topics/t/records", typeJSON, body)
 		answered <- answers
 	}()
 	if _, err := io.WriteString(send, `{"value":{"type":"STRING","data":"s"}}`); err != nil {
@@ -186,52 +187,4 @@ func TestConfluentStreamDrains(t *testing.T) {
 	if answers := <-answered; len(answers) != 2 || answers[0]["offset"] != 0.0 || answers[1]["error_code"] != 503.0 {
 		t.Errorf("%v", answers)
 	}
-}
-
-// TestObjectScanner: objects end where a JSON decoder says, in whatever pieces they come.
-func TestObjectScanner(t *testing.T) {
-	value := rapid.OneOf(
-		rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Map(rapid.Int(), func(n int) any { return n }),
-		rapid.Map(rapid.SliceOfN(rapid.String(), 0, 3), func(s []string) any { return s }),
-		rapid.Map(rapid.MapOfN(rapid.String(), rapid.SampledFrom([]any{`\`, `"`, "{", "}]", nil, []any{map[string]any{}}}), 0,
-			3), func(m map[string]any) any {
-			return m
-		}),
-	)
-	rapid.Check(t, func(t *rapid.T) {
-		var text bytes.Buffer
-		var ends []int
-		for range rapid.IntRange(1, 4).Draw(t, "objects") {
-			b, err := json.Marshal(rapid.MapOfN(rapid.String(), value, 0, 3).Draw(t, "object"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			text.Write(b)
-			ends = append(ends, text.Len())
-			text.WriteString(rapid.SampledFrom([]string{"", " ", "\n\r\t"}).Draw(t, "space"))
-		}
-		var got []int
-		var scanner objectScanner
-		for at := 0; at < text.Len(); {
-			end := rapid.IntRange(at+1, text.Len()).Draw(t, "piece")
-			for at < end {
-				n, err := scanner.next(text.Bytes()[at:end])
-				if err != nil {
-					t.Fatal(err)
-				}
-				if n == 0 {
-					at = end
-					break
-				}
-				at += n
-				got = append(got, at)
-			}
-		}
-		if !cmp.Equal(got, ends) || scanner.inside() {
-			t.Fatalf("%s ends at %v, got %v", text.Bytes(), ends, got)
-		}
-		if dec := jsontext.NewDecoder(&text); dec.SkipValue() != nil || dec.InputOffset() != int64(ends[0]) {
-			t.Fatal("the test is wrong")
-		}
-	})
 }

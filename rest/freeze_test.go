@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bufio"
@@ -58,7 +58,7 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 	}
 	var want []string
 	for i := range 5 {
-		b.writeValues(t, b.view().Topic("orders"), 0, fmt.Sprint("while ", i))
+		b.writeValues(t, b.node.View().Topic("orders"), 0, fmt.Sprint("while ", i))
 		want = append(want, fmt.Sprintf("0:while %d", i))
 	}
 	wantValues(t, events.take(5), want...)

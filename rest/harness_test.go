@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -17,13 +17,33 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
-
 	"firn.dev/coordinator/embedded"
+	"firn.dev/coordinator/security"
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/rest"
 	"firn.dev/segments"
 	"firn.dev/segments/memory"
+)
+
+// Media types and header fields of the API.
+const (
+	typeJSON     = "application/json"
+	typeNDJSON   = "application/x-ndjson"
+	typeBytes    = "application/octet-stream"
+	typeEvent    = "application/cloudevents+json"
+	typeEvents   = "application/cloudevents-batch+json"
+	typeBatches  = "application/vnd.firn.batches"
+	typeV2JSON   = "application/vnd.kafka.json.v2+json"
+	typeV2Binary = "application/vnd.kafka.binary.v2+json"
+
+	idempotencyHeader = "Idempotency-Key"
+
+	// of requests that nodes forward to each other
+	forwardedField       = "Firn-Forwarded-By"
+	forwardedClientField = "Firn-Forwarded-Client"
+	forwardedProofField  = "Firn-Forwarded-Proof"
 )
 
 // sharedCoordinator is an embedded coordinator that several nodes use, as they use Redis.
@@ -31,15 +51,16 @@ type sharedCoordinator struct{ coordinator.Coordinator }
 
 // firn is a node with a whole log behind it, in memory, that serves HTTP.
 type firn struct {
-	*Server
+	*rest.Server
 	url    string
 	node   *coordinator.Node
 	writer *ingest.Writer
+	opts   rest.Options
 	stop   context.CancelFunc // of HTTP
 }
 
 // startFirn starts nodes of one cluster for the length of the test.
-func startFirn(t testing.TB, n int, change func(*Options)) []*firn {
+func startFirn(t testing.TB, n int, change func(*rest.Options)) []*firn {
 	t.Helper()
 	store, decides := memory.New(), embedded.New(embedded.Options{})
 	nodes := make([]*firn, n)
@@ -57,7 +78,7 @@ func startFirn(t testing.TB, n int, change func(*Options)) []*firn {
 }
 
 func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinator, id int32,
-	change func(*Options)) *firn {
+	change func(*rest.Options)) *firn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,7 +88,7 @@ func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinat
 }
 
 func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coordinator.Coordinator, id int32,
-	change func(*Options)) *firn {
+	change func(*rest.Options)) *firn {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
@@ -80,7 +101,7 @@ func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coo
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := Options{Node: f.node, View: f.node.View(), Gatherer: registry, Registerer: registry, Logger: logger}
+	opts := rest.Options{Node: f.node, View: f.node.View(), Gatherer: registry, Registerer: registry, Logger: logger}
 	if opts.Index, err = index.New(index.Options{Store: store, View: f.node.View(), Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +112,12 @@ func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coo
 	if opts.Groups, err = groups.New(groups.Options{Node: f.node, Logger: logger, Registerer: registry}); err != nil {
 		t.Fatal(err)
 	}
-	opts.Writer = f.writer
+	opts.Writer, opts.Quotas = f.writer, security.NewQuotas(f.node.View(), logger)
 	if change != nil {
 		change(&opts)
 	}
-	if f.Server, err = New(opts); err != nil {
+	f.opts = opts
+	if f.Server, err = rest.New(opts); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -202,7 +224,7 @@ func (f *firn) call(t testing.TB, method, path string, body, v any) *http.Respon
 }
 
 // serve answers a request without a connection.
-func serve(s *Server, r *http.Request) (status int, body []byte) {
+func serve(s *rest.Server, r *http.Request) (status int, body []byte) {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	return w.Code, w.Body.Bytes()

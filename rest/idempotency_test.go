@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"fmt"
@@ -13,27 +13,9 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/ingest"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
-
-// TestIdempotencyKeyHeader: a key is a string in quotes or bare.
-func TestIdempotencyKeyHeader(t *testing.T) {
-	for given, want := range map[string]string{
-		`"a b"`: "a b", `a-b`: "a-b", `"a\"b\\"`: `a"b\`, `""`: "!", `"a`: "!", `"a"b`: "!", `"a\x"`: "!", `a"b`: `a"b`,
-		"é": "!", `"\`: "!", " ": "!",
-	} {
-		got, err := idempotencyKey(http.Header{idempotencyHeader: {given}})
-		if err != nil {
-			got = "!"
-		}
-		if got != want {
-			t.Errorf("%s: %q, want %q", given, got, want)
-		}
-	}
-	if _, err := idempotencyKey(http.Header{idempotencyHeader: {"a", "b"}}); err == nil {
-		t.Error("two keys")
-	}
-}
 
 // TestIdempotency: whichever node is asked, however often and at the same time, a request with a
 // key is written once, and every answer is the first.
@@ -70,7 +52,7 @@ func TestIdempotency(t *testing.T) {
 	}
 	total := int64(0)
 	for i := range topic.Partitions {
-		info, _ := nodes[0].view().Partition(segments.Partition{Topic: topic.ID, Index: i})
+		info, _ := nodes[0].node.View().Partition(segments.Partition{Topic: topic.ID, Index: i})
 		total += info.HighWatermark
 	}
 	if total != 3*requests {
@@ -117,7 +99,7 @@ func (f *firn) holdsOnce(t *testing.T, topic *coordinator.Topic, packed []ingest
 		if i < 3 {
 			want = int64(len(packed[i].Records))
 		}
-		if info, _ := f.view().Partition(segments.Partition{Topic: topic.ID, Index: i}); info.HighWatermark != want {
+		if info, _ := f.node.View().Partition(segments.Partition{Topic: topic.ID, Index: i}); info.HighWatermark != want {
 			t.Errorf("partition %d has %d records, want %d", i, info.HighWatermark, want)
 		}
 	}
@@ -251,7 +233,7 @@ func TestIdempotencyResumesUnderConfigs(t *testing.T) {
 // TestIdempotencyKeysAreBounded: beyond the limit a new key is refused, and a known one still
 // answered.
 func TestIdempotencyKeysAreBounded(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxIdempotencyKeys = 2 })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Limits.MaxIdempotencyKeys = 2 })[0]
 	f.makeTopic(t, "t", 1)
 	for key, want := range []int{200, 200, 429, 429} {
 		a := f.post(t, "/v1/topics/t/records", "x", idempotencyHeader, fmt.Sprint(key))

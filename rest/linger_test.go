@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bufio"
@@ -51,6 +51,7 @@ func TestRefusedWhileSending(t *testing.T) {
 
 // TestLingeringEnds: who goes on to send after the answer, for longer than others need, is let go.
 func TestLingeringEnds(t *testing.T) {
+	const lingerTime = 10 * time.Second
 	serving(t, nil, func(t *testing.T, p *pipes, _ func() error) {
 		c, _ := p.dial()
 		defer c.Close()

@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"firn.dev/access/login"
+	"firn.dev/rest"
 )
 
 // send sends a request as somebody, and returns the status and body of the answer.
@@ -39,7 +40,7 @@ func startWithTenants(t *testing.T) *firn {
 	users := &people{}
 	users.set(t, "alice", "pencil")
 	users.set(t, "bob", "crayon")
-	f := startFirn(t, 1, func(o *Options) { o.Logins = &Logins{Passwords: login.NewPasswords(users)} })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Logins = &rest.Logins{Passwords: login.NewPasswords(users)} })[0]
 	f.makeTopic(t, "orders", 2)
 	return f
 }
@@ -63,13 +64,6 @@ func TestKeysBelongToAPrincipal(t *testing.T) {
 		if status, again := f.send(t, "POST", "/v1/topics/orders/records", body, key, who); status != 200 || again != first {
 			t.Errorf("%s, again: %d %s, first %s", name, status, again, first)
 		}
-	}
-}
-
-// A stored key of a client that has not logged in stays what it was in earlier versions.
-func TestKeysOfStrangersStay(t *testing.T) {
-	if got := ofCaller(t.Context(), "k"); got != "k" {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -11,13 +11,14 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/access/login"
+	"firn.dev/rest"
 )
 
 // cluster is two nodes with one secret, of which the second owns a group.
-func cluster(t *testing.T, change func(*Options)) (other, owner *firn, group string) {
+func cluster(t *testing.T, change func(*rest.Options)) (other, owner *firn, group string) {
 	t.Helper()
 	secret := bytes.Repeat([]byte("s"), login.MinSecretBytes)
-	nodes := startFirn(t, 2, func(o *Options) {
+	nodes := startFirn(t, 2, func(o *rest.Options) {
 		o.Peers = login.NewPeers(func() []byte { return secret })
 		change(o)
 	})
@@ -40,8 +41,8 @@ func TestForwardedRequestsHaveTheirPrincipal(t *testing.T) {
 	t.Parallel()
 	users, who := &people{}, &clients{}
 	users.set(t, "alice", "pencil")
-	other, owner, group := cluster(t, func(o *Options) {
-		o.Authorizer, o.Logins = who, &Logins{Passwords: login.NewPasswords(users), Required: true}
+	other, owner, group := cluster(t, func(o *rest.Options) {
+		o.Authorizer, o.Logins = who, &rest.Logins{Passwords: login.NewPasswords(users), Required: true}
 	})
 	claim := `{"holder": "h", "topics": ["orders"]}`
 	path := "/v1/groups/" + group + "/claims"
@@ -94,7 +95,7 @@ func (f *firn) proof(t *testing.T, method, path, body string, to int32) func(*ht
 	owner := f.node.Info()
 	owner.ID = to
 	mallory := access.Client{Principal: access.Principal{Type: "User", Name: "mallory"}, Host: "10.0.0.1"}
-	if err := f.provePeer(made, mallory, owner, []byte(body)); err != nil {
+	if err := f.ProvePeer(made, mallory, owner, []byte(body)); err != nil {
 		t.Fatal(err)
 	}
 	return func(r *http.Request) {
@@ -107,7 +108,7 @@ func (f *firn) proof(t *testing.T, method, path, body string, to int32) func(*ht
 // While a node does not know the secret it says so, and asks to be asked again.
 func TestForwardingWaitsForTheSecret(t *testing.T) {
 	t.Parallel()
-	other, _, group := cluster(t, func(o *Options) { o.Peers = login.NewPeers(func() []byte { return nil }) })
+	other, _, group := cluster(t, func(o *rest.Options) { o.Peers = login.NewPeers(func() []byte { return nil }) })
 	var p problem
 	resp := other.call(t, "GET", "/v1/groups/"+group, nil, &p)
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" ||

@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/rest"
 
 	"firn.dev/coordinator/embedded"
 	"firn.dev/ingest"
@@ -40,11 +41,11 @@ func (s *slowStore) Put(ctx context.Context, key string, b []byte) error {
 }
 
 // slowFirn is a node whose segments are put once release is called.
-func slowFirn(t *testing.T, buffer int64, change func(*Options)) (f *firn, release func()) {
+func slowFirn(t *testing.T, buffer int64, change func(*rest.Options)) (f *firn, release func()) {
 	t.Helper()
 	store := &slowStore{Store: memory.New(), held: func() bool { return true }, gate: make(chan struct{})}
 	release = sync.OnceFunc(func() { close(store.gate) })
-	f = startNode(t, store, embedded.New(embedded.Options{}), 1, func(o *Options) {
+	f = startNode(t, store, embedded.New(embedded.Options{}), 1, func(o *rest.Options) {
 		w, err := ingest.New(ingest.Options{Store: store, Node: o.Node.(*coordinator.Node), BufferBytes: buffer,
 			FlushBytes: 1 << 10})
 		if err != nil {
@@ -67,7 +68,7 @@ func slowFirn(t *testing.T, buffer int64, change func(*Options)) (f *firn, relea
 // stays within the limit, and all that was taken is acknowledged in the end, and there.
 func TestFlood(t *testing.T) {
 	const clients, size, limit = 64, 8 << 10, 256 << 10
-	f, release := slowFirn(t, 200<<10, func(o *Options) {
+	f, release := slowFirn(t, 200<<10, func(o *rest.Options) {
 		o.KeepPlain = true
 		o.Limits.MaxBodyBytes, o.Limits.RequestMemoryBytes, o.Limits.BusyWait = 16<<10, limit, 10*time.Millisecond
 	})
@@ -93,7 +94,7 @@ func TestFlood(t *testing.T) {
 	for range clients / 2 {
 		<-refused
 	}
-	if used := f.producers.memory.Used(); used > limit {
+	if used := f.WriteMemory().Used(); used > limit {
 		t.Errorf("requests hold %d bytes of %d", used, limit)
 	}
 	release()
@@ -102,15 +103,15 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%v", statuses)
 	}
 	written := int64(0)
-	topic := f.view().Topic("t")
+	topic := f.node.View().Topic("t")
 	for i := range topic.Partitions {
-		info, _ := f.view().Partition(segments.Partition{Topic: topic.ID, Index: i})
+		info, _ := f.node.View().Partition(segments.Partition{Topic: topic.ID, Index: i})
 		written += info.HighWatermark
 	}
 	if written != int64(statuses[200]) {
 		t.Errorf("%d records are written, %d acknowledged", written, statuses[200])
 	}
-	if used := f.producers.memory.Used(); used != 0 {
+	if used := f.WriteMemory().Used(); used != 0 {
 		t.Errorf("%d bytes are held after all", used)
 	}
 }
@@ -118,7 +119,7 @@ func TestFlood(t *testing.T) {
 // TestInDoubt: records that are not durable in time may be written all the same, and the answer
 // says so; the same request is then answered with where they are.
 func TestInDoubt(t *testing.T) {
-	f, release := slowFirn(t, 0, func(o *Options) { o.Limits.WriteTimeout = 50 * time.Millisecond })
+	f, release := slowFirn(t, 0, func(o *rest.Options) { o.Limits.WriteTimeout = 50 * time.Millisecond })
 	if a := f.post(t, "/v1/topics/t/records", "x", idempotencyHeader, "k"); a.status != http.StatusGatewayTimeout ||
 		!strings.Contains(a.Detail, "may or may not") {
 		t.Errorf("%+v", a)
@@ -137,7 +138,7 @@ func TestInDoubt(t *testing.T) {
 
 // TestDrain: while the server stops, what it has taken is answered, and no more is taken.
 func TestDrain(t *testing.T) {
-	f, release := slowFirn(t, 0, func(*Options) {})
+	f, release := slowFirn(t, 0, func(*rest.Options) {})
 	answered := make(chan posted, 1)
 	go func() { answered <- f.post(t, "/v1/topics/t/records", "x") }()
 	for {
@@ -169,9 +170,9 @@ func (endless) Read(p []byte) (int, error) {
 // TestEndlessBodies: bodies without an end are cut off at the limit, and records without an end as
 // well.
 func TestEndlessBodies(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxBodyBytes = 100 << 10 })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Limits.MaxBodyBytes = 100 << 10 })[0]
 	f.makeTopic(t, "t", 1)
-	v3 := "/v3/clusters/" + f.view().ClusterID() + "/topics/t/records"
+	v3 := "/v3/clusters/" + f.node.View().ClusterID() + "/topics/t/records"
 	for path, begin := range map[string]string{"/v1/topics/t/records": `[`, "/topics/t": `{`, v3: `{`} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path,
 			io.MultiReader(strings.NewReader(begin), endless{}))
@@ -212,7 +213,7 @@ func FuzzProduce(f *testing.F) {
 		f.Add(uint8(i), uint8(0), []byte(body), "key")
 	}
 	f.Add(uint8(2), uint8(1), []byte("\x1f\x8b\x08"), "")
-	node := startFirn(f, 1, func(o *Options) { o.Limits.MaxBodyBytes, o.Limits.MaxRecords = 1<<16, 100 })[0]
+	node := startFirn(f, 1, func(o *rest.Options) { o.Limits.MaxBodyBytes, o.Limits.MaxRecords = 1<<16, 100 })[0]
 	node.makeTopic(f, "t", 2)
 	f.Fuzz(func(t *testing.T, kind, coding uint8, body []byte, key string) {
 		path, contentType := "/v1/topics/t/records", types[int(kind)%len(types)]
@@ -224,7 +225,7 @@ func FuzzProduce(f *testing.F) {
 		case typeV2JSON, typeV2Binary:
 			path = "/topics/t"
 		case "v3":
-			path, contentType = "/v3/clusters/"+node.view().ClusterID()+"/topics/t/records", typeJSON
+			path, contentType = "/v3/clusters/"+node.node.View().ClusterID()+"/topics/t/records", typeJSON
 		}
 		r.URL.Path = path
 		r.Header.Set("Content-Type", contentType)
@@ -273,7 +274,7 @@ func FuzzProduce(f *testing.F) {
 		if offsets != after {
 			t.Fatalf("ends were %v and are %v: %s", before, after, answer)
 		}
-		if used := node.producers.memory.Used(); used != 0 {
+		if used := node.WriteMemory().Used(); used != 0 {
 			t.Fatalf("%d bytes are held", used)
 		}
 	})
@@ -281,9 +282,9 @@ func FuzzProduce(f *testing.F) {
 
 // ends are the high watermarks of a topic of two partitions.
 func (f *firn) ends(topic string) (ends [2]int64) {
-	t := f.view().Topic(topic)
+	t := f.node.View().Topic(topic)
 	for i := range ends {
-		info, _ := f.view().Partition(segments.Partition{Topic: t.ID, Index: int32(i)})
+		info, _ := f.node.View().Partition(segments.Partition{Topic: t.ID, Index: int32(i)})
 		ends[i] = info.HighWatermark
 	}
 	return ends
@@ -294,7 +295,8 @@ func BenchmarkProduce(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		var body strings.Builder
 		for i := range n {
-			fmt.Fprintf(&body, `{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog","ok":true,"list":[1,2,3]}}`+"\n", i, i)
+			fmt.Fprintf(&body,
+				`{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog","ok":true,"list":[1,2,3]}}`+"\n", i, i)
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			f := startFirn(b, 1, nil)[0]
@@ -315,18 +317,16 @@ func BenchmarkDecode(b *testing.B) {
 	f := startFirn(b, 1, nil)[0]
 	var body strings.Builder
 	for i := range 1000 {
-		fmt.Fprintf(&body, `{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog","ok":true,"list":[1,2,3]}}`+"\n", i, i)
+		fmt.Fprintf(&body,
+			`{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog","ok":true,"list":[1,2,3]}}`+"\n", i, i)
 	}
 	b.ReportAllocs()
 	b.SetBytes(int64(body.Len()))
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body.String()))
 		r.Header.Set("Content-Type", typeNDJSON)
-		held := f.requestShare(r)
-		records, err := f.decodeRecords(r, held)
-		if err != nil || len(records) != 1000 {
-			b.Fatal(err)
+		if n, err := f.DecodeRecords(r); err != nil || n != 1000 {
+			b.Fatal(n, err)
 		}
-		held.giveBack()
 	}
 }

@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -11,15 +11,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"pgregory.net/rapid"
 
 	"firn.dev/coordinator"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
 
@@ -125,7 +124,8 @@ func TestProduceBodies(t *testing.T) {
 		{"base64", "", []string{ct, typeJSON}, `[{"value":{"base64":"` + binary +
 			`"}},{"value": { "base64" : "YQ"}},{"value":{"base64":"YQ","x":1}}]`,
 			[]string{"<nil>|map[base64:" + binary + "]|", "<nil>|a|", `<nil>|{"base64":"YQ","x":1}|`}},
-		{"headers", "", []string{ct, typeJSON}, `[{"value":"v","headers":{"b":"1","a":null}},{"value":"v","headers":[{"key":"h","value":"1"},{"value":2,"key":"h"}]},{"value":"v","headers":null}]`,
+		{"headers", "", []string{ct, typeJSON},
+			`[{"value":"v","headers":{"b":"1","a":null}},{"value":"v","headers":[{"key":"h","value":"1"},{"value":2,"key":"h"}]},{"value":"v","headers":null}]`,
 			[]string{"<nil>|v|b=1,a=<nil>,", "<nil>|v|h=1,h=2,", "<nil>|v|"}},
 		{"escaped name", "", []string{ct, typeJSON}, `{"\u0076alue":"a\nb"}`, []string{"<nil>|a\nb|"}},
 		{"names twice in a value", "", []string{ct, typeJSON}, `{"value":{"a":1,"a":2}}`, []string{`<nil>|{"a":1,"a":2}|`}},
@@ -144,7 +144,8 @@ func TestProduceBodies(t *testing.T) {
 		{"structured event", "", []string{ct, typeEvent},
 			`{"specversion":"1.0","id":"1","source":"/s","type":"t","n":5,"none":null,"data":{"x": 1}}`,
 			[]string{`<nil>|{"x":1}|content-type=application/json,ce_id=1,ce_n=5,ce_source=/s,ce_specversion=1.0,ce_type=t,`}},
-		{"batched events", "", []string{ct, typeEvents}, `[{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"text/plain","data":"hi"},
+		{"batched events", "", []string{ct, typeEvents},
+			`[{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"text/plain","data":"hi"},
 			{"specversion":"1.0","id":"2","source":"/s","type":"t","datacontenttype":"application/json","data":"hi"},
 			{"specversion":"1.0","id":"3","source":"/s","type":"t","data_base64":"` + binary + `"},{"specversion":"1.0","id":"4","source":"/s","type":"t"}]`,
 			[]string{`<nil>|hi|content-type=text/plain,ce_id=1,ce_source=/s,ce_specversion=1.0,ce_type=t,`,
@@ -174,9 +175,11 @@ func TestProduceBodies(t *testing.T) {
 // TestProduceRefuses: a refused request writes nothing, and its problem says which record, which
 // field and which limit.
 func TestProduceRefuses(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxBodyBytes, o.Limits.MaxRecords = 4000, 10 })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Limits.MaxBodyBytes, o.Limits.MaxRecords = 4000, 10 })[0]
 	create := func(name string, configs map[string]string) {
-		_, err := f.node.Change(t.Context(), coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: name, Partitions: 2, Configs: configs}})
+		_, err := f.node.Change(t.Context(),
+			coordinator.Change{CreateTopic: &coordinator.CreateTopic{ID: segments.NewTopicID(), Name: name, Partitions: 2,
+				Configs: configs}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,9 +257,9 @@ func TestProduceRefuses(t *testing.T) {
 				a.status, record, a.Field, a.Limit, a.Detail)
 		}
 	}
-	for _, topic := range f.view().Topics() {
+	for _, topic := range f.node.View().Topics() {
 		for i := range topic.Partitions {
-			if info, _ := f.view().Partition(segments.Partition{Topic: topic.ID, Index: i}); info.HighWatermark != 0 {
+			if info, _ := f.node.View().Partition(segments.Partition{Topic: topic.ID, Index: i}); info.HighWatermark != 0 {
 				t.Errorf("a refused request wrote to %s", topic.Name)
 			}
 		}
@@ -266,9 +269,9 @@ func TestProduceRefuses(t *testing.T) {
 // TestProduceCreatesTopics: with AutoCreateTopics the first record creates its topic, unless no
 // topic can be called so.
 func TestProduceCreatesTopics(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
 	if a := f.post(t, "/v1/topics/new.topic/records", "x"); a.status != 200 ||
-		f.view().Topic("new.topic").Partitions != 3 {
+		f.node.View().Topic("new.topic").Partitions != 3 {
 		t.Errorf("%+v", a)
 	}
 	for _, name := range []string{"new_topic", "a%20b"} {
@@ -281,8 +284,8 @@ func TestProduceCreatesTopics(t *testing.T) {
 // TestRefusedRequestsCreateNothing: a topic is created for records that it takes, by whatever path
 // they come.
 func TestRefusedRequestsCreateNothing(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
-	v1, v2, v3 := "/v1/topics/t/records", "/topics/t", "/v3/clusters/"+f.view().ClusterID()+"/topics/t/records"
+	f := startFirn(t, 1, func(o *rest.Options) { o.Topics.AutoCreate, o.Topics.DefaultPartitions = true, 3 })[0]
+	v1, v2, v3 := "/v1/topics/t/records", "/topics/t", "/v3/clusters/"+f.node.View().ClusterID()+"/topics/t/records"
 	large := strings.Repeat("x", 2<<20)
 	for _, c := range []struct {
 		path, contentType, body string
@@ -310,14 +313,14 @@ func TestRefusedRequestsCreateNothing(t *testing.T) {
 				t.Errorf("stream of %.40s: %d %v", c.body, status, answers)
 			}
 		}
-		if f.view().Topic("t") != nil {
+		if f.node.View().Topic("t") != nil {
 			t.Fatalf("%s %.40s created its topic", c.path, c.body)
 		}
 	}
 	// The stream's topic is there with the first record that it takes.
 	if status, answers := f.confluentPost(t, v3, typeJSON,
 		io.MultiReader(strings.NewReader(`{"partition_id":3}{"partition_id":2}{}`))); status != 200 || len(answers) != 3 ||
-		answers[1]["error_code"] != 200.0 || answers[2]["error_code"] != 200.0 || f.view().Topic("t").Partitions != 3 {
+		answers[1]["error_code"] != 200.0 || answers[2]["error_code"] != 200.0 || f.node.View().Topic("t").Partitions != 3 {
 		t.Errorf("%d %v", status, answers)
 	}
 }
@@ -339,29 +342,6 @@ func TestLogAppendTime(t *testing.T) {
 		first.Records) {
 		t.Errorf("%+v, then %+v", first, again)
 	}
-}
-
-// TestCompact: what is compact has no white space but in strings, and says the same.
-func TestCompact(t *testing.T) {
-	for given, want := range map[string]string{
-		`1`: `1`, ` [ 1 , "a b\" c" ,{ "x\\" : "\t" } ] `: `[1,"a b\" c",{"x\\":"\t"}]`, "{\n}": "{}", `"\\" `: `"\\"`,
-		`{"a":[1,2]}`: `{"a":[1,2]}`,
-	} {
-		if got := string(compact([]byte(given))); got != want {
-			t.Errorf("%s: %s, want %s", given, got, want)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		v := jsontext.Value(rapid.SampledFrom([]string{`{"a b":[1,{"c\"\\":" "},null]}`, `["\\\\\"", "x y"]`,
-			`[[],{}]`}).Draw(t, "json"))
-		if err := v.Indent(jsontext.WithIndent(rapid.SampledFrom([]string{"", " ", "\t"}).Draw(t, "indent"))); err != nil {
-			t.Fatal(err)
-		}
-		got := compact(v)
-		if err := v.Compact(); err != nil || string(got) != string(v) {
-			t.Fatalf("%s, want %s (%v)", got, v, err)
-		}
-	})
 }
 
 // TestBadRecordsAreNamed: a request is told of all records that its topic does not take, and may

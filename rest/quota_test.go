@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"context"
@@ -14,12 +14,13 @@ import (
 	"firn.dev/access/quota"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
+	"firn.dev/rest"
 )
 
 // limitedFirn is a node on which everybody is anonymous and may use so much.
 func limitedFirn(t *testing.T, limits ...quota.Limit) *firn {
 	t.Helper()
-	f := startFirn(t, 1, func(o *Options) {
+	f := startFirn(t, 1, func(o *rest.Options) {
 		o.Quotas = security.NewQuotas(o.Node.View(), o.Logger)
 	})[0]
 	changes, err := f.opts.Quotas.Set(limits)

@@ -1,8 +1,7 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -18,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"firn.dev/coordinator"
-	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/rest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
 )
@@ -186,7 +185,7 @@ func TestRepresentations(t *testing.T) {
 // TestLongPoll: a request that waits is woken by a record, by the deletion of its topic, and by the
 // end of the server; and there is a bound on them.
 func TestLongPoll(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxLongPolls = 1 })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Limits.MaxLongPolls = 1 })[0]
 	topic := f.makeTopic(t, "orders", 1)
 	const path = "/v1/topics/orders/partitions/0/records?from=latest&wait=50s"
 	wait := func() chan int {
@@ -196,7 +195,7 @@ func TestLongPoll(t *testing.T) {
 			resp := f.call(t, "GET", path, nil, &p)
 			status <- resp.StatusCode*10 + len(p.Records)
 		}()
-		for len(f.readers.polls) == 0 {
+		for f.Polls() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		return status
@@ -232,7 +231,7 @@ func TestDeletedWhileWaiting(t *testing.T) {
 	go func() {
 		status <- f.call(t, "GET", "/v1/topics/orders/partitions/0/records?from=latest&wait=50s", nil, nil).StatusCode
 	}()
-	for len(f.readers.polls) == 0 {
+	for f.Polls() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if _, err := f.node.Change(t.Context(), coordinator.Change{DeleteTopic: &topic.ID}); err != nil {
@@ -245,22 +244,21 @@ func TestDeletedWhileWaiting(t *testing.T) {
 
 // TestReadMemoryIsBounded: answers that find no memory are refused, and give back what they had.
 func TestReadMemoryIsBounded(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Limits.ReadMemoryBytes, o.Limits.BusyWait = 1<<20, time.Millisecond })[0]
+	f := startFirn(t, 1, func(o *rest.Options) {
+		o.Limits.ReadMemoryBytes, o.Limits.BusyWait = 1<<20, time.Millisecond
+	})[0]
 	f.writeValues(t, f.makeTopic(t, "orders", 1), 0, "a")
-	var held []*share // by two addresses, and in pieces that are no small ones
+	var held []func() // by two addresses
 	for i := range 2 {
-		h := f.readShare(context.WithValue(t.Context(), addressKey{}, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})))
-		for h.hold.TryGrow(64 << 10) {
-		}
-		held = append(held, h)
+		held = append(held, f.TakeReadMemory(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})))
 	}
 	var p problem
 	if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records", nil, &p); resp.StatusCode != 429 ||
 		p.Limit != "ReadMemoryBytes" {
 		t.Errorf("%s, %+v", resp.Status, p)
 	}
-	for _, h := range held {
-		h.giveBack()
+	for _, giveBack := range held {
+		giveBack()
 	}
 	for range 3 {
 		if resp := f.call(t, "GET", "/v1/topics/orders/partitions/0/records?max_bytes=8388608", nil,
@@ -268,79 +266,8 @@ func TestReadMemoryIsBounded(t *testing.T) {
 			t.Error(resp.Status)
 		}
 	}
-	if used := f.readers.memory.Used() + f.readers.memory.Own(); used != 0 {
+	if used := f.ReadMemory().Used() + f.ReadMemory().Own(); used != 0 {
 		t.Errorf("%d bytes were not given back", used)
-	}
-}
-
-// TestDecode: records that compaction took away are passed over, and a batch of which nothing is
-// wanted is not decoded.
-func TestDecode(t *testing.T) {
-	s := &Server{readers: newReaders(Limits{}.withDefaults())}
-	build := func(base int64, values ...string) []byte {
-		var records []batch.Record
-		for i, v := range values {
-			records = append(records, batch.Record{Offset: int64(i), Value: []byte(v)})
-		}
-		b, err := batch.Build(records, batch.NoProducer(batch.LZ4))
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch.SetBaseOffset(b, base)
-		return b
-	}
-	run := append(build(0, "a", "b"), build(7, "c", "d")...)
-	var told []unreadable
-	skip := func(u unreadable) (bool, error) {
-		told = append(told, unreadable{From: u.From, To: u.To})
-		return true, nil
-	}
-	decode := func(batches [][]byte, offset int64, most int) (string, int64, error) {
-		var got []string
-		take := func(r batch.Record) (bool, error) {
-			if len(got) == most {
-				return false, nil
-			}
-			got = append(got, string(r.Value))
-			return true, nil
-		}
-		next, err := s.decode(t.Context(), &index.Chunk{Batches: batches}, offset, taker{take, skip})
-		return strings.Join(got, ""), next, err
-	}
-	for _, c := range []struct {
-		offset int64
-		most   int
-		want   string
-		next   int64
-	}{{0, 9, "abcd", 9}, {1, 9, "bcd", 9}, {2, 9, "cd", 9}, {5, 9, "cd", 9}, {8, 9, "d", 9}, {0, 1, "a", 1},
-		{0, 2, "ab", 2}, {0, 3, "abc", 8}} {
-		if got, next, err := decode([][]byte{run}, c.offset, c.most); got != c.want || next != c.next || err != nil {
-			t.Errorf("%+v: %q, %d, %v", c, got, next, err)
-		}
-	}
-	broken := build(9, "e", "f", "g")
-	broken[len(broken)-3] ^= 1
-	run = append(run, broken...)
-	run = append(run, build(12, "h")...)
-	for _, offset := range []int64{7, 9, 10} {
-		told = nil
-		got, next, err := decode([][]byte{run}, offset, 9)
-		if want := "cdh"; got != want[min(2, offset-7):] || next != 13 || err != nil {
-			t.Errorf("over a broken batch from %d: %q, %d, %v", offset, got, next, err)
-		}
-		if want := []unreadable{{From: max(9, offset), To: 12}}; !slices.Equal(told, want) {
-			t.Errorf("from %d it is told of %+v, not %+v", offset, told, want)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range cap(s.readers.decoding) {
-		s.readers.decoding <- struct{}{}
-	}
-	if _, err := s.decode(ctx, &index.Chunk{Batches: [][]byte{run}}, 0, taker{func(batch.Record) (bool, error) {
-		return true, nil
-	}, skip}); err == nil {
-		t.Error("a client that has gone is waited for")
 	}
 }
 
@@ -440,6 +367,7 @@ func TestUnreadable(t *testing.T) {
 func TestManyUnreadable(t *testing.T) {
 	f := startFirn(t, 1, nil)[0]
 	topic := f.makeTopic(t, "orders", 1)
+	const maxSkipped = 20
 	const ranges = 2*maxSkipped + 5
 	for range ranges {
 		f.writeUnreadable(t, topic, 1)

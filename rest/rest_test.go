@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"context"
@@ -10,25 +10,28 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
 	"firn.dev/health"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
 
 // fakeNode is a membership that says what it is told to.
 type fakeNode struct {
-	Node    // what no test asks it for
-	joining bool
-	err     error // of Life
-	over    error // of Err
+	rest.Node // what no test asks it for
+	joining   bool
+	err       error // of Life
+	over      error // of Err
 }
 
 func (n *fakeNode) Life(ctx context.Context) (*coordinator.Life, error) {
@@ -75,15 +78,15 @@ func (v fakeView) Partition(p segments.Partition) (coordinator.PartitionInfo, bo
 }
 
 // server returns a server over fakes.
-func server(t *testing.T, change func(*Options)) (*Server, *prometheus.Registry) {
+func server(t *testing.T, change func(*rest.Options)) (*rest.Server, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	o := Options{Node: &fakeNode{}, View: fakeView{1, 2, 3}, Gatherer: registry, Registerer: registry,
+	o := rest.Options{Node: &fakeNode{}, View: fakeView{1, 2, 3}, Gatherer: registry, Registerer: registry,
 		Quotas: &security.Quotas{}} // which limits nobody
 	if change != nil {
 		change(&o)
 	}
-	s, err := New(o)
+	s, err := rest.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +126,7 @@ func TestHealth(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, _ := server(t, func(o *Options) { o.Node = &c.node })
+				s, _ := server(t, func(o *rest.Options) { o.Node = &c.node })
 				if c.drain {
 					s.Drain()
 				}
@@ -153,7 +156,8 @@ func TestHealth(t *testing.T) {
 // do without does not keep it from work.
 func TestReadyTellsOfOutages(t *testing.T) {
 	redis, deletes := &health.Dependency{Name: "coordinator", Vital: true}, &health.Dependency{Name: "bucket delete"}
-	serving(t, func(o *Options) { o.Health = health.Node{redis, deletes} }, func(t *testing.T, p *pipes, _ func() error) {
+	serving(t, func(o *rest.Options) { o.Health = health.Node{redis, deletes} }, func(t *testing.T, p *pipes,
+		_ func() error) {
 		deletes.Did(errors.New("access denied"))
 		redis.Did(errors.New("connection refused"))
 		time.Sleep(2 * health.Patience)
@@ -208,8 +212,9 @@ func TestHome(t *testing.T) {
 			t.Errorf("%s is listed and not there", path)
 		}
 	}
+	const maxListed = 1000
 	many := make(fakeView, maxListed+5)
-	s, _ = server(t, func(o *Options) { o.View = many })
+	s, _ = server(t, func(o *rest.Options) { o.View = many })
 	ask(t, s, "GET", "/", &h)
 	if h.Total != maxListed+5 || len(h.Topics) != maxListed {
 		t.Errorf("%d of %d topics listed", len(h.Topics), h.Total)
@@ -219,7 +224,7 @@ func TestHome(t *testing.T) {
 // TestPartitionGauges: topics beyond the bounds are added up, and a small topic behind one that is
 // too large still has labels.
 func TestPartitionGauges(t *testing.T) {
-	s, _ := server(t, func(o *Options) {
+	s, _ := server(t, func(o *rest.Options) {
 		o.View, o.MaxTopics, o.MaxPartitions = fakeView{2, 3, 1, 1}, 2, 3
 	})
 	body, err := io.ReadAll(ask(t, s, "GET", "/metrics", nil).Body)
@@ -256,10 +261,26 @@ func TestPartitionGauges(t *testing.T) {
 // TestScrapesAreBounded: more scrapes at once than there are places get an answer at once, and it
 // is no.
 func TestScrapesAreBounded(t *testing.T) {
-	s, _ := server(t, nil)
-	for range maxScrapes {
-		s.scrapes <- struct{}{}
+	const most = 4
+	begun, release := make(chan struct{}), make(chan struct{})
+	s, _ := server(t, func(o *rest.Options) {
+		o.Gatherer = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			begun <- struct{}{}
+			<-release
+			return nil, nil
+		})
+	})
+	var scrapes sync.WaitGroup
+	for range most {
+		scrapes.Go(func() {
+			if resp := ask(t, s, "GET", "/metrics", nil); resp.StatusCode != 200 {
+				t.Errorf("one of %d: %s", most, resp.Status)
+			}
+		})
+		<-begun
 	}
+	defer scrapes.Wait()
+	defer close(release)
 	if resp := ask(t, s, "GET", "/metrics", nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Error(resp.Status)
 	}
@@ -295,7 +316,7 @@ func TestHostsOnLoopback(t *testing.T) {
 }
 
 func TestProfilesOnLoopbackOnly(t *testing.T) {
-	s, _ := server(t, func(o *Options) { o.Profiles = true })
+	s, _ := server(t, func(o *rest.Options) { o.Profiles = true })
 	for _, c := range []struct {
 		name, remote, local, host, forwarded string
 		status                               int

@@ -1,7 +1,6 @@
-package rest
+package rest_test
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -15,17 +14,16 @@ func TestOpenAPIListsWhatIsServed(t *testing.T) {
 	var d struct {
 		Paths map[string]map[string]any
 	}
-	if err := json.Unmarshal(openAPIDocument, &d); err != nil {
-		t.Fatal(err)
-	}
+	f := startFirn(t, 1, nil)[0]
+	f.call(t, "GET", "/openapi.json", nil, &d)
 	var described, served []string
 	for path, operations := range d.Paths {
 		for method := range operations {
 			described = append(described, strings.ToUpper(method)+" "+path)
 		}
 	}
-	for _, r := range startFirn(t, 1, nil)[0].routeList() {
-		served = append(served, r.method+" "+strings.TrimSuffix(r.pattern, "{$}"))
+	for _, r := range f.Routes() {
+		served = append(served, r.Method+" "+strings.TrimSuffix(r.Pattern, "{$}"))
 	}
 	slices.Sort(described)
 	slices.Sort(served)

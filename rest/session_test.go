@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -15,20 +15,21 @@ import (
 	"firn.dev/access/login"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
+	"firn.dev/rest"
 )
 
 // startWithSessions starts two nodes on which alice may do everything, whose pages log in.
-func startWithSessions(t *testing.T, more ...func(*Options)) ([]*firn, *people) {
+func startWithSessions(t *testing.T, more ...func(*rest.Options)) ([]*firn, *people) {
 	t.Helper()
 	users := &people{}
 	users.set(t, "alice", "pencil")
 	users.set(t, "bob", "crayon")
-	return startFirn(t, 2, func(o *Options) {
+	return startFirn(t, 2, func(o *rest.Options) {
 		passwords := login.NewPasswords(users)
 		secret := func() []byte { return bytes.Repeat([]byte("s"), login.MinSecretBytes) }
 		o.Authorizer = only("User:alice")
 		sessions := login.NewSessions(secret, passwords, security.EndedSessions{View: o.Node.View()})
-		o.Logins = &Logins{Passwords: passwords, Sessions: sessions, Required: true}
+		o.Logins = &rest.Logins{Passwords: passwords, Sessions: sessions, Required: true}
 		for _, change := range more {
 			change(o)
 		}
@@ -71,7 +72,7 @@ func TestSession(t *testing.T) {
 	nodes, users := startWithSessions(t)
 	f := nodes[0]
 	c := logIn(t, f)
-	if c.Name != sessionCookie || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure || c.Path != "/" ||
+	if c.Name != "firn-session" || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure || c.Path != "/" ||
 		c.Domain != "" || c.MaxAge <= 0 || time.Duration(c.MaxAge)*time.Second > login.SessionTime {
 		t.Errorf("the cookie is %v", c)
 	}
@@ -108,7 +109,7 @@ func TestSession(t *testing.T) {
 	if resp := answerTo(t, nodes[1], "GET", "/v1/cluster", with(c)); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after another password: %s", resp.Status)
 	}
-	resp = answerTo(t, f, "POST", "/v1/session", as("bob", "wrong"), field(pageField, "fetch"))
+	resp = answerTo(t, f, "POST", "/v1/session", as("bob", "wrong"), field("X-Requested-With", "fetch"))
 	if challenge := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusUnauthorized ||
 		strings.Contains(challenge, "Basic") || len(resp.Cookies()) > 0 {
 		t.Errorf("a wrong password: %s, %s, %v", resp.Status, challenge, resp.Cookies())
@@ -116,7 +117,7 @@ func TestSession(t *testing.T) {
 }
 
 // cutOff is a node that can change nothing.
-type cutOff struct{ Node }
+type cutOff struct{ rest.Node }
 
 func (cutOff) Change(context.Context, coordinator.Change) (coordinator.Fact, error) {
 	return coordinator.Fact{}, coordinator.ErrUnavailable
@@ -125,7 +126,7 @@ func (cutOff) Change(context.Context, coordinator.Change) (coordinator.Fact, err
 // A node that cannot tell the others ends the session for itself, and says until when they take it.
 func TestSessionEndsHereWhateverHappens(t *testing.T) {
 	t.Parallel()
-	nodes, _ := startWithSessions(t, func(o *Options) { o.Node = cutOff{o.Node} })
+	nodes, _ := startWithSessions(t, func(o *rest.Options) { o.Node = cutOff{o.Node} })
 	f := nodes[0]
 	c := logIn(t, f)
 	resp := answerTo(t, f, "DELETE", "/v1/session", with(c))
@@ -170,7 +171,7 @@ func TestSessionOverTLS(t *testing.T) {
 	secure := func(r *http.Request) { r.TLS, r.RemoteAddr = &tls.ConnectionState{}, "192.0.2.1:1" }
 	for name, how := range map[string]func(*http.Request){"TLS": secure, "proxy": field("Origin", "https://localhost")} {
 		c := logIn(t, f, how)
-		if c.Name != secureSessionCookie || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
+		if c.Name != "__Host-firn-session" || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
 			t.Errorf("%s: the cookie is %v", name, c)
 		}
 		if resp := answerTo(t, f, "GET", "/v1/cluster", with(c), how); resp.StatusCode != http.StatusOK {

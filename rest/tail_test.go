@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"firn.dev/coordinator"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
 
@@ -160,7 +161,7 @@ func TestTailGrows(t *testing.T) {
 
 // TestTailChooses: a tail has the partitions that were asked for, from where it was asked for.
 func TestTailChooses(t *testing.T) {
-	f := startFirn(t, 1, func(o *Options) { o.Limits.MaxTails = 2 })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Limits.MaxTails = 2 })[0]
 	topic := f.makeTopic(t, "orders", 3)
 	for p := range int32(3) {
 		f.writeValues(t, topic, p, "a", "b")

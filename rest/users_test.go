@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
+	"firn.dev/rest"
 )
 
 // refusedAs says that an answer is a problem of a status, code and field.
@@ -29,7 +30,7 @@ func refusedAs(t *testing.T, f *firn, method, path string, body any, status int,
 // when it is deleted. A password leaves no trace in answers or logs.
 func TestUsers(t *testing.T) {
 	var log bytes.Buffer
-	f := startFirn(t, 1, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })[0]
 	holds := func(user, password string) (by []access.ScramMechanism) {
 		for _, m := range access.ScramMechanisms {
 			if keys, has := (security.Users{View: f.node.View()}).ScramKeys(user, m); has && keys.Match(m, password) {
@@ -131,7 +132,7 @@ func TestUsersThatAreRefused(t *testing.T) {
 func TestUsersOfAFile(t *testing.T) {
 	file := &people{}
 	file.set(t, "bob", "hunter22")
-	f := startFirn(t, 1, func(o *Options) { o.FileUsers = file })[0]
+	f := startFirn(t, 1, func(o *rest.Options) { o.FileUsers = file })[0]
 	refusedAs(t, f, "PUT", "/v1/users/bob", object{"password": "hunter23"}, 409, "", "user")
 	refusedAs(t, f, "DELETE", "/v1/users/bob", nil, 409, "", "user")
 	if resp := f.call(t, "PUT", "/v1/users/eve", object{"password": "hunter23"}, nil); resp.StatusCode != http.StatusOK {
@@ -142,7 +143,7 @@ func TestUsersOfAFile(t *testing.T) {
 // Users, ACLs and quotas that are refused have a line in the audit log, as topics and groups have.
 func TestRefusedSecurityIsAudited(t *testing.T) {
 	var log bytes.Buffer
-	f := startFirn(t, 1, func(o *Options) {
+	f := startFirn(t, 1, func(o *rest.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		withACLs(o)
 	})[0]
@@ -169,7 +170,7 @@ func TestRefusedSecurityIsAudited(t *testing.T) {
 
 // lateNews is a node that hears of a change only when it catches up.
 type lateNews struct {
-	Node
+	rest.Node
 	news *[]coordinator.Setting
 }
 
@@ -186,7 +187,7 @@ func (n lateNews) CatchUp(ctx context.Context) error {
 // What another node has answered for is changed, whether or not this one has heard of it.
 func TestSecurityOfAnotherNodeIsChanged(t *testing.T) {
 	var news []coordinator.Setting
-	f := startFirn(t, 1, func(o *Options) {
+	f := startFirn(t, 1, func(o *rest.Options) {
 		withACLs(o)
 		o.Node = lateNews{o.Node, &news}
 	})[0]

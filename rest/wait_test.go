@@ -1,4 +1,4 @@
-package rest
+package rest_test
 
 import (
 	"bufio"
@@ -124,6 +124,7 @@ func TestTailBeats(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(resp.Body)
+		const heartbeat = 15 * time.Second
 		began, beats := time.Now(), 0
 		for beats < 20 && lines.Scan() {
 			if strings.HasPrefix(lines.Text(), ":") {
@@ -139,18 +140,19 @@ func TestTailBeats(t *testing.T) {
 // TestTailOfNobody: a client that takes nothing any more is let go, and its place is free.
 func TestTailOfNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *firn, c net.Conn) {
+		const sendTimeout = 30 * time.Second
 		const tail = "GET /v1/topics/orders/tail?from=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"
 		if _, err := io.WriteString(c, tail); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(sendTimeout / 2)
 		synctest.Wait()
-		if len(f.readers.tails) != 1 {
-			t.Errorf("%d tails", len(f.readers.tails))
+		if f.Tails() != 1 {
+			t.Errorf("%d tails", f.Tails())
 		}
 		time.Sleep(sendTimeout)
 		synctest.Wait()
-		if len(f.readers.tails) != 0 {
+		if f.Tails() != 0 {
 			t.Error("the tail is still there")
 		}
 	})
