@@ -276,7 +276,7 @@ var (
 	ErrPartitionCount   = errors.New("a topic's partition count can only grow")
 	ErrOffsetRange      = errors.New("offset lies beyond the high watermark")
 
-	// ErrAssignmentTooLong says that more would be remembered of a topic than MaxAssignmentBytes.
+	// ErrAssignmentTooLong says that more would be remembered of a topic than maxAssignmentBytes.
 	ErrAssignmentTooLong = errors.New("the assignments of the topic's partitions are too long")
 
 	ErrDuplicate     = errors.New("duplicate of a batch written before")

@@ -204,15 +204,15 @@ func (c *Change) TransactionalID() string {
 func DecideID(now *TransactionalID, c *Change, open bool, millis int64) (*TransactionalID, error) {
 	switch {
 	case c.Fence != nil:
-		return DecideFence(now, c.Fence, open)
+		return decideFence(now, c.Fence, open)
 	case c.Add != nil:
-		return DecideAdd(now, c.Add, millis)
+		return decideAdd(now, c.Add, millis)
 	case c.Stage != nil:
-		return DecideStage(now, c.Stage, millis)
+		return decideStage(now, c.Stage, millis)
 	case open:
 		return nil, fmt.Errorf("%w: %q is in use", ErrTransactionState, c.Forget.ID)
 	}
-	return DecideForget(now, c.Forget)
+	return decideForget(now, c.Forget)
 }
 
 // StagedVersion is the highest version of what is staged; 0: nothing is.
@@ -251,10 +251,10 @@ func (t *TransactionalID) known(id string, p Producer) error {
 	return nil
 }
 
-// DecideFence returns what a fence makes of an id (nil: one that is not known), of which open says
+// decideFence returns what a fence makes of an id (nil: one that is not known), of which open says
 // whether a transaction is open in a partition. The coordinator adds version and time. The last
 // ending is complete.
-func DecideFence(now *TransactionalID, f *Fence, open bool) (*TransactionalID, error) {
+func decideFence(now *TransactionalID, f *Fence, open bool) (*TransactionalID, error) {
 	if f.ID == "" || len(f.ID) > maxTransactionalIDBytes || f.TimeoutMillis < 0 && f.Expired == nil {
 		return nil, fmt.Errorf("%w: a transactional id of %d bytes, at most %d are allowed; timeout %d", ErrMalformed,
 			len(f.ID), maxTransactionalIDBytes, f.TimeoutMillis)
@@ -314,9 +314,9 @@ func (f *Fence) allowed(now *TransactionalID, open bool) error {
 	return nil
 }
 
-// DecideAdd returns what AddPartitionsToTxn or AddOffsetsToTxn makes of an id. The last ending is
+// decideAdd returns what AddPartitionsToTxn or AddOffsetsToTxn makes of an id. The last ending is
 // complete.
-func DecideAdd(now *TransactionalID, a *AddToTransaction, millis int64) (*TransactionalID, error) {
+func decideAdd(now *TransactionalID, a *AddToTransaction, millis int64) (*TransactionalID, error) {
 	if err := now.known(a.ID, a.Producer); err != nil {
 		return nil, err
 	}
@@ -375,8 +375,8 @@ func (t *TransactionalID) bounded() error {
 	return nil
 }
 
-// DecideStage returns what TxnOffsetCommit makes of an id. The last ending is complete.
-func DecideStage(now *TransactionalID, s *StageOffsets, millis int64) (*TransactionalID, error) {
+// decideStage returns what TxnOffsetCommit makes of an id. The last ending is complete.
+func decideStage(now *TransactionalID, s *StageOffsets, millis int64) (*TransactionalID, error) {
 	if err := now.known(s.ID, s.Producer); err != nil {
 		return nil, err
 	}
@@ -414,9 +414,9 @@ func DecideStage(now *TransactionalID, s *StageOffsets, millis int64) (*Transact
 	return next, next.bounded()
 }
 
-// DecideForget returns the trace of an id that is forgotten. Nothing is open, and the last ending
+// decideForget returns the trace of an id that is forgotten. Nothing is open, and the last ending
 // is complete.
-func DecideForget(now *TransactionalID, f *ForgetTransactionalID) (*TransactionalID, error) {
+func decideForget(now *TransactionalID, f *ForgetTransactionalID) (*TransactionalID, error) {
 	if now == nil || now.Gone || now.Version != f.Version || now.busy() || now.Aborting {
 		return nil, fmt.Errorf("%w: %q is in use", ErrTransactionState, f.ID)
 	}

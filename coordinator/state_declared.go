@@ -20,8 +20,8 @@ const (
 	ReplicaAssignmentConfig = "firn.replica.assignment"
 )
 
-// MaxAssignmentBytes bounds an Assignment's text.
-const MaxAssignmentBytes = 64 << 10
+// maxAssignmentBytes bounds an Assignment's text.
+const maxAssignmentBytes = 64 << 10
 
 // Assignment is the brokers that each partition was assigned to; none for those that were not.
 type Assignment [][]int32
@@ -52,10 +52,10 @@ func (a Assignment) With(partition int32, brokers []int32) Assignment {
 	return a
 }
 
-// Check returns ErrAssignmentTooLong if the assignment is longer than MaxAssignmentBytes.
+// Check returns ErrAssignmentTooLong if the assignment is longer than maxAssignmentBytes.
 func (a Assignment) Check() error {
-	if n := len(a.String()); n > MaxAssignmentBytes {
-		return fmt.Errorf("%w: they take %d bytes; at most %d are remembered", ErrAssignmentTooLong, n, MaxAssignmentBytes)
+	if n := len(a.String()); n > maxAssignmentBytes {
+		return fmt.Errorf("%w: they take %d bytes; at most %d are remembered", ErrAssignmentTooLong, n, maxAssignmentBytes)
 	}
 	return nil
 }

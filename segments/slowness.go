@@ -91,8 +91,8 @@ func (s *Slowness) Begin(size int64) time.Duration {
 	return 0
 }
 
-// Hedge says whether a second request may be sent beside a slow one, and counts it.
-func (s *Slowness) Hedge() bool {
+// mayHedge says whether a second request may be sent beside a slow one, and counts it.
+func (s *Slowness) mayHedge() bool {
 	s.mu.Lock()
 	may, hedged := s.credit >= 1, s.hedged
 	if may {
@@ -136,7 +136,7 @@ func (s *Slowness) Twice(ctx context.Context, size int64, attempt func(context.C
 			second = nil
 		case <-hedge:
 			hedge = nil
-			if s.Hedge() {
+			if s.mayHedge() {
 				again()
 				second = attempt(ctx)
 			}

@@ -46,9 +46,6 @@ type Scram struct {
 	started bool
 }
 
-// User is who the client says it is, once it has said so.
-func (s *Scram) User() string { return s.user }
-
 // Keys are those that the client proved to know; they are those of User only after Step said done.
 func (s *Scram) Keys() access.ScramKeys { return s.keys }
 

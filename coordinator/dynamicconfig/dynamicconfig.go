@@ -15,16 +15,16 @@ import (
 	"firn.dev/coordinator"
 )
 
-// ErrTooMany is returned by Changes when more configs would be set than MaxConfigs. Somebody has to
+// ErrTooMany is returned by Changes when more configs would be set than maxConfigs. Somebody has to
 // delete some.
 var ErrTooMany = errors.New("too many configs of groups, brokers and clients' metrics")
 
-// MaxConfigs bounds how many configs are set, of all resources together, MaxValueBytes each value,
-// and MaxNameBytes the name of a resource.
+// maxConfigs bounds how many configs are set, of all resources together, maxValueBytes each value,
+// and maxNameBytes the name of a resource.
 const (
-	MaxConfigs    = 10_000
-	MaxValueBytes = 1 << 10
-	MaxNameBytes  = 255
+	maxConfigs    = 10_000
+	maxValueBytes = 1 << 10
+	maxNameBytes  = 255
 )
 
 // Kind is what kind of thing has configs.
@@ -112,8 +112,8 @@ func Changes(view *coordinator.View, r Resource, to map[string]string) ([]coordi
 			changes = append(changes, change)
 		}
 	}
-	if grows > 0 && view.SettingsCount(coordinator.ConfigSetting)+grows > MaxConfigs {
-		return nil, fmt.Errorf("%w: at most %d may be set", ErrTooMany, MaxConfigs)
+	if grows > 0 && view.SettingsCount(coordinator.ConfigSetting)+grows > maxConfigs {
+		return nil, fmt.Errorf("%w: at most %d may be set", ErrTooMany, maxConfigs)
 	}
 	return changes, nil
 }
@@ -122,8 +122,8 @@ func Changes(view *coordinator.View, r Resource, to map[string]string) ([]coordi
 func Check(r Resource, set map[string]string) error {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if len(set) > 0 && len(r.Name) > MaxNameBytes {
-		bad("the name of the %s has %d bytes; with more than %d it cannot have configs", r.Kind, len(r.Name), MaxNameBytes)
+	if len(set) > 0 && len(r.Name) > maxNameBytes {
+		bad("the name of the %s has %d bytes; with more than %d it cannot have configs", r.Kind, len(r.Name), maxNameBytes)
 	}
 	if len(set) > 0 && !utf8.ValidString(r.Name) { // they would be kept as another's
 		bad("the name of the %s is not UTF-8, so it cannot have configs", r.Kind)
@@ -132,8 +132,8 @@ func Check(r Resource, set map[string]string) error {
 		d, known := Lookup(r.Kind, name)
 		if !known {
 			bad("unknown %s config %q; there are %s", r.Kind, name, namesOf(r.Kind))
-		} else if len(value) > MaxValueBytes {
-			bad("%s has %d bytes; at most %d are allowed", name, len(value), MaxValueBytes)
+		} else if len(value) > maxValueBytes {
+			bad("%s has %d bytes; at most %d are allowed", name, len(value), maxValueBytes)
 		} else if err := d.check(value); err != nil {
 			bad("%s: %q %w", name, value, err)
 		}

@@ -43,7 +43,7 @@ func TestCheck(t *testing.T) {
 		{ClientMetrics, "match", "client_id=a.*,client_software_name=java", ""},
 		{ClientMetrics, "match", "client_id=[", "regular expression"},
 		{ClientMetrics, "match", "color=blue", `"color"`},
-		{ClientMetrics, "metrics", strings.Repeat("m", MaxValueBytes+1), "at most 1024"},
+		{ClientMetrics, "metrics", strings.Repeat("m", maxValueBytes+1), "at most 1024"},
 	} {
 		err := Check(Resource{c.kind, "r"}, map[string]string{c.name: c.value})
 		if c.wrong == "" && err != nil || c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)) {
@@ -52,7 +52,7 @@ func TestCheck(t *testing.T) {
 	}
 	interval := map[string]string{"interval.ms": "1000"}
 	for name, wrong := range map[string]string{
-		strings.Repeat("n", MaxNameBytes): "", strings.Repeat("n", MaxNameBytes+1): "256 bytes", "\xff": "UTF-8",
+		strings.Repeat("n", maxNameBytes): "", strings.Repeat("n", maxNameBytes+1): "256 bytes", "\xff": "UTF-8",
 	} {
 		err := Check(Resource{ClientMetrics, name}, interval)
 		if wrong == "" && err != nil || wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)) {
@@ -66,7 +66,7 @@ func TestCheck(t *testing.T) {
 
 // How long a value may be is looked at before what it says.
 func TestLengthIsCheckedFirst(t *testing.T) {
-	value := "client_id=" + strings.Repeat("(", MaxValueBytes)
+	value := "client_id=" + strings.Repeat("(", maxValueBytes)
 	err := Check(Resource{ClientMetrics, "m"}, map[string]string{"match": value})
 	if err == nil || strings.Contains(err.Error(), "regular expression") {
 		t.Errorf("a value of %d bytes: %v", len(value), err)

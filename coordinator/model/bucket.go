@@ -10,7 +10,7 @@ const (
 )
 
 // newestOpened is the incarnation that a reader of the bucket alone takes; 0 if there is none.
-func (s *State) newestOpened() int {
+func (s *state) newestOpened() int {
 	for in := maxIncarnations; in > 0; in-- {
 		o := &s.incarnations[in-1]
 		if o.kind == opened {
@@ -26,7 +26,7 @@ func (s *State) newestOpened() int {
 }
 
 // newestSnapshot is the number of the newest snapshot of an incarnation; -1 if it has none.
-func (s *State) newestSnapshot(in int) int {
+func (s *state) newestSnapshot(in int) int {
 	o := &s.incarnations[in-1]
 	for n := maxSnapshots - 1; n > 0; n-- {
 		if o.snapshots[n].there != 0 {
@@ -40,7 +40,7 @@ func (s *State) newestSnapshot(in int) int {
 }
 
 // load reads the newest state of an incarnation.
-func (m *Model) load(s *State, in int) (snapshot, outcome) {
+func (m *model) load(s *state, in int) (snapshot, outcome) {
 	n := s.newestSnapshot(in)
 	if n < 0 {
 		return snapshot{}, moved
@@ -50,7 +50,7 @@ func (m *Model) load(s *State, in int) (snapshot, outcome) {
 
 // read adds to a snapshot what the chains have beyond it, as loader.apply does: of the objects that
 // were listed, if there is a listing.
-func (m *Model) read(s *State, in, n int, lasts *[maxChains]uint8) (found snapshot, what outcome) {
+func (m *model) read(s *state, in, n int, lasts *[maxChains]uint8) (found snapshot, what outcome) {
 	from := &s.incarnations[in-1].snapshots[n]
 	found = snapshot{facts: from.facts &^ kindMask, keys: from.keys & 1}
 	for c := range m.chains {
@@ -77,7 +77,7 @@ func (m *Model) read(s *State, in, n int, lasts *[maxChains]uint8) (found snapsh
 	return found, fine
 }
 
-func (m *Model) readChain(ch *chain, c int, numbers uint8, next, in int, found *snapshot) outcome {
+func (m *model) readChain(ch *chain, c int, numbers uint8, next, in int, found *snapshot) outcome {
 	for ; numbers>>next != 0; next++ {
 		o := ch.objects[next]
 		gap := numbers>>next&1 == 0 || o&kindMask == seal && numbers>>(next+1) != 0
@@ -112,7 +112,7 @@ func (m *Model) readChain(ch *chain, c int, numbers uint8, next, in int, found *
 }
 
 // keyed says whether a segment with the key is among facts.
-func (m *Model) keyed(f facts) bool {
+func (m *model) keyed(f facts) bool {
 	for o := range maxOffsets {
 		if g := record(f.at(o)); g != 0 && m.cfg.Keyed>>(g-1)&1 != 0 {
 			return true
@@ -131,7 +131,7 @@ type layout struct {
 
 const mergedObject = 16
 
-func (s *State) layout(f facts) (l layout) {
+func (s *state) layout(f facts) (l layout) {
 	l.end = f.prefix()
 	for o := range l.end {
 		l.objects[o], l.records[o] = f.at(o), record(f.at(o))
@@ -152,7 +152,7 @@ func (s *State) layout(f facts) (l layout) {
 }
 
 // replace is what partition.replace does: spans that reach into the merge's range are gone, whole.
-func (s *State) replace(l *layout, i int) {
+func (s *state) replace(l *layout, i int) {
 	g := &s.merges[i]
 	for o := range l.end {
 		from, to := o, o
@@ -172,7 +172,7 @@ func (s *State) replace(l *layout, i int) {
 
 // needed are the objects that facts refer to: segments, then merged segments; and the commits whose
 // bytes journal objects carry.
-func (s *State) needed(f facts) (objects uint8, carriers commits) {
+func (s *state) needed(f facts) (objects uint8, carriers commits) {
 	l := s.layout(f)
 	for o := range maxOffsets {
 		commit := f.at(o)
@@ -197,7 +197,7 @@ func (s *State) needed(f facts) (objects uint8, carriers commits) {
 }
 
 // carrier says whether the journal object that carries the bytes of a commit is there.
-func (m *Model) carrier(s *State, commit uint8) bool {
+func (m *model) carrier(s *state, commit uint8) bool {
 	g := int(record(commit)) - 1
 	for _, o := range s.chains[m.cfg.chain(m.cfg.Owners[g], lifeOf(commit))].objects {
 		if o&kindMask == holding && o.offset(commit) >= 0 {
@@ -209,7 +209,7 @@ func (m *Model) carrier(s *State, commit uint8) bool {
 
 // carries are the facts of an object of a chain whose bytes it carries: of commits in the very life
 // that the chain is of.
-func (m *Model) carries(c int, f facts) (kept facts) {
+func (m *model) carries(c int, f facts) (kept facts) {
 	for o := range maxOffsets {
 		commit := f.at(o)
 		if life := lifeOf(commit); life > 0 && m.cfg.chain(m.cfg.Owners[record(commit)-1], life) == c {
@@ -220,7 +220,7 @@ func (m *Model) carries(c int, f facts) (kept facts) {
 }
 
 // reader is what a reader of the bucket alone serves.
-func (m *Model) reader(s *State) (layout, outcome) {
+func (m *model) reader(s *state) (layout, outcome) {
 	in := s.newestOpened()
 	if in == 0 {
 		return layout{}, fine

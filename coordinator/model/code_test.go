@@ -23,12 +23,12 @@ import (
 func TestModelHasEveryCallOfTheCoordinator(t *testing.T) {
 	contract := reflect.TypeFor[coordinator.Coordinator]()
 	for m := range contract.Methods() {
-		if Methods[m.Name] == "" {
+		if methods[m.Name] == "" {
 			t.Errorf("coordinator.Coordinator has a method %s: model it, and name its step in Methods; "+
 				"or say there why it needs none", m.Name)
 		}
 	}
-	for name := range Methods {
+	for name := range methods {
 		if _, there := contract.MethodByName(name); !there {
 			t.Errorf("Methods names %s, which coordinator.Coordinator does not have any more", name)
 		}
@@ -63,12 +63,12 @@ func TestModelHasEveryScript(t *testing.T) {
 func compare(t *testing.T, found map[string]bool, concerns func(string) bool) {
 	t.Helper()
 	said := map[string]bool{}
-	for _, all := range Code {
+	for _, all := range code {
 		for _, site := range all {
 			said[site] = true
 		}
 	}
-	for site := range Beyond {
+	for site := range beyond {
 		if said[site] {
 			t.Errorf("%q is both a step and beyond the model", site)
 		}
@@ -168,7 +168,7 @@ func function(f *ast.FuncDecl) string {
 	return typ.(*ast.Ident).Name + "." + f.Name.Name
 }
 
-var simulated = regexp.MustCompile(`\.(?:call|pausing)\("([^"]*)"`)
+var simulatedCalls = regexp.MustCompile(`\.(?:call|pausing)\("([^"]*)"`)
 
 func TestSimulationNamesItsCallsAsTheModelDoes(t *testing.T) {
 	files, err := filepath.Glob("../sim*_test.go")
@@ -181,18 +181,18 @@ func TestSimulationNamesItsCallsAsTheModelDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range simulated.FindAllStringSubmatch(string(b), -1) {
+		for _, m := range simulatedCalls.FindAllStringSubmatch(string(b), -1) {
 			found[m[1]] = true
 		}
 	}
 	for name := range found {
-		_, step := Simulated[name]
-		if _, beyond := BeyondSimulation[name]; step == beyond {
+		_, step := simulated[name]
+		if _, beyond := beyondSimulation[name]; step == beyond {
 			t.Errorf("the simulation calls something %q: name its step in Simulated, "+
 				"or say in BeyondSimulation why there is none", name)
 		}
 	}
-	for name := range Simulated {
+	for name := range simulated {
 		if !found[name] {
 			t.Errorf("Simulated names %q, which the simulation does not have any more", name)
 		}

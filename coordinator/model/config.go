@@ -1,7 +1,7 @@
 package model
 
-// Config bounds a search. Everything within the bounds is searched.
-type Config struct {
+// config bounds a search. Everything within the bounds is searched.
+type config struct {
 	Name  string
 	About string
 
@@ -36,17 +36,17 @@ type Config struct {
 	States int // within the bounds, as counted; 0: more than anybody has waited for
 }
 
-func (c *Config) chain(node, life int) int { return node*c.Lives + life - 1 }
+func (c *config) chain(node, life int) int { return node*c.Lives + life - 1 }
 
-func (c *Config) chains() int { return c.Nodes * c.Lives }
+func (c *config) chains() int { return c.Nodes * c.Lives }
 
-func (c *Config) carried(g int) bool { return c.Carried>>g&1 != 0 }
+func (c *config) carried(g int) bool { return c.Carried>>g&1 != 0 }
 
-func (c *Config) guest(node int) bool { return c.Guest > 0 && node == c.Nodes-1 }
+func (c *config) guest(node int) bool { return c.Guest > 0 && node == c.Nodes-1 }
 
 // start is the state in which a search begins: incarnation 1 is open, and the nodes live in it.
-func (c *Config) start() *State {
-	s := &State{newest: 1, identities: 1}
+func (c *config) start() *state {
+	s := &state{newest: 1, identities: 1}
 	first := &s.incarnations[0]
 	first.kind = opened
 	first.snapshots[0].there = 1
@@ -72,7 +72,7 @@ func (c *Config) start() *State {
 }
 
 // split is where a failover and a recovery lead of which node 0 has heard nothing.
-func (c *Config) split(s *State) {
+func (c *config) split(s *state) {
 	s.servers[1] = s.servers[0]
 	s.identities++
 	s.servers[0] = server{in: 2, identity: s.identities, trusted: 1}

@@ -1,8 +1,8 @@
 package model
 
-// Short are the configurations that every test run searches. All of each is searched: doc.go says
-// how many states that are.
-var Short = []*Config{
+// shortConfigs are the configurations that every test run searches. All of each is searched: doc.go
+// says how many states that are.
+var shortConfigs = []*config{
 	{
 		Name: "tiny", About: "two nodes write, follow, help and acknowledge",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 1, Objects: 4,
@@ -119,8 +119,8 @@ var Short = []*Config{
 	},
 }
 
-// Long are further configurations, which take minutes.
-var Long = []*Config{
+// longConfigs are further configurations, which take minutes.
+var longConfigs = []*config{
 	{
 		Name: "crash", About: "as tiny, and a crash",
 		Nodes: 2, Owners: []int{0, 1}, Lives: 2, Objects: 3, Crashes: 1, Loads: true,
@@ -236,9 +236,9 @@ var Long = []*Config{
 	},
 }
 
-// Named returns a configuration; nil if there is none of that name.
-func Named(name string) *Config {
-	for _, list := range [][]*Config{Short, Long} {
+// configNamed returns a configuration; nil if there is none of that name.
+func configNamed(name string) *config {
+	for _, list := range [][]*config{shortConfigs, longConfigs} {
 		for _, cfg := range list {
 			if cfg.Name == name {
 				return cfg

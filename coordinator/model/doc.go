@@ -1,7 +1,7 @@
 // Package model is the protocol of the journal, the coordinator and the recoveries as a small
 // state machine, and a search of everything that can happen to it. No program imports it.
 //
-// A State is the bucket (incarnations, snapshots, chains), one or two coordinators, nodes, and the
+// A state is the bucket (incarnations, snapshots, chains), one or two coordinators, nodes, and the
 // messages that are under way. A walk makes every step that is possible in a state; Search goes
 // through all states that can be reached, breadth first, and judges each: what a reader of the
 // bucket alone serves only ever grows (P2), every node serves a prefix of it (P2, P3), what is
@@ -22,7 +22,7 @@
 //   - Time passes in ticks, each of which is longer than everything that the code measures: commits
 //     are too old from then on, chains silent, seals old.
 //
-// Committed offsets have a machine of their own, Offsets: who commits, who owns a group, and who
+// Committed offsets have a machine of their own, offsets: who commits, who owns a group, and who
 // is told what.
 //
 // What is left out: topics and their changes (facts that commute, as commits do), producers'
@@ -31,11 +31,11 @@
 // the parts of an opening and its call by the network (a TCP connection does not do that, and the
 // client library does not send again), and a direct writer that puts its batches under a new id.
 //
-// Each rule of the protocol can be left out (Rules). TestRulesAreNeeded leaves out one at a time
+// Each rule of the protocol can be left out (rules). TestRulesAreNeeded leaves out one at a time
 // and finds the violation. For a few nothing is found, because another rule stands in for them;
 // the list in search_test.go says which.
 //
-// The steps have the names of the code. Code, Beyond and Methods name every call of the
+// The steps have the names of the code. The tables code, beyond and methods name every call of the
 // coordinator, every script of package redis, and every put, delete and listing of the bucket that
 // the code has; tests fail when the code has one that is not named there.
 //
@@ -44,6 +44,6 @@
 // bits are kept. To lose one among 10 million has a chance of one in some 300,000.
 //
 // How many states each configuration has is in configs.go, and a search that counts another number
-// fails: what the model says has changed then. TestProtocol searches the Short configurations;
-// make model searches the Long ones as well.
+// fails: what the model says has changed then. TestProtocol searches shortConfigs;
+// make model searches longConfigs as well.
 package model

@@ -4,7 +4,7 @@ package model
 // node_life.go, ingest.
 
 // coordinators are those that a node may reach. After a failover each call may come to either.
-func (s *State) coordinators() []server {
+func (s *state) coordinators() []server {
 	if s.servers[1].identity != 0 {
 		return s.servers[:]
 	}
@@ -12,7 +12,7 @@ func (s *State) coordinators() []server {
 }
 
 // admits says whether a coordinator takes a call of a generation.
-func (m *Model) admits(sv *server, in, opening uint8) bool {
+func (m *model) admits(sv *server, in, opening uint8) bool {
 	return sv.in != 0 && sv.trusted != 0 && (sv.in == in && sv.opening == opening || !m.rules.CallsCarryGeneration)
 }
 
@@ -45,7 +45,7 @@ func (w *walk) node(i int) {
 		t := w.copy()
 		t.budgets.crashes--
 		w.m.crash(t, i)
-		w.emit(Move{Crash, int8(i), 0, 0})
+		w.emit(transition{crash, int8(i), 0, 0})
 	}
 }
 
@@ -61,11 +61,11 @@ func (w *walk) between(i, k int) {
 		w.s.chains[w.m.cfg.chain(i, int(n.lives))].in != sv.in) {
 		return // no further life is within the bounds
 	}
-	w.emit(Move{Generation, int8(i), 0, 0})
+	w.emit(transition{askGeneration, int8(i), 0, 0})
 }
 
 // end is the end of a life, or of an attempt to begin one.
-func (m *Model) end(s *State, i int) {
+func (m *model) end(s *state, i int) {
 	n := &s.nodes[i]
 	spare := n.spare
 	switch n.phase {
@@ -78,7 +78,7 @@ func (m *Model) end(s *State, i int) {
 	}
 }
 
-func (m *Model) crash(s *State, i int) {
+func (m *model) crash(s *state, i int) {
 	m.end(s, i)
 	s.nodes[i].known, s.nodes[i].spare = 0, 0
 	for g, owner := range m.cfg.Owners {
@@ -97,13 +97,13 @@ func (w *walk) begin(i int) {
 			c.objects[0] = beginning
 		}
 		t.nodes[i].phase, t.nodes[i].next = begun, 1
-		w.emit(Move{Begin, int8(i), 1, 0})
+		w.emit(transition{begin, int8(i), 1, 0})
 		return
 	}
 	if int(n.lives) == w.m.cfg.Lives {
 		return // no further life is within the bounds
 	}
-	create := func() (*State, *chain) {
+	create := func() (*state, *chain) {
 		t := w.copy()
 		t.nodes[i].lives++
 		c := &t.chains[w.m.cfg.chain(i, int(t.nodes[i].lives))]
@@ -113,13 +113,13 @@ func (w *walk) begin(i int) {
 	t, c := create()
 	c.objects[0] = beginning
 	t.nodes[i].phase, t.nodes[i].next = begun, 1
-	w.emit(Move{Begin, int8(i), 0, 0})
+	w.emit(transition{begin, int8(i), 0, 0})
 	if w.m.cfg.Late {
 		t, c = create()
 		c.flight, c.at = beginning, 0
 		w.m.end(t, i)
 		t.nodes[i].spare = n.opening + 1
-		w.emit(Move{BeginLate, int8(i), 0, 0})
+		w.emit(transition{beginLate, int8(i), 0, 0})
 	}
 }
 
@@ -142,16 +142,16 @@ func (w *walk) checkNewest(i int) {
 		if w.m.cfg.guest(i) {
 			w.m.live(t, i)
 		}
-		w.emit(Move{CheckNewest, int8(i), 0, 0})
+		w.emit(transition{checkNewest, int8(i), 0, 0})
 		return
 	}
 	w.m.end(w.copy(), i)
-	w.emit(Move{CheckNewest, int8(i), 1, 0})
+	w.emit(transition{checkNewest, int8(i), 1, 0})
 	w.createIncarnation(i) // whose recovery it is seems dead
 }
 
 // live lets a life begin: the node commits in it what is unanswered.
-func (m *Model) live(s *State, i int) {
+func (m *model) live(s *state, i int) {
 	n := &s.nodes[i]
 	n.phase, n.own, n.spare = alive, 0, 0
 	for g, owner := range m.cfg.Owners {
@@ -166,7 +166,7 @@ func (w *walk) settled(i, k int) {
 	t := w.copy()
 	if !w.m.admits(sv, n.in, n.opening) || w.late(i) {
 		w.m.end(t, i)
-		w.emit(Move{LifeOver, int8(i), 0, 0})
+		w.emit(transition{lifeOver, int8(i), 0, 0})
 		return
 	}
 	switch {
@@ -182,7 +182,7 @@ func (w *walk) settled(i, k int) {
 	default:
 		t.nodes[i].phase, t.nodes[i].from = settled, uint8(sv.hw())
 	}
-	w.emit(Move{Settled, int8(i), 0, 0})
+	w.emit(transition{askSettled, int8(i), 0, 0})
 }
 
 // late says whether a life took too long to begin.
@@ -197,12 +197,12 @@ func (w *walk) load(i int) {
 	if n.phase == settled && w.m.cfg.Loads {
 		if number < 0 {
 			w.m.end(w.copy(), i)
-			w.emit(Move{LifeOver, int8(i), 0, 0})
+			w.emit(transition{lifeOver, int8(i), 0, 0})
 			return
 		}
 		t := w.copy()
 		t.nodes[i].phase, t.nodes[i].snapshot = located, uint8(number)
-		w.emit(Move{Locate, int8(i), 0, 0})
+		w.emit(transition{locate, int8(i), 0, 0})
 		return
 	}
 	if n.phase == located {
@@ -225,7 +225,7 @@ func (w *walk) load(i int) {
 		t.confirm(v, found.facts) // what is in the journal, and its writer may not live to confirm
 		w.m.live(t, i)
 	}
-	w.emit(Move{Load, int8(i), 0, 0})
+	w.emit(transition{load, int8(i), 0, 0})
 }
 
 // live makes the steps of a life.
@@ -244,15 +244,15 @@ func (w *walk) live(i int) {
 		w.learn(i, sv)
 		w.follow(i, sv)
 		if w.m.cfg.guest(i) {
-			w.acknowledge(i, sv.hw(), HighWatermarks)
+			w.acknowledge(i, sv.hw(), highWatermarks)
 		}
 	}
 	if over {
 		w.m.end(w.copy(), i)
-		w.emit(Move{LifeOver, int8(i), 0, 0})
+		w.emit(transition{lifeOver, int8(i), 0, 0})
 	}
 	if !w.m.cfg.guest(i) {
-		w.acknowledge(i, n.view.prefix(), Acknowledge)
+		w.acknowledge(i, n.view.prefix(), acknowledge)
 	}
 	w.snapshots(i)
 	w.plan(i)
@@ -269,7 +269,7 @@ func (w *walk) newSegment(i int) {
 			}
 			sg.sent[max(sg.name, 1)-1] = generation(n.in, n.opening)
 			w.copy().segments[g] = sg
-			w.emit(Move{NewSegment, int8(i), int8(g), 0})
+			w.emit(transition{newSegment, int8(i), int8(g), 0})
 			return
 		}
 	}
@@ -311,7 +311,7 @@ func (w *walk) answers(i int, sv *server) {
 		if sv.log.at(o) == commit && sv.confirmed>>o&1 == 0 && w.mayJournal(i, commit) && !w.journaled(i, f) {
 			t.nodes[i].known, _ = n.known.and(f)
 		}
-		w.emit(Move{Answer, int8(i), int8(g), 0})
+		w.emit(transition{answer, int8(i), int8(g), 0})
 	}
 }
 
@@ -340,7 +340,7 @@ func (w *walk) resolve(i int) {
 			ch.objects[last+1], ch.aged = seal, 0
 		}
 		if *t != *w.s {
-			w.emit(Move{Resolve, int8(i), int8(g), 0})
+			w.emit(transition{resolve, int8(i), int8(g), 0})
 		}
 	}
 }
@@ -431,12 +431,12 @@ func (w *walk) learn(i int, sv *server) {
 		} else if t.confirm(n, f); *t == *w.s {
 			continue
 		}
-		w.emit(Move{Learn, int8(i), int8(b), 0})
+		w.emit(transition{learn, int8(i), int8(b), 0})
 	}
 }
 
 // confirm sends a confirmation.
-func (s *State) confirm(n *node, f facts) {
+func (s *state) confirm(n *node, f facts) {
 	s.incarnations[n.in-1].confirms[n.opening] |= f.mask()
 }
 
@@ -454,7 +454,7 @@ func (w *walk) journal(i int) {
 			if !w.m.rules.JournalBeforeConfirm {
 				t.confirm(n, n.known)
 			}
-			w.emit(Move{JournalPut, int8(i), 0, 0})
+			w.emit(transition{journalPut, int8(i), 0, 0})
 		}
 		return
 	}
@@ -470,7 +470,7 @@ func (w *walk) journal(i int) {
 		t.confirm(n, c.flight)
 		v.next, v.putting, ch.silent = n.next+1, 0, c.begun
 	}
-	w.emit(Move{JournalPutAnswered, int8(i), 0, 0})
+	w.emit(transition{journalPutAnswered, int8(i), 0, 0})
 }
 
 // stale is chain.stale: only guests give themselves up.
@@ -524,7 +524,7 @@ func (w *walk) follow(i int, sv *server) {
 	case lacks:
 		t.wrong = wrongView
 	}
-	w.emit(Move{Follow, int8(i), 0, 0})
+	w.emit(transition{follow, int8(i), 0, 0})
 }
 
 // holds says whether a reader of the bucket finds a segment at an offset, or another with its key.
@@ -534,7 +534,7 @@ func (w *walk) holds(offset, g int) bool {
 }
 
 // acknowledge answers producers.
-func (w *walk) acknowledge(i, hw int, step Step) {
+func (w *walk) acknowledge(i, hw int, step step) {
 	n := &w.s.nodes[i]
 	for g, owner := range w.m.cfg.Owners {
 		if owner != i || w.s.segments[g].state != held || n.answers[g] == 0 {
@@ -550,6 +550,6 @@ func (w *walk) acknowledge(i, hw int, step Step) {
 		if !w.holds(o, g) {
 			t.wrong = wrongAck
 		}
-		w.emit(Move{step, int8(i), int8(g), 0})
+		w.emit(transition{step, int8(i), int8(g), 0})
 	}
 }

@@ -2,17 +2,17 @@ package model
 
 import "math/bits"
 
-// Model is a configuration under rules.
-type Model struct {
-	cfg    *Config
-	rules  Rules
+// model is a configuration under rules.
+type model struct {
+	cfg    *config
+	rules  rules
 	chains int
 	swaps  []swap // that leave the configuration as it is
 }
 
-// New returns a model.
-func New(cfg *Config, rules Rules) *Model {
-	m := &Model{cfg: cfg, rules: rules, chains: cfg.chains()}
+// newModel returns a model.
+func newModel(cfg *config, rules rules) *model {
+	m := &model{cfg: cfg, rules: rules, chains: cfg.chains()}
 	if m.chains > maxChains || cfg.Nodes > maxNodes || len(cfg.Owners) > maxSegments ||
 		cfg.Objects > maxObjects-1 || cfg.Recoveries >= maxIncarnations ||
 		cfg.Merges > maxMerges || cfg.Snapshots >= maxSnapshots {
@@ -41,23 +41,23 @@ var wrongs = map[uint8]string{
 
 // walk makes the steps that are possible in a state.
 type walk struct {
-	m    *Model
-	s    *State
+	m    *model
+	s    *state
 	seen layout // what a reader of the bucket serves in s
-	next State
-	out  func(next *State, move Move)
+	next state
+	out  func(next *state, move transition)
 }
 
 // copy begins a step.
-func (w *walk) copy() *State {
+func (w *walk) copy() *state {
 	w.next = *w.s
 	return &w.next
 }
 
-func (w *walk) emit(move Move) { w.out(&w.next, move) }
+func (w *walk) emit(move transition) { w.out(&w.next, move) }
 
 // from makes all steps from s.
-func (w *walk) from(s *State) {
+func (w *walk) from(s *state) {
 	w.s = s
 	w.seen, _ = w.m.reader(s)
 	for i := range w.m.cfg.Nodes {
@@ -69,7 +69,7 @@ func (w *walk) from(s *State) {
 
 // judge says what is wrong in a state that was reached from one in which a reader of the bucket
 // served seen; "" if nothing is.
-func (m *Model) judge(s *State, seen *layout) string {
+func (m *model) judge(s *state, seen *layout) string {
 	if s.wrong != 0 {
 		return wrongs[s.wrong]
 	}
@@ -119,7 +119,7 @@ func (m *Model) judge(s *State, seen *layout) string {
 	return ""
 }
 
-func (m *Model) prefix(s *State) facts {
+func (m *model) prefix(s *state) facts {
 	in := s.newestOpened()
 	if in == 0 {
 		return 0
@@ -135,7 +135,7 @@ func same(a, b *layout, n int) bool {
 func equal(a, b []uint8) bool { return string(a) == string(b) }
 
 // objects are the segments and merged segments in the bucket.
-func (s *State) objects() (there uint8) {
+func (s *state) objects() (there uint8) {
 	for g := range s.segments {
 		there |= s.segments[g].there << g
 	}
@@ -147,7 +147,7 @@ func (s *State) objects() (there uint8) {
 
 // tidyUp brings states together that differ in nothing that can still matter: messages that no one
 // takes any more, and what cannot be trusted any more.
-func (m *Model) tidyUp(s *State) {
+func (m *model) tidyUp(s *state) {
 	live := m.liveGenerations(s)
 	for g := range s.segments {
 		for name := range s.segments[g].sent {
@@ -190,20 +190,20 @@ func (m *Model) tidyUp(s *State) {
 }
 
 // distrust leaves of what a server holds what anybody looks at who may not trust it.
-func (m *Model) distrust(sv *server) {
+func (m *model) distrust(sv *server) {
 	if sv.trusted == 0 && m.rules.ServerIdentity {
 		*sv = server{in: sv.in, opening: sv.opening, identity: sv.identity, loaded: sv.loaded}
 	}
 }
 
-func (m *Model) distrustBackup(sv *server) {
+func (m *model) distrustBackup(sv *server) {
 	if m.rules.ServerIdentity {
 		*sv = server{in: sv.in, opening: sv.opening}
 	}
 }
 
 // liveGenerations are those that a coordinator may still take calls of.
-func (m *Model) liveGenerations(s *State) (live uint8) {
+func (m *model) liveGenerations(s *state) (live uint8) {
 	if !m.rules.CallsCarryGeneration {
 		return ^uint8(0)
 	}
@@ -226,7 +226,7 @@ func (m *Model) liveGenerations(s *State) (live uint8) {
 
 // forgetHistory drops the facts of incarnations before the newest that opened that nobody reads any
 // more: no node lives in them, no recovery starts from them.
-func (m *Model) forgetHistory(s *State) {
+func (m *model) forgetHistory(s *state) {
 	base := s.newestOpened()
 	for in := 1; in < base; in++ {
 		used := false
@@ -255,7 +255,7 @@ func (m *Model) forgetHistory(s *State) {
 }
 
 // recoverer is the node whose recovery makes an incarnation; -1 if there is none any more.
-func (s *State) recoverer(in int) int {
+func (s *state) recoverer(in int) int {
 	for i := range s.nodes {
 		if int(s.nodes[i].rin) == in {
 			return i
@@ -266,7 +266,7 @@ func (s *State) recoverer(in int) int {
 
 // tidyChains forgets puts that can only find their place taken. Where objects are deleted, places
 // become free again.
-func (m *Model) tidyChains(s *State) {
+func (m *model) tidyChains(s *state) {
 	for c := range m.chains {
 		ch := &s.chains[c]
 		for n := range maxObjects {

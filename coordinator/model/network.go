@@ -39,7 +39,7 @@ func (w *walk) commits(i int, sv *server) {
 			if sg.there == 0 {
 				t.wrong = wrongCommit
 			}
-			w.emit(Move{Commit, int8(i), int8(g), 0})
+			w.emit(transition{commit, int8(i), int8(g), 0})
 		}
 	}
 }
@@ -53,22 +53,22 @@ func (w *walk) arrives(sent uint8, sv *server) bool {
 func (w *walk) carriedCommits(i int, sv *server, g int) {
 	sg := &w.s.segments[g]
 	for life := 1; life <= w.m.cfg.Lives; life++ {
-		commit := carried(g, life)
+		carriedAs := carried(g, life)
 		switch end := sv.log.prefix(); {
 		case !w.arrives(sg.sent[life-1], sv):
 		case sg.age > 0 && w.m.rules.CommitDeadline:
-		case sv.known.has(commit) && w.m.rules.IdempotentCommit:
+		case sv.known.has(carriedAs) && w.m.rules.IdempotentCommit:
 		case sv.keys != 0 && w.m.cfg.Keyed>>g&1 != 0 && w.m.rules.Keys:
-		case end == maxOffsets || sv.known.has(commit) && end > 0 && sv.log.at(end-1) == commit:
+		case end == maxOffsets || sv.known.has(carriedAs) && end > 0 && sv.log.at(end-1) == carriedAs:
 		default:
-			w.decide(i, g, end, commit)
-			w.emit(Move{Commit, int8(i), int8(g), int8(life)})
+			w.decide(i, g, end, carriedAs)
+			w.emit(transition{commit, int8(i), int8(g), int8(life)})
 		}
 	}
 }
 
 // decide gives a commit of a segment an offset.
-func (w *walk) decide(i, g, offset int, commit uint8) *State {
+func (w *walk) decide(i, g, offset int, commit uint8) *state {
 	t := w.copy()
 	v := &t.servers[i]
 	v.log = v.log.with(offset, commit)
@@ -97,7 +97,7 @@ func (w *walk) confirms(i int, sv *server) {
 		for bit>>n != 1 {
 			n++
 		}
-		w.emit(Move{Confirm, int8(i), n, 0})
+		w.emit(transition{confirm, int8(i), n, 0})
 	}
 }
 
@@ -118,12 +118,12 @@ func (w *walk) opens(i int, sv *server) {
 			}
 			t := w.copy()
 			w.m.open(t, &t.servers[i], in+1, k)
-			w.emit(Move{Open, int8(i), int8(in + 1), int8(k)})
+			w.emit(transition{open, int8(i), int8(in + 1), int8(k)})
 		}
 	}
 }
 
-func (m *Model) open(s *State, sv *server, in int, opening uint8) {
+func (m *model) open(s *state, sv *server, in int, opening uint8) {
 	from := &s.incarnations[in-1].snapshots[0]
 	*sv = server{
 		log: from.facts, confirmed: from.facts.mask(), in: uint8(in), opening: opening,
@@ -150,25 +150,25 @@ func (w *walk) lands() {
 		if ch.flight != 0 && ch.objects[ch.at] == absent {
 			t := w.copy()
 			t.chains[c].objects[ch.at] = ch.flight
-			w.emit(Move{JournalPutLands, int8(c), int8(ch.at), 0})
+			w.emit(transition{journalPutLands, int8(c), int8(ch.at), 0})
 		}
 		for n := range maxObjects {
 			if ch.seals>>n&1 != 0 && ch.objects[n] == absent {
 				t := w.copy()
 				t.chains[c].objects[n], t.chains[c].aged = seal, 0
-				w.emit(Move{SealLands, int8(c), int8(n), 0})
+				w.emit(transition{sealLands, int8(c), int8(n), 0})
 			}
 			if ch.doomed>>n&1 != 0 {
 				t := w.copy()
 				t.chains[c].objects[n] = absent
 				t.chains[c].doomed &^= 1 << n
-				w.emit(Move{DeleteLands, int8(c), int8(n), 0})
+				w.emit(transition{deleteLands, int8(c), int8(n), 0})
 			}
 		}
 	}
 	if next := w.s.newest + 1; w.s.creating>>next&1 != 0 {
 		w.copy().newest = next
-		w.emit(Move{CreateIncarnationLands, int8(next), 0, 0})
+		w.emit(transition{createIncarnationLands, int8(next), 0, 0})
 	}
 	for in := range w.s.incarnations {
 		o := &w.s.incarnations[in]
@@ -177,12 +177,12 @@ func (w *walk) lands() {
 		}
 		if o.voiding != 0 {
 			w.copy().incarnations[in].kind = void
-			w.emit(Move{SettleOneLands, int8(in + 1), 0, 0})
+			w.emit(transition{settleOneLands, int8(in + 1), 0, 0})
 		}
 		if o.opening != 0 {
 			t := w.copy()
 			t.incarnations[in].kind, t.incarnations[in].snapshots[0].there = opened, 1
-			w.emit(Move{OpeningLands, int8(in + 1), 0, 0})
+			w.emit(transition{openingLands, int8(in + 1), 0, 0})
 		}
 	}
 	w.snapshotLands()
@@ -195,7 +195,7 @@ func (w *walk) lands() {
 			} else {
 				t.merges[o-maxSegments].there = 0
 			}
-			w.emit(Move{CollectDeleteLands, int8(o), 0, 0})
+			w.emit(transition{collectDeleteLands, int8(o), 0, 0})
 		}
 	}
 }
@@ -207,13 +207,13 @@ func (w *walk) disasters() {
 		t := w.copy()
 		t.budgets.flushes--
 		t.servers[0] = server{identity: present.identity}
-		w.emit(Move{Flush, 0, 0, 0})
+		w.emit(transition{flush, 0, 0, 0})
 	}
 	if b.saves > 0 && present.in != 0 && present.trusted != 0 {
 		t := w.copy()
 		t.budgets.saves--
 		t.backup = *present
-		w.emit(Move{Save, 0, 0, 0})
+		w.emit(transition{save, 0, 0, 0})
 	}
 	if b.rewinds > 0 {
 		w.rewind()
@@ -227,7 +227,7 @@ func (w *walk) disasters() {
 }
 
 // replacement is another server, with an earlier state or none.
-func (w *walk) replacement(t *State, empty bool) server {
+func (w *walk) replacement(t *state, empty bool) server {
 	t.identities++
 	if empty {
 		return server{identity: t.identities}
@@ -248,7 +248,7 @@ func (w *walk) rewind() {
 		t := w.copy()
 		t.budgets.rewinds--
 		t.servers[0] = w.replacement(t, k == 0)
-		w.emit(Move{Rewind, 0, k, 0})
+		w.emit(transition{rewind, 0, k, 0})
 	}
 }
 
@@ -260,7 +260,7 @@ func (w *walk) failover() {
 		t := w.copy()
 		t.budgets.failovers--
 		t.servers[1], t.servers[0] = t.servers[0], w.replacement(t, k == 0)
-		w.emit(Move{Failover, 0, k, 0})
+		w.emit(transition{failover, 0, k, 0})
 	}
 }
 
@@ -289,5 +289,5 @@ func (w *walk) tick() {
 			t.merges[g].age = min(t.merges[g].age+1, 2)
 		}
 	}
-	w.emit(Move{Tick, 0, 0, 0})
+	w.emit(transition{tick, 0, 0, 0})
 }

@@ -1,21 +1,21 @@
 package model
 
-// Offsets is the protocol of committed offsets: one group, one partition, one or two nodes that
+// offsets is the protocol of committed offsets: one group, one partition, one or two nodes that
 // may own it, and at most two incarnations, each on a server of its own. It is a machine of its
 // own, because a commit of records touches nothing of it.
 //
 // Leases end at any time, whatever their holders think: no clock is trusted. What was proposed
 // arrives at any time, as often as it likes, also when its sender has given up. The server of an
 // incarnation that is over goes on answering.
-type Offsets struct {
+type offsets struct {
 	Name                           string
 	Nodes, Commits, Takes, Fetches int
 	Recovery                       bool // a second incarnation opens
-	Rules                          OffsetsRules
+	Rules                          offsetsRules
 }
 
-// OffsetsRules are the rules: each can be left out.
-type OffsetsRules struct {
+// offsetsRules are the rules: each can be left out.
+type offsetsRules struct {
 	Numbered    bool `rule:"the owner of a group numbers its commits"`
 	NumbersKept bool `rule:"an owner that takes its lease again goes on counting"`
 	Epoch       bool `rule:"a commit is decided under the epoch of the lease only"`
@@ -134,7 +134,7 @@ func (o *offsetServer) append(value, version int8) bool {
 }
 
 // steps makes all steps from s, and says of each whether it is wrong.
-func (m *Offsets) steps(s offsetsState, out func(next offsetsState, step string, wrong bool)) {
+func (m *offsets) steps(s offsetsState, out func(next offsetsState, step string, wrong bool)) {
 	for i := range m.Nodes {
 		m.own(s, i, out)
 		m.commit(s, i, out)
@@ -160,7 +160,7 @@ func (m *Offsets) steps(s offsetsState, out func(next offsetsState, step string,
 }
 
 // own has a node take and lose the lease.
-func (m *Offsets) own(s offsetsState, i int, out func(offsetsState, string, bool)) {
+func (m *offsets) own(s offsetsState, i int, out func(offsetsState, string, bool)) {
 	n := s.nodes[i]
 	server := s.servers[n.in]
 	free := server.holder == 0 || server.holder == int8(i+1)
@@ -208,7 +208,7 @@ func (n *offsetNode) end() {
 }
 
 // commit has a node commit a value, and tell its client, or give up.
-func (m *Offsets) commit(s offsetsState, i int, out func(offsetsState, string, bool)) {
+func (m *offsets) commit(s offsetsState, i int, out func(offsetsState, string, bool)) {
 	n := s.nodes[i]
 	if n.epoch != 0 && n.barrier == 0 && n.commits == 0 && int(s.begun) < m.Commits {
 		next := s
@@ -241,7 +241,7 @@ func (m *Offsets) commit(s offsetsState, i int, out func(offsetsState, string, b
 }
 
 // fetch has a node say what is committed.
-func (m *Offsets) fetch(s offsetsState, i int, out func(offsetsState, string, bool)) {
+func (m *offsets) fetch(s offsetsState, i int, out func(offsetsState, string, bool)) {
 	n := s.nodes[i]
 	r := m.Rules
 	reads := func(next offsetsState) {
@@ -289,7 +289,7 @@ func (m *Offsets) fetch(s offsetsState, i int, out func(offsetsState, string, bo
 
 // recover opens the second incarnation, with whatever of the first one was in the journal, and has
 // nodes live in it.
-func (m *Offsets) recover(s offsetsState, out func(offsetsState, string, bool)) {
+func (m *offsets) recover(s offsetsState, out func(offsetsState, string, bool)) {
 	if !m.Recovery {
 		return
 	}
@@ -331,9 +331,9 @@ func (o *offsetServer) decided(v int8) bool {
 	return false
 }
 
-// Search goes through all states, breadth first, until one is wrong. It returns how many it saw,
+// search goes through all states, breadth first, until one is wrong. It returns how many it saw,
 // and the steps that lead to what is wrong; nil if nothing is.
-func (m *Offsets) Search() (states int, wrong []string) {
+func (m *offsets) search() (states int, wrong []string) {
 	type from struct {
 		state offsetsState
 		step  string

@@ -15,13 +15,13 @@ func (w *walk) createIncarnation(i int) {
 	w.m.end(t, i)
 	n := &t.nodes[i]
 	n.phase, n.rin, n.down = settling, t.newest, t.newest-1
-	w.emit(Move{CreateIncarnation, int8(i), 0, 0})
+	w.emit(transition{createIncarnation, int8(i), 0, 0})
 	if w.m.cfg.Late && w.s.creating>>(w.s.newest+1)&1 == 0 {
 		t = w.copy()
 		t.budgets.recoveries--
 		t.creating |= 1 << (w.s.newest + 1)
 		w.m.end(t, i)
-		w.emit(Move{CreateIncarnation, int8(i), 1, 0})
+		w.emit(transition{createIncarnation, int8(i), 1, 0})
 	}
 }
 
@@ -47,7 +47,7 @@ func (w *walk) recovering(i int) {
 		t.nodes[i].phase = opening
 		o := &t.incarnations[n.rin-1]
 		o.sent |= 1 << n.opening
-		w.emit(Move{SendOpen, int8(i), 0, 0})
+		w.emit(transition{sendOpen, int8(i), 0, 0})
 	case opening:
 		for k := range w.s.coordinators() {
 			w.lookOpened(i, k)
@@ -59,7 +59,7 @@ func (w *walk) recovering(i int) {
 func (w *walk) settleOne(i int) {
 	n := &w.s.nodes[i]
 	t := w.copy()
-	v, move := &t.nodes[i], Move{SettleOne, int8(i), int8(n.down), 0}
+	v, move := &t.nodes[i], transition{settleOne, int8(i), int8(n.down), 0}
 	if n.down == 0 {
 		v.phase = listing // nothing ever opened
 		w.emit(move)
@@ -86,7 +86,7 @@ func (w *walk) settleOne(i int) {
 		t = w.copy()
 		t.incarnations[n.down-1].voiding = 1
 		w.m.end(t, i)
-		w.emit(Move{SettleOne, int8(i), int8(n.down), 1})
+		w.emit(transition{settleOne, int8(i), int8(n.down), 1})
 	}
 }
 
@@ -115,7 +115,7 @@ func (w *walk) list(i int) {
 		found, _ := w.m.load(t, int(n.base))
 		t.incarnations[n.rin-1].snapshots[0].facts = found.facts
 	}
-	w.emit(Move{ListChains, int8(i), 0, 0})
+	w.emit(transition{listChains, int8(i), 0, 0})
 }
 
 // seal seals one chain.
@@ -138,7 +138,7 @@ func (w *walk) seal(i int) {
 		late := false
 		if last < 0 {
 			v.ends[c] = 0
-			w.emit(Move{SealChain, int8(i), int8(c), 0})
+			w.emit(transition{sealChain, int8(i), int8(c), 0})
 			continue
 		}
 		switch there := ch.objects[last]; {
@@ -155,18 +155,18 @@ func (w *walk) seal(i int) {
 			}
 			late = w.m.cfg.Late
 		}
-		w.emit(Move{SealChain, int8(i), int8(c), 0})
+		w.emit(transition{sealChain, int8(i), int8(c), 0})
 		if late {
 			t = w.copy()
 			t.chains[c].seals |= 1 << next
 			w.m.end(t, i)
-			w.emit(Move{SealChain, int8(i), int8(c), 1})
+			w.emit(transition{sealChain, int8(i), int8(c), 1})
 		}
 	}
 }
 
 // rebuild is step 4. A chain that is full without a seal (its last number is a fact) cannot be
-// sealed within the bounds; Config sees to it that there is room.
+// sealed within the bounds; config sees to it that there is room.
 func (w *walk) rebuild(i int) {
 	n := &w.s.nodes[i]
 	t := w.copy()
@@ -182,7 +182,7 @@ func (w *walk) rebuild(i int) {
 		switch what {
 		case moved:
 			w.m.end(t, i)
-			w.emit(Move{Rebuild, int8(i), 0, 0})
+			w.emit(transition{rebuild, int8(i), 0, 0})
 			return
 		case contrary:
 			t.wrong = wrongFacts
@@ -205,7 +205,7 @@ func (w *walk) rebuild(i int) {
 		o.keys |= found.keys
 	}
 	*v = node{lives: n.lives, spare: n.spare, rin: n.rin, phase: rebuilt}
-	w.emit(Move{Rebuild, int8(i), 0, 0})
+	w.emit(transition{rebuild, int8(i), 0, 0})
 }
 
 // putOpening is step 5.
@@ -219,12 +219,12 @@ func (w *walk) putOpening(i int) {
 	} else {
 		w.m.end(t, i)
 	}
-	w.emit(Move{PutOpening, int8(i), 0, 0})
+	w.emit(transition{putOpening, int8(i), 0, 0})
 	if w.m.cfg.Late && w.s.incarnations[n.rin-1].kind == undecided {
 		t = w.copy()
 		t.incarnations[n.rin-1].opening = 1
 		w.m.end(t, i)
-		w.emit(Move{PutOpening, int8(i), 1, 0})
+		w.emit(transition{putOpening, int8(i), 1, 0})
 	}
 }
 
@@ -234,14 +234,14 @@ func (w *walk) loadParts(i, k int) {
 	t := w.copy()
 	if sv.in >= n.rin && w.m.rules.OpenHigher {
 		w.m.end(t, i)
-		w.emit(Move{LifeOver, int8(i), 0, 0})
+		w.emit(transition{lifeOver, int8(i), 0, 0})
 		return
 	}
 	o := &t.incarnations[n.rin-1]
 	o.to, o.before = sv.identity, sv.in
 	t.servers[k].loaded = n.rin | n.opening<<7
 	t.nodes[i].phase = loading
-	w.emit(Move{LoadParts, int8(i), 0, 0})
+	w.emit(transition{loadParts, int8(i), 0, 0})
 }
 
 // lookOpened looks whether the very opening that was sent is current. If not, the state is dropped:
@@ -254,10 +254,10 @@ func (w *walk) lookOpened(i, k int) {
 	} else {
 		w.m.end(t, i)
 	}
-	w.emit(Move{LookOpened, int8(i), 0, 0})
+	w.emit(transition{lookOpened, int8(i), 0, 0})
 	if !w.m.rules.OpenOnce && n.opening == 0 {
 		t = w.copy()
 		t.nodes[i].phase, t.nodes[i].opening = recovered, 1
-		w.emit(Move{OpenAgain, int8(i), 0, 0})
+		w.emit(transition{openAgain, int8(i), 0, 0})
 	}
 }

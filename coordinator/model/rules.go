@@ -2,9 +2,9 @@ package model
 
 import "firn.dev/coordinator/model/explore"
 
-// Rules are the rules of the protocol: each can be left out, to see that a search finds what it is
+// rules are the rules of the protocol: each can be left out, to see that a search finds what it is
 // for. The tag says what the rule is.
-type Rules struct {
+type rules struct {
 	JournalBeforeConfirm  bool `rule:"a fact is confirmed only after it is in the journal"`
 	AckAfterConfirm       bool `rule:"a segment is acknowledged only when the high watermark has passed it"`
 	Seal                  bool `rule:"a recovery seals every chain"`
@@ -57,14 +57,14 @@ type Rules struct {
 	MergeConfirmed        bool `rule:"only what is confirmed is merged"`
 }
 
-// All are all rules.
-func All() Rules { return explore.All[Rules]() }
+// allRules are all rules.
+func allRules() rules { return explore.All[rules]() }
 
-// Without are all rules but some.
-func Without(names ...string) Rules { return explore.Without[Rules](names...) }
+// rulesWithout are all rules but some.
+func rulesWithout(names ...string) rules { return explore.Without[rules](names...) }
 
-// RuleNames are the names of all rules.
-func RuleNames() []string { return explore.RuleNames[Rules]() }
+// ruleNames are the names of all rules.
+func ruleNames() []string { return explore.RuleNames[rules]() }
 
-// Say says what a rule is.
-func Say(name string) string { return explore.Say[Rules](name) }
+// sayRule says what a rule is.
+func sayRule(name string) string { return explore.Say[rules](name) }

@@ -8,17 +8,17 @@ import (
 	"firn.dev/coordinator/model/explore"
 )
 
-// Result is what a search found.
-type Result struct {
+// result is what a search found.
+type result struct {
 	explore.Result
 	Config string
-	Trace  []Move // the shortest way to the violation
+	Trace  []transition // the shortest way to the violation
 }
 
-func (r *Result) String() string { return fmt.Sprintf("%-12s %s", r.Config, r.Result.String()) }
+func (r *result) String() string { return fmt.Sprintf("%-12s %s", r.Config, r.Result.String()) }
 
-// Explain writes a violation and the way to it.
-func (r *Result) Explain() string {
+// explain writes a violation and the way to it.
+func (r *result) explain() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", r.Config, r.Violation)
 	for i, m := range r.Trace {
@@ -27,12 +27,12 @@ func (r *Result) Explain() string {
 	return b.String()
 }
 
-func bytesOf(s *State) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s)) }
+func bytesOf(s *state) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s)) }
 
-// Search looks at every state that can be reached, breadth first, until one is wrong or limit
+// search looks at every state that can be reached, breadth first, until one is wrong or limit
 // states were seen (0: no limit).
-func (m *Model) Search(limit int) *Result {
-	r := &Result{Result: *explore.Search(m, limit), Config: m.cfg.Name}
+func (m *model) search(limit int) *result {
+	r := &result{Result: *explore.Search(m, limit), Config: m.cfg.Name}
 	if r.Violation != "" {
 		r.Trace = m.trace(r.Way)
 	}
@@ -40,7 +40,7 @@ func (m *Model) Search(limit int) *Result {
 }
 
 // Start is the state in which a search begins.
-func (m *Model) Start() State {
+func (m *model) Start() state {
 	s := m.cfg.start()
 	if m.cfg.Stale {
 		m.stale(s)
@@ -50,7 +50,7 @@ func (m *Model) Start() State {
 }
 
 // stale is where node 0 leads that wrote a snapshot and was silent, while another sealed its chain.
-func (m *Model) stale(s *State) {
+func (m *model) stale(s *state) {
 	before, _ := m.load(s, 1)
 	s.flying = flyingSnapshot{snapshot: before, in: 1, n: 1}
 	for c := range m.chains {
@@ -63,10 +63,10 @@ func (m *Model) stale(s *State) {
 }
 
 // Walker makes steps from one state to the next, each in its canonical form.
-func (m *Model) Walker() func(s *State, out func(next *State, step explore.Step)) {
+func (m *model) Walker() func(s *state, out func(next *state, step explore.Step)) {
 	w := &walk{m: m}
-	return func(s *State, out func(next *State, step explore.Step)) {
-		w.out = func(next *State, _ Move) {
+	return func(s *state, out func(next *state, step explore.Step)) {
+		w.out = func(next *state, _ transition) {
 			if wrong := m.judge(next, &w.seen); wrong != "" {
 				out(next, explore.Step{Wrong: wrong})
 				return
@@ -80,25 +80,25 @@ func (m *Model) Walker() func(s *State, out func(next *State, step explore.Step)
 }
 
 // trace goes the way to the violation again, in the names that nodes had at its beginning.
-func (m *Model) trace(way []int) []Move {
-	state := m.Start()
+func (m *model) trace(way []int) []transition {
+	now := m.Start()
 	names := naming(m.cfg)
-	var moves []Move
+	var moves []transition
 	for _, wanted := range way {
-		number, found := 0, State{}
+		number, found := 0, state{}
 		w := walk{m: m}
-		w.out = func(next *State, move Move) {
+		w.out = func(next *state, move transition) {
 			if number == wanted {
 				found = *next
 				moves = append(moves, names.say(move))
 			}
 			number++
 		}
-		before := state
+		before := now
 		w.from(&before)
 		m.tidyUp(&found)
 		var by int
-		if state, by = m.canonical(&found); by >= 0 {
+		if now, by = m.canonical(&found); by >= 0 {
 			names.swap(&m.swaps[by])
 		}
 	}

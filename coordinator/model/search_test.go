@@ -10,18 +10,18 @@ import (
 
 // TestProtocol searches all that can happen within the bounds of each configuration.
 func TestProtocol(t *testing.T) {
-	configs, err := explore.Chosen(Short, Long, Named)
+	configs, err := explore.Chosen(shortConfigs, longConfigs, configNamed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	total := 0
 	for _, cfg := range configs {
-		r := New(cfg, All()).Search(*explore.Limit)
+		r := newModel(cfg, allRules()).search(*explore.Limit)
 		t.Log(r)
 		total += r.States
 		switch {
 		case r.Violation != "":
-			t.Error(r.Explain())
+			t.Error(r.explain())
 		case !r.Complete && cfg.States == 0: // nobody has waited for its end: what was seen is right
 		case !r.Complete:
 			t.Errorf("%s has more than %d states, and the rest was not seen: raise -model.states", cfg.Name, *explore.Limit)
@@ -103,11 +103,11 @@ func TestRulesAreNeeded(t *testing.T) {
 	}
 	for _, n := range tried {
 		t.Run(n.rules, func(t *testing.T) {
-			r := New(Named(n.config), Without(strings.Split(n.rules, "+")...)).Search(0)
+			r := newModel(configNamed(n.config), rulesWithout(strings.Split(n.rules, "+")...)).search(0)
 			if r.Violation == "" {
-				t.Fatalf("without this rule nothing is found: %s", Say(n.rules))
+				t.Fatalf("without this rule nothing is found: %s", sayRule(n.rules))
 			}
-			t.Logf("%s: %s", Say(n.rules), r)
+			t.Logf("%s: %s", sayRule(n.rules), r)
 			if len(r.Trace) == 0 {
 				t.Error("nobody can say how that came about")
 			}
@@ -118,12 +118,12 @@ func TestRulesAreNeeded(t *testing.T) {
 // TestRulesThatOthersStandInFor keeps the list of spare rules honest.
 func TestRulesThatOthersStandInFor(t *testing.T) {
 	for rule, n := range spare {
-		if !*explore.Long && !slices.Contains(Short, Named(n.config)) {
+		if !*explore.Long && !slices.Contains(shortConfigs, configNamed(n.config)) {
 			continue // make model tries it
 		}
 		t.Run(rule, func(t *testing.T) {
-			if r := New(Named(n.config), Without(rule)).Search(0); r.Violation != "" {
-				t.Errorf("it is needed, so it belongs among the others: %s", r.Explain())
+			if r := newModel(configNamed(n.config), rulesWithout(rule)).search(0); r.Violation != "" {
+				t.Errorf("it is needed, so it belongs among the others: %s", r.explain())
 			}
 		})
 	}
@@ -136,9 +136,9 @@ func TestEachRuleIsTriedWithout(t *testing.T) {
 			tried[rule] = true
 		}
 	}
-	for _, rule := range RuleNames() {
+	for _, rule := range ruleNames() {
 		if _, known := spare[rule]; known == tried[rule] {
-			t.Errorf("%s (%s) belongs either among those that are needed or among the spare ones", rule, Say(rule))
+			t.Errorf("%s (%s) belongs either among those that are needed or among the spare ones", rule, sayRule(rule))
 		}
 	}
 }

@@ -1,6 +1,6 @@
 package model
 
-// A State is one moment of the whole: bucket, coordinators, nodes, messages under way. It has a
+// A state is one moment of the whole: bucket, coordinators, nodes, messages under way. It has a
 // fixed size and no padding, so that its bytes are its identity.
 const (
 	maxNodes        = 3
@@ -303,8 +303,8 @@ type budgets struct {
 	late                                                                                   uint8
 }
 
-// State is a state of the model.
-type State struct {
+// state is a state of the model.
+type state struct {
 	chains       [maxChains]chain
 	incarnations [maxIncarnations]incarnation
 	nodes        [maxNodes]node

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// swap renames nodes, and with them their chains and segments. Config is the same after it, so that
+// swap renames nodes, and with them their chains and segments. The config stays the same, so that
 // states that differ by it are one.
 type swap struct {
 	nodes, segments, chains []int // new place of each
@@ -13,7 +13,7 @@ type swap struct {
 
 // swaps returns the renamings of nodes, other than none, under which a configuration stays as it
 // is: the k-th segment of a node becomes the k-th of the other.
-func swaps(cfg *Config) []swap {
+func swaps(cfg *config) []swap {
 	var all []swap
 	permute(cfg.Nodes, func(nodes []int) {
 		s := swap{nodes: slices.Clone(nodes)}
@@ -73,7 +73,7 @@ func permute(n int, visit func([]int)) {
 
 // canonical returns the least of the states that a state is renamed to, and by which swap; -1 if it
 // is the least itself.
-func (m *Model) canonical(s *State) (least State, by int) {
+func (m *model) canonical(s *state) (least state, by int) {
 	least, by = *s, -1
 	for i := range m.swaps {
 		if t := m.swaps[i].apply(s, m.cfg); bytes.Compare(bytesOf(&t), bytesOf(&least)) < 0 {
@@ -83,7 +83,7 @@ func (m *Model) canonical(s *State) (least State, by int) {
 	return least, by
 }
 
-func (p *swap) apply(s *State, cfg *Config) State {
+func (p *swap) apply(s *state, cfg *config) state {
 	t := *s
 	for c, to := range p.chains {
 		t.chains[to] = s.chains[c]
@@ -176,7 +176,7 @@ func mask(bits uint8, to []int) (renamed uint8) {
 // naming says under which names nodes, chains and segments go by now.
 type namings struct{ nodes, chains, segments []int }
 
-func naming(cfg *Config) *namings {
+func naming(cfg *config) *namings {
 	count := func(n int) []int {
 		all := make([]int, n)
 		for i := range all {
@@ -200,21 +200,21 @@ func (n *namings) swap(p *swap) {
 }
 
 // say puts a move into the names of the beginning.
-func (n *namings) say(m Move) Move {
+func (n *namings) say(m transition) transition {
 	switch m.Step {
-	case JournalPutLands, SealLands, DeleteLands:
+	case journalPutLands, sealLands, deleteLands:
 		m.A = int8(n.chains[m.A])
-	case Commit:
+	case commit:
 		m.B = int8(n.segments[m.B])
-	case Confirm, Open, Propose, Flush, Save, Rewind, Failover, Tick,
-		CreateIncarnationLands, SettleOneLands, OpeningLands, SnapshotLands:
-	case CollectDeleteLands:
+	case confirm, open, propose, flush, save, rewind, failover, tick,
+		createIncarnationLands, settleOneLands, openingLands, snapshotLands:
+	case collectDeleteLands:
 		if int(m.A) < len(n.segments) {
 			m.A = int8(n.segments[m.A])
 		}
-	case NewSegment, Answer, Resolve, Acknowledge, HighWatermarks:
+	case newSegment, answer, resolve, acknowledge, highWatermarks:
 		m.A, m.B = int8(n.nodes[m.A]), int8(n.segments[m.B])
-	case SealChain, SealSilent:
+	case sealChain, sealSilent:
 		m.A, m.B = int8(n.nodes[m.A]), int8(n.chains[m.B])
 	default:
 		m.A = int8(n.nodes[m.A])

@@ -1,45 +1,45 @@
 package model
 
-// Code says where in the code a step happens: every put, delete and listing of the bucket, as
+// code says where in the code a step happens: every put, delete and listing of the bucket, as
 // package, function and method, and every script of package redis. Methods of
-// coordinator.Coordinator are in Methods. A test compares this with the code in both directions.
-var Code = map[Step][]string{
-	Begin:             {"coordinator chain.begin create"},
-	CheckNewest:       {"coordinator newestIncarnation List"},
-	Locate:            {"coordinator loader.listSnapshots List"},
-	Load:              {"coordinator loader.listChains List"},
-	ListChains:        {"coordinator loader.listChains List"},
-	NewSegment:        {"ingest uploader.attempt Put"},
-	JournalPut:        {"coordinator chain.attempt Put"},
-	CreateIncarnation: {"coordinator recovery.createIncarnation create"},
-	SettleOne:         {"coordinator recovery.settleOne create"},
-	SealChain:         {"coordinator recovery.sealChain create"},
-	SealSilent:        {"coordinator recovery.sealChain create"},
-	PutOpening:        {"coordinator recovery.open create"},
-	Snapshot:          {"coordinator snapshotter.write create"},
-	Tidy:              {"coordinator tidier.look List"},
-	DeleteLands:       {"coordinator snapshotter.tidy Delete"},
-	PlanMerge:         {"cleanup job.create Create", "cleanup timed.Put Put", "coordinator Node.Archive Put"},
-	CollectList:       {"coordinator collector.list List"},
-	CollectCheck:      {"cleanup collector.collect Delete"},
+// coordinator.Coordinator are in methods. A test compares this with the code in both directions.
+var code = map[step][]string{
+	begin:             {"coordinator chain.begin create"},
+	checkNewest:       {"coordinator newestIncarnation List"},
+	locate:            {"coordinator loader.listSnapshots List"},
+	load:              {"coordinator loader.listChains List"},
+	listChains:        {"coordinator loader.listChains List"},
+	newSegment:        {"ingest uploader.attempt Put"},
+	journalPut:        {"coordinator chain.attempt Put"},
+	createIncarnation: {"coordinator recovery.createIncarnation create"},
+	settleOne:         {"coordinator recovery.settleOne create"},
+	sealChain:         {"coordinator recovery.sealChain create"},
+	sealSilent:        {"coordinator recovery.sealChain create"},
+	putOpening:        {"coordinator recovery.open create"},
+	putSnapshot:       {"coordinator snapshotter.write create"},
+	tidy:              {"coordinator tidier.look List"},
+	deleteLands:       {"coordinator snapshotter.tidy Delete"},
+	planMerge:         {"cleanup job.create Create", "cleanup timed.Put Put", "coordinator Node.Archive Put"},
+	collectList:       {"coordinator collector.list List"},
+	collectCheck:      {"cleanup collector.collect Delete"},
 
-	Generation:    {"redis look"},
-	LoadParts:     {"redis load"},
-	Open:          {"redis open"},
-	LookOpened:    {"redis look"},
-	Commit:        {"redis commit"},
-	Confirm:       {"redis confirm"},
-	Settled:       {"redis settled"},
-	CollectLatest: {"redis latest"},
-	Propose:       {"redis propose"},
-	HighWatermarks: {
+	askGeneration: {"redis look"},
+	loadParts:     {"redis load"},
+	open:          {"redis open"},
+	lookOpened:    {"redis look"},
+	commit:        {"redis commit"},
+	confirm:       {"redis confirm"},
+	askSettled:    {"redis settled"},
+	collectLatest: {"redis latest"},
+	propose:       {"redis propose"},
+	highWatermarks: {
 		"redis marks",
 	},
-	Follow: {"redis watch"},
+	follow: {"redis watch"},
 }
 
-// Beyond is what the code does that the model does not have, and why.
-var Beyond = map[string]string{
+// beyond is what the code does that the model does not have, and why.
+var beyond = map[string]string{
 	"coordinator create Put":      "what all calls of create do: each of them is a step",
 	"coordinator Delete Delete":   "what all calls of Delete do, after they have looked for the newest incarnation",
 	"coordinator audit.list List": "an audit reads, and decides nothing",
@@ -59,18 +59,18 @@ var Beyond = map[string]string{
 	"redis txn_change": "steps of package txn: a fence, an addition, offsets that are staged, an id that is forgotten",
 }
 
-// Methods are the methods of coordinator.Coordinator: the step that stands for each, or why there
+// methods are the methods of coordinator.Coordinator: the step that stands for each, or why there
 // is none.
-var Methods = map[string]string{
-	"Generation":     names[Generation],
-	"Open":           names[Open],
-	"Commit":         names[Commit],
-	"Confirm":        names[Confirm],
-	"Settled":        names[Settled],
-	"Latest":         names[CollectLatest],
-	"Propose":        names[Propose] + ", of merges; other changes are facts that commute as commits do",
-	"Follow":         names[Follow],
-	"HighWatermarks": names[HighWatermarks],
+var methods = map[string]string{
+	"Generation":     names[askGeneration],
+	"Open":           names[open],
+	"Commit":         names[commit],
+	"Confirm":        names[confirm],
+	"Settled":        names[askSettled],
+	"Latest":         names[collectLatest],
+	"Propose":        names[propose] + ", of merges; other changes are facts that commute as commits do",
+	"Follow":         names[follow],
+	"HighWatermarks": names[highWatermarks],
 	"Keyed":          "none: a lookup, and Commit looks again",
 	"Topic":          "none: a lookup of a topic",
 
@@ -82,23 +82,23 @@ var Methods = map[string]string{
 	"Nodes":           "none: as Register",
 }
 
-// Simulated are the calls of the simulation in package coordinator, by the names that it gives
+// simulated are the calls of the simulation in package coordinator, by the names that it gives
 // them.
-var Simulated = map[string]Step{
-	"generation":    Generation,
-	"open":          Open,
-	"begin":         Begin,
-	"settled":       Settled,
-	"latest":        CollectLatest,
-	"follow":        Follow,
-	"commit":        Commit,
-	"confirm":       Confirm,
-	"propose merge": Propose,
-	"acknowledge":   Acknowledge,
+var simulated = map[string]step{
+	"generation":    askGeneration,
+	"open":          open,
+	"begin":         begin,
+	"settled":       askSettled,
+	"latest":        collectLatest,
+	"follow":        follow,
+	"commit":        commit,
+	"confirm":       confirm,
+	"propose merge": propose,
+	"acknowledge":   acknowledge,
 }
 
-// BeyondSimulation are the names that the simulation has beside those.
-var BeyondSimulation = map[string]string{
+// beyondSimulation are the names that the simulation has beside those.
+var beyondSimulation = map[string]string{
 	"lease":   "as Acquire",
 	"read ":   "of a segment that is merged: planning is one step",
 	"put ":    "each put is a step by its key",

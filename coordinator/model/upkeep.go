@@ -21,7 +21,7 @@ func (w *walk) snapshots(i int) {
 				}
 			}
 			t.flying = flyingSnapshot{snapshot: found, in: n.in, n: uint8(number)}
-			w.emit(Move{Snapshot, int8(i), 0, 0})
+			w.emit(transition{putSnapshot, int8(i), 0, 0})
 		}
 	}
 	if w.m.cfg.Tidy {
@@ -45,7 +45,7 @@ func (w *walk) snapshotLands() {
 	t.incarnations[f.in-1].snapshots[f.n] = f.snapshot
 	t.incarnations[f.in-1].snapshots[f.n].there = 1
 	t.flying = flyingSnapshot{}
-	w.emit(Move{SnapshotLands, int8(f.in), int8(f.n), 0})
+	w.emit(transition{snapshotLands, int8(f.in), int8(f.n), 0})
 }
 
 // tidy sends deletions of what the newest snapshot covers, and of what is older than the
@@ -84,7 +84,7 @@ func (w *walk) tidy(i int) {
 		}
 	}
 	if *t != *w.s {
-		w.emit(Move{Tidy, int8(i), 0, 0})
+		w.emit(transition{tidy, int8(i), 0, 0})
 	}
 }
 
@@ -118,7 +118,7 @@ func (w *walk) sealSilent(i int) {
 			continue
 		}
 		w.copy().chains[c].seals |= 1 << (last + 1)
-		w.emit(Move{SealSilent, int8(i), int8(c), 0})
+		w.emit(transition{sealSilent, int8(i), int8(c), 0})
 	}
 }
 
@@ -149,13 +149,13 @@ func (w *walk) plan(i int) {
 				content: content, base: uint8(base), last: uint8(last), after: l.merges,
 				there: 1, planned: 1, sent: generation(n.in, n.opening),
 			}
-			w.emit(Move{PlanMerge, int8(i), int8(base), int8(last)})
+			w.emit(transition{planMerge, int8(i), int8(base), int8(last)})
 		}
 	}
 }
 
 // whole says whether a range cuts no span in two.
-func (s *State) whole(l *layout, base, last int) bool {
+func (s *state) whole(l *layout, base, last int) bool {
 	for _, o := range []int{base, last} {
 		if object := l.objects[o]; object >= mergedObject {
 			if g := &s.merges[object-mergedObject]; int(g.base) < base || int(g.last) > last {
@@ -206,7 +206,7 @@ func (w *walk) proposals(i int, sv *server) {
 			if p.there == 0 {
 				t.wrong = wrongCommit
 			}
-			w.emit(Move{Propose, int8(i), int8(g), 0})
+			w.emit(transition{propose, int8(i), int8(g), 0})
 		}
 	}
 }
@@ -239,19 +239,19 @@ func (w *walk) collect(i int) {
 		if v.loose == 0 {
 			return
 		}
-		w.emit(Move{CollectList, int8(i), 0, 0})
+		w.emit(transition{collectList, int8(i), 0, 0})
 	case listed:
 		for _, sv := range w.s.coordinators() {
 			if w.m.admits(&sv, n.in, n.opening) {
 				v.latest, v.stage = sv.log.mask(), latest
-				w.emit(Move{CollectLatest, int8(i), 0, 0})
+				w.emit(transition{collectLatest, int8(i), 0, 0})
 			}
 		}
 	case latest:
 		for _, sv := range w.s.coordinators() {
 			if w.m.admits(&sv, n.in, n.opening) && sv.confirmed&n.latest == n.latest {
 				v.latest, v.stage = 0, allSettled
-				w.emit(Move{CollectSettled, int8(i), 0, 0})
+				w.emit(transition{collectSettled, int8(i), 0, 0})
 			}
 		}
 	case allSettled:
@@ -264,13 +264,13 @@ func (w *walk) collect(i int) {
 		if v.stage = judged; what != fine || v.loose == 0 {
 			v.stage, v.loose = idle, 0
 		}
-		w.emit(Move{CollectLoad, int8(i), 0, 0})
+		w.emit(transition{collectLoad, int8(i), 0, 0})
 	case judged:
 		if w.s.newest == n.in || !w.m.rules.CollectNewest {
 			t.doomed |= n.loose
 		}
 		v.stage, v.loose = idle, 0
-		w.emit(Move{CollectCheck, int8(i), 0, 0})
+		w.emit(transition{collectCheck, int8(i), 0, 0})
 	}
 }
 

@@ -88,8 +88,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Validate says everything that is wrong with the options.
-func (o Options) Validate() error {
+// validate says everything that is wrong with the options.
+func (o Options) validate() error {
 	var problems []error
 	check := func(wrong bool, format string, args ...any) {
 		if wrong {
@@ -152,7 +152,7 @@ func ParseURL(text string) (Options, error) {
 	if err := o.parseQuery(u.Query(), u.Scheme == "rediss"); err != nil {
 		return Options{}, err
 	}
-	return o, o.withDefaults().Validate()
+	return o, o.withDefaults().validate()
 }
 
 var (

@@ -30,7 +30,7 @@ var _ coordinator.Coordinator = (*Coordinator)(nil)
 // New connects to Redis, and refuses one that may throw keys away.
 func New(ctx context.Context, opts Options) (*Coordinator, error) {
 	opts = opts.withDefaults()
-	if err := opts.Validate(); err != nil {
+	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	dial, err := opts.dialer()

@@ -1,12 +1,12 @@
 package txn
 
-// Config bounds a search. Everything within the bounds is searched.
-type Config struct {
+// config bounds a search. Everything within the bounds is searched.
+type config struct {
 	Name  string
 	About string
 
 	Partitions int
-	Sessions   []Session
+	Sessions   []sessionConfig
 	Plains     []int // partitions to which others write a record: until it is in the journal it is a hole
 	Endings    int   // that are built and not decided, at once
 	Repeats    int   // InitProducerId takes effect so often again in one incarnation
@@ -20,18 +20,18 @@ type Config struct {
 	States int // within the bounds, as counted
 }
 
-// Session is a producer with a transactional id, from its InitProducerId on. A later session of the
-// same id makes it a zombie.
-type Session struct {
+// sessionConfig is a producer with a transactional id, from its InitProducerId on. A later session
+// of the same id makes it a zombie.
+type sessionConfig struct {
 	ID    int
 	Live  bool // InitProducerId was answered before the search begins
 	Old   bool // speaks the protocol from before KIP-890: an ending does not change its epoch
 	Hasty bool // commits without waiting until its records and offsets are answered
-	Txns  []Txn
+	Txns  []txn
 }
 
-// Txn is a transaction as its producer means it: a record for each of some partitions, and offsets.
-type Txn struct {
+// txn is a transaction as its producer means it: a record for each of some partitions, and offsets.
+type txn struct {
 	Writes  []int
 	Offsets bool
 	Result  uint8 // commit or abort; 0: either
@@ -50,27 +50,27 @@ type record struct {
 type transaction struct {
 	session int
 	records uint8
-	Txn
+	txn
 }
 
-// Model is a configuration under rules.
-type Model struct {
-	cfg     *Config
-	rules   Rules
+// model is a configuration under rules.
+type model struct {
+	cfg     *config
+	rules   rules
 	records []record
 	txns    []transaction
 	first   []int // transaction of each session
 	ids     int
 }
 
-// New returns a model.
-func New(cfg *Config, rules Rules) *Model {
-	m := &Model{cfg: cfg, rules: rules}
+// newModel returns a model.
+func newModel(cfg *config, rules rules) *model {
+	m := &model{cfg: cfg, rules: rules}
 	for i, s := range cfg.Sessions {
 		m.ids = max(m.ids, s.ID+1)
 		m.first = append(m.first, len(m.txns))
 		for _, t := range s.Txns {
-			x := transaction{session: i, Txn: t}
+			x := transaction{session: i, txn: t}
 			for _, p := range t.Writes {
 				x.records |= 1 << len(m.records)
 				m.records = append(m.records, record{session: i, txn: len(m.txns), partitions: 1 << p})
@@ -92,8 +92,8 @@ func New(cfg *Config, rules Rules) *Model {
 }
 
 // Start is the state in which a search begins.
-func (m *Model) Start() State {
-	s := State{recoveries: uint8(m.cfg.Recoveries), deletions: uint8(m.cfg.Deletions), expiries: uint8(m.cfg.Expiries),
+func (m *model) Start() state {
+	s := state{recoveries: uint8(m.cfg.Recoveries), deletions: uint8(m.cfg.Deletions), expiries: uint8(m.cfg.Expiries),
 		claims: uint8(m.cfg.Claims), merges: uint8(m.cfg.Merges), compactions: uint8(m.cfg.Compactions),
 		truncations: uint8(m.cfg.Truncations)}
 	for i, session := range m.cfg.Sessions {

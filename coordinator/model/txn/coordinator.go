@@ -10,7 +10,7 @@ func (w *walk) requests() {
 	for q, p := range w.m.cfg.Plains {
 		if e := plains + entry(q); !w.s.has(p, e) && w.s.deleted>>p&1 == 0 && w.s.end(p) < maxOffsets-1 {
 			w.copy().append(p, e)
-			w.emit(CommitPlain, q, 0)
+			w.emit(commitPlain, q, 0)
 		}
 	}
 	for x := range w.m.txns {
@@ -50,7 +50,7 @@ func (w *walk) commit(r int) {
 		n.append(p, entry(r+1))
 	}
 	n.ordinals[r] = now.ordinal
-	w.emit(Commit, r, 0)
+	w.emit(commitRecord, r, 0)
 }
 
 // isCurrent says whether a record was sent under the current epoch.
@@ -83,7 +83,7 @@ func (w *walk) stage(x int) {
 	}
 	now.staged |= 1 << x
 	w.copy().decide(id, staging, now)
-	w.emit(Stage, x, 0)
+	w.emit(stage, x, 0)
 }
 
 // fence is the first step of InitProducerId. Its owner remembers the epoch until it answers, or its
@@ -106,7 +106,7 @@ func (w *walk) fence(i int) {
 	}
 	n.sessions[i].fence = now.epoch
 	n.fenced |= 1 << id
-	w.emit(Fence, i, 0)
+	w.emit(fence, i, 0)
 }
 
 // fenced is an id with the next epoch; what is open is to be aborted.
@@ -143,7 +143,7 @@ func (w *walk) owner(id int) {
 		bumped := now
 		bumped.epoch = now.next
 		w.copy().decide(id, fencing, bumped)
-		w.emit(Bump, id, 0)
+		w.emit(bump, id, 0)
 	}
 	if now.aborting == 0 && (w.openNow(id) || now.staged != 0) {
 		expired := w.fenced(id)
@@ -151,10 +151,10 @@ func (w *walk) owner(id int) {
 		n := w.copy()
 		n.decide(id, fencing, expired)
 		n.fenced |= 1 << id
-		w.emit(Timeout, id, 0)
+		w.emit(timeout, id, 0)
 	}
 	if now.aborting != 0 {
-		w.build(built{byOwner, uint8(id), now.epoch, now.ordinal, abort, w.m.openIn(w.s, id)}, BuildAbort, id, 0)
+		w.build(built{byOwner, uint8(id), now.epoch, now.ordinal, abort, w.m.openIn(w.s, id)}, buildAbort, id, 0)
 	}
 	for x, t := range w.m.txns {
 		if w.m.cfg.Sessions[t.session].ID != id || w.s.ends[x] != now.epoch || w.past(x) {
@@ -165,7 +165,7 @@ func (w *walk) owner(id int) {
 		}
 		if w.m.rules.EndNothing || w.openNow(id) || now.staged != 0 {
 			e := built{byClient, uint8(id), now.epoch, now.ordinal, w.s.results[x], w.m.openIn(w.s, id)}
-			w.build(e, Build, t.session, x)
+			w.build(e, build, t.session, x)
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (w *walk) past(x int) bool {
 }
 
 // build puts the segment of an ending. One that lacks a partition is built again.
-func (w *walk) build(e built, step Step, a, b int) {
+func (w *walk) build(e built, step step, a, b int) {
 	free := -1
 	for k := len(w.s.endings) - 1; k >= 0; k-- {
 		there := w.s.endings[k]
@@ -224,7 +224,7 @@ func (w *walk) commitEndings() {
 }
 
 // refused says whether an ending is not of the transaction that its id has open.
-func (m *Model) refused(s *State, e *built) bool {
+func (m *model) refused(s *state, e *built) bool {
 	now := s.identity(int(e.id))
 	return m.rules.EndingEpoch && e.epoch != now.epoch ||
 		m.rules.EndingOrdinal && e.ordinal != now.ordinal || now.gone != 0
@@ -242,7 +242,7 @@ func (w *walk) decideEnding(e *built, partitions, open uint8, then identity) {
 	if w.s.deleted&partitions != 0 && !w.m.rules.DeletedIsDone {
 		return // no offset can be given there
 	}
-	w.emit(CommitEnding, int(e.result), int(partitions))
+	w.emit(commitEnding, int(e.result), int(partitions))
 }
 
 // ended is an id after an ending.

@@ -4,7 +4,7 @@
 // It is beside package model and not in it, because the product of the two is beyond any search,
 // and because it can stand on what that one shows: a coordinator that lost its state is not
 // trusted; a recovery finds what is in the journal up to the first hole of each partition; an
-// incarnation opens once. So a State has no nodes, chains and views. It has what is decided in the
+// incarnation opens once. So a state has no nodes, chains and views. It has what is decided in the
 // present incarnation, what of that is in the journal, and the producers with their messages.
 //
 //   - A fact lands in the journal by itself, in any order. Facts lie in several chains, a recovery
@@ -30,7 +30,7 @@
 // producer's help and without a further loss, to one in which nothing is open and nobody waits
 // (T4). T6, the price, is for a benchmark.
 //
-// Rules are the rules of the design, R1 to R18; some are several here. Each can be left out:
+// The rules are those of the design, R1 to R18; some are several here. Each can be left out:
 // TestRulesAreNeeded finds what breaks then. For three nothing does; search_test.go says what
 // stands in for them.
 //

@@ -11,7 +11,7 @@ func (w *walk) functions() {
 			n.epochs++
 			n.claim = n.epochs
 			n.workers[i] = worker{n.epochs, w.m.offset(w.s)}
-			w.emit(Claim, i, 0)
+			w.emit(claim, i, 0)
 		}
 	}
 	for r, record := range w.m.records {
@@ -21,14 +21,14 @@ func (w *walk) functions() {
 		holder := &w.s.workers[record.worker]
 		if w.s.sent[r] == 0 && holder.claim != 0 && int(holder.value) == record.input {
 			w.copy().sent[r] = holder.claim
-			w.emit(Request, record.worker, 0)
+			w.emit(request, record.worker, 0)
 		}
 		if w.s.sent[r] != 0 {
 			w.commitRequest(r)
 		}
 		if w.s.told>>r&1 == 0 && w.m.below(w.s, r) {
 			w.copy().told |= 1 << r
-			w.emit(Acknowledge, r, 0)
+			w.emit(acknowledge, r, 0)
 		}
 	}
 }
@@ -51,11 +51,11 @@ func (w *walk) commitRequest(r int) {
 		default: // one batch at a time
 			one := w.copy()
 			one.append(p, entry(r+1))
-			w.emit(Commit, r, 0)
+			w.emit(commitRecord, r, 0)
 		}
 	}
 	if w.m.rules.AllOrNone {
-		w.emit(Commit, r, 0)
+		w.emit(commitRecord, r, 0)
 	}
 }
 
@@ -71,7 +71,7 @@ func (w *walk) settled() bool {
 
 // offset is what the group has committed: the offset of a request counts when it is below the high
 // watermarks.
-func (m *Model) offset(s *State) (offset uint8) {
+func (m *model) offset(s *state) (offset uint8) {
 	for r, record := range m.records {
 		if record.session < 0 && m.below(s, r) {
 			offset = max(offset, uint8(record.input)+1)

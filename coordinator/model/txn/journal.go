@@ -21,25 +21,25 @@ func (w *walk) journal() {
 	for r := range w.m.records {
 		if records&^w.s.landedRecords>>r&1 != 0 {
 			w.copy().landedRecords |= 1 << r
-			w.emit(JournalRecord, r, 0)
+			w.emit(journalRecord, r, 0)
 		}
 	}
 	for q := range w.m.cfg.Plains {
 		if plain&^w.s.landedPlains>>q&1 != 0 {
 			w.copy().landedPlains |= 1 << q
-			w.emit(JournalPlain, q, 0)
+			w.emit(journalPlain, q, 0)
 		}
 	}
 	for k := range int(w.s.count) {
 		if w.s.landed>>k&1 == 0 {
 			w.copy().landed |= 1 << k
-			w.emit(JournalFact, k, int(w.s.facts[k].kind))
+			w.emit(journalFact, k, int(w.s.facts[k].kind))
 		}
 	}
 	for p := range w.m.cfg.Partitions {
 		if w.s.deleted&^w.s.landedDeleted>>p&1 != 0 {
 			w.copy().landedDeleted |= 1 << p
-			w.emit(JournalDelete, p, 0)
+			w.emit(journalDelete, p, 0)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (w *walk) disasters() {
 			n := w.copy()
 			n.deletions--
 			n.deleted |= 1 << p
-			w.emit(Delete, p, 0)
+			w.emit(deleteRecord, p, 0)
 		}
 	}
 	for id := range w.m.ids {
@@ -76,7 +76,7 @@ func (w *walk) expire(id int) {
 	n.expiries--
 	n.fenced |= 1 << id
 	n.decide(id, expiring, now)
-	w.emit(Expire, id, 0)
+	w.emit(expire, id, 0)
 }
 
 // recover is a recovery, from the loss of the coordinator to the opening of the next incarnation.
@@ -120,11 +120,11 @@ func (w *walk) recover() {
 		}
 		n.sessions[i].repeats = uint8(w.m.cfg.Repeats)
 	}
-	w.emit(Open, 0, 0)
+	w.emit(open, 0, 0)
 }
 
 // placeAnew closes with markers what decided endings have closed.
-func (w *walk) placeAnew(n *State) {
+func (w *walk) placeAnew(n *state) {
 	if !w.m.rules.PlaceAnew {
 		return
 	}
@@ -142,7 +142,7 @@ func (w *walk) placeAnew(n *State) {
 }
 
 // placeRequests completes requests of functions that are in the journal.
-func (w *walk) placeRequests(n *State) {
+func (w *walk) placeRequests(n *state) {
 	if !w.m.rules.PlaceRequests {
 		return
 	}
@@ -159,7 +159,7 @@ func (w *walk) placeRequests(n *State) {
 }
 
 // forgetDropped frees what lay beyond holes to be decided again.
-func (s *State) forgetDropped(m *Model) {
+func (s *state) forgetDropped(m *model) {
 	for r := range m.records {
 		kept := false
 		for p := range m.cfg.Partitions {
@@ -178,7 +178,7 @@ func (s *State) forgetDropped(m *Model) {
 }
 
 // survives says whether a recovery takes a fact that is in the journal for decided.
-func (m *Model) survives(s *State, k int) bool {
+func (m *model) survives(s *state, k int) bool {
 	if m.rules.DecidedByJournal || s.facts[k].kind != ending {
 		return true
 	}
@@ -227,7 +227,7 @@ func (i *identity) take(f *fact) {
 }
 
 // counted are the transactions whose offsets count, by the journal.
-func (m *Model) counted(s *State) uint8 {
+func (m *model) counted(s *state) uint8 {
 	counted := s.counted
 	for k := range int(s.count) {
 		if s.landed>>k&1 == 0 || !m.survives(s, k) || !m.rules.CarryWhole && s.facts[k].kind != ending {
@@ -243,7 +243,7 @@ func (m *Model) counted(s *State) uint8 {
 }
 
 // stagedInJournal are the transactions whose staging is itself in the journal.
-func (m *Model) stagedInJournal(s *State) (staged uint8) {
+func (m *model) stagedInJournal(s *state) (staged uint8) {
 	for _, i := range s.ids {
 		staged |= i.staged
 	}

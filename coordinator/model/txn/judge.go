@@ -22,7 +22,7 @@ type view struct {
 	open      [maxPartitions]uint8
 }
 
-func (m *Model) view(s *State) (v view) {
+func (m *model) view(s *state) (v view) {
 	for p := range m.cfg.Partitions {
 		if s.landedDeleted>>p&1 != 0 {
 			continue
@@ -58,7 +58,7 @@ func (m *Model) view(s *State) (v view) {
 
 // judge says what is wrong in a state that was reached from one in which seen was served; "" if
 // nothing is.
-func (m *Model) judge(s *State, seen *view) string {
+func (m *model) judge(s *state, seen *view) string {
 	if s.wrong != 0 {
 		return wrongs[s.wrong]
 	}
@@ -117,7 +117,7 @@ func samePrefix(a, b *[maxOffsets]entry, n int) bool {
 }
 
 // judgeIDs looks at endings whose answer has not arrived yet.
-func (m *Model) judgeIDs(s *State, committed uint8) string {
+func (m *model) judgeIDs(s *state, committed uint8) string {
 	for id := range m.ids {
 		known := s.newest(id, s.landed)
 		if known.result != commit || known.need&^committed == 0 {
@@ -134,7 +134,7 @@ func (m *Model) judgeIDs(s *State, committed uint8) string {
 	return ""
 }
 
-func (m *Model) judgeOffsets(s *State, aborted uint8) string {
+func (m *model) judgeOffsets(s *state, aborted uint8) string {
 	counted := m.counted(s)
 	if s.offsets&^counted != 0 {
 		return "T2: a transaction was answered as committed, and its offsets do not count"
@@ -150,7 +150,7 @@ func (m *Model) judgeOffsets(s *State, aborted uint8) string {
 	return ""
 }
 
-func (m *Model) judgeFunctions(s *State, v *view) string {
+func (m *model) judgeFunctions(s *state, v *view) string {
 	for input := range m.cfg.Inputs {
 		var of uint8
 		for r, record := range m.records {
@@ -174,7 +174,7 @@ func (m *Model) judgeFunctions(s *State, v *view) string {
 }
 
 // judgeHalves looks for half requests where nothing is pending.
-func (m *Model) judgeHalves(s *State) string {
+func (m *model) judgeHalves(s *state) string {
 	for r, record := range m.records {
 		if record.session >= 0 || !m.known(s, r) || s.landedRecords>>r&1 == 0 {
 			continue

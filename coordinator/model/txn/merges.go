@@ -11,7 +11,7 @@ func (w *walk) merges() {
 			n := w.copy()
 			n.truncations--
 			n.starts[p]++
-			w.emit(DeleteRecords, p, 0)
+			w.emit(deleteRecords, p, 0)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func (w *walk) compact(p int) {
 			n.removed[p] |= 1 << o
 		}
 	}
-	w.emit(Compact, p, 0)
+	w.emit(compact, p, 0)
 }
 
 // fuse puts a record into the batch of the one before it, as a merge could.
@@ -53,18 +53,18 @@ func (w *walk) fuse(p int) {
 		n := w.copy()
 		n.merges--
 		n.fused[p] |= 1 << o
-		w.emit(Merge, p, o)
+		w.emit(merge, p, o)
 	}
 }
 
 // isRecord says whether an offset has a record that compaction has not dropped.
-func (s *State) isRecord(p, o int) bool {
+func (s *state) isRecord(p, o int) bool {
 	return s.logs[p][o] != 0 && s.logs[p][o] < markers && s.removed[p]>>o&1 == 0
 }
 
 // ending is the offset of the marker that ends the transaction of a record, and its result; 0 if it
 // is open, in the prefix.
-func (m *Model) ending(s *State, p, o int) (at int, result uint8) {
+func (m *model) ending(s *state, p, o int) (at int, result uint8) {
 	id := m.owner(s, s.logs[p][o])
 	for at := o + 1; at < s.prefix(p); at++ {
 		if e := s.normal(s.logs[p][at]); e >= markers && m.owner(s, e) == id {
@@ -75,7 +75,7 @@ func (m *Model) ending(s *State, p, o int) (at int, result uint8) {
 }
 
 // lastStable is the offset below which everything is decided.
-func (m *Model) lastStable(s *State, p int) int {
+func (m *model) lastStable(s *state, p int) int {
 	for o := range s.prefix(p) {
 		if e := s.logs[p][o]; e < markers && m.owner(s, e) >= 0 {
 			if _, result := m.ending(s, p, o); result == 0 {
@@ -87,7 +87,7 @@ func (m *Model) lastStable(s *State, p int) int {
 }
 
 // isAborted says whether the list of aborted transactions has the batch of a record.
-func (m *Model) isAborted(s *State, p, o int) bool {
+func (m *model) isAborted(s *state, p, o int) bool {
 	batch := o
 	for s.fused[p]>>batch&1 != 0 {
 		batch--
@@ -115,7 +115,7 @@ func (m *Model) isAborted(s *State, p, o int) bool {
 }
 
 // judgeMerges compares what a reader of committed records is served with what is committed.
-func (m *Model) judgeMerges(s *State) string {
+func (m *model) judgeMerges(s *state) string {
 	for p := range m.cfg.Partitions {
 		newest, served := -1, -1
 		for o := int(s.starts[p]); o < m.lastStable(s, p); o++ {

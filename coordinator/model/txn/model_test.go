@@ -7,7 +7,7 @@ import (
 )
 
 func TestStateHasNoPadding(t *testing.T) {
-	if n := explore.Padding[State](); n != 0 {
+	if n := explore.Padding[state](); n != 0 {
 		t.Errorf("%d bytes of State belong to none of its fields", n)
 	}
 }

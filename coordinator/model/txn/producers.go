@@ -7,7 +7,7 @@ func (w *walk) producer(i int) {
 	switch w.s.sessions[i].phase {
 	case unborn:
 		w.copy().sessions[i].phase = initing
-		w.emit(SendInit, i, 0)
+		w.emit(sendInit, i, 0)
 	case initing:
 		w.initAnswered(i)
 	case live:
@@ -40,10 +40,10 @@ func (w *walk) write(i int) {
 			w.add(i, p)
 		case w.s.sent[r] == 0:
 			w.copy().sent[r] = epoch
-			w.emit(Send, r, 0)
+			w.emit(send, r, 0)
 		case w.s.answered>>r&1 == 0 && w.m.below(w.s, r):
 			w.copy().answered |= 1 << r
-			w.emit(Acknowledge, r, 0)
+			w.emit(acknowledge, r, 0)
 		}
 	}
 	if t.Offsets {
@@ -64,13 +64,13 @@ func (w *walk) add(i int, p uint8) {
 		now.ended, now.next = 0, 0
 	}
 	w.copy().decide(id, adding, now)
-	w.emit(AddPartition, int(p)/2, 0)
+	w.emit(addPartition, int(p)/2, 0)
 }
 
 func (w *walk) writeOffsets(i, x int) {
 	if w.s.stage[x] == 0 {
 		w.copy().stage[x] = w.s.sessions[i].epoch
-		w.emit(SendOffsets, x, 0)
+		w.emit(sendOffsets, x, 0)
 		return
 	}
 	known := w.s.landed
@@ -79,7 +79,7 @@ func (w *walk) writeOffsets(i, x int) {
 	}
 	if w.s.staged>>x&1 == 0 && w.s.newest(w.m.cfg.Sessions[i].ID, known).staged>>x&1 != 0 {
 		w.copy().staged |= 1 << x
-		w.emit(OffsetsAnswered, x, 0)
+		w.emit(offsetsAnswered, x, 0)
 	}
 }
 
@@ -102,7 +102,7 @@ func (w *walk) sendEnd(i, x int) {
 		}
 		n := w.copy()
 		n.ends[x], n.results[x], n.sessions[i].phase = w.s.sessions[i].epoch, result, endingTxn
-		w.emit(SendEnd, i, x)
+		w.emit(sendEnd, i, x)
 	}
 }
 
@@ -121,7 +121,7 @@ func (w *walk) endAnswered(i int) {
 		} else {
 			n.aborted |= w.m.txns[x].records
 		}
-		w.emit(EndAnswered, i, x)
+		w.emit(endAnswered, i, x)
 	}
 	if w.isPrevious(i, x, &now) {
 		if now.aborting == 0 && w.m.complete(w.s, id) || !w.m.rules.PreviousComplete {
@@ -132,7 +132,7 @@ func (w *walk) endAnswered(i int) {
 			} else {
 				n.committed |= w.s.answered & w.m.txns[x].records
 			}
-			w.emit(EndAnswered, i, x)
+			w.emit(endAnswered, i, x)
 		}
 		return
 	}
@@ -151,7 +151,7 @@ func (w *walk) endAnswered(i int) {
 	if w.s.fenced>>id&1 == 0 {
 		n.wrong = wrongRefusal
 	}
-	w.emit(EndRefused, i, x)
+	w.emit(endRefused, i, x)
 }
 
 // isPrevious says whether a timeout aborts the transaction that a session ends, and no other
@@ -172,7 +172,7 @@ func (w *walk) initAnswered(i int) {
 	if fence < now.epoch {
 		if w.s.newest(id, w.s.landed).epoch > fence {
 			w.copy().sessions[i].phase = dead
-			w.emit(InitRefused, i, 0)
+			w.emit(initRefused, i, 0)
 		}
 		return
 	}
@@ -187,7 +187,7 @@ func (w *walk) initAnswered(i int) {
 	n.sessions[i].phase, n.sessions[i].epoch, n.sessions[i].fence = live, fence, 0
 	records, txns := w.late(i)
 	n.shut, n.shutTxns = n.shut|records, n.shutTxns|txns
-	w.emit(InitAnswered, i, 0)
+	w.emit(initAnswered, i, 0)
 }
 
 // late is what other sessions of an id have not brought into the journal when InitProducerId is

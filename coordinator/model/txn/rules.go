@@ -1,8 +1,8 @@
 package txn
 
-// Rules are the rules of transactions: each can be left out, to see that a search finds what it is
+// rules are the rules of transactions: each can be left out, to see that a search finds what it is
 // for. The tag says which of the design's rules it is of, and what it says.
-type Rules struct {
+type rules struct {
 	DecidedByJournal bool `rule:"R1: an ending whose fact is in the journal is decided, also if no marker of it survived"`
 	CarryWhole       bool `rule:"R2: a fact of a transactional id is the whole of it"`
 	CopyStaged       bool `rule:"R2: an ending carries the offsets that were staged"`

@@ -8,12 +8,12 @@ import (
 	"firn.dev/coordinator/model/explore"
 )
 
-func search(cfg *Config, rules Rules, limit int) (*explore.Result, string) {
-	m := New(cfg, rules)
+func search(cfg *config, rules rules, limit int) (*explore.Result, string) {
+	m := newModel(cfg, rules)
 	r := explore.Search(m, limit)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", cfg.Name, r.Violation)
-	for i, move := range m.Trace(r.Way) {
+	for i, move := range m.trace(r.Way) {
 		fmt.Fprintf(&b, "%3d. %s\n", i+1, move)
 	}
 	return r, b.String()
@@ -21,13 +21,13 @@ func search(cfg *Config, rules Rules, limit int) (*explore.Result, string) {
 
 // TestTransactions searches all that can happen within the bounds of each configuration.
 func TestTransactions(t *testing.T) {
-	configs, err := explore.Chosen(Short, Long, Named)
+	configs, err := explore.Chosen(shortConfigs, longConfigs, configNamed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	total := 0
 	for _, cfg := range configs {
-		r, way := search(cfg, explore.All[Rules](), *explore.Limit)
+		r, way := search(cfg, explore.All[rules](), *explore.Limit)
 		t.Logf("%-12s %s", cfg.Name, r)
 		total += r.States
 		switch {
@@ -105,11 +105,11 @@ var spare = map[string]need{
 func TestRulesAreNeeded(t *testing.T) {
 	for _, n := range needs {
 		t.Run(n.rules, func(t *testing.T) {
-			r, way := search(Named(n.config), explore.Without[Rules](strings.Split(n.rules, "+")...), 0)
+			r, way := search(configNamed(n.config), explore.Without[rules](strings.Split(n.rules, "+")...), 0)
 			if r.Violation == "" {
-				t.Fatalf("without this rule nothing is found: %s", explore.Say[Rules](n.rules))
+				t.Fatalf("without this rule nothing is found: %s", explore.Say[rules](n.rules))
 			}
-			t.Logf("%s: %s\n%s", explore.Say[Rules](n.rules), r, way)
+			t.Logf("%s: %s\n%s", explore.Say[rules](n.rules), r, way)
 			if !strings.HasPrefix(r.Violation, n.breaks+":") {
 				t.Errorf("it breaks another promise than %s: %s", n.breaks, r.Violation)
 			}
@@ -121,7 +121,7 @@ func TestRulesAreNeeded(t *testing.T) {
 func TestRulesThatOthersStandInFor(t *testing.T) {
 	for rule, n := range spare {
 		t.Run(rule, func(t *testing.T) {
-			if r, way := search(Named(n.config), explore.Without[Rules](rule), 0); r.Violation != "" {
+			if r, way := search(configNamed(n.config), explore.Without[rules](rule), 0); r.Violation != "" {
 				t.Errorf("it is needed, so it belongs among the others: %s", way)
 			}
 		})
@@ -135,10 +135,10 @@ func TestEachRuleIsTriedWithout(t *testing.T) {
 			tried[rule] = true
 		}
 	}
-	for _, rule := range explore.RuleNames[Rules]() {
+	for _, rule := range explore.RuleNames[rules]() {
 		if _, known := spare[rule]; known == tried[rule] {
 			t.Errorf("%s (%s) belongs either among those that are needed or among the spare ones",
-				rule, explore.Say[Rules](rule))
+				rule, explore.Say[rules](rule))
 		}
 	}
 }

@@ -1,6 +1,6 @@
 package txn
 
-// A State is one moment of the whole: what is decided, what of it is in the journal, the producers,
+// A state is one moment of the whole: what is decided, what of it is in the journal, the producers,
 // and the messages that are under way. It has a fixed size and no padding, so that its bytes are
 // its identity.
 const (
@@ -104,8 +104,8 @@ type worker struct {
 	value uint8 // offset that it read
 }
 
-// State is a state of the model.
-type State struct {
+// state is a state of the model.
+type state struct {
 	logs     [maxPartitions][maxOffsets]entry // decided
 	ordinals [maxRecords]uint8                // in which records were admitted
 	ids      [maxIDs]identity                 // with which the incarnation began
@@ -152,10 +152,10 @@ type State struct {
 }
 
 // identity is what is decided of an id.
-func (s *State) identity(id int) identity { return s.newest(id, ^uint8(0)) }
+func (s *state) identity(id int) identity { return s.newest(id, ^uint8(0)) }
 
 // newest is the newest of what some of the facts (bits) say of an id.
-func (s *State) newest(id int, of uint8) identity {
+func (s *state) newest(id int, of uint8) identity {
 	for k := int(s.count) - 1; k >= 0; k-- {
 		if of>>k&1 != 0 && int(s.facts[k].of) == id {
 			return s.facts[k].identity
@@ -165,7 +165,7 @@ func (s *State) newest(id int, of uint8) identity {
 }
 
 // end is one behind the last offset that is taken.
-func (s *State) end(p int) int {
+func (s *state) end(p int) int {
 	n := maxOffsets
 	for n > 0 && s.logs[p][n-1] == 0 {
 		n--
@@ -174,7 +174,7 @@ func (s *State) end(p int) int {
 }
 
 // prefix is the high watermark: everything below it is in the journal.
-func (s *State) prefix(p int) int {
+func (s *state) prefix(p int) int {
 	n := 0
 	for n < maxOffsets && s.logs[p][n] != 0 && s.isLanded(s.logs[p][n]) {
 		n++
@@ -182,7 +182,7 @@ func (s *State) prefix(p int) int {
 	return n
 }
 
-func (s *State) isLanded(e entry) bool {
+func (s *state) isLanded(e entry) bool {
 	switch {
 	case e >= decided:
 		return s.landed>>(e-decided)&1 != 0
@@ -195,7 +195,7 @@ func (s *State) isLanded(e entry) bool {
 }
 
 // has says whether a partition has an entry.
-func (s *State) has(p int, e entry) bool {
+func (s *state) has(p int, e entry) bool {
 	for _, other := range s.logs[p] {
 		if other == e {
 			return true
@@ -205,7 +205,7 @@ func (s *State) has(p int, e entry) bool {
 }
 
 // append gives an entry the next offset.
-func (s *State) append(p int, e entry) {
+func (s *state) append(p int, e entry) {
 	if n := s.end(p); n < maxOffsets {
 		s.logs[p][n] = e
 	} else {
@@ -214,7 +214,7 @@ func (s *State) append(p int, e entry) {
 }
 
 // decide adds a fact.
-func (s *State) decide(id int, kind uint8, i identity) (number int) {
+func (s *state) decide(id int, kind uint8, i identity) (number int) {
 	if s.count == maxFacts {
 		s.wrong = wrongBounds
 		return 0
@@ -225,7 +225,7 @@ func (s *State) decide(id int, kind uint8, i identity) (number int) {
 }
 
 // normal is a marker without the fact that it is of.
-func (s *State) normal(e entry) entry {
+func (s *state) normal(e entry) entry {
 	if e >= decided {
 		f := &s.facts[e-decided]
 		return marker(int(f.of), f.result)
@@ -234,7 +234,7 @@ func (s *State) normal(e entry) entry {
 }
 
 // owner is the id that an entry is of; -1 if it is of none.
-func (m *Model) owner(s *State, e entry) int {
+func (m *model) owner(s *state, e entry) int {
 	switch {
 	case e == 0 || e >= plains && e < markers:
 		return -1
@@ -249,7 +249,7 @@ func (m *Model) owner(s *State, e entry) int {
 
 // open says whether an id has a transaction open in a partition, its ordinal, and the offset of the
 // id's last record or marker there; -1 if there is neither.
-func (m *Model) open(s *State, p, id int) (open bool, ordinal uint8, last int) {
+func (m *model) open(s *state, p, id int) (open bool, ordinal uint8, last int) {
 	for o := s.end(p) - 1; o >= 0; o-- {
 		if e := s.logs[p][o]; m.owner(s, e) == id {
 			if e >= markers {
@@ -262,7 +262,7 @@ func (m *Model) open(s *State, p, id int) (open bool, ordinal uint8, last int) {
 }
 
 // openIn are the partitions in which an id has a transaction open.
-func (m *Model) openIn(s *State, id int) (partitions uint8) {
+func (m *model) openIn(s *state, id int) (partitions uint8) {
 	for p := range m.cfg.Partitions {
 		if s.deleted>>p&1 != 0 && m.rules.DeletedIsDone {
 			continue
@@ -276,7 +276,7 @@ func (m *Model) openIn(s *State, id int) (partitions uint8) {
 
 // complete says whether the last ending of an id is: it is in the journal, the transaction is open
 // nowhere, and all of it is below the high watermarks.
-func (m *Model) complete(s *State, id int) bool {
+func (m *model) complete(s *state, id int) bool {
 	ordinal := s.identity(id).ordinal
 	if s.newest(id, s.landed).ordinal != ordinal {
 		return false
@@ -304,7 +304,7 @@ func (m *Model) complete(s *State, id int) bool {
 }
 
 // known says whether a record has an offset somewhere.
-func (m *Model) known(s *State, r int) bool {
+func (m *model) known(s *state, r int) bool {
 	for p := range m.cfg.Partitions {
 		if m.records[r].partitions>>p&1 != 0 && s.has(p, entry(r+1)) {
 			return true
@@ -314,7 +314,7 @@ func (m *Model) known(s *State, r int) bool {
 }
 
 // below says whether a record is below the high watermarks of all its partitions.
-func (m *Model) below(s *State, r int) bool {
+func (m *model) below(s *state, r int) bool {
 	for p := range m.cfg.Partitions {
 		if m.records[r].partitions>>p&1 != 0 && !s.hasBelow(p, entry(r+1)) {
 			return false
@@ -323,7 +323,7 @@ func (m *Model) below(s *State, r int) bool {
 	return true
 }
 
-func (s *State) hasBelow(p int, e entry) bool {
+func (s *state) hasBelow(p int, e entry) bool {
 	for _, other := range s.logs[p] {
 		if other == 0 || !s.isLanded(other) {
 			return false

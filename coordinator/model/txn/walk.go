@@ -4,29 +4,29 @@ import "firn.dev/coordinator/model/explore"
 
 // walk makes the steps that are possible in a state.
 type walk struct {
-	m    *Model
-	s    *State
-	next State
+	m    *model
+	s    *state
+	next state
 	seen view
-	out  func(next *State, move Move)
+	out  func(next *state, move transition)
 }
 
 // copy begins a step.
-func (w *walk) copy() *State {
+func (w *walk) copy() *state {
 	w.next = *w.s
 	return &w.next
 }
 
 // emit ends a step. Without one of the rules more happens than the bounds are made for, and what is
 // beyond them is not looked at.
-func (w *walk) emit(step Step, a, b int) {
-	if w.next.wrong != wrongBounds || w.m.rules == explore.All[Rules]() {
-		w.out(&w.next, Move{step, int8(a), int8(b)})
+func (w *walk) emit(step step, a, b int) {
+	if w.next.wrong != wrongBounds || w.m.rules == explore.All[rules]() {
+		w.out(&w.next, transition{step, int8(a), int8(b)})
 	}
 }
 
 // from makes all steps from s.
-func (w *walk) from(s *State) {
+func (w *walk) from(s *state) {
 	w.s = s
 	w.seen = w.m.view(s)
 	for i := range w.m.cfg.Sessions {
@@ -46,16 +46,16 @@ func (w *walk) from(s *State) {
 // free are the steps that happen sooner or later if nothing more is lost, whatever becomes of the
 // producers.
 var free = [steps]bool{
-	Acknowledge: true, OffsetsAnswered: true, EndAnswered: true, EndRefused: true, InitAnswered: true, InitRefused: true,
-	Fence: true, Timeout: true, Bump: true, Build: true, BuildAbort: true, CommitEnding: true,
-	JournalRecord: true, JournalPlain: true, JournalFact: true, JournalDelete: true,
+	acknowledge: true, offsetsAnswered: true, endAnswered: true, endRefused: true, initAnswered: true, initRefused: true,
+	fence: true, timeout: true, bump: true, build: true, buildAbort: true, commitEnding: true,
+	journalRecord: true, journalPlain: true, journalFact: true, journalDelete: true,
 }
 
 // Walker makes steps from one state to the next.
-func (m *Model) Walker() func(s *State, out func(next *State, step explore.Step)) {
+func (m *model) Walker() func(s *state, out func(next *state, step explore.Step)) {
 	w := &walk{m: m}
-	return func(s *State, out func(next *State, step explore.Step)) {
-		w.out = func(next *State, move Move) {
+	return func(s *state, out func(next *state, step explore.Step)) {
+		w.out = func(next *state, move transition) {
 			wrong := m.judge(next, &w.seen)
 			m.tidyUp(next)
 			out(next, explore.Step{Wrong: wrong, Free: free[move.Step]})
@@ -64,29 +64,29 @@ func (m *Model) Walker() func(s *State, out func(next *State, step explore.Step)
 	}
 }
 
-// Trace names the steps of a way.
-func (m *Model) Trace(way []int) []Move {
-	state := m.Start()
-	var moves []Move
+// trace names the steps of a way.
+func (m *model) trace(way []int) []transition {
+	now := m.Start()
+	var moves []transition
 	for _, wanted := range way {
-		number, before := 0, state
+		number, before := 0, now
 		w := walk{m: m}
-		w.out = func(next *State, move Move) {
+		w.out = func(next *state, move transition) {
 			if number == wanted {
-				state = *next
+				now = *next
 				moves = append(moves, move)
 			}
 			number++
 		}
 		w.from(&before)
-		m.tidyUp(&state)
+		m.tidyUp(&now)
 	}
 	return moves
 }
 
 // tidyUp forgets endings that will always be refused: within an incarnation epochs and ordinals
 // only grow.
-func (m *Model) tidyUp(s *State) {
+func (m *model) tidyUp(s *state) {
 	kept := 0
 	for _, e := range s.endings {
 		if e.kind != 0 && (!m.rules.EndingOfLife || !m.refused(s, &e)) {
@@ -98,7 +98,7 @@ func (m *Model) tidyUp(s *State) {
 }
 
 // Ended says whether nothing is open or pending, and everybody is answered.
-func (m *Model) Ended(s *State) bool {
+func (m *model) Ended(s *state) bool {
 	for p := range m.cfg.Partitions {
 		if s.landedDeleted>>p&1 == 0 && s.prefix(p) < s.end(p) {
 			return false
@@ -128,6 +128,6 @@ func (m *Model) Ended(s *State) bool {
 }
 
 // Endless is what is wrong in a state from which that is not reached.
-func (m *Model) Endless() string {
+func (m *model) Endless() string {
 	return "T4: something stays open, or somebody unanswered, for ever"
 }
