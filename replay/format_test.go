@@ -44,9 +44,12 @@ func encode(t *testing.T, f replay.Format, records []batch.Record) []byte {
 }
 
 func TestLines(t *testing.T) {
-	want := `{"topic":"orders","partition":3,"offset":8,"timestamp":1700000000124,"key":null,"value":"{\"id\":null,\"more\":1}","headers":[{"key":"a","value":"1"},{"key":"b","value":null},{"key":"c","value":""}]}
+	want := `{"topic":"orders","partition":3,"offset":8,"timestamp":1700000000124,"key":null,` +
+		`"value":"{\"id\":null,\"more\":1}",` +
+		`"headers":[{"key":"a","value":"1"},{"key":"b","value":null},{"key":"c","value":""}]}
 {"topic":"orders","partition":3,"offset":9,"timestamp":1700000000125,"key":"","value":{"base64":"/wA="}}
-{"topic":"orders","partition":3,"offset":12,"timestamp":1700000000126,"key":{"base64":"/g=="},"value":null,"headers":[{"key":"z","value":{"base64":"/w=="}}]}
+{"topic":"orders","partition":3,"offset":12,"timestamp":1700000000126,"key":{"base64":"/g=="},"value":null,` +
+		`"headers":[{"key":"z","value":{"base64":"/w=="}}]}
 `
 	if got := string(encode(t, replay.NDJSON("orders"), samples[1:4])); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -150,7 +153,8 @@ type typedRow struct {
 
 // TestTyped: fields are where the schema wants them, and what does not fit is kept as it is.
 func TestTyped(t *testing.T) {
-	schema, err := replay.ParseSchema([]byte(`{"fields":[{"name":"id","type":"int64"},{"name":"at","type":"timestamp"},{"name":"who","type":"string"},
+	schema, err := replay.ParseSchema([]byte(`{"fields":[{"name":"id","type":"int64"},{"name":"at","type":"timestamp"},
+		{"name":"who","type":"string"},
 		{"name":"on","type":"boolean"},{"name":"x","type":"double"},{"name":"deep","type":"json"}]}`))
 	if err != nil {
 		t.Fatal(err)

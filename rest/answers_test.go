@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The answers of the HTTP API as a client sees them. Names and types are those of rest/openapi.json.
+// The answers of the HTTP API as a client sees them. Names and types are those of openapi.json.
 
 type problem struct {
 	Title         string        `json:"title"`

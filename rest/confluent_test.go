@@ -90,9 +90,11 @@ func TestConfluentV3(t *testing.T) {
 		codes      string
 	}{
 		{path + "t",
-			`{"partition_id":1,"key":{"type":"BINARY","data":"aw=="},"value":{"type":"JSON","data":[1, 2]},"headers":[{"name":"h","value":"dg=="}],"timestamp":"2026-01-01T00:00:00Z"}`, 200, "[200]"},
+			`{"partition_id":1,"key":{"type":"BINARY","data":"aw=="},"value":{"type":"JSON","data":[1, 2]},` +
+				`"headers":[{"name":"h","value":"dg=="}],"timestamp":"2026-01-01T00:00:00Z"}`, 200, "[200]"},
 		{path + "t",
-			`{"partition_id":1,"value":{"type":"STRING","data":"s"}} {"partition_id":1,"value":{"type":"AVRO","data":"s"}}{"partition_id":1}`, 200, "[200 422 200]"},
+			`{"partition_id":1,"value":{"type":"STRING","data":"s"}} ` +
+				`{"partition_id":1,"value":{"type":"AVRO","data":"s"}}{"partition_id":1}`, 200, "[200 422 200]"},
 		{path + "t", `{"value":{"type":"BINARY","data":"!"}}`, 422, "[422]"},
 		{path + "t", `{"partition_id":5}`, 422, "[422]"},
 		{path + "t", `{"partition_id":`, 400, "[400]"},

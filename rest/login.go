@@ -181,8 +181,8 @@ func callerOf(ctx context.Context) *caller {
 	return who
 }
 
-// goesOn says, of a request that lasts, why its client may not have more: it has lost what it logged
-// in with, or a permission.
+// goesOn says, of a request that lasts, why its client may not have more: it has lost what it
+// logged in with, or a permission.
 func (s *Server) goesOn(r *http.Request, operation access.Operation, on access.ResourceType, name string) error {
 	if who := callerOf(r.Context()); who != nil && who.holds != nil && !who.holds() {
 		return s.unauthorized(r, "the login is over: log in again")

@@ -208,7 +208,8 @@ func FuzzProduce(f *testing.F) {
 		`{"specversion":"1.0","id":"1","source":"s","type":"t","partitionkey":"k","data":"x","datacontenttype":"text/plain"}`,
 		`[{"specversion":"1.0"}]`, "",
 		`{"records":[{"value":"\ud800","key":"\u0000"}]}`, `{"records":[{"value":"YQ"}]}`,
-		`{"partition_id":1,"key":{"type":"STRING","data":"k"},"value":{"type":"JSON","data":{}},"headers":[{"name":"h","value":"aa=="}]}{}`,
+		`{"partition_id":1,"key":{"type":"STRING","data":"k"},"value":{"type":"JSON","data":{}},` +
+			`"headers":[{"name":"h","value":"aa=="}]}{}`,
 	} {
 		f.Add(uint8(i), uint8(0), []byte(body), "key")
 	}
@@ -290,13 +291,16 @@ func (f *firn) ends(topic string) (ends [2]int64) {
 	return ends
 }
 
+// benchmarkLine is a record in NDJSON.
+const benchmarkLine = `{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog",` +
+	`"ok":true,"list":[1,2,3]}}` + "\n"
+
 // BenchmarkProduce is the whole of a request but its connection, with a store in memory.
 func BenchmarkProduce(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		var body strings.Builder
 		for i := range n {
-			fmt.Fprintf(&body,
-				`{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog","ok":true,"list":[1,2,3]}}`+"\n", i, i)
+			fmt.Fprintf(&body, benchmarkLine, i, i)
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			f := startFirn(b, 1, nil)[0]
@@ -317,8 +321,7 @@ func BenchmarkDecode(b *testing.B) {
 	f := startFirn(b, 1, nil)[0]
 	var body strings.Builder
 	for i := range 1000 {
-		fmt.Fprintf(&body,
-			`{"key":"user-%d","value":{"id":%d,"text":"the quick brown fox jumps over the lazy dog","ok":true,"list":[1,2,3]}}`+"\n", i, i)
+		fmt.Fprintf(&body, benchmarkLine, i, i)
 	}
 	b.ReportAllocs()
 	b.SetBytes(int64(body.Len()))

@@ -103,7 +103,8 @@ func sqs(queue string, messages ...[3]string) string {
 	var records []string
 	for _, m := range messages {
 		records = append(records, fmt.Sprintf(`{"messageId": %q, "body": %q, "eventSource": "aws:sqs",
-			"eventSourceARN": "arn:aws:sqs:eu-west-1:1:%s", "attributes": {"SentTimestamp": "%d", "MessageGroupId": %q}}`, m[0], m[2], queue, time.Now().UnixMilli(), m[1]))
+			"eventSourceARN": "arn:aws:sqs:eu-west-1:1:%s", "attributes": {"SentTimestamp": "%d", "MessageGroupId": %q}}`,
+			m[0], m[2], queue, time.Now().UnixMilli(), m[1]))
 	}
 	return `{"Records": [` + strings.Join(records, ",") + `]}`
 }
@@ -117,10 +118,12 @@ func TestSources(t *testing.T) {
 	bridge := `{"version":"0","id":"e1","detail-type":"Order","source":"shop","time":"` + now + `","detail":{"n":1}}`
 	for _, event := range []struct{ event, record, answer string }{
 		{sqs("q", [3]string{"m1", "", "from sqs"}), "=from sqs", `{"batchItemFailures":[]}`},
-		{`{"Records":[{"EventSource":"aws:sns","Sns":{"MessageId":"n1","TopicArn":"arn:sns","Message":"from sns","Timestamp":"` + now + `"}}]}`, "arn:sns=from sns", "null"},
+		{`{"Records":[{"EventSource":"aws:sns","Sns":{"MessageId":"n1","TopicArn":"arn:sns","Message":"from sns",` +
+			`"Timestamp":"` + now + `"}}]}`, "arn:sns=from sns", "null"},
 		{`{"Records":[` + s3 + `]}`, "b/o=" + s3, "null"},
 		{bridge, "shop=" + bridge, "null"},
-		{`{"Records":[{"eventSource":"aws:kinesis","eventID":"shard-1:42","eventSourceARN":"arn:kinesis","kinesis":{"partitionKey":"k","sequenceNumber":"42","data":"` +
+		{`{"Records":[{"eventSource":"aws:kinesis","eventID":"shard-1:42","eventSourceARN":"arn:kinesis",` +
+			`"kinesis":{"partitionKey":"k","sequenceNumber":"42","data":"` +
 			base64.StdEncoding.EncodeToString([]byte("from kinesis")) + `","approximateArrivalTimestamp":` +
 			fmt.Sprint(time.Now().Unix()) + `}}]}`,
 			"k=from kinesis", `{"batchItemFailures":[]}`},
@@ -171,8 +174,10 @@ func TestRequests(t *testing.T) {
 	b := newBench(t)
 	body := `[{\"key\": \"k\", \"value\": \"v\"}]`
 	for i, event := range []string{
-		`{"version":"2.0","rawPath":"/","headers":{"content-type":"application/json","idempotency-key":"one"},"requestContext":{"http":{"method":"POST","path":"/"}},"body":"` + body + `","isBase64Encoded":false}`,
-		`{"httpMethod":"POST","path":"/","multiValueHeaders":{"Content-Type":["application/json"],"Idempotency-Key":["one"]},"requestContext":{"stage":"p"},"body":"` + body + `"}`,
+		`{"version":"2.0","rawPath":"/","headers":{"content-type":"application/json","idempotency-key":"one"},` +
+			`"requestContext":{"http":{"method":"POST","path":"/"}},"body":"` + body + `","isBase64Encoded":false}`,
+		`{"httpMethod":"POST","path":"/","multiValueHeaders":{"Content-Type":["application/json"],` +
+			`"Idempotency-Key":["one"]},"requestContext":{"stage":"p"},"body":"` + body + `"}`,
 	} {
 		var answer gatewayResponse
 		got := b.Invoke(event)
@@ -182,7 +187,8 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	b.want("k=v")
-	got := b.Invoke(`{"requestContext":{"http":{"method":"POST"}},"headers":{"content-type":"application/json"},"body":"[{\"partition\": 9, \"value\": 1}]"}`)
+	got := b.Invoke(`{"requestContext":{"http":{"method":"POST"}},"headers":{"content-type":"application/json"},` +
+		`"body":"[{\"partition\": 9, \"value\": 1}]"}`)
 	if !strings.Contains(got.Body, `"statusCode":422`) || !strings.Contains(got.Body, "application/problem+json") {
 		t.Errorf("a partition that is not there: %+v", got)
 	}

@@ -4,7 +4,8 @@
 //
 //	go run ./test/groups --firn bin/firn
 //	go run ./test/groups --firn bin/firn --only streams
-//	go run ./test/groups --firn bin/firn --only mixed --clients java,confluent --protocol consumer --assignor range
+//	go run ./test/groups --firn bin/firn --only mixed --clients java,confluent \
+//	  --protocol consumer --assignor range
 package main
 
 import (

@@ -21,7 +21,8 @@
 // still. Tables of several runs can be added up.
 //
 //	go run ./test/torture --cluster --duration 10m --json a.json
-//	go run ./test/torture --cluster --only flush-redis,pause-node --strikes 50 --interval 300ms --json b.json
+//	go run ./test/torture --cluster --only flush-redis,pause-node --strikes 50 \
+//	  --interval 300ms --json b.json
 //	go run ./test/torture --sum a.json b.json
 //
 // A firn whose clock can be set is built by the torture itself, from this tree: see clock.go.

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) { lambdatest.Main(m, &binary) }
 
 const (
 	partitions = 6
-	wakeUp     = `{"version":"0","id":"e","detail-type":"Scheduled Event","source":"aws.events","time":"2026-01-01T00:00:00Z","detail":{}}`
+	wakeUp     = `{"version":"0","id":"e","detail-type":"Scheduled Event","source":"aws.events",` +
+		`"time":"2026-01-01T00:00:00Z","detail":{}}`
 )
 
 // place is a topic and a group of it, and where functions send its records.
