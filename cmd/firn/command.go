@@ -59,6 +59,7 @@ func newRoot(s streams) *cobra.Command {
 		newInspect(s),
 		newProfile(s),
 		newTop(s),
+		newBench(s),
 		newDoctor(s),
 		newRecover(s),
 		newHealth(s),
