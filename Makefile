@@ -167,14 +167,14 @@ test-tools: test-needs ## the same calls of Apache Kafka's command line to Firn 
 	mvn -q -B -f test/tools/pom.xml dependency:copy-dependencies
 	$(GO) test -count=1 -timeout 30m -v ./test/tools -tools.kafka lib
 
-test-browser: build ## the page in Chromium: log in, look, log out, be refused; installs Chromium and playwright-core (half a minute)
+test-browser: build ## the console in Chromium: every page on a phone and a desk, axe-core, the hour of a newcomer, logins; installs Chromium and playwright-core (3 minutes); SHOTS=DIR keeps pictures
 	@test/install-package chromium chromium chromium
 	@test/install-package node nodejs node
 	@test/install-package npm npm node
 	@test/install-package openssl openssl openssl
 	@test -e test/browser/node_modules/.package-lock.json -a ! test/browser/package-lock.json -nt test/browser/node_modules/.package-lock.json || \
 	  npm --prefix test/browser ci --no-audit --no-fund --loglevel=error
-	cd test/browser && FIRN=$(CURDIR)/$(BIN)/firn CHROMIUM=$$(command -v chromium) node --test
+	cd test/browser && FIRN=$(CURDIR)/$(BIN)/firn CHROMIUM=$$(command -v chromium) node --test --test-concurrency=1
 
 test-engines: ## Spark (its Kafka source and Parquet) and DuckDB count and sum a topic; installs them, 700 MB, and needs a JDK of 17
 	@test/engines/install all

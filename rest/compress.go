@@ -8,7 +8,7 @@ import (
 
 // compressible are the answers that are compressed for clients that ask for it. Tails are not: they
 // would come late.
-var compressible = []string{typeJSON, typeNDJSON, "application/problem+json", "text/html"}
+var compressible = []string{typeJSON, typeNDJSON, "application/problem+json", "text/css", "text/javascript"}
 
 // minCompressed is the length from which on compressing pays.
 const minCompressed = 1 << 10

@@ -18,7 +18,7 @@ func (s *Server) consuming() []route {
 		return nil
 	}
 	return within(s.compressed, slices.Concat(s.topicRoutes(), s.groupRoutes(), s.userRoutes(), s.aclRoutes(),
-		s.quotaRoutes(), s.clusterRoutes()))
+		s.quotaRoutes(), s.clusterRoutes(), s.historyRoutes()))
 }
 
 // clusterRoutes are about the whole of it.
@@ -57,6 +57,10 @@ func (s *Server) topicRoutes() []route {
 				asking(alter, alterConfigs, configs)},
 		{method: del, pattern: topic, handler: audited(s.deleteTopic), summary: "delete a topic",
 			rules: needs(access.Mutations, access.Delete.On(access.Topic))},
+		{method: get, pattern: topic + "/clients", handler: s.counting(s.listTopicClients),
+			rules: needs(access.Requests, describe).
+				asking(access.Describe.On(access.Group), read, access.Describe.On(access.TransactionalID)),
+			summary: "the groups that read a topic, and the producers that write it"},
 		{method: get, pattern: topic + "/tail", handler: s.tail, rules: needs(access.FetchedBytes, read).parking(),
 			summary: "the records of a topic as they come, as Server-Sent Events"},
 		{method: get, pattern: records, handler: s.readRecords, rules: needs(access.FetchedBytes, read).parking(),

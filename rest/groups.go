@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -32,6 +31,7 @@ type groupSummary struct {
 // groupList is groups of all nodes by name, and after which name the next list begins.
 type groupList struct {
 	Groups      []groupSummary `json:"groups"`
+	Total       int            `json:"total"`                 // that match
 	Unreachable []int32        `json:"unreachable,omitempty"` // nodes whose groups may be missing
 	Next        string         `json:"next,omitempty"`
 }
@@ -50,6 +50,8 @@ type groupMember struct {
 	InstanceID string `json:"instance_id,omitempty"`
 	ClientID   string `json:"client_id"`
 	Host       string `json:"host"`
+	// what it may read; of those that a client may know of
+	Assigned []partitionName `json:"assigned"`
 }
 
 // groupOffset is where a group is in a partition.
@@ -68,7 +70,7 @@ func hostPort(host string, port int32) string { return net.JoinHostPort(host, st
 
 // listGroups lists the groups of all nodes.
 func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *share) error {
-	q := queryOf(r, "after", "limit")
+	q := queryOf(r, "after", "limit", "contains")
 	limit, after := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", "")
 	if q.err != nil {
 		return q.err
@@ -77,7 +79,7 @@ func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *shar
 	if err := memory.grow(r.Context(), known*groupBytes+listed*listedGroupBytes); err != nil {
 		return err
 	}
-	list, more := groupList{Groups: s.ownGroups(r, after, limit)}, false
+	list, more := s.ownGroups(r, after, q.text("contains", ""), limit), false
 	if r.Header.Get(forwardedField) == "" {
 		more = s.addPeersGroups(r, &list)
 	}
@@ -93,18 +95,19 @@ func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *shar
 }
 
 // ownGroups are this node's, one more than limit so that the list knows whether there are more.
-func (s *Server) ownGroups(r *http.Request, after string, limit int) []groupSummary {
+func (s *Server) ownGroups(r *http.Request, after, contains string, limit int) groupList {
 	known := s.opts.Groups.List()
 	all := allows(r, access.Describe, access.Cluster, access.ClusterName)
 	known = slices.DeleteFunc(known, func(d groups.Description) bool {
-		return d.Group <= after || !all && !allows(r, access.Describe, access.Group, d.Group)
+		return !strings.Contains(d.Group, contains) || !all && !allows(r, access.Describe, access.Group, d.Group)
 	})
+	list := groupList{Groups: []groupSummary{}, Total: len(known)}
+	known = slices.DeleteFunc(known, func(d groups.Description) bool { return d.Group <= after })
 	slices.SortFunc(known, func(a, b groups.Description) int { return strings.Compare(a.Group, b.Group) })
-	own := []groupSummary{}
 	for i := range known[:min(len(known), limit+1)] {
-		own = append(own, s.groupSummary(&known[i], s.lagOf(known[i].Group)))
+		list.Groups = append(list.Groups, s.groupSummary(&known[i], s.lagOf(known[i].Group)))
 	}
-	return own
+	return list
 }
 
 // addPeersGroups asks the other nodes for theirs. It says whether one has more than it lists.
@@ -114,30 +117,40 @@ func (s *Server) addPeersGroups(r *http.Request, list *groupList) (more bool) {
 		path += "?" + r.URL.RawQuery
 	}
 	var mu sync.Mutex
+	list.Unreachable = s.askPeers(r, func(peer coordinator.NodeInfo) error {
+		var theirs groupList
+		if err := s.askPeer(r.Context(), peer, path, &theirs); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		list.Groups = append(list.Groups, theirs.Groups...)
+		list.Total += theirs.Total
+		more = more || theirs.Next != ""
+		return nil
+	})
+	return more
+}
+
+// askPeers asks all other nodes at once. It returns those that did not answer.
+func (s *Server) askPeers(r *http.Request, ask func(peer coordinator.NodeInfo) error) (unreachable []int32) {
+	var mu sync.Mutex
 	var asking sync.WaitGroup
 	for _, peer := range s.opts.Node.Nodes() {
 		if peer.ID == s.opts.Node.Info().ID {
 			continue
 		}
 		asking.Go(func() {
-			var theirs groupList
-			var err error = kerr.CoordinatorNotAvailable
-			if peer.HTTP != "" {
-				err = s.askPeer(r.Context(), peer, path, &theirs)
+			if peer.HTTP == "" || ask(peer) != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				unreachable = append(unreachable, peer.ID)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				list.Unreachable = append(list.Unreachable, peer.ID)
-				return
-			}
-			list.Groups = append(list.Groups, theirs.Groups...)
-			more = more || theirs.Next != ""
 		})
 	}
 	asking.Wait()
-	slices.Sort(list.Unreachable)
-	return more
+	slices.Sort(unreachable)
+	return unreachable
 }
 
 func (s *Server) groupSummary(d *groups.Description, lag int64) groupSummary {
@@ -168,8 +181,7 @@ func (s *Server) offsetsOf(group string) []groupOffset {
 		info, _ := view.Partition(c.Partition)
 		offsets = append(offsets, groupOffset{
 			Topic: t.Name, Partition: c.Partition.Index, Offset: c.Offset, Metadata: c.Metadata,
-			CommittedAt: time.UnixMilli(c.Time).UTC().Format("2006-01-02T15:04:05.000Z"),
-			LogStart:    info.LogStart, HighWatermark: info.HighWatermark,
+			CommittedAt: millisText(c.Time), LogStart: info.LogStart, HighWatermark: info.HighWatermark,
 			Lag: max(0, info.HighWatermark-max(c.Offset, info.LogStart)),
 		})
 	}
@@ -192,6 +204,9 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 	if refused != nil {
 		return refused
 	}
+	if err := memory.grow(r.Context(), assignmentBytes(&d)); err != nil {
+		return err
+	}
 	claims, err := s.claimsOf(r, memory)
 	if err != nil {
 		return err
@@ -213,7 +228,7 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 	for i := range d.Members {
 		m := &d.Members[i]
 		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID,
-			strings.TrimPrefix(m.ClientHost, "/")})
+			strings.TrimPrefix(m.ClientHost, "/"), s.assignedTo(r, m)})
 	}
 	answer(w, http.StatusOK, typeJSON, details)
 	return nil

@@ -1,8 +1,10 @@
 package rest
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
+	"time"
 
 	"firn.dev/access"
 	"firn.dev/rest/console"
@@ -17,14 +19,11 @@ type home struct {
 	Total     int               `json:"topics_total"`
 }
 
-// typeHTML is how the console is served.
-const typeHTML = "text/html; charset=utf-8"
+// consoleFiles are what / shows to people.
+var consoleFiles = console.Files()
 
-// consolePage is what / shows to people, and consolePolicy what browsers let it do.
-var consolePage, consolePolicy = console.Page(), console.Policy()
-
-// pageForBrowsers shows browsers the page. It is the same for everybody, and has a form for logins
-// in it, so nobody is asked who they are.
+// pageForBrowsers shows browsers the console. It is the same for everybody, and has a form for
+// logins in it, so nobody is asked who they are.
 func pageForBrowsers(others handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		kind, err := negotiate(r, typeJSON, "text/html")
@@ -35,11 +34,30 @@ func pageForBrowsers(others handler) handler {
 		if kind == typeJSON {
 			return others(w, r)
 		}
-		w.Header().Set("Content-Type", typeHTML)
-		w.Header().Set("Content-Security-Policy", consolePolicy)
-		_, _ = w.Write(consolePage) // an error means that the client has gone
+		sendConsoleFile(w, r, console.Page)
 		return nil
 	}
+}
+
+// consoleFile answers with one of the console's files.
+func consoleFile(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("file")
+	if _, there := consoleFiles[name]; !there {
+		return &problem{Status: http.StatusNotFound, Detail: "the console has no such file"}
+	}
+	sendConsoleFile(w, r, name)
+	return nil
+}
+
+// sendConsoleFile sends a file, or says that the browser has it. Browsers ask each time, so that
+// the files that one has are all of one version.
+func sendConsoleFile(w http.ResponseWriter, r *http.Request, name string) {
+	file, h := consoleFiles[name], w.Header()
+	h.Set("Content-Type", file.Type)
+	h.Set("Content-Security-Policy", console.Policy)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", file.Tag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.Body))
 }
 
 // home says to programs what there is.

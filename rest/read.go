@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,12 +37,14 @@ type reading struct {
 	maxBytes   int // of batches as they are stored, and of the answer; one record or batch is always given
 	maxRecords int
 	wait       time.Duration
+	filter     recordFilter
 }
 
 // readRecords answers with the records of a partition from an offset on.
 func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
-	q := queryOf(r, "offset", "from", "max_bytes", "max_records", "wait")
+	q := queryOf(r, append([]string{"offset", "from", "max_bytes", "max_records", "wait"}, filterParameters...)...)
 	read := &reading{
+		filter:     q.filter(),
 		maxBytes:   int(q.number("max_bytes", defaultReadBytes, 1, maxReadBytes)),
 		maxRecords: int(q.number("max_records", maxReadRecords, 1, maxReadRecords)),
 		wait:       q.duration("wait", maxWait),
@@ -53,6 +56,10 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 	kind, err := negotiate(r, typeJSON, typeNDJSON, typeBatches)
 	if err != nil {
 		return err
+	}
+	if kind == typeBatches && !read.filter.all() {
+		return refuse(http.StatusBadRequest, "Accept", "batches are given as they are: %s have no meaning for them",
+			strings.Join(filterParameters, ", "))
 	}
 	if read.topic, read.at, err = s.namedPartition(r); err != nil {
 		return err
@@ -265,7 +272,12 @@ func (s *Server) textOf(
 	memory *share,
 ) (text *recordText, err error) {
 	text = newRecordText(nil)
-	take := func(r batch.Record) (bool, error) { return text.addWithin(r, read.maxRecords, read.maxBytes) }
+	take := func(r batch.Record) (bool, error) {
+		if !read.filter.matches(&r) {
+			return true, nil
+		}
+		return text.addWithin(r, read.maxRecords, read.maxBytes)
+	}
 	text.next, err = s.decode(ctx, &chunk, read.offset, taker{take, text.skip})
 	if err != nil {
 		return nil, err

@@ -81,6 +81,8 @@ type Options struct {
 	MaxTopics     int // 100
 	MaxPartitions int // 2,000
 
+	HistoryPeriod time.Duration // how often a sample is taken for the last hour; 10 s
+
 	// Writer takes the records of producers. Without one, no paths for producers are served.
 	Writer    *ingest.Writer
 	Topics    topics.Options // limits and defaults of topics
@@ -156,6 +158,7 @@ type Server struct {
 	scrapes   chan struct{} // a place for each scrape under way
 	readers   *readers
 	producers *producers
+	history   *history
 	peers     *http.Client // for other nodes
 	owners    http.Handler // forwards to the node that owns a group
 }
@@ -172,6 +175,7 @@ func New(opts Options) (*Server, error) {
 	}
 	fill(&opts.MaxTopics, defaultMaxTopics)
 	fill(&opts.MaxPartitions, defaultMaxPartitions)
+	opts.HistoryPeriod = cmp.Or(opts.HistoryPeriod, historyPeriod)
 	opts.Limits = opts.Limits.withDefaults()
 	if l := opts.Limits; l.RequestMemoryBytes < 2*bodyFactor*int64(l.MaxBodyBytes) {
 		return nil, fmt.Errorf("rest: RequestMemoryBytes (%d) holds no compressed body of MaxBodyBytes (%d), which may "+
@@ -193,7 +197,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, topics: topics.New(opts.Node, opts.Topics),
 		security: security.NewAdmin(opts.Node, opts.Authorizer, opts.Quotas), audit: access.NewAudit(opts.Logger),
 		mux:     http.NewServeMux(),
-		scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits)}
+		scrapes: make(chan struct{}, maxScrapes), readers: newReaders(opts.Limits), history: newHistory()}
 	s.peers = newPeers(opts.PeerTLS)
 	s.owners = s.newForwarder()
 	if opts.Writer != nil {

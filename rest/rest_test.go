@@ -207,7 +207,7 @@ func TestHome(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	for listed := range h.Paths {
-		path := listed[strings.Index(listed, "/"):]
+		path := strings.Replace(listed[strings.Index(listed, "/"):], "{file}", "app.js", 1)
 		if resp := ask(t, s, "GET", path, nil); resp.StatusCode == 404 {
 			t.Errorf("%s is listed and not there", path)
 		}

@@ -42,6 +42,8 @@ func (s *Server) observing() []route {
 			rules:   needs(access.Unthrottled, access.Describe.On(access.Cluster))},
 		{method: http.MethodGet, pattern: "/{$}", handler: s.home, summary: "what there is",
 			rules: needs(access.Requests).asking(access.Describe.On(access.Topic)), around: pageForBrowsers},
+		{method: http.MethodGet, pattern: "/console/{file}", handler: consoleFile, around: s.compressed,
+			summary: "the files of the page for people", rules: rules{open: true, quota: access.Unthrottled}},
 	}
 }
 
@@ -79,7 +81,7 @@ func (s *Server) routes() {
 func (s *Server) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range s.observing() {
-		if r.pattern != "/{$}" {
+		if r.pattern != "/{$}" && r.pattern != "/console/{file}" {
 			r.rules = rules{open: true, quota: access.Unthrottled}
 			mux.Handle(r.pattern, s.byMethod([]route{r}))
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,11 @@ const (
 // Serve accepts connections until ctx ends; then it accepts no more, answers what is under way and
 // returns. Call Drain some time before, so that load balancers learn of it from /readyz.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var remembering sync.WaitGroup
+	remembering.Go(func() { s.remember(ctx) })
+	defer remembering.Wait()
+	defer cancel()
 	return s.serve(ctx, l, s.opts.TLS, s)
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"firn.dev/access"
@@ -59,8 +60,8 @@ type topicConfig struct {
 
 // listTopics lists topics by name.
 func (s *Server) listTopics(w http.ResponseWriter, r *http.Request, memory *share) error {
-	q := queryOf(r, "after", "limit")
-	limit, after := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", "")
+	q := queryOf(r, "after", "limit", "contains")
+	limit, after, contains := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", ""), q.text("contains", "")
 	if q.err != nil {
 		return q.err
 	}
@@ -71,7 +72,7 @@ func (s *Server) listTopics(w http.ResponseWriter, r *http.Request, memory *shar
 	topics := s.opts.View.Topics()
 	list := topicList{Topics: []topic{}}
 	for _, t := range topics {
-		if !allows(r, access.Describe, access.Topic, t.Name) {
+		if !strings.Contains(t.Name, contains) || !allows(r, access.Describe, access.Topic, t.Name) {
 			continue
 		}
 		list.Total++

@@ -1,0 +1,127 @@
+// app shows the page that the address names, asks again for what it shows, and knows who has logged in.
+import {h, patch} from "./dom.js";
+import {get} from "./api.js";
+import {clock} from "./format.js";
+import {heading, why} from "./parts.js";
+import {account, loginForm} from "./login.js";
+import {cluster} from "./cluster.js";
+import {newTopic, topics} from "./topics.js";
+import {topic} from "./topic.js";
+import {messages} from "./messages.js";
+import {produce} from "./produce.js";
+import {groups} from "./groups.js";
+import {group} from "./group.js";
+import {transactions} from "./transactions.js";
+import {users} from "./users.js";
+import {acls} from "./acls.js";
+
+// Pages are {title, load, view, every, close}: load asks for what view shows, every so many milliseconds again.
+const pages = [
+  [/^$/, cluster], [/^topics$/, topics], [/^new-topic$/, newTopic], [/^topics\/([^/]+)$/, topic("Overview")],
+  [/^topics\/([^/]+)\/messages$/, messages], [/^topics\/([^/]+)\/produce$/, produce],
+  [/^topics\/([^/]+)\/configs$/, topic("Configs")], [/^topics\/([^/]+)\/clients$/, topic("Clients")],
+  [/^groups$/, groups], [/^groups\/([^/]+)$/, group], [/^transactions$/, transactions], [/^users$/, users], [/^acls$/, acls],
+];
+const menu = [["", "Cluster"], ["topics", "Topics"], ["groups", "Groups"], ["transactions", "Transactions"], ["users", "Security"]];
+
+const byId = id => document.getElementById(id), content = byId("content");
+let page = null, problem = null, loaded = false, loading = null, timer = 0, session, asked = false;
+
+// say tells what was done, to eyes and to screen readers.
+export function say(text) {
+  byId("announce").textContent = text;
+  byId("announce").className = "toast";
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { byId("announce").className = "unseen" }, 8000);
+}
+
+const parts = () => {
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  return {path, query: Object.fromEntries(new URLSearchParams(query))};
+};
+
+// menuOf is the entry of the menu to which a page belongs.
+const menuOf = path => ({"new-topic": "topics", acls: "users"})[path] ?? path.split("/")[0];
+
+// render brings the page to what is known now.
+export function render() {
+  patch(byId("nav"), menu.map(([path, text]) => h("a", {href: "#/" + path, "aria-current": menuOf(parts().path) === path ? "page" : null}, text)));
+  patch(byId("account"), account(session, {render, refresh: start, login: () => { asked = true; render(); focusForm() }}));
+  if (session === undefined) return;
+  if (!session || asked) return patch(content, [loginForm({done: () => { asked = false; start() }})]);
+  if (!page) return patch(content, [heading("There is no such page"), h("p", {}, h("a", {href: "#/"}, "To the cluster"))]);
+  const [head, ...rest] = loaded ? page.view() : [heading(page.title), problem ? null : h("p", {class: "soft", key: "loading"}, "Loading …")];
+  patch(content, [head, problem ? why(problem) : null, rest].flat(Infinity).filter(Boolean));
+}
+
+const focusForm = () => content.querySelector("input")?.focus();
+
+async function whoIsIt() {
+  try {
+    session = await get("/v1/session");
+  } catch (e) {
+    if (e.status === 401) session = null;
+    else throw e;
+  }
+}
+
+// refresh asks for what the page shows, and again after a while.
+export async function refresh() {
+  clearTimeout(timer);
+  loading?.abort();
+  const mine = page, abort = loading = new AbortController();
+  if (!mine) return render();
+  try {
+    await mine.load?.(abort.signal);
+    if (mine !== page || abort.signal.aborted) return;
+    loaded = true, problem = null;
+    byId("asof").textContent = mine.every ? "as of " + clock(Date.now()) : "";
+  } catch (e) {
+    if (e.name === "AbortError" || mine !== page || abort.signal.aborted) return;
+    problem = e;
+    if (e.status === 401) session = null;
+    if (e.status === undefined) console.error(e);
+  }
+  render();
+  if (mine.every && session) timer = setTimeout(() => document.hidden ? waitUntilSeen() : refresh(), mine.every);
+}
+
+const waitUntilSeen = () => document.addEventListener("visibilitychange", () => refresh(), {once: true});
+
+// open shows the page that the address names.
+function open() {
+  const {path, query} = parts(), before = page;
+  before?.close?.();
+  clearTimeout(timer);
+  let names = null;
+  const found = pages.find(([pattern]) => names = path.match(pattern));
+  page = found ? found[1]({names: names.slice(1).map(decodeURIComponent), query, session, before}) : null;
+  if (before === null || page !== before) problem = null, loaded = page?.ready ?? false;
+  document.title = (page ? page.title + " · " : "") + "Firn";
+  render();
+  if (before && before !== page && before.title !== page?.title) { // a screen reader reads the new heading
+    window.scrollTo(0, 0);
+    (content.querySelector("h1") || content).focus({preventScroll: true});
+  }
+  return refresh();
+}
+
+// start finds out who looks, and shows the page.
+async function start() {
+  try {
+    await whoIsIt();
+  } catch (e) {
+    session = {}, problem = e;
+  }
+  await open();
+  if (!session) focusForm();
+}
+
+byId("skip").onclick = event => { event.preventDefault(); content.focus() };
+document.addEventListener("keydown", event => { // as on many sites: / goes to the search of the page
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+  const search = content.querySelector("input[type=search]");
+  if (search) { event.preventDefault(); search.focus(); search.select() }
+});
+window.addEventListener("hashchange", open);
+start();
