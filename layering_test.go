@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,32 @@ func TestImportsOfAdapters(t *testing.T) {
 		}
 	}
 }
+
+// TestImportsOfTemplates keeps templates out of the program, also those that cobra has. With one
+// the linker cannot tell which methods are called, keeps every method of every type, and the binary
+// is half as large again.
+func TestImportsOfTemplates(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if room, _ := place(p.ImportPath); slices.Contains(programs, room) && room != "cmd" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported == "text/template" || imported == "html/template" {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
+	for _, file := range filesWith(t, ".go") {
+		for i, line := range lines(t, file) {
+			if strings.HasPrefix(file, "cmd/") && cobraTemplate.MatchString(line) {
+				t.Errorf("%s:%d has a template of cobra's", file, i+1)
+			}
+		}
+	}
+}
+
+// cobraTemplate finds the methods of cobra that use templates.
+var cobraTemplate = regexp.MustCompile(`\.Set(Help|Usage|Version)Template\(`)
 
 func TestPackagesAreNamedAfterTheirPurpose(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -40,7 +40,6 @@ func newRoot(s streams) *cobra.Command {
 			return fromProfile(cmd, func(warning string) { s.note("%s: warning: %s", cmd.CommandPath(), warning) })
 		},
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)

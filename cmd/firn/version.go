@@ -19,7 +19,7 @@ func newVersion(s streams) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			build := thisBuild()
 			return form.printWith(s.Out, build, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, build)
+				_, err := fmt.Fprintln(w, "firn version", build) // as firn --version
 				return err
 			})
 		},
@@ -44,7 +44,7 @@ func (b build) String() string {
 	if b.Revision != "" {
 		revision = " " + b.Revision
 	}
-	return fmt.Sprintf("firn %s%s (%s, %s)", b.Version, revision, b.Go, b.Platform)
+	return fmt.Sprintf("%s%s (%s, %s)", b.Version, revision, b.Go, b.Platform)
 }
 
 // thisBuild is this build by what the Go tool wrote into it.
