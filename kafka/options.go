@@ -16,6 +16,7 @@ import (
 	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/ingest/costs"
 	"firn.dev/topics"
 	"firn.dev/transactions"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	Topics topics.Options // limits and defaults of topics
 
 	ReportedReplicationFactor int16 // of every topic, as clients are told; 0: what each was created with
+
+	Costs *costs.Producers // counts what producers send; nil: nobody does
 
 	KeepPlain    bool   // batches that arrive uncompressed stay so; otherwise LZ4, where that is smaller
 	CheckRecords string // "full" (default) or "headers": what is looked at of batches that arrive compressed

@@ -16,7 +16,9 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/topicconfig"
 	"firn.dev/ingest"
+	"firn.dev/ingest/costs"
 	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 // Produce v3-v13: topics by name up to v12 and by id in v13. One batch for each partition, in
@@ -46,14 +48,15 @@ func init() {
 
 // produceCall is one Produce on its way.
 type produceCall struct {
-	s       *Server
-	client  *budget.Client // of ingest's buffer
-	asks    *access.Asker
-	version int16
-	acks    int16
-	expires time.Time
-	handed  bool // ingest was given batches
-	pending *ingest.Pending
+	s        *Server
+	client   *budget.Client // of ingest's buffer
+	clientID string
+	asks     *access.Asker
+	version  int16
+	acks     int16
+	expires  time.Time
+	handed   bool // ingest was given batches
+	pending  *ingest.Pending
 
 	topics  []produceTopic
 	results []produceResult // of all partitions, in the order of the request
@@ -82,13 +85,14 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 		}
 	}
 	p := &produceCall{
-		s:       s,
-		client:  client,
-		asks:    &r.asks,
-		version: r.version,
-		acks:    req.Acks,
-		expires: r.received.Add(s.produceTime(&req)),
-		topics:  req.Topics,
+		s:        s,
+		client:   client,
+		clientID: r.clientID,
+		asks:     &r.asks,
+		version:  r.version,
+		acks:     req.Acks,
+		expires:  r.received.Add(s.produceTime(&req)),
+		topics:   req.Topics,
 	}
 	batches := p.check(&req)
 	p.forget()
@@ -148,7 +152,30 @@ func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 		}
 	}
 	onAllCores(len(checks), func(i int) { checks[i]() })
+	p.count(req, batches)
 	return p.accepted(batches)
+}
+
+// count tells who counts what producers send of the batches that passed.
+func (p *produceCall) count(req *produceRequest, batches []ingest.Batch) {
+	var sent costs.Request
+	i := 0
+	for _, t := range req.Topics {
+		for _, part := range t.Partitions {
+			if p.results[i].refused == nil {
+				came := int64(len(part.Records))
+				sent.Batches, sent.Bytes = sent.Batches+1, sent.Bytes+came
+				sent.Records += int(batches[i].Header.Records)
+				if h, err := batch.ReadHeader(part.Records); err == nil && h.Attributes.Codec() == batch.None {
+					sent.Plain, sent.Kept = sent.Plain+came, sent.Kept+int64(len(batches[i].Bytes))
+				}
+			}
+			i++
+		}
+	}
+	if sent.Batches > 0 {
+		p.s.opts.Costs.Add(p.clientID, sent)
+	}
 }
 
 // mayWriteTransactions says why transactional batches of a request are refused; nil if they are

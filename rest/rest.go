@@ -24,6 +24,7 @@ import (
 	"firn.dev/health"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/ingest/costs"
 	"firn.dev/segments"
 	"firn.dev/topics"
 )
@@ -92,6 +93,8 @@ type Options struct {
 	// paths for either are served.
 	Index  *index.Index
 	Groups *groups.Manager
+
+	Costs *costs.Producers // what Kafka's producers send to this node; nil: that is not known
 
 	// Profiles serves Go's profiles at /debug/pprof/, to this machine alone. They show what is in
 	// memory, and a proxy on this machine that does not say that it is one would hand them on; so they

@@ -119,7 +119,8 @@ func (b *benching) producer(ctx context.Context) (*kgo.Client, error) {
 		return nil, err
 	}
 	opts := []kgo.Opt{
-		kgo.DefaultProduceTopic(b.name), kgo.ProducerBatchCompression(c), kgo.ProducerLinger(b.linger),
+		kgo.ClientID("firn-bench"), kgo.DefaultProduceTopic(b.name),
+		kgo.ProducerBatchCompression(c), kgo.ProducerLinger(b.linger),
 		kgo.RecordDeliveryTimeout(deliveryTimeout), kgo.MaxBufferedRecords(produceBufferRecords),
 		kgo.MaxBufferedBytes(max(produceBufferBytes/b.producers, 1<<20)),
 	}

@@ -142,6 +142,13 @@ func examine(ctx context.Context, o *serveOptions) func(yield func(finding) bool
 		if o.httpAddr == noHTTP {
 			return
 		}
-		yield(finding{"http-addr", checkHTTPAddress(ctx, o.https, o.httpAddr)})
+		if !yield(finding{"http-addr", checkHTTPAddress(ctx, o.https, o.httpAddr)}) {
+			return
+		}
+		for _, f := range examineProducers(ctx, o.https, o.httpAddr) {
+			if !yield(f) {
+				return
+			}
+		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"firn.dev/health"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/ingest/costs"
 	"firn.dev/kafka"
 	"firn.dev/rest"
 	"firn.dev/segments"
@@ -188,13 +189,17 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	if n.tokens, err = o.tokens(ctx, n.logger); err != nil {
 		return err
 	}
+	spent, err := costs.NewProducers(registry)
+	if err != nil {
+		return err
+	}
 	n.kafka, err = kafka.New(kafka.Options{
 		Node: n.member, Writer: n.writer, Index: n.index, Groups: n.groups, Transactions: n.transactions,
 		Logger: n.logger, Registerer: registry,
 		Passwords: n.passwords, Principals: o.principals(), Tokens: n.tokens, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
-		Authorizer: authorizer, Quotas: quotas,
+		Authorizer: authorizer, Quotas: quotas, Costs: spent,
 		LogLevel: &o.level,
 		Limits:   o.limits.limits(o.requestMemory, o.answerMemory),
 	})
@@ -206,6 +211,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
+		Costs:     spent,
 		FileUsers: n.fileUsers(),
 		Peers:     n.peers(),
 		TLS:       o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,

@@ -93,6 +93,7 @@ for requests, an hour  $0.0180
 nodes                  2
 topics                 1
 groups                 1
+costly producers       0
 
 node  url          in/s    out/s  req/s  err/s  conns  p50 ms  p99 ms  bucket/s      $/h  state
    1  http://a  1.0 KiB  1.0 KiB    5.0    1.0      3   100.0   198.0       2.0  $0.0180  bucket put fails for 12s

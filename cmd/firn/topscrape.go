@@ -53,6 +53,7 @@ var topMetrics = []string{metricBytesIn, metricBytesOut, metricConnections, metr
 type scrape struct {
 	at       time.Time
 	families map[string]*dto.MetricFamily
+	costly   []costlyProducer
 }
 
 // fetchBounded gets a URL's body, of so many bytes at most.
@@ -92,7 +93,14 @@ func (n *nodesOfTop) scrape(ctx context.Context, url string, withLogin bool, lef
 	if err != nil {
 		return nil, err
 	}
-	return parseScrape(body, time.Now())
+	s, err := parseScrape(body, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if body, err = n.fetchBounded(ctx, url+"/v1/producers", withLogin, maxCostsBytes); err == nil {
+		s.costly, _ = costly(body) // an older node has no such list
+	}
+	return s, nil
 }
 
 // parseScrape reads the metrics that top needs out of Prometheus' text.
@@ -109,7 +117,7 @@ func parseScrape(text []byte, at time.Time) (*scrape, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the node's metrics: %w", err)
 	}
-	return &scrape{at, families}, nil
+	return &scrape{at: at, families: families}, nil
 }
 
 // isTopMetric says whether a name is that of a metric that top reads, or of a part of one.

@@ -43,6 +43,8 @@ type topView struct {
 	Nodes         []topNode      `json:"nodes"`
 	Topics        []topTopic     `json:"topics"`
 	Groups        []topGroup     `json:"groups"`
+	// that cost more than they need to
+	Producers []costlyProducer `json:"costly_producers"`
 }
 
 type topNode struct {
@@ -106,6 +108,7 @@ func (m *moment) view(before *moment, rows int) topView {
 	v.Up = fmt.Sprintf("%d of %d nodes", up, len(m.ids))
 	v.Topics, v.Records = topTopics(m.partitions(), before.partitions(), seconds, rows)
 	v.Groups = topGroups(m.lags(), before.lags(), seconds, rows)
+	v.Producers = m.costly(rows)
 	return v
 }
 
@@ -212,6 +215,18 @@ func topGroups(now, before map[groupTopic]float64, seconds float64, rows int) []
 	}
 	slices.SortFunc(list, func(a, b topGroup) int {
 		return cmp.Or(cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Topic, b.Topic))
+	})
+	return list[:min(len(list), rows)]
+}
+
+// costly are the producers that cost more than they need to, those first that send most requests.
+func (m *moment) costly(rows int) []costlyProducer {
+	list := []costlyProducer{}
+	for _, s := range m.scrapes {
+		list = append(list, s.costly...)
+	}
+	slices.SortFunc(list, func(a, b costlyProducer) int {
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Producer, b.Producer), cmp.Compare(a.Node, b.Node))
 	})
 	return list[:min(len(list), rows)]
 }
