@@ -53,6 +53,12 @@ func (m *Manager) ofGroup(group, config string, otherwise time.Duration) time.Du
 	return otherwise
 }
 
+// parsed is a number that was checked when it was set.
+func parsed(text string) int64 {
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
+}
+
 // Fetch has read look at what a group has committed. Without an error that is what was committed
 // last: every commit that was answered before the call is in it, at whatever node, and what a
 // later call reads is not older.
@@ -125,10 +131,13 @@ func (m *Manager) learnTopics() {
 	}
 }
 
-// see tells a group of the new protocol which topics there are.
+// see tells a group of the new protocol, or a share group, which topics there are.
 func (l *hostedGroup) see(topics *catalog) {
 	l.step(func(_ time.Time, g *anyGroup) {
-		if members, ok := g.kind.(*consumerGroup); ok {
+		switch members := g.kind.(type) {
+		case *consumerGroup:
+			members.see(topics)
+		case *shareGroup:
 			members.see(topics)
 		}
 	})

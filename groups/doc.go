@@ -4,11 +4,12 @@
 // Three layers, each testable without the next:
 //
 //   - A group (group….go) is of a kind: classicGroup for the classic protocol, consumerGroup for
-//     the new one (KIP-848), claims for consumers that lease partitions. A kind is a transition
-//     function: an event and the time go in, the answers that are due come out. It knows no clock,
-//     no goroutine and no network, and TestGroupsCompileWithoutTheirHost holds that. A group
-//     without members becomes what the next event needs; one with members changes between the two
-//     protocols as its members do (group_convert.go, group_consumer_mixed.go).
+//     the new one (KIP-848), claims for consumers that lease partitions, shareGroup for share
+//     groups (KIP-932; docs/internals/share-groups.md). A kind is a transition function: an event
+//     and the time go in, the answers that are due come out. It knows no clock, no goroutine and no
+//     network, and TestGroupsCompileWithoutTheirHost holds that. A group without members becomes
+//     what the next event needs; one with members changes between the two protocols as its members
+//     do (group_convert.go, group_consumer_mixed.go).
 //   - shardOwnership is this node's ownership of a shard of groups: a lease of the coordinator,
 //     with an epoch. Under it each group is a hostedGroup, with a lock and a timer, where requests
 //     wait that are answered later. When the lease ends, so does everything that was decided under

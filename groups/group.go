@@ -6,9 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// kind is what a group is at a time: one of the classic protocol, of the new one, or one whose
-// partitions are leased. Each kind is a transition function of its own, as classicGroup describes
-// it.
+// kind is what a group is at a time: one of the classic protocol, of the new one, one whose
+// partitions are leased, or a share group. Each kind is a transition function of its own, as
+// classicGroup describes it.
 type kind interface {
 	idle() bool // there is nothing to remember: the group may be forgotten, or become one of another kind
 	take() []Reply
@@ -64,7 +64,7 @@ func (g *anyGroup) classic() (classicMembers, *kerr.Error) {
 	if members, ok := g.kind.(classicMembers); ok && !(consumerGroup && g.idle()) {
 		return members, nil
 	}
-	if !g.vacant() {
+	if !g.vacant() || g.isShare() {
 		return nil, kerr.InconsistentGroupProtocol
 	}
 	m := g.fresh()
@@ -80,7 +80,7 @@ func (g *anyGroup) claims() (*claims, *kerr.Error) {
 	if c, ok := g.kind.(*claims); ok {
 		return c, nil
 	}
-	if !g.idle() {
+	if !g.idle() || g.isShare() {
 		return nil, kerr.InconsistentGroupProtocol
 	}
 	c := newClaims(g.opts.limits)

@@ -43,6 +43,9 @@ func (g *anyGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID 
 
 // succeed takes over the members of a group that is of another kind so far, and stays as it is.
 func (g *consumerGroup) succeed(now time.Time, before *anyGroup) *kerr.Error {
+	if before.isShare() {
+		return refusal(kerr.GroupIDNotFound, "The group is a share group.")
+	}
 	if before.vacant() {
 		return nil
 	}

@@ -81,9 +81,10 @@ type Member struct {
 const (
 	Classic Type = iota
 	Consumer
+	Share
 )
 
-func (t Type) String() string { return [...]string{"classic", "consumer"}[t] }
+func (t Type) String() string { return [...]string{"classic", "consumer", "share"}[t] }
 
 // takeTimeout is how long a request waits for its group's lease to be taken.
 const takeTimeout = 10 * time.Second

@@ -23,13 +23,16 @@ type storedGroup struct {
 	Format   int                  `json:"format"`
 	Classic  *storedClassic       `json:"classic,omitempty"`
 	Consumer *storedConsumerGroup `json:"consumer,omitempty"`
+	Share    *storedShare         `json:"share,omitempty"`
 }
 
 // storedFormat is the format of a group with members. One without has the next: a program that only
-// knows the first would wait for the members of a generation that nobody is in.
+// knows the first would wait for the members of a generation that nobody is in. Share groups have
+// one of their own.
 const (
 	storedFormat      = 1
 	storedEmptyFormat = 2
+	storedShareFormat = 3
 )
 
 type storedClassic struct {
@@ -106,11 +109,15 @@ func (g *anyGroup) export() ([]byte, bool) {
 		stored.Classic = k.export()
 	case *consumerGroup:
 		stored.Consumer = k.export()
+	case *shareGroup:
+		stored.Share = k.export()
 	}
-	if stored.Classic == nil && stored.Consumer == nil {
+	switch {
+	case stored.Share != nil:
+		stored.Format = storedShareFormat
+	case stored.Classic == nil && stored.Consumer == nil:
 		return nil, true
-	}
-	if g.members() == 0 {
+	case g.members() == 0:
 		stored.Format = storedEmptyFormat
 	}
 	b, err := json.Marshal(stored)
@@ -169,6 +176,10 @@ func (g *anyGroup) restore(now time.Time, stored []byte, topics *catalog) error 
 		return err
 	}
 	switch {
+	case from.Format == storedShareFormat && from.Share != nil:
+		m := newShareGroup(g.opts, topics)
+		m.restore(now, from.Share)
+		g.kind = m
 	case from.Format != storedFormat && from.Format != storedEmptyFormat:
 		return fmt.Errorf("members are stored in format %d", from.Format)
 	case from.Classic != nil:

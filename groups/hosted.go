@@ -20,9 +20,10 @@ type hostedGroup struct {
 
 	mu      sync.Mutex
 	group   *anyGroup
-	kept    agreement // the last one that is stored
-	stored  bool      // and that there were members in it
-	keeping bool      // somebody is storing what is not
+	freed   chan struct{} // closed, and replaced, when a share group may have something new for its members
+	kept    agreement     // the last one that is stored
+	stored  bool          // and that there were members in it
+	keeping bool          // somebody is storing what is not
 	tickets Ticket
 	waiting map[Ticket]chan<- Reply
 	timer   *time.Timer
@@ -33,7 +34,7 @@ func newHostedGroup(t *shardOwnership, name string) *hostedGroup {
 	opts := t.m.ofGroups
 	opts.consumerSessionTimeout = t.m.sessionOf(name)
 	l := &hostedGroup{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
-		group: newAnyGroup(&opts)}
+		group: newAnyGroup(&opts), freed: make(chan struct{})}
 	l.kept = l.group.agreement()
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()
@@ -52,8 +53,14 @@ func (l *hostedGroup) stepLocked(event func(now time.Time, g *anyGroup)) {
 	was := g.kind
 	claims := g.claimed()
 	members, bytes, generation := g.weight()
+	freed, lapsed := g.freed()
 	now := time.Now()
 	event(now, g)
+	if freedNow, lapsedNow := g.freed(); freedNow != freed {
+		m.metrics.lapsed.Add(float64(lapsedNow - min(lapsed, lapsedNow)))
+		close(l.freed)
+		l.freed = make(chan struct{})
+	}
 	g.settle(now)
 	for _, r := range g.take() {
 		if answer := l.waiting[r.Ticket]; answer != nil {

@@ -33,6 +33,7 @@ func (l *hostedGroup) keep(ctx context.Context) {
 			return
 		}
 		planned := false
+		var partitions map[*sharePartition]uint64
 		err := l.t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, refused *kerr.Error) {
 			if g.dead {
 				return c, kerr.NotCoordinator
@@ -40,13 +41,14 @@ func (l *hostedGroup) keep(ctx context.Context) {
 			// The group may have gone on, or been deleted, while this waited for its turn.
 			if stored, agreed := g.export(); agreed {
 				now, members, planned = g.agreement(), stored, true
-				c.Offsets = []coordinator.GroupOffset{coordinator.Membership(members)}
+				c.Offsets, partitions = g.unstored()
+				c.Offsets = append(c.Offsets, coordinator.Membership(members))
 			}
 			return c, nil
 		})
 		if err == nil {
 			if planned {
-				l.didKeep(now, len(members) > 0)
+				l.didKeep(now, len(members) > 0, partitions)
 			}
 			continue
 		}
@@ -85,10 +87,13 @@ func (l *hostedGroup) mayKeep() bool {
 }
 
 // didKeep notes what was stored.
-func (l *hostedGroup) didKeep(what agreement, some bool) {
+func (l *hostedGroup) didKeep(what agreement, some bool, partitions map[*sharePartition]uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept, l.stored = what, some
+	for p, version := range partitions {
+		p.stored = max(p.stored, version)
+	}
 }
 
 // dismiss forgets a group that nobody is in, once its members are stored.

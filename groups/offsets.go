@@ -53,6 +53,14 @@ func (m *Manager) mayStore(group string) *kerr.Error {
 // committed last.
 func (t *shardOwnership) commit(ctx context.Context, l *hostedGroup,
 	plan func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error)) error {
+	return t.commitThen(ctx, l, plan, func(*anyGroup, bool) {})
+}
+
+// commitThen is commit, and runs done when a plan that was not refused is decided, or is not,
+// before the next commit is planned.
+func (t *shardOwnership) commitThen(ctx context.Context, l *hostedGroup,
+	plan func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error),
+	done func(g *anyGroup, decided bool)) error {
 	select {
 	case l.committing <- struct{}{}:
 		defer func() { <-l.committing }()
@@ -74,8 +82,13 @@ func (t *shardOwnership) commit(ctx context.Context, l *hostedGroup,
 		c.Version = t.m.shards[t.shard].nextVersion() // before this ownership can end
 		return refused
 	})
-	if err != nil || len(c.Offsets) == 0 && !c.Forget {
+	if err != nil {
 		return err
+	}
+	decided := len(c.Offsets) == 0 && !c.Forget // for there is nothing to decide
+	defer func() { l.step(func(_ time.Time, g *anyGroup) { done(g, decided) }) }()
+	if decided {
+		return nil
 	}
 	c.Lease, c.Epoch, c.Group = t.lease.Name, t.lease.Epoch, l.name
 	// a client that goes away leaves no half of a commit behind
@@ -85,6 +98,7 @@ func (t *shardOwnership) commit(ctx context.Context, l *hostedGroup,
 	t.m.flusher.add(t.life, entry)
 	if err == nil {
 		t.m.metrics.commits.Add(float64(len(c.Offsets)))
+		decided = true
 		if c.Forget {
 			l.forget() // before the next commit is planned, which might store what the group was
 		}
@@ -132,6 +146,8 @@ func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []
 			switch {
 			case g.dead:
 				return c, kerr.NotCoordinator
+			case g.isShare():
+				return c, kerr.GroupIDNotFound
 			case g.members() > 0 && !g.consumers():
 				return c, kerr.NonEmptyGroup
 			case g.members() == 0 && !m.exists(group, g):

@@ -39,7 +39,7 @@ func (t *shardOwnership) stage(ctx context.Context, l *hostedGroup, c Committer,
 			return kerr.NotCoordinator
 		}
 		s.Version = t.m.shards[t.shard].nextVersion()
-		if c.anonymous() {
+		if c.anonymous() && !g.isShare() {
 			return nil // clients before KIP-447 do not say who they are
 		}
 		return g.mayCommit(now, c)

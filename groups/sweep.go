@@ -12,7 +12,8 @@ import (
 // Offsets of a group without members are deleted when nobody has committed any for
 // OffsetsRetention. When a group was left is nowhere stored, so the times of its commits have to
 // tell: while a group has members, commits older than a day are made anew. They so live between
-// OffsetsRetention and a day longer, by which they are counted.
+// OffsetsRetention and a day longer, by which they are counted. Share groups stay until somebody
+// deletes them, as in Kafka.
 
 // renewal is how old a commit of a group with members gets before it is made anew.
 func (o *Options) renewal() time.Duration { return min(24*time.Hour, o.OffsetsRetention) }
@@ -63,6 +64,9 @@ func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) e
 		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			if g.dead {
 				return c, kerr.NotCoordinator
+			}
+			if g.isShare() {
+				return c, nil
 			}
 			offsets := m.opts.Node.View().CommittedOffsets(group)
 			c.Offsets = m.swept(offsets, now, g)

@@ -51,6 +51,8 @@ func (s *Server) bound(req kmsg.Request) int64 {
 		return s.groupsBound(len(req.Groups))
 	case *kmsg.ConsumerGroupDescribeRequest:
 		return s.groupsBound(len(req.Groups))
+	case *kmsg.ShareGroupDescribeRequest:
+		return s.groupsBound(len(req.GroupIDs))
 	case *kmsg.OffsetFetchRequest:
 		return s.offsetsBound(req)
 	case *kmsg.DescribeProducersRequest:

@@ -17,8 +17,9 @@ import (
 
 // What is no topic has these configs that can be set (package dynamicconfig):
 //
-//   - a group: the session timeout and the heartbeat interval of members of the new protocol. They
-//     hold for each member from its next heartbeat on;
+//   - a group: the session timeout and the heartbeat interval of members of the new protocol, which
+//     hold for each member from its next heartbeat on; and those of share groups, which hold from
+//     the next request on;
 //   - a broker, or all of them: rates of replication, without effect. What else a broker has
 //     follows from the flags that it was started with (broker_configs.go);
 //   - a subscription to clients' metrics: what Kafka has, without effect, as in a Kafka without a
@@ -92,6 +93,9 @@ func (s *Server) dynamicConfigs(r dynamicconfig.Resource) []config {
 
 // groupDefault is what holds for groups that have not set a config.
 func (s *Server) groupDefault(name string) string {
+	if value, share := dynamicconfig.ShareDefaults[name]; share {
+		return value
+	}
 	o := s.opts.Groups.Options()
 	if name == dynamicconfig.ConsumerSessionTimeout {
 		return strconv.FormatInt(o.ConsumerSessionTimeout.Milliseconds(), 10)
@@ -153,10 +157,14 @@ func (s *Server) checkDynamic(r dynamicconfig.Resource, set map[string]string) *
 		n, _ := strconv.ParseInt(value, 10, 64) // Check has done so
 		return n
 	}
-	const session, heartbeat = dynamicconfig.ConsumerSessionTimeout, dynamicconfig.ConsumerHeartbeatInterval
-	if millis(heartbeat) >= millis(session) {
-		return refuse(kerr.InvalidConfig, "%s is %d and %s would be %d: it must be greater", heartbeat, millis(heartbeat),
-			session, millis(session))
+	for session, heartbeat := range map[string]string{
+		dynamicconfig.ConsumerSessionTimeout: dynamicconfig.ConsumerHeartbeatInterval,
+		dynamicconfig.ShareSessionTimeout:    dynamicconfig.ShareHeartbeatInterval,
+	} {
+		if millis(heartbeat) >= millis(session) {
+			return refuse(kerr.InvalidConfig, "%s is %d and %s would be %d: it must be greater", heartbeat, millis(heartbeat),
+				session, millis(session))
+		}
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type Server struct {
 	configs   topicconfig.Cache
 	preparer  ingest.Preparer
 	shapes    shapes
+	shares    shareSessions
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once
@@ -180,6 +181,7 @@ func (s *Server) admit(nc net.Conn, l *Listener) (*connection, error) {
 }
 
 func (s *Server) forget(c *connection) {
+	s.endShareSessions(&c.peer)
 	c.requests.Close()
 	c.answers.Close()
 	if c.writes != nil {

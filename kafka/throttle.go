@@ -82,7 +82,7 @@ func (c *connection) charge(r *request, resp kmsg.Response) {
 	}
 	switch r.api.quota {
 	case access.FetchedBytes:
-		if fetched, is := resp.(*fetchResponse); is {
+		if fetched, is := resp.(interface{ recordBytes() int }); is {
 			c.use(r, access.FetchedBytes, float64(fetched.recordBytes()))
 		}
 	case access.Mutations:
@@ -127,6 +127,7 @@ var waiting = map[kmsg.Key]bool{
 	kmsg.InitProducerID: true, kmsg.FindCoordinator: true, kmsg.ListOffsets: true,
 	kmsg.OffsetCommit: true, kmsg.OffsetFetch: true, kmsg.OffsetDelete: true, kmsg.DeleteGroups: true,
 	kmsg.Heartbeat: true, kmsg.LeaveGroup: true, kmsg.ConsumerGroupHeartbeat: true,
+	kmsg.ShareGroupHeartbeat: true, kmsg.ShareAcknowledge: true,
 }
 
 // stopwatch measures what a request costs, without its waits.

@@ -164,8 +164,8 @@ func TestApiVersionsTellsTheCluster(t *testing.T) {
 		resp := ask[*kmsg.ApiVersionsResponse](t, f, req)
 		wantCode(t, name, resp.ErrorCode, c.want)
 		if c.want == nil &&
-			(len(resp.FinalizedFeatures) != 2 || resp.FinalizedFeatures[0].MaxVersionLevel != 1 ||
-				resp.FinalizedFeatures[1].MaxVersionLevel != 2) {
+			(len(resp.FinalizedFeatures) != 3 || resp.FinalizedFeatures[0].MaxVersionLevel != 1 ||
+				resp.FinalizedFeatures[2].MaxVersionLevel != 2) {
 			t.Errorf("%s: features %+v", name, resp.FinalizedFeatures)
 		}
 	}

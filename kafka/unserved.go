@@ -12,12 +12,6 @@ var unserved = []struct {
 	{"not planned: delegation tokens", []kmsg.Key{
 		kmsg.CreateDelegationToken, kmsg.RenewDelegationToken, kmsg.ExpireDelegationToken, kmsg.DescribeDelegationToken,
 	}},
-	{"not planned: share groups", []kmsg.Key{
-		kmsg.ShareGroupHeartbeat, kmsg.ShareGroupDescribe, kmsg.ShareFetch, kmsg.ShareAcknowledge,
-		kmsg.InitializeShareGroupState,
-		kmsg.ReadShareGroupState, kmsg.WriteShareGroupState, kmsg.DeleteShareGroupState, kmsg.ReadShareGroupStateSummary,
-		kmsg.DescribeShareGroupOffsets, kmsg.AlterShareGroupOffsets, kmsg.DeleteShareGroupOffsets,
-	}},
 	{"not planned: Kafka Streams' own groups; Streams runs on consumer groups as well", []kmsg.Key{
 		kmsg.StreamsGroupHeartbeat, kmsg.StreamsGroupDescribe, kmsg.StreamsGroupTopologyDescriptionUpdate,
 	}},
@@ -31,5 +25,7 @@ var unserved = []struct {
 	{"no meaning: what Kafka's brokers say to each other", []kmsg.Key{
 		kmsg.LeaderAndISR, kmsg.StopReplica, kmsg.UpdateMetadata, kmsg.ControlledShutdown, kmsg.AlterPartition, kmsg.Envelope,
 		kmsg.BrokerRegistration, kmsg.BrokerHeartbeat, kmsg.AllocateProducerIDs, kmsg.AssignReplicasToDirs,
+		kmsg.InitializeShareGroupState, kmsg.ReadShareGroupState, kmsg.WriteShareGroupState, kmsg.DeleteShareGroupState,
+		kmsg.ReadShareGroupStateSummary,
 	}},
 }

@@ -29,8 +29,9 @@ type feature struct {
 }
 
 // features are those that mean something here: group.version 1 is the consumer protocol (KIP-848),
-// transaction.version 2 the second part of KIP-890; 1 is as 0.
-var features = []feature{{"group.version", 1, 1}, {"transaction.version", 0, 2}}
+// share.version 1 share groups (KIP-932), transaction.version 2 the second part of KIP-890; 1 is as
+// 0.
+var features = []feature{{"group.version", 1, 1}, {"share.version", 1, 1}, {"transaction.version", 0, 2}}
 
 // key is that of the setting, as coordinator/security/FORMAT.md has it.
 func (f *feature) key() string {

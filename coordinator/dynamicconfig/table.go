@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"firn.dev/coordinator/topicconfig"
 )
@@ -27,6 +28,25 @@ const (
 	ConsumerSessionTimeout    = "consumer.session.timeout.ms"
 	ConsumerHeartbeatInterval = "consumer.heartbeat.interval.ms"
 )
+
+// The configs of share groups (KIP-932, KIP-1222, KIP-1240).
+const (
+	ShareOffsetReset       = "share.auto.offset.reset"
+	ShareDeliveryLimit     = "share.delivery.count.limit"
+	ShareHeartbeatInterval = "share.heartbeat.interval.ms"
+	ShareIsolationLevel    = "share.isolation.level"
+	ShareMaxLocks          = "share.partition.max.record.locks"
+	ShareLockDuration      = "share.record.lock.duration.ms"
+	ShareRenew             = "share.renew.acknowledge.enable"
+	ShareSessionTimeout    = "share.session.timeout.ms"
+)
+
+// ShareDefaults are the values of the configs of share groups that are not set.
+var ShareDefaults = map[string]string{
+	ShareOffsetReset: "latest", ShareDeliveryLimit: "5", ShareHeartbeatInterval: "5000",
+	ShareIsolationLevel: "read_uncommitted", ShareMaxLocks: "2000", ShareLockDuration: "30000", ShareRenew: "false",
+	ShareSessionTimeout: "45000",
+}
 
 // What ConsumerSessionTimeout and ConsumerHeartbeatInterval are at least and at most, in
 // milliseconds: Kafka's group.consumer.min.session.timeout.ms and its like.
@@ -48,6 +68,26 @@ var definitions = map[Kind][]Definition{
 			within(MinConsumerHeartbeat, MaxConsumerHeartbeat)},
 		{ConsumerSessionTimeout, topicconfig.Int, "", "group.consumer.session.timeout.ms",
 			"After this time without a heartbeat a member of the consumer group is out.",
+			within(MinConsumerSession, MaxConsumerSession)},
+		{ShareOffsetReset, topicconfig.String, "", "",
+			"Where the share group begins a partition: earliest, latest, or by_duration:PERIOD (ISO 8601) before now.",
+			isOffsetReset},
+		{ShareDeliveryLimit, topicconfig.Int, "", "group.share.delivery.count.limit",
+			"How often a record is delivered to the share group at most.", within(2, 10)},
+		{ShareHeartbeatInterval, topicconfig.Int, "", "group.share.heartbeat.interval.ms",
+			"How often members of the share group are to send heartbeats.",
+			within(MinConsumerHeartbeat, MaxConsumerHeartbeat)},
+		{ShareIsolationLevel, topicconfig.String, "", "",
+			"read_committed: members of the share group get no records of open or aborted transactions.",
+			oneOf("read_committed", "read_uncommitted")},
+		{ShareMaxLocks, topicconfig.Int, "", "group.share.partition.max.record.locks",
+			"How many records of a partition may be delivered to the share group and not finished.", within(100, 10_000)},
+		{ShareLockDuration, topicconfig.Int, "", "group.share.record.lock.duration.ms",
+			"For how long a member of the share group has the records that it acquires.", within(1_000, 3_600_000)},
+		{ShareRenew, topicconfig.Boolean, "", "",
+			"Whether members of the share group may have records for longer, by renewing.", oneOf("true", "false")},
+		{ShareSessionTimeout, topicconfig.Int, "", "group.share.session.timeout.ms",
+			"After this time without a heartbeat a member of the share group is out.",
 			within(MinConsumerSession, MaxConsumerSession)},
 	},
 	Broker: {
@@ -97,6 +137,48 @@ func within(least, most int64) func(string) error {
 		}
 		return nil
 	}
+}
+
+// oneOf is one of some values.
+func oneOf(values ...string) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(values, value) {
+			return errors.New("is not one of " + strings.Join(values, ", "))
+		}
+		return nil
+	}
+}
+
+func isOffsetReset(value string) error {
+	if period, is := strings.CutPrefix(value, "by_duration:"); is {
+		_, err := ParsePeriod(period)
+		return err
+	}
+	if value != "earliest" && value != "latest" {
+		return errors.New("is not earliest, latest or by_duration:PERIOD")
+	}
+	return nil
+}
+
+// period is an ISO 8601 duration, as far as Java's Duration takes it.
+var period = regexp.MustCompile(
+	`^(?i)P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{0,9})?)S)?)?$`)
+
+// ParsePeriod is the time that PnDTnHnMn.nS says.
+func ParsePeriod(text string) (time.Duration, error) {
+	parts := period.FindStringSubmatch(text)
+	if parts == nil || !strings.ContainsAny(text, "0123456789") || strings.HasSuffix(strings.ToUpper(text), "T") {
+		return 0, fmt.Errorf("has the period %q, which is not like P1DT2H3M4.5S", text)
+	}
+	total := 0.0
+	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
+		n, _ := strconv.ParseFloat(parts[i+1], 64) // 0 if it is not there
+		total += n * float64(unit)
+	}
+	if total > math.MaxInt64/2 {
+		return 0, fmt.Errorf("has the period %q, which is longer than a century", text)
+	}
+	return time.Duration(total), nil
 }
 
 // matched are what a subscription to metrics can choose clients by.

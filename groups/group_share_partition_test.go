@@ -1,0 +1,297 @@
+package groups
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// shareModel is a share partition record by record, the plain way: the reference for
+// sharePartition. It knows of each record in the log what is to become of it, and remembers what
+// was answered.
+type shareModel struct {
+	*sharePartition
+	t     *rapid.T
+	now   time.Time
+	rules shareRules
+
+	start, end int64 // of the log
+	records    map[int64]*modelRecord
+	deaths     int
+}
+
+type modelRecord struct {
+	gap      bool // there is no record at this offset
+	holder   string
+	until    time.Time
+	count    int  // of deliveries
+	finished bool // acknowledged or refused, and answered
+	archived bool // delivered too often, or trimmed
+	told     int  // deliveries that the partition's count may lack, for owners have died
+}
+
+func (m *shareModel) logged(first, last int64) []LogRange {
+	var all []LogRange
+	for at := first; at <= last; at++ {
+		if m.records[at].gap {
+			continue
+		}
+		if n := len(all); n > 0 && all[n-1].Last == at-1 && at%5 != 0 {
+			all[n-1].Last = at
+		} else {
+			all = append(all, LogRange{at, at})
+		}
+	}
+	return all
+}
+
+// free is what the model would give.
+func (m *shareModel) free(at int64) bool {
+	r := m.records[at]
+	return !r.gap && !r.finished && !r.archived && r.holder == ""
+}
+
+func (m *shareModel) release(r *modelRecord) {
+	r.holder = ""
+	if r.count-r.told >= m.rules.deliveries {
+		r.archived = true
+	}
+}
+
+func (m *shareModel) acquire(member string) {
+	from := m.next()
+	if from >= m.end {
+		for at := m.start; at < m.end; at++ {
+			if m.free(at) && at >= m.sharePartition.start {
+				m.t.Fatalf("nothing is to be had, but %d is free", at)
+			}
+		}
+		return
+	}
+	for at := m.start; at < from; at++ {
+		if m.free(at) {
+			m.t.Fatalf("next is %d, but %d is free", from, at)
+		}
+	}
+	a := &shareAcquisition{member: member, from: from,
+		to:   min(m.end-1, from+int64(rapid.IntRange(0, 12).Draw(m.t, "read"))),
+		most: rapid.IntRange(1, 8).Draw(m.t, "most"), exactly: rapid.Bool().Draw(m.t, "exactly"),
+		split: rapid.IntRange(0, 4).Draw(m.t, "split")}
+	a.batches = m.logged(a.from, a.to)
+	before := m.inFlight()
+	got := m.sharePartition.acquire(m.now, a, &m.rules)
+	n, last := 0, int64(-1)
+	for _, r := range got {
+		if r.First <= last {
+			m.t.Fatalf("acquired %v, which is not in order", got)
+		}
+		for at := r.First; at <= r.Last; at++ {
+			record := m.records[at]
+			if record == nil || !m.free(at) {
+				m.t.Fatalf("acquired %d, which is %+v", at, record)
+			}
+			record.holder, record.until = member, m.now.Add(m.rules.lock)
+			record.count++
+			if lacking := record.count - int(r.Deliveries); lacking < 0 || lacking > record.told {
+				m.t.Fatalf("%d was delivered %d times and counts %d, with %d owners that died", at, record.count,
+					r.Deliveries, record.told)
+			} else {
+				record.told = lacking
+			}
+			n++
+		}
+		last = r.Last
+	}
+	if a.exactly && n > a.most || n > a.most+5 {
+		m.t.Fatalf("acquired %d of %d records", n, a.most)
+	}
+	if now := m.inFlight(); a.exactly && now > max(before, m.rules.maxLocks) || now > max(before, m.rules.maxLocks)+5 {
+		m.t.Fatalf("%d records are in flight, of %d", now, m.rules.maxLocks)
+	}
+	if n == 0 && before < m.rules.maxLocks {
+		for at := a.from; at <= a.to; at++ {
+			if m.free(at) {
+				m.t.Fatalf("nothing was acquired, but %d is free", at)
+			}
+		}
+	}
+}
+
+func (m *shareModel) acknowledge(member string, decided bool) {
+	if m.end == 0 {
+		return
+	}
+	first := rapid.Int64Range(max(m.start-2, 0), m.end-1).Draw(m.t, "first")
+	last := min(first+rapid.Int64Range(0, 5).Draw(m.t, "more"), m.end-1)
+	ack := ShareAck{LogRange: LogRange{first, last}}
+	for at := first; at <= last; at++ {
+		ack.Types = append(ack.Types, AckType(rapid.IntRange(0, 4).Draw(m.t, "type")))
+	}
+	if rapid.Bool().Draw(m.t, "one for all") {
+		ack.Types = ack.Types[:1]
+	}
+	valid := true
+	for at := first; at <= last; at++ {
+		r := m.records[at]
+		valid = valid && (at < m.trimmed || r.holder == member && m.now.Before(r.until))
+	}
+	acks := []ShareAck{ack}
+	err := m.check(m.now, member, acks)
+	if (err == nil) != valid {
+		m.t.Fatalf("%s acknowledges %d to %d: %v", member, first, last, err)
+	}
+	if err != nil {
+		return
+	}
+	m.mark(acks, true)
+	next := m.after(m.now, acks, &m.rules)
+	if m.sharePartition.acquire(m.now, &shareAcquisition{member: "other", from: first, to: last,
+		batches: []LogRange{{max(first, m.sharePartition.start), last}}, most: 100}, &m.rules) != nil {
+		m.t.Fatalf("acquired what is being acknowledged")
+	}
+	if m.expire(m.now.Add(time.Hour), &m.rules); !decided {
+		m.lapse(m.now.Add(time.Hour), first, last)
+		m.mark(acks, false)
+		return
+	}
+	m.lapse(m.now.Add(time.Hour), first, last)
+	m.sharePartition.acknowledge(m.now, acks, &m.rules)
+	for at := max(first, m.trimmed); at <= last; at++ {
+		r := m.records[at]
+		switch ack.Types[min(at-first, int64(len(ack.Types)-1))] {
+		case AckRenew:
+			r.until = m.now.Add(m.rules.lock)
+		case AckRelease:
+			m.release(r)
+		default:
+			r.finished, r.holder = true, ""
+		}
+	}
+	for at := first; at <= last; at++ { // what is stored says of them what is in memory
+		if a, b := stateAt(next, at), stateAt(m.sharePartition, at); a != b {
+			m.t.Fatalf("of %d is stored %s, and in memory is %s", at, a, b)
+		}
+	}
+}
+
+func stateAt(p *sharePartition, at int64) string {
+	for _, r := range p.runs {
+		if r.first <= at && at <= r.last && r.state != recordFinished {
+			return fmt.Sprint(r.state, r.count)
+		}
+	}
+	return fmt.Sprint("finished or unknown: ", at < p.end())
+}
+
+// lapse lets time pass in the model, for all but some records.
+func (m *shareModel) lapse(now time.Time, first, last int64) {
+	for at, r := range m.records {
+		if r.holder != "" && !now.Before(r.until) && (at < first || at > last) {
+			m.release(r)
+		}
+	}
+}
+
+// die lets another owner begin with what this one has stored.
+func (m *shareModel) die() {
+	start, text := m.export()
+	p, err := restoreSharePartition(start, text)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if again, same := p.export(); again != start || same != text {
+		m.t.Fatalf("stored is %d %q, and again %d %q", start, text, again, same)
+	}
+	p.trimmed = m.trimmed
+	m.sharePartition = p
+	for _, r := range m.records {
+		if r.holder != "" {
+			r.holder = ""
+			r.told++
+		}
+	}
+}
+
+// A share partition does what a plain list of records would, whatever members do, however much time
+// passes and whoever owns it: nobody gets a record that another has, or that was acknowledged;
+// every other record is to be had as long as it may be delivered; and the count of deliveries lacks
+// one for each owner that died while the record was out, and no more.
+func TestSharePartitionIsAListOfRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &shareModel{t: t, now: time.Unix(1e9, 0), records: map[int64]*modelRecord{},
+			sharePartition: newSharePartition(0),
+			rules: shareRules{lock: 10 * time.Second, deliveries: rapid.IntRange(2, 4).Draw(t, "deliveries"),
+				maxLocks: rapid.IntRange(3, 20).Draw(t, "locks")}}
+		member := rapid.SampledFrom([]string{"a", "b"})
+		t.Repeat(map[string]func(*rapid.T){
+			"append": func(t *rapid.T) {
+				for range rapid.IntRange(1, 10).Draw(t, "records") {
+					m.records[m.end] = &modelRecord{gap: rapid.IntRange(0, 5).Draw(t, "gap") == 0}
+					m.end++
+				}
+			},
+			"acquire":     func(t *rapid.T) { m.acquire(member.Draw(t, "member")) },
+			"acknowledge": func(t *rapid.T) { m.acknowledge(member.Draw(t, "member"), rapid.Bool().Draw(t, "decided")) },
+			"leave": func(t *rapid.T) {
+				gone := member.Draw(t, "member")
+				m.releaseAll(&m.rules, func(l *shareLock) bool { return l.member == gone })
+				for _, r := range m.records {
+					if r.holder == gone {
+						m.release(r)
+					}
+				}
+			},
+			"wait": func(t *rapid.T) {
+				m.now = m.now.Add(time.Duration(rapid.IntRange(1, 12).Draw(t, "seconds")) * time.Second)
+				m.expire(m.now, &m.rules)
+				m.lapse(m.now, -1, -1)
+			},
+			"trim": func(t *rapid.T) {
+				to := rapid.Int64Range(m.start, m.end).Draw(t, "to")
+				m.trim(to)
+				for at := m.start; at < to; at++ {
+					m.records[at].archived, m.records[at].holder = true, ""
+				}
+				m.start = to
+			},
+			"owner dies": func(t *rapid.T) { m.die() },
+			"": func(t *rapid.T) {
+				at := m.sharePartition.start
+				for _, r := range m.runs {
+					if r.first != at || r.last < r.first || (r.state == recordAcquired) != (r.lock != nil) || r.busy {
+						t.Fatalf("runs are %+v", m.runs)
+					}
+					at = r.last + 1
+				}
+				for at := m.start; at < m.sharePartition.start; at++ {
+					if r := m.records[at]; !r.gap && !r.finished && !r.archived {
+						t.Fatalf("start is %d, but %d is %+v", m.sharePartition.start, at, r)
+					}
+				}
+			},
+		})
+	})
+}
+
+// What is not what export writes is refused, and never a panic.
+func FuzzRestoreSharePartition(f *testing.F) {
+	f.Add(int64(0), shareFormat)
+	f.Add(int64(7), shareFormat+"3f2a1 1f")
+	f.Add(int64(7), shareFormat+"3a0 2a5 ")
+	f.Fuzz(func(t *testing.T, start int64, text string) {
+		p, err := restoreSharePartition(start, text)
+		if err != nil {
+			return
+		}
+		start, text = p.export()
+		again, err := restoreSharePartition(start, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, same := again.export(); s != start || same != text {
+			t.Fatalf("%d %q becomes %d %q", start, text, s, same)
+		}
+	})
+}

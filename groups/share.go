@@ -1,0 +1,472 @@
+package groups
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/dynamicconfig"
+	"firn.dev/segments"
+)
+
+// ShareState is where a share group is with a partition.
+type ShareState struct {
+	Offset   int64 // from which something may be acquired; of ShareOffsets the first that is not finished
+	New      bool  // nothing is known of the partition: somebody has to say where to begin (BeginShare)
+	Full     bool  // nothing more can be acquired before something is acknowledged
+	InFlight int   // records that were delivered and are not finished
+	Finished int64 // records behind Offset that are finished
+}
+
+// ShareConfig is what the configs of a share group say.
+type ShareConfig struct {
+	Lock           time.Duration // for how long records are acquired
+	OffsetReset    string        // where to begin: earliest, latest, or by_duration:PERIOD
+	ReadCommitted  bool
+	Renew          bool // locks may be renewed
+	deliveries     int
+	maxLocks       int
+	session, beats time.Duration
+}
+
+func (c *ShareConfig) rules() shareRules { return shareRules{c.Lock, c.deliveries, c.maxLocks} }
+
+// ShareConfigOf returns the configs of a share group.
+func (m *Manager) ShareConfigOf(group string) ShareConfig {
+	on := dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: group}
+	all := dynamicconfig.Of(m.opts.Node.View(), on)
+	text := func(name string) string {
+		if value, set := all[name]; set {
+			return value
+		}
+		return dynamicconfig.ShareDefaults[name]
+	}
+	number := func(name string) int { return int(parsed(text(name))) }
+	return ShareConfig{
+		Lock:          milliseconds(parsed(text(dynamicconfig.ShareLockDuration))),
+		OffsetReset:   text(dynamicconfig.ShareOffsetReset),
+		ReadCommitted: text(dynamicconfig.ShareIsolationLevel) == "read_committed",
+		Renew:         text(dynamicconfig.ShareRenew) == "true",
+		deliveries:    number(dynamicconfig.ShareDeliveryLimit),
+		maxLocks:      number(dynamicconfig.ShareMaxLocks),
+		session:       milliseconds(parsed(text(dynamicconfig.ShareSessionTimeout))),
+		beats:         milliseconds(parsed(text(dynamicconfig.ShareHeartbeatInterval))),
+	}
+}
+
+// ShareHeartbeat answers a heartbeat of a member of a share group.
+func (m *Manager) ShareHeartbeat(ctx context.Context, group string, r ShareHeartbeat) ConsumerAnswer {
+	switch {
+	case r.MemberID == "":
+		return ConsumerAnswer{Err: refusal(kerr.InvalidRequest, "MemberId can't be empty.")}
+	case r.Epoch < leaving:
+		return ConsumerAnswer{Err: refusal(kerr.InvalidRequest, "MemberEpoch is invalid.")}
+	case r.Epoch == 0 && len(r.Names) == 0:
+		return ConsumerAnswer{Err: refusal(kerr.InvalidRequest, "SubscribedTopicNames must be set in first request.")}
+	}
+	config := m.ShareConfigOf(group)
+	var a ConsumerAnswer
+	err := m.with(ctx, group, r.Epoch == 0, func(_ *shardOwnership, l *hostedGroup) error {
+		if l == nil {
+			return kerr.UnknownMemberID
+		}
+		r.spare, r.session = m.opts.Limits.TotalBytes-m.bytes.Load(), config.session
+		foreign := m.committedByOthers(group)
+		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
+			s, refused := g.shares(r.Epoch == 0 && !foreign, m.topics.Load())
+			if refused != nil {
+				return refused
+			}
+			s.rules = config.rules()
+			a = s.shareHeartbeat(now, &r)
+			return a.Err
+		})
+	})
+	if err != nil {
+		return ConsumerAnswer{Err: m.told(err)}
+	}
+	a.Interval = config.beats
+	return a
+}
+
+// committedByOthers says that a group has offsets that are not those of a share group.
+func (m *Manager) committedByOthers(group string) bool {
+	d, exists := m.dormant(group)
+	return exists && d.Type != Share
+}
+
+// withShares runs f in a group of this node that is, or was, a share group.
+func (m *Manager) withShares(ctx context.Context, group string, begin bool,
+	f func(t *shardOwnership, l *hostedGroup) error) *kerr.Error {
+	stored := m.opts.Node.View().Membership(group) != nil
+	return m.told(m.with(ctx, group, begin || stored, func(t *shardOwnership, l *hostedGroup) error {
+		if l == nil {
+			return kerr.GroupIDNotFound
+		}
+		return f(t, l)
+	}))
+}
+
+// inShares runs an event in a share group.
+func (m *Manager) inShares(ctx context.Context, group string,
+	event func(now time.Time, s *shareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
+	config := m.ShareConfigOf(group)
+	return m.withShares(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) error {
+		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
+			s, refused := g.shares(false, nil)
+			if refused != nil {
+				return refused
+			}
+			s.rules = config.rules()
+			return event(now, s, l)
+		})
+	})
+}
+
+// partition returns what a share group knows of a partition, nil if that is nothing.
+func (m *Manager) partition(s *shareGroup, group string, at segments.Partition) (*sharePartition, *kerr.Error) {
+	info, exists := m.opts.Node.View().Partition(at)
+	if !exists {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	p := s.partitions[at]
+	if p == nil {
+		stored, there := m.opts.Node.View().Committed(group, at)
+		if !there {
+			return nil, nil
+		}
+		if spare := m.opts.Limits.TotalBytes - m.bytes.Load(); spare < sharePartitionBytes+int64(len(stored.Metadata)) {
+			return nil, kerr.GroupMaxSizeReached
+		}
+		restored, err := restoreSharePartition(stored.Offset, stored.Metadata)
+		if err != nil {
+			m.opts.Logger.Error("the stored state of a share group's partition cannot be read", "group", group, "partition",
+				at, "error", err)
+			return nil, kerr.KafkaStorageError
+		}
+		p = restored
+		s.partitions[at] = p
+	}
+	if p.start < info.LogStart {
+		p.trim(info.LogStart)
+		s.freed++
+	}
+	return p, nil
+}
+
+// Shares says of partitions where a share group is with each. The channel is closed when there may
+// be something new to be had, of those or others.
+func (m *Manager) Shares(ctx context.Context, group string, partitions []segments.Partition) (states []ShareState,
+	errs []*kerr.Error, freed <-chan struct{}, err *kerr.Error) {
+	states, errs = make([]ShareState, len(partitions)), make([]*kerr.Error, len(partitions))
+	err = m.inShares(ctx, group, func(_ time.Time, s *shareGroup, l *hostedGroup) *kerr.Error {
+		for i, at := range partitions {
+			p, refused := m.partition(s, group, at)
+			if errs[i] = refused; p == nil {
+				states[i].New = refused == nil
+				continue
+			}
+			states[i] = ShareState{Offset: p.next(), Full: p.full(&s.rules), InFlight: p.inFlight()}
+		}
+		freed = l.freed
+		return nil
+	})
+	return states, errs, freed, err
+}
+
+// ShareBeginning is where a share group is to begin a partition.
+type ShareBeginning struct {
+	Partition segments.Partition
+	Offset    int64
+}
+
+// BeginShares has a share group begin with partitions that it knows nothing of. That is stored when
+// it returns: another owner does not begin somewhere else.
+func (m *Manager) BeginShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
+	return m.setShares(ctx, group, begin, func(*shareGroup) *kerr.Error { return nil }, false)
+}
+
+// AlterShares has a share group without members begin with partitions somewhere else.
+func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
+	return m.setShares(ctx, group, begin, func(s *shareGroup) *kerr.Error {
+		if len(s.members) > 0 {
+			return kerr.NonEmptyGroup
+		}
+		return nil
+	}, true)
+}
+
+// setShares stores where a share group begins, and makes it one if it is none.
+func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning,
+	may func(*shareGroup) *kerr.Error, known bool) *kerr.Error {
+	foreign := m.committedByOthers(group)
+	return m.withShares(ctx, group, known, func(t *shardOwnership, l *hostedGroup) error {
+		if refused := m.mayStore(group); refused != nil {
+			return refused
+		}
+		next := map[segments.Partition]*sharePartition{}
+		return t.commitThen(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			s, refused := g.shares(known && !foreign, m.topics.Load())
+			if refused == nil {
+				refused = may(s)
+			}
+			if refused != nil {
+				return c, refused
+			}
+			for _, b := range begin {
+				p, refused := m.partition(s, group, b.Partition)
+				if refused != nil {
+					return c, refused
+				}
+				if p != nil && !known {
+					continue
+				}
+				next[b.Partition] = newSharePartition(b.Offset)
+				c.Offsets = append(c.Offsets, sharedOffset(b.Partition, next[b.Partition]))
+			}
+			if len(c.Offsets) > 0 { // what is stored of partitions is only understood beside this
+				members, _ := g.export()
+				c.Offsets = append(c.Offsets, coordinator.Membership(members))
+			}
+			return c, nil
+		}, func(g *anyGroup, decided bool) {
+			s, is := g.kind.(*shareGroup)
+			if !decided || !is || g.dead {
+				return
+			}
+			for at, p := range next {
+				s.partitions[at] = p
+			}
+			s.freed++
+			l.stored = true
+		})
+	})
+}
+
+// sharedOffset is what is stored of a partition.
+func sharedOffset(at segments.Partition, p *sharePartition) coordinator.GroupOffset {
+	start, text := p.export()
+	return coordinator.GroupOffset{Partition: at, Offset: start, LeaderEpoch: -1, Metadata: text}
+}
+
+// ShareAcquire is what a member has read and wants to have.
+type ShareAcquire struct {
+	Partition segments.Partition
+	From, To  int64      // what was read
+	Batches   []LogRange // with records for members, in order
+}
+
+// AcquireBounds say how many records a member is given.
+type AcquireBounds struct {
+	Most    int  // of all partitions together
+	Exactly bool // not one more than that; otherwise whole batches
+	Split   int  // about how many are to be in a range; 0: any number
+}
+
+// AcquireShares gives a member records of what it has read, of each partition in its turn.
+func (m *Manager) AcquireShares(ctx context.Context, group, member string, read []ShareAcquire,
+	bounds AcquireBounds) (got [][]AcquiredRange, err *kerr.Error) {
+	got = make([][]AcquiredRange, len(read))
+	err = m.inShares(ctx, group, func(now time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+		left := bounds.Most
+		for i := range read {
+			r := &read[i]
+			p, refused := m.partition(s, group, r.Partition)
+			if refused != nil || p == nil || left <= 0 {
+				continue // the next question is answered with the reason
+			}
+			got[i] = p.acquire(now, &shareAcquisition{member: member, from: r.From, to: r.To, batches: r.Batches, most: left,
+				exactly: bounds.Exactly, split: bounds.Split}, &s.rules)
+			for _, some := range got[i] {
+				left -= int(some.records())
+				m.metrics.acquired.Add(float64(some.records()))
+			}
+			if len(got[i]) > 0 {
+				s.wake(now.Add(s.rules.lock))
+			}
+		}
+		return nil
+	})
+	return got, err
+}
+
+// ShareAcks is what a member says of records of one partition.
+type ShareAcks struct {
+	Partition segments.Partition
+	Acks      []ShareAck
+}
+
+// AcknowledgeShares takes in what a member says of records, and answers for each partition: either
+// all that is said of it is taken in, or nothing. It is decided when it returns, like a commit of
+// offsets.
+func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, said []ShareAcks) ([]*kerr.Error,
+	*kerr.Error) {
+	answers := make([]*kerr.Error, len(said))
+	config := m.ShareConfigOf(group)
+	err := m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
+		planned := map[*sharePartition]plannedAcks{}
+		return t.commitThen(ctx, l, func(now time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			s, refused := g.shares(false, nil)
+			if refused != nil {
+				return c, refused
+			}
+			s.rules = config.rules()
+			for i := range said {
+				a := &said[i]
+				p, refused := m.partition(s, group, a.Partition)
+				if refused == nil && p == nil {
+					refused = kerr.InvalidRecordState
+				}
+				if refused == nil && !config.Renew && renews(a.Acks) {
+					refused = refusal(kerr.InvalidRecordState, "%s is false", dynamicconfig.ShareRenew)
+				}
+				if refused == nil {
+					refused = p.check(now, member, a.Acks)
+				}
+				if _, twice := planned[p]; refused == nil && twice {
+					refused = kerr.InvalidRequest
+				}
+				if answers[i] = refused; refused != nil {
+					continue
+				}
+				plan := plannedAcks{acks: a.Acks, at: now, version: p.version}
+				p.mark(a.Acks, true)
+				if plan.stores() {
+					c.Offsets = append(c.Offsets, sharedOffset(a.Partition, p.after(now, a.Acks, &s.rules)))
+				}
+				planned[p] = plan
+			}
+			return c, nil
+		}, func(g *anyGroup, decided bool) {
+			s, is := g.kind.(*shareGroup)
+			if !is || g.dead {
+				return
+			}
+			for p, plan := range planned {
+				plan.settle(p, s, decided)
+			}
+			s.freed++
+		})
+	})
+	if err == nil {
+		m.metrics.acknowledged.Add(float64(recordsOf(said, answers)))
+	}
+	return answers, err
+}
+
+func recordsOf(said []ShareAcks, answers []*kerr.Error) (n int64) {
+	for i := range said {
+		for _, a := range said[i].Acks {
+			if answers[i] == nil {
+				n += a.records()
+			}
+		}
+	}
+	return n
+}
+
+// plannedAcks are acknowledgements that are being decided.
+type plannedAcks struct {
+	acks    []ShareAck
+	at      time.Time
+	version uint64 // of the partition then
+}
+
+// stores says whether there is anything to store: renewals are not.
+func (a *plannedAcks) stores() bool {
+	return slices.ContainsFunc(a.acks, func(ack ShareAck) bool {
+		return slices.ContainsFunc(ack.Types, func(t AckType) bool { return t != AckRenew })
+	})
+}
+
+func renews(acks []ShareAck) bool {
+	return slices.ContainsFunc(acks, func(a ShareAck) bool { return slices.Contains(a.Types, AckRenew) })
+}
+
+// settle does what was decided.
+func (a *plannedAcks) settle(p *sharePartition, s *shareGroup, decided bool) {
+	if !decided {
+		p.mark(a.acks, false)
+		s.wake(p.deadline())
+		return
+	}
+	p.acknowledge(a.at, a.acks, &s.rules)
+	s.wake(p.deadline())
+	if !a.stores() {
+		return
+	}
+	same := p.version == a.version
+	if p.version++; same {
+		p.stored = p.version
+	}
+}
+
+// ReleaseShares gives back what a member has acquired of some partitions: its session is over.
+func (m *Manager) ReleaseShares(ctx context.Context, group, member string, of []segments.Partition) *kerr.Error {
+	return m.inShares(ctx, group, func(_ time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+		s.release(member, of)
+		return nil
+	})
+}
+
+// ShareOffsets says where a share group is with each partition that it has begun; of a group that
+// is none, it is GROUP_ID_NOT_FOUND.
+func (m *Manager) ShareOffsets(ctx context.Context, group string) (map[segments.Partition]ShareState, *kerr.Error) {
+	all := map[segments.Partition]ShareState{}
+	err := m.inShares(ctx, group, func(_ time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+		for _, c := range m.opts.Node.View().CommittedOffsets(group) {
+			p, refused := m.partition(s, group, c.Partition)
+			if refused == nil && p != nil {
+				all[c.Partition] = ShareState{Offset: p.start, InFlight: p.inFlight(), Finished: p.finished()}
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// DeleteShares forgets where a share group without members is with partitions.
+func (m *Manager) DeleteShares(ctx context.Context, group string, partitions []segments.Partition) *kerr.Error {
+	return m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
+		return t.commitThen(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			s, refused := g.shares(false, nil)
+			switch {
+			case refused != nil:
+				return c, refused
+			case len(s.members) > 0:
+				return c, kerr.NonEmptyGroup
+			}
+			for _, at := range partitions {
+				if _, there := m.opts.Node.View().Committed(group, at); there {
+					c.Offsets = append(c.Offsets, coordinator.DeletedOffset(at))
+				}
+			}
+			return c, nil
+		}, func(g *anyGroup, decided bool) {
+			if s, is := g.kind.(*shareGroup); is && decided && !g.dead {
+				for _, at := range partitions {
+					delete(s.partitions, at)
+				}
+			}
+		})
+	})
+}
+
+// unstored are the partitions of a share group of which something else is stored than is known.
+func (g *anyGroup) unstored() (all []coordinator.GroupOffset, versions map[*sharePartition]uint64) {
+	s, is := g.kind.(*shareGroup)
+	if !is {
+		return nil, nil
+	}
+	versions = map[*sharePartition]uint64{}
+	for at, p := range s.partitions {
+		if p.stored != p.version {
+			versions[p] = p.version
+			all = append(all, sharedOffset(at, p))
+		}
+	}
+	return all, versions
+}
