@@ -22,7 +22,7 @@ type Cleaner struct {
 	view     *coordinator.View
 	reader   *spans.Reader
 	metrics  *metrics
-	maps     *mapRoom
+	maps     *mapMemory
 	failures rate.Sometimes // of which much is said
 
 	ahead  atomic.Int64 // nanoseconds by which the coordinator's clock is ahead of this node's
@@ -57,7 +57,7 @@ func prepare(opts Options) (*Cleaner, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, maps: newMapRoom(opts.MapBytes),
+	c := &Cleaner{opts: opts, view: opts.Node.View(), metrics: m, maps: newMapMemory(opts.MapBytes),
 		failures: rate.Sometimes{First: 3, Interval: 10 * time.Second},
 		looked:   map[segments.Partition]idleState{}}
 	c.reader = &spans.Reader{Store: opts.Store}

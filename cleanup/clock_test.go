@@ -20,8 +20,8 @@ func TestWrongClock(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				right := func() time.Time { return time.Now().Add(-ahead) }
 				bucket := memory.New()
-				decides := embedded.New(embedded.Options{CommitDeadline: deadline, Clock: right})
-				w := newWorldWith(t, bucket, 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{decides})
+				coord := embedded.New(embedded.Options{CommitDeadline: deadline, Clock: right})
+				w := newWorldWith(t, bucket, 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{coord})
 				defer w.close()
 				w.writers = right
 				w.write(1000, 0)
@@ -53,8 +53,8 @@ func TestCoordinatorsClockGoesBack(t *testing.T) {
 		var off atomic.Int64
 		off.Store(int64(24 * time.Hour))
 		clock := func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
-		decides := embedded.New(embedded.Options{CommitDeadline: deadline, Clock: clock})
-		w := newWorldWith(t, memory.New(), 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{decides})
+		coord := embedded.New(embedded.Options{CommitDeadline: deadline, Clock: clock})
+		w := newWorldWith(t, memory.New(), 1, map[string]string{"retention.ms": "3600000"}, sharedCoordinator{coord})
 		defer w.close()
 		w.writers = clock
 		w.write(1000, 0)

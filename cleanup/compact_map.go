@@ -108,16 +108,16 @@ func (m *offsetMap) clear() {
 	m.used = 0
 }
 
-// mapRoom is the memory for the maps of all compactions of a node.
-type mapRoom struct {
+// mapMemory is the memory for the maps of all compactions of a node.
+type mapMemory struct {
 	bytes int64
 	free  *semaphore.Weighted
 }
 
-func newMapRoom(bytes int64) *mapRoom { return &mapRoom{bytes, semaphore.NewWeighted(bytes)} }
+func newMapMemory(bytes int64) *mapMemory { return &mapMemory{bytes, semaphore.NewWeighted(bytes)} }
 
 // take returns a map for so many keys, or as large as there may be, when there is room for it.
-func (r *mapRoom) take(ctx context.Context, keys int64) (m *offsetMap, release func(), err error) {
+func (r *mapMemory) take(ctx context.Context, keys int64) (m *offsetMap, release func(), err error) {
 	bytes := r.bytes
 	if keys < keysIn(r.bytes) {
 		bytes = min(bytesFor(keys), r.bytes)

@@ -86,7 +86,7 @@ func TestShares(t *testing.T) {
 // Who wants a map waits until there is room for it, or until it gives up.
 func TestMapRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newMapRoom(100 * slotBytes)
+		r := newMapMemory(100 * slotBytes)
 		m, release, err := r.take(t.Context(), 1<<40)
 		if err != nil || len(m.slots) != 100 {
 			t.Fatal(len(m.slots), err)

@@ -33,7 +33,7 @@ func TestCutOffNodeCollectsNothing(t *testing.T) {
 			return r.Op == storetest.Delete && strings.HasPrefix(r.Key, "snapshots/")
 		}, storetest.Fault{Before: storetest.ErrInjected}))
 		others := *cutOff
-		others.store, others.decides = faults, sharedCoordinator{inMemory()}
+		others.store, others.coord = faults, sharedCoordinator{inMemory()}
 		others.written, others.ends = maps.Clone(cutOff.written), maps.Clone(cutOff.ends)
 		others.node = others.join()
 		defer func() {

@@ -13,7 +13,7 @@ import (
 const LeastTarget = leastTarget
 
 // LeaseOf names the lease under which a partition is tended, for tests that take it away.
-func LeaseOf(p segments.Partition) string { return leaseOf(p) }
+func LeaseOf(at segments.Partition) string { return leaseOf(at) }
 
 // Ripeness is how old a segment is before a Cleaner with this deadline merges it.
 func Ripeness(commitDeadline time.Duration) time.Duration {
@@ -22,13 +22,13 @@ func Ripeness(commitDeadline time.Duration) time.Duration {
 
 // Attempt merges these spans, or compacts the partition if there are none, at once: a history says
 // when, and what a Cleaner would find to do.
-func (c *Cleaner) Attempt(ctx context.Context, p segments.Partition, merge []coordinator.Span, after uint64) error {
-	topic := c.view.TopicByID(p.Topic)
+func (c *Cleaner) Attempt(ctx context.Context, at segments.Partition, merge []coordinator.Span, after uint64) error {
+	topic := c.view.TopicByID(at.Topic)
 	config, err := topicconfig.Parse(topic.Configs)
 	if err != nil {
 		return err
 	}
-	w := work{topic: topic, at: p, config: config, now: time.Now(), merge: merge, after: after, compact: len(merge) == 0}
+	w := work{topic: topic, at: at, config: config, now: time.Now(), merge: merge, after: after, compact: len(merge) == 0}
 	_, err = c.attempt(ctx, w)
 	return err
 }

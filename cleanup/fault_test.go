@@ -235,7 +235,7 @@ func TestCloseInAMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.decides.Acquire(t.Context(), life.Incarnation(), cleanup.LeaseOf(w.part(0)), "another",
+		if _, err := w.coord.Acquire(t.Context(), life.Incarnation(), cleanup.LeaseOf(w.part(0)), "another",
 			time.Minute); err != nil {
 			t.Errorf("the lease was not handed back: %v", err)
 		}

@@ -20,12 +20,12 @@ import (
 
 // world is a node on a store, with one topic, what was written to it, and maybe a Cleaner.
 type world struct {
-	t       *testing.T
-	store   segments.Store
-	decides coordinator.Coordinator
-	node    *coordinator.Node
-	topic   segments.TopicID
-	random  *rand.Rand
+	t      *testing.T
+	store  segments.Store
+	coord  coordinator.Coordinator
+	node   *coordinator.Node
+	topic  segments.TopicID
+	random *rand.Rand
 
 	clock   func() time.Time // of the node; nil: the right one
 	writers func() time.Time // the clock of those that write
@@ -53,9 +53,9 @@ func newWorld(t *testing.T, store segments.Store, partitions int32, configs map[
 }
 
 func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs map[string]string,
-	decides coordinator.Coordinator) *world {
+	coord coordinator.Coordinator) *world {
 	t.Helper()
-	w := &world{t: t, store: store, decides: decides, topic: segments.NewTopicID(), random: rand.New(rand.NewPCG(1, 2)),
+	w := &world{t: t, store: store, coord: coord, topic: segments.NewTopicID(), random: rand.New(rand.NewPCG(1, 2)),
 		writers: time.Now,
 		written: map[segments.Partition][]byte{}, ends: map[segments.Partition]int64{}}
 	w.node = w.join()
@@ -72,7 +72,7 @@ func newWorldWith(t *testing.T, store segments.Store, partitions int32, configs 
 func (w *world) join() *coordinator.Node {
 	w.t.Helper()
 	n, err := coordinator.Join(w.t.Context(), coordinator.NodeOptions{
-		Store: w.store, Coordinator: w.decides, CommitDeadline: deadline,
+		Store: w.store, Coordinator: w.coord, CommitDeadline: deadline,
 		Info: coordinator.NodeInfo{ID: 1}, Clock: w.clock,
 	})
 	if err != nil {

@@ -31,12 +31,12 @@ func TestFrozenSnapshotter(t *testing.T) {
 
 func freezeSnapshotter(t *testing.T, length time.Duration, before int, alone bool) {
 	const every = 20
-	store, decides := memory.New(), shared{embedded.New(embedded.Options{})}
-	process := &coordinatortest.Frozen{Coordinator: decides}
+	store, coord := memory.New(), shared{embedded.New(embedded.Options{})}
+	process := &coordinatortest.Frozen{Coordinator: coord}
 	n := joinShared(t, store, process, 1, every)
 	other := n
 	if !alone {
-		other = joinShared(t, store, decides, 2, every)
+		other = joinShared(t, store, coord, 2, every)
 	}
 	at := segments.Partition{Topic: createTopic(t, n, "a", 1)}
 	many := func(n *coordinator.Node, count int) {

@@ -105,8 +105,8 @@ func uniform(assignees []*assignee) {
 	slices.SortStableFunc(classes, func(a, b *class) int { return cmp.Compare(len(a.assignees), len(b.assignees)) })
 	had := map[segments.Partition]*assignee{}
 	for _, s := range assignees {
-		for _, p := range s.had {
-			had[p] = s
+		for _, at := range s.had {
+			had[at] = s
 		}
 	}
 	loads := map[*assignee]int{}
@@ -115,9 +115,9 @@ func uniform(assignees []*assignee) {
 		free[i] = c.keep(had, loads)
 	}
 	for i, c := range classes {
-		for _, p := range free[i] {
+		for _, at := range free[i] {
 			_, least := c.extremes(loads)
-			c.held[least] = append(c.held[least], p)
+			c.held[least] = append(c.held[least], at)
 			loads[c.assignees[least]]++
 		}
 	}
@@ -144,12 +144,12 @@ func (c *class) keep(had map[segments.Partition]*assignee, loads map[*assignee]i
 	c.held = make([][]segments.Partition, len(c.assignees))
 	for _, t := range c.topics {
 		for n := range t.Partitions {
-			p := segments.Partition{Topic: t.ID, Index: n}
-			if i, subscribed := index[had[p]]; subscribed {
-				c.held[i] = append(c.held[i], p)
+			at := segments.Partition{Topic: t.ID, Index: n}
+			if i, subscribed := index[had[at]]; subscribed {
+				c.held[i] = append(c.held[i], at)
 				loads[c.assignees[i]]++
 			} else {
-				free = append(free, p)
+				free = append(free, at)
 			}
 		}
 	}

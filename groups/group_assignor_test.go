@@ -43,17 +43,17 @@ func drawAssignees(t *rapid.T, topics []*coordinator.Topic, alike bool) []*assig
 func wantDivided(t *rapid.T, topics []*coordinator.Topic, assignees []*assignee) {
 	owners := map[segments.Partition]*assignee{}
 	for _, s := range assignees {
-		for _, p := range s.gets {
-			if owners[p] != nil {
-				t.Fatalf("%s goes to %s and %s", p, owners[p].id, s.id)
+		for _, at := range s.gets {
+			if owners[at] != nil {
+				t.Fatalf("%s goes to %s and %s", at, owners[at].id, s.id)
 			}
 			if !slices.ContainsFunc(s.topics, func(topic *coordinator.Topic) bool {
-				return topic.ID == p.Topic &&
-					p.Index < topic.Partitions
+				return topic.ID == at.Topic &&
+					at.Index < topic.Partitions
 			}) {
-				t.Fatalf("%s goes to %s, who is not subscribed", p, s.id)
+				t.Fatalf("%s goes to %s, who is not subscribed", at, s.id)
 			}
-			owners[p] = s
+			owners[at] = s
 		}
 	}
 	for _, topic := range topics {
@@ -98,10 +98,10 @@ func TestUniform(t *testing.T) {
 		wantDivided(t, topics, assignees)
 		for _, a := range assignees {
 			for _, b := range assignees {
-				for _, p := range a.gets {
+				for _, at := range a.gets {
 					if len(a.gets)-len(b.gets) > 1 && slices.ContainsFunc(b.topics,
-						func(topic *coordinator.Topic) bool { return topic.ID == p.Topic }) {
-						t.Fatalf("%s has %d, %s has %d and could have %s", a.id, len(a.gets), b.id, len(b.gets), p)
+						func(topic *coordinator.Topic) bool { return topic.ID == at.Topic }) {
+						t.Fatalf("%s has %d, %s has %d and could have %s", a.id, len(a.gets), b.id, len(b.gets), at)
 					}
 				}
 			}
@@ -122,8 +122,8 @@ func wantSticky(t *rapid.T, assignees []*assignee) {
 		if len(s.had) > least {
 			above++
 		}
-		for _, p := range s.had {
-			if slices.Contains(s.gets, p) {
+		for _, at := range s.had {
+			if slices.Contains(s.gets, at) {
 				kept++
 			}
 		}
@@ -156,9 +156,9 @@ func TestRange(t *testing.T) {
 	ranges(assignees)
 	for i, want := range [][]int32{{4}, {2, 3}, {0, 1}} {
 		var got []int32
-		for _, p := range assignees[i].gets {
-			if p.Topic == c {
-				got = append(got, p.Index)
+		for _, at := range assignees[i].gets {
+			if at.Topic == c {
+				got = append(got, at.Index)
 			}
 		}
 		if !slices.Equal(got, want) || len(assignees[i].gets) != 2*len(want) {

@@ -22,12 +22,12 @@ func TestRegexFindsWhatTheMemberMayDescribe(t *testing.T) {
 	s := newScene(t, nil)
 	allowed := map[string]bool{"log": true}
 	some := func(topic string) bool { return allowed[topic] }
-	beat := func(describes func(string) bool) int {
+	heartbeat := func(describes func(string) bool) int {
 		t.Helper()
 		r := beating("a", s.kind.(*consumerGroup).members["a"].epoch)
 		r.Describes, r.Names, r.Owned, r.RebalanceTimeout = describes, []string{}, []segments.Partition{}, time.Minute
-		for p := range s.kind.(*consumerGroup).members["a"].assigned {
-			r.Owned = append(r.Owned, p)
+		for at := range s.kind.(*consumerGroup).members["a"].assigned {
+			r.Owned = append(r.Owned, at)
 		}
 		a := s.say(r)
 		if a.Err != nil {
@@ -37,8 +37,8 @@ func TestRegexFindsWhatTheMemberMayDescribe(t *testing.T) {
 	}
 	wantReads := func(when string, describes func(string) bool, want int) {
 		t.Helper()
-		beat(describes) // it may have to give up something first
-		if got := beat(describes); got != want {
+		heartbeat(describes) // it may have to give up something first
+		if got := heartbeat(describes); got != want {
 			t.Errorf("%s: %d partitions, want %d", when, got, want)
 		}
 	}
@@ -82,9 +82,9 @@ func TestRegexOfTwoClients(t *testing.T) {
 		t.Errorf("the other client's member: %+v", a)
 	}
 	for _, m := range s.described().Members {
-		for _, p := range m.Target {
-			if (m.ID == "a") != (p.Topic == logTopic.ID) {
-				t.Errorf("%s is to read %s", m.ID, p)
+		for _, at := range m.Target {
+			if (m.ID == "a") != (at.Topic == logTopic.ID) {
+				t.Errorf("%s is to read %s", m.ID, at)
 			}
 		}
 	}

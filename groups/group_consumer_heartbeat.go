@@ -127,8 +127,8 @@ func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, n
 	a := ConsumerAnswer{MemberID: m.id, Epoch: m.epoch}
 	if changed || r.joins() || r.full() {
 		a.Assigns = true
-		for p := range m.assigned {
-			a.Assigned = append(a.Assigned, p)
+		for at := range m.assigned {
+			a.Assigned = append(a.Assigned, at)
 		}
 	}
 	return a
@@ -183,8 +183,8 @@ func (m *consumer) fences(r *ConsumerHeartbeat) *kerr.Error {
 
 // hasAll says whether these partitions are the member's. Of nil it is not known.
 func (m *consumer) hasAll(owned []segments.Partition) bool {
-	for _, p := range owned {
-		if _, has := m.assigned[p]; !has {
+	for _, at := range owned {
+		if _, has := m.assigned[at]; !has {
 			return false
 		}
 	}

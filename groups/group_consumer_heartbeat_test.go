@@ -63,8 +63,8 @@ func (s *scene) want(r ConsumerHeartbeat, epoch int32, assigned []int32) {
 	s.t.Helper()
 	a := s.say(r)
 	var got []int32
-	for _, p := range a.Assigned {
-		got = append(got, p.Index)
+	for _, at := range a.Assigned {
+		got = append(got, at.Index)
 	}
 	if a.Err != nil || a.Epoch != epoch || a.Assigns != (assigned != nil) || !slices.Equal(got, assigned) {
 		s.t.Fatalf("%s is answered %+v, want epoch %d and %v", r.MemberID, a, epoch, assigned)
@@ -312,8 +312,8 @@ func FuzzEmbeddedProtocol(f *testing.F) {
 			return
 		}
 		some := map[segments.Partition]int32{}
-		for _, p := range topics.partitions(assigned) {
-			some[p] = 0
+		for _, at := range topics.partitions(assigned) {
+			some[at] = 0
 		}
 		again, userData, ok := readAssignment(appendAssignment(nil, 0, some, topics))
 		if !ok || userData || len(topics.partitions(again)) != len(some) {

@@ -122,15 +122,15 @@ func readAssignment(b []byte) (topics []embeddedTopic, userData, ok bool) {
 func appendAssignment(b []byte, version int16, assigned map[segments.Partition]int32, topics *catalog) []byte {
 	indexes := map[*coordinator.Topic][]int32{}
 	var order []*coordinator.Topic
-	for p := range assigned {
-		t := topics.byID[p.Topic]
+	for at := range assigned {
+		t := topics.byID[at.Topic]
 		if t == nil {
 			continue
 		}
 		if indexes[t] == nil {
 			order = append(order, t)
 		}
-		indexes[t] = append(indexes[t], p.Index)
+		indexes[t] = append(indexes[t], at.Index)
 	}
 	slices.SortFunc(order, byName)
 	be := binary.BigEndian

@@ -99,15 +99,15 @@ func (g *consumerGroup) reconcile(now time.Time, m *consumer, owned []segments.P
 		}
 	}()
 	target := make(map[segments.Partition]bool, len(m.target))
-	for _, p := range m.target {
-		target[p] = true
+	for _, at := range m.target {
+		target[at] = true
 	}
 	keep, revoke := map[segments.Partition]int32{}, map[segments.Partition]int32{}
-	for p, since := range m.assigned {
-		if target[p] {
-			keep[p] = since
+	for at, since := range m.assigned {
+		if target[at] {
+			keep[at] = since
 		} else {
-			revoke[p] = since
+			revoke[at] = since
 		}
 	}
 	changed = len(revoke) > 0
@@ -118,16 +118,16 @@ func (g *consumerGroup) reconcile(now time.Time, m *consumer, owned []segments.P
 	}
 	g.own(m, keep, nil)
 	m.state, m.revokeBy = settled, time.Time{}
-	for _, p := range m.target {
-		if _, has := keep[p]; has {
+	for _, at := range m.target {
+		if _, has := keep[at]; has {
 			continue
 		}
-		if g.owners[p] != nil {
+		if g.owners[at] != nil {
 			m.state = unreleased
 			continue
 		}
-		keep[p] = g.epoch
-		g.owners[p] = m
+		keep[at] = g.epoch
+		g.owners[at] = m
 		changed = true
 	}
 	if m.epoch != g.epoch {
@@ -142,7 +142,7 @@ func stillHas(some map[segments.Partition]int32, owned []segments.Partition) boo
 	if len(some) == 0 {
 		return false
 	}
-	return owned == nil || slices.ContainsFunc(owned, func(p segments.Partition) bool { _, is := some[p]; return is })
+	return owned == nil || slices.ContainsFunc(owned, func(at segments.Partition) bool { _, is := some[at]; return is })
 }
 
 // own changes what a member has. The maps are its own afterwards.
@@ -150,25 +150,25 @@ func (g *consumerGroup) own(m *consumer, assigned, revoking map[segments.Partiti
 	if !maps.Equal(m.assigned, assigned) || !maps.Equal(m.revoking, revoking) {
 		g.agreed++
 	}
-	for p := range m.assigned {
-		delete(g.owners, p)
+	for at := range m.assigned {
+		delete(g.owners, at)
 	}
-	for p := range m.revoking {
-		delete(g.owners, p)
+	for at := range m.revoking {
+		delete(g.owners, at)
 	}
 	m.assigned, m.revoking = assigned, revoking
-	for p := range assigned {
-		g.owners[p] = m
+	for at := range assigned {
+		g.owners[at] = m
 	}
-	for p := range revoking {
-		g.owners[p] = m
+	for at := range revoking {
+		g.owners[at] = m
 	}
 }
 
 // waits says whether a part of a member's target is still somebody else's.
 func (g *consumerGroup) waits(m *consumer) bool {
-	return m.state == unreleased && slices.ContainsFunc(m.target, func(p segments.Partition) bool {
-		owner := g.owners[p]
+	return m.state == unreleased && slices.ContainsFunc(m.target, func(at segments.Partition) bool {
+		owner := g.owners[at]
 		return owner != nil && owner != m
 	})
 }

@@ -123,17 +123,17 @@ func (c *actor) lose() {
 // hear takes in what it may read: what is new at once, and what it has to give up when it lets go.
 func (c *actor) hear(assigned []segments.Partition) {
 	c.told = map[segments.Partition]bool{}
-	for _, p := range assigned {
-		c.told[p] = true
-		c.reads[p] = true
+	for _, at := range assigned {
+		c.told[at] = true
+		c.reads[at] = true
 	}
 }
 
 // letGo gives up what it is not to read any more.
 func (c *actor) letGo() {
-	for p := range c.reads {
-		if !c.told[p] {
-			delete(c.reads, p)
+	for at := range c.reads {
+		if !c.told[at] {
+			delete(c.reads, at)
 			c.dropped = true
 		}
 	}
@@ -182,10 +182,10 @@ func (c *actor) act(t *rapid.T, w *twins, full, heard bool) {
 func (c *actor) metadata(topics *catalog) []byte {
 	m := kmsg.NewConsumerMemberMetadata()
 	m.Version, m.Topics = 2, c.names
-	for _, p := range c.owned() {
-		if topic := topics.byID[p.Topic]; topic != nil {
+	for _, at := range c.owned() {
+		if topic := topics.byID[at.Topic]; topic != nil {
 			m.OwnedPartitions = append(m.OwnedPartitions, kmsg.ConsumerMemberMetadataOwnedPartition{Topic: topic.Name,
-				Partitions: []int32{p.Index}})
+				Partitions: []int32{at.Index}})
 		}
 	}
 	return m.AppendTo(nil)
@@ -281,9 +281,9 @@ func (c *actor) sync(t *rapid.T, w *twins, ticket Ticket) {
 		for _, m := range c.answered.Members {
 			plan[m.MemberID] = map[segments.Partition]int32{}
 			said, _ := readSubscription(m.Metadata)
-			for _, p := range w.topics.partitions(said.owned) {
-				if taken[p] = true; slices.Contains(said.topics, w.topics.byID[p.Topic].Name) {
-					plan[m.MemberID][p] = 0
+			for _, at := range w.topics.partitions(said.owned) {
+				if taken[at] = true; slices.Contains(said.topics, w.topics.byID[at.Topic].Name) {
+					plan[m.MemberID][at] = 0
 				} // else it has to let go of it first
 			}
 		}
@@ -291,8 +291,8 @@ func (c *actor) sync(t *rapid.T, w *twins, ticket Ticket) {
 			said, _ := readSubscription(m.Metadata)
 			for _, topic := range w.topics.topics(said.topics) {
 				for n := range topic.Partitions {
-					if p := (segments.Partition{Topic: topic.ID, Index: n}); !taken[p] {
-						taken[p], plan[m.MemberID][p] = true, 0
+					if at := (segments.Partition{Topic: topic.ID, Index: n}); !taken[at] {
+						taken[at], plan[m.MemberID][at] = true, 0
 					}
 				}
 			}
@@ -425,11 +425,11 @@ func (s *stage) check(t *rapid.T) {
 		if !c.in || !s.has(c.id) {
 			continue
 		}
-		for p := range c.reads {
-			if other := readers[p]; other != nil {
-				t.Fatalf("%s is read by %s and %s", p, other.id, c.id)
+		for at := range c.reads {
+			if other := readers[at]; other != nil {
+				t.Fatalf("%s is read by %s and %s", at, other.id, c.id)
 			}
-			readers[p] = c
+			readers[at] = c
 		}
 	}
 	g, ok := s.a.kind.(*consumerGroup)
@@ -456,9 +456,9 @@ func (s *stage) check(t *rapid.T) {
 		}
 		for _, some := range []map[segments.Partition]int32{m.assigned, m.revoking} {
 			owned += len(some)
-			for p := range some {
-				if g.owners[p] != m {
-					t.Fatalf("%s of %s has another owner", p, m.id)
+			for at := range some {
+				if g.owners[at] != m {
+					t.Fatalf("%s of %s has another owner", at, m.id)
 				}
 			}
 		}
@@ -492,8 +492,8 @@ func (s *stage) calm(t *rapid.T) {
 				wanted[segments.Partition{Topic: topic.ID, Index: n}] = true
 			}
 		}
-		for p := range c.reads {
-			readers[p] = true
+		for at := range c.reads {
+			readers[at] = true
 		}
 	}
 	if !maps.Equal(readers, wanted) {

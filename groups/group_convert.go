@@ -125,10 +125,10 @@ func (g *consumerGroup) takeOver(now time.Time, m *member, said *embeddedSubscri
 		classic: &classicSide{session: m.session, protocols: m.protocols, version: said.version}}
 	free := func(topics []embeddedTopic) map[segments.Partition]int32 {
 		some := map[segments.Partition]int32{}
-		for _, p := range g.topics.partitions(topics) {
-			if g.owners[p] == nil {
-				some[p] = epoch
-				g.owners[p] = c
+		for _, at := range g.topics.partitions(topics) {
+			if g.owners[at] == nil {
+				some[at] = epoch
+				g.owners[at] = c
 			}
 		}
 		return some
@@ -137,8 +137,8 @@ func (g *consumerGroup) takeOver(now time.Time, m *member, said *embeddedSubscri
 	if c.revoking = free(said.owned); len(c.revoking) > 0 {
 		c.state = unrevoked
 	}
-	for p := range c.assigned {
-		c.target = append(c.target, p)
+	for at := range c.assigned {
+		c.target = append(c.target, at)
 	}
 	g.meant += len(c.target)
 	g.add(c)

@@ -150,8 +150,8 @@ func (g *consumerGroup) export() *storedConsumerGroup {
 			Assignor:    m.assignor, Names: m.names, Regex: m.regex, Matched: m.matched, Epoch: m.epoch, Previous: m.previous,
 			State:    m.state,
 			Assigned: exportHolds(m.assigned), Revoking: exportHolds(m.revoking)}
-		for _, p := range m.target {
-			c.Target = append(c.Target, storedHold{Topic: p.Topic[:], Index: p.Index})
+		for _, at := range m.target {
+			c.Target = append(c.Target, storedHold{Topic: at.Topic[:], Index: at.Index})
 		}
 		if s := m.classic; s != nil {
 			c.Classic = &storedClassicSide{s.session.Milliseconds(), s.protocols, s.version}
@@ -162,8 +162,8 @@ func (g *consumerGroup) export() *storedConsumerGroup {
 }
 
 func exportHolds(held map[segments.Partition]int32) (stored []storedHold) {
-	for _, p := range slices.SortedFunc(maps.Keys(held), segments.Partition.Compare) {
-		stored = append(stored, storedHold{Topic: p.Topic[:], Index: p.Index, Since: held[p]})
+	for _, at := range slices.SortedFunc(maps.Keys(held), segments.Partition.Compare) {
+		stored = append(stored, storedHold{Topic: at.Topic[:], Index: at.Index, Since: held[at]})
 	}
 	return stored
 }
@@ -227,8 +227,8 @@ func (g *consumerGroup) restore(now time.Time, from *storedConsumerGroup) {
 			m.classic = &classicSide{session: milliseconds(c.SessionMs), protocols: c.Protocols, version: c.Version}
 			m.heardBy = now.Add(m.classic.session)
 		}
-		for p := range restoreHolds(s.Target) {
-			m.target = append(m.target, p)
+		for at := range restoreHolds(s.Target) {
+			m.target = append(m.target, at)
 		}
 		slices.SortFunc(m.target, segments.Partition.Compare)
 		g.meant += len(m.target)
@@ -244,9 +244,9 @@ func (g *consumerGroup) restore(now time.Time, from *storedConsumerGroup) {
 func restoreHolds(stored []storedHold) map[segments.Partition]int32 {
 	held := make(map[segments.Partition]int32, len(stored))
 	for _, s := range stored {
-		p := segments.Partition{Index: s.Index}
-		copy(p.Topic[:], s.Topic)
-		held[p] = s.Since
+		at := segments.Partition{Index: s.Index}
+		copy(at.Topic[:], s.Topic)
+		held[at] = s.Since
 	}
 	return held
 }

@@ -32,7 +32,7 @@ func (x *Index) Fetching(span coordinator.Span) bool {
 // Ahead returns up to which offset, and how many bytes, the index has fetched ahead of the reader
 // that it expects at an offset.
 func (x *Index) Ahead(p segments.Partition, next int64) (until, bytes int64, expected bool) {
-	s, ok := x.ahead.recall(place{p, next})
+	s, ok := x.ahead.recall(streamKey{p, next})
 	return s.until, s.bytes, ok
 }
 

@@ -90,15 +90,15 @@ func (p Place) as(kind placeKind) (int64, bool) {
 
 // Find returns the offset of a place in a partition of which info is known. An offset that the
 // partition does not have is returned as it is.
-func (x *Index) Find(ctx context.Context, at segments.Partition, p Place,
+func (x *Index) Find(ctx context.Context, p segments.Partition, from Place,
 	info coordinator.PartitionInfo) (int64, error) {
-	switch p.kind {
+	switch from.kind {
 	case atEarliest:
 		return info.LogStart, nil
 	case atOffset:
-		return p.value, nil
+		return from.value, nil
 	case atTime:
-		found, some, err := x.ByTime(ctx, at, p.value)
+		found, some, err := x.ByTime(ctx, p, from.value)
 		if err != nil {
 			return 0, err
 		}

@@ -30,13 +30,13 @@ type readAhead struct {
 	metrics *metrics
 
 	mu      sync.Mutex
-	streams map[place]stream
-	ring    [maxStreams]place // of the keys of streams, oldest at turn
+	streams map[streamKey]stream
+	ring    [maxStreams]streamKey // of the keys of streams, oldest at turn
 	turn    int
 }
 
-// place is where a reader is expected next.
-type place struct {
+// streamKey is where a reader is expected next.
+type streamKey struct {
 	partition segments.Partition
 	offset    int64
 }
@@ -49,7 +49,8 @@ type stream struct {
 }
 
 func newReadAhead(limit int64, view View, t *tail, f *fetcher, s *footers, m *metrics) *readAhead {
-	return &readAhead{limit: limit, view: view, tail: t, fetcher: f, footers: s, metrics: m, streams: map[place]stream{}}
+	return &readAhead{limit: limit, view: view, tail: t, fetcher: f, footers: s, metrics: m,
+		streams: map[streamKey]stream{}}
 }
 
 // note takes note of a read of some bytes, from offset to next, and fetches what follows if that
@@ -58,7 +59,7 @@ func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart
 	if a.limit == 0 {
 		return
 	}
-	s, sequential := a.recall(place{p, offset})
+	s, sequential := a.recall(streamKey{p, offset})
 	if sequential || atStart {
 		s.window = min(max(2*s.window, minWindow), a.limit)
 		s.bytes -= read
@@ -69,7 +70,7 @@ func (a *readAhead) note(p segments.Partition, offset, next, read int64, atStart
 			a.fetch(p, &s)
 		}
 	}
-	a.remember(place{p, next}, s)
+	a.remember(streamKey{p, next}, s)
 }
 
 // fetch begins to fetch the rest of the window, as far as there is room for it.
@@ -104,7 +105,7 @@ func (a *readAhead) fetch(p segments.Partition, s *stream) {
 	}
 }
 
-func (a *readAhead) recall(at place) (stream, bool) {
+func (a *readAhead) recall(at streamKey) (stream, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s, ok := a.streams[at]
@@ -113,7 +114,7 @@ func (a *readAhead) recall(at place) (stream, bool) {
 
 // remember keeps the stream for who comes next. It stays after it was found, as several readers may
 // come along, until others push it out.
-func (a *readAhead) remember(at place, s stream) {
+func (a *readAhead) remember(at streamKey, s stream) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, known := a.streams[at]; !known {

@@ -15,8 +15,8 @@ import (
 func atomicRequest(request int32, offsets *coordinator.CommitOffsets, ps ...segments.Partition) []Batch {
 	a := &coordinator.Atomic{Batches: len(ps), Offsets: offsets}
 	batches := make([]Batch, len(ps))
-	for i, at := range ps {
-		batches[i] = keyedBatch(at, request, 2)
+	for i, p := range ps {
+		batches[i] = keyedBatch(p, request, 2)
 		batches[i].Atomic = a
 	}
 	return batches
@@ -140,14 +140,14 @@ func TestAtomicManyAtOnce(t *testing.T) {
 
 // Batches that do not make an atomic request are refused before they share a segment with others.
 func TestAtomicIsChecked(t *testing.T) {
-	at, other := segments.Partition{}, segments.Partition{Index: 1}
-	good := func() []Batch { return atomicRequest(1, nil, at, other) }
+	p, other := segments.Partition{}, segments.Partition{Index: 1}
+	good := func() []Batch { return atomicRequest(1, nil, p, other) }
 	if err := checkAtomic(good()); err != nil {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func([]Batch){
-		"one partition twice":    func(b []Batch) { b[1].Partition = at },
-		"another key":            func(b []Batch) { b[1].Key = keyedBatch(at, 2, 2).Key },
+		"one partition twice":    func(b []Batch) { b[1].Partition = p },
+		"another key":            func(b []Batch) { b[1].Key = keyedBatch(p, 2, 2).Key },
 		"no key":                 func(b []Batch) { b[1].Key = nil },
 		"a batch of nobody":      func(b []Batch) { b[1].Atomic = nil },
 		"a batch of another":     func(b []Batch) { b[1].Atomic = &coordinator.Atomic{Batches: 2} },
@@ -159,7 +159,7 @@ func TestAtomicIsChecked(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	bad := atomicRequest(1, &coordinator.CommitOffsets{Group: "g"}, at)
+	bad := atomicRequest(1, &coordinator.CommitOffsets{Group: "g"}, p)
 	if err := checkAtomic(bad); err == nil {
 		t.Error("offsets without a lease are taken")
 	}

@@ -336,25 +336,25 @@ func (v *delivery) behind(
 	need map[segments.Partition]int64,
 ) []segments.Partition {
 	var rest []segments.Partition
-	for i, at := range waiting {
-		if marks[i] >= 0 && marks[i] <= need[at] {
-			rest = append(rest, at)
+	for i, p := range waiting {
+		if marks[i] >= 0 && marks[i] <= need[p] {
+			rest = append(rest, p)
 		}
 		if marks[i] < 0 {
-			v.s.lose(at)
+			v.s.lose(p)
 		}
 	}
 	return rest
 }
 
 // lose answers the batches of a partition that was deleted before they could be read.
-func (s *segment) lose(at segments.Partition) {
-	for p := range s.parts {
-		if s.parts[p].partition != at {
+func (s *segment) lose(p segments.Partition) {
+	for _, part := range s.parts {
+		if part.partition != p {
 			continue
 		}
-		for i := range s.parts[p].items {
-			s.parts[p].items[i].answer = coordinator.BatchAnswer{
+		for i := range part.items {
+			part.items[i].answer = coordinator.BatchAnswer{
 				BaseOffset:     -1,
 				LogStartOffset: -1,
 				Err:            coordinator.ErrUnknownPartition,

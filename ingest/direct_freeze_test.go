@@ -280,14 +280,14 @@ func freezeAt(t *testing.T, step int, h happening, how frozen, doubts *int) (las
 }
 
 // readAll reads a partition from the bucket alone: for each value the offsets that it has.
-func readAll(t testing.TB, store segments.Store, at segments.Partition) map[string][]int64 {
+func readAll(t testing.TB, store segments.Store, p segments.Partition) map[string][]int64 {
 	t.Helper()
 	state, err := coordinator.Load(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string][]int64{}
-	for _, span := range coordinator.NewView(state).Spans(at, 0, 1<<20) {
+	for _, span := range coordinator.NewView(state).Spans(p, 0, 1<<20) {
 		b, err := store.Get(t.Context(), span.Segment.Key(), span.Position, span.Length)
 		if err != nil {
 			t.Fatal(err)

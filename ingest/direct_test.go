@@ -167,7 +167,7 @@ func TestDirectEmbedded(t *testing.T) {
 func TestDirectHelps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), shared{embedded.New(embedded.Options{})}
-		at := segments.Partition{Topic: newTopic(t, store, c, "a", 1, nil)}
+		p := segments.Partition{Topic: newTopic(t, store, c, "a", 1, nil)}
 		dying := storetest.NewFaults(store, nil)
 		d := openDirect(t, dying, c)
 		if _, err := d.Write(t.Context(), "a", values("0")); err != nil {
@@ -189,7 +189,7 @@ func TestDirectHelps(t *testing.T) {
 		if took := time.Since(begun); err != nil || written[0].Offset != 2 || took < time.Second || took > 2*time.Second {
 			t.Errorf("wrote %v, %v after %s", written, err, took)
 		}
-		if found := readAll(t, store, at); len(found) != 3 {
+		if found := readAll(t, store, p); len(found) != 3 {
 			t.Errorf("the log holds %v", found)
 		}
 	})

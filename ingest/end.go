@@ -20,9 +20,9 @@ func (w *Writer) End(ctx context.Context, e coordinator.Ending, open []segments.
 	}
 	now := time.Now().UnixMilli()
 	markers := make([]Batch, len(open))
-	for i, at := range open {
+	for i, p := range open {
 		var err error
-		if markers[i], err = markerOf(&e, at, now); err != nil {
+		if markers[i], err = markerOf(&e, p, now); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 // markerOf makes the marker of an ending for a partition: a control batch as Kafka's, at a time in
 // milliseconds.
-func markerOf(e *coordinator.Ending, at segments.Partition, millis int64) (Batch, error) {
+func markerOf(e *coordinator.Ending, p segments.Partition, millis int64) (Batch, error) {
 	key := make([]byte, 4) // version 0, type
 	if e.Result == coordinator.Committed {
 		binary.BigEndian.PutUint16(key[2:], 1)
@@ -29,7 +29,7 @@ func markerOf(e *coordinator.Ending, at segments.Partition, millis int64) (Batch
 		return Batch{}, err
 	}
 	h, err := batch.ReadHeader(bytes)
-	return Batch{Partition: at, Header: h, Bytes: bytes, Ending: e}, err
+	return Batch{Partition: p, Header: h, Bytes: bytes, Ending: e}, err
 }
 
 // checkMarker refuses a marker that is not of its ending.

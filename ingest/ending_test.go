@@ -11,11 +11,10 @@ import (
 )
 
 // transactional is a batch of one record in a transaction.
-func transactional(t *testing.T, at segments.Partition, p coordinator.Producer, sequence int32) Batch {
+func transactional(t *testing.T, p segments.Partition, by coordinator.Producer, sequence int32) Batch {
 	t.Helper()
-	bytes, err := batch.Build([]batch.Record{{Value: []byte("v")}}, batch.Options{ProducerID: p.ProducerID,
-		ProducerEpoch: p.Epoch,
-		BaseSequence:  sequence, Transactional: true})
+	bytes, err := batch.Build([]batch.Record{{Value: []byte("v")}}, batch.Options{ProducerID: by.ProducerID,
+		ProducerEpoch: by.Epoch, BaseSequence: sequence, Transactional: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +22,7 @@ func transactional(t *testing.T, at segments.Partition, p coordinator.Producer, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Batch{Partition: at, Header: h, Bytes: bytes, Protocol: coordinator.Transactional}
+	return Batch{Partition: p, Header: h, Bytes: bytes, Protocol: coordinator.Transactional}
 }
 
 // append appends batches and returns their answers.
@@ -43,8 +42,8 @@ func answers(t *testing.T, w *Writer, batches ...Batch) []Result {
 // markers are those of an ending, for some partitions.
 func markers(t *testing.T, e *coordinator.Ending, ps ...segments.Partition) (batches []Batch) {
 	t.Helper()
-	for _, at := range ps {
-		b, err := markerOf(e, at, 7)
+	for _, p := range ps {
+		b, err := markerOf(e, p, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,14 +133,14 @@ func TestTransactionEmbedded(t *testing.T) {
 
 // A batch says of itself what its front door says.
 func TestMarkersAreChecked(t *testing.T) {
-	at := segments.Partition{}
-	p := coordinator.Producer{ProducerID: 5}
-	e := &coordinator.Ending{ID: "id", Producer: p, Ordinal: 1, Result: coordinator.Committed}
-	good := markers(t, e, at)[0]
+	p := segments.Partition{}
+	by := coordinator.Producer{ProducerID: 5}
+	e := &coordinator.Ending{ID: "id", Producer: by, Ordinal: 1, Result: coordinator.Committed}
+	good := markers(t, e, p)[0]
 	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
-	plain, marker, other := transactional(t, at, p, 0), good, good
+	plain, marker, other := transactional(t, p, by, 0), good, good
 	plain.Protocol, marker.Ending = coordinator.NotTransactional, nil
 	other.Ending = &coordinator.Ending{ID: "id", Producer: coordinator.Producer{ProducerID: 6}, Ordinal: 1,
 		Result: coordinator.Committed}

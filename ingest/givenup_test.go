@@ -30,10 +30,10 @@ func TestOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		behind, slow := join(1, old)
 		defer closeNode(t, behind)
 		defer closeWriter(t, slow)
-		at := createTopic(t, behind, 1)[0]
+		p := createTopic(t, behind, 1)[0]
 		write := func(w *Writer, sequence int32, want int64) {
 			t.Helper()
-			got := mustWait(t, mustAppend(t, w, newBatch(at, 7, sequence, 1, 100)))[0]
+			got := mustWait(t, mustAppend(t, w, newBatch(p, 7, sequence, 1, 100)))[0]
 			if got.Err != nil || got.BaseOffset != want {
 				t.Fatalf("sequence %d is answered %+v, should be at offset %d", sequence, got, want)
 			}
@@ -63,7 +63,7 @@ func TestDirectOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := createTopic(t, n, 1)[0]
+		p := createTopic(t, n, 1)[0]
 		closeNode(t, n)
 		direct := func(c coordinator.Coordinator) *Direct {
 			d, err := OpenDirect(t.Context(), DirectOptions{Store: store, Coordinator: givenUp{c}})
@@ -74,7 +74,7 @@ func TestDirectOutOfOrderOfARedisThatWasGivenUp(t *testing.T) {
 		}
 		write := func(d *Direct, sequence int32, want int64) {
 			t.Helper()
-			got, err := d.writeBatches(t.Context(), []Batch{newBatch(at, 7, sequence, 1, 100)})
+			got, err := d.writeBatches(t.Context(), []Batch{newBatch(p, 7, sequence, 1, 100)})
 			if err != nil || got[0].Err != nil || got[0].BaseOffset != want {
 				t.Fatalf("sequence %d is answered %+v, %v; should be at offset %d", sequence, got, err, want)
 			}

@@ -25,10 +25,10 @@ const zonedBatches, zonedBatch = 12, 16 << 10
 // each.
 func zoned(t *testing.T) []*firn {
 	t.Helper()
-	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
+	store, coord := memory.New(), manyNodes{embedded.New(embedded.Options{})}
 	var nodes []*firn
 	for id := range int32(3) {
-		nodes = append(nodes, startNode(t, kafka.Options{}, store, 0, decides, id+1))
+		nodes = append(nodes, startNode(t, kafka.Options{}, store, 0, coord, id+1))
 	}
 	first := nodes[0]
 	for deadline := time.Now().Add(time.Minute); len(first.node.Nodes()) < len(nodes); time.Sleep(10 * time.Millisecond) {

@@ -70,14 +70,14 @@ func (s *Server) deleteTopicRecords(ctx context.Context, from *peer,
 // planDelete notes where the log of one partition has to start, if that is further up than it does.
 func (s *Server) planDelete(topic string, asked kmsg.DeleteRecordsRequestTopicPartition, starts topics.Trimming) (
 	segments.Partition, *refusal) {
-	p, info, refused := s.partition(topic, asked.Partition, -1)
+	at, info, refused := s.partition(topic, asked.Partition, -1)
 	if refused != nil {
-		return p, refused
+		return at, refused
 	}
-	if t := s.opts.Node.View().TopicByID(p.Topic); t != nil {
+	if t := s.opts.Node.View().TopicByID(at.Topic); t != nil {
 		if err := s.topics.CheckTrim(t); err != nil {
-			return p, s.refusalOf(err)
+			return at, s.refusalOf(err)
 		}
 	}
-	return p, s.refusalOf(starts.Add(p, info, asked.Offset))
+	return at, s.refusalOf(starts.Add(at, info, asked.Offset))
 }

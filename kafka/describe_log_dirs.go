@@ -63,9 +63,9 @@ func (s *Server) sizesOf(t *coordinator.Topic, partitions []int32) []kmsg.Descri
 	place := placement{nodes, nodes}
 	var sizes []kmsg.DescribeLogDirsResponseDirTopicPartition
 	for _, number := range partitions {
-		p := segments.Partition{Topic: t.ID, Index: number}
-		info, ok := s.opts.Node.View().Partition(p)
-		if leader, _ := place.of(p, s.declared(t, number)); !ok || leader != self {
+		at := segments.Partition{Topic: t.ID, Index: number}
+		info, ok := s.opts.Node.View().Partition(at)
+		if leader, _ := place.of(at, s.declared(t, number)); !ok || leader != self {
 			continue
 		}
 		size := kmsg.NewDescribeLogDirsResponseDirTopicPartition()

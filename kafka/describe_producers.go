@@ -46,7 +46,7 @@ func (s *Server) producersOf(name topicPartition, refused *refusal,
 	before bool) kmsg.DescribeProducersResponseTopicPartition {
 	a := kmsg.NewDescribeProducersResponseTopicPartition()
 	a.Partition = name.partition
-	var p segments.Partition
+	var at segments.Partition
 	switch {
 	case refused != nil:
 	case before:
@@ -57,7 +57,7 @@ func (s *Server) producersOf(name topicPartition, refused *refusal,
 			name.topic,
 		)
 	default:
-		p, _, refused = s.partition(name.topic, name.partition, -1)
+		at, _, refused = s.partition(name.topic, name.partition, -1)
 	}
 	if refused != nil {
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()
@@ -65,10 +65,10 @@ func (s *Server) producersOf(name topicPartition, refused *refusal,
 	}
 	view := s.opts.Node.View()
 	open := map[int64]int64{}
-	for _, t := range view.OpenTransactions(p) {
+	for _, t := range view.OpenTransactions(at) {
 		open[t.ProducerID] = t.FirstOffset
 	}
-	for _, known := range view.Producers(p) {
+	for _, known := range view.Producers(at) {
 		producer := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 		producer.ProducerID, producer.ProducerEpoch = known.ProducerID, int32(known.Epoch)
 		producer.LastSequence, producer.LastTimestamp = known.LastSequence, known.LastTimestamp

@@ -63,10 +63,10 @@ func TestFrozenFetch(t *testing.T) {
 
 func freezeFetch(t *testing.T, length time.Duration) {
 	const maxWait = 20 * time.Second
-	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
-	process, near, far := &coordinatortest.Frozen{Coordinator: decides}, newPipes(), newPipes()
+	store, coord := memory.New(), manyNodes{embedded.New(embedded.Options{})}
+	process, near, far := &coordinatortest.Frozen{Coordinator: coord}, newPipes(), newPipes()
 	a := startAt(t, kafka.Options{}, store, 0, process, 1, kafka.Listener{Listener: near, Name: kafka.DefaultListener})
-	startAt(t, kafka.Options{}, store, 0, decides, 2, kafka.Listener{Listener: far, Name: kafka.DefaultListener})
+	startAt(t, kafka.Options{}, store, 0, coord, 2, kafka.Listener{Listener: far, Name: kafka.DefaultListener})
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.Version = 7
 	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "orders", NumPartitions: 1, ReplicationFactor: 1}}

@@ -152,9 +152,11 @@ func newWireConsumer(t *testing.T, f *firn, id string, topics ...string) *wireCo
 	return c
 }
 
-// beat sends a heartbeat after change has been made to it, and takes in the epoch that it is
+// heartbeat sends a heartbeat after change has been made to it, and takes in the epoch that it is
 // answered with.
-func (c *wireConsumer) beat(change func(*kmsg.ConsumerGroupHeartbeatRequest)) *kmsg.ConsumerGroupHeartbeatResponse {
+func (c *wireConsumer) heartbeat(
+	change func(*kmsg.ConsumerGroupHeartbeatRequest),
+) *kmsg.ConsumerGroupHeartbeatResponse {
 	c.t.Helper()
 	if change != nil {
 		change(c.req)
@@ -173,7 +175,7 @@ func TestConsumerGroupErrors(t *testing.T) {
 	type request = kmsg.ConsumerGroupHeartbeatRequest
 	refused := func(what string, want *kerr.Error, change func(r *request)) {
 		t.Helper()
-		wantCode(t, what, newWireConsumer(t, f, "nobody", "log").beat(change).ErrorCode, want)
+		wantCode(t, what, newWireConsumer(t, f, "nobody", "log").heartbeat(change).ErrorCode, want)
 	}
 	refused("no id", kerr.InvalidRequest, func(r *request) { r.MemberID = "" })
 	refused("no subscription", kerr.InvalidRequest, func(r *request) { r.SubscribedTopicNames = nil })
@@ -193,7 +195,7 @@ func TestConsumerGroupErrors(t *testing.T) {
 	refused("leaving without being there", kerr.UnknownMemberID, func(r *request) { r.MemberEpoch = -1 })
 
 	a := newWireConsumer(t, f, "a", "log")
-	joined := a.beat(func(r *request) { r.InstanceID = new("i") })
+	joined := a.heartbeat(func(r *request) { r.InstanceID = new("i") })
 	if joined.ErrorCode != 0 || joined.MemberEpoch != 1 || *joined.MemberID != "a" ||
 		joined.HeartbeatIntervalMillis != 100 || len(joined.Assignment.Topics) != 1 ||
 		joined.Assignment.Topics[0].TopicID != [16]byte(topic.ID) ||
@@ -205,8 +207,8 @@ func TestConsumerGroupErrors(t *testing.T) {
 	refused("the instance id of another, in an epoch", kerr.FencedInstanceID, func(r *request) {
 		r.InstanceID, r.MemberEpoch = new("i"), 1
 	})
-	wantCode(t, "coming back later", a.beat(func(r *request) { r.MemberEpoch = -2 }).ErrorCode, nil)
-	if again := newWireConsumer(t, f, "b", "log").beat(func(r *request) {
+	wantCode(t, "coming back later", a.heartbeat(func(r *request) { r.MemberEpoch = -2 }).ErrorCode, nil)
+	if again := newWireConsumer(t, f, "b", "log").heartbeat(func(r *request) {
 		r.InstanceID = new("i")
 	}); again.ErrorCode != 0 || again.MemberEpoch != 1 || len(again.Assignment.Topics) != 1 {
 		t.Errorf("coming back: %+v", again)
@@ -222,7 +224,7 @@ func TestRegexIsOfWhatTheClientMayDescribe(t *testing.T) {
 	topic := f.createTopic(t, "log", 2)
 	f.createTopic(t, "secret", 1)
 	g.Set(func(_ access.Operation, on access.Resource) bool { return on.Name != "secret" })
-	joined := newWireConsumer(t, f, "a").beat(func(r *kmsg.ConsumerGroupHeartbeatRequest) {
+	joined := newWireConsumer(t, f, "a").heartbeat(func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 		r.SubscribedTopicNames, r.SubscribedTopicRegex = nil, new(".*")
 	})
 	if joined.ErrorCode != 0 || len(joined.Assignment.Topics) != 1 ||
@@ -272,7 +274,7 @@ func (f *firn) checkMemberEpochs(t *testing.T, topic [16]byte) {
 func TestToolsSeeConsumerGroups(t *testing.T) {
 	f := startFirn(t, kafka.Options{})
 	f.createTopic(t, "log", 2)
-	newWireConsumer(t, f, "a", "log").beat(nil)
+	newWireConsumer(t, f, "a", "log").heartbeat(nil)
 	list := kmsg.NewPtrListGroupsRequest()
 	list.Version, list.TypesFilter, list.StatesFilter = 5, []string{"Consumer"}, []string{"stable"}
 	if all := ask[*kmsg.ListGroupsResponse](t, f, list).Groups; len(all) != 1 || all[0].Group != "g" ||

@@ -396,7 +396,7 @@ func TestHostileMembers(t *testing.T) {
 	if refused != 100 {
 		t.Errorf("of 1100 joins %d were refused", refused)
 	}
-	for name, beat := range map[string]struct {
+	for name, c := range map[string]struct {
 		group, id  string
 		generation int32
 		want       *kerr.Error
@@ -407,14 +407,14 @@ func TestHostileMembers(t *testing.T) {
 		"a wrong group":      {"bad", member, generation, kerr.UnknownMemberID},
 	} {
 		req := kmsg.NewPtrHeartbeatRequest()
-		req.Version, req.Group, req.MemberID, req.Generation = 4, beat.group, beat.id, beat.generation
-		wantCode(t, name+" beats", ask[*kmsg.HeartbeatResponse](t, f, req).ErrorCode, beat.want)
+		req.Version, req.Group, req.MemberID, req.Generation = 4, c.group, c.id, c.generation
+		wantCode(t, name+" beats", ask[*kmsg.HeartbeatResponse](t, f, req).ErrorCode, c.want)
 		commit := kmsg.NewPtrOffsetCommitRequest()
-		commit.Version, commit.Group, commit.MemberID, commit.Generation = 9, beat.group, beat.id, beat.generation
+		commit.Version, commit.Group, commit.MemberID, commit.Generation = 9, c.group, c.id, c.generation
 		commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "log",
 			Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 9}}}}
 		wantCode(t, name+" commits", ask[*kmsg.OffsetCommitResponse](t, f, commit).Topics[0].Partitions[0].ErrorCode,
-			beat.want)
+			c.want)
 	}
 	long := kmsg.NewPtrOffsetCommitRequest()
 	long.Version, long.Group, long.Generation = 9, "long", -1

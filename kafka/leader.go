@@ -38,10 +38,10 @@ func nearby(nodes []coordinator.NodeInfo, clientID string) []coordinator.NodeInf
 }
 
 // leaderOf returns the id of the node that leads the partition, -1 if there is no node.
-func leaderOf(nodes []coordinator.NodeInfo, p segments.Partition) int32 {
-	var key [len(p.Topic) + 4]byte
-	copy(key[:], p.Topic[:])
-	binary.BigEndian.PutUint32(key[len(p.Topic):], uint32(p.Index))
+func leaderOf(nodes []coordinator.NodeInfo, at segments.Partition) int32 {
+	var key [len(at.Topic) + 4]byte
+	copy(key[:], at.Topic[:])
+	binary.BigEndian.PutUint32(key[len(at.Topic):], uint32(at.Index))
 	if n, ok := coordinator.Rendezvous(nodes, key[:]); ok {
 		return n.ID
 	}

@@ -27,8 +27,8 @@ func somePartitions(n int) []segments.Partition {
 func TestLeadersAreSpreadEvenly(t *testing.T) {
 	const partitions, each = 1200, 1200 / 6
 	count := map[int32]int{}
-	for _, p := range somePartitions(partitions) {
-		count[leaderOf(nodes(0, 1, 2, 3, 4, 1000), p)]++
+	for _, at := range somePartitions(partitions) {
+		count[leaderOf(nodes(0, 1, 2, 3, 4, 1000), at)]++
 	}
 	for id, n := range count {
 		if n < each*3/4 || n > each*5/4 {
@@ -44,10 +44,10 @@ func TestLeadersAreSpreadEvenly(t *testing.T) {
 // node has heard of the others.
 func TestLeadersMoveOnlyWhenTheyMust(t *testing.T) {
 	before, after := nodes(1, 2, 3, 4), nodes(4, 3, 1)
-	for _, p := range somePartitions(500) {
-		was, is := leaderOf(before, p), leaderOf(after, p)
+	for _, at := range somePartitions(500) {
+		was, is := leaderOf(before, at), leaderOf(after, at)
 		if was != is && was != 2 {
-			t.Fatalf("%v moves from node %d to %d although only 2 has gone", p, was, is)
+			t.Fatalf("%v moves from node %d to %d although only 2 has gone", at, was, is)
 		}
 	}
 	if id := leaderOf(nil, segments.Partition{}); id != -1 {
@@ -58,8 +58,8 @@ func TestLeadersMoveOnlyWhenTheyMust(t *testing.T) {
 // Nodes of different versions have to agree, so these never change.
 func TestLeadersAreForEver(t *testing.T) {
 	var got []int32
-	for _, p := range somePartitions(12) {
-		got = append(got, leaderOf(nodes(1, 2, 3), p))
+	for _, at := range somePartitions(12) {
+		got = append(got, leaderOf(nodes(1, 2, 3), at))
 	}
 	if want := []int32{3, 2, 1, 1, 1, 1, 2, 2, 1, 1, 1, 3}; !slices.Equal(got, want) {
 		t.Errorf("leaders are %v, want %v", got, want)
@@ -88,10 +88,10 @@ func TestNearby(t *testing.T) {
 }
 
 func BenchmarkLeaderOf(b *testing.B) {
-	all, p := nodes(1, 2, 3, 4, 5, 6), segments.Partition{Topic: segments.NewTopicID()}
+	all, at := nodes(1, 2, 3, 4, 5, 6), segments.Partition{Topic: segments.NewTopicID()}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Index++
-		leaderOf(all, p)
+		at.Index++
+		leaderOf(all, at)
 	}
 }

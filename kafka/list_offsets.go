@@ -114,7 +114,7 @@ func (s *Server) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 	if since, special := specialSince[asked.Timestamp]; asked.Timestamp < 0 && (!special || req.Version < since) {
 		return refuse(kerr.UnsupportedVersion, "timestamp %d", asked.Timestamp)
 	}
-	p, info, refused := s.partition(topic, asked.Partition, asked.CurrentLeaderEpoch)
+	at, info, refused := s.partition(topic, asked.Partition, asked.CurrentLeaderEpoch)
 	if refused != nil {
 		return refused
 	}
@@ -129,9 +129,9 @@ func (s *Server) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 		a.Offset, a.LeaderEpoch = end, leaderEpoch
 	case latestTieredOffset, earliestPendingCopy: // no answer
 	default:
-		found, ok, err := s.offsetByTime(ctx, p, asked.Timestamp)
+		found, ok, err := s.offsetByTime(ctx, at, asked.Timestamp)
 		if err != nil {
-			return s.unsearchable(p, err)
+			return s.unsearchable(at, err)
 		}
 		if ok && (found.Offset < end || req.IsolationLevel != readCommitted) {
 			a.Offset, a.Timestamp, a.LeaderEpoch = found.Offset, found.Timestamp, leaderEpoch
@@ -142,22 +142,22 @@ func (s *Server) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 
 func (s *Server) offsetByTime(
 	ctx context.Context,
-	p segments.Partition,
+	at segments.Partition,
 	timestamp int64,
 ) (index.Position, bool, error) {
 	if timestamp == maxTimestampOffset {
-		return s.opts.Index.MaxTimestamp(ctx, p)
+		return s.opts.Index.MaxTimestamp(ctx, at)
 	}
-	return s.opts.Index.ByTime(ctx, p, timestamp)
+	return s.opts.Index.ByTime(ctx, at, timestamp)
 }
 
 // unsearchable is the answer for a partition in which a lookup by time failed. Clients try again
 // after a KAFKA_STORAGE_ERROR.
-func (s *Server) unsearchable(p segments.Partition, err error) *refusal {
+func (s *Server) unsearchable(at segments.Partition, err error) *refusal {
 	if errors.Is(err, coordinator.ErrUnknownPartition) || errors.Is(err, context.DeadlineExceeded) {
 		return s.refusalOf(err)
 	}
-	s.opts.Logger.Error("ListOffsets cannot search a partition", "partition", p, "error", err)
+	s.opts.Logger.Error("ListOffsets cannot search a partition", "partition", at, "error", err)
 	return refuse(kerr.KafkaStorageError, "%v", err)
 }
 
@@ -169,9 +169,9 @@ func (s *Server) partition(
 ) (segments.Partition, coordinator.PartitionInfo, *refusal) {
 	view := s.opts.Node.View()
 	if t := view.Topic(topic); t != nil {
-		p := segments.Partition{Topic: t.ID, Index: number}
-		if info, ok := view.Partition(p); ok {
-			return p, info, checkLeaderEpoch(epoch)
+		at := segments.Partition{Topic: t.ID, Index: number}
+		if info, ok := view.Partition(at); ok {
+			return at, info, checkLeaderEpoch(epoch)
 		}
 	}
 	return segments.Partition{}, coordinator.PartitionInfo{}, refuse(

@@ -95,8 +95,8 @@ func TestProduceInEveryVersion(t *testing.T) {
 func TestProduceRefusesWhatItShould(t *testing.T) {
 	f := startFirn(t, kafka.Options{})
 	topic := f.createTopic(t, "t", 1, "max.message.bytes", "5000", "message.timestamp.before.max.ms", "3600000")
-	sound := func() []byte { return build(t, batch.None, "value") }
-	with := func(change func(b []byte)) []byte { b := sound(); change(b); return b }
+	valid := func() []byte { return build(t, batch.None, "value") }
+	with := func(change func(b []byte)) []byte { b := valid(); change(b); return b }
 	producer := func(o batch.Options, at time.Time) []byte { return buildFor(t, o, at, "value") }
 	plain := batch.NoProducer(batch.None)
 	transactional, control, negative := plain, plain, plain
@@ -108,8 +108,8 @@ func TestProduceRefusesWhatItShould(t *testing.T) {
 		want    *kerr.Error
 	}{
 		"nothing":         {nil, nil, kerr.InvalidRecord},
-		"two batches":     {append(sound(), sound()...), nil, kerr.InvalidRecord},
-		"cut short":       {sound()[:60], nil, kerr.InvalidRecord},
+		"two batches":     {append(valid(), valid()...), nil, kerr.InvalidRecord},
+		"cut short":       {valid()[:60], nil, kerr.InvalidRecord},
 		"format v1":       {with(func(b []byte) { b[16] = 1 }), nil, kerr.InvalidRecord},
 		"wrong CRC":       {with(func(b []byte) { b[17] ^= 1 }), nil, kerr.CorruptMessage},
 		"too large":       {build(t, batch.None, strings.Repeat("x", 5000)), nil, kerr.MessageTooLarge},
@@ -122,18 +122,18 @@ func TestProduceRefusesWhatItShould(t *testing.T) {
 		"old zstd": {build(t, batch.Zstd, "value"), func(r *kmsg.ProduceRequest) {
 			r.Version = 6
 		}, kerr.UnsupportedCompressionType},
-		"acks 2": {sound(), func(r *kmsg.ProduceRequest) { r.Acks = 2 }, kerr.InvalidRequiredAcks},
+		"acks 2": {valid(), func(r *kmsg.ProduceRequest) { r.Acks = 2 }, kerr.InvalidRequiredAcks},
 		"no producer": {producer(transactional, time.Now()), func(r *kmsg.ProduceRequest) {
 			r.TransactionID = new("id")
 		}, kerr.InvalidRecord},
-		"unknown id": {sound(), func(r *kmsg.ProduceRequest) { r.Topics[0].TopicID[3]++ }, kerr.UnknownTopicID},
-		"unknown name": {sound(), func(r *kmsg.ProduceRequest) {
+		"unknown id": {valid(), func(r *kmsg.ProduceRequest) { r.Topics[0].TopicID[3]++ }, kerr.UnknownTopicID},
+		"unknown name": {valid(), func(r *kmsg.ProduceRequest) {
 			r.Version, r.Topics[0].Topic = 9, "other"
 		}, kerr.UnknownTopicOrPartition},
-		"unknown partition": {sound(), func(r *kmsg.ProduceRequest) {
+		"unknown partition": {valid(), func(r *kmsg.ProduceRequest) {
 			r.Topics[0].Partitions[0].Partition = 1
 		}, kerr.UnknownTopicOrPartition},
-		"partition -1": {sound(), func(r *kmsg.ProduceRequest) {
+		"partition -1": {valid(), func(r *kmsg.ProduceRequest) {
 			r.Topics[0].Partitions[0].Partition = -1
 		}, kerr.UnknownTopicOrPartition},
 	} {

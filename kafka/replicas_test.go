@@ -200,10 +200,10 @@ func TestReassignmentsAreRefused(t *testing.T) {
 // Brokers that partitions were assigned to read back, whichever way, and lead; those that do not
 // live have others in their places.
 func TestAssignmentsReadBack(t *testing.T) {
-	store, decides := memory.New(), manyNodes{embedded.New(embedded.Options{})}
-	f := startNode(t, kafka.Options{}, store, 0, decides, 1)
+	store, coord := memory.New(), manyNodes{embedded.New(embedded.Options{})}
+	f := startNode(t, kafka.Options{}, store, 0, coord, 1)
 	for id := range int32(2) {
-		startNode(t, kafka.Options{}, store, 0, decides, id+2)
+		startNode(t, kafka.Options{}, store, 0, coord, id+2)
 	}
 	for deadline := time.Now().Add(time.Minute); len(f.node.Nodes()) < 3; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

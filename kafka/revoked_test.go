@@ -45,7 +45,7 @@ func TestUsersOfAllNodes(t *testing.T) {
 	if err := os.WriteFile(file, []byte(login.FormatUser("carol", access.ScramSHA512, keys)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, decides := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
+	store, coord := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
 	start := func(id int32) *firn {
 		inFile, err := login.LoadUsers(file, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -54,7 +54,7 @@ func TestUsersOfAllNodes(t *testing.T) {
 		users := &usersOf{}
 		l := listenAt(t, "sasl", nil)
 		l.SASL = true
-		f := startAt(t, kafka.Options{Passwords: login.NewPasswords(login.Either{inFile, users})}, store, 0, decides, id, l)
+		f := startAt(t, kafka.Options{Passwords: login.NewPasswords(login.Either{inFile, users})}, store, 0, coord, id, l)
 		users.node.Store(&security.Users{View: f.node.View()})
 		return f
 	}

@@ -156,8 +156,8 @@ func (l *learner) structure(v reflect.Value) *shape {
 		if name := v.Type().Field(i).Name; name == "Version" && v.Addr().Interface() == any(l.req) || name == "UnknownTags" {
 			continue
 		}
-		value, place, tag := l.value(f)
-		switch place {
+		value, where, tag := l.value(f)
+		switch where {
 		case inBody:
 			s.fields = append(s.fields, value)
 		case inTags:
@@ -167,17 +167,17 @@ func (l *learner) structure(v reflect.Value) *shape {
 	return s
 }
 
-// place is where a field stands in an encoding.
-type place uint8
+// section is where a field stands in an encoding.
+type section uint8
 
 const (
-	nowhere place = iota // in other versions only
+	nowhere section = iota // in other versions only
 	inBody
 	inTags
 )
 
 // value learns the shape of a field, and where it stands. It leaves the field as it was.
-func (l *learner) value(f reflect.Value) (*shape, place, uint32) {
+func (l *learner) value(f reflect.Value) (*shape, section, uint32) {
 	if f.Kind() == reflect.Struct {
 		return l.nested(f)
 	}
@@ -206,7 +206,7 @@ func (l *learner) value(f reflect.Value) (*shape, place, uint32) {
 // nested learns a struct that is a field. It is a tagged field if changing a number in it makes the
 // encoding longer. While its own fields are learned the number stays changed, so that the struct
 // stays there.
-func (l *learner) nested(f reflect.Value) (*shape, place, uint32) {
+func (l *learner) nested(f reflect.Value) (*shape, section, uint32) {
 	none := l.encode()
 	for _, leaf := range f.Fields() {
 		leaf := leaf

@@ -85,22 +85,22 @@ func resolve(ctx context.Context, search *index.Index, part segments.Partition, 
 // lookUp is the newest view that a Replay has.
 type lookUp struct{ r *Replay }
 
-func (l lookUp) Partition(p segments.Partition) (coordinator.PartitionInfo, bool) {
-	return l.r.view.Partition(p)
+func (l lookUp) Partition(at segments.Partition) (coordinator.PartitionInfo, bool) {
+	return l.r.view.Partition(at)
 }
 
-func (l lookUp) Spans(p segments.Partition, offset int64, n int) []coordinator.Span {
-	return l.r.view.Spans(p, offset, n)
+func (l lookUp) Spans(at segments.Partition, offset int64, n int) []coordinator.Span {
+	return l.r.view.Spans(at, offset, n)
 }
 
-func (l lookUp) SpanByTime(p segments.Partition, timestamp int64) (coordinator.Span, bool) {
-	return l.r.view.SpanByTime(p, timestamp)
+func (l lookUp) SpanByTime(at segments.Partition, timestamp int64) (coordinator.Span, bool) {
+	return l.r.view.SpanByTime(at, timestamp)
 }
 
-func (l lookUp) Aborted(p segments.Partition, from, to int64) []coordinator.AbortedTransaction {
-	return l.r.view.Aborted(p, from, to)
+func (l lookUp) Aborted(at segments.Partition, from, to int64) []coordinator.AbortedTransaction {
+	return l.r.view.Aborted(at, from, to)
 }
 
-func (l lookUp) SpanOfMaxTimestamp(p segments.Partition) (coordinator.Span, bool) {
-	return l.r.view.SpanOfMaxTimestamp(p)
+func (l lookUp) SpanOfMaxTimestamp(at segments.Partition) (coordinator.Span, bool) {
+	return l.r.view.SpanOfMaxTimestamp(at)
 }

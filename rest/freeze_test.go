@@ -30,11 +30,11 @@ func TestFrozenNode(t *testing.T) {
 }
 
 func freezeNode(t *testing.T, length time.Duration, loses bool) {
-	store, decides := memory.New(), embedded.New(embedded.Options{})
-	process := &coordinatortest.Frozen{Coordinator: sharedCoordinator{decides}}
+	store, coord := memory.New(), embedded.New(embedded.Options{})
+	process := &coordinatortest.Frozen{Coordinator: sharedCoordinator{coord}}
 	p, q := newPipes(), newPipes()
 	a := startNodeOn(t, p, store, process, 1, nil)
-	b := startNodeOn(t, q, store, sharedCoordinator{decides}, 2, nil)
+	b := startNodeOn(t, q, store, sharedCoordinator{coord}, 2, nil)
 	topic := a.makeTopic(t, "orders", 1)
 	a.writeValues(t, topic, 0, "before")
 
@@ -54,7 +54,7 @@ func freezeNode(t *testing.T, length time.Duration, loses bool) {
 
 	process.Freeze(length)
 	if loses {
-		decides.Lose()
+		coord.Lose()
 	}
 	var want []string
 	for i := range 5 {

@@ -62,10 +62,10 @@ type firn struct {
 // startFirn starts nodes of one cluster for the length of the test.
 func startFirn(t testing.TB, n int, change func(*rest.Options)) []*firn {
 	t.Helper()
-	store, decides := memory.New(), embedded.New(embedded.Options{})
+	store, coord := memory.New(), embedded.New(embedded.Options{})
 	nodes := make([]*firn, n)
 	for i := range nodes {
-		nodes[i] = startNode(t, store, sharedCoordinator{decides}, int32(i+1), change)
+		nodes[i] = startNode(t, store, sharedCoordinator{coord}, int32(i+1), change)
 	}
 	for _, f := range nodes { // until all have heard of all
 		for until := time.Now().Add(20 * time.Second); len(f.node.Nodes()) < n; time.Sleep(5 * time.Millisecond) {
@@ -77,24 +77,24 @@ func startFirn(t testing.TB, n int, change func(*rest.Options)) []*firn {
 	return nodes
 }
 
-func startNode(t testing.TB, store segments.Store, decides coordinator.Coordinator, id int32,
+func startNode(t testing.TB, store segments.Store, coord coordinator.Coordinator, id int32,
 	change func(*rest.Options)) *firn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startNodeOn(t, l, store, decides, id, change)
+	return startNodeOn(t, l, store, coord, id, change)
 }
 
-func startNodeOn(t testing.TB, l net.Listener, store segments.Store, decides coordinator.Coordinator, id int32,
+func startNodeOn(t testing.TB, l net.Listener, store segments.Store, coord coordinator.Coordinator, id int32,
 	change func(*rest.Options)) *firn {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
 	f := &firn{url: "http://" + l.Addr().String()}
 	var err error
-	f.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: decides, Logger: logger,
+	f.node, err = coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coord, Logger: logger,
 		Registerer: registry,
 		Info: coordinator.NodeInfo{ID: id, KafkaHost: "127.0.0.1", KafkaPort: 9092, HTTP: l.Addr().String(),
 			Zone: "zone-a"}})

@@ -73,8 +73,8 @@ func (v fakeView) Topics() (topics []*coordinator.Topic) {
 	return topics
 }
 
-func (v fakeView) Partition(p segments.Partition) (coordinator.PartitionInfo, bool) {
-	return coordinator.PartitionInfo{LogStart: int64(p.Index) + 1, HighWatermark: 11, Bytes: 100}, true
+func (v fakeView) Partition(at segments.Partition) (coordinator.PartitionInfo, bool) {
+	return coordinator.PartitionInfo{LogStart: int64(at.Index) + 1, HighWatermark: 11, Bytes: 100}, true
 }
 
 // server returns a server over fakes.

@@ -178,8 +178,8 @@ func (t *tailing) stream(r *http.Request) error {
 	ctx := r.Context()
 	watch := t.s.view().Watch(t.watched()...)
 	defer func() { watch.Close() }()
-	beat := time.NewTicker(heartbeat)
-	defer beat.Stop()
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
 	for {
 		if grown, err := t.grow(); err != nil {
 			return nil
@@ -197,7 +197,7 @@ func (t *tailing) stream(r *http.Request) error {
 		}
 		select {
 		case <-watch.C:
-		case <-beat.C:
+		case <-ticker.C:
 			err = t.send([]byte(":\n\n"))
 		case <-t.s.readers.stopping.Done():
 			_ = t.send([]byte(": this node is stopping; come again\n\n"))

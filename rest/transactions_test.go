@@ -259,9 +259,9 @@ var functionDeaths = flag.Int("firn.functiondeaths", 20, "how many functions die
 // wiped in between: every record is once in both, and the group's offsets are where they read to.
 func TestFunctionsThatDieAnywhere(t *testing.T) {
 	t.Parallel()
-	store, decides := memory.New(), &forgetful{}
-	decides.wipe()
-	nodes := []*firn{startNode(t, store, decides, 1, nil), startNode(t, store, decides, 2, nil)}
+	store, coord := memory.New(), &forgetful{}
+	coord.wipe()
+	nodes := []*firn{startNode(t, store, coord, 1, nil), startNode(t, store, coord, 2, nil)}
 	const partitions = 4
 	each := 6 * *functionDeaths
 	in := nodes[0].makeTopic(t, "in", partitions)
@@ -286,7 +286,7 @@ func TestFunctionsThatDieAnywhere(t *testing.T) {
 				life, kill := context.WithCancel(ctx)
 				if rand.IntN(2) == 0 && deaths.Add(-1) >= 0 {
 					if deaths.Load()%5 == 0 {
-						decides.wipe()
+						coord.wipe()
 					}
 					time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, kill)
 				}

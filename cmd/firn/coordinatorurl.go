@@ -17,28 +17,28 @@ import (
 // inProcess is the --coordinator that is this process.
 const inProcess = "embedded"
 
-// coordinatorPlace is who decides offsets: what a coordinator URL says. Without redis it is this
+// coordinatorURL is who decides offsets: what a coordinator URL says. Without redis it is this
 // process.
-type coordinatorPlace struct{ redis *redis.Options }
+type coordinatorURL struct{ redis *redis.Options }
 
 // parseCoordinator reads embedded, redis://… or rediss://…. Its errors do not repeat the password.
-func parseCoordinator(text string) (coordinatorPlace, error) {
+func parseCoordinator(text string) (coordinatorURL, error) {
 	scheme, _, isURL := strings.Cut(text, "://")
 	switch {
 	case text == inProcess:
-		return coordinatorPlace{}, nil
+		return coordinatorURL{}, nil
 	case isURL && (scheme == "redis" || scheme == "rediss"):
 		o, err := redis.ParseURL(text)
-		return coordinatorPlace{&o}, err
+		return coordinatorURL{&o}, err
 	case isURL:
-		return coordinatorPlace{}, fmt.Errorf("unknown scheme %q; give embedded, redis://HOST:PORT or rediss://HOST:PORT",
+		return coordinatorURL{}, fmt.Errorf("unknown scheme %q; give embedded, redis://HOST:PORT or rediss://HOST:PORT",
 			scheme)
 	}
-	return coordinatorPlace{}, errors.New("give embedded, redis://HOST:PORT or rediss://HOST:PORT")
+	return coordinatorURL{}, errors.New("give embedded, redis://HOST:PORT or rediss://HOST:PORT")
 }
 
 // String says who coordinates, without secrets.
-func (p coordinatorPlace) String() string {
+func (p coordinatorURL) String() string {
 	if p.redis == nil {
 		return inProcess
 	}
@@ -51,7 +51,7 @@ func (p coordinatorPlace) String() string {
 
 // open connects to the coordinator, which refuses segments that are older than the deadline. What
 // it returns has to be closed.
-func (p coordinatorPlace) open(ctx context.Context,
+func (p coordinatorURL) open(ctx context.Context,
 	deadline time.Duration) (coordinator.Coordinator, func() error, error) {
 	if p.redis == nil {
 		return embedded.New(embedded.Options{CommitDeadline: deadline}), func() error { return nil }, nil

@@ -253,13 +253,13 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	if err != nil {
 		return bad("correct --coordinator", "%v", err)
 	}
-	decides, hangUp, err := where.open(ctx, coordinator.DefaultCommitDeadline)
+	coord, hangUp, err := where.open(ctx, coordinator.DefaultCommitDeadline)
 	if err != nil {
 		return bad("start it, or correct --coordinator", "%v", err)
 	}
 	defer hangUp()
 	called, err := timed(func(int) error {
-		_, err := decides.Generation(ctx)
+		_, err := coord.Generation(ctx)
 		if errors.Is(err, coordinator.ErrNotOpen) {
 			err = nil
 		}

@@ -123,7 +123,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 			return err
 		}
 	}
-	decides, err := n.coordinator(ctx, registry, depends.coordinatorDid)
+	coord, err := n.coordinator(ctx, registry, depends.coordinatorDid)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		return err
 	}
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
-		Store: n.store, Coordinator: decides, Info: info,
+		Store: n.store, Coordinator: coord, Info: info,
 		CommitDeadline: o.commitDeadline, Grace: o.gcGrace, Logger: n.logger, Registerer: registry, Retry: retry,
 	})
 	if err != nil {
@@ -235,7 +235,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 // coordinator connects to who decides.
 func (n *node) coordinator(
 	ctx context.Context, registry prometheus.Registerer, told func(string, error),
-) (decides coordinator.Coordinator, err error) {
+) (coord coordinator.Coordinator, err error) {
 	where, err := parseCoordinator(n.options.coordinator)
 	if err != nil {
 		return nil, usagef("--coordinator %w", err)
@@ -246,8 +246,8 @@ func (n *node) coordinator(
 			return nil, err
 		}
 	}
-	decides, n.ended, err = where.open(ctx, n.options.commitDeadline)
-	return decides, err
+	coord, n.ended, err = where.open(ctx, n.options.commitDeadline)
+	return coord, err
 }
 
 // serve serves until ctx ends, which is the ordinary end, or the node cannot go on. HTTP goes on to

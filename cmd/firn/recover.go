@@ -66,9 +66,9 @@ func newRecover(s streams) *cobra.Command {
 const doubtsTold = 20
 
 // recoverBucket recovers, and loads the state into the coordinator.
-func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorPlace, deadline time.Duration,
+func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorURL, deadline time.Duration,
 	forget bool, form outputForm) error {
-	decides, closeIt, err := at.open(ctx, deadline)
+	coord, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,9 @@ func recoverBucket(ctx context.Context, s streams, b *stores.Bucket, at coordina
 	if err != nil {
 		return fmt.Errorf("recovering from %s: %w", b.Location, err)
 	}
-	err = decides.Open(ctx, state)
+	err = coord.Open(ctx, state)
 	if errors.Is(err, coordinator.ErrOpening) {
-		if now, lost := decides.Generation(ctx); lost == nil && now == state.Generation() {
+		if now, lost := coord.Generation(ctx); lost == nil && now == state.Generation() {
 			err = nil
 		}
 	}
@@ -157,7 +157,7 @@ type surveyed struct {
 }
 
 // surveyBucket says what a recovery would find.
-func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorPlace, deadline time.Duration,
+func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinatorURL, deadline time.Duration,
 	form outputForm) error {
 	found, err := coordinator.Look(ctx, b)
 	if err != nil {
@@ -192,14 +192,14 @@ func surveyBucket(ctx context.Context, s streams, b *stores.Bucket, at coordinat
 }
 
 // surveyCoordinator says what Redis holds.
-func surveyCoordinator(ctx context.Context, at coordinatorPlace, deadline time.Duration,
+func surveyCoordinator(ctx context.Context, at coordinatorURL, deadline time.Duration,
 	base coordinator.Incarnation) (holds string, err error) {
-	decides, closeIt, err := at.open(ctx, deadline)
+	coord, closeIt, err := at.open(ctx, deadline)
 	if err != nil {
 		return "", err
 	}
 	defer closeIt()
-	switch now, err := decides.Generation(ctx); {
+	switch now, err := coord.Generation(ctx); {
 	case errors.Is(err, coordinator.ErrNotOpen):
 		return fmt.Sprintf("%s holds nothing that can be trusted: the next node that asks recovers", at), nil
 	case err != nil:

@@ -44,12 +44,12 @@ func TestRecover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decides, closeIt, err := at.open(t.Context(), coordinator.DefaultCommitDeadline)
+	coord, closeIt, err := at.open(t.Context(), coordinator.DefaultCommitDeadline)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeIt()
-	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: decides})
+	node, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coord})
 	if err != nil {
 		t.Fatal(err)
 	}

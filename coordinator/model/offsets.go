@@ -68,9 +68,9 @@ type offsetCommit struct {
 type offsetNode struct {
 	in       int8 // its incarnation
 	seen     int8 // of the stream
-	epoch    int8 // of its tenure; 0: none
+	epoch    int8 // of its ownership; 0: none
 	number   int8 // of its last commit
-	barrier  int8 // how far it has to see before its tenure begins; 0: that is over
+	barrier  int8 // how far it has to see before its ownership begins; 0: that is over
 	commits  int8 // the value that it waits for; 0: none
 	fetching fetching
 	value    int8  // that the fetch has read
@@ -188,12 +188,12 @@ func (m *offsets) own(s offsetsState, i int, out func(offsetsState, string, bool
 	if n.barrier != 0 && n.seen >= n.barrier {
 		next := s
 		next.nodes[i].barrier = 0
-		out(next, "a tenure begins", false)
+		out(next, "an ownership begins", false)
 	}
 	if n.epoch != 0 {
 		next := s
 		next.nodes[i].end()
-		out(next, "a tenure ends", false)
+		out(next, "an ownership ends", false)
 	}
 	if n.seen < server.length {
 		next := s
@@ -202,7 +202,7 @@ func (m *offsets) own(s offsetsState, i int, out func(offsetsState, string, bool
 	}
 }
 
-// end ends a tenure, and with it what is under way.
+// end ends an ownership, and with it what is under way.
 func (n *offsetNode) end() {
 	*n = offsetNode{in: n.in, seen: n.seen, number: n.number}
 }

@@ -21,7 +21,7 @@ func Recompress(b []byte, codec Codec, maxDecompressed int) ([]byte, error) {
 		return b, err
 	}
 	b = b[:h.Size()]
-	p := placeFor(len(b))
+	p := slotFor(len(b))
 	defer p.leave()
 	records, err := p.decompress(h.Attributes.Codec(), b[HeaderLen:], maxDecompressed)
 	if err != nil {
@@ -42,7 +42,7 @@ func CompressPlain(b []byte) []byte {
 	if err != nil || h.Attributes.Codec() != None || h.Attributes.Control() || h.Size() != len(b) {
 		return b
 	}
-	p := placeFor(len(b))
+	p := slotFor(len(b))
 	defer p.leave()
 	scratch := scratchPool.Get().(*[]byte)
 	defer scratchPool.Put(scratch)

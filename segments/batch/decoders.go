@@ -72,7 +72,7 @@ const (
 // one with a large window tries from the beginning: a frame anywhere in the source may need it, and
 // which error a decoder returns for that is its own affair.
 type zstdReader struct {
-	place   *place
+	slot    *slot
 	decoder *zstd.Decoder
 	large   bool // the decoder has a large window
 	source  []byte
@@ -89,11 +89,11 @@ var zstdDecoders = sync.Pool{New: func() any {
 	return d
 }}
 
-func (p *place) openZstd(src []byte) (io.ReadCloser, error) {
+func (p *slot) openZstd(src []byte) (io.ReadCloser, error) {
 	if len(src) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	r := &zstdReader{place: p, decoder: zstdDecoders.Get().(*zstd.Decoder), source: src}
+	r := &zstdReader{slot: p, decoder: zstdDecoders.Get().(*zstd.Decoder), source: src}
 	r.src.Reset(src)
 	if err := r.decoder.Reset(&r.src); err != nil {
 		_ = r.Close()
@@ -121,7 +121,7 @@ func (r *zstdReader) Read(b []byte) (int, error) {
 // enlarge begins again with a large window, and skips what was read already.
 func (r *zstdReader) enlarge() (err error) {
 	r.putBack()
-	r.place.enlarge()
+	r.slot.enlarge()
 	if r.decoder, err = newZstdDecoder(maxZstdWindow); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // decompress returns the bytes of a batch's records.
-func (p *place) decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
+func (p *slot) decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	out, err := p.whole(codec, src, maxLen)
 	return out, undecoded(codec, err)
 }
@@ -35,14 +35,14 @@ func Decompress(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	if codec == None {
 		return src, nil
 	}
-	p := takePlace()
+	p := takeSlot()
 	defer p.leave()
 	return p.whole(codec, src, maxLen)
 }
 
-// whole is Decompress at a place. Few results are larger than usual: such a one is begun again at
-// the large place.
-func (p *place) whole(codec Codec, src []byte, maxLen int) ([]byte, error) {
+// whole is Decompress in a slot. Few results are larger than usual: such a one is begun again at
+// the large slot.
+func (p *slot) whole(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	if codec == None {
 		return src, nil
 	}
@@ -54,7 +54,7 @@ func (p *place) whole(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	return out, err
 }
 
-func (p *place) within(codec Codec, src []byte, maxLen int) ([]byte, error) {
+func (p *slot) within(codec Codec, src []byte, maxLen int) ([]byte, error) {
 	if codec == Snappy && !isXerial(src) {
 		return readSnappyBlock(nil, src, maxLen)
 	}
@@ -90,7 +90,7 @@ func tooLarge(maxLen int) error {
 // open returns a reader of what src is the compressed form of. It knows no bound but that of a
 // single snappy block, which is decompressed at once. Whoever opened it closes it, since decoders
 // are used again.
-func (p *place) open(codec Codec, src []byte, maxLen int) (io.ReadCloser, error) {
+func (p *slot) open(codec Codec, src []byte, maxLen int) (io.ReadCloser, error) {
 	switch codec {
 	case None:
 		return io.NopCloser(bytes.NewReader(src)), nil
@@ -128,16 +128,16 @@ const maxSnappyRoom = 1 << 20
 
 // snappyReader reads blocks, each decompressed at once.
 type snappyReader struct {
-	place  *place
+	slot   *slot
 	src    []byte // blocks behind their lengths
 	room   []byte // for a block
 	block  []byte // what is left of the last one
 	maxLen int
 }
 
-func (p *place) openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
+func (p *slot) openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
 	r := snappyReaders.Get().(*snappyReader)
-	r.place, r.maxLen = p, maxLen
+	r.slot, r.maxLen = p, maxLen
 	if isXerial(src) {
 		r.src = src[xerialHeaderLen:]
 		return r, nil
@@ -153,7 +153,7 @@ func (p *place) openSnappy(src []byte, maxLen int) (io.ReadCloser, error) {
 func (r *snappyReader) decompress(block []byte) error {
 	if n, err := snappy.DecodedLen(block); err == nil && n > usualBytes && n <= r.maxLen {
 		r.room = nil
-		r.place.enlarge()
+		r.slot.enlarge()
 	}
 	out, err := readSnappyBlock(r.room, block, r.maxLen)
 	if err == nil {

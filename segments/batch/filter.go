@@ -47,7 +47,7 @@ func Retain(b []byte, o RetainOptions, keep func(*Record) bool) (Retained, error
 		}
 		return Retained{Bytes: b}, nil
 	}
-	p := placeFor(len(b))
+	p := slotFor(len(b))
 	defer p.leave()
 	records, err := p.decompress(h.Attributes.Codec(), b[HeaderLen:], o.MaxDecompressed)
 	if err != nil {

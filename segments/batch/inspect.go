@@ -25,7 +25,7 @@ type Scanned struct {
 // Scan goes through the records of a batch without taking them apart: they are well formed, as many
 // as it says, and nothing is between or behind them. It decompresses as it goes, holds no more than
 // a buffer and what the decoder needs, and allocates nothing for a record. visit is called for each
-// record in order, until it returns false; it must not read batches itself, since it has the place
+// record in order, until it returns false; it must not read batches itself, since it has the slot
 // of a decoder, and must not wait for anything. Records that decompress to more than
 // maxDecompressed bytes are ErrTooLarge.
 func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
@@ -41,7 +41,7 @@ func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 		s.buf, s.end = records, len(records)
 		return s.scan(h, visit)
 	}
-	p := takePlace()
+	p := takeSlot()
 	defer p.leave()
 	r, err := p.open(codec, records, maxDecompressed)
 	if err != nil {
@@ -49,7 +49,7 @@ func Scan(b []byte, maxDecompressed int, visit func(Scanned) bool) error {
 	}
 	defer r.Close()
 	s.from(r, maxDecompressed)
-	s.place = p
+	s.slot = p
 	err = s.scan(h, visit)
 	if s.failed != nil {
 		err = undecoded(codec, s.failed)
@@ -105,7 +105,7 @@ var scanners = sync.Pool{New: func() any { return new(scanner) }}
 // record claims.
 type scanner struct {
 	r      io.Reader
-	place  *place
+	slot   *slot
 	buf    []byte // all of the records if r is nil
 	own    []byte // for buf, if r is not nil
 	pos    int
@@ -246,7 +246,7 @@ func (s *scanner) fill() bool {
 		n, err := s.r.Read(s.buf[s.end:])
 		s.end += n
 		s.came += n
-		s.place.pace(n)
+		s.slot.pace(n)
 		switch {
 		case s.came > s.most:
 			s.failed = tooLarge(s.most)

@@ -25,7 +25,7 @@ type RecordHeader struct {
 // Records yields the records of a batch in order, decompressed if need be to no more than
 // maxDecompressed bytes. It ends with an error at the first thing that is not right. The records'
 // bytes are slices of b, or of memory that is theirs. Of a batch that is compressed, the loop over
-// its records has the place of a decoder: it must not read other batches, nor wait for anything.
+// its records has the slot of a decoder: it must not read other batches, nor wait for anything.
 func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		h, err := ReadHeader(b)
@@ -35,7 +35,7 @@ func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 		}
 		rest := b[HeaderLen:h.Size()]
 		if codec := h.Attributes.Codec(); codec != None {
-			p := takePlace()
+			p := takeSlot()
 			defer p.leave()
 			rest, err = p.decompress(codec, rest, maxDecompressed)
 		}

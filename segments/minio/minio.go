@@ -21,7 +21,7 @@ type Store struct {
 	client minio.Core
 	opts   Options
 	sse    encrypt.ServerSide
-	place  s3api.Place
+	target s3api.Target
 
 	deletes s3api.Deletes
 }
@@ -49,9 +49,9 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MinIO at %s: %w", opts.Endpoint, err)
 	}
-	s := &Store{client: *client, opts: opts, place: s3api.Place{Bucket: opts.Bucket,
+	s := &Store{client: *client, opts: opts, target: s3api.Target{Bucket: opts.Bucket,
 		Endpoint: client.EndpointURL().String()}}
-	s.deletes = s3api.Deletes{Place: s.place, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
+	s.deletes = s3api.Deletes{Target: s.target, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
 	switch opts.SSE {
 	case "AES256":
 		s.sse = encrypt.NewSSE()
@@ -64,7 +64,7 @@ func Open(opts Options) (*Store, error) {
 }
 
 func (s *Store) do(ctx context.Context, op s3api.Op, key string, size int64, send func(context.Context) error) error {
-	return s.place.Do(ctx, s3api.Request{Op: op, Key: key, Bytes: size}, answer, send)
+	return s.target.Do(ctx, s3api.Request{Op: op, Key: key, Bytes: size}, answer, send)
 }
 
 // Put implements segments.Store.

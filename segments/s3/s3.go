@@ -27,7 +27,7 @@ import (
 type Store struct {
 	client *s3.Client
 	opts   Options
-	place  s3api.Place
+	target s3api.Target
 
 	deletes s3api.Deletes
 }
@@ -75,15 +75,15 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		o.ContinueHeaderThresholdBytes = -1
 		o.Logger = sdkLogger(opts.Logger)
 	})
-	s := &Store{client: client, opts: opts, place: s3api.Place{Bucket: opts.Bucket, Endpoint: opts.Endpoint}}
-	s.deletes = s3api.Deletes{Place: s.place, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
+	s := &Store{client: client, opts: opts, target: s3api.Target{Bucket: opts.Bucket, Endpoint: opts.Endpoint}}
+	s.deletes = s3api.Deletes{Target: s.target, Answer: answer, Ways: s.deleteWays(), Logger: opts.Logger}
 	return s, nil
 }
 
 var errNoCredentials = errors.New("there are no AWS credentials")
 
 func (s *Store) do(ctx context.Context, op s3api.Op, key string, size int64, send func(context.Context) error) error {
-	return s.place.Do(ctx, s3api.Request{Op: op, Key: key, Bytes: size}, answer, send)
+	return s.target.Do(ctx, s3api.Request{Op: op, Key: key, Bytes: size}, answer, send)
 }
 
 // Put implements segments.Store.

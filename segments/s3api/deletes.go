@@ -24,7 +24,7 @@ type DeleteWay struct {
 
 // Deletes deletes objects in the first of its ways that the server takes, and remembers that one.
 type Deletes struct {
-	Place  Place
+	Target Target
 	Answer func(error) Answer // finds the server's answer in an error of Send
 	Ways   []DeleteWay        // the best first; the last deletes one object in each request
 	Logger *slog.Logger       // is told once which other way than the first it is; may be nil
@@ -59,7 +59,7 @@ func (d *Deletes) remember(way int) {
 	known := d.way.Load()
 	if int(known) < way && d.way.CompareAndSwap(known, int32(way)) && d.Logger != nil {
 		d.Logger.Warn("the store refuses DeleteObjects as it is usually sent, so objects are deleted in another way",
-			"store", d.Place.String(), "refused", d.Ways[known].Name, "way", d.Ways[way].Name)
+			"store", d.Target.String(), "refused", d.Ways[known].Name, "way", d.Ways[way].Name)
 	}
 }
 
@@ -117,7 +117,7 @@ func (t *deleting) oneByOne(ctx context.Context, keys []string) {
 // send makes one request, and takes in what became of it.
 func (t *deleting) send(ctx context.Context, keys []string) (Answer, error) {
 	r := Request{Op: Delete, Key: keys[0]}
-	a, err := t.Place.do(ctx, r, t.Answer, func(ctx context.Context) error { return t.way.Send(ctx, keys) })
+	a, err := t.Target.do(ctx, r, t.Answer, func(ctx context.Context) error { return t.way.Send(ctx, keys) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.worked = t.worked || err == nil || ofOneObject(a)

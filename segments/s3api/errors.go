@@ -46,22 +46,22 @@ func (a Answer) String() string {
 	return fmt.Sprintf("%s (%d)", s, a.Status)
 }
 
-// Place is where requests go, for people.
-type Place struct {
+// Target is where requests go, for people.
+type Target struct {
 	Bucket   string
 	Endpoint string // empty: Amazon's
 }
 
-func (p Place) String() string {
-	if p.Endpoint == "" {
-		return p.Bucket
+func (t Target) String() string {
+	if t.Endpoint == "" {
+		return t.Bucket
 	}
-	return p.Bucket + " at " + p.Endpoint
+	return t.Bucket + " at " + t.Endpoint
 }
 
 // explain turns the failure of a request into an error of the contract, or one that says what to
 // do.
-func (p Place) explain(r Request, err error, a Answer) error {
+func (t Target) explain(r Request, err error, a Answer) error {
 	say := func(sentinel error, advice string, args ...any) error {
 		return fmt.Errorf("%s %s: %w: %s", r.Op, r.Key, sentinel, fmt.Sprintf(advice, args...))
 	}
@@ -71,11 +71,11 @@ func (p Place) explain(r Request, err error, a Answer) error {
 	case is(segments.ErrExists), is(segments.ErrNotFound):
 		return fmt.Errorf("%s %s: %w", r.Op, r.Key, what)
 	case is(ErrBucket):
-		return say(ErrBucket, "create %s, or correct the store's URL", p)
+		return say(ErrBucket, "create %s, or correct the store's URL", t)
 	case is(ErrDenied):
-		return say(ErrDenied, "allow %s on bucket %s to these credentials: %v", r.Op.action(), p, a)
+		return say(ErrDenied, "allow %s on bucket %s to these credentials: %v", r.Op.action(), t, a)
 	case is(ErrCredentials):
-		return say(ErrCredentials, "check the access key, the secret key and the session token for %s: %v", p, a)
+		return say(ErrCredentials, "check the access key, the secret key and the session token for %s: %v", t, a)
 	case is(ErrRegion):
 		if a.Region != "" {
 			return say(ErrRegion, "add region=%s to the store's URL", a.Region)
@@ -85,14 +85,14 @@ func (p Place) explain(r Request, err error, a Answer) error {
 		return say(ErrClock, "set it by NTP: %v", a)
 	case is(ErrUnsupported):
 		return say(ErrUnsupported, "%s must honour If-None-Match on puts, byte ranges and ListObjectsV2%s: %v",
-			p, r.checksumAdvice(a), a)
+			t, r.checksumAdvice(a), a)
 	case is(ErrBusy):
 		return say(ErrBusy, "%v", a)
 	}
 	if a != (Answer{}) {
-		return fmt.Errorf("%s %s: %s refuses: %v%s", r.Op, r.Key, p, a, r.checksumAdvice(a))
+		return fmt.Errorf("%s %s: %s refuses: %v%s", r.Op, r.Key, t, a, r.checksumAdvice(a))
 	}
-	return p.explainSilence(r, err)
+	return t.explainSilence(r, err)
 }
 
 // checksumAdvice is for what is sent with a checksum header, which some stores refuse.
@@ -155,7 +155,7 @@ func NoSuchUpload(a Answer) bool { return a.Code == "NoSuchUpload" }
 func NoSuchObject(a Answer) bool { return errors.Is(kind(a), segments.ErrNotFound) }
 
 // explainSilence is explain for a request that got no answer.
-func (p Place) explainSilence(r Request, err error) error {
+func (t Target) explainSilence(r Request, err error) error {
 	var dns *net.DNSError
 	var op *net.OpError
 	var unknown x509.UnknownAuthorityError
@@ -170,11 +170,11 @@ func (p Place) explainSilence(r Request, err error) error {
 		advice = "nothing answers there; start the server, or check the endpoint in the store's URL"
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return fmt.Errorf("%s %s: %w: %s speaks plain HTTP; write an http:// endpoint, or secure=false, in the store's URL",
-			r.Op, r.Key, ErrUnreachable, p)
+			r.Op, r.Key, ErrUnreachable, t)
 	default:
 		return fmt.Errorf("%s %s: %w", r.Op, r.Key, err)
 	}
-	return fmt.Errorf("%s %s: %w: %s: %s: %w", r.Op, r.Key, ErrUnreachable, p, advice, innermost(err))
+	return fmt.Errorf("%s %s: %w: %s: %s: %w", r.Op, r.Key, ErrUnreachable, t, advice, innermost(err))
 }
 
 // innermost drops what client libraries wrap around a network's error: it repeats the URL and the

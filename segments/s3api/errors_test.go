@@ -12,7 +12,7 @@ import (
 
 // TestErrorsSayWhatToDo holds every error that a person can mend against its advice, in one line.
 func TestErrorsSayWhatToDo(t *testing.T) {
-	place := Place{Bucket: "logs", Endpoint: "http://127.0.0.1:9000"}
+	target := Target{Bucket: "logs", Endpoint: "http://127.0.0.1:9000"}
 	httpError := func(err error) error { return &url.Error{Op: "Put", URL: "http://127.0.0.1:9000/logs/k", Err: err} }
 	for _, test := range []struct {
 		op     Op
@@ -48,7 +48,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			[]string{"secure=false"}},
 		{Put, fmt.Errorf("%w: 15s passed", ErrTimeout), Answer{}, ErrTimeout, []string{"15s"}},
 	} {
-		err := place.explain(Request{Op: test.op, Key: "some/key"}, test.err, test.answer)
+		err := target.explain(Request{Op: test.op, Key: "some/key"}, test.err, test.answer)
 		if test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%+v %v is %v", test.answer, test.err, err)
 		}

@@ -77,13 +77,13 @@ func (r Request) limit() time.Duration {
 // Do sends a request, each attempt with a deadline of its own, and again after failures that a
 // second attempt may mend. answer finds the server's answer in an error of send. What Do returns is
 // an error of segments, or one that says what to do.
-func (p Place) Do(ctx context.Context, r Request, answer func(error) Answer, send func(context.Context) error) error {
-	_, err := p.do(ctx, r, answer, send)
+func (t Target) Do(ctx context.Context, r Request, answer func(error) Answer, send func(context.Context) error) error {
+	_, err := t.do(ctx, r, answer, send)
 	return err
 }
 
 // do is Do. It returns the server's last answer with the error.
-func (p Place) do(ctx context.Context, r Request, answer func(error) Answer,
+func (t Target) do(ctx context.Context, r Request, answer func(error) Answer,
 	send func(context.Context) error) (Answer, error) {
 	for n := 0; ; n++ {
 		err := attempt(ctx, r, send)
@@ -95,10 +95,10 @@ func (p Place) do(ctx context.Context, r Request, answer func(error) Answer,
 		}
 		a := answer(err)
 		if n+1 >= attempts || !again(r.Op, err, a) {
-			return a, p.explain(r, err, a)
+			return a, t.explain(r, err, a)
 		}
 		if backoff.Pause(ctx, n) != nil {
-			return a, fmt.Errorf("%s %s: %w, after: %w", r.Op, r.Key, ctx.Err(), p.explain(r, err, a))
+			return a, fmt.Errorf("%s %s: %w, after: %w", r.Op, r.Key, ctx.Err(), t.explain(r, err, a))
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 		for _, op := range []Op{Put, Get, List, Delete} {
 			synctest.Test(t, func(t *testing.T) {
 				sent := 0
-				err := Place{Bucket: "b"}.Do(t.Context(), Request{Op: op, Key: "k"}, answerOf, func(context.Context) error {
+				err := Target{Bucket: "b"}.Do(t.Context(), Request{Op: op, Key: "k"}, answerOf, func(context.Context) error {
 					if sent++; sent == 1 {
 						return test.failure
 					}
@@ -82,7 +82,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 func TestPatienceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent, began := 0, time.Now()
-		err := Place{Bucket: "b"}.Do(t.Context(), Request{Op: Put, Key: "k"}, answerOf, func(context.Context) error {
+		err := Target{Bucket: "b"}.Do(t.Context(), Request{Op: Put, Key: "k"}, answerOf, func(context.Context) error {
 			sent++
 			return refusal{Answer{Status: 503, Code: "SlowDown"}}
 		})
@@ -101,7 +101,7 @@ func TestSilence(t *testing.T) {
 	for op, want := range map[Op]int{Put: 1, Get: attempts} {
 		synctest.Test(t, func(t *testing.T) {
 			sent := 0
-			err := Place{Bucket: "b"}.Do(t.Context(), Request{Op: op, Key: "k", Bytes: 8 << 20}, answerOf,
+			err := Target{Bucket: "b"}.Do(t.Context(), Request{Op: op, Key: "k", Bytes: 8 << 20}, answerOf,
 				func(ctx context.Context) error {
 					sent++
 					<-ctx.Done()
@@ -120,7 +120,7 @@ func TestCallerGivesUp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
 			defer cancel()
-			err := Place{Bucket: "b"}.Do(ctx, Request{Op: Get, Key: "k"}, answerOf, func(ctx context.Context) error {
+			err := Target{Bucket: "b"}.Do(ctx, Request{Op: Get, Key: "k"}, answerOf, func(ctx context.Context) error {
 				if busy {
 					return refusal{Answer{Status: 503, Code: "SlowDown"}}
 				}
@@ -155,7 +155,7 @@ func TestRefusalsOfTheContract(t *testing.T) {
 		{Answer{Status: 404}, segments.ErrNotFound},
 		{Answer{Status: 404, Code: "NoSuchBucket"}, ErrBucket},
 	} {
-		err := Place{Bucket: "b"}.explain(Request{Op: Get, Key: "some/key"}, refusal{test.answer}, test.answer)
+		err := Target{Bucket: "b"}.explain(Request{Op: Get, Key: "some/key"}, refusal{test.answer}, test.answer)
 		if !errors.Is(err, test.want) {
 			t.Errorf("%+v is %v", test.answer, err)
 		}

@@ -54,14 +54,14 @@ func address(node int) string { return fmt.Sprintf("localhost:%d", firstPort+nod
 func start(ctx context.Context, s *Setting) (c *cluster, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	c = &cluster{bucket: NewBucket(memory.New(), s.Profile, s.Seed), stop: stop}
-	var decides coordinator.Coordinator = embedded.New(embedded.Options{})
+	var coord coordinator.Coordinator = embedded.New(embedded.Options{})
 	if s.Nodes > 1 {
-		decides = shared{decides}
+		coord = shared{coord}
 	}
 	for i := range s.Nodes {
 		n := &node{}
 		c.nodes = append(c.nodes, n)
-		server, err := n.wire(ctx, s, i, c.bucket, decides)
+		server, err := n.wire(ctx, s, i, c.bucket, coord)
 		if err != nil {
 			return c, err
 		}
@@ -78,10 +78,10 @@ func start(ctx context.Context, s *Setting) (c *cluster, err error) {
 
 // wire puts the rooms of a server together.
 func (n *node) wire(ctx context.Context, s *Setting, i int, bucket segments.Store,
-	decides coordinator.Coordinator) (server *kafka.Server, err error) {
+	coord coordinator.Coordinator) (server *kafka.Server, err error) {
 	logger := slog.New(slog.DiscardHandler)
 	n.member, err = coordinator.Join(ctx, coordinator.NodeOptions{
-		Store: bucket, Coordinator: decides, Logger: logger,
+		Store: bucket, Coordinator: coord, Logger: logger,
 		Retry: func(err error) bool { return errors.Is(err, errBusy) },
 		Info: coordinator.NodeInfo{ID: int32(i + 1), KafkaHost: "localhost", KafkaPort: int32(firstPort + i),
 			Listeners: []coordinator.Listener{{Name: kafka.DefaultListener, Host: "localhost", Port: int32(firstPort + i)}}},

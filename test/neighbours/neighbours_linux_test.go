@@ -50,7 +50,7 @@ const (
 
 // boundMiB is what the process may take.
 func boundMiB() int64 {
-	sum := int64(unflaggedMiB) + batch.PlacesBytes()>>20
+	sum := int64(unflaggedMiB) + batch.SlotsBytes()>>20
 	for _, l := range limits {
 		sum += l.mib
 	}

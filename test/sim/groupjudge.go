@@ -74,7 +74,7 @@ func (j *judge) committed(group string, offset int64) {
 }
 
 // decides notes what the coordinator decided of a group.
-func (j *judge) decides(e coordinator.Entry) {
+func (j *judge) coord(e coordinator.Entry) {
 	if e.Fact == nil || e.Fact.Offsets == nil {
 		return
 	}

@@ -207,7 +207,7 @@ func (r *redis) Propose(ctx context.Context, in coordinator.Incarnation,
 	return ask(ctx, r, "Propose", func(ctx context.Context, e *embedded.Coordinator) (coordinator.Entry, error) {
 		entry, err := e.Propose(ctx, in, change)
 		if err == nil {
-			r.p.w.judge.decides(entry)
+			r.p.w.judge.coord(entry)
 		}
 		return entry, err
 	})

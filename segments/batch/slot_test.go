@@ -40,7 +40,7 @@ func TestDecodersAreFew(t *testing.T) {
 	var working sync.WaitGroup
 	small := [][]byte{many(Gzip, 1000), many(LZ4, 1000), many(Zstd, 1000), many(Snappy, 1000)}
 	big := [][]byte{many(Gzip, 9<<20), many(Snappy, 9<<20), wide}
-	for range 4 * cap(usualPlaces) {
+	for range 4 * cap(usualSlots) {
 		for _, b := range small {
 			working.Go(func() {
 				for _, err := range Records(b, MaxDecompressed) {
@@ -75,16 +75,16 @@ func TestDecodersAreFew(t *testing.T) {
 		}
 	}
 	working.Wait()
-	if most := mostUsual.Load(); most > int64(cap(usualPlaces)) {
-		t.Errorf("%d batches were read at once; there are %d places", most, cap(usualPlaces))
+	if most := mostUsual.Load(); most > int64(cap(usualSlots)) {
+		t.Errorf("%d batches were read at once; there are %d slots", most, cap(usualSlots))
 	}
 	if most := mostLarge.Load(); most != 1 {
 		t.Errorf("%d large batches were read at once", most)
 	}
-	if left := len(usualPlaces); left > 0 || !largePlace.TryLock() {
-		t.Errorf("%d places were not left, or the large one was not", left)
+	if left := len(usualSlots); left > 0 || !largeSlot.TryLock() {
+		t.Errorf("%d slots were not left, or the large one was not", left)
 	} else {
-		largePlace.Unlock()
+		largeSlot.Unlock()
 	}
 }
 
@@ -105,8 +105,8 @@ func wideFrame(t *testing.T, plain []byte) []byte {
 	return frame.Bytes()
 }
 
-// TestPlacesAreLeft: whatever is wrong with what is decoded, its place is free again.
-func TestPlacesAreLeft(t *testing.T) {
+// TestSlotsAreLeft: whatever is wrong with what is decoded, its slot is free again.
+func TestSlotsAreLeft(t *testing.T) {
 	torn := snappy.Encode(nil, make([]byte, 9<<20))
 	for codec, src := range map[Codec][]byte{
 		Gzip: []byte("no gzip"), LZ4: []byte(lz4FrameStart + "no block"), Zstd: wideFrame(t, make([]byte, 10<<20))[:200],
@@ -118,7 +118,7 @@ func TestPlacesAreLeft(t *testing.T) {
 			}
 		}
 	}
-	if len(usualPlaces) > 0 {
-		t.Errorf("%d places were not left", len(usualPlaces))
+	if len(usualSlots) > 0 {
+		t.Errorf("%d slots were not left", len(usualSlots))
 	}
 }
