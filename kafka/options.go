@@ -31,6 +31,9 @@ type Options struct {
 	Logger       *slog.Logger
 	LogLevel     *slog.LevelVar // of Logger, which clients may set; nil: they change nothing
 	Registerer   prometheus.Registerer
+	// RemoteShares returns who asks the owner of a share group that is another node's, for a client;
+	// nil if the group is this node's. Without it, share groups are served by their owners alone.
+	RemoteShares func(group string, client access.Client) ShareOwner
 	Passwords    *login.Passwords // of listeners with SASL; nil: no mechanism with passwords
 	Principals   login.PrincipalRules
 	Tokens       *login.Tokens // of listeners with SASL; nil: no OAUTHBEARER

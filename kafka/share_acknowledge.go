@@ -90,6 +90,9 @@ func (s *Server) newShareCall(from *peer, group, member *string) (*shareCall, *r
 	return &shareCall{s: s, from: from, key: key, config: s.opts.Groups.ShareConfigOf(key.group)}, nil
 }
 
+// owner is who decides about the group, now.
+func (c *shareCall) owner() ShareOwner { return c.s.shareOwner(c.key.group, c.from.asks.Client) }
+
 // saidAcks is what a request says of the records of a partition.
 type saidAcks struct {
 	partition segments.Partition
@@ -140,7 +143,7 @@ func (c *shareCall) acknowledge(ctx context.Context, said []saidAcks, renews boo
 	}
 	var errs []*kerr.Error
 	err := c.atOwner(ctx, func() (err *kerr.Error) {
-		errs, err = c.s.opts.Groups.AcknowledgeShares(ctx, c.key.group, c.key.member, acks)
+		errs, err = c.owner().AcknowledgeShares(ctx, c.key.group, c.key.member, acks)
 		return err
 	})
 	for j, i := range of {
@@ -175,6 +178,6 @@ func (c *shareCall) atOwner(ctx context.Context, ask func() *kerr.Error) *kerr.E
 // release gives back what the session's member has acquired in it.
 func (c *shareCall) release(ctx context.Context) {
 	c.atOwner(ctx, func() *kerr.Error {
-		return c.s.opts.Groups.ReleaseShares(ctx, c.key.group, c.key.member, c.session.indexes())
+		return c.owner().ReleaseShares(ctx, c.key.group, c.key.member, c.session.indexes())
 	})
 }

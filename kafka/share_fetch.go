@@ -158,9 +158,10 @@ func (f *shareFetchCall) renewSession(req *kmsg.ShareFetchRequest) *refusal {
 }
 
 // Pauses of a ShareFetch that cannot be woken: while the group has no owner that this node can ask,
-// and while others take what it reads.
+// while another node is the owner, of what others give back, and while others take what it reads.
 const (
 	shareOwnerPause = 200 * time.Millisecond
+	shareAwayPause  = 500 * time.Millisecond
 	shareRacePause  = 5 * time.Millisecond
 )
 
@@ -213,7 +214,7 @@ func (f *shareFetchCall) gather(ctx context.Context) error {
 // round looks once at what is to be had, and acquires it. If that is nothing, freed tells when
 // there may be something, and pause after what time to look again in any case; 0: not at all.
 func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, pause time.Duration, _ error) {
-	owner := f.s.opts.Groups
+	owner := f.owner()
 	partitions := make([]segments.Partition, len(f.places))
 	for i := range f.places {
 		partitions[i] = f.places[i].Partition
@@ -221,6 +222,9 @@ func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, paus
 	states, errs, freed, err := owner.Shares(ctx, f.key.group, partitions)
 	if err != nil {
 		return nil, shareOwnerPause, f.refuse(err)
+	}
+	if freed == nil {
+		pause = shareAwayPause
 	}
 	var begin []groups.ShareBeginning
 	read := f.newRead()
@@ -249,14 +253,14 @@ func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, paus
 		return f.round(ctx) // nothing is new now
 	}
 	if len(read.partitions) == 0 {
-		return freed, 0, nil
+		return freed, pause, nil
 	}
 	if err := read.gather(ctx); err != nil {
 		return freed, 0, err
 	}
 	some, enough := f.haveRead(read)
 	if !enough {
-		return freed, 0, nil
+		return freed, pause, nil
 	}
 	got, err := owner.AcquireShares(ctx, f.key.group, f.key.member, some, f.bounds)
 	if err != nil {
@@ -324,6 +328,9 @@ func (f *shareFetchCall) addTo(read *fetchCall, place sharePlace, offset int64) 
 	read.partitions = append(read.partitions, p)
 }
 
+// maxAcquired bounds the batches of a partition of which records are acquired at once.
+const maxAcquired = 1000
+
 // haveRead says what was read, and whether that is enough to acquire it.
 func (f *shareFetchCall) haveRead(read *fetchCall) (some []groups.ShareAcquire, enough bool) {
 	bytes := 0
@@ -336,16 +343,19 @@ func (f *shareFetchCall) haveRead(read *fetchCall) (some []groups.ShareAcquire, 
 			continue
 		}
 		a := groups.ShareAcquire{Partition: p.Partition, From: p.offset, To: p.offset - 1}
+	chunks:
 		for _, some := range p.batches {
 			for h, err := range batch.All(some) {
 				if err != nil {
-					break
+					break chunks
 				}
 				a.To = h.BaseOffset + int64(h.LastOffsetDelta)
 				if f.config.ReadCommitted && coordinator.IsAborted(p.aborted, &h) || h.Attributes.Control() {
 					continue
 				}
-				a.Batches = append(a.Batches, groups.LogRange{First: h.BaseOffset, Last: a.To})
+				if a.Batches = append(a.Batches, groups.LogRange{First: h.BaseOffset, Last: a.To}); len(a.Batches) == maxAcquired {
+					break chunks
+				}
 			}
 		}
 		bytes += p.bytes

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/access"
 	"firn.dev/segments"
 )
 
@@ -20,6 +21,7 @@ import (
 type shareSession struct {
 	key   shareSessionKey
 	owner *peer // of the connection that it ends with
+	of    access.Client
 
 	epoch      int32 // of the next request
 	partitions []sharePlace
@@ -75,7 +77,7 @@ func (all *shareSessions) take(from *peer, key shareSessionKey, epoch int32, fet
 		if all.all == nil {
 			all.all, all.used = map[shareSessionKey]*shareSession{}, map[netip.Addr]sharesUsed{}
 		}
-		begun := &shareSession{key: key, owner: from, epoch: 1}
+		begun := &shareSession{key: key, owner: from, of: from.asks.Client, epoch: 1}
 		used.sessions++
 		all.all[key], all.used[from.address] = begun, used
 		return begun, nil
@@ -186,7 +188,8 @@ func (s *Server) endShareSessions(owner *peer) {
 	ctx, cancel := context.WithTimeout(context.Background(), shareReleaseTimeout)
 	defer cancel()
 	for _, session := range ended {
-		if err := s.opts.Groups.ReleaseShares(ctx, session.key.group, session.key.member, session.indexes()); err != nil {
+		owner := s.shareOwner(session.key.group, session.of)
+		if err := owner.ReleaseShares(ctx, session.key.group, session.key.member, session.indexes()); err != nil {
 			s.opts.Logger.Debug("what a member of a share group has acquired is given back when its time is over",
 				"group", session.key.group, "member", session.key.member, "error", err)
 		}

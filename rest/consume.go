@@ -104,6 +104,9 @@ func (s *Server) groupRoutes() []route {
 		{method: post, pattern: claims + "/release", handler: s.counting(s.releaseClaims),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "give claims up"},
+		{method: post, pattern: group + "/shares", handler: s.counting(s.askShares),
+			rules:   needs(access.Requests, read).asking(readTopics),
+			summary: "what a node asks the owner of a share group, for a client of its own"},
 	}
 	for i := range owned {
 		owned[i].handler = s.ofGroup(owned[i].handler) // which may send it on, once it was asked for

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"firn.dev/access"
 	"firn.dev/access/login"
 	"firn.dev/cleanup"
 	"firn.dev/coordinator"
@@ -201,7 +202,13 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
 		Authorizer: authorizer, Quotas: quotas, Costs: spent,
 		LogLevel: &o.level,
-		Limits:   o.limits.limits(o.requestMemory, o.answerMemory),
+		RemoteShares: func(group string, client access.Client) kafka.ShareOwner {
+			if owner, another := n.rest.RemoteShares(group, client); another {
+				return owner
+			}
+			return nil
+		},
+		Limits: o.limits.limits(o.requestMemory, o.answerMemory),
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,77 @@
+package rest_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/access"
+	"firn.dev/groups"
+	"firn.dev/segments"
+)
+
+// A node that does not own a share group asks the owner, and gets what the owner's own clients get.
+func TestShareGroupsAreTheirOwners(t *testing.T) {
+	nodes := startFirn(t, 2, nil)
+	topic := nodes[0].makeTopic(t, "tasks", 1)
+	at := segments.Partition{Topic: topic.ID}
+	asks := func(f *firn, group string) bool {
+		_, another := f.RemoteShares(group, access.Client{})
+		return another
+	}
+	group, owner, other := "", nodes[0], nodes[1]
+	for i := 0; group == ""; i++ {
+		if name := fmt.Sprint("work-", i); asks(other, name) {
+			group = name
+		}
+	}
+	ctx := t.Context()
+	remote, _ := other.RemoteShares(group, access.Client{Principal: access.Anonymous, Host: "127.0.0.1"})
+	if _, _, _, err := remote.Shares(ctx, group, []segments.Partition{at}); err != kerr.GroupIDNotFound {
+		t.Fatalf("a group that is not there: %v", err)
+	}
+	joined := owner.opts.Groups.ShareHeartbeat(ctx, group, groups.ShareHeartbeat{MemberID: "m", Names: []string{"tasks"}})
+	if joined.Err != nil {
+		t.Fatal(joined.Err)
+	}
+	states, errs, _, err := remote.Shares(ctx, group, []segments.Partition{at, {Topic: topic.ID, Index: 9}})
+	if err != nil || errs[0] != nil || errs[1] != kerr.UnknownTopicOrPartition || !states[0].New {
+		t.Fatalf("states %+v, errors %v, %v", states, errs, err)
+	}
+	if err := remote.BeginShares(ctx, group, []groups.ShareBeginning{{Partition: at, Offset: 0}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := remote.AcquireShares(ctx, group, "m", []groups.ShareAcquire{{Partition: at, From: 0, To: 9,
+		Batches: []groups.LogRange{{First: 0, Last: 4}, {First: 5, Last: 9}}}},
+		groups.AcquireBounds{Most: 7, Exactly: true})
+	want := [][]groups.AcquiredRange{{{LogRange: groups.LogRange{First: 0, Last: 6}, Deliveries: 1}}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Fatalf("acquired: %v\n%s", err, diff)
+	}
+	acks := func(first, last int64, types ...groups.AckType) []groups.ShareAcks {
+		ack := groups.ShareAck{LogRange: groups.LogRange{First: first, Last: last}, Types: types}
+		return []groups.ShareAcks{{Partition: at, Acks: []groups.ShareAck{ack}}}
+	}
+	for _, c := range []struct {
+		said []groups.ShareAcks
+		want *kerr.Error
+	}{
+		{acks(0, 2, groups.AckAccept), nil},
+		{acks(3, 4, groups.AckReject, groups.AckRelease), nil},
+		{acks(0, 0, groups.AckAccept), kerr.InvalidRecordState},
+	} {
+		if answers, err := remote.AcknowledgeShares(ctx, group, "m", c.said); err != nil || answers[0] != c.want {
+			t.Errorf("%+v: %v, %v", c.said, answers, err)
+		}
+	}
+	if err := remote.ReleaseShares(ctx, group, "m", []segments.Partition{at}); err != nil {
+		t.Fatal(err)
+	}
+	offsets, err := owner.opts.Groups.ShareOffsets(ctx, group)
+	if diff := cmp.Diff(map[segments.Partition]groups.ShareState{at: {Offset: 4, InFlight: 3}}, offsets); err != nil ||
+		diff != "" {
+		t.Errorf("the group is at (-want +got): %v\n%s", err, diff)
+	}
+}
