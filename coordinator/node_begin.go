@@ -281,7 +281,7 @@ func (b *beginning) behind(ctx context.Context, in, newest Incarnation) error {
 	}
 	b.logger.Error("the bucket is in a newer incarnation, which is not open on this node's coordinator: "+
 		"its recovery died, or another coordinator serves this bucket. If this comes again, nodes of this bucket "+
-		"use different Redis servers and take it from each other: give all of them the same --coordinator",
+		"use different Redis servers and take it from each other: give all of them the same coordinator",
 		"newer", newest, "begun", begunBy(ctx, b.store, newest), "open here", in)
 	if _, err := b.recover(ctx); err != nil {
 		return err

@@ -367,7 +367,7 @@ func TestTwoCoordinatorsOnOneBucket(t *testing.T) {
 		}
 		synctest.Wait()
 		for id := range logs {
-			for _, want := range []string{"give all of them the same --coordinator", "begun=\"by node"} {
+			for _, want := range []string{"give all of them the same coordinator", "begun=\"by node"} {
 				if log := logs[id].String(); !strings.Contains(log, want) {
 					t.Errorf("node %d says %q, should say %q", id, log, want)
 				}

@@ -335,6 +335,6 @@ func (s *Server) resetTo(ctx context.Context, at segments.Partition, to index.Pl
 	if !ok {
 		return 0, notFound(kerr.UnknownTopicOrPartition, "the topic has no partition %d", at.Index)
 	}
-	offset, err := s.in(ctx, at, to)
+	offset, err := s.offsetOf(ctx, at, to)
 	return min(max(offset, info.LogStart), info.HighWatermark), err
 }

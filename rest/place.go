@@ -33,8 +33,8 @@ func newest(p index.Place) bool {
 	return byTime || p == index.Latest
 }
 
-// in is the offset of a place in a partition.
-func (s *Server) in(ctx context.Context, at segments.Partition, p index.Place) (int64, error) {
+// offsetOf is the offset of a place in a partition.
+func (s *Server) offsetOf(ctx context.Context, at segments.Partition, p index.Place) (int64, error) {
 	info, _ := s.view().Partition(at)
 	return s.opts.Index.Find(ctx, at, p, info)
 }

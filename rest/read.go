@@ -67,7 +67,7 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 	if newest(from) {
 		_ = s.catchUp(r.Context()) // a node that is cut off answers as well as it can, like ListOffsets
 	}
-	if read.offset, err = s.in(r.Context(), read.at, from); err != nil {
+	if read.offset, err = s.offsetOf(r.Context(), read.at, from); err != nil {
 		return err
 	}
 	lastFor(w, read.wait)

@@ -113,7 +113,7 @@ func (t *tailing) begin(ctx context.Context, from index.Place, lastID string) er
 	t.next = make([]int64, len(t.parts))
 	for i, p := range t.parts {
 		at := segments.Partition{Topic: t.topic.ID, Index: p}
-		if t.next[i], err = t.s.in(ctx, at, from); err != nil {
+		if t.next[i], err = t.s.offsetOf(ctx, at, from); err != nil {
 			return err
 		}
 		if _, byOffset := from.Offset(); lastID == "" && !byOffset {

@@ -286,7 +286,7 @@ func (s *Server) deleteRecords(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_ = s.catchUp(r.Context())
-	offset, err := s.in(r.Context(), at, before)
+	offset, err := s.offsetOf(r.Context(), at, before)
 	if err != nil {
 		return err
 	}
