@@ -24,7 +24,7 @@ type Options struct {
 	// how old a segment may be when it is committed, and how long a commit is remembered; 5 minutes
 	CommitDeadline time.Duration
 	Retain         int // entries that the commit stream keeps at most; 16384
-	RetainBytes    int // of memory that they take, about; DefaultRetainBytes
+	RetainBytes    int // of memory that they take, about; 16 MiB
 }
 
 func (o Options) withDefaults() Options {
@@ -38,10 +38,14 @@ func (o Options) withDefaults() Options {
 		o.Retain = 16 << 10
 	}
 	if o.RetainBytes == 0 {
-		o.RetainBytes = coordinator.DefaultRetainBytes
+		o.RetainBytes = retainBytes
 	}
 	return o
 }
+
+// retainBytes is less than coordinator.DefaultRetainBytes: whoever follows is in this process, and
+// begins with an empty stream.
+const retainBytes = 16 << 20
 
 // Coordinator is a coordinator.Coordinator in memory. It holds two things: a State of everything
 // that was decided, confirmed or not, from which it decides; and the commit stream, from which all
