@@ -66,6 +66,9 @@ func Settings() (all []Setting) {
 	}
 	add(Setting{Profile: &Express, Records: 32 << 10, Budget: 35})
 	add(Setting{Nodes: 3, Producers: 12, Records: 24 << 10, Budget: defaultBudget})
+	twoPuts = false
+	add(Setting{Records: 32 << 10, InFlight: 100, Budget: defaultBudget})
+	add(Setting{Name: "32 MiB/s, linger 50ms", Records: 32 << 10, Linger: 50 * ms, Budget: defaultBudget})
 	return all
 }
 
