@@ -71,7 +71,7 @@ const (
 	DefaultScramIterations = 4096
 	maxUserBytes           = 255
 	MaxPasswordBytes       = 1024
-	minSaltBytes           = 8
+	minSaltBytes           = 1
 	maxSaltBytes           = 64
 )
 

@@ -62,6 +62,9 @@ func TestScramCredentials(t *testing.T) {
 		"no salt":         {func(u *upsertion) { u.Salt = nil }, kerr.UnacceptableCredential},
 		"no password": {func(u *upsertion) { u.SaltedPassword = nil },
 			kerr.UnacceptableCredential},
+		"others' lengths": {func(u *upsertion) { // as in Kafka
+			u.Name, u.Salt, u.SaltedPassword = "odd", []byte("my-salt"), []byte("my-salted-password")
+		}, nil},
 	} {
 		bad := good
 		c.spoil(&bad)
