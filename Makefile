@@ -9,6 +9,7 @@ HELM      := helm.sh/helm/v4/cmd/helm@v4.3.1
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 DURATION  ?= 5m
+FROM      ?= HEAD~1
 SECONDS   ?= 600
 VERSION   ?= v0.0.0
 PLATFORMS ?=
@@ -19,7 +20,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-tools test-browser test-engines rolling-update clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-tools test-browser test-engines rolling-update rolling-upgrade clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -183,6 +184,11 @@ test-engines: ## Spark (its Kafka source and Parquet) and DuckDB count and sum a
 
 rolling-update: build test-needs ## replace each of three nodes in turn under load, twice, as the Helm chart does; no client may be shown an error
 	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --only roll-nodes --strikes 2 $(ARGS)
+
+rolling-upgrade: build test-needs ## the same from this version to the one of FROM, a commit, and back (FROM=HEAD~1)
+	@rm -rf $(BIN)/from && git worktree prune && git worktree add -q --detach $(BIN)/from $(FROM)
+	$(GO) build -C $(BIN)/from -o $(CURDIR)/$(BIN)/firn-from ./cmd/firn; status=$$?; git worktree remove --force $(BIN)/from; exit $$status
+	$(GO) run ./test/torture --cluster --firn $(BIN)/firn --other $(BIN)/firn-from --only roll-nodes --strikes 4 $(ARGS)
 
 bench-peers: build ## the whole server beside franz-go's kfake with fsync: throughput, CPU, memory, latency, start (6 minutes)
 	$(GO) run ./test/bench --firn $(BIN)/firn $(ARGS)

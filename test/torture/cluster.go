@@ -36,6 +36,7 @@ type cluster struct {
 // plan says what a cluster is made of.
 type plan struct {
 	firn       string // the binary
+	other      string // of another version; empty: there is none
 	dir        string
 	flags      []string // of nodes, further ones
 	namespaces bool     // each node lives in a network namespace of its own
@@ -132,6 +133,21 @@ func (c *cluster) startNodes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// exchange has the next process be of the other of two versions.
+func (m *member) exchange(one, other string) {
+	if other == "" {
+		return
+	}
+	for i, word := range m.spec.Command {
+		switch word {
+		case one:
+			m.spec.Command[i] = other
+		case other:
+			m.spec.Command[i] = one
+		}
+	}
 }
 
 func (m *member) start(ctx context.Context) (err error) {

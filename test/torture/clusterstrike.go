@@ -185,12 +185,14 @@ func (s *striker) drain(ctx context.Context, m *member) error {
 // Helm chart.
 const readyFor = 6 * time.Second
 
-// roll is what a rolling update of the Helm chart does.
+// roll is what a rolling update of the Helm chart does: to the other version, if there is one, or
+// back.
 func (s *striker) roll(ctx context.Context) error {
 	for _, m := range s.nodes {
 		if err := s.drain(ctx, m); err != nil {
 			return err
 		}
+		m.exchange(s.plan.firn, s.plan.other)
 		if err := s.startNodes(ctx); err != nil {
 			return err
 		}

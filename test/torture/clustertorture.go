@@ -22,6 +22,7 @@ type ClusterOptions struct {
 	Interval time.Duration // about how long all is well between clients' recovery and the next strike; 1 s
 	Preload  int64         // records that are written before the first strike
 	Flags    []string      // of nodes, further ones
+	Other    string        // the binary of another version, to which RollNodes goes, and back; empty: the same
 }
 
 // ClusterResult is what the torture of a cluster found out.
@@ -65,7 +66,7 @@ func TortureCluster(ctx context.Context, opts ClusterOptions) (ClusterResult, er
 		opts.Kinds = ClusterStrikes
 	}
 	result := ClusterResult{Table: newTable(opts.Seed)}
-	cl, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir, flags: opts.Flags,
+	cl, err := startCluster(ctx, plan{firn: opts.Firn, other: opts.Other, dir: opts.Dir, flags: opts.Flags,
 		namespaces: slices.Contains(opts.Kinds, Partition) && whyNoNetwork() == ""})
 	defer cl.stop()
 	if err != nil {

@@ -80,6 +80,8 @@ func main() {
 	interval := flag.Duration("interval", 0, "with --cluster: about how long all is well before the next strike; a second")
 	preload := flag.Int64("preload", 0, "with --cluster: how many records are written before the first strike")
 	flags := flag.String("flags", "", "with --cluster: further flags of nodes, separated by spaces")
+	other := flag.String("other", "", "with --cluster: the firn binary of another version, to which roll-nodes goes, and "+
+		"back")
 	table := flag.String("json", "", "a file to write the table to")
 	add := flag.Bool("sum", false, "instead: add up the tables in the files that are named, and print the result")
 	producers := flag.Int("functions", 0, "instead: this many short-lived producers write over HTTP to three "+
@@ -102,7 +104,7 @@ func main() {
 		err = runCleanup(ctx, CleanupOptions{Options: opts, Firn: *firn, Cluster: *cluster}, *dir)
 	} else if *cluster {
 		err = runCluster(ctx, ClusterOptions{Options: opts, Firn: *firn, MaxPause: *pause, Interval: *interval,
-			Preload: *preload, Flags: strings.Fields(*flags)}, *only, *dir, *table)
+			Preload: *preload, Flags: strings.Fields(*flags), Other: *other}, *only, *dir, *table)
 	} else {
 		err = run(ctx, opts, *firn, *command, *dir, *table)
 	}
