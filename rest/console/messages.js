@@ -48,7 +48,7 @@ export function messages({names: [topic], query, session}) {
     const partitions = chosen().filter(p => order === "newest" || place !== "offset" || from < p.high_watermark)
       .map(p => ({...p}));
     shown = perSearch;
-    search = new Search({topic, partitions, order, from, limit: perSearch, changed: soon, filter: {key: query.key || undefined, contains: query.contains, header: query.header}});
+    search = new Search({topic, partitions, order, from, limit: perSearch, changed: soon, filter: {key: query.key || undefined, contains: query.text, header: query.header}});
     if (place === "offset") search.places.forEach(p => { p.next = Math.max(from, p.log_start_offset) });
     return run(() => search.more());
   }
@@ -87,7 +87,7 @@ export function messages({names: [topic], query, session}) {
     place === "offset" ? field({label: "Offset", id: "offset", name: "offset", type: "number", min: 0, value: query.offset || "0"}) : null,
     place === "time" ? field({label: "Time (yours)", id: "time", name: "time", type: "datetime-local", step: 1, value: query.time || ""}) : null,
     field({label: "Key is", id: "key", name: "key", value: query.key || "", spellcheck: "false"}),
-    field({label: "Key or value contains", id: "text", name: "contains", type: "search", value: query.contains || "", spellcheck: "false"}),
+    field({label: "Key or value contains", id: "text", name: "text", type: "search", value: query.text || "", spellcheck: "false"}),
     field({label: "Header", id: "header", name: "header", value: query.header || "", placeholder: "name or name=part", spellcheck: "false"}),
     h("div", {class: "actions"}, h("button", {type: "submit", class: "primary"}, "Search"), following ? button("Stop following", stop, {key: "stop"}) : button("Follow", tail, {key: "tail"})));
 

@@ -46,19 +46,19 @@ export function field({label, hint, id = "f" + ++ids, control = "input", options
 }
 
 // pager leads to the next page and back to the first.
-export const pager = (shown, total, first, next) => h("nav", {class: "pager", "aria-label": "Pages of the list"},
+export const pager = (shown, first, next) => h("nav", {class: "pager", "aria-label": "Pages of the list"},
   h("span", {}, shown), first ? link(first, "First page") : null, next ? link(next, "Next page") : null);
 
 // why says what a problem is, and what can be done.
 export function why(problem) {
   const advice = {
     401: "Log in above.",
-    403: "Somebody who may alter the cluster can allow it on the page ACLs, or with firn acl create.",
+    403: "Somebody who may alter the cluster can allow it on the page Security, or with firn acl create.",
     404: "It may have been deleted. Look for it in the list.",
     429: "The server is busy; the page tries again.",
     503: "The page tries again.",
   }[problem.status];
-  return h("div", {class: "problem", role: "alert", key: "problem"}, h("strong", {}, problem.message), advice ? " " + advice : "");
+  return h("div", {class: "problem", role: "alert", key: "problem"}, h("strong", {}, problem.message.replace(/[.]?$/, ".")), advice ? " " + advice : "");
 }
 
 export async function copy(text, say) {

@@ -9,8 +9,8 @@ export const perPage = 100;
 
 // searching is a search field that changes the address once its reader has stopped typing.
 export function searching(label, path, query) {
-  return h("form", {role: "search", key: "search", class: "search", onsubmit: e => { e.preventDefault(); location.hash = hash(path, {contains: e.target.elements.contains.value}) }},
-    field({label, id: "contains", name: "contains", type: "search", value: query.contains || "", placeholder: "part of a name", spellcheck: "false", autocapitalize: "none",
+  return h("form", {role: "search", key: "search", class: "search", onsubmit: e => { e.preventDefault(); location.hash = hash(path, {contains: e.target.elements.part.value}) }},
+    field({label, id: "part", name: "part", type: "search", value: query.contains || "", placeholder: "part of a name", spellcheck: "false", autocapitalize: "none",
       oninput: e => {
         clearTimeout(searching.timer);
         const text = e.target.value;

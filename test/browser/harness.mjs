@@ -27,11 +27,11 @@ export async function start(t, ...flags) {
 }
 
 // serve starts a server on which alice logs in with the password "pencil". It returns its URL.
-export async function serve(t, {https = false} = {}) {
+export async function serve(t, {https = false, more = []} = {}) {
   const dir = mkdtempSync(join(tmpdir(), "firn-browser-")), at = name => join(dir, name);
   t.after(() => rmSync(dir, {recursive: true}));
   writeFileSync(at("users"), execFileSync(firn, ["user", "hash", "alice"], {input: "pencil"}));
-  const flags = ["--http-auth", "required", "--users-file", at("users")];
+  const flags = ["--http-auth", "required", "--users-file", at("users"), ...more];
   if (https) {
     execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
       "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", at("key.pem"), "-out", at("cert.pem")], {stdio: "pipe"});
