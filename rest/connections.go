@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"firn.dev/access"
 	"firn.dev/budget"
 )
@@ -31,6 +33,7 @@ type limited struct {
 	limits Limits
 	// connect counts a connection from an address, and returns for how long there may be no more.
 	connect func(ip string) time.Duration
+	refused prometheus.Counter // connections that are closed at once
 
 	mu    sync.Mutex
 	open  tally                   // within the limits
@@ -58,6 +61,7 @@ func (l *limited) Accept() (net.Conn, error) {
 		if admitted := l.admit(c); admitted != nil {
 			return admitted, nil
 		}
+		l.refused.Inc()
 		c.Close()
 	}
 }
@@ -181,10 +185,15 @@ func ends(r *http.Request) {
 	}
 }
 
-// noteIdle is for http.Server.ConnState.
-func noteIdle(c net.Conn, state http.ConnState) {
-	if state == http.StateIdle {
+// noteState is for http.Server.ConnState.
+func (s *Server) noteState(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.connections.Add(1)
+	case http.StateIdle:
 		countedOf(c).waits()
+	case http.StateClosed, http.StateHijacked:
+		s.connections.Add(-1)
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Server) counted(h handler, tell func(http.ResponseWriter, problem)) han
 	return func(w http.ResponseWriter, r *http.Request) error {
 		status := http.StatusOK
 		if err := h(w, r); err != nil {
-			p := s.problemOf(err)
+			p := s.refused(err)
 			tell(w, p)
 			status = p.Status
 		}

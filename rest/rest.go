@@ -162,8 +162,11 @@ type Server struct {
 	readers   *readers
 	producers *producers
 	history   *history
-	peers     *http.Client // for other nodes
-	owners    http.Handler // forwards to the node that owns a group
+	requests  *requestMetrics
+	// connections are those that are open, of all listeners.
+	connections atomic.Int64
+	peers       *http.Client // for other nodes
+	owners      http.Handler // forwards to the node that owns a group
 }
 
 // New returns a server.
@@ -211,6 +214,7 @@ func New(opts Options) (*Server, error) {
 			return nil, fmt.Errorf("rest: %w", err)
 		}
 	}
+	s.requests = newRequestMetrics(opts.Registerer, s)
 	var err error
 	if s.logins, err = newLoginCounter(opts.Registerer); err != nil {
 		return nil, fmt.Errorf("rest: %w", err)

@@ -233,7 +233,7 @@ func TestPartitionGauges(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(string(body)) {
-		if strings.HasPrefix(line, "firn_") {
+		if strings.HasPrefix(line, "firn_") && !strings.HasPrefix(line, "firn_http_") {
 			got = append(got, strings.TrimSpace(line))
 		}
 	}

@@ -97,16 +97,16 @@ func nowhere(w http.ResponseWriter, _ *http.Request) {
 
 // byMethod answers the requests for one pattern.
 func (s *Server) byMethod(routes []route) http.Handler {
-	methods := map[string]handler{}
+	methods := map[string]http.HandlerFunc{}
 	for i := range routes {
 		r := s.withinQuota(&routes[i])
 		h := s.asking(r)
 		if r.around != nil {
 			h = r.around(h)
 		}
-		methods[r.method] = h
+		methods[r.method] = s.requests.measured(r, s.answers(h))
 		if r.method == http.MethodGet {
-			methods[http.MethodHead] = h
+			methods[http.MethodHead] = methods[r.method]
 		}
 	}
 	allow := allowed(methods)
@@ -114,7 +114,7 @@ func (s *Server) byMethod(routes []route) http.Handler {
 		h, served := methods[r.Method]
 		switch {
 		case served:
-			s.answers(h)(w, r)
+			h(w, r)
 		case r.Method == http.MethodOptions:
 			w.Header().Set("Allow", allow)
 			w.WriteHeader(http.StatusNoContent)
@@ -129,13 +129,13 @@ func (s *Server) byMethod(routes []route) http.Handler {
 func (s *Server) answers(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
-			fail(w, s.problemOf(err))
+			fail(w, s.refused(err))
 		}
 	}
 }
 
 // allowed lists methods as the header Allow has them.
-func allowed(methods map[string]handler) string {
+func allowed(methods map[string]http.HandlerFunc) string {
 	list := []string{http.MethodOptions}
 	for m := range methods {
 		list = append(list, m)

@@ -55,7 +55,9 @@ func (s *Server) ServeAdmin(ctx context.Context, l net.Listener) error {
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config, handler http.Handler) error {
-	l = newLimited(l, s.opts.Limits, s.opts.Quotas.Connect)
+	limited := newLimited(l, s.opts.Limits, s.opts.Quotas.Connect)
+	limited.refused = s.requests.connectionsRefused
+	l = limited
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
@@ -65,7 +67,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config, 
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       log.New(complaints{s.opts.Logger}, "", 0),
 		ConnContext:    withConnection,
-		ConnState:      noteIdle,
+		ConnState:      s.noteState,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

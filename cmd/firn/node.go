@@ -85,6 +85,7 @@ func startNode(
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		thisBuild().metric(),
 	)
 
 	if n.bucket, err = openStoreLogging(ctx, o.store, logger); err != nil {

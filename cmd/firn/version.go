@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 )
 
@@ -61,4 +62,12 @@ func thisBuild() build {
 		}
 	}
 	return b
+}
+
+// metric is a build for /metrics.
+func (b build) metric() prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "firn_build_info", Help: "1; the labels say which build this is.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "go": b.Go}})
+	g.Set(1)
+	return g
 }

@@ -5,6 +5,13 @@ import {ago, bytes, bytesPerSecond, dollars, duration, millis, perSecond, whole}
 import {badge, empty, heading, link, numbers, section, table} from "./parts.js";
 import {most, plot, sum} from "./plot.js";
 
+// dependencies are those that fail, or that none does.
+function dependencies(list) {
+  const failing = list.filter(d => d.failing_since);
+  if (failing.length) return failing.map(d => badge(d.name, "bad"));
+  return list.length ? [badge(`all ${list.length} work`, "good"), h("small", {class: "minor"}, list.map(d => d.name).join(", "))] : "–";
+}
+
 export function cluster() {
   let info, nodes, history, txns;
   const latest = values => values?.findLast(v => v !== null);
@@ -42,8 +49,8 @@ export function cluster() {
         section("Nodes", table({caption: "Nodes", rows: nodes, key: n => n.id, columns: [
           {head: "Node", name: "id", cell: n => [String(n.id), n.self ? " " : "", n.self ? badge("answers this page") : null]},
           {head: "Kafka", cell: n => h("code", {class: "address"}, n.kafka)}, {head: "HTTP", minor: true, cell: n => h("code", {class: "address"}, n.http || "–")}, {head: "Zone", minor: true, cell: n => n.zone || "–"},
-          {head: "Connections", num: true, cell: n => whole(latest(all.find(o => o.node === n.id)?.series.connections))},
-          {head: "Depends on", cell: n => (all.find(o => o.node === n.id)?.dependencies || []).map(d => badge(d.name, d.failing_since ? "bad" : "good"))},
+          {head: "Connections", num: true, minor: true, cell: n => whole(latest(all.find(o => o.node === n.id)?.series.connections))},
+          {head: "Depends on", cell: n => dependencies(all.find(o => o.node === n.id)?.dependencies || [])},
         ]})),
         txns.transactions.length ? h("p", {key: "txns"}, link("#/transactions", "Transactions are open"), `; the oldest began ${ago(txns.transactions[0].began)}.`) : null];
     },

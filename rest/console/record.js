@@ -61,7 +61,7 @@ export function detail({topic, record: r, state, session, kafka, say, changed}) 
       .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     r.headers?.length ? table({caption: "Headers", rows: r.headers.map((header, i) => ({...header, i})), key: header => header.i, columns: [
       {head: "Header", name: true, cell: header => header.key}, {head: "Value", cell: header => h("code", {}, text(header.value))}]}) : h("p", {class: "soft small"}, "No headers."),
-    h("div", {class: "actions start", role: "group", "aria-label": "How the value is shown"}, ways.map(choose)),
+    ways.length > 1 ? h("div", {class: "actions start", role: "group", "aria-label": "How the value is shown"}, ways.map(choose)) : null,
     way === "Tree" ? h("div", {class: "value json", key: "tree"}, tree(null, parsed(r.value), 0))
       : h("pre", {class: "value", key: way || "null", tabindex: "0"}, way === "Hex" ? hex(r.value) : text(r.value)),
     h("div", {class: "actions start", role: "group", "aria-label": "Copy"},

@@ -20,7 +20,7 @@ export function users({query}) {
     load: async signal => { list = await get("/v1/users", {}, {query: {limit: perPage, after: query.after}, signal}) },
     view: () => [heading("Security", button("New user …", () => save(), {class: "primary"})), securityTabs("Users"),
       list.users.length ? table({caption: "Users", rows: list.users, key: u => u.name, columns: [
-        {head: "User", name: true, cell: u => u.name}, {head: "Logs in by", cell: u => u.mechanisms.map(m => badge(m.mechanism))},
+        {head: "User", name: true, cell: u => u.name}, {head: "Logs in by", minor: true, cell: u => u.mechanisms.map(m => badge(m.mechanism))},
         {head: "Change", cell: u => h("div", {class: "actions start"}, button("Password …", () => save(u.name), {"aria-label": `Another password for ${u.name}`}), button("Delete …", () => remove(u.name), {class: "danger", "aria-label": `Delete ${u.name}`}))},
       ]}) : empty("The cluster keeps no users. Those of a file, a certificate or a token are not listed here."),
       pager(count(list.total, "user"), query.after && "#/users", list.next && hash("#/users", {after: list.next}))],
