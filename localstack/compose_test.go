@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -169,9 +170,12 @@ func labelsOf(expr, legendFormat string) (labels []string) {
 
 // registered is the labels of every metric of Firn, by name: it wires the rooms as a node does, and
 // listens to what they register.
-func registered(t *testing.T) map[string][]string {
+func registered(t *testing.T) map[string][]string { return wired(t).labels }
+
+// wired is a registry that has what the rooms of a node register.
+func wired(t *testing.T) *listener {
 	t.Helper()
-	r := &listener{Registry: prometheus.NewRegistry(), labels: map[string][]string{}}
+	r := &listener{Registry: prometheus.NewRegistry(), labels: map[string][]string{}, help: map[string]string{}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -209,7 +213,7 @@ func registered(t *testing.T) map[string][]string {
 	must(err)
 	_, err = rest.New(rest.Options{Node: node, View: node.View(), Gatherer: r, Registerer: r})
 	must(err)
-	return r.labels
+	return r
 }
 
 // listener is a registry that remembers descriptions. Metrics without series are not gathered, but
@@ -218,9 +222,10 @@ type listener struct {
 	*prometheus.Registry
 	mu     sync.Mutex
 	labels map[string][]string
+	help   map[string]string
 }
 
-var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
+var description = regexp.MustCompile(`fqName: "([^"]+)", help: ("(?:[^"\\]|\\.)*").*variableLabels: \{([^}]*)\}`)
 
 func (l *listener) Register(c prometheus.Collector) error {
 	described := make(chan *prometheus.Desc)
@@ -232,7 +237,8 @@ func (l *listener) Register(c prometheus.Collector) error {
 	defer l.mu.Unlock()
 	for d := range described {
 		if match := description.FindStringSubmatch(d.String()); match != nil {
-			l.labels[match[1]] = strings.Split(match[2], ",")
+			l.labels[match[1]] = strings.Split(match[3], ",")
+			l.help[match[1]], _ = strconv.Unquote(match[2]) // as the library has quoted it
 		}
 	}
 	return l.Registry.Register(c)

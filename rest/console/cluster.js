@@ -5,6 +5,8 @@ import {ago, bytes, bytesPerSecond, dollars, duration, millis, perSecond, whole}
 import {badge, empty, heading, link, numbers, section, table} from "./parts.js";
 import {most, plot, sum} from "./plot.js";
 
+const maxProducers = 10; // those that send most requests
+
 // dependencies are those that fail, or that none does.
 function dependencies(list) {
   const failing = list.filter(d => d.failing_since);
@@ -13,13 +15,13 @@ function dependencies(list) {
 }
 
 export function cluster() {
-  let info, nodes, history, txns;
+  let info, nodes, history, txns, producers;
   const latest = values => values?.findLast(v => v !== null);
   return {
     title: "Cluster", every: 5000,
     load: async signal => {
-      [info, {nodes}, history, txns] = await Promise.all([get("/v1/cluster", {}, {signal}), get("/v1/nodes", {}, {signal}),
-        get("/v1/cluster/history", {}, {signal}), get("/v1/transactions", {}, {query: {limit: 1}, signal})]);
+      [info, {nodes}, history, txns, {producers}] = await Promise.all([get("/v1/cluster", {}, {signal}), get("/v1/nodes", {}, {signal}),
+        get("/v1/cluster/history", {}, {signal}), get("/v1/transactions", {}, {query: {limit: 1}, signal}), get("/v1/producers", {}, {signal})]);
     },
     view: () => {
       const all = history.nodes, one = all.find(n => n.node === info.node) || all[0], of = name => sum(all.map(n => n.series[name] || [])), worst = name => most(all.map(n => n.series[name] || []));
@@ -52,6 +54,11 @@ export function cluster() {
           {head: "Connections", num: true, minor: true, cell: n => whole(latest(all.find(o => o.node === n.id)?.series.connections))},
           {head: "Depends on", cell: n => dependencies(all.find(o => o.node === n.id)?.dependencies || [])},
         ]})),
+        producers.length ? section("Producers of this node", table({caption: "Producers of this node, in the last minutes", rows: producers.slice(0, maxProducers), key: p => p.client_id, columns: [
+          {head: "Client id", name: true, cell: p => p.client_id || "(none)"}, {head: "Requests", num: true, cell: p => perSecond(p.requests / p.seconds)},
+          {head: "Records in a request", num: true, minor: true, cell: p => whole(Math.round(p.records / p.requests))}, {head: "Bytes", num: true, minor: true, cell: p => bytesPerSecond(p.bytes / p.seconds)},
+          {head: "Would cost less with", cell: p => p.advice?.length ? p.advice.map(a => h("div", {key: a.config}, h("code", {}, a.config), ": ", a.text)) : h("span", {class: "soft"}, "nothing else")},
+        ]})) : null,
         txns.transactions.length ? h("p", {key: "txns"}, link("#/transactions", "Transactions are open"), `; the oldest began ${ago(txns.transactions[0].began)}.`) : null];
     },
   };
