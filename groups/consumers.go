@@ -74,11 +74,26 @@ func (m *Manager) FetchAs(
 	if err == nil && member != "" && epoch >= 0 {
 		err = t.mayFetch(group, member, epoch)
 	}
+	if err == nil && m.sharing(t, group) {
+		err = kerr.GroupIDNotFound // what is stored for it are no offsets of consumers
+	}
 	if err != nil {
 		return m.told(err)
 	}
 	read(m.opts.Node.View())
 	return m.told(t.current(ctx)) // looked at afterwards: another may have become the owner while this node was reading
+}
+
+// sharing says that a group is a share group.
+func (m *Manager) sharing(t *shardOwnership, group string) (is bool) {
+	l, err := t.enter(group, false)
+	if err != nil || l == nil {
+		d, _ := m.dormant(group)
+		return d.Type == Share
+	}
+	defer t.leave(l)
+	l.step(func(_ time.Time, g *anyGroup) { is = g.isShare() })
+	return is
 }
 
 // mayFetch says whether a member that asks for committed offsets is one. Where there is no group of

@@ -74,9 +74,9 @@ func (m *Manager) ShareHeartbeat(ctx context.Context, group string, r ShareHeart
 			return kerr.UnknownMemberID
 		}
 		r.spare, r.session = m.opts.Limits.TotalBytes-m.bytes.Load(), config.session
-		foreign := m.committedByOthers(group)
 		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			s, refused := g.shares(r.Epoch == 0 && !foreign, m.topics.Load())
+			begins := r.Epoch == 0 && (g.isShare() || !m.committedByOthers(group))
+			s, refused := g.shares(begins, m.topics.Load())
 			if refused != nil {
 				return refused
 			}
@@ -202,14 +202,14 @@ func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBe
 // setShares stores where a share group begins, and makes it one if it is none.
 func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning,
 	may func(*shareGroup) *kerr.Error, known bool) *kerr.Error {
-	foreign := m.committedByOthers(group)
 	return m.withShares(ctx, group, known, func(t *shardOwnership, l *hostedGroup) error {
 		if refused := m.mayStore(group); refused != nil {
 			return refused
 		}
 		next := map[segments.Partition]*sharePartition{}
 		return t.commitThen(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			s, refused := g.shares(known && !foreign, m.topics.Load())
+			begins := known && (g.isShare() || !m.committedByOthers(group))
+			s, refused := g.shares(begins, m.topics.Load())
 			if refused == nil {
 				refused = may(s)
 			}

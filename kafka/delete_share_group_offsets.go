@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/access"
@@ -27,7 +28,7 @@ func deleteShareGroupOffsets(ctx context.Context, s *Server, from *peer,
 		no := from.may(access.Read, access.Topic, a.Topic)
 		topic := s.opts.Node.View().Topic(a.Topic)
 		if topic == nil && no == nil {
-			no = unknownTopic(a.Topic)
+			no = refuse(kerr.UnknownTopicOrPartition, "%s", kerr.UnknownTopicOrPartition.Description)
 		}
 		if a.ErrorCode, a.ErrorMessage = no.code(), no.text(); no == nil {
 			a.TopicID = topic.ID

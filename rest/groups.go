@@ -60,6 +60,7 @@ type groupOffset struct {
 	Partition     int32  `json:"partition"`
 	Offset        int64  `json:"offset"` // of the next record to read
 	Metadata      string `json:"metadata,omitempty"`
+	InFlight      int    `json:"in_flight,omitempty"` // of a share group: delivered and not finished
 	CommittedAt   string `json:"committed_at"`
 	LogStart      int64  `json:"log_start_offset"`
 	HighWatermark int64  `json:"high_watermark"`
@@ -191,6 +192,25 @@ func (s *Server) offsetsOf(group string) []groupOffset {
 	return offsets
 }
 
+// sharesOf is where a share group is: its offsets are those below which every record is finished.
+func (s *Server) sharesOf(ctx context.Context, group string) ([]groupOffset, *kerr.Error) {
+	states, refused := s.opts.Groups.ShareOffsets(ctx, group)
+	if refused != nil {
+		return nil, refused
+	}
+	offsets := s.offsetsOf(group)
+	for i := range offsets {
+		o := &offsets[i]
+		o.Metadata = ""
+		if t := s.view().Topic(o.Topic); t != nil {
+			state := states[segments.Partition{Topic: t.ID, Index: o.Partition}]
+			o.Offset, o.InFlight = state.Offset, state.InFlight
+			o.Lag = max(0, o.HighWatermark-state.Offset-state.Finished)
+		}
+	}
+	return offsets, nil
+}
+
 // describeGroup says all there is to say of a group.
 func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *share) error {
 	if q := queryOf(r); q.err != nil {
@@ -212,7 +232,11 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 		return err
 	}
 	var offsets []groupOffset
-	refused = s.opts.Groups.Fetch(r.Context(), group, func(*coordinator.View) { offsets = s.offsetsOf(group) })
+	if d.Type == groups.Share {
+		offsets, refused = s.sharesOf(r.Context(), group)
+	} else {
+		refused = s.opts.Groups.Fetch(r.Context(), group, func(*coordinator.View) { offsets = s.offsetsOf(group) })
+	}
 	if refused != nil {
 		return refused
 	}

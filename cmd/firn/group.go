@@ -62,7 +62,7 @@ type listedGroup struct {
 // listGroups lists groups with their types and states.
 func listGroups(ctx context.Context, adm *kadm.Client) ([]listedGroup, error) {
 	list := []listedGroup{}
-	for _, kind := range []string{"classic", "consumer"} {
+	for _, kind := range []string{"classic", "consumer", "share"} {
 		groups, err := adm.ListGroupsByType(ctx, []string{kind})
 		if err != nil {
 			return nil, err
@@ -140,11 +140,15 @@ type groupPartition struct {
 	Lag       *int64 `json:"lag"` // unknown where the end is
 }
 
-// describeGroup describes a group of either protocol.
+// describeGroup describes a group of any type.
 func describeGroup(ctx context.Context, adm *kadm.Client, group string) (any, error) {
 	consumers, err := adm.DescribeConsumerGroups(ctx, group)
 	if g, known := consumers[group]; err == nil && known && g.Err == nil {
 		return describeConsumerGroup(ctx, adm, &g)
+	}
+	sharers, err := adm.DescribeShareGroups(ctx, group)
+	if g, known := sharers[group]; err == nil && known && g.Err == nil {
+		return describeShareGroup(ctx, adm, &g)
 	}
 	g, err := lookUpGroup(ctx, adm, group)
 	if err != nil {

@@ -40,6 +40,7 @@ public class Tools {
         Map.entry("configs", "ConfigCommand"),
         Map.entry("console-consumer", "consumer.ConsoleConsumer"),
         Map.entry("console-producer", "ConsoleProducer"),
+        Map.entry("console-share-consumer", "consumer.ConsoleShareConsumer"),
         Map.entry("consumer-groups", "consumer.group.ConsumerGroupCommand"),
         Map.entry("delete-records", "DeleteRecordsCommand"),
         Map.entry("features", "FeatureCommand"),
