@@ -238,7 +238,9 @@ func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBegi
 				return
 			}
 			for at, p := range next {
-				s.partitions[at] = p
+				if known || s.partitions[at] == nil { // a member may have begun it, from what is stored
+					s.partitions[at] = p
+				}
 			}
 			s.freed++
 			l.stored = true

@@ -279,7 +279,8 @@ func TestShareGroupOfFranzGo(t *testing.T) {
 	accepted, rejected, again := map[string]int{}, map[string]int{}, map[string]bool{}
 	var members sync.WaitGroup
 	var clients []*kgo.Client
-	for range 3 {
+	deliveries := map[string][]string{}
+	for i := range 3 {
 		cl := f.client(t, kgo.ShareGroup("work"), kgo.ConsumeTopics("tasks"), kgo.FetchMaxWait(200*time.Millisecond))
 		clients = append(clients, cl)
 		members.Go(func() {
@@ -288,6 +289,7 @@ func TestShareGroupOfFranzGo(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					key := fmt.Sprintf("%d/%d", r.Partition, r.Offset)
+					deliveries[key] = append(deliveries[key], fmt.Sprint("member ", i, "×", r.DeliveryCount()))
 					switch {
 					case r.Offset%7 == 3 && !again[key]:
 						again[key] = true
@@ -314,7 +316,8 @@ func TestShareGroupOfFranzGo(t *testing.T) {
 	}
 	for key, times := range accepted {
 		if times != 1 || rejected[key] > 0 {
-			t.Errorf("%s was accepted %d times and rejected %d times", key, times, rejected[key])
+			t.Errorf("%s was accepted %d times and rejected %d times: %v", key, times, rejected[key],
+				deliveries[key])
 		}
 	}
 	described, err := admin.DescribeShareGroups(t.Context(), "work")

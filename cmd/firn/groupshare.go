@@ -37,7 +37,8 @@ type sharePartition struct {
 }
 
 // describeShareGroup describes a share group.
-func describeShareGroup(ctx context.Context, adm *kadm.Client, g *kadm.DescribedShareGroup) (describedShareGroup, error) {
+func describeShareGroup(ctx context.Context, adm *kadm.Client,
+	g *kadm.DescribedShareGroup) (describedShareGroup, error) {
 	found := describedShareGroup{Group: g.GroupID, Type: "share", State: g.GroupState, Epoch: g.GroupEpoch,
 		Assignor: g.Assignor, Coordinator: g.Coordinator.NodeID, Members: []shareMember{}, Partitions: []sharePartition{}}
 	for i := range g.Members {
