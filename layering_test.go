@@ -22,7 +22,7 @@ import (
 // to take back.
 var rooms = [][]string{
 	{"retry", "access"},
-	{"segments", "budget", "health"},
+	{"segments", "budget", "health", "tracing"},
 	{"coordinator"},
 	{"index", "groups", "ingest", "cleanup", "topics", "transactions"},
 	{"kafka", "rest", "replay"},

@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
@@ -38,15 +36,24 @@ type segment struct {
 	putErr  error
 
 	mark     time.Time               // when the last stage ended
+	stages   []Stage                 // those that have ended
 	tried    bool                    // a commit was asked for and may have been made
 	triedIn  coordinator.Incarnation // the last in which it was asked for
 	answered atomic.Bool
 }
 
+// Stage is a stage of a segment's way: collect, put, commit and journal. A segment that the journal
+// carries has no put.
+type Stage struct {
+	Name     string
+	From, To time.Time
+}
+
 // lap notes the end of a stage.
-func (s *segment) lap(stage prometheus.Observer) {
+func (s *segment) lap(stage stageMetric) {
 	now := time.Now()
-	stage.Observe(now.Sub(s.mark).Seconds())
+	stage.took.Observe(now.Sub(s.mark).Seconds())
+	s.stages = append(s.stages, Stage{stage.name, s.mark, now})
 	s.mark = now
 }
 

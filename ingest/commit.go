@@ -215,7 +215,7 @@ func (t *committer) giveUp(s *segment) {
 			err := s.refusal(errDeletedSince)
 			t.w.opts.Logger.Error("a part of a segment was not committed again", "segment", s.id,
 				"partition", p.partition, "batches", len(p.items), "error", err)
-			t.w.answerPart(p, func(*item) Result { return Result{BaseOffset: -1, LogStartOffset: -1, Err: err} })
+			t.w.answerPart(s, p, func(*item) Result { return Result{BaseOffset: -1, LogStartOffset: -1, Err: err} })
 		}
 	}
 }

@@ -283,6 +283,7 @@ type Pending struct {
 	room    *budget.Hold // of its batches that are not answered
 	results []Result
 	left    atomic.Int32
+	stages  []Stage // once it is done
 	done    chan struct{}
 }
 
@@ -314,9 +315,21 @@ func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
 // Done is closed when every batch has its answer.
 func (p *Pending) Done() <-chan struct{} { return p.done }
 
-func (p *Pending) answer(slot int32, r Result) {
+// Stages are those of the segment with the batch that was answered last: what was waited for. There
+// are none before Done.
+func (p *Pending) Stages() []Stage {
+	select {
+	case <-p.done:
+		return p.stages
+	default:
+		return nil
+	}
+}
+
+func (p *Pending) answer(slot int32, r Result, stages []Stage) {
 	p.results[slot] = r
 	if p.left.Add(-1) == 0 {
+		p.stages = stages
 		close(p.done)
 	}
 }

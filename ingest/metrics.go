@@ -25,13 +25,20 @@ import (
 //	firn_ingest_lives_ended_total          lives that ended under unanswered or future segments
 //	firn_ingest_helped_total               commits of others that this node settled
 type metrics struct {
-	collect, put, commit, journal, visible, total prometheus.Observer
+	collect, put, commit, journal, visible stageMetric
+	total                                  prometheus.Observer
 
 	segmentBytes                             prometheus.Histogram
 	ok, duplicate, rejected, failed          prometheus.Counter
 	putRetries, commitRetries, settleRetries prometheus.Counter
 	hedges, fullWaits, fullSeconds           prometheus.Counter
 	lives, helped                            prometheus.Counter
+}
+
+// stageMetric is a stage of a segment's way, and how long it takes.
+type stageMetric struct {
+	name string
+	took prometheus.Observer
 }
 
 func newMetrics(r prometheus.Registerer, buffered *atomic.Int64) *metrics {
@@ -59,10 +66,10 @@ func newMetrics(r prometheus.Registerer, buffered *atomic.Int64) *metrics {
 	r.MustRegister(stages, sizes, batches, retries, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "firn_ingest_buffered_bytes", Help: "Bytes of record batches taken and not yet answered.",
 	}, func() float64 { return float64(buffered.Load()) }))
+	stage := func(name string) stageMetric { return stageMetric{name, stages.WithLabelValues(name)} }
 	return &metrics{
-		collect: stages.WithLabelValues("collect"), put: stages.WithLabelValues("put"),
-		commit:  stages.WithLabelValues("commit"),
-		journal: stages.WithLabelValues("journal"), visible: stages.WithLabelValues("visible"),
+		collect: stage("collect"), put: stage("put"), commit: stage("commit"), journal: stage("journal"),
+		visible:      stage("visible"),
 		total:        stages.WithLabelValues("total"),
 		segmentBytes: sizes,
 		ok:           batches.WithLabelValues("ok"), duplicate: batches.WithLabelValues("duplicate"),

@@ -161,7 +161,7 @@ func (t *committer) answerReached(s *segment) bool {
 			all = false
 			continue
 		}
-		t.w.answerPart(p, func(it *item) Result {
+		t.w.answerPart(s, p, func(it *item) Result {
 			r := Result{
 				BaseOffset:     it.answer.BaseOffset,
 				LogStartOffset: it.answer.LogStartOffset,
@@ -203,7 +203,7 @@ func (w *Writer) refuse(s *segment, err error) {
 	}
 	for i := range s.parts {
 		if p := &s.parts[i]; !p.answered {
-			w.answerPart(p, func(*item) Result { return Result{BaseOffset: -1, LogStartOffset: -1, Err: err} })
+			w.answerPart(s, p, func(*item) Result { return Result{BaseOffset: -1, LogStartOffset: -1, Err: err} })
 		}
 	}
 	w.finish(s)
@@ -225,13 +225,13 @@ func (s *segment) refusal(err error) error {
 }
 
 // answerPart answers every batch of the part and frees their room.
-func (w *Writer) answerPart(p *part, result func(*item) Result) {
+func (w *Writer) answerPart(s *segment, p *part, result func(*item) Result) {
 	for i := range p.items {
 		it := &p.items[i]
 		r := result(it)
 		w.metrics.count(r.Err)
 		w.release(it.pending, int64(it.commit.Length)+batchOverhead)
-		it.pending.answer(it.slot, r)
+		it.pending.answer(it.slot, r, s.stages)
 		it.pending = nil
 	}
 	p.answered = true

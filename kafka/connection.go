@@ -267,10 +267,10 @@ func (c *connection) answer(ctx context.Context, r *request) (err error) {
 		bufs, err = c.encode(ctx, r, resp, memory)
 	}
 	if err != nil {
-		c.s.metrics.observe(r, "closed")
+		c.s.observe(r, "closed")
 		return err
 	}
-	defer c.s.metrics.observe(r, errorName(resp))
+	defer c.s.observe(r, errorName(resp))
 	if resp == nil {
 		return nil // a Produce with acks=0
 	}

@@ -76,13 +76,15 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	return m
 }
 
-func (m *metrics) observe(r *request, err string) {
+// observe counts and traces a request that is answered.
+func (s *Server) observe(r *request, err string) {
 	name := "ApiVersions"
 	if r.api != nil {
 		name = r.api.key.Name()
 	}
-	m.requests.WithLabelValues(name, err).Inc()
-	m.seconds.WithLabelValues(name).Observe(time.Since(r.received).Seconds())
+	s.metrics.requests.WithLabelValues(name, err).Inc()
+	s.metrics.seconds.WithLabelValues(name).Observe(time.Since(r.received).Seconds())
+	s.trace(r, name, err)
 }
 
 // errorName names the first error of a response for the metrics.

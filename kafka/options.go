@@ -18,6 +18,7 @@ import (
 	"firn.dev/ingest"
 	"firn.dev/ingest/costs"
 	"firn.dev/topics"
+	"firn.dev/tracing"
 	"firn.dev/transactions"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 	Topics topics.Options // limits and defaults of topics
 
 	ReportedReplicationFactor int16 // of every topic, as clients are told; 0: what each was created with
+
+	Tracer *tracing.Tracer // of requests; nil: none is traced
 
 	Costs *costs.Producers // counts what producers send; nil: nobody does
 

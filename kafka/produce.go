@@ -57,6 +57,7 @@ type produceCall struct {
 	expires  time.Time
 	handed   bool // ingest was given batches
 	pending  *ingest.Pending
+	parent   string // the trace that its first record names; empty: it names none, or nothing is traced
 
 	topics  []produceTopic
 	results []produceResult // of all partitions, in the order of the request
@@ -94,6 +95,7 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 		expires:  r.received.Add(s.produceTime(&req)),
 		topics:   req.Topics,
 	}
+	p.parent = s.parentOf(&req)
 	batches := p.check(&req)
 	p.forget()
 	r.body, r.worked = nil, time.Since(began)

@@ -17,6 +17,7 @@ import (
 	"firn.dev/ingest"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
+	"firn.dev/tracing"
 )
 
 // producers is what requests that write share.
@@ -303,6 +304,7 @@ func (s *Server) settle(ctx context.Context, w *writeRequest, pending *ingest.Pe
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Limits.WriteTimeout)
 	defer cancel()
 	results, err := pending.Wait(ctx)
+	addStages(tracing.FromContext(ctx), pending)
 	for i := range packed {
 		b := &packed[i]
 		result := ingest.Result{Err: ingest.ErrInDoubt}

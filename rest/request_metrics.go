@@ -58,8 +58,9 @@ func newRequestMetrics(r prometheus.Registerer, s *Server) *requestMetrics {
 	}
 }
 
-// measured counts the requests of a route.
-func (m *requestMetrics) measured(of *route, h http.HandlerFunc) http.HandlerFunc {
+// measured counts and traces the requests of a route.
+func (s *Server) measured(of *route, h http.HandlerFunc) http.HandlerFunc {
+	m := s.requests
 	name := of.method + " " + strings.TrimSuffix(of.pattern, "{$}")
 	return func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
@@ -67,7 +68,7 @@ func (m *requestMetrics) measured(of *route, h http.HandlerFunc) http.HandlerFun
 		if r.ContentLength != 0 {
 			r.Body = &countedBody{ReadCloser: r.Body, use: func(n int) { m.in.Add(float64(n)) }}
 		}
-		h(answer, r)
+		s.traced(name, answer, r, h)
 		m.seconds.WithLabelValues(name, strconv.Itoa(answer.status/100)+"xx").Observe(time.Since(began).Seconds())
 	}
 }

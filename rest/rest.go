@@ -27,6 +27,7 @@ import (
 	"firn.dev/ingest/costs"
 	"firn.dev/segments"
 	"firn.dev/topics"
+	"firn.dev/tracing"
 )
 
 // Node is what the HTTP server asks of this process's membership; coordinator.Node is the one.
@@ -69,6 +70,7 @@ type Options struct {
 	Gatherer   prometheus.Gatherer   // what /metrics gives out
 	Registerer prometheus.Registerer // where the gauges of partitions are added, usually the same registry
 	Logger     *slog.Logger
+	Tracer     *tracing.Tracer   // of requests; nil: none is traced
 	Health     health.Node       // what this node depends on: /readyz tells of outages
 	Authorizer access.Authorizer // says what clients may do; nil: access.Everything
 	Logins     *Logins           // how clients prove who they are; nil: everybody is User:ANONYMOUS

@@ -104,7 +104,7 @@ func (s *Server) byMethod(routes []route) http.Handler {
 		if r.around != nil {
 			h = r.around(h)
 		}
-		methods[r.method] = s.requests.measured(r, s.answers(h))
+		methods[r.method] = s.measured(r, s.answers(h))
 		if r.method == http.MethodGet {
 			methods[http.MethodHead] = methods[r.method]
 		}

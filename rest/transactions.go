@@ -15,6 +15,7 @@ import (
 	"firn.dev/coordinator"
 	"firn.dev/groups"
 	"firn.dev/ingest"
+	"firn.dev/tracing"
 )
 
 // A transaction is one request: records of several topics and the offsets that they follow from,
@@ -247,6 +248,7 @@ func (s *Server) settleWhole(ctx context.Context, t *transaction, pending *inges
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Limits.WriteTimeout)
 	defer cancel()
 	results, err := pending.Wait(ctx)
+	addStages(tracing.FromContext(ctx), pending)
 	if err == nil {
 		select {
 		case <-ended:

@@ -29,6 +29,7 @@ import (
 	"firn.dev/segments/batch"
 	"firn.dev/segments/stores"
 	"firn.dev/topics"
+	"firn.dev/tracing"
 	"firn.dev/transactions"
 )
 
@@ -39,6 +40,7 @@ type node struct {
 	logger  *slog.Logger
 
 	health       health.Node
+	tracer       *tracing.Tracer // nil: nothing is traced
 	bucket       *stores.Bucket
 	store        segments.Store // the bucket, measured and hedged
 	ended        func() error   // closes the coordinator
@@ -129,6 +131,13 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	if err != nil {
 		return err
 	}
+	if o.traceEndpoint != noHTTP {
+		n.tracer, err = tracing.New(tracing.Options{Endpoint: o.traceEndpoint, Ratio: o.traceRatio, Node: o.nodeID,
+			Version: thisBuild().Version, Logger: n.logger})
+		if err != nil {
+			return usagef("--trace-endpoint: %w", err)
+		}
+	}
 	n.health = depends.all()
 	if err := n.health.Register(registry); err != nil {
 		return err
@@ -201,7 +210,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Passwords: n.passwords, Principals: o.principals(), Tokens: n.tokens, MaxReauth: o.maxReauth,
 		Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		CheckRecords: o.checkRecords, ReportedReplicationFactor: int16(o.reportedReplicas),
-		Authorizer: authorizer, Quotas: quotas, Costs: spent,
+		Authorizer: authorizer, Quotas: quotas, Costs: spent, Tracer: n.tracer,
 		LogLevel: &o.level,
 		RemoteShares: func(group string, client access.Client) kafka.ShareOwner {
 			if owner, another := n.rest.RemoteShares(group, client); another {
@@ -219,7 +228,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		Logger: n.logger,
 		Writer: n.writer, Topics: ofTopics, KeepPlain: o.compressPlain == batch.None.String(),
 		Profiles: o.pprof, Authorizer: authorizer, Quotas: quotas, Health: n.health, Logins: n.logins(),
-		Costs:     spent,
+		Costs: spent, Tracer: n.tracer,
 		FileUsers: n.fileUsers(),
 		Peers:     n.peers(),
 		TLS:       o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
@@ -337,5 +346,6 @@ func (n *node) close(ctx context.Context) error {
 	if n.ended != nil {
 		errs = append(errs, n.ended())
 	}
+	n.tracer.Close(ctx)
 	return errors.Join(append(errs, n.bucket.Close())...)
 }

@@ -45,6 +45,8 @@ type serveOptions struct {
 	carryBytes     memorySize
 	flushInterval  time.Duration
 	putBudget      putRate
+	traceEndpoint  string
+	traceRatio     float64
 	bufferBytes    byteSize
 	httpMaxBody    byteSize
 	httpMemory     byteSize
@@ -195,6 +197,10 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 		"seal a segment at the latest after this long",
 	)
 	o.putBudget.auto = true
+	f.StringVar(&o.traceEndpoint, "trace-endpoint", noHTTP,
+		"`URL` of an OpenTelemetry collector that takes OTLP over HTTP, as http://127.0.0.1:4318, or none")
+	f.Float64Var(&o.traceRatio, "trace-ratio", 0.01,
+		"which `part` of the requests is traced whose clients do not say, 0 to 1")
 	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; auto: 8 on s3, none elsewhere")
 	f.Var(
 		&o.bufferBytes,
