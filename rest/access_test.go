@@ -3,6 +3,7 @@ package rest_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -54,6 +55,9 @@ func (f *firn) request(t *testing.T, r *rest.Route) *http.Request {
 	sent := object{}
 	for _, name := range known[r.Method+" "+r.Pattern] {
 		sent[name] = body[name]
+	}
+	if secret := f.node.View().Topic("secret"); r.Pattern == "/v1/groups/{group}/shares" {
+		sent = object{"ask": "states", "partitions": []object{{"topic_id": fmt.Sprintf("%x", secret.ID[:]), "partition": 0}}}
 	}
 	text, err := json.Marshal(sent)
 	if err != nil {
