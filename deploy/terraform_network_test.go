@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -125,4 +126,28 @@ func asNumber(t *testing.T, value cty.Value) int64 {
 	}
 	n, _ := value.AsBigFloat().Int64()
 	return n
+}
+
+// TestTerraformNodesKnowTheirZone: a node is told the zone of the very subnet that its service runs
+// in.
+func TestTerraformNodesKnowTheirZone(t *testing.T) {
+	m := parseModule(t, "terraform/aws")
+	text := func(b *hclsyntax.Block, name string) string {
+		at := b.Body.Attributes[name].SrcRange
+		return strings.TrimSpace(string(m.files[at.Filename][at.Start.Byte:at.End.Byte]))
+	}
+	subnet := m.only(t, "data", "aws_subnet", "node")
+	if text(subnet, "for_each") != "for_each = local.subnets" || text(subnet, "id") != "id       = each.value" {
+		t.Errorf("zones are those of %s, %s", text(subnet, "for_each"), text(subnet, "id"))
+	}
+	containers := text(m.only(t, "resource", "aws_ecs_task_definition", "node"), "container_definitions")
+	zone := `{ name = "FIRN_ZONE", value = data.aws_subnet.node[each.key].availability_zone_id }`
+	if !strings.Contains(containers, zone) {
+		t.Error("nodes are not told their zone")
+	}
+	for _, b := range m.only(t, "resource", "aws_ecs_service", "node").Body.Blocks {
+		if b.Type == "network_configuration" && !strings.Contains(text(b, "subnets"), "[local.subnets[each.key]]") {
+			t.Errorf("a service runs in %s", text(b, "subnets"))
+		}
+	}
 }

@@ -5,6 +5,7 @@ locals {
   http_port  = var.https ? 443 : 80
   kafka_host = coalesce(var.advertise_host, aws_lb.firn.dns_name)
   nodes      = { for i in range(var.nodes) : tostring(i + 1) => i + 1 }
+  subnets    = { for key, i in local.nodes : key => var.subnet_ids[i % length(var.subnet_ids)] } # zone by zone
 
   # Secrets that a node reads from files: the file, the variable that has it, and where ECS finds that.
   files = merge(
@@ -33,6 +34,12 @@ locals {
     { FIRN_AUTHORIZER = var.authorizer },
     length(var.super_users) == 0 ? {} : { FIRN_SUPER_USERS = join(";", var.super_users) },
   )
+}
+
+# The zone that a node is in, by its id: the same in all accounts, so that clients elsewhere can name it as client.rack.
+data "aws_subnet" "node" {
+  for_each = local.subnets
+  id       = each.value
 }
 
 resource "aws_ecs_cluster" "firn" {
@@ -96,6 +103,7 @@ resource "aws_ecs_task_definition" "node" {
     ]
     environment = concat([for name, value in merge(local.security, var.environment) : { name = name, value = value }], [
       { name = "FIRN_NODE_ID", value = each.key },
+      { name = "FIRN_ZONE", value = data.aws_subnet.node[each.key].availability_zone_id },
       { name = "FIRN_STORE", value = local.store_url },
       { name = "FIRN_LISTENER", value = "kafka=${var.kafka_protocol}://0.0.0.0:${local.kafka_port + each.value}?advertise=${local.kafka_host}:${local.kafka_port + each.value}" },
       { name = "FIRN_HTTP_ADDR", value = "0.0.0.0:8080" },
@@ -124,7 +132,8 @@ resource "aws_ecs_service" "node" {
   task_definition = aws_ecs_task_definition.node[each.key].arn
   desired_count   = 1
   launch_type     = "FARGATE"
-  # A node number is taken by one task at a time: the old one ends before the new one starts.
+  # A node number is taken by one task at a time: the old one ends before the new one starts. So that the others serve
+  # meanwhile, change services one after the other: terraform apply -parallelism=1.
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
   wait_for_steady_state              = true
@@ -133,7 +142,7 @@ resource "aws_ecs_service" "node" {
   tags                               = var.tags
 
   network_configuration {
-    subnets         = [var.subnet_ids[each.value % length(var.subnet_ids)]] # zone by zone
+    subnets         = [local.subnets[each.key]]
     security_groups = [aws_security_group.node.id]
   }
 
