@@ -5,7 +5,7 @@ import {count} from "./format.js";
 import {badge, button, empty, field, hash, heading, pager, securityTabs, table} from "./parts.js";
 import {perPage} from "./topics.js";
 import {ask} from "./dialog.js";
-import {refresh, say} from "./app.js";
+import {refresh, say} from "./shell.js";
 
 const types = ["Topic", "Group", "Cluster", "TransactionalId", "User"];
 const operations = ["Read", "Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs", "AlterConfigs", "ClusterAction", "IdempotentWrite", "All"];

@@ -3,6 +3,7 @@ import {h, patch} from "./dom.js";
 import {get} from "./api.js";
 import {clock} from "./format.js";
 import {heading, why} from "./parts.js";
+import {shows} from "./shell.js";
 import {account, loginForm} from "./login.js";
 import {cluster} from "./cluster.js";
 import {newTopic, topics} from "./topics.js";
@@ -27,14 +28,6 @@ const menu = [["", "Cluster"], ["topics", "Topics"], ["groups", "Groups"], ["tra
 const byId = id => document.getElementById(id), content = byId("content");
 let page = null, problem = null, loaded = false, loading = null, timer = 0, session, asked = false;
 
-// say tells what was done, to eyes and to screen readers.
-export function say(text) {
-  byId("announce").textContent = text;
-  byId("announce").className = "toast";
-  clearTimeout(say.timer);
-  say.timer = setTimeout(() => { byId("announce").className = "unseen" }, 8000);
-}
-
 const parts = () => {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   return {path, query: Object.fromEntries(new URLSearchParams(query))};
@@ -44,7 +37,7 @@ const parts = () => {
 const menuOf = path => ({"new-topic": "topics", acls: "users"})[path] ?? path.split("/")[0];
 
 // render brings the page to what is known now.
-export function render() {
+function render() {
   patch(byId("nav"), menu.map(([path, text]) => h("a", {href: "#/" + path, "aria-current": menuOf(parts().path) === path ? "page" : null}, text)));
   patch(byId("account"), account(session, {render, refresh: start, login: () => { asked = true; render(); focusForm() }}));
   if (session === undefined) return;
@@ -66,7 +59,7 @@ async function whoIsIt() {
 }
 
 // refresh asks for what the page shows, and again after a while.
-export async function refresh() {
+async function refresh() {
   clearTimeout(timer);
   loading?.abort();
   const mine = page, abort = loading = new AbortController();
@@ -124,4 +117,5 @@ document.addEventListener("keydown", event => { // as on many sites: / goes to t
   if (search) { event.preventDefault(); search.focus(); search.select() }
 });
 window.addEventListener("hashchange", open);
+shows({render, refresh});
 start();

@@ -6,7 +6,7 @@ import {badge, button, empty, field, heading, link, numbers, section, table, to,
 import {ask} from "./dialog.js";
 import {plot} from "./plot.js";
 import {stateBadge} from "./groups.js";
-import {refresh, render, say} from "./app.js";
+import {refresh, render, say} from "./shell.js";
 
 // assignedText lists partitions by topic, like orders 0-2, 5.
 function assignedText(assigned) {

@@ -6,7 +6,7 @@ import {button, empty, field, hash, heading, link, table, to, why} from "./parts
 import {topicTabs} from "./topic.js";
 import {Search, follow, size} from "./reader.js";
 import {detail, text} from "./record.js";
-import {refresh, render, say} from "./app.js";
+import {refresh, render, say} from "./shell.js";
 
 const perSearch = 50, maxPartitions = 64, maxFollowed = 500, maxText = 200;
 

@@ -10,7 +10,7 @@ function nice(max, format) {
   if (!(max > 0)) return binary ? 1024 : format === whole ? 2 : 1;
   const unit = binary ? 1024 ** Math.floor(Math.log2(max) / 10) : 1;
   const power = 10 ** Math.floor(Math.log10(max / unit)) * unit;
-  const steps = format === whole && power === 1 ? [2, 4, 6, 8, 10] : [1, 2, 4, 5, 6, 8, 10]; // half of it is shown as well
+  const steps = format === whole && power === 1 ? [2, 4, 6, 8, 10] : [1, 2, 3, 4, 5, 6, 8, 10]; // half of it is shown as well
   return steps.find(step => step * power >= max) * power;
 }
 

@@ -4,7 +4,7 @@ import {get, post, url} from "./api.js";
 import {count, whole} from "./format.js";
 import {button, copy, field, heading, link, to, why} from "./parts.js";
 import {topicTabs} from "./topic.js";
-import {render, say} from "./app.js";
+import {render, say} from "./shell.js";
 
 export function produce({names: [topic]}) {
   let details, problem = null, busy = false, written = null, given = {key: "", value: "", headers: "", partition: "", as: "text"};

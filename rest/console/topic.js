@@ -5,7 +5,7 @@ import {ago, bytes, count, duration, meant, perSecond, whole} from "./format.js"
 import {badge, button, empty, field, heading, link, numbers, section, table, tabs, to} from "./parts.js";
 import {ask} from "./dialog.js";
 import {plot} from "./plot.js";
-import {refresh, render, say} from "./app.js";
+import {refresh, render, say} from "./shell.js";
 
 // topicTabs are the parts of a topic.
 export const topicTabs = (name, current) => tabs("Parts of the topic", [["", "Overview"], ["messages", "Messages"], ["produce", "Produce"], ["configs", "Configs"], ["clients", "Clients"]]

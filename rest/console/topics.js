@@ -3,7 +3,7 @@ import {h} from "./dom.js";
 import {get, post} from "./api.js";
 import {bytes, count, whole} from "./format.js";
 import {empty, field, hash, heading, link, pager, table, to, why} from "./parts.js";
-import {render, say} from "./app.js";
+import {render, say} from "./shell.js";
 
 export const perPage = 100;
 
