@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,7 +15,7 @@ import (
 	"firn.dev/segments"
 )
 
-// Bounds of what a node remembers of its last hour: about 10 MB at most.
+// Bounds of what a node remembers of its last hour: about 12 MB at most.
 const (
 	historyPeriod  = 10 * time.Second
 	historySamples = 360  // an hour of them
@@ -37,9 +38,9 @@ func newHistory() *history {
 		groups: map[string]map[string]*track{}}
 }
 
-// track is a number at each sample; that of sample n is at n%historySamples.
+// track is a number at each sample: that of sample n is at n%historySamples, NaN if not known.
 type track struct {
-	first, last int // samples that have one
+	first, last int // samples of which it knows something
 	values      [historySamples]float64
 }
 
@@ -47,9 +48,12 @@ type track struct {
 func (h *history) note(to map[string]*track, values map[string]float64) {
 	for name, v := range values {
 		t := to[name]
-		if t == nil || t.last < h.taken-1 { // a number that was missing meanwhile begins anew
-			t = &track{first: h.taken}
+		if t == nil || t.last < h.taken-historySamples {
+			t = &track{first: h.taken, last: h.taken}
 			to[name] = t
+		}
+		for n := t.last + 1; n < h.taken; n++ {
+			t.values[n%historySamples] = math.NaN()
 		}
 		t.last = h.taken
 		t.values[h.taken%historySamples] = v
@@ -73,7 +77,9 @@ func (h *history) timeline(of map[string]*track, period time.Duration) timeline 
 	for name, track := range of {
 		values := make([]*float64, h.taken-from)
 		for n := max(from, track.first); n <= track.last; n++ {
-			values[n-from] = new(track.values[n%historySamples])
+			if v := track.values[n%historySamples]; !math.IsNaN(v) {
+				values[n-from] = &v
+			}
 		}
 		t.Series[name] = values
 	}
