@@ -196,8 +196,12 @@ func (g *shareGroup) remove(m *shareMember) {
 
 // release gives back what a member has acquired of some partitions; nil: of all.
 func (g *shareGroup) release(member string, of []segments.Partition) {
-	for at, p := range g.partitions {
-		if of != nil && !slices.Contains(of, at) {
+	if of == nil {
+		of = slices.Collect(maps.Keys(g.partitions))
+	}
+	for _, at := range of {
+		p := g.partitions[at]
+		if p == nil {
 			continue
 		}
 		if p.releaseAll(&g.rules, func(l *shareLock) bool { return l.member == member }) > 0 {

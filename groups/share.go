@@ -274,6 +274,9 @@ func (m *Manager) AcquireShares(ctx context.Context, group, member string, read 
 	got = make([][]AcquiredRange, len(read))
 	err = m.inShares(ctx, group, func(now time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
 		left := bounds.Most
+		if _, bytes, _ := s.weight(); bytes > m.opts.Limits.GroupBytes || m.bytes.Load() > m.opts.Limits.TotalBytes {
+			left = 0 // until something is acknowledged
+		}
 		for i := range read {
 			r := &read[i]
 			p, refused := m.partition(s, group, r.Partition)

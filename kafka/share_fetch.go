@@ -89,6 +89,9 @@ func shareFetch(ctx context.Context, s *Server, from *peer, req *kmsg.ShareFetch
 	if req.IsRenewAck {
 		return resp, nil
 	}
+	if err := s.takeMemory(ctx, from.request, int64(len(f.places))*fetchPartitionBytes); err != nil {
+		return nil, err
+	}
 	return resp, f.gather(ctx)
 }
 
@@ -186,7 +189,7 @@ func (f *shareFetchCall) gather(ctx context.Context) error {
 	for {
 		freed, pause, err := f.round(ctx)
 		left := time.Until(f.expires)
-		if err != nil || f.resp.bytes() > 0 || f.resp.ErrorCode != 0 || left <= 0 {
+		if err != nil || f.resp.recordBytes() > 0 || f.resp.ErrorCode != 0 || left <= 0 {
 			return err
 		}
 		f.from.answer.Release()
@@ -368,16 +371,20 @@ func (f *shareFetchCall) haveRead(read *fetchCall) (some []groups.ShareAcquire, 
 
 // take makes what was acquired the answer.
 func (f *shareFetchCall) take(read *fetchCall, asked []groups.ShareAcquire, got [][]groups.AcquiredRange) {
+	ranges := make(map[segments.Partition][]groups.AcquiredRange, len(asked))
+	for i := range asked {
+		ranges[asked[i].Partition] = got[i]
+	}
 	total := 0
 	for i := range read.partitions {
 		p := &read.partitions[i]
-		n := slices.IndexFunc(asked, func(a groups.ShareAcquire) bool { return a.Partition == p.Partition })
-		if n < 0 || len(got[n]) == 0 {
+		acquired := ranges[p.Partition]
+		if len(acquired) == 0 {
 			continue
 		}
 		a := f.resp.at(p.Partition)
-		a.acquired = got[n]
-		a.batches = overlapping(p.batches, got[n])
+		a.acquired = acquired
+		a.batches = overlapping(p.batches, acquired)
 		a.bytes = size(a.batches)
 		total += a.bytes
 	}

@@ -12,8 +12,15 @@ import (
 // shareFetchResponse is written by hand, like fetchResponse, so that records are not copied.
 type shareFetchResponse struct {
 	*kmsg.ShareFetchResponse // without topics
-	partitions               []*shareFetched
-	known                    map[segments.Partition]*shareFetched
+	topics                   []*shareTopic
+	known                    map[segments.TopicID]*shareTopic
+	partitions               map[segments.Partition]*shareFetched
+}
+
+// shareTopic is what the answer says of one topic.
+type shareTopic struct {
+	id         segments.TopicID
+	partitions []*shareFetched
 }
 
 // shareFetched is what the answer says of one partition.
@@ -28,76 +35,68 @@ type shareFetched struct {
 
 func newShareFetchResponse(req *kmsg.ShareFetchRequest) *shareFetchResponse {
 	return &shareFetchResponse{ShareFetchResponse: req.ResponseKind().(*kmsg.ShareFetchResponse),
-		known: map[segments.Partition]*shareFetched{}}
+		known: map[segments.TopicID]*shareTopic{}, partitions: map[segments.Partition]*shareFetched{}}
 }
 
-// at is the part of the answer that is about a partition. Those of a topic follow each other.
+// at is the part of the answer that is about a partition.
 func (r *shareFetchResponse) at(p segments.Partition) *shareFetched {
-	a := r.known[p]
-	if a == nil {
-		a = &shareFetched{Partition: p}
-		r.known[p] = a
-		i := len(r.partitions)
-		for i > 0 && r.partitions[i-1].Topic != p.Topic {
-			i--
-		}
-		if i == 0 {
-			i = len(r.partitions)
-		}
-		r.partitions = append(r.partitions[:i:i], append([]*shareFetched{a}, r.partitions[i:]...)...)
+	if a := r.partitions[p]; a != nil {
+		return a
 	}
+	t := r.known[p.Topic]
+	if t == nil {
+		t = &shareTopic{id: p.Topic}
+		r.known[p.Topic] = t
+		r.topics = append(r.topics, t)
+	}
+	a := &shareFetched{Partition: p}
+	t.partitions = append(t.partitions, a)
+	r.partitions[p] = a
 	return a
 }
 
-func (r *shareFetchResponse) bytes() (n int) {
+// recordBytes is how many bytes of records there are.
+func (r *shareFetchResponse) recordBytes() (n int) {
 	for _, p := range r.partitions {
 		n += p.bytes
 	}
 	return n
 }
 
-func (r *shareFetchResponse) recordBytes() int { return r.bytes() }
-
 func (r *shareFetchResponse) firstError() int16 {
-	for _, p := range r.partitions {
-		if code := max(p.refused.code(), p.acknowledged.code()); code != 0 && r.ErrorCode == 0 {
-			return code
+	if r.ErrorCode != 0 {
+		return r.ErrorCode
+	}
+	for _, t := range r.topics {
+		for _, p := range t.partitions {
+			for _, refused := range []*refusal{p.refused, p.acknowledged} {
+				if code := refused.code(); code != 0 {
+					return code
+				}
+			}
 		}
 	}
-	return r.ErrorCode
+	return 0
 }
 
 // appendBuffers returns the response: everything but records in one buffer, cut where records go.
 func (r *shareFetchResponse) appendBuffers(head []byte) net.Buffers {
-	room := len(head) + 64
-	topics := 0
-	for i, p := range r.partitions {
+	room := len(head) + 64 + 32*len(r.topics)
+	for _, p := range r.partitions {
 		room += 96 + len(orEmpty(p.refused.text())) + len(orEmpty(p.acknowledged.text())) + 20*len(p.acquired)
-		if i == 0 || p.Topic != r.partitions[i-1].Topic {
-			topics++
-		}
 	}
 	w := fetchWriter{version: fetchTopicIDs, flexible: true, meta: append(make([]byte, 0, room), head...)}
 	w.int32(r.ThrottleMillis)
 	w.int16(r.ErrorCode)
 	w.text(r.ErrorMessage)
 	w.int32(r.AcquisitionLockTimeoutMillis)
-	w.count(topics)
-	for i, p := range r.partitions {
-		if i == 0 || p.Topic != r.partitions[i-1].Topic {
-			if i > 0 {
-				w.noTags()
-			}
-			n := i
-			for n < len(r.partitions) && r.partitions[n].Topic == p.Topic {
-				n++
-			}
-			w.topic(fetchTopic{id: p.Topic})
-			w.count(n - i)
+	w.count(len(r.topics))
+	for _, t := range r.topics {
+		w.topic(fetchTopic{id: t.id})
+		w.count(len(t.partitions))
+		for _, p := range t.partitions {
+			w.shared(p)
 		}
-		w.shared(p)
-	}
-	if topics > 0 {
 		w.noTags()
 	}
 	w.count(0) // nodes
