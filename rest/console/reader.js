@@ -2,13 +2,14 @@
 import {get, send, url} from "./api.js";
 
 const path = "/v1/topics/{topic}/partitions/{partition}/records";
-const windowRecords = 5000; // that are looked through at once from the end on
+const leastWindow = 5000, mostWindow = 100_000; // offsets that are looked through at once, from the end on
+const maxLooked = 1_000_000; // then it asks whether to go on
 const readBytes = 4 << 20;
 
 // size is about how many bytes a key or a value has.
 export const size = v => v === null ? 0 : typeof v === "string" ? v.length : Math.floor(v.base64.length * 3 / 4);
 
-// Search is one search through partitions of a topic. It goes on until enough is found, all was looked through, or it is stopped.
+// Search is one search through partitions of a topic. It goes on until enough is found, much was looked through, or it is stopped.
 export class Search {
   constructor({topic, partitions, order, from, filter, limit, changed}) {
     Object.assign(this, {topic, order, filter, limit, changed, found: [], looked: 0, skipped: 0, running: false});
@@ -20,14 +21,14 @@ export class Search {
 
   // more looks for as many again.
   async more() {
-    const abort = this.abort = new AbortController(), until = this.found.length + this.limit;
+    const abort = this.abort = new AbortController(), until = this.found.length + this.limit, stopAt = this.looked + maxLooked;
     this.running = true;
     this.changed();
     const queue = [...this.places], each = Math.ceil(this.limit / (this.order === "newest" || this.places.length === 1 ? 1 : this.places.length));
     const work = async () => {
       for (let place = queue.shift(); place; place = queue.shift()) {
         let here = 0;
-        while (!place.done && !abort.signal.aborted && here < each && (this.order === "newest" || this.found.length < until)) {
+        while (!place.done && !abort.signal.aborted && this.looked < stopAt && here < each && (this.order === "newest" || this.found.length < until)) {
           const got = await this.step(place, abort.signal, each - here);
           here += got.length;
           this.found.push(...got);
@@ -60,7 +61,8 @@ export class Search {
 
   // before reads what comes before what was read, and keeps the newest of it.
   async before(place, signal, limit) {
-    const from = Math.max(place.log_start_offset, place.at - (this.filtered ? windowRecords : limit));
+    place.window ??= this.filtered ? leastWindow : limit;
+    const from = Math.max(place.log_start_offset, place.at - place.window);
     let next = from, found = [];
     while (next < place.at) {
       const answer = await this.read(place, {offset: next, max_records: Math.min(place.at - next, 100000)}, signal);
@@ -68,6 +70,7 @@ export class Search {
       if (answer.next_offset <= next) break;
       next = answer.next_offset;
     }
+    place.window = found.length < limit ? Math.min(2 * place.window, mostWindow) : undefined; // little is left there, or little matches
     this.looked += place.at - from;
     place.at = from;
     place.done = from <= place.log_start_offset;
