@@ -82,8 +82,9 @@ export function group({names: [name]}) {
         {head: "Topic", name: true, cell: o => link(to("topics", o.topic), o.topic)}, {head: "Partition", num: true, cell: o => link(`${to("topics", o.topic, "messages")}?partition=${o.partition}&place=offset&offset=${o.offset}`, String(o.partition))},
         {head: "Reads on at", num: true, minor: true, cell: o => whole(o.offset)}, {head: "End", num: true, minor: true, cell: o => whole(o.high_watermark)},
         {head: "Lag", num: true, cell: o => [h("meter", {class: "bar", min: 0, max: most(), value: o.lag, "aria-label": `Lag of partition ${o.partition}`}), " ", h("span", {class: o.lag ? "late" : ""}, whole(o.lag))]},
+        details.type === "share" ? {head: "In flight", num: true, cell: o => whole(o.in_flight || 0)} : null, // delivered and not finished
         {head: "Committed", num: true, minor: true, cell: o => ago(o.committed_at)},
-      ]}) : empty("It has committed nothing yet."), details.offsets.length > shown ? button(`Show all ${count(details.offsets.length, "partition")}`, () => { shown = Infinity; render() }) : null),
+      ].filter(Boolean)}) : empty("It has committed nothing yet."), details.offsets.length > shown ? button(`Show all ${count(details.offsets.length, "partition")}`, () => { shown = Infinity; render() }) : null),
       section("Members", details.members.length ? table({caption: "Members", rows: details.members, key: m => m.id, columns: [
         {head: "Client", name: true, cell: m => [m.client_id, m.instance_id ? " " : "", m.instance_id ? badge(m.instance_id) : null]}, {head: "Host", minor: true, cell: m => m.host},
         {head: "Assigned", cell: m => m.assigned.length ? assignedText(m.assigned) : h("span", {class: "soft"}, "nothing")}, {head: "Member id", minor: true, cell: m => h("code", {}, m.id)},
