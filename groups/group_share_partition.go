@@ -28,7 +28,7 @@ type shareRun struct {
 	state       recordState
 	count       int16 // how often they were delivered, the delivery that they are in included
 	lock        *shareLock
-	busy        bool // an acknowledgement is being decided: nothing else happens to them
+	busy        bool // they are acquired, and an acknowledgement is being decided: else nothing happens
 }
 
 // shareLock is an acquisition: until then the records are the member's.
@@ -95,7 +95,7 @@ func (p *sharePartition) end() int64 {
 // next is the first offset from which something may be acquired.
 func (p *sharePartition) next() int64 {
 	for i := range p.runs {
-		if r := &p.runs[i]; r.state == recordAvailable && !r.busy {
+		if r := &p.runs[i]; r.state == recordAvailable {
 			return r.first
 		}
 	}
@@ -153,10 +153,11 @@ func (p *sharePartition) acquire(now time.Time, a *shareAcquisition, rules *shar
 		if room := int64(max(rules.maxLocks-p.inFlight(), 0)); a.exactly || room == 0 {
 			part.Last = min(part.Last, p.end()+room-1)
 		}
+		most := left
 		if !a.exactly {
-			left = max(left, int(part.Last-part.First+1))
+			most = max(most, int(part.records()))
 		}
-		ranges, taken := p.acquireRange(part, left, lock)
+		ranges, taken := p.acquireRange(part, most, lock)
 		got = appendRanges(got, ranges, a.split)
 		left -= taken
 		if part.Last < b.Last || left == 0 && a.exactly {
@@ -182,7 +183,7 @@ func (p *sharePartition) acquireRange(of LogRange, most int, lock *shareLock) (g
 	p.cut(of.Last + 1)
 	for i := 0; i < len(p.runs) && taken < most; i++ {
 		r := &p.runs[i]
-		if r.first < of.First || r.first > of.Last || r.state != recordAvailable || r.busy {
+		if r.first < of.First || r.first > of.Last || r.state != recordAvailable {
 			continue
 		}
 		if left := int64(most - taken); r.last-r.first+1 > left {
@@ -229,7 +230,7 @@ func (p *sharePartition) finish(first, last int64) {
 	p.cut(first)
 	p.cut(last + 1)
 	for i := range p.runs {
-		if r := &p.runs[i]; r.first >= first && r.first <= last && r.state == recordAvailable && !r.busy {
+		if r := &p.runs[i]; r.first >= first && r.first <= last && r.state == recordAvailable {
 			r.state = recordFinished
 			p.version++
 		}
