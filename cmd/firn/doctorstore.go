@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"firn.dev/coordinator"
+	"firn.dev/coordinator/redis"
 	"firn.dev/segments"
 	"firn.dev/segments/stores"
 )
@@ -267,6 +268,12 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	})
 	if err != nil {
 		return bad("see the error", "%v", err)
+	}
+	if server, ok := coord.(*redis.Coordinator); ok {
+		if full, err := server.Full(ctx); err == nil && full != "" {
+			return bad("raise maxmemory with CONFIG SET, and in redis.conf or the parameter group of a managed Redis",
+				"%s: %s", where, full)
+		}
 	}
 	counts := map[string]int{}
 	for _, prefix := range []string{incarnations, journal} {

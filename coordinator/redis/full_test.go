@@ -51,3 +51,16 @@ func TestEachCallOnAFullRedis(t *testing.T) {
 		})
 	}
 }
+
+// TestFull: a server that has hardly any memory left is named, and one without a limit is not.
+func TestFull(t *testing.T) {
+	server := redistest.Start(t)
+	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
+	for most, want := range map[string]bool{"0": false, "1000000": true, "1000000000": false} {
+		server.Do("CONFIG", "SET", "maxmemory", most)
+		full, err := c.Full(t.Context())
+		if err != nil || (full != "") != want {
+			t.Errorf("with maxmemory %s it is %q, %v", most, full, err)
+		}
+	}
+}
