@@ -79,7 +79,7 @@ func TestReleaseIsStaticAndReproducible(t *testing.T) {
 		t.Errorf("it needs %v", libraries)
 	}
 	if out, err := exec.Command(binary, "version").Output(); err != nil ||
-		!strings.HasPrefix(string(out), "firn v0.0.1-test ") {
+		!strings.HasPrefix(string(out), "firn version v0.0.1-test ") {
 		t.Errorf("version: %q (%v)", out, err)
 	}
 	checkMaterials(t, binary, files[name+".cdx.json"])

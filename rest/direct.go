@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"firn.dev/access"
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/security"
@@ -25,6 +27,7 @@ func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 	s := &Server{opts: Options{Limits: limits.withDefaults(), Logger: logger, Authorizer: access.Everything{},
 		Quotas: &security.Quotas{}},
 		mux: http.NewServeMux()}
+	s.requests = newRequestMetrics(prometheus.NewRegistry(), s) // nobody looks at it
 	s.producers = &producers{memory: newRequestMemory(s.opts.Limits)}
 	produce := func(rw http.ResponseWriter, r *http.Request) error {
 		key, err := idempotencyKey(r.Header)

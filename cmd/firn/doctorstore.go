@@ -270,7 +270,7 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 		return bad("see the error", "%v", err)
 	}
 	if server, ok := coord.(*redis.Coordinator); ok {
-		if full, err := server.Full(ctx); err == nil && full != "" {
+		if full, err := redis.Full(ctx, server); err == nil && full != "" {
 			return bad("raise maxmemory with CONFIG SET, and in redis.conf or the parameter group of a managed Redis",
 				"%s: %s", where, full)
 		}

@@ -58,7 +58,7 @@ func TestFull(t *testing.T) {
 	c := connect(t, redis.Options{Addrs: []string{server.Addr}})
 	for most, want := range map[string]bool{"0": false, "1000000": true, "1000000000": false} {
 		server.Do("CONFIG", "SET", "maxmemory", most)
-		full, err := c.Full(t.Context())
+		full, err := redis.Full(t.Context(), c)
 		if err != nil || (full != "") != want {
 			t.Errorf("with maxmemory %s it is %q, %v", most, full, err)
 		}

@@ -15,7 +15,7 @@ const nearlyFull = 0.9
 
 // Full says which of the servers that hold our keys has hardly any memory left: it decides nothing
 // more then. It returns an empty text if none is known to be.
-func (c *Coordinator) Full(ctx context.Context) (string, error) {
+func Full(ctx context.Context, c *Coordinator) (string, error) {
 	var mu sync.Mutex
 	var found string
 	look := func(ctx context.Context, server redis.Cmdable) error {
