@@ -49,7 +49,7 @@ type Options struct {
 
 	Tracer *tracing.Tracer // of requests; nil: none is traced
 
-	Costs *costs.Producers // counts what producers send; nil: nobody does
+	Costs *costs.Producers // counts what producers send; nil: it is not counted
 
 	KeepPlain    bool   // batches that arrive uncompressed stay so; otherwise LZ4, where that is smaller
 	CheckRecords string // "full" (default) or "headers": what is looked at of batches that arrive compressed

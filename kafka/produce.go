@@ -95,8 +95,8 @@ func (s *Server) startProduce(ctx context.Context, client *budget.Client, r *req
 		expires:  r.received.Add(s.produceTime(&req)),
 		topics:   req.Topics,
 	}
-	p.parent = s.parentOf(&req)
 	batches := p.check(&req)
+	p.parent = p.parentOf(&req)
 	p.forget()
 	r.body, r.worked = nil, time.Since(began)
 	if len(batches) == 0 {
@@ -158,7 +158,7 @@ func (p *produceCall) check(req *produceRequest) []ingest.Batch {
 	return p.accepted(batches)
 }
 
-// count tells who counts what producers send of the batches that passed.
+// count counts what the request had, of batches that passed.
 func (p *produceCall) count(req *produceRequest, batches []ingest.Batch) {
 	var sent costs.Request
 	i := 0
@@ -176,7 +176,7 @@ func (p *produceCall) count(req *produceRequest, batches []ingest.Batch) {
 		}
 	}
 	if sent.Batches > 0 {
-		p.s.opts.Costs.Add(p.clientID, sent)
+		p.s.opts.Costs.Add(p.clientID, p.asks.Client.Host, sent)
 	}
 }
 

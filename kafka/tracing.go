@@ -28,18 +28,29 @@ func (s *Server) trace(r *request, name, err string) {
 	s.opts.Tracer.Record(t)
 }
 
-// parentOf is the trace that the first record of a request names; empty if it names none. What
-// cannot be read is refused elsewhere.
-func (s *Server) parentOf(req *produceRequest) string {
-	if s.opts.Tracer == nil || len(req.Topics) == 0 || len(req.Topics[0].Partitions) == 0 {
+// What is looked at for the name of a trace: a first batch that is small, also when it is
+// decompressed, and a value as long as W3C's version 00 has it.
+const (
+	tracedBytes  = 16 << 10
+	parentLength = 55
+)
+
+// parentOf is the trace that the first record of a request names, if its batch has passed; empty if
+// it names none.
+func (p *produceCall) parentOf(req *produceRequest) string {
+	if p.s.opts.Tracer == nil || len(p.results) == 0 || p.results[0].refused != nil {
 		return ""
 	}
-	for record, err := range batch.Records(req.Topics[0].Partitions[0].Records, s.preparer.MaxDecompressed) {
+	first := req.Topics[0].Partitions[0].Records
+	if len(first) > tracedBytes {
+		return ""
+	}
+	for record, err := range batch.Records(first, tracedBytes) {
 		if err != nil {
 			return ""
 		}
 		for _, h := range record.Headers {
-			if h.Key == tracing.Parent {
+			if h.Key == tracing.Parent && len(h.Value) == parentLength {
 				return string(h.Value)
 			}
 		}

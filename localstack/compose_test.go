@@ -22,6 +22,7 @@ import (
 	"firn.dev/health"
 	"firn.dev/index"
 	"firn.dev/ingest"
+	"firn.dev/ingest/costs"
 	"firn.dev/kafka"
 	"firn.dev/rest"
 	"firn.dev/segments"
@@ -209,7 +210,9 @@ func wired(t *testing.T) *listener {
 	endings, err := transactions.New(transactions.Options{Node: node, Writer: writer, Registerer: r})
 	must(err)
 	defer func() { must(endings.Close(t.Context())) }()
-	_, err = kafka.New(kafka.Options{Node: node, Writer: writer, Index: blocks, Registerer: r})
+	spent, err := costs.NewProducers(r)
+	must(err)
+	_, err = kafka.New(kafka.Options{Node: node, Writer: writer, Index: blocks, Registerer: r, Costs: spent})
 	must(err)
 	_, err = rest.New(rest.Options{Node: node, View: node.View(), Gatherer: r, Registerer: r})
 	must(err)

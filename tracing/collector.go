@@ -20,6 +20,7 @@ import (
 // brings gRPC with it, which would make the program a third larger.
 type collector struct {
 	url    string
+	name   string // of it, without a password
 	logger *slog.Logger
 	client http.Client
 }
@@ -71,13 +72,13 @@ type (
 
 const statusError = 2
 
-// ExportSpans implements sdk.SpanExporter. What the collector does not take is lost, and told.
+// ExportSpans implements sdk.SpanExporter. What the collector does not take is lost.
 func (c *collector) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	if len(spans) == 0 {
 		return nil
 	}
 	if err := c.send(ctx, spans); err != nil {
-		c.logger.Warn("the collector did not take spans", "spans", len(spans), "collector", c.url, "error", err)
+		c.logger.Warn("the collector did not take spans", "spans", len(spans), "collector", c.name, "error", err)
 	}
 	return nil
 }
@@ -106,9 +107,9 @@ func (c *collector) send(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 		return err
 	}
 	defer response.Body.Close()
+	why, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	if response.StatusCode/100 != 2 {
-		why, _ := io.ReadAll(io.LimitReader(response.Body, 200))
-		return fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(why))
+		return fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(why[:min(len(why), 200)]))
 	}
 	return nil
 }

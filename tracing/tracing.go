@@ -5,6 +5,7 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -39,24 +40,38 @@ type Tracer struct {
 // New returns a tracer. It keeps 2,048 spans at most that the collector has not taken, and drops
 // what is beyond that.
 func New(o Options) (*Tracer, error) {
-	u, err := url.Parse(o.Endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is no URL like http://127.0.0.1:4318", o.Endpoint)
+	u, err := parseEndpoint(o.Endpoint)
+	if err != nil {
+		return nil, err
 	}
-	if u.Path == "" || u.Path == "/" {
-		u.Path = "/v1/traces"
-	}
-	if o.Ratio < 0 || o.Ratio > 1 {
+	if !(o.Ratio >= 0 && o.Ratio <= 1) {
 		return nil, fmt.Errorf("a ratio of %v is not between 0 and 1", o.Ratio)
 	}
 	provider := sdk.NewTracerProvider(
-		sdk.WithBatcher(&collector{url: u.String(), logger: o.Logger}),
+		sdk.WithBatcher(&collector{url: u.String(), name: u.Redacted(), logger: o.Logger}),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(o.Ratio))),
 		sdk.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "firn"), attribute.String("service.version", o.Version),
 			attribute.String("service.instance.id", fmt.Sprint(o.Node)))),
 	)
 	return &Tracer{provider, provider.Tracer("firn.dev")}, nil
+}
+
+// CheckEndpoint says what is wrong with an Options.Endpoint.
+func CheckEndpoint(endpoint string) error {
+	_, err := parseEndpoint(endpoint)
+	return err
+}
+
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("it is no URL like http://127.0.0.1:4318")
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/v1/traces"
+	}
+	return u, nil
 }
 
 // Close sends what is left, as long as ctx allows.
@@ -82,10 +97,13 @@ type Step struct {
 	From, To time.Time
 }
 
-// Add adds steps to a request; to nil it adds nothing.
+// mostSteps bounds a request that lasts: the first of its steps are kept.
+const mostSteps = 64
+
+// Add adds steps to a request, of which those count that lie within it; to nil it adds nothing.
 func (r *Request) Add(steps ...Step) {
 	if r != nil {
-		r.Steps = append(r.Steps, steps...)
+		r.Steps = append(r.Steps, steps[:min(len(steps), mostSteps-len(r.Steps))]...)
 	}
 }
 
@@ -121,6 +139,9 @@ func (t *Tracer) Record(r *Request) {
 		span.SetStatus(codes.Error, r.Failed)
 	}
 	for _, s := range r.Steps {
+		if s.From.Before(r.From) { // it had begun for others before this request came
+			s.From = r.From
+		}
 		_, step := t.tracer.Start(ctx, s.Name, trace.WithTimestamp(s.From))
 		step.End(trace.WithTimestamp(s.To))
 	}

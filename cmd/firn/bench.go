@@ -55,7 +55,8 @@ func newBench(s streams) *cobra.Command {
 			"Producers write records when each is due, at random times, and a consumer reads them at the tail.\n" +
 			"Latencies count from the moment at which a record was due, so that a slow answer counts for all that it\n" +
 			"holds up: to its acknowledgement, and to the consumer. At rate 0 producers write as fast as they can, and a\n" +
-			"record is due when the client takes it. At the end all that was written is read from its beginning.\n\n" +
+			"record is due when the client takes it. A rate that is too much shows as fewer records/s and as unsent ones:\n" +
+			"those for which the client had no room until it was over. At the end all is read from its beginning.\n\n" +
 			"With --http-url it says what the requests to the bucket came to, those of other clients included, at the list\n" +
 			"prices of S3 Standard in us-east-1.",
 		Args: cobra.MaximumNArgs(1),
@@ -163,6 +164,7 @@ type benchMeasure struct {
 	Consumed50 *millis        `json:"consumed_p50_ms" table:"consumed p50 ms"`
 	Consumed99 *millis        `json:"consumed_p99_ms" table:"p99"`
 	Failed     int64          `json:"failed"`
+	Unsent     int64          `json:"unsent"` // that were due, and the client had no room for in time
 	Puts       *perSecond     `json:"puts_per_second" table:"puts/s"`
 	GiB        *dollars       `json:"dollars_per_gib" table:"$/GiB"`
 }
@@ -185,18 +187,29 @@ func bench(ctx context.Context, s streams, o *benchOptions) (err error) {
 		Linger: millis(o.linger.Seconds() * 1000), Size: o.size, Payload: o.payload, Compression: o.compression,
 		Seconds: o.span.Seconds(),
 	}
+	if len(o.nodes.urls) > 0 { // what is wrong there is told before, and not after
+		if _, err := o.nodes.look(ctx); err != nil {
+			return err
+		}
+	}
 	for _, rate := range o.rates {
 		s.note("%s at %s records/s, for %s", b.name, rateName(rate), o.warm+o.span)
 		m, err := b.measure(ctx, rate)
 		if err != nil {
-			return err
+			return b.printed(s, report, err)
 		}
 		report.Rates = append(report.Rates, m)
 	}
-	if report.ReadRecords, report.Read, err = b.readAgain(ctx, begin); err != nil {
-		return err
+	report.ReadRecords, report.Read, err = b.readAgain(ctx, begin)
+	return b.printed(s, report, err)
+}
+
+// printed prints what there is, also if something went wrong afterwards.
+func (b *benching) printed(s streams, report benchReport, wrong error) error {
+	if len(report.Rates) == 0 {
+		return wrong
 	}
-	return o.form.print(s.Out, report)
+	return errors.Join(wrong, b.form.print(s.Out, report))
 }
 
 // rateName is how a report calls a rate.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -61,7 +62,9 @@ type benchLoad struct {
 
 	answers                sync.WaitGroup
 	acknowledged, consumed latencies
-	acked, failed, read    atomic.Int64 // of those that were due between from and until
+	acked, read            atomic.Int64 // of those that were due between from and until
+	arrived                atomic.Int64 // acknowledgements between from and until
+	failed, unsent         atomic.Int64
 	failure                atomic.Pointer[error]
 }
 
@@ -107,8 +110,8 @@ func (b *benching) measure(ctx context.Context, rate int) (benchMeasure, error) 
 	if costErr != nil {
 		return benchMeasure{}, costErr
 	}
-	if failure := l.failure.Load(); failure != nil && l.acked.Load() == 0 {
-		return benchMeasure{}, fmt.Errorf("no record was written: %w", *failure)
+	if failure := l.failure.Load(); failure != nil && (l.acked.Load() == 0 || l.read.Load() == 0) {
+		return benchMeasure{}, *failure
 	}
 	return l.result(rateName(rate), cost), nil
 }
@@ -155,6 +158,10 @@ func (l *benchLoad) produce(ctx context.Context, seed uint64, writer *kgo.Client
 		if !due.Before(l.until) {
 			return
 		}
+		if !time.Now().Before(l.until) { // they are late by more than is left
+			l.unsent.Add(1)
+			continue
+		}
 		if wait := time.Until(due); wait > 0 {
 			select {
 			case <-time.After(max(wait, benchTick)):
@@ -175,24 +182,33 @@ func (l *benchLoad) produce(ctx context.Context, seed uint64, writer *kgo.Client
 	}
 }
 
-// counts says whether a record that was due then is part of the figures.
-func (l *benchLoad) counts(due time.Time) bool { return !due.Before(l.from) && due.Before(l.until) }
+// counts says whether a time is part of the figures.
+func (l *benchLoad) counts(t time.Time) bool { return !t.Before(l.from) && t.Before(l.until) }
 
 func (l *benchLoad) answered(due time.Time, err error) {
-	switch {
-	case err != nil:
+	if err != nil {
 		l.failure.Store(&err)
 		l.failed.Add(1)
-	case l.counts(due):
+		return
+	}
+	now := time.Now()
+	if l.counts(now) {
+		l.arrived.Add(1)
+	}
+	if l.counts(due) {
 		l.acked.Add(1)
-		l.acknowledged.add(time.Since(due))
+		l.acknowledged.add(now.Sub(due))
 	}
 }
 
-// consume reads until ctx ends.
+// consume reads until ctx ends, or it may not read.
 func (l *benchLoad) consume(ctx context.Context, reader *kgo.Client) {
 	for ctx.Err() == nil {
 		fetches := reader.PollFetches(ctx)
+		if err := refusal(fetches); err != nil && ctx.Err() == nil {
+			l.failure.Store(&err)
+			return
+		}
 		now := time.Now()
 		fetches.EachRecord(func(r *kgo.Record) {
 			if len(r.Value) != l.size || binary.BigEndian.Uint64(r.Value[8:]) != l.mark {
@@ -204,6 +220,14 @@ func (l *benchLoad) consume(ctx context.Context, reader *kgo.Client) {
 			}
 		})
 	}
+}
+
+// refusal is the first error of what was fetched; the client tries again what may pass.
+func refusal(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		return fmt.Errorf("reading partition %d of topic %s: %w", e.Partition, e.Topic, e.Err)
+	}
+	return nil
 }
 
 // awaitReader waits until the consumer has all that was acknowledged, or nothing more comes.
@@ -222,12 +246,12 @@ func (l *benchLoad) awaitReader(ctx context.Context) {
 // result is what was measured.
 func (l *benchLoad) result(rate string, cost *benchCost) benchMeasure {
 	seconds := l.span.Seconds()
-	bytes := float64(l.acked.Load()) * float64(l.size)
+	bytes := float64(l.arrived.Load()) * float64(l.size)
 	m := benchMeasure{
-		Rate: rate, Records: perSecond(float64(l.acked.Load()) / seconds), In: bytesPerSecond(bytes / seconds),
+		Rate: rate, Records: perSecond(float64(l.arrived.Load()) / seconds), In: bytesPerSecond(bytes / seconds),
 		Ack50: l.acknowledged.quantile(0.5), Ack99: l.acknowledged.quantile(0.99),
 		Ack999: l.acknowledged.quantile(0.999), Consumed50: l.consumed.quantile(0.5),
-		Consumed99: l.consumed.quantile(0.99), Failed: l.failed.Load(),
+		Consumed99: l.consumed.quantile(0.99), Failed: l.failed.Load(), Unsent: l.unsent.Load(),
 	}
 	if cost != nil {
 		m.Puts = &cost.puts
@@ -263,6 +287,14 @@ func (b *benching) costs(ctx context.Context, from, until time.Time) (*benchCost
 		moments = append(moments, m)
 	}
 	before, after := moments[0], moments[1]
+	for url := range after.ids {
+		if err := errors.Join(before.errors[url], after.errors[url]); err != nil {
+			return nil, fmt.Errorf("the metrics of %s: %w", url, reason(err))
+		}
+		if before.scrapes[url] == nil {
+			return nil, fmt.Errorf("node %s came meanwhile: what it cost is not known", url)
+		}
+	}
 	view := after.view(before, 0)
 	cost := &benchCost{dollars: view.Dollars * dollars(view.Seconds/time.Hour.Seconds())}
 	for url, s := range after.scrapes {
@@ -296,6 +328,9 @@ func (b *benching) readAgain(ctx context.Context, begin map[int32]int64) (perSec
 		cancel()
 		if ctx.Err() != nil {
 			return 0, 0, errInterrupted
+		}
+		if err := refusal(fetches); err != nil && over == nil {
+			return 0, 0, err
 		}
 		if over != nil {
 			return 0, 0, fmt.Errorf("reading topic %s again: nothing comes for %s", b.name, benchSilence)

@@ -13,8 +13,9 @@ import (
 	"firn.dev/ingest/costs"
 )
 
-// maxCostsBytes bounds a node's answer to /v1/producers: a thousand ids, with what is said of them.
-const maxCostsBytes = 4 << 20
+// maxCostsBytes bounds a node's answer to /v1/producers: two windows of a thousand ids, with what
+// is said of them.
+const maxCostsBytes = 16 << 20
 
 // costlyProducer is a producer that costs more than it needs to, at one node, as top shows it.
 type costlyProducer struct {
@@ -85,7 +86,10 @@ func askForCosts(ctx context.Context, url string) ([]costlyProducer, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, errors.New(response.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxCostsBytes))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxCostsBytes+1))
+	if err == nil && len(body) > maxCostsBytes {
+		err = fmt.Errorf("more than %d bytes", maxCostsBytes)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -271,7 +271,7 @@ func (p probe) checkCoordinator(ctx context.Context, url string) verdict {
 	}
 	if server, ok := coord.(*redis.Coordinator); ok {
 		if full, err := redis.Full(ctx, server); err == nil && full != "" {
-			return bad("raise maxmemory with CONFIG SET, and in redis.conf or the parameter group of a managed Redis",
+			return doubtful("raise maxmemory with CONFIG SET, and in redis.conf or the parameter group of a managed Redis",
 				"%s: %s", where, full)
 		}
 	}

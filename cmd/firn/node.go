@@ -346,6 +346,8 @@ func (n *node) close(ctx context.Context) error {
 	if n.ended != nil {
 		errs = append(errs, n.ended())
 	}
-	n.tracer.Close(ctx)
+	sending, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	n.tracer.Close(sending)
 	return errors.Join(append(errs, n.bucket.Close())...)
 }

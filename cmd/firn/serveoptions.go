@@ -20,6 +20,7 @@ import (
 	"firn.dev/kafka"
 	"firn.dev/segments/batch"
 	"firn.dev/segments/stores"
+	"firn.dev/tracing"
 )
 
 // serveOptions is what serve can be told, by flag or by environment.
@@ -325,6 +326,12 @@ func (o *serveOptions) validate() error {
 	check("flush-bytes", within(int64(o.flushBytes), 1<<10, 1<<30))
 	check("carry-bytes", within(int64(o.carryBytes.byteSize), 0, int64(o.flushBytes)))
 	check("flush-interval", within(o.flushInterval, time.Millisecond, time.Minute))
+	if o.traceEndpoint != noHTTP {
+		check("trace-endpoint", tracing.CheckEndpoint(o.traceEndpoint))
+	}
+	if !(o.traceRatio >= 0 && o.traceRatio <= 1) {
+		check("trace-ratio", fmt.Errorf("%v is not between 0 and 1", o.traceRatio))
+	}
 	if o.putBudget.perSecond < 0 {
 		check("put-budget", fmt.Errorf("%v is negative", o.putBudget.perSecond))
 	}

@@ -13,8 +13,8 @@ import (
 // nearlyFull is the part of its memory from which on a server is said to be full.
 const nearlyFull = 0.9
 
-// Full says which of the servers that hold our keys has hardly any memory left: it decides nothing
-// more then. It returns an empty text if none is known to be.
+// Full says whether a server has hardly any memory left, of which a Redis Cluster has several: when
+// it has none, it decides nothing more. It returns an empty text if there is enough, or no limit.
 func Full(ctx context.Context, c *Coordinator) (string, error) {
 	var mu sync.Mutex
 	var found string

@@ -17,7 +17,7 @@ import (
 type Request struct {
 	Batches, Records int
 	Bytes            int64 // of batches, as they came
-	Plain            int64 // of those of them that came uncompressed
+	Plain            int64 // of batches that came uncompressed
 	Kept             int64 // what is stored of those
 }
 
@@ -29,18 +29,34 @@ type Sum struct {
 	Bytes    int64 `json:"bytes"`
 	Plain    int64 `json:"plain_bytes"`
 	Kept     int64 `json:"plain_bytes_kept"`
+
+	hosts map[string]struct{} // that sent them, mostHosts at most
 }
 
 func (s *Sum) add(o Sum) {
 	s.Requests, s.Batches, s.Records = s.Requests+o.Requests, s.Batches+o.Batches, s.Records+o.Records
 	s.Bytes, s.Plain, s.Kept = s.Bytes+o.Bytes, s.Plain+o.Plain, s.Kept+o.Kept
+	for host := range o.hosts {
+		s.sentBy(host)
+	}
+}
+
+// sentBy notes that a host is among those that sent it.
+func (s *Sum) sentBy(host string) {
+	if s.hosts == nil {
+		s.hosts = map[string]struct{}{}
+	}
+	if len(s.hosts) < mostHosts {
+		s.hosts[host] = struct{}{}
+	}
 }
 
 // Bounds of what is remembered.
 const (
-	window  = 5 * time.Minute // what is older than twice this is forgotten
-	mostIDs = 1000            // in a window; what more of them send is counted together, under Others
-	longest = 256             // bytes of an id; longer ones are counted under their beginning
+	window    = 5 * time.Minute // what is older than twice this is forgotten
+	mostIDs   = 1000            // in a window; what more of them send is counted together, under Others
+	mostHosts = 32              // of an id
+	longest   = 256             // bytes of an id; longer ones are counted under their beginning
 )
 
 // Others is the id of those that are beyond mostIDs.
@@ -79,15 +95,15 @@ func newCounter(clock func() time.Time) *Producers {
 	return &Producers{clock: clock, current: map[string]*Sum{}, begun: now, since: now}
 }
 
-// Add counts a request of a client. Without a counter it does nothing.
-func (p *Producers) Add(clientID string, r Request) {
+// Add counts a request of a client that is at a host. Without a counter it does nothing.
+func (p *Producers) Add(clientID, host string, r Request) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn()
-	id := strings.ToValidUTF8(clientID[:min(len(clientID), longest)], "�")
+	id := strings.Clone(strings.ToValidUTF8(clientID[:min(len(clientID), longest)], "�"))
 	sum := p.current[id]
 	if sum == nil && len(p.current) >= mostIDs {
 		id = Others
@@ -97,7 +113,9 @@ func (p *Producers) Add(clientID string, r Request) {
 		sum = &Sum{}
 		p.current[id] = sum
 	}
-	sum.add(Sum{1, int64(r.Batches), int64(r.Records), r.Bytes, r.Plain, r.Kept})
+	sum.add(Sum{Requests: 1, Batches: int64(r.Batches), Records: int64(r.Records), Bytes: r.Bytes, Plain: r.Plain,
+		Kept: r.Kept})
+	sum.sentBy(host)
 }
 
 // turn begins the next window when it is time. The caller holds mu.
@@ -131,6 +149,21 @@ func (p *Producers) List() []Producer {
 	if p == nil {
 		return []Producer{}
 	}
+	sums, seconds := p.sums()
+	list := make([]Producer, 0, len(sums))
+	for id, sum := range sums {
+		one := Producer{ClientID: id, Seconds: seconds, Sum: sum}
+		one.Advice = one.advise()
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b Producer) int {
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.ClientID, b.ClientID))
+	})
+	return list
+}
+
+// sums is what each sent, and in how many seconds.
+func (p *Producers) sums() (map[string]Sum, float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn()
@@ -142,17 +175,7 @@ func (p *Producers) List() []Producer {
 			sums[id] = sum
 		}
 	}
-	seconds := p.clock().Sub(p.since).Seconds()
-	list := make([]Producer, 0, len(sums))
-	for id, sum := range sums {
-		one := Producer{ClientID: id, Seconds: seconds, Sum: sum}
-		one.Advice = one.advise()
-		list = append(list, one)
-	}
-	slices.SortFunc(list, func(a, b Producer) int {
-		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.ClientID, b.ClientID))
-	})
-	return list
+	return sums, p.clock().Sub(p.since).Seconds()
 }
 
 // The configs that advice is about.
@@ -173,10 +196,10 @@ const (
 
 func (p *Producer) advise() []Advice {
 	advice := []Advice{}
-	if p.Seconds < enough || p.Requests == 0 {
+	if p.Seconds < enough || p.Requests == 0 || p.ClientID == Others {
 		return advice
 	}
-	rate := float64(p.Requests) / p.Seconds
+	rate := float64(p.Requests) / p.Seconds / float64(max(len(p.hosts), 1)) // of each: a host has one, about
 	perRequest := float64(p.Records) / float64(p.Requests)
 	if rate >= manyRequest && p.Bytes/p.Requests < smallBytes {
 		advice = append(advice, Advice{lingerMs, fmt.Sprintf("%.0f requests a second of %.1f records each: with "+

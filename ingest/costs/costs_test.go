@@ -33,7 +33,7 @@ func TestAdvice(t *testing.T) {
 			counter := newCounter(func() time.Time { return now })
 			for range c.seconds {
 				for range c.perSecond {
-					counter.Add("app", c.request)
+					counter.Add("app", "127.0.0.1", c.request)
 				}
 				now = now.Add(time.Second)
 			}
@@ -66,9 +66,9 @@ func TestWindows(t *testing.T) {
 		}
 		return n, seconds
 	}
-	counter.Add("a", Request{})
+	counter.Add("a", "h", Request{})
 	now = now.Add(window)
-	counter.Add("a", Request{})
+	counter.Add("a", "h", Request{})
 	if n, seconds := sent(); n != 2 || seconds != window.Seconds() {
 		t.Errorf("%d in %v s", n, seconds)
 	}
@@ -86,14 +86,33 @@ func TestWindows(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	counter := newCounter(time.Now)
 	for i := range 3 * mostIDs {
-		counter.Add(fmt.Sprint(i), Request{})
+		counter.Add(fmt.Sprint(i), "h", Request{})
 	}
-	counter.Add(strings.Repeat("é", longest), Request{})
+	counter.Add(strings.Repeat("é", longest), "h", Request{})
 	list, sum := counter.List(), int64(0)
 	for _, p := range list {
 		sum += p.Requests
 	}
 	if len(list) != mostIDs+1 || sum != 3*mostIDs+1 || list[0].ClientID != Others {
 		t.Errorf("%d ids, %d requests, first %+v", len(list), sum, list[0])
+	}
+}
+
+// TestSharedID: what several hosts send under one id is no fault of any of them, and nobody advises
+// strangers that are counted together.
+func TestSharedID(t *testing.T) {
+	now := time.Now()
+	counter := newCounter(func() time.Time { return now })
+	for i := range 60 * 60 {
+		counter.Add("producer-1", fmt.Sprint("10.0.0.", i%60), Request{Batches: 1, Records: 1, Bytes: 100})
+	}
+	for i := range 2 * mostIDs {
+		counter.Add(fmt.Sprint(i), "h", Request{Batches: 1, Records: 1, Bytes: 100})
+	}
+	now = now.Add(time.Minute)
+	for _, p := range counter.List() {
+		if len(p.Advice) > 0 {
+			t.Errorf("%s gets %+v", p.ClientID, p.Advice)
+		}
 	}
 }

@@ -90,6 +90,10 @@ func main() {
 	flag.Parse()
 
 	var err error
+	if *other != "" && (!*cluster || !strings.Contains(*only, string(RollNodes))) {
+		fmt.Fprintf(os.Stderr, "torture: --other is for --cluster --only %s\n", RollNodes)
+		os.Exit(2)
+	}
 	if *add {
 		err = printSum(flag.Args())
 	} else if *producers > 0 {
