@@ -53,6 +53,7 @@ test: test-needs test-servers ## install what the tests need and run all of them
 test-needs:
 	@test/install-package kcat kcat kcat
 	@test/install-package zsh zsh zsh
+	@test/install-package fish fish fish
 	@test/install-package curl curl curl
 	@test/install-package python3 python3 python3
 	@python3 -c 'import ensurepip' 2>/dev/null || test/install-package python3-venv python3-venv python3

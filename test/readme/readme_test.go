@@ -24,6 +24,7 @@ func TestTour(t *testing.T) {
 	for name, shell := range map[string][]string{
 		"bash": {"bash", "--noprofile", "--norc", "-i"},
 		"zsh":  {"zsh", "-f", "-i"},
+		"fish": {"fish", "--no-config", "-i"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := exec.LookPath(shell[0]); err != nil {
@@ -142,7 +143,7 @@ func newReader(t *testing.T) reader {
 }
 
 // paste runs a script from a shell's standard input, and returns what it prints. The first command
-// that fails ends it.
+// that fails ends it, but in fish.
 func (r reader) paste(t *testing.T, shell []string, script string) string {
 	t.Helper()
 	const end = "this was command 42" // as the shell prints it, and not as it is pasted
@@ -154,7 +155,11 @@ func (r reader) paste(t *testing.T, shell []string, script string) string {
 	cmd.Env = append(os.Environ(), "HOME="+r.dir, "CURL_HOME="+r.dir, "FIRN_BOOTSTRAP="+r.server.Kafka(),
 		"FIRN_KAFKA_ADDR="+r.server.Kafka(), "FIRN_HTTP_ADDR="+r.server.HTTP(), "FIRN_HTTP_URL=http://"+r.server.HTTP(),
 		"XDG_CONFIG_HOME="+r.dir, "GORACE=atexit_sleep_ms=10")
-	cmd.Stdin = strings.NewReader("set -e\n" + script + "echo this was command $((41 + 1))\n")
+	failing := "set -e\n"
+	if shell[0] == "fish" {
+		failing = "" // it has no such thing
+	}
+	cmd.Stdin = strings.NewReader(failing + script + "echo this was command $(expr 41 + 1)\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), end) {
 		t.Fatalf("%s: %v\n%s", strings.Join(shell, " "), err, out)
