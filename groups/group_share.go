@@ -111,7 +111,8 @@ func (g *shareGroup) shareHeartbeat(now time.Time, r *ShareHeartbeat) ConsumerAn
 		g.remove(m)
 		g.advance()
 		return ConsumerAnswer{MemberID: r.MemberID, Epoch: leaving}
-	case r.Epoch != 0 && r.Epoch != m.epoch && r.Epoch != m.previous:
+	case r.Epoch != 0 && r.Epoch != m.previous && (r.Epoch < m.epoch || r.Epoch > g.epoch):
+		// The former owner may have told it of a later epoch than is stored of it.
 		return ConsumerAnswer{Err: refusal(kerr.FencedMemberEpoch, "The member's epoch is %d and not %d.", m.epoch, r.Epoch)}
 	case m == nil && len(g.members) >= g.limits.MaxMembers:
 		return ConsumerAnswer{Err: refusal(kerr.GroupMaxSizeReached,
@@ -449,6 +450,7 @@ func (g *shareGroup) export() *storedShare {
 
 func (g *shareGroup) restore(now time.Time, from *storedShare) {
 	g.epoch = from.Epoch
+	targets := map[segments.Partition]bool{}
 	for _, s := range from.Members {
 		m := &shareMember{id: s.ID, rack: s.Rack, clientID: s.ClientID, clientHost: s.ClientHost, names: s.Names,
 			epoch: s.Epoch, previous: s.Epoch, untold: true, heardBy: now.Add(g.session)}
@@ -457,8 +459,11 @@ func (g *shareGroup) restore(now time.Time, from *storedShare) {
 		g.order = append(g.order, m)
 		g.sent += m.size()
 		g.meant += len(m.target)
-		for _, t := range g.topics.topics(m.names) {
-			g.wanted[t.ID] = t.Partitions
+		for _, at := range m.target {
+			targets[at] = true
 		}
+	}
+	for at := range targets { // not the catalog's: what came since then see finds
+		g.wanted[at.Topic]++
 	}
 }

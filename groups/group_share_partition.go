@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -122,9 +123,10 @@ func (p *sharePartition) finished() (n int64) {
 	return n
 }
 
-// full says that nothing can be acquired before members acknowledge something.
-func (p *sharePartition) full(rules *shareRules) bool {
-	return p.next() == p.end() && p.inFlight() >= rules.maxLocks
+// full says that nothing can be acquired before members acknowledge something. In a crowded group
+// nothing is that was never delivered.
+func (p *sharePartition) full(rules *shareRules, crowded bool) bool {
+	return p.next() == p.end() && (crowded || p.inFlight() >= rules.maxLocks)
 }
 
 // shareAcquisition is what a member that has read a log wants of it.
@@ -181,9 +183,9 @@ func (p *sharePartition) acquireRange(of LogRange, most int, lock *shareLock) (g
 	p.extend(of.Last)
 	p.cut(of.First)
 	p.cut(of.Last + 1)
-	for i := 0; i < len(p.runs) && taken < most; i++ {
+	for i := p.index(of.First); i < len(p.runs) && p.runs[i].first <= of.Last && taken < most; i++ {
 		r := &p.runs[i]
-		if r.first < of.First || r.first > of.Last || r.state != recordAvailable {
+		if r.state != recordAvailable {
 			continue
 		}
 		if left := int64(most - taken); r.last-r.first+1 > left {
@@ -229,18 +231,24 @@ func (p *sharePartition) finish(first, last int64) {
 	p.extend(last)
 	p.cut(first)
 	p.cut(last + 1)
-	for i := range p.runs {
-		if r := &p.runs[i]; r.first >= first && r.first <= last && r.state == recordAvailable {
+	for i := p.index(first); i < len(p.runs) && p.runs[i].first <= last; i++ {
+		if r := &p.runs[i]; r.state == recordAvailable {
 			r.state = recordFinished
 			p.version++
 		}
 	}
 }
 
+// index is where the first run is that does not end before an offset.
+func (p *sharePartition) index(at int64) int {
+	i, _ := slices.BinarySearchFunc(p.runs, at, func(r shareRun, at int64) int { return cmp.Compare(r.last, at) })
+	return i
+}
+
 // cut sees to it that a run begins at an offset, if runs tell of it.
 func (p *sharePartition) cut(at int64) {
-	i := slices.IndexFunc(p.runs, func(r shareRun) bool { return r.first < at && at <= r.last })
-	if i < 0 {
+	i := p.index(at)
+	if i == len(p.runs) || p.runs[i].first >= at {
 		return
 	}
 	behind := p.runs[i]
@@ -290,11 +298,8 @@ func (p *sharePartition) check(now time.Time, member string, acks []ShareAck) *k
 		}
 		before = a.Last
 		covered := max(a.First, p.trimmed)
-		for j := range p.runs {
+		for j := p.index(covered); j < len(p.runs) && p.runs[j].first <= a.Last; j++ {
 			r := &p.runs[j]
-			if r.last < covered || r.first > a.Last {
-				continue
-			}
 			if r.first > covered || r.state != recordAcquired || r.busy || r.lock.member != member ||
 				!now.Before(r.lock.until) {
 				return kerr.InvalidRecordState
@@ -322,9 +327,9 @@ func (p *sharePartition) acknowledge(now time.Time, acks []ShareAck, rules *shar
 			}
 		}
 		lock := (*shareLock)(nil)
-		for j := range p.runs {
+		for j := p.index(a.First); j < len(p.runs) && p.runs[j].first <= a.Last; j++ {
 			r := &p.runs[j]
-			if r.first < a.First || r.first > a.Last || r.state != recordAcquired {
+			if r.state != recordAcquired {
 				continue
 			}
 			r.busy = false
@@ -358,8 +363,8 @@ func (p *sharePartition) mark(acks []ShareAck, busy bool) {
 	for i := range acks {
 		p.cut(acks[i].First)
 		p.cut(acks[i].Last + 1)
-		for j := range p.runs {
-			if r := &p.runs[j]; r.first >= acks[i].First && r.first <= acks[i].Last && r.state == recordAcquired {
+		for j := p.index(acks[i].First); j < len(p.runs) && p.runs[j].first <= acks[i].Last; j++ {
+			if r := &p.runs[j]; r.state == recordAcquired {
 				r.busy = busy
 			}
 		}

@@ -110,6 +110,14 @@ func (l *hostedGroup) idle() bool {
 	return l.group.idle() && !l.keeping
 }
 
+// bytes is how much memory the group takes.
+func (l *hostedGroup) bytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, bytes, _ := l.group.weight()
+	return int64(bytes)
+}
+
 // await runs an event that is answered later unless it is refused at once, and waits for the
 // answer. If ctx ends first, the group no longer counts the request as waiting.
 func (l *hostedGroup) await(ctx context.Context, event func(now time.Time, g *anyGroup, t Ticket) *kerr.Error) (Reply,

@@ -143,11 +143,15 @@ func (l *hostedGroup) recall() {
 		return
 	}
 	l.step(func(now time.Time, g *anyGroup) {
-		if err := g.restore(now, stored, l.t.m.topics.Load()); err != nil {
+		topics := l.t.m.topics.Load()
+		if err := g.restore(now, stored, topics); err != nil {
 			l.t.m.opts.Logger.Warn("the stored members of a group cannot be read; they have to join again",
 				"group", l.name, "error", err)
 		}
 		l.kept, l.stored = g.agreement(), true
+		if s, is := g.kind.(*shareGroup); is {
+			s.see(topics) // it may have been without an owner when topics changed
+		}
 	})
 }
 

@@ -165,6 +165,9 @@ func (m *Manager) ownership(ctx context.Context, group string) (*shardOwnership,
 		return nil, err
 	}
 	s.held.Store(t)
+	for _, l := range t.all() { // that were not told of topics since they were taken over
+		l.see(m.topics.Load())
+	}
 	m.tasks.Go(t.run)
 	return t, nil
 }

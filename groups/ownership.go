@@ -77,6 +77,19 @@ func (t *shardOwnership) held(ctx context.Context) error {
 // have jumped; and whether that coordinator is still the one that decides, which only the bucket
 // knows. No clock of this node is asked, so it may have been stopped at any point for any time.
 func (t *shardOwnership) current(ctx context.Context) error {
+	return t.sure(ctx, func(ctx context.Context) error {
+		if err := t.held(ctx); err != nil {
+			return err
+		}
+		return t.life.Current(ctx)
+	})
+}
+
+// still is current without its second question, which costs a request to the bucket: only a node
+// whose Redis was given up may be wrong.
+func (t *shardOwnership) still(ctx context.Context) error { return t.sure(ctx, t.held) }
+
+func (t *shardOwnership) sure(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
 	select {
@@ -84,11 +97,7 @@ func (t *shardOwnership) current(ctx context.Context) error {
 		return kerr.NotCoordinator
 	default:
 	}
-	err := t.held(ctx)
-	if err == nil {
-		err = t.life.Current(ctx)
-	}
-	if told := t.m.told(err); told != nil {
+	if told := t.m.told(ask(ctx)); told != nil {
 		if told == kerr.NotCoordinator {
 			t.end()
 		}
@@ -186,6 +195,7 @@ func (t *shardOwnership) leave(l *hostedGroup) {
 	if l.users == 0 && !t.over && l.idle() {
 		delete(t.groups, l.name)
 		t.m.groups.Add(-1)
+		t.m.bytes.Add(-l.bytes()) // what a share group knows of partitions is stored
 	}
 }
 

@@ -113,9 +113,15 @@ func (m *Manager) withShares(ctx context.Context, group string, begin bool,
 // inShares runs an event in a share group.
 func (m *Manager) inShares(ctx context.Context, group string,
 	event func(now time.Time, s *shareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
+	return m.certainShares(ctx, group, nil, event)
+}
+
+// certainShares is inShares that answers once it is certain that this node is still the owner.
+func (m *Manager) certainShares(ctx context.Context, group string, certain func(*shardOwnership, context.Context) error,
+	event func(now time.Time, s *shareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
 	config := m.ShareConfigOf(group)
-	return m.withShares(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) error {
-		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
+	return m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
+		err := l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
 			s, refused := g.shares(false, nil)
 			if refused != nil {
 				return refused
@@ -123,7 +129,20 @@ func (m *Manager) inShares(ctx context.Context, group string,
 			s.rules = config.rules()
 			return event(now, s, l)
 		})
+		if err != nil || certain == nil {
+			return err
+		}
+		return certain(t, ctx)
 	})
+}
+
+// hear has this node hear the news if somebody speaks of records that it does not know.
+func (m *Manager) hear(ctx context.Context, at segments.Partition, end int64) {
+	if info, _ := m.opts.Node.View().Partition(at); end > info.HighWatermark {
+		ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+		defer cancel()
+		_ = m.opts.Node.CatchUp(ctx) // what it does not know then is not there
+	}
 }
 
 // partition returns what a share group knows of a partition, nil if that is nothing.
@@ -163,13 +182,14 @@ func (m *Manager) Shares(ctx context.Context, group string, partitions []segment
 	errs []*kerr.Error, freed <-chan struct{}, err *kerr.Error) {
 	states, errs = make([]ShareState, len(partitions)), make([]*kerr.Error, len(partitions))
 	err = m.inShares(ctx, group, func(_ time.Time, s *shareGroup, l *hostedGroup) *kerr.Error {
+		crowded := m.crowded(s)
 		for i, at := range partitions {
 			p, refused := m.partition(s, group, at)
 			if errs[i] = refused; p == nil {
 				states[i].New = refused == nil
 				continue
 			}
-			states[i] = ShareState{Offset: p.next(), Full: p.full(&s.rules), InFlight: p.inFlight()}
+			states[i] = ShareState{Offset: p.next(), Full: p.full(&s.rules, crowded), InFlight: p.inFlight()}
 		}
 		freed = l.freed
 		return nil
@@ -202,6 +222,9 @@ func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBe
 // setShares stores where a share group begins, and makes it one if it is none.
 func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning,
 	may func(*shareGroup) *kerr.Error, known bool) *kerr.Error {
+	for _, b := range begin {
+		m.hear(ctx, b.Partition, b.Offset)
+	}
 	return m.withShares(ctx, group, known, func(t *shardOwnership, l *hostedGroup) error {
 		if refused := m.mayStore(group); refused != nil {
 			return refused
@@ -217,14 +240,20 @@ func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBegi
 				return c, refused
 			}
 			for _, b := range begin {
-				p, refused := m.partition(s, group, b.Partition)
-				if refused != nil {
-					return c, refused
+				info, exists := m.opts.Node.View().Partition(b.Partition)
+				if !exists {
+					return c, kerr.UnknownTopicOrPartition
 				}
-				if p != nil && !known {
-					continue
+				if !known {
+					p, refused := m.partition(s, group, b.Partition)
+					if refused != nil {
+						return c, refused
+					}
+					if p != nil {
+						continue
+					}
 				}
-				next[b.Partition] = newSharePartition(b.Offset)
+				next[b.Partition] = newSharePartition(min(max(b.Offset, info.LogStart), info.HighWatermark))
 				c.Offsets = append(c.Offsets, sharedOffset(b.Partition, next[b.Partition]))
 			}
 			if len(c.Offsets) > 0 { // what is stored of partitions is only understood beside this
@@ -268,21 +297,46 @@ type AcquireBounds struct {
 	Split   int  // about how many are to be in a range; 0: any number
 }
 
-// AcquireShares gives a member records of what it has read, of each partition in its turn.
+// within is what was read, as far as it lies from first to last.
+func (r *ShareAcquire) within(first, last int64) ShareAcquire {
+	cut := ShareAcquire{Partition: r.Partition, From: max(r.From, first), To: min(r.To, last)}
+	for _, b := range r.Batches {
+		if b = (LogRange{max(b.First, cut.From), min(b.Last, cut.To)}); b.First <= b.Last {
+			cut.Batches = append(cut.Batches, b)
+		}
+	}
+	return cut
+}
+
+// crowded says that a share group takes as much memory as it may: members get what was given back,
+// and nothing new until something is acknowledged.
+func (m *Manager) crowded(s *shareGroup) bool {
+	_, bytes, _ := s.weight()
+	return bytes > m.opts.Limits.GroupBytes || m.bytes.Load() > m.opts.Limits.TotalBytes
+}
+
+// AcquireShares gives a member records of what it has read, of each partition in its turn. Of what
+// is not in the log it gives nothing, whoever says that it was read.
 func (m *Manager) AcquireShares(ctx context.Context, group, member string, read []ShareAcquire,
 	bounds AcquireBounds) (got [][]AcquiredRange, err *kerr.Error) {
 	got = make([][]AcquiredRange, len(read))
-	err = m.inShares(ctx, group, func(now time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
-		left := bounds.Most
-		if _, bytes, _ := s.weight(); bytes > m.opts.Limits.GroupBytes || m.bytes.Load() > m.opts.Limits.TotalBytes {
-			left = 0 // until something is acknowledged
-		}
+	for i := range read {
+		m.hear(ctx, read[i].Partition, read[i].To)
+	}
+	still := (*shardOwnership).still
+	err = m.certainShares(ctx, group, still, func(now time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+		left, crowded := bounds.Most, m.crowded(s)
 		for i := range read {
-			r := &read[i]
-			p, refused := m.partition(s, group, r.Partition)
+			p, refused := m.partition(s, group, read[i].Partition)
 			if refused != nil || p == nil || left <= 0 {
 				continue // the next question is answered with the reason
 			}
+			info, _ := m.opts.Node.View().Partition(read[i].Partition)
+			last := info.HighWatermark - 1
+			if crowded {
+				last = min(last, p.end()-1)
+			}
+			r := read[i].within(info.LogStart, last)
 			got[i] = p.acquire(now, &shareAcquisition{member: member, from: r.From, to: r.To, batches: r.Batches, most: left,
 				exactly: bounds.Exactly, split: bounds.Split}, &s.rules)
 			for _, some := range got[i] {
@@ -350,10 +404,14 @@ func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, s
 			if !is || g.dead {
 				return
 			}
+			crowded := m.crowded(s)
 			for p, plan := range planned {
+				full := crowded || p.full(&s.rules, false)
 				plan.settle(p, s, decided)
+				if full || p.next() < p.end() {
+					s.freed++
+				}
 			}
-			s.freed++
 		})
 	})
 	if err == nil {
@@ -421,7 +479,8 @@ func (m *Manager) ReleaseShares(ctx context.Context, group, member string, of []
 // is none, it is GROUP_ID_NOT_FOUND.
 func (m *Manager) ShareOffsets(ctx context.Context, group string) (map[segments.Partition]ShareState, *kerr.Error) {
 	all := map[segments.Partition]ShareState{}
-	err := m.inShares(ctx, group, func(_ time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+	current := (*shardOwnership).current
+	err := m.certainShares(ctx, group, current, func(_ time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
 		for _, c := range m.opts.Node.View().CommittedOffsets(group) {
 			p, refused := m.partition(s, group, c.Partition)
 			if refused == nil && p != nil {

@@ -2,12 +2,14 @@ package groups_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"firn.dev/coordinator"
 	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
 	"firn.dev/segments"
@@ -60,6 +62,16 @@ func (s *sharing) says(first, last int64, what groups.AckType, want *kerr.Error)
 	}
 }
 
+// joins has a member join the share group "work", and wants the epoch.
+func (o *owner) joins(t *testing.T, id string, epoch int32) groups.ConsumerAnswer {
+	t.Helper()
+	joined := o.manager.ShareHeartbeat(t.Context(), "work", groups.ShareHeartbeat{MemberID: id, Names: []string{"log"}})
+	if joined.Err != nil || joined.Epoch != epoch {
+		t.Fatalf("%s has joined in epoch %d: %v", id, joined.Epoch, joined.Err)
+	}
+	return joined
+}
+
 // What members of a share group have acknowledged stays so at the next owner, also when all that
 // is left is the bucket. What they had acquired can be had again.
 func TestShareGroupsOutliveTheirOwner(t *testing.T) {
@@ -67,6 +79,7 @@ func TestShareGroupsOutliveTheirOwner(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
 		a := start(t, store, c, 1, groups.Options{})
 		at := segments.Partition{Topic: createTopic(t, a.node)}
+		fill(t, a.node, at, 13)
 		synctest.Wait() // until the manager has heard of the topic
 		joined := a.manager.ShareHeartbeat(t.Context(), "work", groups.ShareHeartbeat{MemberID: "m", Names: []string{"log"}})
 		if joined.Err != nil || len(joined.Assigned) == 0 {
@@ -106,5 +119,125 @@ func TestShareGroupsOutliveTheirOwner(t *testing.T) {
 			t.Errorf("deleting it: %v", err)
 		}
 		b.stop(t)
+	})
+}
+
+// Whatever somebody says of a log, a share group ends no record that is not there yet. What it
+// takes in memory is given back when nobody is in it.
+func TestShareGroupsEndNoFutureRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{})
+		defer a.stop(t)
+		topic := createTopic(t, a.node)
+		at, other := segments.Partition{Topic: topic}, segments.Partition{Topic: topic, Index: 1}
+		fill(t, a.node, at, 10)
+		synctest.Wait()
+		a.joins(t, "m", 1)
+		if err := a.manager.BeginShares(t.Context(), "work", []groups.ShareBeginning{{Partition: at, Offset: -5},
+			{Partition: other, Offset: math.MaxInt64}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []groups.ShareAcquire{
+			{Partition: at, From: -1, To: math.MaxInt64, Batches: []groups.LogRange{{First: 8, Last: math.MaxInt64}}},
+			{Partition: at, From: 3, To: math.MaxInt64},
+			{Partition: other, To: math.MaxInt64, Batches: []groups.LogRange{{First: math.MinInt64, Last: math.MaxInt64}}},
+		} {
+			if _, err := a.manager.AcquireShares(t.Context(), "work", "m", []groups.ShareAcquire{r},
+				groups.AcquireBounds{Most: 100}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := &sharing{a, t, "m", at}
+		m.says(8, 9, groups.AckAccept, nil)
+		fill(t, a.node, at, 10)
+		fill(t, a.node, other, 10)
+		synctest.Wait()
+		m.takes(19, "10-19×1 ")
+		(&sharing{a, t, "m", other}).takes(9, "0-9×1 ")
+		leaves := groups.ShareHeartbeat{MemberID: "m", Epoch: -1}
+		if left := a.manager.ShareHeartbeat(t.Context(), "work", leaves); left.Err != nil {
+			t.Fatal(left.Err)
+		}
+		if _, err := a.manager.ShareOffsets(t.Context(), "work"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := a.manager.MemberBytes(); n != 0 {
+			t.Errorf("a group without members takes %d bytes", n)
+		}
+	})
+}
+
+// A share group that takes as much memory as it may gives out what was given back, and says that it
+// is full where there is nothing.
+func TestCrowdedShareGroupsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := groups.Limits{}
+		for range 2 { // first to learn what a member takes
+			a := start(t, memory.New(), embedded.New(embedded.Options{}), 1, groups.Options{Limits: limits})
+			at := segments.Partition{Topic: createTopic(t, a.node)}
+			fill(t, a.node, at, 20)
+			synctest.Wait()
+			a.joins(t, "m", 1)
+			crowded := limits.GroupBytes > 0
+			limits.GroupBytes = int(a.manager.MemberBytes()) + 200
+			if !crowded {
+				a.stop(t)
+				continue
+			}
+			m := &sharing{a, t, "m", at}
+			m.takes(9, "0-9×1 ")
+			m.says(0, 4, groups.AckRelease, nil)
+			m.takes(19, "0-4×2 ")
+			states, _, _, err := a.manager.Shares(t.Context(), "work", []segments.Partition{at})
+			if err != nil || !states[0].Full {
+				t.Errorf("a crowded group is at %+v, %v", states, err)
+			}
+			m.says(0, 9, groups.AckAccept, nil)
+			m.takes(19, "10-19×1 ")
+			a.stop(t)
+		}
+	})
+}
+
+// Members of a share group go on at its next owner in the epoch that they were told of, although it
+// is not stored of each, and share partitions that came while it had none.
+func TestShareGroupsGoOnInTheirEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), embedded.New(embedded.Options{})
+		a := start(t, store, c, 1, groups.Options{})
+		topic := createTopic(t, a.node)
+		synctest.Wait()
+		a.joins(t, "m", 1)
+		a.joins(t, "n", 2)
+		synctest.Wait()
+		beat := groups.ShareHeartbeat{MemberID: "m", Epoch: 1}
+		if answer := a.manager.ShareHeartbeat(t.Context(), "work", beat); answer.Err != nil || answer.Epoch != 2 {
+			t.Fatalf("beating: %+v", answer)
+		}
+		if err := a.manager.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		grow := &coordinator.Grow{Topic: topic, Partitions: 5}
+		if _, err := a.node.Change(t.Context(), coordinator.Change{Grow: grow}); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.node.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+
+		b := start(t, store, c, 2, groups.Options{})
+		defer b.stop(t)
+		assigned := 0
+		for _, id := range []string{"m", "n"} {
+			answer := b.manager.ShareHeartbeat(t.Context(), "work", groups.ShareHeartbeat{MemberID: id, Epoch: 2})
+			if answer.Err != nil || answer.Epoch != 3 {
+				t.Errorf("%s beats at the next owner: %+v", id, answer)
+			}
+			assigned += len(answer.Assigned)
+		}
+		if assigned != 5 {
+			t.Errorf("%d of 5 partitions are assigned", assigned)
+		}
 	})
 }

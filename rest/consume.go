@@ -104,14 +104,14 @@ func (s *Server) groupRoutes() []route {
 		{method: post, pattern: claims + "/release", handler: s.counting(s.releaseClaims),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "give claims up"},
-		{method: post, pattern: group + "/shares", handler: s.counting(s.askShares),
-			rules:   needs(access.Requests, read).asking(readTopics),
-			summary: "what a node asks the owner of a share group, for a client of its own"},
 	}
 	for i := range owned {
 		owned[i].handler = s.ofGroup(owned[i].handler) // which may send it on, once it was asked for
 	}
-	return append(owned, route{method: get, pattern: "/v1/groups", handler: s.counting(s.listGroups),
+	shares := route{method: post, pattern: group + "/shares", handler: s.ofPeers(s.counting(s.askShares)),
+		rules:   needs(access.Requests, read).asking(readTopics),
+		summary: "what a node asks the owner of a share group, for a client of its own"}
+	return append(owned, shares, route{method: get, pattern: "/v1/groups", handler: s.counting(s.listGroups),
 		summary: "consumer groups, of all nodes",
 		rules:   needs(access.Requests).asking(access.Describe.On(access.Cluster), describe)})
 }

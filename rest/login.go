@@ -45,6 +45,7 @@ type caller struct {
 	// holds says whether what the client has proved is still true; nil: it is for as long as the
 	// request lasts.
 	holds func() bool
+	peer  bool // another node has proved that it forwards the request
 
 	// What it has proved it by, if it was one of these.
 	password *login.Proof

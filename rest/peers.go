@@ -76,7 +76,7 @@ func (s *Server) checkPeer(r *http.Request, proof string) (*caller, error) {
 	if err != nil || json.Unmarshal(text, &client) != nil {
 		return nil, notProved(login.ErrNotOurs)
 	}
-	who := &caller{Client: access.Client{Host: client.Host,
+	who := &caller{peer: true, Client: access.Client{Host: client.Host,
 		Principal: access.Principal{Type: client.Type, Name: client.Name}}}
 	f := login.Forwarded{Method: r.Method, URI: r.URL.RequestURI(),
 		From: int32(from), To: s.opts.Node.Info().ID, Client: who.Client}
@@ -110,6 +110,24 @@ func (b *provedBody) Read(p []byte) (int, error) {
 		return n, notProved(login.ErrNotOurs)
 	}
 	return n, err
+}
+
+// ofPeers has a route take requests that other nodes make up, where nodes can prove themselves, and
+// never send one on: this node would prove what a client says.
+func (s *Server) ofPeers(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.opts.Peers != nil && !callerOf(r.Context()).peer {
+			return refuse(http.StatusForbidden, "", "only nodes of the cluster may ask this")
+		}
+		_, ours, err := s.ownerOf(r, r.PathValue("group"))
+		if err == nil && !ours {
+			err = kerr.NotCoordinator
+		}
+		if err != nil {
+			return err
+		}
+		return h(w, r)
+	}
 }
 
 // readForwarded reads the body of a request that is sent on: its proof needs the hash first.

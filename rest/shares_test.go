@@ -9,6 +9,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/groups"
+	"firn.dev/rest"
 	"firn.dev/segments"
 )
 
@@ -16,6 +17,7 @@ import (
 func TestShareGroupsAreTheirOwners(t *testing.T) {
 	nodes := startFirn(t, 2, nil)
 	topic := nodes[0].makeTopic(t, "tasks", 1)
+	nodes[0].writeValues(t, topic, 0, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 	at := segments.Partition{Topic: topic.ID}
 	asks := func(f *firn, group string) bool {
 		_, another := f.RemoteShares(group, access.Client{})
@@ -73,5 +75,22 @@ func TestShareGroupsAreTheirOwners(t *testing.T) {
 	if diff := cmp.Diff(map[segments.Partition]groups.ShareState{at: {Offset: 4, InFlight: 3}}, offsets); err != nil ||
 		diff != "" {
 		t.Errorf("the group is at (-want +got): %v\n%s", err, diff)
+	}
+}
+
+// Where nodes have a secret, what they ask the owner of a share group is theirs alone, and nobody
+// can have a node ask it.
+func TestOnlyNodesAskAboutShares(t *testing.T) {
+	t.Parallel()
+	other, owner, group := cluster(t, func(*rest.Options) {})
+	path, body := "/v1/groups/"+group+"/shares", `{"ask": "release", "member": "m", "partitions": []}`
+	for _, f := range []*firn{other, owner} {
+		if status, text := f.send(t, "POST", path, body); status != 403 {
+			t.Errorf("a client asks: %d %s", status, text)
+		}
+	}
+	proved := other.proof(t, "POST", path, body, owner.node.Info().ID)
+	if status, text := owner.send(t, "POST", path, body, proved); status != 200 {
+		t.Errorf("a node asks: %d %s", status, text)
 	}
 }
