@@ -89,6 +89,7 @@ type Node struct {
 	snapshots *snapshotter
 	producers producerIDs
 	heard     atomic.Pointer[[]NodeInfo]
+	twin      atomic.Bool // that another node claims this one's address has been told
 
 	distrusted atomic.Pointer[Generation] // see distrust
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -256,7 +257,21 @@ func (l *Life) announce(ctx context.Context) error {
 		return err
 	}
 	l.node.heard.Store(&nodes)
+	l.warnOfTwin(nodes)
 	return nil
+}
+
+// warnOfTwin says once if another node claims the address of this one: requests that are for one
+// then reach the other.
+func (l *Life) warnOfTwin(nodes []NodeInfo) {
+	own := l.node.opts.Info
+	i := slices.IndexFunc(nodes, func(n NodeInfo) bool {
+		return n.ID != own.ID && own.HTTP != "" && n.HTTP == own.HTTP
+	})
+	if i >= 0 && l.node.twin.CompareAndSwap(false, true) {
+		l.logger.Warn("another node is told to be reached over HTTP at the address of this one: give each its own",
+			"address", own.HTTP, "other_node", nodes[i].ID)
+	}
 }
 
 // leave takes the node out of the registry.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -264,6 +265,41 @@ func TestProducerIDs(t *testing.T) {
 				t.Fatalf("producer id %d came twice", id)
 			}
 			seen[id] = true
+		}
+	}
+}
+
+// telling counts the lines of a log that have something in them.
+type telling struct {
+	what string
+	n    atomic.Int32
+}
+
+func (w *telling) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), w.what) {
+		w.n.Add(1)
+	}
+	return len(line), nil
+}
+
+// TestTwins: a node whose address another one claims as well says so.
+func TestTwins(t *testing.T) {
+	store, c := memory.New(), shared{embedded.New(embedded.Options{})}
+	for id, want := range []int32{0, 1, 0} {
+		log := &telling{what: "at the address of this one"}
+		n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: c,
+			Info:   coordinator.NodeInfo{ID: int32(id), HTTP: fmt.Sprint("127.0.0.1:", 8080+id/2)},
+			Logger: slog.New(slog.NewTextHandler(log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := n.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		if got := log.n.Load(); got != want {
+			t.Errorf("node %d says it %d times", id, got)
 		}
 	}
 }

@@ -39,6 +39,13 @@ func TestComposeWithSecurity(t *testing.T) {
 	if nodes != 2 || len(secure.Services) != nodes {
 		t.Errorf("%d nodes, and %d services with security", nodes, len(secure.Services))
 	}
+	for _, services := range []file{plain, secure} {
+		for name, service := range services.Services {
+			if got := service.Environment["FIRN_ADVERTISE_HTTP"]; strings.HasPrefix(name, "node") && got != name+":8080" {
+				t.Errorf("the others reach %s at %q: 127.0.0.1 is their own container", name, got)
+			}
+		}
+	}
 	for name, service := range secure.Services {
 		for variable, value := range service.Environment {
 			if !flags[variable] {
