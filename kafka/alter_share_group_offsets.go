@@ -25,6 +25,10 @@ func alterShareGroupOffsets(ctx context.Context, s *Server, from *peer,
 	refused := from.may(access.Read, access.Group, req.GroupID)
 	var begin []groups.ShareBeginning
 	seen := map[segments.Partition]bool{}
+	if refused == nil {
+		refused = checkShareGroupID(req.GroupID)
+	}
+	s.catchUp(ctx) // a start offset is not beyond the end of the log
 	for i := 0; i < len(req.Topics) && refused == nil; i++ {
 		t := &req.Topics[i]
 		a := kmsg.NewAlterShareGroupOffsetsResponseTopic()
@@ -39,6 +43,7 @@ func alterShareGroupOffsets(ctx context.Context, s *Server, from *peer,
 		}
 		for _, p := range t.Partitions {
 			at, wrong := segments.Partition{Topic: a.TopicID, Index: p.Partition}, no
+			info, _ := s.opts.Node.View().Partition(at)
 			switch {
 			case wrong != nil:
 			case p.Partition < 0 || p.Partition >= topic.Partitions:
@@ -47,6 +52,9 @@ func alterShareGroupOffsets(ctx context.Context, s *Server, from *peer,
 				wrong = refuse(kerr.InvalidRequest, "partition %d is named twice", p.Partition)
 			case p.StartOffset < 0:
 				wrong = refuse(kerr.InvalidRequest, "start offset %d is negative", p.StartOffset)
+			case p.StartOffset > info.HighWatermark:
+				wrong = refuse(kerr.OffsetOutOfRange, "start offset %d is behind the end of the partition, %d", p.StartOffset,
+					info.HighWatermark)
 			default:
 				seen[at] = true
 				begin = append(begin, groups.ShareBeginning{Partition: at, Offset: p.StartOffset})

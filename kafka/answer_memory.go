@@ -55,6 +55,8 @@ func (s *Server) bound(req kmsg.Request) int64 {
 		return s.groupsBound(len(req.GroupIDs))
 	case *kmsg.OffsetFetchRequest:
 		return s.offsetsBound(req)
+	case *kmsg.DescribeShareGroupOffsetsRequest:
+		return s.sharesBound(req)
 	case *kmsg.DescribeProducersRequest:
 		return s.producersBound(req)
 	}
@@ -155,6 +157,20 @@ func (s *Server) offsetsBound(req *kmsg.OffsetFetchRequest) (n int64) {
 			partitions += len(g.Topics[j].Partitions)
 		}
 		add(g.Group, len(g.Topics), partitions, g.Topics == nil)
+	}
+	return n
+}
+
+func (s *Server) sharesBound(req *kmsg.DescribeShareGroupOffsetsRequest) (n int64) {
+	for _, asked := range firstOfEach(req.Groups) {
+		partitions := 0
+		for i := range asked.Topics {
+			partitions += len(asked.Topics[i].Partitions)
+		}
+		if asked.Topics == nil {
+			partitions = s.opts.Node.View().CommittedCount(asked.GroupID)
+		}
+		n += describedGroupBytes + int64(len(asked.Topics))*describedTopicBytes + int64(partitions)*committedOffsetBytes
 	}
 	return n
 }

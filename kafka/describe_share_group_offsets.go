@@ -24,10 +24,11 @@ func init() {
 func describeShareGroupOffsets(ctx context.Context, s *Server, from *peer,
 	req *kmsg.DescribeShareGroupOffsetsRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrDescribeShareGroupOffsetsResponse()
-	resp.Groups = make([]kmsg.DescribeShareGroupOffsetsResponseGroup, len(req.Groups))
+	named := firstOfEach(req.Groups)
+	resp.Groups = make([]kmsg.DescribeShareGroupOffsetsResponseGroup, len(named))
 	s.catchUp(ctx) // the lag is up to the end of the log
-	inParallel(len(req.Groups), func(i int) {
-		asked := &req.Groups[i]
+	inParallel(len(named), func(i int) {
+		asked := named[i]
 		a := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
 		defer func() { resp.Groups[i] = a }()
 		a.GroupID = asked.GroupID
@@ -50,6 +51,20 @@ func describeShareGroupOffsets(ctx context.Context, s *Server, from *peer,
 		}
 	})
 	return resp, nil
+}
+
+// firstOfEach is what a request asks of each group that it names: of one that it names twice, the
+// first.
+func firstOfEach(asked []kmsg.DescribeShareGroupOffsetsRequestGroup) (
+	firsts []*kmsg.DescribeShareGroupOffsetsRequestGroup) {
+	seen := make(map[string]bool, len(asked))
+	for i := range asked {
+		if group := asked[i].GroupID; !seen[group] {
+			seen[group] = true
+			firsts = append(firsts, &asked[i])
+		}
+	}
+	return firsts
 }
 
 // sharedTopics are the partitions that a share group has begun, of topics that the client may know

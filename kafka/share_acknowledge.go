@@ -84,6 +84,9 @@ func (s *Server) newShareCall(from *peer, group, member *string) (*shareCall, *r
 	if refused := from.may(access.Read, access.Group, key.group); refused != nil {
 		return nil, refused
 	}
+	if refused := checkShareGroupID(key.group); refused != nil {
+		return nil, refused
+	}
 	if key.member == "" || len(key.member) > maxShareMemberID {
 		return nil, refuse(kerr.InvalidRequest, "MemberId has to have 1 to %d characters.", maxShareMemberID)
 	}
@@ -141,11 +144,8 @@ func (c *shareCall) acknowledge(ctx context.Context, said []saidAcks, renews boo
 	if len(acks) == 0 {
 		return answers
 	}
-	var errs []*kerr.Error
-	err := c.atOwner(ctx, func() (err *kerr.Error) {
-		errs, err = c.owner().AcknowledgeShares(ctx, c.key.group, c.key.member, acks)
-		return err
-	})
+	// Not again: the owner may have taken it in, or there is another, for which nothing is acquired.
+	errs, err := c.owner().AcknowledgeShares(ctx, c.key.group, c.key.member, acks)
 	for j, i := range of {
 		switch {
 		case err == kerr.NotCoordinator, err == kerr.CoordinatorNotAvailable: // clients know of leaders alone here

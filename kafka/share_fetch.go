@@ -55,6 +55,10 @@ func shareFetch(ctx context.Context, s *Server, from *peer, req *kmsg.ShareFetch
 		resp.AcquisitionLockTimeoutMillis = int32(call.config.Lock.Milliseconds())
 		refused = checkRenewal(req)
 	}
+	said := saidInFetch(req)
+	if refused == nil && req.ShareSessionEpoch == shareSessionBegins && len(said) > 0 {
+		refused = refuse(kerr.InvalidRequest, "the first request of a session acknowledges nothing")
+	}
 	if refused == nil {
 		var err *kerr.Error
 		if call.session, err = s.shares.take(from, call.key, req.ShareSessionEpoch, true); err != nil {
@@ -74,7 +78,6 @@ func shareFetch(ctx context.Context, s *Server, from *peer, req *kmsg.ShareFetch
 	}
 	f.minBytes = min(int(req.MinBytes), f.maxBytes)
 	f.expires = time.Now().Add(min(time.Duration(req.MaxWaitMillis)*time.Millisecond, s.opts.Limits.IdleTimeout))
-	said := saidInFetch(req)
 	for i, refused := range f.acknowledge(ctx, said, req.IsRenewAck) {
 		f.resp.at(said[i].partition).acknowledged = refused
 	}
@@ -189,7 +192,7 @@ func (f *shareFetchCall) gather(ctx context.Context) error {
 	for {
 		freed, pause, err := f.round(ctx)
 		left := time.Until(f.expires)
-		if err != nil || f.resp.recordBytes() > 0 || f.resp.ErrorCode != 0 || left <= 0 {
+		if err != nil || f.resp.recordBytes() > 0 || f.resp.refuses() || left <= 0 {
 			return err
 		}
 		f.from.answer.Release()
@@ -221,6 +224,9 @@ func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, paus
 	partitions := make([]segments.Partition, len(f.places))
 	for i := range f.places {
 		partitions[i] = f.places[i].Partition
+		if a := f.resp.partitions[partitions[i]]; a != nil {
+			a.refused = nil // in the round before
+		}
 	}
 	states, errs, freed, err := owner.Shares(ctx, f.key.group, partitions)
 	if err != nil {
@@ -334,10 +340,14 @@ func (f *shareFetchCall) addTo(read *fetchCall, place sharePlace, offset int64) 
 // maxAcquired bounds the batches of a partition of which records are acquired at once.
 const maxAcquired = 1000
 
-// haveRead says what was read, and whether that is enough to acquire it.
+// haveRead says what was read, and whether that is enough to acquire it. Partitions behind those
+// with as many records as are asked for are left to the next request.
 func (f *shareFetchCall) haveRead(read *fetchCall) (some []groups.ShareAcquire, enough bool) {
-	bytes := 0
+	bytes, records := 0, int64(0)
 	for i := range read.partitions {
+		if records >= int64(f.bounds.Most) {
+			return some, true
+		}
 		p := &read.partitions[i]
 		if p.refused != nil {
 			if code := p.refused.kind; code != kerr.OffsetOutOfRange && code != kerr.NotLeaderForPartition {
@@ -356,6 +366,7 @@ func (f *shareFetchCall) haveRead(read *fetchCall) (some []groups.ShareAcquire, 
 				if f.config.ReadCommitted && coordinator.IsAborted(p.aborted, &h) || h.Attributes.Control() {
 					continue
 				}
+				records += a.To - h.BaseOffset + 1
 				if a.Batches = append(a.Batches, groups.LogRange{First: h.BaseOffset, Last: a.To}); len(a.Batches) == maxAcquired {
 					break chunks
 				}

@@ -63,6 +63,16 @@ func (r *shareFetchResponse) recordBytes() (n int) {
 	return n
 }
 
+// refuses says that the client is to hear of an error now.
+func (r *shareFetchResponse) refuses() bool {
+	for _, p := range r.partitions {
+		if p.refused != nil {
+			return true
+		}
+	}
+	return r.ErrorCode != 0
+}
+
 func (r *shareFetchResponse) firstError() int16 {
 	if r.ErrorCode != 0 {
 		return r.ErrorCode

@@ -22,6 +22,16 @@ func init() {
 // random bytes.
 const maxShareMemberID = 36
 
+// maxShareGroupID is how long the ids of share groups may be: each session keeps one.
+const maxShareGroupID = 1 << 10
+
+func checkShareGroupID(group string) *refusal {
+	if len(group) > maxShareGroupID {
+		return refuse(kerr.InvalidGroupID, "GroupId is longer than %d characters.", maxShareGroupID)
+	}
+	return nil
+}
+
 func shareGroupHeartbeat(ctx context.Context, s *Server, from *peer,
 	req *kmsg.ShareGroupHeartbeatRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrShareGroupHeartbeatResponse()
@@ -30,6 +40,9 @@ func shareGroupHeartbeat(ctx context.Context, s *Server, from *peer,
 		if refused == nil {
 			refused = from.may(access.Describe, access.Topic, name)
 		}
+	}
+	if refused == nil {
+		refused = checkShareGroupID(req.GroupID)
 	}
 	if refused == nil && len(req.MemberID) > maxShareMemberID {
 		refused = refuse(kerr.InvalidRequest, "MemberId is longer than %d characters.", maxShareMemberID)

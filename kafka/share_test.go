@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,7 +168,10 @@ func TestShareFetchGivesEachRecordToOne(t *testing.T) {
 	c := newSharer(t, f, "work", "c", topic)
 	c.most, c.waiting = 100, 10*time.Second
 	seen := map[int64]bool{}
-	for len(seen) < 25 {
+	for n := 0; len(seen) < 25; n++ {
+		if n == 100 {
+			t.Fatalf("acquired only %v", seen)
+		}
 		p, _ := c.fetch()
 		for _, r := range p.AcquiredRecords {
 			for at := r.FirstOffset; at <= r.LastOffset; at++ {
@@ -228,6 +232,34 @@ func TestShareSessions(t *testing.T) {
 	a.group, a.member = "other", "a"
 	_, resp = a.fetch()
 	wantCode(t, "no such group", resp.ErrorCode, kerr.GroupIDNotFound)
+	a.epoch, a.group = 0, strings.Repeat("g", 2000)
+	_, resp = a.fetch()
+	wantCode(t, "a long name", resp.ErrorCode, kerr.InvalidGroupID)
+	a.group = "work"
+	_, resp = a.fetch(0, 9, 1)
+	wantCode(t, "acknowledging first", resp.ErrorCode, kerr.InvalidRequest)
+	describe := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
+	describe.Groups = []kmsg.DescribeShareGroupOffsetsRequestGroup{{GroupID: "work"}, {GroupID: "work"}}
+	if n := len(ask[*kmsg.DescribeShareGroupOffsetsResponse](t, f, describe).Groups); n != 1 {
+		t.Errorf("one group is described %d times", n)
+	}
+}
+
+// What a share group is told of its log has to be in it.
+func TestShareGroupsAreSetWithinTheLog(t *testing.T) {
+	f, _ := startShared(t, 10)
+	for _, c := range []struct {
+		to   int64
+		want *kerr.Error
+	}{{11, kerr.OffsetOutOfRange}, {10, nil}, {-1, kerr.InvalidRequest}} {
+		req := kmsg.NewPtrAlterShareGroupOffsetsRequest()
+		req.GroupID = "idle"
+		req.Topics = []kmsg.AlterShareGroupOffsetsRequestTopic{{Topic: "tasks",
+			Partitions: []kmsg.AlterShareGroupOffsetsRequestTopicPartition{{StartOffset: c.to}}}}
+		answer := ask[*kmsg.AlterShareGroupOffsetsResponse](t, f, req)
+		wantCode(t, "altering", answer.ErrorCode, nil)
+		wantCode(t, fmt.Sprint("to ", c.to), answer.Topics[0].Partitions[0].ErrorCode, c.want)
+	}
 }
 
 // Members of a group that reads committed records alone get none of a transaction that was aborted,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -209,11 +210,21 @@ func (s *Server) RemoteShares(group string, client access.Client) (*RemoteShares
 // shareQuestionTimeout is longer than the owner may take to become the owner.
 const shareQuestionTimeout = 15 * time.Second
 
-// ask asks the owner.
+// ask asks the owner. A question that is longer than it takes is asked in halves.
 func (o *RemoteShares) ask(ctx context.Context, group string, q *shareQuestion) (shareAnswer, *kerr.Error) {
 	var a shareAnswer
-	err := o.post(ctx, "/v1/groups/"+url.PathEscape(group)+"/shares", q, &a)
+	body, err := json.Marshal(q)
+	if n := len(q.Partitions); err == nil && len(body) > maxAdminBody && n > 1 {
+		return o.askHalves(ctx, group, q)
+	}
+	if err == nil {
+		err = o.post(ctx, "/v1/groups/"+url.PathEscape(group)+"/shares", body, &a)
+	}
 	switch {
+	case errors.Is(err, errLongQuestion):
+		o.s.opts.Logger.Warn("a question about a share group is too long for its owner", "group", group,
+			"bytes", len(body), "error", err)
+		return a, kerr.CoordinatorNotAvailable
 	case err != nil:
 		o.s.opts.Logger.Debug("the owner of a share group cannot be asked", "group", group, "node", o.owner.ID, "error", err)
 		return a, kerr.CoordinatorNotAvailable
@@ -225,17 +236,48 @@ func (o *RemoteShares) ask(ctx context.Context, group string, q *shareQuestion) 
 	return a, nil
 }
 
-func (o *RemoteShares) post(ctx context.Context, path string, q, a any) error {
+// askHalves asks a question about half of its partitions each. What the first half has brought is
+// answered whatever becomes of the other.
+func (o *RemoteShares) askHalves(ctx context.Context, group string, q *shareQuestion) (shareAnswer, *kerr.Error) {
+	first, second := *q, *q
+	n := len(q.Partitions) / 2
+	first.Partitions, second.Partitions = q.Partitions[:n], q.Partitions[n:]
+	a, err := o.ask(ctx, group, &first)
+	if err != nil {
+		return a, err
+	}
+	for _, p := range a.Partitions {
+		for _, r := range p.Acquired {
+			second.Most -= int(r[1] - r[0] + 1)
+		}
+	}
+	b := shareAnswer{Partitions: make([]answerPartition, len(second.Partitions))}
+	if q.Ask != "acquire" || second.Most > 0 {
+		var more shareAnswer
+		switch more, err = o.ask(ctx, group, &second); {
+		case err == nil:
+			b = more
+		case q.Ask == "acknowledge":
+			for i := range b.Partitions {
+				b.Partitions[i].Error = toShareError(kerr.NotLeaderForPartition) // as clients know it
+			}
+		case q.Ask != "acquire":
+			return a, err
+		}
+	}
+	a.Partitions = append(a.Partitions, b.Partitions...)
+	return a, nil
+}
+
+var errLongQuestion = errors.New("413 Request Entity Too Large")
+
+func (o *RemoteShares) post(ctx context.Context, path string, body []byte, a any) error {
 	if o.owner.HTTP == "" {
 		return fmt.Errorf("node %d serves no HTTP that others can reach: start it with --http-addr and --advertise-http",
 			o.owner.ID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, shareQuestionTimeout)
 	defer cancel()
-	body, err := json.Marshal(q)
-	if err != nil {
-		return err
-	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, peerURL(o.owner).String()+path, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -249,6 +291,9 @@ func (o *RemoteShares) post(ctx context.Context, path string, q, a any) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusRequestEntityTooLarge {
+		return errLongQuestion
+	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("node %d answers %s", o.owner.ID, resp.Status)
 	}

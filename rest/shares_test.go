@@ -78,6 +78,49 @@ func TestShareGroupsAreTheirOwners(t *testing.T) {
 	}
 }
 
+// A question that is longer than its owner takes is asked in parts. A member gets as much as it
+// asked for of all of them together.
+func TestLongQuestionsAboutShares(t *testing.T) {
+	t.Parallel()
+	other, owner, group := cluster(t, func(*rest.Options) {})
+	topic := owner.makeTopic(t, "wide", 100)
+	for i := range int32(2) {
+		owner.writeValues(t, topic, 99*i, "0", "1", "2", "3")
+	}
+	if err := other.node.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	beat := groups.ShareHeartbeat{MemberID: "m", Names: []string{"wide"}}
+	if joined := owner.opts.Groups.ShareHeartbeat(ctx, group, beat); joined.Err != nil {
+		t.Fatal(joined.Err)
+	}
+	remote, _ := other.RemoteShares(group, access.Client{Principal: access.Anonymous, Host: "127.0.0.1"})
+	var begin []groups.ShareBeginning
+	var read []groups.ShareAcquire
+	for i := range int32(100) {
+		at := segments.Partition{Topic: topic.ID, Index: i}
+		begin = append(begin, groups.ShareBeginning{Partition: at})
+		read = append(read, groups.ShareAcquire{Partition: at, To: 3, Batches: []groups.LogRange{{First: 0, Last: 3}}})
+		for n := range int64(1000) { // that are not there
+			r := groups.LogRange{First: 1e15 + n, Last: 1e15 + n}
+			read[i].Batches = append(read[i].Batches, r)
+		}
+	}
+	if err := remote.BeginShares(ctx, group, begin); err != nil {
+		t.Fatal(err)
+	}
+	got, err := remote.AcquireShares(ctx, group, "m", read, groups.AcquireBounds{Most: 6, Exactly: true})
+	if err != nil || len(got) != 100 {
+		t.Fatalf("%d answers, %v", len(got), err)
+	}
+	for i, last := range map[int]int64{0: 3, 99: 1} {
+		if len(got[i]) != 1 || got[i][0].Last != last {
+			t.Errorf("partition %d: %v", i, got[i])
+		}
+	}
+}
+
 // Where nodes have a secret, what they ask the owner of a share group is theirs alone, and nobody
 // can have a node ask it.
 func TestOnlyNodesAskAboutShares(t *testing.T) {
