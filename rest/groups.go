@@ -149,7 +149,7 @@ func (s *Server) askPeers(r *http.Request, ask func(peer coordinator.NodeInfo) e
 			}
 		})
 	}
-	asking.Wait()
+	awaitPeers(r.Context(), asking.Wait)
 	slices.Sort(unreachable)
 	return unreachable
 }

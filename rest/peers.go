@@ -175,6 +175,6 @@ func (s *Server) forwardBody(w http.ResponseWriter, r *http.Request, body []byte
 	if err := s.provePeer(out, callerOf(r.Context()).Client, owner, body); err != nil {
 		return notProved(fmt.Errorf("node %d: %w", s.opts.Node.Info().ID, err))
 	}
-	s.owners.ServeHTTP(w, out)
+	awaitPeers(r.Context(), func() { s.owners.ServeHTTP(w, out) })
 	return nil
 }

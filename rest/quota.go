@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,13 +37,32 @@ func (s *Server) withinQuota(unlimited *route) *route {
 			w = &countedAnswer{w, use}
 		case access.Requests:
 			if route.method == http.MethodGet { // others wait for the coordinator, which costs this node nothing
-				began := time.Now()
-				defer func() { s.opts.Quotas.Use(access.Requests, by, time.Since(began).Seconds()) }()
+				began, waits := time.Now(), new(peerWaits)
+				r = r.WithContext(context.WithValue(r.Context(), peerWaitsKey{}, waits))
+				defer func() {
+					s.opts.Quotas.Use(access.Requests, by, (time.Since(began) - time.Duration(waits.Load())).Seconds())
+				}()
 			}
 		}
 		return unlimited.handler(w, r)
 	}
 	return &route
+}
+
+// peerWaits is how many nanoseconds a request has waited for other nodes, which costs this node
+// nothing either.
+type peerWaits = atomic.Int64
+
+// peerWaitsKey is where a request's context has its peerWaits.
+type peerWaitsKey struct{}
+
+// awaitPeers runs what waits for other nodes, and counts for how long that was.
+func awaitPeers(ctx context.Context, wait func()) {
+	if waits, counted := ctx.Value(peerWaitsKey{}).(*peerWaits); counted {
+		began := time.Now()
+		defer func() { waits.Add(int64(time.Since(began))) }()
+	}
+	wait()
 }
 
 // quotaClient is who makes a request, as quotas know it.

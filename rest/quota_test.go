@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,19 +72,23 @@ func TestOverQuota(t *testing.T) {
 		"producing": {access.ProducedBytes, http.MethodPost, "/v1/topics/log/records", record, http.StatusOK, 10},
 		"reading": {access.FetchedBytes, http.MethodGet, "/v1/topics/log/partitions/0/records?offset=0", "",
 			http.StatusOK, 10},
+		"reading what a filter leaves out": {access.FetchedBytes, http.MethodGet,
+			"/v1/topics/log/partitions/0/records?offset=0&key=none", "", http.StatusOK, 10},
 		"creating": {access.Mutations, http.MethodPost, "/v1/topics", `{"name":"new","partitions":100}`,
 			http.StatusCreated, 10},
 		"asking": {access.Requests, http.MethodGet, "/v1/topics", "", http.StatusOK, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			value := 1000.0
+			most := 1000.0
 			if c.limit == access.Requests {
-				value = 1e-6
+				most = 1e-6
 			} else if c.limit == access.Mutations {
-				value = 1
+				most = 1
 			}
-			f := limitedFirn(t, anonymous(c.limit, value))
-			f.writeValues(t, f.makeTopic(t, "log", 1), 0, strings.Repeat("abc", 40_000))
+			f := limitedFirn(t, anonymous(c.limit, most))
+			value := make([]byte, 60_000)
+			_, _ = rand.Read(value) // which never fails, and what cannot be compressed is read as it is
+			f.writeValues(t, f.makeTopic(t, "log", 1), 0, fmt.Sprintf("%x", value))
 			if status, _, text := f.sendLimited(t, c.method, c.path, c.body); status != c.wantBefore {
 				t.Fatalf("within the quota: %d %s", status, text)
 			}

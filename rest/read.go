@@ -77,6 +77,9 @@ func (s *Server) readRecords(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.outOfRange(read, err)
 	}
+	if !read.filter.all() { // what the filter leaves out was read as well
+		s.opts.Quotas.Use(access.FetchedBytes, quotaClient(r), float64(sizeOf(chunk.Batches)))
+	}
 	if read.wait > 0 { // the client may have lost its login or a permission meanwhile
 		if err := s.goesOn(r, access.Read, access.Topic, read.topic.Name); err != nil {
 			return err
