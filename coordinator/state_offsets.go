@@ -151,6 +151,48 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	return all
 }
 
+// EachCommitted tells of each partition that there is and for which a group has committed an offset,
+// in no order, where the two stand. Nothing is committed meanwhile, and each must not call the View.
+func (v *View) EachCommitted(name string, each func(CommittedOffset, PartitionInfo)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	g := v.state.groups[name]
+	if g == nil {
+		return
+	}
+	for at := range g.offsets {
+		v.tellCommitted(g, at, each)
+	}
+}
+
+// EachCommittedOf is EachCommitted for the partitions of one topic.
+func (v *View) EachCommittedOf(name string, topic segments.TopicID, each func(CommittedOffset, PartitionInfo)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	g, t := v.state.groups[name], v.topics[topic]
+	if g == nil || t == nil {
+		return
+	}
+	if len(g.offsets) > int(t.Partitions) {
+		for i := range t.Partitions {
+			v.tellCommitted(g, segments.Partition{Topic: topic, Index: i}, each)
+		}
+		return
+	}
+	for at := range g.offsets {
+		if at.Topic == topic {
+			v.tellCommitted(g, at, each)
+		}
+	}
+}
+
+func (v *View) tellCommitted(g *group, at segments.Partition, each func(CommittedOffset, PartitionInfo)) {
+	c, committed := g.committed(at)
+	if info, exists := v.partition(at); committed && exists {
+		each(c, info)
+	}
+}
+
 // CommittedCount is for how many partitions a group has committed offsets, at most.
 func (v *View) CommittedCount(name string) int {
 	v.mu.RLock()

@@ -85,6 +85,20 @@ func TestCommittedOffsetsSurvive(t *testing.T) {
 	if !slices.Equal(groups, []string{"back", "g"}) || len(offsets) != 1 {
 		t.Errorf("recovered groups %v, of g %v", groups, offsets)
 	}
+	for of, each := range map[segments.TopicID]func(func(coordinator.CommittedOffset, coordinator.PartitionInfo)){
+		{}: func(tell func(coordinator.CommittedOffset, coordinator.PartitionInfo)) {
+			next.View().EachCommitted("g", tell)
+		},
+		topic: func(tell func(coordinator.CommittedOffset, coordinator.PartitionInfo)) {
+			next.View().EachCommittedOf("g", topic, tell)
+		},
+	} {
+		var told []coordinator.CommittedOffset
+		each(func(c coordinator.CommittedOffset, _ coordinator.PartitionInfo) { told = append(told, c) })
+		if !slices.Equal(told, offsets) {
+			t.Errorf("of topic %s it is told %v, want %v", of, told, offsets)
+		}
+	}
 }
 
 // A lease that was given back, and taken again, does not let its old epoch commit.

@@ -143,6 +143,10 @@ func (v *View) Topics() []*Topic {
 func (v *View) Partition(at segments.Partition) (PartitionInfo, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	return v.partition(at)
+}
+
+func (v *View) partition(at segments.Partition) (PartitionInfo, bool) {
 	t := v.topics[at.Topic]
 	if t == nil || at.Index < 0 || at.Index >= t.Partitions {
 		return PartitionInfo{}, false

@@ -1,24 +1,68 @@
 package groups
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
 
-// lag is how many records of a partition a group has not read: from what it has committed, or from
-// the log start, to the high watermark.
+// Lag is how far a group is behind with a topic: with those of its partitions that the group has
+// committed offsets for.
+type Lag struct {
+	Partitions int
+	Records    int64 // that it has not read; of a share group those that are not finished
+	Time       int64 // of the newest commit, in milliseconds by the coordinator's clock
+}
+
+func (l *Lag) add(c coordinator.CommittedOffset, info coordinator.PartitionInfo) {
+	l.Partitions++
+	l.Records += Unread(c, info)
+	l.Time = max(l.Time, c.Time)
+}
+
+// Lags is how far a group is behind, by topic. Every node can tell, of any group.
+func Lags(view *coordinator.View, group string) map[segments.TopicID]Lag {
+	lags := map[segments.TopicID]Lag{}
+	view.EachCommitted(group, func(c coordinator.CommittedOffset, info coordinator.PartitionInfo) {
+		l := lags[c.Partition.Topic]
+		l.add(c, info)
+		lags[c.Partition.Topic] = l
+	})
+	return lags
+}
+
+// LagOf is how far a group is behind with one topic.
+func LagOf(view *coordinator.View, group string, topic segments.TopicID) (l Lag) {
+	view.EachCommittedOf(group, topic, l.add)
+	return l
+}
+
+// Unread is how many records of a partition a group has not read: from what it has committed, or
+// from the log start, to the high watermark. Of a share group those do not count that are stored as
+// finished.
+func Unread(c coordinator.CommittedOffset, info coordinator.PartitionInfo) int64 {
+	from, finished := max(c.Offset, info.LogStart), int64(0)
+	if strings.HasPrefix(c.Metadata, shareFormat) {
+		if p, err := restoreSharePartition(c.Offset, c.Metadata); err == nil {
+			p.trim(info.LogStart)
+			from, finished = p.start, p.finished()
+		}
+	}
+	return max(0, info.HighWatermark-from-finished)
+}
+
+// lag is how many records of a partition a group has not read, or has to read if it has committed
+// nothing.
 func lag(view *coordinator.View, group string, at segments.Partition) int64 {
 	info, exists := view.Partition(at)
 	if !exists {
 		return 0
 	}
-	from := info.LogStart
-	if committed, there := view.Committed(group, at); there {
-		from = max(from, committed.Offset)
-	}
-	return max(0, info.HighWatermark-from)
+	committed, _ := view.Committed(group, at)
+	return Unread(committed, info)
 }
 
 // maxLagSeries bounds the series of firn_group_lag. The lag of further partitions is added up under
@@ -56,20 +100,17 @@ func (g lagGauges) Collect(to chan<- prometheus.Metric) {
 		if !mine[shardOf(group)] {
 			continue
 		}
-		byTopic := map[segments.TopicID]int64{}
-		for _, c := range view.CommittedOffsets(group) {
-			byTopic[c.Partition.Topic] += lag(view, group, c.Partition)
-		}
+		byTopic := Lags(view, group)
 		own := series+len(byTopic) <= maxLagSeries
-		for id, n := range byTopic {
+		for id, l := range byTopic {
 			topic := view.TopicByID(id)
 			switch {
 			case topic == nil: // deleted meanwhile
 			case own:
-				to <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(n), group, topic.Name)
+				to <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(l.Records), group, topic.Name)
 				series++
 			default:
-				rest, left = rest+n, true
+				rest, left = rest+l.Records, true
 			}
 		}
 	}

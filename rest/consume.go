@@ -113,7 +113,7 @@ func (s *Server) groupRoutes() []route {
 		summary: "what a node asks the owner of a share group, for a client of its own"}
 	return append(owned, shares, route{method: get, pattern: "/v1/groups", handler: s.counting(s.listGroups),
 		summary: "consumer groups, of all nodes",
-		rules:   needs(access.Requests).asking(access.Describe.On(access.Cluster), describe)})
+		rules:   needs(access.Requests).asking(access.Describe.On(access.Cluster), describe, describeTopics)})
 }
 
 // readers is what requests that read share.

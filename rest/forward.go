@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
@@ -138,5 +139,5 @@ func (s *Server) askPeer(ctx context.Context, peer coordinator.NodeInfo, path st
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("node %d answers %s", peer.ID, resp.Status)
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, maxPeerAnswer)).Decode(v)
+	return json.UnmarshalRead(io.LimitReader(resp.Body, maxPeerAnswer), v, jsonv1.DefaultOptionsV1())
 }

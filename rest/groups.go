@@ -25,7 +25,8 @@ type groupSummary struct {
 	State string `json:"state"`
 	Type  string `json:"type"`
 	Node  int32  `json:"node"` // that owns it
-	Lag   int64  `json:"lag"`  // records that it has not read, of the partitions that it has committed for
+	// records that it has not read, of the partitions that it has committed for and the client knows of
+	Lag int64 `json:"lag"`
 }
 
 // groupList is groups of all nodes by name, and after which name the next list begins.
@@ -106,7 +107,10 @@ func (s *Server) ownGroups(r *http.Request, after, contains string, limit int) g
 	known = slices.DeleteFunc(known, func(d groups.Description) bool { return d.Group <= after })
 	slices.SortFunc(known, func(a, b groups.Description) int { return strings.Compare(a.Group, b.Group) })
 	for i := range known[:min(len(known), limit+1)] {
-		list.Groups = append(list.Groups, s.groupSummary(&known[i], s.lagOf(known[i].Group)))
+		lag, _ := s.lagOf(known[i].Group, func(t *coordinator.Topic) bool {
+			return allows(r, access.Describe, access.Topic, t.Name)
+		})
+		list.Groups = append(list.Groups, s.groupSummary(&known[i], lag))
 	}
 	return list
 }
@@ -159,15 +163,21 @@ func (s *Server) groupSummary(d *groups.Description, lag int64) groupSummary {
 		Node: s.opts.Node.Info().ID, Lag: lag}
 }
 
-// lagOf is how far a group is behind.
-func (s *Server) lagOf(group string) (sum int64) {
+// lagOf is how far a group is behind with the topics that are shown, and whether those are all that
+// it has committed offsets for.
+func (s *Server) lagOf(group string, shown func(*coordinator.Topic) bool) (sum int64, all bool) {
 	view := s.view()
-	for _, c := range view.CommittedOffsets(group) {
-		if info, there := view.Partition(c.Partition); there {
-			sum += info.HighWatermark - min(max(c.Offset, info.LogStart), info.HighWatermark)
+	all = true
+	for id, lag := range groups.Lags(view, group) {
+		switch t := view.TopicByID(id); {
+		case t == nil: // deleted meanwhile
+		case shown(t):
+			sum += lag.Records
+		default:
+			all = false
 		}
 	}
-	return sum
+	return sum, all
 }
 
 // offsetsOf is what a group has committed, and how far behind it is.
@@ -183,7 +193,7 @@ func (s *Server) offsetsOf(group string) []groupOffset {
 		offsets = append(offsets, groupOffset{
 			Topic: t.Name, Partition: c.Partition.Index, Offset: c.Offset, Metadata: c.Metadata,
 			CommittedAt: millisText(c.Time), LogStart: info.LogStart, HighWatermark: info.HighWatermark,
-			Lag: max(0, info.HighWatermark-max(c.Offset, info.LogStart)),
+			Lag: groups.Unread(c, info),
 		})
 	}
 	slices.SortFunc(offsets, func(a, b groupOffset) int {

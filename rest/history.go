@@ -1,13 +1,17 @@
 package rest
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"firn.dev/access"
@@ -19,8 +23,11 @@ import (
 const (
 	historyPeriod  = 10 * time.Second
 	historySamples = 360  // an hour of them
-	maxTracked     = 1000 // topics, and groups, with a history of their own: those that the node met first
-	historyBytes   = 256 << 10
+	maxTracked     = 1000 // topics, and groups, with a history of their own
+
+	historySeries = 32 // of a node at most; a topic and a group have fewer
+	// of a node's history while it is answered: its numbers and times, and what slices leave free
+	historyBytes = (1 + historySeries) * historySamples * 12
 )
 
 // history is the last hour of this node. It is in memory alone, and begins anew with the process.
@@ -60,25 +67,117 @@ func (h *history) note(to map[string]*track, values map[string]float64) {
 	}
 }
 
-// timeline is numbers over time, the oldest first. A number that is not known is null.
+// keepTopics chooses the topics that are remembered: those that were, as long as there are any, and
+// in the places that are free others in the order of their names.
+func (h *history) keepTopics(all []*coordinator.Topic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	there := make(map[segments.TopicID]bool, len(all))
+	for _, t := range all {
+		there[t.ID] = true
+	}
+	for id := range h.topics {
+		if !there[id] {
+			delete(h.topics, id)
+		}
+	}
+	for _, t := range all {
+		if len(h.topics) >= maxTracked {
+			return
+		}
+		if h.topics[t.ID] == nil {
+			h.topics[t.ID] = map[string]*track{}
+		}
+	}
+}
+
+// keepGroups is keepTopics for groups, and returns those that are remembered.
+func (h *history) keepGroups(view *coordinator.View) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name := range h.groups {
+		if !view.GroupExists(name) {
+			delete(h.groups, name)
+		}
+	}
+	if len(h.groups) < maxTracked {
+		for _, name := range view.Groups() {
+			if h.groups[name] == nil && len(h.groups) < maxTracked {
+				h.groups[name] = map[string]*track{}
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(h.groups))
+}
+
+// numbers are values at times. NaN, one that is not known, is null in JSON.
+type numbers []float64
+
+// MarshalJSONTo implements json.MarshalerTo.
+func (n numbers) MarshalJSONTo(out *jsontext.Encoder) error {
+	if err := out.WriteToken(jsontext.BeginArray); err != nil {
+		return err
+	}
+	for _, v := range n {
+		token := jsontext.Null
+		if !math.IsNaN(v) {
+			token = jsontext.Float(v)
+		}
+		if err := out.WriteToken(token); err != nil {
+			return err
+		}
+	}
+	return out.WriteToken(jsontext.EndArray)
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (n *numbers) UnmarshalJSONFrom(in *jsontext.Decoder) error {
+	if token, err := in.ReadToken(); err != nil || token.Kind() != '[' {
+		return cmp.Or(err, errNumbers)
+	}
+	*n = make(numbers, 0, historySamples)
+	for in.PeekKind() != ']' {
+		value := new(float64)
+		if err := json.UnmarshalDecode(in, &value); err != nil {
+			return err
+		}
+		if len(*n) == historySamples {
+			return errNumbers
+		}
+		if value == nil {
+			value = &unknown
+		}
+		*n = append(*n, *value)
+	}
+	_, err := in.ReadToken()
+	return err
+}
+
+var unknown = math.NaN()
+
+var errNumbers = fmt.Errorf("a series is a list of up to %d numbers and nulls", historySamples)
+
+// timeline is numbers over time, the oldest first.
 type timeline struct {
-	PeriodSeconds float64               `json:"period_seconds"`
-	Times         []int64               `json:"times"` // in milliseconds
-	Series        map[string][]*float64 `json:"series"`
+	PeriodSeconds float64            `json:"period_seconds"`
+	Times         []int64            `json:"times"` // in milliseconds
+	Series        map[string]numbers `json:"series"`
+	Missing       string             `json:"missing,omitempty"` // why there are no series
 }
 
 // timeline returns what is remembered of some numbers. The lock is held.
 func (h *history) timeline(of map[string]*track, period time.Duration) timeline {
-	t := timeline{PeriodSeconds: period.Seconds(), Times: []int64{}, Series: map[string][]*float64{}}
+	t := timeline{PeriodSeconds: period.Seconds(), Times: []int64{}, Series: map[string]numbers{}}
 	from := max(0, h.taken-historySamples)
 	for n := from; n < h.taken; n++ {
 		t.Times = append(t.Times, h.times[n%historySamples])
 	}
 	for name, track := range of {
-		values := make([]*float64, h.taken-from)
-		for n := max(from, track.first); n <= track.last; n++ {
-			if v := track.values[n%historySamples]; !math.IsNaN(v) {
-				values[n-from] = &v
+		values := make(numbers, h.taken-from)
+		for n := range values {
+			values[n] = math.NaN()
+			if at := from + n; at >= track.first && at <= track.last {
+				values[n] = track.values[at%historySamples]
 			}
 		}
 		t.Series[name] = values
@@ -114,36 +213,18 @@ func (s *Server) addSample(before, now *measurement) {
 	h.times[h.taken%historySamples] = now.at.UnixMilli()
 	h.note(h.node, now.since(before))
 	for id, t := range now.topics {
-		then, known := before.topics[id]
 		if h.topics[id] == nil {
-			if len(h.topics) == maxTracked {
-				continue
-			}
-			h.topics[id] = map[string]*track{}
+			continue
 		}
 		values := map[string]float64{"records": float64(t.records), "bytes": float64(t.bytes)}
-		if known {
+		if then, known := before.topics[id]; known {
 			values["records_per_second"] = rate(float64(then.end), float64(t.end), now.at.Sub(before.at))
 		}
 		h.note(h.topics[id], values)
 	}
 	for name, lag := range now.lags {
-		if h.groups[name] == nil {
-			if len(h.groups) == maxTracked {
-				continue
-			}
-			h.groups[name] = map[string]*track{}
-		}
-		h.note(h.groups[name], map[string]float64{"lag": float64(lag)})
-	}
-	for id := range h.topics {
-		if _, there := now.topics[id]; !there {
-			delete(h.topics, id)
-		}
-	}
-	for name := range h.groups {
-		if _, there := now.lags[name]; !there {
-			delete(h.groups, name)
+		if h.groups[name] != nil {
+			h.note(h.groups[name], map[string]float64{"lag": float64(lag)})
 		}
 	}
 	h.taken++
@@ -181,7 +262,7 @@ func (s *Server) historyRoutes() []route {
 			rules:   needs(access.Requests, access.Describe.On(access.Topic))},
 		{method: http.MethodGet, pattern: "/v1/groups/{group}/history", handler: s.counting(s.groupHistory),
 			summary: "the last hour of a group: its lag",
-			rules:   needs(access.Requests, access.Describe.On(access.Group))},
+			rules:   needs(access.Requests, access.Describe.On(access.Group)).asking(access.Describe.On(access.Topic))},
 	}
 }
 
@@ -233,16 +314,30 @@ func (s *Server) topicHistory(w http.ResponseWriter, r *http.Request, memory *sh
 	if err != nil {
 		return err
 	}
-	return s.answerTimeline(w, r, memory, func() map[string]*track { return s.history.topics[t.ID] })
+	return s.answerTimeline(w, r, memory, func() (map[string]*track, string) {
+		return s.history.topics[t.ID], notRemembered("topics")
+	})
 }
 
 func (s *Server) groupHistory(w http.ResponseWriter, r *http.Request, memory *share) error {
-	return s.answerTimeline(w, r, memory, func() map[string]*track { return s.history.groups[r.PathValue("group")] })
+	group := r.PathValue("group")
+	_, all := s.lagOf(group, func(t *coordinator.Topic) bool { return allows(r, access.Describe, access.Topic, t.Name) })
+	return s.answerTimeline(w, r, memory, func() (map[string]*track, string) {
+		if !all {
+			return nil, "the group reads topics that you may not describe, and their lag is part of its own"
+		}
+		return s.history.groups[group], notRemembered("groups")
+	})
 }
 
-// answerTimeline answers with what is remembered of something; nothing, if that is nothing.
+// notRemembered is why there is no history of something that is there.
+func notRemembered(things string) string {
+	return fmt.Sprintf("this node does not remember it yet, or remembers %d other %s already", maxTracked, things)
+}
+
+// answerTimeline answers with what is remembered of something; if that is nothing, with the reason.
 func (s *Server) answerTimeline(w http.ResponseWriter, r *http.Request, memory *share,
-	of func() map[string]*track) error {
+	of func() (tracks map[string]*track, otherwise string)) error {
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
@@ -250,8 +345,12 @@ func (s *Server) answerTimeline(w http.ResponseWriter, r *http.Request, memory *
 		return err
 	}
 	s.history.mu.Lock()
-	t := s.history.timeline(of(), s.opts.HistoryPeriod)
+	tracks, otherwise := of()
+	t := s.history.timeline(tracks, s.opts.HistoryPeriod)
 	s.history.mu.Unlock()
+	if len(t.Series) == 0 {
+		t.Missing = otherwise
+	}
 	answerAs(w, http.StatusOK, typeJSON, t, jsontext.Multiline(false))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
 
@@ -13,9 +14,8 @@ import (
 type measurement struct {
 	at       time.Time
 	families map[string]*dto.MetricFamily
-	topics   map[segments.TopicID]topicCounts
-	ends     int64 // high watermarks of all partitions, added up
-	lags     map[string]int64
+	topics   map[segments.TopicID]topicCounts // all: the node's series add them up
+	lags     map[string]int64                 // of the groups that are remembered
 }
 
 // topicCounts is a topic's partitions, added up.
@@ -62,7 +62,7 @@ var (
 // series is metrics of a name, all or those with a label.
 type series struct{ name, label, value string }
 
-// measure counts.
+// measure counts. Of the topics and groups it chooses which are remembered.
 func (s *Server) measure(at time.Time) *measurement {
 	m := &measurement{at: at, families: map[string]*dto.MetricFamily{}, topics: map[segments.TopicID]topicCounts{},
 		lags: map[string]int64{}}
@@ -70,7 +70,9 @@ func (s *Server) measure(at time.Time) *measurement {
 	for _, f := range families {
 		m.families[f.GetName()] = f
 	}
-	for _, t := range s.opts.View.Topics() {
+	topics := s.opts.View.Topics()
+	s.history.keepTopics(topics)
+	for _, t := range topics {
 		var c topicCounts
 		for i := range t.Partitions {
 			info, _ := s.opts.View.Partition(segments.Partition{Topic: t.ID, Index: i})
@@ -79,10 +81,9 @@ func (s *Server) measure(at time.Time) *measurement {
 			c.bytes += info.Bytes
 		}
 		m.topics[t.ID] = c
-		m.ends += c.end
 	}
-	for _, group := range s.view().Groups() {
-		m.lags[group] = s.lagOf(group)
+	for _, group := range s.history.keepGroups(s.view()) {
+		m.lags[group], _ = s.lagOf(group, func(*coordinator.Topic) bool { return true })
 	}
 	return m
 }
@@ -90,7 +91,13 @@ func (s *Server) measure(at time.Time) *measurement {
 // since is the node's series: what happened after another measurement.
 func (m *measurement) since(before *measurement) map[string]float64 {
 	took := m.at.Sub(before.at)
-	values := map[string]float64{"records_per_second": rate(float64(before.ends), float64(m.ends), took)}
+	written := int64(0)
+	for id, t := range m.topics {
+		if then, known := before.topics[id]; known {
+			written += max(0, t.end-then.end)
+		}
+	}
+	values := map[string]float64{"records_per_second": rate(0, float64(written), took)}
 	for name, of := range historyRates {
 		if now, counted := m.sum(of); counted {
 			then, _ := before.sum(of)

@@ -2,19 +2,26 @@ package rest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"firn.dev/access"
+	"firn.dev/access/accesstest"
 	"firn.dev/health"
+	"firn.dev/ingest"
 	"firn.dev/rest"
+	"firn.dev/segments"
+	"firn.dev/segments/batch"
 )
 
 type timeline struct {
 	PeriodSeconds float64               `json:"period_seconds"`
 	Times         []int64               `json:"times"`
 	Series        map[string][]*float64 `json:"series"`
+	Missing       string                `json:"missing"`
 }
 
 // last is the newest number of a series, and whether it is known.
@@ -93,14 +100,38 @@ func TestHistory(t *testing.T) {
 	if resp := f.call(t, "GET", "/v1/topics/nope/history", nil, nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("the history of no topic: %s", resp.Status)
 	}
-	until(t, "no history of a topic that is gone", func() bool {
-		f.call(t, "DELETE", "/v1/topics/orders", nil, nil)
-		f.makeTopic(t, "orders", 1)
-		var h timeline
-		f.call(t, "GET", "/v1/topics/orders/history", nil, &h)
-		records, known := h.last("records")
-		return known && records == 0
+	f.call(t, "DELETE", "/v1/topics/orders", nil, nil)
+	if resp := f.call(t, "GET", "/v1/topics/orders/history", nil, nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("the history of a topic that is gone: %s", resp.Status)
+	}
+	f.makeTopic(t, "orders", 1)
+	var fresh timeline
+	until(t, "the history of another topic of that name", func() bool {
+		fresh = timeline{}
+		f.call(t, "GET", "/v1/topics/orders/history", nil, &fresh)
+		_, known := fresh.last("records")
+		return known
 	})
+	for name, values := range fresh.Series {
+		for i, v := range values {
+			if v != nil && *v != 0 {
+				t.Errorf("%s was %v at %d: that is the history of the topic before", name, *v, i)
+			}
+		}
+	}
+}
+
+// TestNotRemembered: what has no history yet says so.
+func TestNotRemembered(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, func(o *rest.Options) { o.HistoryPeriod = time.Hour })[0]
+	f.makeTopic(t, "orders", 1)
+	for _, path := range []string{"/v1/topics/orders/history", "/v1/groups/billing/history"} {
+		var h timeline
+		if f.call(t, "GET", path, nil, &h); len(h.Series) > 0 || !strings.Contains(h.Missing, "does not remember") {
+			t.Errorf("%s: %+v", path, h)
+		}
+	}
 }
 
 // TestListsAreSearched: lists hold what has a text in its name, and say how much that is.
@@ -141,10 +172,12 @@ func TestListsAreSearched(t *testing.T) {
 func TestTopicClients(t *testing.T) {
 	t.Parallel()
 	f := startFirn(t, 1, nil)[0]
-	f.makeTopic(t, "orders", 2)
+	topic := f.makeTopic(t, "orders", 2)
 	f.makeTopic(t, "audit", 1)
-	f.call(t, "POST", "/v1/topics/orders/records",
-		[]map[string]any{{"value": 1, "partition": 0}, {"value": 2, "partition": 1}}, nil)
+	for i := range topic.Partitions {
+		f.writeAs(t, segments.Partition{Topic: topic.ID, Index: i}, 7)
+	}
+	f.writeAs(t, segments.Partition{Topic: topic.ID}, 8)
 	f.call(t, "POST", "/v1/groups/billing/reset", map[string]any{"topic": "orders", "to": "earliest"}, nil)
 	f.call(t, "POST", "/v1/groups/other/reset", map[string]any{"topic": "audit", "to": "earliest"}, nil)
 	var got struct {
@@ -153,13 +186,101 @@ func TestTopicClients(t *testing.T) {
 			Partitions int
 			Lag        int64
 		}
-		Producers []map[string]any
+		Producers []struct {
+			ID         int64 `json:"producer_id"`
+			Partitions int
+		}
 	}
 	if resp := f.call(t, "GET", "/v1/topics/orders/clients", nil, &got); resp.StatusCode != http.StatusOK {
 		t.Fatal(resp.Status)
 	}
-	if g := got.Groups; len(g) != 1 || g[0].Group != "billing" || g[0].Partitions != 2 || g[0].Lag != 2 {
+	if g := got.Groups; len(g) != 1 || g[0].Group != "billing" || g[0].Partitions != 2 || g[0].Lag != 3 {
 		t.Errorf("the groups are %+v", got.Groups)
+	}
+	partitions := map[int64]int{}
+	for _, p := range got.Producers {
+		partitions[p.ID] = p.Partitions
+	}
+	if diff := cmp.Diff(map[int64]int{7: 2, 8: 1}, partitions); diff != "" || len(got.Producers) != 2 {
+		t.Errorf("the producers are %+v\n%s", got.Producers, diff)
+	}
+}
+
+// writeAs writes a record as an idempotent producer.
+func (f *firn) writeAs(t *testing.T, at segments.Partition, producer int64) {
+	t.Helper()
+	b, err := batch.Build([]batch.Record{{Value: []byte("v"), Timestamp: 1000}}, batch.Options{ProducerID: producer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := batch.Check(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending, err := f.writer.Append(t.Context(), []ingest.Batch{{Partition: at, Header: h, Bytes: b}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answers, err := pending.Wait(t.Context()); err != nil || answers[0].Err != nil {
+		t.Fatalf("%+v, %v", answers, err)
+	}
+}
+
+// TestLagOfHiddenTopics: a client that may describe a group, and not the topic that it reads, does
+// not learn how far behind it is, now or in the last hour; nor does one that may describe the topic
+// learn of a group that it may not, or of producers if it may not read it.
+func TestLagOfHiddenTopics(t *testing.T) {
+	t.Parallel()
+	g := accesstest.NewGuard()
+	f := startFirn(t, 1, func(o *rest.Options) { o.Authorizer, o.HistoryPeriod = g, 10*time.Millisecond })[0]
+	orders := f.makeTopic(t, "orders", 1)
+	f.writeAs(t, segments.Partition{Topic: orders.ID}, 7)
+	f.call(t, "POST", "/v1/groups/billing/reset", map[string]any{"topic": "orders", "to": "earliest"}, nil)
+	until(t, "a history of the group", func() bool {
+		var h timeline
+		f.call(t, "GET", "/v1/groups/billing/history", nil, &h)
+		lag, known := h.last("lag")
+		return known && lag == 1
+	})
+	lags := func() [3]int64 {
+		t.Helper()
+		var list struct{ Groups []struct{ Lag int64 } }
+		var group struct {
+			Lag     int64
+			Offsets []struct{ Lag int64 }
+		}
+		if f.call(t, "GET", "/v1/groups", nil, &list); len(list.Groups) != 1 {
+			t.Fatalf("the groups are %+v", list)
+		}
+		f.call(t, "GET", "/v1/groups/billing", nil, &group)
+		return [3]int64{list.Groups[0].Lag, group.Lag, int64(len(group.Offsets))}
+	}
+	if got := lags(); got != [3]int64{1, 1, 1} {
+		t.Errorf("who may all sees %v", got)
+	}
+	g.Set(func(_ access.Operation, on access.Resource) bool { return on.Type == access.Group })
+	var h timeline
+	f.call(t, "GET", "/v1/groups/billing/history", nil, &h)
+	if got := lags(); got != [3]int64{} || len(h.Series) != 0 || !strings.Contains(h.Missing, "may not describe") {
+		t.Errorf("the topic is hidden: %v, history %+v", got, h)
+	}
+	g.Set(func(op access.Operation, on access.Resource) bool {
+		return on.Type == access.Topic && op == access.Describe
+	})
+	var clients struct {
+		Groups, Producers []any
+	}
+	resp := f.call(t, "GET", "/v1/topics/orders/clients", nil, &clients)
+	if len(clients.Groups)+len(clients.Producers) > 0 || resp.StatusCode != http.StatusOK {
+		t.Errorf("Describe on the topic alone: %s, %+v", resp.Status, clients)
+	}
+	if resp := f.call(t, "GET", "/v1/groups/billing/history", nil, nil); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("the history of a hidden group: %s", resp.Status)
+	}
+	g.Set(func(op access.Operation, _ access.Resource) bool { return op == access.Describe })
+	f.call(t, "GET", "/v1/topics/orders/clients", nil, &clients)
+	if len(clients.Groups) != 1 || len(clients.Producers) != 0 {
+		t.Errorf("Describe without Read: %+v", clients)
 	}
 }
 

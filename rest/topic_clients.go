@@ -8,6 +8,7 @@ import (
 
 	"firn.dev/access"
 	"firn.dev/coordinator"
+	"firn.dev/groups"
 	"firn.dev/segments"
 )
 
@@ -54,14 +55,21 @@ func (s *Server) listTopicClients(w http.ResponseWriter, r *http.Request, memory
 	}
 	list := topicClients{Groups: []topicReader{}, Producers: []topicWriter{}}
 	for _, group := range view.Groups() {
-		reads, so := topicReaderOf(view, t, group)
-		switch {
-		case !so || !allows(r, access.Describe, access.Group, group):
-		case len(list.Groups) == maxListed:
-			list.More = true
-		default:
-			list.Groups = append(list.Groups, reads)
+		if err := r.Context().Err(); err != nil {
+			return err
 		}
+		if !allows(r, access.Describe, access.Group, group) {
+			continue
+		}
+		lag := groups.LagOf(view, group, t.ID)
+		if lag.Partitions == 0 {
+			continue
+		}
+		if len(list.Groups) == maxListed {
+			list.More = true
+			break
+		}
+		list.Groups = append(list.Groups, topicReader{group, lag.Partitions, lag.Records, millisText(lag.Time)})
 	}
 	if allows(r, access.Read, access.Topic, t.Name) { // as DescribeProducers asks for
 		list.Producers = topicWriters(r, view, t)
@@ -71,25 +79,6 @@ func (s *Server) listTopicClients(w http.ResponseWriter, r *http.Request, memory
 	}
 	answer(w, http.StatusOK, typeJSON, list)
 	return nil
-}
-
-// topicReaderOf is what a group has committed for a topic; so is false if that is nothing.
-func topicReaderOf(view *coordinator.View, t *coordinator.Topic, group string) (reads topicReader, so bool) {
-	reads.Group = group
-	newest := int64(0)
-	for i := range t.Partitions {
-		at := segments.Partition{Topic: t.ID, Index: i}
-		c, committed := view.Committed(group, at)
-		if !committed {
-			continue
-		}
-		info, _ := view.Partition(at)
-		reads.Partitions++
-		reads.Lag += max(0, info.HighWatermark-max(c.Offset, info.LogStart))
-		newest = max(newest, c.Time)
-	}
-	reads.CommittedAt = millisText(newest)
-	return reads, reads.Partitions > 0
 }
 
 // topicWriters are the producers that the partitions of a topic remember, those first that wrote
