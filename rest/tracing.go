@@ -18,8 +18,7 @@ func (s *Server) traced(name string, w *watchedAnswer, r *http.Request, h http.H
 	t := &tracing.Request{Name: name, Parent: r.Header.Get(tracing.Parent), From: time.Now()}
 	h(w, r.WithContext(tracing.With(r.Context(), t)))
 	t.To = time.Now()
-	t.Attributes = map[string]string{"http.request.method": r.Method, "url.path": r.URL.Path,
-		"http.response.status_code": fmt.Sprint(w.status)}
+	t.Attributes = map[string]string{"http.request.method": r.Method, "http.response.status_code": fmt.Sprint(w.status)}
 	if w.status >= http.StatusInternalServerError {
 		t.Failed = http.StatusText(w.status)
 	}

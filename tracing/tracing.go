@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 )
 
 // Parent is the name of the header of a request over HTTP, or of a record, that names a trace.
@@ -35,7 +36,14 @@ type Options struct {
 type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
+	asked    *rate.Limiter // for requests whose clients want them traced
 }
+
+// Bounds of what clients can have traced, who may be strangers.
+const (
+	maxAsked     = 100 // requests a second, and at once, that are traced because their clients want it
+	maxAttribute = 256 // characters of an attribute: the rest is cut off
+)
 
 // New returns a tracer. It keeps 2,048 spans at most that the collector has not taken, and drops
 // what is beyond that.
@@ -47,14 +55,17 @@ func New(o Options) (*Tracer, error) {
 	if !(o.Ratio >= 0 && o.Ratio <= 1) {
 		return nil, fmt.Errorf("a ratio of %v is not between 0 and 1", o.Ratio)
 	}
+	limits := sdk.NewSpanLimits()
+	limits.AttributeValueLengthLimit = maxAttribute
 	provider := sdk.NewTracerProvider(
+		sdk.WithRawSpanLimits(limits),
 		sdk.WithBatcher(&collector{url: u.String(), name: u.Redacted(), logger: o.Logger}),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(o.Ratio))),
 		sdk.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "firn"), attribute.String("service.version", o.Version),
 			attribute.String("service.instance.id", fmt.Sprint(o.Node)))),
 	)
-	return &Tracer{provider, provider.Tracer("firn.dev")}, nil
+	return &Tracer{provider, provider.Tracer("firn.dev"), rate.NewLimiter(maxAsked, maxAsked)}, nil
 }
 
 // CheckEndpoint says what is wrong with an Options.Endpoint.
@@ -120,12 +131,16 @@ func FromContext(ctx context.Context) *Request {
 	return r
 }
 
-// Record makes spans of a request, if it is to be traced.
+// Record makes spans of a request, if it is to be traced. Of those whose clients want that, no more
+// are than maxAsked a second.
 func (t *Tracer) Record(r *Request) {
 	if t == nil {
 		return
 	}
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{Parent: r.Parent})
+	if trace.SpanContextFromContext(ctx).IsSampled() && !t.asked.Allow() {
+		return
+	}
 	ctx, span := t.tracer.Start(ctx, r.Name, trace.WithTimestamp(r.From), trace.WithSpanKind(trace.SpanKindServer))
 	if !span.IsRecording() {
 		return

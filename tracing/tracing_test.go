@@ -14,6 +14,16 @@ import (
 // took is what a stand-in for a collector was sent.
 func took(t *testing.T, ratio float64, requests ...*Request) (spans []span, resource map[string]string) {
 	t.Helper()
+	return sent(t, ratio, func(tracer *Tracer) {
+		for _, r := range requests {
+			tracer.Record(r)
+		}
+	})
+}
+
+// sent is what a stand-in for a collector was sent of what is recorded.
+func sent(t *testing.T, ratio float64, record func(*Tracer)) (spans []span, resource map[string]string) {
+	t.Helper()
 	resource = map[string]string{}
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var e export
@@ -36,9 +46,7 @@ func took(t *testing.T, ratio float64, requests ...*Request) (spans []span, reso
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range requests {
-		tracer.Record(r)
-	}
+	record(tracer)
 	tracer.Close(t.Context())
 	return spans, resource
 }
@@ -80,6 +88,32 @@ func TestSampling(t *testing.T) {
 		if spans, _ := took(t, 0, &Request{Name: "r", Parent: parent}); len(spans) != 0 {
 			t.Errorf("traceparent %q is traced at ratio 0", parent)
 		}
+	}
+}
+
+// TestClientsAreBounded: clients have no more requests traced than they may, those that the ratio
+// chooses count apart, and no client makes an attribute as long as it likes.
+func TestClientsAreBounded(t *testing.T) {
+	wanted := &Request{Name: "wanted", Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		Attributes: map[string]string{"messaging.client.id": strings.Repeat("x", 32<<10)}}
+	spans, _ := sent(t, 1, func(tracer *Tracer) {
+		tracer.asked.SetLimit(0) // no second passes
+		for range 2 * maxAsked {
+			tracer.Record(wanted)
+			tracer.Record(&Request{Name: "chosen"})
+		}
+	})
+	names := map[string]int{}
+	for i := range spans {
+		names[spans[i].Name]++
+		for _, a := range spans[i].Attributes {
+			if len(a.Value.Text) != maxAttribute {
+				t.Errorf("%s has %d bytes", a.Key, len(a.Value.Text))
+			}
+		}
+	}
+	if names["wanted"] != maxAsked || names["chosen"] != 2*maxAsked {
+		t.Errorf("traced are %v", names)
 	}
 }
 
