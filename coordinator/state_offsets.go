@@ -151,8 +151,8 @@ func (v *View) CommittedOffsets(name string) []CommittedOffset {
 	return all
 }
 
-// EachCommitted tells of each partition that there is and for which a group has committed an offset,
-// in no order, where the two stand. Nothing is committed meanwhile, and each must not call the View.
+// EachCommitted tells what a group has committed for each partition, as long as there is one, and
+// where the partition stands: in no order, all of one moment. The function must not call the View.
 func (v *View) EachCommitted(name string, each func(CommittedOffset, PartitionInfo)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -25,7 +25,7 @@ type groupSummary struct {
 	State string `json:"state"`
 	Type  string `json:"type"`
 	Node  int32  `json:"node"` // that owns it
-	// records that it has not read, of the partitions that it has committed for and the client knows of
+	// records that it has not read, of partitions that it has committed for and the client may know of
 	Lag int64 `json:"lag"`
 }
 
