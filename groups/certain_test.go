@@ -179,8 +179,22 @@ func TestAnOwnerWhoseLeaseWasGivenAwayEarlySaysNothing(t *testing.T) {
 		b := start(t, store, c, 2, groups.Options{})
 		defer b.stop(t)
 		at := segments.Partition{Topic: createTopic(t, a.node)}
+		fill(t, a.node, at, 10)
 		time.Sleep(10 * time.Second) // both have heard of both
-		group := groupOf(t, a)
+		group, sharers := groupOf(t, a), ""
+		for i := 0; sharers == ""; i++ {
+			if node, _ := a.manager.Owner(fmt.Sprint("work-", i)); node.ID == a.node.Info().ID {
+				sharers = fmt.Sprint("work-", i)
+			}
+		}
+		joins := groups.ShareHeartbeat{MemberID: "m", Names: []string{"log"}}
+		if joined := a.manager.ShareHeartbeat(t.Context(), sharers, joins); joined.Err != nil {
+			t.Fatal(joined.Err)
+		}
+		begins := []groups.ShareBeginning{{Partition: at}}
+		if err := a.manager.BeginShares(t.Context(), sharers, begins); err != nil {
+			t.Fatal(err)
+		}
 		if err := a.commit(t, group, outsider, at, 5); err != nil {
 			t.Fatal(err)
 		}
@@ -196,6 +210,11 @@ func TestAnOwnerWhoseLeaseWasGivenAwayEarlySaysNothing(t *testing.T) {
 		}
 		if err := a.manager.Fetch(t.Context(), group, func(*coordinator.View) {}); err != kerr.NotCoordinator {
 			t.Errorf("the former owner says what is committed: %v", err)
+		}
+		read := []groups.ShareAcquire{{Partition: at, To: 9, Batches: []groups.LogRange{{First: 0, Last: 9}}}}
+		if _, err := a.manager.AcquireShares(t.Context(), sharers, "m", read,
+			groups.AcquireBounds{Most: 10}); err != kerr.NotCoordinator {
+			t.Errorf("the former owner gives records out: %v", err)
 		}
 	})
 }

@@ -128,6 +128,8 @@ func (m *Manager) followTopics(ctx context.Context) {
 }
 
 func (m *Manager) learnTopics() {
+	m.learning.Lock()
+	defer m.learning.Unlock()
 	before, all := m.topics.Load(), m.opts.Node.View().Topics()
 	if len(all) == len(before.byID) && !slices.ContainsFunc(all, func(t *coordinator.Topic) bool {
 		known := before.byID[t.ID]

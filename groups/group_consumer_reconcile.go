@@ -80,6 +80,28 @@ func (g *consumerGroup) see(topics *catalog) {
 	}
 }
 
+// renew begins an epoch if the targets, which a former owner has set, are not of what members want.
+func (g *consumerGroup) renew() {
+	targets := map[segments.Partition]bool{}
+	for _, m := range g.order {
+		for _, at := range m.target {
+			targets[at] = true
+		}
+	}
+	if !maps.Equal(perTopic(targets), g.wanted) {
+		g.advance()
+	}
+}
+
+// perTopic is how many partitions there are of each topic.
+func perTopic(partitions map[segments.Partition]bool) map[segments.TopicID]int32 {
+	n := map[segments.TopicID]int32{}
+	for at := range partitions {
+		n[at.Topic]++
+	}
+	return n
+}
+
 // reconcile brings a member as far towards its target as it can go now, and says whether what it
 // may read has changed. owned is what it says that it has; nil if it does not say.
 //

@@ -463,7 +463,5 @@ func (g *shareGroup) restore(now time.Time, from *storedShare) {
 			targets[at] = true
 		}
 	}
-	for at := range targets { // not the catalog's: what came since then see finds
-		g.wanted[at.Topic]++
-	}
+	g.wanted = perTopic(targets) // not the catalog's: what came since then see finds
 }

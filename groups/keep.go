@@ -149,8 +149,11 @@ func (l *hostedGroup) recall() {
 				"group", l.name, "error", err)
 		}
 		l.kept, l.stored = g.agreement(), true
-		if s, is := g.kind.(*shareGroup); is {
-			s.see(topics) // it may have been without an owner when topics changed
+		switch k := g.kind.(type) { // it may have been without an owner when topics changed
+		case *shareGroup:
+			k.see(topics)
+		case *consumerGroup:
+			k.renew()
 		}
 	})
 }

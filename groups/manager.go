@@ -34,7 +34,8 @@ type Manager struct {
 	bytes   atomic.Int64 // of what members sent
 	claims  atomic.Int64 // that are kept in memory
 
-	topics atomic.Pointer[catalog]
+	topics   atomic.Pointer[catalog]
+	learning sync.Mutex // of topics
 }
 
 // shardCount is the number of leases that all groups share. All nodes have to agree on it.
@@ -200,6 +201,7 @@ func (m *Manager) take(ctx context.Context, shard int) (*shardOwnership, error) 
 	}
 	m.shards[shard].begin(lease.Epoch, entry.Fact.Offsets.Version)
 	t.renewed, t.stop = lease.While(m.ctx, t.regained)
+	m.learnTopics() // to see which came since the former owner assigned them
 	t.takeOver()
 	m.opts.Logger.Debug("groups are this node's now", "shard", shard, "epoch", lease.Epoch)
 	return t, nil

@@ -78,10 +78,11 @@ func (t *shardOwnership) held(ctx context.Context) error {
 // knows. No clock of this node is asked, so it may have been stopped at any point for any time.
 func (t *shardOwnership) current(ctx context.Context) error {
 	return t.sure(ctx, func(ctx context.Context) error {
-		if err := t.held(ctx); err != nil {
-			return err
+		err := t.held(ctx)
+		if err == nil {
+			err = t.life.Current(ctx)
 		}
-		return t.life.Current(ctx)
+		return err
 	})
 }
 
@@ -192,7 +193,7 @@ func (t *shardOwnership) leave(l *hostedGroup) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.users--
-	if l.users == 0 && !t.over && l.idle() {
+	if l.users == 0 && t.groups[l.name] == l && l.idle() {
 		delete(t.groups, l.name)
 		t.m.groups.Add(-1)
 		t.m.bytes.Add(-l.bytes()) // what a share group knows of partitions is stored

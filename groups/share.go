@@ -136,13 +136,17 @@ func (m *Manager) certainShares(ctx context.Context, group string, certain func(
 	})
 }
 
-// hear has this node hear the news if somebody speaks of records that it does not know.
-func (m *Manager) hear(ctx context.Context, at segments.Partition, end int64) {
-	if info, _ := m.opts.Node.View().Partition(at); end > info.HighWatermark {
-		ctx, cancel := context.WithTimeout(ctx, takeTimeout)
-		defer cancel()
-		_ = m.opts.Node.CatchUp(ctx) // what it does not know then is not there
-	}
+// ahead says that a record lies beyond the end of its partition, as this node knows it.
+func (m *Manager) ahead(at segments.Partition, record int64) bool {
+	info, _ := m.opts.Node.View().Partition(at)
+	return record >= info.HighWatermark
+}
+
+// hear has this node hear the news. What it does not know then is not there, as far as it goes.
+func (m *Manager) hear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
+	_ = m.opts.Node.CatchUp(ctx)
 }
 
 // partition returns what a share group knows of a partition, nil if that is nothing.
@@ -222,8 +226,8 @@ func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBe
 // setShares stores where a share group begins, and makes it one if it is none.
 func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning,
 	may func(*shareGroup) *kerr.Error, known bool) *kerr.Error {
-	for _, b := range begin {
-		m.hear(ctx, b.Partition, b.Offset)
+	if slices.ContainsFunc(begin, func(b ShareBeginning) bool { return m.ahead(b.Partition, b.Offset-1) }) {
+		m.hear(ctx)
 	}
 	return m.withShares(ctx, group, known, func(t *shardOwnership, l *hostedGroup) error {
 		if refused := m.mayStore(group); refused != nil {
@@ -320,8 +324,8 @@ func (m *Manager) crowded(s *shareGroup) bool {
 func (m *Manager) AcquireShares(ctx context.Context, group, member string, read []ShareAcquire,
 	bounds AcquireBounds) (got [][]AcquiredRange, err *kerr.Error) {
 	got = make([][]AcquiredRange, len(read))
-	for i := range read {
-		m.hear(ctx, read[i].Partition, read[i].To)
+	if slices.ContainsFunc(read, func(r ShareAcquire) bool { return m.ahead(r.Partition, r.To) }) {
+		m.hear(ctx)
 	}
 	still := (*shardOwnership).still
 	err = m.certainShares(ctx, group, still, func(now time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {

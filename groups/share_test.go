@@ -201,7 +201,7 @@ func TestCrowdedShareGroupsGoOn(t *testing.T) {
 }
 
 // Members of a share group go on at its next owner in the epoch that they were told of, although it
-// is not stored of each, and share partitions that came while it had none.
+// is not stored of each, and share partitions that came while it had none; consumer groups, too.
 func TestShareGroupsGoOnInTheirEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, c := memory.New(), embedded.New(embedded.Options{})
@@ -210,6 +210,10 @@ func TestShareGroupsGoOnInTheirEpoch(t *testing.T) {
 		synctest.Wait()
 		a.joins(t, "m", 1)
 		a.joins(t, "n", 2)
+		joined := a.manager.ConsumerHeartbeat(t.Context(), "readers", consumer("c"))
+		if joined.Err != nil {
+			t.Fatal(joined.Err)
+		}
 		synctest.Wait()
 		beat := groups.ShareHeartbeat{MemberID: "m", Epoch: 1}
 		if answer := a.manager.ShareHeartbeat(t.Context(), "work", beat); answer.Err != nil || answer.Epoch != 2 {
@@ -238,6 +242,10 @@ func TestShareGroupsGoOnInTheirEpoch(t *testing.T) {
 		}
 		if assigned != 5 {
 			t.Errorf("%d of 5 partitions are assigned", assigned)
+		}
+		answer := b.manager.ConsumerHeartbeat(t.Context(), "readers", alive("c", joined.Epoch))
+		if answer.Err != nil || len(answer.Assigned) != 5 {
+			t.Errorf("a consumer is assigned %+v", answer)
 		}
 	})
 }

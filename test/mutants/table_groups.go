@@ -40,15 +40,15 @@ var committed = []mutant{
 	{
 		name: "offsets-told-without-lease", file: "groups/ownership.go",
 		rule: "who says what is committed still held the lease afterwards, by the coordinator",
-		old:  "\terr := t.held(ctx)\n",
-		new:  "\tvar err error\n",
+		old:  "\t\terr := t.held(ctx)\n",
+		new:  "\t\tvar err error\n",
 		by:   []check{committing},
 	},
 	{
 		name: "offsets-told-without-bucket", file: "groups/ownership.go",
 		rule: "who says what is committed still lived in the newest incarnation afterwards, by the bucket",
-		old:  "\t\terr = t.life.Current(ctx)\n",
-		new:  "\t\terr = nil\n",
+		old:  "\t\t\terr = t.life.Current(ctx)\n",
+		new:  "\t\t\terr = nil\n",
 		by:   []check{committing},
 	},
 	{
