@@ -18,7 +18,7 @@ import (
 	"firn.dev/segments"
 )
 
-// TestShareGroupsHaveOneLag: whoever asks how far a share group is behind gets the same number, from
+// TestShareGroupsHaveOneLag: each answer says the same of how far a share group is behind, from
 // which what is finished behind its offset is subtracted.
 func TestShareGroupsHaveOneLag(t *testing.T) {
 	t.Parallel()
