@@ -9,7 +9,7 @@ import {refresh, say} from "./shell.js";
 
 const types = ["Topic", "Group", "Cluster", "TransactionalId", "User"];
 const operations = ["Read", "Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs", "AlterConfigs", "ClusterAction", "IdempotentWrite", "All"];
-const words = a => `${a.permission} ${a.principal} ${a.operation} on ${a.resource_type} ${a.resource_name}`;
+const words = a => `${a.permission} ${a.principal} ${a.operation} on ${a.resource_type} ${a.resource_name} (${a.pattern_type}) from host ${a.host}`;
 
 export function acls({query}) {
   let list;

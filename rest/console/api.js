@@ -1,4 +1,6 @@
 // api asks the server that the page came from. Paths are written as in openapi.json.
+import {loginEnded} from "./shell.js";
+
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail || body.title || `the server answers ${status}`);
@@ -13,21 +15,26 @@ export function url(path, names = {}, query = {}) {
   return filled.slice(1) + (asked.size ? "?" + asked : "");
 }
 
-// send sends a request as a page's own, so that the browser does not ask for a password before the page does.
-export const send = (path, options = {}) => fetch(path, {...options, headers: {Accept: "application/json", "X-Requested-With": "fetch", ...options.headers}});
+const session = "/v1/session"; // whoever asks for it takes a 401 for an answer
 
-async function ask(method, path, names, {query, body, headers, signal} = {}) {
+// send returns a response that is good. It sends requests as a page's own, so that the browser does not ask for a password before the page does.
+export async function send(method, path, names, {query, body, headers, signal} = {}) {
   let r;
   try {
-    r = await send(url(path, names, query), {method, signal, headers: {...(body === undefined ? {} : {"Content-Type": "application/json"}), ...headers},
+    r = await fetch(url(path, names, query), {method, signal, headers: {Accept: "application/json", "X-Requested-With": "fetch", ...(body === undefined ? {} : {"Content-Type": "application/json"}), ...headers},
       body: body === undefined ? undefined : JSON.stringify(body)});
   } catch (e) {
     if (e.name === "AbortError") throw e;
-    throw new Problem(0, {detail: "The server does not answer. The page goes on asking."});
+    throw new Problem(0, {detail: "The server does not answer."});
   }
-  const answer = r.status === 204 ? {} : await r.json().catch(() => ({}));
-  if (!r.ok) throw new Problem(r.status, answer);
-  return answer;
+  if (r.ok) return r;
+  if (r.status === 401 && path !== session) loginEnded();
+  throw new Problem(r.status, await r.json().catch(() => ({})));
+}
+
+async function ask(...request) {
+  const r = await send(...request);
+  return r.status === 204 ? {} : r.json().catch(e => { if (e.name === "AbortError") throw e; return {} });
 }
 
 export const get = (path, names, options) => ask("GET", path, names, options);

@@ -4,7 +4,7 @@ import {get} from "./api.js";
 import {clock} from "./format.js";
 import {heading, why} from "./parts.js";
 import {shows} from "./shell.js";
-import {account, loginForm} from "./login.js";
+import {account, again, loginForm} from "./login.js";
 import {cluster} from "./cluster.js";
 import {newTopic, topics} from "./topics.js";
 import {topic} from "./topic.js";
@@ -26,7 +26,11 @@ const pages = [
 const menu = [["", "Cluster"], ["topics", "Topics"], ["groups", "Groups"], ["transactions", "Transactions"], ["users", "Security"]];
 
 const byId = id => document.getElementById(id), content = byId("content");
-let page = null, problem = null, loaded = false, loading = null, timer = 0, session, asked = false;
+let page = null, problem = null, loaded = false, loading = null, timer = 0;
+let session, ended = false, ending = 0; // ended: the session has, and the page keeps what it shows
+
+// decoded is a part of a path; somebody may have typed it.
+const decoded = part => { try { return decodeURIComponent(part) } catch { return part } };
 
 const parts = () => {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -39,23 +43,51 @@ const menuOf = path => ({"new-topic": "topics", acls: "users"})[path] ?? path.sp
 // render brings the page to what is known now.
 function render() {
   patch(byId("nav"), menu.map(([path, text]) => h("a", {href: "#/" + path, "aria-current": menuOf(parts().path) === path ? "page" : null}, text)));
-  patch(byId("account"), account(session, {render, refresh: start, login: () => { asked = true; render(); focusForm() }}));
+  patch(byId("account"), account(session, {ended, refresh: start, login: () => again({done: loggedIn})}));
   if (session === undefined) return;
-  if (!session || asked) return patch(content, [loginForm({done: () => { asked = false; start() }})]);
+  if (!session) return patch(content, [loginForm({done: async () => { await start(); if (document.activeElement === document.body) focusHeading() }})]);
   if (!page) return patch(content, [heading("There is no such page"), h("p", {}, h("a", {href: "#/"}, "To the cluster"))]);
   const [head, ...rest] = loaded ? page.view() : [heading(page.title), problem ? null : h("p", {class: "soft", key: "loading"}, "Loading …")];
-  patch(content, [head, problem ? why(problem) : null, rest].flat(Infinity).filter(Boolean));
+  patch(content, [head, problem ? why(problem, Boolean(page.every)) : null, rest].flat(Infinity).filter(Boolean));
 }
 
 const focusForm = () => content.querySelector("input")?.focus();
+const focusHeading = () => (content.querySelector("h1") || content).focus({preventScroll: true});
 
-async function whoIsIt() {
-  try {
-    session = await get("/v1/session");
-  } catch (e) {
-    if (e.status === 401) session = null;
-    else throw e;
-  }
+// whoIsIt returns the session; null is nobody's.
+const whoIsIt = () => get("/v1/session").catch(e => { if (e.status === 401) return null; throw e });
+
+// watchSession asks again when the session should be over. Clocks differ, so not at once.
+function watchSession() {
+  clearTimeout(ending);
+  if (!session?.until) return;
+  ending = setTimeout(async () => {
+    const now = await whoIsIt().catch(() => session); // no answer tells nothing
+    if (!now) return loginEnded();
+    session = now;
+    render();
+    watchSession();
+  }, Math.max(10_000, new Date(session.until) - Date.now() + 1000));
+}
+
+// loginEnded asks for another login, over what the page shows.
+function loginEnded() {
+  if (!session || ended) return;
+  ended = true;
+  clearTimeout(timer);
+  clearTimeout(ending);
+  render();
+  again({text: "Your login has ended. What is on the page stays.", done: loggedIn});
+}
+
+// loggedIn goes on where the page was, unless somebody else sees other things.
+async function loggedIn() {
+  const before = session.principal, now = await whoIsIt().catch(() => null);
+  if (now?.principal !== before) return start();
+  session = now, ended = false;
+  watchSession();
+  render();
+  if (page?.every || problem || !loaded) refresh();
 }
 
 // refresh asks for what the page shows, and again after a while.
@@ -72,11 +104,10 @@ async function refresh() {
   } catch (e) {
     if (e.name === "AbortError" || mine !== page || abort.signal.aborted) return;
     problem = e;
-    if (e.status === 401) session = null;
     if (e.status === undefined) console.error(e);
   }
   render();
-  if (mine.every && session) timer = setTimeout(() => document.hidden ? waitUntilSeen() : refresh(), mine.every);
+  if (mine.every && !ended) timer = setTimeout(() => document.hidden ? waitUntilSeen() : refresh(), mine.every);
 }
 
 const waitUntilSeen = () => document.addEventListener("visibilitychange", () => refresh(), {once: true});
@@ -88,24 +119,26 @@ function open() {
   clearTimeout(timer);
   let names = null;
   const found = pages.find(([pattern]) => names = path.match(pattern));
-  page = found ? found[1]({names: names.slice(1).map(decodeURIComponent), query, session, before}) : null;
+  page = found ? found[1]({names: names.slice(1).map(decoded), query, session, before}) : null;
   if (before === null || page !== before) problem = null, loaded = page?.ready ?? false;
   document.title = (page ? page.title + " · " : "") + "Firn";
   render();
   if (before && before !== page && before.title !== page?.title) { // a screen reader reads the new heading
     window.scrollTo(0, 0);
-    (content.querySelector("h1") || content).focus({preventScroll: true});
+    focusHeading();
   }
-  return refresh();
+  if (session) return refresh();
 }
 
 // start finds out who looks, and shows the page.
 async function start() {
   try {
-    await whoIsIt();
+    session = await whoIsIt();
   } catch (e) {
     session = {}, problem = e;
   }
+  ended = false;
+  watchSession();
   await open();
   if (!session) focusForm();
 }
@@ -117,5 +150,5 @@ document.addEventListener("keydown", event => { // as on many sites: / goes to t
   if (search) { event.preventDefault(); search.focus(); search.select() }
 });
 window.addEventListener("hashchange", open);
-shows({render, refresh});
+shows({render, refresh, loginEnded});
 start();

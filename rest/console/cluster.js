@@ -16,7 +16,7 @@ function dependencies(list) {
 
 export function cluster() {
   let info, nodes, history, txns, producers;
-  const latest = values => values?.findLast(v => v !== null);
+  const latest = values => values?.at(-1);
   return {
     title: "Cluster", every: 5000,
     load: async signal => {
@@ -24,11 +24,11 @@ export function cluster() {
         get("/v1/cluster/history", {}, {signal}), get("/v1/transactions", {}, {query: {limit: 1}, signal}), get("/v1/producers", {}, {signal})]);
     },
     view: () => {
-      const all = history.nodes, one = all.find(n => n.node === info.node) || all[0], of = name => sum(all.map(n => n.series[name] || [])), worst = name => most(all.map(n => n.series[name] || []));
+      const all = history.nodes, one = all.find(n => n.node === info.node) || all[0], of = name => sum(all.map(n => n.series[name] || n.times.map(() => null))), worst = name => most(all.map(n => n.series[name] || []));
       const longest = all.reduce((a, b) => b.times.length > a.times.length ? b : a, {times: []}).times;
       const draw = (title, series, format, note) => plot({title, times: longest, series, format, note});
       const failing = all.flatMap(n => n.dependencies.filter(d => d.failing_since).map(d => ({...d, node: n.node})));
-      const hour = of("dollars_per_hour"), average = hour.filter(v => v !== null).reduce((a, b, _, l) => a + b / l.length, 0);
+      const hour = of("dollars_per_hour"), complete = hour.filter(v => v !== null), average = complete.reduce((a, b) => a + b, 0) / complete.length;
       const state = failing.length ? badge(`${failing.length} failing`, "bad") : history.unreachable ? badge("a node is silent", "bad") : badge("healthy", "good");
       return [heading("Cluster", state),
         failing.map(d => h("div", {class: "problem", role: "alert", key: d.node + d.name}, h("strong", {}, `Node ${d.node}: ${d.name} has failed since ${ago(d.failing_since)}. `), d.error)),
@@ -44,7 +44,7 @@ export function cluster() {
             draw("Time until a write is durable", ["p50", "p99", "p999"].map(q => ({name: q.replace("p999", "p99.9"), values: worst(`write_${q}_ms`)})), millis, "slowest node"),
             draw("Requests to the bucket", [{name: "put", values: of("puts_per_second")}, {name: "get", values: of("gets_per_second")}, {name: "list", values: of("lists_per_second")}, {name: "delete", values: of("deletes_per_second")}], perSecond),
             draw("Time of bucket requests, p99", [{name: "put", values: worst("put_p99_ms")}, {name: "get", values: worst("get_p99_ms")}], millis, "slowest node"),
-            draw("Dollars for requests", [{name: "an hour", values: hour}], dollars, hour.length ? `${dollars(average * 730)} a month at this hour's pace` : ""),
+            draw("Dollars for requests", [{name: "an hour", values: hour}], dollars, complete.length ? `${dollars(average * 730)} a month at this hour's pace` : ""),
             draw("Merge backlog", [{name: "to merge", values: of("backlog_bytes")}], bytes, `oldest ${duration(1000 * (latest(worst("backlog_seconds")) || 0))}`),
             draw("Requests of clients", [{name: "Kafka", values: of("kafka_requests_per_second")}, {name: "HTTP", values: of("http_requests_per_second")}], perSecond)),
           h("p", {class: "soft small", key: "prices"}, "From the memory of the nodes. Dollars are at the list prices of S3 Standard in us-east-1: requests alone, not what is stored.")),

@@ -19,12 +19,13 @@ export function ask({title, text, inside = () => [], word, action, danger, run})
     busy = false;
     draw();
   };
+  const needed = ["", " "].map(instead => word?.replace(/\r\n|[\r\n]/g, instead)); // as browsers do with line ends that are pasted
   const draw = () => patch(dialog, [h("form", {onsubmit: submit},
     h("h2", {id: "dialog-title"}, title), text ? h("p", {}, text) : null, inside(draw),
-    word ? field({label: `Type ${word} to confirm`, id: "typed", autofocus: true, spellcheck: "false", oninput: e => { typed = e.target.value; draw() }}) : null,
+    word ? field({label: ["Type ", h("code", {class: "exact"}, word), " to confirm"], id: "typed", autofocus: true, spellcheck: "false", oninput: e => { typed = e.target.value; draw() }}) : null,
     problem ? why(problem) : null,
     h("div", {class: "actions"}, button("Cancel", () => dialog.close()),
-      h("button", {type: "submit", class: danger ? "danger" : "primary", disabled: busy || Boolean(word) && typed !== word}, action)))]);
+      h("button", {type: "submit", class: danger ? "danger" : "primary", disabled: busy || Boolean(word) && !needed.includes(typed)}, action)))]);
   draw();
   document.body.append(dialog);
   dialog.addEventListener("close", () => dialog.remove());

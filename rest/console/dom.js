@@ -48,13 +48,13 @@ export function patch(parent, children) {
   for (const node of [...parent.childNodes]) {
     const key = node.described?.props.key;
     if (key === undefined) continue;
-    if (wanted.has(key)) keyed.set(key, node);
+    if (wanted.has(key)) keyed.set(key, [...keyed.get(key) || [], node]); // several have one key where their page mistakes them
     else node.remove(); // so that those behind it stay where they are
   }
   let at = parent.firstChild;
   for (const described of children) {
     const key = described.props?.key;
-    let node = key !== undefined ? keyed.get(key) : at;
+    let node = key !== undefined ? keyed.get(key)?.shift() : at;
     if (node && fits(node, described)) update(node, described);
     else {
       node = create(described);

@@ -22,7 +22,10 @@ export function duration(ms) {
   for (const [unit, size] of [["d", 86400e3], ["h", 3600e3], ["min", 60e3], ["s", 1e3]]) if (ms >= size) return `${round(ms / size, 1)} ${unit}`;
   return `${round(ms, 0)} ms`;
 }
-export const ago = time => time ? `${duration(Math.max(0, Date.now() - new Date(time)))} ago` : "–";
+export function ago(time) {
+  const ms = Date.now() - new Date(time);
+  return !time || time < 0 || Number.isNaN(ms) ? "–" : `${duration(Math.max(0, ms))} ago`; // a producer may write any timestamp
+}
 const two = n => String(n).padStart(2, "0");
 export const clock = time => { const d = new Date(time); return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}` };
 export function moment(time) {
@@ -39,4 +42,13 @@ export function meant(name, value) {
   if (n >= 2 ** 62 || n === 2 ** 63) return "never";
   if (name.endsWith(".ms")) return n >= 1000 ? duration(n) : "";
   return name.endsWith(".bytes") && n >= 1024 ? bytes(n) : "";
+}
+
+// pairs reads lines of NAME=VALUE. It returns [name, value] of each that is not empty.
+export function pairs(text) {
+  return text.split("\n").map(line => line.trim()).filter(Boolean).map(line => {
+    const at = line.indexOf("=");
+    if (at < 1) throw new Error(`“${line}” is no NAME=VALUE`);
+    return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+  });
 }

@@ -22,20 +22,35 @@ function assignedText(assigned) {
   }).join("; ");
 }
 
+// partitionsOf reads partitions and ranges of them, like 0, 2-4. Nothing stands for all. A topic has less than 100,000.
+export function partitionsOf(text) {
+  const all = text.trim() === "" ? [] : text.trim().split(/\s*,\s*|\s+/).flatMap(word => {
+    const [, from, to = from] = word.match(/^(\d{1,5})(?:[-–](\d{1,5}))?$/) || [];
+    if (from === undefined || Number(to) < Number(from)) throw new Error(`“${word}” is no partition: write numbers and ranges, like 0, 2-4`);
+    return Array.from({length: to - from + 1}, (_, i) => Number(from) + i);
+  });
+  return [...new Set(all)];
+}
+
 export function group({names: [name]}) {
   let details, history, shown = 200, preview = null, problem = null, resetting = false;
   const names = {group: name};
 
   const wanted = form => {
     const {topic, partitions, to, at} = Object.fromEntries(new FormData(form));
-    return {topic, partitions: partitions.split(/[\s,]+/).filter(Boolean).map(Number), to: to === "time" ? new Date(at).toISOString() : to === "offset" ? at : to};
+    return {topic, partitions: partitionsOf(partitions), to: to === "time" ? new Date(at).toISOString() : to === "offset" ? at : to};
   };
+  let turn = 0; // an answer to what was asked before something else was typed is not shown
+  const typing = () => { turn++; if (preview) { preview = null; render() } };
   const tryReset = async event => {
     event.preventDefault();
-    const form = event.target;
+    const mine = ++turn;
+    let came = null, wrong = null;
     try {
-      preview = {asked: wanted(form), ...await post("/v1/groups/{group}/reset", names, {body: {...wanted(form), dry_run: true}})}, problem = null;
-    } catch (e) { problem = e instanceof RangeError ? {message: "Give a time."} : e; preview = null }
+      const asked = wanted(event.target);
+      came = {asked, ...await post("/v1/groups/{group}/reset", names, {body: {...asked, dry_run: true}})};
+    } catch (e) { wrong = e instanceof RangeError ? {message: "Give a time."} : e }
+    if (mine === turn) preview = came, problem = wrong;
     render();
   };
   const reset = async () => {
@@ -56,11 +71,11 @@ export function group({names: [name]}) {
     }});
 
   let place = "earliest";
-  const resetForm = () => h("form", {class: "card", key: "reset", onsubmit: tryReset}, h("div", {class: "row"},
-    field({label: "Topic", id: "reset-topic", name: "topic", required: true, list: "reset-topics", value: details.offsets[0]?.topic || "", onchange: () => { preview = null; render() }}),
+  const resetForm = () => h("form", {class: "card", key: "reset", onsubmit: tryReset, oninput: typing}, h("div", {class: "row"},
+    field({label: "Topic", id: "reset-topic", name: "topic", required: true, list: "reset-topics", value: details.offsets[0]?.topic || ""}),
     h("datalist", {id: "reset-topics"}, [...new Set(details.offsets.map(o => o.topic))].map(t => h("option", {value: t}))),
-    field({label: "Partitions", id: "reset-partitions", name: "partitions", placeholder: "all", hint: "Like 0, 1, 2."}),
-    field({label: "Read on from", id: "reset-to", name: "to", control: "select", options: [["earliest", "the first record"], ["latest", "the end"], ["offset", "an offset"], ["time", "a time"]], onchange: e => { place = e.target.value; preview = null; render() }}),
+    field({label: "Partitions", id: "reset-partitions", name: "partitions", placeholder: "all", hint: "Like 0, 2-4."}),
+    field({label: "Read on from", id: "reset-to", name: "to", control: "select", options: [["earliest", "the first record"], ["latest", "the end"], ["offset", "an offset"], ["time", "a time"]], onchange: e => { place = e.target.value; render() }}),
     place === "time" ? field({label: "Time (yours)", id: "reset-time", name: "at", type: "datetime-local", step: 1, required: true}) : null,
     place === "offset" ? field({label: "Offset", id: "reset-offset", name: "at", type: "number", min: 0, value: "0", required: true}) : null),
     problem ? why(problem) : null,
@@ -71,17 +86,20 @@ export function group({names: [name]}) {
       h("div", {class: "actions start"}, button("Reset offsets", reset, {class: "danger"}))] : null);
 
   const busy = () => details.members.length + details.claims.length > 0;
-  const most = () => Math.max(1, ...details.offsets.map(o => o.lag));
+  let most; // the largest lag of a partition
   return {
     title: name, every: 3000,
-    load: async signal => { [details, history] = await Promise.all([get("/v1/groups/{group}", names, {signal}), get("/v1/groups/{group}/history", names, {signal})]) },
+    load: async signal => {
+      [details, history] = await Promise.all([get("/v1/groups/{group}", names, {signal}), get("/v1/groups/{group}/history", names, {signal})]);
+      most = details.offsets.reduce((max, o) => Math.max(max, o.lag), 1);
+    },
     view: () => [heading(name, stateBadge(details.state)),
       numbers([["Lag", whole(details.lag), "records"], ["Members", whole(details.members.length)], ["Claims", whole(details.claims.length)], ["Type", details.type, details.protocol || ""], ["Node", String(details.node)]]),
       h("div", {class: "plots one", key: "plots"}, plot({title: "Lag", times: history.times, series: [{name: "records behind", values: history.series.lag || []}], format: whole})),
       section("Offsets", details.offsets.length ? table({caption: `Offsets of ${name}`, rows: details.offsets.slice(0, shown), key: o => o.topic + "/" + o.partition, columns: [
         {head: "Topic", name: true, cell: o => link(to("topics", o.topic), o.topic)}, {head: "Partition", num: true, cell: o => link(`${to("topics", o.topic, "messages")}?partition=${o.partition}&place=offset&offset=${o.offset}`, String(o.partition))},
         {head: "Reads on at", num: true, minor: true, cell: o => whole(o.offset)}, {head: "End", num: true, minor: true, cell: o => whole(o.high_watermark)},
-        {head: "Lag", num: true, cell: o => [h("meter", {class: "bar", min: 0, max: most(), value: o.lag, "aria-label": `Lag of partition ${o.partition}`}), " ", h("span", {class: o.lag ? "late" : ""}, whole(o.lag))]},
+        {head: "Lag", num: true, cell: o => [h("meter", {class: "bar", min: 0, max: most, value: o.lag, "aria-label": `Lag of partition ${o.partition}`}), " ", h("span", {class: o.lag ? "late" : ""}, whole(o.lag))]},
         details.type === "share" ? {head: "In flight", num: true, cell: o => whole(o.in_flight || 0)} : null, // delivered and not finished
         {head: "Committed", num: true, minor: true, cell: o => ago(o.committed_at)},
       ].filter(Boolean)}) : empty("It has committed nothing yet."), details.offsets.length > shown ? button(`Show all ${count(details.offsets.length, "partition")}`, () => { shown = Infinity; render() }) : null),

@@ -11,7 +11,7 @@ export const stateBadge = state => badge(state, {Stable: "good", Empty: "", Dead
 export function groups({query, before}) {
   let list = before?.list?.groups ? before.list : null;
   const page = {
-    title: "Groups", every: 5000, ready: Boolean(list),
+    list, title: "Groups", every: 5000, ready: Boolean(list),
     load: async signal => { page.list = list = await get("/v1/groups", {}, {query: {limit: perPage, after: query.after, contains: query.contains}, signal}) },
     view: () => [heading("Groups"), searching("Search groups", "#/groups", query),
       list.unreachable ? h("div", {class: "problem", role: "alert", key: "silent"}, `No answer from node ${list.unreachable.join(", ")}: its groups are missing.`) : null,

@@ -1,12 +1,13 @@
 // login is the form, and who has logged in.
-import {h} from "./dom.js";
+import {h, patch} from "./dom.js";
 import {del, post} from "./api.js";
 import {button, field} from "./parts.js";
 
 let problem = "";
 
-export function account(session, {render, refresh, login}) {
+export function account(session, {ended, refresh, login}) {
   if (!session?.logins) return [];
+  if (ended) return [button("Log in", login, {id: "in"})];
   const leave = async () => {
     try { await del("/v1/session") } catch (e) { problem = e.message }
     refresh();
@@ -15,7 +16,20 @@ export function account(session, {render, refresh, login}) {
     session.until ? button("Log out", leave, {id: "out"}) : session.principal === "User:ANONYMOUS" ? button("Log in", login, {id: "in"}) : null].filter(Boolean);
 }
 
-export function loginForm({done}) {
+// again shows the form over the page, which keeps what is on it. It can be left without a login.
+export function again({text, done}) {
+  if (document.getElementById("login")) return;
+  const dialog = document.createElement("dialog"), close = () => dialog.close();
+  dialog.setAttribute("aria-label", "Log in");
+  problem = "";
+  patch(dialog, [loginForm({text, cancel: close, done: () => { close(); done() }})]);
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+  dialog.querySelector("input").focus();
+}
+
+export function loginForm({text = "With a user of this cluster: what you may see and do is what its ACLs allow.", done, cancel}) {
   const submit = async event => {
     event.preventDefault();
     const form = event.target, {user, password, token} = form.elements, utf8 = new TextEncoder().encode(user.value + ":" + password.value);
@@ -31,11 +45,11 @@ export function loginForm({done}) {
       password.focus();
     }
   };
-  return h("form", {id: "login", key: "login", class: "card narrow", onsubmit: submit}, h("h1", {tabindex: "-1"}, "Log in"),
-    h("p", {class: "soft"}, "With a user of this cluster: what you may see and do is what its ACLs allow."),
+  return h("form", {id: "login", key: "login", class: cancel ? "" : "card narrow", onsubmit: submit}, h(cancel ? "h2" : "h1", {tabindex: "-1"}, "Log in"), h("p", {class: "soft"}, text),
     field({label: "User", id: "user", name: "user", autocomplete: "username", autocapitalize: "none", spellcheck: "false"}),
     field({label: "Password", id: "password", name: "password", type: "password", autocomplete: "current-password"}),
     h("p", {id: "state", role: "alert", class: "late"}, problem),
     h("button", {type: "submit", class: "primary"}, "Log in"),
-    h("details", {}, h("summary", {}, "With a token instead"), field({label: "Token", id: "token", name: "token", type: "password", autocomplete: "off"})));
+    h("details", {}, h("summary", {}, "With a token instead"), field({label: "Token", id: "token", name: "token", type: "password", autocomplete: "off"})),
+    cancel ? h("div", {class: "actions"}, button("Cancel", cancel)) : null);
 }

@@ -4,11 +4,11 @@ import {get} from "./api.js";
 import {bytes, count, moment, whole} from "./format.js";
 import {button, empty, field, hash, heading, link, table, to, why} from "./parts.js";
 import {topicTabs} from "./topic.js";
-import {Search, follow, size} from "./reader.js";
-import {detail, text} from "./record.js";
+import {Search, follow, recordAt} from "./reader.js";
+import {detail} from "./record.js";
 import {refresh, render, say} from "./shell.js";
 
-const perSearch = 50, maxPartitions = 64, maxFollowed = 500, maxText = 200;
+const perSearch = 50, maxPartitions = 64, maxFollowed = 500, maxOpened = 10;
 
 const places = [["newest", "Newest first"], ["oldest", "Oldest first"], ["offset", "From an offset"], ["time", "From a time"]];
 
@@ -23,7 +23,7 @@ function time(timestamp) {
 const when = local => { const d = new Date(local); return Number.isNaN(d.getTime()) ? undefined : d.toISOString() };
 
 export function messages({names: [topic], query, session}) {
-  let details, kafka, search, shown = perSearch, problem = null, following = null, place = query.place || "newest", drawing = false;
+  let details, kafka, search, problem = null, following = null, place = query.place || "newest", drawing = false;
   const opened = new Map(), id = r => r.partition + ":" + r.offset;
   const soon = () => { // however many records come, the page is drawn once a frame
     if (drawing) return;
@@ -47,7 +47,6 @@ export function messages({names: [topic], query, session}) {
     const order = place === "newest" ? "newest" : "oldest";
     const partitions = chosen().filter(p => order === "newest" || place !== "offset" || from < p.high_watermark)
       .map(p => ({...p}));
-    shown = perSearch;
     search = new Search({topic, partitions, order, from, limit: perSearch, changed: soon, filter: {key: query.key || undefined, contains: query.text, header: query.header}});
     if (place === "offset") search.places.forEach(p => { p.next = Math.max(from, p.log_start_offset) });
     return run(() => search.more());
@@ -62,11 +61,19 @@ export function messages({names: [topic], query, session}) {
   function tail() {
     search?.stop();
     const abort = following = new AbortController(), records = following.records = [];
-    run(() => follow({topic, partitions: query.partition, signal: abort.signal, take: came => {
-      records.unshift(...came.reverse().map(r => ({...r, partition: r.partition ?? Number(query.partition || 0)})));
+    Object.assign(abort, {deleted: 0, damaged: 0, broken: null});
+    const take = came => {
+      records.unshift(...came.reverse().slice(0, maxFollowed));
       records.length = Math.min(records.length, maxFollowed);
       soon();
-    }}).catch(e => { if (e.name !== "AbortError") { following = null; throw e } }));
+    };
+    const tell = ({gap, skipped, broken}) => {
+      if (gap) abort.deleted += gap.to - gap.from;
+      if (skipped) abort.damaged++;
+      if (broken !== undefined) abort.broken = broken;
+      soon();
+    };
+    run(() => follow({topic, partitions: query.partition, signal: abort.signal, take, tell}).catch(e => { if (following === abort) following = null; throw e }));
     render();
   }
 
@@ -91,28 +98,42 @@ export function messages({names: [topic], query, session}) {
     field({label: "Header", id: "header", name: "header", value: query.header || "", placeholder: "name or name=part", spellcheck: "false"}),
     h("div", {class: "actions"}, h("button", {type: "submit", class: "primary"}, "Search"), following ? button("Stop following", stop, {key: "stop"}) : button("Follow", tail, {key: "tail"})));
 
+  const damaged = n => ` ${count(n, "damaged batch", "damaged batches")} skipped.`;
   const state = () => {
-    if (following) return `Following: ${count(following.records.length, "record")}, the newest first${following.records.length === maxFollowed ? "; older ones are left out" : ""}.`;
+    if (following) return [`Following: ${count(following.records.length, "record")}, the newest first${following.records.length === maxFollowed ? "; older ones are left out" : ""}.`,
+      following.deleted && ` ${count(following.deleted, "record")} more were deleted before they could be read.`, following.damaged && damaged(following.damaged),
+      following.broken && ` It connects again: ${following.broken.replace(/[.]?$/, ".")}`].filter(Boolean).join("");
     if (!search) return "";
-    const partitions = count(search.places.length, "partition"), shows = `${whole(Math.min(shown, search.found.length))} of ${count(search.total, "record")} in ${partitions}`;
-    const looked = `${count(search.found.length, "record")} found; ${count(search.looked, "record")} of ${whole(search.total)} in ${partitions} looked through`;
-    return `${search.running ? "Reading: " : ""}${search.filtered ? looked : shows}.${search.skipped ? ` ${count(search.skipped, "damaged batch", "damaged batches")} skipped.` : ""}`;
+    const partitions = count(search.places.length, "partition"), shows = `${whole(Math.min(search.wanted, search.found))} of ${count(search.total, "record")} in ${partitions}`;
+    const looked = `${count(search.found, "record")} found; ${count(search.looked, "record")} of ${whole(search.total)} in ${partitions} looked through`;
+    return `${search.running ? "Reading: " : ""}${search.filtered ? looked : shows}.${search.skipped ? damaged(search.skipped) : ""}${search.full ? " That is all that is shown of one search: narrow it down." : ""}`;
   };
 
-  const more = () => { shown += perSearch; return run(() => search.more()) };
+  const more = () => run(() => search.more());
+
+  async function toggle(r) {
+    if (opened.delete(id(r))) return render();
+    const state = {};
+    opened.set(id(r), state);
+    if (opened.size > maxOpened) opened.delete(opened.keys().next().value); // that was opened first
+    render();
+    try { state.record = await recordAt(topic, r) } catch (e) { state.problem = e }
+    soon();
+  }
+
+  const inside = state => state.record ? detail({topic, state, session, kafka, say, changed: render}) : state.problem ? why(state.problem) : h("p", {class: "soft"}, "Loading …");
 
   const list = () => {
-    const found = following ? following.records : [...search.found].sort(search.order === "newest" ? (a, b) => b.timestamp - a.timestamp || b.offset - a.offset : (a, b) => a.timestamp - b.timestamp || a.offset - b.offset).slice(0, shown);
-    const rows = found.flatMap(r => opened.has(id(r)) ? [r, {key: "open " + id(r), whole: detail({topic, record: r, state: opened.get(id(r)), session, kafka, say, changed: render})}] : [r]);
-    const toggle = r => { if (!opened.delete(id(r))) opened.set(id(r), {}); render() };
+    const found = following ? following.records : search.list();
+    const rows = found.flatMap(r => opened.has(id(r)) ? [r, {key: "open " + id(r), whole: inside(opened.get(id(r)))}] : [r]);
     if (!found.length) return following ? empty("Waiting for records. They are shown here as they are written.") : search.running ? null
       : search.filtered ? empty("No record matches. Look at the filters: a key has to be given whole.") : empty(h("p", {}, "No records are here."), link(to("topics", topic, "produce"), "Produce the first one"));
     return table({caption: `Records of ${topic}`, rows, key: id, columns: [
       {head: "Time", cell: r => time(r.timestamp)},
       {head: "Offset", name: "id", class: "at", cell: r => button(`${r.partition}:${r.offset}`, () => toggle(r), {"aria-expanded": String(opened.has(id(r))), class: "plain"})},
-      {head: "Key", class: "key", cell: r => h("code", {class: r.key === null ? "soft" : ""}, text(r.key).slice(0, maxText))},
-      {head: "Value", class: "preview", cell: r => h("code", {class: r.value === null ? "soft" : ""}, text(r.value).slice(0, maxText))},
-      {head: "Size", num: true, minor: true, cell: r => bytes(size(r.value))},
+      {head: "Key", class: "key", cell: r => h("code", {class: r.key.none ? "soft" : ""}, r.key.text)},
+      {head: "Value", class: "preview", cell: r => h("code", {class: r.value.none ? "soft" : ""}, r.value.text)},
+      {head: "Size", num: true, minor: true, cell: r => bytes(r.size)},
     ]});
   };
 
@@ -129,6 +150,6 @@ export function messages({names: [topic], query, session}) {
       problem ? why(problem) : null,
       h("p", {class: "soft", key: "state", id: "searched"}, state()), list(),
       following || !search ? null : h("div", {class: "actions start", key: "more"}, search.running ? button("Stop", () => search.stop(), {key: "halt"})
-        : search.done && search.found.length <= shown ? null : button(search.filtered && !search.done ? "Search on" : "Show more", more, {key: "on"}))],
+        : search.full || search.done && search.found <= search.wanted ? null : button(search.filtered && !search.done ? "Search on" : "Show more", more, {key: "on"}))],
   };
 }

@@ -49,14 +49,15 @@ export function field({label, hint, id = "f" + ++ids, control = "input", options
 export const pager = (shown, first, next) => h("nav", {class: "pager", "aria-label": "Pages of the list"},
   h("span", {}, shown), first ? link(first, "First page") : null, next ? link(next, "Next page") : null);
 
-// why says what a problem is, and what can be done.
-export function why(problem) {
+// why says what a problem is, and what can be done. Some pages ask again by themselves.
+export function why(problem, again = false) {
   const advice = {
-    401: "Log in above.",
+    0: again ? "The page goes on asking." : "Try again.",
+    401: "Log in, and try again.",
     403: "Somebody who may alter the cluster can allow it on the page Security, or with firn acl create.",
     404: "It may have been deleted. Look for it in the list.",
-    429: "The server is busy; the page tries again.",
-    503: "The page tries again.",
+    429: "The server is busy; " + (again ? "the page tries again." : "try again in a moment."),
+    503: again ? "The page tries again." : "Try again in a moment.",
   }[problem.status];
   return h("div", {class: "problem", role: "alert", key: "problem"}, h("strong", {}, problem.message.replace(/[.]?$/, ".")), advice ? " " + advice : "");
 }

@@ -31,9 +31,13 @@ function area(values, top) {
   return `${path(values, top)}V${height}H${x(from).toFixed(1)}Z`;
 }
 
+// padded is values of the same end and of a length: what was before them is not known.
+export const padded = (values, length) => [...Array(Math.max(0, length - values.length)).fill(null), ...values];
+
 // plot describes a drawing of series, each {name, values}.
-export function plot({title, times, series, format, note}) {
-  const all = series.flatMap(s => s.values).filter(known), last = s => s.values.findLast(known);
+export function plot({title, times, series: given, format, note}) {
+  const series = given.map(s => ({...s, values: padded(s.values, times.length)}));
+  const all = series.flatMap(s => s.values).filter(known), last = s => s.values.at(-1);
   const top = nice(Math.max(0, ...all), format);
   const words = all.length ? series.map(s => `${s.name}: now ${format(last(s))}, at most ${format(Math.max(0, ...s.values.filter(known)))}`).join("; ") : "nothing yet";
   const point = event => {
@@ -52,17 +56,21 @@ export function plot({title, times, series, format, note}) {
         series.length === 1 ? h("path", {d: area(series[0].values, top), class: "area"}) : null,
         series.map((s, i) => h("path", {d: path(s.values, top), class: `line c${i % 4}`})), series.map((s, i) => h("path", {d: dots(s.values, top), class: `dot c${i % 4}`})))),
     h("div", {class: "below"}, h("span", {}, times.length ? clock(times[0]) : ""), h("span", {}, times.length ? clock(times.at(-1)) : "")),
-    h("ul", {class: "legend"}, series.map((s, i) => h("li", {class: `c${i % 4}`}, s.name, " ", h("b", {}, all.length ? format(last(s)) : "–")))));
+    h("ul", {class: "legend"}, series.map((s, i) => h("li", {class: `c${i % 4}`}, s.name, " ", h("b", {}, format(last(s)))))));
 }
 
-// together makes one series of several, from the newest value back; what none knows stays unknown.
+// together makes one series of several that end at the same time.
 function together(lists, join) {
-  const length = Math.max(0, ...lists.map(l => l.length)), all = Array(length).fill(null);
-  for (const list of lists) list.forEach((v, i) => {
-    const at = i + length - list.length;
-    if (known(v)) all[at] = join(all[at] ?? 0, v);
-  });
-  return all;
+  const length = Math.max(0, ...lists.map(l => l.length)), all = lists.map(l => padded(l, length));
+  return Array.from({length}, (_, i) => join(all.map(values => values[i]), i));
 }
-export const sum = lists => together(lists, (a, b) => a + b);
-export const most = lists => together(lists, Math.max);
+
+// sum is known from where the shortest begins: without the past of a node that has begun anew it would be too small. What a node has a
+// sample of and no number has not happened there.
+export function sum(lists) {
+  const lengths = lists.map(l => l.length), from = Math.max(0, ...lengths) - Math.min(...lengths);
+  return together(lists, (values, i) => i >= from && values.some(known) ? values.reduce((a, b) => a + (b ?? 0), 0) : null);
+}
+
+// most is the largest that is known.
+export const most = lists => together(lists, values => values.some(known) ? Math.max(...values.filter(known)) : null);

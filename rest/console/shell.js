@@ -8,6 +8,9 @@ export const shows = by => { app = by };
 export const render = () => app.render();
 export const refresh = () => app.refresh();
 
+// loginEnded says that the server does not know any more who asks.
+export const loginEnded = () => app?.loginEnded();
+
 let hiding;
 
 // say tells what was done, to eyes and to screen readers.

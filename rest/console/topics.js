@@ -1,27 +1,27 @@
 // topics lists topics and makes one.
 import {h} from "./dom.js";
 import {get, post} from "./api.js";
-import {bytes, count, whole} from "./format.js";
+import {bytes, count, pairs, whole} from "./format.js";
 import {empty, field, hash, heading, link, pager, table, to, why} from "./parts.js";
 import {render, say} from "./shell.js";
 
 export const perPage = 100;
 
-// searching is a search field that changes the address once its reader has stopped typing.
+// searching is a search field that changes the address once its reader has stopped typing; the browser's history has no entry for it.
 export function searching(label, path, query) {
-  return h("form", {role: "search", key: "search", class: "search", onsubmit: e => { e.preventDefault(); location.hash = hash(path, {contains: e.target.elements.part.value}) }},
+  return h("form", {role: "search", key: "search", class: "search", onsubmit: e => { e.preventDefault(); clearTimeout(searching.timer); location.hash = hash(path, {contains: e.target.elements.part.value}) }},
     field({label, id: "part", name: "part", type: "search", value: query.contains || "", placeholder: "part of a name", spellcheck: "false", autocapitalize: "none",
       oninput: e => {
         clearTimeout(searching.timer);
         const text = e.target.value;
-        searching.timer = setTimeout(() => { location.hash = hash(path, {contains: text}) }, 250);
+        searching.timer = setTimeout(() => { if (location.hash.split("?")[0] === path) location.replace(hash(path, {contains: text})) }, 250);
       }}));
 }
 
 export function topics({query, before}) {
   let list = before?.list?.topics ? before.list : null;
   const page = {
-    title: "Topics", every: 5000, ready: Boolean(list),
+    list, title: "Topics", every: 5000, ready: Boolean(list),
     load: async signal => { page.list = list = await get("/v1/topics", {}, {query: {limit: perPage, after: query.after, contains: query.contains}, signal}) },
     view: () => [heading("Topics", link("#/new-topic", "New topic", {class: "button primary"})),
       searching("Search topics", "#/topics", query),
@@ -46,10 +46,10 @@ export function newTopic() {
     const given = Object.fromEntries(new FormData(event.target)), configs = {};
     if (given.retention) configs["retention.ms"] = given.retention;
     if (given.policy) configs["cleanup.policy"] = given.policy;
-    for (const line of given.more.split("\n").map(l => l.trim()).filter(Boolean)) configs[line.split("=")[0].trim()] = line.slice(line.indexOf("=") + 1).trim();
     busy = true, problem = null;
     render();
     try {
+      Object.assign(configs, Object.fromEntries(pairs(given.more)));
       const made = await post("/v1/topics", {}, {body: {name: given.name, partitions: Number(given.partitions), configs}});
       say(`Topic ${made.name} was created, with ${count(made.partitions, "partition")}.`);
       location.hash = to("topics", made.name);

@@ -61,7 +61,7 @@ test("a newcomer's hour", {timeout: 240_000}, async t => {
   await press("Copy as kcat");
   await says("Copied.");
   const kcat = await page.evaluate(() => navigator.clipboard.readText());
-  assert.match(kcat, new RegExp(`^kcat -b ${kafka.replaceAll(".", "\\.")} -C -t 'orders' -p [01] -o \\d+ -c 1`));
+  assert.match(kcat, new RegExp(`^kcat -b ${kafka.replaceAll(".", "\\.")} -C -t orders -p [01] -o \\d+ -c 1`));
   await press("Copy as curl");
   await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith("curl"));
   const [, address] = (await page.evaluate(() => navigator.clipboard.readText())).match(/^curl '(.*)'$/);
@@ -85,8 +85,16 @@ test("a newcomer's hour", {timeout: 240_000}, async t => {
 
   await page.locator("button:enabled", {hasText: "Reset offsets …"}).click();
   await page.getByLabel("Read on from").selectOption({label: "the first record"});
+  const preview = page.getByRole("region", {name: "What would change"}), partitions = page.getByLabel("Partitions", {exact: true});
+  await partitions.fill("all");
   await press("Preview");
-  const preview = page.getByRole("region", {name: "What would change"});
+  await page.getByRole("alert").filter({hasText: "is no partition"}).waitFor();
+  await partitions.fill("0-1");
+  await press("Preview");
+  await preview.getByText("again").first().waitFor();
+  await partitions.fill(""); // what was shown is not what would be done any more
+  await preview.waitFor({state: "detached"});
+  await press("Preview");
   await preview.getByText("again").first().waitFor();
   await lag(0); // nothing is changed yet
   await page.getByRole("button", {name: "Reset offsets", exact: true}).click();

@@ -46,6 +46,41 @@ test("log in, look, log out, be refused", limits, async t => {
   await form.waitFor();
 });
 
+test("a login that ends is asked for again over the page, which stays", limits, async t => {
+  const url = await serve(t), {page, context} = await browse(t), dialog = page.getByRole("dialog", {name: "Log in"});
+  await page.goto(url);
+  await page.locator("#login").waitFor();
+  await logIn(page);
+  await page.locator(".numbers").waitFor();
+  await page.waitForFunction(() => document.activeElement.tagName === "H1"); // the form had the focus
+  await page.goto(url + "/#/new-topic");
+  await page.getByRole("textbox", {name: "Name"}).fill("orders");
+  await context.clearCookies();
+  await page.getByRole("button", {name: "Create topic"}).click();
+  await dialog.waitFor();
+  await dialog.getByRole("button", {name: "Cancel"}).click(); // it can wait
+  await dialog.waitFor({state: "detached"});
+  assert.equal(await page.getByRole("textbox", {name: "Name"}).inputValue(), "orders");
+  await page.locator("#in").click();
+  await dialog.waitFor();
+  await logIn(page);
+  await page.locator("#who", {hasText: "User:alice"}).waitFor();
+  await page.getByRole("button", {name: "Create topic"}).click();
+  await page.getByRole("heading", {level: 1, name: "orders", exact: true}).waitFor();
+
+  await page.getByRole("button", {name: "Delete topic …"}).click(); // over a dialog as well
+  const asked = page.getByRole("dialog").filter({hasText: "to confirm"});
+  await context.clearCookies();
+  await dialog.waitFor(); // the page asks again by itself
+  await logIn(page);
+  await dialog.waitFor({state: "detached"});
+  await page.locator("#who", {hasText: "User:alice"}).waitFor();
+  await asked.getByLabel("Type orders to confirm").fill("orders");
+  await asked.getByRole("button", {name: "Delete topic"}).click();
+  await page.getByRole("heading", {level: 1, name: "Topics"}).waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
 test("over https the cookie is Secure, and bound to the host", limits, async t => {
   const url = await serve(t, {https: true}), {page, context} = await browse(t);
   await page.goto(url);

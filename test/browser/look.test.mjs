@@ -23,11 +23,15 @@ test("every page, at 360, 375 and 1440 px, light and dark", {timeout: 300_000}, 
     page.on("pageerror", e => wrong.push(String(e)));
     page.on("console", m => { if (m.type() === "error") wrong.push(m.text()) });
     for (const [name, path] of Object.entries(pages)) {
+      await page.goto("about:blank"); // so that nothing of the page before is waited for
       await page.goto(`${server.url}/#/${path}`);
-      await page.locator("h1").first().waitFor();
+      await page.locator(name === "nowhere" ? "text=There is no such page" : "h1").first().waitFor();
       await page.locator("text=Loading …").waitFor({state: "detached"});
       if (name === "cluster") await page.locator(".plot path.c0[d*=M]").first().waitFor({state: "attached"});
-      if (name === "search" || name === "bytes") await page.locator("td button, th button").first().click();
+      if (name === "search" || name === "bytes") {
+        await page.locator("td button, th button").first().click();
+        await page.locator(".record").waitFor();
+      }
       if (name === "messages") await page.locator("tbody tr").nth(20).waitFor();
       for (const violation of await violations(page)) wrong.push(`${name}, ${width} px, ${colorScheme}: ${violation}`);
       for (const narrow of width === 375 ? [375, 360] : [width]) {
