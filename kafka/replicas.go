@@ -7,6 +7,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/segments"
+	"firn.dev/topics"
 )
 
 // A partition's copies are the bucket's business, and any node serves it. But tools declare a
@@ -19,7 +20,7 @@ import (
 // names one. The leader is among the replicas that clients get, however few those are.
 
 // MaxReplicas bounds the replication factor, and so how long an answer about a topic becomes.
-const MaxReplicas = 16
+const MaxReplicas = topics.MaxReplicas
 
 // defaultReplicas is the replication factor of topics whose clients asked for none.
 const defaultReplicas = 1

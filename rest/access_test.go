@@ -39,18 +39,23 @@ func guarded(t *testing.T) (*firn, *accesstest.Guard) {
 // request makes a request for a route, with a body that its handler can read.
 func (f *firn) request(t *testing.T, r *rest.Route) *http.Request {
 	t.Helper()
-	body := map[string]any{"name": "other", "topic": "secret", "to": "earliest", "holder": "h",
+	const v3 = "/v3/clusters/{cluster}"
+	body := map[string]any{"topic_name": "other", "entries": []object{{"id": "1"}}, "name": "other",
+		"topic": "secret", "to": "earliest", "holder": "h",
 		"partitions": []object{{"topic": "secret", "partition": 0}},
 		"claims":     []object{{"topic": "secret", "partition": 0, "epoch": "1", "offset": 1}}}
 	body["records"] = []object{{"topic": "secret", "value": "v"}}
 	body["offsets"] = object{"group": "secret", "holder": "h", "claims": body["claims"]}
 	known := map[string][]string{
-		"POST /v1/topics":               {"name"},
-		"POST /v1/transactions":         {"records", "offsets"},
-		"POST /v1/groups/{group}/reset": {"topic", "to"}, "POST /v1/groups/{group}/claims": {"holder", "partitions"},
-		"POST /v1/groups/{group}/claims/renew":   {"holder", "claims"},
-		"POST /v1/groups/{group}/claims/commit":  {"holder", "claims"},
-		"POST /v1/groups/{group}/claims/release": {"holder", "claims"},
+		"POST /v1/topics":                              {"name"},
+		"POST " + v3 + "/topics":                       {"topic_name"},
+		"POST " + v3 + "/topics/{topic}/records:batch": {"entries"},
+		"POST /v1/transactions":                        {"records", "offsets"},
+		"POST /v1/groups/{group}/reset":                {"topic", "to"},
+		"POST /v1/groups/{group}/claims":               {"holder", "partitions"},
+		"POST /v1/groups/{group}/claims/renew":         {"holder", "claims"},
+		"POST /v1/groups/{group}/claims/commit":        {"holder", "claims"},
+		"POST /v1/groups/{group}/claims/release":       {"holder", "claims"},
 	}
 	sent := object{}
 	for _, name := range known[r.Method+" "+r.Pattern] {
@@ -64,7 +69,8 @@ func (f *firn) request(t *testing.T, r *rest.Route) *http.Request {
 		t.Fatal(err)
 	}
 	path := strings.NewReplacer("{$}", "", "{topic}", "secret", "{group}", "secret", "{user}", "secret",
-		"{partition}", "0", "{cluster}", f.node.View().ClusterID()).Replace(r.Pattern)
+		"{partition}", "0", "{broker}", "1", "{consumer}", "secret", "{name}", "retention.ms",
+		"{cluster}", f.node.View().ClusterID()).Replace(r.Pattern)
 	req := httptest.NewRequest(r.Method, path, bytes.NewReader(text))
 	req.Header.Set("Content-Type", typeJSON)
 	req.Header.Set(idempotencyHeader, "key")
@@ -117,7 +123,11 @@ func TestBodiesAreAskedFor(t *testing.T) {
 		}
 		g.Set(func(_ access.Operation, on access.Resource) bool { return on.Type == access.Group })
 		status, body := serve(f.Server, f.request(t, &r))
-		if status != http.StatusForbidden || !bytes.Contains(body, []byte(kerr.TopicAuthorizationFailed.Message)) {
+		refused := kerr.TopicAuthorizationFailed.Message
+		if strings.HasPrefix(r.Pattern, "/v3/") {
+			refused = `no permission: Create on Topic \"other\"`
+		}
+		if status != http.StatusForbidden || !bytes.Contains(body, []byte(refused)) {
 			t.Errorf("%s %s: answer %d: %s", r.Method, r.Pattern, status, body)
 		}
 	}

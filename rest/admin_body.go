@@ -41,8 +41,8 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any, memory *share) erro
 			err = errors.New("something follows the object")
 		}
 	}
-	if large, is := errors.AsType[*http.MaxBytesError](err); is {
-		return refuse(http.StatusRequestEntityTooLarge, "", "the body is longer than %d bytes", large.Limit)
+	if _, is := errors.AsType[*http.MaxBytesError](err); is {
+		return adminBodyTooLarge()
 	}
 	if p, is := errors.AsType[*problem](err); is {
 		return p
@@ -54,6 +54,13 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any, memory *share) erro
 		return invalid(strings.Trim(field, `"`), "is no field here")
 	}
 	return refuse(http.StatusBadRequest, "", "the body is not what is wanted here: %v", err)
+}
+
+// adminBodyTooLarge refuses a body that is longer than maxAdminBody.
+func adminBodyTooLarge() *problem {
+	p := refuse(http.StatusRequestEntityTooLarge, "", "a body that brings no records may have %d bytes", maxAdminBody)
+	p.Limit = "MaxAdminBody"
+	return p
 }
 
 // compactJSON is v on one line.

@@ -4,13 +4,13 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
-	"firn.dev/access"
 	"firn.dev/ingest"
 )
 
 // What Confluent's REST Proxy serves to producers, for clients that were made for it: v2 here, v3
-// in confluent_records.go. Schemas are not served.
+// in confluent_v3.go. Schemas are not served.
 
 // Content types of v2. The two of bodies differ in what keys and values are: any JSON, kept as its
 // text, or base64.
@@ -26,36 +26,41 @@ type confluentError struct {
 	Message   string `json:"message"`
 }
 
-// newConfluentError says a problem in Confluent's words. Its codes are statuses, or statuses with
-// two digits more.
+// newConfluentError says a problem in the words of v2. Its codes are statuses, or statuses with two
+// digits more.
 func newConfluentError(p *problem) confluentError {
-	e := confluentError{p.Status, p.Detail}
+	e := confluentError{p.Status, confluentMessage(p)}
 	switch {
 	case p.Status == http.StatusNotFound && p.Field == "partition":
 		e.ErrorCode = 40402
 	case p.Status == http.StatusNotFound:
 		e.ErrorCode = 40401
 	}
-	if p.Record != nil {
-		e.Message = "record " + strconv.Itoa(*p.Record) + ": " + e.Message
-	}
 	return e
 }
 
-// confluent is the API of Confluent's REST Proxy.
+// confluentMessage is a problem as a text, which is all that Confluent's errors have beside a code:
+// so it names the record, the field and the limit.
+func confluentMessage(p *problem) string {
+	message := p.Detail
+	if p.Field != "" && !strings.Contains(message, p.Field) {
+		message = p.Field + ": " + message
+	}
+	if p.Limit != "" && !strings.Contains(message, p.Limit) {
+		message += " (" + p.Limit + ")"
+	}
+	if p.Record != nil {
+		message = "record " + strconv.Itoa(*p.Record) + ": " + message
+	}
+	return message
+}
+
+// confluent is v2 of the API of Confluent's REST Proxy.
 type confluent struct{ *Server }
 
 func (s confluent) routes() []route {
-	get, post := http.MethodGet, http.MethodPost
-	describes := needs(access.Requests, access.Describe.On(access.Cluster))
+	post := http.MethodPost
 	return []route{
-		{method: get, pattern: "/v3/clusters", handler: s.clusters, rules: describes,
-			summary: "the one cluster there is, as Confluent's REST Proxy v3 lists it"},
-		{method: get, pattern: "/v3/clusters/{cluster}", handler: s.cluster, rules: describes,
-			summary: "the cluster, as Confluent's REST Proxy v3 shows it"},
-		{method: post, pattern: "/v3/clusters/{cluster}/topics/{topic}/records", handler: s.produceV3,
-			rules:   writes().parking(),
-			summary: "write records, one or a stream of them, as Confluent's REST Proxy v3 does"},
 		{method: post, pattern: "/topics/{topic}", handler: s.produceV2, rules: writes(),
 			summary: "write records, as Confluent's REST Proxy v2 does"},
 		{method: post, pattern: "/topics/{topic}/partitions/{partition}", handler: s.produceV2, rules: writes(),

@@ -20,7 +20,8 @@ import (
 
 // v3Record is a record of a request, and what its answer says of it.
 type v3Record struct {
-	record     int // which of those that are written; only if err is nil
+	id         string // of an entry of a batch
+	record     int    // which of those that are written; only if err is nil
 	err        *problem
 	key, value *v3Size
 }
@@ -30,9 +31,14 @@ type v3Size struct {
 	Size int    `json:"size"`
 }
 
-// v3Answer says where a record is.
+// v3Answer is what becomes of a record that is written.
 type v3Answer struct {
-	ErrorCode int     `json:"error_code"` // 200
+	ErrorCode int `json:"error_code"` // 200
+	v3Place
+}
+
+// v3Place says where a record is.
+type v3Place struct {
 	Cluster   string  `json:"cluster_id"`
 	Topic     string  `json:"topic_name"`
 	Partition int32   `json:"partition_id"`
@@ -42,25 +48,32 @@ type v3Answer struct {
 	Value     *v3Size `json:"value,omitempty"`
 }
 
-// produceV3 serves the path.
-func (s confluent) produceV3(w http.ResponseWriter, r *http.Request) error {
+// begin checks what is known of a request to write before its body is read.
+func (s confluentV3) begin(r *http.Request) (*writeRequest, error) {
 	if err := s.takesWork(); err != nil {
-		return err
+		return nil, err
 	}
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
-		return err
-	}
-	if err := s.thisCluster(r); err != nil {
-		return err
+		return nil, err
 	}
 	request, err := s.newWriteRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	request.key = key
+	return request, nil
+}
+
+// produceV3 serves the path.
+func (s confluentV3) produceV3(w http.ResponseWriter, r *http.Request) error {
+	request, err := s.begin(r)
 	if err != nil {
 		return err
 	}
 	memory := s.requestShare(r)
 	defer memory.giveBack()
-	if r.ContentLength < 0 && key == "" && r.Header.Get("Content-Encoding") == "" {
+	if r.ContentLength < 0 && request.key == "" && r.Header.Get("Content-Encoding") == "" {
 		return s.streamV3(w, r, request, memory)
 	}
 	body, err := s.readBody(r, memory)
@@ -75,7 +88,7 @@ func (s confluent) produceV3(w http.ResponseWriter, r *http.Request) error {
 	if len(part.records) == 1 && part.records[0].err != nil {
 		return part.records[0].err
 	}
-	request.records, request.key, request.memory = d.records, key, memory
+	request.records, request.memory = d.records, memory
 	done, err := s.write(r.Context(), request)
 	if err != nil {
 		return err
@@ -98,10 +111,13 @@ func (p *v3Part) read(d *recordReader) error {
 	if kind := d.dec.PeekKind(); kind != '{' && kind != 0 {
 		return refuse(http.StatusBadRequest, "", "%v", errObjects) // nothing was read, so there is no going on
 	}
+	if len(p.records) == d.most {
+		return d.tooMany()
+	}
 	r := v3Record{record: len(d.records)}
 	err := d.v3(&r)
 	if refused, is := errors.AsType[*problem](err); is && refused.Status == http.StatusUnprocessableEntity {
-		r.err, err = refused, nil
+		r.err, err = refused, d.hold(recordOverhead)
 	}
 	if err == nil {
 		p.records = append(p.records, r)
@@ -110,7 +126,7 @@ func (p *v3Part) read(d *recordReader) error {
 }
 
 // appendV3 answers each record.
-func (s confluent) appendV3(b []byte, topic string, part *v3Part, done *writtenRequest) []byte {
+func (s confluentV3) appendV3(b []byte, topic string, part *v3Part, done *writtenRequest) []byte {
 	out := bytes.NewBuffer(b)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
@@ -121,26 +137,47 @@ func (s confluent) appendV3(b []byte, topic string, part *v3Part, done *writtenR
 			refused = done.records[r.record].err
 		}
 		if refused != nil {
-			_ = enc.Encode(newConfluentError(refused)) // a Buffer takes everything
+			_, e := newV3Error(refused)
+			_ = enc.Encode(e) // a Buffer takes everything
 			continue
 		}
-		at := &done.records[r.record]
-		_ = enc.Encode(v3Answer{
-			ErrorCode: http.StatusOK, Cluster: s.view().ClusterID(), Topic: topic, Partition: at.partition, Offset: at.offset,
-			Timestamp: time.UnixMilli(at.timestamp).UTC().Format("2006-01-02T15:04:05.000Z"), Key: r.key, Value: r.value,
-		})
+		_ = enc.Encode(v3Answer{http.StatusOK, s.placeOf(topic, r, &done.records[r.record])})
 	}
 	return out.Bytes()
+}
+
+// placeOf says where a record is.
+func (s confluentV3) placeOf(topic string, r *v3Record, at *written) v3Place {
+	return v3Place{Cluster: s.view().ClusterID(), Topic: topic, Partition: at.partition, Offset: at.offset,
+		Timestamp: time.UnixMilli(at.timestamp).UTC().Format("2006-01-02T15:04:05.000Z"), Key: r.key, Value: r.value}
+}
+
+// refuseEach keeps those of a part's records that the topic of a request takes, and refuses the
+// others one by one.
+func (w *writeRequest) refuseEach(part *v3Part, records []ingest.Record) {
+	for i := range part.records {
+		r := &part.records[i]
+		if r.err != nil {
+			continue
+		}
+		if r.err = w.checkRecord(&records[r.record]); r.err == nil {
+			w.records = append(w.records, records[r.record])
+			r.record = len(w.records) - 1
+		}
+	}
 }
 
 // v3 reads {"partition_id": …, "headers": [{"name", "value"}, …], "key": {"type", "data"}, "value":
 // {"type", "data"}, "timestamp": …}. The whole of an object is read even if it is refused, so that
 // the next one can be.
-func (d *recordReader) v3(sizes *v3Record) error {
+func (d *recordReader) v3(to *v3Record) error {
 	r := ingest.Record{Partition: -1, Timestamp: -1}
 	var refused error
 	err := d.object("a record", func(name []byte) (err error) {
 		v, err := d.value()
+		if err == nil && string(name) == "id" && v.Kind() == '"' {
+			to.id = string(unquote(v))
+		}
 		if err != nil || refused != nil {
 			return err
 		}
@@ -153,9 +190,9 @@ func (d *recordReader) v3(sizes *v3Record) error {
 		case "headers":
 			r.Headers, refused = field.v3Headers()
 		case "key":
-			r.Key, sizes.key, refused = field.v3Bytes("key")
+			r.Key, to.key, refused = field.v3Bytes("key")
 		case "value":
-			r.Value, sizes.value, refused = field.v3Bytes("value")
+			r.Value, to.value, refused = field.v3Bytes("value")
 		}
 		d.owed += field.owed
 		return nil
@@ -245,45 +282,4 @@ func (d *recordReader) v3Headers() (headers []batch.RecordHeader, err error) {
 		return err
 	})
 	return headers, err
-}
-
-// thisCluster refuses requests for another cluster.
-func (s confluent) thisCluster(r *http.Request) error {
-	if id := r.PathValue("cluster"); id != s.view().ClusterID() {
-		return refuse(http.StatusNotFound, "cluster", "this is cluster %s", s.view().ClusterID())
-	}
-	return nil
-}
-
-// v3Cluster is a cluster as v3 shows it.
-type v3Cluster struct {
-	Kind     string            `json:"kind"`
-	Metadata map[string]string `json:"metadata"`
-	Cluster  string            `json:"cluster_id"`
-	Topics   map[string]string `json:"topics"`
-}
-
-func (s confluent) newV3Cluster(r *http.Request) v3Cluster {
-	id := s.view().ClusterID()
-	self := "http://" + r.Host + "/v3/clusters/" + id
-	return v3Cluster{"KafkaCluster", map[string]string{"self": self, "resource_name": "crn:///kafka=" + id}, id,
-		map[string]string{"related": self + "/topics"}}
-}
-
-// clusters serves GET /v3/clusters.
-func (s confluent) clusters(w http.ResponseWriter, r *http.Request) error {
-	answer(w, http.StatusOK, typeJSON, map[string]any{
-		"kind": "KafkaClusterList", "metadata": map[string]any{"self": "http://" + r.Host + "/v3/clusters", "next": nil},
-		"data": []v3Cluster{s.newV3Cluster(r)},
-	})
-	return nil
-}
-
-// cluster serves GET /v3/clusters/{cluster}.
-func (s confluent) cluster(w http.ResponseWriter, r *http.Request) error {
-	if err := s.thisCluster(r); err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, typeJSON, s.newV3Cluster(r))
-	return nil
 }

@@ -52,7 +52,7 @@ func (o *objectScanner) inside() bool { return o.depth > 0 }
 
 // streamV3 reads records as they come, and answers them in order. They go to the topic of a request
 // that is empty yet.
-func (s confluent) streamV3(w http.ResponseWriter, r *http.Request, to *writeRequest, memory *share) error {
+func (s confluentV3) streamV3(w http.ResponseWriter, r *http.Request, to *writeRequest, memory *share) error {
 	stream := &v3Stream{s: s, w: w, control: http.NewResponseController(w), name: to.name, topic: to.topic, memory: memory,
 		parts: make(chan v3Pending, maxV3Parts)}
 	return stream.run(r)
@@ -63,7 +63,7 @@ const maxV3Parts = 64
 
 // v3Stream is a stream of records.
 type v3Stream struct {
-	s       confluent
+	s       confluentV3
 	w       http.ResponseWriter
 	control *http.ResponseController
 	name    string             // of the topic
@@ -202,16 +202,7 @@ func (t *v3Stream) hand(ctx context.Context, part v3Part, records []ingest.Recor
 		w.topic = t.s.topics.Draft(t.name)
 	}
 	w.config = t.s.producers.configs.Of(w.topic)
-	for i := range part.records {
-		r := &part.records[i]
-		if r.err != nil {
-			continue
-		}
-		if r.err = w.checkRecord(&records[r.record]); r.err == nil {
-			w.records = append(w.records, records[r.record])
-			r.record = len(w.records) - 1
-		}
-	}
+	w.refuseEach(&part, records)
 	p := v3Pending{v3Part: part, request: w, memory: memory}
 	var err error
 	if len(w.records) > 0 {

@@ -99,8 +99,8 @@ func TestConfluentV3(t *testing.T) {
 		{path + "t", `{"partition_id":5}`, 422, "[422]"},
 		{path + "t", `{"partition_id":`, 400, "[400]"},
 		{path + "t", `{"value":{"type":"STRING","data":"s"}} 0`, 400, "[400]"},
-		{path + "u", `{}`, 404, "[40401]"},
-		{"/v3/clusters/other/topics/t", `{}`, 404, "[40401]"},
+		{path + "u", `{}`, 404, "[40403]"},
+		{"/v3/clusters/other/topics/t", `{}`, 404, "[404]"},
 	} {
 		status, answers := f.confluentPost(t, c.path+"/records", typeJSON, strings.NewReader(c.body))
 		var codes []any

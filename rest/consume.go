@@ -17,8 +17,8 @@ func (s *Server) consuming() []route {
 	if s.opts.Index == nil || s.opts.Groups == nil {
 		return nil
 	}
-	return within(s.compressed, slices.Concat(s.topicRoutes(), s.groupRoutes(), s.userRoutes(), s.aclRoutes(),
-		s.quotaRoutes(), s.clusterRoutes(), s.historyRoutes()))
+	return slices.Concat(within(s.compressed, slices.Concat(s.topicRoutes(), s.groupRoutes(), s.userRoutes(),
+		s.aclRoutes(), s.quotaRoutes(), s.clusterRoutes(), s.historyRoutes())), confluentV3{s}.administering())
 }
 
 // clusterRoutes are about the whole of it.

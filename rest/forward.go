@@ -33,6 +33,7 @@ const (
 	forwardAnswer  = 75 * time.Second
 	askPeerTimeout = 5 * time.Second
 	maxPeerAnswer  = 64 << 20
+	maxPeerProblem = 64 << 10
 )
 
 // ofGroup has a request about a group answered where the group is.
@@ -120,7 +121,7 @@ func peerURL(n coordinator.NodeInfo) *url.URL {
 	return &url.URL{Scheme: "http", Host: n.HTTP}
 }
 
-// askPeer asks another node for what is at path.
+// askPeer asks another node for what is at path. If that node refuses, the error is its problem.
 func (s *Server) askPeer(ctx context.Context, peer coordinator.NodeInfo, path string, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, askPeerTimeout)
 	defer cancel()
@@ -137,6 +138,12 @@ func (s *Server) askPeer(ctx context.Context, peer coordinator.NodeInfo, path st
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
+		var p problem
+		err := json.UnmarshalRead(io.LimitReader(resp.Body, maxPeerProblem), &p, jsonv1.DefaultOptionsV1())
+		if err == nil && p.Status == resp.StatusCode {
+			p = retryable(p)
+			return &p
+		}
 		return fmt.Errorf("node %d answers %s", peer.ID, resp.Status)
 	}
 	return json.UnmarshalRead(io.LimitReader(resp.Body, maxPeerAnswer), v, jsonv1.DefaultOptionsV1())

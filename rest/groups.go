@@ -26,7 +26,9 @@ type groupSummary struct {
 	Type  string `json:"type"`
 	Node  int32  `json:"node"` // that owns it
 	// records that it has not read, of partitions that it has committed for and the client may know of
-	Lag int64 `json:"lag"`
+	Lag          int64  `json:"lag"`
+	ProtocolType string `json:"protocol_type,omitempty"` // of a classic group that has had members
+	Protocol     string `json:"protocol,omitempty"`      // its assignor
 }
 
 // groupList is groups of all nodes by name, and after which name the next list begins.
@@ -40,10 +42,9 @@ type groupList struct {
 // groupDetails is all there is to say of a group.
 type groupDetails struct {
 	groupSummary
-	Protocol string        `json:"protocol,omitempty"`
-	Members  []groupMember `json:"members"`
-	Claims   []claimed     `json:"claims"`
-	Offsets  []groupOffset `json:"offsets"`
+	Members []groupMember `json:"members"`
+	Claims  []claimed     `json:"claims"`
+	Offsets []groupOffset `json:"offsets"`
 }
 
 type groupMember struct {
@@ -72,14 +73,24 @@ func hostPort(host string, port int32) string { return net.JoinHostPort(host, st
 
 // listGroups lists the groups of all nodes.
 func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *share) error {
+	list, err := s.groupList(r, memory)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, typeJSON, list)
+	return nil
+}
+
+// groupList is the groups that a request asks for, of those that its client may know of.
+func (s *Server) groupList(r *http.Request, memory *share) (groupList, error) {
 	q := queryOf(r, "after", "limit", "contains")
 	limit, after := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", "")
 	if q.err != nil {
-		return q.err
+		return groupList{}, q.err
 	}
 	known, listed := int64(s.opts.Groups.GroupCount()), int64((1+len(s.opts.Node.Nodes()))*limit)
 	if err := memory.grow(r.Context(), known*groupBytes+listed*listedGroupBytes); err != nil {
-		return err
+		return groupList{}, err
 	}
 	list, more := s.ownGroups(r, after, q.text("contains", ""), limit), false
 	if r.Header.Get(forwardedField) == "" {
@@ -92,8 +103,7 @@ func (s *Server) listGroups(w http.ResponseWriter, r *http.Request, memory *shar
 		list.Groups = list.Groups[:min(limit, len(list.Groups))]
 		list.Next = list.Groups[len(list.Groups)-1].Group
 	}
-	answer(w, http.StatusOK, typeJSON, list)
-	return nil
+	return list, nil
 }
 
 // ownGroups are this node's, one more than limit so that the list knows whether there are more.
@@ -160,7 +170,7 @@ func (s *Server) askPeers(r *http.Request, ask func(peer coordinator.NodeInfo) e
 
 func (s *Server) groupSummary(d *groups.Description, lag int64) groupSummary {
 	return groupSummary{Group: d.Group, State: d.State.String(), Type: d.Type.String(),
-		Node: s.opts.Node.Info().ID, Lag: lag}
+		Node: s.opts.Node.Info().ID, Lag: lag, ProtocolType: d.ProtocolType, Protocol: d.Protocol}
 }
 
 // lagOf is how far a group is behind with the topics that are shown, and whether those are all that
@@ -226,20 +236,30 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
+	details, err := s.groupDetails(r, memory)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, typeJSON, details)
+	return nil
+}
+
+// groupDetails is all there is to say of the group that a path names, which is this node's.
+func (s *Server) groupDetails(r *http.Request, memory *share) (*groupDetails, error) {
 	group := r.PathValue("group")
 	if err := memory.grow(r.Context(), describedBytes+int64(s.view().CommittedCount(group))*offsetBytes); err != nil {
-		return err
+		return nil, err
 	}
 	d, refused := s.opts.Groups.Describe(r.Context(), group)
 	if refused != nil {
-		return refused
+		return nil, refused
 	}
 	if err := memory.grow(r.Context(), assignmentBytes(&d)); err != nil {
-		return err
+		return nil, err
 	}
 	claims, err := s.claimsOf(r, memory)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var offsets []groupOffset
 	if d.Type == groups.Share {
@@ -248,7 +268,7 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 		refused = s.opts.Groups.Fetch(r.Context(), group, func(*coordinator.View) { offsets = s.offsetsOf(group) })
 	}
 	if refused != nil {
-		return refused
+		return nil, refused
 	}
 	offsets = slices.DeleteFunc(offsets, func(o groupOffset) bool {
 		return !allows(r, access.Describe, access.Topic, o.Topic)
@@ -257,15 +277,14 @@ func (s *Server) describeGroup(w http.ResponseWriter, r *http.Request, memory *s
 	for i := range offsets {
 		lag += offsets[i].Lag
 	}
-	details := groupDetails{groupSummary: s.groupSummary(&d, lag), Protocol: d.Protocol, Members: []groupMember{},
-		Claims: claims, Offsets: offsets}
+	details := &groupDetails{groupSummary: s.groupSummary(&d, lag), Members: []groupMember{}, Claims: claims,
+		Offsets: offsets}
 	for i := range d.Members {
 		m := &d.Members[i]
 		details.Members = append(details.Members, groupMember{m.ID, m.InstanceID, m.ClientID,
 			strings.TrimPrefix(m.ClientHost, "/"), s.assignedTo(r, m)})
 	}
-	answer(w, http.StatusOK, typeJSON, details)
-	return nil
+	return details, nil
 }
 
 // deleteGroup deletes a group that has no members.

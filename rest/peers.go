@@ -144,8 +144,8 @@ func (s *Server) readForwarded(w http.ResponseWriter, r *http.Request, memory *s
 	}
 	var body bytes.Buffer
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	if large, is := errors.AsType[*http.MaxBytesError](err); is {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "", "the body is longer than %d bytes", large.Limit)
+	if _, is := errors.AsType[*http.MaxBytesError](err); is {
+		return nil, adminBodyTooLarge()
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "", "the body cannot be read: %v", err)

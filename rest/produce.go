@@ -22,7 +22,7 @@ func (s *Server) producing() (routes []route) {
 	if s.opts.Writer == nil {
 		return nil
 	}
-	for _, api := range []producerAPI{native{s}, confluent{s}} {
+	for _, api := range []producerAPI{native{s}, confluent{s}, confluentV3{s}} {
 		routes = append(routes, within(func(h handler) handler { return s.counted(h, api.fail) }, api.routes())...)
 	}
 	return routes

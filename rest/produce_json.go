@@ -59,12 +59,17 @@ func (d *recordReader) hold(n int64) error {
 // add takes a record in.
 func (d *recordReader) add(r ingest.Record) error {
 	if len(d.records) == d.most {
-		p := refuse(http.StatusRequestEntityTooLarge, "", "a request may have %d records", d.most)
-		p.Limit = "MaxRecords"
-		return p
+		return d.tooMany()
 	}
 	d.records = append(d.records, r)
 	return d.hold(recordOverhead)
+}
+
+// tooMany refuses more records than a request may have.
+func (d *recordReader) tooMany() error {
+	p := refuse(http.StatusRequestEntityTooLarge, "", "a request may have %d records", d.most)
+	p.Limit = "MaxRecords"
+	return p
 }
 
 // whole reads a body that is one JSON value: an array of what one reads, or one of them.

@@ -60,18 +60,27 @@ type topicConfig struct {
 
 // listTopics lists topics by name.
 func (s *Server) listTopics(w http.ResponseWriter, r *http.Request, memory *share) error {
+	list, err := s.topicList(r, memory)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, typeJSON, list)
+	return nil
+}
+
+// topicList is the topics that a request asks for, of those that its client may know of.
+func (s *Server) topicList(r *http.Request, memory *share) (topicList, error) {
+	list := topicList{Topics: []topic{}}
 	q := queryOf(r, "after", "limit", "contains")
 	limit, after, contains := int(q.number("limit", maxListed, 1, maxListed)), q.text("after", ""), q.text("contains", "")
 	if q.err != nil {
-		return q.err
+		return list, q.err
 	}
 	n := s.opts.View.TopicCount()
 	if err := memory.grow(r.Context(), int64(n)*pointerBytes+int64(min(n, limit))*listedTopicBytes); err != nil {
-		return err
+		return list, err
 	}
-	topics := s.opts.View.Topics()
-	list := topicList{Topics: []topic{}}
-	for _, t := range topics {
+	for _, t := range s.opts.View.Topics() {
 		if !strings.Contains(t.Name, contains) || !allows(r, access.Describe, access.Topic, t.Name) {
 			continue
 		}
@@ -84,8 +93,7 @@ func (s *Server) listTopics(w http.ResponseWriter, r *http.Request, memory *shar
 			list.Next = list.Topics[limit-1].Name
 		}
 	}
-	answer(w, http.StatusOK, typeJSON, list)
-	return nil
+	return list, nil
 }
 
 // summary adds a topic's partitions up.
@@ -128,17 +136,22 @@ func (s *Server) details(r *http.Request, t *coordinator.Topic) topicDetails {
 		info, _ := s.view().Partition(segments.Partition{Topic: t.ID, Index: i})
 		d.PartitionList = append(d.PartitionList, partitionDetails{i, info.LogStart, info.HighWatermark, info.Bytes})
 	}
-	if !allows(r, access.DescribeConfigs, access.Topic, t.Name) {
-		return d
+	if allows(r, access.DescribeConfigs, access.Topic, t.Name) {
+		d.Configs = configsOf(t)
 	}
+	return d
+}
+
+// configsOf are all configs of a topic, by name.
+func configsOf(t *coordinator.Topic) (configs []topicConfig) {
 	for _, known := range topicconfig.All() {
 		c := topicConfig{Name: known.Name, Value: known.Default, Default: known.Default}
 		if value, set := t.Configs[known.Name]; set {
 			c.Value, c.Set = value, true
 		}
-		d.Configs = append(d.Configs, c)
+		configs = append(configs, c)
 	}
-	return d
+	return configs
 }
 
 // newTopic is what createTopic is asked for.
@@ -154,28 +167,32 @@ func (s *Server) createTopic(w http.ResponseWriter, r *http.Request, memory *sha
 	if err := readJSON(w, r, &asked, memory); err != nil {
 		return err
 	}
-	if err := s.mayCreateTopic(r, asked.Name); err != nil {
-		return err
-	}
-	planned, err := s.topics.Plan().Add(topics.Spec{
-		Name: asked.Name, Partitions: asked.Partitions, Configs: asked.Configs})
+	t, err := s.create(r, topics.Spec{Name: asked.Name, Partitions: asked.Partitions, Configs: asked.Configs})
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Location", "/v1/topics/"+url.PathEscape(t.Name))
+	return s.answerDetails(w, r, http.StatusCreated, t, memory)
+}
+
+// create creates a topic that a request asks for, and returns it as this node shows it.
+func (s *Server) create(r *http.Request, asked topics.Spec) (*coordinator.Topic, error) {
+	if err := s.mayCreateTopic(r, asked.Name); err != nil {
+		return nil, err
+	}
+	planned, err := s.topics.Plan().Add(asked)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.mutates(r, planned.Partitions); err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
 	if _, err := s.topics.Create(ctx, planned); err != nil {
-		return err
+		return nil, err
 	}
-	t, err := s.topicNamed(asked.Name)
-	if err != nil {
-		return err // deleted already
-	}
-	w.Header().Set("Location", "/v1/topics/"+url.PathEscape(t.Name))
-	return s.answerDetails(w, r, http.StatusCreated, t, memory)
+	return s.topicNamed(asked.Name) // which may be deleted already
 }
 
 // topicChange is what alterTopic is asked for; what is not named stays.

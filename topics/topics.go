@@ -86,6 +86,9 @@ type Topics struct {
 // New returns what changes topics through a node. The options have their defaults.
 func New(node Node, opts Options) *Topics { return &Topics{node, opts} }
 
+// MaxReplicas bounds the replication factor that may be declared.
+const MaxReplicas = 16
+
 // Spec is a topic as it is asked for.
 type Spec struct {
 	Name       string

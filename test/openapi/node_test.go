@@ -29,8 +29,9 @@ import (
 )
 
 // exampleLog starts a node on which the examples of the document can be asked: it has the topic
-// orders with records, the group billing with a claim and an offset, and the group idle with an
-// offset. The user bob has an ACL and a quota. It returns what stands for what in the examples.
+// orders with records, the group billing with a claim and an offset, the group idle with an offset,
+// and the group reading with a member. The user bob has an ACL and a quota. It returns what stands
+// for what in the examples.
 func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 	t.Helper()
 	s, node, members := startNode(t)
@@ -43,6 +44,11 @@ func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 			t.Fatal(err)
 		}
 	}
+	member := groups.ConsumerHeartbeat{MemberID: "member-1", ClientID: "example", RebalanceTimeout: time.Minute,
+		Names: []string{"orders"}, Owned: []segments.Partition{}}
+	if a := members.ConsumerHeartbeat(t.Context(), "reading", member); a.Err != nil {
+		t.Fatal(a.Err)
+	}
 	ask(t, s, "POST", "/v1/acls", `{"acls": [{"resource_type": "Topic", "resource_name": "orders",
 		"principal": "User:bob", "operation": "Read"}]}`)
 	ask(t, s, "PATCH", "/v1/quotas", `{"entity": {"user": "bob"}, "quotas": {"producer_byte_rate": 1048576}}`)
@@ -53,7 +59,8 @@ func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 	if err := json.Unmarshal(answer, &got); err != nil || len(got.Claims) != 1 {
 		t.Fatalf("the claims are %s (%v)", answer, err)
 	}
-	return s, strings.NewReplacer("17592190238721", got.Claims[0].Epoch, "{cluster_id}", node.View().ClusterID())
+	return s, strings.NewReplacer("17592190238721", got.Claims[0].Epoch, "{cluster_id}", node.View().ClusterID(),
+		"{member_id}", member.MemberID)
 }
 
 // startNode starts a node with a whole log behind it, in memory, for the length of the test.
