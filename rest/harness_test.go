@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,7 +91,7 @@ func startNode(t testing.TB, store segments.Store, coord coordinator.Coordinator
 func startNodeOn(t testing.TB, l net.Listener, store segments.Store, coord coordinator.Coordinator, id int32,
 	change func(*rest.Options)) *firn {
 	t.Helper()
-	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	logger := slog.New(slog.NewTextHandler(outputOf(t), &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
 	f := &firn{url: "http://" + l.Addr().String()}
 	var err error
@@ -138,6 +139,30 @@ func startNodeOn(t testing.TB, l net.Listener, store segments.Store, coord coord
 		}
 	})
 	return f
+}
+
+// testOutput is the output of a test until it ends. The audit log sums refusals up a minute after
+// the first, when the test may be over.
+type testOutput struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func outputOf(t testing.TB) io.Writer {
+	o := &testOutput{to: t.Output()}
+	t.Cleanup(func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.to = io.Discard
+	})
+	return o
+}
+
+// Write implements io.Writer.
+func (o *testOutput) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.to.Write(p)
 }
 
 // makeTopic creates a topic.
