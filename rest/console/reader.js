@@ -117,8 +117,9 @@ export class Search {
 
 // pause waits so many milliseconds, or until the signal comes.
 const pause = (millis, signal) => new Promise(done => {
-  const timer = setTimeout(done, millis);
-  signal.addEventListener("abort", () => { clearTimeout(timer); done() }, {once: true});
+  const end = () => { clearTimeout(timer); signal.removeEventListener("abort", end); done() };
+  const timer = setTimeout(end, millis);
+  signal.addEventListener("abort", end);
 });
 
 const passes = e => e.status === 0 || e.status === 429 || e.status >= 500 || e.status === undefined && e.name !== "AbortError";

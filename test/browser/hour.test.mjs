@@ -128,13 +128,22 @@ test("records are followed as they come", {timeout: 120_000}, async t => {
   const post = (path, body) => fetch(url + path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)});
   await post("/v1/topics", {name: "orders", partitions: 3});
   await page.goto(url + "/#/topics/orders/messages");
+  let broken = 0;
+  await page.route(/\/tail/, route => broken++ ? route.continue() : route.abort()); // once
   const tail = page.waitForResponse(r => r.url().includes("/tail"));
   await page.getByRole("button", {name: "Follow"}).click();
   await tail;
   await post("/v1/topics/orders/records", [{key: "a", value: "one"}, {key: "b", value: "two"}]);
   await page.getByText("Following: 2 records").waitFor();
   await page.getByRole("cell", {name: "two"}).waitFor();
+  await page.getByRole("rowheader").getByRole("button").first().click(); // it is read whole
+  await page.getByRole("button", {name: "Copy value"}).waitFor();
   await page.getByRole("button", {name: "Stop following"}).click();
+  const again = page.waitForResponse(r => r.url().includes("/tail"));
+  await page.getByRole("button", {name: "Follow", exact: true}).click();
+  await again;
+  await fetch(url + "/v1/topics/orders", {method: "DELETE"});
+  await page.getByRole("alert").filter({hasText: "was deleted"}).waitFor(); // and why it ends
   await page.getByRole("button", {name: "Follow", exact: true}).waitFor();
   assert.deepEqual(page.faults, []);
 });
