@@ -40,7 +40,7 @@ export function acls({query}) {
         field({label: "Resource", id: "by-resource", name: "resource_name", type: "search", value: query.resource_name || "", placeholder: "a whole name", spellcheck: "false"}), h("button", {type: "submit"}, "Search")),
       list.acls.length ? table({caption: "ACLs", rows: list.acls, key: words, columns: [
         {head: "Principal", name: true, cell: a => a.principal}, {head: "May", cell: a => [badge(a.permission, a.permission === "Deny" ? "bad" : "good"), a.operation]},
-        {head: "On", cell: a => [a.resource_type, " ", h("code", {}, a.resource_name + (a.pattern_type === "Prefixed" ? "…" : ""))]}, {head: "Host", minor: true, cell: a => a.host},
+        {head: "On", cell: a => [a.resource_type, " ", h("code", {class: "word"}, a.resource_name + (a.pattern_type === "Prefixed" ? "…" : ""))]}, {head: "Host", minor: true, cell: a => a.host},
         {head: "Delete", cell: a => button("Delete …", () => remove(a), {class: "danger", "aria-label": `Delete: ${words(a)}`})},
       ]}) : empty("No ACL matches. Without ACLs, and with an authorizer, only super users may do anything."),
       pager(count(list.total, "ACL"), query.after && "#/acls", list.next && hash("#/acls", {...query, after: list.next}))],
