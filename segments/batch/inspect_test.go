@@ -146,6 +146,9 @@ func TestInspectSideBySide(t *testing.T) {
 
 // TestInspectAllocatesNothingForARecord is what the hot path relies on.
 func TestInspectAllocatesNothingForARecord(t *testing.T) {
+	// Between runs the pools of decoders may be emptied, and with the race detector they lose some at
+	// random. What is allocated for a record would be 900 times more.
+	const poolSlack = 300
 	for _, codec := range codecs {
 		var allocated [2]float64
 		for i, n := range []int{100, 1000} {
