@@ -173,20 +173,13 @@ func (s *Server) groupConfigs() []config {
 		fixed("group.consumer.max.heartbeat.interval.ms", kmsg.ConfigTypeInt,
 			strconv.Itoa(dynamicconfig.MaxConsumerHeartbeat), "Longest heartbeat interval of a consumer group."),
 		fixed("group.consumer.max.size", kmsg.ConfigTypeInt, members, "Members of one consumer group."),
-		fixed("group.share.session.timeout.ms", kmsg.ConfigTypeInt,
-			dynamicconfig.ShareDefaults[dynamicconfig.ShareSessionTimeout],
+		fixedShare(dynamicconfig.ShareSessionTimeout,
 			"After this time without a heartbeat a member of a share group is out."),
-		fixed("group.share.heartbeat.interval.ms", kmsg.ConfigTypeInt,
-			dynamicconfig.ShareDefaults[dynamicconfig.ShareHeartbeatInterval],
-			"How often members of share groups are to send heartbeats."),
-		fixed("group.share.record.lock.duration.ms", kmsg.ConfigTypeInt,
-			dynamicconfig.ShareDefaults[dynamicconfig.ShareLockDuration],
+		fixedShare(dynamicconfig.ShareHeartbeatInterval, "How often members of share groups are to send heartbeats."),
+		fixedShare(dynamicconfig.ShareLockDuration,
 			"For how long a member of a share group has the records that it acquires."),
-		fixed("group.share.delivery.count.limit", kmsg.ConfigTypeInt,
-			dynamicconfig.ShareDefaults[dynamicconfig.ShareDeliveryLimit],
-			"How often a record is delivered to a share group at most."),
-		fixed("group.share.partition.max.record.locks", kmsg.ConfigTypeInt,
-			dynamicconfig.ShareDefaults[dynamicconfig.ShareMaxLocks],
+		fixedShare(dynamicconfig.ShareDeliveryLimit, "How often a record is delivered to a share group at most."),
+		fixedShare(dynamicconfig.ShareMaxLocks,
 			"How many records of a partition may be delivered to a share group and not finished."),
 		fixed("group.share.max.size", kmsg.ConfigTypeInt, members, "Members of one share group."),
 		fixed("group.share.max.share.sessions", kmsg.ConfigTypeInt, strconv.Itoa(maxShareSessions),
@@ -217,6 +210,11 @@ func fixed(name string, kind kmsg.ConfigType, value, documentation string) confi
 		name: name, value: value, fallback: value, synonym: name,
 		source: kmsg.ConfigSourceStaticBrokerConfig, kind: kind, readOnly: true, documentation: documentation,
 	}
+}
+
+// fixedShare is the default of a config of share groups, as the broker's.
+func fixedShare(name, documentation string) config {
+	return fixed("group."+name, kmsg.ConfigTypeInt, dynamicconfig.ShareDefaults[name], documentation)
 }
 
 // checkBrokerName refuses configs of brokers other than this one.

@@ -62,17 +62,22 @@ func consumerGroupDescribe(ctx context.Context, s *Server, from *peer,
 // mayDescribeTopics refuses the description of members that would name topics which the client may
 // not know of, as Kafka does.
 func (p *peer) mayDescribeTopics(members []kmsg.ConsumerGroupDescribeResponseGroupMember) *refusal {
+	var names []string
 	for i := range members {
 		m := &members[i]
-		for _, name := range m.SubscribedTopics {
-			if refused := p.may(access.Describe, access.Topic, name); refused != nil {
-				return refused
-			}
-		}
+		names = append(names, m.SubscribedTopics...)
 		for _, t := range slices.Concat(m.Assignment.TopicPartitions, m.TargetAssignment.TopicPartitions) {
-			if refused := p.may(access.Describe, access.Topic, t.Topic); refused != nil {
-				return refused
-			}
+			names = append(names, t.Topic)
+		}
+	}
+	return p.mayDescribeAll(names)
+}
+
+// mayDescribeAll refuses if the client may not know of one of these topics.
+func (p *peer) mayDescribeAll(names []string) *refusal {
+	for _, name := range names {
+		if refused := p.may(access.Describe, access.Topic, name); refused != nil {
+			return refused
 		}
 	}
 	return nil

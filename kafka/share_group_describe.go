@@ -63,18 +63,14 @@ func shareGroupDescribe(ctx context.Context, s *Server, from *peer,
 // mayDescribeShared refuses the description of members that would name topics which the client may
 // not know of, as Kafka does.
 func (p *peer) mayDescribeShared(members []kmsg.ShareGroupDescribeResponseGroupMember) *refusal {
+	var names []string
 	for i := range members {
-		names := slices.Clone(members[i].SubscribedTopicNames)
+		names = append(names, members[i].SubscribedTopicNames...)
 		for _, t := range members[i].Assignment.TopicPartitions {
 			names = append(names, t.Topic)
 		}
-		for _, name := range names {
-			if refused := p.may(access.Describe, access.Topic, name); refused != nil {
-				return refused
-			}
-		}
 	}
-	return nil
+	return p.mayDescribeAll(names)
 }
 
 // describedSharer is a member as ShareGroupDescribe shows it.

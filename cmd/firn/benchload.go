@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firn.dev/retry"
 )
 
 // benching is a bench under way.
@@ -163,9 +165,7 @@ func (l *benchLoad) produce(ctx context.Context, seed uint64, writer *kgo.Client
 			continue
 		}
 		if wait := time.Until(due); wait > 0 {
-			select {
-			case <-time.After(max(wait, benchTick)):
-			case <-ctx.Done():
+			if retry.Pause(ctx, max(wait, benchTick)) != nil {
 				return
 			}
 		}
@@ -275,9 +275,7 @@ func (b *benching) costs(ctx context.Context, from, until time.Time) (*benchCost
 	}
 	var moments []*moment
 	for _, at := range []time.Time{from, until} {
-		select {
-		case <-time.After(time.Until(at)):
-		case <-ctx.Done():
+		if retry.Pause(ctx, time.Until(at)) != nil {
 			return nil, errInterrupted
 		}
 		m, err := b.nodes.look(ctx)

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -59,7 +56,14 @@ func costly(body []byte) ([]costlyProducer, error) {
 // examineProducers asks the node that serves HTTP at an address which producers cost more than they
 // need to. There is no finding if none answers, or it wants a login.
 func examineProducers(ctx context.Context, https bool, addr string) []finding {
-	list, err := askForCosts(ctx, webURL(https, addr))
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	node := nodesOfTop{client: strangerClient}
+	body, err := node.fetchBounded(ctx, webURL(https, addr)+"/v1/producers", false, maxCostsBytes)
+	if err != nil {
+		return nil
+	}
+	list, err := costly(body)
 	if err != nil {
 		return nil
 	}
@@ -69,29 +73,4 @@ func examineProducers(ctx context.Context, https bool, addr string) []finding {
 			p.Advice)})
 	}
 	return found
-}
-
-func askForCosts(ctx context.Context, url string) ([]costlyProducer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/producers", nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := strangerClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, errors.New(response.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxCostsBytes+1))
-	if err == nil && len(body) > maxCostsBytes {
-		err = fmt.Errorf("more than %d bytes", maxCostsBytes)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return costly(body)
 }

@@ -6,17 +6,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
+// groupHead is what describe says of any group whose members the server assigns.
+type groupHead struct {
+	Group       string `json:"group"`
+	Type        string `json:"type"`
+	State       string `json:"state"`
+	Epoch       int32  `json:"epoch"`
+	Assignor    string `json:"assignor"`
+	Coordinator int32  `json:"coordinator"`
+}
+
 // describedConsumerGroup is what describe says of a group of the new protocol.
 type describedConsumerGroup struct {
-	Group       string           `json:"group"`
-	Type        string           `json:"type"`
-	State       string           `json:"state"`
-	Epoch       int32            `json:"epoch"`
-	Assignor    string           `json:"assignor"`
-	Coordinator int32            `json:"coordinator"`
-	Members     []consumerMember `json:"members"`
-	Lag         int64            `json:"lag"`
-	Partitions  []groupPartition `json:"partitions"`
+	groupHead
+	Members    []consumerMember `json:"members"`
+	Lag        int64            `json:"lag"`
+	Partitions []groupPartition `json:"partitions"`
 }
 
 type consumerMember struct {
@@ -36,9 +41,10 @@ func describeConsumerGroup(ctx context.Context, adm *kadm.Client,
 	if err != nil {
 		return found, explainGroup(g.Group, err)
 	}
-	found = describedConsumerGroup{Group: g.Group, Type: "consumer", State: g.State, Epoch: g.Epoch,
-		Assignor: g.AssignorName, Coordinator: g.Coordinator.NodeID, Members: []consumerMember{}, Lag: lag.Total(),
-		Partitions: groupPartitions(lag)}
+	found = describedConsumerGroup{
+		groupHead: groupHead{g.Group, "consumer", g.State, g.Epoch, g.AssignorName, g.Coordinator.NodeID},
+		Members:   []consumerMember{}, Lag: lag.Total(), Partitions: groupPartitions(lag),
+	}
 	for i := range g.Members {
 		m := &g.Members[i]
 		protocol := "consumer"

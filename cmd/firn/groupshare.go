@@ -8,15 +8,10 @@ import (
 
 // describedShareGroup is what describe says of a share group.
 type describedShareGroup struct {
-	Group       string           `json:"group"`
-	Type        string           `json:"type"`
-	State       string           `json:"state"`
-	Epoch       int32            `json:"epoch"`
-	Assignor    string           `json:"assignor"`
-	Coordinator int32            `json:"coordinator"`
-	Members     []shareMember    `json:"members"`
-	Lag         int64            `json:"lag"`
-	Partitions  []sharePartition `json:"partitions"`
+	groupHead
+	Members    []shareMember    `json:"members"`
+	Lag        int64            `json:"lag"`
+	Partitions []sharePartition `json:"partitions"`
 }
 
 type shareMember struct {
@@ -39,8 +34,10 @@ type sharePartition struct {
 // describeShareGroup describes a share group.
 func describeShareGroup(ctx context.Context, adm *kadm.Client,
 	g *kadm.DescribedShareGroup) (describedShareGroup, error) {
-	found := describedShareGroup{Group: g.GroupID, Type: "share", State: g.GroupState, Epoch: g.GroupEpoch,
-		Assignor: g.Assignor, Coordinator: g.Coordinator.NodeID, Members: []shareMember{}, Partitions: []sharePartition{}}
+	found := describedShareGroup{
+		groupHead: groupHead{g.GroupID, "share", g.GroupState, g.GroupEpoch, g.Assignor, g.Coordinator.NodeID},
+		Members:   []shareMember{}, Partitions: []sharePartition{},
+	}
 	for i := range g.Members {
 		m := &g.Members[i]
 		found.Members = append(found.Members, shareMember{m.MemberID, m.MemberEpoch, m.ClientID, m.ClientHost,
