@@ -216,12 +216,7 @@ func (g *shareGroup) release(member string, of []segments.Partition) {
 func (g *shareGroup) advance() {
 	g.epoch++
 	g.agreed++
-	g.wanted = map[segments.TopicID]int32{}
-	for _, m := range g.order {
-		for _, t := range g.topics.topics(m.names) {
-			g.wanted[t.ID] = t.Partitions
-		}
-	}
+	g.wanted = g.wants()
 	before := make(map[*shareMember][]segments.Partition, len(g.order))
 	for _, m := range g.order {
 		before[m] = m.target
@@ -242,15 +237,20 @@ func (g *shareGroup) see(topics *catalog) {
 			delete(g.partitions, at)
 		}
 	}
-	wanted := map[segments.TopicID]int32{}
-	for _, m := range g.order {
-		for _, t := range topics.topics(m.names) {
-			wanted[t.ID] = t.Partitions
-		}
-	}
-	if !maps.Equal(wanted, g.wanted) {
+	if !maps.Equal(g.wants(), g.wanted) {
 		g.advance()
 	}
+}
+
+// wants are the topics that members are subscribed to, and how many partitions each has.
+func (g *shareGroup) wants() map[segments.TopicID]int32 {
+	found := map[segments.TopicID]int32{}
+	for _, m := range g.order {
+		for _, t := range g.topics.topics(m.names) {
+			found[t.ID] = t.Partitions
+		}
+	}
+	return found
 }
 
 // assignShares gives members of a share group their targets: each partition to a member, to the one
