@@ -173,6 +173,9 @@ type DecidedID struct {
 	Complete bool
 }
 
+// Ongoing says whether its transaction has something that an ending would end.
+func (d *DecidedID) Ongoing() bool { return len(d.Open) > 0 || d.busy() }
+
 // CommitRequest asks for offsets for the runs of one segment. The runs share no bytes, and
 // Decisions is MaxCommitDecisions at most.
 //

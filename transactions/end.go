@@ -38,6 +38,12 @@ func (m *Manager) End(ctx context.Context, id string, p coordinator.Producer, re
 			return coordinator.Ending{}, fmt.Errorf("%w: it has ended, and the next has begun",
 				coordinator.ErrTransactionState)
 		}
+		// The old protocol adds first what it writes to: nothing is on its way that would open a
+		// transaction. In the new one something may be, and only the next epoch keeps it out.
+		if !bump && p == producerOf(&now.TransactionalID) && !now.Ongoing() {
+			return coordinator.Ending{}, fmt.Errorf("%w: nothing was done in the transaction of %q",
+				coordinator.ErrTransactionState, id)
+		}
 		if bump && next < 0 && p.Epoch >= lastEpoch {
 			var err error
 			if next, err = m.opts.Node.ProducerID(ctx); err != nil {

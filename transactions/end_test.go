@@ -111,3 +111,47 @@ func TestProducerGoesOnAfterTimeout(t *testing.T) {
 		}
 	})
 }
+
+// A client of the old protocol that ends a transaction in which it did nothing is told so, as by
+// Kafka, and goes on. One of the new protocol gets its next epoch, which keeps out what may still
+// be on its way.
+func TestEndOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close()
+		const id = "id"
+		at := segments.Partition{Topic: w.topic}
+		p, err := w.manager.Begin(t.Context(), id, time.Minute, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, result := range []coordinator.Result{coordinator.Committed, coordinator.Aborted} {
+			if _, err := w.manager.End(t.Context(), id, p, result, false); !errors.Is(err, coordinator.ErrTransactionState) {
+				t.Errorf("%s of nothing in the old protocol is answered %v", result, err)
+			}
+		}
+		added := coordinator.AddToTransaction{ID: id, Producer: p, Partitions: []segments.Partition{at}}
+		if err := w.manager.Add(t.Context(), added); err != nil {
+			t.Fatal(err)
+		}
+		w.writeTo(at, coordinator.OldTransactional, p, map[segments.Partition]int32{}, new(bool))
+		for range 2 { // the second time as one whose answer was lost
+			if got, err := w.manager.End(t.Context(), id, p, coordinator.Committed, false); err != nil || got != p {
+				t.Errorf("the commit of a record is answered %+v, %v", got, err)
+			}
+		}
+		next, err := w.manager.End(t.Context(), "other", begin(t, w, "other"), coordinator.Committed, true)
+		if err != nil || next.Epoch != 1 {
+			t.Errorf("a commit of nothing in the new protocol is answered %+v, %v", next, err)
+		}
+	})
+}
+
+func begin(t *testing.T, w *world, id string) coordinator.Producer {
+	t.Helper()
+	p, err := w.manager.Begin(t.Context(), id, time.Minute, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}

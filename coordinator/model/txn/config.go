@@ -35,6 +35,7 @@ type txn struct {
 	Writes  []int
 	Offsets bool
 	Result  uint8 // commit or abort; 0: either
+	Nothing bool  // it is ended though nothing was done in it
 }
 
 // record is a batch of a transaction, or all that a request of a function writes.

@@ -55,6 +55,15 @@ var shortConfigs = []*config{
 		States:   3_074,
 	},
 	{
+		Name: "nothing", About: "the same with two in which nothing is done",
+		Partitions: 1, Endings: 3, Recoveries: 1,
+		Sessions: []sessionConfig{
+			{Live: true, Old: true, Txns: []txn{{Nothing: true}, {Writes: []int{0}}, {Nothing: true}}},
+			{Old: true, Txns: []txn{{Writes: []int{0}}}},
+		},
+		States: 175_068,
+	},
+	{
 		Name: "ids", About: "two transactional ids in one partition",
 		Partitions: 1, Endings: 2, Recoveries: 1,
 		Sessions: []sessionConfig{

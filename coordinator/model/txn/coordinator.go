@@ -160,8 +160,8 @@ func (w *walk) owner(id int) {
 		if w.m.cfg.Sessions[t.session].ID != id || w.s.ends[x] != now.epoch || w.past(x) {
 			continue
 		}
-		if now.ended == now.epoch && now.result == w.s.results[x] && w.old(id) {
-			continue // it has ended, and is answered so
+		if w.old(id) && (now.ended == now.epoch && now.result == w.s.results[x] || w.nothing(t.session, &now)) {
+			continue // it has ended, and is answered so; or there is nothing to end
 		}
 		if w.m.rules.EndNothing || w.openNow(id) || now.staged != 0 {
 			e := built{byClient, uint8(id), now.epoch, now.ordinal, w.s.results[x], w.m.openIn(w.s, id)}

@@ -92,7 +92,7 @@ func (w *walk) sendEnd(i, x int) {
 			sent |= 1 << r
 		}
 	}
-	if sent == 0 && w.s.stage[x] == 0 {
+	if sent == 0 && w.s.stage[x] == 0 && !t.Nothing {
 		return // it has not begun
 	}
 	for _, result := range []uint8{commit, abort} {
@@ -140,6 +140,15 @@ func (w *walk) endAnswered(i int) {
 	if !w.m.rules.RefusalConfirmed {
 		known = now
 	}
+	if known == now && now.epoch == epoch && now.gone == 0 && w.nothing(i, &now) && !mine {
+		n := w.copy()
+		n.sessions[i].phase, n.sessions[i].txn = live, w.s.sessions[i].txn+1
+		if !w.m.txns[x].Nothing {
+			n.wrong = wrongRefusal
+		}
+		w.emit(endRefused, i, x)
+		return
+	}
 	if known.epoch == epoch && known.gone == 0 || known.ended == epoch && known.result == result && w.m.rules.RetryStored {
 		return
 	}
@@ -152,6 +161,13 @@ func (w *walk) endAnswered(i int) {
 		n.wrong = wrongRefusal
 	}
 	w.emit(endRefused, i, x)
+}
+
+// nothing says whether a session of the old protocol has nothing to end. That protocol adds first
+// what it writes to, so what is still on its way cannot open a transaction.
+func (w *walk) nothing(i int, now *identity) bool {
+	s := &w.m.cfg.Sessions[i]
+	return s.Old && now.added == 0 && now.staged == 0 && !w.openNow(s.ID)
 }
 
 // isPrevious says whether a timeout aborts the transaction that a session ends, and no other
