@@ -104,6 +104,58 @@ func TestImportsOfTemplates(t *testing.T) {
 // cobraTemplate finds the methods of cobra that use templates.
 var cobraTemplate = regexp.MustCompile(`\.Set(Help|Usage|Version)Template\(`)
 
+// groupProtocol is the package of the rules of groups. That it cannot import its host, the compiler
+// holds: the host imports it.
+const groupProtocol = "firn.dev/groups/protocol"
+
+// groupProtocolImports is everything that it may import: nothing that waits, locks, or asks
+// anybody.
+var groupProtocolImports = []string{"bytes", "cmp", "encoding/binary", "encoding/json", "errors", "fmt", "maps",
+	"regexp", "slices", "strconv", "strings", "time", "firn.dev/coordinator", "firn.dev/segments",
+	"github.com/twmb/franz-go/pkg/kerr"}
+
+// hosting finds what only a host of groups may use: clocks, goroutines, channels, and of the
+// coordinator more than the values that a group is asked about.
+var hosting = regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|Sleep|Tick|NewTimer|NewTicker)\b|` +
+	`^\s*go |\bchan\b|\bcoordinator\.\w+`)
+
+// groupProtocolValues are those values.
+var groupProtocolValues = []string{"coordinator.GroupOffset", "coordinator.Topic"}
+
+func TestTheGroupProtocolKnowsNoHost(t *testing.T) {
+	found := false
+	for _, p := range listPackages(t) {
+		if p.ImportPath != groupProtocol {
+			if slices.Contains(p.Imports, groupProtocol) && p.ImportPath != "firn.dev/groups" {
+				t.Errorf("%s imports %s: groups has the names for it", p.ImportPath, groupProtocol)
+			}
+			continue
+		}
+		found = true
+		for _, imported := range p.Imports {
+			if !slices.Contains(groupProtocolImports, imported) {
+				t.Errorf("%s imports %s", groupProtocol, imported)
+			}
+		}
+	}
+	for _, file := range filesWith(t, ".go") {
+		if !strings.HasPrefix(file, "groups/protocol/") || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for i, line := range lines(t, file) {
+			code, _, _ := strings.Cut(line, "//")
+			for _, used := range hosting.FindAllString(code, -1) {
+				if !slices.Contains(groupProtocolValues, used) {
+					t.Errorf("%s:%d uses what only the host of a group may: %s", file, i+1, used)
+				}
+			}
+		}
+	}
+	if !found {
+		t.Errorf("there is no package %s: the test looks at the wrong place", groupProtocol)
+	}
+}
+
 func TestPackagesAreNamedAfterTheirPurpose(t *testing.T) {
 	for _, p := range listPackages(t) {
 		if slices.Contains(drawers, path.Base(p.ImportPath)) {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 	"firn.dev/segments"
 )
 
@@ -68,16 +69,16 @@ func (m *Manager) Claim(ctx context.Context, group string, r ClaimRequest) (clai
 			return kerr.NotCoordinator
 		}
 		view := m.opts.Node.View()
-		asked := claiming{holder: r.Holder, partitions: partitions, max: r.Max, ttl: r.TTL, epoch: t.claimEpoch,
-			lag: func(at segments.Partition) int64 { return lag(view, group, at) }}
+		asked := protocol.Claiming{Holder: r.Holder, Partitions: partitions, Max: r.Max, TTL: r.TTL, Epoch: t.claimEpoch,
+			Lag: func(at segments.Partition) int64 { return lag(view, group, at) }}
 		err := t.alone(ctx, l, func() error {
-			return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-				c, refused := g.claims()
+			return l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+				c, refused := g.AsClaims()
 				if refused != nil {
 					return refused
 				}
-				asked.spare = m.opts.Limits.MaxClaims - int(m.claims.Load())
-				granted, refused := c.claim(now, &asked)
+				asked.Spare = m.opts.Limits.MaxClaims - int(m.claims.Load())
+				granted, refused := c.Claim(now, &asked)
 				claimed = m.shown(group, granted, now)
 				return refused
 			})
@@ -127,20 +128,23 @@ func (m *Manager) claimable(r *ClaimRequest) ([]segments.Partition, *kerr.Error)
 	return slices.Compact(partitions), nil
 }
 
+// minClaimTTL is the shortest that a claim can last.
+const minClaimTTL = time.Second
+
 func checkTTL(ttl time.Duration) *kerr.Error {
-	if ttl < minClaimTTL || ttl > maxClaimTTL {
+	if ttl < minClaimTTL || ttl > protocol.MaxClaimTTL {
 		return kerr.InvalidSessionTimeout
 	}
 	return nil
 }
 
 // shown are claims with the group's offsets.
-func (m *Manager) shown(group string, granted []grant, now time.Time) []Claim {
+func (m *Manager) shown(group string, granted []protocol.Grant, now time.Time) []Claim {
 	view := m.opts.Node.View()
 	all := make([]Claim, len(granted))
 	for i, c := range granted {
-		all[i] = Claim{Partition: c.partition, Holder: c.holder, Epoch: c.epoch, TTL: c.until.Sub(now), Offset: -1}
-		if committed, there := view.Committed(group, c.partition); there {
+		all[i] = Claim{Partition: c.Partition, Holder: c.Holder, Epoch: c.Epoch, TTL: c.Until.Sub(now), Offset: -1}
+		if committed, there := view.Committed(group, c.Partition); there {
 			all[i].Offset = max(committed.Offset, -1) // a negative one is no place to read from
 		}
 	}
@@ -154,31 +158,31 @@ func (m *Manager) RenewClaims(ctx context.Context, group, holder string, held []
 	if refused := checkTTL(ttl); refused != nil {
 		return nil, refused
 	}
-	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims,
+	return m.eachClaim(ctx, group, held, func(now time.Time, g *protocol.Claims,
 		h Held) *kerr.Error {
-		return g.renew(now, h, holder, ttl)
+		return g.Renew(now, h, holder, ttl)
 	})
 }
 
 // ReleaseClaims gives claims up, and answers for each: FENCED_MEMBER_EPOCH if it has ended before.
 func (m *Manager) ReleaseClaims(ctx context.Context, group, holder string, held []Held) ([]*kerr.Error, *kerr.Error) {
-	return m.eachClaim(ctx, group, held, func(now time.Time, g *claims,
+	return m.eachClaim(ctx, group, held, func(now time.Time, g *protocol.Claims,
 		h Held) *kerr.Error {
-		return g.release(now, h, holder)
+		return g.Release(now, h, holder)
 	})
 }
 
 // eachClaim runs an event for each claim that somebody names.
 func (m *Manager) eachClaim(ctx context.Context, group string, held []Held,
-	event func(now time.Time, g *claims, h Held) *kerr.Error) ([]*kerr.Error, *kerr.Error) {
+	event func(now time.Time, g *protocol.Claims, h Held) *kerr.Error) ([]*kerr.Error, *kerr.Error) {
 	answers := make([]*kerr.Error, len(held))
 	err := m.with(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			fenceAll(answers)
 			return nil
 		}
-		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			c, refused := g.claims()
+		return l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+			c, refused := g.AsClaims()
 			if refused != nil {
 				return refused
 			}
@@ -218,8 +222,8 @@ func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commit
 			return refused
 		}
 		var planned []ClaimCommit
-		err := t.commit(ctx, l, func(now time.Time, g *anyGroup) (o coordinator.CommitOffsets, _ *kerr.Error) {
-			c, refused := g.claims()
+		err := t.commit(ctx, l, func(now time.Time, g *protocol.Group) (o coordinator.CommitOffsets, _ *kerr.Error) {
+			c, refused := g.AsClaims()
 			if refused != nil {
 				return o, refused
 			}
@@ -227,10 +231,14 @@ func (m *Manager) CommitClaims(ctx context.Context, group, holder string, commit
 			o.Offsets = offsetsOf(planned)
 			return o, nil
 		})
-		l.step(func(now time.Time, g *anyGroup) {
-			if c, refused := g.claims(); refused == nil {
+		l.step(func(now time.Time, g *protocol.Group) {
+			if c, refused := g.AsClaims(); refused == nil {
+				var doubtful time.Time
+				if err != nil {
+					doubtful = now.Add(takeTimeout)
+				}
 				for _, p := range planned {
-					c.decided(now, p.Held, err != nil, p.Release)
+					c.Decided(now, p.Held, doubtful, p.Release)
 				}
 			}
 		})
@@ -264,19 +272,19 @@ func offsetsOf(commits []ClaimCommit) []coordinator.GroupOffset {
 }
 
 // plan answers the commits that cannot be made, and returns the others.
-func (m *Manager) plan(now time.Time, group string, c *claims, holder string, commits []ClaimCommit,
+func (m *Manager) plan(now time.Time, group string, c *protocol.Claims, holder string, commits []ClaimCommit,
 	answers []*kerr.Error) (planned []ClaimCommit) {
 	seen := make(map[segments.Partition]bool, len(commits))
 	for i, p := range commits {
 		_, exists := m.opts.Node.View().Partition(p.Partition)
-		_, fenced := c.held(now, p.Partition, holder, p.Epoch)
+		_, fenced := c.Held(now, p.Partition, holder, p.Epoch)
 		switch {
 		case !exists:
 			answers[i] = kerr.UnknownTopicOrPartition
 		case fenced != nil:
 			answers[i] = fenced
 			m.metrics.refused.Inc()
-		case c.known[p.Partition].busy:
+		case c.Busy(p.Partition):
 			answers[i] = kerr.ConcurrentTransactions
 		case p.From != nil && !m.beginsAt(group, p.Partition, *p.From):
 			answers[i] = kerr.FencedMemberEpoch
@@ -300,11 +308,11 @@ func (m *Manager) Claims(ctx context.Context, group string) (all []Claim, _ *ker
 		if l == nil {
 			return nil
 		}
-		err := l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			c, is := g.kind.(*claims)
+		err := l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+			c, is := g.Claims()
 			if is {
-				c.tick(now)
-				all = m.shown(group, c.all(), now)
+				c.Tick(now)
+				all = m.shown(group, c.All(), now)
 			}
 			return nil
 		})
@@ -321,12 +329,12 @@ func (m *Manager) assignClaims(d *Description) {
 	view := m.opts.Node.View()
 	for i := range d.Members {
 		member := &d.Members[i]
-		if member.claimed == nil {
+		if member.Claimed == nil {
 			continue
 		}
 		var has kmsg.ConsumerMemberAssignment
 		var wants kmsg.ConsumerMemberMetadata
-		for _, at := range member.claimed { // in order, so those of a topic follow each other
+		for _, at := range member.Claimed { // in order, so those of a topic follow each other
 			topic := view.TopicByID(at.Topic)
 			if topic == nil {
 				continue

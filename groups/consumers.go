@@ -10,23 +10,24 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/dynamicconfig"
+	"firn.dev/groups/protocol"
 	"firn.dev/segments"
 )
 
 // ConsumerHeartbeat answers a heartbeat of a member of the new protocol.
 func (m *Manager) ConsumerHeartbeat(ctx context.Context, group string, r ConsumerHeartbeat) ConsumerAnswer {
-	if err := r.validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return ConsumerAnswer{Err: err}
 	}
 	var a ConsumerAnswer
-	err := m.with(ctx, group, r.joins(), func(_ *shardOwnership, l *hostedGroup) error {
+	err := m.with(ctx, group, r.Joins(), func(_ *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
-		r.session = m.sessionOf(group)
-		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			a = g.consumerHeartbeat(now, &r, randomID(), m.topics.Load())
+		r.Spare = m.opts.Limits.TotalBytes - m.bytes.Load()
+		r.Session = m.sessionOf(group)
+		return l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+			a = g.ConsumerHeartbeat(now, &r, randomID(), m.topics.Load())
 			return a.Err
 		})
 	})
@@ -48,10 +49,13 @@ func (m *Manager) ofGroup(group, config string, otherwise time.Duration) time.Du
 	set, is := dynamicconfig.Value(m.opts.Node.View(), dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: group},
 		config)
 	if n, err := strconv.ParseInt(set, 10, 64); is && err == nil {
-		return milliseconds(n)
+		return time.Duration(n) * time.Millisecond
 	}
 	return otherwise
 }
+
+// parsedMillis is a time that was checked when it was set.
+func parsedMillis(text string) time.Duration { return time.Duration(parsed(text)) * time.Millisecond }
 
 // parsed is a number that was checked when it was set.
 func parsed(text string) int64 {
@@ -92,24 +96,18 @@ func (m *Manager) sharing(t *shardOwnership, group string) (is bool) {
 		return d.Type == Share
 	}
 	defer t.leave(l)
-	l.step(func(_ time.Time, g *anyGroup) { is = g.isShare() })
+	l.step(func(_ time.Time, g *protocol.Group) { is = g.IsShare() })
 	return is
 }
 
-// mayFetch says whether a member that asks for committed offsets is one. Where there is no group of
-// the new protocol it is not known: its next heartbeat will tell it.
+// mayFetch says whether a member that asks for committed offsets is one.
 func (t *shardOwnership) mayFetch(group, member string, epoch int32) error {
 	l, err := t.enter(group, false)
 	if err != nil || l == nil {
 		return err
 	}
 	defer t.leave(l)
-	return l.ask(func(_ time.Time, g *anyGroup) *kerr.Error {
-		if members, ok := g.kind.(*consumerGroup); ok {
-			return members.mayFetch(member, epoch)
-		}
-		return nil
-	})
+	return l.ask(func(_ time.Time, g *protocol.Group) *kerr.Error { return g.MayFetch(member, epoch) })
 }
 
 // followTopics tells all groups of the topics that there are, whenever they change.
@@ -130,14 +128,11 @@ func (m *Manager) followTopics(ctx context.Context) {
 func (m *Manager) learnTopics() {
 	m.learning.Lock()
 	defer m.learning.Unlock()
-	before, all := m.topics.Load(), m.opts.Node.View().Topics()
-	if len(all) == len(before.byID) && !slices.ContainsFunc(all, func(t *coordinator.Topic) bool {
-		known := before.byID[t.ID]
-		return known == nil || known.Partitions != t.Partitions
-	}) {
+	before := m.topics.Load()
+	topics := before.Next(m.opts.Node.View().Topics())
+	if topics == before {
 		return
 	}
-	topics := newCatalog(before.version+1, all)
 	m.topics.Store(topics)
 	for i := range m.shards {
 		if t := m.shards[i].held.Load(); t != nil {
@@ -148,14 +143,7 @@ func (m *Manager) learnTopics() {
 	}
 }
 
-// see tells a group of the new protocol, or a share group, which topics there are.
-func (l *hostedGroup) see(topics *catalog) {
-	l.step(func(_ time.Time, g *anyGroup) {
-		switch members := g.kind.(type) {
-		case *consumerGroup:
-			members.see(topics)
-		case *shareGroup:
-			members.see(topics)
-		}
-	})
+// see tells a group which topics there are.
+func (l *hostedGroup) see(topics *protocol.Catalog) {
+	l.step(func(_ time.Time, g *protocol.Group) { g.See(topics) })
 }

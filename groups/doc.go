@@ -3,13 +3,9 @@
 //
 // Three layers, each testable without the next:
 //
-//   - A group (group….go) is of a kind: classicGroup for the classic protocol, consumerGroup for
-//     the new one (KIP-848), claims for consumers that lease partitions, shareGroup for share
-//     groups (KIP-932; docs/internals/share-groups.md). A kind is a transition function: an event
-//     and the time go in, the answers that are due come out. It knows no clock, no goroutine and no
-//     network, and TestGroupsCompileWithoutTheirHost holds that. A group without members becomes
-//     what the next event needs; one with members changes between the two protocols as its members
-//     do (group_convert.go, group_consumer_mixed.go).
+//   - protocol.Group is one group: a transition function in a package of its own, which knows no
+//     clock, goroutine or network. Requests and answers are its types; names.go has the names by
+//     which front doors know them.
 //   - shardOwnership is this node's ownership of a shard of groups: a lease of the coordinator,
 //     with an epoch. Under it each group is a hostedGroup, with a lock and a timer, where requests
 //     wait that are answered later. When the lease ends, so does everything that was decided under
@@ -23,6 +19,6 @@
 // owner. Claims are not stored, their epochs fence. Errors for clients are Kafka's own, as package
 // kerr has them.
 //
-// What any kind commits goes through shardOwnership.commit, which asks the kind whether the
+// What anybody commits goes through shardOwnership.commit, which asks the group whether the
 // committer may.
 package groups

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/groups/protocol"
 )
 
 // hostedGroup is a group in memory, under a lock, with a timer and the requests that wait for
@@ -19,63 +21,60 @@ type hostedGroup struct {
 	committing chan struct{}
 
 	mu      sync.Mutex
-	group   *anyGroup
-	freed   chan struct{} // closed, and replaced, when a share group may have something new for its members
-	kept    agreement     // the last one that is stored
-	stored  bool          // and that there were members in it
-	keeping bool          // somebody is storing what is not
-	tickets Ticket
-	waiting map[Ticket]chan<- Reply
+	group   *protocol.Group
+	freed   chan struct{}      // closed, and replaced, when a share group may have something new for its members
+	kept    protocol.Agreement // the last one that is stored
+	stored  bool               // and that there were members in it
+	keeping bool               // somebody is storing what is not
+	tickets protocol.Ticket
+	waiting map[protocol.Ticket]chan<- protocol.Reply
 	timer   *time.Timer
 	rings   time.Time // when timer does; zero: not at all
 }
 
 func newHostedGroup(t *shardOwnership, name string) *hostedGroup {
 	opts := t.m.ofGroups
-	opts.consumerSessionTimeout = t.m.sessionOf(name)
-	l := &hostedGroup{t: t, name: name, committing: make(chan struct{}, 1), waiting: map[Ticket]chan<- Reply{},
-		group: newAnyGroup(&opts), freed: make(chan struct{})}
-	l.kept = l.group.agreement()
+	opts.ConsumerSessionTimeout = t.m.sessionOf(name)
+	l := &hostedGroup{t: t, name: name, committing: make(chan struct{}, 1),
+		waiting: map[protocol.Ticket]chan<- protocol.Reply{}, group: protocol.NewGroup(&opts), freed: make(chan struct{})}
+	l.kept = l.group.Agreement()
 	l.timer = time.AfterFunc(time.Hour, l.ring)
 	l.timer.Stop()
 	return l
 }
 
 // step runs an event, and gives the answers that it makes due to those who wait for them.
-func (l *hostedGroup) step(event func(now time.Time, g *anyGroup)) {
+func (l *hostedGroup) step(event func(now time.Time, g *protocol.Group)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stepLocked(event)
 }
 
-func (l *hostedGroup) stepLocked(event func(now time.Time, g *anyGroup)) {
+func (l *hostedGroup) stepLocked(event func(now time.Time, g *protocol.Group)) {
 	g, m := l.group, l.t.m
-	was := g.kind
-	claims := g.claimed()
-	members, bytes, generation := g.weight()
-	freed, lapsed := g.freed()
+	before := g.Load()
 	now := time.Now()
 	event(now, g)
-	if freedNow, lapsedNow := g.freed(); freedNow != freed {
-		m.metrics.lapsed.Add(float64(lapsedNow - min(lapsed, lapsedNow)))
-		close(l.freed)
-		l.freed = make(chan struct{})
-	}
-	g.settle(now)
-	for _, r := range g.take() {
+	g.Settle(now)
+	for _, r := range g.Take() {
 		if answer := l.waiting[r.Ticket]; answer != nil {
 			answer <- r // has room for it
 			delete(l.waiting, r.Ticket)
 		}
 	}
-	membersNow, bytesNow, generationNow := g.weight()
-	m.members.Add(int64(membersNow - members))
-	m.bytes.Add(int64(bytesNow - bytes))
-	m.claims.Add(int64(g.claimed() - claims))
-	if generationNow > generation || g.kind != was && membersNow > 0 {
+	after := g.Load()
+	if after.Freed != before.Freed {
+		m.metrics.lapsed.Add(float64(after.Lapsed - min(before.Lapsed, after.Lapsed)))
+		close(l.freed)
+		l.freed = make(chan struct{})
+	}
+	m.members.Add(int64(after.Members - before.Members))
+	m.bytes.Add(int64(after.Bytes - before.Bytes))
+	m.claims.Add(int64(after.Claims - before.Claims))
+	if after.Rebalanced(&before) {
 		m.metrics.rebalances.Inc()
 	}
-	l.arm(g.deadline())
+	l.arm(g.Deadline())
 	l.keepLocked()
 }
 
@@ -101,40 +100,39 @@ func (l *hostedGroup) ring() {
 	entered.mu.Lock()
 	defer entered.mu.Unlock()
 	entered.rings = time.Time{}
-	entered.stepLocked(func(now time.Time, g *anyGroup) { g.tick(now) })
+	entered.stepLocked(func(now time.Time, g *protocol.Group) { g.Tick(now) })
 }
 
 func (l *hostedGroup) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.group.idle() && !l.keeping
+	return l.group.Idle() && !l.keeping
 }
 
 // bytes is how much memory the group takes.
 func (l *hostedGroup) bytes() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, bytes, _ := l.group.weight()
-	return int64(bytes)
+	return int64(l.group.Load().Bytes)
 }
 
 // await runs an event that is answered later unless it is refused at once, and waits for the
 // answer. If ctx ends first, the group no longer counts the request as waiting.
-func (l *hostedGroup) await(ctx context.Context, event func(now time.Time, g *anyGroup, t Ticket) *kerr.Error) (Reply,
-	error) {
-	answer := make(chan Reply, 1)
+func (l *hostedGroup) await(ctx context.Context,
+	event func(now time.Time, g *protocol.Group, t protocol.Ticket) *kerr.Error) (protocol.Reply, error) {
+	answer := make(chan protocol.Reply, 1)
 	l.mu.Lock()
 	l.tickets++
 	ticket := l.tickets
 	l.waiting[ticket] = answer
 	var refused *kerr.Error
-	l.stepLocked(func(now time.Time, g *anyGroup) { refused = event(now, g, ticket) })
+	l.stepLocked(func(now time.Time, g *protocol.Group) { refused = event(now, g, ticket) })
 	if refused != nil {
 		delete(l.waiting, ticket)
 	}
 	l.mu.Unlock()
 	if refused != nil {
-		return Reply{}, refused
+		return protocol.Reply{}, refused
 	}
 	select {
 	case r := <-answer:
@@ -149,6 +147,6 @@ func (l *hostedGroup) await(ctx context.Context, event func(now time.Time, g *an
 	default:
 	}
 	delete(l.waiting, ticket)
-	l.stepLocked(func(now time.Time, g *anyGroup) { g.abandon(now, ticket) })
-	return Reply{}, ctx.Err()
+	l.stepLocked(func(now time.Time, g *protocol.Group) { g.Abandon(now, ticket) })
+	return protocol.Reply{}, ctx.Err()
 }

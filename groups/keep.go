@@ -6,13 +6,15 @@ import (
 	"slices"
 	"time"
 
-	"firn.dev/coordinator"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 )
 
 // keepLocked has what the next owner must know stored, unless that is under way.
 func (l *hostedGroup) keepLocked() {
-	if l.keeping || l.group.dead || l.group.agreement() == l.kept {
+	if l.keeping || l.group.Dead || l.group.Agreement() == l.kept {
 		return
 	}
 	l.keeping = true
@@ -33,16 +35,16 @@ func (l *hostedGroup) keep(ctx context.Context) {
 			return
 		}
 		planned := false
-		var partitions map[*sharePartition]uint64
-		err := l.t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, refused *kerr.Error) {
-			if g.dead {
+		var partitions *protocol.Unstored
+		err := l.t.commit(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, refused *kerr.Error) {
+			if g.Dead {
 				return c, kerr.NotCoordinator
 			}
 			// The group may have gone on, or been deleted, while this waited for its turn.
-			if stored, agreed := g.export(); agreed {
-				now, members, planned = g.agreement(), stored, true
-				c.Offsets, partitions = g.unstored()
-				c.Offsets = append(c.Offsets, coordinator.Membership(members))
+			if stored, agreed := g.Export(); agreed {
+				now, members, planned = g.Agreement(), stored, true
+				partitions = g.Unstored()
+				c.Offsets = append(partitions.Offsets, coordinator.Membership(members))
 			}
 			return c, nil
 		})
@@ -64,12 +66,12 @@ func (l *hostedGroup) keep(ctx context.Context) {
 }
 
 // unkept returns what is to be stored now. If that is nothing, keeping is over.
-func (l *hostedGroup) unkept(ctx context.Context) (now agreement, members []byte, due bool) {
+func (l *hostedGroup) unkept(ctx context.Context) (now protocol.Agreement, members []byte, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now = l.group.agreement()
-	if !l.group.dead && ctx.Err() == nil && now != l.kept {
-		if members, due = l.group.export(); due {
+	now = l.group.Agreement()
+	if !l.group.Dead && ctx.Err() == nil && now != l.kept {
+		if members, due = l.group.Export(); due {
 			if len(members) > 0 && l.mayKeep() || l.stored {
 				return now, members, true
 			}
@@ -83,17 +85,15 @@ func (l *hostedGroup) unkept(ctx context.Context) (now agreement, members []byte
 // mayKeep says whether there is room to store the group. One that is empty is worth less than one
 // that wants to commit.
 func (l *hostedGroup) mayKeep() bool {
-	return l.group.members() > 0 || l.stored || l.t.m.mayStore(l.name) == nil
+	return l.group.Members() > 0 || l.stored || l.t.m.mayStore(l.name) == nil
 }
 
 // didKeep notes what was stored.
-func (l *hostedGroup) didKeep(what agreement, some bool, partitions map[*sharePartition]uint64) {
+func (l *hostedGroup) didKeep(what protocol.Agreement, some bool, partitions *protocol.Unstored) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept, l.stored = what, some
-	for p, version := range partitions {
-		p.stored = max(p.stored, version)
-	}
+	partitions.Kept()
 }
 
 // dismiss forgets a group that nobody is in, once its members are stored.
@@ -111,7 +111,7 @@ func (t *shardOwnership) keepAll(ctx context.Context) {
 	t.mu.Unlock()
 	for _, l := range groups {
 		l.mu.Lock()
-		ours := !l.keeping && !l.group.dead && l.group.agreement() != l.kept
+		ours := !l.keeping && !l.group.Dead && l.group.Agreement() != l.kept
 		l.keeping = l.keeping || ours
 		l.mu.Unlock()
 		if ours {
@@ -142,31 +142,24 @@ func (l *hostedGroup) recall() {
 	if stored == nil {
 		return
 	}
-	l.step(func(now time.Time, g *anyGroup) {
+	l.step(func(now time.Time, g *protocol.Group) {
 		topics := l.t.m.topics.Load()
-		if err := g.restore(now, stored, topics); err != nil {
+		if err := g.Restore(now, stored, topics); err != nil {
 			l.t.m.opts.Logger.Warn("the stored members of a group cannot be read; they have to join again",
 				"group", l.name, "error", err)
 		}
-		l.kept, l.stored = g.agreement(), true
-		switch k := g.kind.(type) { // it may have been without an owner when topics changed
-		case *shareGroup:
-			k.see(topics)
-		case *consumerGroup:
-			k.renew()
-		}
+		l.kept, l.stored = g.Agreement(), true
+		g.CatchUp(topics)
 	})
 }
 
 // forget makes a group that was deleted one that never had a member, unless somebody has joined
 // meanwhile.
 func (l *hostedGroup) forget() {
-	l.step(func(_ time.Time, g *anyGroup) {
-		if _, claims := g.kind.(*claims); claims || g.dead || g.members() > 0 {
-			return
+	l.step(func(_ time.Time, g *protocol.Group) {
+		if g.Forget() {
+			l.kept, l.stored = g.Agreement(), false
 		}
-		g.kind = g.fresh()
-		l.kept, l.stored = g.agreement(), false
 	})
 }
 
@@ -178,8 +171,8 @@ func (m *Manager) dormant(group string) (d Description, exists bool) {
 	if stored == nil {
 		return d, view.GroupExists(group)
 	}
-	if g := newAnyGroup(&m.ofGroups); g.restore(time.Now(), stored, m.topics.Load()) == nil {
-		g.describe(&d)
+	if g := protocol.NewGroup(&m.ofGroups); g.Restore(time.Now(), stored, m.topics.Load()) == nil {
+		g.Describe(&d)
 	}
 	return d, true
 }

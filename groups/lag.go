@@ -1,11 +1,10 @@
 package groups
 
 import (
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 	"firn.dev/segments"
 )
 
@@ -45,11 +44,8 @@ func LagOf(view *coordinator.View, group string, topic segments.TopicID) (l Lag)
 // finished.
 func Unread(c coordinator.CommittedOffset, info coordinator.PartitionInfo) int64 {
 	from, finished := max(c.Offset, info.LogStart), int64(0)
-	if strings.HasPrefix(c.Metadata, shareFormat) {
-		if p, err := restoreSharePartition(c.Offset, c.Metadata); err == nil {
-			p.trim(info.LogStart)
-			from, finished = p.start, p.finished()
-		}
+	if start, n, shared := protocol.StoredProgress(c.Offset, c.Metadata, info.LogStart); shared {
+		from, finished = start, n
 	}
 	return max(0, info.HighWatermark-from-finished)
 }

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/time/rate"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 )
 
 // Manager coordinates the consumer groups that this node owns. Its methods are safe for concurrent
 // use.
 type Manager struct {
 	opts     Options
-	ofGroups groupOptions // the same, as groups know them
+	ofGroups protocol.Options // the same, as groups know them
 	metrics  *metrics
 	failures rate.Sometimes
 	flusher  *flusher
@@ -34,7 +35,7 @@ type Manager struct {
 	bytes   atomic.Int64 // of what members sent
 	claims  atomic.Int64 // that are kept in memory
 
-	topics   atomic.Pointer[catalog]
+	topics   atomic.Pointer[protocol.Catalog]
 	learning sync.Mutex // of topics
 }
 
@@ -62,7 +63,7 @@ func New(opts Options) (*Manager, error) {
 	}
 	m.flusher = newFlusher(opts.FlushInterval, opts.Limits.Unjournaled, opts.Logger)
 	m.metrics = newMetrics(opts.Registerer, m)
-	m.topics.Store(newCatalog(1, opts.Node.View().Topics()))
+	m.topics.Store(protocol.NewCatalog(1, opts.Node.View().Topics()))
 	m.tasks.Go(func() { m.flusher.run(m.ctx) })
 	m.tasks.Go(func() { m.sweep(m.ctx) })
 	m.tasks.Go(func() { m.followTopics(m.ctx) })
@@ -130,6 +131,9 @@ func (m *Manager) mine(shard int) bool {
 	owner, any := m.ownerOf(shard)
 	return any && owner.ID == m.opts.Node.Info().ID
 }
+
+// takeTimeout is how long a request waits for its group's lease to be taken.
+const takeTimeout = 10 * time.Second
 
 // ownership returns this node's ownership of a group, and takes it if it is free and this node's to
 // take.

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/groups/protocol"
 )
 
 // Join makes somebody a member of a group, or keeps them one, and returns when the generation that
 // they are in begins. It takes as long as the other members take; when ctx ends before, the error
 // is CoordinatorNotAvailable.
 func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAnswer {
-	var reply Reply
+	var reply protocol.Reply
 	err := m.with(ctx, group, r.MemberID == "", func(_ *shardOwnership, l *hostedGroup) (err error) {
 		if r.SessionTimeout < m.opts.MinSessionTimeout || r.SessionTimeout > m.opts.MaxSessionTimeout {
 			return kerr.InvalidSessionTimeout
@@ -22,7 +24,7 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		r.spare = m.opts.Limits.TotalBytes - m.bytes.Load()
+		r.Spare = m.opts.Limits.TotalBytes - m.bytes.Load()
 		for i := range r.Protocols {
 			r.Protocols[i].Metadata = bytes.Clone(r.Protocols[i].Metadata)
 		}
@@ -31,10 +33,10 @@ func (m *Manager) Join(ctx context.Context, group string, r JoinRequest) JoinAns
 			id = r.ClientID
 		}
 		newID := id[:min(len(id), maxIDPrefix)] + "-" + randomID()
-		reply, err = l.await(ctx, func(now time.Time, g *anyGroup, t Ticket) *kerr.Error {
-			members, refused := g.classic()
+		reply, err = l.await(ctx, func(now time.Time, g *protocol.Group, t protocol.Ticket) *kerr.Error {
+			members, refused := g.AsClassic()
 			if refused == nil {
-				members.join(now, &r, newID, t)
+				members.Join(now, &r, newID, t)
 			}
 			return refused
 		})
@@ -62,7 +64,7 @@ func randomID() string {
 
 // Sync returns a member's assignment, once the leader has brought it.
 func (m *Manager) Sync(ctx context.Context, group string, r SyncRequest) SyncAnswer {
-	var reply Reply
+	var reply protocol.Reply
 	err := m.with(ctx, group, false, func(_ *shardOwnership, l *hostedGroup) (err error) {
 		if l == nil {
 			return kerr.UnknownMemberID
@@ -70,10 +72,10 @@ func (m *Manager) Sync(ctx context.Context, group string, r SyncRequest) SyncAns
 		for id, assignment := range r.Assignments {
 			r.Assignments[id] = bytes.Clone(assignment)
 		}
-		reply, err = l.await(ctx, func(now time.Time, g *anyGroup, t Ticket) *kerr.Error {
-			members, refused := g.classic()
+		reply, err = l.await(ctx, func(now time.Time, g *protocol.Group, t protocol.Ticket) *kerr.Error {
+			members, refused := g.AsClassic()
 			if refused == nil {
-				members.sync(now, &r, t)
+				members.Sync(now, &r, t)
 			}
 			return refused
 		})
@@ -91,8 +93,8 @@ func (m *Manager) Heartbeat(ctx context.Context, group, member, instance string,
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		return l.askClassic(func(now time.Time, g classicMembers) *kerr.Error {
-			return g.heartbeat(now, who{member, instance}, generation)
+		return l.askClassic(func(now time.Time, g protocol.ClassicMembers) *kerr.Error {
+			return g.Heartbeat(now, protocol.Identity{Member: member, Instance: instance}, generation)
 		})
 	}))
 }
@@ -103,14 +105,16 @@ func (m *Manager) Leave(ctx context.Context, group, member, instance string) *ke
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		return l.askClassic(func(now time.Time, g classicMembers) *kerr.Error { return g.leave(now, who{member, instance}) })
+		return l.askClassic(func(now time.Time, g protocol.ClassicMembers) *kerr.Error {
+			return g.Leave(now, protocol.Identity{Member: member, Instance: instance})
+		})
 	}))
 }
 
 // ask runs an event that is answered at once.
-func (l *hostedGroup) ask(event func(now time.Time, g *anyGroup) *kerr.Error) error {
+func (l *hostedGroup) ask(event func(now time.Time, g *protocol.Group) *kerr.Error) error {
 	var answer *kerr.Error
-	l.step(func(now time.Time, g *anyGroup) { answer = event(now, g) })
+	l.step(func(now time.Time, g *protocol.Group) { answer = event(now, g) })
 	if answer != nil {
 		return answer
 	}
@@ -118,9 +122,9 @@ func (l *hostedGroup) ask(event func(now time.Time, g *anyGroup) *kerr.Error) er
 }
 
 // askClassic is ask for what members of the classic protocol ask.
-func (l *hostedGroup) askClassic(event func(now time.Time, g classicMembers) *kerr.Error) error {
-	return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-		members, refused := g.classic()
+func (l *hostedGroup) askClassic(event func(now time.Time, g protocol.ClassicMembers) *kerr.Error) error {
+	return l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+		members, refused := g.AsClassic()
 		if refused != nil {
 			return refused
 		}
@@ -136,9 +140,9 @@ func (m *Manager) Describe(ctx context.Context, group string) (Description, *ker
 		if l == nil {
 			d = stored
 		} else {
-			l.step(func(_ time.Time, g *anyGroup) {
-				g.describe(&d)
-				exists = exists || g.remembers() || len(d.Members) > 0
+			l.step(func(_ time.Time, g *protocol.Group) {
+				g.Describe(&d)
+				exists = exists || g.Remembers() || len(d.Members) > 0
 			})
 			m.assignClaims(&d)
 		}
@@ -166,8 +170,8 @@ func (m *Manager) List() []Description {
 		for _, l := range t.all() {
 			d := Description{Group: l.name}
 			l.mu.Lock()
-			idle := l.group.vacant() && !l.group.remembers()
-			l.group.describe(&d)
+			idle := l.group.Vacant() && !l.group.Remembers()
+			l.group.Describe(&d)
 			d.Members = nil
 			l.mu.Unlock()
 			if !idle {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 	"firn.dev/segments"
 )
 
@@ -15,7 +16,7 @@ import (
 // OffsetMetadataBytes: front doors answer for the others one by one.
 func (m *Manager) Commit(ctx context.Context, group string, c Committer,
 	offsets []coordinator.GroupOffset) *kerr.Error {
-	c.offsets = offsets
+	c.Offsets = offsets
 	return m.told(m.with(ctx, group, c.Generation < 0, func(t *shardOwnership, l *hostedGroup) error {
 		switch {
 		case l == nil && c.Epochs:
@@ -26,8 +27,8 @@ func (m *Manager) Commit(ctx context.Context, group string, c Committer,
 		if refused := m.mayStore(group); refused != nil {
 			return refused
 		}
-		return t.commit(ctx, l, func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error) {
-			refused := g.mayCommit(now, c)
+		return t.commit(ctx, l, func(now time.Time, g *protocol.Group) (coordinator.CommitOffsets, *kerr.Error) {
+			refused := g.MayCommit(now, c)
 			if refused != nil {
 				m.metrics.refused.Inc()
 			}
@@ -52,15 +53,15 @@ func (m *Manager) mayStore(group string) *kerr.Error {
 // was lost undoes nothing if it arrives after the next, and what plan finds committed is what was
 // committed last.
 func (t *shardOwnership) commit(ctx context.Context, l *hostedGroup,
-	plan func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error)) error {
-	return t.commitThen(ctx, l, plan, func(*anyGroup, bool) {})
+	plan func(now time.Time, g *protocol.Group) (coordinator.CommitOffsets, *kerr.Error)) error {
+	return t.commitThen(ctx, l, plan, func(*protocol.Group, bool) {})
 }
 
 // commitThen is commit, and runs done when a plan that was not refused is decided, or is not,
 // before the next commit is planned.
 func (t *shardOwnership) commitThen(ctx context.Context, l *hostedGroup,
-	plan func(now time.Time, g *anyGroup) (coordinator.CommitOffsets, *kerr.Error),
-	done func(g *anyGroup, decided bool)) error {
+	plan func(now time.Time, g *protocol.Group) (coordinator.CommitOffsets, *kerr.Error),
+	done func(g *protocol.Group, decided bool)) error {
 	select {
 	case l.committing <- struct{}{}:
 		defer func() { <-l.committing }()
@@ -74,8 +75,8 @@ func (t *shardOwnership) commitThen(ctx context.Context, l *hostedGroup,
 		return err // a client that left while it waited for its turn commits nothing
 	}
 	var c coordinator.CommitOffsets
-	err := l.ask(func(now time.Time, g *anyGroup) (refused *kerr.Error) {
-		if g.dead {
+	err := l.ask(func(now time.Time, g *protocol.Group) (refused *kerr.Error) {
+		if g.Dead {
 			return kerr.NotCoordinator
 		}
 		c, refused = plan(now, g)
@@ -86,7 +87,7 @@ func (t *shardOwnership) commitThen(ctx context.Context, l *hostedGroup,
 		return err
 	}
 	decided := len(c.Offsets) == 0 && !c.Forget // for there is nothing to decide
-	defer func() { l.step(func(_ time.Time, g *anyGroup) { done(g, decided) }) }()
+	defer func() { l.step(func(_ time.Time, g *protocol.Group) { done(g, decided) }) }()
 	if decided {
 		return nil
 	}
@@ -114,11 +115,11 @@ func (t *shardOwnership) commitThen(ctx context.Context, l *hostedGroup,
 // Delete deletes a group that has no members, with all that it has committed.
 func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
 	return m.told(m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
-		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
+		return t.commit(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			switch {
-			case g.dead:
+			case g.Dead:
 				return c, kerr.NotCoordinator
-			case g.inUse():
+			case g.InUse():
 				return c, kerr.NonEmptyGroup
 			case !m.exists(group, g):
 				return c, kerr.GroupIDNotFound
@@ -130,9 +131,9 @@ func (m *Manager) Delete(ctx context.Context, group string) *kerr.Error {
 
 // exists says that there is something to tell of a group: what it has committed, or what its
 // members have made it.
-func (m *Manager) exists(group string, g *anyGroup) bool {
+func (m *Manager) exists(group string, g *protocol.Group) bool {
 	_, stored := m.dormant(group)
-	return stored || g.remembers()
+	return stored || g.Remembers()
 }
 
 // DeleteOffsets deletes what a group has committed for partitions, and answers for each of them:
@@ -142,18 +143,18 @@ func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []
 	answers := make([]*kerr.Error, len(partitions))
 	view := m.opts.Node.View()
 	err := m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
-		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
+		return t.commit(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
 			switch {
-			case g.dead:
+			case g.Dead:
 				return c, kerr.NotCoordinator
-			case g.isShare():
+			case g.IsShare():
 				return c, kerr.GroupIDNotFound
-			case g.members() > 0 && !g.consumers():
+			case g.Members() > 0 && !g.OfConsumers():
 				return c, kerr.NonEmptyGroup
-			case g.members() == 0 && !m.exists(group, g):
+			case g.Members() == 0 && !m.exists(group, g):
 				return c, kerr.GroupIDNotFound
 			}
-			subscribed, seen := g.subscriptions(), map[segments.Partition]bool{}
+			subscribed, seen := g.Subscriptions(), map[segments.Partition]bool{}
 			for i, at := range partitions {
 				if topic := view.TopicByID(at.Topic); topic != nil && subscribed(topic.Name) {
 					answers[i] = kerr.GroupSubscribedToTopic

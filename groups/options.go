@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 )
 
 // Options is what a Manager needs. Zero values mean their defaults.
@@ -56,24 +57,14 @@ func (o Options) withDefaults() Options {
 	o.LeaseTTL = cmp.Or(o.LeaseTTL, 5*time.Second)
 	o.FlushInterval = cmp.Or(o.FlushInterval, 400*time.Millisecond)
 	o.SweepInterval = cmp.Or(o.SweepInterval, 10*time.Minute)
-	l := &o.Limits
-	l.MaxGroups = cmp.Or(l.MaxGroups, 10_000)
-	l.MaxStoredGroups = cmp.Or(l.MaxStoredGroups, 100_000)
-	l.MaxMembers = cmp.Or(l.MaxMembers, 1_000)
-	l.MemberBytes = cmp.Or(l.MemberBytes, 256<<10)
-	l.GroupBytes = cmp.Or(l.GroupBytes, 16<<20)
-	l.TotalBytes = cmp.Or(l.TotalBytes, 256<<20)
-	l.OffsetMetadataBytes = cmp.Or(l.OffsetMetadataBytes, 4<<10)
-	l.ClaimsPerGroup = cmp.Or(l.ClaimsPerGroup, 10_000)
-	l.MaxClaims = cmp.Or(l.MaxClaims, 100_000)
-	l.HolderBytes = cmp.Or(l.HolderBytes, 255)
-	l.Unjournaled = cmp.Or(l.Unjournaled, 16<<10)
+	o.Limits = o.Limits.WithDefaults()
 	return o
 }
 
 // ofGroups returns those options that groups know of.
-func (o Options) ofGroups() groupOptions {
-	return groupOptions{o.Limits, o.InitialRebalanceDelay, o.ConsumerSessionTimeout}
+func (o Options) ofGroups() protocol.Options {
+	return protocol.Options{Limits: o.Limits, InitialRebalanceDelay: o.InitialRebalanceDelay,
+		ConsumerSessionTimeout: o.ConsumerSessionTimeout}
 }
 
 // validate reports every problem of options that have their defaults.
@@ -84,12 +75,9 @@ func (o Options) validate() error {
 			problems = append(problems, fmt.Errorf("groups: "+format, args...))
 		}
 	}
-	l := o.Limits
 	bad(o.Node == nil, "Node is missing")
 	bad(o.MinSessionTimeout <= 0 || o.MaxSessionTimeout < o.MinSessionTimeout, "session timeouts from %s to %s",
 		o.MinSessionTimeout, o.MaxSessionTimeout)
 	bad(min(o.OffsetsRetention, o.LeaseTTL, o.FlushInterval, o.SweepInterval) <= 0, "a duration is not positive")
-	bad(min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes,
-		l.Unjournaled, l.ClaimsPerGroup, l.MaxClaims, l.HolderBytes) < 1 || l.TotalBytes < 1, "a limit is below 1")
-	return errors.Join(problems...)
+	return errors.Join(append(problems, o.Limits.Validate())...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 )
 
 // shardOwnership is the time for which this node owns a shard of groups.
@@ -150,7 +151,7 @@ func (t *shardOwnership) end() {
 		t.groups = nil
 		t.mu.Unlock()
 		for _, l := range groups {
-			l.step(func(_ time.Time, g *anyGroup) { g.die() })
+			l.step(func(_ time.Time, g *protocol.Group) { g.Die() })
 			t.m.groups.Add(-1)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 	"firn.dev/retry"
 )
 
@@ -64,8 +65,8 @@ func (m *Manager) begin(ctx context.Context, p *Processing, holder string, commi
 		return refused
 	}
 	return p.t.alone(ctx, p.l, func() error {
-		return p.l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			c, refused := g.claims()
+		return p.l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+			c, refused := g.AsClaims()
 			if refused != nil {
 				return refused
 			}
@@ -79,7 +80,7 @@ func (m *Manager) begin(ctx context.Context, p *Processing, holder string, commi
 			p.Offsets = coordinator.CommitOffsets{Lease: p.t.lease.Name, Epoch: p.t.lease.Epoch, Version: s.nextVersion(),
 				Group: p.l.name, Offsets: offsetsOf(planned)}
 			for _, commit := range planned {
-				c.known[commit.Partition].busy = true
+				c.Process(commit.Partition)
 			}
 			return nil
 		})
@@ -100,11 +101,11 @@ const (
 // watermarks.
 func (p *Processing) End(o Outcome) {
 	m := p.t.m
-	p.l.step(func(now time.Time, g *anyGroup) {
-		c, is := g.kind.(*claims)
+	p.l.step(func(now time.Time, g *protocol.Group) {
+		c, is := g.Claims()
 		for _, commit := range p.planned {
 			if is {
-				c.processed(now, commit.Held, o == Done && commit.Release)
+				c.Processed(now, commit.Held, o == Done && commit.Release)
 			}
 		}
 	})

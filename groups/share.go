@@ -9,6 +9,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/dynamicconfig"
+	"firn.dev/groups/protocol"
 	"firn.dev/segments"
 )
 
@@ -32,7 +33,9 @@ type ShareConfig struct {
 	session, beats time.Duration
 }
 
-func (c *ShareConfig) rules() shareRules { return shareRules{c.Lock, c.deliveries, c.maxLocks} }
+func (c *ShareConfig) rules() protocol.ShareRules {
+	return protocol.ShareRules{Lock: c.Lock, Deliveries: c.deliveries, MaxLocks: c.maxLocks}
+}
 
 // ShareConfigOf returns the configs of a share group.
 func (m *Manager) ShareConfigOf(group string) ShareConfig {
@@ -46,26 +49,21 @@ func (m *Manager) ShareConfigOf(group string) ShareConfig {
 	}
 	number := func(name string) int { return int(parsed(text(name))) }
 	return ShareConfig{
-		Lock:          milliseconds(parsed(text(dynamicconfig.ShareLockDuration))),
+		Lock:          parsedMillis(text(dynamicconfig.ShareLockDuration)),
 		OffsetReset:   text(dynamicconfig.ShareOffsetReset),
 		ReadCommitted: text(dynamicconfig.ShareIsolationLevel) == "read_committed",
 		Renew:         text(dynamicconfig.ShareRenew) == "true",
 		deliveries:    number(dynamicconfig.ShareDeliveryLimit),
 		maxLocks:      number(dynamicconfig.ShareMaxLocks),
-		session:       milliseconds(parsed(text(dynamicconfig.ShareSessionTimeout))),
-		beats:         milliseconds(parsed(text(dynamicconfig.ShareHeartbeatInterval))),
+		session:       parsedMillis(text(dynamicconfig.ShareSessionTimeout)),
+		beats:         parsedMillis(text(dynamicconfig.ShareHeartbeatInterval)),
 	}
 }
 
 // ShareHeartbeat answers a heartbeat of a member of a share group.
 func (m *Manager) ShareHeartbeat(ctx context.Context, group string, r ShareHeartbeat) ConsumerAnswer {
-	switch {
-	case r.MemberID == "":
-		return ConsumerAnswer{Err: refusal(kerr.InvalidRequest, "MemberId can't be empty.")}
-	case r.Epoch < leaving:
-		return ConsumerAnswer{Err: refusal(kerr.InvalidRequest, "MemberEpoch is invalid.")}
-	case r.Epoch == 0 && len(r.Names) == 0:
-		return ConsumerAnswer{Err: refusal(kerr.InvalidRequest, "SubscribedTopicNames must be set in first request.")}
+	if err := r.Validate(); err != nil {
+		return ConsumerAnswer{Err: err}
 	}
 	config := m.ShareConfigOf(group)
 	var a ConsumerAnswer
@@ -73,15 +71,15 @@ func (m *Manager) ShareHeartbeat(ctx context.Context, group string, r ShareHeart
 		if l == nil {
 			return kerr.UnknownMemberID
 		}
-		r.spare, r.session = m.opts.Limits.TotalBytes-m.bytes.Load(), config.session
-		return l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			begins := r.Epoch == 0 && (g.isShare() || !m.committedByOthers(group))
-			s, refused := g.shares(begins, m.topics.Load())
+		r.Spare, r.Session = m.opts.Limits.TotalBytes-m.bytes.Load(), config.session
+		return l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+			begins := r.Epoch == 0 && (g.IsShare() || !m.committedByOthers(group))
+			s, refused := g.AsShare(begins, m.topics.Load())
 			if refused != nil {
 				return refused
 			}
-			s.rules = config.rules()
-			a = s.shareHeartbeat(now, &r)
+			s.Rules = config.rules()
+			a = s.Heartbeat(now, &r)
 			return a.Err
 		})
 	})
@@ -112,21 +110,21 @@ func (m *Manager) withShares(ctx context.Context, group string, begin bool,
 
 // inShares runs an event in a share group.
 func (m *Manager) inShares(ctx context.Context, group string,
-	event func(now time.Time, s *shareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
+	event func(now time.Time, s *protocol.ShareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
 	return m.certainShares(ctx, group, nil, event)
 }
 
 // certainShares is inShares that answers once it is certain that this node is still the owner.
 func (m *Manager) certainShares(ctx context.Context, group string, certain func(*shardOwnership, context.Context) error,
-	event func(now time.Time, s *shareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
+	event func(now time.Time, s *protocol.ShareGroup, l *hostedGroup) *kerr.Error) *kerr.Error {
 	config := m.ShareConfigOf(group)
 	return m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
-		err := l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-			s, refused := g.shares(false, nil)
+		err := l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+			s, refused := g.AsShare(false, nil)
 			if refused != nil {
 				return refused
 			}
-			s.rules = config.rules()
+			s.Rules = config.rules()
 			return event(now, s, l)
 		})
 		if err != nil || certain == nil {
@@ -150,32 +148,34 @@ func (m *Manager) hear(ctx context.Context) {
 }
 
 // partition returns what a share group knows of a partition, nil if that is nothing.
-func (m *Manager) partition(s *shareGroup, group string, at segments.Partition) (*sharePartition, *kerr.Error) {
+func (m *Manager) partition(s *protocol.ShareGroup, group string, at segments.Partition) (*protocol.SharePartition,
+	*kerr.Error) {
 	info, exists := m.opts.Node.View().Partition(at)
 	if !exists {
 		return nil, kerr.UnknownTopicOrPartition
 	}
-	p := s.partitions[at]
+	p := s.Partitions[at]
 	if p == nil {
 		stored, there := m.opts.Node.View().Committed(group, at)
 		if !there {
 			return nil, nil
 		}
-		if spare := m.opts.Limits.TotalBytes - m.bytes.Load(); spare < sharePartitionBytes+int64(len(stored.Metadata)) {
+		spare := m.opts.Limits.TotalBytes - m.bytes.Load()
+		if spare < protocol.SharePartitionBytes+int64(len(stored.Metadata)) {
 			return nil, kerr.GroupMaxSizeReached
 		}
-		restored, err := restoreSharePartition(stored.Offset, stored.Metadata)
+		restored, err := protocol.RestoreSharePartition(stored.Offset, stored.Metadata)
 		if err != nil {
 			m.opts.Logger.Error("the stored state of a share group's partition cannot be read", "group", group, "partition",
 				at, "error", err)
 			return nil, kerr.KafkaStorageError
 		}
 		p = restored
-		s.partitions[at] = p
+		s.Partitions[at] = p
 	}
-	if p.start < info.LogStart {
-		p.trim(info.LogStart)
-		s.freed++
+	if p.Start < info.LogStart {
+		p.Trim(info.LogStart)
+		s.Announce()
 	}
 	return p, nil
 }
@@ -185,7 +185,7 @@ func (m *Manager) partition(s *shareGroup, group string, at segments.Partition) 
 func (m *Manager) Shares(ctx context.Context, group string, partitions []segments.Partition) (states []ShareState,
 	errs []*kerr.Error, freed <-chan struct{}, err *kerr.Error) {
 	states, errs = make([]ShareState, len(partitions)), make([]*kerr.Error, len(partitions))
-	err = m.inShares(ctx, group, func(_ time.Time, s *shareGroup, l *hostedGroup) *kerr.Error {
+	err = m.inShares(ctx, group, func(_ time.Time, s *protocol.ShareGroup, l *hostedGroup) *kerr.Error {
 		crowded := m.crowded(s)
 		for i, at := range partitions {
 			p, refused := m.partition(s, group, at)
@@ -193,7 +193,7 @@ func (m *Manager) Shares(ctx context.Context, group string, partitions []segment
 				states[i].New = refused == nil
 				continue
 			}
-			states[i] = ShareState{Offset: p.next(), Full: p.full(&s.rules, crowded), InFlight: p.inFlight()}
+			states[i] = ShareState{Offset: p.Next(), Full: p.Full(&s.Rules, crowded), InFlight: p.InFlight()}
 		}
 		freed = l.freed
 		return nil
@@ -210,13 +210,13 @@ type ShareBeginning struct {
 // BeginShares has a share group begin with partitions that it knows nothing of. That is stored when
 // it returns: another owner does not begin somewhere else.
 func (m *Manager) BeginShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
-	return m.setShares(ctx, group, begin, func(*shareGroup) *kerr.Error { return nil }, false)
+	return m.setShares(ctx, group, begin, func(*protocol.ShareGroup) *kerr.Error { return nil }, false)
 }
 
 // AlterShares has a share group without members begin with partitions somewhere else.
 func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
-	return m.setShares(ctx, group, begin, func(s *shareGroup) *kerr.Error {
-		if len(s.members) > 0 {
+	return m.setShares(ctx, group, begin, func(s *protocol.ShareGroup) *kerr.Error {
+		if s.HasMembers() {
 			return kerr.NonEmptyGroup
 		}
 		return nil
@@ -225,7 +225,7 @@ func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBe
 
 // setShares stores where a share group begins, and makes it one if it is none.
 func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning,
-	may func(*shareGroup) *kerr.Error, known bool) *kerr.Error {
+	may func(*protocol.ShareGroup) *kerr.Error, known bool) *kerr.Error {
 	if slices.ContainsFunc(begin, func(b ShareBeginning) bool { return m.ahead(b.Partition, b.Offset-1) }) {
 		m.hear(ctx)
 	}
@@ -233,10 +233,10 @@ func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBegi
 		if refused := m.mayStore(group); refused != nil {
 			return refused
 		}
-		next := map[segments.Partition]*sharePartition{}
-		return t.commitThen(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			begins := known && (g.isShare() || !m.committedByOthers(group))
-			s, refused := g.shares(begins, m.topics.Load())
+		next := map[segments.Partition]*protocol.SharePartition{}
+		return t.commitThen(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			begins := known && (g.IsShare() || !m.committedByOthers(group))
+			s, refused := g.AsShare(begins, m.topics.Load())
 			if refused == nil {
 				refused = may(s)
 			}
@@ -257,34 +257,28 @@ func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBegi
 						continue
 					}
 				}
-				next[b.Partition] = newSharePartition(min(max(b.Offset, info.LogStart), info.HighWatermark))
-				c.Offsets = append(c.Offsets, sharedOffset(b.Partition, next[b.Partition]))
+				next[b.Partition] = protocol.NewSharePartition(min(max(b.Offset, info.LogStart), info.HighWatermark))
+				c.Offsets = append(c.Offsets, next[b.Partition].Stored(b.Partition))
 			}
 			if len(c.Offsets) > 0 { // what is stored of partitions is only understood beside this
-				members, _ := g.export()
+				members, _ := g.Export()
 				c.Offsets = append(c.Offsets, coordinator.Membership(members))
 			}
 			return c, nil
-		}, func(g *anyGroup, decided bool) {
-			s, is := g.kind.(*shareGroup)
-			if !decided || !is || g.dead {
+		}, func(g *protocol.Group, decided bool) {
+			s, is := g.Share()
+			if !decided || !is {
 				return
 			}
 			for at, p := range next {
-				if known || s.partitions[at] == nil { // a member may have begun it, from what is stored
-					s.partitions[at] = p
+				if known || s.Partitions[at] == nil { // a member may have begun it, from what is stored
+					s.Partitions[at] = p
 				}
 			}
-			s.freed++
+			s.Announce()
 			l.stored = true
 		})
 	})
-}
-
-// sharedOffset is what is stored of a partition.
-func sharedOffset(at segments.Partition, p *sharePartition) coordinator.GroupOffset {
-	start, text := p.export()
-	return coordinator.GroupOffset{Partition: at, Offset: start, LeaderEpoch: -1, Metadata: text}
 }
 
 // ShareAcquire is what a member has read and wants to have.
@@ -305,7 +299,7 @@ type AcquireBounds struct {
 func (r *ShareAcquire) within(first, last int64) ShareAcquire {
 	cut := ShareAcquire{Partition: r.Partition, From: max(r.From, first), To: min(r.To, last)}
 	for _, b := range r.Batches {
-		if b = (LogRange{max(b.First, cut.From), min(b.Last, cut.To)}); b.First <= b.Last {
+		if b = (LogRange{First: max(b.First, cut.From), Last: min(b.Last, cut.To)}); b.First <= b.Last {
 			cut.Batches = append(cut.Batches, b)
 		}
 	}
@@ -314,9 +308,8 @@ func (r *ShareAcquire) within(first, last int64) ShareAcquire {
 
 // crowded says that a share group takes as much memory as it may: members get what was given back,
 // and nothing new until something is acknowledged.
-func (m *Manager) crowded(s *shareGroup) bool {
-	_, bytes, _ := s.weight()
-	return bytes > m.opts.Limits.GroupBytes || m.bytes.Load() > m.opts.Limits.TotalBytes
+func (m *Manager) crowded(s *protocol.ShareGroup) bool {
+	return s.Crowds() || m.bytes.Load() > m.opts.Limits.TotalBytes
 }
 
 // AcquireShares gives a member records of what it has read, of each partition in its turn. Of what
@@ -328,7 +321,7 @@ func (m *Manager) AcquireShares(ctx context.Context, group, member string, read 
 		m.hear(ctx)
 	}
 	still := (*shardOwnership).still
-	err = m.certainShares(ctx, group, still, func(now time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+	err = m.certainShares(ctx, group, still, func(now time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
 		left, crowded := bounds.Most, m.crowded(s)
 		for i := range read {
 			p, refused := m.partition(s, group, read[i].Partition)
@@ -338,17 +331,17 @@ func (m *Manager) AcquireShares(ctx context.Context, group, member string, read 
 			info, _ := m.opts.Node.View().Partition(read[i].Partition)
 			last := info.HighWatermark - 1
 			if crowded {
-				last = min(last, p.end()-1)
+				last = min(last, p.End()-1)
 			}
 			r := read[i].within(info.LogStart, last)
-			got[i] = p.acquire(now, &shareAcquisition{member: member, from: r.From, to: r.To, batches: r.Batches, most: left,
-				exactly: bounds.Exactly, split: bounds.Split}, &s.rules)
+			got[i] = p.Acquire(now, &protocol.ShareAcquisition{Member: member, From: r.From, To: r.To, Batches: r.Batches,
+				Most: left, Exactly: bounds.Exactly, Split: bounds.Split}, &s.Rules)
 			for _, some := range got[i] {
-				left -= int(some.records())
-				m.metrics.acquired.Add(float64(some.records()))
+				left -= int(some.Records())
+				m.metrics.acquired.Add(float64(some.Records()))
 			}
 			if len(got[i]) > 0 {
-				s.wake(now.Add(s.rules.lock))
+				s.Wake(now.Add(s.Rules.Lock))
 			}
 		}
 		return nil
@@ -370,13 +363,13 @@ func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, s
 	answers := make([]*kerr.Error, len(said))
 	config := m.ShareConfigOf(group)
 	err := m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
-		planned := map[*sharePartition]plannedAcks{}
-		return t.commitThen(ctx, l, func(now time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			s, refused := g.shares(false, nil)
+		planned := map[*protocol.SharePartition]*protocol.PlannedAcks{}
+		return t.commitThen(ctx, l, func(now time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			s, refused := g.AsShare(false, nil)
 			if refused != nil {
 				return c, refused
 			}
-			s.rules = config.rules()
+			s.Rules = config.rules()
 			for i := range said {
 				a := &said[i]
 				p, refused := m.partition(s, group, a.Partition)
@@ -384,10 +377,10 @@ func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, s
 					refused = kerr.InvalidRecordState
 				}
 				if refused == nil && !config.Renew && renews(a.Acks) {
-					refused = refusal(kerr.InvalidRecordState, "%s is false", dynamicconfig.ShareRenew)
+					refused = protocol.Refusal(kerr.InvalidRecordState, "%s is false", dynamicconfig.ShareRenew)
 				}
 				if refused == nil {
-					refused = p.check(now, member, a.Acks)
+					refused = p.Check(now, member, a.Acks)
 				}
 				if _, twice := planned[p]; refused == nil && twice {
 					refused = kerr.InvalidRequest
@@ -395,25 +388,23 @@ func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, s
 				if answers[i] = refused; refused != nil {
 					continue
 				}
-				plan := plannedAcks{acks: a.Acks, at: now, version: p.version}
-				p.mark(a.Acks, true)
-				if plan.stores() {
-					c.Offsets = append(c.Offsets, sharedOffset(a.Partition, p.after(now, a.Acks, &s.rules)))
+				planned[p] = p.Plan(now, a.Acks)
+				if planned[p].Stores() {
+					c.Offsets = append(c.Offsets, p.After(now, a.Acks, &s.Rules).Stored(a.Partition))
 				}
-				planned[p] = plan
 			}
 			return c, nil
-		}, func(g *anyGroup, decided bool) {
-			s, is := g.kind.(*shareGroup)
-			if !is || g.dead {
+		}, func(g *protocol.Group, decided bool) {
+			s, is := g.Share()
+			if !is {
 				return
 			}
 			crowded := m.crowded(s)
 			for p, plan := range planned {
-				full := crowded || p.full(&s.rules, false)
-				plan.settle(p, s, decided)
-				if full || p.next() < p.end() {
-					s.freed++
+				full := crowded || p.Full(&s.Rules, false)
+				plan.Settle(s, decided)
+				if full || p.Next() < p.End() {
+					s.Announce()
 				}
 			}
 		})
@@ -428,53 +419,21 @@ func recordsOf(said []ShareAcks, answers []*kerr.Error) (n int64) {
 	for i := range said {
 		for _, a := range said[i].Acks {
 			if answers[i] == nil {
-				n += a.records()
+				n += a.Records()
 			}
 		}
 	}
 	return n
 }
 
-// plannedAcks are acknowledgements that are being decided.
-type plannedAcks struct {
-	acks    []ShareAck
-	at      time.Time
-	version uint64 // of the partition then
-}
-
-// stores says whether there is anything to store: renewals are not.
-func (a *plannedAcks) stores() bool {
-	return slices.ContainsFunc(a.acks, func(ack ShareAck) bool {
-		return slices.ContainsFunc(ack.Types, func(t AckType) bool { return t != AckRenew })
-	})
-}
-
 func renews(acks []ShareAck) bool {
 	return slices.ContainsFunc(acks, func(a ShareAck) bool { return slices.Contains(a.Types, AckRenew) })
 }
 
-// settle does what was decided.
-func (a *plannedAcks) settle(p *sharePartition, s *shareGroup, decided bool) {
-	if !decided {
-		p.mark(a.acks, false)
-		s.wake(p.deadline())
-		return
-	}
-	p.acknowledge(a.at, a.acks, &s.rules)
-	s.wake(p.deadline())
-	if !a.stores() {
-		return
-	}
-	same := p.version == a.version
-	if p.version++; same {
-		p.stored = p.version
-	}
-}
-
 // ReleaseShares gives back what a member has acquired of some partitions: its session is over.
 func (m *Manager) ReleaseShares(ctx context.Context, group, member string, of []segments.Partition) *kerr.Error {
-	return m.inShares(ctx, group, func(_ time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
-		s.release(member, of)
+	return m.inShares(ctx, group, func(_ time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
+		s.Release(member, of)
 		return nil
 	})
 }
@@ -484,11 +443,11 @@ func (m *Manager) ReleaseShares(ctx context.Context, group, member string, of []
 func (m *Manager) ShareOffsets(ctx context.Context, group string) (map[segments.Partition]ShareState, *kerr.Error) {
 	all := map[segments.Partition]ShareState{}
 	current := (*shardOwnership).current
-	err := m.certainShares(ctx, group, current, func(_ time.Time, s *shareGroup, _ *hostedGroup) *kerr.Error {
+	err := m.certainShares(ctx, group, current, func(_ time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
 		for _, c := range m.opts.Node.View().CommittedOffsets(group) {
 			p, refused := m.partition(s, group, c.Partition)
 			if refused == nil && p != nil {
-				all[c.Partition] = ShareState{Offset: p.start, InFlight: p.inFlight(), Finished: p.finished()}
+				all[c.Partition] = ShareState{Offset: p.Start, InFlight: p.InFlight(), Finished: p.Finished()}
 			}
 		}
 		return nil
@@ -499,12 +458,12 @@ func (m *Manager) ShareOffsets(ctx context.Context, group string) (map[segments.
 // DeleteShares forgets where a share group without members is with partitions.
 func (m *Manager) DeleteShares(ctx context.Context, group string, partitions []segments.Partition) *kerr.Error {
 	return m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
-		return t.commitThen(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			s, refused := g.shares(false, nil)
+		return t.commitThen(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			s, refused := g.AsShare(false, nil)
 			switch {
 			case refused != nil:
 				return c, refused
-			case len(s.members) > 0:
+			case s.HasMembers():
 				return c, kerr.NonEmptyGroup
 			}
 			for _, at := range partitions {
@@ -513,28 +472,12 @@ func (m *Manager) DeleteShares(ctx context.Context, group string, partitions []s
 				}
 			}
 			return c, nil
-		}, func(g *anyGroup, decided bool) {
-			if s, is := g.kind.(*shareGroup); is && decided && !g.dead {
+		}, func(g *protocol.Group, decided bool) {
+			if s, is := g.Share(); is && decided {
 				for _, at := range partitions {
-					delete(s.partitions, at)
+					delete(s.Partitions, at)
 				}
 			}
 		})
 	})
-}
-
-// unstored are the partitions of a share group of which something else is stored than is known.
-func (g *anyGroup) unstored() (all []coordinator.GroupOffset, versions map[*sharePartition]uint64) {
-	s, is := g.kind.(*shareGroup)
-	if !is {
-		return nil, nil
-	}
-	versions = map[*sharePartition]uint64{}
-	for at, p := range s.partitions {
-		if p.stored != p.version {
-			versions[p] = p.version
-			all = append(all, sharedOffset(at, p))
-		}
-	}
-	return all, versions
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 )
 
 // Stage stages offsets of a group in a transaction (TxnOffsetCommit): they are in the journal when
@@ -14,7 +15,7 @@ import (
 // group's lease and the version are filled in. Errors are Kafka's where they are of the group
 // (kerr.Error), and the coordinator's where they are of the transaction.
 func (m *Manager) Stage(ctx context.Context, c Committer, s coordinator.StageOffsets) error {
-	c.offsets = s.Offsets
+	c.Offsets = s.Offsets
 	return m.with(ctx, s.Group, c.Generation < 0, func(t *shardOwnership, l *hostedGroup) error {
 		if l == nil {
 			return kerr.IllegalGeneration // nobody of that generation is known
@@ -34,15 +35,15 @@ func (t *shardOwnership) stage(ctx context.Context, l *hostedGroup, c Committer,
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := l.ask(func(now time.Time, g *anyGroup) *kerr.Error {
-		if g.dead {
+	err := l.ask(func(now time.Time, g *protocol.Group) *kerr.Error {
+		if g.Dead {
 			return kerr.NotCoordinator
 		}
 		s.Version = t.m.shards[t.shard].nextVersion()
-		if c.anonymous() && !g.isShare() {
+		if c.Anonymous() && !g.IsShare() {
 			return nil // clients before KIP-447 do not say who they are
 		}
-		return g.mayCommit(now, c)
+		return g.MayCommit(now, c)
 	})
 	if err != nil {
 		return err
@@ -56,9 +57,4 @@ func (t *shardOwnership) stage(ctx context.Context, l *hostedGroup, c Committer,
 		return err
 	}
 	return t.life.Settle(ctx, entry)
-}
-
-// anonymous says that a committer does not say which member it is.
-func (c *Committer) anonymous() bool {
-	return c.Generation < 0 && c.MemberID == "" && c.InstanceID == ""
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 )
 
 // Offsets of a group without members are deleted when nobody has committed any for
@@ -61,16 +62,16 @@ func (m *Manager) aged(group string, now time.Time) bool {
 // them. It renews those of a group with members, except for topics that they do not read any more.
 func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) error {
 	return m.with(ctx, group, true, func(t *shardOwnership, l *hostedGroup) error {
-		return t.commit(ctx, l, func(_ time.Time, g *anyGroup) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			if g.dead {
+		return t.commit(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
+			if g.Dead {
 				return c, kerr.NotCoordinator
 			}
-			if g.isShare() {
+			if g.IsShare() {
 				return c, nil
 			}
 			offsets := m.opts.Node.View().CommittedOffsets(group)
 			c.Offsets = m.swept(offsets, now, g)
-			if kept := len(offsets) - len(c.Offsets); kept == 0 && g.vacant() && m.exists(group, g) {
+			if kept := len(offsets) - len(c.Offsets); kept == 0 && g.Vacant() && m.exists(group, g) {
 				c = coordinator.CommitOffsets{Forget: true}
 			}
 			return c, nil
@@ -79,14 +80,14 @@ func (m *Manager) sweepGroup(ctx context.Context, group string, now time.Time) e
 }
 
 // swept is what becomes of those of a group's offsets that do not stay as they are.
-func (m *Manager) swept(offsets []coordinator.CommittedOffset, now time.Time, g *anyGroup) (
+func (m *Manager) swept(offsets []coordinator.CommittedOffset, now time.Time, g *protocol.Group) (
 	all []coordinator.GroupOffset) {
 	reads := func(string) bool { return true }
-	if g.consumers() {
-		reads = g.subscriptions()
+	if g.OfConsumers() {
+		reads = g.Subscriptions()
 	}
 	for _, committed := range offsets {
-		age, in := now.Sub(time.UnixMilli(committed.Time)), g.members() > 0
+		age, in := now.Sub(time.UnixMilli(committed.Time)), g.Members() > 0
 		topic := m.opts.Node.View().TopicByID(committed.Partition.Topic)
 		used := in && (topic == nil || reads(topic.Name))
 		switch {

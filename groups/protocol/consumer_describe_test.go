@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"encoding/json"
@@ -46,7 +46,7 @@ func TestRegexFindsWhatTheMemberMayDescribe(t *testing.T) {
 	third := &coordinator.Topic{ID: segments.TopicID{3}, Name: "third", Partitions: 4}
 	hidden := &coordinator.Topic{ID: segments.TopicID{4}, Name: "hidden", Partitions: 8}
 	allowed["third"] = true
-	s.topics = newCatalog(2, []*coordinator.Topic{logTopic, otherTopic, third, hidden})
+	s.topics = NewCatalog(2, []*coordinator.Topic{logTopic, otherTopic, third, hidden})
 	s.kind.(*consumerGroup).see(s.topics)
 	wantReads("topics have come", some, 6)
 	delete(allowed, "third")
@@ -58,10 +58,10 @@ func TestRegexFindsWhatTheMemberMayDescribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.restore(s.now, stored, s.topics); err != nil {
+	if err := s.Restore(s.now, stored, s.topics); err != nil {
 		t.Fatal(err)
 	}
-	s.topics = newCatalog(3, []*coordinator.Topic{logTopic, otherTopic, third, hidden,
+	s.topics = NewCatalog(3, []*coordinator.Topic{logTopic, otherTopic, third, hidden,
 		{ID: segments.TopicID{5}, Name: "new"}})
 	s.kind.(*consumerGroup).see(s.topics)
 	if d := s.described(); len(d.Members) != 1 || len(d.Members[0].Target) != 2 {

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"maps"
@@ -11,15 +11,15 @@ import (
 	"firn.dev/segments"
 )
 
-// shareGroup is one share group (KIP-932), as a Kafka 4 broker keeps it: a transition function,
+// ShareGroup is one share group (KIP-932), as a Kafka 4 broker keeps it: a transition function,
 // like classicGroup. Its members work through partitions together, record by record, so a partition
 // may be assigned to many of them, and a member has nothing to let go of before it reaches the
 // group's epoch. What becomes of records is in its partitions.
-type shareGroup struct {
+type ShareGroup struct {
 	limits  Limits
 	session time.Duration // Kafka's share.session.timeout.ms
-	rules   shareRules
-	topics  *catalog
+	Rules   ShareRules
+	topics  *Catalog
 
 	epoch   int32 // of the group and of its targets
 	members map[string]*shareMember
@@ -27,7 +27,7 @@ type shareGroup struct {
 	wanted  map[segments.TopicID]int32
 	// those that somebody has asked for since the group is in memory; of others what is stored
 	// holds
-	partitions map[segments.Partition]*sharePartition
+	Partitions map[segments.Partition]*SharePartition
 
 	wakes  time.Time // when records may be given back; zero: never
 	agreed uint64    // how often: see agreements
@@ -58,51 +58,57 @@ type ShareHeartbeat struct {
 	ClientID, ClientHost string
 	Names                []string // of topics; nil: as they were
 
-	spare   int64         // bytes that the node has left for all groups
-	session time.Duration // of the group's members from now on
+	// groups.Manager fills these in:
+
+	Spare   int64         // bytes that the node has left for all groups
+	Session time.Duration // of the group's members from now on
 }
 
-var _ kind = (*shareGroup)(nil)
+var _ kind = (*ShareGroup)(nil)
 
-func newShareGroup(o *groupOptions, topics *catalog) *shareGroup {
-	return &shareGroup{limits: o.limits, session: o.consumerSessionTimeout, topics: topics,
+func newShareGroup(o *Options, topics *Catalog) *ShareGroup {
+	return &ShareGroup{limits: o.Limits, session: o.ConsumerSessionTimeout, topics: topics,
 		members: map[string]*shareMember{}, wanted: map[segments.TopicID]int32{},
-		partitions: map[segments.Partition]*sharePartition{}}
+		Partitions: map[segments.Partition]*SharePartition{}}
 }
 
-// shares returns the group as a share group, which it becomes if it is to and is nothing else.
-func (g *anyGroup) shares(begin bool, topics *catalog) (*shareGroup, *kerr.Error) {
-	if g.dead {
+// AsShare returns the group as a share group, which it becomes if it is to and is nothing else.
+func (g *Group) AsShare(begin bool, topics *Catalog) (*ShareGroup, *kerr.Error) {
+	if g.Dead {
 		return nil, kerr.NotCoordinator
 	}
-	if s, is := g.kind.(*shareGroup); is {
+	if s, is := g.kind.(*ShareGroup); is {
 		return s, nil
 	}
-	if !begin || !g.vacant() || g.remembers() {
-		return nil, refusal(kerr.GroupIDNotFound, "The group is not a share group.")
+	if !begin || !g.Vacant() || g.Remembers() {
+		return nil, Refusal(kerr.GroupIDNotFound, "The group is not a share group.")
 	}
 	s := newShareGroup(g.opts, topics)
 	g.kind = s
 	return s, nil
 }
 
-// isShare says that the group is a share group, which it stays until it is deleted.
-func (g *anyGroup) isShare() bool {
-	_, is := g.kind.(*shareGroup)
+// IsShare says that the group is a share group, which it stays until it is deleted.
+func (g *Group) IsShare() bool {
+	_, is := g.kind.(*ShareGroup)
 	return is
 }
 
-// freed is how often a share group has had something new for its members, and how many records
-// whose time was over it has taken back.
-func (g *anyGroup) freed() (times, lapsed uint64) {
-	if s, is := g.kind.(*shareGroup); is {
-		return s.freed, s.lapsed
+// Validate refuses what no group could take.
+func (r *ShareHeartbeat) Validate() *kerr.Error {
+	switch {
+	case r.MemberID == "":
+		return Refusal(kerr.InvalidRequest, "MemberId can't be empty.")
+	case r.Epoch < leaving:
+		return Refusal(kerr.InvalidRequest, "MemberEpoch is invalid.")
+	case r.Epoch == 0 && len(r.Names) == 0:
+		return Refusal(kerr.InvalidRequest, "SubscribedTopicNames must be set in first request.")
 	}
-	return 0, 0
+	return nil
 }
 
-// shareHeartbeat takes in a heartbeat of a member.
-func (g *shareGroup) shareHeartbeat(now time.Time, r *ShareHeartbeat) ConsumerAnswer {
+// Heartbeat takes in a heartbeat of a member.
+func (g *ShareGroup) Heartbeat(now time.Time, r *ShareHeartbeat) ConsumerAnswer {
 	m := g.members[r.MemberID]
 	switch {
 	case m == nil && r.Epoch != 0:
@@ -113,12 +119,12 @@ func (g *shareGroup) shareHeartbeat(now time.Time, r *ShareHeartbeat) ConsumerAn
 		return ConsumerAnswer{MemberID: r.MemberID, Epoch: leaving}
 	case r.Epoch != 0 && r.Epoch != m.previous && (r.Epoch < m.epoch || r.Epoch > g.epoch):
 		// The former owner may have told it of a later epoch than is stored of it.
-		return ConsumerAnswer{Err: refusal(kerr.FencedMemberEpoch, "The member's epoch is %d and not %d.", m.epoch, r.Epoch)}
+		return ConsumerAnswer{Err: Refusal(kerr.FencedMemberEpoch, "The member's epoch is %d and not %d.", m.epoch, r.Epoch)}
 	case m == nil && len(g.members) >= g.limits.MaxMembers:
-		return ConsumerAnswer{Err: refusal(kerr.GroupMaxSizeReached,
+		return ConsumerAnswer{Err: Refusal(kerr.GroupMaxSizeReached,
 			"The share group has reached its maximum capacity of %d members.", g.limits.MaxMembers)}
 	}
-	g.session = r.session
+	g.session = r.Session
 	next := shareMember{id: r.MemberID}
 	if m != nil {
 		next = *m
@@ -130,7 +136,7 @@ func (g *shareGroup) shareHeartbeat(now time.Time, r *ShareHeartbeat) ConsumerAn
 	if r.Names != nil {
 		next.names = named(r.Names)
 	}
-	if err := g.room(m, &next, r.spare); err != nil {
+	if err := g.room(m, &next, r.Spare); err != nil {
 		return ConsumerAnswer{Err: err}
 	}
 	isNew := m == nil
@@ -159,7 +165,7 @@ func (g *shareGroup) shareHeartbeat(now time.Time, r *ShareHeartbeat) ConsumerAn
 }
 
 // room holds the limits for what a member, nil for a new one, is to be.
-func (g *shareGroup) room(m, next *shareMember, spare int64) *kerr.Error {
+func (g *ShareGroup) room(m, next *shareMember, spare int64) *kerr.Error {
 	grows := next.size()
 	if m != nil {
 		grows -= m.size()
@@ -172,7 +178,7 @@ func (g *shareGroup) room(m, next *shareMember, spare int64) *kerr.Error {
 	_, bytes, _ := g.weight()
 	if grows > 0 && (next.size() > memberOverhead+g.limits.MemberBytes || bytes+grows > g.limits.GroupBytes ||
 		int64(grows) > spare) {
-		return refusal(kerr.GroupMaxSizeReached,
+		return Refusal(kerr.GroupMaxSizeReached,
 			"The member's subscription is too large, or the group, or all groups together.")
 	}
 	return nil
@@ -188,24 +194,24 @@ func (m *shareMember) size() int {
 }
 
 // remove takes a member out, and gives back what it has acquired.
-func (g *shareGroup) remove(m *shareMember) {
+func (g *ShareGroup) remove(m *shareMember) {
 	delete(g.members, m.id)
 	g.order = slices.DeleteFunc(g.order, func(other *shareMember) bool { return other == m })
 	g.sent -= m.size()
-	g.release(m.id, nil)
+	g.Release(m.id, nil)
 }
 
-// release gives back what a member has acquired of some partitions; nil: of all.
-func (g *shareGroup) release(member string, of []segments.Partition) {
+// Release gives back what a member has acquired of some partitions; nil: of all.
+func (g *ShareGroup) Release(member string, of []segments.Partition) {
 	if of == nil {
-		of = slices.Collect(maps.Keys(g.partitions))
+		of = slices.Collect(maps.Keys(g.Partitions))
 	}
 	for _, at := range of {
-		p := g.partitions[at]
+		p := g.Partitions[at]
 		if p == nil {
 			continue
 		}
-		if p.releaseAll(&g.rules, func(l *shareLock) bool { return l.member == member }) > 0 {
+		if p.releaseAll(&g.Rules, func(l *shareLock) bool { return l.member == member }) > 0 {
 			g.agreed++
 			g.freed++
 		}
@@ -213,7 +219,7 @@ func (g *shareGroup) release(member string, of []segments.Partition) {
 }
 
 // advance begins an epoch, with new targets.
-func (g *shareGroup) advance() {
+func (g *ShareGroup) advance() {
 	g.epoch++
 	g.agreed++
 	g.wanted = g.wants()
@@ -230,11 +236,11 @@ func (g *shareGroup) advance() {
 }
 
 // see takes in which topics there are.
-func (g *shareGroup) see(topics *catalog) {
+func (g *ShareGroup) see(topics *Catalog) {
 	g.topics = topics
-	for at := range g.partitions {
+	for at := range g.Partitions {
 		if topics.byID[at.Topic] == nil {
-			delete(g.partitions, at)
+			delete(g.Partitions, at)
 		}
 	}
 	if !maps.Equal(g.wants(), g.wanted) {
@@ -243,7 +249,7 @@ func (g *shareGroup) see(topics *catalog) {
 }
 
 // wants are the topics that members are subscribed to, and how many partitions each has.
-func (g *shareGroup) wants() map[segments.TopicID]int32 {
+func (g *ShareGroup) wants() map[segments.TopicID]int32 {
 	found := map[segments.TopicID]int32{}
 	for _, m := range g.order {
 		for _, t := range g.topics.topics(m.names) {
@@ -256,7 +262,7 @@ func (g *shareGroup) wants() map[segments.TopicID]int32 {
 // assignShares gives members of a share group their targets: each partition to a member, to the one
 // that has it already if that has not more than its part; and each member without a partition
 // another one's. So nobody is idle while there are fewer partitions than members.
-func assignShares(members []*shareMember, topics *catalog) {
+func assignShares(members []*shareMember, topics *Catalog) {
 	subscribed := map[segments.TopicID][]*shareMember{}
 	var all []segments.Partition
 	for _, m := range members {
@@ -313,13 +319,13 @@ func assignShares(members []*shareMember, topics *catalog) {
 }
 
 // agreements counts what changes of members, and of records without an acknowledgement.
-func (g *shareGroup) agreements() uint64 { return g.agreed }
+func (g *ShareGroup) agreements() uint64 { return g.agreed }
 
-// idle says that there is nothing to remember that is not stored.
-func (g *shareGroup) idle() bool { return len(g.members) == 0 && !g.holds() }
+// Idle says that there is nothing to remember that is not stored.
+func (g *ShareGroup) Idle() bool { return len(g.members) == 0 && !g.holds() }
 
-func (g *shareGroup) holds() bool {
-	for _, p := range g.partitions {
+func (g *ShareGroup) holds() bool {
+	for _, p := range g.Partitions {
 		if p.held() {
 			return true
 		}
@@ -329,19 +335,20 @@ func (g *shareGroup) holds() bool {
 
 // About how much memory a partition, and a run of its records, takes.
 const (
-	sharePartitionBytes = 160
+	SharePartitionBytes = 160
 	shareRunBytes       = 48
 )
 
-func (g *shareGroup) weight() (members, bytes int, generation int32) {
-	bytes = g.sent + g.meant*partitionBytes + len(g.partitions)*sharePartitionBytes
-	for _, p := range g.partitions {
+func (g *ShareGroup) weight() (members, bytes int, generation int32) {
+	bytes = g.sent + g.meant*partitionBytes + len(g.Partitions)*SharePartitionBytes
+	for _, p := range g.Partitions {
 		bytes += len(p.runs) * shareRunBytes
 	}
 	return len(g.members), bytes, g.epoch
 }
 
-func (g *shareGroup) deadline() time.Time {
+// Deadline is when Tick has something to do, zero for never.
+func (g *ShareGroup) Deadline() time.Time {
 	first := g.wakes
 	for _, m := range g.order {
 		if first.IsZero() || m.heardBy.Before(first) {
@@ -351,15 +358,27 @@ func (g *shareGroup) deadline() time.Time {
 	return first
 }
 
-// wake sees to it that tick is called when something can be given back.
-func (g *shareGroup) wake(at time.Time) {
+// Announce notes that there may be something new for members to acquire.
+func (g *ShareGroup) Announce() { g.freed++ }
+
+// HasMembers says whether the group has any.
+func (g *ShareGroup) HasMembers() bool { return len(g.members) > 0 }
+
+// Crowds says that the group takes more memory than it may.
+func (g *ShareGroup) Crowds() bool {
+	_, bytes, _ := g.weight()
+	return bytes > g.limits.GroupBytes
+}
+
+// Wake sees to it that tick is called when something can be given back.
+func (g *ShareGroup) Wake(at time.Time) {
 	if !at.IsZero() && (g.wakes.IsZero() || at.Before(g.wakes)) {
 		g.wakes = at
 	}
 }
 
-// tick takes members out whose time is over, and gives records back whose time is.
-func (g *shareGroup) tick(now time.Time) {
+// Tick takes members out whose time is over, and gives records back whose time is.
+func (g *ShareGroup) Tick(now time.Time) {
 	removed := false
 	for _, m := range slices.Clone(g.order) {
 		if !now.Before(m.heardBy) {
@@ -374,24 +393,25 @@ func (g *shareGroup) tick(now time.Time) {
 		return
 	}
 	g.wakes = time.Time{}
-	for _, p := range g.partitions {
-		if n := p.expire(now, &g.rules); n > 0 {
+	for _, p := range g.Partitions {
+		if n := p.expire(now, &g.Rules); n > 0 {
 			g.agreed++
 			g.freed++
 			g.lapsed += uint64(n)
 		}
-		g.wake(p.deadline())
+		g.Wake(p.deadline())
 	}
 }
 
-func (g *shareGroup) die() {
-	*g = shareGroup{limits: g.limits, session: g.session, topics: g.topics, freed: g.freed + 1}
+func (g *ShareGroup) die() {
+	*g = ShareGroup{limits: g.limits, session: g.session, topics: g.topics, freed: g.freed + 1}
 }
 
-// mayCommit refuses offsets: the group has none that anybody could commit.
-func (g *shareGroup) mayCommit(time.Time, Committer) *kerr.Error { return kerr.GroupIDNotFound }
+// MayCommit refuses offsets: the group has none that anybody could commit.
+func (g *ShareGroup) MayCommit(time.Time, Committer) *kerr.Error { return kerr.GroupIDNotFound }
 
-func (g *shareGroup) subscriptions() func(topic string) bool {
+// Subscriptions says of which topics a member is a subscriber.
+func (g *ShareGroup) Subscriptions() func(topic string) bool {
 	names := map[string]bool{}
 	for _, m := range g.order {
 		for _, name := range m.names {
@@ -404,7 +424,8 @@ func (g *shareGroup) subscriptions() func(topic string) bool {
 // shareProtocol is the protocol type of share groups, as Kafka's tools show it.
 const shareProtocol = "share"
 
-func (g *shareGroup) describe(d *Description) {
+// Describe shows the members.
+func (g *ShareGroup) Describe(d *Description) {
 	d.Type, d.State, d.ProtocolType, d.Protocol, d.Epoch = Share, Empty, shareProtocol, "simple", g.epoch
 	if len(g.members) > 0 {
 		d.State = Stable
@@ -415,9 +436,11 @@ func (g *shareGroup) describe(d *Description) {
 	}
 }
 
-// Nobody waits for an answer of a share group.
-func (g *shareGroup) take() []Reply             { return nil }
-func (g *shareGroup) abandon(time.Time, Ticket) {}
+// Take returns nothing: nobody waits for an answer of a share group.
+func (g *ShareGroup) Take() []Reply { return nil }
+
+// Abandon does nothing, for the same reason.
+func (g *ShareGroup) Abandon(time.Time, Ticket) {}
 
 // storedShare is a share group as it is stored. What is stored of its partitions is beside it.
 type storedShare struct {
@@ -435,7 +458,7 @@ type storedShareMember struct {
 	Target     []storedHold `json:"target,omitempty"`
 }
 
-func (g *shareGroup) export() *storedShare {
+func (g *ShareGroup) export() *storedShare {
 	stored := &storedShare{Epoch: g.epoch}
 	for _, m := range g.order {
 		s := storedShareMember{ID: m.id, Rack: m.rack, ClientID: m.clientID, ClientHost: m.clientHost, Names: m.names,
@@ -448,7 +471,7 @@ func (g *shareGroup) export() *storedShare {
 	return stored
 }
 
-func (g *shareGroup) restore(now time.Time, from *storedShare) {
+func (g *ShareGroup) restore(now time.Time, from *storedShare) {
 	g.epoch = from.Epoch
 	targets := map[segments.Partition]bool{}
 	for _, s := range from.Members {

@@ -1,19 +1,21 @@
-package groups
+package protocol
 
 import (
+	"cmp"
+	"errors"
 	"time"
 
 	"firn.dev/coordinator"
 	"firn.dev/segments"
 )
 
-// This file has the parts of a group's requests and answers, and their bounds.
+// This file has the parts of a group's requests and answers that all kinds share, and their bounds.
 
-// groupOptions are those of the Options that groups know of.
-type groupOptions struct {
-	limits                 Limits
-	initialRebalanceDelay  time.Duration
-	consumerSessionTimeout time.Duration
+// Options are what a group goes by.
+type Options struct {
+	Limits                 Limits
+	InitialRebalanceDelay  time.Duration
+	ConsumerSessionTimeout time.Duration
 }
 
 // Limits bound the memory that members can make a server keep. A member that goes beyond them gets
@@ -32,13 +34,38 @@ type Limits struct {
 	Unjournaled         int   // commits that await their journaling; 16,384. More make commits wait
 }
 
+// WithDefaults returns the limits, with the defaults for those that are zero.
+func (l Limits) WithDefaults() Limits {
+	l.MaxGroups = cmp.Or(l.MaxGroups, 10_000)
+	l.MaxStoredGroups = cmp.Or(l.MaxStoredGroups, 100_000)
+	l.MaxMembers = cmp.Or(l.MaxMembers, 1_000)
+	l.MemberBytes = cmp.Or(l.MemberBytes, 256<<10)
+	l.GroupBytes = cmp.Or(l.GroupBytes, 16<<20)
+	l.TotalBytes = cmp.Or(l.TotalBytes, 256<<20)
+	l.OffsetMetadataBytes = cmp.Or(l.OffsetMetadataBytes, 4<<10)
+	l.ClaimsPerGroup = cmp.Or(l.ClaimsPerGroup, 10_000)
+	l.MaxClaims = cmp.Or(l.MaxClaims, 100_000)
+	l.HolderBytes = cmp.Or(l.HolderBytes, 255)
+	l.Unjournaled = cmp.Or(l.Unjournaled, 16<<10)
+	return l
+}
+
+// Validate says what is wrong with limits that have their defaults.
+func (l Limits) Validate() error {
+	if min(l.MaxGroups, l.MaxStoredGroups, l.MaxMembers, l.MemberBytes, l.GroupBytes, l.OffsetMetadataBytes,
+		l.Unjournaled, l.ClaimsPerGroup, l.MaxClaims, l.HolderBytes) < 1 || l.TotalBytes < 1 {
+		return errors.New("groups: a limit is below 1")
+	}
+	return nil
+}
+
 // Committer is who commits offsets. A Generation below 0 is somebody outside of the group protocol.
 type Committer struct {
 	MemberID, InstanceID string
 	Generation           int32 // or the member epoch
 	Epochs               bool  // from version 9 on: it may be the epoch of a member of the new protocol
 
-	offsets []coordinator.GroupOffset // that it commits
+	Offsets []coordinator.GroupOffset // that it commits; groups.Manager fills them in
 }
 
 // Held names a claim.
@@ -74,7 +101,7 @@ type Member struct {
 	Regex       string
 	Has, Target []segments.Partition // what it may read, and what it is to have
 
-	claimed []segments.Partition
+	Claimed []segments.Partition // by a holder of claims
 }
 
 // The types.
@@ -84,12 +111,13 @@ const (
 	Share
 )
 
+// String is the type's name.
 func (t Type) String() string { return [...]string{"classic", "consumer", "share"}[t] }
 
-// takeTimeout is how long a request waits for its group's lease to be taken.
-const takeTimeout = 10 * time.Second
+// MaxClaimTTL is the longest that a claim can last.
+const MaxClaimTTL = 15 * time.Minute
 
-const (
-	minClaimTTL = time.Second
-	maxClaimTTL = 15 * time.Minute
-)
+// Anonymous says that a committer does not say which member it is.
+func (c *Committer) Anonymous() bool {
+	return c.Generation < 0 && c.MemberID == "" && c.InstanceID == ""
+}

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"maps"
@@ -58,7 +58,7 @@ func (g *consumerGroup) vote() string {
 }
 
 // see tells the group which topics there are.
-func (g *consumerGroup) see(topics *catalog) {
+func (g *consumerGroup) see(topics *Catalog) {
 	if topics.version <= g.topics.version {
 		return
 	}

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"encoding/binary"
@@ -119,7 +119,7 @@ func readAssignment(b []byte) (topics []embeddedTopic, userData, ok bool) {
 
 // appendAssignment writes a ConsumerProtocolAssignment. It leaves out topics that are no longer in
 // the catalog.
-func appendAssignment(b []byte, version int16, assigned map[segments.Partition]int32, topics *catalog) []byte {
+func appendAssignment(b []byte, version int16, assigned map[segments.Partition]int32, topics *Catalog) []byte {
 	indexes := map[*coordinator.Topic][]int32{}
 	var order []*coordinator.Topic
 	for at := range assigned {
@@ -149,7 +149,7 @@ func appendAssignment(b []byte, version int16, assigned map[segments.Partition]i
 }
 
 // partitions returns those of topics that there are.
-func (c *catalog) partitions(topics []embeddedTopic) []segments.Partition {
+func (c *Catalog) partitions(topics []embeddedTopic) []segments.Partition {
 	all := []segments.Partition{}
 	for _, t := range topics {
 		known := c.byName[t.name]

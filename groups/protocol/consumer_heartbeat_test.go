@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"fmt"
@@ -16,9 +16,9 @@ import (
 // scene is a group of the new protocol that a test leads through one story.
 type scene struct {
 	t *testing.T
-	*anyGroup
+	*Group
 	now    time.Time
-	topics *catalog
+	topics *Catalog
 }
 
 var (
@@ -27,32 +27,31 @@ var (
 )
 
 func newScene(t *testing.T, change func(*Options)) *scene {
-	o := Options{}.withDefaults()
+	o := testOptions()
 	if change != nil {
-		change(&o)
+		change(o)
 	}
-	groups := o.ofGroups()
-	return &scene{t, newAnyGroup(&groups), time.Unix(1e9, 0), newCatalog(1, []*coordinator.Topic{logTopic, otherTopic})}
+	return &scene{t, NewGroup(o), time.Unix(1e9, 0), NewCatalog(1, []*coordinator.Topic{logTopic, otherTopic})}
 }
 
 // joining is the first heartbeat of a member.
 func joining(id string, topics ...string) ConsumerHeartbeat {
 	return ConsumerHeartbeat{MemberID: id, RebalanceTimeout: time.Minute, Names: topics, Owned: []segments.Partition{},
-		spare: 1 << 30}
+		Spare: 1 << 30}
 }
 
 // beating is a later one, by which nothing has changed.
 func beating(id string, epoch int32, owned ...segments.Partition) ConsumerHeartbeat {
-	return ConsumerHeartbeat{MemberID: id, Epoch: epoch, RebalanceTimeout: -1, Owned: owned, spare: 1 << 30}
+	return ConsumerHeartbeat{MemberID: id, Epoch: epoch, RebalanceTimeout: -1, Owned: owned, Spare: 1 << 30}
 }
 
 func (s *scene) say(r ConsumerHeartbeat) ConsumerAnswer {
 	s.t.Helper()
-	if err := r.validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return ConsumerAnswer{Err: err}
 	}
-	a := s.consumerHeartbeat(s.now, &r, "made-here", s.topics)
-	s.settle(s.now)
+	a := s.ConsumerHeartbeat(s.now, &r, "made-here", s.topics)
+	s.Settle(s.now)
 	slices.SortFunc(a.Assigned, segments.Partition.Compare)
 	return a
 }
@@ -103,7 +102,7 @@ func TestPartitionChangesHands(t *testing.T) {
 }
 
 func (s *scene) described() (d Description) {
-	s.describe(&d)
+	s.Describe(&d)
 	return d
 }
 
@@ -118,13 +117,13 @@ func TestTimeoutsOfConsumers(t *testing.T) {
 		s.say(beating("a", 1, logPartition(0), logPartition(1)))
 		s.say(beating("b", s.member("b").epoch))
 		s.now = s.now.Add(5 * time.Second)
-		s.tick(s.now)
+		s.Tick(s.now)
 	}
 	s.wantRefused(beating("a", 1), kerr.UnknownMemberID)
 	s.want(beating("b", 3), 3, nil)
 	s.now = s.now.Add(45 * time.Second)
-	s.tick(s.now)
-	if !s.idle() || !s.deadline().IsZero() {
+	s.Tick(s.now)
+	if !s.Idle() || !s.Deadline().IsZero() {
 		t.Errorf("%+v is left", s.described())
 	}
 }
@@ -137,7 +136,7 @@ func TestLostAnswers(t *testing.T) {
 	s := newScene(t, nil)
 	s.want(joining("a", "log"), 1, []int32{0, 1})
 	s.want(joining("a", "log"), 1, []int32{0, 1}) // it has not heard that it is in
-	s.topics = newCatalog(2, []*coordinator.Topic{{ID: logTopic.ID, Name: "log", Partitions: 3}})
+	s.topics = NewCatalog(2, []*coordinator.Topic{{ID: logTopic.ID, Name: "log", Partitions: 3}})
 	s.kind.(*consumerGroup).see(s.topics)
 	s.want(beating("a", 1), 2, []int32{0, 1, 2})
 	s.wantRefused(beating("a", 1), kerr.FencedMemberEpoch) // what it has is not said
@@ -172,9 +171,9 @@ func TestStaticConsumers(t *testing.T) {
 	s.now = s.now.Add(44 * time.Second)
 	s.say(beating("b", 2))
 	s.now = s.now.Add(time.Second)
-	s.tick(s.now)
+	s.Tick(s.now)
 	s.want(beating("b", 2), 3, []int32{0, 1})
-	if a := s.say(beating("b", -1)); a.Err != nil || a.Epoch != -1 || !s.idle() {
+	if a := s.say(beating("b", -1)); a.Err != nil || a.Epoch != -1 || !s.Idle() {
 		t.Errorf("leaving for good: %+v", a)
 	}
 }
@@ -206,9 +205,9 @@ func TestMemberEpochsOfCommits(t *testing.T) {
 	commit := func(member string, epoch int32, indexes ...int32) *kerr.Error {
 		c := Committer{MemberID: member, Generation: epoch}
 		for _, n := range indexes {
-			c.offsets = append(c.offsets, coordinator.GroupOffset{Partition: logPartition(n)})
+			c.Offsets = append(c.Offsets, coordinator.GroupOffset{Partition: logPartition(n)})
 		}
-		return s.mayCommit(s.now, c)
+		return s.MayCommit(s.now, c)
 	}
 	s.want(joining("a", "log"), 1, []int32{0, 1})
 	s.want(joining("b", "log"), 2, []int32{})
@@ -244,15 +243,15 @@ func TestLimitsOfConsumers(t *testing.T) {
 		}
 	})...), kerr.GroupMaxSizeReached)
 	poor := joining("b", "log")
-	poor.spare = 100
+	poor.Spare = 100
 	s.wantRefused(poor, kerr.GroupMaxSizeReached)
-	s.topics = newCatalog(2, []*coordinator.Topic{logTopic, {ID: segments.TopicID{3}, Name: "huge", Partitions: 100}})
+	s.topics = NewCatalog(2, []*coordinator.Topic{logTopic, {ID: segments.TopicID{3}, Name: "huge", Partitions: 100}})
 	s.kind.(*consumerGroup).see(s.topics)
 	s.wantRefused(joining("b", "huge"), kerr.GroupMaxSizeReached)
 	s.want(joining("b", "log"), 2, []int32{})
 	s.wantRefused(joining("c", "log"), kerr.GroupMaxSizeReached)
 	in := joining("b", "log")
-	in.spare = -1
+	in.Spare = -1
 	s.want(in, 2, []int32{})
 }
 
@@ -277,9 +276,9 @@ func TestAssignorsAndUpgrades(t *testing.T) {
 		"data": {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7}, "malformed": {0, 0, 0, 0, 0, 9}} {
 		s := newScene(t, func(o *Options) { o.InitialRebalanceDelay = -1 })
 		g := s.kind.(*classicGroup)
-		g.join(s.now, &JoinRequest{SessionTimeout: time.Minute, RebalanceTimeout: time.Minute, ProtocolType: consumerProtocol,
-			Protocols: []Protocol{{"range", subscribed}}, spare: 1 << 30}, "old", 1)
-		g.sync(s.now, &SyncRequest{MemberID: "old", Generation: 1, Assignments: map[string][]byte{"old": assignment}}, 2)
+		g.Join(s.now, &JoinRequest{SessionTimeout: time.Minute, RebalanceTimeout: time.Minute, ProtocolType: consumerProtocol,
+			Protocols: []Protocol{{"range", subscribed}}, Spare: 1 << 30}, "old", 1)
+		g.Sync(s.now, &SyncRequest{MemberID: "old", Generation: 1, Assignments: map[string][]byte{"old": assignment}}, 2)
 		a := s.say(joining("a", "log"))
 		if _, upgraded := s.kind.(*consumerGroup); upgraded != (name == "") {
 			t.Errorf("%s: the group is a %T", name, s.kind)
@@ -297,7 +296,7 @@ func FuzzEmbeddedProtocol(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0, 0, 0,
 		1, 0, 0, 0, 0})
 	f.Add([]byte{0, 0, 0, 0, 0, 1, 0, 3, 'l', 'o', 'g', 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff})
-	topics := newCatalog(1, []*coordinator.Topic{logTopic})
+	topics := NewCatalog(1, []*coordinator.Topic{logTopic})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, _ := readSubscription(b)
 		n := len(s.topics)

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"slices"
@@ -23,8 +23,8 @@ type classicSide struct {
 	syncBy    time.Time  // and if it has not asked for its assignment
 }
 
-// join takes in a member of the classic protocol, or lets one stay.
-func (g *consumerGroup) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
+// Join takes in a member of the classic protocol, or lets one stay.
+func (g *consumerGroup) Join(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	a := g.joined(now, r, newID)
 	if a.Err != nil {
 		a.Generation = -1
@@ -89,7 +89,7 @@ func (g *consumerGroup) classicVisitor(r *JoinRequest) (*consumer, *kerr.Error) 
 	case r.MemberID == "":
 		m = g.instances[r.InstanceID]
 	default:
-		return g.known(who{r.MemberID, r.InstanceID})
+		return g.known(Identity{r.MemberID, r.InstanceID})
 	}
 	_, expected := g.expected[r.MemberID]
 	switch {
@@ -122,13 +122,13 @@ func (g *consumerGroup) classicRoom(m *consumer, r *JoinRequest, wants subscript
 	}
 	_, bytes, _ := g.weight()
 	if sent > before && (sent > g.limits.MemberBytes || bytes+sent-before > g.limits.GroupBytes ||
-		int64(sent-before) > r.spare) {
+		int64(sent-before) > r.Spare) {
 		return kerr.GroupMaxSizeReached
 	}
 	if m != nil && !m.differs(wants) {
 		return nil
 	}
-	if g.room(m, wants, r.spare) != nil {
+	if g.room(m, wants, r.Spare) != nil {
 		return kerr.GroupMaxSizeReached
 	}
 	return nil
@@ -148,7 +148,7 @@ func (m *consumer) renewClassic(g *consumerGroup, r *JoinRequest, said *embedded
 }
 
 // classicMember returns the member of the classic protocol that a request comes from.
-func (g *consumerGroup) classicMember(w who, generation int32) (*consumer, *kerr.Error) {
+func (g *consumerGroup) classicMember(w Identity, generation int32) (*consumer, *kerr.Error) {
 	m, err := g.known(w)
 	switch {
 	case err != nil:
@@ -161,9 +161,9 @@ func (g *consumerGroup) classicMember(w who, generation int32) (*consumer, *kerr
 	return m, nil
 }
 
-// sync tells a member what it may read. It is answered at once: the assignment is the server's.
-func (g *consumerGroup) sync(now time.Time, r *SyncRequest, t Ticket) {
-	m, err := g.classicMember(who{r.MemberID, r.InstanceID}, r.Generation)
+// Sync tells a member what it may read. It is answered at once: the assignment is the server's.
+func (g *consumerGroup) Sync(now time.Time, r *SyncRequest, t Ticket) {
+	m, err := g.classicMember(Identity{r.MemberID, r.InstanceID}, r.Generation)
 	a := SyncAnswer{Err: err}
 	switch {
 	case err != nil:
@@ -182,9 +182,9 @@ func (g *consumerGroup) sync(now time.Time, r *SyncRequest, t Ticket) {
 	g.replies = append(g.replies, Reply{Ticket: t, Sync: &a})
 }
 
-// heartbeat says that a member is alive, and tells it whether it has to join again: to get to the
+// Heartbeat says that a member is alive, and tells it whether it has to join again: to get to the
 // group's epoch, to say that it let go, or to get what others have let go of.
-func (g *consumerGroup) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
+func (g *consumerGroup) Heartbeat(now time.Time, w Identity, generation int32) *kerr.Error {
 	m, err := g.classicMember(w, generation)
 	if err != nil {
 		return err
@@ -204,13 +204,13 @@ func (g *consumerGroup) recall(now time.Time, m *consumer) {
 	}
 }
 
-// leave takes a member of the classic protocol out.
-func (g *consumerGroup) leave(_ time.Time, w who) *kerr.Error {
-	if m := g.instances[w.instance]; w.member == "" && m != nil {
-		w.member = m.id
+// Leave takes a member of the classic protocol out.
+func (g *consumerGroup) Leave(_ time.Time, w Identity) *kerr.Error {
+	if m := g.instances[w.Instance]; w.Member == "" && m != nil {
+		w.Member = m.id
 	}
-	if _, expected := g.expected[w.member]; expected && w.instance == "" {
-		delete(g.expected, w.member)
+	if _, expected := g.expected[w.Member]; expected && w.Instance == "" {
+		delete(g.expected, w.Member)
 		return nil
 	}
 	m, err := g.known(w)

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"fmt"
@@ -11,7 +11,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-var testLimits = Options{}.withDefaults().Limits
+var testLimits = Limits{}.WithDefaults()
+
+func testOptions() *Options {
+	return &Options{Limits: testLimits, InitialRebalanceDelay: 200 * time.Millisecond,
+		ConsumerSessionTimeout: 45 * time.Second}
+}
 
 // driver sends events to a classic group and keeps account of what it answers.
 type driver struct {
@@ -31,7 +36,7 @@ func newDriver(limits Limits, delay time.Duration) *driver {
 func consumerJoin(id string) *JoinRequest {
 	return &JoinRequest{MemberID: id, SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
 		ProtocolType: "consumer",
-		Protocols:    []Protocol{{"range", []byte("topics")}, {"sticky", []byte("more")}}, AsksForID: true, spare: 1 << 30}
+		Protocols:    []Protocol{{"range", []byte("topics")}, {"sticky", []byte("more")}}, AsksForID: true, Spare: 1 << 30}
 }
 
 func (d *driver) send(member string, event func(t Ticket)) Ticket {
@@ -44,7 +49,7 @@ func (d *driver) send(member string, event func(t Ticket)) Ticket {
 }
 
 func (d *driver) collect() {
-	for _, r := range d.take() {
+	for _, r := range d.Take() {
 		if _, waits := d.waiting[r.Ticket]; !waits {
 			panic(fmt.Sprintf("ticket %d is answered twice or was never given", r.Ticket))
 		}
@@ -58,16 +63,16 @@ func (d *driver) collect() {
 }
 
 func (d *driver) sendJoin(r *JoinRequest) Ticket {
-	return d.send(r.MemberID, func(t Ticket) { d.join(d.now, r, fmt.Sprint("member-", t), t) })
+	return d.send(r.MemberID, func(t Ticket) { d.Join(d.now, r, fmt.Sprint("member-", t), t) })
 }
 
 func (d *driver) sendSync(r *SyncRequest) Ticket {
-	return d.send(r.MemberID, func(t Ticket) { d.sync(d.now, r, t) })
+	return d.send(r.MemberID, func(t Ticket) { d.Sync(d.now, r, t) })
 }
 
 func (d *driver) pass(by time.Duration) {
 	d.now = d.now.Add(by)
-	d.tick(d.now)
+	d.Tick(d.now)
 	d.collect()
 }
 
@@ -101,10 +106,10 @@ func TestLifeOfAGroup(t *testing.T) {
 		t.Fatalf("%s: %+v, %+v", d.state, d.syncs[syncA], d.syncs[syncB])
 	}
 	c, joinC := d.enter(consumerJoin(""))
-	if err := d.heartbeat(d.now, who{member: a}, 1); err != kerr.RebalanceInProgress {
+	if err := d.Heartbeat(d.now, Identity{Member: a}, 1); err != kerr.RebalanceInProgress {
 		t.Errorf("heartbeat while a member joins: %v", err)
 	}
-	if err := d.mayCommit(d.now, Committer{MemberID: a, Generation: 1}); err != nil {
+	if err := d.MayCommit(d.now, Committer{MemberID: a, Generation: 1}); err != nil {
 		t.Errorf("a commit before joining again: %v", err)
 	}
 	d.sendJoin(consumerJoin(a))
@@ -112,16 +117,16 @@ func TestLifeOfAGroup(t *testing.T) {
 	if d.generation != 2 || d.joins[joinC].MemberID != c || d.joins[joinC].Generation != 2 {
 		t.Fatalf("generation %d, %+v", d.generation, d.joins[joinC])
 	}
-	if err := d.mayCommit(d.now, Committer{MemberID: a, Generation: 2}); err != kerr.RebalanceInProgress {
+	if err := d.MayCommit(d.now, Committer{MemberID: a, Generation: 2}); err != kerr.RebalanceInProgress {
 		t.Errorf("a commit before the assignment: %v", err)
 	}
-	if err := d.mayCommit(d.now, Committer{MemberID: a, Generation: 1}); err != kerr.IllegalGeneration {
+	if err := d.MayCommit(d.now, Committer{MemberID: a, Generation: 1}); err != kerr.IllegalGeneration {
 		t.Errorf("a commit of the generation before: %v", err)
 	}
 	for _, id := range []string{a, b, c} {
 		d.sendSync(&SyncRequest{MemberID: id, Generation: 2})
 	}
-	if err := d.leave(d.now, who{member: a}); err != nil {
+	if err := d.Leave(d.now, Identity{Member: a}); err != nil {
 		t.Fatal(err)
 	}
 	d.sendJoin(consumerJoin(c))
@@ -130,8 +135,8 @@ func TestLifeOfAGroup(t *testing.T) {
 		t.Fatalf("%s, generation %d, leader %s, %d members", d.state, d.generation, d.leader, len(d.members))
 	}
 	d.pass(time.Minute) // and c never syncs
-	if d.state != Empty || !d.idle() || d.bytes != 0 || !d.deadline().IsZero() {
-		t.Fatalf("%s, %d bytes, next %s", d.state, d.bytes, d.deadline())
+	if d.state != Empty || !d.Idle() || d.bytes != 0 || !d.Deadline().IsZero() {
+		t.Fatalf("%s, %d bytes, next %s", d.state, d.bytes, d.Deadline())
 	}
 }
 
@@ -152,7 +157,7 @@ func TestStaticMembership(t *testing.T) {
 		d.state != Stable {
 		t.Fatalf("%s: %+v", d.state, again)
 	}
-	if err := d.heartbeat(d.now, who{first.MemberID, "i"}, 1); err != kerr.FencedInstanceID {
+	if err := d.Heartbeat(d.now, Identity{first.MemberID, "i"}, 1); err != kerr.FencedInstanceID {
 		t.Errorf("the former self's heartbeat: %v", err)
 	}
 	if got := d.syncs[d.sendSync(&SyncRequest{MemberID: again.MemberID, InstanceID: "i",
@@ -165,7 +170,7 @@ func TestStaticMembership(t *testing.T) {
 		len(third.Members) != 1 {
 		t.Errorf("a leader of version 9 is told %+v", third)
 	}
-	if err := d.leave(d.now, who{instance: "i"}); err != nil || d.state != Empty {
+	if err := d.Leave(d.now, Identity{Instance: "i"}); err != nil || d.state != Empty {
 		t.Errorf("leaving by instance id: %v, %s", err, d.state)
 	}
 }
@@ -217,7 +222,7 @@ func TestWhoDoesNotSync(t *testing.T) {
 	d.sendSync(&SyncRequest{MemberID: a, Generation: 1})
 	for range 13 {
 		for _, id := range []string{a, b} {
-			d.heartbeat(d.now, who{member: id}, 1)
+			d.Heartbeat(d.now, Identity{Member: id}, 1)
 		}
 		d.pass(5 * time.Second)
 	}
@@ -261,7 +266,7 @@ func TestWhoGivesUpWithoutAnID(t *testing.T) {
 	_, other := d.enter(consumerJoin(""))
 	for _, t := range []Ticket{ticket, other} {
 		delete(d.waiting, t)
-		d.abandon(d.now, t)
+		d.Abandon(d.now, t)
 	}
 	if len(d.members) != 1 || d.order[0].nameless {
 		t.Errorf("%d members are left", len(d.members))
@@ -312,8 +317,8 @@ func TestMachineKeepsItsInvariants(t *testing.T) {
 			d.pass(2 * freshTimeout)
 			w.check(t)
 		}
-		if len(d.waiting) > 0 || !d.idle() || d.bytes != 0 || !d.deadline().IsZero() || len(d.instances) > 0 {
-			t.Fatalf("%s is left: %d wait, %d bytes, deadline %s", d.state, len(d.waiting), d.bytes, d.deadline())
+		if len(d.waiting) > 0 || !d.Idle() || d.bytes != 0 || !d.Deadline().IsZero() || len(d.instances) > 0 {
+			t.Fatalf("%s is left: %d wait, %d bytes, deadline %s", d.state, len(d.waiting), d.bytes, d.Deadline())
 		}
 	})
 }
@@ -340,11 +345,11 @@ func (w *walker) step(t *rapid.T) {
 		r.SessionTimeout = time.Duration(rapid.IntRange(1, 9).Draw(t, "session")) * time.Second
 		r.RebalanceTimeout = time.Duration(rapid.IntRange(1, 9).Draw(t, "rebalance")) * time.Second
 		if m := w.members[id]; m != nil && instance == m.instance && size <= len(m.protocols[0].Metadata) {
-			r.spare = 0 // no reason to refuse a member
+			r.Spare = 0 // no reason to refuse a member
 		}
 		ticket := w.sendJoin(r)
 		if a, answered := w.joins[ticket]; answered && a.Err == kerr.GroupMaxSizeReached &&
-			(r.spare == 0 || size == 1 && len(w.members)+len(w.expected) < 3) {
+			(r.Spare == 0 || size == 1 && len(w.members)+len(w.expected) < 3) {
 			t.Fatalf("refused though there is room: %d members, %d expected, %d bytes", len(w.members), len(w.expected), w.bytes)
 		}
 	case 4, 5, 6:
@@ -354,15 +359,15 @@ func (w *walker) step(t *rapid.T) {
 		}
 		w.sendSync(r)
 	case 7:
-		w.heartbeat(w.now, who{id, instance}, generation)
-		w.mayCommit(w.now, Committer{MemberID: id, InstanceID: instance, Generation: generation})
+		w.Heartbeat(w.now, Identity{id, instance}, generation)
+		w.MayCommit(w.now, Committer{MemberID: id, InstanceID: instance, Generation: generation})
 	case 8:
 		if waiting := slices.Sorted(maps.Keys(w.waiting)); len(waiting) > 0 && rapid.Bool().Draw(t, "abandon") {
 			ticket := rapid.SampledFrom(waiting).Draw(t, "ticket")
 			delete(w.waiting, ticket)
-			w.abandon(w.now, ticket)
+			w.Abandon(w.now, ticket)
 		} else {
-			w.leave(w.now, who{id, instance})
+			w.Leave(w.now, Identity{id, instance})
 		}
 		w.collect()
 	case 9:

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"fmt"
@@ -12,17 +12,29 @@ import (
 	"firn.dev/segments"
 )
 
-// catalog is which topics there are. It does not change: when topics do, there is another, of a
+// Catalog is which topics there are. It does not change: when topics do, there is another, of a
 // higher version.
-type catalog struct {
+type Catalog struct {
 	version uint64
 	byName  map[string]*coordinator.Topic
 	byID    map[segments.TopicID]*coordinator.Topic
 	names   []string // ordered
 }
 
-func newCatalog(version uint64, topics []*coordinator.Topic) *catalog {
-	c := &catalog{version: version, byName: make(map[string]*coordinator.Topic, len(topics)),
+// Next returns the catalog of these topics, which is this one if they are the same.
+func (c *Catalog) Next(topics []*coordinator.Topic) *Catalog {
+	if len(topics) == len(c.byID) && !slices.ContainsFunc(topics, func(t *coordinator.Topic) bool {
+		known := c.byID[t.ID]
+		return known == nil || known.Partitions != t.Partitions
+	}) {
+		return c
+	}
+	return NewCatalog(c.version+1, topics)
+}
+
+// NewCatalog returns the catalog of these topics.
+func NewCatalog(version uint64, topics []*coordinator.Topic) *Catalog {
+	c := &Catalog{version: version, byName: make(map[string]*coordinator.Topic, len(topics)),
 		byID: make(map[segments.TopicID]*coordinator.Topic, len(topics))}
 	for _, t := range topics {
 		c.byName[t.Name], c.byID[t.ID] = t, t
@@ -38,7 +50,7 @@ const maxRegexBytes = 1 << 10
 
 // match returns the names of the topics that a regular expression matches as a whole. Its syntax is
 // RE2's, as KIP-848 says, which is Go's.
-func (c *catalog) match(expression string) ([]string, *kerr.Error) {
+func (c *Catalog) match(expression string) ([]string, *kerr.Error) {
 	refuse := func(why string) *kerr.Error {
 		refused := *kerr.InvalidRegularExpression
 		refused.Description = fmt.Sprintf("SubscribedTopicRegex is not valid: %s.", why)
@@ -64,7 +76,7 @@ func (c *catalog) match(expression string) ([]string, *kerr.Error) {
 }
 
 // topics returns those topics that exist, in the order of their names, each once.
-func (c *catalog) topics(names ...[]string) []*coordinator.Topic {
+func (c *Catalog) topics(names ...[]string) []*coordinator.Topic {
 	var all []*coordinator.Topic
 	for _, some := range names {
 		for _, name := range some {

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import "encoding/binary"
 
@@ -6,9 +6,9 @@ import "encoding/binary"
 // that they are subscribed to.
 const consumerProtocol = "consumer"
 
-// subscriptions says of which topics a member is a subscriber. A member whose metadata cannot be
+// Subscriptions says of which topics a member is a subscriber. A member whose metadata cannot be
 // read may be one of any.
-func (g *classicGroup) subscriptions() func(topic string) bool {
+func (g *classicGroup) Subscriptions() func(topic string) bool {
 	topics, unreadable := map[string]bool{}, false
 	for _, m := range g.order {
 		if g.protocolType != consumerProtocol || len(m.protocols) == 0 {

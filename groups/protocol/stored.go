@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"encoding/json"
@@ -97,9 +97,9 @@ type storedHold struct {
 // of its generation or epoch, until it is deleted or the sweep finds no offsets in it. It is not
 // kept in memory.
 
-// export is what the next owner has to know, empty if that is nothing. False: the members are in
+// Export is what the next owner has to know, empty if that is nothing. False: the members are in
 // the middle of an agreement, whose end is stored.
-func (g *anyGroup) export() ([]byte, bool) {
+func (g *Group) Export() ([]byte, bool) {
 	stored := storedGroup{Format: storedFormat}
 	switch k := g.kind.(type) {
 	case *classicGroup:
@@ -109,7 +109,7 @@ func (g *anyGroup) export() ([]byte, bool) {
 		stored.Classic = k.export()
 	case *consumerGroup:
 		stored.Consumer = k.export()
-	case *shareGroup:
+	case *ShareGroup:
 		stored.Share = k.export()
 	}
 	switch {
@@ -117,7 +117,7 @@ func (g *anyGroup) export() ([]byte, bool) {
 		stored.Format = storedShareFormat
 	case stored.Classic == nil && stored.Consumer == nil:
 		return nil, true
-	case g.members() == 0:
+	case g.Members() == 0:
 		stored.Format = storedEmptyFormat
 	}
 	b, err := json.Marshal(stored)
@@ -168,9 +168,9 @@ func exportHolds(held map[segments.Partition]int32) (stored []storedHold) {
 	return stored
 }
 
-// restore makes of a new group what a former owner has stored. Members have as long as a session to
+// Restore makes of a new group what a former owner has stored. Members have as long as a session to
 // be heard of.
-func (g *anyGroup) restore(now time.Time, stored []byte, topics *catalog) error {
+func (g *Group) Restore(now time.Time, stored []byte, topics *Catalog) error {
 	var from storedGroup
 	if err := json.Unmarshal(stored, &from); err != nil {
 		return err
@@ -253,17 +253,18 @@ func restoreHolds(stored []storedHold) map[segments.Partition]int32 {
 
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// agreement names what members have agreed on: another kind of group, or a higher number, is
+// Agreement names what members have agreed on: another kind of group, or a higher number, is
 // another one.
-type agreement struct {
+type Agreement struct {
 	kind   kind
 	number uint64
 }
 
-func (g *anyGroup) agreement() agreement { return agreement{g.kind, g.kind.agreements()} }
+// Agreement returns what the members have agreed on.
+func (g *Group) Agreement() Agreement { return Agreement{g.kind, g.kind.agreements()} }
 
-// remembers says that the group is, or was, something that members have made it.
-func (g *anyGroup) remembers() bool {
-	stored, agreed := g.export()
+// Remembers says that the group is, or was, something that members have made it.
+func (g *Group) Remembers() bool {
+	stored, agreed := g.Export()
 	return !agreed || len(stored) > 0
 }

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"cmp"
@@ -28,8 +28,10 @@ type ConsumerHeartbeat struct {
 	Describes func(topic string) bool
 	Owned     []segments.Partition // that it has
 
-	spare   int64         // bytes that the node has left for all groups
-	session time.Duration // of the group's members from now on; 0: as it was
+	// groups.Manager fills these in:
+
+	Spare   int64         // bytes that the node has left for all groups
+	Session time.Duration // of the group's members from now on; 0: as it was
 }
 
 // ConsumerAnswer is the answer to a ConsumerHeartbeat.
@@ -42,8 +44,8 @@ type ConsumerAnswer struct {
 	Assigns  bool // Assigned is what the member may read from now on; otherwise that is as it was
 }
 
-// joins says whether the heartbeat asks to become a member, or to be one again.
-func (r *ConsumerHeartbeat) joins() bool { return r.Epoch == 0 }
+// Joins says whether the heartbeat asks to become a member, or to be one again.
+func (r *ConsumerHeartbeat) Joins() bool { return r.Epoch == 0 }
 
 // leaves says whether it is the member's last.
 func (r *ConsumerHeartbeat) leaves() bool { return r.Epoch == leaving || r.Epoch == away }
@@ -54,20 +56,20 @@ func (r *ConsumerHeartbeat) full() bool {
 	return r.RebalanceTimeout >= 0 && (r.Names != nil || r.Regex != nil) && r.Owned != nil
 }
 
-// refusal is an error with words of its own.
-func refusal(err *kerr.Error, format string, args ...any) *kerr.Error {
+// Refusal is an error with words of its own.
+func Refusal(err *kerr.Error, format string, args ...any) *kerr.Error {
 	own := *err
 	own.Description = fmt.Sprintf(format, args...)
 	return &own
 }
 
-// validate refuses what no group could take.
-func (r *ConsumerHeartbeat) validate() *kerr.Error {
-	invalid := func(why string) *kerr.Error { return refusal(kerr.InvalidRequest, "%s", why) }
+// Validate refuses what no group could take.
+func (r *ConsumerHeartbeat) Validate() *kerr.Error {
+	invalid := func(why string) *kerr.Error { return Refusal(kerr.InvalidRequest, "%s", why) }
 	switch {
 	case r.Epoch < away:
 		return invalid("MemberEpoch is invalid.")
-	case r.MemberID == "" && !r.joins():
+	case r.MemberID == "" && !r.Joins():
 		return invalid("MemberId can't be empty.")
 	case r.InstanceID != nil && *r.InstanceID == "":
 		return invalid("InstanceId can't be empty.")
@@ -75,15 +77,15 @@ func (r *ConsumerHeartbeat) validate() *kerr.Error {
 		return invalid("RackId can't be empty.")
 	case r.Epoch == away && r.InstanceID == nil:
 		return invalid("InstanceId can't be null.")
-	case r.joins() && r.RebalanceTimeout < 0:
+	case r.Joins() && r.RebalanceTimeout < 0:
 		return invalid("RebalanceTimeoutMs must be provided in first request.")
-	case r.joins() && (r.Owned == nil || len(r.Owned) > 0):
+	case r.Joins() && (r.Owned == nil || len(r.Owned) > 0):
 		return invalid("TopicPartitions must be empty when (re-)joining.")
-	case r.joins() && r.Names == nil && r.Regex == nil:
+	case r.Joins() && r.Names == nil && r.Regex == nil:
 		return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
 	}
 	if r.Assignor != nil && assignors[*r.Assignor] == nil {
-		return refusal(kerr.UnsupportedAssignor, "ServerAssignor %q is not supported. Supported assignors: uniform, range.",
+		return Refusal(kerr.UnsupportedAssignor, "ServerAssignor %q is not supported. Supported assignors: uniform, range.",
 			*r.Assignor)
 	}
 	return nil
@@ -95,7 +97,7 @@ func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, n
 	if r.leaves() {
 		return g.leaves(r)
 	}
-	g.session = cmp.Or(r.session, g.session)
+	g.session = cmp.Or(r.Session, g.session)
 	m, err := g.visitor(r)
 	if err != nil {
 		return ConsumerAnswer{Err: err}
@@ -125,7 +127,7 @@ func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, n
 	m.heardBy = now.Add(g.session)
 	changed := g.reconcile(now, m, r.Owned)
 	a := ConsumerAnswer{MemberID: m.id, Epoch: m.epoch}
-	if changed || r.joins() || r.full() {
+	if changed || r.Joins() || r.full() {
 		a.Assigns = true
 		for at := range m.assigned {
 			a.Assigned = append(a.Assigned, at)
@@ -137,10 +139,10 @@ func (g *consumerGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, n
 // visitor returns the member that a heartbeat comes from, nil for one that is to be, or why it is
 // refused.
 func (g *consumerGroup) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
-	if !r.joins() {
-		w := who{member: r.MemberID}
+	if !r.Joins() {
+		w := Identity{Member: r.MemberID}
 		if r.InstanceID != nil {
-			w.instance = *r.InstanceID
+			w.Instance = *r.InstanceID
 		}
 		m, err := g.known(w)
 		if err != nil {
@@ -152,17 +154,17 @@ func (g *consumerGroup) visitor(r *ConsumerHeartbeat) (*consumer, *kerr.Error) {
 	if r.InstanceID != nil {
 		before := g.instances[*r.InstanceID]
 		if m != nil && m != before {
-			return nil, refusal(kerr.InvalidRequest, "Member %s has another instance id.", r.MemberID)
+			return nil, Refusal(kerr.InvalidRequest, "Member %s has another instance id.", r.MemberID)
 		}
 		if before != nil && before.id != r.MemberID && before.epoch != away && before.classic == nil {
-			return nil, refusal(kerr.UnreleasedInstanceID,
+			return nil, Refusal(kerr.UnreleasedInstanceID,
 				"Static member %s with instance id %s cannot join the group because the instance id is owned by %s member.",
 				r.MemberID, *r.InstanceID, before.id)
 		}
 		m = before
 	}
 	if m == nil && len(g.members)+len(g.expected) >= g.limits.MaxMembers {
-		return nil, refusal(kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity of %d members.",
+		return nil, Refusal(kerr.GroupMaxSizeReached, "The consumer group has reached its maximum capacity of %d members.",
 			g.limits.MaxMembers)
 	}
 	return m, nil
@@ -177,7 +179,7 @@ func (m *consumer) fences(r *ConsumerHeartbeat) *kerr.Error {
 	case r.Epoch == m.previous && r.Epoch < m.epoch && m.hasAll(r.Owned):
 		return nil
 	}
-	return refusal(kerr.FencedMemberEpoch,
+	return Refusal(kerr.FencedMemberEpoch,
 		"The member's epoch is %d and not %d. The member must abandon all its partitions and rejoin.", m.epoch, r.Epoch)
 }
 
@@ -216,7 +218,7 @@ func (g *consumerGroup) wish(now time.Time, m *consumer, r *ConsumerHeartbeat) (
 	if m != nil && !m.differs(s) {
 		return s, nil
 	}
-	return s, g.room(m, s, r.spare)
+	return s, g.room(m, s, r.Spare)
 }
 
 // regexRefresh is how old what a regular expression matches may be where members may not know of
@@ -269,7 +271,7 @@ func (g *consumerGroup) room(m *consumer, s subscription, spare int64) *kerr.Err
 	}
 	_, bytes, _ := g.weight()
 	if grows > 0 && (sends > g.limits.MemberBytes || bytes+grows > g.limits.GroupBytes || int64(grows) > spare) {
-		return refusal(kerr.GroupMaxSizeReached,
+		return Refusal(kerr.GroupMaxSizeReached,
 			"The member's subscription is too large, or the group, or all groups together.")
 	}
 	return nil
@@ -300,9 +302,9 @@ func (m *consumer) renew(g *consumerGroup, r *ConsumerHeartbeat, wants subscript
 // leaves takes out a member that leaves. A static one that says that it will come back keeps its
 // place until its session is over.
 func (g *consumerGroup) leaves(r *ConsumerHeartbeat) ConsumerAnswer {
-	w := who{member: r.MemberID}
+	w := Identity{Member: r.MemberID}
 	if r.InstanceID != nil {
-		w.instance = *r.InstanceID
+		w.Instance = *r.InstanceID
 	}
 	m, err := g.known(w)
 	if err != nil {

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"cmp"
@@ -21,6 +21,7 @@ const (
 	Dead                             // no longer this node's
 )
 
+// String is the state's name.
 func (s State) String() string {
 	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Reconciling", "Dead"}[s]
 }
@@ -98,8 +99,8 @@ type Reply struct {
 	Sync   *SyncAnswer
 }
 
-// take returns the answers that are due.
-func (g *classicGroup) take() []Reply {
+// Take returns the answers that are due.
+func (g *classicGroup) Take() []Reply {
 	due := g.replies
 	g.replies = nil
 	return due
@@ -120,28 +121,28 @@ func (g *classicGroup) answerSync(t Ticket, a SyncAnswer) {
 // agreements counts generations that are complete, and what changes in one without another.
 func (g *classicGroup) agreements() uint64 { return g.agreed }
 
-// idle says that there is nothing to remember.
-func (g *classicGroup) idle() bool {
+// Idle says that there is nothing to remember.
+func (g *classicGroup) Idle() bool {
 	return len(g.members) == 0 && len(g.expected) == 0 && (g.state == Empty || g.state == Dead)
 }
 
-// who is how a member presents itself.
-type who struct {
-	member, instance string
+// Identity is how a member presents itself.
+type Identity struct {
+	Member, Instance string
 }
 
 // known returns the member, or why it is none.
-func (g *classicGroup) known(w who) (*member, *kerr.Error) {
-	if w.instance != "" {
-		switch id := g.instances[w.instance]; id {
+func (g *classicGroup) known(w Identity) (*member, *kerr.Error) {
+	if w.Instance != "" {
+		switch id := g.instances[w.Instance]; id {
 		case "":
 			return nil, kerr.UnknownMemberID
-		case w.member:
+		case w.Member:
 		default:
 			return nil, kerr.FencedInstanceID
 		}
 	}
-	m := g.members[w.member]
+	m := g.members[w.Member]
 	if m == nil {
 		return nil, kerr.UnknownMemberID
 	}
@@ -149,7 +150,7 @@ func (g *classicGroup) known(w who) (*member, *kerr.Error) {
 }
 
 // current is known for a member of this generation.
-func (g *classicGroup) current(w who, generation int32) (*member, *kerr.Error) {
+func (g *classicGroup) current(w Identity, generation int32) (*member, *kerr.Error) {
 	if g.state == Dead {
 		return nil, kerr.CoordinatorNotAvailable
 	}
@@ -172,8 +173,8 @@ func (m *member) overdue(now time.Time) bool {
 	return !now.Before(m.heardBy)
 }
 
-// deadline is when tick has something to do, zero for never.
-func (g *classicGroup) deadline() time.Time {
+// Deadline is when tick has something to do, zero for never.
+func (g *classicGroup) Deadline() time.Time {
 	first := g.joinBy
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
@@ -192,8 +193,8 @@ func (g *classicGroup) deadline() time.Time {
 	return first
 }
 
-// tick does what time demands.
-func (g *classicGroup) tick(now time.Time) {
+// Tick does what time demands.
+func (g *classicGroup) Tick(now time.Time) {
 	removed := false
 	for id, t := range g.expected {
 		if !now.Before(t) {
@@ -222,8 +223,8 @@ func (g *classicGroup) tick(now time.Time) {
 	}
 }
 
-// heartbeat says that a member is alive, and tells it whether it has to join again.
-func (g *classicGroup) heartbeat(now time.Time, w who, generation int32) *kerr.Error {
+// Heartbeat says that a member is alive, and tells it whether it has to join again.
+func (g *classicGroup) Heartbeat(now time.Time, w Identity, generation int32) *kerr.Error {
 	m, err := g.current(w, generation)
 	if err != nil {
 		return err
@@ -235,16 +236,16 @@ func (g *classicGroup) heartbeat(now time.Time, w who, generation int32) *kerr.E
 	return nil
 }
 
-// leave takes a member out.
-func (g *classicGroup) leave(now time.Time, w who) *kerr.Error {
+// Leave takes a member out.
+func (g *classicGroup) Leave(now time.Time, w Identity) *kerr.Error {
 	if g.state == Dead {
 		return kerr.CoordinatorNotAvailable
 	}
-	if w.member == "" && w.instance != "" {
-		w.member = g.instances[w.instance]
+	if w.Member == "" && w.Instance != "" {
+		w.Member = g.instances[w.Instance]
 	}
-	if _, expected := g.expected[w.member]; expected && w.instance == "" {
-		delete(g.expected, w.member)
+	if _, expected := g.expected[w.Member]; expected && w.Instance == "" {
+		delete(g.expected, w.Member)
 		g.completeIfAllJoined(now)
 		return nil
 	}
@@ -257,8 +258,8 @@ func (g *classicGroup) leave(now time.Time, w who) *kerr.Error {
 	return nil
 }
 
-// abandon says that nobody waits for this answer any more.
-func (g *classicGroup) abandon(now time.Time, t Ticket) {
+// Abandon says that nobody waits for this answer any more.
+func (g *classicGroup) Abandon(now time.Time, t Ticket) {
 	for _, m := range g.order {
 		switch t {
 		case m.join:
@@ -277,18 +278,18 @@ func (g *classicGroup) abandon(now time.Time, t Ticket) {
 	}
 }
 
-// mayCommit says whether offsets that somebody commits are to be taken. Without a generation they
+// MayCommit says whether offsets that somebody commits are to be taken. Without a generation they
 // come from someone who assigns partitions to itself, or from an administrator: that is allowed
 // while there are no members.
-func (g *classicGroup) mayCommit(now time.Time, c Committer) *kerr.Error {
-	w, generation := who{c.MemberID, c.InstanceID}, c.Generation
+func (g *classicGroup) MayCommit(now time.Time, c Committer) *kerr.Error {
+	w, generation := Identity{c.MemberID, c.InstanceID}, c.Generation
 	if g.state == Dead {
 		return kerr.CoordinatorNotAvailable
 	}
 	if generation < 0 && g.state == Empty {
 		return nil
 	}
-	if generation < 0 && w == (who{}) {
+	if generation < 0 && w == (Identity{}) {
 		return kerr.UnknownMemberID
 	}
 	m, err := g.current(w, generation)
@@ -358,7 +359,7 @@ func (g *classicGroup) longestRebalance() time.Duration {
 	return slices.MaxFunc(g.order, func(a, b *member) int { return cmp.Compare(a.rebalance, b.rebalance) }).rebalance
 }
 
-func (g *classicGroup) describe(d *Description) {
+func (g *classicGroup) Describe(d *Description) {
 	d.State, d.ProtocolType = g.state, g.protocolType
 	if g.state == Stable {
 		d.Protocol = g.protocol

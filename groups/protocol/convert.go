@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"maps"
@@ -13,16 +13,16 @@ import (
 // classic protocol again when the last of them is gone and others are left: Kafka's
 // group.consumer.migration.policy=bidirectional. Its members notice nothing but a rebalance.
 
-// consumerHeartbeat takes in a heartbeat of a member of the new protocol, for which the group
+// ConsumerHeartbeat takes in a heartbeat of a member of the new protocol, for which the group
 // becomes what it has to be. newID is the id of a member that brings none.
-func (g *anyGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID string,
-	topics *catalog) ConsumerAnswer {
-	if g.dead {
+func (g *Group) ConsumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID string,
+	topics *Catalog) ConsumerAnswer {
+	if g.Dead {
 		return ConsumerAnswer{Err: kerr.NotCoordinator}
 	}
 	members, ok := g.kind.(*consumerGroup)
 	if !ok {
-		if !r.joins() {
+		if !r.Joins() {
 			return ConsumerAnswer{Err: kerr.UnknownMemberID} // it has been taken out meanwhile
 		}
 		members = newConsumerGroup(g.opts, topics)
@@ -34,7 +34,7 @@ func (g *anyGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID 
 	if a.Err == nil && !ok { // a member that is refused changes nothing
 		if before, classic := g.kind.(*classicGroup); classic {
 			before.dismiss()
-			members.replies = before.take()
+			members.replies = before.Take()
 		}
 		g.kind = members
 	}
@@ -42,11 +42,11 @@ func (g *anyGroup) consumerHeartbeat(now time.Time, r *ConsumerHeartbeat, newID 
 }
 
 // succeed takes over the members of a group that is of another kind so far, and stays as it is.
-func (g *consumerGroup) succeed(now time.Time, before *anyGroup) *kerr.Error {
-	if before.isShare() {
-		return refusal(kerr.GroupIDNotFound, "The group is a share group.")
+func (g *consumerGroup) succeed(now time.Time, before *Group) *kerr.Error {
+	if before.IsShare() {
+		return Refusal(kerr.GroupIDNotFound, "The group is a share group.")
 	}
-	if before.vacant() {
+	if before.Vacant() {
 		return nil
 	}
 	if members, classic := before.kind.(*classicGroup); classic {
@@ -55,9 +55,9 @@ func (g *consumerGroup) succeed(now time.Time, before *anyGroup) *kerr.Error {
 	return kerr.InconsistentGroupProtocol
 }
 
-// settle lets a group of the new protocol that only has members of the classic one left become one
+// Settle lets a group of the new protocol that only has members of the classic one left become one
 // of theirs.
-func (g *anyGroup) settle(now time.Time) {
+func (g *Group) Settle(now time.Time) {
 	members, ok := g.kind.(*consumerGroup)
 	if !ok || len(members.order) == 0 {
 		return
@@ -75,7 +75,7 @@ func (g *anyGroup) settle(now time.Time) {
 // inherit takes over the members of a classic group, which stays as it is.
 func (g *consumerGroup) inherit(now time.Time, from *classicGroup) *kerr.Error {
 	refuse := func(why string) *kerr.Error {
-		return refusal(kerr.GroupIDNotFound, "Cannot upgrade the classic group to a consumer group: %s.", why)
+		return Refusal(kerr.GroupIDNotFound, "Cannot upgrade the classic group to a consumer group: %s.", why)
 	}
 	if len(from.order) > 0 && from.protocolType != consumerProtocol {
 		return refuse("its members are not consumers")
@@ -164,6 +164,6 @@ func (g *classicGroup) inherit(now time.Time, from *consumerGroup) {
 	g.leader = g.order[0].id
 	g.protocol = g.vote()
 	g.state = Stable
-	g.replies = from.take()
+	g.replies = from.Take()
 	g.rebalance(now)
 }

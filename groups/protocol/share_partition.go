@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"cmp"
@@ -10,17 +10,20 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firn.dev/coordinator"
+	"firn.dev/segments"
 )
 
-// sharePartition is how far a share group (KIP-932) is with one partition: a transition function,
+// SharePartition is how far a share group (KIP-932) is with one partition: a transition function,
 // like the kinds of groups. Every record below start is finished; runs tell of those from start to
 // end; what lies behind has never been delivered.
-type sharePartition struct {
-	start   int64
+type SharePartition struct {
+	Start   int64
 	runs    []shareRun
 	trimmed int64 // records below were taken away, by the log or an administrator
 
-	version, stored uint64 // of what export tells; stored is the version that is a fact
+	version, kept uint64 // of what export tells; kept is the version that is a fact
 }
 
 // shareRun is neighbouring records of which the same is known.
@@ -48,11 +51,11 @@ const (
 	recordFinished
 )
 
-// shareRules are the configs of a share group that its partitions go by.
-type shareRules struct {
-	lock       time.Duration // share.record.lock.duration.ms
-	deliveries int           // share.delivery.count.limit
-	maxLocks   int           // share.partition.max.record.locks
+// ShareRules are the configs of a share group that its partitions go by.
+type ShareRules struct {
+	Lock       time.Duration // share.record.lock.duration.ms
+	Deliveries int           // share.delivery.count.limit
+	MaxLocks   int           // share.partition.max.record.locks
 }
 
 // LogRange is offsets of a log from First to Last.
@@ -83,28 +86,29 @@ const (
 	AckRenew
 )
 
-func newSharePartition(start int64) *sharePartition { return &sharePartition{start: start} }
+// NewSharePartition returns a partition of which nothing was delivered, and that begins there.
+func NewSharePartition(start int64) *SharePartition { return &SharePartition{Start: start} }
 
-// end is the first offset that was never delivered.
-func (p *sharePartition) end() int64 {
+// End is the first offset that was never delivered.
+func (p *SharePartition) End() int64 {
 	if n := len(p.runs); n > 0 {
 		return p.runs[n-1].last + 1
 	}
-	return p.start
+	return p.Start
 }
 
-// next is the first offset from which something may be acquired.
-func (p *sharePartition) next() int64 {
+// Next is the first offset from which something may be acquired.
+func (p *SharePartition) Next() int64 {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.state == recordAvailable {
 			return r.first
 		}
 	}
-	return p.end()
+	return p.End()
 }
 
-// inFlight is how many records were delivered and are not finished.
-func (p *sharePartition) inFlight() (n int) {
+// InFlight is how many records were delivered and are not finished.
+func (p *SharePartition) InFlight() (n int) {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.state != recordFinished {
 			n += int(r.last - r.first + 1)
@@ -113,8 +117,8 @@ func (p *sharePartition) inFlight() (n int) {
 	return n
 }
 
-// finished is how many records behind start are.
-func (p *sharePartition) finished() (n int64) {
+// Finished is how many records behind start are.
+func (p *SharePartition) Finished() (n int64) {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.state == recordFinished {
 			n += r.last - r.first + 1
@@ -123,27 +127,27 @@ func (p *sharePartition) finished() (n int64) {
 	return n
 }
 
-// full says that nothing can be acquired before members acknowledge something. In a crowded group
+// Full says that nothing can be acquired before members acknowledge something. In a crowded group
 // nothing is that was never delivered.
-func (p *sharePartition) full(rules *shareRules, crowded bool) bool {
-	return p.next() == p.end() && (crowded || p.inFlight() >= rules.maxLocks)
+func (p *SharePartition) Full(rules *ShareRules, crowded bool) bool {
+	return p.Next() == p.End() && (crowded || p.InFlight() >= rules.MaxLocks)
 }
 
-// shareAcquisition is what a member that has read a log wants of it.
-type shareAcquisition struct {
-	member   string
-	from, to int64      // what was read
-	batches  []LogRange // with records for members, in order; there are none elsewhere in what was read
-	most     int        // records
-	exactly  bool       // not one more; otherwise whole batches (KIP-1206)
-	split    int        // about how many records a range of the answer is to have; 0: any number
+// ShareAcquisition is what a member that has read a log wants of it.
+type ShareAcquisition struct {
+	Member   string
+	From, To int64      // what was read
+	Batches  []LogRange // with records for members, in order; there are none elsewhere in what was read
+	Most     int        // records
+	Exactly  bool       // not one more; otherwise whole batches (KIP-1206)
+	Split    int        // about how many records a range of the answer is to have; 0: any number
 }
 
-// acquire gives a member records that are available, or were never delivered.
-func (p *sharePartition) acquire(now time.Time, a *shareAcquisition, rules *shareRules) (got []AcquiredRange) {
-	lock := &shareLock{member: a.member, until: now.Add(rules.lock)}
-	behind, left := max(a.from, p.start), a.most // behind: the offset after the last that was looked at
-	for _, b := range a.batches {
+// Acquire gives a member records that are available, or were never delivered.
+func (p *SharePartition) Acquire(now time.Time, a *ShareAcquisition, rules *ShareRules) (got []AcquiredRange) {
+	lock := &shareLock{member: a.Member, until: now.Add(rules.Lock)}
+	behind, left := max(a.From, p.Start), a.Most // behind: the offset after the last that was looked at
+	for _, b := range a.Batches {
 		if left <= 0 {
 			break
 		}
@@ -152,31 +156,31 @@ func (p *sharePartition) acquire(now time.Time, a *shareAcquisition, rules *shar
 		}
 		p.finish(behind, b.First-1)
 		part := LogRange{max(b.First, behind), b.Last}
-		if room := int64(max(rules.maxLocks-p.inFlight(), 0)); a.exactly || room == 0 {
-			part.Last = min(part.Last, p.end()+room-1)
+		if room := int64(max(rules.MaxLocks-p.InFlight(), 0)); a.Exactly || room == 0 {
+			part.Last = min(part.Last, p.End()+room-1)
 		}
 		most := left
-		if !a.exactly {
-			most = max(most, int(part.records()))
+		if !a.Exactly {
+			most = max(most, int(part.Records()))
 		}
 		ranges, taken := p.acquireRange(part, most, lock)
-		got = appendRanges(got, ranges, a.split)
+		got = appendRanges(got, ranges, a.Split)
 		left -= taken
-		if part.Last < b.Last || left == 0 && a.exactly {
+		if part.Last < b.Last || left == 0 && a.Exactly {
 			p.tidy()
 			return got
 		}
 		behind = b.Last + 1
 	}
 	if left > 0 {
-		p.finish(behind, a.to)
+		p.finish(behind, a.To)
 	}
 	p.tidy()
 	return got
 }
 
 // acquireRange acquires what it can of some offsets.
-func (p *sharePartition) acquireRange(of LogRange, most int, lock *shareLock) (got []AcquiredRange, taken int) {
+func (p *SharePartition) acquireRange(of LogRange, most int, lock *shareLock) (got []AcquiredRange, taken int) {
 	if of.Last < of.First {
 		return nil, 0
 	}
@@ -204,7 +208,7 @@ func (p *sharePartition) acquireRange(of LogRange, most int, lock *shareLock) (g
 func appendRanges(all, more []AcquiredRange, split int) []AcquiredRange {
 	for i, r := range more {
 		if n := len(all); n > 0 && all[n-1].Last+1 == r.First && all[n-1].Deliveries == r.Deliveries &&
-			(i > 0 || split == 0 || all[n-1].records() < int64(split)) {
+			(i > 0 || split == 0 || all[n-1].Records() < int64(split)) {
 			all[n-1].Last = r.Last
 			continue
 		}
@@ -213,18 +217,19 @@ func appendRanges(all, more []AcquiredRange, split int) []AcquiredRange {
 	return all
 }
 
-func (r LogRange) records() int64 { return r.Last - r.First + 1 }
+// Records is how many offsets the range has.
+func (r LogRange) Records() int64 { return r.Last - r.First + 1 }
 
 // extend makes every offset up to last one that runs tell of.
-func (p *sharePartition) extend(last int64) {
-	if from := p.end(); last >= from {
+func (p *SharePartition) extend(last int64) {
+	if from := p.End(); last >= from {
 		p.runs = append(p.runs, shareRun{first: from, last: last})
 	}
 }
 
 // finish makes offsets finished for which nobody is, if nobody has them.
-func (p *sharePartition) finish(first, last int64) {
-	first = max(first, p.start)
+func (p *SharePartition) finish(first, last int64) {
+	first = max(first, p.Start)
 	if last < first {
 		return
 	}
@@ -240,13 +245,13 @@ func (p *sharePartition) finish(first, last int64) {
 }
 
 // index is where the first run is that does not end before an offset.
-func (p *sharePartition) index(at int64) int {
+func (p *SharePartition) index(at int64) int {
 	i, _ := slices.BinarySearchFunc(p.runs, at, func(r shareRun, at int64) int { return cmp.Compare(r.last, at) })
 	return i
 }
 
 // cut sees to it that a run begins at an offset, if runs tell of it.
-func (p *sharePartition) cut(at int64) {
+func (p *SharePartition) cut(at int64) {
 	i := p.index(at)
 	if i == len(p.runs) || p.runs[i].first >= at {
 		return
@@ -259,13 +264,13 @@ func (p *sharePartition) cut(at int64) {
 
 // tidy makes neighbours of which the same is known one run, moves start over what is finished, and
 // forgets what was never delivered at the end.
-func (p *sharePartition) tidy() {
+func (p *SharePartition) tidy() {
 	kept := p.runs[:0]
 	for _, r := range p.runs {
 		if r.state == recordFinished {
 			r.lock, r.count = nil, 0
 			if len(kept) == 0 {
-				p.start = r.last + 1
+				p.Start = r.last + 1
 				continue
 			}
 		}
@@ -283,9 +288,9 @@ func (p *sharePartition) tidy() {
 	p.runs = kept
 }
 
-// check says whether a member may acknowledge records. What was trimmed may be acknowledged
+// Check says whether a member may acknowledge records. What was trimmed may be acknowledged
 // without effect.
-func (p *sharePartition) check(now time.Time, member string, acks []ShareAck) *kerr.Error {
+func (p *SharePartition) Check(now time.Time, member string, acks []ShareAck) *kerr.Error {
 	before := int64(-1)
 	for i := range acks {
 		a := &acks[i]
@@ -314,13 +319,13 @@ func (p *sharePartition) check(now time.Time, member string, acks []ShareAck) *k
 }
 
 // acknowledge does what a member says of records. They were checked.
-func (p *sharePartition) acknowledge(now time.Time, acks []ShareAck, rules *shareRules) {
+func (p *SharePartition) acknowledge(now time.Time, acks []ShareAck, rules *ShareRules) {
 	for i := range acks {
 		a := &acks[i]
-		p.cut(max(a.First, p.start))
+		p.cut(max(a.First, p.Start))
 		p.cut(a.Last + 1)
 		if len(a.Types) > 1 {
-			for at := max(a.First, p.start) + 1; at <= a.Last; at++ {
+			for at := max(a.First, p.Start) + 1; at <= a.Last; at++ {
 				if a.Types[at-a.First] != a.Types[at-a.First-1] {
 					p.cut(at)
 				}
@@ -336,7 +341,7 @@ func (p *sharePartition) acknowledge(now time.Time, acks []ShareAck, rules *shar
 			switch t := a.Types[min(r.first-a.First, int64(len(a.Types)-1))]; t {
 			case AckRenew:
 				if lock == nil {
-					lock = &shareLock{r.lock.member, now.Add(rules.lock)}
+					lock = &shareLock{r.lock.member, now.Add(rules.Lock)}
 				}
 				r.lock = lock
 			case AckRelease:
@@ -351,15 +356,15 @@ func (p *sharePartition) acknowledge(now time.Time, acks []ShareAck, rules *shar
 
 // release gives acquired records back. Those that were delivered as often as they may be are
 // finished.
-func (r *shareRun) release(rules *shareRules) {
+func (r *shareRun) release(rules *ShareRules) {
 	r.lock, r.state = nil, recordAvailable
-	if int(r.count) >= rules.deliveries {
+	if int(r.count) >= rules.Deliveries {
 		r.state = recordFinished
 	}
 }
 
 // mark says of records that an acknowledgement is being decided, or no longer.
-func (p *sharePartition) mark(acks []ShareAck, busy bool) {
+func (p *SharePartition) mark(acks []ShareAck, busy bool) {
 	for i := range acks {
 		p.cut(acks[i].First)
 		p.cut(acks[i].Last + 1)
@@ -375,7 +380,7 @@ func (p *sharePartition) mark(acks []ShareAck, busy bool) {
 }
 
 // releaseAll gives back what the chosen locks hold, and says how many records that are.
-func (p *sharePartition) releaseAll(rules *shareRules, chosen func(*shareLock) bool) (n int64) {
+func (p *SharePartition) releaseAll(rules *ShareRules, chosen func(*shareLock) bool) (n int64) {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.state == recordAcquired && !r.busy && chosen(r.lock) {
 			r.release(rules)
@@ -390,12 +395,12 @@ func (p *sharePartition) releaseAll(rules *shareRules, chosen func(*shareLock) b
 }
 
 // expire gives back what was acquired for too long.
-func (p *sharePartition) expire(now time.Time, rules *shareRules) int64 {
+func (p *SharePartition) expire(now time.Time, rules *ShareRules) int64 {
 	return p.releaseAll(rules, func(l *shareLock) bool { return !now.Before(l.until) })
 }
 
 // deadline is when expire has something to do, zero for never.
-func (p *sharePartition) deadline() (first time.Time) {
+func (p *SharePartition) deadline() (first time.Time) {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.state == recordAcquired && !r.busy && (first.IsZero() || r.lock.until.Before(first)) {
 			first = r.lock.until
@@ -405,25 +410,95 @@ func (p *sharePartition) deadline() (first time.Time) {
 }
 
 // held says whether a record is acquired by somebody.
-func (p *sharePartition) held() bool {
+func (p *SharePartition) held() bool {
 	return slices.ContainsFunc(p.runs, func(r shareRun) bool { return r.state == recordAcquired })
 }
 
-// trim makes all records below an offset finished, whoever has them: they are no longer in the log.
-func (p *sharePartition) trim(to int64) {
-	if to <= p.start {
+// Trim makes all records below an offset finished, whoever has them: they are no longer in the log.
+func (p *SharePartition) Trim(to int64) {
+	if to <= p.Start {
 		return
 	}
 	p.cut(to)
 	p.runs = slices.DeleteFunc(p.runs, func(r shareRun) bool { return r.first < to })
-	p.start, p.trimmed = to, max(p.trimmed, to)
+	p.Start, p.trimmed = to, max(p.trimmed, to)
 	p.version++
 	p.tidy()
 }
 
-// after is what is to be stored when members have acknowledged this.
-func (p *sharePartition) after(now time.Time, acks []ShareAck, rules *shareRules) *sharePartition {
-	next := &sharePartition{start: p.start, runs: slices.Clone(p.runs)}
+// PlannedAcks are acknowledgements that are being decided.
+type PlannedAcks struct {
+	partition *SharePartition
+	acks      []ShareAck
+	at        time.Time
+	version   uint64 // of the partition then
+}
+
+// Plan says that acknowledgements, which were checked, are being decided.
+func (p *SharePartition) Plan(now time.Time, acks []ShareAck) *PlannedAcks {
+	p.mark(acks, true)
+	return &PlannedAcks{partition: p, acks: acks, at: now, version: p.version}
+}
+
+// Stores says whether there is anything to store: renewals are not.
+func (a *PlannedAcks) Stores() bool {
+	return slices.ContainsFunc(a.acks, func(ack ShareAck) bool {
+		return slices.ContainsFunc(ack.Types, func(t AckType) bool { return t != AckRenew })
+	})
+}
+
+// Settle does what was decided.
+func (a *PlannedAcks) Settle(s *ShareGroup, decided bool) {
+	p := a.partition
+	if !decided {
+		p.mark(a.acks, false)
+		s.Wake(p.deadline())
+		return
+	}
+	p.acknowledge(a.at, a.acks, &s.Rules)
+	s.Wake(p.deadline())
+	if !a.Stores() {
+		return
+	}
+	same := p.version == a.version
+	if p.version++; same {
+		p.kept = p.version
+	}
+}
+
+// Unstored are the partitions of a share group of which something else is stored than is known.
+type Unstored struct {
+	Offsets  []coordinator.GroupOffset
+	versions map[*SharePartition]uint64
+}
+
+// Unstored returns what of a share group's partitions is to be stored.
+func (g *Group) Unstored() *Unstored {
+	u := &Unstored{}
+	s, is := g.kind.(*ShareGroup)
+	if !is {
+		return u
+	}
+	u.versions = map[*SharePartition]uint64{}
+	for at, p := range s.Partitions {
+		if p.kept != p.version {
+			u.versions[p] = p.version
+			u.Offsets = append(u.Offsets, p.Stored(at))
+		}
+	}
+	return u
+}
+
+// Kept notes that this is stored.
+func (u *Unstored) Kept() {
+	for p, version := range u.versions {
+		p.kept = max(p.kept, version)
+	}
+}
+
+// After is what is to be stored when members have acknowledged this.
+func (p *SharePartition) After(now time.Time, acks []ShareAck, rules *ShareRules) *SharePartition {
+	next := &SharePartition{Start: p.Start, runs: slices.Clone(p.runs)}
 	next.acknowledge(now, acks, rules)
 	return next
 }
@@ -436,8 +511,8 @@ func (p *sharePartition) after(now time.Time, acks []ShareAck, rules *shareRules
 const shareFormat = "firn-share-1:"
 
 // export returns what is to be stored.
-func (p *sharePartition) export() (start int64, text string) {
-	stored := sharePartition{start: p.start, runs: slices.Clone(p.runs)}
+func (p *SharePartition) export() (start int64, text string) {
+	stored := SharePartition{Start: p.Start, runs: slices.Clone(p.runs)}
 	for i := range stored.runs {
 		if r := &stored.runs[i]; r.state == recordAcquired {
 			r.state, r.count, r.lock = recordAvailable, r.count-1, nil
@@ -455,25 +530,46 @@ func (p *sharePartition) export() (start int64, text string) {
 		b = strconv.AppendInt(append(b, 'a'), int64(r.count), 10)
 		b = append(b, ' ')
 	}
-	return p.start, string(b)
+	return p.Start, string(b)
+}
+
+// Stored is what is to be stored, as a fact.
+func (p *SharePartition) Stored(at segments.Partition) coordinator.GroupOffset {
+	start, text := p.export()
+	return coordinator.GroupOffset{Partition: at, Offset: start, LeaderEpoch: -1, Metadata: text}
+}
+
+// StoredProgress says from what is stored of a partition where a share group is with it, when its
+// log begins there: the first record that is not finished, and how many behind it are. False: it is
+// not stored by a share group.
+func StoredProgress(offset int64, text string, logStart int64) (start, finished int64, shared bool) {
+	if !strings.HasPrefix(text, shareFormat) {
+		return 0, 0, false
+	}
+	p, err := RestoreSharePartition(offset, text)
+	if err != nil {
+		return 0, 0, false
+	}
+	p.Trim(logStart)
+	return p.Start, p.Finished(), true
 }
 
 var errShareText = errors.New("this is not what is stored of a share group's partition")
 
-// restoreSharePartition is the inverse of export.
-func restoreSharePartition(start int64, text string) (*sharePartition, error) {
+// RestoreSharePartition is the inverse of export.
+func RestoreSharePartition(start int64, text string) (*SharePartition, error) {
 	rest, ours := strings.CutPrefix(text, shareFormat)
 	if !ours || start < 0 {
 		return nil, fmt.Errorf("%w: %.40q at %d", errShareText, text, start)
 	}
-	p := newSharePartition(start)
+	p := NewSharePartition(start)
 	for rest != "" {
 		i := strings.IndexAny(rest, "fa")
 		if i < 0 {
 			return nil, errShareText
 		}
 		n, err := strconv.ParseInt(rest[:i], 10, 64)
-		first := p.end()
+		first := p.End()
 		if err != nil || n < 1 || first+n < first {
 			return nil, errShareText
 		}

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 
 // claimDriver sends events to a group of claims.
 type claimDriver struct {
-	*claims
+	*Claims
 	now    time.Time
 	epochs uint64
 	unread map[segments.Partition]bool
 }
 
 func newClaimDriver(limits Limits) *claimDriver {
-	return &claimDriver{claims: newClaims(limits), now: time.Unix(1e9, 0), unread: map[segments.Partition]bool{}}
+	return &claimDriver{Claims: newClaims(limits), now: time.Unix(1e9, 0), unread: map[segments.Partition]bool{}}
 }
 
 var claimTopic = segments.NewTopicID()
@@ -33,11 +33,11 @@ func numbered(n int) (all []segments.Partition) {
 	return all
 }
 
-func (d *claimDriver) ask(holder string, most int, ttl time.Duration, spare int, of []segments.Partition) ([]grant,
+func (d *claimDriver) ask(holder string, most int, ttl time.Duration, spare int, of []segments.Partition) ([]Grant,
 	*kerr.Error) {
-	return d.claim(d.now, &claiming{holder: holder, partitions: of, max: most, ttl: ttl, spare: spare,
-		lag:   func(at segments.Partition) int64 { return map[bool]int64{true: 1}[d.unread[at]] },
-		epoch: func() uint64 { d.epochs++; return d.epochs }})
+	return d.Claim(d.now, &Claiming{Holder: holder, Partitions: of, Max: most, TTL: ttl, Spare: spare,
+		Lag:   func(at segments.Partition) int64 { return map[bool]int64{true: 1}[d.unread[at]] },
+		Epoch: func() uint64 { d.epochs++; return d.epochs }})
 }
 
 func (d *claimDriver) one(t *testing.T, holder string, of []segments.Partition) Held {
@@ -46,7 +46,7 @@ func (d *claimDriver) one(t *testing.T, holder string, of []segments.Partition) 
 	if err != nil || len(granted) != 1 {
 		t.Fatalf("%s is granted %v, %v", holder, granted, err)
 	}
-	return Held{granted[0].partition, granted[0].epoch}
+	return Held{granted[0].Partition, granted[0].Epoch}
 }
 
 // A partition that is given up again and again does not keep those waiting that have records to
@@ -60,7 +60,7 @@ func TestThePartitionThatWaitedLongestIsNext(t *testing.T) {
 		h := d.one(t, "a", all)
 		order = append(order, h.Partition.Index)
 		d.now = d.now.Add(time.Second)
-		if err := d.release(d.now, h, "a"); err != nil {
+		if err := d.Release(d.now, h, "a"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestAHolderKeepsItsClaims(t *testing.T) {
 	if again := d.one(t, "a", all); again != a {
 		t.Errorf("a has %v and is granted %v", a, again)
 	}
-	if more, _ := d.ask("b", 3, time.Minute, 100, all); len(more) != 3 || more[0].epoch != b.Epoch {
+	if more, _ := d.ask("b", 3, time.Minute, 100, all); len(more) != 3 || more[0].Epoch != b.Epoch {
 		t.Errorf("b, who wants three, is granted %v", more)
 	}
 	d.now = d.now.Add(time.Minute)
@@ -107,7 +107,7 @@ func TestClaimsAreBounded(t *testing.T) {
 	if _, err := d.ask("b", 1, time.Minute, 100, all); err != kerr.GroupMaxSizeReached {
 		t.Errorf("beyond ClaimsPerGroup: %v", err)
 	}
-	if err := d.release(d.now, Held{all[0], 1}, "a"); err != nil {
+	if err := d.Release(d.now, Held{all[0], 1}, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := d.ask("b", 1, time.Minute, 0, all[4:]); len(got) != 1 || err != nil {
@@ -140,15 +140,15 @@ func TestClaimsKeepTheirInvariants(t *testing.T) {
 			stepClaims(t, d, all, model)
 			checkClaims(t, d)
 		}
-		d.now = d.now.Add(maxClaimTTL)
-		d.tick(d.now)
+		d.now = d.now.Add(MaxClaimTTL)
+		d.Tick(d.now)
 		if !d.vacant() {
-			t.Fatalf("claims are left: %v", d.all())
+			t.Fatalf("claims are left: %v", d.All())
 		}
 		d.now = d.now.Add(remembered)
-		d.tick(d.now)
-		if !d.idle() || d.bytes != 0 || !d.deadline().IsZero() {
-			t.Fatalf("left are %d partitions, %d bytes, deadline %s", len(d.known), d.bytes, d.deadline())
+		d.Tick(d.now)
+		if !d.Idle() || d.bytes != 0 || !d.Deadline().IsZero() {
+			t.Fatalf("left are %d partitions, %d bytes, deadline %s", len(d.known), d.bytes, d.Deadline())
 		}
 	})
 }
@@ -169,39 +169,43 @@ func stepClaims(t *rapid.T, d *claimDriver, all []segments.Partition, model map[
 	case 0, 1:
 		granted, _ := d.ask(holder, rapid.IntRange(1, 4).Draw(t, "max"), ttl, rapid.IntRange(0, 9).Draw(t, "spare"), all)
 		for _, g := range granted {
-			was := model[g.partition]
-			kept := was.epoch == g.epoch && was.holder == holder && d.now.Before(was.until)
-			if !kept && (g.epoch <= was.epoch || d.now.Before(was.until) || d.now.Before(was.doubt)) {
-				t.Fatalf("%v is granted to %s with epoch %d at %s; the claim before is %+v", g.partition, holder, g.epoch, d.now,
+			was := model[g.Partition]
+			kept := was.epoch == g.Epoch && was.holder == holder && d.now.Before(was.until)
+			if !kept && (g.Epoch <= was.epoch || d.now.Before(was.until) || d.now.Before(was.doubt)) {
+				t.Fatalf("%v is granted to %s with epoch %d at %s; the claim before is %+v", g.Partition, holder, g.Epoch, d.now,
 					was)
 			}
-			model[g.partition] = heldClaim{holder, g.epoch, d.now.Add(ttl), was.doubt}
+			model[g.Partition] = heldClaim{holder, g.Epoch, d.now.Add(ttl), was.doubt}
 		}
 	case 2:
-		answered(d.renew(d.now, h, holder, ttl))
+		answered(d.Renew(d.now, h, holder, ttl))
 		if current {
 			is.until = d.now.Add(ttl)
 			model[at] = is
 		}
 	case 3:
-		answered(d.release(d.now, h, holder))
+		answered(d.Release(d.now, h, holder))
 		if current {
 			is.until = d.now
 			model[at] = is
 		}
 	case 4, 5:
-		_, err := d.held(d.now, at, holder, h.Epoch)
+		_, err := d.Held(d.now, at, holder, h.Epoch)
 		answered(err)
 		if !current {
 			return
 		}
 		d.now = d.now.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, "deciding")) * time.Second)
-		d.tick(d.now)
+		d.Tick(d.now)
+		var doubtful time.Time
 		doubt, release := rapid.Bool().Draw(t, "doubt"), rapid.Bool().Draw(t, "release")
-		d.decided(d.now, h, doubt, release)
+		if doubt {
+			doubtful = d.now.Add(10 * time.Second)
+		}
+		d.Decided(d.now, h, doubtful, release)
 		switch {
 		case doubt:
-			is.doubt = d.now.Add(takeTimeout)
+			is.doubt = doubtful
 		case release && d.now.Before(is.until):
 			is.until = d.now
 		}
@@ -209,24 +213,24 @@ func stepClaims(t *rapid.T, d *claimDriver, all []segments.Partition, model map[
 	case 6:
 		d.now = d.now.Add(time.Duration(rapid.IntRange(0, 10_000).Draw(t, "millis")) * time.Millisecond)
 		if rapid.Bool().Draw(t, "tick") {
-			d.tick(d.now)
+			d.Tick(d.now)
 		}
 	}
 }
 
 func checkClaims(t *rapid.T, d *claimDriver) {
-	bytes, hostedGroup := 0, map[string]int{}
+	bytes, current := 0, map[string]int{}
 	for at, c := range d.known {
 		bytes += c.size()
-		if c.hostedGroup() {
-			hostedGroup[c.holder]++
+		if c.lasts() {
+			current[c.holder]++
 		}
-		if due := c.until; c.hostedGroup() && d.deadline().After(due) {
-			t.Fatalf("%v expires at %s, the timer rings at %s", at, due, d.deadline())
+		if due := c.until; c.lasts() && d.Deadline().After(due) {
+			t.Fatalf("%v expires at %s, the timer rings at %s", at, due, d.Deadline())
 		}
 	}
-	if bytes != d.bytes || fmt.Sprint(hostedGroup) != fmt.Sprint(d.holders) || len(d.known) > d.limits.ClaimsPerGroup {
-		t.Fatalf("%d bytes, should be %d; holders %v, should be %v; %d are known", d.bytes, bytes, d.holders, hostedGroup,
+	if bytes != d.bytes || fmt.Sprint(current) != fmt.Sprint(d.holders) || len(d.known) > d.limits.ClaimsPerGroup {
+		t.Fatalf("%d bytes, should be %d; holders %v, should be %v; %d are known", d.bytes, bytes, d.holders, current,
 			len(d.known))
 	}
 }

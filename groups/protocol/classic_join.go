@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ type JoinRequest struct {
 	AsksForID     bool // from version 4 on: a new member gets an id first, and joins with it then (KIP-394)
 	SkipsAssigned bool // from version 9 on: a leader can be told that there is nothing to assign (KIP-814)
 
-	spare int64 // bytes that the node has left for all groups
+	Spare int64 // bytes that the node has left for all groups; groups.Manager fills it in
 }
 
 // JoinAnswer is the answer to a JoinRequest. Members is for the leader alone.
@@ -42,8 +42,8 @@ type JoinedMember struct {
 	Metadata             []byte
 }
 
-// join takes a member in, or lets one stay. newID is the id that a new member gets.
-func (g *classicGroup) join(now time.Time, r *JoinRequest, newID string, t Ticket) {
+// Join takes a member in, or lets one stay. newID is the id that a new member gets.
+func (g *classicGroup) Join(now time.Time, r *JoinRequest, newID string, t Ticket) {
 	refuse := func(err *kerr.Error) { g.answerJoin(t, JoinAnswer{Err: err, MemberID: r.MemberID, Generation: -1}) }
 	m := g.members[r.MemberID]
 	_, expected := g.expected[r.MemberID]
@@ -65,7 +65,7 @@ func (g *classicGroup) join(now time.Time, r *JoinRequest, newID string, t Ticke
 		delete(g.expected, r.MemberID)
 		g.add(now, r, r.MemberID, t)
 	default:
-		if m, err := g.known(who{r.MemberID, r.InstanceID}); err != nil {
+		if m, err := g.known(Identity{r.MemberID, r.InstanceID}); err != nil {
 			refuse(err)
 		} else {
 			g.rejoin(now, m, r, t)
@@ -89,7 +89,7 @@ func (g *classicGroup) hasRoom(r *JoinRequest, m *member, expected bool) bool {
 		return true // members that are in are not to suffer from others
 	}
 	return sent <= g.limits.MemberBytes && g.bytes-before+sent <= g.limits.GroupBytes &&
-		int64(memberOverhead+sent-before) <= r.spare
+		int64(memberOverhead+sent-before) <= r.Spare
 }
 
 // supports says whether the joiner and all members have a protocol in common.

@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"maps"
@@ -22,7 +22,7 @@ import (
 type consumerGroup struct {
 	limits  Limits
 	session time.Duration // Kafka's group.consumer.session.timeout.ms
-	topics  *catalog
+	topics  *Catalog
 
 	epoch     int32 // of the group and of its targets
 	assignor  string
@@ -83,10 +83,10 @@ const (
 	unreleased                 // it waits for what others have to let go of
 )
 
-var _ classicMembers = (*consumerGroup)(nil)
+var _ ClassicMembers = (*consumerGroup)(nil)
 
-func newConsumerGroup(o *groupOptions, topics *catalog) *consumerGroup {
-	return &consumerGroup{limits: o.limits, session: o.consumerSessionTimeout, topics: topics, assignor: defaultAssignor,
+func newConsumerGroup(o *Options, topics *Catalog) *consumerGroup {
+	return &consumerGroup{limits: o.Limits, session: o.ConsumerSessionTimeout, topics: topics, assignor: defaultAssignor,
 		members:   map[string]*consumer{},
 		instances: map[string]*consumer{}, owners: map[segments.Partition]*consumer{}, wanted: map[segments.TopicID]int32{},
 		expected: map[string]time.Time{}}
@@ -95,15 +95,15 @@ func newConsumerGroup(o *groupOptions, topics *catalog) *consumerGroup {
 // agreements counts what changes of members, and of what they have and are to have.
 func (g *consumerGroup) agreements() uint64 { return g.agreed }
 
-func (g *consumerGroup) idle() bool { return len(g.members) == 0 && len(g.expected) == 0 }
+func (g *consumerGroup) Idle() bool { return len(g.members) == 0 && len(g.expected) == 0 }
 
-func (g *consumerGroup) take() []Reply {
+func (g *consumerGroup) Take() []Reply {
 	due := g.replies
 	g.replies = nil
 	return due
 }
 
-func (g *consumerGroup) abandon(time.Time, Ticket) {} // nobody waits
+func (g *consumerGroup) Abandon(time.Time, Ticket) {} // nobody waits
 
 func (g *consumerGroup) die() {
 	*g = consumerGroup{limits: g.limits, session: g.session, topics: g.topics, replies: g.replies}
@@ -142,7 +142,7 @@ func (g *consumerGroup) phase() State {
 	return Stable
 }
 
-func (g *consumerGroup) deadline() time.Time {
+func (g *consumerGroup) Deadline() time.Time {
 	var first time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
@@ -179,8 +179,8 @@ func (m *consumer) deadlines() [4]time.Time {
 	return all
 }
 
-// tick takes members out whose time is over.
-func (g *consumerGroup) tick(now time.Time) {
+// Tick takes members out whose time is over.
+func (g *consumerGroup) Tick(now time.Time) {
 	maps.DeleteFunc(g.expected, func(_ string, t time.Time) bool { return !now.Before(t) })
 	removed := false
 	for _, m := range slices.Clone(g.order) {
@@ -195,13 +195,13 @@ func (g *consumerGroup) tick(now time.Time) {
 }
 
 // known returns the member, or why it is none.
-func (g *consumerGroup) known(w who) (*consumer, *kerr.Error) {
-	m := g.members[w.member]
-	if w.instance != "" {
-		switch m = g.instances[w.instance]; {
+func (g *consumerGroup) known(w Identity) (*consumer, *kerr.Error) {
+	m := g.members[w.Member]
+	if w.Instance != "" {
+		switch m = g.instances[w.Instance]; {
 		case m == nil:
 			return nil, kerr.UnknownMemberID
-		case m.id != w.member:
+		case m.id != w.Member:
 			return nil, kerr.FencedInstanceID
 		}
 	}
@@ -242,10 +242,10 @@ func (g *consumerGroup) rename(m *consumer, id string) {
 	g.members[id] = m
 }
 
-// mayCommit says whether offsets that somebody commits are to be taken. A member may be behind the
+// MayCommit says whether offsets that somebody commits are to be taken. A member may be behind the
 // group. One whose commit was overtaken by the answer to its own heartbeat may commit what it has
 // had since the epoch that it knew (KIP-1251).
-func (g *consumerGroup) mayCommit(_ time.Time, c Committer) *kerr.Error {
+func (g *consumerGroup) MayCommit(_ time.Time, c Committer) *kerr.Error {
 	if c.Generation < 0 && len(g.members) == 0 {
 		return nil
 	}
@@ -259,10 +259,10 @@ func (g *consumerGroup) mayCommit(_ time.Time, c Committer) *kerr.Error {
 	if m.classic != nil {
 		return kerr.IllegalGeneration
 	}
-	for i := range c.offsets {
-		since, mine := m.assigned[c.offsets[i].Partition]
+	for i := range c.Offsets {
+		since, mine := m.assigned[c.Offsets[i].Partition]
 		if !mine {
-			since, mine = m.revoking[c.offsets[i].Partition]
+			since, mine = m.revoking[c.Offsets[i].Partition]
 		}
 		if !mine || c.Generation < since || c.Generation > m.epoch {
 			return kerr.StaleMemberEpoch
@@ -285,7 +285,7 @@ func (g *consumerGroup) mayFetch(member string, epoch int32) *kerr.Error {
 	return nil
 }
 
-func (g *consumerGroup) subscriptions() func(topic string) bool {
+func (g *consumerGroup) Subscriptions() func(topic string) bool {
 	names := map[string]bool{}
 	for _, m := range g.order {
 		for _, name := range slices.Concat(m.names, m.matched) {
@@ -295,7 +295,7 @@ func (g *consumerGroup) subscriptions() func(topic string) bool {
 	return func(topic string) bool { return names[topic] }
 }
 
-func (g *consumerGroup) describe(d *Description) {
+func (g *consumerGroup) Describe(d *Description) {
 	d.Type, d.State, d.ProtocolType, d.Protocol = Consumer, g.phase(), consumerProtocol, g.assignor
 	d.Epoch = g.epoch
 	for _, m := range g.order {

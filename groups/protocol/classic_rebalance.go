@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"slices"
@@ -157,9 +157,9 @@ type SyncAnswer struct {
 	Assignment   []byte
 }
 
-// sync answers once the leader has brought the assignment.
-func (g *classicGroup) sync(now time.Time, r *SyncRequest, t Ticket) {
-	m, err := g.current(who{r.MemberID, r.InstanceID}, r.Generation)
+// Sync answers once the leader has brought the assignment.
+func (g *classicGroup) Sync(now time.Time, r *SyncRequest, t Ticket) {
+	m, err := g.current(Identity{r.MemberID, r.InstanceID}, r.Generation)
 	switch {
 	case err != nil:
 	case r.ProtocolType != nil && *r.ProtocolType != g.protocolType || r.Protocol != nil && *r.Protocol != g.protocol:

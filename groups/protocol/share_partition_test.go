@@ -1,4 +1,4 @@
-package groups
+package protocol
 
 import (
 	"fmt"
@@ -9,13 +9,13 @@ import (
 )
 
 // shareModel is a share partition record by record, the plain way: the reference for
-// sharePartition. It knows of each record in the log what is to become of it, and remembers what
+// SharePartition. It knows of each record in the log what is to become of it, and remembers what
 // was answered.
 type shareModel struct {
-	*sharePartition
+	*SharePartition
 	t     *rapid.T
 	now   time.Time
-	rules shareRules
+	rules ShareRules
 
 	start, end int64 // of the log
 	trimmedTo  int64 // what this owner knows to be trimmed
@@ -55,16 +55,16 @@ func (m *shareModel) free(at int64) bool {
 
 func (m *shareModel) release(r *modelRecord) {
 	r.holder = ""
-	if r.count-r.untold >= m.rules.deliveries {
+	if r.count-r.untold >= m.rules.Deliveries {
 		r.archived = true
 	}
 }
 
 func (m *shareModel) acquire(member string) {
-	from := m.next()
+	from := m.Next()
 	if from >= m.end {
 		for at := m.start; at < m.end; at++ {
-			if m.free(at) && at >= m.sharePartition.start {
+			if m.free(at) && at >= m.SharePartition.Start {
 				m.t.Fatalf("nothing is to be had, but %d is free", at)
 			}
 		}
@@ -75,13 +75,13 @@ func (m *shareModel) acquire(member string) {
 			m.t.Fatalf("next is %d, but %d is free", from, at)
 		}
 	}
-	a := &shareAcquisition{member: member, from: from,
-		to:   min(m.end-1, from+int64(rapid.IntRange(0, 12).Draw(m.t, "read"))),
-		most: rapid.IntRange(1, 8).Draw(m.t, "most"), exactly: rapid.Bool().Draw(m.t, "exactly"),
-		split: rapid.IntRange(0, 4).Draw(m.t, "split")}
-	a.batches = m.logged(a.from, a.to)
-	before := m.inFlight()
-	got := m.sharePartition.acquire(m.now, a, &m.rules)
+	a := &ShareAcquisition{Member: member, From: from,
+		To:   min(m.end-1, from+int64(rapid.IntRange(0, 12).Draw(m.t, "read"))),
+		Most: rapid.IntRange(1, 8).Draw(m.t, "most"), Exactly: rapid.Bool().Draw(m.t, "exactly"),
+		Split: rapid.IntRange(0, 4).Draw(m.t, "split")}
+	a.Batches = m.logged(a.From, a.To)
+	before := m.InFlight()
+	got := m.SharePartition.Acquire(m.now, a, &m.rules)
 	n, last := 0, int64(-1)
 	for _, r := range got {
 		if r.First <= last {
@@ -92,7 +92,7 @@ func (m *shareModel) acquire(member string) {
 			if record == nil || !m.free(at) {
 				m.t.Fatalf("acquired %d, which is %+v", at, record)
 			}
-			record.holder, record.until = member, m.now.Add(m.rules.lock)
+			record.holder, record.until = member, m.now.Add(m.rules.Lock)
 			record.count++
 			if record.count-record.untold != int(r.Deliveries) {
 				m.t.Fatalf("%d was delivered %d times and counts %d, with %d owners that died", at, record.count,
@@ -102,20 +102,20 @@ func (m *shareModel) acquire(member string) {
 		}
 		last = r.Last
 	}
-	if a.exactly && n > a.most || n > a.most+5 {
-		m.t.Fatalf("acquired %d of %d records", n, a.most)
+	if a.Exactly && n > a.Most || n > a.Most+5 {
+		m.t.Fatalf("acquired %d of %d records", n, a.Most)
 	}
-	if now := m.inFlight(); a.exactly && now > max(before, m.rules.maxLocks) || now > max(before, m.rules.maxLocks)+5 {
-		m.t.Fatalf("%d records are in flight, of %d", now, m.rules.maxLocks)
+	if now := m.InFlight(); a.Exactly && now > max(before, m.rules.MaxLocks) || now > max(before, m.rules.MaxLocks)+5 {
+		m.t.Fatalf("%d records are in flight, of %d", now, m.rules.MaxLocks)
 	}
-	if n == 0 && before < m.rules.maxLocks {
-		for at := a.from; at <= a.to; at++ {
+	if n == 0 && before < m.rules.MaxLocks {
+		for at := a.From; at <= a.To; at++ {
 			if m.free(at) {
 				m.t.Fatalf("nothing was acquired, but %d is free", at)
 			}
 		}
-		if m.next() <= a.to {
-			m.t.Fatalf("there is nothing from %d to %d, and next is %d", a.from, a.to, m.next())
+		if m.Next() <= a.To {
+			m.t.Fatalf("there is nothing from %d to %d, and next is %d", a.From, a.To, m.Next())
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (m *shareModel) acknowledge(member string, decided bool) {
 		valid = valid && (at < m.trimmedTo || r.holder == member && m.now.Before(r.until))
 	}
 	acks := []ShareAck{ack}
-	err := m.check(m.now, member, acks)
+	err := m.Check(m.now, member, acks)
 	if (err == nil) != valid {
 		m.t.Fatalf("%s acknowledges %d to %d: %v", member, first, last, err)
 	}
@@ -165,9 +165,9 @@ func (m *shareModel) acknowledge(member string, decided bool) {
 		return
 	}
 	m.mark(acks, true)
-	next := m.after(m.now, acks, &m.rules)
-	if m.sharePartition.acquire(m.now, &shareAcquisition{member: "other", from: first, to: last,
-		batches: []LogRange{{max(first, m.sharePartition.start), last}}, most: 100}, &m.rules) != nil {
+	next := m.After(m.now, acks, &m.rules)
+	if m.SharePartition.Acquire(m.now, &ShareAcquisition{Member: "other", From: first, To: last,
+		Batches: []LogRange{{max(first, m.SharePartition.Start), last}}, Most: 100}, &m.rules) != nil {
 		m.t.Fatalf("acquired what is being acknowledged")
 	}
 	if m.expire(m.now.Add(time.Hour), &m.rules); !decided {
@@ -176,12 +176,12 @@ func (m *shareModel) acknowledge(member string, decided bool) {
 		return
 	}
 	m.lapse(m.now.Add(time.Hour), first, last)
-	m.sharePartition.acknowledge(m.now, acks, &m.rules)
+	m.SharePartition.acknowledge(m.now, acks, &m.rules)
 	for at := max(first, m.trimmedTo); at <= last; at++ {
 		r := m.records[at]
 		switch ack.Types[min(at-first, int64(len(ack.Types)-1))] {
 		case AckRenew:
-			r.until = m.now.Add(m.rules.lock)
+			r.until = m.now.Add(m.rules.Lock)
 		case AckRelease:
 			m.release(r)
 		default:
@@ -189,19 +189,19 @@ func (m *shareModel) acknowledge(member string, decided bool) {
 		}
 	}
 	for at := first; at <= last; at++ { // what is stored says of them what is in memory
-		if a, b := stateAt(next, at), stateAt(m.sharePartition, at); a != b {
+		if a, b := stateAt(next, at), stateAt(m.SharePartition, at); a != b {
 			m.t.Fatalf("of %d is stored %s, and in memory is %s", at, a, b)
 		}
 	}
 }
 
-func stateAt(p *sharePartition, at int64) string {
+func stateAt(p *SharePartition, at int64) string {
 	for _, r := range p.runs {
 		if r.first <= at && at <= r.last && r.state != recordFinished {
 			return fmt.Sprint(r.state, r.count)
 		}
 	}
-	return fmt.Sprint("finished or unknown: ", at < p.end())
+	return fmt.Sprint("finished or unknown: ", at < p.End())
 }
 
 // lapse lets time pass in the model, for all but some records.
@@ -216,14 +216,14 @@ func (m *shareModel) lapse(now time.Time, first, last int64) {
 // die lets another owner begin with what this one has stored.
 func (m *shareModel) die() {
 	start, text := m.export()
-	p, err := restoreSharePartition(start, text)
+	p, err := RestoreSharePartition(start, text)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	if again, same := p.export(); again != start || same != text {
 		m.t.Fatalf("stored is %d %q, and again %d %q", start, text, again, same)
 	}
-	m.sharePartition, m.trimmedTo = p, 0
+	m.SharePartition, m.trimmedTo = p, 0
 	for _, r := range m.records {
 		if r.holder != "" {
 			r.holder = ""
@@ -244,9 +244,9 @@ func TestSharePartitionIsAListOfRecords(t *testing.T) {
 
 func checkSharePartition(t *rapid.T) {
 	m := &shareModel{t: t, now: time.Unix(1e9, 0), records: map[int64]*modelRecord{},
-		sharePartition: newSharePartition(0),
-		rules: shareRules{lock: 10 * time.Second, deliveries: rapid.IntRange(2, 4).Draw(t, "deliveries"),
-			maxLocks: rapid.IntRange(3, 20).Draw(t, "locks")}}
+		SharePartition: NewSharePartition(0),
+		rules: ShareRules{Lock: 10 * time.Second, Deliveries: rapid.IntRange(2, 4).Draw(t, "deliveries"),
+			MaxLocks: rapid.IntRange(3, 20).Draw(t, "locks")}}
 	member := rapid.SampledFrom([]string{"a", "b"})
 	t.Repeat(map[string]func(*rapid.T){
 		"append": func(t *rapid.T) {
@@ -275,10 +275,10 @@ func checkSharePartition(t *rapid.T) {
 		},
 		"trim": func(t *rapid.T) {
 			to := rapid.Int64Range(m.start, m.end).Draw(t, "to")
-			if to > m.sharePartition.start {
+			if to > m.SharePartition.Start {
 				m.trimmedTo = to
 			}
-			m.trim(to)
+			m.Trim(to)
 			for at := m.start; at < to; at++ {
 				m.records[at].archived, m.records[at].holder = true, ""
 			}
@@ -286,16 +286,16 @@ func checkSharePartition(t *rapid.T) {
 		},
 		"owner dies": func(t *rapid.T) { m.die() },
 		"": func(t *rapid.T) {
-			at := m.sharePartition.start
+			at := m.SharePartition.Start
 			for _, r := range m.runs {
 				if r.first != at || r.last < r.first || (r.state == recordAcquired) != (r.lock != nil) || r.busy {
 					t.Fatalf("runs are %+v", m.runs)
 				}
 				at = r.last + 1
 			}
-			for at := m.start; at < m.sharePartition.start; at++ {
+			for at := m.start; at < m.SharePartition.Start; at++ {
 				if r := m.records[at]; !r.gap && !r.finished && !r.archived {
-					t.Fatalf("start is %d, but %d is %+v", m.sharePartition.start, at, r)
+					t.Fatalf("start is %d, but %d is %+v", m.SharePartition.Start, at, r)
 				}
 			}
 		},
@@ -308,12 +308,12 @@ func FuzzRestoreSharePartition(f *testing.F) {
 	f.Add(int64(7), shareFormat+"3f2a1 1f")
 	f.Add(int64(7), shareFormat+"3a0 2a5 ")
 	f.Fuzz(func(t *testing.T, start int64, text string) {
-		p, err := restoreSharePartition(start, text)
+		p, err := RestoreSharePartition(start, text)
 		if err != nil {
 			return
 		}
 		start, text = p.export()
-		again, err := restoreSharePartition(start, text)
+		again, err := RestoreSharePartition(start, text)
 		if err != nil {
 			t.Fatal(err)
 		}

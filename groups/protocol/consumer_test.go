@@ -1,6 +1,7 @@
-package groups
+package protocol
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -18,31 +19,32 @@ import (
 
 // twins are two groups that get the same events, and have to give the same answers.
 type twins struct {
-	a, b    *anyGroup
+	a, b    *Group
 	now     time.Time
-	topics  *catalog
+	topics  *Catalog
 	tickets Ticket
 	replies map[Ticket]Reply
 	ids     int
 }
 
 func newTwins(delay time.Duration) *twins {
-	o := Options{InitialRebalanceDelay: delay, ConsumerSessionTimeout: 10 * time.Second}.withDefaults().ofGroups()
-	return &twins{a: newAnyGroup(&o), b: newAnyGroup(&o), now: time.Unix(1e9, 0), topics: newCatalog(1, nil),
+	o := testOptions()
+	o.InitialRebalanceDelay, o.ConsumerSessionTimeout = cmp.Or(delay, o.InitialRebalanceDelay), 10*time.Second
+	return &twins{a: NewGroup(o), b: NewGroup(o), now: time.Unix(1e9, 0), topics: NewCatalog(1, nil),
 		replies: map[Ticket]Reply{}}
 }
 
 // do runs an event in both.
-func (w *twins) do(t *rapid.T, event func(g *anyGroup) any) any {
+func (w *twins) do(t *rapid.T, event func(g *Group) any) any {
 	answers := [2]any{}
-	for i, g := range []*anyGroup{w.a, w.b} {
+	for i, g := range []*Group{w.a, w.b} {
 		answers[i] = event(g)
-		g.settle(w.now)
+		g.Settle(w.now)
 	}
 	if !reflect.DeepEqual(answers[0], answers[1]) {
 		t.Fatalf("different answers to the same event: %+v, %+v", answers[0], answers[1])
 	}
-	due, same := w.a.take(), w.b.take()
+	due, same := w.a.Take(), w.b.Take()
 	if !reflect.DeepEqual(due, same) {
 		t.Fatalf("different replies to the same event: %+v, %+v", due, same)
 	}
@@ -53,19 +55,19 @@ func (w *twins) do(t *rapid.T, event func(g *anyGroup) any) any {
 }
 
 func (w *twins) consumerHeartbeat(t *rapid.T, r ConsumerHeartbeat) ConsumerAnswer {
-	r.spare = 1 << 30
+	r.Spare = 1 << 30
 	w.ids++
 	id := fmt.Sprint("server-made-", w.ids)
-	return w.do(t, func(g *anyGroup) any {
-		a := g.consumerHeartbeat(w.now, &r, id, w.topics)
+	return w.do(t, func(g *Group) any {
+		a := g.ConsumerHeartbeat(w.now, &r, id, w.topics)
 		slices.SortFunc(a.Assigned, segments.Partition.Compare)
 		return a
 	}).(ConsumerAnswer)
 }
 
 func (w *twins) learn(t *rapid.T, topics []*coordinator.Topic) {
-	w.topics = newCatalog(w.topics.version+1, topics)
-	w.do(t, func(g *anyGroup) any {
+	w.topics = NewCatalog(w.topics.version+1, topics)
+	w.do(t, func(g *Group) any {
 		if m, ok := g.kind.(*consumerGroup); ok {
 			m.see(w.topics)
 		}
@@ -75,7 +77,7 @@ func (w *twins) learn(t *rapid.T, topics []*coordinator.Topic) {
 
 func (w *twins) pass(t *rapid.T, by time.Duration) {
 	w.now = w.now.Add(by)
-	w.do(t, func(g *anyGroup) any { g.tick(w.now); return nil })
+	w.do(t, func(g *Group) any { g.Tick(w.now); return nil })
 }
 
 // has says whether the group knows a member.
@@ -179,7 +181,7 @@ func (c *actor) act(t *rapid.T, w *twins, full, heard bool) {
 }
 
 // metadata is what it says of itself in the classic protocol.
-func (c *actor) metadata(topics *catalog) []byte {
+func (c *actor) metadata(topics *Catalog) []byte {
 	m := kmsg.NewConsumerMemberMetadata()
 	m.Version, m.Topics = 2, c.names
 	for _, at := range c.owned() {
@@ -233,10 +235,10 @@ func (c *actor) actClassic(t *rapid.T, w *twins) {
 	case !c.in || c.dropped || c.again:
 		c.join(t, w, ticket)
 	default:
-		err := w.do(t, func(g *anyGroup) any {
-			members, err := g.classic()
+		err := w.do(t, func(g *Group) any {
+			members, err := g.AsClassic()
 			if err == nil {
-				err = members.heartbeat(w.now, who{c.id, c.instance}, c.epoch)
+				err = members.Heartbeat(w.now, Identity{c.id, c.instance}, c.epoch)
 			}
 			return err
 		}).(*kerr.Error)
@@ -262,12 +264,12 @@ func (c *actor) join(t *rapid.T, w *twins, ticket Ticket) {
 		member, c.id = "", fmt.Sprint(c.id, "-", w.ids)
 	}
 	protocol := Protocol{"sticky", c.metadata(w.topics)}
-	w.do(t, func(g *anyGroup) any {
-		members, err := g.classic()
+	w.do(t, func(g *Group) any {
+		members, err := g.AsClassic()
 		if err == nil {
-			members.join(w.now, &JoinRequest{MemberID: member, SessionTimeout: 10 * time.Second,
+			members.Join(w.now, &JoinRequest{MemberID: member, SessionTimeout: 10 * time.Second,
 				RebalanceTimeout: 5 * time.Second, ProtocolType: consumerProtocol,
-				Protocols: []Protocol{protocol}, spare: 1 << 30}, c.id, ticket)
+				Protocols: []Protocol{protocol}, Spare: 1 << 30}, c.id, ticket)
 		}
 		return err
 	})
@@ -299,10 +301,10 @@ func (c *actor) sync(t *rapid.T, w *twins, ticket Ticket) {
 			assignments[m.MemberID] = appendAssignment(nil, 0, plan[m.MemberID], w.topics)
 		}
 	}
-	w.do(t, func(g *anyGroup) any {
-		members, err := g.classic()
+	w.do(t, func(g *Group) any {
+		members, err := g.AsClassic()
 		if err == nil {
-			members.sync(w.now, &SyncRequest{MemberID: c.id, Generation: c.epoch, Assignments: assignments}, ticket)
+			members.Sync(w.now, &SyncRequest{MemberID: c.id, Generation: c.epoch, Assignments: assignments}, ticket)
 		}
 		return err
 	})
@@ -402,10 +404,10 @@ func (s *stage) leave(t *rapid.T, i int) {
 	s.actors = slices.Delete(s.actors, i, i+1)
 	switch {
 	case c.classic:
-		s.do(t, func(g *anyGroup) any {
-			members, err := g.classic()
+		s.do(t, func(g *Group) any {
+			members, err := g.AsClassic()
 			if err == nil {
-				err = members.leave(s.now, who{member: c.id})
+				err = members.Leave(s.now, Identity{Member: c.id})
 			}
 			return err
 		})
@@ -498,12 +500,12 @@ func (s *stage) calm(t *rapid.T) {
 	}
 	if !maps.Equal(readers, wanted) {
 		d := Description{}
-		s.a.describe(&d)
+		s.a.Describe(&d)
 		t.Fatalf("%d partitions are read, %d wanted: %+v", len(readers), len(wanted), d)
 	}
 	if len(s.actors) > 0 {
 		d := Description{}
-		if s.a.describe(&d); d.State != Stable {
+		if s.a.Describe(&d); d.State != Stable {
 			t.Fatalf("the group is %+v", d)
 		}
 	}
@@ -525,8 +527,8 @@ func TestConsumerGroupKeepsItsInvariants(t *testing.T) {
 		for range 4 {
 			s.pass(t, time.Hour)
 		}
-		if _, bytes, _ := s.a.weight(); !s.a.idle() || bytes != 0 || !s.a.deadline().IsZero() {
-			t.Fatalf("%d bytes are left, deadline %s", bytes, s.a.deadline())
+		if _, bytes, _ := s.a.weight(); !s.a.Idle() || bytes != 0 || !s.a.Deadline().IsZero() {
+			t.Fatalf("%d bytes are left, deadline %s", bytes, s.a.Deadline())
 		}
 	})
 }

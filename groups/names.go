@@ -1,0 +1,57 @@
+package groups
+
+import "firn.dev/groups/protocol"
+
+// What a group is asked and answers, in the words of package protocol.
+type (
+	Limits      = protocol.Limits
+	Description = protocol.Description
+	Member      = protocol.Member
+	State       = protocol.State
+	Type        = protocol.Type
+	Committer   = protocol.Committer
+
+	// of the classic protocol
+
+	Protocol    = protocol.Protocol
+	JoinRequest = protocol.JoinRequest
+	JoinAnswer  = protocol.JoinAnswer
+	SyncRequest = protocol.SyncRequest
+	SyncAnswer  = protocol.SyncAnswer
+
+	// of the new protocol, and of share groups
+
+	ConsumerHeartbeat = protocol.ConsumerHeartbeat
+	ConsumerAnswer    = protocol.ConsumerAnswer
+	ShareHeartbeat    = protocol.ShareHeartbeat
+	LogRange          = protocol.LogRange
+	AcquiredRange     = protocol.AcquiredRange
+	ShareAck          = protocol.ShareAck
+	AckType           = protocol.AckType
+
+	// of claims
+
+	Held = protocol.Held
+)
+
+// The types of groups.
+const (
+	Classic  = protocol.Classic
+	Consumer = protocol.Consumer
+	Share    = protocol.Share
+)
+
+// States of groups that others than the group itself ask about.
+const (
+	Empty  = protocol.Empty
+	Stable = protocol.Stable
+	Dead   = protocol.Dead
+)
+
+// The types of acknowledgements.
+const (
+	AckAccept  = protocol.AckAccept
+	AckRelease = protocol.AckRelease
+	AckReject  = protocol.AckReject
+	AckRenew   = protocol.AckRenew
+)
