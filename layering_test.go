@@ -104,6 +104,26 @@ func TestImportsOfTemplates(t *testing.T) {
 // cobraTemplate finds the methods of cobra that use templates.
 var cobraTemplate = regexp.MustCompile(`\.Set(Help|Usage|Version)Template\(`)
 
+// flagInText finds a flag in a string of a line. "--x-s3", the end of a bucket's name, is none.
+var flagInText = regexp.MustCompile("[\"' (]--[a-z]{2}")
+
+// TestLibrariesNameNoFlags: who imports a package has no flags, and is told of options. Commands
+// add their flags, as cmd/firn does in rest.Options.Settings.
+func TestLibrariesNameNoFlags(t *testing.T) {
+	for _, file := range filesWith(t, ".go") {
+		room, _, _ := strings.Cut(file, "/")
+		if slices.Contains(programs, room) || strings.HasSuffix(file, "_test.go") ||
+			strings.HasPrefix(file, "coordinator/redis/redistest/") { // which starts Redis
+			continue
+		}
+		for i, line := range lines(t, file) {
+			if code, _, _ := strings.Cut(line, "//"); flagInText.MatchString(code) {
+				t.Errorf("%s:%d names a flag of a command: %s", file, i+1, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
 // groupProtocol is the package of the rules of groups. That it cannot import its host, the compiler
 // holds: the host imports it.
 const groupProtocol = "firn.dev/groups/protocol"

@@ -52,7 +52,7 @@ import (
 
 // errManyKeys says that even the smallest share of the keys of one span has more than there is room
 // for.
-var errManyKeys = errors.New("a span has more keys than its compaction has memory for; --compaction-memory is that")
+var errManyKeys = errors.New("a span has more keys than its compaction has memory for (MapBytes)")
 
 // compacting is one compaction.
 type compacting struct {

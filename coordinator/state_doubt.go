@@ -69,7 +69,7 @@ func reportDoubts(logger *slog.Logger, doubts []Doubt) {
 		}
 	}
 	logger.Error("an incarnation was opened twice: records that may have been acknowledged contradict others"+
-		" and are left out. Their segments are kept; 'firn doctor --audit' names them all",
+		" and are left out. Their segments are kept; an audit of the bucket (firn doctor) names them all",
 		"records", records, "spans", len(doubts), "first", strings.Join(named, "; "))
 }
 

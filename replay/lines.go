@@ -21,7 +21,7 @@ type Encoder interface {
 
 // Format is how records are written.
 type Format struct {
-	Name      string // what --format calls it
+	Name      string // by which it is chosen
 	Extension string // of files, without a dot
 	// New begins an output.
 	New func(w io.Writer) (Encoder, error)

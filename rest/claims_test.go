@@ -230,7 +230,7 @@ func TestForwarding(t *testing.T) {
 			var p problem
 			resp := nodes[0].call(t, "GET", fmt.Sprintf("/v1/groups/team%%2F%d%%20%%C3%%BC", i), nil, &p)
 			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" ||
-				!strings.Contains(p.Detail, "--advertise-http") {
+				!strings.Contains(p.Detail, "its NodeInfo.HTTP") {
 				t.Errorf("the owner does not answer: %s, %+v", resp.Status, p)
 			}
 		}

@@ -63,7 +63,7 @@ func (s *Server) ownerOf(r *http.Request, group string) (owner coordinator.NodeI
 	case owner.HTTP == "":
 		return owner, false, &problem{Status: http.StatusServiceUnavailable, Code: kerr.NotCoordinator.Message,
 			retryAfter: time.Second, Detail: fmt.Sprintf("the group is node %d's, which serves no HTTP that others can reach: "+
-				"start it with --http-addr and --advertise-http", owner.ID)}
+				"start it with an address for them (%s)", owner.ID, s.setting("NodeInfo.HTTP"))}
 	}
 	return owner, false, nil
 }
@@ -83,8 +83,8 @@ func (s *Server) newForwarder() http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			owner := r.Context().Value(ownerKey{}).(coordinator.NodeInfo)
 			fail(w, retryable(problem{Status: http.StatusServiceUnavailable, Code: kerr.CoordinatorNotAvailable.Message,
-				Detail: fmt.Sprintf("the group is node %d's, which does not answer at %s (its --advertise-http): %v", owner.ID,
-					owner.HTTP, err)}))
+				Detail: fmt.Sprintf("the group is node %d's, which does not answer at %s (its %s): %v", owner.ID, owner.HTTP,
+					s.setting("NodeInfo.HTTP"), err)}))
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -16,7 +16,7 @@ func (s *Server) knownHost(next http.Handler) http.Handler {
 			hostName(r.Host) != hostName(peerURL(s.opts.Node.Info()).Host) {
 			fail(w, problem{Status: http.StatusMisdirectedRequest, Field: "Host",
 				Detail: "this server listens on a loopback address, and the request is for another host: " +
-					"ask 127.0.0.1 or localhost, or name the host with --advertise-http"})
+					"ask 127.0.0.1 or localhost, or have the server advertise the name (" + s.setting("NodeInfo.HTTP") + ")"})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -151,17 +151,19 @@ func (s *Server) confidential(r *http.Request) bool {
 	return r.TLS != nil || loopback(r.RemoteAddr) || s.opts.Logins != nil && s.opts.Logins.Plaintext
 }
 
-// errNotConfidential is what a client gets that sends secrets over a connection that others can
-// read.
-var errNotConfidential = &problem{Status: http.StatusForbidden,
-	Detail: "passwords and tokens are not taken over HTTP without TLS, because the network can read them: " +
-		"use https (the server needs --https), or --http-plaintext-logins on the server"}
+// notConfidential is what a client gets that sends secrets over a connection that others can read.
+func (s *Server) notConfidential() error {
+	return &problem{Status: http.StatusForbidden,
+		Detail: "passwords and tokens are not taken over HTTP without TLS, because the network can read them: " +
+			"use https (of the server: " + s.setting("TLS") + "), or have the server take them all the same (" +
+			s.setting("Logins.Plaintext") + ")"}
+}
 
 // unauthorized is what a client gets that has not proved who it is. Over a connection that others
 // can read it is not asked to.
 func (s *Server) unauthorized(r *http.Request, detail string) error {
 	if !s.confidential(r) {
-		return errNotConfidential
+		return s.notConfidential()
 	}
 	challenges := []string{`Basic realm="firn", charset="UTF-8"`}
 	if r.Header.Get(pageField) != "" {

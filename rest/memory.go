@@ -86,8 +86,7 @@ func newReadMemory(l Limits) *budget.Pool {
 func (s *Server) requestShare(r *http.Request) *share {
 	return shareOf(r.Context(), s.producers.memory, func() *problem {
 		p := busy("", "the requests of producers hold all the memory that there is for them, %d bytes and half for one "+
-			"address (--http-memory); nothing was written",
-			s.opts.Limits.RequestMemoryBytes)
+			"address (%s); nothing was written", s.opts.Limits.RequestMemoryBytes, s.setting("RequestMemoryBytes"))
 		p.Limit = "RequestMemoryBytes"
 		return p
 	})

@@ -97,8 +97,8 @@ func (s *Server) decompress(ctx context.Context, codec batch.Codec, coding strin
 }
 
 func (s *Server) bodyTooLarge() *problem {
-	p := refuse(http.StatusRequestEntityTooLarge, "", "a body may have %d bytes, decompressed (--http-max-body)",
-		s.opts.Limits.MaxBodyBytes)
+	p := refuse(http.StatusRequestEntityTooLarge, "", "a body may have %d bytes, decompressed (%s)",
+		s.opts.Limits.MaxBodyBytes, s.setting("MaxBodyBytes"))
 	p.Limit = "MaxBodyBytes"
 	return p
 }

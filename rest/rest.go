@@ -106,8 +106,16 @@ type Options struct {
 	TLS     *tls.Config        // for HTTPS; nil: HTTP
 	PeerTLS func() *tls.Config // for connections to other nodes that serve HTTPS; asked for each of them
 
+	// Settings are the names by which the program that serves sets options, such as its flags.
+	// Answers name the setting that a limit or a refusal comes from, and the option where it has no
+	// name here.
+	Settings map[string]string
+
 	Limits Limits
 }
+
+// setting is what answers call an option.
+func (s *Server) setting(option string) string { return cmp.Or(s.opts.Settings[option], option) }
 
 // Limits keep one client from costing another its service. Zero values mean the defaults. Errors
 // name the fields.

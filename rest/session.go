@@ -70,7 +70,8 @@ func (s *Server) showSession(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) beginSession(w http.ResponseWriter, r *http.Request) error {
 	who, sessions := callerOf(r.Context()), s.sessions()
 	if sessions == nil {
-		return &problem{Status: http.StatusConflict, Detail: "nobody logs in here: the server runs with --http-auth none"}
+		return &problem{Status: http.StatusConflict,
+			Detail: "nobody logs in here: the server asks for no login (" + s.setting("Logins") + ")"}
 	}
 	var cookie string
 	var session login.Session

@@ -273,8 +273,8 @@ var errLongQuestion = errors.New("413 Request Entity Too Large")
 
 func (o *RemoteShares) post(ctx context.Context, path string, body []byte, a any) error {
 	if o.owner.HTTP == "" {
-		return fmt.Errorf("node %d serves no HTTP that others can reach: start it with --http-addr and --advertise-http",
-			o.owner.ID)
+		return fmt.Errorf("node %d serves no HTTP that others can reach: start it with an address for them (%s)",
+			o.owner.ID, o.s.setting("NodeInfo.HTTP"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, shareQuestionTimeout)
 	defer cancel()

@@ -66,7 +66,7 @@ func userOf(users security.Users, name string) user {
 	return u
 }
 
-// changeableUser is the user that a request may change. It fails for one of --users-file, which
+// changeableUser is the user that a request may change. It fails for one of FileUsers, whose file
 // alone says how that user logs in.
 func (s *Server) changeableUser(r *http.Request) (name string, err error) {
 	name = r.PathValue("user")
@@ -76,7 +76,8 @@ func (s *Server) changeableUser(r *http.Request) (name string, err error) {
 	for _, m := range access.ScramMechanisms {
 		if _, has := s.opts.FileUsers.ScramKeys(name, m); has {
 			return name, &problem{Status: http.StatusConflict, Field: "user", Detail: fmt.Sprintf("user %q is in the "+
-				"--users-file of this node, which alone says how that user logs in: change it there", name)}
+				"file of users of this node (%s), which alone says how that user logs in: change it there", name,
+				s.setting("FileUsers"))}
 		}
 	}
 	return name, nil
@@ -127,7 +128,7 @@ func (s *Server) describeUser(w http.ResponseWriter, r *http.Request) error {
 // would go on taking the password before.
 func (s *Server) setUser(w http.ResponseWriter, r *http.Request, memory *share) error {
 	if !s.confidential(r) {
-		return errNotConfidential
+		return s.notConfidential()
 	}
 	var asked newPassword
 	if err := readJSON(w, r, &asked, memory); err != nil {

@@ -69,16 +69,16 @@ func (c *Certificates) Peers() *tls.Config {
 // load reads the files and checks that they fit together.
 func (f Files) load() (*tls.Config, error) {
 	if f.Certificate == "" || f.Key == "" {
-		return nil, errors.New("TLS needs a certificate and its key: give --tls-cert and --tls-key")
+		return nil, errors.New("TLS needs a certificate and its key: name both files")
 	}
 	auth, known := clientAuths[f.ClientAuth]
 	if !known {
-		return nil, fmt.Errorf("--tls-client-auth %q is not one of none, request, require", f.ClientAuth)
+		return nil, fmt.Errorf("client authentication %q is not one of none, request, require", f.ClientAuth)
 	}
 	// Errors of crypto/tls name neither the files nor what is in them.
 	pair, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert %s with --tls-key %s: %w", f.Certificate, f.Key, err)
+		return nil, fmt.Errorf("the certificate %s with the key %s: %w", f.Certificate, f.Key, err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"}, ClientAuth: auth}
@@ -86,11 +86,11 @@ func (f Files) load() (*tls.Config, error) {
 		return config, nil
 	}
 	if f.ClientCA == "" {
-		return nil, fmt.Errorf("--tls-client-auth %s needs --tls-client-ca: the authorities of clients' certificates",
+		return nil, fmt.Errorf("client authentication %q needs a file with the authorities of clients' certificates",
 			f.ClientAuth)
 	}
 	if config.ClientCAs, err = reread.Authorities(f.ClientCA); err != nil {
-		return nil, fmt.Errorf("--tls-client-ca: %w", err)
+		return nil, fmt.Errorf("authorities of clients' certificates: %w", err)
 	}
 	// A session that is resumed would outlive the authority that its certificate was checked with.
 	config.SessionTicketsDisabled = true

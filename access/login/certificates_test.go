@@ -82,10 +82,10 @@ func TestWhatIsWrongWithFiles(t *testing.T) {
 	good := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "a"}))
 	other := authority.Write(t.TempDir(), authority.Issue(pkix.Name{CommonName: "b"}))
 	for want, spoil := range map[string]func(*login.Files){
-		"--tls-key":             func(f *login.Files) { f.Key = "" },
+		"name both files":       func(f *login.Files) { f.Key = "" },
 		"private key does not":  func(f *login.Files) { f.Key = other.Key },
 		"no such file":          func(f *login.Files) { f.Certificate += ".gone" },
-		"needs --tls-client-ca": func(f *login.Files) { f.ClientAuth, f.ClientCA = "require", "" },
+		"needs a file with the": func(f *login.Files) { f.ClientAuth, f.ClientCA = "require", "" },
 		"no certificate in PEM": func(f *login.Files) { f.ClientAuth, f.ClientCA = "require", f.Key },
 		"none, request":         func(f *login.Files) { f.ClientAuth = "maybe" },
 	} {

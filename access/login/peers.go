@@ -46,7 +46,7 @@ var (
 	ErrNoSecret = errors.New("this node does not know the secret of its cluster yet")
 	// ErrNotOurs is returned for a proof that was not made with this cluster's secret, or not for this
 	// request. Nodes with different secret files make such proofs.
-	ErrNotOurs = errors.New("no proof of a node of this cluster: all nodes need the same --cluster-secret-file, or none")
+	ErrNotOurs = errors.New("no proof of a node of this cluster: all nodes need the same secret file, or none")
 	// ErrStale is returned for a proof that is too old, too new, or was used before.
 	ErrStale = errors.New("a proof of a node of this cluster that was used before, or the clocks of " +
 		"the nodes differ by more than a minute")

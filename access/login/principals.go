@@ -79,7 +79,7 @@ func (r PrincipalRules) of(subject string) (access.Principal, error) {
 			return access.Principal{Type: "User", Name: name}, nil
 		}
 	}
-	return access.Anonymous, fmt.Errorf("%w: no rule of --tls-principal-rules makes a name of %s", ErrFailed, subject)
+	return access.Anonymous, fmt.Errorf("%w: no rule for principals makes a name of %s", ErrFailed, subject)
 }
 
 func (r principalRule) apply(subject string) (name string, matches bool) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,6 +30,17 @@ func TestDocsKnowEveryFlag(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("docs/operating/configuration.md: the table of flags differs (-flags +table):\n%s", diff)
+	}
+}
+
+// TestSettingsOfAnswersAreFlags wants what answers over HTTP name to be flags of serve.
+func TestSettingsOfAnswersAreFlags(t *testing.T) {
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	new(serveOptions).addFlags(flags)
+	for option, flag := range restSettings {
+		if name, is := strings.CutPrefix(flag, "--"); !is || flags.Lookup(name) == nil {
+			t.Errorf("%s is called %s, which is no flag of serve", option, flag)
+		}
 	}
 }
 

@@ -63,6 +63,17 @@ func (n *node) logins() *rest.Logins {
 		Sessions: login.NewSessions(n.clusterSecret(), n.passwords, ended), Plaintext: n.options.httpLogins.plaintext}
 }
 
+// restSettings are the flags of the options that answers over HTTP speak of.
+var restSettings = map[string]string{
+	"FileUsers":          "--users-file",
+	"Logins":             "--http-auth",
+	"Logins.Plaintext":   "--http-plaintext-logins",
+	"MaxBodyBytes":       "--http-max-body",
+	"NodeInfo.HTTP":      "--advertise-http",
+	"RequestMemoryBytes": "--http-memory",
+	"TLS":                "--https",
+}
+
 // readSecret reads --cluster-secret-file; nil if there is none.
 func (o *httpLoginOptions) readSecret() ([]byte, error) {
 	if o.secretFile == "" {

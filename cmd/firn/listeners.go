@@ -191,7 +191,7 @@ func (o *serveOptions) certificates(logger *slog.Logger) (*login.Certificates, e
 	}
 	c, err := login.LoadCertificates(o.tls, logger)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, usagef("TLS (--tls-cert, --tls-key, --tls-client-ca, --tls-client-auth): %w", err)
 	}
 	return c, nil
 }

@@ -232,6 +232,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 		FileUsers: n.fileUsers(),
 		Peers:     n.peers(),
 		TLS:       o.httpTLS(n.certificates), PeerTLS: n.certificates.Peers,
+		Settings: restSettings,
 		Limits: rest.Limits{
 			MaxBodyBytes:       int(o.httpMaxBody),
 			RequestMemoryBytes: int64(o.httpMemory),

@@ -101,7 +101,7 @@ func (a *Admin) set(ctx context.Context, changes [][]coordinator.Setting) []erro
 func (a *Admin) CheckACLs() error {
 	if a.acls == nil {
 		return refuse(kerr.SecurityDisabled,
-			"there is no authorizer, and so there are no ACLs; start every node with --authorizer acl")
+			"there is no authorizer, and so there are no ACLs; every node has to be started with one")
 	}
 	return nil
 }
