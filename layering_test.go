@@ -12,15 +12,15 @@ import (
 	"testing"
 )
 
-// rooms are the top-level folders that hold Go code, in layers: code imports its own room and rooms
-// of the layers before it.
+// layers are the top-level folders that hold Go code: code imports its own folder and folders of
+// the layers before it.
 //
 // The reason: the bucket's formats and the promises about them (segments, coordinator) must be
 // testable and readable without knowing of any network protocol; the write path, the read path and
 // groups must be replaceable without touching each other; a front door must be addable without
 // touching what lies behind it. A single import in the wrong direction takes that away and is hard
 // to take back.
-var rooms = [][]string{
+var layers = [][]string{
 	{"retry", "access"},
 	{"segments", "budget", "health", "tracing"},
 	{"coordinator"},
@@ -45,23 +45,23 @@ var drawers = []string{"util", "utils", "common", "types", "pkg", "helpers", "mi
 
 func TestImportsRunOneWay(t *testing.T) {
 	for _, p := range listPackages(t) {
-		room, layer := place(p.ImportPath)
-		if room == "" {
+		folder, layer := layerOf(p.ImportPath)
+		if folder == "" {
 			continue // the root: this test
 		}
 		if layer < 0 {
-			t.Errorf("%s: room %q is not in the layout of ARCHITECTURE.md; give a new room a place among the layers above",
-				p.ImportPath, room)
+			t.Errorf("%s: folder %q is not in the layout of ARCHITECTURE.md; put a new folder into the layers above",
+				p.ImportPath, folder)
 			continue
 		}
 		for _, imported := range p.Imports {
-			other, otherLayer := place(imported)
+			other, otherLayer := layerOf(imported)
 			switch {
-			case otherLayer < 0 || other == room:
+			case otherLayer < 0 || other == folder:
 			case otherLayer > layer:
 				t.Errorf("%s imports %s, which is a layer above it", p.ImportPath, imported)
 			case otherLayer == layer:
-				t.Errorf("%s imports %s: rooms of one layer do not know each other", p.ImportPath, imported)
+				t.Errorf("%s imports %s: folders of one layer do not know each other", p.ImportPath, imported)
 			}
 		}
 	}
@@ -69,9 +69,9 @@ func TestImportsRunOneWay(t *testing.T) {
 
 func TestImportsOfAdapters(t *testing.T) {
 	for _, p := range listPackages(t) {
-		room, _ := place(p.ImportPath)
+		folder, _ := layerOf(p.ImportPath)
 		for _, imported := range p.Imports {
-			if slices.Contains(adapters, imported) && !slices.Contains(programs, room) && p.ImportPath != adapterTable {
+			if slices.Contains(adapters, imported) && !slices.Contains(programs, folder) && p.ImportPath != adapterTable {
 				t.Errorf("%s imports the adapter %s; only programs and tests choose one", p.ImportPath, imported)
 			}
 		}
@@ -83,7 +83,7 @@ func TestImportsOfAdapters(t *testing.T) {
 // is half as large again.
 func TestImportsOfTemplates(t *testing.T) {
 	for _, p := range listPackages(t) {
-		if room, _ := place(p.ImportPath); slices.Contains(programs, room) && room != "cmd" {
+		if folder, _ := layerOf(p.ImportPath); slices.Contains(programs, folder) && folder != "cmd" {
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -107,12 +107,13 @@ var cobraTemplate = regexp.MustCompile(`\.Set(Help|Usage|Version)Template\(`)
 // flagInText finds a flag in a string of a line. "--x-s3", the end of a bucket's name, is none.
 var flagInText = regexp.MustCompile("[\"' (]--[a-z]{2}")
 
-// TestLibrariesNameNoFlags: who imports a package has no flags, and is told of options. Commands
-// add their flags, as cmd/firn does in rest.Options.Settings.
+// TestLibrariesNameNoFlags holds that errors of packages speak of options: a program that imports a
+// package has other flags than firn. Commands add theirs, as cmd/firn does in
+// rest.Options.Settings.
 func TestLibrariesNameNoFlags(t *testing.T) {
 	for _, file := range filesWith(t, ".go") {
-		room, _, _ := strings.Cut(file, "/")
-		if slices.Contains(programs, room) || strings.HasSuffix(file, "_test.go") ||
+		folder, _, _ := strings.Cut(file, "/")
+		if slices.Contains(programs, folder) || strings.HasSuffix(file, "_test.go") ||
 			strings.HasPrefix(file, "coordinator/redis/redistest/") { // which starts Redis
 			continue
 		}
@@ -184,15 +185,15 @@ func TestPackagesAreNamedAfterTheirPurpose(t *testing.T) {
 	}
 }
 
-// place is the room of an import path and its layer: "" for the root of the module and for other
-// modules, -1 for an unknown room.
-func place(importPath string) (room string, layer int) {
+// layerOf is the folder of an import path and its layer: "" for the root of the module and for
+// other modules, -1 for an unknown folder.
+func layerOf(importPath string) (folder string, layer int) {
 	rest, ours := strings.CutPrefix(importPath, "firn.dev/")
 	if !ours {
 		return "", -1
 	}
-	room, _, _ = strings.Cut(rest, "/")
-	return room, slices.IndexFunc(rooms, func(layer []string) bool { return slices.Contains(layer, room) })
+	folder, _, _ = strings.Cut(rest, "/")
+	return folder, slices.IndexFunc(layers, func(layer []string) bool { return slices.Contains(layer, folder) })
 }
 
 // listed is what go list says of a package. Imports are those of its own code, without tests: tests

@@ -3,8 +3,8 @@ package coordinator
 import "errors"
 
 // Class is what an error of a call on a Coordinator, a Life or a Node means to its caller: what
-// became of the call, and what to do now. Front doors and rooms map classes, and not each error, to
-// what they tell and try.
+// became of the call, and what to do now. Front doors and the packages behind them map classes, and
+// not each error, to what they tell and try.
 type Class int
 
 const (

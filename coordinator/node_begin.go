@@ -72,7 +72,7 @@ func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {
 		// nothing shows that the state that was read lacks what was tidied away with them.
 		return nil, fmt.Errorf("%w: reading the bucket took too long", errWait)
 	}
-	return n.live(ctx, c)
+	return n.startLife(ctx, c)
 }
 
 // beginning is the time between two lives, of a node or of a guest.
@@ -452,8 +452,8 @@ func (n *Node) strangers(ctx context.Context, in Incarnation) error {
 	return n.sameCluster(ctx, in, state)
 }
 
-// live starts what a life needs.
-func (n *Node) live(ctx context.Context, c *chain) (*Life, error) {
+// startLife starts what a life needs.
+func (n *Node) startLife(ctx context.Context, c *chain) (*Life, error) {
 	l := &Life{node: n, id: c.life, incarnation: c.generation.Incarnation, generation: c.generation,
 		looks: looks{turn: make(chan struct{}, 1)}}
 	l.logger = n.opts.Logger.With("life", l.id, "incarnation", l.incarnation)

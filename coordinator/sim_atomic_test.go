@@ -53,7 +53,7 @@ func TestAtomicProtocolNeeds(t *testing.T) {
 		from int
 	}{
 		"R11: the commit compares the lease's epoch":      {atomicFlaws{anyLease: true}, 65},
-		"R12: a new owner waits for what is decided":      {atomicFlaws{handsOn: true}, 40},
+		"R12: a new owner waits for what is decided":      {atomicFlaws{handsOver: true}, 40},
 		"R12: an owner waits for the requests of its own": {atomicFlaws{forgets: true}, 298},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestAtomicProtocolNeeds(t *testing.T) {
 }
 
 // atomicFlaws break the rules of owners.
-type atomicFlaws struct{ anyLease, handsOn, forgets bool }
+type atomicFlaws struct{ anyLease, handsOver, forgets bool }
 
 func simulateAtomic(t *testing.T, seed int, f atomicFlaws, tracing bool) (s *simulation, violation any) {
 	synctest.Test(t, func(*testing.T) {
@@ -195,7 +195,7 @@ func (n *simNode) giveUpLease() error {
 // handOut hands the next input to a function, or sends a request of one again.
 func (n *simNode) handOut() error {
 	o, x := n.owner, n.sim.atomic
-	if n.view.seq < o.barrier || n.view.hasAtomic(func(string) bool { return true }) && !x.flaws.handsOn {
+	if n.view.seq < o.barrier || n.view.hasAtomic(func(string) bool { return true }) && !x.flaws.handsOver {
 		return nil
 	}
 	if len(o.busy) > 0 {
@@ -339,7 +339,7 @@ func (n *simNode) acknowledgeAtomic() {
 		whole := c.decided
 		for _, p := range c.of.partitions {
 			state := n.view.state.partitions[simPartition(p)]
-			offset, served := n.sim.keys.places[simPlace{p, requestOf(c.of.key.ID)}]
+			offset, served := n.sim.keys.offsets[simPartitionRequest{p, requestOf(c.of.key.ID)}]
 			whole = whole && served && state != nil && state.end > offset
 		}
 		if whole {

@@ -13,7 +13,7 @@ import (
 type simKeys struct {
 	requests int
 	of       map[record]simRequest          // which request a record is of
-	places   map[simPlace]int64             // where it is served
+	offsets  map[simPartitionRequest]int64  // where it is served
 	at       [simPartitions][]servedRequest // the same the other way round, by offset
 	retries  int                            // that were answered with the original's place
 }
@@ -36,7 +36,7 @@ func (k *simKeys) request(partition int32, offset int64) simRequest {
 	return 0
 }
 
-type simPlace struct {
+type simPartitionRequest struct {
 	partition int32
 	request   simRequest
 }
@@ -49,7 +49,7 @@ type duplicate struct {
 }
 
 func newSimKeys() simKeys {
-	return simKeys{of: map[record]simRequest{}, places: map[simPlace]int64{}}
+	return simKeys{of: map[record]simRequest{}, offsets: map[simPartitionRequest]int64{}}
 }
 
 // key draws the request that a batch is of: a new one, one of the last few, or none.
@@ -88,12 +88,12 @@ func (s *simulation) judgeKey(who string, offset int64, r record) {
 	}
 	if here.request != 0 {
 		here.upTo++
-		place := simPlace{r.partition, here.request}
-		if before, twice := k.places[place]; twice {
+		of := simPartitionRequest{r.partition, here.request}
+		if before, twice := k.offsets[of]; twice {
 			panic(fmt.Sprintf("P4: %s: request %d is in partition %d at %d and at %d",
 				who, here.request, r.partition, before, offset))
 		}
-		k.places[place] = offset
+		k.offsets[of] = offset
 	}
 	*at = append(*at, here)
 }
@@ -150,7 +150,7 @@ func (n *simNode) answerDuplicates() {
 // that another segment wrote.
 func (s *simulation) place(r record) (int64, bool) {
 	if request, keyed := s.keys.of[r]; keyed {
-		offset, served := s.keys.places[simPlace{r.partition, request}]
+		offset, served := s.keys.offsets[simPartitionRequest{r.partition, request}]
 		return offset, served
 	}
 	offset, served := s.places[r]

@@ -61,7 +61,7 @@ func (n *simNode) start() {
 			}
 		}()
 		n.yield = yield
-		n.live()
+		n.run()
 	})
 }
 
@@ -82,8 +82,8 @@ func (n *simNode) pausing(what string) {
 // lost draws whether the reply to a call is lost.
 func (n *simNode) lost() bool { return n.sim.pick(12, "lost") == 11 }
 
-// live is what Node.run does, one life after another.
-func (n *simNode) live() {
+// run is what Node.run does, one life after another.
+func (n *simNode) run() {
 	for {
 		n.pausing("begin")
 		n.chain, n.decided, n.duplicates, n.owner = nil, nil, nil, nil

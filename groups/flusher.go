@@ -20,7 +20,7 @@ type flusher struct {
 
 	mu      sync.Mutex
 	waiting []settling
-	roomy   chan struct{} // closed, and replaced, when waiting is taken
+	drained chan struct{} // closed, and replaced, when waiting is taken
 	running chan struct{} // of one element: held while a batch is being journaled
 }
 
@@ -32,7 +32,7 @@ type settling struct {
 
 func newFlusher(interval time.Duration, limit int, logger *slog.Logger) *flusher {
 	return &flusher{interval: interval, limit: limit, logger: logger, wake: make(chan struct{}, 1),
-		roomy: make(chan struct{}), running: make(chan struct{}, 1)}
+		drained: make(chan struct{}), running: make(chan struct{}, 1)}
 }
 
 // add takes a decided fact. Entries without one are left out.
@@ -49,17 +49,17 @@ func (f *flusher) add(life *coordinator.Life, entry coordinator.Entry) {
 	}
 }
 
-// room waits until fewer than limit facts wait.
-func (f *flusher) room(ctx context.Context) error {
+// awaitCapacity waits until fewer than limit facts wait.
+func (f *flusher) awaitCapacity(ctx context.Context) error {
 	for {
 		f.mu.Lock()
-		roomy, full := f.roomy, len(f.waiting) >= f.limit
+		drained, full := f.drained, len(f.waiting) >= f.limit
 		f.mu.Unlock()
 		if !full {
 			return nil
 		}
 		select {
-		case <-roomy:
+		case <-drained:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -108,8 +108,8 @@ func (f *flusher) flush(ctx context.Context) error {
 	f.mu.Lock()
 	taken := f.waiting
 	f.waiting = nil
-	close(f.roomy)
-	f.roomy = make(chan struct{})
+	close(f.drained)
+	f.drained = make(chan struct{})
 	f.mu.Unlock()
 	var failed error
 	for len(taken) > 0 {

@@ -68,7 +68,7 @@ func (t *shardOwnership) commitThen(ctx context.Context, l *hostedGroup,
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := t.m.flusher.room(ctx); err != nil {
+	if err := t.m.flusher.awaitCapacity(ctx); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -24,13 +24,13 @@ type ShareState struct {
 
 // ShareConfig is what the configs of a share group say.
 type ShareConfig struct {
-	Lock           time.Duration // for how long records are acquired
-	OffsetReset    string        // where to begin: earliest, latest, or by_duration:PERIOD
-	ReadCommitted  bool
-	Renew          bool // locks may be renewed
-	deliveries     int
-	maxLocks       int
-	session, beats time.Duration
+	Lock               time.Duration // for how long records are acquired
+	OffsetReset        string        // where to begin: earliest, latest, or by_duration:PERIOD
+	ReadCommitted      bool
+	Renew              bool // locks may be renewed
+	deliveries         int
+	maxLocks           int
+	session, heartbeat time.Duration
 }
 
 func (c *ShareConfig) rules() protocol.ShareRules {
@@ -56,7 +56,7 @@ func (m *Manager) ShareConfigOf(group string) ShareConfig {
 		deliveries:    number(dynamicconfig.ShareDeliveryLimit),
 		maxLocks:      number(dynamicconfig.ShareMaxLocks),
 		session:       parsedMillis(text(dynamicconfig.ShareSessionTimeout)),
-		beats:         parsedMillis(text(dynamicconfig.ShareHeartbeatInterval)),
+		heartbeat:     parsedMillis(text(dynamicconfig.ShareHeartbeatInterval)),
 	}
 }
 
@@ -86,7 +86,7 @@ func (m *Manager) ShareHeartbeat(ctx context.Context, group string, r ShareHeart
 	if err != nil {
 		return ConsumerAnswer{Err: m.told(err)}
 	}
-	a.Interval = config.beats
+	a.Interval = config.heartbeat
 	return a
 }
 

@@ -39,7 +39,7 @@ type fetcher struct {
 	metrics *metrics
 	timeout time.Duration
 
-	room   *room
+	room   *getLimit
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -68,7 +68,7 @@ func newFetcher(opts Options, m *metrics) *fetcher {
 	return &fetcher{
 		store: opts.Store, cache: newCache[piece, *block](opts.CacheBytes, opts.CacheBytes/4), logger: opts.Logger,
 		metrics: m, timeout: opts.FetchTimeout,
-		room: newRoom(opts.FetchBytes), ctx: ctx, cancel: cancel,
+		room: newGetLimit(opts.FetchBytes), ctx: ctx, cancel: cancel,
 		flights: map[piece]*flight[*block]{}, broken: map[piece]broken{},
 	}
 }

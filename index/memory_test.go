@@ -150,7 +150,7 @@ func TestStretch(t *testing.T) {
 		"too many":      {[]piece{span(one, 0, 3<<20), span(one, 3<<20, 1<<20), span(one, 4<<20, 1)}, 2, 8 << 20},
 		"too large":     {[]piece{span(one, 0, 100<<20)}, 1, defaultFetchBytes},
 	} {
-		room := newRoom(defaultFetchBytes)
+		room := newGetLimit(defaultFetchBytes)
 		n := spans.Join(c.spans, maxGetBytes)
 		if got := room.weight(weight(c.spans[:n]), false); n != c.n || got != c.weight {
 			t.Errorf("%s: %d spans of weight %d", name, n, got)

@@ -22,9 +22,9 @@ type stored struct {
 	compacted  *stored // the same batch without its last records, if it can lose any
 }
 
-// machine does the same to a world with an index over it and to a list of batches for each
+// comparison does the same to a world with an index over it and to a list of batches for each
 // partition, and compares.
-type machine struct {
+type comparison struct {
 	w     *world
 	x     *index.Index
 	parts []segments.Partition
@@ -63,7 +63,7 @@ func TestModel(t *testing.T) {
 		pool = append(pool, b)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &machine{w: newWorld(t), model: map[segments.Partition][]stored{}, next: map[segments.Partition]int64{}}
+		m := &comparison{w: newWorld(t), model: map[segments.Partition][]stored{}, next: map[segments.Partition]int64{}}
 		limit := func(name string) int64 { return rapid.SampledFrom([]int64{-1, 3000, 20000, 1 << 20}).Draw(rt, name) }
 		m.tail, m.cache = limit("tail"), limit("cache")
 		m.x = m.w.open(func(o *index.Options) {
@@ -108,7 +108,7 @@ func TestModel(t *testing.T) {
 }
 
 // append gives a batch the next offsets of a partition.
-func (m *machine) append(p segments.Partition, b stored) {
+func (m *comparison) append(p segments.Partition, b stored) {
 	place := func(b stored) stored {
 		b.base, b.last = m.next[p], m.next[p]+int64(binary.BigEndian.Uint32(b.bytes[posLastOffsetDelta:]))
 		b.bytes = placed(b.bytes, b.base)
@@ -123,14 +123,14 @@ func (m *machine) append(p segments.Partition, b stored) {
 	m.next[p] = b.last + 1
 }
 
-func (m *machine) pick(rt *rapid.T) segments.Partition {
+func (m *comparison) pick(rt *rapid.T) segments.Partition {
 	return rapid.SampledFrom(m.parts).Draw(rt, "p")
 }
 
 // merge writes some spans of a partition that follow each other into a merged segment, maybe
 // without some batches and records, and shows that in place of the old ones, whose segments it
 // deletes if no others are in them.
-func (m *machine) merge(rt *rapid.T, p segments.Partition, compact bool) {
+func (m *comparison) merge(rt *rapid.T, p segments.Partition, compact bool) {
 	f := m.w.partition(p)
 	if len(f.spans) == 0 {
 		return
@@ -179,7 +179,7 @@ func (m *machine) merge(rt *rapid.T, p segments.Partition, compact bool) {
 
 // race reads while the spans that the reader was given are merged away. What it gets may end early,
 // but not be other bytes, nor nothing.
-func (m *machine) race(rt *rapid.T) {
+func (m *comparison) race(rt *rapid.T) {
 	p := m.pick(rt)
 	f := m.w.partition(p)
 	offset := rapid.Int64Range(f.logStart, f.end).Draw(rt, "offset")
@@ -200,7 +200,7 @@ func (m *machine) race(rt *rapid.T) {
 }
 
 // want is what a Read must give: the batches, with their offsets.
-func (m *machine) want(p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (want []byte) {
+func (m *comparison) want(p segments.Partition, offset int64, maxBytes int, atLeastOne bool) (want []byte) {
 	for _, s := range m.model[p] {
 		if s.last < offset {
 			continue
@@ -213,14 +213,14 @@ func (m *machine) want(p segments.Partition, offset int64, maxBytes int, atLeast
 	return want
 }
 
-func (m *machine) read(rt *rapid.T) {
+func (m *comparison) read(rt *rapid.T) {
 	for range 5 {
 		m.readOn(rt)
 	}
 }
 
 // readOn reads from somewhere, and a few times from where that ends.
-func (m *machine) readOn(rt *rapid.T) {
+func (m *comparison) readOn(rt *rapid.T) {
 	p := rapid.SampledFrom(m.parts).Draw(rt, "p")
 	f := m.w.partition(p)
 	offset := rapid.Int64Range(f.logStart, f.end).Draw(rt, "offset")
@@ -245,7 +245,7 @@ func (m *machine) readOn(rt *rapid.T) {
 	}
 }
 
-func (m *machine) search(rt *rapid.T) {
+func (m *comparison) search(rt *rapid.T) {
 	p := rapid.SampledFrom(m.parts).Draw(rt, "p")
 	timestamp := rapid.Int64Range(-1, 65).Draw(rt, "timestamp")
 	var first, latest index.Position
@@ -273,7 +273,7 @@ func (m *machine) search(rt *rapid.T) {
 }
 
 // check looks at the bounds.
-func (m *machine) check(rt *rapid.T) {
+func (m *comparison) check(rt *rapid.T) {
 	if !m.x.SearchesNothing() {
 		rt.Fatal("searches that are over still hold something")
 	}

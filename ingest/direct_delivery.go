@@ -113,7 +113,7 @@ func (v *delivery) run(ctx context.Context) error {
 	for n := 0; ; n++ {
 		life, err := v.d.guest.Life(ctx)
 		if err == nil {
-			err = v.live(ctx, life)
+			err = v.inLife(ctx, life)
 		}
 		if !lifeOver(err) || errors.Is(err, ErrInDoubt) || life == nil {
 			return err
@@ -155,8 +155,8 @@ func (v *delivery) store(ctx context.Context) error {
 	return err
 }
 
-// live takes the segment as far as it gets in one life.
-func (v *delivery) live(ctx context.Context, life *coordinator.GuestLife) error {
+// inLife takes the segment as far as it gets in one life.
+func (v *delivery) inLife(ctx context.Context, life *coordinator.GuestLife) error {
 	if v.answered != life.Incarnation() {
 		if err := v.commit(ctx, life); err != nil {
 			return err

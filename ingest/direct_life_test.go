@@ -37,7 +37,7 @@ func TestDirectLives(t *testing.T) {
 		}), 1, 8).Draw(r, "plan")
 		ok := true
 		t.Run("plan", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { live(t, plan) })
+			synctest.Test(t, func(t *testing.T) { writeThroughLives(t, plan) })
 			ok = !t.Failed()
 		})
 		if !ok {
@@ -46,8 +46,8 @@ func TestDirectLives(t *testing.T) {
 	})
 }
 
-// live writes some keys, each again and again until it is acknowledged, and once more.
-func live(t *testing.T, plan []misfortune) {
+// writeThroughLives writes some keys, each again and again until it is acknowledged, and once more.
+func writeThroughLives(t *testing.T, plan []misfortune) {
 	store, w := memory.New(), &world{embedded.New(embedded.Options{})}
 	topic := newTopic(t, store, shared{w.Coordinator}, "a", 1, nil)
 	var s *sandbox

@@ -157,7 +157,7 @@ func keysOnce(t *testing.T, seed uint64) {
 	c := shared{embedded.New(embedded.Options{})}
 	nodes, writers := startNodes(t, store, c, 3)
 	ps := createTopic(t, nodes[0], 3)
-	told := keyAnswers{offsets: map[keyPlace]int64{}}
+	told := keyAnswers{offsets: map[keyedRequest]int64{}}
 	var sending, recovering sync.WaitGroup
 	stop := make(chan struct{})
 	recovering.Go(func() {
@@ -195,8 +195,8 @@ func keysOnce(t *testing.T, seed uint64) {
 	told.check(t, store)
 }
 
-// keyPlace is a request in a partition.
-type keyPlace struct {
+// keyedRequest is a request in a partition.
+type keyedRequest struct {
 	partition segments.Partition
 	request   int32
 }
@@ -204,7 +204,7 @@ type keyPlace struct {
 // keyAnswers are what clients were told.
 type keyAnswers struct {
 	mu      sync.Mutex
-	offsets map[keyPlace]int64
+	offsets map[keyedRequest]int64
 }
 
 // insist sends a request to one node after the other until it is answered, with some patience for
@@ -225,7 +225,7 @@ func (k *keyAnswers) insist(t *testing.T, writers []*Writer, at []segments.Parti
 		for i, r := range results {
 			switch {
 			case r.Err == nil, errors.Is(r.Err, coordinator.ErrDuplicate):
-				k.note(t, keyPlace{at[i], request}, r.BaseOffset)
+				k.note(t, keyedRequest{at[i], request}, r.BaseOffset)
 			case errors.Is(r.Err, ErrNotWritten), errors.Is(r.Err, ErrInDoubt), errors.Is(r.Err, coordinator.ErrFenced):
 				done = false
 			default:
@@ -246,13 +246,13 @@ func send(ctx context.Context, w *Writer, batches []Batch) ([]Result, error) {
 	return p.Wait(ctx)
 }
 
-func (k *keyAnswers) note(t *testing.T, place keyPlace, offset int64) {
+func (k *keyAnswers) note(t *testing.T, of keyedRequest, offset int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if before, twice := k.offsets[place]; twice && before != offset {
-		t.Errorf("request %d is in %s at %d and at %d", place.request, place.partition, before, offset)
+	if before, twice := k.offsets[of]; twice && before != offset {
+		t.Errorf("request %d is in %s at %d and at %d", of.request, of.partition, before, offset)
 	}
-	k.offsets[place] = offset
+	k.offsets[of] = offset
 }
 
 // check compares the answers with what is in the bucket.
@@ -262,7 +262,7 @@ func (k *keyAnswers) check(t *testing.T, store segments.Store) {
 		t.Fatal(err)
 	}
 	view := coordinator.NewView(state)
-	found := map[keyPlace]int64{}
+	found := map[keyedRequest]int64{}
 	for _, topic := range view.Topics() {
 		for index := range topic.Partitions {
 			p := segments.Partition{Topic: topic.ID, Index: index}
@@ -273,19 +273,19 @@ func (k *keyAnswers) check(t *testing.T, store segments.Store) {
 				}
 				offset := s.Base
 				for h := range batch.All(bytes) {
-					place := keyPlace{p, h.BaseSequence}
-					if before, twice := found[place]; twice {
-						t.Fatalf("request %d is in %s at %d and at %d", place.request, p, before, offset)
+					of := keyedRequest{p, h.BaseSequence}
+					if before, twice := found[of]; twice {
+						t.Fatalf("request %d is in %s at %d and at %d", of.request, p, before, offset)
 					}
-					found[place] = offset
+					found[of] = offset
 					offset += int64(h.Records)
 				}
 			}
 		}
 	}
-	for place, offset := range k.offsets {
-		if got, there := found[place]; !there || got != offset {
-			t.Fatalf("request %d was said to be in %s at %d, and is at %d (%v)", place.request, place.partition, offset, got,
+	for of, offset := range k.offsets {
+		if got, there := found[of]; !there || got != offset {
+			t.Fatalf("request %d was said to be in %s at %d, and is at %d (%v)", of.request, of.partition, offset, got,
 				there)
 		}
 	}
@@ -295,16 +295,16 @@ func (k *keyAnswers) check(t *testing.T, store segments.Store) {
 }
 
 // remembered checks that all requests are known by the bucket alone.
-func remembered(view *coordinator.View, offsets map[keyPlace]int64) error {
-	for place, offset := range offsets {
+func remembered(view *coordinator.View, offsets map[keyedRequest]int64) error {
+	for of, offset := range offsets {
 		known := 0
-		for _, k := range view.Keyed(place.partition.Topic, keyedBatch(place.partition, place.request, 2).Key.ID) {
-			if k.Partition == place.partition && k.BaseOffset == offset && k.Records == 2 {
+		for _, k := range view.Keyed(of.partition.Topic, keyedBatch(of.partition, of.request, 2).Key.ID) {
+			if k.Partition == of.partition && k.BaseOffset == offset && k.Records == 2 {
 				known++
 			}
 		}
 		if known != 1 {
-			return fmt.Errorf("request %d is remembered %d times in %s", place.request, known, place.partition)
+			return fmt.Errorf("request %d is remembered %d times in %s", of.request, known, of.partition)
 		}
 	}
 	return nil

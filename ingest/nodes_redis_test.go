@@ -143,7 +143,7 @@ func TestWriterAfterALostOpening(t *testing.T) {
 	held, pending := w.write(first)
 	<-lost
 	second := w.join(2, w.server.Addr)
-	lived := lives(t, second)
+	lived := incarnationOf(t, second)
 	if lived != 2 {
 		t.Fatalf("the second node lives in incarnation %d, should be in the one that the first opened, 2", lived)
 	}
@@ -157,13 +157,13 @@ func TestWriterAfterALostOpening(t *testing.T) {
 		w.wait(w.write(first))
 		w.wait(w.write(second))
 	}
-	if now := lives(t, first); now <= lived {
+	if now := incarnationOf(t, first); now <= lived {
 		t.Errorf("the first node lives in incarnation %d, others have lived in %d", now, lived)
 	}
 	w.judge()
 }
 
-func lives(t *testing.T, n *redisNode) coordinator.Incarnation {
+func incarnationOf(t *testing.T, n *redisNode) coordinator.Incarnation {
 	t.Helper()
 	life, err := n.node.Life(t.Context())
 	if err != nil {

@@ -115,7 +115,7 @@ func TestRulesNameMetricsThatExist(t *testing.T) {
 }
 
 // TestDashboardNamesMetricsThatExist holds the names and labels of every query against what the
-// rooms register.
+// packages register.
 func TestDashboardNamesMetricsThatExist(t *testing.T) {
 	metrics := registered(t)
 	text, err := os.ReadFile("../deploy/monitoring/dashboards/firn.json")
@@ -169,11 +169,11 @@ func labelsOf(expr, legendFormat string) (labels []string) {
 	return labels
 }
 
-// registered is the labels of every metric of Firn, by name: it wires the rooms as a node does, and
-// listens to what they register.
+// registered is the labels of every metric of Firn, by name: it wires the packages as a node does,
+// and listens to what they register.
 func registered(t *testing.T) map[string][]string { return wired(t).labels }
 
-// wired is a registry that has what the rooms of a node register.
+// wired is a registry that has what the packages of a node register.
 func wired(t *testing.T) *listener {
 	t.Helper()
 	r := &listener{Registry: prometheus.NewRegistry(), labels: map[string][]string{}, help: map[string]string{}}

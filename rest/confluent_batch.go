@@ -17,7 +17,7 @@ type v3BatchAnswer struct {
 
 type v3Success struct {
 	ID string `json:"id"`
-	v3Place
+	v3Location
 }
 
 type v3Failure struct {
@@ -67,7 +67,7 @@ func (s confluentV3) newBatchAnswer(topic string, part *v3Part, done *writtenReq
 			refused = done.records[r.record].err
 		}
 		if refused == nil {
-			a.Successes = append(a.Successes, v3Success{r.id, s.placeOf(topic, r, &done.records[r.record])})
+			a.Successes = append(a.Successes, v3Success{r.id, s.locationOf(topic, r, &done.records[r.record])})
 			continue
 		}
 		p := *refused

@@ -34,11 +34,11 @@ type v3Size struct {
 // v3Answer is what becomes of a record that is written.
 type v3Answer struct {
 	ErrorCode int `json:"error_code"` // 200
-	v3Place
+	v3Location
 }
 
-// v3Place says where a record is.
-type v3Place struct {
+// v3Location says where a record is.
+type v3Location struct {
 	Cluster   string  `json:"cluster_id"`
 	Topic     string  `json:"topic_name"`
 	Partition int32   `json:"partition_id"`
@@ -141,14 +141,14 @@ func (s confluentV3) appendV3(b []byte, topic string, part *v3Part, done *writte
 			_ = enc.Encode(e) // a Buffer takes everything
 			continue
 		}
-		_ = enc.Encode(v3Answer{http.StatusOK, s.placeOf(topic, r, &done.records[r.record])})
+		_ = enc.Encode(v3Answer{http.StatusOK, s.locationOf(topic, r, &done.records[r.record])})
 	}
 	return out.Bytes()
 }
 
-// placeOf says where a record is.
-func (s confluentV3) placeOf(topic string, r *v3Record, at *written) v3Place {
-	return v3Place{Cluster: s.view().ClusterID(), Topic: topic, Partition: at.partition, Offset: at.offset,
+// locationOf says where a record is.
+func (s confluentV3) locationOf(topic string, r *v3Record, at *written) v3Location {
+	return v3Location{Cluster: s.view().ClusterID(), Topic: topic, Partition: at.partition, Offset: at.offset,
 		Timestamp: time.UnixMilli(at.timestamp).UTC().Format("2006-01-02T15:04:05.000Z"), Key: r.key, Value: r.value}
 }
 

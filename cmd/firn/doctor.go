@@ -64,7 +64,7 @@ func newDoctor(s streams) *cobra.Command {
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var problems []error
-			o.checkPlaces(func(flag string, err error) {
+			o.checkNodeFlags(func(flag string, err error) {
 				if err != nil {
 					problems = append(problems, fmt.Errorf("--%s %w", flag, err))
 				}
@@ -78,7 +78,7 @@ func newDoctor(s streams) *cobra.Command {
 			return doctor(cmd.Context(), s, o, form)
 		},
 	}
-	o.addPlaceFlags(cmd.Flags())
+	o.addNodeFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&audit, "audit", false, "say of each object in the bucket why it is there")
 	form.addFlag(cmd)
 	return cmd

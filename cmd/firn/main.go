@@ -1,7 +1,7 @@
 // Command firn is the one binary: it serves a bucket as a Kafka-compatible log, and is a client of
 // such a server for the shell.
 //
-// This package holds flags, wiring and words for people; the rooms that it wires together know
+// This package holds flags, wiring and words for people; the packages that it wires together know
 // nothing of it. Data goes to standard output and everything else to standard error; the exit
 // status is 0, 1 (failed), 2 (called wrongly), 3 (another server has taken the bucket over) or 4 (a
 // replay is complete but for records that cannot be read).

@@ -33,7 +33,7 @@ import (
 	"firn.dev/transactions"
 )
 
-// node is one running server: the rooms, wired.
+// node is one running server: its parts, wired.
 type node struct {
 	started time.Time
 	options *serveOptions
@@ -65,7 +65,7 @@ type node struct {
 	admin   net.Listener // or nil
 }
 
-// startNode opens the store, recovers the state from it and wires the rooms. On failure it leaves
+// startNode opens the store, recovers the state from it and wires the parts. On failure it leaves
 // nothing running.
 func startNode(
 	ctx context.Context, o *serveOptions, logger *slog.Logger, retry func(error) bool,
@@ -101,7 +101,7 @@ func startNode(
 	return n, nil
 }
 
-// wire makes the rooms, in the order in which they rest on each other.
+// wire makes the parts, in the order in which they rest on each other.
 func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry func(error) bool) (err error) {
 	o := n.options
 	info := coordinator.NodeInfo{ID: o.nodeID, KafkaHost: n.kafkaAt[0].Host, KafkaPort: n.kafkaAt[0].Port,
@@ -322,7 +322,7 @@ func orNone(d time.Duration) time.Duration {
 	return d
 }
 
-// close ends the rooms in the reverse order of wire: what was taken is written and acknowledged
+// close ends the parts in the reverse order of wire: what was taken is written and acknowledged
 // before the membership ends.
 func (n *node) close(ctx context.Context) error {
 	var errs []error

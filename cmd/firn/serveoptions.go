@@ -98,9 +98,9 @@ type serveOptions struct {
 // noHTTP is the --http-addr that serves no HTTP.
 const noHTTP = "none"
 
-// addPlaceFlags adds the flags that serve shares with doctor: where things are, and when an object
+// addNodeFlags adds the flags that serve shares with doctor: where things are, and when an object
 // in the bucket is too old.
-func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
+func (o *serveOptions) addNodeFlags(f *pflag.FlagSet) {
 	o.flags = f
 	f.StringVar(&o.store, "store", defaultStore, "`URL` of the bucket: file:///DIR, file://./DIR or a path, "+
 		"s3://BUCKET/PREFIX, minio://HOST:PORT/BUCKET/PREFIX")
@@ -179,7 +179,7 @@ func (o *serveOptions) addPlaceFlags(f *pflag.FlagSet) {
 
 // addFlags adds all flags with their defaults.
 func (o *serveOptions) addFlags(f *pflag.FlagSet) {
-	o.addPlaceFlags(f)
+	o.addNodeFlags(f)
 	f.Int32Var(&o.nodeID, "node-id", 1, "Kafka broker id of this node")
 	f.StringVar(&o.zone, "zone", "", "availability zone of this node, Kafka's rack")
 
@@ -318,7 +318,7 @@ func (o *serveOptions) validate() error {
 			problems = append(problems, fmt.Errorf("--%s %w", flag, err))
 		}
 	}
-	o.checkPlaces(check)
+	o.checkNodeFlags(check)
 	check("node-id", within(int64(o.nodeID), 0, math.MaxInt32))
 	if o.adminAddr != noHTTP {
 		check("admin-addr", checkAddress(o.adminAddr, 0))
@@ -373,8 +373,8 @@ func (o *serveOptions) validate() error {
 	return nil
 }
 
-// checkPlaces checks the flags of addPlaceFlags.
-func (o *serveOptions) checkPlaces(check func(flag string, err error)) {
+// checkNodeFlags checks the flags of addNodeFlags.
+func (o *serveOptions) checkNodeFlags(check func(flag string, err error)) {
 	_, err := stores.Parse(o.store)
 	check("store", err)
 	_, err = parseCoordinator(o.coordinator)

@@ -37,7 +37,7 @@ func (w *walk) node(i int) {
 	case settled, located:
 		w.load(i)
 	case alive:
-		w.live(i)
+		w.lifeSteps(i)
 	default:
 		w.recovering(i)
 	}
@@ -140,7 +140,7 @@ func (w *walk) checkNewest(i int) {
 		t := w.copy()
 		t.nodes[i].phase = first
 		if w.m.cfg.guest(i) {
-			w.m.live(t, i)
+			w.m.beginLife(t, i)
 		}
 		w.emit(transition{checkNewest, int8(i), 0, 0})
 		return
@@ -150,8 +150,8 @@ func (w *walk) checkNewest(i int) {
 	w.createIncarnation(i) // whose recovery it is seems dead
 }
 
-// live lets a life begin: the node commits in it what is unanswered.
-func (m *model) live(s *state, i int) {
+// beginLife lets a life begin: the node commits in it what is unanswered.
+func (m *model) beginLife(s *state, i int) {
 	n := &s.nodes[i]
 	n.phase, n.own, n.spare = alive, 0, 0
 	for g, owner := range m.cfg.Owners {
@@ -172,13 +172,13 @@ func (w *walk) settled(i, k int) {
 	switch {
 	case n.own == loadedFirst:
 		t.nodes[i].from = uint8(sv.hw())
-		w.m.live(t, i)
+		w.m.beginLife(t, i)
 	case !w.m.rules.SettledBeforeLoad:
 		found, _ := w.m.load(w.s, int(n.in))
 		t.nodes[i].view, t.nodes[i].own = found.facts, loadedFirst
 	case n.own != 0:
 		t.nodes[i].view = w.s.incarnations[n.in-1].snapshots[0].facts
-		w.m.live(t, i)
+		w.m.beginLife(t, i)
 	default:
 		t.nodes[i].phase, t.nodes[i].from = settled, uint8(sv.hw())
 	}
@@ -223,13 +223,13 @@ func (w *walk) load(i int) {
 	default:
 		v.view, v.snapshot = found.facts, 0
 		t.confirm(v, found.facts) // what is in the journal, and its writer may not live to confirm
-		w.m.live(t, i)
+		w.m.beginLife(t, i)
 	}
 	w.emit(transition{load, int8(i), 0, 0})
 }
 
-// live makes the steps of a life.
-func (w *walk) live(i int) {
+// lifeSteps makes the steps of a life.
+func (w *walk) lifeSteps(i int) {
 	n, over := &w.s.nodes[i], false
 	w.newSegment(i)
 	w.resolve(i)

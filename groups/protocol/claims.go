@@ -102,7 +102,7 @@ func (g *Claims) Claim(now time.Time, c *Claiming) ([]Grant, *kerr.Error) {
 	}
 	slices.SortStableFunc(free, candidate.compare)
 	for _, f := range free[:min(len(free), c.Max-len(granted))] {
-		if g.known[f.partition] == nil && !g.hasRoom(c.Spare) {
+		if g.known[f.partition] == nil && !g.makeRoom(c.Spare) {
 			if len(granted) == 0 {
 				return nil, kerr.GroupMaxSizeReached
 			}
@@ -137,9 +137,9 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// hasRoom makes room for one more partition, if that can be had. Memories of ended claims have to
+// makeRoom makes room for one more partition, if that can be had. Memories of ended claims have to
 // go first.
-func (g *Claims) hasRoom(spare int) bool {
+func (g *Claims) makeRoom(spare int) bool {
 	if spare > 0 && len(g.known) < g.limits.ClaimsPerGroup {
 		return true
 	}

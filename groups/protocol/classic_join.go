@@ -50,7 +50,7 @@ func (g *classicGroup) Join(now time.Time, r *JoinRequest, newID string, t Ticke
 	switch {
 	case g.state == Dead:
 		refuse(kerr.CoordinatorNotAvailable)
-	case !g.hasRoom(r, m, expected):
+	case !g.withinLimits(r, m, expected):
 		refuse(kerr.GroupMaxSizeReached)
 	case !g.supports(r):
 		refuse(kerr.InconsistentGroupProtocol)
@@ -73,9 +73,9 @@ func (g *classicGroup) Join(now time.Time, r *JoinRequest, newID string, t Ticke
 	}
 }
 
-// hasRoom holds the limits. Those who are members already, or are expected, only must not grow
+// withinLimits holds the limits. Those who are members already, or are expected, only must not grow
 // beyond their share.
-func (g *classicGroup) hasRoom(r *JoinRequest, m *member, expected bool) bool {
+func (g *classicGroup) withinLimits(r *JoinRequest, m *member, expected bool) bool {
 	known := m != nil || expected || r.InstanceID != "" && g.instances[r.InstanceID] != ""
 	if !known && len(g.members)+len(g.expected) >= g.limits.MaxMembers {
 		return false

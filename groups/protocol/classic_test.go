@@ -303,7 +303,7 @@ func TestProtocolsAreVotedOn(t *testing.T) {
 // who is a member; whoever gets an assignment gets that of the generation that it asked for;
 // everybody who waits is answered in the end; limits hold; the accounts of memory are right; and
 // nothing is left of a group that everybody has left.
-func TestMachineKeepsItsInvariants(t *testing.T) {
+func TestClassicGroupKeepsItsInvariants(t *testing.T) {
 	limits := testLimits
 	limits.MaxMembers, limits.MemberBytes, limits.GroupBytes = 5, 300, 3000
 	rapid.Check(t, func(t *rapid.T) {

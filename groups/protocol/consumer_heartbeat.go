@@ -218,7 +218,7 @@ func (g *consumerGroup) wish(now time.Time, m *consumer, r *ConsumerHeartbeat) (
 	if m != nil && !m.differs(s) {
 		return s, nil
 	}
-	return s, g.room(m, s, r.Spare)
+	return s, g.checkLimits(m, s, r.Spare)
 }
 
 // regexRefresh is how old what a regular expression matches may be where members may not know of
@@ -255,9 +255,9 @@ func (g *consumerGroup) described(names []string, regex string, describes func(t
 	return known
 }
 
-// room holds the limits for a member, nil for a new one, with a subscription. A member that does
-// not grow is let through: those that are in must not suffer from others.
-func (g *consumerGroup) room(m *consumer, s subscription, spare int64) *kerr.Error {
+// checkLimits holds the limits for a member, nil for a new one, with a subscription. A member that
+// does not grow is let through: those that are in must not suffer from others.
+func (g *consumerGroup) checkLimits(m *consumer, s subscription, spare int64) *kerr.Error {
 	next := consumer{names: s.names, regex: s.regex}
 	grows, sends := next.size(), next.size()-memberOverhead
 	if m != nil {

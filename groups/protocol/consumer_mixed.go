@@ -52,7 +52,7 @@ func (g *consumerGroup) joined(now time.Time, r *JoinRequest, newID string) Join
 		return JoinAnswer{Err: kerr.InconsistentGroupProtocol}
 	}
 	wants := subscription{names: named(said.topics)}
-	if err := g.classicRoom(m, r, wants); err != nil {
+	if err := g.checkClassicLimits(m, r, wants); err != nil {
 		return JoinAnswer{Err: err}
 	}
 	id := r.MemberID
@@ -114,8 +114,8 @@ func (g *consumerGroup) supports(m *consumer, r *JoinRequest) bool {
 	})
 }
 
-// classicRoom holds the limits for a member of the classic protocol.
-func (g *consumerGroup) classicRoom(m *consumer, r *JoinRequest, wants subscription) *kerr.Error {
+// checkClassicLimits holds the limits for a member of the classic protocol.
+func (g *consumerGroup) checkClassicLimits(m *consumer, r *JoinRequest, wants subscription) *kerr.Error {
 	sent, before := protocolBytes(r.Protocols), 0
 	if m != nil && m.classic != nil {
 		before = protocolBytes(m.classic.protocols)
@@ -128,7 +128,7 @@ func (g *consumerGroup) classicRoom(m *consumer, r *JoinRequest, wants subscript
 	if m != nil && !m.differs(wants) {
 		return nil
 	}
-	if g.room(m, wants, r.Spare) != nil {
+	if g.checkLimits(m, wants, r.Spare) != nil {
 		return kerr.GroupMaxSizeReached
 	}
 	return nil

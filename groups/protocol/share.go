@@ -136,7 +136,7 @@ func (g *ShareGroup) Heartbeat(now time.Time, r *ShareHeartbeat) ConsumerAnswer 
 	if r.Names != nil {
 		next.names = named(r.Names)
 	}
-	if err := g.room(m, &next, r.Spare); err != nil {
+	if err := g.checkLimits(m, &next, r.Spare); err != nil {
 		return ConsumerAnswer{Err: err}
 	}
 	isNew := m == nil
@@ -164,8 +164,8 @@ func (g *ShareGroup) Heartbeat(now time.Time, r *ShareHeartbeat) ConsumerAnswer 
 	return a
 }
 
-// room holds the limits for what a member, nil for a new one, is to be.
-func (g *ShareGroup) room(m, next *shareMember, spare int64) *kerr.Error {
+// checkLimits holds the limits for what a member, nil for a new one, is to be.
+func (g *ShareGroup) checkLimits(m, next *shareMember, spare int64) *kerr.Error {
 	grows := next.size()
 	if m != nil {
 		grows -= m.size()

@@ -23,10 +23,10 @@ import (
 
 // clients says how members on each client library are started; {…} stand for what membership has.
 type client struct {
-	name    string
-	command []string
-	classic []string // assignors
-	modern  []string // assignors of the consumer protocol
+	name     string
+	command  []string
+	classic  []string // assignors
+	consumer []string // assignors of the consumer protocol
 	// bare is kcat: it prints "partition offset" of records and nothing else, and commits records that
 	// it has not printed yet, so that one may get lost in it when it is told to end. So it stays to
 	// the last.
@@ -39,13 +39,13 @@ func allClients(worker, here string) []client {
 	python := in("venv/bin/python")
 	return []client{
 		{name: "franz-go", command: []string{worker, "franz-go"},
-			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, modern: []string{"uniform"}},
+			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, consumer: []string{"uniform"}},
 		{name: "sarama", command: []string{worker, "sarama"}, classic: []string{"range", "roundrobin", "sticky"}},
 		{name: "java", command: []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
 			in("java/lib") + "/*", "Member"},
-			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, modern: []string{"uniform", "range"}},
+			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, consumer: []string{"uniform", "range"}},
 		{name: "confluent", command: []string{python, in("confluent.py")},
-			classic: []string{"range", "roundrobin", "cooperative-sticky"}, modern: []string{"uniform", "range"}},
+			classic: []string{"range", "roundrobin", "cooperative-sticky"}, consumer: []string{"uniform", "range"}},
 		{name: "kafka-python", command: []string{python, in("kafka_python.py")}, classic: []string{"range", "roundrobin"}},
 		{name: "kafkajs", command: []string{"node", in("kafkajs.js")}, classic: []string{"roundrobin"}},
 		{name: "kcat", command: []string{"kcat"}, classic: []string{"range", "roundrobin"}, bare: true},
@@ -56,7 +56,7 @@ func allClients(worker, here string) []client {
 func (c client) knows(protocol, assignor string) bool {
 	switch protocol {
 	case "consumer":
-		return slices.Contains(c.modern, assignor)
+		return slices.Contains(c.consumer, assignor)
 	case "upgrade":
 		// kcat ends itself when a Join is answered REBALANCE_IN_PROGRESS, as Kafka answers those that
 		// wait at the moment of an upgrade

@@ -17,8 +17,8 @@ import (
 type judge struct {
 	mu         sync.Mutex
 	partitions map[segments.Partition]*history
-	places     map[string][]place // of every record that was served
-	refused    map[string]string  // records of which clients know that they are not written, and why
+	positions  map[string][]position // of every record that was served
+	refused    map[string]string     // records of which clients know that they are not written, and why
 	groups     map[string]*groupHistory
 	offsets    map[decision]*groupCommit
 	opened     []incarnationOpened
@@ -34,8 +34,8 @@ type judge struct {
 	expired, compacted   int // records that are gone in the end, by retention and by compaction
 }
 
-// place is where a record lies.
-type place struct {
+// position is where a record lies.
+type position struct {
 	at     segments.Partition
 	offset int64
 }
@@ -59,7 +59,7 @@ const (
 
 func newJudge(p *Plan) *judge {
 	return &judge{retention: int64(p.Retention), compact: p.Compact, partitions: map[segments.Partition]*history{},
-		places: map[string][]place{}, refused: map[string]string{},
+		positions: map[string][]position{}, refused: map[string]string{},
 		groups: map[string]*groupHistory{}, offsets: map[decision]*groupCommit{},
 		begun: time.Now(), over: make(chan struct{})}
 }
@@ -134,7 +134,7 @@ func (j *judge) acknowledges(who string, w *write, offset int64) {
 		}
 		h.acked[o] = record
 		j.acknowledged++
-		j.placed(place{w.at, o}, record, who)
+		j.placed(position{w.at, o}, record, who)
 	}
 }
 
@@ -164,18 +164,18 @@ func (j *judge) refuses(who string, w *write, why error) {
 	j.operation(w, linear.Failed, -1)
 	for _, r := range w.records {
 		j.refused[r] = fmt.Sprintf("%s (%v)", who, why)
-		if len(j.places[r]) > 0 {
+		if len(j.positions[r]) > 0 {
 			j.violated("%s was served, and %s says that it is not written: %v", r, who, why)
 		}
 	}
 }
 
 // placed notes where a record is. It is nowhere else.
-func (j *judge) placed(p place, record, who string) {
+func (j *judge) placed(p position, record, who string) {
 	if why, refused := j.refused[record]; refused {
 		j.violated("%s is at offset %d of %s, says %s, and was not written, says %s", record, p.offset, p.at, who, why)
 	}
-	known := j.places[record]
+	known := j.positions[record]
 	if slices.Contains(known, p) {
 		return
 	}
@@ -183,7 +183,7 @@ func (j *judge) placed(p place, record, who string) {
 		j.violated("P4: %s is at offset %d of %s, says %s, and at offset %d of %s", record, p.offset, p.at, who,
 			known[0].offset, known[0].at)
 	}
-	j.places[record] = append(known, p)
+	j.positions[record] = append(known, p)
 }
 
 // serves notes what a reader was given from an offset on.
@@ -207,7 +207,7 @@ func (j *judge) serves(who string, at segments.Partition, call int64, offsets []
 		}
 		h.served[o], h.by[o] = records[i], who
 		j.served++
-		j.placed(place{at, o}, records[i], who)
+		j.placed(position{at, o}, records[i], who)
 	}
 	if len(offsets) > 0 && len(h.reads) < maxReads && !j.compact {
 		h.reads = append(h.reads, linear.Operation{Call: call, Return: j.now(), Input: linear.Input{Offset: offsets[0]},

@@ -31,7 +31,7 @@ type Result struct {
 func Run(t *testing.T, plan *Plan, tracing bool) (r *Result) {
 	synctest.Test(t, func(*testing.T) {
 		w := newWorld(plan, tracing)
-		w.live()
+		w.simulate()
 		r = &Result{Plan: plan, Violation: w.judge.found(), Happened: w.happens, Trace: w.lines, Calls: w.calls,
 			Openings:     w.openings,
 			Acknowledged: w.judge.acknowledged, Served: w.judge.served, Expired: w.judge.expired, Compacted: w.judge.compacted,
@@ -40,8 +40,8 @@ func Run(t *testing.T, plan *Plan, tracing bool) (r *Result) {
 	return r
 }
 
-// live is a simulation from beginning to end.
-func (w *world) live() {
+// simulate runs a simulation from beginning to end.
+func (w *world) simulate() {
 	defer w.tasks.Wait()
 	defer w.cancel()
 	for _, n := range w.nodes {

@@ -78,8 +78,8 @@ func (h haste) flags() []string {
 // may be as old as twelve deadlines.
 func (h haste) settled() time.Duration { return 12*h.deadline + 3*h.grace + 2*time.Second }
 
-// place is where servers are killed.
-type place interface {
+// deployment is where servers are killed.
+type deployment interface {
 	addrs() []string
 	store() string // for firn doctor
 	lives() []*process.Process
@@ -99,7 +99,7 @@ func TortureCleanup(ctx context.Context, opts CleanupOptions) (CleanupResult, er
 	if opts.Cluster {
 		hasty = onCluster
 	}
-	at, err := openPlace(ctx, opts, hasty.flags())
+	at, err := openDeployment(ctx, opts, hasty.flags())
 	if at != nil {
 		defer at.stop()
 	}
@@ -126,7 +126,7 @@ func TortureCleanup(ctx context.Context, opts CleanupOptions) (CleanupResult, er
 
 type cleanupTorture struct {
 	c        *crowd
-	at       place
+	at       deployment
 	opts     CleanupOptions
 	hasty    haste
 	expiring *expiring
@@ -259,49 +259,49 @@ func scrape(ctx context.Context, addr string) map[string]float64 {
 	return found
 }
 
-// openPlace starts the servers.
-func openPlace(ctx context.Context, opts CleanupOptions, hasty []string) (place, error) {
+// openDeployment starts the servers.
+func openDeployment(ctx context.Context, opts CleanupOptions, hasty []string) (deployment, error) {
 	if opts.Cluster {
 		// The put budget of stores that bill: without one, tens of thousands of objects come about in
 		// minutes, and MinIO lists them for longer than a server lives here.
 		c, err := startCluster(ctx, plan{firn: opts.Firn, dir: opts.Dir, flags: append(hasty, "--put-budget", "8")})
-		return &clusterPlace{c}, err
+		return &clusterDeployment{c}, err
 	}
 	spec, err := process.NewSpec(append(process.Firn(opts.Firn), hasty...), filepath.Join(opts.Dir, "data"))
 	if err != nil {
 		return nil, err
 	}
 	t := &target{specs: []process.Spec{spec}}
-	return directoryPlace{t}, t.start(ctx)
+	return directoryDeployment{t}, t.start(ctx)
 }
 
-// directoryPlace is one server on a directory.
-type directoryPlace struct{ *target }
+// directoryDeployment is one server on a directory.
+type directoryDeployment struct{ *target }
 
-func (p directoryPlace) store() string             { return p.specs[0].Dir }
-func (p directoryPlace) lives() []*process.Process { return []*process.Process{p.live} }
-func (p directoryPlace) kill(ctx context.Context, random *rand.Rand) error {
+func (p directoryDeployment) store() string             { return p.specs[0].Dir }
+func (p directoryDeployment) lives() []*process.Process { return []*process.Process{p.live} }
+func (p directoryDeployment) kill(ctx context.Context, random *rand.Rand) error {
 	return p.strike(ctx, Kill, random)
 }
 
-func (p directoryPlace) restart(ctx context.Context) error {
+func (p directoryDeployment) restart(ctx context.Context) error {
 	p.live.Kill()
 	return p.start(ctx)
 }
 
-// clusterPlace is three nodes on MinIO and Redis.
-type clusterPlace struct{ *cluster }
+// clusterDeployment is three nodes on MinIO and Redis.
+type clusterDeployment struct{ *cluster }
 
-func (p *clusterPlace) store() string { return p.minio.MinIOURL(bucket, "log") }
+func (p *clusterDeployment) store() string { return p.minio.MinIOURL(bucket, "log") }
 
-func (p *clusterPlace) lives() (all []*process.Process) {
+func (p *clusterDeployment) lives() (all []*process.Process) {
 	for _, m := range p.nodes {
 		all = append(all, m.live)
 	}
 	return all
 }
 
-func (p *clusterPlace) kill(ctx context.Context, random *rand.Rand) error {
+func (p *clusterDeployment) kill(ctx context.Context, random *rand.Rand) error {
 	p.nodes[random.IntN(len(p.nodes))].kill()
 	if err := sleep(ctx, time.Duration(random.Int64N(int64(time.Second)))); err != nil {
 		return err
@@ -309,7 +309,7 @@ func (p *clusterPlace) kill(ctx context.Context, random *rand.Rand) error {
 	return p.startNodes(ctx)
 }
 
-func (p *clusterPlace) restart(ctx context.Context) error {
+func (p *clusterDeployment) restart(ctx context.Context) error {
 	for _, m := range p.nodes {
 		m.kill()
 	}

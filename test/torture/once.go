@@ -132,7 +132,7 @@ func (o *once) functions(ctx context.Context) {
 		if rand.IntN(20) == 0 {
 			time.AfterFunc(rand.N(onceDying/10), die)
 		}
-		if !o.live(life, fmt.Sprint("function ", o.lives.Add(1)), die) {
+		if !o.runFunction(life, fmt.Sprint("function ", o.lives.Add(1)), die) {
 			time.Sleep(onceDying / 2)
 		}
 		die()
@@ -150,8 +150,9 @@ type onceClaim struct {
 	} `json:"read"`
 }
 
-// live is one life of a function. ctx ends with it. It says whether there was something to do.
-func (o *once) live(ctx context.Context, holder string, die func()) (worked bool) {
+// runFunction is one life of a function. ctx ends with it. It says whether there was something to
+// do.
+func (o *once) runFunction(ctx context.Context, holder string, die func()) (worked bool) {
 	var got struct{ Claims []onceClaim }
 	if status := o.ask(ctx, "/v1/groups/"+onceGroup+"/claims?read=1000", "",
 		map[string]any{"holder": holder, "topics": []string{onceInput}, "max": 1, "ttl": 2}, &got); status != http.StatusOK {

@@ -29,8 +29,8 @@ const (
 		`"time":"2026-01-01T00:00:00Z","detail":{}}`
 )
 
-// place is a topic and a group of it, and where functions send its records.
-type place struct {
+// fixture is a topic and a group of it, and where functions send its records.
+type fixture struct {
 	t      *testing.T
 	base   string // of the server
 	name   string // of the topic, and behind a slash of the group
@@ -44,12 +44,12 @@ type place struct {
 
 func TestConsumer(t *testing.T) {
 	base := "http://" + processtest.Firn(t).HTTP()
-	for name, test := range map[string]func(*place){
+	for name, test := range map[string]func(*fixture){
 		"woken": testWoken, "side-by-side": testSideBySide, "killed": testKilled, "frozen": testFrozen,
 		"transaction": testTransaction,
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &place{t: t, base: base, name: name, seen: map[string][]int64{}}
+			p := &fixture{t: t, base: base, name: name, seen: map[string][]int64{}}
 			p.target = httptest.NewServer(http.HandlerFunc(p.take))
 			t.Cleanup(p.target.Close)
 			p.call(http.MethodPost, "/v1/topics", fmt.Sprintf(`{"name": %q, "partitions": %d}`, name, partitions), nil)
@@ -59,14 +59,14 @@ func TestConsumer(t *testing.T) {
 }
 
 // function is one that could run beside others.
-func (p *place) function() *lambdatest.Platform {
+func (p *fixture) function() *lambdatest.Platform {
 	// The first address is nobody's: another node is asked then.
 	return lambdatest.New(p.t, binary, "FIRN_HTTP=http://127.0.0.1:1,"+p.base, "FIRN_GROUP=of/"+p.name,
 		"FIRN_TOPICS="+p.name, "FIRN_TARGET="+p.target.URL)
 }
 
 // take is where records are sent.
-func (p *place) take(w http.ResponseWriter, r *http.Request) {
+func (p *fixture) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // of a function that was killed
@@ -98,7 +98,7 @@ func (p *place) take(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *place) call(method, path, body string, answer any) {
+func (p *fixture) call(method, path, body string, answer any) {
 	p.t.Helper()
 	r, err := http.NewRequestWithContext(p.t.Context(), method, p.base+path, strings.NewReader(body))
 	if err != nil {
@@ -122,7 +122,7 @@ func (p *place) call(method, path, body string, answer any) {
 }
 
 // write writes n records into each partition.
-func (p *place) write(n int) {
+func (p *fixture) write(n int) {
 	p.t.Helper()
 	var records []map[string]any
 	for i := range n * partitions {
@@ -137,7 +137,7 @@ func (p *place) write(n int) {
 
 // wantAll wants every partition's offsets up to end to have come, in order and once, except that
 // those from again on may have come again. Nothing may be left to do, and nothing be claimed.
-func (p *place) wantAll(end int64, twice bool) {
+func (p *fixture) wantAll(end int64, twice bool) {
 	p.t.Helper()
 	p.mu.Lock()
 	for i := range partitions {
@@ -176,7 +176,7 @@ func (p *place) wantAll(end int64, twice bool) {
 	}
 }
 
-func (p *place) want(got lambdatest.Result, want string) {
+func (p *fixture) want(got lambdatest.Result, want string) {
 	p.t.Helper()
 	if !got.OK || got.Body != want {
 		p.t.Errorf("the function answers %+v, want %s", got, want)
@@ -185,7 +185,7 @@ func (p *place) want(got lambdatest.Result, want string) {
 
 // testWoken: a function that is woken works through all there is, and has nothing to do when it is
 // woken again. What could not be sent on comes again.
-func testWoken(p *place) {
+func testWoken(p *fixture) {
 	p.write(50)
 	f := p.function()
 	p.want(f.Invoke(wakeUp), `{"records":300,"lost":0,"left":false}`)
@@ -205,7 +205,7 @@ func testWoken(p *place) {
 }
 
 // testSideBySide: functions that run at the same time share the partitions.
-func testSideBySide(p *place) {
+func testSideBySide(p *fixture) {
 	p.write(200)
 	functions := []*lambdatest.Platform{p.function(), p.function(), p.function()}
 	for _, f := range functions {
@@ -227,7 +227,7 @@ func testSideBySide(p *place) {
 
 // testKilled: a function that dies in the middle keeps its partitions from others until its time
 // would have been over, and no longer. Its records come again.
-func testKilled(p *place) {
+func testKilled(p *fixture) {
 	p.write(10)
 	f := p.function()
 	f.Timeout = 4 * time.Second
@@ -246,7 +246,7 @@ func testKilled(p *place) {
 
 // testFrozen: a function that is frozen for longer than its claims last is refused when it commits,
 // and sets nobody back.
-func testFrozen(p *place) {
+func testFrozen(p *fixture) {
 	p.write(10)
 	f, other := p.function(), p.function()
 	f.Timeout = 4 * time.Second
@@ -272,7 +272,7 @@ func testFrozen(p *place) {
 
 // testTransaction: what follows from records is written in one transaction with the offset behind
 // them. Functions that are killed at any moment write it exactly once.
-func testTransaction(p *place) {
+func testTransaction(p *fixture) {
 	outputs := []string{p.name + "-left", p.name + "-right"}
 	for _, name := range outputs {
 		p.call(http.MethodPost, "/v1/topics", fmt.Sprintf(`{"name": %q, "partitions": 2}`, name), nil)
@@ -310,7 +310,7 @@ func testTransaction(p *place) {
 
 // until wakes a function again and again until the group has nothing left to read, and nothing is
 // claimed.
-func (p *place) until(f *lambdatest.Platform) {
+func (p *fixture) until(f *lambdatest.Platform) {
 	p.t.Helper()
 	for began := time.Now(); time.Since(began) < 30*time.Second; {
 		if got := f.Invoke(wakeUp); !got.OK {

@@ -58,8 +58,8 @@ func main() {
 	}
 }
 
-// place is a bucket to measure.
-type place struct {
+// target is a bucket to measure.
+type target struct {
 	name  string
 	store segments.Store
 	url   string
@@ -100,7 +100,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		"rounds\n\n", o.mib, o.partitions, o.codec, o.parallel, o.rounds)
 	fmt.Fprintln(out, "| bucket | segments | plain reads | batches | of plain | records | raw | ndjson | firn replay "+
 		"--format raw | of plain |\n|---|---|---|---|---|---|---|---|---|---|")
-	for _, p := range []place{{"directory", files, "file://" + filepath.Join(dir, "files")}, {"MinIO", bucket, url}} {
+	for _, p := range []target{{"directory", files, "file://" + filepath.Join(dir, "files")}, {"MinIO", bucket, url}} {
 		f, err := fill(ctx, p.store, o)
 		if err != nil {
 			return fmt.Errorf("fill %s: %w", p.name, err)
@@ -131,7 +131,7 @@ type way struct {
 }
 
 // measure measures all ways, alternating, and returns a row of the table.
-func measure(ctx context.Context, p place, o options) (string, error) {
+func measure(ctx context.Context, p target, o options) (string, error) {
 	ways := []way{
 		{"plain", func(ctx context.Context, r *replay.Replay) error { return plain(ctx, r, p.store, o.parallel) }},
 		{"batches", func(ctx context.Context, r *replay.Replay) error {

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// room bounds what gets under way may take. Those of old data together take at most half of it, so
-// that a replay, however many read for it, leaves the rest to live traffic; and so do those that
+// getLimit bounds what gets under way may take. Those of old data together take at most half of it,
+// so that a replay, however many read for it, leaves the rest to live traffic; and so do those that
 // nobody waits for yet.
-type room struct {
+type getLimit struct {
 	limit int64
 	all   *semaphore.Weighted
 	old   *semaphore.Weighted // of half of limit
@@ -18,13 +18,13 @@ type room struct {
 	held  atomic.Int64        // bytes that gets under way have taken
 }
 
-func newRoom(limit int64) *room {
-	return &room{limit: limit, all: semaphore.NewWeighted(limit), old: semaphore.NewWeighted(limit / 2),
+func newGetLimit(limit int64) *getLimit {
+	return &getLimit{limit: limit, all: semaphore.NewWeighted(limit), old: semaphore.NewWeighted(limit / 2),
 		ahead: semaphore.NewWeighted(limit / 2)}
 }
 
 // weight is what a get of n bytes takes.
-func (r *room) weight(n int64, old bool) int64 {
+func (r *getLimit) weight(n int64, old bool) int64 {
 	if old {
 		return min(max(n, minGetWeight), r.limit/2)
 	}
@@ -32,7 +32,7 @@ func (r *room) weight(n int64, old bool) int64 {
 }
 
 // acquire waits for room for a get of n bytes, and returns how to give it back.
-func (r *room) acquire(ctx context.Context, n int64, old bool) (release func(), err error) {
+func (r *getLimit) acquire(ctx context.Context, n int64, old bool) (release func(), err error) {
 	weight := r.weight(n, old)
 	if old {
 		if err := r.old.Acquire(ctx, weight); err != nil {
@@ -50,7 +50,7 @@ func (r *room) acquire(ctx context.Context, n int64, old bool) (release func(), 
 }
 
 // tryAhead takes room for a get that nobody waits for, if there is some now.
-func (r *room) tryAhead(n int64, old bool) (release func(), ok bool) {
+func (r *getLimit) tryAhead(n int64, old bool) (release func(), ok bool) {
 	weight := r.weight(n, old)
 	if !r.ahead.TryAcquire(weight) {
 		return nil, false
@@ -70,7 +70,7 @@ func (r *room) tryAhead(n int64, old bool) (release func(), ok bool) {
 	return func() { r.release(weight, old); r.ahead.Release(weight) }, true
 }
 
-func (r *room) release(weight int64, old bool) {
+func (r *getLimit) release(weight int64, old bool) {
 	r.held.Add(-weight)
 	r.all.Release(weight)
 	if old {
