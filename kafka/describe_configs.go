@@ -63,11 +63,11 @@ func (s *Server) configsOf(from *peer, r resource, before bool) ([]config, *refu
 	}
 	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:
-		t, refused := s.configuredTopic(r.name)
-		if refused != nil {
-			return nil, refused
+		if t := s.readable(r.name); t != nil {
+			return topicConfigs(t.Configs), nil
 		}
-		return topicConfigs(t.Configs), nil
+		_, refused := s.configuredTopic(r.name)
+		return nil, refused
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		if refused := s.checkBrokerName(r.name); refused != nil {
 			return nil, refused

@@ -57,7 +57,7 @@ func describeTopicPartitions(_ context.Context, s *Server, from *peer,
 			resp.Topics = append(resp.Topics, pageTopic(name, refused))
 			continue
 		}
-		t := s.opts.Node.View().Topic(name)
+		t := s.readable(name)
 		if t == nil {
 			if refused = s.refusalOf(topics.CheckName(name)); refused == nil {
 				refused = unknownTopic(name)
@@ -86,7 +86,7 @@ func (s *Server) pageTopics(from *peer, req *kmsg.DescribeTopicPartitionsRequest
 		names = append(names, t.Topic)
 	}
 	if len(names) == 0 {
-		for _, t := range s.opts.Node.View().Topics() {
+		for _, t := range s.listed() {
 			if from.asks.May(access.Describe, access.Topic, t.Name) {
 				names = append(names, t.Name)
 			}

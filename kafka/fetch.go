@@ -182,7 +182,7 @@ func (f *fetchCall) addTopic(from *peer, version int16, t *kmsg.FetchRequestTopi
 			if p.Index < 0 || p.Index >= topic.Partitions {
 				p.invalid, p.nowhere = noPartition(p.Index), true
 			}
-			if from.wantsPlain() {
+			if from.wantsPlain() && !isInternal(topic.ID) {
 				p.maxPlain = int(f.s.configs.Of(topic).MaxMessageBytes)
 			}
 		}
@@ -200,7 +200,7 @@ func (f *fetchCall) sendCloser(from *peer, rack string) {
 	nodes := f.s.nodes(from)
 	place := placement{nodes, nearby(nodes, from.ClientID)}
 	for i := range f.partitions {
-		if p := &f.partitions[i]; p.invalid == nil {
+		if p := &f.partitions[i]; p.invalid == nil && !isInternal(p.Topic) {
 			declared := f.s.declared(f.s.opts.Node.View().TopicByID(p.Topic), p.Index)
 			p.closer = place.closerTo(rack, p.Partition, declared)
 		}
@@ -213,12 +213,11 @@ func noPartition(index int32) *refusal {
 
 // fetchedTopic finds a topic that the client may read.
 func (s *Server) fetchedTopic(from *peer, version int16, t *kmsg.FetchRequestTopic) (*coordinator.Topic, *refusal) {
-	view := s.opts.Node.View()
 	name := t.Topic
 	var topic *coordinator.Topic
 	if version < fetchTopicIDs {
-		topic = view.Topic(name)
-	} else if topic = view.TopicByID(t.TopicID); topic != nil {
+		topic = s.readable(name)
+	} else if topic = s.readableByID(t.TopicID); topic != nil {
 		name = topic.Name
 	} else {
 		return nil, refuse(kerr.UnknownTopicID, "there is no topic with this id")

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,7 +63,12 @@ func (f *fetchCall) gather(ctx context.Context) error {
 	defer watch.Close()
 	timer := time.NewTimer(time.Until(f.expires))
 	defer timer.Stop()
-	var patience <-chan time.Time
+	var patience, commits <-chan time.Time
+	if f.readsCommits() {
+		look := time.NewTicker(commitsLook)
+		defer look.Stop()
+		commits = look.C
+	}
 	for {
 		// Once more after Watch was called: whatever came before it gave no signal.
 		switch f.round() {
@@ -75,7 +81,7 @@ func (f *fetchCall) gather(ctx context.Context) error {
 				patience = timer.C
 			}
 		}
-		if done, err := f.await(ctx, watch, timer, patience); done || err != nil {
+		if done, err := f.await(ctx, watch, timer, patience, commits); done || err != nil {
 			return err
 		}
 	}
@@ -87,12 +93,13 @@ func (f *fetchCall) await(
 	ctx context.Context,
 	watch *coordinator.Watch,
 	timer *time.Timer,
-	patience <-chan time.Time,
+	patience, commits <-chan time.Time,
 ) (done bool, err error) {
 	from := time.Now()
 	defer func() { f.work.waited += time.Since(from) }()
 	select {
 	case <-watch.C:
+	case <-commits:
 	case r := <-f.reads.ended:
 		f.readEnded(r)
 	case <-patience:
@@ -111,6 +118,11 @@ func (f *fetchCall) await(
 		return false, context.Cause(ctx)
 	}
 	return false, nil
+}
+
+// readsCommits says that __consumer_offsets is asked for, of which no watch tells.
+func (f *fetchCall) readsCommits() bool {
+	return slices.ContainsFunc(f.partitions, func(p fetchPartition) bool { return p.Topic == offsetsTopic.ID })
 }
 
 // catchUp has this node hear the news if some client is ahead of it, which has read more from
@@ -168,7 +180,6 @@ func (f *fetchCall) round() state {
 // locate finds out where each partition stands, without reading: which have something for the
 // client, whether any has an error that ends the wait, and how many bytes are to be read at most.
 func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int) {
-	view := f.s.opts.Node.View()
 	nowhere := 0
 	for i := range f.partitions {
 		p := &f.partitions[i]
@@ -179,13 +190,14 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		}
 		info, ok := coordinator.PartitionInfo{}, false
 		if p.refused == nil {
-			info, ok = view.Partition(p.Partition)
+			info, ok = f.s.readableInfo(p.Partition)
 		}
 		p.highWatermark, p.lastStable, p.logStart = info.HighWatermark, info.LastStable, info.LogStart
 		switch {
 		case p.refused != nil:
 		case !ok:
 			p.refused = noPartition(p.Index) // deleted meanwhile
+		case p.Topic == offsetsTopic.ID && p.offset > info.HighWatermark && p.offset <= info.HighWatermark+commitsAhead:
 		case p.offset > info.HighWatermark && f.behind:
 			p.refused = refuse(kerr.NotLeaderForPartition,
 				"this node is cut off and knows partition %d up to %d only; try another", p.Index, info.HighWatermark)
@@ -259,6 +271,15 @@ func (f *fetchCall) collect(readable []*fetchPartition) (failed bool) {
 // fill gives a partition what has arrived from the bucket, or what is in memory, or else begins to
 // read it from the bucket.
 func (f *fetchCall) fill(p *fetchPartition, most int, atLeastOne bool) {
+	if p.Topic == offsetsTopic.ID {
+		chunk, err := f.s.commits.read(p.offset, most, atLeastOne)
+		if err != nil {
+			p.refused = f.s.unreadable(p, err)
+			return
+		}
+		f.take(p, chunk, most, atLeastOne)
+		return
+	}
 	if p.arrived != nil && (atLeastOne || size(p.arrived.Batches) <= most) {
 		f.take(p, *p.arrived, most, atLeastOne)
 		return

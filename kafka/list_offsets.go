@@ -114,7 +114,7 @@ func (s *Server) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 	if since, special := specialSince[asked.Timestamp]; asked.Timestamp < 0 && (!special || req.Version < since) {
 		return refuse(kerr.UnsupportedVersion, "timestamp %d", asked.Timestamp)
 	}
-	at, info, refused := s.partition(topic, asked.Partition, asked.CurrentLeaderEpoch)
+	at, info, refused := s.readablePartition(topic, asked.Partition, asked.CurrentLeaderEpoch)
 	if refused != nil {
 		return refused
 	}
@@ -145,6 +145,13 @@ func (s *Server) offsetByTime(
 	at segments.Partition,
 	timestamp int64,
 ) (index.Position, bool, error) {
+	if at.Topic == offsetsTopic.ID {
+		found, ok := s.commits.byTime(timestamp)
+		return found, ok, nil
+	}
+	if isInternal(at.Topic) {
+		return index.Position{}, false, nil
+	}
 	if timestamp == maxTimestampOffset {
 		return s.opts.Index.MaxTimestamp(ctx, at)
 	}

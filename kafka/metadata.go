@@ -63,7 +63,7 @@ func (s *Server) metadataTopics(ctx context.Context, from *peer,
 	req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
 	var answers []kmsg.MetadataResponseTopic
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
-		for _, t := range s.opts.Node.View().Topics() {
+		for _, t := range s.listed() {
 			if from.asks.May(access.Describe, access.Topic, t.Name) {
 				answers = append(answers, metadataTopic(t))
 			}
@@ -109,7 +109,7 @@ func (s *Server) metadataTopics(ctx context.Context, from *peer,
 }
 
 func (s *Server) metadataByID(from *peer, id segments.TopicID) kmsg.MetadataResponseTopic {
-	t := s.opts.Node.View().TopicByID(id)
+	t := s.readableByID(id)
 	switch {
 	case t == nil:
 		return noMetadataByID(id, kerr.UnknownTopicID)
@@ -130,7 +130,7 @@ func (s *Server) metadataByName(from *peer, name string) kmsg.MetadataResponseTo
 	if refused := from.may(access.Describe, access.Topic, name); refused != nil {
 		return noMetadata(&name, refused)
 	}
-	if t := s.opts.Node.View().Topic(name); t != nil {
+	if t := s.readable(name); t != nil {
 		return metadataTopic(t)
 	}
 	if refused := s.refusalOf(topics.CheckName(name)); refused != nil {

@@ -30,7 +30,7 @@ func offsetForLeaderEpoch(ctx context.Context, s *Server, from *peer,
 		for _, p := range t.Partitions {
 			a := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			a.Partition = p.Partition
-			_, info, refused := s.partition(t.Topic, p.Partition, p.CurrentLeaderEpoch)
+			_, info, refused := s.readablePartition(t.Topic, p.Partition, p.CurrentLeaderEpoch)
 			switch {
 			case forbidden != nil:
 				a.ErrorCode = forbidden.code()

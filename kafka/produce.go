@@ -234,11 +234,10 @@ func (p *produceCall) topic(req *produceRequest, t *produceTopic) (*coordinator.
 
 // find finds a topic of the request, if the client may write to it.
 func (p *produceCall) find(t *produceTopic) (*coordinator.Topic, *refusal) {
-	view := p.s.opts.Node.View()
 	var topic *coordinator.Topic
 	if p.version < produceTopicIDs {
-		topic = view.Topic(string(t.Name))
-	} else if topic = view.TopicByID(t.ID); topic == nil {
+		topic = p.s.readable(string(t.Name))
+	} else if topic = p.s.readableByID(t.ID); topic == nil {
 		return nil, refuse(kerr.UnknownTopicID, "there is no topic with id %s", t.ID)
 	}
 	if topic == nil {
@@ -250,6 +249,9 @@ func (p *produceCall) find(t *produceTopic) (*coordinator.Topic, *refusal) {
 	}
 	if !p.asks.May(access.Write, access.Topic, topic.Name) {
 		return nil, forbid(p.asks, access.Write, access.Resource{Type: access.Topic, Name: topic.Name})
+	}
+	if isInternal(topic.ID) {
+		return nil, unknownTopic(topic.Name)
 	}
 	return topic, nil
 }

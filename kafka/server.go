@@ -45,6 +45,7 @@ type Server struct {
 	preparer  ingest.Preparer
 	shapes    shapes
 	shares    shareSessions
+	commits   *commitLog // what __consumer_offsets has
 
 	draining chan struct{} // closed when the server stops: connections answer what they have and end
 	drain    sync.Once
@@ -79,6 +80,7 @@ func New(opts Options) (*Server, error) {
 		computing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		preparer: ingest.Preparer{CompressPlain: !opts.KeepPlain, TrustHeaders: opts.CheckRecords == "headers",
 			MaxDecompressed: opts.Limits.MaxRequestBytes},
+		commits:      newCommitLog(opts.Node.View()),
 		draining:     make(chan struct{}),
 		connections:  map[*connection]struct{}{},
 		perAddress:   map[netip.Addr]int{},

@@ -171,17 +171,19 @@ func TestApiVersionsTellsTheCluster(t *testing.T) {
 	}
 }
 
-// Topics in which Kafka keeps its own state are not created, neither on purpose nor by asking.
+// Topics in which Kafka keeps its own state are not created, neither on purpose nor by asking: some
+// are there.
 func TestInternalTopicsAreNotCreated(t *testing.T) {
 	f := startFirn(t, kafka.Options{Topics: topics.Options{AutoCreate: true}})
-	for _, name := range []string{"__consumer_offsets", "__transaction_state"} {
+	for name, want := range map[string]*kerr.Error{"__consumer_offsets": nil, "__transaction_state": nil,
+		"__cluster_metadata": kerr.InvalidTopicException} {
 		resp := ask[*kmsg.CreateTopicsResponse](t, f, createTopicsRequest(newTopic(name, 1, 1)))
 		wantCode(t, "CreateTopics "+name, resp.Topics[0].ErrorCode, kerr.TopicAlreadyExists)
 		req := kmsg.NewPtrMetadataRequest()
 		req.Version, req.AllowAutoTopicCreation = 12, true
 		req.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
 		got := ask[*kmsg.MetadataResponse](t, f, req).Topics[0]
-		wantCode(t, "Metadata of "+name, got.ErrorCode, kerr.InvalidTopicException)
+		wantCode(t, "Metadata of "+name, got.ErrorCode, want)
 		if !got.IsInternal {
 			t.Errorf("%s is not internal", name)
 		}

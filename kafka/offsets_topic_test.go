@@ -1,0 +1,169 @@
+package kafka_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firn.dev/kafka"
+)
+
+const offsetsTopic = "__consumer_offsets"
+
+// Commits can be read as Kafka encodes them: from the beginning the newest of each group and
+// partition, from the end each that comes, and what is deleted.
+func TestCommitsAreReadable(t *testing.T) {
+	f := startFirn(t, kafka.Options{})
+	f.createTopic(t, "log", 2)
+	admin := kadm.NewClient(f.client(t))
+	commit := func(group string, partition int32, offset int64) {
+		t.Helper()
+		var o kadm.Offsets
+		o.AddOffset("log", partition, offset, -1)
+		if err := admin.CommitAllOffsets(t.Context(), group, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit("a", 0, 1)
+	commit("a", 0, 5)
+	commit("a", 1, 6)
+	commit("b", 0, 7)
+	reader := f.client(t, kgo.ConsumeTopics(offsetsTopic))
+	got := map[kmsg.OffsetCommitKey]int64{}
+	groups := map[string]bool{}
+	at := int64(-1)
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for !done() {
+			fetches := reader.PollFetches(t.Context())
+			if err := fetches.Err0(); err != nil {
+				t.Fatalf("%s: %v, with %v", what, err, got)
+			}
+			fetches.EachError(func(_ string, _ int32, err error) { t.Fatal(err) })
+			fetches.EachRecord(func(r *kgo.Record) {
+				if r.Offset <= at {
+					t.Errorf("offset %d behind %d", r.Offset, at)
+				}
+				at = r.Offset
+				key, name := kmsg.NewOffsetCommitKey(), kmsg.GroupMetadataKey{}
+				if r.Key[1] == 2 {
+					if err := name.ReadFrom(r.Key); err != nil || r.Value != nil {
+						t.Errorf("key %x: %v, value %x", r.Key, err, r.Value)
+					}
+					groups[name.Group] = true
+					return
+				}
+				if err := key.ReadFrom(r.Key); err != nil || key.Version != 1 || key.Topic != "log" {
+					t.Errorf("key %x is %+v: %v", r.Key, key, err)
+				}
+				if r.Value == nil {
+					delete(got, key)
+					return
+				}
+				value := kmsg.NewOffsetCommitValue()
+				if err := value.ReadFrom(r.Value); err != nil || value.Version != 3 || value.LeaderEpoch != -1 ||
+					value.CommitTimestamp != r.Timestamp.UnixMilli() {
+					t.Errorf("value %x is %+v: %v", r.Value, value, err)
+				}
+				got[key] = value.Offset
+			})
+		}
+	}
+	key := func(group string, partition int32) kmsg.OffsetCommitKey {
+		return kmsg.OffsetCommitKey{Version: 1, Group: group, Topic: "log", Partition: partition}
+	}
+	until("from the beginning", func() bool { return len(got) == 3 })
+	if got[key("a", 0)] != 5 || got[key("a", 1)] != 6 || got[key("b", 0)] != 7 {
+		t.Errorf("commits %v", got)
+	}
+	commit("b", 0, 8)
+	until("a commit", func() bool { return got[key("b", 0)] == 8 })
+	commit("b", 0, 3)
+	until("one that goes back", func() bool { return got[key("b", 0)] == 3 })
+	if _, err := admin.DeleteGroup(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	until("a deleted group", func() bool { return len(got) == 2 && groups["b"] })
+	if _, err := admin.DeleteTopic(t.Context(), "log"); err != nil {
+		t.Fatal(err)
+	}
+	until("a deleted topic, and a group that had nothing else", func() bool { return len(got) == 0 && groups["a"] })
+}
+
+// Internal topics are described and read, and neither created, changed, written nor deleted.
+func TestInternalTopics(t *testing.T) {
+	f := startFirn(t, kafka.Options{})
+	f.createTopic(t, "log", 1)
+	cl := f.client(t)
+	admin := kadm.NewClient(cl)
+	all := func() []kmsg.MetadataResponseTopic {
+		return ask[*kmsg.MetadataResponse](t, f, &kmsg.MetadataRequest{Version: 12}).Topics
+	}
+	if topics := all(); len(topics) != 1 {
+		t.Fatalf("topics without groups: %+v", topics)
+	}
+	ends := func(timestamp int64) int64 {
+		t.Helper()
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.Version = 7
+		req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: offsetsTopic,
+			Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: timestamp}, {Partition: 1, Timestamp: -1}}}}
+		got := ask[*kmsg.ListOffsetsResponse](t, f, req).Topics[0].Partitions
+		wantCode(t, "a partition", got[0].ErrorCode, nil)
+		wantCode(t, "another partition", got[1].ErrorCode, kerr.UnknownTopicOrPartition)
+		return got[0].Offset
+	}
+	if from, end, newest := ends(-2), ends(-1), ends(-3); from != 0 || end != 0 || newest != -1 {
+		t.Errorf("an empty log is from %d to %d, newest record %d", from, end, newest)
+	}
+	before := time.Now().UnixMilli()
+	var o kadm.Offsets
+	o.AddOffset("log", 0, 0, -1)
+	if err := admin.CommitAllOffsets(t.Context(), "group", o); err != nil {
+		t.Fatal(err)
+	}
+	if topics := all(); len(topics) != 2 || *topics[1].Topic != offsetsTopic || len(topics[1].Partitions) != 1 ||
+		!topics[1].IsInternal {
+		t.Errorf("topics %+v", topics)
+	}
+	for end := ends(-1); end == 0; end = ends(-1) { // by the next look
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("the commit does not show")
+		}
+	}
+	if end, newest, first := ends(-1), ends(-3), ends(before-time.Hour.Milliseconds()); newest != end-1 || first != newest {
+		t.Errorf("the end is %d, the newest record at %d, the first at %d", end, newest, first)
+	}
+	configs, err := admin.DescribeTopicConfigs(t.Context(), offsetsTopic)
+	if err != nil || configs[0].Err != nil {
+		t.Errorf("configs %v: %v", configs, err)
+	}
+	for _, name := range []string{offsetsTopic, "__transaction_state"} {
+		deleted, _ := admin.DeleteTopic(t.Context(), name)
+		grown, _ := admin.UpdatePartitions(t.Context(), 2, name)
+		for what, err := range map[string]error{"CreatePartitions": grown[name].Err, "DeleteTopics": deleted.Err,
+			"Produce": cl.ProduceSync(t.Context(), &kgo.Record{Topic: name, Value: []byte("v")}).FirstErr()} {
+			if !errors.Is(err, kerr.InvalidTopicException) {
+				t.Errorf("%s of %s: %v", what, name, err)
+			}
+		}
+	}
+}
+
+// Only a client that may read the topic reads what groups commit.
+func TestCommitsNeedPermission(t *testing.T) {
+	f := startFirn(t, kafka.Options{Authorizer: underRules{}})
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.SessionEpoch = 12, -1
+	req.Topics = []kmsg.FetchRequestTopic{{Topic: offsetsTopic, Partitions: []kmsg.FetchRequestTopicPartition{
+		{PartitionMaxBytes: 1 << 20, CurrentLeaderEpoch: -1}}}}
+	got := ask[*kmsg.FetchResponse](t, f, req).Topics[0].Partitions[0]
+	wantCode(t, "Fetch", got.ErrorCode, kerr.TopicAuthorizationFailed)
+}
