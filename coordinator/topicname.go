@@ -37,8 +37,8 @@ func notInTopicName(r rune) bool {
 	return true
 }
 
-// internalTopics are the topics that Kafka keeps its own state in. Firn keeps it elsewhere, and
-// tools that read them would wait for ever at an ordinary topic of that name.
+// internalTopics are the topics that Kafka keeps its own state in. Firn keeps it elsewhere: front
+// doors may show what tools read of them, and no ordinary topic has such a name.
 var internalTopics = []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"}
 
 // IsInternalTopic says that a name is of a topic that Kafka keeps its own state in.

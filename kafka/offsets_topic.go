@@ -26,8 +26,8 @@ import (
 //   - What a group has no longer is a record without a value. When the whole group is gone, so is a
 //     record of its name, as Kafka writes it for the members of a group that is deleted. Such
 //     records stay for a while.
-//   - Records of the members of groups, which Kafka's topic has as well, are not made: DescribeGroups
-//     answers for them.
+//   - Records of the members of groups, which Kafka's topic has as well, are not made:
+//     DescribeGroups answers for them.
 //   - It is for tools that watch. A node whose clock of commits was set back, or a transaction that
 //     takes long to end, gives a commit an offset among later ones of another node: a client that
 //     changes nodes in that moment may miss it until the group commits again.

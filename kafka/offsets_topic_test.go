@@ -138,7 +138,8 @@ func TestInternalTopics(t *testing.T) {
 			t.Fatal("the commit does not show")
 		}
 	}
-	if end, newest, first := ends(-1), ends(-3), ends(before-time.Hour.Milliseconds()); newest != end-1 || first != newest {
+	hour := time.Hour.Milliseconds()
+	if end, newest, first := ends(-1), ends(-3), ends(before-hour); newest != end-1 || first != newest {
 		t.Errorf("the end is %d, the newest record at %d, the first at %d", end, newest, first)
 	}
 	configs, err := admin.DescribeTopicConfigs(t.Context(), offsetsTopic)
