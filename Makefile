@@ -210,9 +210,9 @@ bench-replay: build ## firn replay beside plain reads of the same ranges, from a
 bench-bucket: build ## firn on MinIO and Redis beside a plain uploader into the same MinIO, and where a lone produce's time goes (1 minute)
 	$(GO) run ./test/bench/bucket -firn $(BIN)/firn $(ARGS)
 
-bench-cloud: ## latency and dollars on a simulated S3 (Standard, Express, a bad day), in virtual time: a table, and ./dist/cloud.json and .svg (5 minutes); ARGS="-cloud.only REGEXP -cloud.even"
+bench-cloud: ## latency and dollars on a simulated S3 (Standard, Express, a bad day), in virtual time: a table, one of transactions, and ./dist/cloud.json and .svg (5 minutes); ARGS="-cloud.only REGEXP -cloud.even"
 	@mkdir -p dist
-	$(GO) test -count=1 -timeout 2h -v -run TestBench ./test/cloud -cloud.long -cloud.json $(CURDIR)/dist/cloud.json -cloud.svg $(CURDIR)/dist/cloud.svg $(ARGS)
+	$(GO) test -count=1 -timeout 2h -v -run 'TestBench|TestTransactions' ./test/cloud -cloud.long -cloud.json $(CURDIR)/dist/cloud.json -cloud.svg $(CURDIR)/dist/cloud.svg $(ARGS)
 
 bench-tls: build ## produce and fetch with TLS and without, beside Apache Kafka with TLS and without: MiB/s, and the servers' CPU (8 minutes)
 	mvn -q -B -f test/bench/apache/pom.xml dependency:copy-dependencies

@@ -35,7 +35,7 @@ type options struct {
 }
 
 // allMeasures are the parts of the program, in the order of the report.
-var allMeasures = []string{"throughput", "latency", "start", "tls"}
+var allMeasures = []string{"throughput", "latency", "start", "tls", "transactions"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -77,7 +77,7 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	r := &report{}
 	b := &bench{options: opts, root: filepath.Join(dir, "data"), peers: peers, report: r}
 	steps := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "start": b.start,
-		"tls": b.tls}
+		"tls": b.tls, "transactions": b.transactions}
 	for _, m := range opts.measures {
 		b.peers = peers
 		if m != "throughput" {

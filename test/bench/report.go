@@ -16,16 +16,22 @@ import (
 
 // report is what was measured.
 type report struct {
-	throughput []throughputRow
-	latency    []latencyRow
-	start      []startRow
-	tls        []throughputRow
+	throughput   []throughputRow
+	latency      []latencyRow
+	start        []startRow
+	tls          []throughputRow
+	transactions []transactionRow
 }
 
 type throughputRow struct {
 	setting string
 	peer    string
 	samples []sample
+}
+
+type transactionRow struct {
+	peer    string
+	samples []transactionSample
 }
 
 type latencyRow struct {
@@ -98,6 +104,26 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 				median(row.samples, func(s sample) float64 { return s.consumed })*valueBytes/(1<<20),
 				median(row.samples, func(s sample) float64 { return s.produceCPU }),
 				median(row.samples, func(s sample) float64 { return s.consumeCPU }))
+		}
+	}
+	if len(r.transactions) > 0 {
+		fmt.Fprintf(w, "\n## Transactions\n\n%d producers, each with one transaction of %d records of %d bytes after the other, "+
+			"linger 0; and the same records without transactions;\n%d rounds of %v, medians. Each rate counts rounds of %d "+
+			"records; CPU is the server's.\n\n", transactional, recordsOfTransaction, valueBytes, opts.rounds, opts.seconds,
+			recordsOfTransaction)
+		fmt.Fprintln(w, "| server | transactions/s | records, p50 | commit, p50 | CPU µs each | without, rounds/s | p50 |")
+		fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|")
+		for _, row := range r.transactions {
+			of := func(value func(transactionSample) time.Duration) time.Duration {
+				return median(row.samples, value).Round(10 * time.Microsecond)
+			}
+			fmt.Fprintf(w, "| %s | %.0f | %v | %v | %.0f | %.0f | %v |\n", row.peer,
+				median(row.samples, func(s transactionSample) float64 { return s.transactions }),
+				of(func(s transactionSample) time.Duration { return s.write }),
+				of(func(s transactionSample) time.Duration { return s.commit }),
+				median(row.samples, func(s transactionSample) float64 { return s.cpuMicroseconds }),
+				median(row.samples, func(s transactionSample) float64 { return s.plain }),
+				of(func(s transactionSample) time.Duration { return s.plainWrite }))
 		}
 	}
 	return w.Flush()

@@ -72,7 +72,7 @@ var topicID = segments.TopicID{15: 1}
 
 func (s *Setting) producer(network interface {
 	DialContext(ctx context.Context, network, address string) (conn net.Conn, err error)
-}) (*kgo.Client, error) {
+}, more ...kgo.Opt) (*kgo.Client, error) {
 	seeds := make([]string, s.Nodes)
 	for i := range seeds {
 		seeds[i] = address(i)
@@ -83,7 +83,7 @@ func (s *Setting) producer(network interface {
 	if s.InFlight != idempotent {
 		opts = append(opts, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(s.InFlight))
 	}
-	return kgo.NewClient(opts...)
+	return kgo.NewClient(append(opts, more...)...)
 }
 
 // loading is the producers of a setting.

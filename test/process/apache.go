@@ -18,6 +18,8 @@ listeners=PLAINTEXT://{kafka},CONTROLLER://{http}
 controller.listener.names=CONTROLLER
 log.dirs={dir}/logs
 offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
 `
 
 // Apache is the command line of Apache Kafka, whose jars are in lib. FormatApache comes before it.

@@ -33,7 +33,6 @@ func TestAccess(t *testing.T) {
 // TestTopics: topics, configs, groups and the cluster.
 func TestTopics(t *testing.T) {
 	agree(t, "topics", nil, "offsets.topic.num.partitions=1\ngroup.initial.rebalance.delay.ms=200\n"+
-		"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"+
 		"share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n"+
 		"share.coordinator.state.topic.num.partitions=4\n")
 }
