@@ -130,10 +130,12 @@ var longConfigs = []*config{
 			{Live: true, Txns: []txn{{Writes: []int{0, 1}, Result: commit}}},
 			{ID: 1, Live: true, Txns: []txn{{Writes: []int{0, 1}}}},
 		},
+		States: 1_983_016,
 	},
 	{
 		Name: "turns", About: "as functions, with two losses",
 		Partitions: 2, Plains: []int{0, 1}, Recoveries: 2, Workers: 2, Inputs: 3, Claims: 4,
+		States: 375_945,
 	},
 }
 
