@@ -162,8 +162,8 @@ func (b *bench) writeRounds(ctx context.Context, addr string, commits bool) (r r
 }
 
 // writeRound writes records, commits them if it is to, and says what either took.
-func writeRound(ctx context.Context, client *kgo.Client, records []*kgo.Record, commits bool) (wrote, committed time.Duration,
-	err error) {
+func writeRound(ctx context.Context, client *kgo.Client, records []*kgo.Record,
+	commits bool) (wrote, committed time.Duration, err error) {
 	if commits {
 		if err := client.BeginTransaction(); err != nil {
 			return 0, 0, err

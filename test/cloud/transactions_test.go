@@ -14,8 +14,8 @@ func TestTransactions(t *testing.T) {
 	if *long {
 		rounds, budgets, producers = 50, []float64{defaultBudget, 0}, []int{1, 20}
 	}
-	table := bytes.NewBufferString("\n| put budget | producers | puts for 1,000 rounds | in transactions | records, p50 / p99 ms | " +
-		"in transactions | their commit |\n|--:|--:|--:|--:|--:|--:|--:|\n")
+	table := bytes.NewBufferString("\n| put budget | producers | puts for 1,000 rounds | in transactions | " +
+		"records, p50 / p99 ms | in transactions | their commit |\n|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, budget := range budgets {
 		for _, n := range producers {
 			e := Exchange{Setting: Setting{Producers: n, Budget: budget, Carry: carried, Seed: 1}, Rounds: rounds * 20 / n,
