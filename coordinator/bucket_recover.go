@@ -22,6 +22,8 @@ type RecoverOptions struct {
 	Parallel int // objects read or written at once
 
 	ForgetDoubts bool // that somebody has looked at: see Doubt
+
+	Began func(Incarnation) // if not nil, hears which incarnation the recovery begins
 }
 
 func (o RecoverOptions) withDefaults() RecoverOptions {
@@ -54,6 +56,9 @@ func Recover(ctx context.Context, store segments.Store, opts RecoverOptions) (*S
 		who: opts.Who + recoveryMark + segments.NewID(now).String()}
 	if err := r.createIncarnation(ctx); err != nil {
 		return nil, err
+	}
+	if opts.Began != nil {
+		opts.Began(r.in)
 	}
 	if err := r.settle(ctx); err != nil {
 		return nil, err

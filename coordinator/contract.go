@@ -26,6 +26,7 @@ type Coordinator interface {
 	Lookups
 	Leases
 	Registry
+	Recoveries
 }
 
 // Log decides, and numbers its decisions in one stream.
@@ -107,6 +108,18 @@ type Lookups interface {
 type GuestCoordinator interface {
 	Log
 	Lookups
+	Recoveries
+}
+
+// Recoveries lets processes know that a recovery lives, so that nobody begins another, which would
+// end it. It is advice, from whoever can be asked before anything is open: what is lost, late or
+// wrong of it costs time, and nothing else.
+type Recoveries interface {
+	// AnnounceRecovery says for ttl that the recovery lives that began an incarnation. It is said again
+	// and again, until the recovery has ended.
+	AnnounceRecovery(ctx context.Context, in Incarnation, ttl time.Duration) error
+	// AnnouncedRecovery returns the newest incarnation of which that is said; 0 if there is none.
+	AnnouncedRecovery(ctx context.Context) (Incarnation, error)
 }
 
 // DefaultRetainBytes is how much of the commit stream a coordinator keeps: some ten seconds of

@@ -78,20 +78,24 @@ func (n *Node) tryLife(ctx context.Context, b *beginning) (*Life, error) {
 // beginning is the time between two lives, of a node or of a guest.
 type beginning struct {
 	store       segments.Store
-	coordinator Log
-	exclusive   bool
-	who         string
-	logger      *slog.Logger
-	metrics     *metrics
-	hedges      *hedges          // of the journal; nil: none of its puts is made twice
-	patience    time.Duration    // with the recovery of somebody else
-	insist      func(error) bool // whether to try again after an error; nil: never
-	begun       *chain           // of a life that could not begin: the next try goes on with it; nil if there is none
-	lived       Incarnation      // the last that this process lived in; 0: none, or that is not known
-	guest       bool
-	waitedFor   Incarnation // the newest recovery that was waited for, by what it began
-	waitUntil   time.Time   // until when it is left alone
-	distrusted  *Generation // that contradicts the bucket, and is not lived in; nil if there is none
+	coordinator interface {
+		Log
+		Recoveries
+	}
+	exclusive  bool
+	who        string
+	logger     *slog.Logger
+	metrics    *metrics
+	hedges     *hedges          // of the journal; nil: none of its puts is made twice
+	patience   time.Duration    // with the recovery of somebody else
+	insist     func(error) bool // whether to try again after an error; nil: never
+	begun      *chain           // of a life that could not begin: the next try goes on with it; nil if there is none
+	lived      Incarnation      // the last that this process lived in; 0: none, or that is not known
+	guest      bool
+	waitedFor  Incarnation // the newest recovery that was waited for, by what it began
+	waitUntil  time.Time   // until when it is left alone
+	waitAtMost time.Time   // the same, if it says that it lives
+	distrusted *Generation // that contradicts the bucket, and is not lived in; nil if there is none
 }
 
 // generation returns the one that a life can begin in, and the state, if this process recovered it.
@@ -116,14 +120,20 @@ func (b *beginning) generation(ctx context.Context) (Generation, *State, error) 
 // giveWay leaves time to a recovery that was begun since this process lived in an incarnation. To
 // begin another would end it: if several nodes notice one after the other that the coordinator
 // has lost its state, each would end the recovery of the one before. A guest leaves others that
-// time in any case.
+// time in any case, and a process that has not lived yet leaves it to a recovery that says that it
+// lives: it does not know how old the newest is.
 func (b *beginning) giveWay(ctx context.Context) error {
-	if b.exclusive || b.lived == 0 && !b.guest {
+	if b.exclusive {
 		return nil
 	}
 	newest, err := newestIncarnation(ctx, b.store, b.lived)
 	if err != nil || newest == b.lived && !b.guest {
 		return err
+	}
+	if b.lived == 0 && !b.guest {
+		if lives, err := b.coordinator.AnnouncedRecovery(ctx); err != nil || lives < newest {
+			return nil
+		}
 	}
 	return b.waitFor(ctx, newest, 0)
 }
@@ -133,13 +143,45 @@ func (b *beginning) giveWay(ctx context.Context) error {
 // recovery gets more time: nobody knows how long a recovery takes here.
 func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) error {
 	if newest != b.waitedFor {
-		b.waitedFor, b.waitUntil = newest, time.Now().Add(b.patience)
-		b.patience = min(2*b.patience, time.Minute)
+		now := time.Now()
+		b.waitedFor, b.waitUntil, b.waitAtMost = newest, now.Add(b.patience), now.Add(longestPatience)
+		b.patience = min(2*b.patience, longestPatience)
 	}
 	if !time.Now().Before(b.waitUntil) {
 		return nil
 	}
-	return b.await(ctx, above, b.waitUntil)
+	return b.await(ctx, newest, above)
+}
+
+// longestPatience is how long a recovery is left alone at most, also one that says that it lives: it
+// may be one that gets nowhere.
+const longestPatience = time.Minute
+
+// A recovery says each announceEvery that it lives, and is believed for announceFor. As long as it
+// is, and for leaveAlone after that, it is left alone.
+const (
+	announceEvery = 500 * time.Millisecond
+	announceFor   = 2 * time.Second
+	leaveAlone    = 500 * time.Millisecond
+)
+
+// announce says that a recovery lives, until it is stopped.
+func (b *beginning) announce(ctx context.Context, in Incarnation) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			_ = b.coordinator.AnnounceRecovery(ctx, in, announceFor) // it is advice
+			if retry.Pause(ctx, announceEvery) != nil {
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // chain begins the chain of a new life, unless an earlier try has. The caller says, with taken,
@@ -173,7 +215,14 @@ func (b *beginning) taken() { b.begun, b.waitedFor, b.waitUntil = nil, 0, time.T
 // recover rebuilds the coordinator's state. If another process is doing the same, it leaves that
 // one time before it tries again.
 func (b *beginning) recover(ctx context.Context) (*State, error) {
-	state, err := Recover(ctx, b.store, RecoverOptions{Who: b.who, Logger: b.logger})
+	stop := func() {}
+	began := func(in Incarnation) {
+		if !b.exclusive {
+			stop = b.announce(ctx, in)
+		}
+	}
+	defer func() { stop() }()
+	state, err := Recover(ctx, b.store, RecoverOptions{Who: b.who, Logger: b.logger, Began: began})
 	if errors.Is(err, ErrRecoveryLost) && !b.exclusive {
 		newest, err := newestIncarnation(ctx, b.store, b.lived)
 		if err != nil {
@@ -253,18 +302,31 @@ func (n *Node) insists(err error) bool {
 	return n.view != nil || n.opts.Retry != nil && n.opts.Retry(err)
 }
 
-// await waits for the coordinator to open an incarnation above one, for a while, and
-// returns errWait.
-func (b *beginning) await(ctx context.Context, above Incarnation, until time.Time) error {
-	for time.Now().Before(until) {
+// await waits for the coordinator to open an incarnation above one, for as long as the recovery that
+// began the newest is left alone, and returns errWait.
+func (b *beginning) await(ctx context.Context, newest, above Incarnation) error {
+	for time.Now().Before(b.waitUntil) {
 		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {
 			break
+		}
+		if lives, err := b.coordinator.AnnouncedRecovery(ctx); err == nil && lives >= newest {
+			b.leaveAlone()
 		}
 		if err := retry.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return errWait
+}
+
+// leaveAlone gives more time to a recovery that lives.
+func (b *beginning) leaveAlone() {
+	if until := time.Now().Add(leaveAlone); until.After(b.waitUntil) {
+		b.waitUntil = until
+	}
+	if b.waitUntil.After(b.waitAtMost) {
+		b.waitUntil = b.waitAtMost
+	}
 }
 
 // behind deals with a bucket that is ahead of the coordinator: a recovery is under way, or died.

@@ -292,6 +292,70 @@ func TestGuestsGiveWay(t *testing.T) {
 	})
 }
 
+// A recovery that takes long and says that it lives is left alone: by a node that starts, and by
+// direct writers, each of which knows nothing of the others' patience. One that has died, or gets
+// nowhere, is not waited for for ever.
+func TestRecoveryThatLivesIsLeftAlone(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		put     time.Duration // of the store, as the recovery sees it
+		dies    time.Duration // after that
+		in      coordinator.Incarnation
+		atLeast time.Duration // until somebody lives
+		atMost  time.Duration
+	}{
+		{"it is slow", 20 * time.Second, time.Hour, 1, 20 * time.Second, 25 * time.Second},
+		{"it dies", 20 * time.Second, 30 * time.Second, 2, 10 * time.Second, 15 * time.Second},
+		{"it gets nowhere", time.Hour, 5 * time.Hour, 2, time.Minute, 70 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, coord := memory.New(), shared{embedded.New(embedded.Options{})}
+				ctx, die := context.WithTimeout(t.Context(), c.dies)
+				defer die()
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					n, err := coordinator.Join(ctx, coordinator.NodeOptions{Store: sluggish{store, c.put}, Coordinator: coord,
+						Info: coordinator.NodeInfo{ID: 1}})
+					if err == nil {
+						n.Close(context.Background()) //nolint:errcheck // its incarnation may be over
+					}
+				}()
+				for len(keys(t, store, "incarnations/")) == 0 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				began := time.Now()
+				for range 3 {
+					g, err := coordinator.NewGuest(coordinator.GuestOptions{Store: store, Coordinator: coord})
+					if err != nil {
+						t.Fatal(err)
+					}
+					brief, end := context.WithTimeout(t.Context(), 3*time.Second)
+					_, _ = g.Life(brief)
+					end()
+				}
+				n, err := coordinator.Join(t.Context(), coordinator.NodeOptions{Store: store, Coordinator: coord,
+					Info: coordinator.NodeInfo{ID: 2}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer n.Close(context.Background()) //nolint:errcheck // likewise
+				life, err := n.Life(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); life.Incarnation() != c.in || took < c.atLeast || took > c.atMost {
+					t.Errorf("a life in incarnation %d after %v; should be in %d, after %v to %v", life.Incarnation(), took, c.in,
+						c.atLeast, c.atMost)
+				}
+				die()
+				<-ended
+			})
+		})
+	}
+}
+
 // forgetful is a coordinator that can lose all that it holds.
 type forgetful struct{ coordinator.GuestCoordinator }
 

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"Stream":    testStream,
 		"Leases":    testLeases,
 		"Registry":  testRegistry,
+		"Recovery":  testRecovery,
 		"Lookups":   testLookups,
 		"Settings":  testSettings,
 	} {

@@ -69,9 +69,10 @@ type Coordinator struct {
 	forgotten []int64 // seconds of segments whose commits are forgotten, whatever the clock says now
 	changes   rememberedIDs[coordinator.Entry]
 
-	leases leases
-	nodes  nodes
-	swept  time.Time // when silent producers were looked for
+	leases     leases
+	nodes      nodes
+	recovering recovering
+	swept      time.Time // when silent producers were looked for
 }
 
 var _ coordinator.Coordinator = (*Coordinator)(nil)

@@ -63,6 +63,7 @@
 //	:current                  hash    generation, server, and the cluster id, so that two buckets
 //	                                   cannot share a prefix by mistake
 //	:generations              zset    generations whose keys may exist, by time
+//	:recovering               hash    the newest recovery that said that it lives, and until when
 //
 // and for each generation, behind :<incarnation>.<random>:
 //

@@ -254,6 +254,13 @@ var eachCall = map[string]lostCall{
 		nodes, err := c.Nodes(w.t.Context(), w.in)
 		return fmt.Sprintf("%+v", nodes), err
 	}},
+	"AnnounceRecovery": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+		return "", c.AnnounceRecovery(w.t.Context(), w.in+1, time.Minute)
+	}},
+	"AnnouncedRecovery": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
+		in, err := c.AnnouncedRecovery(w.t.Context())
+		return fmt.Sprint(in), err
+	}},
 	"ClusterID": {call: func(w *lostWorld, c coordinator.Coordinator) (string, error) {
 		if r, ok := c.(*redis.Coordinator); ok {
 			id, err := r.ClusterID(w.t.Context(), w.in)

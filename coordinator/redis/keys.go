@@ -23,6 +23,9 @@ func (s shard) current() string { return s.tag + ":current" }
 // at which loading began.
 func (s shard) generations() string { return s.tag + ":generations" }
 
+// recovering is a hash of the newest recovery that said that it lives: see lua/recovering.lua.
+func (s shard) recovering() string { return s.tag + ":recovering" }
+
 // generation is one load of the state: a new one for each try to open an incarnation, so that no
 // two tries share a key. Its name begins with the incarnation.
 func (s shard) generation(name string) generation { return generation{s, name} }

@@ -120,3 +120,24 @@ func (c *Coordinator) Nodes(ctx context.Context, in coordinator.Incarnation) ([]
 	slices.SortFunc(nodes, func(a, b coordinator.NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return nodes, r.err
 }
+
+// AnnounceRecovery implements coordinator.Recoveries.
+func (c *Coordinator) AnnounceRecovery(ctx context.Context, in coordinator.Incarnation, ttl time.Duration) error {
+	_, err := c.recovering(ctx, in, ttl)
+	return err
+}
+
+// AnnouncedRecovery implements coordinator.Recoveries.
+func (c *Coordinator) AnnouncedRecovery(ctx context.Context) (coordinator.Incarnation, error) {
+	return c.recovering(ctx, 0, 0)
+}
+
+func (c *Coordinator) recovering(ctx context.Context, in coordinator.Incarnation,
+	ttl time.Duration) (coordinator.Incarnation, error) {
+	answer, err := c.run(ctx, recoveringScript, []string{c.shard.recovering()}, "", uint64(in), ttl.Microseconds())
+	if err != nil {
+		return 0, err
+	}
+	r := newReply([]any{answer})
+	return coordinator.Incarnation(r.int()), r.err
+}

@@ -70,6 +70,8 @@ var (
 	releaseScript  = newScript("release")
 	registerScript = newScript("register")
 	nodesScript    = newScript("nodes")
+
+	recoveringScript = newScript("recovering")
 )
 
 // Scripts returns the names of this package's scripts by their SHA-1, by which Redis knows them:

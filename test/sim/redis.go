@@ -89,6 +89,16 @@ func (c connection) trusted() (*embedded.Coordinator, <-chan struct{}, error) {
 	return c.s.state, c.s.changed, nil
 }
 
+// reached returns what the server holds, trusted or not.
+func (c connection) reached(cut bool) (*embedded.Coordinator, error) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if cut || c.run != c.s.run {
+		return nil, errCut
+	}
+	return c.s.state, nil
+}
+
 // opening is an Open on its way: what the server held when it was looked at, and the state, loaded
 // under a name of its own.
 type opening struct {
@@ -191,6 +201,31 @@ func (r *redis) Open(ctx context.Context, state *coordinator.State) error {
 		err = fmt.Errorf("%w: %w", coordinator.ErrOpening, err)
 	}
 	return err
+}
+
+// AnnounceRecovery implements coordinator.Recoveries: whatever is open.
+func (r *redis) AnnounceRecovery(ctx context.Context, in coordinator.Incarnation, ttl time.Duration) error {
+	c, cut := r.p.w.connect(r.node)
+	_, err := call(ctx, r.p, &toRedis, "AnnounceRecovery", func(ctx context.Context) (struct{}, error) {
+		e, err := c.reached(cut)
+		if err == nil {
+			err = e.AnnounceRecovery(ctx, in, ttl)
+		}
+		return done(err)
+	})
+	return err
+}
+
+// AnnouncedRecovery implements coordinator.Recoveries.
+func (r *redis) AnnouncedRecovery(ctx context.Context) (coordinator.Incarnation, error) {
+	c, cut := r.p.w.connect(r.node)
+	return call(ctx, r.p, &toRedis, "AnnouncedRecovery", func(ctx context.Context) (coordinator.Incarnation, error) {
+		e, err := c.reached(cut)
+		if err != nil {
+			return 0, err
+		}
+		return e.AnnouncedRecovery(ctx)
+	})
 }
 
 // Commit implements coordinator.Log.
