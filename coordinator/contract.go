@@ -115,8 +115,8 @@ type GuestCoordinator interface {
 // end it. It is advice, from whoever can be asked before anything is open: what is lost, late or
 // wrong of it costs time, and nothing else.
 type Recoveries interface {
-	// AnnounceRecovery says for ttl that the recovery lives that began an incarnation. It is said again
-	// and again, until the recovery has ended.
+	// AnnounceRecovery says for ttl that the recovery lives that began an incarnation. It is said
+	// again and again, until the recovery has ended.
 	AnnounceRecovery(ctx context.Context, in Incarnation, ttl time.Duration) error
 	// AnnouncedRecovery returns the newest incarnation of which that is said; 0 if there is none.
 	AnnouncedRecovery(ctx context.Context) (Incarnation, error)

@@ -153,8 +153,8 @@ func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) erro
 	return b.await(ctx, newest, above)
 }
 
-// longestPatience is how long a recovery is left alone at most, also one that says that it lives: it
-// may be one that gets nowhere.
+// longestPatience is how long a recovery is left alone at most, also one that says that it lives:
+// it may be one that gets nowhere.
 const longestPatience = time.Minute
 
 // A recovery says each announceEvery that it lives, and is believed for announceFor. As long as it
@@ -302,8 +302,8 @@ func (n *Node) insists(err error) bool {
 	return n.view != nil || n.opts.Retry != nil && n.opts.Retry(err)
 }
 
-// await waits for the coordinator to open an incarnation above one, for as long as the recovery that
-// began the newest is left alone, and returns errWait.
+// await waits for the coordinator to open an incarnation above one, for as long as the recovery
+// that began the newest is left alone, and returns errWait.
 func (b *beginning) await(ctx context.Context, newest, above Incarnation) error {
 	for time.Now().Before(b.waitUntil) {
 		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {

@@ -109,8 +109,8 @@ func (r *report) write(ctx context.Context, out io.Writer, opts options) error {
 	if len(r.transactions) > 0 {
 		fmt.Fprintf(w, "\n## Transactions\n\n%d producers, each with one transaction of %d records of %d bytes after "+
 			"the other, linger 0; and the same records without transactions;\n%d rounds of %v, medians. Each rate counts "+
-			"rounds of %d records; CPU is the server's.\n\n", transactional, recordsOfTransaction, valueBytes, opts.rounds, opts.seconds,
-			recordsOfTransaction)
+			"rounds of %d records; CPU is the server's.\n\n", transactional, recordsOfTransaction, valueBytes, opts.rounds,
+			opts.seconds, recordsOfTransaction)
 		fmt.Fprintln(w, "| server | transactions/s | records, p50 | commit, p50 | CPU µs each | without, rounds/s | p50 |")
 		fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|")
 		for _, row := range r.transactions {
