@@ -78,20 +78,21 @@ type timeSearch struct {
 const searchBytes = 64 << 20
 
 // block reads the block of one piece, once there is room for it among those of other searches. When
-// there is no error, the search has to say when it is done with it.
-func (s *timeSearch) block(ctx context.Context, at piece) (b *block, done func(), err error) {
+// there is no error, the search has to release the block.
+func (s *timeSearch) block(ctx context.Context, at *piece) (*block, error) {
 	s.read++
-	n := min(at.Length, searchBytes)
-	if err := s.x.searched.Acquire(ctx, n); err != nil {
-		return nil, nil, err
+	if err := s.x.searched.Acquire(ctx, min(at.Length, searchBytes)); err != nil {
+		return nil, err
 	}
-	done = func() { s.x.searched.Release(n) }
-	if b, err = s.x.block(ctx, s.p, at); err != nil {
-		done()
-		return nil, nil, err
+	b, err := s.x.block(ctx, s.p, *at)
+	if err != nil {
+		s.release(at)
 	}
-	return b, done, nil
+	return b, err
 }
+
+// release says that the search is done with the block of a piece.
+func (s *timeSearch) release(at *piece) { s.x.searched.Release(min(at.Length, searchBytes)) }
 
 // tired says whether the search has read as many blocks as it may.
 func (s *timeSearch) tired() bool { return s.read >= maxTimeBlocks }
@@ -140,7 +141,8 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span,
 	if err != nil {
 		return Position{}, false, err
 	}
-	for _, at := range pieces {
+	for i := range pieces {
+		at := &pieces[i]
 		if at.Last < s.offset || at.MaxTimestamp < timestamp {
 			continue
 		}
@@ -154,12 +156,12 @@ func (s *timeSearch) firstInBytes(ctx context.Context, span *coordinator.Span,
 	return Position{}, false, nil
 }
 
-func (s *timeSearch) firstInBlock(ctx context.Context, at piece, timestamp int64) (Position, bool, error) {
-	b, done, err := s.block(ctx, at)
+func (s *timeSearch) firstInBlock(ctx context.Context, at *piece, timestamp int64) (Position, bool, error) {
+	b, err := s.block(ctx, at)
 	if err != nil {
 		return Position{}, false, err
 	}
-	defer done()
+	defer s.release(at)
 	for i := range b.starts {
 		if b.last(i) < s.offset {
 			continue
@@ -277,11 +279,12 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, 
 	}
 	pieces = slices.DeleteFunc(pieces, func(at piece) bool { return at.Last < s.offset })
 	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(b.MaxTimestamp, a.MaxTimestamp) })
-	for _, at := range pieces {
+	for i := range pieces {
+		at := &pieces[i]
 		if s.tired() || ok && at.MaxTimestamp <= best.Timestamp {
 			break
 		}
-		b, done, err := s.block(ctx, at)
+		b, err := s.block(ctx, at)
 		if err != nil {
 			return Position{}, false, err
 		}
@@ -291,7 +294,7 @@ func (s *timeSearch) latestInBytes(ctx context.Context, span *coordinator.Span, 
 			}
 			best, ok = latestInBatch(b.batch(i), s.offset, best, ok)
 		}
-		done()
+		s.release(at)
 	}
 	return best, ok, nil
 }

@@ -52,6 +52,9 @@ type Stage struct {
 // lap notes the end of a stage.
 func (s *segment) lap(stage stageMetric) {
 	now := time.Now()
+	if s.stages == nil {
+		s.stages = make([]Stage, 0, 5) // collect, put, commit, journal and visible
+	}
 	stage.took.Observe(now.Sub(s.mark).Seconds())
 	s.stages = append(s.stages, Stage{stage.name, s.mark, now})
 	s.mark = now
