@@ -40,6 +40,7 @@ type fetcher struct {
 	timeout time.Duration
 
 	room   *getLimit
+	pace   *pace
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -68,7 +69,7 @@ func newFetcher(opts Options, m *metrics) *fetcher {
 	return &fetcher{
 		store: opts.Store, cache: newCache[piece, *block](opts.CacheBytes, opts.CacheBytes/4), logger: opts.Logger,
 		metrics: m, timeout: opts.FetchTimeout,
-		room: newGetLimit(opts.FetchBytes), ctx: ctx, cancel: cancel,
+		room: newGetLimit(opts.FetchBytes), pace: newPace(m.paceWaits), ctx: ctx, cancel: cancel,
 		flights: map[piece]*flight[*block]{}, broken: map[piece]broken{},
 	}
 }
@@ -224,6 +225,9 @@ func (f *fetcher) run(ctx context.Context, p segments.Partition, pieces []piece,
 func (f *fetcher) get(ctx context.Context, p segments.Partition, pieces []piece, flights []*flight[*block]) {
 	first, last := pieces[0], pieces[len(pieces)-1]
 	length := last.Position + last.Length - first.Position
+	if isOld(first) {
+		f.pace.wait(ctx, length)
+	}
 	began := time.Now()
 	body, err := f.store.Get(ctx, first.Segment.Key(), first.Position, length)
 	f.metrics.gets.Observe(time.Since(began).Seconds())

@@ -27,7 +27,8 @@
 // Blocks of merged segments, and of others a minute after they were sealed, are old. Gets of old
 // blocks take at most half of FetchBytes, and old blocks that want to stay in the cache push live
 // ones out of at most a quarter of it. So a replay of everything, by however many readers, leaves
-// readers of the tail what they need.
+// readers of the tail what they need. It leaves them the processors as well: while somebody is at
+// the tail, gets of old blocks are paced by how late those are (pace.go).
 package index
 
 import (
@@ -174,6 +175,7 @@ func New(opts Options) (*Index, error) {
 // tail. The bytes must not change afterwards. It may come before the spans are confirmed: nobody
 // reads a span that the view does not show.
 func (x *Index) Keep(spans []coordinator.CommitSpan, object []byte) {
+	x.fetcher.pace.atTail()
 	if err := x.tail.keep(spans, object); err != nil {
 		// The bucket has the segment as well, so readers lose nothing but speed.
 		x.logger.Error("a segment does not match its spans and was not kept for readers of the tail", "error", err)

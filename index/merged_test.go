@@ -466,3 +466,29 @@ func (s *slowOld) Get(ctx context.Context, key string, offset, length int64) ([]
 	}
 	return s.gets.Get(ctx, key, offset, length)
 }
+
+// TestHistoryYields: gets of old blocks wait while the tail is in use, those of new ones never do.
+func TestHistoryYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := mergedWorld(t, blocks(t, 30, 1)...)
+		tail := segments.Partition{Topic: part.Topic, Index: part.Index + 1}
+		w.segment(run{tail, [][]byte{records(t, batch.None, 1000, 1)}})
+		x := w.open(func(o *index.Options) { o.ReadAheadBytes = -1 })
+		defer x.Close()
+		waited := func() float64 { return w.metric("firn_index_history_wait_seconds_total") }
+		read(t, x, 0, 1)
+		if waited() > 0 {
+			t.Error("a get waited for nobody")
+		}
+		if _, err := x.Read(t.Context(), tail, 0, 1, true); err != nil {
+			t.Fatal(err)
+		}
+		if waited() > 0 {
+			t.Error("a get at the tail waited")
+		}
+		read(t, x, 15, 1)
+		if waited() == 0 {
+			t.Error("a get of history did not wait beside the tail")
+		}
+	})
+}

@@ -9,6 +9,7 @@ type metrics struct {
 	gets, footers                  prometheus.Histogram
 	fetched                        prometheus.Counter
 	ahead, aheadSkipped            prometheus.Counter
+	paceWaits                      prometheus.Counter
 	corrupt, vanished              prometheus.Counter
 }
 
@@ -33,6 +34,8 @@ func newMetrics() *metrics {
 			"Blocks that were asked for ahead of a sequential reader."),
 		aheadSkipped: counter("firn_index_readahead_skipped_total",
 			"Blocks that were not fetched ahead because there was no room for more gets."),
+		paceWaits: counter("firn_index_history_wait_seconds_total",
+			"Time that gets of old blocks have waited for readers and writers at the tail, all together."),
 		corrupt: counter("firn_index_corrupt_blocks_total", "Blocks from the bucket that failed their checks."),
 		vanished: counter("firn_index_vanished_segments_total",
 			"Times that a reader found a segment gone and looked its span up again."),
@@ -51,10 +54,13 @@ func (m *metrics) register(r prometheus.Registerer, x *Index) error {
 		})
 	}
 	for _, c := range []prometheus.Collector{
-		m.reads, m.gets, m.footers, m.fetched, m.ahead, m.aheadSkipped, m.corrupt, m.vanished,
+		m.reads, m.gets, m.footers, m.fetched, m.ahead, m.aheadSkipped, m.paceWaits, m.corrupt, m.vanished,
 		gauge("firn_index_tail_bytes", "Bytes held of segments that this node wrote.", x.tail.held),
 		gauge("firn_index_cache_bytes", "Bytes held of blocks read from the bucket.", x.fetcher.cache.held),
 		gauge("firn_index_footer_bytes", "Bytes held of the indexes of merged segments.", x.footers.cache.held),
+		gauge("firn_index_history_rate_bytes",
+			"Bytes per second that old blocks are read at from the bucket at most, while the tail is in use.",
+			func() int64 { return int64(x.fetcher.pace.perSecond()) }),
 		gauge("firn_index_fetching_bytes", "Bytes that gets under way may take.", x.fetcher.room.held.Load),
 	} {
 		if err := r.Register(c); err != nil {

@@ -272,6 +272,9 @@ func (r *reader) plan(ctx context.Context, room []piece) ([]piece, error) {
 // find looks for the blocks of pieces in memory and returns how many are missing.
 func (r *reader) find(pieces []piece, found []*block) (missing int) {
 	x := r.x
+	if len(pieces) > 0 && !isOld(pieces[0]) {
+		x.fetcher.pace.atTail()
+	}
 	for i := range pieces {
 		if found[i] = x.tail.get(pieces[i].Span); found[i] != nil {
 			x.metrics.fromTail.Inc()
