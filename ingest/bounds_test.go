@@ -237,7 +237,11 @@ func TestCompanyLingers(t *testing.T) {
 
 // newBilled is a writer with a put budget, a partition, and how many objects were put so far.
 func newBilled(t *testing.T, perSecond float64) (*Writer, []segments.Partition, *atomic.Int32) {
-	c, ps := newCluster(), newPartitions(1)
+	return newBilledIn(t, newCluster(), Options{PutBudget: perSecond})
+}
+
+func newBilledIn(t *testing.T, c *cluster, of Options) (*Writer, []segments.Partition, *atomic.Int32) {
+	ps := newPartitions(1)
 	c.create(ps...)
 	var objects atomic.Int32
 	c.onSettle = func([]coordinator.Entry) error { objects.Add(1); return nil }
@@ -245,7 +249,8 @@ func newBilled(t *testing.T, perSecond float64) (*Writer, []segments.Partition, 
 		objects.Add(1)
 		return put()
 	})
-	return newWriter(t, c, store, func(o *Options) { o.PutBudget = perSecond }), ps, &objects
+	w := newWriter(t, c, store, func(o *Options) { o.PutBudget, o.BudgetShared = of.PutBudget, of.BudgetShared })
+	return w, ps, &objects
 }
 
 // TestBudget keeps a node busy: the bill stays within the budget, nobody waits longer than the
@@ -278,6 +283,30 @@ func TestBudget(t *testing.T) {
 		mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10)))
 		if took := time.Since(start); took > defaultLinger {
 			t.Errorf("a write into the rested node took %v", took)
+		}
+	})
+}
+
+// TestBudgetShared keeps one node of some busy: it spends its part of the budget, which grows when
+// the others leave.
+func TestBudgetShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond, seconds = 24, 10
+		c := newCluster()
+		w, ps, objects := newBilledIn(t, c, Options{PutBudget: perSecond, BudgetShared: true})
+		for _, nodes := range []int{3, 2, 1, 0} { // 0: it has not heard of anybody yet
+			c.nodes.Store(int32(nodes))
+			before, most := objects.Load(), perSecond/max(nodes, 1)
+			var wg sync.WaitGroup
+			for range seconds * 50 {
+				wg.Go(func() { mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10))) })
+				time.Sleep(20 * time.Millisecond)
+			}
+			wg.Wait()
+			if n := int(objects.Load() - before); n > most*(seconds+1)+flushCost || n < most*seconds*3/4 {
+				t.Errorf("%d objects of one of %d nodes in %d seconds, with a budget of %d a second", n, nodes, seconds,
+					perSecond)
+			}
 		}
 	})
 }

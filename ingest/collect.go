@@ -138,7 +138,7 @@ func (w *Writer) collect(p *Pending, batches []Batch) error {
 		w.open.add(b, p, int32(i))
 	}
 	w.open.appends++
-	if w.quiet.usual > w.opts.Linger && w.budget.rate > 0 {
+	if w.quiet.usual > w.opts.Linger && w.budget.perSecond > 0 {
 		w.poke() // it may be due now
 	}
 	if w.open.bytes >= w.opts.FlushBytes || w.open.asked >= maxDecisions {

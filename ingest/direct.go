@@ -110,7 +110,7 @@ func OpenDirect(_ context.Context, opts DirectOptions) (*Direct, error) {
 	d := &Direct{opts: opts, guest: guest, prepare: Preparer{CompressPlain: true, MaxDecompressed: opts.MaxBytes},
 		topics: map[string]knownTopic{}, turn: make(chan struct{}, 1)}
 	d.metrics = newMetrics(opts.Registerer, new(atomic.Int64))
-	d.puts = newUploader(opts.Store, segments.NewSlowness(segments.SlowPuts), newBudget(0), d.metrics, opts.Logger)
+	d.puts = newUploader(opts.Store, segments.NewSlowness(segments.SlowPuts), newBudget(0, nil), d.metrics, opts.Logger)
 	return d, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"firn.dev/coordinator"
@@ -27,6 +28,8 @@ type cluster struct {
 	deleted    map[segments.TopicID]bool
 	pending    map[uint64]pendingFact
 	commits    []segments.ID // in order, also repeated ones
+
+	nodes atomic.Int32 // that are alive
 
 	// Scripts. They are called without the lock, and may be nil.
 	onCommit func(coordinator.CommitRequest) error
@@ -124,6 +127,9 @@ func (c *cluster) HasSpan(segments.Partition, int64, segments.ID) bool { return 
 
 // No fake carries anything: those tests have real nodes.
 func (c *cluster) Alive(string) bool { return true }
+
+func (c *cluster) Nodes() []coordinator.NodeInfo { return make([]coordinator.NodeInfo, c.nodes.Load()) }
+
 func (c *cluster) Slowness() *segments.Slowness {
 	return segments.NewSlowness(segments.SlowPuts)
 }

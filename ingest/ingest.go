@@ -148,12 +148,16 @@ func start(opts Options, n node, v view) (*Writer, error) {
 		view: v,
 		room: budget.New(budget.Options{Limit: "buffer-bytes", Bytes: opts.BufferBytes,
 			Largest: min(opts.LargestAppend, opts.BufferBytes)}),
-		budget: newBudget(opts.PutBudget),
 		sealed: make(chan *segment, maxUnanswered),
 		wake:   make(chan struct{}, 1),
 
 		missing: missing{},
 	}
+	var sharing func() int
+	if opts.BudgetShared {
+		sharing = func() int { return len(n.Nodes()) }
+	}
+	w.budget = newBudget(opts.PutBudget, sharing)
 	w.insider = w.room.Client(netip.Addr{})
 	w.metrics = newMetrics(opts.Registerer, &w.buffered)
 	n.Slowness().OnHedge(func() { w.budget.spend(1, time.Now()) })

@@ -17,6 +17,8 @@ type node interface {
 	Now() time.Time
 	// Alive says whether a node with a life is known to be there.
 	Alive(life string) bool
+	// Nodes returns the live nodes, as last heard.
+	Nodes() []coordinator.NodeInfo
 	// Slowness knows when a put is slow.
 	Slowness() *segments.Slowness
 }

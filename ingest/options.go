@@ -24,6 +24,7 @@ type Options struct {
 	FlushInterval time.Duration // seal at the latest after this long; 250 ms
 	Linger        time.Duration // a write in company waits this long for more of it; 1 ms
 	PutBudget     float64       // object puts per second, journal objects included; 0: no budget
+	BudgetShared  bool          // PutBudget is of all live nodes together, in equal parts
 	Puts          int           // segment puts under way at once; 4
 	BufferBytes   int64         // of batches taken and not yet answered; more makes Append wait; 256 MiB
 	LargestAppend int64         // what one Append may bring, if BufferBytes is as much; 104 MiB

@@ -77,23 +77,37 @@ func (q *quiet) appended() {
 
 // putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as
 // much: puts that cannot wait make later ones wait longer.
+//
+// Nodes that share a budget each have an equal part of it, whether they need it or not: what they
+// spend together is never more.
 type putBudget struct {
-	rate  float64 // tokens per second; 0: there is no budget
-	depth float64
+	perSecond float64    // tokens; 0: there is no budget
+	sharing   func() int // how many nodes share it, this one included; nil: nobody does
 
 	mu     sync.Mutex
 	tokens float64
 	at     time.Time // when tokens was right
 }
 
-func newBudget(rate float64) *putBudget {
-	depth := max(rate, flushCost)
-	return &putBudget{rate: rate, depth: depth, tokens: depth, at: time.Now()}
+func newBudget(perSecond float64, sharing func() int) *putBudget {
+	b := &putBudget{perSecond: perSecond, sharing: sharing, at: time.Now()}
+	b.tokens = b.depth()
+	return b
 }
+
+// rate is this node's part.
+func (b *putBudget) rate() float64 {
+	if b.sharing == nil {
+		return b.perSecond
+	}
+	return b.perSecond / float64(max(b.sharing(), 1))
+}
+
+func (b *putBudget) depth() float64 { return max(b.rate(), flushCost) }
 
 // wait returns how long it takes until n tokens are there.
 func (b *putBudget) wait(n float64, now time.Time) time.Duration {
-	if b.rate == 0 {
+	if b.perSecond == 0 {
 		return 0
 	}
 	b.mu.Lock()
@@ -103,23 +117,23 @@ func (b *putBudget) wait(n float64, now time.Time) time.Duration {
 		return 0
 	}
 	// Rounded up, so that whoever waits that long does not find a hair too little.
-	return time.Duration((n-b.tokens)/b.rate*float64(time.Second)) + time.Nanosecond
+	return time.Duration((n-b.tokens)/b.rate()*float64(time.Second)) + time.Nanosecond
 }
 
 // spend takes n tokens, there or not.
 func (b *putBudget) spend(n float64, now time.Time) {
-	if b.rate == 0 {
+	if b.perSecond == 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill(now)
-	b.tokens = max(b.tokens-n, -b.depth)
+	b.tokens = max(b.tokens-n, -b.depth())
 }
 
 func (b *putBudget) refill(now time.Time) {
 	if passed := now.Sub(b.at); passed > 0 {
-		b.tokens = min(b.tokens+passed.Seconds()*b.rate, b.depth)
+		b.tokens = min(b.tokens+passed.Seconds()*b.rate(), b.depth())
 		b.at = now
 	}
 }

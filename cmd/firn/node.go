@@ -166,7 +166,7 @@ func (n *node) wire(ctx context.Context, registry *prometheus.Registry, retry fu
 	n.writer, err = ingest.New(ingest.Options{
 		Store: written, Node: n.member, Logger: n.logger, Registerer: registry,
 		FlushBytes: int(o.flushBytes), CarryBytes: o.carries(n.bucket.Location), FlushInterval: o.flushInterval,
-		PutBudget:   o.putBudget.at(n.bucket.Location),
+		PutBudget: o.putBudget.at(n.bucket.Location), BudgetShared: o.putBudget.shared,
 		BufferBytes: int64(o.bufferBytes), Sealed: n.index.Keep,
 	})
 	if err != nil {

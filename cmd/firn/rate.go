@@ -4,16 +4,21 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"firn.dev/segments/stores"
 )
 
-// putRate is the flag value of --put-budget: object puts per second, none, or auto, which leaves it
-// to the store.
+// putRate is the flag value of --put-budget: object puts per second, of this node or of the cluster,
+// none, or auto, which leaves it to the store.
 type putRate struct {
 	perSecond float64 // 0: no budget
+	shared    bool    // by all nodes
 	auto      bool
 }
+
+// ofCluster ends a budget that all nodes share.
+const ofCluster = "/cluster"
 
 // billedPuts is the budget for stores that charge for each put. It comes to 20 million a month at
 // most.
@@ -28,11 +33,13 @@ func (r *putRate) Set(text string) error {
 		*r = putRate{}
 		return nil
 	}
-	n, err := strconv.ParseFloat(text, 64)
+	number, shared := strings.CutSuffix(text, ofCluster)
+	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-		return fmt.Errorf("%q is not auto, none or a number of puts per second", text)
+		return fmt.Errorf("%q is not auto, none, a number of puts per second, or one of all nodes together like 8%s", text,
+			ofCluster)
 	}
-	*r = putRate{perSecond: n}
+	*r = putRate{perSecond: n, shared: shared}
 	return nil
 }
 
@@ -43,7 +50,11 @@ func (r *putRate) String() string {
 	case r.perSecond == 0:
 		return "none"
 	}
-	return strconv.FormatFloat(r.perSecond, 'g', -1, 64)
+	text := strconv.FormatFloat(r.perSecond, 'g', -1, 64)
+	if r.shared {
+		text += ofCluster
+	}
+	return text
 }
 
 func (*putRate) Type() string { return "rate" }

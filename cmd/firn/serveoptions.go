@@ -202,7 +202,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 		"`URL` of an OpenTelemetry collector that takes OTLP over HTTP, as http://127.0.0.1:4318, or none")
 	f.Float64Var(&o.traceRatio, "trace-ratio", 0.01,
 		"which `part` of the requests is traced whose clients do not say, 0 to 1")
-	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; auto: 8 on s3, none elsewhere")
+	f.Var(&o.putBudget, "put-budget", "object puts per second, on average, or none; of all nodes "+
+		"together: 8/cluster; auto: 8 on s3, none elsewhere")
 	f.Var(
 		&o.bufferBytes,
 		"buffer-bytes",

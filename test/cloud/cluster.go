@@ -96,7 +96,7 @@ func (n *node) wire(ctx context.Context, s *Setting, i int, bucket segments.Stor
 	}
 	pace := cleanup.NewPace(64 << 20)
 	n.writer, err = ingest.New(ingest.Options{Store: pace.Timed(bucket), Node: n.member, Logger: logger,
-		PutBudget: s.Budget, CarryBytes: s.Carry, Sealed: n.index.Keep})
+		PutBudget: s.Budget, BudgetShared: s.Shared, CarryBytes: s.Carry, Sealed: n.index.Keep})
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (r *Result) budget() string {
 	if r.Budget == 0 {
 		return "none"
 	}
-	return fmt.Sprintf("%g", r.Budget)
+	return budgetOf(r.Budget, r.Shared)
 }
 
 func (r *Result) producers() string {

@@ -12,6 +12,7 @@ type Setting struct {
 	Profile   *Profile // Standard
 	Nodes     int      // 1
 	Budget    float64  // puts per second of each node; 0: none
+	Shared    bool     // Budget is of all nodes together
 	Carry     int      // bytes of a segment that is put together with its journal object; 0: none is
 	Records   float64  // per second, of all producers together; 0: nothing is written
 	Producers int      // 1
@@ -63,6 +64,7 @@ type Result struct {
 	InFlight      int     `json:"inFlight"`
 	LingerMillis  float64 `json:"lingerMillis"`
 	Budget        float64 `json:"putBudget"`
+	Shared        bool    `json:"putBudgetShared"` // by all nodes
 	RecordsSecond float64 `json:"recordsPerSecond"`
 	Seconds       float64 `json:"seconds"`
 
@@ -94,7 +96,7 @@ func (s *Setting) result(took []time.Duration, failed int, used Usage, span time
 	slices.Sort(took)
 	r := Result{
 		Setting: s.Name, Profile: s.Profile.Name, Nodes: s.Nodes, Producers: s.Producers, InFlight: s.InFlight,
-		LingerMillis: float64(s.Linger) / float64(time.Millisecond), Budget: s.Budget, RecordsSecond: s.Records,
+		LingerMillis: float64(s.Linger) / float64(time.Millisecond), Budget: s.Budget, Shared: s.Shared, RecordsSecond: s.Records,
 		Seconds: span.Seconds(), Records: len(took), Failed: failed,
 		P50: quantile(took, 0.5), P99: quantile(took, 0.99), P999: quantile(took, 0.999),
 		PutsSecond: float64(used.Puts) / span.Seconds(), Gets: used.Gets, Lists: used.Lists, Busy: used.Busy,
@@ -106,6 +108,14 @@ func (s *Setting) result(took []time.Duration, failed int, used Usage, span time
 		r.DollarsGiB = dollars / (float64(n) * recordBytes / (1 << 30))
 	}
 	return r
+}
+
+// budgetOf writes a put budget as --put-budget takes it.
+func budgetOf(perSecond float64, shared bool) string {
+	if shared {
+		return fmt.Sprintf("%g/cluster", perSecond)
+	}
+	return fmt.Sprintf("%g", perSecond)
 }
 
 // load names a number of records a second.
@@ -120,7 +130,7 @@ func load(records float64) string {
 func (s *Setting) String() string {
 	budget := "no budget"
 	if s.Budget > 0 {
-		budget = fmt.Sprintf("budget %g", s.Budget)
+		budget = "budget " + budgetOf(s.Budget, s.Shared)
 	}
 	return fmt.Sprintf("%s, %s, nodes %d, producers %d, in flight %d, %s", s.Profile.Name, s.Name, s.Nodes, s.Producers,
 		s.InFlight, budget)

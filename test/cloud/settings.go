@@ -69,6 +69,9 @@ func Settings() (all []Setting) {
 	twoPuts = false
 	add(Setting{Records: 32 << 10, InFlight: 100, Budget: defaultBudget})
 	add(Setting{Name: "32 MiB/s, linger 50ms", Records: 32 << 10, Linger: 50 * ms, Budget: defaultBudget})
+	for _, records := range []float64{10, 24 << 10} {
+		add(Setting{Nodes: 3, Producers: 12, Records: records, Budget: defaultBudget, Shared: true})
+	}
 	return all
 }
 
