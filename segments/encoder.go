@@ -15,8 +15,7 @@ type runEncoder struct {
 	positions []int32 // of the batches of the last run
 }
 
-// add copies b, whose header is h, and takes the copy's CRC while it is still in the processor's
-// cache. The copy gets h's base offset, and leader epoch 0.
+// add copies b, whose header is h. The copy gets h's base offset, and leader epoch 0.
 func (e *runEncoder) add(p Partition, h batch.Header, b []byte) {
 	if last := len(e.index) - 1; last < 0 || e.index[last].Partition != p ||
 		e.index[last].Length+int64(len(b)) > MaxRunBytes {
@@ -43,7 +42,7 @@ func newRun(p Partition, position, baseOffset int64) Run {
 
 // count takes a batch into what the run says of its batches, offsets and positions apart.
 func (r *Run) count(h batch.Header, b []byte) {
-	r.CRC = updateChecksum(r.CRC, b)
+	r.CRC = batch.ExtendCRC(r.CRC, &h, b)
 	r.Length += int64(len(b))
 	r.Records += int64(h.Records)
 	r.MinTimestamp = min(r.MinTimestamp, h.BaseTimestamp)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"iter"
 
 	"firn.dev/coordinator"
@@ -120,14 +119,11 @@ func checkMixed(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 	return starts, nil
 }
 
-// checkMerged checks the CRC of the block, which covers offsets as well, that batches tile it, the
-// CRC of each, and that their offsets ascend and begin and end as the index says. Between them
-// there may be holes.
+// checkMerged checks that batches tile the block, the CRC of each, that their offsets ascend and
+// begin and end as the index says, and the CRC of the block, which covers offsets as well. Between
+// them there may be holes.
 func checkMerged(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
-	if got := crc32.Checksum(bytes, castagnoli); got != p.CRC {
-		return nil, fmt.Errorf("%w: CRC-32C %08x instead of %08x", ErrCorrupt, got, p.CRC)
-	}
-	next := p.Base
+	next, crc := p.Base, uint32(0)
 	for pos := 0; pos < len(bytes); {
 		h, err := checkBatch(bytes[pos:], batch.CheckBytes)
 		last := h.BaseOffset + int64(h.LastOffsetDelta)
@@ -140,15 +136,17 @@ func checkMerged(p *Piece, bytes []byte, starts []int32) ([]int32, error) {
 		}
 		starts = append(starts, int32(pos))
 		next = last + 1
+		crc = batch.ExtendCRC(crc, &h, bytes[pos:pos+h.Size()])
 		pos += h.Size()
+	}
+	if crc != p.CRC {
+		return nil, fmt.Errorf("%w: CRC-32C %08x instead of %08x", ErrCorrupt, crc, p.CRC)
 	}
 	if next != p.Last+1 {
 		return nil, fmt.Errorf("%w: its last offset is %d, not %d", ErrCorrupt, next-1, p.Last)
 	}
 	return starts, nil
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checkBatch checks the batch that b begins with.
 func checkBatch(b []byte, check func([]byte) (batch.Header, error)) (batch.Header, error) {
