@@ -9,8 +9,8 @@ import (
 	"firn.dev/segments/stores"
 )
 
-// putRate is the flag value of --put-budget: object puts per second, of this node or of the cluster,
-// none, or auto, which leaves it to the store.
+// putRate is the flag value of --put-budget: object puts per second, of this node or of all
+// together, none, or auto, which leaves it to the store.
 type putRate struct {
 	perSecond float64 // 0: no budget
 	shared    bool    // by all nodes

@@ -96,8 +96,8 @@ func (s *Setting) result(took []time.Duration, failed int, used Usage, span time
 	slices.Sort(took)
 	r := Result{
 		Setting: s.Name, Profile: s.Profile.Name, Nodes: s.Nodes, Producers: s.Producers, InFlight: s.InFlight,
-		LingerMillis: float64(s.Linger) / float64(time.Millisecond), Budget: s.Budget, Shared: s.Shared, RecordsSecond: s.Records,
-		Seconds: span.Seconds(), Records: len(took), Failed: failed,
+		LingerMillis: float64(s.Linger) / float64(time.Millisecond), Budget: s.Budget, Shared: s.Shared,
+		RecordsSecond: s.Records, Seconds: span.Seconds(), Records: len(took), Failed: failed,
 		P50: quantile(took, 0.5), P99: quantile(took, 0.99), P999: quantile(took, 0.999),
 		PutsSecond: float64(used.Puts) / span.Seconds(), Gets: used.Gets, Lists: used.Lists, Busy: used.Busy,
 		DollarsKeeping: s.Profile.Prices.Month,
