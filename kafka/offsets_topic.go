@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
+	"firn.dev/groups/protocol"
 	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -26,6 +27,7 @@ import (
 //   - What a group has no longer is a record without a value. When the whole group is gone, so is a
 //     record of its name, as Kafka writes it for the members of a group that is deleted. Such
 //     records stay for a while.
+//   - Share groups have none, as in Kafka, which keeps their state elsewhere.
 //   - Records of the members of groups, which Kafka's topic has as well, are not made:
 //     DescribeGroups answers for them.
 //   - It is for tools that watch. A node whose clock of commits was set back, or a transaction that
@@ -178,6 +180,9 @@ func (l *commitLog) committed(groups []string) (records []*commitRecord) {
 		l.view.EachCommitted(group, func(c coordinator.CommittedOffset, _ coordinator.PartitionInfo) {
 			if r := l.standing[commitKey{group, c.Partition}]; r != nil && r.committed == c {
 				r.look = l.looks
+				return
+			}
+			if _, _, shared := protocol.StoredProgress(c.Offset, c.Metadata, 0); shared {
 				return
 			}
 			records = append(records, &commitRecord{group: group, committed: c, look: l.looks})

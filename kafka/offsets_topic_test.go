@@ -33,6 +33,12 @@ func TestCommitsAreReadable(t *testing.T) {
 	commit("a", 0, 5)
 	commit("a", 1, 6)
 	commit("b", 0, 7)
+	share := kmsg.NewPtrAlterShareGroupOffsetsRequest()
+	share.GroupID = "share"
+	share.Topics = []kmsg.AlterShareGroupOffsetsRequestTopic{{Topic: "log",
+		Partitions: []kmsg.AlterShareGroupOffsetsRequestTopicPartition{{}}}}
+	altered := ask[*kmsg.AlterShareGroupOffsetsResponse](t, f, share)
+	wantCode(t, "altering a share group", altered.Topics[0].Partitions[0].ErrorCode, nil)
 	reader := f.client(t, kgo.ConsumeTopics(offsetsTopic))
 	got := map[kmsg.OffsetCommitKey]int64{}
 	groups := map[string]bool{}
