@@ -79,12 +79,11 @@ func (s *Server) metadataBound(req *kmsg.MetadataRequest) (n int64) {
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		return s.allTopicsBound()
 	}
-	view := s.opts.Node.View()
 	for i := range req.Topics {
 		n += describedTopicBytes
-		t := view.TopicByID(req.Topics[i].TopicID)
+		t := s.readableByID(req.Topics[i].TopicID)
 		if name := req.Topics[i].Topic; name != nil {
-			t = view.Topic(*name)
+			t = s.readable(*name)
 		}
 		if t != nil {
 			n += s.partitionsBound(t)
@@ -94,7 +93,7 @@ func (s *Server) metadataBound(req *kmsg.MetadataRequest) (n int64) {
 }
 
 func (s *Server) allTopicsBound() (n int64) {
-	for _, t := range s.opts.Node.View().Topics() {
+	for _, t := range s.listed() {
 		n += describedTopicBytes + s.partitionsBound(t)
 	}
 	return n
@@ -116,10 +115,9 @@ func (s *Server) topicCount(all bool) int {
 }
 
 func (s *Server) configsBound(req *kmsg.DescribeConfigsRequest) (n int64) {
-	view := s.opts.Node.View()
 	for i := range req.Resources {
 		r := &req.Resources[i]
-		if r.ResourceType != kmsg.ConfigResourceTypeTopic || view.Topic(r.ResourceName) != nil {
+		if r.ResourceType != kmsg.ConfigResourceTypeTopic || s.readable(r.ResourceName) != nil {
 			n += int64(configCount) * describedConfigBytes
 		}
 		n += describedTopicBytes
