@@ -31,7 +31,7 @@ type pace struct {
 }
 
 const (
-	// leastPace is what history gets in any case, for each processor: about a twentieth of it.
+	// leastPace is what history gets in any case, for each processor: about a thirtieth of it.
 	leastPace = 32 << 20
 	mostPace  = 64 << 30
 	// paceTick is one sleep, of which there is one each paceAsk whatever is owed. One that ends later
