@@ -57,7 +57,7 @@ func (s *Server) producersOf(name topicPartition, refused *refusal,
 			name.topic,
 		)
 	default:
-		at, _, refused = s.partition(name.topic, name.partition, -1)
+		at, _, refused = s.readablePartition(name.topic, name.partition, -1)
 	}
 	if refused != nil {
 		a.ErrorCode, a.ErrorMessage = refused.code(), refused.text()

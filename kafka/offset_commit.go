@@ -97,11 +97,10 @@ func failCommits(resp *kmsg.OffsetCommitResponse, code int16) {
 // something.
 func (s *Server) groupTopic(from *peer, may access.Operation, byID bool, name string,
 	id [16]byte) (*coordinator.Topic, *kerr.Error) {
-	view := s.opts.Node.View()
 	var t *coordinator.Topic
 	if !byID {
-		t = view.Topic(name)
-	} else if t = view.TopicByID(id); t != nil {
+		t = s.readable(name)
+	} else if t = s.readableByID(id); t != nil {
 		name = t.Name
 	} else {
 		return nil, kerr.UnknownTopicID

@@ -30,7 +30,7 @@ func offsetDelete(ctx context.Context, s *Server, from *peer, req *kmsg.OffsetDe
 		a := &resp.Topics[i]
 		a.Topic, a.Partitions = t.Topic, make([]kmsg.OffsetDeleteResponseTopicPartition, len(t.Partitions))
 		refused := from.may(access.Read, access.Topic, t.Topic)
-		topic := s.opts.Node.View().Topic(t.Topic)
+		topic := s.readable(t.Topic)
 		if topic == nil && refused == nil {
 			refused = unknownTopic(t.Topic)
 		}

@@ -82,7 +82,7 @@ func (s *Server) fetchOffsets(ctx context.Context, from *peer, g *kmsg.OffsetFet
 	}
 	err := s.opts.Groups.FetchAs(ctx, g.Group, orEmpty(g.MemberID), g.MemberEpoch, func(view *coordinator.View) {
 		if g.Topics == nil {
-			a.Topics = allOffsets(from, view, g.Group)
+			a.Topics = s.allOffsets(from, view, g.Group)
 		}
 		seen := map[segments.Partition]bool{}
 		for i := range g.Topics {
@@ -116,10 +116,10 @@ func refuseUnstable(view *coordinator.View, group string, topics []kmsg.OffsetFe
 }
 
 // allOffsets returns all that a group has committed.
-func allOffsets(from *peer, view *coordinator.View, group string) []kmsg.OffsetFetchResponseGroupTopic {
+func (s *Server) allOffsets(from *peer, view *coordinator.View, group string) []kmsg.OffsetFetchResponseGroupTopic {
 	var topics []kmsg.OffsetFetchResponseGroupTopic
 	for _, c := range view.CommittedOffsets(group) { // ordered by topic
-		t := view.TopicByID(c.Partition.Topic)
+		t := s.readableByID(c.Partition.Topic)
 		if t == nil || !from.asks.May(access.Describe, access.Topic, t.Name) {
 			continue
 		}

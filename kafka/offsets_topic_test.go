@@ -148,6 +148,18 @@ func TestInternalTopics(t *testing.T) {
 	if end, newest, first := ends(-1), ends(-3), ends(before-hour); newest != end-1 || first != newest {
 		t.Errorf("the end is %d, the newest record at %d, the first at %d", end, newest, first)
 	}
+	producers, err := admin.DescribeProducers(t.Context(), kadm.TopicsSet{offsetsTopic: {0: {}}})
+	if p := producers[offsetsTopic].Partitions[0]; err != nil || p.Err != nil || len(p.ActiveProducers) > 0 {
+		t.Errorf("producers %+v, %v", p, err)
+	}
+	var own kadm.Offsets
+	own.AddOffset(offsetsTopic, 0, 1<<40, -1)
+	if err := admin.CommitAllOffsets(t.Context(), "watcher", own); err != nil {
+		t.Errorf("a group that reads the topic cannot commit: %v", err)
+	}
+	if got, err := admin.FetchOffsets(t.Context(), "watcher"); err != nil || got[offsetsTopic][0].At != 1<<40 {
+		t.Errorf("it has committed %v, %v", got, err)
+	}
 	configs, err := admin.DescribeTopicConfigs(t.Context(), offsetsTopic)
 	if err != nil || configs[0].Err != nil {
 		t.Errorf("configs %v: %v", configs, err)
