@@ -1,4 +1,4 @@
-// Package groups coordinates Kafka consumer groups: who is a member, who reads which partitions,
+// Package groups coordinates Kafka consumer groups: their members, the partitions that each reads,
 // and how far each group has read.
 //
 // Three layers, each testable without the next:
@@ -16,9 +16,8 @@
 //
 // The members of a group and what they have are stored like committed offsets, as facts, whenever
 // the members have come to a new agreement (keep.go): when a node dies they go on with the next
-// owner. Claims are not stored, their epochs fence. Errors for clients are Kafka's own, as package
-// kerr has them.
+// owner. Claims are not stored: the next owner gives higher epochs, and refuses those of this one.
+// Errors for clients are Kafka's own, as package kerr has them.
 //
-// What anybody commits goes through shardOwnership.commit, which asks the group whether the
-// committer may.
+// Every commit goes through shardOwnership.commit, which asks the group whether it may.
 package groups

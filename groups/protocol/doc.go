@@ -11,6 +11,7 @@
 // needs. One with members changes between the classic and the new protocol as its members do
 // (convert.go, consumer_mixed.go).
 //
-// The package knows no clock, goroutine, lock, network or coordinator; the layering test of the
-// root package holds that. Package groups is its host. Its types are not safe for concurrent use.
+// The package has no clock, goroutine, lock or network, and asks no coordinator; the layering test
+// of the root package holds that. Package groups is its host. Its types are not safe for concurrent
+// use.
 package protocol
