@@ -93,7 +93,7 @@ func TestBasic(t *testing.T) {
 		{"nobody", "/v1/topics/orders", "127.0.0.1:1", as("mallory", "pencil"), 401, basic, "invalid user name or password"},
 		{"scheme", "/v1/topics/orders", "127.0.0.1:1", header("Digest x"), 401, basic, "none of the schemes"},
 		{"malformed", "/v1/topics/orders", "127.0.0.1:1", header("Basic ?"), 401, basic, "invalid user name or password"},
-		{"by the network", "/v1/topics/orders", "192.0.2.1:1", as("alice", "pencil"), 403, "", "--http-plaintext-logins"},
+		{"by the network", "/v1/topics/orders", "192.0.2.1:1", as("alice", "pencil"), 403, "", "Logins.Plaintext"},
 		{"none, by the network", "/v1/topics/orders", "192.0.2.1:1", nil, 403, "", "https"},
 		{"probe", "/healthz", "192.0.2.1:1", as("alice", "guess"), 200, "", ""},
 		{"metrics", "/metrics", "127.0.0.1:1", nil, 401, basic, "log in"},

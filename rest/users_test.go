@@ -123,7 +123,7 @@ func TestUsersThatAreRefused(t *testing.T) {
 	// from another machine, over a connection that the network can read
 	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/users/bob", strings.NewReader(`{"password":"hunter22"}`))
 	r.Header.Set("Content-Type", typeJSON)
-	if status, body := serve(f.Server, r); status != http.StatusForbidden || !bytes.Contains(body, []byte("--https")) {
+	if status, body := serve(f.Server, r); status != http.StatusForbidden || !bytes.Contains(body, []byte("use https")) {
 		t.Errorf("a password in the open: %d %s", status, body)
 	}
 }
