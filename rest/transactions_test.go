@@ -185,6 +185,14 @@ func (f *forgetful) Open(ctx context.Context, s *coordinator.State) error {
 	return f.Load().Open(ctx, s)
 }
 
+func (f *forgetful) AnnounceRecovery(ctx context.Context, in coordinator.Incarnation, ttl time.Duration) error {
+	return f.Load().AnnounceRecovery(ctx, in, ttl)
+}
+
+func (f *forgetful) AnnouncedRecovery(ctx context.Context) (coordinator.Incarnation, error) {
+	return f.Load().AnnouncedRecovery(ctx)
+}
+
 func (f *forgetful) Commit(ctx context.Context, in coordinator.Incarnation, r coordinator.CommitRequest) (
 	coordinator.CommitAnswer, error) {
 	return f.Load().Commit(ctx, in, r)
