@@ -97,6 +97,17 @@ func (f sandboxedLog) Open(ctx context.Context, state *coordinator.State) error 
 	return err
 }
 
+func (f sandboxedLog) AnnounceRecovery(ctx context.Context, in coordinator.Incarnation, ttl time.Duration) error {
+	_, err := call(f.s, func(c coordinator.Coordinator) (struct{}, error) {
+		return struct{}{}, c.AnnounceRecovery(ctx, in, ttl)
+	})
+	return err
+}
+
+func (f sandboxedLog) AnnouncedRecovery(ctx context.Context) (coordinator.Incarnation, error) {
+	return call(f.s, func(c coordinator.Coordinator) (coordinator.Incarnation, error) { return c.AnnouncedRecovery(ctx) })
+}
+
 func (f sandboxedLog) Topic(ctx context.Context, in coordinator.Incarnation,
 	name string) (coordinator.TopicFact, error) {
 	return call(f.s, func(c coordinator.Coordinator) (coordinator.TopicFact, error) { return c.Topic(ctx, in, name) })
