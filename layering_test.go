@@ -107,10 +107,10 @@ var cobraTemplate = regexp.MustCompile(`\.Set(Help|Usage|Version)Template\(`)
 // flagInText finds a flag in a string of a line. "--x-s3", the end of a bucket's name, is none.
 var flagInText = regexp.MustCompile("[\"' (]--[a-z]{2}")
 
-// TestLibrariesNameNoFlags holds that errors of packages speak of options: a program that imports a
+// TestPackagesNameNoFlags holds that errors of packages speak of options: a program that imports a
 // package has other flags than firn. Commands add theirs, as cmd/firn does in
 // rest.Options.Settings.
-func TestLibrariesNameNoFlags(t *testing.T) {
+func TestPackagesNameNoFlags(t *testing.T) {
 	for _, file := range filesWith(t, ".go") {
 		folder, _, _ := strings.Cut(file, "/")
 		if slices.Contains(programs, folder) || strings.HasSuffix(file, "_test.go") ||
@@ -143,7 +143,7 @@ var hosting = regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|Sleep
 // groupProtocolValues are those values.
 var groupProtocolValues = []string{"coordinator.GroupOffset", "coordinator.Topic"}
 
-func TestTheGroupProtocolKnowsNoHost(t *testing.T) {
+func TestImportsOfTheGroupProtocol(t *testing.T) {
 	found := false
 	for _, p := range listPackages(t) {
 		if p.ImportPath != groupProtocol {

@@ -50,6 +50,13 @@ func Unread(c coordinator.CommittedOffset, info coordinator.PartitionInfo) int64
 	return max(0, info.HighWatermark-from-finished)
 }
 
+// OfShareGroup says whether a commit is what a share group has stored of a partition, and so no
+// offset of a consumer.
+func OfShareGroup(c coordinator.CommittedOffset) bool {
+	_, _, shared := protocol.StoredProgress(c.Offset, c.Metadata, 0)
+	return shared
+}
+
 // lag is how many records of a partition a group has not read, or has to read if it has committed
 // nothing.
 func lag(view *coordinator.View, group string, at segments.Partition) int64 {

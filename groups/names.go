@@ -2,7 +2,7 @@ package groups
 
 import "firn.dev/groups/protocol"
 
-// What a group is asked and answers, in the words of package protocol.
+// Requests to a group, and its answers: the types of package protocol, for front doors.
 type (
 	Limits      = protocol.Limits
 	Description = protocol.Description

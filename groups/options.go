@@ -20,8 +20,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 
 	// InitialRebalanceDelay is Kafka's group.initial.rebalance.delay.ms: how long the first rebalance
-	// of an empty group waits for more members. Kafka waits 3 s, which whoever develops a consumer
-	// waits for with every start; here it is 200 ms. Negative: not at all.
+	// of an empty group waits for more members. Kafka waits 3 s, and a developer who starts a consumer
+	// again and again waits as long each time; here it is 200 ms. Negative: not at all.
 	InitialRebalanceDelay time.Duration
 	MinSessionTimeout     time.Duration // Kafka's group.min.session.timeout.ms, 6 s
 	MaxSessionTimeout     time.Duration // Kafka's group.max.session.timeout.ms, 30 min

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firn.dev/coordinator"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups"
 	"firn.dev/index"
 	"firn.dev/segments"
 	"firn.dev/segments/batch"
@@ -174,15 +174,15 @@ func (l *commitLog) look() {
 }
 
 // committed returns the commits that are new, as records that have no offset yet.
-func (l *commitLog) committed(groups []string) (records []*commitRecord) {
-	for _, group := range groups {
+func (l *commitLog) committed(names []string) (records []*commitRecord) {
+	for _, group := range names {
 		first := len(records)
 		l.view.EachCommitted(group, func(c coordinator.CommittedOffset, _ coordinator.PartitionInfo) {
 			if r := l.standing[commitKey{group, c.Partition}]; r != nil && r.committed == c {
 				r.look = l.looks
 				return
 			}
-			if _, _, shared := protocol.StoredProgress(c.Offset, c.Metadata, 0); shared {
+			if groups.OfShareGroup(c) {
 				return
 			}
 			records = append(records, &commitRecord{group: group, committed: c, look: l.looks})

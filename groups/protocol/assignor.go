@@ -134,8 +134,8 @@ func uniform(assignees []*assignee) {
 	}
 }
 
-// keep gives every partition to whoever had it and is subscribed to it still, and returns the
-// others.
+// keep gives every partition to the member that had it, if it is still subscribed to it, and
+// returns the others.
 func (c *class) keep(had map[segments.Partition]*assignee, loads map[*assignee]int) (free []segments.Partition) {
 	index := make(map[*assignee]int, len(c.assignees))
 	for i, s := range c.assignees {

@@ -92,7 +92,7 @@ func newClassicGroup(limits Limits, delay time.Duration) *classicGroup {
 		expected: map[string]time.Time{}}
 }
 
-// Reply is an answer for whoever holds the ticket. One of the pointers is set.
+// Reply is the answer to the request that has the ticket. One of the pointers is set.
 type Reply struct {
 	Ticket Ticket
 	Join   *JoinAnswer

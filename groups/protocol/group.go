@@ -44,7 +44,7 @@ type Group struct {
 	opts *Options
 }
 
-// NewGroup returns a group that nobody has been in.
+// NewGroup returns a group that has never had a member.
 func NewGroup(opts *Options) *Group {
 	g := &Group{opts: opts}
 	g.kind = g.fresh()
@@ -88,8 +88,8 @@ func (g *Group) AsClaims() (*Claims, *kerr.Error) {
 	return c, nil
 }
 
-// Vacant says that nobody is in the group: it can become one of another kind, or be deleted. Claims
-// are remembered for a while after that.
+// Vacant says that the group has no members and no claims: it can become one of another kind, or be
+// deleted. Claims are remembered for a while after that.
 func (g *Group) Vacant() bool {
 	if c, ok := g.kind.(*Claims); ok {
 		return c.vacant()
@@ -97,7 +97,7 @@ func (g *Group) Vacant() bool {
 	return g.Idle()
 }
 
-// InUse says that somebody is in the group. Those who were only given an id are not.
+// InUse says that the group has members or claims. A client that was only given an id is no member.
 func (g *Group) InUse() bool {
 	if c, ok := g.kind.(*Claims); ok {
 		return !c.vacant()
@@ -185,7 +185,7 @@ func (g *Group) Forget() bool {
 	return true
 }
 
-// Die says that the host does not own the group any more: those who wait are told so.
+// Die says that the host does not own the group any more. Requests that wait are answered so.
 func (g *Group) Die() {
 	g.Dead = true
 	g.kind.die()
