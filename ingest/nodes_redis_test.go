@@ -187,7 +187,7 @@ func TestNodesLoseEachScript(t *testing.T) {
 				lose([]byte(hash))
 				for until := time.Now().Add(time.Minute); w.proxy.Sent() == 0; {
 					switch name {
-					case "look", "load", "open": // of a recovery; the next may be the first node's
+					case "look", "load", "open", "recovering": // of a recovery; the next may be the first node's
 						w.server.Do("FLUSHALL")
 					}
 					if w.everything(first, second); time.Now().After(until) {
