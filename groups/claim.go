@@ -128,11 +128,14 @@ func (m *Manager) claimable(r *ClaimRequest) ([]segments.Partition, *kerr.Error)
 	return slices.Compact(partitions), nil
 }
 
-// minClaimTTL is the shortest that a claim can last.
-const minClaimTTL = time.Second
+// MinClaimTTL and MaxClaimTTL are how long a claim can last, of partitions and of records.
+const (
+	MinClaimTTL = time.Second
+	MaxClaimTTL = protocol.MaxClaimTTL
+)
 
 func checkTTL(ttl time.Duration) *kerr.Error {
-	if ttl < minClaimTTL || ttl > protocol.MaxClaimTTL {
+	if ttl < MinClaimTTL || ttl > MaxClaimTTL {
 		return kerr.InvalidSessionTimeout
 	}
 	return nil

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -210,45 +211,51 @@ type ShareBeginning struct {
 // BeginShares has a share group begin with partitions that it knows nothing of. That is stored when
 // it returns: another owner does not begin somewhere else.
 func (m *Manager) BeginShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
-	return m.setShares(ctx, group, begin, func(*protocol.ShareGroup) *kerr.Error { return nil }, false)
+	return m.setShares(ctx, group, begin, shareSetting{})
+}
+
+// OpenShares is BeginShares for clients that are no members: the group becomes a share group if it
+// is none yet. One that is something else is GROUP_ID_NOT_FOUND.
+func (m *Manager) OpenShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
+	return m.setShares(ctx, group, begin, shareSetting{opens: true})
 }
 
 // AlterShares has a share group without members begin with partitions somewhere else.
 func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
-	return m.setShares(ctx, group, begin, func(s *protocol.ShareGroup) *kerr.Error {
-		if s.HasMembers() {
-			return kerr.NonEmptyGroup
-		}
-		return nil
-	}, true)
+	return m.setShares(ctx, group, begin, shareSetting{opens: true, again: true})
 }
 
-// setShares stores where a share group begins, and makes it one if it is none.
-func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning,
-	may func(*protocol.ShareGroup) *kerr.Error, known bool) *kerr.Error {
+// shareSetting is how the offsets of a share group are set.
+type shareSetting struct {
+	opens bool // the group becomes a share group if it is none
+	again bool // also of partitions that the group has begun; it must have no members then
+}
+
+// setShares stores where a share group begins.
+func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBeginning, how shareSetting) *kerr.Error {
 	if slices.ContainsFunc(begin, func(b ShareBeginning) bool { return m.ahead(b.Partition, b.Offset-1) }) {
 		m.hear(ctx)
 	}
-	return m.withShares(ctx, group, known, func(t *shardOwnership, l *hostedGroup) error {
+	return m.withShares(ctx, group, how.opens, func(t *shardOwnership, l *hostedGroup) error {
 		if refused := m.mayStore(group); refused != nil {
 			return refused
 		}
 		next := map[segments.Partition]*protocol.SharePartition{}
 		return t.commitThen(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
-			begins := known && (g.IsShare() || !m.committedByOthers(group))
-			s, refused := g.AsShare(begins, m.topics.Load())
-			if refused == nil {
-				refused = may(s)
-			}
-			if refused != nil {
+			opens := how.opens && (g.IsShare() || !m.committedByOthers(group))
+			s, refused := g.AsShare(opens, m.topics.Load())
+			switch {
+			case refused != nil:
 				return c, refused
+			case how.again && s.HasMembers():
+				return c, kerr.NonEmptyGroup
 			}
 			for _, b := range begin {
 				info, exists := m.opts.Node.View().Partition(b.Partition)
 				if !exists {
 					return c, kerr.UnknownTopicOrPartition
 				}
-				if !known {
+				if !how.again {
 					p, refused := m.partition(s, group, b.Partition)
 					if refused != nil {
 						return c, refused
@@ -271,7 +278,7 @@ func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBegi
 				return
 			}
 			for at, p := range next {
-				if known || s.Partitions[at] == nil { // a member may have begun it, from what is stored
+				if how.again || s.Partitions[at] == nil { // a member may have begun it, from what is stored
 					s.Partitions[at] = p
 				}
 			}
@@ -288,11 +295,12 @@ type ShareAcquire struct {
 	Batches   []LogRange // with records for members, in order
 }
 
-// AcquireBounds say how many records a member is given.
+// AcquireBounds say how many records a member is given, and for how long.
 type AcquireBounds struct {
-	Most    int  // of all partitions together
-	Exactly bool // not one more than that; otherwise whole batches
-	Split   int  // about how many are to be in a range; 0: any number
+	Most    int           // of all partitions together
+	Exactly bool          // not one more than that; otherwise whole batches
+	Split   int           // about how many are to be in a range; 0: any number
+	Lock    time.Duration // 0: as the group's config says
 }
 
 // within is what was read, as far as it lies from first to last.
@@ -322,7 +330,8 @@ func (m *Manager) AcquireShares(ctx context.Context, group, member string, read 
 	}
 	still := (*shardOwnership).still
 	err = m.certainShares(ctx, group, still, func(now time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
-		left, crowded := bounds.Most, m.crowded(s)
+		left, crowded, rules := bounds.Most, m.crowded(s), s.Rules
+		rules.Lock = cmp.Or(bounds.Lock, rules.Lock)
 		for i := range read {
 			p, refused := m.partition(s, group, read[i].Partition)
 			if refused != nil || p == nil || left <= 0 {
@@ -335,13 +344,13 @@ func (m *Manager) AcquireShares(ctx context.Context, group, member string, read 
 			}
 			r := read[i].within(info.LogStart, last)
 			got[i] = p.Acquire(now, &protocol.ShareAcquisition{Member: member, From: r.From, To: r.To, Batches: r.Batches,
-				Most: left, Exactly: bounds.Exactly, Split: bounds.Split}, &s.Rules)
+				Most: left, Exactly: bounds.Exactly, Split: bounds.Split}, &rules)
 			for _, some := range got[i] {
 				left -= int(some.Records())
 				m.metrics.acquired.Add(float64(some.Records()))
 			}
 			if len(got[i]) > 0 {
-				s.Wake(now.Add(s.Rules.Lock))
+				s.Wake(now.Add(rules.Lock))
 			}
 		}
 		return nil
@@ -377,7 +386,7 @@ func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, s
 					refused = kerr.InvalidRecordState
 				}
 				if refused == nil && !config.Renew && renews(a.Acks) {
-					refused = protocol.Refusal(kerr.InvalidRecordState, "%s is false", dynamicconfig.ShareRenew)
+					refused = protocol.Refusal(kerr.InvalidRecordState, "%s of the group is false", dynamicconfig.ShareRenew)
 				}
 				if refused == nil {
 					refused = p.Check(now, member, a.Acks)

@@ -44,6 +44,8 @@ func (f *firn) request(t *testing.T, r *rest.Route) *http.Request {
 		"topic": "secret", "to": "earliest", "holder": "h",
 		"partitions": []object{{"topic": "secret", "partition": 0}},
 		"claims":     []object{{"topic": "secret", "partition": 0, "epoch": "1", "offset": 1}}}
+	body["topics"], body["claim"] = []string{"secret"}, "claim-"+strings.Repeat("0", 32)
+	body["settled"] = []object{{"topic": "secret", "partition": 0, "offset": 0}}
 	body["records"] = []object{{"topic": "secret", "value": "v"}}
 	body["offsets"] = object{"group": "secret", "holder": "h", "claims": body["claims"]}
 	known := map[string][]string{
@@ -56,10 +58,16 @@ func (f *firn) request(t *testing.T, r *rest.Route) *http.Request {
 		"POST /v1/groups/{group}/claims/renew":         {"holder", "claims"},
 		"POST /v1/groups/{group}/claims/commit":        {"holder", "claims"},
 		"POST /v1/groups/{group}/claims/release":       {"holder", "claims"},
+		"POST /v1/groups/{group}/records/claim":        {"topics"},
+		"POST /v1/groups/{group}/records/acknowledge":  {"claim", "settled"},
 	}
 	sent := object{}
 	for _, name := range known[r.Method+" "+r.Pattern] {
 		sent[name] = body[name]
+	}
+	if settled, is := sent["settled"]; is {
+		sent["records"] = settled
+		delete(sent, "settled")
 	}
 	if secret := f.node.View().Topic("secret"); r.Pattern == "/v1/groups/{group}/shares" {
 		sent = object{"ask": "states", "partitions": []object{{"topic_id": fmt.Sprintf("%x", secret.ID[:]), "partition": 0}}}

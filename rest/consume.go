@@ -104,6 +104,12 @@ func (s *Server) groupRoutes() []route {
 		{method: post, pattern: claims + "/release", handler: s.counting(s.releaseClaims),
 			rules:   needs(access.Requests, read).asking(readTopics),
 			summary: "give claims up"},
+		{method: post, pattern: group + "/records/claim", handler: s.counting(s.claimRecords),
+			rules:   needs(access.FetchedBytes, read).asking(readTopics).parking(),
+			summary: "claim records of a share group one by one, waiting for some if asked to"},
+		{method: post, pattern: group + "/records/acknowledge", handler: s.counting(s.acknowledgeRecords),
+			rules:   needs(access.Requests, read).asking(readTopics),
+			summary: "accept, release, reject or renew claimed records"},
 	}
 	for i := range owned {
 		owned[i].handler = s.ofGroup(owned[i].handler) // which may send it on, once it was asked for

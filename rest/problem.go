@@ -34,7 +34,8 @@ type problem struct {
 	Limit      string      `json:"limit,omitempty"`   // the limit that stands in the way
 	Reasons    []string    `json:"reasons,omitempty"` // why /readyz says no
 
-	Claims []claimAnswer `json:"claims,omitempty"` // what became of each claim, if not all were refused
+	Claims  []claimAnswer  `json:"claims,omitempty"`  // what became of each claim, if not all were refused
+	Records []recordAnswer `json:"records,omitempty"` // likewise of each record that was acknowledged
 
 	// The range that there is, of an offset that lies outside of it.
 	LogStart      *int64 `json:"log_start_offset,omitempty"`
@@ -84,6 +85,7 @@ var kafkaStatus = map[*kerr.Error]int{
 	kerr.InconsistentGroupProtocol:  http.StatusConflict,
 	kerr.GroupSubscribedToTopic:     http.StatusConflict,
 	kerr.FencedMemberEpoch:          http.StatusConflict,
+	kerr.InvalidRecordState:         http.StatusConflict,
 	kerr.StaleMemberEpoch:           http.StatusConflict,
 	kerr.IllegalGeneration:          http.StatusConflict,
 	kerr.UnknownMemberID:            http.StatusConflict,
@@ -142,7 +144,8 @@ func topicProblem(e *topics.Error) problem {
 // kafkaProblem is the problem for one of Kafka's errors, with Kafka's words for it unless there are
 // better ones.
 func kafkaProblem(k *kerr.Error, detail string) problem {
-	status := kafkaStatus[k]
+	known, _ := kerr.ErrorForCode(k.Code).(*kerr.Error) // k may have a text of its own
+	status := kafkaStatus[known]
 	if status == 0 {
 		status = http.StatusBadRequest
 	}

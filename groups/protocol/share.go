@@ -336,7 +336,7 @@ func (g *ShareGroup) holds() bool {
 // About how much memory a partition, and a run of its records, takes.
 const (
 	SharePartitionBytes = 160
-	shareRunBytes       = 48
+	shareRunBytes       = 144 // with its lock, which names a member
 )
 
 func (g *ShareGroup) weight() (members, bytes int, generation int32) {

@@ -72,6 +72,7 @@ type AcquiredRange struct {
 type ShareAck struct {
 	LogRange
 	Types []AckType
+	Lock  time.Duration // of what is renewed; 0: as the group's config says
 }
 
 // AckType is what is to become of a record.
@@ -341,7 +342,7 @@ func (p *SharePartition) acknowledge(now time.Time, acks []ShareAck, rules *Shar
 			switch t := a.Types[min(r.first-a.First, int64(len(a.Types)-1))]; t {
 			case AckRenew:
 				if lock == nil {
-					lock = &shareLock{r.lock.member, now.Add(rules.Lock)}
+					lock = &shareLock{r.lock.member, now.Add(cmp.Or(a.Lock, rules.Lock))}
 				}
 				r.lock = lock
 			case AckRelease:

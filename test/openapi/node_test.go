@@ -30,8 +30,8 @@ import (
 
 // exampleLog starts a node on which the examples of the document can be asked: it has the topic
 // orders with records, the group billing with a claim and an offset, the group idle with an offset,
-// and the group reading with a member. The user bob has an ACL and a quota. It returns what stands
-// for what in the examples.
+// the group reading with a member, and the share group work with a claimed record. The user bob
+// has an ACL and a quota. It returns what stands for what in the examples.
 func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 	t.Helper()
 	s, node, members := startNode(t)
@@ -59,7 +59,13 @@ func exampleLog(t *testing.T) (*rest.Server, *strings.Replacer) {
 	if err := json.Unmarshal(answer, &got); err != nil || len(got.Claims) != 1 {
 		t.Fatalf("the claims are %s (%v)", answer, err)
 	}
-	return s, strings.NewReplacer("17592190238721", got.Claims[0].Epoch, "{cluster_id}", node.View().ClusterID(),
+	var work struct{ Claim string }
+	answer = ask(t, s, "POST", "/v1/groups/work/records/claim", `{"topics": ["orders"], "from": "earliest"}`)
+	if err := json.Unmarshal(answer, &work); err != nil || work.Claim == "" {
+		t.Fatalf("the claim of a record is %s (%v)", answer, err)
+	}
+	return s, strings.NewReplacer("17592190238721", got.Claims[0].Epoch,
+		"claim-00112233445566778899aabbccddeeff", work.Claim, "{cluster_id}", node.View().ClusterID(),
 		"{member_id}", member.MemberID)
 }
 

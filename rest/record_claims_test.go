@@ -1,0 +1,265 @@
+package rest_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"firn.dev/coordinator"
+	"firn.dev/coordinator/dynamicconfig"
+	"firn.dev/groups"
+	"firn.dev/segments"
+)
+
+// claimedWork is what a claim of records brings.
+type claimedWork struct {
+	Claim   string   `json:"claim"`
+	TTL     float64  `json:"ttl"`
+	Records []object `json:"records"`
+	Skipped []object `json:"skipped"`
+	Detail  string   `json:"detail"` // why a claim is refused
+}
+
+// String shows each record as its value and how often it was delivered.
+func (c *claimedWork) String() string {
+	var all []string
+	for _, r := range c.Records {
+		all = append(all, fmt.Sprintf("%v×%v", r["value"], r["deliveries"]))
+	}
+	return strings.Join(all, " ")
+}
+
+const workPath = "/v1/groups/work/records/"
+
+func (f *firn) claimWork(t *testing.T, query string, ask object, want string) claimedWork {
+	t.Helper()
+	var got claimedWork
+	resp := f.call(t, "POST", workPath+"claim"+query, ask, &got)
+	if resp.StatusCode != 200 || got.String() != want || (got.Claim == "") != (want == "") {
+		t.Fatalf("claimed: %s %+v, and not %q", resp.Status, got, want)
+	}
+	return got
+}
+
+func jobs(more ...any) object {
+	o := object{"topics": []string{"jobs"}, "from": "earliest"}
+	for i := 0; i < len(more); i += 2 {
+		o[more[i].(string)] = more[i+1]
+	}
+	return o
+}
+
+// settle acknowledges offsets of partition 0, and says with which status and code.
+func (f *firn) settle(t *testing.T, claim string, ttl int, types map[int64]string) string {
+	t.Helper()
+	var records []object
+	for offset, kind := range types {
+		records = append(records, object{"topic": "jobs", "partition": 0, "offset": offset, "type": kind})
+	}
+	body := object{"claim": claim, "records": records}
+	if ttl > 0 {
+		body["ttl"] = ttl
+	}
+	var p struct {
+		Code    string   `json:"code"`
+		Records []object `json:"records"`
+	}
+	resp := f.call(t, "POST", workPath+"acknowledge", body, &p)
+	if resp.StatusCode != 503 && len(p.Records) != len(types) {
+		t.Errorf("acknowledged: %s %+v", resp.Status, p)
+	}
+	return strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", p.Code))
+}
+
+// The life of records in a queue: each is claimed by one, and comes again when it is released or
+// its time is over, until somebody accepts or rejects it.
+func TestRecordClaims(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "jobs", 1)
+	f.writeValues(t, topic, 0, "a", "b", "c", "d")
+	first := f.claimWork(t, "", jobs("max", 3), "a×1 b×1 c×1")
+	if r := first.Records[1]; r["topic"] != "jobs" || r["partition"] != 0.0 || r["offset"] != 1.0 || first.TTL != 30 {
+		t.Errorf("%+v", first)
+	}
+	f.claimWork(t, "", jobs("max", 10, "ttl", 1), "d×1") // of which nobody hears again
+	f.claimWork(t, "", jobs(), "")
+	stale := "claim-" + strings.Repeat("0", 32)
+	if got := f.settle(t, stale, 0, map[int64]string{0: ""}); got != "409 INVALID_RECORD_STATE" {
+		t.Error("another's claim:", got)
+	}
+	if got := f.settle(t, first.Claim, 0, map[int64]string{2: "reject", 0: "", 1: "release"}); got != "200" {
+		t.Error(got)
+	}
+	if got := f.settle(t, first.Claim, 0, map[int64]string{0: "accept"}); got != "409 INVALID_RECORD_STATE" {
+		t.Error("accepted twice:", got)
+	}
+	second := f.claimWork(t, "", jobs("max", 1), "b×2")
+	if got := f.settle(t, first.Claim, 0, map[int64]string{1: "accept"}); got != "409 INVALID_RECORD_STATE" {
+		t.Error("the claim before:", got)
+	}
+	late := f.claimWork(t, "?wait=60s", jobs("max", 10), "d×2") // when its time is over
+	if got := f.settle(t, second.Claim, 60, map[int64]string{1: "renew"}); got != "409 INVALID_RECORD_STATE" {
+		t.Error("renewed, and the group allows it not:", got)
+	}
+	changes, err := dynamicconfig.Changes(f.node.View(), dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: "work"},
+		map[string]string{dynamicconfig.ShareRenew: "true"})
+	if err == nil {
+		_, err = f.node.Change(t.Context(), coordinator.Change{Settings: changes})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.settle(t, second.Claim, 60, map[int64]string{1: "renew"}); got != "200" {
+		t.Error("renewed:", got)
+	}
+	for claim, offset := range map[string]int64{second.Claim: 1, late.Claim: 3} {
+		if got := f.settle(t, claim, 0, map[int64]string{offset: "accept"}); got != "200" {
+			t.Error(got)
+		}
+	}
+	var g groupDetails
+	if f.call(t, "GET", "/v1/groups/work", nil, &g); len(g.Offsets) != 1 || g.Offsets[0].Offset != 4 || g.Lag != 0 {
+		t.Errorf("%+v", g)
+	}
+}
+
+// A claim that waits gets what is written meanwhile, and what another gives back.
+func TestRecordClaimsWait(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "jobs", 3)
+	waits := func() <-chan claimedWork {
+		got := make(chan claimedWork, 1)
+		go func() {
+			var c claimedWork
+			f.call(t, "POST", workPath+"claim?wait=60s", jobs("max", 5), &c)
+			got <- c
+		}()
+		for until := time.Now().Add(30 * time.Second); f.Polls() == 0 && time.Now().Before(until); {
+			time.Sleep(time.Millisecond)
+		}
+		return got
+	}
+	got := waits()
+	f.writeValues(t, topic, 2, "a")
+	first := <-got
+	if first.String() != "a×1" {
+		t.Fatalf("%+v", first)
+	}
+	got = waits()
+	release := object{"claim": first.Claim, "records": []object{{"topic": "jobs", "partition": 2, "offset": 0,
+		"type": "release"}}}
+	if resp := f.call(t, "POST", workPath+"acknowledge", release, nil); resp.StatusCode != 200 {
+		t.Error(resp.Status)
+	}
+	if second := <-got; second.String() != "a×2" {
+		t.Errorf("%+v", second)
+	}
+}
+
+// Any node can be asked, and Kafka's members get what functions leave.
+func TestRecordClaimsAreForwarded(t *testing.T) {
+	t.Parallel()
+	nodes := startFirn(t, 2, nil)
+	topic := nodes[0].makeTopic(t, "jobs", 1)
+	nodes[0].writeValues(t, topic, 0, "a", "b", "c", "d")
+	if err := nodes[1].node.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := nodes[0].opts.Groups.Owner("work")
+	owner, other := nodes[id.ID-1], nodes[2-id.ID]
+	first := other.claimWork(t, "?max_bytes=2", jobs("max", 9), "a×1 b×1")
+	ctx, at := t.Context(), segments.Partition{Topic: topic.ID}
+	member := groups.ShareHeartbeat{MemberID: "m", Names: []string{"jobs"}}
+	if a := owner.opts.Groups.ShareHeartbeat(ctx, "work", member); a.Err != nil {
+		t.Fatal(a.Err)
+	}
+	read := groups.ShareAcquire{Partition: at, From: 0, To: 3, Batches: []groups.LogRange{{First: 0, Last: 3}}}
+	got, refused := owner.opts.Groups.AcquireShares(ctx, "work", "m", []groups.ShareAcquire{read},
+		groups.AcquireBounds{Most: 9})
+	if refused != nil || len(got[0]) != 1 || got[0][0].First != 2 || got[0][0].Last != 3 {
+		t.Errorf("a member got %v, %v", got, refused)
+	}
+	if got := other.settle(t, first.Claim, 0, map[int64]string{0: "accept"}); got != "200" {
+		t.Error(got)
+	}
+}
+
+// What cannot be read is done with and named, and the records around it are delivered.
+func TestRecordClaimsSkip(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "jobs", 1)
+	f.writeValues(t, topic, 0, "a")
+	f.writeUnreadable(t, topic, 3)
+	f.writeValues(t, topic, 0, "b")
+	got := f.claimWork(t, "", jobs("max", 9), "a×1 b×1")
+	if len(got.Skipped) != 1 || got.Skipped[0]["from"] != 1.0 || got.Skipped[0]["topic"] != "jobs" {
+		t.Errorf("%+v", got)
+	}
+	if got := f.settle(t, got.Claim, 0, map[int64]string{0: "", 4: ""}); got != "200" {
+		t.Error(got)
+	}
+	f.claimWork(t, "", jobs("max", 9), "")
+}
+
+// One tenant's records cannot be acknowledged by another that knows the claim.
+func TestRecordClaimsBelongToAPrincipal(t *testing.T) {
+	t.Parallel()
+	f := startWithTenants(t)
+	f.writeValues(t, f.node.View().Topic("orders"), 0, "a")
+	alice, bob := as("alice", "pencil"), as("bob", "crayon")
+	status, body := f.send(t, "POST", workPath+"claim", `{"topics": ["orders"], "from": "earliest"}`, alice)
+	at := strings.Index(body, "claim-")
+	if status != 200 || at < 0 {
+		t.Fatalf("%d %s", status, body)
+	}
+	accept := `{"claim": "` + body[at:at+38] + `", "records": [{"topic": "orders", "partition": 0, "offset": 0}]}`
+	if status, body := f.send(t, "POST", workPath+"acknowledge", accept, bob); status != 409 {
+		t.Errorf("bob: %d %s", status, body)
+	}
+	if status, body := f.send(t, "POST", workPath+"acknowledge", accept, alice); status != 200 {
+		t.Errorf("alice: %d %s", status, body)
+	}
+}
+
+func TestBadRecordClaims(t *testing.T) {
+	f := startFirn(t, 1, nil)[0]
+	f.makeTopic(t, "jobs", 1)
+	f.makeTopic(t, "wide", 1001)
+	claim := `"claim": "claim-` + strings.Repeat("0", 32) + `"`
+	for _, c := range []struct {
+		path, body string
+		status     int
+		field      string
+	}{
+		{"claim", `{}`, 400, "topics"},
+		{"claim", `{"topics": ["nope"]}`, 404, ""},
+		{"claim", `{"topics": ["wide"]}`, 400, "topics"},
+		{"claim", `{"topics": ["jobs"], "max": 0}`, 400, "max"},
+		{"claim", `{"topics": ["jobs"], "ttl": "16m"}`, 400, "ttl"},
+		{"claim", `{"topics": ["jobs"], "from": "3"}`, 400, "from"},
+		{"claim?wait=2m", `{"topics": ["jobs"]}`, 400, "wait"},
+		{"acknowledge", `{"claim": "m", "records": [{"topic": "jobs", "partition": 0, "offset": 0}]}`, 400, "claim"},
+		{"acknowledge", `{` + claim + `}`, 400, "records"},
+		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0}]}`, 400, "records.offset"},
+		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0, "offset": 0, "type": "done"}]}`, 400,
+			"records.type"},
+		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0, "offset": 0}, ` +
+			`{"topic": "jobs", "partition": 0, "offset": 0}]}`, 400, "records"},
+		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0, "offset": 0}]}`, 404, ""},
+	} {
+		var p problem
+		resp := f.call(t, "POST", workPath+c.path, c.body, &p)
+		if resp.StatusCode != c.status || p.Field != c.field || p.Detail == "" {
+			t.Errorf("%s %.90s: %s, %+v", c.path, c.body, resp.Status, p)
+		}
+	}
+	f.call(t, "POST", "/v1/groups/work/claims", object{"holder": "h", "topics": []string{"jobs"}}, nil)
+	var p problem
+	if resp := f.call(t, "POST", workPath+"claim", jobs(), &p); resp.StatusCode != 409 {
+		t.Errorf("a group of claims: %s %+v", resp.Status, p)
+	}
+}
