@@ -107,12 +107,24 @@ func (p *pipeline) run(ctx context.Context) (took time.Duration, err error) {
 			}
 			written += n
 		}
-		if err := p.poll(ctx, out); err != nil {
+		if err := errors.Join(p.alive(), p.poll(ctx, out)); err != nil {
 			return 0, err
 		}
 	}
 	took = time.Since(began)
 	return took, errors.Join(p.quiet(ctx, out), p.compare())
+}
+
+// alive is an error if a process of the program has ended by itself.
+func (p *pipeline) alive() error {
+	for i, one := range p.processes {
+		select {
+		case <-one.Done():
+			return fmt.Errorf("process %d has ended\n%s", i+1, one.Output())
+		default:
+		}
+	}
+	return nil
 }
 
 // poll reads some numbers.
