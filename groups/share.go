@@ -386,7 +386,8 @@ func (m *Manager) AcknowledgeShares(ctx context.Context, group, member string, s
 					refused = kerr.InvalidRecordState
 				}
 				if refused == nil && !config.Renew && renews(a.Acks) {
-					refused = protocol.Refusal(kerr.InvalidRecordState, "%s of the group is false", dynamicconfig.ShareRenew)
+					refused = protocol.Refusal(kerr.InvalidRecordState, "%s of the group is false: its locks cannot be renewed",
+						dynamicconfig.ShareRenew)
 				}
 				if refused == nil {
 					refused = p.Check(now, member, a.Acks)

@@ -247,10 +247,15 @@ func FuzzClaims(f *testing.F) {
 			f.Add(action, b)
 		}
 	}
+	f.Add(uint8(4), `{"topics": ["jobs"], "max": 9, "ttl": 2, "from": "earliest"}`)
+	f.Add(uint8(5), `{"claim": "claim-00112233445566778899aabbccddeeff",
+		"records": [{"topic": "jobs", "partition": 0, "offset": 0}]}`)
 	n := startFirn(f, 1, nil)[0]
 	n.makeTopic(f, "jobs", 1)
 	f.Fuzz(func(t *testing.T, action uint8, body string) {
-		path := "/v1/groups/g/claims" + []string{"", "/renew", "/commit", "/release"}[action%4]
+		actions := []string{"claims", "claims/renew", "claims/commit", "claims/release", "records/claim",
+			"records/acknowledge"}
+		path := "/v1/groups/g/" + actions[int(action)%len(actions)]
 		r, err := http.NewRequestWithContext(t.Context(), "POST", path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

@@ -50,8 +50,9 @@ func (s *Server) acknowledgeRecords(w http.ResponseWriter, r *http.Request, memo
 		return err
 	}
 	group := r.PathValue("group")
-	ttl := cmp.Or(time.Duration(asked.TTL), s.opts.Groups.ShareConfigOf(group).Lock)
-	if err := checkRecordTTL(ttl); err != nil {
+	config := s.opts.Groups.ShareConfigOf(group)
+	ttl, err := recordTTL(asked.TTL, &config)
+	if err != nil {
 		return err
 	}
 	id, is := strings.CutPrefix(asked.Claim, recordClaimPrefix)

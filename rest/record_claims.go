@@ -126,8 +126,6 @@ func (c *recordClaim) take(asked *recordClaimRequest) error {
 	if asked.Max != nil {
 		c.most = *asked.Max
 	}
-	c.ttl = cmp.Or(time.Duration(asked.TTL), c.config.Lock)
-	c.claimed.TTL = seconds(c.ttl)
 	c.from = cmp.Or(asked.From, c.config.OffsetReset)
 	switch {
 	case len(asked.Topics) == 0:
@@ -137,9 +135,11 @@ func (c *recordClaim) take(asked *recordClaimRequest) error {
 	case asked.From != "" && asked.From != "earliest" && asked.From != "latest":
 		return invalid("from", "is %q; it has to be earliest or latest", asked.From)
 	}
-	if err := checkRecordTTL(c.ttl); err != nil {
+	var err error
+	if c.ttl, err = recordTTL(asked.TTL, &c.config); err != nil {
 		return err
 	}
+	c.claimed.TTL = seconds(c.ttl)
 	for _, name := range asked.Topics {
 		t, err := c.s.readableTopic(c.r, name)
 		if err != nil {
@@ -162,11 +162,17 @@ func (c *recordClaim) take(asked *recordClaimRequest) error {
 	return nil
 }
 
-func checkRecordTTL(ttl time.Duration) error {
-	if ttl < groups.MinClaimTTL || ttl > groups.MaxClaimTTL {
-		return invalid("ttl", "is %s; it has to be from %s to %s", ttl, groups.MinClaimTTL, groups.MaxClaimTTL)
+// recordTTL is for how long records are locked: as long as a client asks for, or as the group's
+// config says, which may be longer.
+func recordTTL(asked seconds, config *groups.ShareConfig) (time.Duration, error) {
+	ttl := time.Duration(asked)
+	switch {
+	case ttl == 0:
+		return config.Lock, nil
+	case ttl < groups.MinClaimTTL || ttl > groups.MaxClaimTTL:
+		return 0, invalid("ttl", "is %s; it has to be from %s to %s", ttl, groups.MinClaimTTL, groups.MaxClaimTTL)
 	}
-	return nil
+	return ttl, nil
 }
 
 // recordClaimPrefix and 16 random bytes make the id of a claim: longer than the ids that Kafka's
@@ -277,7 +283,7 @@ func (c *recordClaim) round(ctx context.Context) (freed <-chan struct{}, more bo
 	}
 	for i, at := range c.partitions {
 		info, exists := c.s.view().Partition(at)
-		if !exists || errs[i] != nil || states[i].Full || states[i].Offset == c.end(info) {
+		if !exists || errs[i] != nil || states[i].Full || states[i].Offset >= c.end(info) {
 			continue
 		}
 		if len(c.claimed.Records) == c.most || c.bytes >= c.maxBytes || len(c.claimed.Skipped) >= maxSkipped {

@@ -2,14 +2,19 @@ package rest_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/dynamicconfig"
+	"firn.dev/coordinator/embedded"
 	"firn.dev/groups"
+	"firn.dev/rest"
 	"firn.dev/segments"
+	"firn.dev/segments/memory"
 )
 
 // claimedWork is what a claim of records brings.
@@ -83,7 +88,7 @@ func TestRecordClaims(t *testing.T) {
 	if r := first.Records[1]; r["topic"] != "jobs" || r["partition"] != 0.0 || r["offset"] != 1.0 || first.TTL != 30 {
 		t.Errorf("%+v", first)
 	}
-	f.claimWork(t, "", jobs("max", 10, "ttl", 1), "d×1") // of which nobody hears again
+	lost := f.claimWork(t, "", jobs("max", 10), "d×1") // of which nobody hears again
 	f.claimWork(t, "", jobs(), "")
 	stale := "claim-" + strings.Repeat("0", 32)
 	if got := f.settle(t, stale, 0, map[int64]string{0: ""}); got != "409 INVALID_RECORD_STATE" {
@@ -99,20 +104,16 @@ func TestRecordClaims(t *testing.T) {
 	if got := f.settle(t, first.Claim, 0, map[int64]string{1: "accept"}); got != "409 INVALID_RECORD_STATE" {
 		t.Error("the claim before:", got)
 	}
+	if got := f.settle(t, lost.Claim, 1, map[int64]string{3: "renew"}); got != "200" {
+		t.Error("renewed:", got)
+	}
 	late := f.claimWork(t, "?wait=60s", jobs("max", 10), "d×2") // when its time is over
+	if got := f.settle(t, lost.Claim, 0, map[int64]string{3: "accept"}); got != "409 INVALID_RECORD_STATE" {
+		t.Error("a lock that is lost:", got)
+	}
+	f.configure(t, map[string]string{dynamicconfig.ShareRenew: "false"})
 	if got := f.settle(t, second.Claim, 60, map[int64]string{1: "renew"}); got != "409 INVALID_RECORD_STATE" {
 		t.Error("renewed, and the group allows it not:", got)
-	}
-	changes, err := dynamicconfig.Changes(f.node.View(), dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: "work"},
-		map[string]string{dynamicconfig.ShareRenew: "true"})
-	if err == nil {
-		_, err = f.node.Change(t.Context(), coordinator.Change{Settings: changes})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := f.settle(t, second.Claim, 60, map[int64]string{1: "renew"}); got != "200" {
-		t.Error("renewed:", got)
 	}
 	for claim, offset := range map[string]int64{second.Claim: 1, late.Claim: 3} {
 		if got := f.settle(t, claim, 0, map[int64]string{offset: "accept"}); got != "200" {
@@ -122,6 +123,19 @@ func TestRecordClaims(t *testing.T) {
 	var g groupDetails
 	if f.call(t, "GET", "/v1/groups/work", nil, &g); len(g.Offsets) != 1 || g.Offsets[0].Offset != 4 || g.Lag != 0 {
 		t.Errorf("%+v", g)
+	}
+}
+
+// configure sets the configs of the group.
+func (f *firn) configure(t *testing.T, configs map[string]string) {
+	t.Helper()
+	work := dynamicconfig.Resource{Kind: dynamicconfig.Group, Name: "work"}
+	changes, err := dynamicconfig.Changes(f.node.View(), work, configs)
+	if err == nil {
+		_, err = f.node.Change(t.Context(), coordinator.Change{Settings: changes})
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -184,6 +198,133 @@ func TestRecordClaimsAreForwarded(t *testing.T) {
 	}
 	if got := other.settle(t, first.Claim, 0, map[int64]string{0: "accept"}); got != "200" {
 		t.Error(got)
+	}
+}
+
+// Many claim from one partition at once, at two nodes: each record is had by one of them.
+func TestRecordClaimsAreExclusive(t *testing.T) {
+	t.Parallel()
+	nodes := startFirn(t, 2, nil)
+	topic := nodes[0].makeTopic(t, "jobs", 1)
+	const claimers, each = 6, 20
+	values := make([]string, claimers*each)
+	for i := range values {
+		values[i] = strconv.Itoa(i)
+	}
+	nodes[0].writeValues(t, topic, 0, values...)
+	if err := nodes[1].node.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]int, claimers)
+	var had sync.Map
+	var all sync.WaitGroup
+	for i := range claimers {
+		all.Go(func() {
+			for got[i] < each {
+				var c claimedWork
+				f := nodes[i%2]
+				resp := f.call(t, "POST", workPath+"claim?wait=60s", jobs("max", min(3, each-got[i]), "ttl", "15m"), &c)
+				if resp.StatusCode != 200 || len(c.Records) == 0 {
+					t.Errorf("%s %+v", resp.Status, c)
+					return
+				}
+				got[i] += len(c.Records)
+				accepted := map[int64]string{}
+				for _, r := range c.Records {
+					if other, twice := had.Swap(r["offset"], c.Claim); twice || r["deliveries"] != 1.0 {
+						t.Errorf("%v is also had by %v", r, other)
+					}
+					accepted[int64(r["offset"].(float64))] = "accept"
+				}
+				if answer := f.settle(t, c.Claim, 0, accepted); answer != "200" {
+					t.Error(answer)
+				}
+			}
+		})
+	}
+	all.Wait()
+	nodes[0].claimWork(t, "", jobs("max", 1000), "")
+}
+
+// Claims end when their group moves to another node: a claim that waits is to be made again, an
+// acknowledgement is refused, and the next claim has the records.
+func TestRecordClaimsEndWithTheirOwner(t *testing.T) {
+	t.Parallel()
+	_, _, group := cluster(t, func(*rest.Options) {}) // one that becomes the second node's
+	path := "/v1/groups/" + group + "/records/"
+	store, coord := memory.New(), sharedCoordinator{embedded.New(embedded.Options{})}
+	f := startNode(t, store, coord, 1, nil)
+	f.writeValues(t, f.makeTopic(t, "jobs", 1), 0, "a", "b")
+	var first, second claimedWork
+	f.call(t, "POST", path+"claim", jobs("max", 2, "ttl", "15m"), &first)
+	accept := func(c claimedWork, offset int) int {
+		status := 503
+		for ; status == 503; time.Sleep(5 * time.Millisecond) { // the owner is not known everywhere at once
+			status, _ = f.send(t, "POST", path+"acknowledge", fmt.Sprintf(
+				`{"claim": "%s", "records": [{"topic": "jobs", "partition": 0, "offset": %d}]}`, c.Claim, offset))
+		}
+		return status
+	}
+	if status := accept(first, 0); status != 200 {
+		t.Fatalf("accepting: %d, %+v", status, first)
+	}
+	waited := make(chan int, 1)
+	go func() {
+		status, _ := f.send(t, "POST", path+"claim?wait=60s", `{"topics": ["jobs"]}`)
+		waited <- status
+	}()
+	for f.Polls() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	startNode(t, store, coord, 2, nil)
+	if status := <-waited; status != 503 {
+		t.Errorf("a claim that waits: %d", status)
+	}
+	if status := accept(first, 1); status != 409 {
+		t.Errorf("after the move: %d", status)
+	}
+	for ; len(second.Records) == 0 && !t.Failed(); time.Sleep(5 * time.Millisecond) {
+		f.call(t, "POST", path+"claim?wait=60s", jobs("max", 2), &second)
+	}
+	if got := second.String(); got != "b×1" { // the delivery by the first owner is not counted
+		t.Errorf("claimed %q", got)
+	}
+	if status := accept(second, 1); status != 200 {
+		t.Errorf("accepting: %d", status)
+	}
+}
+
+// Claims are bounded: how many wait, and how many records of a partition are out. What a group's
+// config says of locks is not bounded by what a client may ask for.
+func TestRecordClaimsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, func(o *rest.Options) { o.Limits.MaxLongPolls = 1 })[0]
+	topic := f.makeTopic(t, "jobs", 1)
+	f.configure(t, map[string]string{dynamicconfig.ShareMaxLocks: "100", dynamicconfig.ShareLockDuration: "3600000"})
+	f.writeValues(t, topic, 0, make([]string, 101)...)
+	var first claimedWork
+	if f.call(t, "POST", workPath+"claim", jobs("max", 1000), &first); len(first.Records) != 100 || first.TTL != 3600 {
+		t.Fatalf("%d records for %v s", len(first.Records), first.TTL)
+	}
+	waited := make(chan claimedWork, 1)
+	go func() {
+		var c claimedWork
+		f.call(t, "POST", workPath+"claim?wait=60s", jobs("max", 1000), &c)
+		waited <- c
+	}()
+	for f.Polls() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	var p problem
+	resp := f.call(t, "POST", workPath+"claim?wait=60s", jobs(), &p)
+	if resp.StatusCode != 429 || p.Limit != "MaxLongPolls" {
+		t.Errorf("beyond the bound: %s, %+v", resp.Status, p)
+	}
+	if got := f.settle(t, first.Claim, 0, map[int64]string{7: "reject"}); got != "200" {
+		t.Error(got)
+	}
+	if c := <-waited; c.String() != "×1" || c.Records[0]["offset"] != 100.0 {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -44,7 +44,7 @@ const (
 // ShareDefaults are the values of the configs of share groups that are not set.
 var ShareDefaults = map[string]string{
 	ShareOffsetReset: "latest", ShareDeliveryLimit: "5", ShareHeartbeatInterval: "5000",
-	ShareIsolationLevel: "read_uncommitted", ShareMaxLocks: "2000", ShareLockDuration: "30000", ShareRenew: "false",
+	ShareIsolationLevel: "read_uncommitted", ShareMaxLocks: "2000", ShareLockDuration: "30000", ShareRenew: "true",
 	ShareSessionTimeout: "45000",
 }
 
