@@ -20,7 +20,7 @@ REDIS_PORT ?= 6379
 STACK     = -minio 127.0.0.1:$(MINIO_PORT) -redis 127.0.0.1:$(REDIS_PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-logins test-tools test-browser test-engines rolling-update rolling-upgrade clean
+.PHONY: help run build release package lambda test test-needs test-servers stack stack-down check numbers lint model mutants sim quirks fuzz bench bench-peers bench-kafka bench-http bench-replay bench-bucket bench-cloud bench-merge bench-replay-tail bench-tls demo torture torture-cluster torture-cleanup torture-functions torture-once functions compaction test-groups test-streams test-connect test-mirror test-flink test-shares test-logins test-tools test-browser test-engines rolling-update rolling-upgrade clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -160,6 +160,10 @@ test-mirror: build test-servers ## MirrorMaker 2 with exactly.once.source.suppor
 test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a topic, while it, the nodes and Redis are killed and wiped (10 minutes)
 	mvn -q -B -f test/groups/flink/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming INCREMENTING $(ARGS)
+
+test-shares: build test-servers ## Java's KafkaShareConsumer works through a million records while it, the nodes and Redis are killed, stopped and wiped; each redelivery is judged (5 minutes)
+	mvn -q -B -f test/groups/members/java/pom.xml package
+	$(GO) run ./test/groups --firn $(BIN)/firn --only shares --strikes 8 $(ARGS)
 
 test-logins: test-needs ## clients of nine kinds log in over TLS by each of their mechanisms; strangers attack for a minute (6 minutes)
 	mvn -q -B -f test/logins/pom.xml dependency:copy-dependencies

@@ -3,6 +3,7 @@
 // they did with every record. See README.md for what it showed.
 //
 //	go run ./test/groups --firn bin/firn
+//	go run ./test/groups --firn bin/firn --only shares
 //	go run ./test/groups --firn bin/firn --only streams
 //	go run ./test/groups --firn bin/firn --only mixed --clients java,confluent \
 //	  --protocol consumer --assignor range
@@ -33,13 +34,14 @@ func main() {
 	flag.StringVar(&o.firn, "firn", "bin/firn", "the firn binary")
 	flag.StringVar(&o.here, "here", "test/groups", "where this program's sources are")
 	flag.StringVar(&o.only, "only", "mixed,chain,replay",
-		"what to run: mixed, chain, replay; streams, connect, mirror, flink")
+		"what to run: mixed, chain, replay; shares; streams, connect, mirror, flink")
 	flag.StringVar(&o.clients, "clients", "", "of mixed groups, separated by commas; empty: all that know the assignor")
 	flag.StringVar(&o.protocol, "protocol", "", "of mixed groups: classic, consumer, upgrade; empty: each")
 	flag.StringVar(&o.assignor, "assignor", "", "of mixed groups; empty: each that several clients know")
 	flag.IntVar(&o.strikes, "strikes", 6, "kill -9 of members and nodes in each mixed group")
 	flag.IntVar(&o.nodes, "nodes", 3, "1: on a directory; more: on MinIO and Redis")
 	flag.IntVar(&o.records, "records", 500_000, "that pass the chain")
+	flag.IntVar(&o.tasks, "tasks", 1_000_000, "records that a share group works through")
 	flag.IntVar(&o.words, "words", 20_000, "that Kafka Streams counts, and numbers that the others copy")
 	flag.StringVar(&o.naming, "naming", "INCREMENTING", "of Flink's transactions: INCREMENTING or POOLING")
 	flag.Parse()
@@ -54,7 +56,7 @@ type options struct {
 	clients, protocol, assignor string
 	naming                      string
 	strikes, nodes              int
-	records, words              int
+	records, words, tasks       int
 	out                         io.Writer
 }
 
@@ -80,6 +82,11 @@ func (o options) run(ctx context.Context) error {
 	}
 	if o.wants("chain") {
 		if err := o.chains(ctx, c); err != nil {
+			return err
+		}
+	}
+	if o.wants("shares") {
+		if err := o.shares(ctx, c); err != nil {
 			return err
 		}
 	}

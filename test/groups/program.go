@@ -41,8 +41,7 @@ func allClients(worker, here string) []client {
 		{name: "franz-go", command: []string{worker, "franz-go"},
 			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, consumer: []string{"uniform"}},
 		{name: "sarama", command: []string{worker, "sarama"}, classic: []string{"range", "roundrobin", "sticky"}},
-		{name: "java", command: []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
-			in("java/lib") + "/*", "Member"},
+		{name: "java", command: javaMember(here, "Member"),
 			classic: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, consumer: []string{"uniform", "range"}},
 		{name: "confluent", command: []string{python, in("confluent.py")},
 			classic: []string{"range", "roundrobin", "cooperative-sticky"}, consumer: []string{"uniform", "range"}},
@@ -50,6 +49,12 @@ func allClients(worker, here string) []client {
 		{name: "kafkajs", command: []string{"node", in("kafkajs.js")}, classic: []string{"roundrobin"}},
 		{name: "kcat", command: []string{"kcat"}, classic: []string{"range", "roundrobin"}, bare: true},
 	}
+}
+
+// javaMember is the command line of a member in members/java.
+func javaMember(here, class string) []string {
+	return []string{"java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+		filepath.Join(here, "members", "java", "lib", "*"), class}
 }
 
 // knows says whether a client can be a member of such a group.
@@ -77,8 +82,14 @@ type program struct {
 	gone  atomic.Bool // it was told to leave, or killed
 }
 
+// listener takes in what members say.
+type listener interface {
+	line(member, text string) error // that was printed
+	take(e event)                   // that was not
+}
+
 // start starts a member.
-func (c client) start(ctx context.Context, j *judge, name, bootstrap, group, topic, protocol,
+func (c client) start(ctx context.Context, j listener, name, bootstrap, group, topic, protocol,
 	assignor string) (*program, error) {
 	args := append(slices.Clone(c.command[1:]), bootstrap, group, topic, protocol, assignor)
 	if c.bare {
@@ -104,13 +115,18 @@ func (c client) start(ctx context.Context, j *judge, name, bootstrap, group, top
 	return p, nil
 }
 
+// maxLine bounds a line: of members of a share group, one names all records that were delivered.
+const maxLine = 16 << 20
+
 var bareRecord = regexp.MustCompile(`^\d+ \d+$`)
 
 // read passes a member's lines on until it ends.
-func (p *program) read(out io.Reader, j *judge, bare bool) {
+func (p *program) read(out io.Reader, j listener, bare bool) {
 	defer close(p.done)
 	var strange error
-	for lines := bufio.NewScanner(out); lines.Scan(); {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
 		text := lines.Text()
 		switch {
 		case !bare:
@@ -121,6 +137,7 @@ func (p *program) read(out io.Reader, j *judge, bare bool) {
 			j.take(event{time.Now().UnixNano(), p.name, "P", text})
 		}
 	}
+	strange = cmp.Or(strange, lines.Err())
 	j.take(event{time.Now().UnixNano(), p.name, "K", ""})
 	p.err = p.cmd.Wait()
 	if p.dying.Load() {

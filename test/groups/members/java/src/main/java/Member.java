@@ -75,6 +75,20 @@ public final class Member {
     }
   }
 
+  /** Runs something when the standard input ends: a member is told to leave. */
+  static void atEnd(Runnable then) {
+    Thread stdin = new Thread(() -> {
+      try {
+        System.in.readAllBytes();
+      } catch (java.io.IOException e) {
+        // the same as its end
+      }
+      then.run();
+    });
+    stdin.setDaemon(true);
+    stdin.start();
+  }
+
   public static void main(String[] args) throws Exception {
     String topic = args[2];
     Properties p = new Properties();
@@ -94,16 +108,7 @@ public final class Member {
       p.put("session.timeout.ms", "10000");
       p.put("heartbeat.interval.ms", "500");
     }
-    Thread stdin = new Thread(() -> {
-      try {
-        System.in.readAllBytes();
-      } catch (java.io.IOException e) {
-        // the same as its end
-      }
-      stopping = true;
-    });
-    stdin.setDaemon(true);
-    stdin.start();
+    atEnd(() -> stopping = true);
     try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(p)) {
       consumer.subscribe(List.of(topic), new Told(consumer));
       while (!stopping) {
