@@ -1,7 +1,10 @@
 package rest_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -171,6 +174,40 @@ func TestRecordClaimsWait(t *testing.T) {
 	if second := <-got; second.String() != "a×2" {
 		t.Errorf("%+v", second)
 	}
+}
+
+// A client that has gone while it waited has no records.
+func TestRecordClaimsOfClientsThatWent(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "jobs", 1)
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "POST", f.url+workPath+"claim?wait=60s",
+		strings.NewReader(`{"topics": ["jobs"], "from": "earliest"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", typeJSON)
+	went := make(chan error, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		went <- err
+	}()
+	for f.Polls() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	leave()
+	if err := <-went; !errors.Is(err, context.Canceled) {
+		t.Errorf("the client was answered: %v", err)
+	}
+	for f.Polls() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	f.writeValues(t, topic, 0, "a")
+	f.claimWork(t, "", jobs(), "a×1")
 }
 
 // Any node can be asked, and Kafka's members get what functions leave.
