@@ -112,13 +112,13 @@ type GuestCoordinator interface {
 }
 
 // Recoveries lets processes know that a recovery lives, so that nobody begins another, which would
-// end it. It is advice, from whoever can be asked before anything is open: what is lost, late or
-// wrong of it costs time, and nothing else.
+// end it. It is advice, and is there before anything is open: an announcement that is lost, late or
+// wrong costs time, and nothing else.
 type Recoveries interface {
 	// AnnounceRecovery says for ttl that the recovery lives that began an incarnation. It is said
 	// again and again, until the recovery has ended.
 	AnnounceRecovery(ctx context.Context, in Incarnation, ttl time.Duration) error
-	// AnnouncedRecovery returns the newest incarnation of which that is said; 0 if there is none.
+	// AnnouncedRecovery returns the newest incarnation that is announced; 0 if there is none.
 	AnnouncedRecovery(ctx context.Context) (Incarnation, error)
 }
 

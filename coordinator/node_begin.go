@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"firn.dev/retry"
@@ -94,7 +95,6 @@ type beginning struct {
 	guest      bool
 	waitedFor  Incarnation // the newest recovery that was waited for, by what it began
 	waitUntil  time.Time   // until when it is left alone
-	waitAtMost time.Time   // the same, if it says that it lives
 	distrusted *Generation // that contradicts the bucket, and is not lived in; nil if there is none
 }
 
@@ -143,45 +143,13 @@ func (b *beginning) giveWay(ctx context.Context) error {
 // recovery gets more time: nobody knows how long a recovery takes here.
 func (b *beginning) waitFor(ctx context.Context, newest, above Incarnation) error {
 	if newest != b.waitedFor {
-		now := time.Now()
-		b.waitedFor, b.waitUntil, b.waitAtMost = newest, now.Add(b.patience), now.Add(longestPatience)
-		b.patience = min(2*b.patience, longestPatience)
+		b.waitedFor, b.waitUntil = newest, time.Now().Add(b.patience)
+		b.patience = min(2*b.patience, time.Minute)
 	}
 	if !time.Now().Before(b.waitUntil) {
 		return nil
 	}
 	return b.await(ctx, newest, above)
-}
-
-// longestPatience is how long a recovery is left alone at most, also one that says that it lives:
-// it may be one that gets nowhere.
-const longestPatience = time.Minute
-
-// A recovery says each announceEvery that it lives, and is believed for announceFor. As long as it
-// is, and for leaveAlone after that, it is left alone.
-const (
-	announceEvery = 500 * time.Millisecond
-	announceFor   = 2 * time.Second
-	leaveAlone    = 500 * time.Millisecond
-)
-
-// announce says that a recovery lives, until it is stopped.
-func (b *beginning) announce(ctx context.Context, in Incarnation) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			_ = b.coordinator.AnnounceRecovery(ctx, in, announceFor) // it is advice
-			if retry.Pause(ctx, announceEvery) != nil {
-				return
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
 }
 
 // chain begins the chain of a new life, unless an earlier try has. The caller says, with taken,
@@ -215,15 +183,15 @@ func (b *beginning) taken() { b.begun, b.waitedFor, b.waitUntil = nil, 0, time.T
 // recover rebuilds the coordinator's state. If another process is doing the same, it leaves that
 // one time before it tries again.
 func (b *beginning) recover(ctx context.Context) (*State, error) {
-	stop := func() {}
-	began := func(in Incarnation) {
-		if !b.exclusive {
-			stop = b.announce(ctx, in)
-		}
+	lives := announcement{stop: func() {}}
+	defer func() { lives.stop() }()
+	opts := RecoverOptions{Who: b.who, Logger: b.logger}
+	if !b.exclusive {
+		opts.Began = func(in Incarnation) { lives.begin(ctx, b, in) }
 	}
-	defer func() { stop() }()
-	state, err := Recover(ctx, b.store, RecoverOptions{Who: b.who, Logger: b.logger, Began: began})
+	state, err := Recover(ctx, watched{b.store, &lives.steps}, opts)
 	if errors.Is(err, ErrRecoveryLost) && !b.exclusive {
+		lives.stop()
 		newest, err := newestIncarnation(ctx, b.store, b.lived)
 		if err != nil {
 			return nil, err
@@ -237,7 +205,7 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 		return nil, err
 	}
 	b.waitedFor, b.waitUntil = state.incarnation, time.Time{} // if it does not open, nobody has to wait for it
-	if err := b.open(ctx, state); err != nil {
+	if err := b.open(ctx, state, &lives.steps); err != nil {
 		return nil, err
 	}
 	b.metrics.recoveries.Inc()
@@ -248,9 +216,10 @@ func (b *beginning) recover(ctx context.Context) (*State, error) {
 // again, however long that takes: to be slow here does no harm, while another recovery would leave
 // another incarnation in the bucket with each try. Once the opening was sent it is never sent
 // again: others may have lived in the incarnation since, and the coordinator may have forgotten it.
-func (b *beginning) open(ctx context.Context, state *State) error {
+func (b *beginning) open(ctx context.Context, state *State, steps *atomic.Int64) error {
 	for try, delay := 0, 50*time.Millisecond; ; try, delay = try+1, min(2*delay, time.Second) {
 		err := b.coordinator.Open(ctx, state)
+		steps.Add(1)
 		switch {
 		case errors.Is(err, ErrOpening):
 			b.logger.Error("the recovered state was sent, and the reply was lost",
@@ -305,28 +274,22 @@ func (n *Node) insists(err error) bool {
 // await waits for the coordinator to open an incarnation above one, for as long as the recovery
 // that began the newest is left alone, and returns errWait.
 func (b *beginning) await(ctx context.Context, newest, above Incarnation) error {
-	for time.Now().Before(b.waitUntil) {
+	for asked := (time.Time{}); time.Now().Before(b.waitUntil); {
 		if now, err := b.coordinator.Generation(ctx); err == nil && now.Incarnation > above {
 			break
 		}
-		if lives, err := b.coordinator.AnnouncedRecovery(ctx); err == nil && lives >= newest {
-			b.leaveAlone()
+		if now := time.Now(); now.Sub(asked) >= announceEvery {
+			asked = now
+			lives, err := b.coordinator.AnnouncedRecovery(ctx)
+			if until := now.Add(leaveAlone); err == nil && lives >= newest && until.After(b.waitUntil) {
+				b.waitUntil = until
+			}
 		}
 		if err := retry.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return errWait
-}
-
-// leaveAlone gives more time to a recovery that lives.
-func (b *beginning) leaveAlone() {
-	if until := time.Now().Add(leaveAlone); until.After(b.waitUntil) {
-		b.waitUntil = until
-	}
-	if b.waitUntil.After(b.waitAtMost) {
-		b.waitUntil = b.waitAtMost
-	}
 }
 
 // behind deals with a bucket that is ahead of the coordinator: a recovery is under way, or died.
