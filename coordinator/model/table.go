@@ -55,6 +55,8 @@ var beyond = map[string]string{
 	"redis register": "the registry is for clients",
 	"redis nodes":    "as register",
 
+	"redis recovering": "advice on when to begin a recovery, which is a step that any process may take at any time",
+
 	"redis txn_look":   "a lookup, for a step of package txn",
 	"redis txn_change": "steps of package txn: a fence, an addition, offsets that are staged, an id that is forgotten",
 }
@@ -80,6 +82,9 @@ var methods = map[string]string{
 	"Now":             "none: a clock",
 	"Register":        "none: the registry is for clients",
 	"Nodes":           "none: as Register",
+
+	"AnnounceRecovery":  "none: advice on when to begin a recovery, which any process may at any time",
+	"AnnouncedRecovery": "none: as AnnounceRecovery",
 }
 
 // simulated are the calls of the simulation in package coordinator, by the names that it gives
