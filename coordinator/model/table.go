@@ -40,9 +40,11 @@ var code = map[step][]string{
 
 // beyond is what the code does that the model does not have, and why.
 var beyond = map[string]string{
-	"coordinator create Put":      "what all calls of create do: each of them is a step",
-	"coordinator Delete Delete":   "what all calls of Delete do, after they have looked for the newest incarnation",
-	"coordinator audit.list List": "an audit reads, and decides nothing",
+	"coordinator create Put":        "what all calls of create do: each of them is a step",
+	"coordinator Delete Delete":     "what all calls of Delete do, after they have looked for the newest incarnation",
+	"coordinator audit.list List":   "an audit reads, and decides nothing",
+	"coordinator watched.Put Put":   "what all puts of a recovery do: it counts them",
+	"coordinator watched.List List": "likewise",
 
 	"redis topic":    "topics: facts that commute as commits do; the simulation has them decided before it begins",
 	"redis named":    "a lookup of a topic's name",
