@@ -33,7 +33,7 @@ func (b *bench) transactions(ctx context.Context) error {
 	for round := range b.rounds {
 		for i := range b.peers {
 			p := b.peers[(i+round)%len(b.peers)]
-			one, err := b.transactionSample(ctx, p)
+			one, err := b.transactionSample(ctx, p, round%2 == 1)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -48,8 +48,8 @@ func (b *bench) transactions(ctx context.Context) error {
 	return nil
 }
 
-// transactionSample measures a fresh server of a peer once.
-func (b *bench) transactionSample(ctx context.Context, p peer) (s transactionSample, err error) {
+// transactionSample measures a fresh server of a peer once. What comes second finds it warm.
+func (b *bench) transactionSample(ctx context.Context, p peer, plainLast bool) (s transactionSample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*b.seconds+patience)
 	defer cancel()
 	server, spec, err := b.fresh(ctx, p)
@@ -71,20 +71,29 @@ func (b *bench) transactionSample(ctx context.Context, p peer) (s transactionSam
 		return s, err
 	}
 	var plain, within rounds
-	if _, err = measure(server, func() (err error) {
-		plain, err = b.writeRounds(ctx, spec.Kafka, false)
-		return err
-	}); err != nil {
-		return s, err
-	}
-	used, err := measure(server, func() error {
-		return b.profiled(ctx, server, p.name+", transactions", func() (err error) {
-			within, err = b.writeRounds(ctx, spec.Kafka, true)
+	var used cost
+	steps := []func() error{
+		func() (err error) {
+			plain, err = b.writeRounds(ctx, spec.Kafka, false)
 			return err
-		})
-	})
-	if err != nil {
-		return s, err
+		},
+		func() (err error) {
+			used, err = measure(server, func() error {
+				return b.profiled(ctx, server, p.name+", transactions", func() (err error) {
+					within, err = b.writeRounds(ctx, spec.Kafka, true)
+					return err
+				})
+			})
+			return err
+		},
+	}
+	if plainLast {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return s, err
+		}
 	}
 	n := float64(len(within.wrote))
 	return transactionSample{transactions: n / within.took.Seconds(), write: quantile(within.wrote, 50),
@@ -125,8 +134,8 @@ func (b *bench) writeRounds(ctx context.Context, addr string, commits bool) (r r
 	var failures error
 	var running sync.WaitGroup
 	values := textValues()
-	began := time.Now()
-	for i := range transactional {
+	clients := make([]*kgo.Client, transactional)
+	for i := range clients {
 		opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(topic),
 			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks())}
 		if commits {
@@ -137,6 +146,10 @@ func (b *bench) writeRounds(ctx context.Context, addr string, commits bool) (r r
 			return r, err
 		}
 		defer client.Close()
+		clients[i] = client
+	}
+	began := time.Now()
+	for i, client := range clients {
 		running.Go(func() {
 			var wrote, committed []time.Duration
 			var failed error

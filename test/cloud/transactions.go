@@ -63,8 +63,8 @@ func (e *Exchange) run(ctx context.Context) (r ExchangeResult, err error) {
 	var wrote, committed []time.Duration
 	var running sync.WaitGroup
 	errs := make([]error, e.Producers)
-	before, began := c.bucket.Usage(), time.Now()
-	for i := range e.Producers {
+	clients := make([]*kgo.Client, e.Producers)
+	for i := range clients {
 		var opts []kgo.Opt
 		if e.Transactional {
 			opts = append(opts, kgo.TransactionalID(fmt.Sprint("exchange-", i)))
@@ -74,6 +74,10 @@ func (e *Exchange) run(ctx context.Context) (r ExchangeResult, err error) {
 			return r, err
 		}
 		defer client.Close()
+		clients[i] = client
+	}
+	before, began := c.bucket.Usage(), time.Now()
+	for i, client := range clients {
 		running.Go(func() {
 			next := began.Add(e.Every * time.Duration(i) / time.Duration(e.Producers))
 			for range e.Rounds {
