@@ -127,7 +127,7 @@ func TestPackagesNameNoFlags(t *testing.T) {
 
 // groupProtocol is the package of the rules of groups. That it cannot import its host, the compiler
 // holds: the host imports it.
-const groupProtocol = "firn.dev/groups/protocol"
+const groupProtocol = "firn.dev/groups/internal/protocol"
 
 // groupProtocolImports is everything that it may import: nothing that waits, locks, or asks
 // anybody.
@@ -160,7 +160,7 @@ func TestImportsOfTheGroupProtocol(t *testing.T) {
 		}
 	}
 	for _, file := range filesWith(t, ".go") {
-		if !strings.HasPrefix(file, "groups/protocol/") || strings.HasSuffix(file, "_test.go") {
+		if !strings.HasPrefix(file, "groups/internal/protocol/") || strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		for i, line := range lines(t, file) {

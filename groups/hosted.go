@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 )
 
 // hostedGroup is a group in memory, under a lock, with a timer and the requests that wait for

@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 	"firn.dev/segments"
 )
 

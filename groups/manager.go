@@ -13,7 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"firn.dev/coordinator"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 )
 
 // Manager coordinates the consumer groups that this node owns. Its methods are safe for concurrent

@@ -1,6 +1,6 @@
 package groups
 
-import "firn.dev/groups/protocol"
+import "firn.dev/groups/internal/protocol"
 
 // Requests to a group, and its answers: the types of package protocol, for front doors.
 type (

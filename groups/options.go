@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firn.dev/coordinator"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 )
 
 // Options is what a Manager needs. Zero values mean their defaults.

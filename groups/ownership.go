@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 )
 
 // shardOwnership is the time for which this node owns a shard of groups.

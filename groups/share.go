@@ -10,7 +10,7 @@ import (
 
 	"firn.dev/coordinator"
 	"firn.dev/coordinator/dynamicconfig"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 	"firn.dev/segments"
 )
 

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/coordinator"
-	"firn.dev/groups/protocol"
+	"firn.dev/groups/internal/protocol"
 )
 
 // Stage stages offsets of a group in a transaction (TxnOffsetCommit): they are in the journal when
