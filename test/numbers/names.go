@@ -13,8 +13,8 @@ import (
 )
 
 // publicNames counts the names that packages export: constants, variables, types, functions, and
-// methods of exported types. Programs, what is internal, and everything that is there for tests only
-// have none.
+// methods of exported types. Programs, what is internal, and everything that is there for tests
+// only have none.
 func publicNames(dir string, files []string) ([][2]string, error) {
 	counts, all := map[string]int{}, 0
 	for _, name := range files {
