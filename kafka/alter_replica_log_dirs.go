@@ -24,7 +24,7 @@ func alterReplicaLogDirs(_ context.Context, s *Server, from *peer,
 	for _, dir := range req.Dirs {
 		for _, asked := range dir.Topics {
 			a := kmsg.AlterReplicaLogDirsResponseTopic{Topic: asked.Topic}
-			t := s.opts.Node.View().Topic(asked.Topic)
+			t := s.readable(asked.Topic)
 			for _, index := range asked.Partitions {
 				p := kmsg.AlterReplicaLogDirsResponseTopicPartition{Partition: index}
 				switch {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -72,27 +73,30 @@ func (s *Server) planDeletions(from *peer, asked []kmsg.DeleteTopicsRequestTopic
 
 // topicToDelete finds the topic that is asked for.
 func (s *Server) topicToDelete(from *peer, asked kmsg.DeleteTopicsRequestTopic) (*coordinator.Topic, *refusal) {
-	view := s.opts.Node.View()
 	byID := asked.TopicID != segments.TopicID{}
 	switch {
 	case byID && asked.Topic != nil:
 		return nil, refuse(kerr.InvalidRequest, "a topic is deleted by name or by id, not by both")
 	case byID:
-		t := view.TopicByID(asked.TopicID)
+		t := s.readableByID(asked.TopicID)
 		switch {
 		case t == nil:
 			return nil, refuse(kerr.UnknownTopicID, "there is no topic with id %s", segments.TopicID(asked.TopicID))
 		case !from.asks.May(access.Describe, access.Topic, t.Name):
 			return nil, refuse(kerr.TopicAuthorizationFailed, "no permission to describe this topic")
 		}
-		return t, from.may(access.Delete, access.Topic, t.Name)
+		refused := from.may(access.Delete, access.Topic, t.Name)
+		if isInternal(t.ID) {
+			return nil, cmp.Or(refused, unknownTopic(t.Name))
+		}
+		return t, refused
 	case asked.Topic == nil:
 		return nil, refuse(kerr.InvalidRequest, "neither name nor id of a topic was given")
 	}
 	if refused := from.may(access.Delete, access.Topic, *asked.Topic); refused != nil {
 		return nil, refused
 	}
-	if t := view.Topic(*asked.Topic); t != nil {
+	if t := s.opts.Node.View().Topic(*asked.Topic); t != nil {
 		return t, nil
 	}
 	return nil, unknownTopic(*asked.Topic)

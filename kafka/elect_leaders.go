@@ -36,7 +36,7 @@ func electLeaders(_ context.Context, s *Server, from *peer,
 	}
 	for _, asked := range req.Topics {
 		a := kmsg.ElectLeadersResponseTopic{Topic: asked.Topic}
-		t := s.opts.Node.View().Topic(asked.Topic)
+		t := s.readable(asked.Topic)
 		for _, index := range asked.Partitions {
 			refused := refuse(kerr.ElectionNotNeeded, "any node serves the partition, and the right one leads it")
 			if t == nil || index < 0 || index >= t.Partitions {

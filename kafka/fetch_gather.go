@@ -197,7 +197,7 @@ func (f *fetchCall) locate() (readable []*fetchPartition, failed bool, want int)
 		case p.refused != nil:
 		case !ok:
 			p.refused = noPartition(p.Index) // deleted meanwhile
-		case p.Topic == offsetsTopic.ID && p.offset > info.HighWatermark && p.offset <= info.HighWatermark+commitsAhead:
+		case p.Topic == offsetsTopic.ID && p.offset > info.HighWatermark && p.offset <= reach(info.HighWatermark):
 		case p.offset > info.HighWatermark && f.behind:
 			p.refused = refuse(kerr.NotLeaderForPartition,
 				"this node is cut off and knows partition %d up to %d only; try another", p.Index, info.HighWatermark)

@@ -8,8 +8,8 @@ import (
 // Kafka keeps state of its own in internal topics. Firn keeps it in facts, but tools look for the
 // topics. So two of them are there, with one partition each, for reading: __consumer_offsets is
 // made of what groups have committed (offsets_topic.go), and __transaction_state is empty. Neither
-// can be created, changed, deleted or written. A group that reads them commits offsets, which
-// __consumer_offsets does not have: nobody's commit makes it commit again.
+// can be created, changed, deleted or written. A group that reads them commits offsets, which are
+// not in __consumer_offsets: so reading the topic does not add to it.
 
 // offsetsTopic is __consumer_offsets.
 var offsetsTopic = internalTopic("__consumer_offsets")

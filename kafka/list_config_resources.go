@@ -60,7 +60,7 @@ func listConfigResources(_ context.Context, s *Server, from *peer,
 func (s *Server) configured(kind kmsg.ConfigResourceType) (names []string, known bool) {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
-		for _, t := range s.opts.Node.View().Topics() {
+		for _, t := range s.listed() {
 			names = append(names, t.Name)
 		}
 	case kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger:

@@ -175,16 +175,14 @@ func (s *Server) partition(
 	number, epoch int32,
 ) (segments.Partition, coordinator.PartitionInfo, *refusal) {
 	view := s.opts.Node.View()
-	if t := view.Topic(topic); t != nil {
-		at := segments.Partition{Topic: t.ID, Index: number}
-		if info, ok := view.Partition(at); ok {
-			return at, info, checkLeaderEpoch(epoch)
-		}
+	t := view.Topic(topic)
+	if t == nil {
+		return segments.Partition{}, coordinator.PartitionInfo{}, unknownTopic(topic)
 	}
-	return segments.Partition{}, coordinator.PartitionInfo{}, refuse(
-		kerr.UnknownTopicOrPartition,
-		"there is no partition %d of topic %q",
-		number,
-		topic,
-	)
+	at := segments.Partition{Topic: t.ID, Index: number}
+	info, there := view.Partition(at)
+	if !there {
+		return at, info, noPartition(number)
+	}
+	return at, info, checkLeaderEpoch(epoch)
 }

@@ -89,7 +89,7 @@ func (s *Server) fetchOffsets(ctx context.Context, from *peer, g *kmsg.OffsetFet
 			a.Topics = append(a.Topics, s.topicOffsets(from, view, g.Group, &g.Topics[i], req.Version >= 10, seen))
 		}
 		if req.RequireStable {
-			refuseUnstable(view, g.Group, a.Topics)
+			s.refuseUnstable(view, g.Group, a.Topics)
 		}
 	})
 	if err != nil {
@@ -99,10 +99,10 @@ func (s *Server) fetchOffsets(ctx context.Context, from *peer, g *kmsg.OffsetFet
 }
 
 // refuseUnstable has no answer for partitions of which an offset waits for its transaction.
-func refuseUnstable(view *coordinator.View, group string, topics []kmsg.OffsetFetchResponseGroupTopic) {
+func (s *Server) refuseUnstable(view *coordinator.View, group string, topics []kmsg.OffsetFetchResponseGroupTopic) {
 	for i := range topics {
 		topic := topics[i].TopicID
-		if known := view.Topic(topics[i].Topic); known != nil {
+		if known := s.readable(topics[i].Topic); known != nil {
 			topic = known.ID
 		}
 		for j := range topics[i].Partitions {

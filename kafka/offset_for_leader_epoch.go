@@ -30,7 +30,7 @@ func offsetForLeaderEpoch(ctx context.Context, s *Server, from *peer,
 		for _, p := range t.Partitions {
 			a := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			a.Partition = p.Partition
-			_, info, refused := s.readablePartition(t.Topic, p.Partition, p.CurrentLeaderEpoch)
+			at, info, refused := s.readablePartition(t.Topic, p.Partition, p.CurrentLeaderEpoch)
 			switch {
 			case forbidden != nil:
 				a.ErrorCode = forbidden.code()
@@ -40,6 +40,9 @@ func offsetForLeaderEpoch(ctx context.Context, s *Server, from *peer,
 				a.ErrorCode = kerr.NotLeaderForPartition.Code
 			case p.LeaderEpoch == leaderEpoch:
 				a.LeaderEpoch, a.EndOffset = leaderEpoch, info.HighWatermark
+				if at.Topic == offsetsTopic.ID { // a client that is ahead of the end waits; it has lost nothing
+					a.EndOffset = reach(info.HighWatermark)
+				}
 			}
 			topic.Partitions = append(topic.Partitions, a)
 		}

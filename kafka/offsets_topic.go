@@ -20,8 +20,11 @@ import (
 // committed, in which the newest commit of a group for a partition is always the only one. It is
 // made of the view when somebody reads it, and let go when nobody does. Nothing of it is stored.
 //
-//   - A commit's offset is made of its time: so what a client has read on one node it does not read
+//   - A record's offset is made of its time: so what a client has read on one node it does not read
 //     again on another, or on the same after a restart, and there are holes between offsets.
+//   - The newest record stays, so the end does not go back while the log is kept. It may be lower on
+//     another node, or when the log is made again: there the newest record may have no trace. So a
+//     client that is ahead of the end waits; see reach.
 //   - Commits come by the look, which takes a small part of one core. Those of one group for one
 //     partition that come between two looks are one record.
 //   - What a group has no longer is a record without a value. When the whole group is gone, so is a
@@ -30,9 +33,10 @@ import (
 //   - Share groups have none, as in Kafka, which keeps their state elsewhere.
 //   - Records of the members of groups, which Kafka's topic has as well, are not made:
 //     DescribeGroups answers for them.
-//   - It is for tools that watch. A node whose clock of commits was set back, or a transaction that
-//     takes long to end, gives a commit an offset among later ones of another node: a client that
-//     changes nodes in that moment may miss it until the group commits again.
+//   - It is for tools that watch. Commits have the times of the coordinator's clock, and records
+//     without a value those of the node's. If the first was set back or the second is ahead, or a
+//     transaction takes long to end, a commit has an offset among later ones of another node: a client
+//     that changes nodes in that moment may miss it until the group commits again.
 type commitLog struct {
 	view *coordinator.View
 
@@ -74,9 +78,12 @@ const (
 	// commitsPerMilli is how many offsets a millisecond has. When it has more commits, they take those
 	// of the next.
 	commitsPerMilli = 1 << 10
-	// commitsAhead is how far ahead of the end a client may be that has read from another node.
+	// commitsAhead is how far the clocks of nodes may be apart.
 	commitsAhead = 60_000 * commitsPerMilli
 )
+
+// reach is how far a client may have read: on another node, or from a log that was let go.
+func reach(end int64) int64 { return max(end, time.Now().UnixMilli()*commitsPerMilli) + commitsAhead }
 
 func newCommitLog(view *coordinator.View) *commitLog { return &commitLog{view: view} }
 
@@ -124,11 +131,11 @@ func (l *commitLog) byTime(timestamp int64) (index.Position, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.look()
-	i := slices.IndexFunc(l.records, func(r *commitRecord) bool { return r.timestamp() >= timestamp })
+	i := sort.Search(len(l.records), func(i int) bool { return l.records[i].timestamp() >= timestamp })
 	if timestamp == maxTimestampOffset {
 		i = len(l.records) - 1
 	}
-	if i < 0 {
+	if i < 0 || i == len(l.records) {
 		return index.Position{}, false
 	}
 	return index.Position{Offset: l.records[i].offset, Timestamp: l.records[i].timestamp()}, true
@@ -162,11 +169,12 @@ func (l *commitLog) look() {
 	})
 	records = append(records, l.gone(groups, now)...)
 	for _, r := range records {
-		r.offset = max(next, r.committed.Time*commitsPerMilli)
+		r.offset = max(next, r.millis()*commitsPerMilli)
 		next = r.offset + 1
 	}
-	l.records = slices.DeleteFunc(append(l.records, records...), func(r *commitRecord) bool {
-		return r.superseded || !r.gone.IsZero() && now.Sub(r.gone) > commitsKept
+	records = append(l.records, records...)
+	l.records = slices.DeleteFunc(records, func(r *commitRecord) bool {
+		return r.superseded || r.offset < next-1 && !r.gone.IsZero() && now.Sub(r.gone) > commitsKept
 	})
 	l.next = max(l.next, next)
 	l.looked = time.Now()
@@ -188,10 +196,13 @@ func (l *commitLog) committed(names []string) (records []*commitRecord) {
 			records = append(records, &commitRecord{group: group, committed: c, look: l.looks})
 		})
 		for _, r := range records[first:] {
-			if t := l.view.TopicByID(r.committed.Partition.Topic); t != nil { // or it is gone by the next look
+			key := commitKey{group, r.committed.Partition}
+			if t := l.view.TopicByID(key.at.Topic); t != nil {
 				r.topic = t.Name
+			} else if before := l.standing[key]; before != nil {
+				r.topic = before.topic // it was deleted just now
 			}
-			l.supersede(commitKey{group, r.committed.Partition}, r)
+			l.supersede(key, r)
 		}
 	}
 	return slices.DeleteFunc(records, func(r *commitRecord) bool { return r.topic == "" })
@@ -209,7 +220,8 @@ func (l *commitLog) supersede(key commitKey, r *commitRecord) {
 	}
 }
 
-// gone returns records without a value for what the last look has not found any more.
+// gone returns records without a value for what the last look has not found any more. For Kafka's
+// keys a topic that was deleted and created again is the same: what is committed for it now stands.
 func (l *commitLog) gone(groups []string, now time.Time) (records []*commitRecord) {
 	deleted := map[string]bool{}
 	for key, r := range l.standing {
@@ -217,7 +229,7 @@ func (l *commitLog) gone(groups []string, now time.Time) (records []*commitRecor
 			continue
 		}
 		l.supersede(key, nil)
-		if r.topic == "" {
+		if r.topic == "" || l.stands(key, r.topic) {
 			continue
 		}
 		lost := &commitRecord{group: r.group, topic: r.topic, gone: now}
@@ -231,7 +243,26 @@ func (l *commitLog) gone(groups []string, now time.Time) (records []*commitRecor
 	return records
 }
 
-// letGo drops everything when nobody has read for a while.
+// stands says that there is a commit for the partition under the id that its topic's name has now.
+func (l *commitLog) stands(key commitKey, topic string) bool {
+	t := l.view.Topic(topic)
+	if t == nil {
+		return false
+	}
+	key.at.Topic = t.ID
+	return l.standing[key] != nil
+}
+
+// close ends what runs by itself.
+func (l *commitLog) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.forget != nil {
+		l.forget.Stop()
+	}
+}
+
+// letGo drops everything when nobody has read for a while. New records still get higher offsets.
 func (l *commitLog) letGo() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -242,13 +273,16 @@ func (l *commitLog) letGo() {
 	l.standing, l.records, l.forget, l.looked = nil, nil, nil, time.Time{}
 }
 
-// timestamp is the record's, in milliseconds.
-func (r *commitRecord) timestamp() int64 {
+// millis is when the record came to be.
+func (r *commitRecord) millis() int64 {
 	if !r.gone.IsZero() {
 		return r.gone.UnixMilli()
 	}
 	return r.committed.Time
 }
+
+// timestamp is the record's, in milliseconds. Those of a log are in order.
+func (r *commitRecord) timestamp() int64 { return r.offset / commitsPerMilli }
 
 // The versions of Kafka's records that are made: older readers know them as well.
 const (

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -43,10 +44,12 @@ func TestCommitsAreReadable(t *testing.T) {
 	got := map[kmsg.OffsetCommitKey]int64{}
 	groups := map[string]bool{}
 	at := int64(-1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	until := func(what string, done func() bool) {
 		t.Helper()
 		for !done() {
-			fetches := reader.PollFetches(t.Context())
+			fetches := reader.PollFetches(ctx)
 			if err := fetches.Err0(); err != nil {
 				t.Fatalf("%s: %v, with %v", what, err, got)
 			}
@@ -72,8 +75,7 @@ func TestCommitsAreReadable(t *testing.T) {
 					return
 				}
 				value := kmsg.NewOffsetCommitValue()
-				if err := value.ReadFrom(r.Value); err != nil || value.Version != 3 || value.LeaderEpoch != -1 ||
-					value.CommitTimestamp != r.Timestamp.UnixMilli() {
+				if err := value.ReadFrom(r.Value); err != nil || value.Version != 3 || value.LeaderEpoch != -1 {
 					t.Errorf("value %x is %+v: %v", r.Value, value, err)
 				}
 				got[key] = value.Offset
@@ -137,10 +139,12 @@ func TestInternalTopics(t *testing.T) {
 		!topics[1].IsInternal {
 		t.Errorf("topics %+v", topics)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for end := ends(-1); end == 0; end = ends(-1) { // by the next look
 		select {
 		case <-time.After(10 * time.Millisecond):
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatal("the commit does not show")
 		}
 	}
@@ -164,11 +168,33 @@ func TestInternalTopics(t *testing.T) {
 	if err != nil || configs[0].Err != nil {
 		t.Errorf("configs %v: %v", configs, err)
 	}
+	byID := kmsg.NewPtrDeleteTopicsRequest()
+	byID.Version, byID.Topics = 6, []kmsg.DeleteTopicsRequestTopic{{TopicID: all()[1].TopicID}}
+	wantCode(t, "DeleteTopics by id", ask[*kmsg.DeleteTopicsResponse](t, f, byID).Topics[0].ErrorCode,
+		kerr.InvalidTopicException)
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.Version, add.TransactionalID = 3, "transactional"
+	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: offsetsTopic, Partitions: []int32{0}}}
+	wantCode(t, "AddPartitionsToTxn", ask[*kmsg.AddPartitionsToTxnResponse](t, f, add).Topics[0].Partitions[0].ErrorCode,
+		kerr.InvalidTopicException)
+	listed := ask[*kmsg.ListConfigResourcesResponse](t, f, &kmsg.ListConfigResourcesRequest{Version: 1,
+		ResourceTypes: []int8{int8(kmsg.ConfigResourceTypeTopic)}})
+	if n := len(listed.ConfigResources); n != 2 {
+		t.Errorf("ListConfigResources: %+v", listed.ConfigResources)
+	}
+	elect := kmsg.NewPtrElectLeadersRequest()
+	elect.Version, elect.Topics = 2, []kmsg.ElectLeadersRequestTopic{{Topic: offsetsTopic, Partitions: []int32{0}}}
+	wantCode(t, "ElectLeaders", ask[*kmsg.ElectLeadersResponse](t, f, elect).Topics[0].Partitions[0].ErrorCode,
+		kerr.ElectionNotNeeded)
 	for _, name := range []string{offsetsTopic, "__transaction_state"} {
 		deleted, _ := admin.DeleteTopic(t.Context(), name)
 		grown, _ := admin.UpdatePartitions(t.Context(), 2, name)
+		var all kadm.Offsets
+		all.AddOffset(name, 0, -1, -1)
+		trimmed, _ := admin.DeleteRecords(t.Context(), all)
 		for what, err := range map[string]error{"CreatePartitions": grown[name].Err, "DeleteTopics": deleted.Err,
-			"Produce": cl.ProduceSync(t.Context(), &kgo.Record{Topic: name, Value: []byte("v")}).FirstErr()} {
+			"DeleteRecords": trimmed[name][0].Err,
+			"Produce":       cl.ProduceSync(t.Context(), &kgo.Record{Topic: name, Value: []byte("v")}).FirstErr()} {
 			if !errors.Is(err, kerr.InvalidTopicException) {
 				t.Errorf("%s of %s: %v", what, name, err)
 			}
@@ -185,4 +211,9 @@ func TestCommitsNeedPermission(t *testing.T) {
 		{PartitionMaxBytes: 1 << 20, CurrentLeaderEpoch: -1}}}}
 	got := ask[*kmsg.FetchResponse](t, f, req).Topics[0].Partitions[0]
 	wantCode(t, "Fetch", got.ErrorCode, kerr.TopicAuthorizationFailed)
+	list := kmsg.NewPtrListOffsetsRequest()
+	list.Version, list.Topics = 7, []kmsg.ListOffsetsRequestTopic{{Topic: offsetsTopic,
+		Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: -1}}}}
+	wantCode(t, "ListOffsets", ask[*kmsg.ListOffsetsResponse](t, f, list).Topics[0].Partitions[0].ErrorCode,
+		kerr.TopicAuthorizationFailed)
 }

@@ -119,6 +119,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	deadline := time.AfterFunc(s.opts.Limits.DrainTimeout, func() { cancel(errDrainTimeout) })
 	running.Wait()
 	deadline.Stop()
+	s.commits.close()
 	return err
 }
 
