@@ -17,8 +17,8 @@ import (
 //     a client that names a zone sees no other leaders here.
 //   - A size is what the partition's records take in the bucket, from the log start to the high
 //     watermark, as they are stored there.
-//   - Partitions that do not exist, or are led elsewhere, are left out of the answer; so are those of
-//     internal topics, which have nothing in the bucket.
+//   - Partitions that do not exist, or are led elsewhere, are left out of the answer. So are those
+//     of internal topics, which have nothing in the bucket.
 func init() {
 	register(0, 5, describeLogDirs, rules{
 		needs: []access.Need{access.Describe.On(access.Cluster)}, quota: access.Requests})

@@ -20,11 +20,11 @@ import (
 // committed, in which the newest commit of a group for a partition is always the only one. It is
 // made of the view when somebody reads it, and let go when nobody does. Nothing of it is stored.
 //
-//   - A record's offset is made of its time: so what a client has read on one node it does not read
-//     again on another, or on the same after a restart, and there are holes between offsets.
-//   - The newest record stays, so the end does not go back while the log is kept. It may be lower on
-//     another node, or when the log is made again: there the newest record may have no trace. So a
-//     client that is ahead of the end waits; see reach.
+//   - A record's offset is made of its time: so what a client has read on one node it does not
+//     read again on another, or on the same after a restart, and there are holes between offsets.
+//   - The newest record stays, so the end does not go back while the log is kept. It may be lower
+//     on another node, or when the log is made again, where what was deleted has left no record. So
+//     a client that is ahead of the end waits; see reach.
 //   - Commits come by the look, which takes a small part of one core. Those of one group for one
 //     partition that come between two looks are one record.
 //   - What a group has no longer is a record without a value. When the whole group is gone, so is a
@@ -35,8 +35,8 @@ import (
 //     DescribeGroups answers for them.
 //   - It is for tools that watch. Commits have the times of the coordinator's clock, and records
 //     without a value those of the node's. If the first was set back or the second is ahead, or a
-//     transaction takes long to end, a commit has an offset among later ones of another node: a client
-//     that changes nodes in that moment may miss it until the group commits again.
+//     transaction takes long to end, a commit has an offset among later ones of another node: a
+//     client that changes nodes in that moment may miss it until the group commits again.
 type commitLog struct {
 	view *coordinator.View
 
