@@ -283,10 +283,12 @@ func (s *shares) strike(ctx context.Context, admin *kadm.Client, n int) (err err
 		s.tell("kill -9 of %s", mark.member)
 		mark.from = time.Now().UnixNano()
 		s.members[i].kill()
-		if s.members[i], err = s.join(ctx); err != nil {
+		s.judge.struck(mark)
+		m, err := s.join(ctx)
+		if err != nil {
 			return err
 		}
-		s.judge.struck(mark)
+		s.members[i] = m
 		if n%4 == 2 {
 			return s.stop(ctx, s.members[s.atWork(i+1)])
 		}
