@@ -161,7 +161,7 @@ test-flink: build test-servers ## Flink's KafkaSink with EXACTLY_ONCE copies a t
 	mvn -q -B -f test/groups/flink/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only flink --strikes 8 --naming INCREMENTING $(ARGS)
 
-test-shares: build test-servers ## Java's KafkaShareConsumer works through a million records while it, the nodes and Redis are killed, stopped and wiped; each redelivery is judged (5 minutes)
+test-shares: build test-servers ## Java's KafkaShareConsumer works through a million records while it, the nodes and Redis are killed, stopped and wiped; each redelivery is judged (3 minutes)
 	mvn -q -B -f test/groups/members/java/pom.xml package
 	$(GO) run ./test/groups --firn $(BIN)/firn --only shares --strikes 8 $(ARGS)
 
