@@ -253,7 +253,7 @@ func (l *loader) apply(ctx context.Context, snapshot *snapshotObject, chains []*
 		if !cov.sealed {
 			return nil, fmt.Errorf("%w: %s", errMoved, journalKey(life, cov.upTo))
 		}
-		found.covers[life] = cov // of a chain whose seal is gone: it stays said that nothing counts that comes behind it
+		found.covers[life] = cov // of a chain whose seal is gone: keep recording that nothing after it counts
 	}
 	objects, err := l.journalObjects(ctx, keys)
 	if err != nil {

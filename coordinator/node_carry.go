@@ -45,8 +45,8 @@ func (l *Life) Carry(ctx context.Context, sealed time.Time) (*Carriage, error) {
 }
 
 // nextCarried returns an id for the next object that none was given for it before, should one have
-// been of no use: as if the segment were sealed a little later, but not much. Whoever calls it has
-// the turn.
+// been of no use: as if the segment were sealed a little later, but not much. The caller
+// has the turn.
 func (l *Life) nextCarried(sealed time.Time) (segments.ID, bool) {
 	life, err := segments.ParseID(l.id)
 	if err != nil {

@@ -243,7 +243,7 @@ func (v *View) ProducerCount(at segments.Partition) int {
 }
 
 // replace puts another state in place: that of a new incarnation, with the commit stream known up
-// to seq. What was pending before is dropped. High watermarks do not move back; an error names
+// to seq. Pending entries are dropped. High watermarks do not move back; an error names
 // one that would have.
 func (v *View) replace(state *State, seq uint64) error {
 	v.mu.Lock()

@@ -59,7 +59,7 @@ func Direct(w DirectWriter, limits Limits, logger *slog.Logger) http.Handler {
 	return withAddress(s.mux)
 }
 
-// undelivered is what a client gets to know when a direct writer did not write.
+// undelivered is the answer to a client when a direct writer did not write.
 func undelivered(err error) error {
 	refused := func(status int) *problem {
 		p := refuse(status, "", "%v", err)

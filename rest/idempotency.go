@@ -69,8 +69,8 @@ func structuredString(quoted string) (string, bool) {
 	return "", false
 }
 
-// underWay is what a client gets to know that makes a request again while an earlier try is on its
-// way: it asks once more, and gets the answer of that.
+// underWay is the answer to a client that makes a request again while an earlier try is on its way:
+// it asks once more, and gets the answer of that.
 func underWay() *problem {
 	p := refuse(http.StatusConflict, idempotencyHeader, "another try of this request is still under way")
 	p.retryAfter = time.Second

@@ -354,7 +354,7 @@ func (s *Server) timestampOf(w *writeRequest, at segments.Partition, otherwise i
 	return otherwise
 }
 
-// unwritten is what a client gets to know when ingest did not write a batch.
+// unwritten is the answer to a client when ingest did not write a batch.
 func unwritten(err error) *problem {
 	switch {
 	case errors.Is(err, coordinator.ErrKeyReused):

@@ -45,8 +45,8 @@ func (m *Manager) Begin(ctx context.Context, id string, timeout time.Duration,
 	}
 }
 
-// fence raises the epoch, and aborts what was ongoing under the one before. What it returns is in
-// the journal, and nothing is open.
+// fence raises the epoch, and aborts what was ongoing under the one before. The id that it returns
+// is in the journal, and no partition has an open transaction.
 func (m *Manager) fence(
 	ctx context.Context,
 	f coordinator.Fence,

@@ -18,7 +18,11 @@ import (
 
 // Errors of this package, beside coordinator's.
 var (
+	// ErrTimeout is returned by Begin for a timeout that is not above 0, or is above
+	// Options.MaxTimeout. The caller asks for another.
 	ErrTimeout = errors.New("the transaction timeout is not allowed")
+	// ErrTooMany is returned by Begin for a new id when there are Options.MaxIDs already. Ids that
+	// nobody uses go after Options.Retention.
 	ErrTooMany = errors.New("too many transactional ids")
 )
 
