@@ -107,8 +107,8 @@ var kafkaStatus = map[*kerr.Error]int{
 	kerr.MessageTooLarge:            http.StatusRequestEntityTooLarge,
 }
 
-// problemOf makes err the problem document that a client gets. Errors that nobody foresaw are logged
-// as well.
+// problemOf makes err the problem document that a client gets. Errors that nobody foresaw are
+// logged as well.
 func (s *Server) problemOf(err error) problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return *p
