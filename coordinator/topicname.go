@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"firn.dev/segments"
 )
 
 // ErrTopicName is what is wrong with a name that no topic can have.
@@ -43,6 +45,26 @@ var internalTopics = []string{"__consumer_offsets", "__transaction_state", "__sh
 
 // IsInternalTopic says that a name is of a topic that Kafka keeps its own state in.
 func IsInternalTopic(name string) bool { return slices.Contains(internalTopics, name) }
+
+// InternalTopicID is the id under which an internal topic is shown. No id of another topic has
+// letters alone: see segments.NewTopicID.
+func InternalTopicID(name string) (id segments.TopicID) {
+	copy(id[:], name)
+	return id
+}
+
+// TopicName is the name of a topic, also of an internal one; "" if there is none.
+func (v *View) TopicName(id segments.TopicID) string {
+	if t := v.TopicByID(id); t != nil {
+		return t.Name
+	}
+	for _, name := range internalTopics {
+		if InternalTopicID(name) == id {
+			return name
+		}
+	}
+	return ""
+}
 
 // TopicNames are the names that new topics may collide with, by what they would have in common.
 // Kafka refuses a topic whose name differs from another's in '.' against '_' only, because its

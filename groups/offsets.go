@@ -156,7 +156,7 @@ func (m *Manager) DeleteOffsets(ctx context.Context, group string, partitions []
 			}
 			subscribed, seen := g.Subscriptions(), map[segments.Partition]bool{}
 			for i, at := range partitions {
-				if topic := view.TopicByID(at.Topic); topic != nil && subscribed(topic.Name) {
+				if topic := view.TopicName(at.Topic); topic != "" && subscribed(topic) {
 					answers[i] = kerr.GroupSubscribedToTopic
 				} else if _, committed := view.Committed(group, at); committed && !seen[at] {
 					c.Offsets = append(c.Offsets, coordinator.DeletedOffset(at))

@@ -88,8 +88,8 @@ func (m *Manager) swept(offsets []coordinator.CommittedOffset, now time.Time, g 
 	}
 	for _, committed := range offsets {
 		age, in := now.Sub(time.UnixMilli(committed.Time)), g.Members() > 0
-		topic := m.opts.Node.View().TopicByID(committed.Partition.Topic)
-		used := in && (topic == nil || reads(topic.Name))
+		topic := m.opts.Node.View().TopicName(committed.Partition.Topic)
+		used := in && (topic == "" || reads(topic))
 		switch {
 		case used && age >= m.opts.renewal():
 			all = append(all, committed.GroupOffset)

@@ -18,9 +18,8 @@ var offsetsTopic = internalTopic("__consumer_offsets")
 var transactionsTopic = internalTopic("__transaction_state")
 
 func internalTopic(name string) *coordinator.Topic {
-	t := &coordinator.Topic{Name: name, Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}}
-	copy(t.ID[:], name) // no id of another topic has letters alone: see segments.NewTopicID
-	return t
+	return &coordinator.Topic{Name: name, ID: coordinator.InternalTopicID(name), Partitions: 1,
+		Configs: map[string]string{"cleanup.policy": "compact"}}
 }
 
 // isInternal says that a topic that can be read is one of the internal ones.

@@ -164,6 +164,14 @@ func TestInternalTopics(t *testing.T) {
 	if got, err := admin.FetchOffsets(t.Context(), "watcher"); err != nil || got[offsetsTopic][0].At != 1<<40 {
 		t.Errorf("it has committed %v, %v", got, err)
 	}
+	reads, assigned := context.WithCancel(ctx)
+	f.client(t, kgo.ConsumerGroup("reader"), kgo.ConsumeTopics(offsetsTopic), kgo.DisableAutoCommit(),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { assigned() }))
+	<-reads.Done()
+	subscribed, err := admin.DeleteOffsets(t.Context(), "reader", kadm.TopicsSet{offsetsTopic: {0: {}}})
+	if err := subscribed[offsetsTopic][0]; !errors.Is(err, kerr.GroupSubscribedToTopic) {
+		t.Errorf("deleting the offset of a topic that the group reads: %v", err)
+	}
 	configs, err := admin.DescribeTopicConfigs(t.Context(), offsetsTopic)
 	if err != nil || configs[0].Err != nil {
 		t.Errorf("configs %v: %v", configs, err)
@@ -216,4 +224,31 @@ func TestCommitsNeedPermission(t *testing.T) {
 		Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: -1}}}}
 	wantCode(t, "ListOffsets", ask[*kmsg.ListOffsetsResponse](t, f, list).Topics[0].Partitions[0].ErrorCode,
 		kerr.TopicAuthorizationFailed)
+}
+
+// Of an internal topic, too, an offset that waits for its transaction is not told to who asks for
+// stable ones.
+func TestUnstableOffsetOfInternalTopic(t *testing.T) {
+	f := startFirn(t, kafka.Options{})
+	begin := kmsg.NewPtrInitProducerIDRequest()
+	begin.Version, begin.TransactionalID, begin.TransactionTimeoutMillis = 4, new("copy"), 60_000
+	producer := ask[*kmsg.InitProducerIDResponse](t, f, begin)
+	wantCode(t, "InitProducerID", producer.ErrorCode, nil)
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.Version, add.TransactionalID, add.Group = 3, "copy", "group"
+	add.ProducerID, add.ProducerEpoch = producer.ProducerID, producer.ProducerEpoch
+	wantCode(t, "AddOffsetsToTxn", ask[*kmsg.AddOffsetsToTxnResponse](t, f, add).ErrorCode, nil)
+	send := kmsg.NewPtrTxnOffsetCommitRequest()
+	send.Version, send.TransactionalID, send.Group, send.Generation = 3, "copy", "group", -1
+	send.ProducerID, send.ProducerEpoch = producer.ProducerID, producer.ProducerEpoch
+	send.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: offsetsTopic,
+		Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Offset: 5, LeaderEpoch: -1}}}}
+	sent := ask[*kmsg.TxnOffsetCommitResponse](t, f, send)
+	wantCode(t, "TxnOffsetCommit", sent.Topics[0].Partitions[0].ErrorCode, nil)
+	fetch := kmsg.NewPtrOffsetFetchRequest()
+	fetch.Version, fetch.RequireStable = 9, true
+	fetch.Groups = []kmsg.OffsetFetchRequestGroup{{Group: "group", MemberEpoch: -1,
+		Topics: []kmsg.OffsetFetchRequestGroupTopic{{Topic: offsetsTopic, Partitions: []int32{0}}}}}
+	got := ask[*kmsg.OffsetFetchResponse](t, f, fetch).Groups[0].Topics[0].Partitions[0]
+	wantCode(t, "OffsetFetch", got.ErrorCode, kerr.UnstableOffsetCommit)
 }
