@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -324,15 +323,29 @@ func (m *Manager) crowded(s *protocol.ShareGroup) bool {
 // is not in the log it gives nothing, whoever says that it was read.
 func (m *Manager) AcquireShares(ctx context.Context, group, member string, read []ShareAcquire,
 	bounds AcquireBounds) (got [][]AcquiredRange, err *kerr.Error) {
-	got = make([][]AcquiredRange, len(read))
+	got, _, err = m.acquireShares(ctx, group, member, read, bounds)
+	return got, err
+}
+
+// ClaimShares is AcquireShares of one partition, for clients that are no members. The group is done
+// with what lies before next, or others have it. After an error, UnclaimShares has to be called.
+func (m *Manager) ClaimShares(ctx context.Context, group, member string, read *ShareAcquire,
+	bounds AcquireBounds) (got []AcquiredRange, next int64, err *kerr.Error) {
+	all, nexts, err := m.acquireShares(ctx, group, member, []ShareAcquire{*read}, bounds)
+	return all[0], nexts[0], err
+}
+
+func (m *Manager) acquireShares(ctx context.Context, group, member string, read []ShareAcquire,
+	bounds AcquireBounds) (got [][]AcquiredRange, next []int64, err *kerr.Error) {
+	got, next = make([][]AcquiredRange, len(read)), make([]int64, len(read))
 	if slices.ContainsFunc(read, func(r ShareAcquire) bool { return m.ahead(r.Partition, r.To) }) {
 		m.hear(ctx)
 	}
 	still := (*shardOwnership).still
 	err = m.certainShares(ctx, group, still, func(now time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
-		left, crowded, rules := bounds.Most, m.crowded(s), s.Rules
-		rules.Lock = cmp.Or(bounds.Lock, rules.Lock)
+		left, crowded := bounds.Most, m.crowded(s)
 		for i := range read {
+			next[i] = read[i].From
 			p, refused := m.partition(s, group, read[i].Partition)
 			if refused != nil || p == nil || left <= 0 {
 				continue // the next question is answered with the reason
@@ -343,19 +356,17 @@ func (m *Manager) AcquireShares(ctx context.Context, group, member string, read 
 				last = min(last, p.End()-1)
 			}
 			r := read[i].within(info.LogStart, last)
-			got[i] = p.Acquire(now, &protocol.ShareAcquisition{Member: member, From: r.From, To: r.To, Batches: r.Batches,
-				Most: left, Exactly: bounds.Exactly, Split: bounds.Split}, &rules)
+			got[i] = s.Acquire(now, p, &protocol.ShareAcquisition{Member: member, From: r.From, To: r.To, Batches: r.Batches,
+				Most: left, Exactly: bounds.Exactly, Split: bounds.Split, Lock: bounds.Lock})
+			next[i] = p.Next()
 			for _, some := range got[i] {
 				left -= int(some.Records())
 				m.metrics.acquired.Add(float64(some.Records()))
 			}
-			if len(got[i]) > 0 {
-				s.Wake(now.Add(rules.Lock))
-			}
 		}
 		return nil
 	})
-	return got, err
+	return got, next, err
 }
 
 // ShareAcks is what a member says of records of one partition.
@@ -444,6 +455,15 @@ func renews(acks []ShareAck) bool {
 func (m *Manager) ReleaseShares(ctx context.Context, group, member string, of []segments.Partition) *kerr.Error {
 	return m.inShares(ctx, group, func(_ time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
 		s.Release(member, of)
+		return nil
+	})
+}
+
+// UnclaimShares gives back all that was acquired under a name, of which nobody was told. It counts
+// as no delivery.
+func (m *Manager) UnclaimShares(ctx context.Context, group, member string) *kerr.Error {
+	return m.inShares(ctx, group, func(_ time.Time, s *protocol.ShareGroup, _ *hostedGroup) *kerr.Error {
+		s.Unclaim(member)
 		return nil
 	})
 }

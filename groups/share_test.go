@@ -168,6 +168,51 @@ func TestShareGroupsEndNoFutureRecords(t *testing.T) {
 	})
 }
 
+// A share group that only functions use forgets nothing between two claims: not what it skips, and
+// no delivery is counted of which nobody was told.
+func TestShareGroupsWithoutMembersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := memory.New(), embedded.New(embedded.Options{})
+		a := start(t, store, c, 1, groups.Options{})
+		at := segments.Partition{Topic: createTopic(t, a.node)}
+		fill(t, a.node, at, 10)
+		synctest.Wait()
+		begin := []groups.ShareBeginning{{Partition: at}}
+		if err := a.manager.OpenShares(t.Context(), "work", begin); err != nil {
+			t.Fatal(err)
+		}
+		next := func(o *owner, want int64) {
+			t.Helper()
+			synctest.Wait() // until it is stored, and forgotten
+			if n := o.manager.MemberBytes(); n != 0 {
+				t.Errorf("a group without members takes %d bytes", n)
+			}
+			states, _, _, err := o.manager.Shares(t.Context(), "work", []segments.Partition{at})
+			if err != nil || states[0].Offset != want {
+				t.Errorf("the group is at %+v, %v; not %d", states, err, want)
+			}
+		}
+		read := groups.ShareAcquire{Partition: at, From: 0, To: 3}
+		got, to, err := a.manager.ClaimShares(t.Context(), "work", "m", &read, groups.AcquireBounds{Most: 5, Exactly: true})
+		if err != nil || got != nil || to != 4 {
+			t.Errorf("acquired %v up to %d, %v", got, to, err)
+		}
+		next(a, 4)
+		m := &sharing{a, t, "m", at}
+		for range 10 { // more often than they may be delivered
+			m.takes(9, "4-9×1 ")
+			if err := a.manager.UnclaimShares(t.Context(), "work", "m"); err != nil {
+				t.Fatal(err)
+			}
+			next(a, 4)
+		}
+		a.stop(t)
+		b := start(t, store, c, 2, groups.Options{})
+		defer b.stop(t)
+		next(b, 4)
+	})
+}
+
 // A share group that takes as much memory as it may gives out what was given back, and says that it
 // is full where there is nothing.
 func TestCrowdedShareGroupsGoOn(t *testing.T) {

@@ -35,7 +35,7 @@ type problem struct {
 	Reasons    []string    `json:"reasons,omitempty"` // why /readyz says no
 
 	Claims  []claimAnswer  `json:"claims,omitempty"`  // what became of each claim, if not all were refused
-	Records []recordAnswer `json:"records,omitempty"` // likewise of each record that was acknowledged
+	Records []recordAnswer `json:"records,omitempty"` // what became of each record, if not all were acknowledged
 
 	// The range that there is, of an offset that lies outside of it.
 	LogStart      *int64 `json:"log_start_offset,omitempty"`

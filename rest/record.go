@@ -74,17 +74,22 @@ type unreadable struct {
 // maxSkipped is of how many ranges one answer tells.
 const maxSkipped = 20
 
+// addSkipped adds what cannot be read to a list, unless that has as many ranges as it may have.
+func addSkipped(all []unreadable, u unreadable, most int) (_ []unreadable, added bool) {
+	if n := len(all); n > 0 && all[n-1].To == u.From {
+		all[n-1].To = u.To
+		return all, true
+	}
+	if len(all) >= most {
+		return all, false
+	}
+	return append(all, u), true
+}
+
 // skip notes what cannot be read. It says whether there is room for more.
 func (t *recordText) skip(u unreadable) (more bool, err error) {
-	if n := len(t.skipped); n > 0 && t.skipped[n-1].To == u.From {
-		t.skipped[n-1].To = u.To
-		return true, nil
-	}
-	if len(t.skipped) == maxSkipped {
-		return false, nil
-	}
-	t.skipped = append(t.skipped, u)
-	return true, nil
+	t.skipped, more = addSkipped(t.skipped, u, maxSkipped)
+	return more, nil
 }
 
 func newRecordText(name func(*consumed)) *recordText {

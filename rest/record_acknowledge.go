@@ -15,7 +15,7 @@ import (
 // acknowledgeRequest says what becomes of claimed records.
 type acknowledgeRequest struct {
 	Claim   string           `json:"claim"`
-	TTL     seconds          `json:"ttl"` // of those that are renewed
+	TTL     seconds          `json:"ttl"` // of those that are renewed; 0: as long as they were claimed for
 	Records []recordToSettle `json:"records"`
 }
 
@@ -50,19 +50,16 @@ func (s *Server) acknowledgeRecords(w http.ResponseWriter, r *http.Request, memo
 		return err
 	}
 	group := r.PathValue("group")
-	config := s.opts.Groups.ShareConfigOf(group)
-	ttl, err := recordTTL(asked.TTL, &config)
-	if err != nil {
-		return err
-	}
 	id, is := strings.CutPrefix(asked.Claim, recordClaimPrefix)
-	switch {
+	switch err := checkRecordTTL(time.Duration(asked.TTL)); {
+	case err != nil:
+		return err
 	case !is || len(id) != 32:
 		return invalid("claim", "is %.60q; it has to be what the answer to the claim had", asked.Claim)
 	case len(asked.Records) == 0:
 		return invalid("records", "are missing")
 	}
-	said, of, err := s.settled(r, asked.Records, ttl)
+	said, of, err := s.settled(r, asked.Records, time.Duration(asked.TTL))
 	if err != nil {
 		return err
 	}
@@ -83,8 +80,10 @@ func (s *Server) settled(r *http.Request, records []recordToSettle, ttl time.Dur
 		switch {
 		case !is:
 			return nil, nil, invalid("records.type", "is %q; it has to be accept, release, reject or renew", record.Type)
-		case record.Offset == nil || *record.Offset < 0:
+		case record.Offset == nil:
 			return nil, nil, invalid("records.offset", "is missing: that of a claimed record")
+		case *record.Offset < 0:
+			return nil, nil, invalid("records.offset", "is %d; it has to be that of a claimed record", *record.Offset)
 		}
 		n, named := known[record.partitionName]
 		if !named {

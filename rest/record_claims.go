@@ -80,6 +80,7 @@ type recordClaim struct {
 	ttl    time.Duration
 	most   int // records
 	memory *share
+	held   int64 // of memory, beside the answer
 
 	maxBytes   int // of the records' keys, values and headers, and of what is read at once
 	bytes      int
@@ -100,7 +101,7 @@ func (s *Server) claimRecords(w http.ResponseWriter, r *http.Request, memory *sh
 		return err
 	}
 	c := &recordClaim{s: s, r: r, group: r.PathValue("group"), maxBytes: maxBytes, memory: memory,
-		claimed: claimedRecords{Claim: newRecordClaim(), Records: []claimedRecord{}}}
+		held: memory.hold.Held(), claimed: claimedRecords{Claim: newRecordClaim(), Records: []claimedRecord{}}}
 	if err := c.take(&asked); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (s *Server) claimRecords(w http.ResponseWriter, r *http.Request, memory *sh
 	if len(c.claimed.Records) == 0 {
 		c.claimed.Claim = ""
 	} else if r.Context().Err() != nil { // nobody would hear of them
-		c.giveBack()
+		c.unclaim()
 		return context.Cause(r.Context())
 	}
 	answerAs(w, http.StatusOK, typeJSON, c.claimed, jsontext.Multiline(false))
@@ -135,10 +136,11 @@ func (c *recordClaim) take(asked *recordClaimRequest) error {
 	case asked.From != "" && asked.From != "earliest" && asked.From != "latest":
 		return invalid("from", "is %q; it has to be earliest or latest", asked.From)
 	}
-	var err error
-	if c.ttl, err = recordTTL(asked.TTL, &c.config); err != nil {
+	c.ttl = time.Duration(asked.TTL)
+	if err := checkRecordTTL(c.ttl); err != nil {
 		return err
 	}
+	c.ttl = cmp.Or(c.ttl, c.config.Lock)
 	c.claimed.TTL = seconds(c.ttl)
 	for _, name := range asked.Topics {
 		t, err := c.s.readableTopic(c.r, name)
@@ -162,17 +164,13 @@ func (c *recordClaim) take(asked *recordClaimRequest) error {
 	return nil
 }
 
-// recordTTL is for how long records are locked: as long as a client asks for, or as the group's
-// config says, which may be longer.
-func recordTTL(asked seconds, config *groups.ShareConfig) (time.Duration, error) {
-	ttl := time.Duration(asked)
-	switch {
-	case ttl == 0:
-		return config.Lock, nil
-	case ttl < groups.MinClaimTTL || ttl > groups.MaxClaimTTL:
-		return 0, invalid("ttl", "is %s; it has to be from %s to %s", ttl, groups.MinClaimTTL, groups.MaxClaimTTL)
+// checkRecordTTL refuses times that a client may not ask for. If it asks for none, what a group's
+// config says may be longer.
+func checkRecordTTL(asked time.Duration) error {
+	if asked != 0 && (asked < groups.MinClaimTTL || asked > groups.MaxClaimTTL) {
+		return invalid("ttl", "is %s; it has to be from %s to %s", asked, groups.MinClaimTTL, groups.MaxClaimTTL)
 	}
-	return ttl, nil
+	return nil
 }
 
 // recordClaimPrefix and 16 random bytes make the id of a claim: longer than the ids that Kafka's
@@ -334,7 +332,11 @@ func (c *recordClaim) beginning(ctx context.Context, at segments.Partition) (int
 // window reads a partition from an offset on, and claims what it has read. It says whether the
 // group is further then.
 func (c *recordClaim) window(ctx context.Context, at segments.Partition, offset int64) (further bool, _ error) {
-	found, to, err := c.read(ctx, at, offset)
+	topic := c.s.view().TopicByID(at.Topic)
+	if topic == nil {
+		return false, nil
+	}
+	found, skipped, to, err := c.read(ctx, topic, at, offset)
 	if errors.Is(err, index.ErrOffsetOutOfRange) {
 		return false, nil // the log has lost its beginning meanwhile: the group learns of it
 	}
@@ -349,12 +351,13 @@ func (c *recordClaim) window(ctx context.Context, at segments.Partition, offset 
 			asked.Batches = append(asked.Batches, groups.LogRange{First: found[i].Offset, Last: found[i].Offset})
 		}
 	}
-	got, refused := c.s.opts.Groups.AcquireShares(ctx, c.group, c.member, []groups.ShareAcquire{asked},
+	got, next, refused := c.s.opts.Groups.ClaimShares(ctx, c.group, c.member, &asked,
 		groups.AcquireBounds{Most: c.most - len(c.claimed.Records), Exactly: true, Lock: c.ttl})
-	if refused != nil {
+	if refused != nil { // it may have been acquired, and nobody hears of it
+		c.unclaim()
 		return false, refused
 	}
-	for _, acquired := range got[0] {
+	for _, acquired := range got {
 		for i := range found {
 			if o := found[i].Offset; acquired.First <= o && o <= acquired.Last {
 				c.bytes += found[i].size
@@ -362,7 +365,19 @@ func (c *recordClaim) window(ctx context.Context, at segments.Partition, offset 
 			}
 		}
 	}
-	return true, nil
+	for _, u := range skipped {
+		if u.To = min(u.To, next); u.From < u.To { // the group is done with it
+			u.Partition = &at.Index
+			c.claimed.Skipped = append(c.claimed.Skipped, skippedRecord{topic.Name, u})
+		}
+	}
+	c.memory.shrink(c.held + c.kept())
+	return len(got) > 0 || next > offset, nil
+}
+
+// kept is what the answer takes, about: its bytes twice, as they were stored and as text.
+func (c *recordClaim) kept() int64 {
+	return int64(2*c.bytes + len(c.claimed.Records)*claimedRecordBytes)
 }
 
 // foundRecord is a record that may be claimed.
@@ -373,17 +388,13 @@ type foundRecord struct {
 
 // read reads and decodes records of a partition: as many as the claim has room for, and one if it
 // has none yet. Behind them is the offset to.
-func (c *recordClaim) read(ctx context.Context, at segments.Partition, offset int64) (found []foundRecord, to int64,
-	_ error) {
-	topic := c.s.view().TopicByID(at.Topic)
-	if topic == nil {
-		return nil, offset, nil
-	}
+func (c *recordClaim) read(ctx context.Context, topic *coordinator.Topic, at segments.Partition, offset int64) (
+	found []foundRecord, skipped []unreadable, to int64, _ error) {
 	memory := c.s.readShare(ctx)
 	defer memory.giveBack()
 	most, err := memory.reserve(ctx, c.maxBytes)
 	if err != nil {
-		return nil, offset, err
+		return nil, nil, offset, err
 	}
 	reading, cancel := context.WithTimeout(ctx, bucketTimeout)
 	defer cancel()
@@ -391,7 +402,7 @@ func (c *recordClaim) read(ctx context.Context, at segments.Partition, offset in
 		Committed: c.config.ReadCommitted,
 		Reserve:   func(ctx context.Context, n int64) error { return memory.grow(ctx, 2*n) }})
 	if err != nil {
-		return nil, offset, err
+		return nil, nil, offset, err
 	}
 	had, size := len(c.claimed.Records), 0
 	take := func(r batch.Record) (bool, error) {
@@ -404,19 +415,15 @@ func (c *recordClaim) read(ctx context.Context, at segments.Partition, offset in
 		found = append(found, f)
 		return true, nil
 	}
-	skip := func(u unreadable) (bool, error) {
-		if len(c.claimed.Skipped) == maxSkipped {
-			return false, nil
-		}
-		u.Partition = &at.Index
-		c.claimed.Skipped = append(c.claimed.Skipped, skippedRecord{topic.Name, u})
-		return true, nil
+	skip := func(u unreadable) (more bool, _ error) {
+		skipped, more = addSkipped(skipped, u, maxSkipped-len(c.claimed.Skipped))
+		return more, nil
 	}
 	to, err = c.s.decode(ctx, &chunk, offset, taker{take, skip})
 	if err == nil {
 		err = c.memory.grow(ctx, int64(2*size+len(found)*claimedRecordBytes))
 	}
-	return found, to, err
+	return found, skipped, to, err
 }
 
 // claimedRecordBytes is what a claimed record takes beside its bytes, about.
@@ -430,12 +437,13 @@ func recordSize(r *batch.Record) int {
 	return n
 }
 
-// giveBack releases what was claimed for a client that has gone.
-func (c *recordClaim) giveBack() {
+// unclaim gives back what was claimed, of which nobody hears.
+func (c *recordClaim) unclaim() {
+	c.claimed.Records, c.claimed.Skipped = nil, nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), catchUpTimeout)
 	defer cancel()
-	if err := c.s.opts.Groups.ReleaseShares(ctx, c.group, c.member, c.partitions); err != nil {
-		c.s.opts.Logger.Debug("records whose claim has lost its client are given back when its time is over", "group",
+	if err := c.s.opts.Groups.UnclaimShares(ctx, c.group, c.member); err != nil {
+		c.s.opts.Logger.Debug("records of a claim that is not answered are given back when its time is over", "group",
 			c.group, "error", err)
 	}
 }

@@ -381,6 +381,45 @@ func TestRecordClaimsSkip(t *testing.T) {
 		t.Error(got)
 	}
 	f.claimWork(t, "", jobs("max", 9), "")
+	for range 25 { // more than are read at once, and nothing is locked meanwhile
+		f.writeUnreadable(t, topic, 1)
+	}
+	f.writeValues(t, topic, 0, "c", "d")
+	var named float64
+	var last claimedWork
+	for end := 5.0; len(last.Records) == 0 && !t.Failed(); {
+		last = claimedWork{}
+		resp := f.call(t, "POST", workPath+"claim?wait=60s", jobs("max", 1), &last)
+		if resp.StatusCode != 200 || len(last.Records)+len(last.Skipped) == 0 {
+			t.Fatalf("%s %+v", resp.Status, last)
+		}
+		for _, s := range last.Skipped {
+			from, to := s["from"].(float64), s["to"].(float64)
+			if from < end {
+				t.Errorf("%v to %v is skipped again", from, to)
+			}
+			end, named = to, named+to-from
+		}
+	}
+	if last.String() != "c×1" || named != 25 {
+		t.Errorf("%+v after %v records that cannot be read", last, named)
+	}
+}
+
+// A record that is renewed stays locked as long as it was claimed for; a client may ask for less.
+func TestRecordClaimsAreRenewed(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "jobs", 1)
+	f.configure(t, map[string]string{dynamicconfig.ShareLockDuration: "3600000"}) // more than may be asked for
+	f.writeValues(t, topic, 0, "a")
+	claim := f.claimWork(t, "", jobs(), "a×1").Claim
+	for _, ttl := range []int{0, 1} {
+		if got := f.settle(t, claim, ttl, map[int64]string{0: "renew"}); got != "200" {
+			t.Error(got)
+		}
+	}
+	f.claimWork(t, "?wait=60s", jobs(), "a×2")
 }
 
 // One tenant's records cannot be acknowledged by another that knows the claim.

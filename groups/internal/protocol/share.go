@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -201,8 +202,26 @@ func (g *ShareGroup) remove(m *shareMember) {
 	g.Release(m.id, nil)
 }
 
+// Acquire gives a member records of a partition of the group.
+func (g *ShareGroup) Acquire(now time.Time, p *SharePartition, a *ShareAcquisition) []AcquiredRange {
+	before := p.version
+	got := p.Acquire(now, a, &g.Rules)
+	if len(got) > 0 {
+		g.Wake(now.Add(cmp.Or(a.Lock, g.Rules.Lock)))
+	} else if p.version != before { // no acknowledgement will store it, and an idle group is forgotten
+		g.agreed++
+	}
+	return got
+}
+
 // Release gives back what a member has acquired of some partitions; nil: of all.
-func (g *ShareGroup) Release(member string, of []segments.Partition) {
+func (g *ShareGroup) Release(member string, of []segments.Partition) { g.release(member, of, true) }
+
+// Unclaim gives back what a member has acquired and was never told of: those deliveries do not
+// count.
+func (g *ShareGroup) Unclaim(member string) { g.release(member, nil, false) }
+
+func (g *ShareGroup) release(member string, of []segments.Partition, told bool) {
 	if of == nil {
 		of = slices.Collect(maps.Keys(g.Partitions))
 	}
@@ -211,7 +230,7 @@ func (g *ShareGroup) Release(member string, of []segments.Partition) {
 		if p == nil {
 			continue
 		}
-		if p.releaseAll(&g.Rules, func(l *shareLock) bool { return l.member == member }) > 0 {
+		if p.releaseAll(&g.Rules, told, func(l *shareLock) bool { return l.member == member }) > 0 {
 			g.agreed++
 			g.freed++
 		}

@@ -39,6 +39,7 @@ type shareRun struct {
 type shareLock struct {
 	member string
 	until  time.Time
+	lasts  time.Duration // what was asked for: ShareAcquisition.Lock
 }
 
 // recordState is what is to become of a record. Kafka tells the finished ones apart, as
@@ -72,7 +73,7 @@ type AcquiredRange struct {
 type ShareAck struct {
 	LogRange
 	Types []AckType
-	Lock  time.Duration // of what is renewed; 0: as the group's config says
+	Lock  time.Duration // of what is renewed; 0: as when it was acquired
 }
 
 // AckType is what is to become of a record.
@@ -137,16 +138,17 @@ func (p *SharePartition) Full(rules *ShareRules, crowded bool) bool {
 // ShareAcquisition is what a member that has read a log wants of it.
 type ShareAcquisition struct {
 	Member   string
-	From, To int64      // what was read
-	Batches  []LogRange // with records for members, in order; there are none elsewhere in what was read
-	Most     int        // records
-	Exactly  bool       // not one more; otherwise whole batches (KIP-1206)
-	Split    int        // about how many records a range of the answer is to have; 0: any number
+	From, To int64         // what was read
+	Batches  []LogRange    // with records for members, in order; there are none elsewhere in what was read
+	Most     int           // records
+	Exactly  bool          // not one more; otherwise whole batches (KIP-1206)
+	Split    int           // about how many records a range of the answer is to have; 0: any number
+	Lock     time.Duration // 0: as the group's config says
 }
 
 // Acquire gives a member records that are available, or were never delivered.
 func (p *SharePartition) Acquire(now time.Time, a *ShareAcquisition, rules *ShareRules) (got []AcquiredRange) {
-	lock := &shareLock{member: a.Member, until: now.Add(rules.Lock)}
+	lock := &shareLock{member: a.Member, until: now.Add(cmp.Or(a.Lock, rules.Lock)), lasts: a.Lock}
 	behind, left := max(a.From, p.Start), a.Most // behind: the offset after the last that was looked at
 	for _, b := range a.Batches {
 		if left <= 0 {
@@ -341,8 +343,8 @@ func (p *SharePartition) acknowledge(now time.Time, acks []ShareAck, rules *Shar
 			r.busy = false
 			switch t := a.Types[min(r.first-a.First, int64(len(a.Types)-1))]; t {
 			case AckRenew:
-				if lock == nil {
-					lock = &shareLock{r.lock.member, now.Add(cmp.Or(a.Lock, rules.Lock))}
+				if lasts := cmp.Or(a.Lock, r.lock.lasts); lock == nil || lock.lasts != lasts {
+					lock = &shareLock{r.lock.member, now.Add(cmp.Or(lasts, rules.Lock)), lasts}
 				}
 				r.lock = lock
 			case AckRelease:
@@ -380,10 +382,14 @@ func (p *SharePartition) mark(acks []ShareAck, busy bool) {
 	}
 }
 
-// releaseAll gives back what the chosen locks hold, and says how many records that are.
-func (p *SharePartition) releaseAll(rules *ShareRules, chosen func(*shareLock) bool) (n int64) {
+// releaseAll gives back what the chosen locks hold, and says how many records that are. If nobody
+// was told of them they were not delivered.
+func (p *SharePartition) releaseAll(rules *ShareRules, told bool, chosen func(*shareLock) bool) (n int64) {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.state == recordAcquired && !r.busy && chosen(r.lock) {
+			if !told {
+				r.count--
+			}
 			r.release(rules)
 			n += r.last - r.first + 1
 		}
@@ -397,7 +403,7 @@ func (p *SharePartition) releaseAll(rules *ShareRules, chosen func(*shareLock) b
 
 // expire gives back what was acquired for too long.
 func (p *SharePartition) expire(now time.Time, rules *ShareRules) int64 {
-	return p.releaseAll(rules, func(l *shareLock) bool { return !now.Before(l.until) })
+	return p.releaseAll(rules, true, func(l *shareLock) bool { return !now.Before(l.until) })
 }
 
 // deadline is when expire has something to do, zero for never.

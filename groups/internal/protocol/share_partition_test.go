@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 	"time"
@@ -26,10 +27,11 @@ type modelRecord struct {
 	gap      bool // there is no record at this offset
 	holder   string
 	until    time.Time
-	count    int  // of deliveries
-	finished bool // acknowledged or refused, and answered
-	archived bool // delivered too often, or trimmed
-	untold   int  // deliveries that the partition's count lacks, for owners have died
+	lasts    time.Duration // of its lock
+	count    int           // of deliveries
+	finished bool          // acknowledged or refused, and answered
+	archived bool          // delivered too often, or trimmed
+	untold   int           // deliveries that the partition's count lacks, for owners have died
 }
 
 func (m *shareModel) logged(first, last int64) []LogRange {
@@ -78,7 +80,8 @@ func (m *shareModel) acquire(member string) {
 	a := &ShareAcquisition{Member: member, From: from,
 		To:   min(m.end-1, from+int64(rapid.IntRange(0, 12).Draw(m.t, "read"))),
 		Most: rapid.IntRange(1, 8).Draw(m.t, "most"), Exactly: rapid.Bool().Draw(m.t, "exactly"),
-		Split: rapid.IntRange(0, 4).Draw(m.t, "split")}
+		Split: rapid.IntRange(0, 4).Draw(m.t, "split"),
+		Lock:  time.Duration(rapid.IntRange(0, 1).Draw(m.t, "lock")) * 20 * time.Second}
 	a.Batches = m.logged(a.From, a.To)
 	before := m.InFlight()
 	got := m.SharePartition.Acquire(m.now, a, &m.rules)
@@ -92,7 +95,8 @@ func (m *shareModel) acquire(member string) {
 			if record == nil || !m.free(at) {
 				m.t.Fatalf("acquired %d, which is %+v", at, record)
 			}
-			record.holder, record.until = member, m.now.Add(m.rules.Lock)
+			record.lasts = cmp.Or(a.Lock, m.rules.Lock)
+			record.holder, record.until = member, m.now.Add(record.lasts)
 			record.count++
 			if record.count-record.untold != int(r.Deliveries) {
 				m.t.Fatalf("%d was delivered %d times and counts %d, with %d owners that died", at, record.count,
@@ -144,7 +148,8 @@ func (m *shareModel) acknowledge(member string, decided bool) {
 			first--
 		}
 	}
-	ack := ShareAck{LogRange: LogRange{first, last}}
+	ack := ShareAck{LogRange: LogRange{first, last},
+		Lock: time.Duration(rapid.IntRange(0, 1).Draw(m.t, "renewed")) * 5 * time.Second}
 	for at := first; at <= last; at++ {
 		ack.Types = append(ack.Types, AckType(rapid.IntRange(0, 4).Draw(m.t, "type")))
 	}
@@ -181,7 +186,8 @@ func (m *shareModel) acknowledge(member string, decided bool) {
 		r := m.records[at]
 		switch ack.Types[min(at-first, int64(len(ack.Types)-1))] {
 		case AckRenew:
-			r.until = m.now.Add(m.rules.Lock)
+			r.lasts = cmp.Or(ack.Lock, r.lasts)
+			r.until = m.now.Add(r.lasts)
 		case AckRelease:
 			m.release(r)
 		default:
@@ -259,9 +265,13 @@ func checkSharePartition(t *rapid.T) {
 		"acknowledge": func(t *rapid.T) { m.acknowledge(member.Draw(t, "member"), rapid.Bool().Draw(t, "decided")) },
 		"leave": func(t *rapid.T) {
 			gone := member.Draw(t, "member")
-			m.releaseAll(&m.rules, func(l *shareLock) bool { return l.member == gone })
+			told := rapid.Bool().Draw(t, "told")
+			m.releaseAll(&m.rules, told, func(l *shareLock) bool { return l.member == gone })
 			for _, r := range m.records {
 				if r.holder == gone {
+					if !told {
+						r.count--
+					}
 					m.release(r)
 				}
 			}
