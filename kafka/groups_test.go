@@ -436,8 +436,7 @@ func TestDrainAnswersParkedMembers(t *testing.T) {
 	f := startFirn(t, kafka.Options{Limits: kafka.Limits{DrainTimeout: 10 * time.Second}})
 	f.fillTopic(t, "log", 1, 1)
 	parked := make(chan struct{})
-	t.Cleanup(func() { <-parked })
-	first := f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("log"), kgo.HeartbeatInterval(5*time.Second),
+	f.client(t, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("log"), kgo.HeartbeatInterval(5*time.Second),
 		kgo.SessionTimeout(30*time.Second))
 	for {
 		if d, err := f.opts.Groups.Describe(t.Context(), "g"); err == nil && d.State.String() == "Stable" {
@@ -445,7 +444,6 @@ func TestDrainAnswersParkedMembers(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	_ = first
 	go func() {
 		defer close(parked)
 		req := kmsg.NewPtrJoinGroupRequest()
@@ -461,4 +459,6 @@ func TestDrainAnswersParkedMembers(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	f.stop() // before the other member leaves, which would end the rebalance
+	<-parked
 }
