@@ -219,7 +219,7 @@ func (m *Manager) OpenShares(ctx context.Context, group string, begin []ShareBeg
 	return m.setShares(ctx, group, begin, shareSetting{opens: true})
 }
 
-// AlterShares has a share group without members begin with partitions somewhere else.
+// AlterShares has a share group that is not in use begin with partitions somewhere else.
 func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBeginning) *kerr.Error {
 	return m.setShares(ctx, group, begin, shareSetting{opens: true, again: true})
 }
@@ -227,7 +227,7 @@ func (m *Manager) AlterShares(ctx context.Context, group string, begin []ShareBe
 // shareSetting is how the offsets of a share group are set.
 type shareSetting struct {
 	opens bool // the group becomes a share group if it is none
-	again bool // also of partitions that the group has begun; it must have no members then
+	again bool // also of partitions that the group has begun; it must not be in use then
 }
 
 // setShares stores where a share group begins.
@@ -246,7 +246,7 @@ func (m *Manager) setShares(ctx context.Context, group string, begin []ShareBegi
 			switch {
 			case refused != nil:
 				return c, refused
-			case how.again && s.HasMembers():
+			case how.again && !s.Idle():
 				return c, kerr.NonEmptyGroup
 			}
 			for _, b := range begin {
@@ -485,7 +485,7 @@ func (m *Manager) ShareOffsets(ctx context.Context, group string) (map[segments.
 	return all, err
 }
 
-// DeleteShares forgets where a share group without members is with partitions.
+// DeleteShares forgets where a share group that is not in use is with partitions.
 func (m *Manager) DeleteShares(ctx context.Context, group string, partitions []segments.Partition) *kerr.Error {
 	return m.withShares(ctx, group, false, func(t *shardOwnership, l *hostedGroup) error {
 		return t.commitThen(ctx, l, func(_ time.Time, g *protocol.Group) (c coordinator.CommitOffsets, _ *kerr.Error) {
@@ -493,7 +493,7 @@ func (m *Manager) DeleteShares(ctx context.Context, group string, partitions []s
 			switch {
 			case refused != nil:
 				return c, refused
-			case s.HasMembers():
+			case !s.Idle():
 				return c, kerr.NonEmptyGroup
 			}
 			for _, at := range partitions {

@@ -201,6 +201,12 @@ func TestShareGroupsWithoutMembersGoOn(t *testing.T) {
 		m := &sharing{a, t, "m", at}
 		for range 10 { // more often than they may be delivered
 			m.takes(9, "4-9×1 ")
+			if err := a.manager.Delete(t.Context(), "work"); err != kerr.NonEmptyGroup {
+				t.Errorf("a group that has records out is deleted: %v", err)
+			}
+			if err := a.manager.AlterShares(t.Context(), "work", begin); err != kerr.NonEmptyGroup {
+				t.Errorf("the offsets of a group that has records out are altered: %v", err)
+			}
 			if err := a.manager.UnclaimShares(t.Context(), "work", "m"); err != nil {
 				t.Fatal(err)
 			}

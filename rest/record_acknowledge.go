@@ -2,6 +2,7 @@ package rest
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"firn.dev/groups"
+	"firn.dev/segments"
 )
 
 // acknowledgeRequest says what becomes of claimed records.
@@ -88,7 +90,9 @@ func (s *Server) settled(r *http.Request, records []recordToSettle, ttl time.Dur
 		n, named := known[record.partitionName]
 		if !named {
 			at, err := s.readablePartition(r, record.partitionName)
-			if err != nil {
+			if p, is := errors.AsType[*problem](err); is && p.Status == http.StatusNotFound {
+				at = segments.Partition{} // of which the group says that there is none
+			} else if err != nil {
 				return nil, nil, err
 			}
 			n = len(said)

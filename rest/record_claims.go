@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	rands "math/rand/v2"
 	"net/http"
 	"slices"
@@ -38,6 +39,10 @@ const (
 	maxSharedPartitions   = 1000 // of the topics that a claim names
 	maxClaimRounds        = 8    // in which a claim looks for as many records as it wants
 )
+
+// maxClaimLook is for how long a claim that has records may look for more: a tenth of their time,
+// and not longer than this.
+const maxClaimLook = time.Second
 
 // recordClaimRequest asks for records.
 type recordClaimRequest struct {
@@ -84,6 +89,7 @@ type recordClaim struct {
 
 	maxBytes   int // of the records' keys, values and headers, and of what is read at once
 	bytes      int
+	until      time.Time // when it looks no further, if it has records: their locks run
 	partitions []segments.Partition
 	claimed    claimedRecords
 }
@@ -261,10 +267,12 @@ func (c *recordClaim) round(ctx context.Context) (freed <-chan struct{}, more bo
 		return nil, false, refused
 	}
 	var begin []groups.ShareBeginning
+	var failed error // of one partition: the others go on
 	for i, at := range c.partitions {
 		switch {
 		case refused == nil && errs[i] != nil && errs[i] != kerr.UnknownTopicOrPartition: // which is deleted
-			return nil, false, errs[i]
+			p := kafkaProblem(errs[i], fmt.Sprintf("partition %d of topic %q: %s", at.Index, c.topicOf(at), errs[i].Description))
+			failed = cmp.Or[error](failed, &p)
 		case refused != nil || states[i].New && errs[i] == nil:
 			offset, err := c.beginning(ctx, at)
 			if err != nil {
@@ -284,7 +292,7 @@ func (c *recordClaim) round(ctx context.Context) (freed <-chan struct{}, more bo
 		if !exists || errs[i] != nil || states[i].Full || states[i].Offset >= c.end(info) {
 			continue
 		}
-		if len(c.claimed.Records) == c.most || c.bytes >= c.maxBytes || len(c.claimed.Skipped) >= maxSkipped {
+		if c.enough() {
 			return freed, false, nil
 		}
 		some, err := c.window(ctx, at, states[i].Offset)
@@ -293,7 +301,19 @@ func (c *recordClaim) round(ctx context.Context) (freed <-chan struct{}, more bo
 		}
 		more = more || some
 	}
-	return freed, more, nil
+	return freed, more, failed
+}
+
+// topicOf is the name of a partition's topic.
+func (c *recordClaim) topicOf(at segments.Partition) string {
+	i := slices.IndexFunc(c.topics, func(t *coordinator.Topic) bool { return t.ID == at.Topic })
+	return c.topics[i].Name
+}
+
+// enough says that there is no room for more, or no time.
+func (c *recordClaim) enough() bool {
+	return len(c.claimed.Records) == c.most || c.bytes >= c.maxBytes || len(c.claimed.Skipped) >= maxSkipped ||
+		len(c.claimed.Records) > 0 && !time.Now().Before(c.until)
 }
 
 // notShared is why a group of another kind gives out no records.
@@ -336,7 +356,13 @@ func (c *recordClaim) window(ctx context.Context, at segments.Partition, offset 
 	if topic == nil {
 		return false, nil
 	}
-	found, skipped, to, err := c.read(ctx, topic, at, offset)
+	reading := ctx
+	if len(c.claimed.Records) > 0 {
+		var cancel func()
+		reading, cancel = context.WithDeadline(ctx, c.until)
+		defer cancel()
+	}
+	found, skipped, to, err := c.read(reading, topic, at, offset)
 	if errors.Is(err, index.ErrOffsetOutOfRange) {
 		return false, nil // the log has lost its beginning meanwhile: the group learns of it
 	}
@@ -356,6 +382,9 @@ func (c *recordClaim) window(ctx context.Context, at segments.Partition, offset 
 	if refused != nil { // it may have been acquired, and nobody hears of it
 		c.unclaim()
 		return false, refused
+	}
+	if len(c.claimed.Records) == 0 {
+		c.until = time.Now().Add(min(c.ttl/10, maxClaimLook))
 	}
 	for _, acquired := range got {
 		for i := range found {

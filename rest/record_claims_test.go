@@ -422,6 +422,66 @@ func TestRecordClaimsAreRenewed(t *testing.T) {
 	f.claimWork(t, "?wait=60s", jobs(), "a×2")
 }
 
+// A topic that is deleted keeps nobody from what is claimed of others.
+func TestRecordClaimsOfDeletedTopics(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	f.writeValues(t, f.makeTopic(t, "jobs", 1), 0, "a", "b")
+	f.writeValues(t, f.makeTopic(t, "gone", 1), 0, "c")
+	ask := object{"topics": []string{"jobs", "gone"}, "from": "earliest", "max": 9, "ttl": "15m"}
+	var got claimedWork
+	if resp := f.call(t, "POST", workPath+"claim", ask, &got); len(got.Records) != 3 {
+		t.Fatalf("%s %+v", resp.Status, got)
+	}
+	if resp := f.call(t, "DELETE", "/v1/topics/gone", nil, nil); resp.StatusCode >= 300 {
+		t.Fatal(resp.Status)
+	}
+	var p problem
+	body := object{"claim": got.Claim, "records": []object{{"topic": "gone", "partition": 0, "offset": 0},
+		{"topic": "jobs", "partition": 0, "offset": 0}, {"topic": "jobs", "partition": 7, "offset": 0}}}
+	if resp := f.call(t, "POST", workPath+"acknowledge", body, &p); resp.StatusCode != 404 ||
+		p.Code != "UNKNOWN_TOPIC_OR_PARTITION" {
+		t.Errorf("%s %+v", resp.Status, p)
+	}
+	if got := f.settle(t, got.Claim, 0, map[int64]string{0: ""}); got != "409 INVALID_RECORD_STATE" {
+		t.Error("it was not accepted:", got)
+	}
+	if got := f.settle(t, got.Claim, 0, map[int64]string{1: "release"}); got != "200" {
+		t.Error(got)
+	}
+}
+
+// A partition of which nobody can read what is stored is named, and the others are claimed from.
+func TestRecordClaimsGoOnBesideErrors(t *testing.T) {
+	t.Parallel()
+	f := startFirn(t, 1, nil)[0]
+	topic := f.makeTopic(t, "jobs", 2)
+	f.call(t, "POST", "/v1/groups/other/records/claim", jobs(), nil) // which is stored as a share group is
+	life, err := f.node.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := life.Acquire(t.Context(), "test", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := coordinator.Membership(f.node.View().Membership("other"))
+	at := segments.Partition{Topic: topic.ID, Index: 1}
+	broken := coordinator.GroupOffset{Partition: at, LeaderEpoch: -1, Metadata: "firn-share-1:nonsense"}
+	commit := coordinator.CommitOffsets{Lease: lease.Name, Epoch: lease.Epoch, Group: "work",
+		Offsets: []coordinator.GroupOffset{broken, members}}
+	if _, err := life.Decide(t.Context(), coordinator.Change{Offsets: &commit}); err != nil {
+		t.Fatal(err)
+	}
+	var p problem
+	resp := f.call(t, "POST", workPath+"claim", jobs("max", 9), &p)
+	if resp.StatusCode != 503 || !strings.Contains(p.Detail, `partition 1 of topic "jobs"`) {
+		t.Errorf("%s %+v", resp.Status, p)
+	}
+	f.writeValues(t, topic, 0, "a", "b")
+	f.claimWork(t, "", jobs("max", 9), "a×1 b×1")
+}
+
 // One tenant's records cannot be acknowledged by another that knows the claim.
 func TestRecordClaimsBelongToAPrincipal(t *testing.T) {
 	t.Parallel()
@@ -462,6 +522,8 @@ func TestBadRecordClaims(t *testing.T) {
 		{"acknowledge", `{"claim": "m", "records": [{"topic": "jobs", "partition": 0, "offset": 0}]}`, 400, "claim"},
 		{"acknowledge", `{` + claim + `}`, 400, "records"},
 		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0}]}`, 400, "records.offset"},
+		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0, "offset": -1}]}`, 400,
+			"records.offset"},
 		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0, "offset": 0, "type": "done"}]}`, 400,
 			"records.type"},
 		{"acknowledge", `{` + claim + `, "records": [{"topic": "jobs", "partition": 0, "offset": 0}, ` +

@@ -175,7 +175,7 @@ func explainGroup(group string, err error) error {
 	case errors.Is(err, kerr.GroupIDNotFound):
 		return fmt.Errorf("group %q does not exist: it has neither members nor committed offsets", group)
 	case errors.Is(err, kerr.NonEmptyGroup), errors.Is(err, kerr.UnknownMemberID):
-		return fmt.Errorf("group %q has members; stop them first", group)
+		return fmt.Errorf("group %q has members, or claims of records; stop them first", group)
 	}
 	if known := new(kerr.Error); errors.As(err, &known) {
 		return fmt.Errorf("group %q: %s", group, known.Description)

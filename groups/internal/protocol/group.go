@@ -97,10 +97,14 @@ func (g *Group) Vacant() bool {
 	return g.Idle()
 }
 
-// InUse says that the group has members or claims. A client that was only given an id is no member.
+// InUse says that the group has members, or claims of partitions or records. A client that was only
+// given an id is no member.
 func (g *Group) InUse() bool {
-	if c, ok := g.kind.(*Claims); ok {
-		return !c.vacant()
+	switch k := g.kind.(type) {
+	case *Claims:
+		return !k.vacant()
+	case *ShareGroup:
+		return !k.Idle()
 	}
 	return g.Members() > 0
 }

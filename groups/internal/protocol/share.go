@@ -380,9 +380,6 @@ func (g *ShareGroup) Deadline() time.Time {
 // Announce notes that there may be something new for members to acquire.
 func (g *ShareGroup) Announce() { g.freed++ }
 
-// HasMembers says whether the group has any.
-func (g *ShareGroup) HasMembers() bool { return len(g.members) > 0 }
-
 // Crowds says that the group takes more memory than it may.
 func (g *ShareGroup) Crowds() bool {
 	_, bytes, _ := g.weight()
