@@ -28,7 +28,7 @@
 // blocks take at most half of FetchBytes, and old blocks that want to stay in the cache push live
 // ones out of at most a quarter of it. So a replay of everything, by however many readers, leaves
 // readers of the tail what they need. It leaves them the processors as well: while somebody is at
-// the tail, gets of old blocks are paced by how late those are (pace.go).
+// the tail, gets of old blocks go at a rate that falls when the processors are late (pace.go).
 package index
 
 import (

@@ -19,37 +19,40 @@ import (
 // processor, as the goroutines of the tail do at that moment.
 type pace struct {
 	least float64
-	tail  atomic.Int64  // when somebody was last at the tail, in nanoseconds
+	began time.Time
+	tail  atomic.Int64  // when somebody was last at the tail, in nanoseconds since began; 0: never
 	rate  atomic.Uint64 // bytes per second, as math.Float64bits
 	waits prometheus.Counter
 	sleep func(context.Context, time.Duration)
 
-	turn chan struct{} // who has it may use what follows
+	turn chan struct{} // guards the rest
 	owed float64       // bytes that were taken and not paid for by waiting; negative: saved
 	at   time.Time     // when owed was right
 	from time.Time     // when the last sleep began
 }
 
 const (
-	// leastPace is what history gets in any case, for each processor: about a thirtieth of it.
+	// leastPace is what history gets in any case, for each processor: it takes about a thirtieth of a
+	// processor's time.
 	leastPace = 32 << 20
 	mostPace  = 64 << 30
-	// paceTick is one sleep, of which there is one each paceAsk whatever is owed. One that ends later
-	// than it should by more than paceLate is late: timers alone are by up to a millisecond. The rate
-	// stays where it is while one sleep of 23 is late.
+	// paceTick is how long a get sleeps at a time. Each paceAsk one sleeps though nothing is owed, to
+	// see how late the processors are: by more than paceLate, since timers alone are late by up to a
+	// millisecond. The rate stays where it is while one sleep of 23 is late.
 	paceTick = 2 * time.Millisecond
 	paceAsk  = 20 * time.Millisecond
 	paceLate = 1500 * time.Microsecond
 	paceDown = 0.8
 	paceUp   = 1.01
-	// paceSaved is for how long nobody reads at most and may read so much more at once afterwards.
+	// paceSaved is how much may be read at once after a pause: what the rate gives in so long.
 	paceSaved = 10 * time.Millisecond
 	// tailQuiet is how long after it was last read or written the tail counts as in use.
 	tailQuiet = 10 * time.Second
 )
 
 func newPace(waits prometheus.Counter) *pace {
-	p := &pace{waits: waits, least: leastPace * float64(runtime.GOMAXPROCS(0)), turn: make(chan struct{}, 1), sleep: pause}
+	p := &pace{waits: waits, least: leastPace * float64(runtime.GOMAXPROCS(0)), began: time.Now(),
+		turn: make(chan struct{}, 1), sleep: pause}
 	p.setRate(p.least)
 	return p
 }
@@ -64,12 +67,12 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // atTail says that somebody reads or writes at the tail.
-func (p *pace) atTail() { p.tail.Store(time.Now().UnixNano()) }
+func (p *pace) atTail() { p.tail.Store(int64(max(time.Since(p.began), 1))) }
 
 // tailInUse says whether somebody has been at the tail lately.
 func (p *pace) tailInUse(now time.Time) bool {
 	at := p.tail.Load()
-	return at != 0 && now.UnixNano()-at < int64(tailQuiet)
+	return at != 0 && now.Sub(p.began)-time.Duration(at) < tailQuiet
 }
 
 // wait waits until n bytes of history may be read, or ctx ends.

@@ -62,8 +62,7 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// TestPaceLetsGo: who waits for the pace stops when its context ends, and when the tail falls
-// silent.
+// TestPaceLetsGo: a get stops waiting when its context ends, and when the tail falls silent.
 func TestPaceLetsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newLatePace(func() time.Duration { return 0 })

@@ -78,8 +78,9 @@ func (q *quiet) appended() {
 // putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as
 // much: puts that cannot wait make later ones wait longer.
 //
-// Nodes that share a budget each have an equal part of it, whether they need it or not: what they
-// spend together is never more.
+// Nodes that share a budget each have an equal part of it, whether they need it or not. Together
+// they spend more where a part is less than one flush for each interval: a record waits for no
+// longer than that.
 type putBudget struct {
 	perSecond float64    // tokens; 0: there is no budget
 	sharing   func() int // how many nodes share it, this one included; nil: nobody does
