@@ -36,9 +36,9 @@ func NewMerged(w io.Writer, id ID, p Partition) *MergedWriter {
 	return m
 }
 
-// Add copies a batch, which has its final base offset and has been checked, its CRC too: that of the
-// run is made of it. Its offsets must lie behind those of the batch before. A batch that is refused with ErrInput changes nothing; any
-// other error is w's, and final.
+// Add copies a batch, which has its final base offset and has been checked, its CRC too: that of
+// the run is made of it. Its offsets must lie behind those of the batch before. A batch that is
+// refused with ErrInput changes nothing; any other error is w's, and final.
 func (m *MergedWriter) Add(b []byte) error {
 	h, err := wholeBatch(b)
 	switch {
