@@ -33,6 +33,14 @@ type ShareConfig struct {
 	session, heartbeat time.Duration
 }
 
+// End is the offset up to which the group reads a partition.
+func (c *ShareConfig) End(info coordinator.PartitionInfo) int64 {
+	if c.ReadCommitted {
+		return info.LastStable
+	}
+	return info.HighWatermark
+}
+
 func (c *ShareConfig) rules() protocol.ShareRules {
 	return protocol.ShareRules{Lock: c.Lock, Deliveries: c.deliveries, MaxLocks: c.maxLocks}
 }

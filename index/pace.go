@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"firn.dev/retry"
 )
 
 // pace lets readers of history take what the tail leaves of the processors. While somebody reads or
@@ -52,18 +54,9 @@ const (
 
 func newPace(waits prometheus.Counter) *pace {
 	p := &pace{waits: waits, least: leastPace * float64(runtime.GOMAXPROCS(0)), began: time.Now(),
-		turn: make(chan struct{}, 1), sleep: pause}
+		turn: make(chan struct{}, 1), sleep: func(ctx context.Context, d time.Duration) { _ = retry.Pause(ctx, d) }}
 	p.setRate(p.least)
 	return p
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // atTail says that somebody reads or writes at the tail.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -251,7 +250,7 @@ func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, paus
 				continue
 			}
 			begin = append(begin, groups.ShareBeginning{Partition: at, Offset: offset})
-		case !states[i].Full && states[i].Offset != f.end(info):
+		case !states[i].Full && states[i].Offset != f.config.End(info):
 			f.addTo(read, f.places[i], states[i].Offset)
 		}
 	}
@@ -287,14 +286,6 @@ func (f *shareFetchCall) refuse(err *kerr.Error) error {
 	return nil
 }
 
-// end is the offset up to which members may read a partition.
-func (f *shareFetchCall) end(info coordinator.PartitionInfo) int64 {
-	if f.config.ReadCommitted {
-		return info.LastStable
-	}
-	return info.HighWatermark
-}
-
 // beginning is where the group is to begin a partition that it knows nothing of.
 func (f *shareFetchCall) beginning(ctx context.Context, at segments.Partition, info coordinator.PartitionInfo) (int64,
 	*refusal) {
@@ -304,8 +295,7 @@ func (f *shareFetchCall) beginning(ctx context.Context, at segments.Partition, i
 	case "latest":
 		return info.HighWatermark, nil
 	default:
-		text, _ := strings.CutPrefix(reset, "by_duration:")
-		period, err := dynamicconfig.ParsePeriod(text)
+		period, _, err := dynamicconfig.ResetPeriod(reset)
 		if err != nil {
 			return 0, refuse(kerr.UnknownServerError, "%s %v", dynamicconfig.ShareOffsetReset, err)
 		}

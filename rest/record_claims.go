@@ -10,7 +10,6 @@ import (
 	rands "math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -289,7 +288,7 @@ func (c *recordClaim) round(ctx context.Context) (freed <-chan struct{}, more bo
 	}
 	for i, at := range c.partitions {
 		info, exists := c.s.view().Partition(at)
-		if !exists || errs[i] != nil || states[i].Full || states[i].Offset >= c.end(info) {
+		if !exists || errs[i] != nil || states[i].Full || states[i].Offset >= c.config.End(info) {
 			continue
 		}
 		if c.enough() {
@@ -326,24 +325,15 @@ func (c *recordClaim) notShared(refused *kerr.Error) error {
 	return &p
 }
 
-// end is the offset up to which the group reads a partition.
-func (c *recordClaim) end(info coordinator.PartitionInfo) int64 {
-	if c.config.ReadCommitted {
-		return info.LastStable
-	}
-	return info.HighWatermark
-}
-
 // beginning is where the group is to begin a partition.
 func (c *recordClaim) beginning(ctx context.Context, at segments.Partition) (int64, error) {
 	place := index.Earliest
-	if text, by := strings.CutPrefix(c.from, "by_duration:"); by {
-		period, err := dynamicconfig.ParsePeriod(text)
-		if err != nil {
-			return 0, err
-		}
+	switch period, by, err := dynamicconfig.ResetPeriod(c.from); {
+	case err != nil:
+		return 0, err
+	case by:
 		place = index.AtTime(time.Now().Add(-period))
-	} else if c.from == "latest" {
+	case c.from == "latest":
 		place = index.Latest
 	}
 	return c.s.offsetOf(ctx, at, place)

@@ -36,10 +36,7 @@ func TestEndTxnIsOfOneTransaction(t *testing.T) {
 		defer w.close()
 		const id = "id"
 		at := segments.Partition{Topic: w.topic}
-		p, err := w.manager.Begin(t.Context(), id, time.Minute, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := begin(t, w, id)
 		sequences := map[segments.Partition]int32{}
 		add := func() {
 			t.Helper()
@@ -121,10 +118,7 @@ func TestEndOfNothing(t *testing.T) {
 		defer w.close()
 		const id = "id"
 		at := segments.Partition{Topic: w.topic}
-		p, err := w.manager.Begin(t.Context(), id, time.Minute, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := begin(t, w, id)
 		for _, result := range []coordinator.Result{coordinator.Committed, coordinator.Aborted} {
 			if _, err := w.manager.End(t.Context(), id, p, result, false); !errors.Is(err, coordinator.ErrTransactionState) {
 				t.Errorf("%s of nothing in the old protocol is answered %v", result, err)

@@ -149,9 +149,19 @@ func oneOf(values ...string) func(string) error {
 	}
 }
 
+// ResetPeriod is how long before now a value of ShareOffsetReset begins; false if it is none that
+// says so.
+func ResetPeriod(value string) (_ time.Duration, is bool, _ error) {
+	text, is := strings.CutPrefix(value, "by_duration:")
+	if !is {
+		return 0, false, nil
+	}
+	period, err := ParsePeriod(text)
+	return period, true, err
+}
+
 func isOffsetReset(value string) error {
-	if period, is := strings.CutPrefix(value, "by_duration:"); is {
-		_, err := ParsePeriod(period)
+	if _, is, err := ResetPeriod(value); is {
 		return err
 	}
 	if value != "earliest" && value != "latest" {

@@ -312,6 +312,16 @@ func (g *classicGroup) die() {
 	*g = classicGroup{state: Dead, limits: g.limits, replies: g.replies}
 }
 
+// admit takes a member in.
+func (g *classicGroup) admit(m *member) {
+	g.members[m.id] = m
+	g.order = append(g.order, m)
+	if m.instance != "" {
+		g.instances[m.instance] = m.id
+	}
+	g.bytes += m.size()
+}
+
 // remove takes a member out of the lists. The caller does whatever follows from that.
 func (g *classicGroup) remove(m *member) {
 	delete(g.members, m.id)

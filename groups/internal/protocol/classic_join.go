@@ -126,15 +126,10 @@ func (g *classicGroup) add(now time.Time, r *JoinRequest, id string, t Ticket) {
 	m := &member{id: id, instance: r.InstanceID, join: t, fresh: true, nameless: r.MemberID == "" && r.InstanceID == ""}
 	m.update(r)
 	m.heardBy = now.Add(max(freshTimeout, r.SessionTimeout))
-	g.bytes += m.size()
 	if len(g.members) == 0 {
 		g.protocolType = r.ProtocolType
 	}
-	g.members[id] = m
-	g.order = append(g.order, m)
-	if m.instance != "" {
-		g.instances[m.instance] = id
-	}
+	g.admit(m)
 	if g.leader == "" {
 		g.leader = id
 	}

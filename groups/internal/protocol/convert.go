@@ -154,12 +154,7 @@ func (g *classicGroup) inherit(now time.Time, from *consumerGroup) {
 			protocols: c.classic.protocols, assignment: appendAssignment(nil, c.classic.version, c.assigned, from.topics),
 			synced: true, knows: c.epoch}
 		m.heard(now)
-		g.members[m.id] = m
-		g.order = append(g.order, m)
-		if m.instance != "" {
-			g.instances[m.instance] = m.id
-		}
-		g.bytes += m.size()
+		g.admit(m)
 	}
 	g.leader = g.order[0].id
 	g.protocol = g.vote()

@@ -204,12 +204,7 @@ func (g *classicGroup) restore(now time.Time, from *storedClassic) {
 			session:   milliseconds(s.SessionMs),
 			rebalance: milliseconds(s.RebalanceMs), protocols: s.Protocols, assignment: s.Assignment, synced: true}
 		m.heard(now)
-		g.members[m.id] = m
-		g.order = append(g.order, m)
-		if m.instance != "" {
-			g.instances[m.instance] = m.id
-		}
-		g.bytes += m.size()
+		g.admit(m)
 	}
 }
 
