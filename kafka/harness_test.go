@@ -199,6 +199,9 @@ func (f *firn) createTopic(t testing.TB, name string, partitions int32, configs 
 	if _, err := f.admin(t).CreateTopic(t.Context(), partitions, 1, set, name); err != nil {
 		t.Fatal(err)
 	}
+	if err := f.node.CatchUp(t.Context()); err != nil { // another node may be the controller
+		t.Fatal(err)
+	}
 	topic := f.node.View().Topic(name)
 	if topic == nil {
 		t.Fatalf("topic %s is created and not there", name)
