@@ -1,9 +1,13 @@
 package ingest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -249,7 +253,10 @@ func newBilledIn(t *testing.T, c *cluster, of Options) (*Writer, []segments.Part
 		objects.Add(1)
 		return put()
 	})
-	w := newWriter(t, c, store, func(o *Options) { o.PutBudget, o.BudgetShared = of.PutBudget, of.BudgetShared })
+	w := newWriter(t, c, store, func(o *Options) {
+		o.PutBudget, o.BudgetShared, o.FlushInterval = of.PutBudget, of.BudgetShared, of.FlushInterval
+		o.Logger = cmp.Or(of.Logger, o.Logger)
+	})
 	return w, ps, &objects
 }
 
@@ -309,6 +316,41 @@ func TestBudgetShared(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBudgetBelowInterval: a part that does not cover a flush in each interval is warned of, and
+// overspent under load, since no record waits longer; an interval that the part covers keeps to it.
+func TestBudgetBelowInterval(t *testing.T) {
+	for _, test := range []struct {
+		interval time.Duration
+		covered  bool
+	}{
+		{defaultFlushInterval, false},
+		{flushCost * time.Second, true}, // as the part is one put a second
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			const perSecond, nodes, seconds = 3, 3, 20
+			c := newCluster()
+			c.nodes.Store(nodes)
+			var log bytes.Buffer
+			w, ps, objects := newBilledIn(t, c, Options{PutBudget: perSecond, BudgetShared: true,
+				FlushInterval: test.interval, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if warned := strings.Contains(log.String(), "put-budget"); warned == test.covered {
+				t.Errorf("an interval of %v: the log is %q", test.interval, &log)
+			}
+			var wg sync.WaitGroup
+			for range seconds * 50 {
+				wg.Go(func() { mustWait(t, mustAppend(t, w, newBatch(ps[0], -1, 0, 1, 10))) })
+				time.Sleep(20 * time.Millisecond)
+			}
+			wg.Wait()
+			const part = perSecond / nodes
+			if n := int(objects.Load()); (n <= part*(seconds+1)+2*flushCost) != test.covered {
+				t.Errorf("an interval of %v: %d objects in %d seconds, of a part of %d a second", test.interval, n, seconds,
+					part)
+			}
+		})
+	}
 }
 
 // TestBudgetLooksAhead has a producer with a beat that is a little too fast for the budget: most of

@@ -158,6 +158,7 @@ func start(opts Options, n node, v view) (*Writer, error) {
 		sharing = func() int { return len(n.Nodes()) }
 	}
 	w.budget = newBudget(opts.PutBudget, sharing)
+	w.warnOfBudget()
 	w.insider = w.room.Client(netip.Addr{})
 	w.metrics = newMetrics(opts.Registerer, &w.buffered)
 	n.Slowness().OnHedge(func() { w.budget.spend(1, time.Now()) })
@@ -167,6 +168,19 @@ func start(opts Options, n node, v view) (*Writer, error) {
 	w.running.Go(w.commit)
 	w.running.Go(w.help)
 	return w, nil
+}
+
+// warnOfBudget says that the node will spend more than its budget under load, by the nodes that are
+// there when it starts. Segments that the journal carries are taken to be all there are.
+func (w *Writer) warnOfBudget() {
+	cost := float64(flushCost)
+	if w.opts.CarryBytes > 0 {
+		cost = carriedCost
+	}
+	if !w.budget.covers(cost, w.opts.FlushInterval) {
+		w.opts.Logger.Warn("under load this node puts more objects than put-budget: no record waits longer than "+
+			"flush-interval; raise one of them", "puts_per_second", w.budget.rate(), "flush_interval", w.opts.FlushInterval)
+	}
 }
 
 // Client returns a client of the write buffer, at an address. It has to be closed; that may be

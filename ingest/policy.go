@@ -75,8 +75,8 @@ func (q *quiet) appended() {
 	q.since = time.Time{}
 }
 
-// putBudget is a token bucket of object puts. It holds a second's worth, and may be overdrawn by as
-// much: puts that cannot wait make later ones wait longer.
+// putBudget is a token bucket of object puts. It holds a second's worth, or one flush if that is
+// more, and may be overdrawn by as much: puts that cannot wait make later ones wait longer.
 //
 // Nodes that share a budget each have an equal part of it, whether they need it or not. Together
 // they spend more where a part is less than one flush for each interval: a record waits for no
@@ -102,6 +102,11 @@ func (b *putBudget) rate() float64 {
 		return b.perSecond
 	}
 	return b.perSecond / float64(max(b.sharing(), 1))
+}
+
+// covers says whether a flush in each interval costs no more than this node's part.
+func (b *putBudget) covers(cost float64, interval time.Duration) bool {
+	return b.perSecond == 0 || b.rate()*interval.Seconds() >= cost
 }
 
 func (b *putBudget) depth() float64 { return max(b.rate(), flushCost) }
