@@ -101,16 +101,16 @@ func TestShareGroupsOutliveTheirOwner(t *testing.T) {
 		m = &sharing{b, t, "m", at}
 		wantGroup(t, b, groups.Description{Group: "work", Type: groups.Share, State: groups.Stable, ProtocolType: "share",
 			Epoch: 1})
-		beat := b.manager.ShareHeartbeat(t.Context(), "work", groups.ShareHeartbeat{MemberID: "m", Epoch: joined.Epoch})
-		if beat.Err != nil || beat.Epoch != joined.Epoch {
-			t.Fatalf("the member is not known any more: %+v", beat)
+		heartbeat := b.manager.ShareHeartbeat(t.Context(), "work", groups.ShareHeartbeat{MemberID: "m", Epoch: joined.Epoch})
+		if heartbeat.Err != nil || heartbeat.Epoch != joined.Epoch {
+			t.Fatalf("the member is not known any more: %+v", heartbeat)
 		}
 		m.says(9, 9, groups.AckAccept, kerr.InvalidRecordState)
 		m.takes(12, "4-4×2 6-7×2 9-9×2 10-12×1 ") // the second delivery by a was not stored
 		m.says(4, 12, groups.AckAccept, kerr.InvalidRecordState)
 		left := groups.ShareHeartbeat{MemberID: "m", Epoch: -1}
-		if beat := b.manager.ShareHeartbeat(t.Context(), "work", left); beat.Err != nil {
-			t.Fatal(beat.Err)
+		if heartbeat := b.manager.ShareHeartbeat(t.Context(), "work", left); heartbeat.Err != nil {
+			t.Fatal(heartbeat.Err)
 		}
 		if err := b.manager.Commit(t.Context(), "work", groups.Committer{Generation: -1}, nil); err != kerr.GroupIDNotFound {
 			t.Errorf("committing offsets: %v", err)
@@ -266,8 +266,8 @@ func TestShareGroupsGoOnInTheirEpoch(t *testing.T) {
 			t.Fatal(joined.Err)
 		}
 		synctest.Wait()
-		beat := groups.ShareHeartbeat{MemberID: "m", Epoch: 1}
-		if answer := a.manager.ShareHeartbeat(t.Context(), "work", beat); answer.Err != nil || answer.Epoch != 2 {
+		heartbeat := groups.ShareHeartbeat{MemberID: "m", Epoch: 1}
+		if answer := a.manager.ShareHeartbeat(t.Context(), "work", heartbeat); answer.Err != nil || answer.Epoch != 2 {
 			t.Fatalf("beating: %+v", answer)
 		}
 		if err := a.manager.Close(t.Context()); err != nil {

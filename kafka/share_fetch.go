@@ -39,8 +39,8 @@ const recordLimit = 1
 // shareFetchCall is one ShareFetch on its way.
 type shareFetchCall struct {
 	*shareCall
-	resp   *shareFetchResponse
-	places []sharePlace // to fetch from
+	resp       *shareFetchResponse
+	partitions []sharePartition // to fetch from
 
 	maxBytes, minBytes int
 	bounds             groups.AcquireBounds
@@ -91,7 +91,7 @@ func shareFetch(ctx context.Context, s *Server, from *peer, req *kmsg.ShareFetch
 	if req.IsRenewAck {
 		return resp, nil
 	}
-	if err := s.takeMemory(ctx, from.request, int64(len(f.places))*fetchPartitionBytes); err != nil {
+	if err := s.takeMemory(ctx, from.request, int64(len(f.partitions))*fetchPartitionBytes); err != nil {
 		return nil, err
 	}
 	return resp, f.gather(ctx)
@@ -131,7 +131,7 @@ func saidInFetch(req *kmsg.ShareFetchRequest) (said []saidAcks) {
 
 // renewSession takes in which partitions a request adds to the session, and which it forgets.
 func (f *shareFetchCall) renewSession(req *kmsg.ShareFetchRequest) *refusal {
-	var add []sharePlace
+	var add []sharePartition
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		for j := range t.Partitions {
@@ -140,7 +140,7 @@ func (f *shareFetchCall) renewSession(req *kmsg.ShareFetchRequest) *refusal {
 			if most <= 0 {
 				most = math.MaxInt32
 			}
-			add = append(add, sharePlace{segments.Partition{Topic: t.TopicID, Index: p.Partition}, most})
+			add = append(add, sharePartition{segments.Partition{Topic: t.TopicID, Index: p.Partition}, most})
 		}
 	}
 	var forget []segments.Partition
@@ -158,7 +158,7 @@ func (f *shareFetchCall) renewSession(req *kmsg.ShareFetchRequest) *refusal {
 		first := int(req.ShareSessionEpoch) % n
 		all = slices.Concat(all[first:], all[:first])
 	}
-	f.places = all
+	f.partitions = all
 	return nil
 }
 
@@ -173,7 +173,7 @@ const (
 // gather acquires what there is, or waits until there is something.
 func (f *shareFetchCall) gather(ctx context.Context) error {
 	var watched []segments.Partition
-	f.places = slices.DeleteFunc(f.places, func(p sharePlace) bool {
+	f.partitions = slices.DeleteFunc(f.partitions, func(p sharePartition) bool {
 		refused := f.mayRead(p.Partition)
 		if refused != nil {
 			f.resp.at(p.Partition).refused = refused
@@ -220,9 +220,9 @@ func (f *shareFetchCall) gather(ctx context.Context) error {
 // there may be something, and pause after what time to look again in any case; 0: not at all.
 func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, pause time.Duration, _ error) {
 	owner := f.owner()
-	partitions := make([]segments.Partition, len(f.places))
-	for i := range f.places {
-		partitions[i] = f.places[i].Partition
+	partitions := make([]segments.Partition, len(f.partitions))
+	for i := range f.partitions {
+		partitions[i] = f.partitions[i].Partition
 		if a := f.resp.partitions[partitions[i]]; a != nil {
 			a.refused = nil // in the round before
 		}
@@ -251,7 +251,7 @@ func (f *shareFetchCall) round(ctx context.Context) (freed <-chan struct{}, paus
 			}
 			begin = append(begin, groups.ShareBeginning{Partition: at, Offset: offset})
 		case !states[i].Full && states[i].Offset != f.config.End(info):
-			f.addTo(read, f.places[i], states[i].Offset)
+			f.addTo(read, f.partitions[i], states[i].Offset)
 		}
 	}
 	if len(begin) > 0 {
@@ -317,10 +317,10 @@ func (f *shareFetchCall) newRead() *fetchCall {
 		expires: now, memory: f.from.answer, work: f.from.work}
 }
 
-func (f *shareFetchCall) addTo(read *fetchCall, place sharePlace, offset int64) {
-	p := fetchPartition{Partition: place.Partition, offset: offset, maxBytes: place.maxBytes, closer: nowhereCloser}
+func (f *shareFetchCall) addTo(read *fetchCall, wanted sharePartition, offset int64) {
+	p := fetchPartition{Partition: wanted.Partition, offset: offset, maxBytes: wanted.maxBytes, closer: nowhereCloser}
 	if f.from.wantsPlain() {
-		if topic := f.s.opts.Node.View().TopicByID(place.Topic); topic != nil {
+		if topic := f.s.opts.Node.View().TopicByID(wanted.Topic); topic != nil {
 			p.maxPlain = int(f.s.configs.Of(topic).MaxMessageBytes)
 		}
 	}

@@ -24,13 +24,13 @@ type shareSession struct {
 	of    access.Client
 
 	epoch      int32 // of the next request
-	partitions []sharePlace
+	partitions []sharePartition
 }
 
 type shareSessionKey struct{ group, member string }
 
-// sharePlace is a partition of a session.
-type sharePlace struct {
+// sharePartition is a partition of a session.
+type sharePartition struct {
 	segments.Partition
 	maxBytes int
 }
@@ -94,7 +94,7 @@ func (all *shareSessions) take(from *peer, key shareSessionKey, epoch int32, fet
 }
 
 // update changes which partitions a session has, and returns them.
-func (all *shareSessions) update(of *shareSession, add []sharePlace, forget []segments.Partition) ([]sharePlace,
+func (all *shareSessions) update(of *shareSession, add []sharePartition, forget []segments.Partition) ([]sharePartition,
 	*kerr.Error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -119,7 +119,7 @@ func (all *shareSessions) update(of *shareSession, add []sharePlace, forget []se
 		for _, p := range forget {
 			gone[p] = true
 		}
-		next = slices.DeleteFunc(next, func(p sharePlace) bool { return gone[p.Partition] })
+		next = slices.DeleteFunc(next, func(p sharePartition) bool { return gone[p.Partition] })
 	}
 	const most = maxShareSessionPartitions
 	more, used := len(next)-len(of.partitions), all.used[of.owner.address]

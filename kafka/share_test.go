@@ -62,9 +62,10 @@ func newSharer(t testing.TB, f *firn, group, member string, topic *coordinator.T
 	}
 	t.Cleanup(func() { nc.Close() })
 	s := &sharer{t: t, nc: nc, group: group, member: member, topic: topic}
-	beat := kmsg.NewPtrShareGroupHeartbeatRequest()
-	beat.Version, beat.GroupID, beat.MemberID, beat.SubscribedTopicNames = 1, group, member, []string{topic.Name}
-	joined := askOn[*kmsg.ShareGroupHeartbeatResponse](t, nc, beat)
+	heartbeat := kmsg.NewPtrShareGroupHeartbeatRequest()
+	heartbeat.Version, heartbeat.GroupID, heartbeat.MemberID = 1, group, member
+	heartbeat.SubscribedTopicNames = []string{topic.Name}
+	joined := askOn[*kmsg.ShareGroupHeartbeatResponse](t, nc, heartbeat)
 	wantCode(t, "joining", joined.ErrorCode, nil)
 	return s
 }

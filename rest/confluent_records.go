@@ -106,7 +106,7 @@ type v3Part struct {
 	records []v3Record
 }
 
-// read reads a record. One that is sound JSON, and nothing else, is refused alone.
+// read reads a record. One that is valid JSON, and nothing else, is refused alone.
 func (p *v3Part) read(d *recordReader) error {
 	if kind := d.dec.PeekKind(); kind != '{' && kind != 0 {
 		return refuse(http.StatusBadRequest, "", "%v", errObjects) // nothing was read, so there is no going on

@@ -29,9 +29,9 @@ func (f *firn) readingGroup(t *testing.T, group string) (member string) {
 	topic := f.makeTopic(t, "orders", 2)
 	f.writeValues(t, topic, 0, "a", "b")
 	f.writeValues(t, topic, 1, "c")
-	beat := groups.ConsumerHeartbeat{MemberID: "member 1/2", ClientID: "shop", RebalanceTimeout: time.Minute,
+	heartbeat := groups.ConsumerHeartbeat{MemberID: "member 1/2", ClientID: "shop", RebalanceTimeout: time.Minute,
 		Names: []string{"orders"}, Owned: []segments.Partition{}}
-	answer := f.opts.Groups.ConsumerHeartbeat(t.Context(), group, beat)
+	answer := f.opts.Groups.ConsumerHeartbeat(t.Context(), group, heartbeat)
 	if answer.Err != nil {
 		t.Fatal(answer.Err)
 	}
@@ -40,11 +40,11 @@ func (f *firn) readingGroup(t *testing.T, group string) (member string) {
 		offsets = append(offsets, coordinator.GroupOffset{LeaderEpoch: -1,
 			Partition: segments.Partition{Topic: topic.ID, Index: i}})
 	}
-	by := groups.Committer{MemberID: beat.MemberID, Generation: answer.Epoch, Epochs: true}
+	by := groups.Committer{MemberID: heartbeat.MemberID, Generation: answer.Epoch, Epochs: true}
 	if refused := f.opts.Groups.Commit(t.Context(), group, by, offsets); refused != nil {
 		t.Fatal(refused)
 	}
-	return beat.MemberID
+	return heartbeat.MemberID
 }
 
 // links are all that a JSON value has.

@@ -36,8 +36,8 @@ func idempotencyKey(h http.Header) (string, error) {
 	}
 	key := strings.TrimSpace(given[0])
 	if strings.HasPrefix(key, `"`) {
-		var sound bool
-		if key, sound = structuredString(key); !sound {
+		var ok bool
+		if key, ok = structuredString(key); !ok {
 			return bad(`is not a string in quotes, "like this"`)
 		}
 	}

@@ -120,8 +120,8 @@ func (s *Server) checkAuthorization(r *http.Request, who *caller, given string) 
 var errUnknownScheme = errors.New("unknown scheme of authentication")
 
 func (s *Server) checkBasic(r *http.Request, who *caller) error {
-	user, password, sound := r.BasicAuth()
-	if !sound {
+	user, password, ok := r.BasicAuth()
+	if !ok {
 		return login.ErrFailed
 	}
 	passwords := s.opts.Logins.Passwords

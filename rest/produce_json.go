@@ -409,7 +409,7 @@ func unquote(quoted jsontext.Value) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1]
 	}
-	b, _ := jsontext.AppendUnquote(nil, quoted) // it has been read, so it is sound
+	b, _ := jsontext.AppendUnquote(nil, quoted) // it has been read, so it is valid
 	if b == nil {
 		b = []byte{}
 	}
@@ -430,7 +430,7 @@ func soleMember(object jsontext.Value, name string) (jsontext.Value, bool) {
 }
 
 // compact is the text of a JSON value without white space: v itself if it has none. It has been
-// read, so it is sound.
+// read, so it is valid.
 func compact(v jsontext.Value) []byte {
 	at := spaceIn(v, 0)
 	if at == len(v) {

@@ -91,8 +91,8 @@ func TestLongQuestionsAboutShares(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	beat := groups.ShareHeartbeat{MemberID: "m", Names: []string{"wide"}}
-	if joined := owner.opts.Groups.ShareHeartbeat(ctx, group, beat); joined.Err != nil {
+	heartbeat := groups.ShareHeartbeat{MemberID: "m", Names: []string{"wide"}}
+	if joined := owner.opts.Groups.ShareHeartbeat(ctx, group, heartbeat); joined.Err != nil {
 		t.Fatal(joined.Err)
 	}
 	remote, _ := other.RemoteShares(group, access.Client{Principal: access.Anonymous, Host: "127.0.0.1"})

@@ -194,7 +194,7 @@ func (t *Tokens) Bearer(ctx context.Context, message []byte) (TokenProof, error)
 	if err != nil {
 		return TokenProof{}, err
 	}
-	if name, sound := unescape(as); as != "" && (!sound || name != proof.User) {
+	if name, ok := unescape(as); as != "" && (!ok || name != proof.User) {
 		return TokenProof{}, fmt.Errorf("%w: nobody may log in as somebody else", ErrToken)
 	}
 	return proof, nil
