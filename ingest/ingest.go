@@ -171,7 +171,7 @@ func start(opts Options, n node, v view) (*Writer, error) {
 }
 
 // warnOfBudget says that the node will spend more than its budget under load, by the nodes that are
-// there when it starts. Segments that the journal carries are taken to be all there are.
+// there when it starts. If the journal may carry segments, it is taken to carry all of them.
 func (w *Writer) warnOfBudget() {
 	cost := float64(flushCost)
 	if w.opts.CarryBytes > 0 {
